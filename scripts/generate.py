@@ -29,6 +29,7 @@ from arkor_dev.contract import settings  # noqa: E402
 from arkor_dev.contract.changes import ONE_OF  # noqa: E402
 from arkor_dev.contract.settings.conflicts import CONFLICTS, conflicts  # noqa: E402
 from arkor_dev.contract.settings.setting import EVERYWHERE, GROUPS  # noqa: E402
+from arkor_dev.contract.sweep_space import FIXED  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +52,7 @@ PAGE = ROOT / "web" / "src"
 TYPES = PAGE / "contract.gen.ts"
 FORM = PAGE / "form.gen.ts"
 HELP = PAGE / "help.gen.ts"
+SWEEP = PAGE / "sweep.gen.ts"
 REFERENCE = ROOT / "docs" / "settings.md"
 EVENTS = ROOT / "docs" / "events.md"
 MAN = ROOT / "man" / "arkor-dev.1"
@@ -243,6 +245,15 @@ def help_texts() -> str:
             "/** The fields of settings that few jobs set. */",
             f"export const SELDOM: ReadonlySet<string> = new Set([{seldom}]);\n",
         ]
+    )
+
+
+def fixed_in_sweeps() -> str:
+    """Return the TypeScript with the settings that no sweep searches."""
+    fields = ", ".join(_quoted(row.field) for row in settings.SETTINGS if row.field in FIXED)
+    return (
+        f"{NOTE}\n/** The fields of settings that all trials of a sweep share. */\n"
+        f"export const FIXED: ReadonlySet<string> = new Set([{fields}]);\n"
     )
 
 
@@ -523,6 +534,7 @@ def generated() -> dict[Path, str]:
         TYPES: types(shapes(), page_words()),
         FORM: form(),
         HELP: help_texts(),
+        SWEEP: fixed_in_sweeps(),
         REFERENCE: reference(),
         PROBED: probes(),
         EVENTS: events(MODULES[1].read_text(encoding="utf-8")),

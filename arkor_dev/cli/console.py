@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import time
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -24,6 +26,28 @@ LONGEST = 2000
 """Longest text from outside that is printed, in characters."""
 PLAIN_PAUSE = 5.0
 """Seconds between two progress lines if the terminal cannot redraw."""
+
+
+def print_wrapped(console: Console, text: Text) -> None:
+    """Print one line. Only a terminal wraps it, between words: a program may read it elsewhere.
+
+    A word that is longer than the terminal is wide, such as an address, stays whole.
+    """
+    # rich would divide such a word, too.
+    if console.is_terminal:
+        breaks, begin = [], 0
+        for word in re.finditer(r"\S+", text.plain):
+            before = text.plain[begin : word.start()]
+            if "\n" in before:
+                begin = word.start()
+            elif before.strip() and cell_len(text.plain[begin : word.end()]) > console.width:
+                begin = word.start()
+                breaks.append(begin)
+        lines = text.divide(breaks)
+        for line in lines:
+            line.rstrip()
+        text = Text("\n").join(lines)
+    console.print(text, soft_wrap=True)
 
 
 class LogLines(logging.Handler):
@@ -72,7 +96,7 @@ class Terminal:
 
     def error(self, text: str) -> None:
         """Print an error with its advice."""
-        self._console.print(Text.assemble(("error: ", "bold red"), one_line(text, LONGEST)), soft_wrap=True)
+        print_wrapped(self._console, Text.assemble(("error: ", "bold red"), one_line(text, LONGEST)))
 
     def notice(self, notice: Notice) -> None:
         """Print the backend's notice: a message, or the progress of a long step."""

@@ -26,7 +26,7 @@ from arkor_dev.contract.events import (
 from arkor_dev.core.plain_text import one_line, plain
 from arkor_dev.jobs.follow import Connection, JobEvent, Waiting
 
-from .console import label_column
+from .console import label_column, print_wrapped
 from .event_text import RunLines, progress_of, waiting_line
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ class PlainView:
         pass
 
     def say(self, text: str, style: str = "") -> None:
-        """Print one line. Only a terminal wraps it, between words: a program may read it elsewhere."""
-        self.console.print(Text(plain(text), style), soft_wrap=not self.console.is_terminal)
+        """Print one line."""
+        print_wrapped(self.console, Text(plain(text), style))
 
     def show(self, item: JobEvent | Connection | Waiting) -> None:
         if isinstance(item, Connection):

@@ -54,7 +54,7 @@ class Making(TypedDict):
 
     ``state``: ``pausing`` waits for the requests under way; ``budget`` was stopped by its budget, ``paused``
     by a person, ``failed`` by the ``error``, and each of these can be resumed. ``passages`` is how many there
-    are, ``done`` how many have been asked about, ``kept`` how many of those had been answered before.
+    are, ``done`` how many were answered readably, ``kept`` how many of those had been answered before.
     ``dropped`` counts items that are not rows, by the reason: ``quote`` (not in the source), ``duplicate``,
     ``held-out``, ``schema``, ``unreadable``. ``waiting`` says why no request is sent at the moment.
     """

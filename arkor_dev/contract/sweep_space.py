@@ -29,7 +29,7 @@ FIXED: Final = frozenset(
     {
         *("model", "method", "seed", "splitSeed", "dataSeed", "dryRun"),
         *("datasetSplit", "evalSteps", "verdictMargin", "samples", "loggingSteps", "saveSteps"),
-        *("saveTotalLimit", "reportTo", "workers", "cpus", "gpus", "memory", "pauseOnBattery"),
+        *("saveTotalLimit", "reportTo", "workers", "cpus", "gpus", "memory", "pauseOnBattery", "gpuTypes"),
     }
 )
 """Settings that all trials share: what they are measured on, and where and how they run."""

@@ -121,6 +121,11 @@ class Ledger:
             row = self._db.execute("SELECT answer FROM answers WHERE hash = ?", (hash_,)).fetchone()
         return None if row is None else str(row[0])
 
+    def forget(self, hash_: str) -> None:
+        """Delete the kept answer to a request."""
+        with self._writing():
+            self._db.execute("DELETE FROM answers WHERE hash = ?", (hash_,))
+
     def written(self, run: str) -> set[str]:
         """Return the requests whose rows a making run has written."""
         with self._lock:

@@ -71,6 +71,7 @@ class Maker:
         self.passages = self.done = self.reused = self.rows = 0
         self.dropped: Counter[str] = Counter()
         self._overcount = 0
+        self._unreadable = 0
         self._waiting = ""
         self._not_before = 0.0
         self._under_way = 0
@@ -106,7 +107,7 @@ class Maker:
                     async with asyncio.TaskGroup() as group:
                         for _ in range(self._teacher.at_once):
                             group.create_task(self._work(waiting))
-                    if self.done == self.passages:
+                    if self.done + self._unreadable == self.passages:
                         self.state = "done"
                 except* ArkorError as faults:
                     self.fail(next(_texts(faults)))
@@ -169,8 +170,14 @@ class Maker:
                     return
             else:
                 self.reused += 1
-            await self._take(hash_, task, answer)
-            self.done += 1
+            try:
+                await self._take(hash_, task, answer)
+            except UnreadableAnswerError:
+                self.dropped["unreadable"] += 1
+                self._unreadable += 1
+                await asyncio.to_thread(self._ledger.forget, hash_)  # so that a retry asks again
+            else:
+                self.done += 1
 
     async def _answer(self, hash_: str, task: Task) -> str | None:
         """Ask until there is an answer; None if the run stops first. Raises TeacherError."""
@@ -245,23 +252,20 @@ class Maker:
         return False
 
     async def _take(self, hash_: str, task: Task, answer: str) -> None:
-        """Add the rows of an answer that pass every check."""
+        """Add the rows of an answer that pass every check. Raises UnreadableAnswerError."""
         rows: list[dict[str, Any]] = []
-        try:
-            for item, candidate in enumerate(task.read(answer)):
-                if isinstance(candidate, str):
-                    self.dropped[candidate] += 1
-                elif not is_whole(candidate.messages):
-                    self.dropped["unreadable"] += 1
-                elif (hash_, item) not in self._in_file:
-                    row = Row(candidate.messages, "")
-                    if (why := self._known.match(row)) is not None:
-                        self.dropped[why] += 1
-                        continue
-                    self._known.add(row)
-                    rows.append(self._row(hash_, item, task, candidate.messages, candidate.quote))
-        except UnreadableAnswerError:
-            self.dropped["unreadable"] += 1
+        for item, candidate in enumerate(task.read(answer)):
+            if isinstance(candidate, str):
+                self.dropped[candidate] += 1
+            elif not is_whole(candidate.messages):
+                self.dropped["unreadable"] += 1
+            elif (hash_, item) not in self._in_file:
+                row = Row(candidate.messages, "")
+                if (why := self._known.match(row)) is not None:
+                    self.dropped[why] += 1
+                    continue
+                self._known.add(row)
+                rows.append(self._row(hash_, item, task, candidate.messages, candidate.quote))
         if rows:
             await asyncio.to_thread(self._add, rows)
         await asyncio.to_thread(self._ledger.note_written, self.name, hash_)

@@ -19,7 +19,7 @@ from arkor_dev.project.data_editor import config_of, files_in
 from arkor_dev.project.reviews import add_reviews, reviews_of
 
 from .making import Maker
-from .request import Request, UnreadableAnswerError, items_of
+from .request import Request, items_of
 from .tasks import Task
 
 if TYPE_CHECKING:
@@ -137,15 +137,12 @@ class Verdicts(Maker):
         return [(task.request.hash(self._teacher.address), task) for task in tasks]
 
     async def _take(self, hash_: str, task: Task, answer: str) -> None:
-        try:
-            for verdict in task.read(answer):
-                if isinstance(verdict, str):
-                    self.dropped[verdict] += 1
-                else:
-                    self.verdicts[task.source] = verdict
-                    self.rows += 1
-        except UnreadableAnswerError:
-            self.dropped["unreadable"] += 1
+        for verdict in task.read(answer):
+            if isinstance(verdict, str):
+                self.dropped[verdict] += 1
+            else:
+                self.verdicts[task.source] = verdict
+                self.rows += 1
 
 
 def tried(loaded: Loaded, opinions: dict[str, tuple[str, str]]) -> tuple[Agreement | None, bool]:

@@ -39,6 +39,13 @@ class MakingService:
         start.check_options(options)
         return await start.estimate(options, self._settings)
 
+    async def models(self, teacher: str, variable: str | None) -> list[str]:
+        """Return the models that a teacher lists. Raises BadRequestError."""
+        from .start import key_of
+        from .teacher_models import models_of
+
+        return await models_of(teacher, key_of(variable, self._environ))
+
     async def start(self, options: MakingOptions, backend: Backend) -> Making:
         """Start a making run, or resume one with the same options; return it.
 

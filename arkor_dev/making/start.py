@@ -154,7 +154,7 @@ async def opened(
     """
     check_options(options)
     options = with_model(options, settings.project)
-    key = _key(options, environ)
+    key = key_of(options.get("keyEnv"), environ)
     async with open_teacher_session() as session:
         teacher: Teacher
         if options["teacher"] == BASE:
@@ -203,8 +203,8 @@ def _address(options: MakingOptions) -> str:
     return clean_address(options["teacher"], with_key=bool(options.get("keyEnv")))
 
 
-def _key(options: MakingOptions, environ: Mapping[str, str]) -> str | None:
-    variable = options.get("keyEnv")
+def key_of(variable: str | None, environ: Mapping[str, str]) -> str | None:
+    """Return the value of a key's environment variable. Raises BadRequestError if it is not set."""
     if not variable:
         return None
     key = environ.get(variable, "").strip()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -187,7 +188,7 @@ class HttpTeacher:
                     data += more
                 return self._reply(response, data, body, request.max_tokens)
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as fault:
-            raise AttemptError(f"{self.host} cannot be reached ({type(fault).__name__})") from None
+            raise AttemptError(f"{self.host} cannot be reached ({reason_of(fault)})") from None
         except TimeoutError:
             raise AttemptError(f"{self.host} did not answer within {SECONDS:g} s", cost=True) from None
         except (aiohttp.ClientError, OSError):
@@ -255,6 +256,18 @@ def clean_address(address: str, *, with_key: bool) -> str:
     if with_key and url.scheme == "http" and not _is_near(url.host):
         raise BadRequestError(f"http:// to {url.host} would send the key in clear text. Use https://.")
     return text
+
+
+def reason_of(fault: aiohttp.ConnectionTimeoutError | aiohttp.ClientConnectorError) -> str:
+    """Return why there is no connection, such as ``connection refused``."""
+    match fault:
+        case aiohttp.ConnectionTimeoutError():
+            return f"no connection within {CONNECT:g} s"
+        case aiohttp.ClientConnectorDNSError():
+            return "unknown host name"
+        case aiohttp.ClientSSLError():
+            return "no secure connection: its certificate is not valid, or it expects http://"
+    return os.strerror(fault.errno).lower() if fault.errno else "no connection"
 
 
 def _is_near(host: str | None) -> bool:

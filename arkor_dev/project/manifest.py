@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.errors import BadRequestError, ConflictError
 
 from .node_tools import is_typescript
 from .training_command import NOT_LOCAL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from arkor_dev.contract.shapes import Manifest, SettingsWritten
 
     from .data_editor import DataEditor
     from .typescript import TypeScriptProject
+
+NOT_UNDONE = "arkor.toml has been written again since, so nothing was undone. Change it by hand."
 
 
 class ManifestReader:
@@ -31,6 +33,8 @@ class ManifestReader:
         self._project = project
         self._local, self._here = local, here
         self._writing = asyncio.Lock()
+        self._replaced = ("", "")
+        """The revision after the last write, and the text before it."""
 
     @cached_property
     def typescript(self) -> TypeScriptProject:
@@ -74,10 +78,7 @@ class ManifestReader:
             raise BadRequestError("This project has no arkor.toml to write settings into.")
         from .write_settings import write_settings
 
-        async with self._writing:
-            return await asyncio.to_thread(
-                write_settings, self._project, trainer, revision, changes, preview=preview
-            )
+        return await self._write(partial(write_settings, trainer=trainer, changes=changes), revision, preview)
 
     async def write_dataset(
         self, trainer: str, revision: str, change: Mapping[str, Any], *, preview: bool
@@ -87,10 +88,32 @@ class ManifestReader:
             raise BadRequestError("This project has no arkor.toml, whose trainers list their data.")
         from .write_settings import write_dataset
 
+        return await self._write(partial(write_dataset, trainer=trainer, change=change), revision, preview)
+
+    async def undo(self, revision: str) -> SettingsWritten:
+        """Write the text back that the last write, which led to ``revision``, has replaced.
+
+        Raises ConflictError if the file has changed since, or Studio has restarted.
+        """
+        from .write_settings import restore
+
         async with self._writing:
-            return await asyncio.to_thread(
-                write_dataset, self._project, trainer, revision, change, preview=preview
-            )
+            since, text = self._replaced
+            if since != revision:
+                raise ConflictError(NOT_UNDONE)
+            return await asyncio.to_thread(restore, self._project, revision, text)
+
+    async def _write(
+        self, write: Callable[..., SettingsWritten], revision: str, preview: bool
+    ) -> SettingsWritten:
+        from .arkor_toml import read, revision_of
+
+        async with self._writing:
+            text = await asyncio.to_thread(read, self._project)
+            written = await asyncio.to_thread(write, self._project, revision=revision, preview=preview)
+            if not preview and revision_of(text) == revision:
+                self._replaced = written["revision"], text
+            return written
 
     async def unpack(self, trainer: str, revision: str, part: int) -> SettingsWritten:
         """Copy the packed file of a source into one that can be edited, and make that the source's file."""

@@ -70,6 +70,11 @@ def write_dataset(
     return _write(project, revision, edited, preview=preview)
 
 
+def restore(project: Path, revision: str, text: str) -> SettingsWritten:
+    """Write an earlier ``text`` of the file back; see `write_settings` for ``revision``."""
+    return _write(project, revision, lambda _: text, preview=False)
+
+
 def _changed(text: str, index: int, change: Mapping[str, Any]) -> str:
     part = change.get("part") or 0
     match change:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import random
@@ -13,11 +14,14 @@ from playwright.async_api import expect
 from arkor_dev.data.exclusions import row_hash
 from arkor_dev.data.reviews import FILE
 
-from .states.data import HOSTILE, chat, finding
+from .states import Scene
+from .states.data import HOSTILE, chat, finding, fix
 from .states.home import TRAINER, declare
 from .steps import at_rest, hurried, soon
 
 if TYPE_CHECKING:
+    from playwright.async_api import Route
+
     from arkor_dev.core.settings import Settings
     from tests.support.fake_backend import FakeBackend
     from tests.support.studio import Studio
@@ -97,7 +101,7 @@ async def test_rows_by_key(studio: Studio, open_page: OpenPage, data: list[Any])
         # It is in sight in the list too, and chosen there.
         await expect(page.locator(".data-row-on")).to_be_in_viewport()
         await expect(page.locator(".data-row-on")).to_contain_text("Is the Umbrella in?")
-        await page.get_by_text("Filter", exact=True).click()
+        await page.get_by_text("Search options", exact=True).click()
         await page.get_by_role("combobox", name="Said by").select_option("assistant")
         await page.get_by_role("searchbox").press("Enter")
         await expect(page.get_by_text("No row has “umbrella”.")).to_be_visible()
@@ -437,6 +441,28 @@ async def test_findings_lead_to_their_rows(
         await expect(repeated).to_have_count(0)
 
 
+async def test_a_finding_offers_nothing_until_the_repaired_rows_are_checked(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    async with open_page(studio.url, None) as page:
+        await fix(Scene(page, studio, fake_backend))
+        checked = asyncio.Event()
+
+        async def check(route: Route) -> None:
+            await checked.wait()
+            await route.continue_()
+
+        await page.route("**/api/manifest/data?*", check)
+        secret = page.locator(".data-finding", has_text="a secret key")
+        await expect(secret.get_by_role("button", name="Mask keys…")).to_be_visible()
+        await page.get_by_role("button", name="Change 2 rows").click()
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+        await expect(secret.get_by_role("link", name="Row 4")).to_be_visible()
+        await expect(secret.get_by_role("button")).to_have_count(0)
+        checked.set()
+        await expect(secret).to_have_count(0)
+
+
 CSV = "id,question,answer\n" + "".join(f"{n},Where is {n}?,On its way.\n" for n in range(60))
 
 
@@ -580,7 +606,7 @@ async def test_a_setting_that_changes_no_token_leaves_the_view(
         async with hurried(page):
             await fake_backend.until(lambda: fake_backend.count("POST /v1/datasets") == 2)
         await page.keyboard.press("Tab")
-        await expect(page.locator("summary", has_text="Filter")).to_be_focused()
+        await expect(page.locator("summary", has_text="Search options")).to_be_focused()
         await expect(page.get_by_role("searchbox")).to_have_value("half typed")
     assert len(fake_backend.datasets.views) == 1
     assert fake_backend.count("GET /v1/datasets/{id}/lengths") == 1

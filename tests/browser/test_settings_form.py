@@ -112,6 +112,10 @@ async def test_changed_marked_undone_and_written(studio: Studio, open_page: Open
         await expect(page.locator(".home-note")).to_have_count(0)
         await expect(page.get_by_label("Steps", exact=True)).to_have_value("60")
         await page.get_by_role("button", name="Run training").wait_for()
+        await page.get_by_role("button", name="Undo", exact=True).click()
+        await expect(page.locator(".ui-said")).to_have_text("arkor.toml is as it was before")
+        assert toml.read_text() == TOML
+        await expect(page.get_by_label("Steps", exact=True)).to_have_value("12")
 
 
 async def test_a_file_that_changed_meanwhile_is_left_alone(studio: Studio, open_page: OpenPage) -> None:

@@ -9,9 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from arkor_dev.cli import console
-from arkor_dev.cli.console import LogLines, Terminal
+from arkor_dev.cli.console import LogLines, Terminal, print_wrapped
 
 
 @pytest.fixture
@@ -32,6 +33,21 @@ def record(message: str, *args: object, exc: BaseException | None = None) -> log
     """A warning."""
     info = (type(exc), exc, exc.__traceback__) if exc else None
     return logging.LogRecord("x", logging.WARNING, "f", 1, message, args, info)
+
+
+def test_a_terminal_wraps_between_words_and_leaves_an_address_whole(out: io.StringIO) -> None:
+    address = "http://localhost:1234/v1/chat/completions/of/a/teacher"
+    text = Text(f"The teacher cannot be reached, at {address}. Start it, then try again.")
+    print_wrapped(Console(file=out, width=30, force_terminal=True), text)
+    assert out.getvalue().splitlines() == [
+        "The teacher cannot be reached,",
+        "at",
+        f"{address}.",
+        "Start it, then try again.",
+    ]
+    out.truncate(out.seek(0))
+    print_wrapped(Console(file=out, width=30), text)
+    assert out.getvalue() == f"{text}\n"
 
 
 def test_a_log_record_is_one_line(out: io.StringIO) -> None:

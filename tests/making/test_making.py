@@ -102,7 +102,8 @@ async def test_rows_say_what_made_them_and_only_true_quotes_get_in(launch: Setti
 
     with scripted(script) as wise:
         done = await make(launch, options(wise))
-        assert done["state"] == "done"
+        # Two answers have no rows that can be read.
+        assert (done["state"], done["done"], done["passages"]) == ("done", 10, 12)
         assert wise.most_at_once <= teacher.AT_ONCE
     made = rows(launch)
     sources = {f"docs/page-{n:02}.md": page(n) for n in range(12)}
@@ -202,6 +203,25 @@ async def test_what_is_known_is_not_asked_again(launch: Settings, monkeypatch: p
         (launch.project / "docs" / "page-99.md").write_text(page(99))
         assert (await make(launch, options(wise)))["rows"] == 6
         assert len(rows(launch)) == 6
+
+
+async def test_an_unreadable_answer_is_asked_for_again(launch: Settings) -> None:
+    write_pages(launch, 1)
+    answers = [Said(text="I cannot do that.")]
+    with scripted(lambda _, body: answers.pop() if answers else right(body)) as wise:
+        done = await make(launch, options(wise))
+        assert (done["done"], done["rows"], done["dropped"]) == (0, 0, {"unreadable": 1})
+        assert (await start.estimate(options(wise), launch))["requests"] == 1
+        done = await make(launch, options(wise))
+        assert (done["done"], done["rows"], len(wise.bodies)) == (1, 1, 2)
+
+
+async def test_a_teacher_that_is_not_there_is_said_in_words(launch: Settings) -> None:
+    write_pages(launch, 1)
+    with scripted(lambda _, body: right(body)) as wise:
+        given = options(wise)
+    done = await make(launch, given)
+    assert "cannot be reached (connection refused), 6 times" in (done["error"] or "")
 
 
 async def test_errors_are_waited_for_or_said(launch: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,7 @@ class ScriptedTeacher:
         self.script = script
         self.bodies: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
+        self.models: list[Any] = [{"id": "wise"}]
         self.url = ""
         self.most_at_once = 0
         self._now = 0
@@ -105,6 +106,15 @@ def scripted(script: Callable[[int, dict[str, Any]], Said]) -> Iterator[Scripted
     teacher = ScriptedTeacher(script)
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            assert self.path == "/v1/models"
+            teacher.keys.append(self.headers["Authorization"])
+            data = json.dumps({"data": teacher.models}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
         def do_POST(self) -> None:
             assert self.path == "/v1/chat/completions"
             teacher.handle(self)

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
 from arkor_dev.cli.consent import confirm
+from arkor_dev.cli.console import print_wrapped
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.rules import counted
 from arkor_dev.core.plain_text import one_line
@@ -108,15 +109,13 @@ def _fix(settings: Settings, trainer: str | None, fixes: Fixes, console: Console
         console.print(json.dumps(as_wire(plan)), markup=False, highlight=False, soft_wrap=True)
     else:
         for text in plan.left_out:
-            console.print(Text(f"Left out: {text}", "dim"), soft_wrap=True)
+            print_wrapped(console, Text(f"Left out: {text}", "dim"))
         for line in "".join(plan.diff).splitlines():
             style = {"-": "red", "+": "green", "@": "cyan"}.get(line[:1], "")
             console.print(Text(line, style), soft_wrap=True)
         counts_text = ", ".join(f"{kind} {count:,}" for kind, count in plan.counts.items())
         rows = counted(len(plan.changes), "row")
-        console.print(
-            Text(f"{rows} to fix: {counts_text}." if counts_text else "Nothing to fix."), soft_wrap=True
-        )
+        print_wrapped(console, Text(f"{rows} to fix: {counts_text}." if counts_text else "Nothing to fix."))
     if fixes.dry_run or not plan.changes:
         return 0
     names = ", ".join(dict.fromkeys(file.name for file in (*files, *held_out)))
@@ -126,9 +125,7 @@ def _fix(settings: Settings, trainer: str | None, fixes: Fixes, console: Console
         return 1
     done = DataEditor(project).change_files([*files, *held_out], plan.changes)
     if not as_json:
-        console.print(
-            Text(f"Fixed {counted(done['rows'], 'row')} in {', '.join(done['files'])}."), soft_wrap=True
-        )
+        print_wrapped(console, Text(f"Fixed {counted(done['rows'], 'row')} in {', '.join(done['files'])}."))
     return 0
 
 
@@ -145,7 +142,7 @@ def _reviews(settings: Settings, trainer: str | None, console: Console, *, as_js
         return 0
 
     def say(text: str, style: str = "") -> None:
-        console.print(Text(text, style), soft_wrap=True)
+        print_wrapped(console, Text(text, style))
 
     counts = [
         ("accepted", judged["accepted"]),
@@ -177,7 +174,7 @@ def _reviews(settings: Settings, trainer: str | None, console: Console, *, as_js
 
 def _show(report: DataCheck, console: Console) -> None:
     def say(text: str, style: str = "") -> None:
-        console.print(Text(text, style), soft_wrap=True)
+        print_wrapped(console, Text(text, style))
 
     for file in report["files"][:SHOWN_FILES]:
         say(f"{one_line(file['name'], 200)}: {file['words']}", "bold")

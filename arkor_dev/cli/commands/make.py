@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
+from arkor_dev.cli.console import print_wrapped
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.errors import BadRequestError
@@ -301,6 +302,11 @@ def result_lines(done: Making) -> list[str]:
     tokens = f"{done['inputTokens'] + done['outputTokens']:,} tokens in {_count(done['requests'], 'request')}"
     money = f", {done['money']:.4f} by the price" if done["money"] else ""
     lines.append(f"Spent: {tokens}{money}.")
+    if done["state"] == "done" and (again := done["passages"] - done["done"]):
+        lines.append(
+            f"{_count(again, 'answer')} could not be read. Run the same command to ask again, "
+            "or use a larger model."
+        )
     resume_hint = "Run the same command again to resume; nothing is asked twice."
     match done["state"]:
         case "paused":
@@ -318,4 +324,4 @@ def _count(number: int, one: str, many: str = "") -> str:
 
 def _print_lines(console: Console, lines: list[str]) -> None:
     for line in lines:
-        console.print(Text(line), soft_wrap=True)
+        print_wrapped(console, Text(line))

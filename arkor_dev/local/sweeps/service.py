@@ -114,7 +114,6 @@ class Sweeps:
         """Start a sweep; return it. Raises BadRequestError, and ConflictError while another one runs."""
         config = await asyncio.to_thread(with_current_reviews, check_config(body["config"]), self._project)
         _check_request(config, body)
-        await self._check_held_out(config)
         began = time.time()
         deadline = None
         if body.get("deadline") is not None:
@@ -122,6 +121,7 @@ class Sweeps:
                 deadline = datetime.fromisoformat(body["deadline"]).timestamp()
             if deadline is None or not began < deadline <= began + LONGEST:
                 raise BadRequestError("deadline must be a time in the next 14 days")
+        await self._check_held_out(config)
         async with self._turn:
             if other := next((known for known in self._sweeps.values() if known.state == "running"), None):
                 raise ConflictError(f"The sweep {other.name} is running: wait for its end, or stop it")

@@ -48,6 +48,8 @@ OPTIONS = Schema(
     Field("price", Rule("list", 2, 2, of=Rule("number", 0, 1e6), noun="two prices"), null=True),
 )
 
+TEACHER = Schema(Field("teacher", LINE, needed=True), Field("keyEnv", LINE, null=True))
+
 DATASET = Schema(
     Field("trainer", FILLED, needed=True),
     Field("revision", FILLED, needed=True),
@@ -64,6 +66,13 @@ async def get(request: web.Request) -> web.Response:
 async def estimate(request: web.Request) -> web.Response:
     """``POST /api/making/estimate``: the estimate of a making run."""
     return web.json_response(await request.app[MAKING].estimate(await _options(request)))
+
+
+async def models(request: web.Request) -> web.Response:
+    """``POST /api/making/models``: the models that a teacher lists."""
+    body = await read_object(request, TEACHER)
+    variable = _page_variable(body.get("keyEnv"))
+    return web.json_response({"models": await request.app[MAKING].models(body["teacher"], variable)})
 
 
 async def start(request: web.Request) -> web.Response:
@@ -103,14 +112,20 @@ async def add_to_dataset(request: web.Request) -> web.Response:
 
 async def _options(request: web.Request) -> Any:
     body = await read_object(request, OPTIONS)
-    if body.get("keyEnv") and not KEY.fullmatch(body["keyEnv"]):
+    _page_variable(body.get("keyEnv"))
+    project = request.app[SETTINGS].project
+    await asyncio.to_thread(_check_inside, project, body.get("paths") or [])
+    return {field.name: body[field.name] for field in OPTIONS.fields if body.get(field.name) is not None}
+
+
+def _page_variable(name: str | None) -> str | None:
+    """Return the name of a variable that the page may use. Raises BadRequestError for another."""
+    if name and not KEY.fullmatch(name):
         raise BadRequestError(
             "The page takes environment variables whose name ends with API_KEY, such as OPENAI_API_KEY. "
             "In a terminal, arkor-dev data make --key-env takes any."
         )
-    project = request.app[SETTINGS].project
-    await asyncio.to_thread(_check_inside, project, body.get("paths") or [])
-    return {field.name: body[field.name] for field in OPTIONS.fields if body.get(field.name) is not None}
+    return name or None
 
 
 def _check_inside(project: Path, paths: list[str]) -> None:
@@ -124,6 +139,7 @@ ROUTES = [
     web.get("/api/making", get),
     web.post("/api/making", start),
     web.post("/api/making/estimate", estimate),
+    web.post("/api/making/models", models),
     web.post("/api/making/pause", pause),
     web.post("/api/making/documents", upload),
     web.post("/api/making/dataset", add_to_dataset),

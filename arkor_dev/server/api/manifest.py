@@ -25,6 +25,7 @@ WRITE = Schema(
     also=lambda body: changes_fault(body["settings"]),
 )
 
+UNDO = Schema(Field("revision", FILLED, needed=True))
 COLUMNS = Rule("object", test=lambda value: is_columns(value), noun="an object with a name for each column")
 ENTRIES = Rule(
     "other", test=lambda value: bool(value) and are_entries(value), noun="a list of rows by their hashes"
@@ -83,6 +84,12 @@ async def write(request: web.Request) -> web.Response:
     return web.json_response(answer)
 
 
+async def undo(request: web.Request) -> web.Response:
+    """``POST /api/manifest/undo``: the file as it was before Studio's last write."""
+    body = await read_object(request, UNDO)
+    return web.json_response(await request.app[MANIFEST].undo(body["revision"]))
+
+
 async def dataset(request: web.Request) -> web.Response:
     """``POST /api/manifest/dataset``: a new file, the meaning of columns, or rows to exclude or include.
 
@@ -108,5 +115,6 @@ ROUTES = [
     web.get("/api/manifest", manifest),
     web.get("/api/manifest/data", data),
     web.post("/api/manifest/settings", write),
+    web.post("/api/manifest/undo", undo),
     web.post("/api/manifest/dataset", dataset),
 ]

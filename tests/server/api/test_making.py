@@ -98,6 +98,25 @@ async def test_dropped_documents_become_rows_after_a_pause(
     assert [json.loads(line)["made"]["by"] for line in reviews] == ["wise"] * 4
 
 
+async def test_the_models_of_a_teacher_are_listed_without_its_key(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_API_KEY", KEY)
+    with scripted(lambda _, body: right(body)) as wise:
+        hostile = [{"id": f"x{KEY}"}, {"id": "a\x1bb"}, {"id": 7}, "text", {"id": "n" * 500}]
+        wise.models = [{"id": "wise"}, *hostile, {"id": "wise"}, {"id": "small"}]
+        asked = {"teacher": wise.url, "keyEnv": "SOME_API_KEY"}
+        assert await call(studio, "POST", "/models", asked) == (200, {"models": ["wise", "small"]})
+        assert wise.keys == [f"Bearer {KEY}"]
+        wise.models = hostile[1:]
+        status, answer = await call(studio, "POST", "/models", {"teacher": wise.url})
+        assert (status, "lists no models. Name one." in answer["error"]) == (400, True)
+    status, answer = await call(studio, "POST", "/models", {"teacher": wise.url})
+    assert (status, "cannot be reached (connection refused)" in answer["error"]) == (400, True)
+    status, answer = await call(studio, "POST", "/models", {**asked, "keyEnv": "HOME"})
+    assert (status, "whose name ends with API_KEY" in answer["error"]) == (400, True)
+
+
 async def test_errors_are_said(studio: Studio, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_SECRET", KEY)
     (settings.project / "a.md").write_text("Too short.")

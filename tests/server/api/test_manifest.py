@@ -127,6 +127,31 @@ async def test_settings_are_shown_then_written(studio: Studio) -> None:
     assert (status, "changed on disk" in refused["error"]) == (409, True)
 
 
+async def test_a_write_is_undone_unless_the_file_has_changed_since(studio: Studio) -> None:
+    toml = studio.settings.project / "arkor.toml"
+    before = TOML + "steps = 4 # few\n"
+    toml.write_text(before)
+
+    async def undo(revision: str) -> int:
+        async with studio.session.post("/api/manifest/undo", json={"revision": revision}) as answer:
+            return answer.status
+
+    async def write(steps: int) -> Any:
+        async with studio.session.get("/api/manifest") as answer:
+            revision = (await answer.json())["revision"]
+        asked = {"trainer": "first", "revision": revision, "settings": {"maxSteps": steps}}
+        await post(studio, **asked, preview=True)
+        return (await post(studio, **asked))[1]["revision"]
+
+    written = await write(9)
+    assert [await undo("another"), await undo(written)] == [409, 200]
+    assert toml.read_text() == before
+    written = await write(8)
+    toml.write_text(before + "# mine\n")
+    assert await undo(written) == 409
+    assert toml.read_text() == before + "# mine\n"
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [

@@ -389,6 +389,22 @@ test("what is said again at the end, or from the start, is in the log once", () 
   expect([run.rows.length, run.startedAt]).toEqual([0, NaN]);
 });
 
+test("the time between an end or a pause and the resume after it is idle", () => {
+  const run = new Run();
+  const at = (seconds: number) => new Date(1000 * seconds).toISOString();
+  feed(run, "training.started", { timestamp: at(0) });
+  feed(run, "training.log", { step: 1, loss: 1, timestamp: at(10) });
+  feed(run, "training.paused", { step: 1, timestamp: at(20) });
+  feed(run, "training.resumed", { step: 1, timestamp: at(50) });
+  feed(run, "training.completed", { timestamp: at(60) });
+  expect(run.idle).toBe(30_000);
+  feed(run, "training.resumed", { step: 1, timestamp: at(1860) });
+  feed(run, "training.resumed", { step: 1, timestamp: at(1870) });
+  expect(run.idle).toBe(1_830_000);
+  run.clear();
+  expect(run.idle).toBe(0);
+});
+
 test("an invalid step drops nothing", () => {
   const run = new Run();
   feed(run, "training.log", { step: 1, loss: 1 });

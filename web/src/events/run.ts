@@ -96,6 +96,10 @@ export class Run {
   /** How the job ended, once its events report it. */
   outcome: "completed" | "failed" | "cancelled" | null = null;
   endedAt = NaN;
+  /** When the last end or pause came that no resume has followed. */
+  stoppedAt = NaN;
+  /** Milliseconds between each end or pause and the resume after it: the job did not run. */
+  idle = 0;
   error: string | null = null;
   metrics: JsonObject = {};
   artifacts: readonly Artifact[] = [];
@@ -254,6 +258,7 @@ export class Run {
       case TRAINING_PAUSED:
         this.pause = stop(data, step);
         this.#leavePhase(time);
+        this.stoppedAt = time;
         Object.assign(this, NO_PHASE);
         break;
       case TRAINING_RESUMED:
@@ -309,6 +314,7 @@ export class Run {
     const { rows } = this;
     rows.cut(step);
     rows.resumedAt = time || 0;
+    this.idle += Math.max(0, time - this.stoppedAt) || 0;
     this.records.cut(step);
     if (step === 0) Object.assign(this, { startedAt: NaN, progress: null });
     Object.assign(this, OPEN, {
@@ -324,7 +330,7 @@ export class Run {
 
   #close(outcome: "completed" | "failed" | "cancelled", time: number): void {
     this.outcome = outcome;
-    this.endedAt = time;
+    this.endedAt = this.stoppedAt = time;
     this.#leavePhase(time);
     Object.assign(this, NO_PHASE);
   }
@@ -352,6 +358,7 @@ const OPEN = {
   ...NO_PHASE,
   outcome: null,
   endedAt: NaN,
+  stoppedAt: NaN,
   error: null,
   metrics: {},
   artifacts: [],
@@ -365,6 +372,7 @@ const OPEN = {
 const EMPTY = {
   ...OPEN,
   startedAt: NaN,
+  idle: 0,
   metadata: {},
   resumed: null,
   progress: null,

@@ -8,10 +8,28 @@ const documents = [
   "para\ngoes on\n===\n\n```py\nprint('```')\n\n- not a list\n```\n\n| a | b |\n|---|:-:|\n| 1 | 2 |\n\n    indented\n\n    still\n\n---\n<div>\nhtml\n</div>\n\nlast",
   "- a\n\n  - b\n\n    c\n\n\n\nd\n\n```\nnever closed\n\n# inside",
   "x\r\n\r\ny\r\n- z\r\n",
+  "1. a\n2. b\nline\nother line\n3. c\n\nend",
+  "- a\n  - b\nline\n- c\n\n  d\nlast\n\nend",
 ];
 
 const shape = (tokens: readonly Token[]) =>
   JSON.parse(JSON.stringify(tokens.filter((token) => token.type !== "space")));
+
+it.each([
+  ["1. Trim the wick.\n2. Fill the tank.\nKeep the lamp lit.", ["list", "paragraph"]],
+  ["- a\n  - b\nKeep the lamp\nlit.\n\nMore", ["list", "paragraph", "space", "paragraph"]],
+  ["- a\n  goes on\n- b", ["list"]],
+  ["1. a\n2", ["list"]],
+  ["- a\n\n      code\n```\n- b\nc\n```", ["list", "code"]],
+])("ends a list before the line that follows its last item: %j", (source, types) => {
+  expect(lex(source).map(({ type }) => type)).toEqual(types);
+  expect(
+    lex(source)
+      .map(({ raw }) => raw)
+      .join(""),
+  ).toBe(source);
+  expect(lex("1. a\n2. b\nc", false)).toHaveLength(1);
+});
 
 describe("MarkdownStream", () => {
   it.each(documents)("reads %j in any pieces as it reads the whole", (source) => {
@@ -139,7 +157,7 @@ describe("decodeEntities", () => {
 });
 
 it("a line break in an answer is a line break on the page", () => {
-  const [list] = lex("1. Bearing 035: turn it.\n2. Bearing 120: the box.\nKeep the lamp lit.");
-  const last = (list as { items: { tokens: { tokens: { type: string }[] }[] }[] }).items.at(-1)!;
-  expect(last.tokens[0]!.tokens.map(({ type }) => type)).toEqual(["text", "br", "text"]);
+  const [list] = lex("1. Bearing 035: turn it.\nKeep the lamp lit.\n2. Bearing 120: the box.");
+  const first = (list as { items: { tokens: { tokens: { type: string }[] }[] }[] }).items[0]!;
+  expect(first.tokens[0]!.tokens.map(({ type }) => type)).toEqual(["text", "br", "text"]);
 });

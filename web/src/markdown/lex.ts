@@ -3,7 +3,7 @@
  *
  * `marked` reads the blocks. Every block but the last is final once another has begun, so an answer that
  * streams is lexed from its last block on: the work for a token of text is that of one block, not of all.
- * Models write lines and mean lines, so a single line break stays one.
+ * Models write lines and mean lines, so a single line break stays one, and ends a list's last item.
  * Link definitions reach only as far as the text that is lexed together; models rarely write them.
  */
 import { Lexer, type Token } from "marked";
@@ -31,7 +31,20 @@ export function lex(source: string, breaks = true): Token[] {
     at = index + line.length;
   }
   if (at < source.length) parts.push(lexTame(source.slice(at), breaks));
-  return parts.flat();
+  return breaks ? parts.flat().flatMap(endingAtItsItems) : parts.flat();
+}
+
+/** The first line of a list item, one that is indented or empty, and what may become one with the next letters. */
+const OF_ITEM = /^(?:(?:[*+-]|\d{1,9}[.)]|)(?:[ \t]|$)|\d{1,9}$).*\n?/gmu;
+
+/** A list, and apart from it the lines after its last item: markdown continues the item with them. */
+function endingAtItsItems(token: Token): Token[] {
+  const { raw } = token;
+  let end = 0;
+  if (token.type === "list") for (const line of raw.matchAll(OF_ITEM)) end = line.index + line[0].length;
+  return end > 0 && raw.slice(end).trim()
+    ? [raw.slice(0, end), raw.slice(end)].flatMap((part) => lexTame(part, true))
+    : [token];
 }
 
 function lexTame(source: string, breaks: boolean): Token[] {
@@ -107,5 +120,7 @@ export class MarkdownStream {
 function lastBlock(blocks: readonly Token[]): number {
   let last = blocks.length - 1;
   while (last > 0 && blocks[last]?.type === "space") last -= 1;
+  // A further item makes the lines after a list a part of it again.
+  if (blocks[last - 1]?.type === "list") last -= 1;
   return Math.max(0, last);
 }

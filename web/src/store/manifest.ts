@@ -1,6 +1,6 @@
 /** The project's trainers; read again whenever the window gets the focus, for example after an edit. */
 import { batch, signal } from "@preact/signals";
-import { ApiError, errorText, request } from "../api/client";
+import { ApiError, api, errorText, request } from "../api/client";
 import type { Manifest, Trainer } from "../contract.gen";
 import { type Change, changesOf } from "./trainer-changes";
 
@@ -53,6 +53,13 @@ export function editsOf(trainer: Trainer): Change[] {
 /** Compares later edits with the displayed manifest. */
 export function forgetEdits(): void {
   known.value = manifest.peek();
+}
+
+/** Writes the file's text back from before the write that led to `revision`. */
+export async function undoWrite(revision: string): Promise<void> {
+  await api("/manifest/undo", { method: "POST", body: { revision } });
+  await reloadManifest();
+  forgetEdits();
 }
 
 async function ask(): Promise<void> {

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { Trainer } from "../contract.gen";
-import { changesOf, changeWords } from "./trainer-changes";
+import { changedWords, changesOf, changeWords } from "./trainer-changes";
 
 const trainer = (config: object, rows?: number): Trainer =>
   ({
@@ -18,6 +18,13 @@ it("says what was set differently, and what is new or gone", () => {
   expect(changeWords(changesOf(after, trainer({ loraR: 16, maxSteps: 60, learningRate: 1e-3 }, 91)))).toBe(
     "LoRA rank 8 → 16, warmup steps 5 steps → not set",
   );
+});
+
+it("says whether the file changed, or only its data", () => {
+  const [before, after] = [trainer({ maxSteps: 40 }, 30), trainer({ maxSteps: 60 }, 29)];
+  expect(changedWords(changesOf(before, trainer({ maxSteps: 40 }, 29)))).toBe("The data changed");
+  expect(changedWords(changesOf(before, after))).toBe("arkor.toml changed");
+  expect(changedWords([])).toBe("arkor.toml changed");
 });
 
 it("is silent where the same would be trained, or where nothing was shown before", () => {

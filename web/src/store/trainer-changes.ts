@@ -12,6 +12,7 @@ export interface Change {
 }
 
 const NOTHING = "not set";
+const EXAMPLES = "Examples";
 
 /** Empty if both would train the same, if there was no such trainer before, or if one is unreadable. */
 export function changesOf(before: Trainer | undefined, after: Trainer | undefined): Change[] {
@@ -28,9 +29,13 @@ export function changesOf(before: Trainer | undefined, after: Trainer | undefine
     changes.push({ label: (is ?? was)!.label, from: say(was), to: say(is) });
   }
   if (after.rows !== undefined && before.rows !== after.rows)
-    changes.push({ label: "Examples", from: number(before.rows), to: number(after.rows) });
+    changes.push({ label: EXAMPLES, from: number(before.rows), to: number(after.rows) });
   return changes;
 }
+
+/** `arkor.toml changed`, or that its data did. */
+export const changedWords = (changes: readonly Change[]): string =>
+  changes.length === 1 && changes[0]!.label === EXAMPLES ? "The data changed" : "arkor.toml changed";
 
 /** `steps 40 → 60, learning rate 0.002 → 0.001` */
 export function changeWords(changes: readonly Change[]): string {
@@ -72,6 +77,6 @@ const partOf = (part: unknown): string =>
   typeof part === "object" && part !== null ? `(${wholeOf(part)})` : String(part);
 
 /** A label within a sentence; one whose first word has several capitals (LoRA) keeps them. */
-function lowerFirst(label: string): string {
+export function lowerFirst(label: string): string {
   return /^\p{Lu}[\p{Ll}-]+(?!\S)/u.test(label) ? label[0]!.toLowerCase() + label.slice(1) : label;
 }

@@ -1,4 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
+import type { SettingsWritten } from "../contract.gen";
 import { clean } from "../lib/text";
 import { Button } from "./controls/button";
 import { say } from "./controls/live";
@@ -40,14 +41,16 @@ const wordsOf = (fault: unknown): string => (fault instanceof Error ? fault.mess
 
 interface WriteProps {
   /** Returns the change as it would be written, or (with false) writes it; called with the first props. */
-  post: (preview: boolean) => Promise<{ diff: string }>;
+  post: (preview: boolean) => Promise<SettingsWritten>;
   /** Called after writing. */
   written: () => unknown;
+  /** Undoes the write that led to a revision. */
+  undo: (revision: string) => Promise<unknown>;
   onClose: () => void;
 }
 
 /** Shows how arkor.toml will change, before it is written. */
-export function WriteDialog({ post, written, onClose }: WriteProps) {
+export function WriteDialog({ post, written, undo, onClose }: WriteProps) {
   const [diff, setDiff] = useState<string | null>(null);
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
@@ -62,9 +65,14 @@ export function WriteDialog({ post, written, onClose }: WriteProps) {
   const write = async (): Promise<void> => {
     setBusy(true);
     try {
-      await send(false);
+      const { revision } = await send(false);
       await written();
-      say("Written to arkor.toml");
+      const run = (): void =>
+        void undo(revision).then(
+          () => say("arkor.toml is as it was before"),
+          (fault: unknown) => say(wordsOf(fault)),
+        );
+      say("Written to arkor.toml", { label: "Undo", run });
       onClose();
     } catch (fault) {
       setError(wordsOf(fault));

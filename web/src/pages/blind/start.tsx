@@ -60,7 +60,7 @@ export function Start({ job, given, mine, answered, begin }: Props) {
         for="blind-voter"
         hint={`${
           canKeep()
-            ? "Your votes are kept with the job under this name, apart from other people’s."
+            ? "Your votes are kept with the job under this name."
             : "This backend keeps no votes: they are gone when the page is closed."
         } Answers that you prefer become rows of data/preferences.jsonl.`}
       >

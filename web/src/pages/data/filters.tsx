@@ -65,7 +65,7 @@ export function Filters({ filter, set, sources }: Props) {
   const count = Object.keys(filter).length;
   return (
     <details class="data-filters">
-      <summary>Filter{count > 0 ? ` (${count})` : ""}</summary>
+      <summary>Search options{count > 0 ? ` (${count})` : ""}</summary>
       <span class="data-filter-fields">
         <Select
           aria-label="Said by"

@@ -86,7 +86,7 @@ export function Dataset({
   const ofFile =
     JSON.stringify(drafted(trainer).config?.datasetSource) === JSON.stringify(trainer.config?.datasetSource);
   const inFile = useCheck(trainer, ofFile && view.state !== "opening" ? view.id : null);
-  const checked = ofFile ? inFile : null;
+  const checked = ofFile ? inFile.check : null;
   const findings = merged(checked?.findings ?? [], view.findings);
   const figures = figuresAt(view, lengths, cut, unreadableIn(findings));
   const skips = drafted(trainer).config?.skipBadRows === true;
@@ -306,9 +306,10 @@ export function Dataset({
         {/* What the row check leaves to the tokenizer. */}
         <Findings
           findings={findings}
-          remedyOf={remedyOf}
-          exclude={exclude}
-          fix={editable ? (code, row) => setFixing({ code, row }) : null}
+          // What was found before an edit stays until the rows are checked again, with nothing to press.
+          remedyOf={inFile.stale ? () => null : remedyOf}
+          exclude={inFile.stale ? null : exclude}
+          fix={editable && !inFile.stale ? (code, row) => setFixing({ code, row }) : null}
           leftOut={(checked?.leftOut ?? []).filter((sentence) => !sentence.includes("tokenizer"))}
           all={view.state === "ready"}
           hrefOf={hrefOf}
@@ -458,19 +459,24 @@ export function Dataset({
   );
 }
 
-/** The findings in the rows of the file, once view `id` of them is shown; without a response, only the tokenizer's are listed. */
-function useCheck({ name }: Trainer, id: string | null): DataCheck | null {
-  const [checked, setChecked] = useState<DataCheck | null>(null);
+/**
+ * The findings in the rows of the file, once view `id` of them is shown; without a response, only the tokenizer's are
+ * listed. They are stale if they are those of an earlier view.
+ */
+function useCheck({ name }: Trainer, id: string | null): { check: DataCheck | null; stale: boolean } {
+  const [checked, setChecked] = useState<{ check: DataCheck; id: string } | null>(null);
   useEffect(() => {
     if (id === null) return undefined;
     const abort = new AbortController();
     api<DataCheck>(`/manifest/data?${new URLSearchParams({ trainer: name })}`, { signal: abort.signal }).then(
-      setChecked,
-      () => undefined,
+      (check) => setChecked({ check, id }),
+      (failure: unknown) => {
+        if (!isAbort(failure)) setChecked(null);
+      },
     );
     return () => abort.abort();
   }, [name, id]);
-  return checked;
+  return { check: checked?.check ?? null, stale: checked !== null && checked.id !== id };
 }
 
 function Legend() {

@@ -29,6 +29,8 @@ export function Row({ opened, chosen, cut, exclude, tools }: Props) {
   useEffect(() => {
     if (id === undefined) return undefined;
     const abort = new AbortController();
+    // It may have been repaired.
+    setRow((shown) => (shown?.error ? null : shown));
     opened.tokens(chosen, abort.signal).then(
       (loaded) => {
         setRow(loaded);

@@ -176,12 +176,10 @@ function Panel({ run, typescript }: { run: TrainingRun; typescript: boolean }) {
 }
 
 function Command({ run }: { run: TrainingRun }) {
-  const text = run.command.map((part) => clean(part, 200)).join(" ");
   return (
     <span class="hint">
       <bdi>{displayName(run.trainer ?? run.file ?? "training")}</bdi>
       {run.dryRun && ", quick test"}
-      <span class="visually-hidden">, command {text}</span>
     </span>
   );
 }
@@ -210,15 +208,21 @@ function State({ run, output }: { run: TrainingRun; output: RunOutput }) {
     );
   }
   const exit = ending ? ending.exit : run.exitCode;
-  const took = since !== null && run.ended ? (time(run.ended) ?? since) - since : null;
+  // A command that was only hidden says nothing about its job.
+  const hidden = job !== undefined && isStopped(exit);
+  const took = !hidden && since !== null && run.ended ? (time(run.ended) ?? since) - since : null;
   return (
     <span class="row num home-output-state">
       {job ? <StatusDot status={job.status} /> : <StatusDot {...exitStatus(exit, run)} />}
       <span class="hint">
         {/* Once the job has ended, the command's exit adds nothing. */}
-        {job && isOver(job) ? "" : ending?.why ? clean(ending.why, 200) : exitWords(exit, run)}
+        {hidden || (job && isOver(job)) ? "" : ending?.why ? clean(ending.why, 200) : exitWords(exit, run)}
         {took !== null && ` after ${duration(took)}`}
-        {exit !== 0 && job && !isOver(job) && job.status !== "paused" && "; the job keeps running"}
+        {exit !== 0 &&
+          job &&
+          !isOver(job) &&
+          job.status !== "paused" &&
+          (hidden ? "The job keeps running" : "; the job keeps running")}
       </span>
     </span>
   );

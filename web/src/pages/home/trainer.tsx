@@ -9,7 +9,7 @@ import { href, route, setQuery } from "../../router";
 import { features } from "../../store/features";
 import { editsOf, trainerNamed } from "../../store/manifest";
 import { needsTrust } from "../../store/placement";
-import { changeWords } from "../../store/trainer-changes";
+import { changedWords, changeWords } from "../../store/trainer-changes";
 import { applySettings, changesFor, drafted, draftFaults, formWanted } from "../../store/trainer-draft";
 import { Button } from "../../ui/controls/button";
 import { CopyButton } from "../../ui/controls/copy";
@@ -193,7 +193,11 @@ function Edits({ trainer }: { trainer: Trainer }) {
   if (edits.length === 0 && !editedMeanwhile.value) return null;
   return (
     <p class={editedMeanwhile.value ? "home-note home-note-warn" : "home-note"}>
-      <strong>arkor.toml changed{edits.length > 0 ? ":" : "."}</strong> {changeWords(edits)}
+      <strong>
+        {changedWords(edits)}
+        {edits.length > 0 ? ":" : "."}
+      </strong>{" "}
+      {changeWords(edits)}
       {editedMeanwhile.value &&
         `${edits.length > 0 ? "." : ""} Nothing was started. Run again to train with this.`}
     </p>

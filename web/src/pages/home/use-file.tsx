@@ -4,7 +4,7 @@ import { api, useAttempt } from "../../api/client";
 import type { SettingsWritten, Trainer } from "../../contract.gen";
 import { useDrop } from "../../lib/drop";
 import { clean, displayName } from "../../lib/text";
-import { forgetEdits, reloadManifest } from "../../store/manifest";
+import { forgetEdits, reloadManifest, undoWrite } from "../../store/manifest";
 import { FileButton } from "../../ui/controls/file-button";
 import { WriteDialog } from "../../ui/diff";
 import { ErrorNote } from "../../ui/empty";
@@ -72,6 +72,7 @@ function Write({ trainer, revision, path, onClose }: Props & { path: string; onC
         await reloadManifest();
         forgetEdits();
       }}
+      undo={undoWrite}
       onClose={onClose}
     />
   );

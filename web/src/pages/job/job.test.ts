@@ -113,6 +113,9 @@ test("events are quicker than the list, which knows the rest", () => {
   expect(statusOf(job({ status: "running" }), run)).toBe("cancelled");
   expect(ranFor(undefined, run, START + 5_000_000)).toBe(60_000);
   expect(ranFor(undefined, new Run(), START)).toBeNull();
+  // The time until it is extended does not count.
+  feed(run, "training.resumed", { timestamp: "2026-01-01T00:31:00Z", step: 3 });
+  expect(ranFor(undefined, run, START + 32 * 60_000)).toBe(120_000);
 });
 
 test("each event is told in a line of words", () => {

@@ -53,10 +53,10 @@ export function originOf(job: Job | undefined, run: Run): number {
   return started ?? run.rows.time.at(0);
 }
 
-/** Milliseconds the job has run; null before it started. */
+/** Milliseconds the job has run, pauses left out; null before it started. */
 export function ranFor(job: Job | undefined, run: Run, now: number): number | null {
   const from = time(job?.startedAt) ?? run.startedAt;
   if (!Number.isFinite(from)) return null;
   const over = time(job?.completedAt) ?? run.endedAt;
-  return Math.max(0, (Number.isFinite(over) ? over : now) - from);
+  return Math.max(0, (Number.isFinite(over) ? over : now) - from - run.idle);
 }

@@ -170,8 +170,7 @@ const EDGE = 8;
 
 export function Parallel({ sweep }: { sweep: Sweep }) {
   const trials = ranked(searched(sweep));
-  const [box, room] = useWidth(trials.length > 1);
-  if (trials.length < 2) return null;
+  const [box, room] = useWidth(true);
   const losses = trials.map((trial) => trial.results[0]!.loss);
   const scale = scaleOf(losses);
   const lossAxis: Axis = {

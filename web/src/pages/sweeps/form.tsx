@@ -6,11 +6,12 @@ import { finite } from "../../lib/json";
 import { displayName } from "../../lib/text";
 import { go, href } from "../../router";
 import { loadManifest, manifest, manifestError } from "../../store/manifest";
+import { FIXED } from "../../sweep.gen";
 import { Button } from "../../ui/controls/button";
 import { Select, submits } from "../../ui/controls/switch";
 import { Empty, ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
-import { isRange, nextTime, textOf, valuesFrom } from "./model";
+import { isRange, jobsWords, nextTime, textOf, valuesFrom } from "./model";
 import { styles } from "./styles";
 
 interface Entry {
@@ -26,7 +27,7 @@ const USUAL: readonly Entry[] = [
   { field: "learningRate", text: "1e-4 to 5e-3", log: true },
   { field: "loraR", text: "8, 16, 64", log: false },
 ];
-const MORNING = "07:00";
+const HOUR = "1 h";
 
 const entriesOf = (space: Readonly<Record<string, unknown>>): Entry[] =>
   Object.entries(space).map(([field, values]) => ({
@@ -50,7 +51,7 @@ export function StartForm() {
 function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: ManifestSweep }) {
   const [name, setName] = useState(written.trainer ?? "");
   const [entries, setEntries] = useState<readonly Entry[]>(written.space ? entriesOf(written.space) : USUAL);
-  const end = written.hours ? `${written.hours} h` : written.jobs ? "" : MORNING;
+  const end = written.hours ? `${written.hours} h` : written.jobs ? "" : HOUR;
   const [until, setUntil] = useState(written.until ?? end);
   const [jobs, setJobs] = useState(written.jobs ? `${written.jobs}` : "");
   const { busy, error, setError, attempt } = useAttempt();
@@ -76,7 +77,7 @@ function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: 
     const date = isDate ? new Date(until).toISOString() : null;
     const deadline = nextTime(until, Date.now()) ?? date;
     if (until && !deadline) {
-      setError("End before: write a time of day such as 07:00, or hours such as 8 h");
+      setError("End: write hours such as 8 h, or a time of day such as 07:00");
       return;
     }
     const body = {
@@ -96,7 +97,9 @@ function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: 
       }
     });
   };
-  const free = SETTINGS.filter(({ field }) => !entries.some((entry) => entry.field === field));
+  const free = SETTINGS.filter(
+    ({ field }) => !FIXED.has(field) && !entries.some((entry) => entry.field === field),
+  );
   return (
     <form style={styles.form} aria-label="Search for better settings" onSubmit={submits(() => start())}>
       {trainers.length > 1 && (
@@ -156,10 +159,10 @@ function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: 
         </Button>
       </div>
       <label style={styles.field}>
-        <span>End before (time of day, or hours such as 8 h)</span>
+        <span>End (after hours such as 8 h, or at a time of day such as 07:00)</span>
         <input
           class="ui-input"
-          placeholder={MORNING}
+          placeholder={HOUR}
           value={until}
           onInput={(event) => setUntil(event.currentTarget.value)}
         />
@@ -188,8 +191,8 @@ function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: 
         </Button>
       </div>
       <p class="hint">
-        Jobs that you start meanwhile go first. Half of the held-out rows choose, the other half judge; at the
-        end the best settings and yours are trained with three fresh seeds each.
+        {jobsWords(Number(jobs))} Jobs that you start meanwhile go first. Half of the held-out rows choose,
+        the other half judge; at the end the best settings and yours are trained with three fresh seeds each.
       </p>
     </form>
   );

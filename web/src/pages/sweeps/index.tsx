@@ -9,7 +9,7 @@ import { go, href, jobHref, route } from "../../router";
 import { setTitle } from "../../store/document-title";
 import { features } from "../../store/features";
 import { deleteJob, isOver, jobs, refreshJobs } from "../../store/jobs";
-import { loadManifest, manifest, reloadManifest, trainerNamed } from "../../store/manifest";
+import { loadManifest, manifest, reloadManifest, trainerNamed, undoWrite } from "../../store/manifest";
 import { poll } from "../../store/poll";
 import { Button } from "../../ui/controls/button";
 import { announce } from "../../ui/controls/live";
@@ -20,7 +20,7 @@ import { Skeleton } from "../../ui/skeleton";
 import { RelativeTime } from "../../ui/time";
 import { BestOverTime, Importances, Parallel, TrialTable } from "./figures";
 import { StartForm } from "./form";
-import { labelOf, searched, valueText } from "./model";
+import { isWorthDrawing, labelOf, searched, valueText } from "./model";
 import { styles } from "./styles";
 import "../../chart/chart.css";
 
@@ -136,9 +136,13 @@ function One({ sweep }: { sweep: Sweep }) {
           )}
         </div>
       </section>
-      <BestOverTime sweep={sweep} />
-      <Parallel sweep={sweep} />
-      <Importances sweep={sweep} />
+      {isWorthDrawing(sweep) && (
+        <>
+          <BestOverTime sweep={sweep} />
+          <Parallel sweep={sweep} />
+          <Importances sweep={sweep} />
+        </>
+      )}
       <TrialTable sweep={sweep} jobHref={jobHref} />
       {searched(sweep).length === 0 && sweep.state === "running" && (
         <Empty title="No trial has begun yet.">First a run of your settings is estimated.</Empty>
@@ -226,6 +230,7 @@ function Winner({ sweep, verdict }: { sweep: Sweep; verdict: SweepVerdict }) {
             })
           }
           written={reloadManifest}
+          undo={undoWrite}
           onClose={() => setOpen(false)}
         />
       )}

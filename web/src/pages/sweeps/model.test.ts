@@ -1,6 +1,17 @@
 import { describe, expect, it } from "vitest";
 import type { Sweep } from "../../contract.gen";
-import { axesOf, bestSoFar, nextTime, ranked, searched, settingsWords, textOf, valuesFrom } from "./model";
+import {
+  axesOf,
+  bestSoFar,
+  isWorthDrawing,
+  jobsWords,
+  nextTime,
+  ranked,
+  searched,
+  settingsWords,
+  textOf,
+  valuesFrom,
+} from "./model";
 
 const at = (minute: number): string => `2026-01-01T00:0${minute}:00Z`;
 const sweep = {
@@ -102,4 +113,21 @@ describe("what a person types", () => {
     expect(nextTime("25:00", now)).toBeNull();
     expect(nextTime("1.5 h", now)).toBe(new Date(2026, 0, 1, 23, 30).toISOString());
   });
+});
+
+it("says how many jobs it will be, with those that confirm", () => {
+  expect(jobsWords(3)).toBe(
+    "Up to 9 jobs: 3 trials, your settings among them, and 6 jobs that confirm the result.",
+  );
+  expect(jobsWords(0)).toBe("As many trials as there is time for, and 6 jobs that confirm the result.");
+});
+
+it("draws no figures of a few trials", () => {
+  const [first] = sweep.trials;
+  const of = (count: number) => ({ ...sweep, trials: Array.from({ length: count }, () => first!) });
+  expect([isWorthDrawing(of(3)), isWorthDrawing(of(5)), isWorthDrawing({ ...sweep, trials: [] })]).toEqual([
+    false,
+    true,
+    false,
+  ]);
 });

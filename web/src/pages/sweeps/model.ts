@@ -1,11 +1,17 @@
 /** A sweep's trials as points, lines and words. Pure. */
 import { type JobConfig, SETTINGS, type Sweep, type SweepTrial } from "../../contract.gen";
-import { time } from "../../lib/format";
+import { plural, time } from "../../lib/format";
 import { settings } from "../../lib/job-config-text";
 import { clean } from "../../lib/text";
 
 /** The trials of the search, without the runs that confirm its winner. */
 export const searched = (sweep: Sweep): SweepTrial[] => sweep.trials.filter(({ role }) => role === "search");
+
+/** With fewer trials the table says everything. */
+const FEWEST_DRAWN = 5;
+
+/** Whether there are enough trials with a result for figures. */
+export const isWorthDrawing = (sweep: Sweep): boolean => ranked(searched(sweep)).length >= FEWEST_DRAWN;
 
 /** A trial's loss at its highest rung; null before the first. */
 export const lossOf = ({ results }: SweepTrial): number | null => results.at(-1)?.loss ?? null;
@@ -132,6 +138,17 @@ export function valuesFrom(text: string, log: boolean): unknown[] | Range | null
     const value = Number(part);
     return Number.isFinite(value) ? value : part.replace(/^"(.*)"$/, "$1");
   });
+}
+
+/** Jobs that confirm the result: the best settings and the trainer's, with three seeds each. */
+const CONFIRMING = 6;
+
+/** How many jobs a sweep starts; `trials` is their most, 0 for no limit. */
+export function jobsWords(trials: number): string {
+  const confirming = `${CONFIRMING} jobs that confirm the result.`;
+  return trials > 0
+    ? `Up to ${trials + CONFIRMING} jobs: ${plural(trials, "trial")}, your settings among them, and ${confirming}`
+    : `As many trials as there is time for, and ${confirming}`;
 }
 
 /** Values as a person would type them. */

@@ -72,6 +72,8 @@ export function EditRow({ opened, trainer, chosen, cut, mode, written, close }: 
 
   const original = useMemo(() => (row ? JSON.stringify(fresh(row, "edit")) : ""), [row]);
   const same = mode === "edit" && JSON.stringify(draft) === original;
+  const untouched =
+    row !== null && mode === "add" && JSON.stringify(draft) === JSON.stringify(fresh(row, mode));
   const change = (next: Draft): void => {
     setDraft(next);
     if (!row) return;
@@ -208,7 +210,7 @@ export function EditRow({ opened, trainer, chosen, cut, mode, written, close }: 
             )}
             <p class="hint">Ctrl Enter saves, Escape discards.</p>
           </div>
-          <Live opened={opened} source={row.source} draft={draft} cut={cut} />
+          <Live {...{ opened, draft, cut, untouched }} source={row.source} />
         </div>
       )}
     </form>
@@ -229,11 +231,14 @@ function Live({
   source,
   draft,
   cut,
+  untouched,
 }: {
   opened: OpenedView;
   source: number;
   draft: Draft;
   cut: number;
+  /** Nothing was typed into a new row yet: it lacks everything. */
+  untouched: boolean;
 }) {
   const [row, setRow] = useState<DatasetTokens | null>(null);
   const [note, setNote] = useState("");
@@ -269,7 +274,7 @@ function Live({
         {note || (record === null ? "Not valid JSON yet" : row && !row.error ? tokenWords(row, cut) : "")}
       </p>
       {row?.error ? (
-        <p class="data-edit-problem">{clean(row.error, 500)}</p>
+        !untouched && <p class="data-edit-problem">{clean(row.error, 500)}</p>
       ) : row && row.shown > 0 ? (
         <Tokens key="live" row={row} cut={cut} name="Tokens of the edited row" />
       ) : (

@@ -182,7 +182,11 @@ export function stateWords(making: Making): string {
     case "failed":
       return "Stopped by an error";
     default:
-      return `Done: ${plural(making.rows, "row")} to judge`;
+      return `Done: ${plural(making.rows, "row")} to judge${
+        making.done < making.passages
+          ? `. ${plural(making.passages - making.done, "answer")} could not be read: ask again, or use a larger model`
+          : ""
+      }`;
   }
 }
 

@@ -160,7 +160,7 @@ export function MakeRows() {
                       hint="Any server with OpenAI's API: LM Studio, Ollama, vLLM, a hosted one"
                       change={(teacher) => change({ teacher })}
                     />
-                    <Text label="Model" value={draft.model} change={(model) => change({ model })} />
+                    <TeacherModel draft={draft} change={change} />
                     <Text
                       label="Key's environment variable"
                       value={draft.keyEnv}
@@ -357,15 +357,39 @@ function Documents({
   );
 }
 
+/** The teacher's model; its own list is requested when the field gets the focus: the address is complete by then. */
+function TeacherModel({ draft, change }: { draft: Draft; change: (part: Partial<Draft>) => void }) {
+  const [models, setModels] = useState<readonly string[]>([]);
+  const { error, attempt } = useAttempt();
+  const list = (): Promise<void> =>
+    attempt(async () => {
+      setModels([]);
+      const body = { teacher: draft.teacher.trim(), keyEnv: draft.keyEnv.trim() || null };
+      setModels((await api<{ models: string[] }>("/making/models", { method: "POST", body })).models);
+    });
+  return (
+    <Text
+      label="Model"
+      value={draft.model}
+      list={models}
+      hint={error === null ? undefined : clean(error, 300)}
+      focused={() => void list()}
+      change={(model) => change({ model })}
+    />
+  );
+}
+
 interface TextProps {
   label: string;
   value: string;
-  hint?: string;
+  list?: readonly string[];
+  focused?: () => void;
+  hint?: string | undefined;
   numeric?: boolean;
   change: (value: string) => void;
 }
 
-function Text({ label, value, hint, numeric, change }: TextProps) {
+function Text({ label, value, list, focused, hint, numeric, change }: TextProps) {
   const id = `making-${label.toLowerCase().replaceAll(/[^a-z]+/g, "-")}`;
   return (
     <Field label={label} for={id} hint={hint}>
@@ -376,8 +400,17 @@ function Text({ label, value, hint, numeric, change }: TextProps) {
         value={value}
         spellcheck={false}
         autocomplete="off"
+        list={list && `${id}-list`}
+        onFocus={focused}
         onInput={(event) => change(event.currentTarget.value)}
       />
+      {list && (
+        <datalist id={`${id}-list`}>
+          {list.map((item) => (
+            <option key={item} value={item} />
+          ))}
+        </datalist>
+      )}
     </Field>
   );
 }

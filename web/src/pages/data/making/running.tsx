@@ -76,7 +76,8 @@ export function Running({ making, pause, resume }: Props) {
             Pause
           </Button>
         ) : (
-          making.state !== "done" && resume && <Button onClick={resume}>Resume</Button>
+          done < passages &&
+          resume && <Button onClick={resume}>{making.state === "done" ? "Ask again" : "Resume"}</Button>
         )}
         {!active && rows > 0 && <Judge file={making.file} rows={rows} />}
       </div>

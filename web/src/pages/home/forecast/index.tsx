@@ -2,7 +2,7 @@ import type { Forecast, JobConfig } from "../../../contract.gen";
 import { clean } from "../../../lib/text";
 import { Button } from "../../../ui/controls/button";
 import { useForecast } from "./use-forecast";
-import { forecastNotes, shortage, timeWords } from "./words";
+import { forecastNotes, progressWords, shortage, timeWords } from "./words";
 
 interface Props {
   config: JobConfig;
@@ -61,14 +61,6 @@ function Note({
       return <>No estimate: {clean(forecast.error ?? "no reason given", 300)}</>;
   }
   return null;
-}
-
-function progressWords({ progress }: Forecast): string {
-  const label = "Estimating time and memory";
-  if (!progress) return `${label} …`;
-  if (progress.unit !== "steps" || !progress.total)
-    return `${label}: ${clean(progress.label, 80).toLowerCase()} …`;
-  return `${label}: step ${progress.done} of ${progress.total}`;
 }
 
 function Shortage({ forecast, apply }: { forecast: Forecast; apply: Props["apply"] }) {

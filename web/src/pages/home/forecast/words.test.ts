@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { Forecast } from "../../../contract.gen";
-import { forecastNotes, shortage, timeWords } from "./words";
+import { forecastNotes, progressWords, shortage, timeWords } from "./words";
 
 const FORECAST: Forecast = {
   state: "measured",
@@ -16,6 +16,13 @@ const FORECAST: Forecast = {
 };
 
 describe("a forecast in words", () => {
+  test("a model keeps the case of its name", () => {
+    const progress = { label: "Loading Qwen/Qwen3-0.6B", done: 1, total: null, unit: "bytes" } as const;
+    expect(progressWords({ state: "measuring", progress })).toBe(
+      "Estimating time and memory: loading Qwen/Qwen3-0.6B …",
+    );
+  });
+
   test("time is as exact as a forecast is", () => {
     expect(timeWords(0.2)).toBe("About 1 s");
     expect(timeWords(48.4)).toBe("About 48 s");

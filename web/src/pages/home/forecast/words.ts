@@ -1,6 +1,8 @@
 /** Describes an estimate. Pure. */
 import type { Forecast, ForecastMemory } from "../../../contract.gen";
 import { bytes, duration, plural } from "../../../lib/format";
+import { clean } from "../../../lib/text";
+import { lowerFirst } from "../../../store/trainer-changes";
 
 /** `About 1 min 50 s`: only as precise as an estimate can be. */
 export function timeWords(seconds: number): string {
@@ -41,4 +43,13 @@ export function shortage(forecast: Forecast): string | null {
   if (typeof freeDiskBytes === "number" && typeof diskBytes === "number" && diskBytes >= freeDiskBytes)
     return `Its checkpoints take ${bytes(diskBytes)}, and ${bytes(freeDiskBytes)} of the disk are free.`;
   return `It needs ${bytes(memory?.peakBytes)} of memory, and ${bytes(memory?.freeBytes)} are free.`;
+}
+
+/** What an estimate is doing; a model keeps its name. */
+export function progressWords({ progress }: Forecast): string {
+  const label = "Estimating time and memory";
+  if (!progress) return `${label} …`;
+  if (progress.unit !== "steps" || !progress.total)
+    return `${label}: ${lowerFirst(clean(progress.label, 80))} …`;
+  return `${label}: step ${progress.done} of ${progress.total}`;
 }

@@ -122,6 +122,8 @@ function Choice({ id, setting, value, faulty, onChange }: ControlProps) {
   const { field, kind, choices = [], required } = setting;
   const items = kind === "flag" ? ["true", "false"] : choices;
   const text = textOf(value);
+  const nameOf = (item: string): string =>
+    (field === "method" && methods.value.find(({ name }) => name === item)?.label) || item;
   return (
     <select
       id={id}
@@ -131,12 +133,10 @@ function Choice({ id, setting, value, faulty, onChange }: ControlProps) {
       aria-describedby={`${id}-help${faulty ? ` ${id}-problem` : ""}`}
       onChange={(event) => onChange(valueIn(setting, event.currentTarget.value))}
     >
-      {!required && <option value="">Default: {defaultOf(setting)}</option>}
+      {!required && <option value="">{nameOf(defaultOf(setting))} (default)</option>}
       {items.map((item) => (
         <option key={item} value={item}>
-          {kind === "flag"
-            ? valueText(field, item === "true")
-            : (field === "method" && methods.value.find(({ name }) => name === item)?.label) || item}
+          {kind === "flag" ? valueText(field, item === "true") : nameOf(item)}
         </option>
       ))}
       {text !== "" && !items.includes(text) && <option value={text}>{text.slice(0, 80)}</option>}

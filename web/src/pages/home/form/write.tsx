@@ -1,7 +1,7 @@
 /** Shows how the file will change, before it is written. */
 import { api } from "../../../api/client";
 import type { SettingsWritten, Trainer } from "../../../contract.gen";
-import { forgetEdits, reloadManifest } from "../../../store/manifest";
+import { forgetEdits, reloadManifest, undoWrite } from "../../../store/manifest";
 import { type Changes, dropDraft } from "../../../store/trainer-draft";
 import { WriteDialog } from "../../../ui/diff";
 
@@ -21,5 +21,5 @@ export function WriteSettings({ trainer, revision, changes, onClose }: Props) {
     dropDraft(trainer);
     forgetEdits();
   };
-  return <WriteDialog post={post} written={written} onClose={onClose} />;
+  return <WriteDialog post={post} written={written} undo={undoWrite} onClose={onClose} />;
 }

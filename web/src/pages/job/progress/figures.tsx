@@ -4,7 +4,7 @@ import type { Job } from "../../../contract.gen";
 import { evalName, type Run } from "../../../events/run";
 import { now } from "../../../lib/clock";
 import { clock, day, duration, loss, number, time } from "../../../lib/format";
-import { isActive, type JobNow, stepsOf } from "../state";
+import { isActive, type JobNow, ranFor, stepsOf } from "../state";
 import { jobTimeLeft, lastFinite, phaseWords, recentMean, shortDuration } from "./pace";
 
 export function Figures({ job, run, version, status }: JobNow) {
@@ -123,10 +123,9 @@ function TimeLeft({
 }
 
 function Took({ job, run }: { job: Job | undefined; run: Run; version: number }) {
-  const from = time(job?.startedAt) ?? run.startedAt;
   const to = time(job?.completedAt) ?? run.endedAt;
   return (
-    <Figure name="Took" value={duration(to - from)}>
+    <Figure name="Took" value={duration(ranFor(job, run, NaN))}>
       {Number.isFinite(to) && `ended ${day(to)}, ${clock(to, false)}`}
     </Figure>
   );

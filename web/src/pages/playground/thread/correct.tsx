@@ -17,7 +17,7 @@ import { plural } from "../../../lib/format";
 import { clean, displayName } from "../../../lib/text";
 import { composing, fitHeight } from "../../../lib/textarea";
 import { PlainText } from "../../../markdown";
-import { reloadManifest } from "../../../store/manifest";
+import { reloadManifest, undoWrite } from "../../../store/manifest";
 import { Button } from "../../../ui/controls/button";
 import { announce, say } from "../../../ui/controls/live";
 import { WriteDialog } from "../../../ui/diff";
@@ -207,7 +207,14 @@ interface ListProps {
 }
 
 function ListDialog({ trainer, revision, onClose }: ListProps) {
-  const post = (preview: boolean): Promise<{ diff: string }> => listInDataset(trainer, revision, preview);
+  const post = (preview: boolean) => listInDataset(trainer, revision, preview);
   const written = (): Promise<unknown> => Promise.all([loadCorrections(), reloadManifest()]);
-  return <WriteDialog post={post} written={written} onClose={onClose} />;
+  return (
+    <WriteDialog
+      post={post}
+      written={written}
+      undo={(written) => undoWrite(written).then(loadCorrections)}
+      onClose={onClose}
+    />
+  );
 }
