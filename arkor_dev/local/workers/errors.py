@@ -5,6 +5,8 @@ Any other exception is a bug, and is logged as one.
 
 from __future__ import annotations
 
+from typing import Final
+
 from arkor_dev.contract.errors import MAKE_ROOM, is_disk_full
 
 TRY_AGAIN = "close other programs and try again"
