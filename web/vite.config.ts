@@ -91,6 +91,11 @@ const LATE_PARTS = [
     includeDependenciesRecursively: false,
   },
   {
+    name: "again",
+    test: /header\/(open-extend|unless-changed|run-again)/,
+    includeDependenciesRecursively: false,
+  },
+  {
     name: "playground-late",
     test: /pages\/playground\/(panel\/(more|answer-form|read-schema|preset-form)|thread\/(correct|structured|rated))|lib\/(json-fault|indent-json)|chat\/training-set/,
     includeDependenciesRecursively: false,

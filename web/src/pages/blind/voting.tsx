@@ -108,7 +108,7 @@ export function Voting({ pairs, before, index, next, skip }: Props) {
       )}
       {pair === null && !failed && (
         <p class="hint" role="status">
-          Both models are answering. The next questions are answered while you read.
+          Both models are answering.
         </p>
       )}
       {alike && <p class="hint">Both say the same, word for word.</p>}
