@@ -140,7 +140,7 @@ def test_every_loading_of_a_model_says_that_it_trusts_no_code() -> None:
                 found.append(path.name)
                 said = {word.arg: ast.unparse(word.value) for word in node.keywords}
                 assert said.get("trust_remote_code") == "False", (path.name, node.lineno)
-    assert {"base_model.py", "starter_wheel.py"} <= set(found)
+    assert {"base_model.py", "tokenizer.py"} <= set(found)
 
 
 def test_what_a_folder_lacks_is_said(tmp_path: Path) -> None:
