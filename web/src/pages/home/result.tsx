@@ -72,7 +72,7 @@ export function Result({ job }: { job: Job }) {
         <p class="dim">
           {evaluation
             ? clean(evaluation.sentence, 400)
-            : "No rows were held out, so nothing says yet whether it is better than its base."}
+            : "It was not compared with its base, so nothing says yet whether it is better."}
         </p>
         {evaluation?.heldOut && !evaluation.heldOut.measure && (
           <p class="hint">
