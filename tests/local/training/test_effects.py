@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+pytest.importorskip("torch")
+
 from arkor_dev.local.checkpoints.figures import Evaluated
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.plan import asked_format
