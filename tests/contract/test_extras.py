@@ -20,6 +20,7 @@ def test_it_names_this_python_and_what_the_extra_needs() -> None:
     assert [word.partition("<")[0].partition(">")[0] for word in words[4:]] == [
         "llama-cpp-python",
         "sentencepiece",
+        "gguf",
     ]
     assert "arkor-dev" not in install_command("gguf"), "which need not be on an index"
 
