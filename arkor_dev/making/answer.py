@@ -18,7 +18,7 @@ MASK: Final = "…"
 SHORTEST_KEY: Final = 8
 """A shorter key is a placeholder such as ``none``, which a text may well contain."""
 LONGEST_TOKEN: Final = 128
-"""Maximum number of characters that one token stands for."""
+"""Maximum number of characters in one token."""
 LONGEST_MESSAGE: Final = 300
 MOST_TOKENS: Final = 2**40
 LONGEST_DELAY: Final = 1e6

@@ -1,6 +1,6 @@
 """Reads a Python script or a notebook as far as its values are plain: it is parsed and never run.
 
-`Script` knows every assignment and call that is reached (not what stands under ``if False:``), in order, and
+`Script` knows every assignment and call that is reached (not code under ``if False:``), in order, and
 the conditions that each depends on. So a name has a value where exactly one assignment to it can be in
 effect; any other is `Computed`.
 """
@@ -60,7 +60,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """An expression where it stands. ``part`` is its element that is meant, if it has several."""
+    """An expression and its position. ``part`` is the index of the element used, if it has several."""
 
     node: ast.expr
     place: Place
@@ -213,7 +213,7 @@ class Script:
     # --- names
 
     def follow(self, expression: Value) -> Value | None:
-        """Return what a name stands for; None if that is unknown, or depends on a condition."""
+        """Return the value of a name; None if that is unknown, or depends on a condition."""
         node, place = expression.node, expression.place
         if not isinstance(node, ast.Name):
             return expression
