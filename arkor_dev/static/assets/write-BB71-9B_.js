@@ -1,1 +1,0 @@
-import{At as e,Bt as t,It as n,Y as r,un as i}from"./index-nMw3V6Yq.js";import{l as a}from"./setup-CDC744Pa.js";function o({trainer:o,revision:s,changes:c,onClose:l}){let u={trainer:o.name,revision:s,settings:c};return e(a,{post:e=>i(`/manifest/settings`,{method:`POST`,body:{...u,preview:e}}),written:async()=>{await t(),r(o),n()},onClose:l})}export{o as WriteSettings};
