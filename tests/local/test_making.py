@@ -57,9 +57,12 @@ def test_the_base_model_is_the_teacher(
     assert (first["state"], first["model"], first["rows"]) == ("done", "./models/tiny", 0)
     assert 200 < first["inputTokens"] <= len(text) + 2000
     assert 0 < first["outputTokens"] <= 100
-    assert (again["requests"], again["kept"], again["done"]) == (1, 1, 1)
+    # An untrained model ends its JSON within the limit by chance only: a cut answer is asked for again.
+    is_cut = "unreadable" in first["dropped"]
+    assert (first["done"], again["requests"], again["kept"]) == ((0, 2, 0) if is_cut else (1, 1, 1))
     (kept,) = home.rglob("making.sqlite")
     with contextlib.closing(sqlite3.connect(kept)) as db:
-        ((answer,),) = db.execute("SELECT answer FROM answers")
-    assert answer.startswith("{")
-    assert '"rows"' in answer[:20]
+        answers = [answer for (answer,) in db.execute("SELECT answer FROM answers")]
+    # It may also have ended in the second answer.
+    assert len(answers) == again["done"]
+    assert all(answer.startswith("{") and '"rows"' in answer[:20] for answer in answers)
