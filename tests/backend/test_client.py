@@ -81,7 +81,7 @@ async def read_events(backend: Backend, job: str, last: str | None = None) -> by
     return got
 
 
-async def test_every_call_of_the_contract(backend: Backend, fake_backend: FakeBackend) -> None:
+async def test_each_contract_call_reaches_its_route(backend: Backend, fake_backend: FakeBackend) -> None:
     assert json.loads((await backend.me()).body)["user"]["id"] == "u1"
     made = await backend.create_job("first", CONFIG)
     assert isinstance(made["job"], dict)
@@ -110,7 +110,7 @@ async def test_every_call_of_the_contract(backend: Backend, fake_backend: FakeBa
         assert dict(seen.url.query) == scoped
 
 
-async def test_bodies_that_are_passed_on_stay_as_they_are(
+async def test_response_bodies_are_forwarded_byte_for_byte(
     backend: Backend, fake_backend: FakeBackend
 ) -> None:
     odd = b'{ "jobs" : [ {"n": 1e309} ],\n "new": "\xc3\xa4" }'
@@ -118,7 +118,7 @@ async def test_bodies_that_are_passed_on_stay_as_they_are(
     assert (await backend.list_jobs()).body == odd
 
 
-async def test_reads_without_a_scope_call_nobody(fake_backend: FakeBackend, http: HttpClient) -> None:
+async def test_reads_without_a_scope_send_no_request(fake_backend: FakeBackend, http: HttpClient) -> None:
     identity = FixedIdentity(Credentials("anon", TOKEN, ORG, fake_backend.url))
     backend = Backend(http, identity, NoScope())
     assert json.loads((await backend.list_jobs()).body) == {"jobs": []}
@@ -131,7 +131,7 @@ async def test_reads_without_a_scope_call_nobody(fake_backend: FakeBackend, http
 @pytest.mark.parametrize(
     "name", ["..", ".", "", "a/b", "../../me", "a?orgSlug=x", "a#b", "%2e%2e", "\u00e4 \n"]
 )
-async def test_an_id_is_one_segment_whatever_it_holds(
+async def test_an_id_is_escaped_into_one_path_segment(
     backend: Backend, fake_backend: FakeBackend, name: str
 ) -> None:
     assert status_of(await fails(backend.get_job(name))) == 404
@@ -141,7 +141,7 @@ async def test_an_id_is_one_segment_whatever_it_holds(
         assert seen.url.query["orgSlug"] == ORG
 
 
-async def test_resuming_names_the_last_event(backend: Backend, fake_backend: FakeBackend) -> None:
+async def test_resuming_a_stream_sends_last_event_id(backend: Backend, fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job()
     last = fake_backend.log(job, 1, loss=1.0)
     fake_backend.finish(job)
@@ -199,7 +199,7 @@ async def test_resuming_names_the_last_event(backend: Backend, fake_backend: Fak
         ({"flood": 9 * MIB}, 502, "sent more than 8 MiB"),
     ],
 )
-async def test_each_fault_becomes_words(
+async def test_each_failure_has_an_error_message(
     backend: Backend, fake_backend: FakeBackend, fault: dict[str, Any], status: int, words: str
 ) -> None:
     fake_backend.fault("GET /v1/me", **fault)
@@ -223,7 +223,7 @@ async def test_each_fault_becomes_words(
         ({"drip": 0.15}, {"total": 1}, "did not finish its answer in 1 s"),
     ],
 )
-async def test_each_silence_becomes_words(
+async def test_each_timeout_has_an_error_message(
     backend: Backend,
     fake_backend: FakeBackend,
     http: HttpClient,
@@ -243,7 +243,7 @@ async def test_each_silence_becomes_words(
     assert (await backend.me()).status == 200
 
 
-async def test_other_fields_of_an_error_pass_through(backend: Backend, fake_backend: FakeBackend) -> None:
+async def test_extra_fields_of_an_error_are_kept(backend: Backend, fake_backend: FakeBackend) -> None:
     fake_backend.fault(
         "GET /v1/me", status=409, body=b'{"error": "No.", "code": "c", "status": 1, "text": "t"}'
     )
@@ -252,7 +252,7 @@ async def test_other_fields_of_an_error_pass_through(backend: Backend, fake_back
     assert (status_of(error), error.text) == (409, "No.")
 
 
-async def test_other_fields_of_an_error_that_hold_our_token_are_dropped(
+async def test_extra_fields_of_an_error_that_contain_the_token_are_dropped(
     backend: Backend, fake_backend: FakeBackend
 ) -> None:
     body = json.dumps({"error": "No.", "code": "c", "seen": {"headers": [f"Bearer {TOKEN}"]}}).encode()
@@ -262,24 +262,24 @@ async def test_other_fields_of_an_error_that_hold_our_token_are_dropped(
 
 
 @pytest.mark.parametrize("secret", ["tok", 'a"b', "a\\b", "é"])
-def test_a_secret_is_found_in_any_text_of_a_document(secret: str) -> None:
+def test_holds_finds_a_secret_in_nested_strings(secret: str) -> None:
     assert holds({"a": [1, {"b": f"Bearer {secret}."}]}, [secret])
     assert not holds({"a": [1, {"b": "Bearer."}]}, [secret])
 
 
-async def test_an_error_whose_body_breaks_off_keeps_its_status(
+async def test_an_error_with_a_truncated_body_keeps_its_status(
     backend: Backend, fake_backend: FakeBackend
 ) -> None:
     fake_backend.fault("GET /v1/me", times=1, status=418, body=b'{"error": "half')
     assert status_of(await fails(backend.me())) == 418
 
 
-async def test_a_job_list_may_be_long(backend: Backend, fake_backend: FakeBackend) -> None:
+async def test_a_job_list_of_nine_mebibytes_is_accepted(backend: Backend, fake_backend: FakeBackend) -> None:
     fake_backend.fault("GET /v1/jobs", flood=9 * MIB)
     assert len((await backend.list_jobs()).body) == 9 * MIB
 
 
-async def test_a_small_body_may_not_unpack_to_a_huge_one(backend: Backend, fake_backend: FakeBackend) -> None:
+async def test_a_gzip_bomb_is_refused_without_being_unpacked(backend: Backend, fake_backend: FakeBackend) -> None:
     bomb = gzip.compress(b"[" + bytes(64 * MIB))
     assert len(bomb) < MIB
     fake_backend.fault("GET /v1/me", status=200, body=bomb, headers={"Content-Encoding": "gzip"})
@@ -291,21 +291,21 @@ async def test_a_small_body_may_not_unpack_to_a_huge_one(backend: Backend, fake_
     assert peak < 40 * MIB
 
 
-async def test_a_compressed_answer_is_unpacked(backend: Backend, fake_backend: FakeBackend) -> None:
+async def test_a_gzip_response_is_decompressed(backend: Backend, fake_backend: FakeBackend) -> None:
     body = gzip.compress(b'{"user": {}}')
     fake_backend.fault("GET /v1/me", status=200, body=body, headers={"Content-Encoding": "gzip"})
     assert (await backend.me()).body == b'{"user": {}}'
 
 
 @pytest.mark.parametrize("body", [b"<html>Sign in to the hotel", b"OK", b"\x00"])
-async def test_a_page_is_no_answer(backend: Backend, fake_backend: FakeBackend, body: bytes) -> None:
+async def test_a_response_that_is_not_json_is_a_502(backend: Backend, fake_backend: FakeBackend, body: bytes) -> None:
     fake_backend.fault("GET /v1/me", status=200, body=body)
     error = await fails(backend.me())
     assert status_of(error) == 502
     assert f"127.0.0.1:{fake_backend.port} did not answer with JSON" in error.text
 
 
-async def test_a_backend_that_is_away_is_named_and_found_again(
+async def test_an_unreachable_backend_is_named_and_used_again_once_it_is_back(
     backend: Backend, fake_backend: FakeBackend
 ) -> None:
     job = fake_backend.add_job()
@@ -319,7 +319,7 @@ async def test_a_backend_that_is_away_is_named_and_found_again(
     assert (await backend.me()).status == 200
 
 
-async def test_an_unknown_host_and_a_wrong_protocol(http: HttpClient, fake_backend: FakeBackend) -> None:
+async def test_an_unknown_host_and_a_wrong_protocol_are_502(http: HttpClient, fake_backend: FakeBackend) -> None:
     error = await fails(backend_at("https://nowhere.invalid", http).me())
     assert (status_of(error), "nowhere.invalid was not found" in error.text) == (502, True)
     error = await fails(backend_at(f"https://127.0.0.1:{fake_backend.port}", http).me())
@@ -330,21 +330,21 @@ async def test_an_unknown_host_and_a_wrong_protocol(http: HttpClient, fake_backe
 @pytest.mark.parametrize(
     "base_url", ["http://api.arkor.ai", "http://192.168.0.1:80", "ftp://127.0.0.1", "api"]
 )
-async def test_no_token_leaves_in_clear_text(http: HttpClient, base_url: str) -> None:
+async def test_a_token_is_never_sent_over_plain_http(http: HttpClient, base_url: str) -> None:
     error = await fails(backend_at(base_url, http).me())
     assert status_of(error) == 400
     assert "clear text" in error.text
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST"])
-async def test_this_daemon_is_no_backend(http: HttpClient, fake_backend: FakeBackend, host: str) -> None:
+async def test_studios_own_port_is_refused_as_a_backend(http: HttpClient, fake_backend: FakeBackend, host: str) -> None:
     http.own_ports.add(fake_backend.port)
     error = await fails(backend_at(f"http://{host}:{fake_backend.port}", http).me())
     assert "is this Studio itself" in error.text
     assert fake_backend.requests == []
 
 
-async def test_silence_ends_an_event_stream_and_pings_keep_it(
+async def test_a_silent_event_stream_times_out_unless_it_pings(
     backend: Backend, fake_backend: FakeBackend, http: HttpClient
 ) -> None:
     job = fake_backend.add_job()
@@ -366,7 +366,7 @@ async def test_silence_ends_an_event_stream_and_pings_keep_it(
         pytest.fail("pings do not keep a stream")
 
 
-async def test_a_stream_cut_in_a_frame_is_a_fault_after_what_came(
+async def test_a_truncated_stream_raises_after_its_bytes(
     backend: Backend, fake_backend: FakeBackend
 ) -> None:
     job = fake_backend.add_job()
@@ -384,7 +384,7 @@ async def test_a_stream_cut_in_a_frame_is_a_fault_after_what_came(
     assert len(got) == 10
 
 
-async def test_what_the_reader_itself_raises_passes_unchanged(
+async def test_exceptions_of_the_reader_pass_unchanged(
     backend: Backend, fake_backend: FakeBackend
 ) -> None:
     job = fake_backend.add_job()
@@ -396,21 +396,21 @@ async def test_what_the_reader_itself_raises_passes_unchanged(
             await answer.content.readuntil(b"never")
 
 
-async def test_a_login_page_is_no_event_stream(backend: Backend, fake_backend: FakeBackend) -> None:
+async def test_an_html_page_is_not_read_as_an_event_stream(backend: Backend, fake_backend: FakeBackend) -> None:
     fake_backend.fault(STREAM, status=200, body=b"<html>", headers={"Content-Type": "text/html"})
     error = await fails(read_events(backend, fake_backend.add_job()))
     assert status_of(error) == 502
     assert "no event stream" in error.text
 
 
-async def test_leaving_a_chat_ends_the_upstream_call(backend: Backend, fake_backend: FakeBackend) -> None:
+async def test_closing_a_chat_ends_the_upstream_request(backend: Backend, fake_backend: FakeBackend) -> None:
     fake_backend.chat.endless, fake_backend.chat.delay = True, 0.01
     async with backend.chat(ASK) as answer:
         assert await answer.content.readuntil(b"\n\n")
     await fake_backend.until(lambda: fake_backend.chat.left_at is not None)
 
 
-async def test_a_chat_may_wait_longer_than_other_calls(
+async def test_a_chat_has_a_longer_timeout_than_other_calls(
     backend: Backend, fake_backend: FakeBackend, http: HttpClient
 ) -> None:
     fake_backend.chat.first_delay = 0.3
@@ -427,7 +427,7 @@ async def test_a_chat_may_wait_longer_than_other_calls(
     assert status_of(await fails(chat())) == 504
 
 
-async def test_a_models_first_word_has_a_patience_of_its_own(fake_backend: FakeBackend) -> None:
+async def test_the_first_token_of_a_chat_has_its_own_timeout(fake_backend: FakeBackend) -> None:
     fake_backend.chat.first_delay = 0.5
     async with open_http_client(PATIENT) as http:
         backend = backend_at(fake_backend.url, http)
@@ -438,7 +438,7 @@ async def test_a_models_first_word_has_a_patience_of_its_own(fake_backend: FakeB
         assert len(fake_backend.peers) == 1
 
 
-async def test_a_chat_error_has_the_backends_words(backend: Backend, fake_backend: FakeBackend) -> None:
+async def test_a_chat_error_has_the_backends_message(backend: Backend, fake_backend: FakeBackend) -> None:
     fake_backend.fault("POST /v1/inference/chat", status=422, body=b'{"error": "No such adapter."}')
 
     async def chat() -> None:
@@ -449,7 +449,7 @@ async def test_a_chat_error_has_the_backends_words(backend: Backend, fake_backen
     assert (status_of(error), error.text) == (422, "No such adapter.")
 
 
-async def test_notices_are_passed_on_and_told_once(
+async def test_deprecation_headers_are_forwarded_and_logged_once(
     backend: Backend, fake_backend: FakeBackend, http: HttpClient
 ) -> None:
     told: list[str] = []
@@ -479,7 +479,7 @@ async def test_notices_are_passed_on_and_told_once(
     assert len(told) < 10
 
 
-async def test_no_cookie_is_kept_and_connections_are_reused(
+async def test_cookies_are_ignored_and_connections_reused(
     backend: Backend, fake_backend: FakeBackend
 ) -> None:
     fake_backend.headers = {"Set-Cookie": "a=b; Path=/"}
@@ -489,7 +489,7 @@ async def test_no_cookie_is_kept_and_connections_are_reused(
     assert len(fake_backend.peers) == 1
 
 
-async def test_many_streams_do_not_starve_a_call(backend: Backend, fake_backend: FakeBackend) -> None:
+async def test_a_call_succeeds_beside_150_open_streams(backend: Backend, fake_backend: FakeBackend) -> None:
     fake_backend.ping_every = 0.1
     job = fake_backend.add_job()
 
@@ -504,7 +504,7 @@ async def test_many_streams_do_not_starve_a_call(backend: Backend, fake_backend:
     await asyncio.gather(*tasks)
 
 
-async def test_the_proxy_is_for_others_only(
+async def test_loopback_addresses_bypass_the_proxy(
     backend: Backend,
     http: HttpClient,
     fake_backend: FakeBackend,
@@ -539,7 +539,7 @@ async def test_the_proxy_is_for_others_only(
         assert "reach the proxy" in (await fails(backend_at("https://api.example", http).me())).text
 
 
-async def test_no_secret_is_logged(
+async def test_the_token_is_never_logged(
     backend: Backend, fake_backend: FakeBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -551,12 +551,12 @@ async def test_no_secret_is_logged(
     assert TOKEN not in repr(await backend.identity.credentials())
 
 
-async def test_a_401_without_another_identity_says_so(http: HttpClient, fake_backend: FakeBackend) -> None:
+async def test_a_401_without_a_refreshable_identity_says_to_restart(http: HttpClient, fake_backend: FakeBackend) -> None:
     error = await fails(backend_at(fake_backend.url, http, token="wrong").me())
     assert status_of(error) == 401
     assert "Start Studio again" in error.text
     assert fake_backend.count("GET /v1/me") == 1
 
 
-def test_an_address_with_a_path_is_kept(http: HttpClient) -> None:
+def test_an_address_with_a_path_is_valid(http: HttpClient) -> None:
     http.check_address(URL("https://host/prefix/v1/me"))

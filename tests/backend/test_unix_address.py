@@ -51,23 +51,23 @@ async def listen(path: Path, says: str) -> web.AppRunner:
 
 
 @pytest.mark.parametrize("path", ["/run/User/0/arkor-dev-a_b/backend.sock", "/tmp/ä b%/?#s", "/tmp/\udcff/s"])
-def test_an_address_is_a_path_and_nothing_else(path: str) -> None:
+def test_an_address_round_trips_to_its_socket_path(path: str) -> None:
     for url in (URL(address_of(path)), URL(f"{address_of(path)}/v1/jobs?x=1", encoded=True)):
         assert socket_of(url) == Path(path)
 
 
 @pytest.mark.parametrize("url", ["http://2f", "http+unix:///x", "http+unix://zz/x", "http+unix://2", "2f"])
-def test_what_is_no_such_address(url: str) -> None:
+def test_other_urls_are_not_unix_addresses(url: str) -> None:
     assert socket_of(URL(url)) is None
 
 
-def test_nobody_can_name_one_from_outside() -> None:
+def test_a_unix_address_in_settings_is_refused() -> None:
     """A backend's address in a file or the environment is a web address."""
     with pytest.raises(ArkorError, match="is not a web address"):
         clean_base_url(address_of("/tmp/s"), "ARKOR_CLOUD_API_URL")
 
 
-async def test_it_is_called_over_its_socket(folder: Path, http: HttpClient) -> None:
+async def test_calls_go_over_the_unix_socket(folder: Path, http: HttpClient) -> None:
     http.own_ports.add(80)  # what a bare "localhost" would be
     runner = await listen(folder / "s", "first")
     url = URL(address_of(folder / "s") + "/v1/jobs%2Fx?a=%20b", encoded=True)
@@ -84,14 +84,14 @@ async def test_it_is_called_over_its_socket(folder: Path, http: HttpClient) -> N
     await again.cleanup()
 
 
-async def test_nobody_listens(folder: Path, http: HttpClient) -> None:
+async def test_a_socket_without_a_server_is_an_error(folder: Path, http: HttpClient) -> None:
     with socket.socket(socket.AF_UNIX) as gone:
         gone.bind(str(folder / "s"))
     with pytest.raises(ArkorError, match="The local backend does not answer"):
         await http.call("GET", URL(address_of(folder / "s") + "/v1", encoded=True), headers={})
 
 
-async def test_a_socket_that_others_could_have_made_is_not_talked_to(folder: Path, http: HttpClient) -> None:
+async def test_a_socket_in_a_shared_folder_is_refused(folder: Path, http: HttpClient) -> None:
     runner = await listen(folder / "s", "anybody")
     folder.chmod(0o755)
     url = URL(address_of(folder / "s") + "/v1", encoded=True)
@@ -107,7 +107,7 @@ async def test_a_socket_that_others_could_have_made_is_not_talked_to(folder: Pat
     await runner.cleanup()
 
 
-def test_what_a_person_sees_of_it() -> None:
+def test_a_unix_address_is_shown_as_this_machine() -> None:
     credentials = Credentials("anon", "t" * 40, "local", address_of("/tmp/arkor-dev-x/backend.sock"))
     scope = Scope("local", "bot", "bot")
     assert header_line(credentials, scope) == "anonymous · local / bot · this machine"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("exclusive", [False, True])
-def test_the_content_is_flushed_to_the_disk_before_the_file_has_its_name(
+def test_content_is_fsynced_before_the_rename(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exclusive: bool
 ) -> None:
     path = tmp_path / "token"
@@ -34,7 +34,7 @@ def test_the_content_is_flushed_to_the_disk_before_the_file_has_its_name(
     assert path.read_bytes() == b"newer"
 
 
-def test_a_file_is_replaced_only_while_it_holds_what_was_read(tmp_path: Path) -> None:
+def test_a_file_changed_since_reading_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
     path.chmod(0o604)
@@ -49,7 +49,7 @@ def test_a_file_is_replaced_only_while_it_holds_what_was_read(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("rename", [False, True])
-def test_a_change_while_the_new_content_is_on_its_way(
+def test_a_change_during_the_write_aborts_the_replacement(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rename: bool
 ) -> None:
     path = tmp_path / "file"
@@ -88,7 +88,7 @@ def test_only_a_regular_file_is_replaced(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("spliced", [False, True])
-def test_what_a_killed_edit_left_is_deleted_by_the_next(
+def test_temporary_files_of_killed_edits_are_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spliced: bool
 ) -> None:
     """Only the edited file's own temporary files, and only old ones: a recent one is still being written."""

@@ -28,13 +28,13 @@ print(full, freed, resident())
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other allocators give back by themselves")
-def test_freed_memory_goes_back() -> None:
+def test_freed_memory_is_returned_to_the_system() -> None:
     done = subprocess.run([sys.executable, "-c", FREED], check=True, capture_output=True, text=True)
     full, freed, given_back = map(int, done.stdout.split())
     assert freed > full - 20  # else there is nothing to give back, and this module can go
     assert given_back < full - 70
 
 
-def test_another_allocator_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_allocators_are_not_trimmed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "_trim", lambda: None)
     process.give_back()

@@ -32,11 +32,11 @@ from arkor_dev.core.plain_text import one_line, plain
         ("half a pair\ud800\udcff", "half a pair"),
     ],
 )
-def test_plain(hostile: str, left: str) -> None:
+def test_plain_removes_control_characters_and_escapes(hostile: str, left: str) -> None:
     assert plain(hostile) == left
 
 
-def test_one_line_is_one_bounded_line() -> None:
+def test_one_line_joins_lines_and_truncates() -> None:
     assert one_line("a\n b\t\x1b[1mc") == "a b c"
     assert one_line("x" * 10_000) == "x" * 499 + "…"
     assert one_line(None) == "None"

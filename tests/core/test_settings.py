@@ -11,7 +11,7 @@ from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.settings import Settings
 
 
-def test_from_the_environment(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_read_from_the_environment(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = tmp_path / "project"
     project.mkdir()
     (tmp_path / "link").symlink_to(project)
@@ -31,7 +31,7 @@ def test_from_the_environment(home: Path, tmp_path: Path, monkeypatch: pytest.Mo
     ("environ", "url"),
     [({}, None), ({"ARKOR_CLOUD_API_URL": ""}, ""), ({"ARKOR_CLOUD_API_URL": "https://x"}, "https://x")],
 )
-def test_set_but_empty_is_set(environ: dict[str, str], url: str | None, tmp_path: Path, home: Path) -> None:
+def test_an_empty_variable_counts_as_set(environ: dict[str, str], url: str | None, tmp_path: Path, home: Path) -> None:
     assert Settings.from_environment(environ, tmp_path).cloud_url == url
 
 
@@ -45,18 +45,18 @@ def test_set_but_empty_is_set(environ: dict[str, str], url: str | None, tmp_path
         ({}, {"resume": False}, False),
     ],
 )
-def test_jobs_go_on_unless_somebody_says_otherwise(
+def test_jobs_resume_unless_disabled(
     environ: dict[str, str], choices: dict[str, bool], resume: bool, tmp_path: Path, home: Path
 ) -> None:
     assert Settings.from_environment(environ, tmp_path, **choices).resume is resume
 
 
-def test_frozen(settings: Settings) -> None:
+def test_settings_are_immutable(settings: Settings) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings.port = 1  # type: ignore[misc]
 
 
-def test_each_project_has_local_data_of_its_own(tmp_path: Path, settings: Settings) -> None:
+def test_each_project_has_its_own_local_data_folder(tmp_path: Path, settings: Settings) -> None:
     folders = set()
     for path in (tmp_path / "a" / "Bot", tmp_path / "b" / "Bot", tmp_path / "a" / "bot"):
         folder = dataclasses.replace(settings, project=path).local_data
@@ -76,7 +76,7 @@ def test_each_project_has_local_data_of_its_own(tmp_path: Path, settings: Settin
         ({"ARKOR_ENGINE": ""}, None, None),
     ],
 )
-def test_which_engine_answers_is_said_by_option_or_environment(
+def test_engine_comes_from_the_option_or_the_environment(
     tmp_path: Path, told: dict[str, str], chosen: str | None, engine: str | None
 ) -> None:
     assert Settings.from_environment(told, tmp_path, engine=chosen).engine == engine
@@ -85,7 +85,7 @@ def test_which_engine_answers_is_said_by_option_or_environment(
 @pytest.mark.parametrize(
     ("told", "at_once"), [({}, None), ({"ARKOR_AT_ONCE": "0"}, None), ({"ARKOR_AT_ONCE": "3"}, 3)]
 )
-def test_how_many_jobs_train_at_once_is_said_by_option_or_environment(
+def test_concurrent_jobs_come_from_the_option_or_the_environment(
     tmp_path: Path, told: dict[str, str], at_once: int | None
 ) -> None:
     assert Settings.from_environment(told, tmp_path).at_once == at_once
@@ -110,7 +110,7 @@ def test_how_many_jobs_train_at_once_is_said_by_option_or_environment(
         ("ARKOR_AT_ONCE", "9" * 10_000, "valid number of jobs"),
     ],
 )
-def test_a_value_that_is_none_is_refused_with_those_that_there_are(
+def test_an_invalid_value_is_refused_with_the_valid_ones(
     tmp_path: Path, variable: str, told: str, words: str
 ) -> None:
     with pytest.raises(BadRequestError) as fault:

@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_random_splices_are_written_and_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_splices_round_trip_through_undo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spliced_file, "PIECE", 1000)
     monkeypatch.setattr(os, "fsync", lambda _: None)
     chance = random.Random(3)
@@ -60,7 +60,7 @@ def test_random_splices_are_written_and_undone(tmp_path: Path, monkeypatch: pyte
     assert [each.name for each in tmp_path.iterdir()] == ["d"]
 
 
-def test_bytes_that_are_there_twice_are_not_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_undo_refuses_ambiguous_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spliced_file, "PIECE", 50)
     path, row = tmp_path / "d", b"one row of the file\n"
     path.write_bytes(row)
@@ -73,7 +73,7 @@ def test_bytes_that_are_there_twice_are_not_undone(tmp_path: Path, monkeypatch: 
             file.locate(parts)
 
 
-def test_a_file_that_another_program_truncates_is_left_alone(file: Path) -> None:
+def test_a_file_truncated_meanwhile_is_not_changed(file: Path) -> None:
     file.write_bytes(b"x" * 5000)
     with opened(file.parent, "d") as opened_file:
         file.write_bytes(b"short")
@@ -85,7 +85,7 @@ def test_a_file_that_another_program_truncates_is_left_alone(file: Path) -> None
 
 
 @pytest.mark.parametrize("how", ["append", "in place", "mapped", "another file"])
-def test_what_is_written_in_the_very_last_moment_stays(
+def test_a_write_just_before_the_swap_is_not_lost(
     file: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     """Once the file has been compared, and before its new content has its name."""
@@ -119,7 +119,7 @@ def test_what_is_written_in_the_very_last_moment_stays(
 
 
 @finds_writers
-def test_a_file_that_another_program_has_open_for_writing_is_refused(
+def test_a_file_open_for_writing_elsewhere_is_refused(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spliced_file, "CLOSE_PATIENCE", 0.0)
@@ -135,7 +135,7 @@ def test_a_file_that_another_program_has_open_for_writing_is_refused(
 
 
 @finds_writers
-def test_a_writer_that_waits_for_the_lock_gets_it_first(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_waiting_writer_gets_the_lock_before_an_edit(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spliced_file, "CLOSE_PATIENCE", 60.0)
     handle = os.open(file, os.O_RDWR | os.O_APPEND)
 
@@ -152,7 +152,7 @@ def test_a_writer_that_waits_for_the_lock_gets_it_first(file: Path, monkeypatch:
     assert file.read_text() == "Old, first"
 
 
-def test_a_folder_that_is_swapped_for_a_link_leads_nowhere_else(
+def test_a_folder_swapped_for_a_symlink_is_not_followed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project, outside = tmp_path / "project", tmp_path / "outside"
@@ -176,7 +176,7 @@ def test_a_folder_that_is_swapped_for_a_link_leads_nowhere_else(
 
 
 @pytest.mark.parametrize("full", ["write", "fsync"])
-def test_a_full_disk_leaves_the_file(file: Path, monkeypatch: pytest.MonkeyPatch, full: str) -> None:
+def test_a_full_disk_leaves_the_file_unchanged(file: Path, monkeypatch: pytest.MonkeyPatch, full: str) -> None:
     def refused(*_: Any) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

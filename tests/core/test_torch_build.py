@@ -48,14 +48,14 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("cuda", "hip", "kind"), [("'13.2'", "None", "cuda"), ("None", "None", "cpu"), ("None", "'7.1'", "rocm")]
 )
-def test_a_build_is_told_by_its_version_file(installed: Path, cuda: str, hip: str, kind: str) -> None:
+def test_the_torch_build_is_read_from_its_version_file(installed: Path, cuda: str, hip: str, kind: str) -> None:
     text = VERSION.format(cuda=cuda) + f"hip: Optional[str] = {hip}\n"
     (installed / "torch" / "version.py").write_text(text)
     assert gpus.torch_build() == kind
     assert (oversized_build() is not None) is (kind == "cuda")
 
 
-def test_a_cuda_build_without_a_gpu_is_named_with_its_size_and_the_way_out(
+def test_a_cuda_build_without_a_gpu_gets_advice(
     installed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (installed / "torch" / "version.py").write_text(VERSION.format(cuda="'13.2'"))
@@ -76,7 +76,7 @@ def test_a_new_environment_gets_it_from_where_it_came(installed: Path) -> None:
     assert origin() == "'/home/a b/studio[local]'"
 
 
-def test_no_torch_is_no_cuda_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_torch_has_no_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     assert gpus.torch_build() is None

@@ -57,7 +57,7 @@ def test_the_command_is_that_of_the_installer(
     assert upgrade_command() == command.format(python=python, prefix=prefix)
 
 
-def test_what_changes_more_than_this_installation_is_not_run(
+def test_temporary_environments_are_not_upgraded_in_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prefix = tmp_path / "uv" / "archive-v0" / "x"
@@ -77,7 +77,7 @@ def test_what_changes_more_than_this_installation_is_not_run(
     assert not installation().may_run
 
 
-def test_a_clone_that_was_never_installed_is_pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_uninstalled_clone_is_upgraded_by_git_pull(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [])
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     assert upgrade_command().startswith("git -C ")

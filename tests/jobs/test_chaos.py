@@ -261,7 +261,7 @@ async def hurried(delay: float) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="counts memory and sockets as Linux does")
-async def test_chaos(
+async def test_tabs_see_every_event_once_despite_random_faults(
     settings: Settings, signed_in: None, fake_backend: FakeBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("aiohttp.server", "arkor_dev"):

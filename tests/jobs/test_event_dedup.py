@@ -21,19 +21,19 @@ def row(number: int | str, text: str = "x") -> bytes:
 LOOSE = b"event: note\ndata: waiting"
 
 
-def test_plain_blocks_pass_as_the_same_object() -> None:
+def test_blocks_without_repeats_are_returned_unchanged() -> None:
     whole = block(row(1), row(2))
     assert Deduplicator().deduplicate(whole) is whole
 
 
-def test_repeats_go_wherever_they_stand() -> None:
+def test_repeated_events_are_dropped_anywhere() -> None:
     deduplicator = Deduplicator()
     assert deduplicator.deduplicate(block(row(1), row(2), row(1))) == block(row(1), row(2))
     assert deduplicator.deduplicate(block(row(2), row(3))) == block(row(3))
     assert deduplicator.deduplicate(block(row(1))) == b""
 
 
-def test_an_equal_id_with_other_data_is_no_repeat() -> None:
+def test_an_equal_id_with_other_data_is_kept() -> None:
     deduplicator = Deduplicator()
     both = block(row(7, "a"), row(7, "b"))
     assert deduplicator.deduplicate(both) == both
@@ -41,7 +41,7 @@ def test_an_equal_id_with_other_data_is_no_repeat() -> None:
     assert deduplicator.deduplicate(block(row(7, "c"))) == block(row(7, "c"))
 
 
-def test_pings_and_comments_go() -> None:
+def test_pings_and_comments_are_dropped() -> None:
     deduplicator = Deduplicator()
     dressed = block(
         b"event: ping\ndata: {}", row(1), b": keep-alive", b"retry: 5", b": a\n" + row(2), b"event:ping"
@@ -50,7 +50,7 @@ def test_pings_and_comments_go() -> None:
     assert deduplicator.deduplicate(block(row(2))) == b""
 
 
-def test_what_only_looks_like_a_control_frame_stays() -> None:
+def test_data_that_resembles_a_control_frame_is_kept() -> None:
     odd = block(row(1, "event: ping"), b"event: pinged\ndata: x", b"event: ending\ndata: y", row(2, "end"))
     deduplicator = Deduplicator()
     assert deduplicator.deduplicate(odd) == odd
@@ -67,7 +67,7 @@ def test_what_only_looks_like_a_control_frame_stays() -> None:
         b"data: x",
     ],
 )
-def test_a_frame_by_itself_is_sifted_as_in_a_block(odd: bytes) -> None:
+def test_single_frames_are_deduplicated_like_blocks(odd: bytes) -> None:
     frames = [row(1), row(2), odd, row(3), row(4), row(4), row(3)]
     kept: list[bytes] = []
     counting, remembering = Deduplicator(lambda: kept), Deduplicator()
@@ -78,19 +78,19 @@ def test_a_frame_by_itself_is_sifted_as_in_a_block(odd: bytes) -> None:
 
 
 @pytest.mark.parametrize("end", [b"event: end\ndata: {}", b"event:end", b"id: 9\nevent: end\ndata: {}"])
-def test_the_end_is_kept_as_it_came_and_nothing_follows_it(end: bytes) -> None:
+def test_nothing_follows_the_end_frame(end: bytes) -> None:
     deduplicator = Deduplicator()
     assert deduplicator.deduplicate(block(row(1), end, row(2), b"event: note\ndata: late")) == block(row(1))
     assert deduplicator.end == end + b"\n\n"
 
 
-def test_frames_without_an_id_are_all_news_on_one_connection() -> None:
+def test_frames_without_an_id_are_kept_on_one_connection() -> None:
     deduplicator = Deduplicator()
     assert deduplicator.deduplicate(block(LOOSE, LOOSE)) == block(LOOSE, LOOSE)
     assert deduplicator.deduplicate(block(LOOSE)) == block(LOOSE)
 
 
-def test_after_a_resumption_as_many_are_passed_over_as_were_seen_since() -> None:
+def test_frames_without_an_id_are_skipped_by_count_after_resuming() -> None:
     deduplicator = Deduplicator()
     deduplicator.deduplicate(block(LOOSE, row(1), LOOSE, LOOSE))
     assert deduplicator.resume_id == b"1"
@@ -101,7 +101,7 @@ def test_after_a_resumption_as_many_are_passed_over_as_were_seen_since() -> None
     assert deduplicator.deduplicate(block(LOOSE, LOOSE, LOOSE, row(2), LOOSE)) == block(LOOSE, row(2), LOOSE)
 
 
-def test_a_stream_without_any_id_is_replayed_from_its_start() -> None:
+def test_a_stream_without_ids_resumes_from_its_start() -> None:
     deduplicator = Deduplicator()
     deduplicator.deduplicate(block(LOOSE, LOOSE))
     assert deduplicator.resume_id is None
@@ -109,7 +109,7 @@ def test_a_stream_without_any_id_is_replayed_from_its_start() -> None:
     assert deduplicator.deduplicate(block(LOOSE, LOOSE, LOOSE)) == block(LOOSE)
 
 
-def test_a_clock_as_id_is_resumed_before_what_may_be_missing() -> None:
+def test_timestamp_ids_resume_before_the_last_complete_one() -> None:
     deduplicator = Deduplicator()
     deduplicator.deduplicate(block(row(1700000000001), LOOSE, row(1700000000002, "a")))
     assert deduplicator.resume_id == b"1700000000001"
@@ -119,13 +119,13 @@ def test_a_clock_as_id_is_resumed_before_what_may_be_missing() -> None:
 
 
 @pytest.mark.parametrize("number", ["2026-01-01T00:00:02Z", "1700000000.25"])
-def test_other_clocks(number: str) -> None:
+def test_ids_that_may_be_clocks_resume_one_id_earlier(number: str) -> None:
     deduplicator = Deduplicator()
     deduplicator.deduplicate(block(row("a"), row(number)))
     assert deduplicator.resume_id == b"a"
 
 
-def test_an_id_that_was_seen_twice_is_no_counter() -> None:
+def test_an_id_seen_twice_is_not_a_counter() -> None:
     deduplicator = Deduplicator()
     deduplicator.deduplicate(block(row(1), row(2, "a")))
     assert deduplicator.resume_id == b"2"
@@ -133,7 +133,7 @@ def test_an_id_that_was_seen_twice_is_no_counter() -> None:
     assert deduplicator.resume_id == b"1"
 
 
-def test_any_cuts_and_replays_lose_nothing_and_repeat_nothing() -> None:
+def test_random_cuts_and_replays_lose_and_repeat_nothing() -> None:
     """A server that resumes behind the last frame with the id asked for, cut anywhere and often."""
     rng = random.Random(5)
     for _ in range(300):
@@ -162,7 +162,7 @@ def test_any_cuts_and_replays_lose_nothing_and_repeat_nothing() -> None:
         assert frames_in(got) == log
 
 
-def test_a_stream_that_counts_on_costs_no_memory_until_it_stops() -> None:
+def test_consecutive_ids_cost_no_memory() -> None:
     log: list[bytes] = []
     deduplicator = Deduplicator(lambda: log)
     for start in range(1, 2001, 50):
@@ -181,7 +181,7 @@ def test_a_stream_that_counts_on_costs_no_memory_until_it_stops() -> None:
     assert deduplicator.cost >= 2002 * SEEN_BYTES
 
 
-def test_within_a_counting_block_no_repeat_hides_in_a_gap() -> None:
+def test_a_repeat_in_a_gap_of_consecutive_ids_is_dropped() -> None:
     log: list[bytes] = []
     deduplicator = Deduplicator(lambda: log)
     frames = [row(n) for n in (10, 11, 12, 12, 14, 15, 16, 17, 18, 19)]
@@ -190,7 +190,7 @@ def test_within_a_counting_block_no_repeat_hides_in_a_gap() -> None:
     ]
 
 
-def test_memory_is_bounded() -> None:
+def test_memory_for_seen_ids_is_bounded() -> None:
     deduplicator = Deduplicator(generation=100)
     for start in range(0, 10_000, 10):
         frames = [row(n) for n in range(start, start + 10)]
@@ -203,7 +203,7 @@ def test_memory_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("counting", [True, False], ids=["counted ids", "opaque ids"])
-def test_further_blank_lines_do_not_hide_a_repeat(counting: bool) -> None:
+def test_extra_blank_lines_do_not_hide_a_repeat(counting: bool) -> None:
     log: list[bytes] = []
     deduplicator = Deduplicator((lambda: log) if counting else None)
     frames = [row(n, "x" * 120) for n in range(10, 22)]

@@ -94,7 +94,7 @@ async def first_reader(hub: EventHub, upstream: Upstream, stack: AsyncExitStack,
     return await entering
 
 
-async def test_any_number_of_tabs_cost_one_stream(hub: EventHub, upstream: Upstream) -> None:
+async def test_all_tabs_share_one_upstream_stream(hub: EventHub, upstream: Upstream) -> None:
     async with AsyncExitStack() as stack:
         readers = [await first_reader(hub, upstream, stack, row(1), row(2))]
         readers += [await stack.enter_async_context(reading(hub)) for _ in range(30)]
@@ -107,7 +107,7 @@ async def test_any_number_of_tabs_cost_one_stream(hub: EventHub, upstream: Upstr
     assert len(upstream.connections) == 1, "a job that has ended is served from memory"
 
 
-async def test_a_cut_is_resumed_and_told(hub: EventHub, upstream: Upstream, naps: Naps) -> None:
+async def test_a_cut_stream_resumes_and_tabs_are_notified(hub: EventHub, upstream: Upstream, naps: Naps) -> None:
     async with AsyncExitStack() as stack:
         reader = await first_reader(hub, upstream, stack, row(1), row(2))
         assert await take(reader, 1) == rows(1, 2)
@@ -127,7 +127,7 @@ async def test_a_cut_is_resumed_and_told(hub: EventHub, upstream: Upstream, naps
     assert len(naps.taken) == 4
 
 
-async def test_comments_tell_the_state_and_the_stream_stays(upstream: Upstream) -> None:
+async def test_comments_report_the_connection_state(upstream: Upstream) -> None:
     gate = asyncio.Event()
 
     async def sleep(delay: float) -> None:
@@ -148,7 +148,7 @@ async def test_comments_tell_the_state_and_the_stream_stays(upstream: Upstream) 
     await hub.close()
 
 
-async def test_backoff_doubles_to_its_limit_has_jitter_and_starts_over(
+async def test_backoff_doubles_with_jitter_and_resets(
     hub: EventHub, upstream: Upstream, naps: Naps
 ) -> None:
     async with AsyncExitStack() as stack:
@@ -167,7 +167,7 @@ async def test_backoff_doubles_to_its_limit_has_jitter_and_starts_over(
         assert naps.taken[count] <= BACKOFF[0]
 
 
-async def test_an_unexpected_fault_is_logged_and_survived(
+async def test_an_unexpected_error_is_logged_and_the_stream_resumes(
     hub: EventHub, upstream: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with AsyncExitStack() as stack:
@@ -179,7 +179,7 @@ async def test_an_unexpected_fault_is_logged_and_survived(
 
 
 @pytest.mark.parametrize("status", [403, 404, 409, 426, 502])
-async def test_a_fault_before_the_first_frame_is_the_readers(
+async def test_an_error_before_the_first_frame_reaches_the_reader(
     hub: EventHub, upstream: Upstream, status: int
 ) -> None:
     upstream.refuse = [fault_of(status, "no")]
@@ -197,7 +197,7 @@ async def first_piece(hub: EventHub) -> bytes:
         return await reader.next()
 
 
-async def test_an_empty_stream_that_is_cut_goes_on(hub: EventHub, upstream: Upstream) -> None:
+async def test_an_empty_stream_resumes_after_a_cut(hub: EventHub, upstream: Upstream) -> None:
     """A job that waits its turn has no event yet; that its stream is cut is no refusal."""
     async with reading(hub) as reader:
         upstream.refuse = [NotFoundError("no")] * 3
@@ -206,7 +206,7 @@ async def test_an_empty_stream_that_is_cut_goes_on(hub: EventHub, upstream: Upst
         assert await take(reader, 1) == rows(1, 1)
 
 
-async def test_history_and_cursor_go_on_exactly_while_live_frames_come(
+async def test_history_is_complete_while_live_frames_arrive(
     hub: EventHub, upstream: Upstream
 ) -> None:
     async with AsyncExitStack() as stack:
@@ -254,7 +254,7 @@ async def test_an_unknown_cursor_starts_over(hub: EventHub, upstream: Upstream, 
             assert await take(reader, 1) == rows(1, 2)
 
 
-async def test_what_is_taken_at_once_and_what_is_not_are_the_whole(hub: EventHub, upstream: Upstream) -> None:
+async def test_synchronous_and_awaited_reads_yield_every_byte_once(hub: EventHub, upstream: Upstream) -> None:
     rng, got = random.Random(1), b""
 
     def at_once(block: bytes) -> bool:
@@ -280,7 +280,7 @@ async def test_what_is_taken_at_once_and_what_is_not_are_the_whole(hub: EventHub
     assert got == rows(1, 199) + END
 
 
-async def test_a_place_by_event_id_goes_before_the_cursor(hub: EventHub, upstream: Upstream) -> None:
+async def test_an_event_id_takes_precedence_over_the_cursor(hub: EventHub, upstream: Upstream) -> None:
     async with AsyncExitStack() as stack:
         await first_reader(hub, upstream, stack, row(1), row(2), row(3))
         async with hub.follow("j") as reader:
@@ -290,7 +290,7 @@ async def test_a_place_by_event_id_goes_before_the_cursor(hub: EventHub, upstrea
             assert str(reader.begin(last_event_id="unknown")) == start
 
 
-async def test_the_bytes_that_have_come_give_the_place_to_resume_at(
+async def test_received_bytes_give_the_cursor_to_resume_at(
     hub: EventHub, upstream: Upstream
 ) -> None:
     async with AsyncExitStack() as stack:
@@ -312,7 +312,7 @@ async def test_the_bytes_that_have_come_give_the_place_to_resume_at(
                 assert lost.begin(after=f"{start.feed}.{start.offset + place}") == start
 
 
-async def test_the_stream_lingers_then_closes_and_the_log_stays(upstream: Upstream) -> None:
+async def test_an_unread_stream_closes_after_a_delay_but_keeps_its_log(upstream: Upstream) -> None:
     hub = EventHub(upstream.open, linger=0.05)
     async with AsyncExitStack() as stack:
         await first_reader(hub, upstream, stack, row(1))
@@ -328,7 +328,7 @@ async def test_the_stream_lingers_then_closes_and_the_log_stays(upstream: Upstre
     assert not upstream.open_ones
 
 
-async def test_coming_at_the_very_moment_of_leaving_finds_a_living_stream(upstream: Upstream) -> None:
+async def test_joining_while_the_stream_closes_reopens_it(upstream: Upstream) -> None:
     hub = EventHub(upstream.open, linger=0)
     async with AsyncExitStack() as stack:
         await first_reader(hub, upstream, stack, row(1))
@@ -346,7 +346,7 @@ async def test_coming_at_the_very_moment_of_leaving_finds_a_living_stream(upstre
     await hub.close()
 
 
-async def test_a_job_still_coming_in_bulk_is_shown_as_far_as_it_is(
+async def test_a_long_replay_is_shown_before_it_is_complete(
     hub: EventHub, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed_module, "REPLAY", 0.3)
@@ -368,7 +368,7 @@ async def test_a_job_still_coming_in_bulk_is_shown_as_far_as_it_is(
     flooding.cancel()
 
 
-async def test_a_live_trickle_and_an_empty_job_settle_soon(
+async def test_slow_and_empty_streams_are_shown_soon(
     hub: EventHub, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (feed_module.WINDOW, feed_module.OPENING) == (0.02, 0.25)
@@ -391,7 +391,7 @@ async def test_a_live_trickle_and_an_empty_job_settle_soon(
         assert loop.time() - begun < 10
 
 
-async def test_an_old_log_is_shown_although_the_backend_hangs(upstream: Upstream) -> None:
+async def test_a_cached_log_is_shown_while_the_backend_hangs(upstream: Upstream) -> None:
     opened = upstream.open
 
     @asynccontextmanager
@@ -410,7 +410,7 @@ async def test_an_old_log_is_shown_although_the_backend_hangs(upstream: Upstream
     await hub.close()
 
 
-async def test_the_least_recently_used_jobs_go_first(upstream: Upstream, naps: Naps) -> None:
+async def test_the_least_recently_used_logs_are_evicted_first(upstream: Upstream, naps: Naps) -> None:
     hub = EventHub(upstream.open, sleep=naps, total_bytes=500_000)
     names: dict[str, str] = {}
     for number, job in enumerate(("a", "b", "c", "d"), 1):
@@ -432,7 +432,7 @@ async def test_the_least_recently_used_jobs_go_first(upstream: Upstream, naps: N
     assert not upstream.open_ones
 
 
-async def test_what_nobody_reads_goes_after_a_while(
+async def test_unread_logs_are_evicted_after_a_while(
     upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given_back: list[int] = []
@@ -457,7 +457,7 @@ async def test_what_nobody_reads_goes_after_a_while(
     await hub.close()
 
 
-async def test_small_growth_is_counted_when_a_reader_leaves(hub: EventHub, upstream: Upstream) -> None:
+async def test_log_growth_is_counted_when_a_reader_leaves(hub: EventHub, upstream: Upstream) -> None:
     async with AsyncExitStack() as stack:
         reader = await first_reader(hub, upstream, stack, row(1))
         before = hub.size
@@ -466,7 +466,7 @@ async def test_small_growth_is_counted_when_a_reader_leaves(hub: EventHub, upstr
     assert hub.size > before + 10_000
 
 
-async def test_a_hub_that_closes_leaves_no_timer(upstream: Upstream) -> None:
+async def test_closing_the_hub_cancels_its_timer(upstream: Upstream) -> None:
     hub = EventHub(upstream.open, keep=0.01)
     entering = asyncio.create_task(feed_of(hub, "j"))
     (await upstream.nth(1)).send(row(1))
@@ -481,7 +481,7 @@ async def feed_of(hub: EventHub, job: str) -> str:
         return reader.end().feed
 
 
-async def test_jobs_that_are_all_read_share_the_room_and_a_slow_reader_starts_over(
+async def test_jobs_being_read_share_the_memory_limit(
     upstream: Upstream,
 ) -> None:
     hub = EventHub(upstream.open, total_bytes=1_000_000)
@@ -500,7 +500,7 @@ async def test_jobs_that_are_all_read_share_the_room_and_a_slow_reader_starts_ov
     await hub.close()
 
 
-async def test_a_job_larger_than_its_limit_keeps_its_newest_events(upstream: Upstream) -> None:
+async def test_a_log_over_its_limit_keeps_the_newest_events(upstream: Upstream) -> None:
     hub = EventHub(upstream.open, job_bytes=100_000)
     async with AsyncExitStack() as stack:
         reader = await first_reader(hub, upstream, stack, *(row(n, 1000) for n in range(300)))
@@ -514,7 +514,7 @@ async def test_a_job_larger_than_its_limit_keeps_its_newest_events(upstream: Ups
     await hub.close()
 
 
-async def test_closing_ends_every_reader_at_once(upstream: Upstream) -> None:
+async def test_closing_the_hub_ends_every_reader(upstream: Upstream) -> None:
     hub = EventHub(upstream.open)
     async with AsyncExitStack() as stack:
         readers = [await first_reader(hub, upstream, stack, row(1))]
@@ -526,7 +526,7 @@ async def test_closing_ends_every_reader_at_once(upstream: Upstream) -> None:
     assert not upstream.open_ones
 
 
-async def test_a_reader_that_is_cancelled_while_entering_leaves_nothing(upstream: Upstream) -> None:
+async def test_a_reader_cancelled_while_joining_closes_its_stream(upstream: Upstream) -> None:
     hub = EventHub(upstream.open, linger=0)
     entering = asyncio.create_task(first_piece(hub))
     await upstream.nth(1)
@@ -536,7 +536,7 @@ async def test_a_reader_that_is_cancelled_while_entering_leaves_nothing(upstream
     await hub.close()
 
 
-async def test_an_oversize_frame_is_dropped_and_the_next_arrive(
+async def test_an_oversized_frame_is_dropped(
     hub: EventHub, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FrameSplitter.__init__, "__defaults__", (1000,))
@@ -550,7 +550,7 @@ async def test_an_oversize_frame_is_dropped_and_the_next_arrive(
         assert await take(reader, len(whole)) == whole
 
 
-async def test_a_job_that_was_over_goes_on_for_who_asks_again(hub: EventHub, upstream: Upstream) -> None:
+async def test_reopening_a_finished_job_continues_its_stream(hub: EventHub, upstream: Upstream) -> None:
     async with AsyncExitStack() as stack:
         reader = await first_reader(hub, upstream, stack, row(1), row(2), "event: end\ndata: {}")
         assert await take_all(reader) == rows(1, 2) + END
@@ -571,7 +571,7 @@ async def test_a_job_that_was_over_goes_on_for_who_asks_again(hub: EventHub, ups
     assert len(upstream.connections) == 3
 
 
-async def test_what_is_not_over_is_not_asked_for_twice(hub: EventHub, upstream: Upstream) -> None:
+async def test_reopening_a_running_job_opens_no_second_stream(hub: EventHub, upstream: Upstream) -> None:
     async with AsyncExitStack() as stack:
         reader = await first_reader(hub, upstream, stack, row(1))
         hub.reopen("j")

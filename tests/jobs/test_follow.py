@@ -76,7 +76,7 @@ def names(items: list[Item]) -> list[str]:
     ]
 
 
-async def test_from_the_first_to_the_last(fake_backend: FakeBackend) -> None:
+async def test_follow_yields_every_event_of_a_job(fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job()
     fake_backend.ping_every = 0.01
     task = asyncio.create_task(collect(fake_backend, job))
@@ -90,7 +90,7 @@ async def test_from_the_first_to_the_last(fake_backend: FakeBackend) -> None:
     assert fake_backend.count(STREAM) == 1
 
 
-async def test_a_silence_says_once_why_the_backend_can_store_nothing(fake_backend: FakeBackend) -> None:
+async def test_a_full_disk_of_the_backend_is_reported_once(fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job()
     fake_backend.ping_every = 0.01
     fake_backend.trouble = "The disk is full."
@@ -105,7 +105,7 @@ async def test_a_silence_says_once_why_the_backend_can_store_nothing(fake_backen
     assert JobEvent("training.message", {"message": "The disk is full."}) in seen
 
 
-async def test_a_cut_stream_is_resumed_behind_the_last_id(fake_backend: FakeBackend) -> None:
+async def test_a_cut_stream_resumes_after_the_last_id(fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job()
     fake_backend.log(job, 1)
     seen: list[Item] = []
@@ -122,7 +122,7 @@ async def test_a_cut_stream_is_resumed_behind_the_last_id(fake_backend: FakeBack
     assert back.fault is None
 
 
-async def test_a_backend_that_is_away_is_waited_for_and_each_reason_told_once(
+async def test_an_unreachable_backend_is_retried_and_each_reason_reported_once(
     fake_backend: FakeBackend,
 ) -> None:
     job = fake_backend.add_job()
@@ -143,7 +143,7 @@ async def test_a_backend_that_is_away_is_waited_for_and_each_reason_told_once(
     assert fake_backend.count(STREAM) == 2
 
 
-async def test_ever_new_reasons_are_no_flood(fake_backend: FakeBackend) -> None:
+async def test_the_number_of_reported_reasons_is_bounded(fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job()
     fake_backend.finish(job)
     for number in range(50):
@@ -154,7 +154,7 @@ async def test_ever_new_reasons_are_no_flood(fake_backend: FakeBackend) -> None:
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 429, 408])
-async def test_what_can_pass_is_tried_again(fake_backend: FakeBackend, status: int) -> None:
+async def test_temporary_errors_are_retried(fake_backend: FakeBackend, status: int) -> None:
     job = fake_backend.add_job()
     fake_backend.finish(job)
     fake_backend.fault(STREAM, times=3, status=status)
@@ -162,7 +162,7 @@ async def test_what_can_pass_is_tried_again(fake_backend: FakeBackend, status: i
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 426])
-async def test_what_cannot_pass_ends_it(fake_backend: FakeBackend, status: int) -> None:
+async def test_permanent_errors_end_following(fake_backend: FakeBackend, status: int) -> None:
     job = fake_backend.add_job()
     fake_backend.fault(STREAM, status=status)
     with pytest.raises(ArkorError) as caught:
@@ -171,7 +171,7 @@ async def test_what_cannot_pass_ends_it(fake_backend: FakeBackend, status: int) 
     assert fake_backend.count(STREAM) == 1
 
 
-async def test_silence_is_noticed(fake_backend: FakeBackend) -> None:
+async def test_a_silent_stream_is_reopened(fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job()
     fake_backend.fault(STREAM, times=1, stall_after=10)
     task = asyncio.create_task(collect(fake_backend, job, silence=0.2, first_byte=0.2))
@@ -180,7 +180,7 @@ async def test_silence_is_noticed(fake_backend: FakeBackend) -> None:
     assert names(await task)[-1] == "training.completed"
 
 
-async def test_a_stream_that_closes_without_end(fake_backend: FakeBackend) -> None:
+async def test_a_closed_stream_of_a_finished_job_ends_following(fake_backend: FakeBackend) -> None:
     """The stream of a finished job that just closes, twice: the job's record says that it is over."""
     job = fake_backend.add_job()
     fake_backend.finish(job)
@@ -193,7 +193,7 @@ async def test_a_stream_that_closes_without_end(fake_backend: FakeBackend) -> No
     assert fake_backend.count(STREAM) == 2
 
 
-async def test_a_stream_that_closes_while_the_job_runs(fake_backend: FakeBackend) -> None:
+async def test_a_closed_stream_of_a_running_job_is_reopened(fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job()
     fake_backend.fault(STREAM, times=3, status=200, body=b"", headers={"Content-Type": "text/event-stream"})
     task = asyncio.create_task(collect(fake_backend, job))
@@ -202,7 +202,7 @@ async def test_a_stream_that_closes_while_the_job_runs(fake_backend: FakeBackend
     assert names(await task) == ["training.started", "training.completed"]
 
 
-async def test_repeats_and_equal_ids(fake_backend: FakeBackend) -> None:
+async def test_repeated_events_are_yielded_once(fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job()
     same = b'id: x\nevent: training.log\ndata: {"step": %d}\n\n'
     for number in (1, 2, 1, 2, 3):
@@ -252,11 +252,11 @@ async def test_a_hundred_random_cuts_lose_and_repeat_nothing(fake_backend: FakeB
         (b'event: training.completed\ndata: {"metrics": 3}', JobEvent("training.completed", {"metrics": 3})),
     ],
 )
-def test_reading_a_frame(frame: bytes, event: JobEvent) -> None:
+def test_a_frame_becomes_an_event(frame: bytes, event: JobEvent) -> None:
     assert read_event(frame) == event
 
 
-async def test_a_job_that_waits_tells_its_place_until_it_starts(
+async def test_a_queued_job_reports_its_position_until_it_starts(
     fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(follow_module, "QUEUE_SECONDS", (0.01, 0.01))
@@ -286,6 +286,6 @@ async def test_a_job_that_waits_tells_its_place_until_it_starts(
     "queue",
     [None, [], {}, {"position": True}, {"position": 0}, {"position": "1"}, {"position": 10**400}],
 )
-def test_a_place_that_is_none(queue: object) -> None:
+def test_invalid_queue_positions_are_ignored(queue: object) -> None:
     assert waiting_of({"status": "queued", "queue": queue}) is None
     assert waiting_of({"status": "running", "queue": {"position": 1, "behind": None}}) is None

@@ -23,7 +23,7 @@ def read_all(log: FrameLog, offset: int) -> bytes:
     return got
 
 
-async def test_every_offset_reads_the_same_bytes() -> None:
+async def test_reading_from_any_offset_yields_the_same_bytes() -> None:
     rng, log, whole = random.Random(1), FrameLog(1 << 30), b""
     for number in range(300):
         block = frame(number, rng.choice([3, 50, 3000, MERGED + 1]))
@@ -35,7 +35,7 @@ async def test_every_offset_reads_the_same_bytes() -> None:
     assert max(len(log.read(0)), len(log.read(5))) < 2 * SLICE
 
 
-async def test_only_the_places_between_frames_are_places_to_go_on_from() -> None:
+async def test_only_frame_boundaries_are_valid_offsets() -> None:
     log, whole = FrameLog(3 * MERGED), b""
     for number in range(12):  # each second block is joined by the small one after it
         sizes = [MERGED // 3 - 100] * 3 if number % 2 else [3, 0, 9]
@@ -49,7 +49,7 @@ async def test_only_the_places_between_frames_are_places_to_go_on_from() -> None
     assert FrameLog(1).is_between_frames(0)
 
 
-async def test_small_blocks_are_merged_and_nothing_is_appended_by_nothing() -> None:
+async def test_small_blocks_are_merged_and_empty_ones_ignored() -> None:
     log = FrameLog(1 << 20)
     log.append(b"")
     assert log.size == 0
@@ -58,7 +58,7 @@ async def test_small_blocks_are_merged_and_nothing_is_appended_by_nothing() -> N
     assert len(log._blocks) <= log.size // MERGED + 1
 
 
-async def test_the_oldest_go_past_the_limit() -> None:
+async def test_the_oldest_frames_are_dropped_beyond_the_limit() -> None:
     log = FrameLog(10 * MERGED)
     for number in range(2000):
         log.append(frame(number, 1000))
@@ -77,7 +77,7 @@ async def test_a_single_huge_frame_is_kept() -> None:
 
 
 @pytest.mark.parametrize("size", [10, MERGED + 1])
-async def test_after_an_id(size: int) -> None:
+async def test_after_returns_the_offset_behind_an_event_id(size: int) -> None:
     log = FrameLog(1 << 30)
     blocks = [
         frame(1, size),
@@ -96,7 +96,7 @@ async def test_after_an_id(size: int) -> None:
     assert log.after(b"2") == ends[1]
 
 
-async def test_appending_wakes_who_waits() -> None:
+async def test_appending_wakes_waiting_readers() -> None:
     log = FrameLog(100)
     waiting = asyncio.create_task(log.changed())
     await asyncio.sleep(0)

@@ -75,11 +75,11 @@ async def body(cache: JobsCache) -> str:
     return (await cache.get())[0].body.decode()
 
 
-def test_the_promised_times() -> None:
+def test_poll_intervals_are_5_and_15_seconds() -> None:
     assert (INTERVAL, IDLE) == (5.0, 15.0)
 
 
-async def test_fifty_who_ask_all_the_time_cost_one_poll_an_interval(source: Source) -> None:
+async def test_fifty_readers_share_one_poll_per_interval(source: Source) -> None:
     cache = JobsCache(source.fetch, interval=0.1)
 
     async def ask() -> None:
@@ -94,7 +94,7 @@ async def test_fifty_who_ask_all_the_time_cost_one_poll_an_interval(source: Sour
     await cache.close()
 
 
-async def test_polling_stops_when_nobody_asks_and_begins_again(
+async def test_polling_stops_without_readers_and_restarts(
     cache: JobsCache, source: Source, clock: Clock
 ) -> None:
     await cache.get()
@@ -124,7 +124,7 @@ async def test_an_unchanged_list_stays_the_same_object(cache: JobsCache, source:
     assert (await cache.get())[0].tag == first.tag
 
 
-async def test_refresh_polls_at_once_and_who_asks_waits_for_it(source: Source) -> None:
+async def test_readers_wait_for_the_poll_of_a_refresh(source: Source) -> None:
     cache = JobsCache(source.fetch, interval=60, patience=60)
     assert await body(cache) == "one"
     source.text = "two"
@@ -135,7 +135,7 @@ async def test_refresh_polls_at_once_and_who_asks_waits_for_it(source: Source) -
     await cache.close()
 
 
-async def test_a_poll_that_began_before_the_change_does_not_count_for_it(source: Source) -> None:
+async def test_a_poll_begun_before_a_refresh_does_not_satisfy_it(source: Source) -> None:
     cache = JobsCache(source.fetch, interval=60, patience=60)
     assert await body(cache) == "one"
     source.gate.clear()
@@ -154,13 +154,13 @@ async def test_a_poll_that_began_before_the_change_does_not_count_for_it(source:
     await cache.close()
 
 
-async def test_refresh_without_anybody_looking_does_nothing(cache: JobsCache, source: Source) -> None:
+async def test_refresh_without_readers_does_not_poll(cache: JobsCache, source: Source) -> None:
     cache.refresh()
     await asyncio.sleep(0.01)
     assert source.polls == 0
 
 
-async def test_a_backend_that_is_away_leaves_the_last_list_marked(
+async def test_an_unreachable_backend_marks_the_last_list_as_stale(
     cache: JobsCache, source: Source, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert (await cache.get())[1] is None
@@ -178,7 +178,7 @@ async def test_a_backend_that_is_away_leaves_the_last_list_marked(
     assert (await cache.get())[1] is None
 
 
-async def test_the_first_failure_is_the_askers(cache: JobsCache, source: Source) -> None:
+async def test_the_first_failure_is_raised_to_the_reader(cache: JobsCache, source: Source) -> None:
     source.fault = TooOldError("Too old.")
     slow = JobsCache(source.fetch, interval=60)
     for _ in range(50):
@@ -193,7 +193,7 @@ async def test_the_first_failure_is_the_askers(cache: JobsCache, source: Source)
     assert await body(cache) == "one"
 
 
-async def test_a_hung_backend_is_waited_for_only_without_an_older_list(
+async def test_a_hung_backend_delays_only_the_first_list(
     cache: JobsCache, source: Source, clock: Clock
 ) -> None:
     source.gate.clear()
@@ -217,7 +217,7 @@ async def test_a_hung_backend_is_waited_for_only_without_an_older_list(
     assert (listed.body, stale) == (b"one", 5)
 
 
-async def test_an_asker_who_leaves_takes_nothing_along(cache: JobsCache, source: Source) -> None:
+async def test_a_cancelled_reader_does_not_cancel_the_poll(cache: JobsCache, source: Source) -> None:
     source.gate.clear()
     leaving, staying = asyncio.create_task(body(cache)), asyncio.create_task(body(cache))
     await asyncio.sleep(0.01)
@@ -227,7 +227,7 @@ async def test_an_asker_who_leaves_takes_nothing_along(cache: JobsCache, source:
     assert await staying == "one"
 
 
-async def test_gzip_is_made_once_and_survives_its_first_asker(cache: JobsCache, source: Source) -> None:
+async def test_the_list_is_compressed_once_even_if_the_reader_leaves(cache: JobsCache, source: Source) -> None:
     source.text = "x" * 100_000
     listed, _ = await cache.get()
     leaving = asyncio.create_task(listed.gzipped())
@@ -240,7 +240,7 @@ async def test_gzip_is_made_once_and_survives_its_first_asker(cache: JobsCache, 
     assert listed.headers == {"Warning": "old"}
 
 
-async def test_a_bug_in_a_poll_stops_nothing(
+async def test_an_unexpected_error_in_a_poll_does_not_stop_polling(
     cache: JobsCache, source: Source, caplog: pytest.LogCaptureFixture
 ) -> None:
     source.fault = ValueError("a bug")

@@ -27,7 +27,7 @@ def fed(*pieces: bytes, limit: int = 1 << 20) -> list[bytes]:
 
 @pytest.mark.parametrize("ends", [b"\n", b"\r\n", b"\r"])
 @pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
-def test_cut_at_every_byte(ends: bytes, bom: bytes) -> None:
+def test_frames_are_split_wherever_the_stream_is_cut(ends: bytes, bom: bytes) -> None:
     stream = bom + PLAIN.replace(b"\n", ends)
     # A CR at the very end may be the first half of a CRLF: it ends the line all the same.
     assert fed(stream) == FRAMES
@@ -37,38 +37,38 @@ def test_cut_at_every_byte(ends: bytes, bom: bytes) -> None:
     assert fed(*(piece for i in range(len(stream)) for piece in (stream[i : i + 1], b""))) == FRAMES
 
 
-def test_mixed_line_ends_cut_at_every_byte() -> None:
+def test_mixed_line_ends_are_split_wherever_the_stream_is_cut() -> None:
     stream = b"data: a\r\n\ndata: b\n\r\ndata: c\r\rdata: d\n\r"
     frames = [b"data: a", b"data: b", b"data: c", b"data: d"]
     assert fed(stream) == frames
     assert fed(*(stream[i : i + 1] for i in range(len(stream)))) == frames
 
 
-def test_a_crs_lf_is_swallowed_once_only() -> None:
+def test_only_one_lf_after_a_cr_is_ignored() -> None:
     assert fed(b"data: a\r", b"\n", b"\n", b"data: b\n\n") == [b"data: a", b"data: b"]
 
 
 @pytest.mark.parametrize("head", [b"\xef", b"\xef\xbb", b"\xef\xbb\xbe"])
-def test_what_only_begins_like_a_bom_stays(head: bytes) -> None:
+def test_a_partial_bom_is_kept(head: bytes) -> None:
     assert fed(head, b"x\n\n") == [head + b"x"]
 
 
-def test_a_second_bom_is_content() -> None:
+def test_a_second_bom_is_kept() -> None:
     assert fed(b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\n") == [b"\xef\xbb\xbfdata: a"]
 
 
-def test_blank_lines_and_comments_make_no_frames_wherever_the_cut() -> None:
+def test_blank_lines_and_comments_are_not_frames() -> None:
     stream = b"\n\n\n: a\n: b\ndata: 1\n\n\n\n\ndata: 2\n\n\n: alone\n\n:\n\n"
     for cut in range(len(stream) + 1):
         assert fed(stream[:cut], stream[cut:]) == [b"data: 1", b"data: 2"], cut
 
 
-def test_an_unfinished_frame_is_none() -> None:
+def test_an_unfinished_frame_is_not_returned() -> None:
     assert fed(b"data: 1\n\ndata: 2\n") == [b"data: 1"]
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 1000])
-def test_an_oversize_frame_is_dropped_whole_and_costs_no_memory(size: int) -> None:
+def test_an_oversized_frame_is_dropped_without_using_memory(size: int) -> None:
     splitter = FrameSplitter(limit=100)
     stream = b"data: a\n\ndata: " + b"x" * 5000 + b"\nid: 3\n\ndata: b\n\n"
     blocks = b""
@@ -93,7 +93,7 @@ def test_an_oversize_frame_is_dropped_whole_and_costs_no_memory(size: int) -> No
         (b"data: x", None),
     ],
 )
-def test_frame_id(frame: bytes, expected: bytes | None) -> None:
+def test_frame_id_is_the_last_id_field(frame: bytes, expected: bytes | None) -> None:
     assert frame_id(frame) == expected
 
 
