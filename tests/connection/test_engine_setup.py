@@ -54,7 +54,7 @@ async def reached(service: EngineSetupService, state: str, *, progress: bool = F
     return dict(shown)
 
 
-async def test_it_is_planned_installed_cancelled_and_continued(
+async def test_setup_is_planned_installed_cancelled_and_continued(
     service: EngineSetupService, settings: Settings
 ) -> None:
     assert await service.view() == {
@@ -86,7 +86,7 @@ async def test_it_is_planned_installed_cancelled_and_continued(
     await service.close()
 
 
-async def test_what_the_real_command_refuses_is_the_reason(
+async def test_errors_of_the_setup_command_are_shown(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.home.mkdir(parents=True, exist_ok=True)

@@ -20,19 +20,19 @@ from arkor_dev.contract.settings import by_field
         ({"maxSteps": 3, "numTrainEpochs": 1}, "steps and epochs are both set. Remove one of the two"),
     ],
 )
-def test_what_is_wrong_is_said_in_the_tables_words(changes: dict[str, object], said: str) -> None:
+def test_invalid_changes_use_the_messages_of_the_settings_table(changes: dict[str, object], said: str) -> None:
     found = problem(changes)
     assert found is not None
     assert found.startswith(said)
 
 
-def test_every_setting_may_be_changed_to_what_it_shows_or_taken_away() -> None:
+def test_every_setting_may_be_set_to_its_sample_or_removed() -> None:
     for field, row in by_field().items():
         assert problem({field: row.sample_value}) is None
         assert (problem({field: None}) is None) is not row.required
 
 
-def test_steps_take_the_place_of_epochs_and_the_other_way_round() -> None:
+def test_steps_and_epochs_replace_each_other() -> None:
     config = {"model": "m", "numTrainEpochs": 2, "loraR": 4}
     assert applied(config, {"maxSteps": 9, "loraR": None}) == {"model": "m", "maxSteps": 9}
     assert list(complete(config, {"loraR": 8, "maxSteps": 9})) == ["maxSteps", "numTrainEpochs", "loraR"]
@@ -41,7 +41,7 @@ def test_steps_take_the_place_of_epochs_and_the_other_way_round() -> None:
     assert applied(config, {"maxSteps": None}) == config
 
 
-def test_what_does_not_go_together_after_a_change() -> None:
+def test_changes_that_cause_a_conflict_are_found() -> None:
     config = applied(
         {"model": "m", "lrSchedulerType": "polynomial", "lrPower": 2.0}, {"lrSchedulerType": None}
     )

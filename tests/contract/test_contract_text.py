@@ -36,13 +36,13 @@ def headings(text: str) -> list[str]:
     return [anchor(line.lstrip("#").strip()) for line in text.splitlines() if re.match(r"#+ ", line)]
 
 
-def test_no_heading_is_there_twice() -> None:
+def test_headings_are_unique() -> None:
     anchors = headings(CONTRACT.read_text())
     assert sorted(set(anchors)) == sorted(anchors)
     assert len(anchors) > 10
 
 
-def test_each_heading_that_is_cited_exists() -> None:
+def test_cited_headings_exist() -> None:
     known = set(headings(CONTRACT.read_text()))
     cited = [(path, name) for path, text in texts().items() for name in CITED.findall(text)]
     cited += [(CONTRACT, name) for name in LINKED.findall(CONTRACT.read_text())]
@@ -50,15 +50,15 @@ def test_each_heading_that_is_cited_exists() -> None:
     assert len({path for path, _ in cited}) > 10
 
 
-def test_nothing_is_cited_by_number() -> None:
+def test_sections_are_not_cited_by_number() -> None:
     own = Path(__file__).relative_to(ROOT)
     assert [path for path, text in texts().items() if path != own and BY_NUMBER.search(text)] == []
 
 
 @pytest.mark.parametrize("text", ["CONTRACT §2", "docs/contract.md §1", "contract, §3", "`CONTRACT.md` §4"])
-def test_a_citation_by_number_is_found(text: str) -> None:
+def test_a_citation_by_number_would_be_found(text: str) -> None:
     assert BY_NUMBER.search(text)
 
 
-def test_a_heading_becomes_the_anchor_that_github_makes() -> None:
+def test_headings_become_githubs_anchors() -> None:
     assert headings("# One\n\n## Backend API (`/v1`)\n\n    # no heading\n") == ["one", "backend-api-v1"]

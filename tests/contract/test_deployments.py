@@ -34,7 +34,7 @@ def adapter(**fields: Any) -> dict[str, Any]:
         {"someday": {"deep": [1]}},
     ],
 )
-def test_good_ones_pass_as_they_are(change: dict[str, Any]) -> None:
+def test_valid_deployments_pass_unchanged(change: dict[str, Any]) -> None:
     body = {**GOOD, **change}
     assert check(body, CREATE) == body
 
@@ -79,7 +79,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("change", "named"), BAD)
-def test_bad_ones_are_named(change: dict[str, Any], named: str) -> None:
+def test_invalid_fields_of_a_deployment_are_named(change: dict[str, Any], named: str) -> None:
     with pytest.raises(SchemaError, match=rf"^{named}\b"):
         check({**GOOD, **change}, CREATE)
     if named != "slug":
@@ -88,13 +88,13 @@ def test_bad_ones_are_named(change: dict[str, Any], named: str) -> None:
 
 
 @pytest.mark.parametrize("missing", GOOD)
-def test_what_a_new_one_needs(missing: str) -> None:
+def test_a_new_deployment_needs_each_required_field(missing: str) -> None:
     with pytest.raises(SchemaError, match=f"^{missing} is missing: it must be "):
         check({name: value for name, value in GOOD.items() if name != missing}, CREATE)
 
 
 @pytest.mark.parametrize("body", [{"enabled": False}, {"target": BASE}, {"authMode": "none"}, {"someday": 1}])
-def test_any_part_may_change(body: dict[str, Any]) -> None:
+def test_each_field_of_a_deployment_may_be_updated_alone(body: dict[str, Any]) -> None:
     assert check(body, UPDATE) == body
 
 
@@ -124,13 +124,13 @@ SAID: list[tuple[Schema, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("schema", "body", "said"), SAID)
-def test_what_is_said(schema: Schema, body: dict[str, Any], said: str) -> None:
+def test_schema_errors_name_field_and_rule(schema: Schema, body: dict[str, Any], said: str) -> None:
     with pytest.raises(SchemaError) as fault:
         check(body, schema)
     assert str(fault.value).startswith(said)
 
 
-def test_labels_are_bounded() -> None:
+def test_key_labels_are_bounded() -> None:
     for label in ("  my key  ", "x", "x" * 80):
         assert check({"label": label, "someday": 1}, KEY)
     bad: list[object] = ["", "   ", "x" * 81, None, 5, ["x"]]

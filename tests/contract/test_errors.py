@@ -27,7 +27,7 @@ PACKAGE = Path(errors.__file__).parent.parent
 TABLE = Path(errors.__file__)
 
 
-def test_a_status_crosses_the_wire_as_a_name_and_comes_back() -> None:
+def test_error_classes_round_trip_through_their_status() -> None:
     for kind, status in STATUS.items():
         ours = kind("text")
         theirs = fault_of(status_of(ours), "text")
@@ -36,24 +36,24 @@ def test_a_status_crosses_the_wire_as_a_name_and_comes_back() -> None:
 
 
 @pytest.mark.parametrize("status", [402, 410, 418, 422, 451])
-def test_a_refusal_without_a_name_keeps_its_status_and_does_not_pass(status: int) -> None:
+def test_an_unknown_4xx_keeps_its_status_and_is_permanent(status: int) -> None:
     fault = fault_of(status, "no")
     assert (type(fault), status_of(fault)) == (ArkorError, status)
 
 
 @pytest.mark.parametrize(("status", "shown"), [(425, 425), (507, 507), (599, 599), (600, 502), (999, 502)])
-def test_a_fault_that_may_pass_needs_no_name(status: int, shown: int) -> None:
+def test_an_unknown_5xx_is_temporary(status: int, shown: int) -> None:
     fault = fault_of(status, "later")
     assert isinstance(fault, TemporaryError)
     assert status_of(fault) == shown
 
 
-def test_what_may_pass_by_waiting() -> None:
+def test_temporary_statuses_are_listed() -> None:
     passing = {status for kind, status in STATUS.items() if issubclass(kind, TemporaryError)}
     assert passing == {408, 429, 500, 501, 502, 503, 504, 507}
 
 
-def test_a_subclass_has_the_status_of_what_it_is() -> None:
+def test_a_subclass_has_the_status_of_its_parent() -> None:
     class MovedError(ConflictError):
         pass
 
@@ -64,7 +64,7 @@ def test_a_subclass_has_the_status_of_what_it_is() -> None:
     assert status_of(StrangeError("x")) == 500
 
 
-def test_other_words_for_the_same_fault() -> None:
+def test_rewording_an_error_keeps_its_class_and_status() -> None:
     fault = fault_of(451, "short", {"Warning": "w"}, reason="law")
     other = fault.reworded("long", more=1)
     assert (other.text, str(other), other.extra) == ("long", "long", {"more": 1})
@@ -96,7 +96,7 @@ def statuses_of_faults(source: str) -> Iterator[int]:
                     yield part.lineno
 
 
-def test_nobody_outside_the_table_compares_the_status_of_a_fault() -> None:
+def test_no_module_compares_the_status_of_an_error() -> None:
     found = [
         f"{path.relative_to(PACKAGE)}:{line}"
         for path in sorted(PACKAGE.rglob("*.py"))

@@ -35,7 +35,7 @@ def test_each_event_has_a_name_and_a_documented_class() -> None:
         assert {"jobId", "timestamp"} <= kind.__required_keys__ | set(events.AnyEvent.__annotations__)
 
 
-def test_each_ending_is_an_event() -> None:
+def test_each_final_status_has_an_event() -> None:
     from arkor_dev.contract.shapes import TERMINAL
 
     assert set(events.ENDINGS) == TERMINAL
@@ -55,7 +55,7 @@ def bare_names(source: str, names: set[str]) -> list[str]:
     return found
 
 
-def test_no_module_spells_an_event_s_name() -> None:
+def test_no_module_spells_out_an_event_name() -> None:
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         inside = path.relative_to(PACKAGE)
@@ -70,11 +70,11 @@ def test_no_module_spells_an_event_s_name() -> None:
 
 
 @pytest.mark.parametrize("line", ['emit("training.log", step=1)', 'if name == b"end": pass', "x = ['ping']"])
-def test_a_name_in_a_text_would_be_found(line: str) -> None:
+def test_a_spelled_out_event_name_would_be_found(line: str) -> None:
     assert bare_names(f"# training.log\n{line}\n", JOB_EVENTS)
 
 
-def test_the_page_takes_the_names_from_the_contract() -> None:
+def test_the_page_uses_the_contracts_event_names() -> None:
     quoted = re.compile("|".join(f"[\"'`]{re.escape(name)}[\"'`]" for name in sorted(DOTTED)))
     streams = re.compile(r"""===? ["'](?:ping|end|\[DONE\])["']""")
     found = []
@@ -97,13 +97,13 @@ def test_the_fake_backend_sends_only_what_the_contract_names() -> None:
     assert {"training.started", "training.log", "ping", "end"} <= spelled
 
 
-def test_the_reference_has_each_of_them() -> None:
+def test_the_reference_documents_each_event() -> None:
     text = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
     missing = [name for name in JOB_EVENTS if f"`{name}" not in text]
     assert missing == []
 
 
-def test_the_example_of_the_reference_is_a_stream_of_such_events() -> None:
+def test_the_reference_example_is_a_valid_stream() -> None:
     text = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
     frames = frames_in(example.encode())

@@ -14,7 +14,7 @@ import pytest
 from arkor_dev.contract.extras import install_command
 
 
-def test_it_names_this_python_and_what_the_extra_needs() -> None:
+def test_the_install_command_names_this_python_and_the_packages() -> None:
     words = shlex.split(install_command("gguf"))
     assert words[:4] == [sys.executable, "-m", "pip", "install"]
     assert [word.partition("<")[0].partition(">")[0] for word in words[4:]] == [
@@ -33,7 +33,7 @@ def test_it_names_this_python_and_what_the_extra_needs() -> None:
         ("pip", False, ["/my env/python", "-m", "ensurepip", "&&", "/my env/python", "-m", "pip", "install"]),
     ],
 )
-def test_it_suits_the_environment(
+def test_the_install_command_suits_the_environment(
     monkeypatch: pytest.MonkeyPatch, installer: str, pip: bool, begins: list[str]
 ) -> None:
     found: Any = SimpleNamespace(

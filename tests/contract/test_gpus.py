@@ -59,7 +59,7 @@ def nvml() -> Any:
     return library
 
 
-def test_nvidia_s_gpus_are_those_of_the_driver() -> None:
+def test_nvidia_gpus_are_listed_through_nvml() -> None:
     library = nvml()
     assert nvidia_gpus(lambda _: library) == [
         Gpu("NVIDIA GeForce RTX 4090", "GPU-f00d", 20 * 10**9, 24 * 10**9),
@@ -74,7 +74,7 @@ def test_nvidia_s_gpus_are_those_of_the_driver() -> None:
     assert nvidia_gpus(lambda _: object()) == [], "another library of that name"
 
 
-def test_amd_s_gpus_are_the_nodes_with_a_number(tmp_path: Path) -> None:
+def test_amd_gpus_are_listed_from_sysfs(tmp_path: Path) -> None:
     for name, number in (("0", "0\n"), ("1", "51234\n"), ("10", "51236\n"), ("2", "")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "gpu_id").write_text(number)

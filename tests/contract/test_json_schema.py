@@ -41,7 +41,7 @@ TICKET: dict[str, Any] = {
         (None, False),
     ],
 )
-def test_a_value_is_as_the_schema_says_or_is_not(value: object, is_valid: bool) -> None:
+def test_values_are_validated_against_a_schema(value: object, is_valid: bool) -> None:
     assert schema_fault(TICKET) is None
     assert valid(value, TICKET) is is_valid
 
@@ -62,7 +62,7 @@ def test_a_value_is_as_the_schema_says_or_is_not(value: object, is_valid: bool) 
         ({"anyOf": [{"type": "null"}, {"minLength": 2}]}, [None, "ab"], ["a"]),
     ],
 )
-def test_words_mean_what_the_standard_says(schema: Any, good: list[Any], bad: list[Any]) -> None:
+def test_keywords_follow_the_json_schema_standard(schema: Any, good: list[Any], bad: list[Any]) -> None:
     assert schema_fault(schema) is None
     assert [valid(value, schema) for value in good] == [True] * len(good)
     assert [valid(value, schema) for value in bad] == [False] * len(bad)
@@ -97,11 +97,11 @@ def deep(levels: int) -> dict[str, Any]:
         ({"const": {1, 2}}, "is not JSON"),
     ],
 )
-def test_what_is_not_supported_is_said(schema: Any, fault: str) -> None:
+def test_unsupported_keywords_are_named(schema: Any, fault: str) -> None:
     assert fault in str(schema_fault(schema))
 
 
-def test_a_pattern_is_looked_at_before_it_is_used() -> None:
+def test_invalid_patterns_are_refused() -> None:
     assert pattern_fault(r"^\d+$") is None
     for pattern in ("", "(", "x" * 501, 7, None, "(?P<a"):
         assert pattern_fault(pattern)

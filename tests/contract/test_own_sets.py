@@ -26,7 +26,7 @@ GOOD: dict[str, Any] = {"name": "refunds", "path": "data/refunds.jsonl"}
         {"metric": "my.checks:polite_1"},
     ],
 )
-def test_what_is_possible(more: dict[str, Any]) -> None:
+def test_valid_evaluation_sets_pass(more: dict[str, Any]) -> None:
     assert fault_of({**GOOD, **more}) is None
     assert sets_fault([{**GOOD, **more}]) is None
 
@@ -50,7 +50,7 @@ def test_what_is_possible(more: dict[str, Any]) -> None:
         ({"metric": "json_schema", "schema": {"format": "x"}}, "schema"),
     ],
 )
-def test_what_is_not_possible_is_named(more: dict[str, Any], key: str) -> None:
+def test_invalid_evaluation_sets_name_the_key(more: dict[str, Any], key: str) -> None:
     told = {**GOOD, **more}
     fault = fault_of(told)
     assert fault
@@ -61,7 +61,7 @@ def test_what_is_not_possible_is_named(more: dict[str, Any], key: str) -> None:
 
 
 @pytest.mark.parametrize("sets", [{}, "x", [7], [GOOD] * (MOST + 1), [GOOD, GOOD]])
-def test_a_list_of_some_with_names_of_their_own(sets: object) -> None:
+def test_evaluation_sets_have_unique_names(sets: object) -> None:
     assert sets_fault(sets)
     assert sets_fault([]) is None
     assert sets_fault([GOOD, {**GOOD, "name": "others"}]) is None

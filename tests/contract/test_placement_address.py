@@ -10,7 +10,7 @@ from arkor_dev.contract.placement import host_of, is_address, is_loopback
 @pytest.mark.parametrize(
     "address", ["auto", "ray://head:10001", "10.0.0.5:6379", "ray://[::1]:10001", "head.lab_1.example:1"]
 )
-def test_an_address_is_taken(address: str) -> None:
+def test_valid_cluster_addresses_pass(address: str) -> None:
     assert is_address(address)
 
 
@@ -33,11 +33,11 @@ def test_an_address_is_taken(address: str) -> None:
         6379,
     ],
 )
-def test_another_text_is_none(text: object) -> None:
+def test_invalid_cluster_addresses_are_refused(text: object) -> None:
     assert not is_address(text)
 
 
-def test_the_host_tells_whether_it_is_this_machine() -> None:
+def test_loopback_addresses_are_recognized() -> None:
     assert host_of("auto") is None
     assert host_of("ray://[::1]:10001") == "::1"
     assert all(map(is_loopback, ("localhost", "LOCALHOST", "127.9.9.9", "::1")))

@@ -13,7 +13,7 @@ from arkor_dev.local.server.interruptions import _moved
 @pytest.mark.parametrize(
     "value", ["", "/", "mnt/jobs", "~/jobs", "/mnt/../etc", "/mnt/a\nb", 3, "/" + "a" * LIMIT]
 )
-def test_a_folder_is_an_absolute_path(value: object) -> None:
+def test_a_storage_folder_must_be_absolute(value: object) -> None:
     assert not SHARED_STORAGE.fits(value)
     assert SHARED_STORAGE.fits("/mnt/jobs")
 
@@ -32,7 +32,7 @@ def test_a_folder_is_an_absolute_path(value: object) -> None:
         "ftp://10.0.0.5/jobs",
     ],
 )
-def test_a_store_has_an_address(address: str) -> None:
+def test_valid_storage_addresses_pass(address: str) -> None:
     assert SHARED_STORAGE.fits(address)
 
 
@@ -88,11 +88,11 @@ def test_a_store_has_an_address(address: str) -> None:
         "s3://bucket/" + "a" * LIMIT,
     ],
 )
-def test_what_is_no_address_of_a_store_is_refused(value: str) -> None:
+def test_invalid_storage_addresses_are_refused(value: str) -> None:
     assert not SHARED_STORAGE.fits(value)
 
 
-def test_a_hostile_address_is_refused_at_once() -> None:
+def test_validating_a_hostile_address_takes_linear_time() -> None:
     begun = time.process_time()
     for text in (
         "s3://" + "a." * 490,
@@ -104,13 +104,13 @@ def test_a_hostile_address_is_refused_at_once() -> None:
     assert time.process_time() - begun < 1
 
 
-def test_what_may_be_written_is_named_where_it_is_refused() -> None:
+def test_the_storage_error_lists_the_protocols() -> None:
     assert "without any key or password" in SHARED_STORAGE.words
     assert f"({', '.join(PROTOCOLS)})" in SHARED_STORAGE.words
 
 
 @pytest.mark.parametrize("storage", ["/mnt/jobs", "s3://bucket/jobs"])
-def test_a_job_that_moves_here_leaves_it_and_one_that_moves_elsewhere_takes_it_along(storage: str) -> None:
+def test_moving_a_job_keeps_storage_only_on_a_cluster(storage: str) -> None:
     config = {"cluster": "auto", "insecureCluster": True, "storage": storage, "maxSteps": 3}
     assert _moved(config, "here") == {"maxSteps": 3}
     assert _moved(config, "head:6379") == {"cluster": "head:6379", "storage": storage, "maxSteps": 3}

@@ -14,7 +14,7 @@ import pytest
 from arkor_dev.contract.regular_files import NotRegularError, open_regular, read_small
 
 
-def test_a_file_is_read_whole(tmp_path: Path) -> None:
+def test_a_small_file_is_read_completely(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"x" * 1000)
     (tmp_path / "link").symlink_to(path)
@@ -24,7 +24,7 @@ def test_a_file_is_read_whole(tmp_path: Path) -> None:
     assert read_small(path, 0) == b""
 
 
-def test_a_file_past_the_limit(tmp_path: Path) -> None:
+def test_a_file_above_the_limit_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"x" * 2049)
     with pytest.raises(NotRegularError) as caught:
@@ -33,7 +33,7 @@ def test_a_file_past_the_limit(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
-def test_a_file_that_does_not_tell_its_size() -> None:
+def test_a_file_without_a_known_size_is_read_up_to_the_limit() -> None:
     path = Path("/proc/self/environ")
     assert path.stat().st_size == 0
     assert read_small(path)
@@ -42,7 +42,7 @@ def test_a_file_that_does_not_tell_its_size() -> None:
 
 
 @pytest.mark.parametrize("kind", ["a FIFO", "a device", "a socket"])
-def test_what_is_no_regular_file(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fifos_devices_and_sockets_are_refused(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # the path of a socket must be short
     path = Path("odd")
     if kind == "a FIFO":
@@ -57,7 +57,7 @@ def test_what_is_no_regular_file(kind: str, tmp_path: Path, monkeypatch: pytest.
     assert kind == "a socket" or caught.value.strerror == f"{kind}, not a regular file"
 
 
-def test_the_faults_of_opening_keep_their_names(tmp_path: Path) -> None:
+def test_errors_of_opening_keep_their_class(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         open_regular(tmp_path)
     with pytest.raises(FileNotFoundError):
@@ -68,7 +68,7 @@ def test_the_faults_of_opening_keep_their_names(tmp_path: Path) -> None:
     assert caught.value.errno == errno.ELOOP
 
 
-def test_no_descriptor_is_left_behind_or_handed_to_children(tmp_path: Path) -> None:
+def test_descriptors_are_closed_and_not_inherited(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "file").write_bytes(b"x")
     gc.collect()  # whatever other tests have left behind is closed before, or does not count

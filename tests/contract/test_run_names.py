@@ -18,19 +18,19 @@ from arkor_dev.contract.run_names import free_name, next_if_taken, trainer_of
         (["bot", "bot #2 #9"], "bot #2"),
     ],
 )
-def test_a_name_is_taken_by_nobody(taken: list[object], name: str) -> None:
+def test_a_free_run_name_is_unique(taken: list[object], name: str) -> None:
     assert free_name("bot", taken) == name
     assert name not in taken
     assert trainer_of(name, ["other", "bot"]) == "bot"
 
 
-def test_a_number_that_is_taken_meanwhile_is_followed_by_the_next() -> None:
+def test_a_taken_run_number_is_followed_by_the_next_free_one() -> None:
     assert next_if_taken("bot #2", ["bot", "bot #2", "bot #3"]) == "bot #4"
     assert next_if_taken("bot #2", ["bot"]) == "bot #2"
     assert next_if_taken("bot", ["bot"]) == "bot"  # as whoever created it has called it
 
 
-def test_a_name_is_no_longer_than_a_backend_takes() -> None:
+def test_run_names_are_truncated_to_the_limit() -> None:
     assert free_name("x" * 199, ["x" * 199]) == "x" * 199
 
 

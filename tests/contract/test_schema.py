@@ -35,7 +35,7 @@ CHOICE = Rule("choice", choices=("a", "b"))
         (Rule("object"), "a JSON object", [{}], [[], None]),
     ],
 )
-def test_a_rule(rule: Rule, words: str, good: list[Any], bad: list[Any]) -> None:
+def test_a_rule_accepts_and_refuses_values(rule: Rule, words: str, good: list[Any], bad: list[Any]) -> None:
     assert rule.words == words
     assert [value for value in good if not rule.fits(value)] == []
     assert [value for value in bad if rule.fits(value)] == []
@@ -68,13 +68,13 @@ TEAM = Schema(
         ({"people": [], "open": True}, "lead is missing: an open team has one"),
     ],
 )
-def test_a_fault_is_named_with_its_place(body: object, said: str) -> None:
+def test_schema_errors_name_the_path(body: object, said: str) -> None:
     with pytest.raises(SchemaError) as fault:
         check(body, TEAM, "The team")
     assert str(fault.value) == said
 
 
-def test_what_fits_comes_back_as_it_is() -> None:
+def test_a_valid_body_is_returned_unchanged() -> None:
     body = {
         "people": [{"name": "a", "age": None, "later": 1}],
         "lead": {"name": "b"},
@@ -84,7 +84,7 @@ def test_what_fits_comes_back_as_it_is() -> None:
     assert check(body, TEAM) is body
 
 
-def test_what_is_quoted_is_short_and_on_one_line() -> None:
+def test_quoted_values_are_short_and_on_one_line() -> None:
     assert quoted("a\nb\u202e") == '"a\\nb\\u202e"'
     assert quoted("x" * 10**6) == '"' + "x" * 56 + "…"
 

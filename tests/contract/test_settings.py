@@ -66,7 +66,7 @@ def test_a_setting_of_some_methods_is_refused_for_others(monkeypatch: pytest.Mon
     assert 'methods: ["dpo", "kto"] }' in form()
 
 
-def test_without_it_nobody_knows_it(problem: Callable[[str], str | None]) -> None:
+def test_a_removed_setting_is_unknown_everywhere(problem: Callable[[str], str | None]) -> None:
     assert "unknown key lora.pretend" in str(problem(BLOCK + "lora.pretend = 5\n"))
     assert check_config({**CONFIG, "pretendLora": -1})
     assert "pretend" not in starter_toml() + reference() + types(shapes(), {"JobConfig"}) + form()
@@ -126,7 +126,7 @@ def test_a_new_setting_is_typed_and_in_the_form() -> None:
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)
-def test_a_row_is_sound(setting: Setting) -> None:
+def test_each_settings_row_is_consistent(setting: Setting) -> None:
     assert setting.rule.fits(setting.sample_value), "the value that is shown is not allowed"
     assert setting.required or (setting.default is None) == bool(setting.default_words)
     if setting.rule.kind in ("whole", "number"):
@@ -135,7 +135,7 @@ def test_a_row_is_sound(setting: Setting) -> None:
     assert setting.label[:1].isupper()
 
 
-def test_no_two_rows_share_a_name() -> None:
+def test_settings_have_unique_names() -> None:
     keys = [key for s in SETTINGS for key in (s.key, *s.aliases)]
     for names in (keys, [s.field for s in SETTINGS], [s.label for s in SETTINGS]):
         assert len(set(names)) == len(names)
@@ -143,7 +143,7 @@ def test_no_two_rows_share_a_name() -> None:
     assert not set(tables) & set(keys)
 
 
-def test_an_alias_is_read_as_the_setting_that_it_stands_for(tmp_path: Path) -> None:
+def test_aliases_are_read_as_their_setting(tmp_path: Path) -> None:
     aliased = [setting for setting in SETTINGS if setting.aliases]
     assert {"optim", "lr_scheduler_type", "eval_steps"} <= {key for s in aliased for key in s.aliases}
     for setting in aliased:
@@ -235,21 +235,21 @@ HARMLESS: list[dict[str, object]] = [
 
 
 @pytest.mark.parametrize(("config", "said"), TOGETHER)
-def test_what_does_not_go_together_is_refused(config: dict[str, object], said: str) -> None:
+def test_conflicting_settings_are_refused(config: dict[str, object], said: str) -> None:
     texts = [text for _, text in conflicts(config, str)]
     assert [text.startswith(said) for text in texts].count(True) == 1, texts
 
 
 @pytest.mark.parametrize("config", HARMLESS)
-def test_what_says_nothing_or_is_not_known_is_no_conflict(config: dict[str, object]) -> None:
+def test_unset_and_unknown_settings_do_not_conflict(config: dict[str, object]) -> None:
     assert list(conflicts(config, str)) == []
 
 
-def test_every_conflict_has_its_case() -> None:
+def test_every_conflict_rule_is_tested() -> None:
     assert [each for each in CONFLICTS if not any(each.applies(config) for config, _ in TOGETHER)] == []
 
 
-def test_the_wire_refuses_what_does_not_go_together() -> None:
+def test_conflicting_settings_are_refused_on_the_wire() -> None:
     with pytest.raises(ArkorError) as refused:
         check_config({**CONFIG, "warmupSteps": 2, "warmupRatio": 0.1})
     assert refused.value.text == (
@@ -258,7 +258,7 @@ def test_the_wire_refuses_what_does_not_go_together() -> None:
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)
-def test_both_sides_have_the_same_bounds(setting: Setting, problem: Callable[[str], str | None]) -> None:
+def test_arkor_toml_and_the_wire_have_the_same_bounds(setting: Setting, problem: Callable[[str], str | None]) -> None:
     """What arkor.toml takes the backend takes, and what it refuses the backend refuses."""
     rule = setting.rule
     values: list[object] = [*rule.choices, True, "a", "", 1.5, [], {}]
@@ -286,7 +286,7 @@ def test_both_sides_have_the_same_bounds(setting: Setting, problem: Callable[[st
     assert told >= 3
 
 
-def test_a_rate_above_one_and_a_seed_of_33_bits_are_refused_by_both(tmp_path: Path) -> None:
+def test_out_of_range_rates_and_seeds_are_refused_by_both(tmp_path: Path) -> None:
     for key, field, value in (("learning_rate", "learningRate", 1.5), ("seed", "seed", 2**32)):
         (tmp_path / "arkor.toml").write_text(f"{BLOCK}{key} = {value}\n")
         assert f"{key} = {value} is invalid" in load_trainers(tmp_path)[0].get("problem", "")
@@ -298,7 +298,7 @@ INIT = ("initLoraWeights", True)
 WSD = ("lrSchedulerType", "warmup_stable_decay")
 
 
-def test_another_backends_forms_pass_on_the_wire_alone() -> None:
+def test_values_of_other_backends_are_accepted_on_the_wire_only() -> None:
     for field, value in (("maxSteps", -1), ("optim", "adamw_8bit"), ("datasetSplit", "test"), WSD, INIT):
         assert check_config({**CONFIG, field: value})[field] == value
 

@@ -10,7 +10,7 @@ from arkor_dev.contract.strict_json import DEPTH, StrictJSONError, parse
 from tests.support.hostile_json import VALUES
 
 
-def test_whatever_is_taken_can_be_written_again() -> None:
+def test_parsed_json_can_be_serialized_again() -> None:
     taken = []
     for name, value in VALUES.items():
         try:
@@ -25,14 +25,14 @@ def test_whatever_is_taken_can_be_written_again() -> None:
 
 
 @pytest.mark.parametrize("text", ["[" * DEPTH + "]" * DEPTH, '{"a":' * DEPTH + "1" + "}" * DEPTH])
-def test_the_depth(text: str) -> None:
+def test_nesting_depth_is_limited(text: str) -> None:
     assert parse(text.encode())
     with pytest.raises(StrictJSONError, match="is nested more than 100 deep"):
         parse(f"[{text}]".encode())
     assert parse(json.dumps(["[" * 1000, *([[]] * 1000)]).encode())  # wide, not deep
 
 
-def test_characters() -> None:
+def test_lone_surrogates_and_invalid_utf8_are_refused() -> None:
     assert parse(rb'"\ud83d\ude00 \\ud800"') == "😀 \\ud800"
     for half in (rb'"\ud83d"', rb'{"\uDC00": 1}', b'"\xed\xa0\xbd"', '"a"'.encode("utf-16"), b"\xff"):
         with pytest.raises(StrictJSONError, match=r"contains a lone surrogate|is not JSON"):

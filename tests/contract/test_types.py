@@ -16,11 +16,11 @@ from generate import generated, types  # noqa: E402
 
 
 @pytest.mark.parametrize(("path", "text"), generated().items(), ids=lambda value: getattr(value, "name", ""))
-def test_what_is_committed_is_fresh(path: Path, text: str) -> None:
+def test_generated_files_are_up_to_date(path: Path, text: str) -> None:
     assert path.read_text(encoding="utf-8") == text, "run scripts/generate.py"
 
 
-def test_check_says_so_without_writing() -> None:
+def test_generate_check_writes_nothing() -> None:
     answer = subprocess.run(
         [sys.executable, str(SCRIPT), "--check"], capture_output=True, text=True, check=False
     )
@@ -41,16 +41,16 @@ def test_check_says_so_without_writing() -> None:
         ("a: Other", "  a: Other;"),
     ],
 )
-def test_each_shape_has_its_typescript(python: str, typescript: str) -> None:
+def test_python_types_become_typescript(python: str, typescript: str) -> None:
     assert typescript in types(f'class T(TypedDict):\n    """Doc."""\n    {python}\n', {"T"}).splitlines()
 
 
-def test_a_shape_that_adds_to_another() -> None:
+def test_a_subclass_becomes_an_extended_interface() -> None:
     source = 'class A(TypedDict):\n    """Doc."""\n    a: str\n\nclass B(A):\n    """More."""\n    b: int\n'
     assert "/** More. */\nexport interface B extends A {\n  b: number;\n}" in types(source, {"B"})
 
 
-def test_a_set_of_words_and_a_constant() -> None:
+def test_constants_and_literals_become_typescript() -> None:
     source = 'A: Final = "x"\nB: Final[frozenset[str]] = frozenset({"d", "c"})\nC = Literal["p", "q"]\n'
     text = types(source, {"A", "B", "C"})
     assert 'export const A = "x";' in text

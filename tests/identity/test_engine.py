@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
 
 
-def test_the_backend_runs_in_the_engines_environment_with_our_own_code(
+def test_the_backend_runs_in_the_engine_environment(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "is_complete", lambda: False)
@@ -42,7 +42,7 @@ def test_the_backend_runs_in_the_engines_environment_with_our_own_code(
     assert other.returncode == 1  # nothing of this environment comes along
 
 
-def test_another_requirement_is_another_environment(
+def test_changed_requirements_need_a_new_environment(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = engine.engine_folder(settings)

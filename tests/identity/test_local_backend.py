@@ -63,7 +63,7 @@ def pid_of(backend: Settings) -> int:
     return int((backend.local_data / "lock").read_text().split()[0])
 
 
-async def test_from_start_to_end(local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_backend_process_starts_serves_and_ends(local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_backend, "END_TIMEOUT", 60)  # it ends by itself, and takes all with it
     handoff = local.local_data / "backend.json"
     async with LocalBackend(local) as backend:
@@ -97,7 +97,7 @@ def cmdline(pid: int) -> str:
         return arguments.read() + environment.read()
 
 
-async def test_a_backend_that_dies_is_started_again(local: Settings) -> None:
+async def test_a_killed_backend_is_restarted(local: Settings) -> None:
     async with LocalBackend(local) as backend:
         first = await backend.credentials()
         os.kill(pid := pid_of(local), signal.SIGKILL)
@@ -116,7 +116,7 @@ async def test_a_backend_that_dies_is_started_again(local: Settings) -> None:
         assert await backend.renew(first) == second
 
 
-async def test_a_data_folder_in_use(local: Settings) -> None:
+async def test_a_data_folder_in_use_is_refused(local: Settings) -> None:
     notices: list[dict[str, object]] = []
     async with LocalBackend(local) as first:
         await first.credentials()
@@ -130,7 +130,7 @@ async def test_a_data_folder_in_use(local: Settings) -> None:
     assert [notice["level"] for notice in notices] == ["error"]
 
 
-async def test_a_store_of_another_version(local: Settings) -> None:
+async def test_a_database_of_a_newer_version_is_refused(local: Settings) -> None:
     local.local_data.mkdir(parents=True)
     with closing(sqlite3.connect(local.local_data / "backend.sqlite")) as db:
         db.execute("PRAGMA user_version = 99")
@@ -144,7 +144,7 @@ async def test_a_store_of_another_version(local: Settings) -> None:
         assert backend._task.done()
 
 
-async def test_a_projects_own_modules_do_not_stand_in(
+async def test_project_modules_do_not_shadow_libraries(
     local: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("random", "json", "aiohttp", "sqlite3"):
@@ -154,7 +154,7 @@ async def test_a_projects_own_modules_do_not_stand_in(
         assert await status_of_me(await backend.credentials()) == 200
 
 
-async def test_a_data_folder_that_cannot_be_made(local: Settings) -> None:
+async def test_an_uncreatable_data_folder_is_an_error(local: Settings) -> None:
     local.data.parent.mkdir(parents=True, exist_ok=True)
     local.data.write_text("a file")
     async with LocalBackend(local) as backend:
@@ -181,7 +181,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, path: Path, body: str) -> None:
         ("print('x' * 3_000_000)", "cannot be started"),
     ],
 )
-async def test_a_backend_that_fails_says_why(
+async def test_a_backend_that_fails_to_start_reports_its_error(
     body: str, said: str, local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(monkeypatch, tmp_path, body)
@@ -196,7 +196,7 @@ Boom: it broke
 """
 
 
-async def test_the_end_of_the_log_is_in_the_error(
+async def test_a_start_error_contains_the_end_of_the_log(
     local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = f"sys.stderr.write('x' * 70_000 + '\\n' + {TRACEBACK!r})\nsys.exit(3)"
@@ -213,7 +213,7 @@ async def test_the_end_of_the_log_is_in_the_error(
         assert TRACEBACK in path.read_text()
 
 
-async def test_one_that_does_not_start_in_time_shows_its_log(
+async def test_a_start_timeout_shows_the_log(
     local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(monkeypatch, tmp_path, "sys.stderr.write('waiting for a disk\\n')\nsys.stdin.read()")
@@ -224,7 +224,7 @@ async def test_one_that_does_not_start_in_time_shows_its_log(
             await backend.credentials()
 
 
-async def test_a_log_that_cannot_be_written_is_a_warning(
+async def test_an_unwritable_log_is_a_warning(
     local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     stand_in(monkeypatch, tmp_path, f"sys.stderr.write({TRACEBACK!r})\nsys.exit(3)")
@@ -235,7 +235,7 @@ async def test_a_log_that_cannot_be_written_is_a_warning(
     assert "backend.log cannot be written (Is a directory)." in caplog.text
 
 
-async def test_the_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_log_file_is_rotated_at_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend_log, "LIMIT", 1000)
     path = tmp_path / "backend.log"
     kept = BackendLog(path)
@@ -251,7 +251,7 @@ async def test_the_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "4" * 400 in path.read_text()
 
 
-async def test_notices_and_nonsense(local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_notices_are_forwarded_and_invalid_lines_ignored(local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = ["not json", "[1]", '{"socket": 9}', '{"notice": "message", "level": "info", "text": "hello"}']
     stand_in(
         monkeypatch,
@@ -264,7 +264,7 @@ async def test_notices_and_nonsense(local: Settings, tmp_path: Path, monkeypatch
     assert notices == [{"notice": "message", "level": "info", "text": "hello"}]
 
 
-async def test_commands_find_a_backend_that_began_on_a_full_disk_once_it_has_space(
+async def test_the_handoff_file_is_written_once_a_full_disk_has_space(
     local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(monkeypatch, tmp_path, """print('{"socket": "/x/y"}', flush=True)\nsys.stdin.read()""")
@@ -288,7 +288,7 @@ async def test_commands_find_a_backend_that_began_on_a_full_disk_once_it_has_spa
     assert ["No space left" in str(notice["text"]) for notice in notices] == [True]
 
 
-async def test_what_it_says_at_its_end_is_heard(
+async def test_notices_sent_during_shutdown_are_forwarded(
     local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local_backend, "END_TIMEOUT", 60)
@@ -306,7 +306,7 @@ async def test_what_it_says_at_its_end_is_heard(
     assert not (local.local_data / "backend.json").exists()
 
 
-async def test_one_that_does_not_end_is_killed(
+async def test_a_backend_that_does_not_stop_is_killed(
     local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stand_in(
@@ -321,7 +321,7 @@ async def test_one_that_does_not_end_is_killed(
     assert not alive(pid)
 
 
-async def test_one_that_is_slow_to_start(
+async def test_a_slow_start_times_out(
     local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local_backend, "START_TIMEOUT", 0.2)
@@ -331,7 +331,7 @@ async def test_one_that_is_slow_to_start(
             await backend.credentials()
 
 
-async def test_one_that_awaits_the_engine_begins_once_it_is_installed(
+async def test_a_backend_starts_once_the_engine_is_installed(
     local: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     missing = ["torch"]
@@ -353,7 +353,7 @@ async def test_one_that_awaits_the_engine_begins_once_it_is_installed(
         assert await status_of_me(credentials) == 200
 
 
-def test_the_extra(local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_engine_packages_are_named_with_the_install_command(local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "REQUIRED", ("json", "no_such_package"))
     text = missing_extra(local)
     assert text is not None

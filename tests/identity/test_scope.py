@@ -81,7 +81,7 @@ STATE = {"orgSlug": "other", "projectSlug": "p", "projectId": "i"}
         {**STATE, "orgSlug": ""},
     ],
 )
-def test_anything_but_three_strings_is_no_state(project: Path, content: object) -> None:
+def test_invalid_state_files_are_ignored(project: Path, content: object) -> None:
     assert read_state(project) is None
     put(project, content)
     assert read_state(project) is None
@@ -100,7 +100,7 @@ def test_state_survives_a_round_trip(project: Path) -> None:
     assert read_state(project) == Scope("other", "p", "i")
 
 
-async def test_usable_is_the_accounts_any_and_the_anonymous_ones_own(
+async def test_an_account_may_use_any_state_an_anonymous_identity_its_own(
     project: Path, scopes: FileScopes, anonymous: Credentials, account: Credentials
 ) -> None:
     assert await scopes.for_read(account) is None
@@ -113,7 +113,7 @@ async def test_usable_is_the_accounts_any_and_the_anonymous_ones_own(
     assert await scopes.for_write(anonymous) == Scope(ORG, "p", "i")
 
 
-async def test_a_write_with_anothers_state_says_what_to_do_and_touches_nothing(
+async def test_a_state_of_another_organization_refuses_writes(
     project: Path, scopes: FileScopes, anonymous: Credentials, fake_backend: FakeBackend
 ) -> None:
     put(project, STATE)
@@ -126,7 +126,7 @@ async def test_a_write_with_anothers_state_says_what_to_do_and_touches_nothing(
     assert fake_backend.requests == []
 
 
-async def test_an_account_without_state_is_told_to_write_it(
+async def test_an_account_without_state_gets_instructions(
     project: Path, scopes: FileScopes, account: Credentials, fake_backend: FakeBackend
 ) -> None:
     error = await fails(scopes.for_write(account))
@@ -137,7 +137,7 @@ async def test_an_account_without_state_is_told_to_write_it(
     assert fake_backend.requests == []
 
 
-async def test_the_first_write_creates_the_project_once(
+async def test_concurrent_writes_create_one_project(
     project: Path, scopes: FileScopes, anonymous: Credentials, fake_backend: FakeBackend
 ) -> None:
     got = await asyncio.gather(*(scopes.for_write(anonymous) for _ in range(10)))
@@ -168,12 +168,12 @@ SLUGS = {
 
 
 @pytest.mark.parametrize("name", SLUGS)
-def test_slugs_are_the_other_sides(name: str) -> None:
+def test_slugs_match_those_of_the_typescript_cli(name: str) -> None:
     assert slug_of(name) == SLUGS[name]
 
 
 @pytest.mark.parametrize("name", ["demo (1)", "a" * 39 + "-b"])
-async def test_a_lost_state_finds_the_project_that_the_cli_made(
+async def test_a_lost_state_reuses_the_project_of_the_cli(
     tmp_path: Path, http: HttpClient, anonymous: Credentials, fake_backend: FakeBackend, name: str
 ) -> None:
     (tmp_path / name).mkdir()
@@ -183,7 +183,7 @@ async def test_a_lost_state_finds_the_project_that_the_cli_made(
     assert fake_backend.count(CREATE) == 0
 
 
-async def test_a_lost_state_finds_the_project_that_an_older_studio_made(
+async def test_a_lost_state_reuses_the_project_of_an_older_studio(
     tmp_path: Path, http: HttpClient, anonymous: Credentials, fake_backend: FakeBackend
 ) -> None:
     (tmp_path / "demo (1)").mkdir()
@@ -198,7 +198,7 @@ async def test_a_lost_state_finds_the_project_that_an_older_studio_made(
 
 
 @pytest.mark.parametrize("content", ["{", {**STATE, "projectId": None}])
-async def test_a_file_that_names_no_scope_is_replaced(
+async def test_a_state_file_without_a_scope_is_replaced(
     project: Path, scopes: FileScopes, anonymous: Credentials, content: object
 ) -> None:
     put(project, content)
@@ -206,7 +206,7 @@ async def test_a_file_that_names_no_scope_is_replaced(
     assert read_state(project) == await scopes.for_read(anonymous)
 
 
-async def test_a_slug_that_exists_is_reused(
+async def test_an_existing_slug_is_reused(
     project: Path, scopes: FileScopes, anonymous: Credentials, fake_backend: FakeBackend
 ) -> None:
     there = fake_backend.add_project("my-bot")
@@ -214,7 +214,7 @@ async def test_a_slug_that_exists_is_reused(
     assert fake_backend.count(LIST) == 1
 
 
-async def test_a_slug_that_exists_and_is_not_listed_is_an_error(
+async def test_an_existing_slug_that_is_not_listed_is_an_error(
     project: Path, scopes: FileScopes, anonymous: Credentials, fake_backend: FakeBackend
 ) -> None:
     fake_backend.fault(CREATE, status=409)
@@ -223,7 +223,7 @@ async def test_a_slug_that_exists_and_is_not_listed_is_an_error(
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[]", b"x", b'{"project": 1}', b'{"project": {"slug": "s"}}'])
-async def test_an_odd_answer_writes_nothing(
+async def test_an_invalid_response_writes_no_state(
     project: Path, scopes: FileScopes, anonymous: Credentials, fake_backend: FakeBackend, body: bytes
 ) -> None:
     fake_backend.fault(CREATE, status=201, body=body)
@@ -231,7 +231,7 @@ async def test_an_odd_answer_writes_nothing(
     assert not state_path(project).exists()
 
 
-async def test_an_identity_that_is_refused_while_creating_hears_what_to_do(
+async def test_a_401_while_creating_a_project_says_what_to_do(
     scopes: FileScopes, http: HttpClient, fake_backend: FakeBackend
 ) -> None:
     unknown = Credentials("anon", "unknown", ORG, fake_backend.url)
@@ -239,7 +239,7 @@ async def test_an_identity_that_is_refused_while_creating_hears_what_to_do(
     assert (status_of(error), "Start Studio again" in error.text) == (401, True)
 
 
-async def test_a_backend_that_is_away_writes_nothing(
+async def test_an_unreachable_backend_writes_no_state(
     project: Path, scopes: FileScopes, anonymous: Credentials, fake_backend: FakeBackend
 ) -> None:
     await fake_backend.stop()
@@ -247,7 +247,7 @@ async def test_a_backend_that_is_away_writes_nothing(
     assert not state_path(project).exists()
 
 
-async def test_a_file_that_appears_meanwhile_wins(
+async def test_a_state_file_that_appears_meanwhile_is_used(
     project: Path, scopes: FileScopes, anonymous: Credentials, fake_backend: FakeBackend
 ) -> None:
     fake_backend.fault(CREATE, delay=0.1)
@@ -258,7 +258,7 @@ async def test_a_file_that_appears_meanwhile_wins(
     assert read_state(project) == Scope(ORG, "p", "i")
 
 
-async def test_a_strangers_file_that_appears_meanwhile_is_not_used(
+async def test_another_organizations_state_that_appears_meanwhile_is_refused(
     project: Path, scopes: FileScopes, anonymous: Credentials, fake_backend: FakeBackend
 ) -> None:
     fake_backend.fault(CREATE, delay=0.1)
@@ -269,7 +269,7 @@ async def test_a_strangers_file_that_appears_meanwhile_is_not_used(
     assert read_state(project) == Scope("other", "p", "i")
 
 
-async def test_state_that_cannot_be_read_or_written_is_said_and_kept(
+async def test_unreadable_and_unwritable_states_are_errors(
     project: Path, scopes: FileScopes, anonymous: Credentials, fake_backend: FakeBackend
 ) -> None:
     state_path(project).mkdir(parents=True)
@@ -285,7 +285,7 @@ async def test_state_that_cannot_be_read_or_written_is_said_and_kept(
     assert fake_backend.requests == []
 
 
-async def test_a_folder_that_leads_out_of_the_project_is_not_written(
+async def test_a_state_folder_linked_outside_the_project_is_not_written(
     project: Path, tmp_path: Path, scopes: FileScopes, anonymous: Credentials, fake_backend: FakeBackend
 ) -> None:
     outside = tmp_path / "somebody-elses"
@@ -304,7 +304,7 @@ async def test_a_folder_that_leads_out_of_the_project_is_not_written(
     assert read_state(project) == Scope("o", "p", "i")
 
 
-async def test_one_snapshot_serves_the_check_and_the_call(
+async def test_check_and_call_use_the_same_identity(
     project: Path, http: HttpClient, scopes: FileScopes, fake_backend: FakeBackend
 ) -> None:
     """Whoever signs in between two calls, no call ever mixes one's token with the other's scope."""
@@ -335,7 +335,7 @@ async def test_a_fixed_scope_writes_nothing(project: Path, anonymous: Credential
 # --- private files ----------------------------------------------------------------------------------------
 
 
-def test_a_private_file_is_private_whole_and_alone(tmp_path: Path) -> None:
+def test_private_files_are_atomic_and_readable_by_the_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "new" / "file"
     old = os.umask(0)
     try:
@@ -371,7 +371,7 @@ def test_an_exclusive_write_never_replaces(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_no_litter(
+def test_a_failed_write_keeps_the_old_file_and_no_temporary_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "file"

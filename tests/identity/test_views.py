@@ -90,7 +90,7 @@ async def fails(call: Any) -> ArkorError:
 # --- the anonymous bootstrap ----------------------------------------------------------------------------
 
 
-async def test_without_a_file_an_anonymous_identity_is_made_and_kept(
+async def test_an_anonymous_identity_is_created_once_and_stored(
     identity: FileIdentity, path: Path, fake_backend: FakeBackend
 ) -> None:
     got = await asyncio.gather(*(identity.credentials() for _ in range(20)))
@@ -111,7 +111,7 @@ async def test_without_a_file_an_anonymous_identity_is_made_and_kept(
 
 
 @pytest.mark.parametrize("content", ["", "{", "\x00", "not json", "[" * 50_000])
-async def test_a_file_that_is_no_json_is_replaced_with_a_warning(
+async def test_a_credentials_file_that_is_not_json_is_replaced_with_a_warning(
     identity: FileIdentity, path: Path, content: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(path, content)
@@ -138,7 +138,7 @@ async def test_a_file_that_is_no_json_is_replaced_with_a_warning(
         {"mode": ["anon"]},
     ],
 )
-async def test_json_that_is_no_identity_is_somebodys_and_stays(
+async def test_json_without_an_identity_is_refused_and_kept(
     identity: FileIdentity, path: Path, document: object, fake_backend: FakeBackend
 ) -> None:
     put(path, document)
@@ -151,7 +151,7 @@ async def test_json_that_is_no_identity_is_somebodys_and_stays(
     assert fake_backend.requests == []
 
 
-async def test_a_folder_in_the_files_place_is_an_error(
+async def test_a_folder_at_the_credentials_path_is_an_error(
     identity: FileIdentity, path: Path, fake_backend: FakeBackend
 ) -> None:
     path.mkdir(parents=True)
@@ -162,7 +162,7 @@ async def test_a_folder_in_the_files_place_is_an_error(
     assert fake_backend.requests == []
 
 
-async def test_a_file_in_the_folders_place_is_an_error(
+async def test_a_file_at_the_arkor_folder_path_is_an_error(
     identity: FileIdentity, path: Path, fake_backend: FakeBackend
 ) -> None:
     path.parent.write_text("mine")
@@ -171,7 +171,7 @@ async def test_a_file_in_the_folders_place_is_an_error(
     assert fake_backend.requests == []
 
 
-async def test_an_unreadable_file_is_an_error(
+async def test_an_unreadable_credentials_file_is_an_error(
     identity: FileIdentity, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> bytes:
@@ -182,7 +182,7 @@ async def test_an_unreadable_file_is_an_error(
     assert "cannot be read (Permission denied)" in (await fails(identity.credentials())).text
 
 
-async def test_a_folder_that_cannot_be_written_costs_no_identity(
+async def test_an_unwritable_folder_requests_no_identity(
     identity: FileIdentity, path: Path, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
@@ -241,7 +241,7 @@ asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
     assert fake_backend.count(ANONYMOUS) == 1
 
 
-async def test_without_locks_the_file_that_appeared_meanwhile_wins(
+async def test_without_file_locks_the_first_credentials_win(
     identity: FileIdentity, path: Path, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("arkor_dev.identity.credentials_file.fcntl", None)
@@ -253,14 +253,14 @@ async def test_without_locks_the_file_that_appeared_meanwhile_wins(
     assert json.loads(path.read_bytes())["token"] == TOKEN
 
 
-async def test_a_lock_that_nobody_gives_back_is_not_waited_for_for_ever(path: Path) -> None:
+async def test_waiting_for_the_credentials_lock_times_out(path: Path) -> None:
     async with credentials_lock(path):
         began = time.monotonic()
         async with credentials_lock(path, patience=0.1):
             assert 0.09 < time.monotonic() - began < 60
 
 
-async def test_a_cancelled_caller_leaves_the_bootstrap_to_the_others(
+async def test_a_cancelled_caller_does_not_cancel_the_shared_request(
     identity: FileIdentity, fake_backend: FakeBackend
 ) -> None:
     fake_backend.fault(ANONYMOUS, delay=0.1)
@@ -274,7 +274,7 @@ async def test_a_cancelled_caller_leaves_the_bootstrap_to_the_others(
 # --- launch -----------------------------------------------------------------------------------------------
 
 
-async def test_a_launch_of_a_version_that_the_backend_refuses_says_how_to_upgrade(
+async def test_an_unsupported_version_says_how_to_upgrade(
     identity: FileIdentity, fake_backend: FakeBackend
 ) -> None:
     body = {"error": "sdk_version_unsupported", "currentVersion": "0.1.0", "supportedRange": ">=1.4.0"}
@@ -289,7 +289,7 @@ async def test_a_launch_of_a_version_that_the_backend_refuses_says_how_to_upgrad
 
 
 @pytest.mark.parametrize("status", [400, 403, 404])
-async def test_a_launch_that_can_never_work_fails_at_once(
+async def test_permanent_errors_fail_the_launch(
     identity: FileIdentity, path: Path, fake_backend: FakeBackend, status: int
 ) -> None:
     fake_backend.fault(ANONYMOUS, status=status, body=b'{"error": "Not here"}')
@@ -306,7 +306,7 @@ async def test_a_launch_that_can_never_work_fails_at_once(
     "fault",
     [{"status": 503}, {"status": 429}, {"hang": True}, {"garbage": b"?"}, {"status": 200, "body": b"{}"}],
 )
-async def test_a_launch_goes_on_without_a_backend_and_finds_it_later(
+async def test_a_launch_continues_without_a_backend_and_retries(
     identity: FileIdentity, http: HttpClient, path: Path, fake_backend: FakeBackend, fault: dict[str, Any],
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
@@ -324,7 +324,7 @@ async def test_a_launch_goes_on_without_a_backend_and_finds_it_later(
         assert (await identity.credentials()).org_slug == f"anon-{fake_backend.anonymous}"
 
 
-async def test_a_backend_that_is_down_is_asked_with_growing_pauses(
+async def test_retries_to_an_unavailable_backend_back_off(
     identity: FileIdentity, fake_backend: FakeBackend
 ) -> None:
     fake_backend.fault(ANONYMOUS, status=503)
@@ -337,7 +337,7 @@ async def test_a_backend_that_is_down_is_asked_with_growing_pauses(
         assert next_one - one >= 0.75 * FIRST_PAUSE * 2**number
 
 
-async def test_a_retry_that_becomes_hopeless_says_so_and_stops(
+async def test_retries_end_with_a_permanent_error(
     identity: FileIdentity, fake_backend: FakeBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
     fake_backend.fault(ANONYMOUS, times=1, status=503)
@@ -348,7 +348,7 @@ async def test_a_retry_that_becomes_hopeless_says_so_and_stops(
     assert fake_backend.count(ANONYMOUS) == 2
 
 
-async def test_an_accounts_launch_waits_for_no_network(
+async def test_launching_with_an_account_sends_no_request(
     identity: FileIdentity, path: Path, fake_backend: FakeBackend
 ) -> None:
     put(path, account(fake_backend, left=-10))
@@ -381,7 +381,7 @@ async def test_signing_in_elsewhere_takes_effect_at_once(
         (None, 7, PRODUCTION_URL),
     ],
 )
-async def test_the_backend_is_the_first_that_is_set(
+async def test_the_backend_address_comes_from_the_first_source_set(
     settings: Settings, http: HttpClient, path: Path, variable: str | None, stored: object, expected: str
 ) -> None:
     extra = {} if stored is None else {"arkorCloudApiUrl": stored}
@@ -409,7 +409,7 @@ async def test_the_backend_is_the_first_that_is_set(
         ("https://host/#x", "no #fragment"),
     ],
 )
-async def test_an_unusable_address_fails_clearly(
+async def test_an_invalid_backend_address_names_its_source(
     settings: Settings, http: HttpClient, path: Path, value: str, words: str
 ) -> None:
     identity = FileIdentity(replace(settings, cloud_url=value), http)
@@ -426,7 +426,7 @@ async def test_an_unusable_address_fails_clearly(
     assert "credentials.json" in error.text
 
 
-def test_an_ipv6_loopback_address_is_fine() -> None:
+def test_an_ipv6_loopback_address_is_valid() -> None:
     assert clean_base_url("http://[::1]:80/", "x") == "http://[::1]:80"
 
 
@@ -434,7 +434,7 @@ def test_an_ipv6_loopback_address_is_fine() -> None:
 
 
 @pytest.mark.parametrize("mode", ["oauth", "auth0"])
-async def test_a_token_that_ends_soon_is_refreshed_once_for_all(
+async def test_an_expiring_token_is_refreshed_once_for_all_callers(
     identity: FileIdentity, path: Path, fake_backend: FakeBackend, mode: str
 ) -> None:
     before = account(fake_backend, left=30, mode=mode)
@@ -465,7 +465,7 @@ async def test_a_token_that_ends_soon_is_refreshed_once_for_all(
         ("2027-01-15T08:00:00Z", "2027-01-15T09:00:00.000Z"),
     ],
 )
-async def test_the_end_is_written_as_it_was(
+async def test_the_expiry_keeps_its_format_in_the_file(
     identity: FileIdentity, path: Path, fake_backend: FakeBackend, expires: object, after: object
 ) -> None:
     put(path, account(fake_backend, expiresAt=expires))
@@ -474,7 +474,7 @@ async def test_the_end_is_written_as_it_was(
 
 
 @pytest.mark.parametrize("number", ["1" + "0" * 400, "1e999", "NaN", "-1", "1" + "0" * 30])
-async def test_a_number_that_is_no_time(
+async def test_an_expiry_that_is_not_a_time_is_ignored(
     identity: FileIdentity, path: Path, fake_backend: FakeBackend, number: str
 ) -> None:
     document = json.dumps(account(fake_backend, expiresAt="@")).replace('"@"', number)
@@ -487,7 +487,7 @@ async def test_a_number_that_is_no_time(
     assert "expiresAt" not in json.loads(path.read_bytes())
 
 
-async def test_a_token_that_lasts_is_left_alone(
+async def test_a_valid_token_is_not_refreshed(
     identity: FileIdentity, path: Path, fake_backend: FakeBackend
 ) -> None:
     put(path, account(fake_backend, left=61))
@@ -509,7 +509,7 @@ async def test_a_refresh_token_that_does_not_rotate_stays(
     assert "expiresAt" not in after
 
 
-async def test_a_sign_in_that_was_revoked_says_arkor_login(
+async def test_a_revoked_login_says_to_log_in_again(
     identity: FileIdentity, path: Path, fake_backend: FakeBackend
 ) -> None:
     put(path, account(fake_backend, left=0))
@@ -519,7 +519,7 @@ async def test_a_sign_in_that_was_revoked_says_arkor_login(
     assert "arkor-dev login" in error.text
 
 
-async def test_a_sign_in_that_cannot_be_renewed_counts_until_the_backend_refuses_it(
+async def test_a_login_without_refresh_data_is_used_until_refused(
     identity: FileIdentity, http: HttpClient, path: Path, fake_backend: FakeBackend
 ) -> None:
     backend = backend_of(identity, http)
@@ -533,7 +533,7 @@ async def test_a_sign_in_that_cannot_be_renewed_counts_until_the_backend_refuses
         await asyncio.sleep(0.3)
 
 
-async def test_a_short_outage_of_the_sign_in_is_bridged_by_the_old_token(
+async def test_the_old_token_is_used_while_refreshing_fails(
     identity: FileIdentity, settings: Settings, http: HttpClient, path: Path, fake_backend: FakeBackend
 ) -> None:
     put(path, account(fake_backend, left=30))
@@ -571,7 +571,7 @@ async def test_a_refresh_without_a_token_changes_nothing(
 
 
 @pytest.mark.parametrize("lasts", [b"NaN", b"Infinity", b"1e400", b"-1", b"true", b'"soon"', b"9" * 400])
-async def test_a_life_that_no_token_has(
+async def test_an_invalid_token_lifetime_is_ignored(
     identity: FileIdentity, path: Path, fake_backend: FakeBackend, lasts: bytes
 ) -> None:
     put(path, account(fake_backend, left=0))
@@ -581,7 +581,7 @@ async def test_a_life_that_no_token_has(
     assert "expiresAt" not in json.loads(path.read_bytes())
 
 
-async def test_a_sign_in_during_a_refresh_wins(
+async def test_a_login_during_a_refresh_is_kept(
     identity: FileIdentity, path: Path, fake_backend: FakeBackend
 ) -> None:
     put(path, account(fake_backend, left=0))
@@ -593,7 +593,7 @@ async def test_a_sign_in_during_a_refresh_wins(
     assert json.loads(path.read_bytes())["accessToken"] == "newer-access-token-0123456789"
 
 
-async def test_signing_out_during_a_refresh_brings_no_file_back(
+async def test_logging_out_during_a_refresh_stays_logged_out(
     identity: FileIdentity, path: Path, fake_backend: FakeBackend
 ) -> None:
     put(path, account(fake_backend, left=0))
@@ -605,7 +605,7 @@ async def test_signing_out_during_a_refresh_brings_no_file_back(
     assert not path.exists()
 
 
-async def test_a_file_that_cannot_be_written_keeps_the_new_token_for_this_launch(
+async def test_an_unwritable_file_keeps_the_new_token_in_memory(
     identity: FileIdentity, path: Path, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
@@ -630,12 +630,12 @@ async def test_a_file_that_cannot_be_written_keeps_the_new_token_for_this_launch
         ("localhost.evil:1", "https://localhost.evil:1/oauth/token"),
     ],
 )
-def test_the_sign_in_is_https_but_on_this_machine(domain: str, url: str) -> None:
+def test_the_token_url_is_https_except_on_loopback(domain: str, url: str) -> None:
     assert str(token_url(domain)) == url
 
 
 @pytest.mark.parametrize("domain", ["https://x", "a/b", "a?b", "u@host", "a#b", "host:x", ""])
-def test_a_domain_is_a_host_and_nothing_else(domain: str) -> None:
+def test_an_invalid_auth_domain_is_refused(domain: str) -> None:
     with pytest.raises(ArkorError, match="is not a host name"):
         token_url(domain)
 
@@ -647,7 +647,7 @@ def backend_of(identity: FileIdentity, http: HttpClient) -> Backend:
     return Backend(http, identity, FixedScope(Scope(ORG, PROJECT)))
 
 
-async def test_a_401_is_answered_by_one_refresh_for_all(
+async def test_concurrent_401s_share_one_refresh(
     identity: FileIdentity, http: HttpClient, path: Path, fake_backend: FakeBackend
 ) -> None:
     put(path, account(fake_backend))
@@ -664,7 +664,7 @@ async def test_a_401_is_answered_by_one_refresh_for_all(
                 pass
 
 
-async def test_a_stream_and_a_post_are_tried_again_with_the_new_token(
+async def test_streams_and_posts_are_retried_with_the_new_token(
     identity: FileIdentity, http: HttpClient, path: Path, fake_backend: FakeBackend
 ) -> None:
     put(path, account(fake_backend))
@@ -677,7 +677,7 @@ async def test_a_stream_and_a_post_are_tried_again_with_the_new_token(
     assert [seen.route for seen in fake_backend.requests].count(REFRESH) == 1
 
 
-async def test_a_token_refused_even_when_new_says_arkor_login(
+async def test_a_refused_fresh_token_says_to_log_in_again(
     identity: FileIdentity, http: HttpClient, path: Path, fake_backend: FakeBackend
 ) -> None:
     put(path, account(fake_backend))
@@ -690,7 +690,7 @@ async def test_a_token_refused_even_when_new_says_arkor_login(
     assert fake_backend.count(REFRESH) == 1
 
 
-async def test_a_refused_anonymous_identity_is_not_thrown_away(
+async def test_a_refused_anonymous_identity_stays_on_disk(
     identity: FileIdentity, http: HttpClient, path: Path, fake_backend: FakeBackend
 ) -> None:
     put(path, {"mode": "anon", "token": "gone-token-0123456789", "orgSlug": ORG})
@@ -709,7 +709,7 @@ async def test_a_refused_anonymous_identity_is_not_thrown_away(
         ("anonymous_account_not_found", "The backend has removed this anonymous account."),
     ],
 )
-async def test_a_refused_anonymous_identity_is_told_why(
+async def test_a_refused_anonymous_identity_has_the_reason(
     identity: FileIdentity, http: HttpClient, path: Path, fake_backend: FakeBackend, code: str, why: str
 ) -> None:
     put(path, {"mode": "anon", "token": "gone-token-0123456789", "orgSlug": ORG})
@@ -722,7 +722,7 @@ async def test_a_refused_anonymous_identity_is_told_why(
         assert "credentials.json away" in error.text
 
 
-async def test_a_sign_in_between_the_call_and_its_401_is_used(
+async def test_a_login_between_a_call_and_its_401_is_used(
     identity: FileIdentity, http: HttpClient, path: Path, fake_backend: FakeBackend
 ) -> None:
     put(path, {"mode": "anon", "token": "gone-token-0123456789", "orgSlug": ORG})
@@ -734,7 +734,7 @@ async def test_a_sign_in_between_the_call_and_its_401_is_used(
     assert fake_backend.count(REFRESH) == 0
 
 
-async def test_no_token_is_ever_logged(
+async def test_tokens_are_never_logged(
     identity: FileIdentity,
     http: HttpClient,
     path: Path,
@@ -776,11 +776,11 @@ async def test_no_token_is_ever_logged(
         (Credentials("auth0", "t", None, PRODUCTION_URL), None, "auth0 · no organisation"),
     ],
 )
-def test_the_header_line(credentials: Credentials, scope: Scope | None, line: str) -> None:
+def test_the_header_line_names_mode_organization_and_project(credentials: Credentials, scope: Scope | None, line: str) -> None:
     assert header_line(credentials, scope) == line
 
 
-def test_the_view_shows_too_little_of_the_token_to_be_of_use() -> None:
+def test_the_view_shows_only_a_prefix_of_the_token() -> None:
     view = credentials_view(Credentials("oauth", "eyJh" + "x" * 60, None, "https://h"), Scope("o", "p"))
     assert view == {
         "mode": "oauth", "orgSlug": "o", "projectSlug": "p", "baseUrl": "https://h", "token": "eyJh…"
@@ -799,7 +799,7 @@ def test_the_machine_behind_a_socket_is_named() -> None:
     assert shown == ["http://localhost", "ssh://gpu-box"]
 
 
-def test_the_view_offers_to_sign_in_where_that_is_possible() -> None:
+def test_the_view_offers_login_where_possible() -> None:
     anonymous, account = (Credentials(mode, "token", "o", "https://h") for mode in ("anon", "oauth"))
     assert credentials_view(anonymous, None, FileIdentity.sign_in)["signIn"] == "arkor-dev login"
     assert "signIn" not in credentials_view(account, None, FileIdentity.sign_in)
@@ -810,7 +810,7 @@ def test_the_view_offers_to_sign_in_where_that_is_possible() -> None:
 # --- the local backend's identity -------------------------------------------------------------------------
 
 
-async def test_a_fixed_identity_may_come_later() -> None:
+async def test_a_fixed_identity_may_be_a_future() -> None:
     credentials = Credentials("anon", TOKEN, "local", "http://127.0.0.1:1")
     future: asyncio.Future[Credentials] = asyncio.get_running_loop().create_future()
     identity = FixedIdentity(future)
@@ -832,7 +832,7 @@ async def test_a_fixed_identity_may_come_later() -> None:
     assert status_of(await fails(FixedIdentity(credentials).renew(credentials))) == 401
 
 
-async def test_a_flight_recovers_and_closes() -> None:
+async def test_a_single_flight_recovers_from_errors_and_closes() -> None:
     flight: SingleFlight[int] = SingleFlight(first_pause=0.01)
     runs = 0
 

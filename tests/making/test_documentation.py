@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_the_walk_makes_rows(
+def test_the_documented_walk_makes_rows(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -48,7 +48,7 @@ async def texts(folder: Path) -> dict[str, Document]:
     return {document.name: document async for document in read_documents(found)}
 
 
-async def test_each_format_is_read_and_damaged_ones_are_named(tmp_path: Path) -> None:
+async def test_each_format_is_read_and_damaged_files_are_named(tmp_path: Path) -> None:
     written = {
         "a.md": b"# Title\n\nWords.",
         "b.txt": "Grüße".encode("cp1252"),
@@ -90,7 +90,7 @@ async def test_each_format_is_read_and_damaged_ones_are_named(tmp_path: Path) ->
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pypdf") is None, reason="needs the extra documents")
-async def test_pdf_has_limits(tmp_path: Path) -> None:
+async def test_pdf_pages_are_limited(tmp_path: Path) -> None:
     (tmp_path / "one.pdf").write_bytes(pdf("The harbour was built in 1912."))
     (tmp_path / "many.pdf").write_bytes(pdf("x", document_worker.PAGES + 1))
     found = await texts(tmp_path)
@@ -98,7 +98,7 @@ async def test_pdf_has_limits(tmp_path: Path) -> None:
     assert "more than 2,000 pages" in found["many.pdf"].problem
 
 
-async def test_docx_has_its_headings_and_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+async def test_docx_headings_are_read_and_zip_bombs_refused(tmp_path: Path) -> None:
     docx = pytest.importorskip("docx")
     document = docx.Document()
     document.add_heading("The harbour", 2)
@@ -125,7 +125,7 @@ async def test_docx_has_its_headings_and_a_bomb_is_not_unpacked(tmp_path: Path) 
     assert found["dense.docx"].problem
 
 
-async def test_a_document_that_takes_long_does_not_hold_up_the_next(
+async def test_a_slow_document_times_out_without_delaying_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.md"
@@ -140,7 +140,7 @@ async def test_a_document_that_takes_long_does_not_hold_up_the_next(
         await reader.close()
 
 
-def test_passages_are_cut_at_headings_paragraphs_and_sentences() -> None:
+def test_passages_split_at_headings_paragraphs_and_sentences() -> None:
     paragraph = "A sentence of some length that says a thing. " * 10
     long = "One more sentence here. " * 300
     code = "```\n# not a heading\n\nx = 1\n```"
@@ -154,7 +154,7 @@ def test_passages_are_cut_at_headings_paragraphs_and_sentences() -> None:
     assert next(passages_of(Document("one.txt", "word" * 3000))).text == ("word" * 3000)[:LONGEST]
 
 
-def test_paths_that_are_no_documents_are_refused(tmp_path: Path) -> None:
+def test_unsupported_paths_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.csv").touch()
     for name, why in (("empty", "no documents"), ("a.csv", "not a document"), ("gone.md", "does not exist")):

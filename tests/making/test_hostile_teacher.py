@@ -35,7 +35,7 @@ def found(launch: Settings) -> str:
 @pytest.mark.parametrize(
     "echo", [KEY, ZERO_WIDTH, json.dumps(ZERO_WIDTH)[1:-1], ESCAPED, KEY.replace("/", "\\/")]
 )
-async def test_a_key_that_the_teacher_repeats_is_stored_nowhere(launch: Settings, echo: str) -> None:
+async def test_an_api_key_repeated_by_the_teacher_is_masked_everywhere(launch: Settings, echo: str) -> None:
     write_pages(launch, 1)
 
     def script(_: int, body: dict[str, Any]) -> Said:
@@ -53,14 +53,14 @@ async def test_a_key_that_the_teacher_repeats_is_stored_nowhere(launch: Settings
 
 
 @pytest.mark.parametrize("echo", [KEY, ZERO_WIDTH, COLOURED, "\u200e".join(KEY)])
-async def test_a_key_in_an_error_message_is_masked_however_it_is_written(launch: Settings, echo: str) -> None:
+async def test_an_api_key_in_an_error_message_is_masked(launch: Settings, echo: str) -> None:
     write_pages(launch, 1)
     with scripted(lambda _, __: Said(status=401, text=f"bad key {echo}")) as wise:
         done = await make(launch, options(wise, keyEnv="K"), {"K": KEY})
     assert "(401: bad key …)" in (done["error"] or "")
 
 
-async def test_a_teacher_cannot_spend_more_than_its_requests_may_cost(launch: Settings) -> None:
+async def test_token_counts_of_a_teacher_are_bounded(launch: Settings) -> None:
     """A count beyond the bounds of a request counts as the bounds, and the run says so."""
     write_pages(launch, 3)
 
@@ -89,7 +89,7 @@ async def test_a_teacher_cannot_spend_more_than_its_requests_may_cost(launch: Se
         "9" * 400,
     ],
 )
-async def test_a_pause_in_the_far_future_ends_the_run_with_a_reason(launch: Settings, header: str) -> None:
+async def test_a_retry_after_in_the_far_future_ends_the_run(launch: Settings, header: str) -> None:
     write_pages(launch, 1)
     with scripted(lambda _, __: Said(status=429, headers={"Retry-After": header})) as wise:
         done = await make(launch, options(wise))
@@ -98,7 +98,7 @@ async def test_a_pause_in_the_far_future_ends_the_run_with_a_reason(launch: Sett
     assert says in (done["error"] or "")
 
 
-def test_a_delay_is_a_bounded_number_or_none() -> None:
+def test_retry_after_is_a_bounded_number_or_none() -> None:
     assert [delay_of(text) for text in ("7", "-7", "nan", "", None, "soon", "\ud800")] == [
         7.0, 0.0, 0.0, None, None, None, None,
     ]  # fmt: skip
@@ -120,14 +120,14 @@ def test_a_delay_is_a_bounded_number_or_none() -> None:
         b'{"usage": {"prompt_tokens": ' + b"9" * 5000 + b"}}",
     ],
 )
-def test_whatever_a_teacher_sends_is_a_reply_and_a_message(data: bytes) -> None:
+def test_malformed_responses_are_decoded_to_a_reply(data: bytes) -> None:
     answer = Decoder(KEY).decode(data, 1000)
     assert isinstance(answer.text, str)
     assert isinstance(answer.message, str)
     assert (answer.input, answer.output) == (None, None)
 
 
-def test_looking_for_the_key_takes_linear_time() -> None:
+def test_masking_the_key_takes_linear_time() -> None:
     """Texts made so that a naive search is quadratic: backslashes, near keys, endless zero width."""
     decoder = Decoder(KEY)
     for text in (
@@ -141,11 +141,11 @@ def test_looking_for_the_key_takes_linear_time() -> None:
         assert time.process_time() - before < 5  # 0.1 s; quadratic: minutes
 
 
-def test_an_answer_of_endless_items_is_cut() -> None:
+def test_the_number_of_rows_in_an_answer_is_bounded() -> None:
     assert len(items_of('{"rows": [' + ",".join(["{}"] * 50_000) + "]}")) <= 1000
 
 
-async def test_an_answer_longer_than_was_asked_for_is_not_kept(
+async def test_an_answer_above_the_token_limit_is_dropped(
     launch: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(making, "PAUSES", (0.0,))

@@ -79,7 +79,7 @@ def rows(launch: Settings, name: str = "pages") -> list[Any]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-async def test_rows_say_what_made_them_and_only_true_quotes_get_in(launch: Settings) -> None:
+async def test_rows_carry_provenance_and_invented_quotes_are_dropped(launch: Settings) -> None:
     """Every way a teacher can go wrong, at once: no invented quote is in a row, and each drop is counted."""
     write_pages(launch, 12)
 
@@ -133,7 +133,7 @@ async def test_rows_say_what_made_them_and_only_true_quotes_get_in(launch: Setti
 
 
 @pytest.mark.parametrize("counted", [True, False])
-async def test_the_budget_holds_to_the_token(launch: Settings, counted: bool) -> None:
+async def test_the_token_budget_is_never_exceeded(launch: Settings, counted: bool) -> None:
     """The most that a teacher may charge for the requests that it got is never above the budget."""
     write_pages(launch, 12)
     charges: list[int] = []
@@ -173,7 +173,7 @@ async def test_the_budget_holds_to_the_token(launch: Settings, counted: bool) ->
     assert set(repeated) <= set(cut_off)  # unless the budget ended before it came again
 
 
-async def test_what_is_known_is_not_asked_again(launch: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stored_answers_are_reused(launch: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     write_pages(launch, 6)
     pause: list[Callable[[], object]] = []
 
@@ -205,7 +205,7 @@ async def test_what_is_known_is_not_asked_again(launch: Settings, monkeypatch: p
         assert len(rows(launch)) == 6
 
 
-async def test_an_unreadable_answer_is_asked_for_again(launch: Settings) -> None:
+async def test_an_unreadable_answer_is_requested_again(launch: Settings) -> None:
     write_pages(launch, 1)
     answers = [Said(text="I cannot do that.")]
     with scripted(lambda _, body: answers.pop() if answers else right(body)) as wise:
@@ -216,7 +216,7 @@ async def test_an_unreadable_answer_is_asked_for_again(launch: Settings) -> None
         assert (done["done"], done["rows"], len(wise.bodies)) == (1, 1, 2)
 
 
-async def test_a_teacher_that_is_not_there_is_said_in_words(launch: Settings) -> None:
+async def test_an_unreachable_teacher_is_named(launch: Settings) -> None:
     write_pages(launch, 1)
     with scripted(lambda _, body: right(body)) as wise:
         given = options(wise)
@@ -224,7 +224,7 @@ async def test_a_teacher_that_is_not_there_is_said_in_words(launch: Settings) ->
     assert "cannot be reached (connection refused), 6 times" in (done["error"] or "")
 
 
-async def test_errors_are_waited_for_or_said(launch: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_temporary_errors_are_retried_and_permanent_ones_reported(launch: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     write_pages(launch, 3)
     seen: list[float] = []
 
@@ -270,7 +270,7 @@ async def test_errors_are_waited_for_or_said(launch: Settings, monkeypatch: pyte
     assert b"sk-secret" not in found
 
 
-async def test_a_teacher_without_structured_output_is_asked_in_words(launch: Settings) -> None:
+async def test_unsupported_request_parameters_are_left_out(launch: Settings) -> None:
     """What a server does not know is left out of all further requests."""
     write_pages(launch, 3)
 
@@ -289,7 +289,7 @@ async def test_a_teacher_without_structured_output_is_asked_in_words(launch: Set
         assert set(wise.bodies[-1]) == {"model", "messages", "max_completion_tokens", "stream"}
 
 
-async def test_copies_of_held_out_rows_and_near_duplicates_are_refused(launch: Settings) -> None:
+async def test_held_out_copies_and_near_duplicates_are_dropped(launch: Settings) -> None:
     write_pages(launch, 3)
     texts = [sentences(page(n).partition("\n\n")[2]) for n in range(3)]
     held_out = {"prompt": "What does the second sentence say?", "completion": texts[0][1]}
@@ -315,7 +315,7 @@ async def test_copies_of_held_out_rows_and_near_duplicates_are_refused(launch: S
     assert len(rows(launch)) == 1
 
 
-async def test_the_other_kinds(launch: Settings) -> None:
+async def test_summaries_rewrites_and_extractions_are_made(launch: Settings) -> None:
     write_pages(launch, 1)
     quote = sentences(page(0).partition("\n\n")[2])[2]
     schema = {"type": "object", "properties": {"year": {"type": "integer"}}, "required": ["year"]}
@@ -354,7 +354,7 @@ async def test_the_other_kinds(launch: Settings) -> None:
                 await make(launch, options(wise, **wrong), {"K": "k"})
 
 
-async def test_variations_of_rows_and_answers_to_questions(launch: Settings) -> None:
+async def test_variations_and_answers_are_made(launch: Settings) -> None:
     chat = {"messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": words(1, 9)},
                          {"role": "assistant", "content": words(2, 9)}]}  # fmt: skip
     lines = [chat, {"prompt": "Who are you?"}, {"prompt": "And what is this?", "completion": "A test."}]
@@ -389,7 +389,7 @@ async def test_variations_of_rows_and_answers_to_questions(launch: Settings) -> 
             await make(launch, {**given, "trainer": "b"})
 
 
-def test_a_killed_command_asks_nothing_twice(launch: Settings, tmp_path: Path) -> None:
+def test_a_killed_command_repeats_no_request(launch: Settings, tmp_path: Path) -> None:
     """kill -9 at any moment: the next call asks only for what was under way, and adds no row twice."""
     write_pages(launch, 10)
     home = tmp_path / "home"
@@ -428,7 +428,7 @@ def test_a_killed_command_asks_nothing_twice(launch: Settings, tmp_path: Path) -
     assert replace(launch, home=home).project == launch.project
 
 
-def test_the_upper_bound_of_a_prompt_is_one() -> None:
+def test_most_input_is_an_upper_bound_of_prompt_tokens() -> None:
     """No tokenizer makes more tokens of a text than it has bytes; templates add a few to each message."""
     request = Request("m", [{"role": "user", "content": "ä" * 100}], {}, 10, 0)
     assert request.most_input() >= 200 + 64

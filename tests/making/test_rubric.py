@@ -59,7 +59,7 @@ def judge(
         return json.loads(capsys.readouterr().out), len(wise.bodies)
 
 
-def test_a_judge_that_agrees_is_heard_and_decides_nothing(
+def test_an_agreeing_judge_gives_opinions_only(
     tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hashes = set_up(tmp_path)
@@ -76,7 +76,7 @@ def test_a_judge_that_agrees_is_heard_and_decides_nothing(
     assert selection(reviews, "") == before
 
 
-def test_a_judge_that_does_not_agree_is_silent(
+def test_a_judge_without_agreement_gives_no_opinions(
     tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One that always says the same agrees half of the time, which is chance; a few rows say nothing."""

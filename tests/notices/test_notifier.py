@@ -86,7 +86,7 @@ async def notifier(settings: Settings, **environ: str) -> AsyncIterator[tuple[No
     await made.close()
 
 
-async def test_a_webhook_is_told_and_can_check_who_tells(settings: Settings, webhook: Webhook) -> None:
+async def test_webhook_requests_are_signed(settings: Settings, webhook: Webhook) -> None:
     ask(settings, f'webhook = "{webhook.url}"', 'secret_env = "MY_SECRET"')
     async with notifier(settings, MY_SECRET="s3cret") as (told, warnings):
         told.notify("job_1", "support-bot", DONE)
@@ -104,7 +104,7 @@ async def test_a_webhook_is_told_and_can_check_who_tells(settings: Settings, web
     assert warnings == []
 
 
-async def test_the_verdict_is_told_with_the_end(settings: Settings, webhook: Webhook) -> None:
+async def test_the_end_notice_contains_the_verdict(settings: Settings, webhook: Webhook) -> None:
     ask(settings, f'webhook = "{webhook.url}"')
     said = {"verdict": "mixed", "sentence": "Better at your task,\n worse in general."}
     async with notifier(settings) as (told, _):
@@ -118,7 +118,7 @@ async def test_the_verdict_is_told_with_the_end(settings: Settings, webhook: Web
     assert found["other"]["message"] == "other has finished: loss 0.5"
 
 
-async def test_each_event_is_told_once_whoever_follows_the_job(settings: Settings, webhook: Webhook) -> None:
+async def test_each_event_sends_one_notice(settings: Settings, webhook: Webhook) -> None:
     ask(settings, f'webhook = "{webhook.url}"')
     paused = JobEvent("training.paused", {"timestamp": "t1", "step": 3, "reason": "asked"})
     again = JobEvent("training.paused", {"timestamp": "t2", "step": 9, "reason": "disk", "message": "full"})
@@ -154,7 +154,7 @@ async def test_each_event_is_told_once_whoever_follows_the_job(settings: Setting
         ("failed", JobEvent("training.failed", "no JSON"), "failed"),
     ],
 )
-async def test_only_what_is_asked_for_is_told(
+async def test_only_the_chosen_events_send_notices(
     settings: Settings, webhook: Webhook, on: str, event: JobEvent, kind: str | None
 ) -> None:
     ask(settings, f'on = "{on}"', f'webhook = "{webhook.url}"')
@@ -164,7 +164,7 @@ async def test_only_what_is_asked_for_is_told(
     assert "\\u001b" not in str([body for *_, body in webhook.seen])
 
 
-async def test_a_webhook_is_tried_again_and_then_given_up_without_its_address(
+async def test_a_failing_webhook_is_retried_and_its_address_not_logged(
     settings: Settings, webhook: Webhook
 ) -> None:
     ask(settings, f'webhook = "{webhook.url}"')
@@ -194,7 +194,7 @@ async def test_a_webhook_is_tried_again_and_then_given_up_without_its_address(
     ]
 
 
-async def test_a_command_is_run_without_a_shell_and_told_the_facts(
+async def test_a_command_runs_without_a_shell_and_gets_json_on_stdin(
     settings: Settings, tmp_path: Path
 ) -> None:
     seen = tmp_path / "seen"
@@ -240,7 +240,7 @@ async def test_the_desktop_shows_the_sentence_as_plain_text(settings: Settings, 
     assert (warnings, seen.exists()) == ([], False)
 
 
-async def test_a_command_that_hangs_or_fails_or_is_not_there(
+async def test_hanging_failing_and_missing_commands_are_warnings(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number, (name, seconds, body, why) in enumerate(
@@ -282,7 +282,7 @@ async def test_nothing_of_a_project_runs_before_a_training_was_started_with_just
     assert not ran.exists()
 
 
-async def test_a_flood_of_events_is_no_flood_of_notices(settings: Settings, webhook: Webhook) -> None:
+async def test_the_number_of_notices_is_bounded(settings: Settings, webhook: Webhook) -> None:
     ask(settings, f'webhook = "{webhook.url}"')
     async with notifier(settings) as (told, _):
         for number in range(500):
@@ -290,7 +290,7 @@ async def test_a_flood_of_events_is_no_flood_of_notices(settings: Settings, webh
     assert len(webhook.seen) == AT_ONCE
 
 
-def test_what_is_told_is_plain_and_short() -> None:
+def test_notices_are_plain_text_of_limited_length() -> None:
     event = JobEvent("training.failed", {"error": "\x1b]0;x\x07line\n" + "x" * 10_000, "step": True})
     facts = facts_of("failed", "j" * 1000, "n\u202e" * 1000, event, "p")
     assert len(json.dumps(facts)) < 4000
@@ -313,7 +313,7 @@ def test_what_is_told_is_plain_and_short() -> None:
         (["desktop = 1"], "notify.desktop = 1 is invalid"),
     ],
 )
-def test_a_wrong_table_is_named_with_its_line(settings: Settings, lines: list[str], said: str) -> None:
+def test_invalid_notify_tables_are_reported_with_their_line(settings: Settings, lines: list[str], said: str) -> None:
     ask(settings, *lines)
     with pytest.raises(BadRequestError) as caught:
         load_trainers(settings.project)
@@ -321,12 +321,12 @@ def test_a_wrong_table_is_named_with_its_line(settings: Settings, lines: list[st
     assert caught.value.text.startswith("arkor.toml:")
 
 
-async def test_http_is_allowed_where_it_is_asked_for(settings: Settings) -> None:
+async def test_plain_http_needs_allow_http(settings: Settings) -> None:
     ask(settings, 'webhook = "http://example.org/x"', "allow_http = true")
     assert [trainer["name"] for trainer in load_trainers(settings.project)] == ["a"]
 
 
-async def test_an_address_or_a_secret_that_is_not_set(settings: Settings, webhook: Webhook) -> None:
+async def test_unset_environment_variables_are_warnings(settings: Settings, webhook: Webhook) -> None:
     ask(settings, 'webhook_env = "HOOK"', 'secret_env = "MY_SECRET"')
     async with notifier(settings) as (told, warnings):
         told.notify("job_1", "a", DONE)
@@ -341,7 +341,7 @@ async def test_an_address_or_a_secret_that_is_not_set(settings: Settings, webhoo
     assert len(webhook.seen) == 1
 
 
-async def test_the_daemon_tells_of_jobs_that_nobody_looks_at(
+async def test_unwatched_jobs_send_notices(
     studio: Studio, fake_backend: FakeBackend, webhook: Webhook
 ) -> None:
     """One that runs, one that came and went between two looks; not what was over before."""
@@ -362,7 +362,7 @@ async def test_the_daemon_tells_of_jobs_that_nobody_looks_at(
     assert sorted(facts["job"]["name"] for _, facts, _ in webhook.seen) == ["quick", "running"]
 
 
-async def test_a_project_without_the_table_is_not_asked_for(
+async def test_a_project_without_notify_polls_no_jobs(
     studio: Studio, fake_backend: FakeBackend
 ) -> None:
     before = fake_backend.count("GET /v1/jobs")

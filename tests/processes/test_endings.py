@@ -75,7 +75,7 @@ def end_all(left: list[int]) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-async def test_a_second_ctrl_c_does_not_wait(
+async def test_a_second_ctrl_c_stops_at_once(
     home: Path, tmp_path: Path, signed_in: None, unused_tcp_port: int
 ) -> None:
     project, token = tmp_path / "project", home / ".arkor" / "studio-token"
@@ -96,7 +96,7 @@ async def test_a_second_ctrl_c_does_not_wait(
     assert code == 130
 
 
-async def test_an_end_while_starting(home: Path, tmp_path: Path, unused_tcp_port: int) -> None:
+async def test_an_interrupt_while_starting_leaves_no_traceback_or_token_file(home: Path, tmp_path: Path, unused_tcp_port: int) -> None:
     """SIGINT before the page is there: no traceback, no token file."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "arkor_dev", "--port", str(unused_tcp_port), "--project", str(tmp_path),
@@ -112,7 +112,7 @@ async def test_an_end_while_starting(home: Path, tmp_path: Path, unused_tcp_port
     assert not (home / ".arkor" / "studio-token").exists()
 
 
-async def test_what_outlives_studio_and_its_supervisors_is_ended_at_the_next_start(
+async def test_orphaned_runs_are_ended_at_the_next_start(
     home: Path, tmp_path: Path, signed_in: None, unused_tcp_port: int
 ) -> None:
     """All at once: the daemon and both supervisors of a run. What has detached itself has nobody left.

@@ -36,7 +36,7 @@ def lives(process: subprocess.Popen[bytes]) -> bool:
     return process.poll() is None and alive(process.pid)
 
 
-def test_only_a_runs_own_processes_are_ended() -> None:
+def test_only_processes_of_a_killed_run_are_ended() -> None:
     marks, others = Marks(None), Marks(None)
     similar = {f"X{VARIABLE}": f"{marks.name}.1", "Y": f"{VARIABLE}={marks.name}.1"}
     with (
@@ -50,7 +50,7 @@ def test_only_a_runs_own_processes_are_ended() -> None:
         assert all(map(lives, (longer, foreign, alike)))
 
 
-def test_a_killed_launch_is_settled_once_and_a_live_one_never(tmp_path: Path) -> None:
+def test_only_killed_launches_are_cleaned_up(tmp_path: Path) -> None:
     folder = tmp_path / "launches"
     Marks(folder).settle()  # nothing there yet
     alive_one, here = Marks(folder), Marks(folder)
@@ -71,7 +71,7 @@ def test_a_killed_launch_is_settled_once_and_a_live_one_never(tmp_path: Path) ->
     assert {path.name for path in folder.iterdir()} <= {"notes", "fedcba9876543210"}
 
 
-def test_a_launch_that_is_just_beginning_is_no_killed_one(
+def test_a_starting_launch_is_not_cleaned_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another Studio starts between the making of its record and the locking."""
@@ -93,7 +93,7 @@ def test_a_launch_that_is_just_beginning_is_no_killed_one(
     assert list(folder.iterdir()) == []
 
 
-def test_the_record_is_private_and_says_nothing(tmp_path: Path) -> None:
+def test_the_launch_record_is_private_and_empty(tmp_path: Path) -> None:
     marks = Marks(tmp_path / "launches")
     assert not (tmp_path / "launches").exists()
     marks.write_down()
@@ -105,7 +105,7 @@ def test_the_record_is_private_and_says_nothing(tmp_path: Path) -> None:
     assert not record.exists()
 
 
-def test_a_folder_that_cannot_be_written_is_a_warning(
+def test_an_unwritable_records_folder_is_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "launches").write_text("a file in the folder's place")

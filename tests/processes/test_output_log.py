@@ -34,7 +34,7 @@ async def everything(log: OutputLog, offset: int = 0) -> bytes:
         found += data
 
 
-async def test_from_memory() -> None:
+async def test_output_is_read_from_memory() -> None:
     log = OutputLog()
     log.append(b"one\n")
     log.append(b"\xff\x00\xe2\x82")  # binary, half a character, no newline at the end
@@ -44,7 +44,7 @@ async def test_from_memory() -> None:
     assert log.size == 8
 
 
-async def test_a_reader_waits_for_more_and_for_the_end(log: OutputLog) -> None:
+async def test_a_reader_waits_until_the_log_ends(log: OutputLog) -> None:
     reader = asyncio.create_task(everything(log))
     for piece in (b"a", b"b" * 20, b"c" * 50):
         await asyncio.sleep(0)
@@ -66,7 +66,7 @@ async def test_spilling_keeps_every_byte(log: OutputLog) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_the_tail_is_bounded_and_right(seed: int) -> None:
+async def test_only_the_tail_is_kept_within_the_limits(seed: int) -> None:
     chance = random.Random(seed)
     log = OutputLog(memory_limit=chance.randint(1, 50), file_limit=chance.randint(60, 200))
     whole = b""
@@ -87,7 +87,7 @@ async def test_the_tail_is_bounded_and_right(seed: int) -> None:
     log.close()
 
 
-async def test_pieces_are_bounded() -> None:
+async def test_reads_are_bounded() -> None:
     log = OutputLog()
     log.append(b"x" * (3 * READ_SIZE))
     log.end()
@@ -96,7 +96,7 @@ async def test_pieces_are_bounded() -> None:
     log.close()
 
 
-async def test_a_slow_reader_is_told_where_it_is(log: OutputLog) -> None:
+async def test_a_slow_reader_gets_the_current_offset(log: OutputLog) -> None:
     log.append(b"x" * 1000)
     assert log.base == 900
     data, offset = await log.read(5)
@@ -124,7 +124,7 @@ async def test_a_full_disk_leaves_the_newest_in_memory(
     ]
 
 
-async def test_a_disk_that_fills_up_later(
+async def test_a_disk_that_fills_up_keeps_the_newest_output_in_memory(
     log: OutputLog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     log.append(b"x" * 50)
@@ -139,7 +139,7 @@ async def test_a_disk_that_fills_up_later(
     assert len(caplog.records) == 1
 
 
-async def test_closing_frees_readers_and_the_file(log: OutputLog) -> None:
+async def test_closing_ends_readers_and_deletes_the_file(log: OutputLog) -> None:
     log.append(b"x" * 50)
     reader = asyncio.create_task(everything(log, 50))
     await asyncio.sleep(0)
@@ -153,7 +153,7 @@ def kept(logs: list[OutputLog]) -> int:
     return sum(segment.length for log in logs for segment in log._segments)
 
 
-async def test_all_logs_share_one_budget_and_the_oldest_output_goes_first() -> None:
+async def test_all_logs_share_one_budget() -> None:
     budget = OutputBudget(1000)
     logs = [OutputLog(budget, memory_limit=60, file_limit=400) for _ in range(5)]
     for number, log in enumerate(logs):
@@ -175,7 +175,7 @@ async def test_all_logs_share_one_budget_and_the_oldest_output_goes_first() -> N
     assert kept(logs) == 0
 
 
-async def test_a_run_that_floods_takes_its_own_oldest_output_first() -> None:
+async def test_a_flooding_run_drops_its_own_output_first() -> None:
     budget = OutputBudget(1000)
     quiet = OutputLog(budget, memory_limit=10, file_limit=400)
     loud = OutputLog(budget, memory_limit=10, file_limit=400)
@@ -188,7 +188,7 @@ async def test_a_run_that_floods_takes_its_own_oldest_output_first() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_cursors_stay_right_whatever_was_cut(seed: int) -> None:
+async def test_offsets_stay_valid_when_output_is_dropped(seed: int) -> None:
     chance = random.Random(seed)
     budget = OutputBudget(chance.randint(300, 600))
     logs = [OutputLog(budget, memory_limit=20, file_limit=chance.randint(60, 300)) for _ in range(4)]
@@ -213,7 +213,7 @@ async def test_cursors_stay_right_whatever_was_cut(seed: int) -> None:
     assert lost > 0
 
 
-async def test_how_a_run_ended_can_be_read_when_its_output_was_cut() -> None:
+async def test_the_exit_line_is_kept_when_output_is_dropped() -> None:
     budget = OutputBudget(2 * TAIL)
     early = OutputLog(budget, memory_limit=10)
     early.append(b"x" * (TAIL + 1) + b"\n---\nexit=0\n")

@@ -30,13 +30,13 @@ async def gone(pid: int) -> bool:
     return False
 
 
-async def test_both_streams_in_order_and_the_exit_code(tmp_path: Path) -> None:
+async def test_stdout_and_stderr_are_merged_in_order(tmp_path: Path) -> None:
     code = "import os; os.write(1, b'one '); os.write(2, b'two '); os.write(1, b'\\x1b[1mthree'); exit(3)"
     output = await run_child(python(code), tmp_path, 60)
     assert (output.code, output.text) == (3, "one two three")
 
 
-async def test_it_runs_in_the_folder_with_nothing_to_read(tmp_path: Path) -> None:
+async def test_the_child_runs_in_the_folder_with_empty_stdin(tmp_path: Path) -> None:
     output = await run_child(python("import os; print(os.getcwd(), repr(input()))"), tmp_path, 60)
     assert output.code == 1
     assert "EOFError" in output.text
@@ -44,24 +44,24 @@ async def test_it_runs_in_the_folder_with_nothing_to_read(tmp_path: Path) -> Non
     assert (output.code, output.text) == (0, str(tmp_path))
 
 
-async def test_only_the_end_of_a_flood_is_kept(tmp_path: Path) -> None:
+async def test_only_the_end_of_long_output_is_kept(tmp_path: Path) -> None:
     output = await run_child(python("print('x' * 3_000_000); print('the end')"), tmp_path, 60)
     assert output.text.endswith("x\nthe end")
     assert len(output.text) < TAIL
 
 
-async def test_a_command_that_is_not_there(tmp_path: Path) -> None:
+async def test_a_missing_command_raises_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file or directory"):
         await run_child(["./nothing"], tmp_path, 60)
 
 
 @pytest.mark.parametrize("argument", ["a\0b", "\ud800"])
-async def test_an_argument_that_no_program_can_take_is_an_os_error(argument: str, tmp_path: Path) -> None:
+async def test_an_invalid_argument_raises_os_error(argument: str, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="an argument is not valid text"):
         await run_child([sys.executable, argument], tmp_path, 60)
 
 
-async def test_time_that_runs_out_leaves_nothing(tmp_path: Path) -> None:
+async def test_a_timeout_kills_the_whole_group(tmp_path: Path) -> None:
     code = (
         "import subprocess, sys, time\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
@@ -78,7 +78,7 @@ async def test_time_that_runs_out_leaves_nothing(tmp_path: Path) -> None:
     assert await gone(int(output.text))
 
 
-async def test_a_background_child_does_not_hold_the_answer(tmp_path: Path) -> None:
+async def test_a_background_grandchild_does_not_delay_the_result(tmp_path: Path) -> None:
     code = (
         "import subprocess, sys\n"
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(100)'])\n"
@@ -91,7 +91,7 @@ async def test_a_background_child_does_not_hold_the_answer(tmp_path: Path) -> No
     assert await gone(int(output.text))
 
 
-async def test_a_caller_that_leaves_takes_the_child_along(tmp_path: Path) -> None:
+async def test_cancelling_the_caller_kills_the_child(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     code = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     task = asyncio.create_task(run_child(python(code), tmp_path, 100))

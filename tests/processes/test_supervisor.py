@@ -60,7 +60,7 @@ async def started(process: Process) -> int:
     return int(pid)
 
 
-async def test_output_is_bytes_in_order_and_the_code_is_the_commands() -> None:
+async def test_output_bytes_and_exit_code_are_those_of_the_command() -> None:
     command = r"printf 'one\n'; printf 'two\377\0' >&2; printf 'half \342\202'; exit 7"
     async with supervisor("/bin/sh", "-c", command) as process:
         said, printed = await told(process)
@@ -69,7 +69,7 @@ async def test_output_is_bytes_in_order_and_the_code_is_the_commands() -> None:
     assert said[1:] == ["exit 7"]
 
 
-async def test_a_signal_counts_128_more() -> None:
+async def test_death_by_a_signal_exits_with_128_plus_its_number() -> None:
     async with supervisor("/bin/sh", "-c", "kill -SEGV $$") as process:
         assert (await told(process))[0][1:] == ["exit 139"]
 
@@ -77,7 +77,7 @@ async def test_a_signal_counts_128_more() -> None:
 @pytest.mark.parametrize(
     ("mode", "why"), [(None, errno.ENOENT), (0o600, errno.EACCES), (0o700, errno.ENOEXEC)]
 )
-async def test_a_command_that_cannot_start(mode: int | None, why: int, tmp_path: Path) -> None:
+async def test_a_command_that_cannot_start_reports_why(mode: int | None, why: int, tmp_path: Path) -> None:
     path = tmp_path / "arkor"
     if mode is not None:
         path.write_bytes(b"\x7fnothing")
@@ -112,7 +112,7 @@ async def test_signals_reach_the_whole_group(word: bytes, number: int, tmp_path:
         assert await gone(pids, 20) == []
 
 
-async def test_the_end_of_the_command_is_the_end_of_what_it_left(tmp_path: Path) -> None:
+async def test_children_of_an_ended_command_are_killed(tmp_path: Path) -> None:
     child = sleeper(tmp_path)
     started = f'until [ -n "$(ls {shlex.quote(str(tmp_path))})" ]; do sleep 0.02; done'
     async with supervisor(
@@ -125,7 +125,7 @@ async def test_the_end_of_the_command_is_the_end_of_what_it_left(tmp_path: Path)
 
 
 @linux
-async def test_the_end_of_the_daemon_ends_even_the_stubborn(tmp_path: Path) -> None:
+async def test_the_end_of_studio_kills_processes_that_ignore_signals(tmp_path: Path) -> None:
     program = script(tmp_path / "stubborn", STUBBORN)
     took: list[float] = []
     while len(took) < 3 and (not took or took[-1] >= 4):  # unless the machine itself has stood still
@@ -143,7 +143,7 @@ async def test_the_end_of_the_daemon_ends_even_the_stubborn(tmp_path: Path) -> N
     assert min(took) < 4, took
 
 
-async def test_the_end_of_the_daemon_is_polite_first() -> None:
+async def test_the_end_of_studio_sends_sigterm_first() -> None:
     """SIGTERM and a second's grace: a trainer may still write its checkpoint."""
     command = "trap 'echo saved; exit 0' TERM; echo ready; while :; do sleep 0.02; done"
     for _ in range(3):  # the second is over soon where the machine itself stands still
@@ -161,14 +161,14 @@ async def test_the_end_of_the_daemon_is_polite_first() -> None:
 
 
 @linux
-async def test_a_killed_supervisor_takes_its_command_along() -> None:
+async def test_killing_the_supervisor_ends_its_command() -> None:
     async with supervisor("/bin/sleep", "60") as process:
         command = await started(process)
         process.kill()
         assert await gone([command], 20) == []
 
 
-async def test_the_terminals_signals_do_not_reach_the_supervisor(tmp_path: Path) -> None:
+async def test_terminal_signals_do_not_end_the_supervisor(tmp_path: Path) -> None:
     go = tmp_path / "go"
     command = f"until [ -e {shlex.quote(str(go))} ]; do sleep 0.02; done; exit 5"
     async with supervisor("/bin/sh", "-c", command) as process:

@@ -66,7 +66,7 @@ async def printed(run: Run, what: bytes) -> None:
             await run.output.read(run.output.size)
 
 
-async def test_a_run_from_start_to_end(services: Services) -> None:
+async def test_a_run_streams_its_output_and_exit_code(services: Services) -> None:
     run = await services.shell("pwd; echo to-stderr >&2; exit 4")
     assert run.running
     assert run.view()["state"] == "running"
@@ -79,12 +79,12 @@ async def test_a_run_from_start_to_end(services: Services) -> None:
     assert services.changes == 1
 
 
-async def test_bytes_stay_bytes(services: Services) -> None:
+async def test_output_bytes_are_unchanged(services: Services) -> None:
     run = await services.shell(r"printf 'a\r\n\000\377\342\202'")
     assert await output(run) == b"a\r\n\x00\xff\xe2\x82\n---\nexit=0\n"
 
 
-async def test_a_command_that_cannot_start(services: Services) -> None:
+async def test_a_command_that_cannot_start_is_said_in_its_output(services: Services) -> None:
     run = await services.start(str(services.folder / "nothing"))
     assert await output(run) == (
         f"\n---\nfailed to start: No such file or directory: {services.folder / 'nothing'}\n".encode()
@@ -93,7 +93,7 @@ async def test_a_command_that_cannot_start(services: Services) -> None:
     assert run.view()["state"] == "ended"
 
 
-async def test_a_folder_that_is_gone(tmp_path: Path) -> None:
+async def test_a_missing_project_folder_is_an_error(tmp_path: Path) -> None:
     services = Services(tmp_path / "gone")
     with pytest.raises(ArkorError, match=r"No command can be started in .*gone: No such file") as fault:
         await services.shell("true")
@@ -101,7 +101,7 @@ async def test_a_folder_that_is_gone(tmp_path: Path) -> None:
     assert services.runs.views() == []
 
 
-async def test_the_jobs_id_is_found_however_it_comes(services: Services) -> None:
+async def test_the_job_id_is_found_across_split_lines(services: Services) -> None:
     run = await services.shell(
         "printf 'Not Started job a\\nStar'; sleep 0.1; "
         "printf 'ted job job-7\\r\\nStarted job job-8\\n'; sleep 60"
@@ -111,19 +111,19 @@ async def test_the_jobs_id_is_found_however_it_comes(services: Services) -> None
     assert services.changes == 1
 
 
-async def test_a_line_without_an_end_is_no_job_yet(services: Services) -> None:
+async def test_an_unfinished_line_is_not_read_for_a_job_id(services: Services) -> None:
     run = await services.shell("printf 'Started job job-7'; sleep 60")
     await printed(run, b"job-7")
     assert run.view()["jobId"] is None
 
 
-async def test_a_long_line_does_not_grow_memory(services: Services) -> None:
+async def test_an_endless_line_does_not_grow_memory(services: Services) -> None:
     run = await services.start(sys.executable, "-IS", "-c", "print('x' * 3_000_000, end='')")
     await run.finished.wait()
     assert len(run._line) <= 4096
 
 
-async def test_one_click_one_run(services: Services) -> None:
+async def test_concurrent_starts_of_a_trainer_create_one_run(services: Services) -> None:
     starts = await asyncio.gather(
         *(services.shell("sleep 60", key="a") for _ in range(5)), return_exceptions=True
     )
@@ -139,7 +139,7 @@ async def test_one_click_one_run(services: Services) -> None:
     assert [view["id"] for view in services.runs.views()] == [again.id, other.id, run.id]
 
 
-async def test_stop_is_an_interrupt_first(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stop_sends_sigint_first(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "STOP_GRACE", 60)
     run = await services.shell("trap 'echo bye; exit 5' INT; echo ready; while :; do sleep 0.02; done")
     await printed(run, b"ready")
@@ -150,7 +150,7 @@ async def test_stop_is_an_interrupt_first(services: Services, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(("deaf", "code"), [([], 130), ([2], 143), ([2, 15], 137)])
-async def test_stop_becomes_firmer(
+async def test_stop_escalates_to_sigterm_and_sigkill(
     deaf: list[int], code: int, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "STOP_GRACE", 0.3)
@@ -166,7 +166,7 @@ async def test_stop_becomes_firmer(
     assert (await output(run)).endswith(f"\n---\nexit={code}\n".encode())
 
 
-async def test_stop_reaches_the_whole_group_and_all_it_left(
+async def test_stop_reaches_all_processes_of_the_run(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "STOP_GRACE", 0.2)
@@ -179,7 +179,7 @@ async def test_stop_reaches_the_whole_group_and_all_it_left(
     assert b"exit=137" in await output(run)
 
 
-async def test_closing_leaves_nothing(tmp_path: Path) -> None:
+async def test_closing_ends_every_run_gracefully(tmp_path: Path) -> None:
     """And is polite first, within 4 s; a machine that stands still meanwhile says nothing of that."""
     ends = []
     for number in range(3):
@@ -216,7 +216,7 @@ async def closing(folder: Path) -> tuple[float, float, int | None]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the daemon itself kills the group")
-async def test_a_killed_supervisor_is_no_failure_to_start(services: Services) -> None:
+async def test_a_killed_supervisor_is_not_reported_as_a_failed_start(services: Services) -> None:
     run = await services.shell("echo ready; exec sleep 60")
     await printed(run, b"ready")
     await asyncio.sleep(0.3)  # the supervisor's word that it has started may come after the command's
@@ -227,7 +227,7 @@ async def test_a_killed_supervisor_is_no_failure_to_start(services: Services) ->
     assert await output(run) == b"ready\n\n---\nexit=143\n"
 
 
-async def test_old_runs_are_forgotten_and_running_ones_never(
+async def test_only_ended_runs_are_forgotten(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "KEPT_RUNS", 3)
@@ -249,7 +249,7 @@ SUPERVISORS = {"the outer": [0], "the inner": [1], "both": [1, 0], "both, the ou
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing finds what has detached itself")
 @pytest.mark.parametrize("killed", SUPERVISORS.values(), ids=SUPERVISORS)
-async def test_a_killed_supervisor_leaves_nothing(
+async def test_a_killed_supervisor_leaves_no_processes(
     services: Services, tmp_path: Path, killed: list[int]
 ) -> None:
     folder = tmp_path / "pids"
@@ -270,7 +270,7 @@ async def test_a_killed_supervisor_leaves_nothing(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing finds what has detached itself")
 @pytest.mark.parametrize("killed", [0, 1], ids=["the outer", "the inner"])
-async def test_not_even_what_has_hidden_itself(services: Services, tmp_path: Path, killed: int) -> None:
+async def test_a_killed_supervisor_leaves_no_detached_processes(services: Services, tmp_path: Path, killed: int) -> None:
     folder = tmp_path / "pids"
     folder.mkdir()
     run = await services.start(str(script(tmp_path / "hidden", HIDDEN)), str(folder))

@@ -26,7 +26,7 @@ PROJECT = {"key": "k", "name": "n", "running": True, "version": "0.1.0", "active
 
 @pytest.mark.parametrize("read", [read_backend, read_host_state, read_host_use, read_missing, read_stopped])
 @pytest.mark.parametrize("answer", [None, [], "x", 5, True, [[[]]]])
-def test_an_answer_that_is_no_object_is_refused(read: Callable[[object], object], answer: object) -> None:
+def test_a_reply_that_is_not_an_object_is_refused(read: Callable[[object], object], answer: object) -> None:
     with pytest.raises(ValueError, match="JSON object"):
         read(answer)
 
@@ -34,7 +34,7 @@ def test_an_answer_that_is_no_object_is_refused(read: Callable[[object], object]
 @pytest.mark.parametrize(
     "token", ["", "short", "t" * 30 + "\r\nX: y", "t" * 30 + "\n", "t" * 201, "ü" * 30, 5, None]
 )
-def test_a_token_that_is_not_one_word_is_refused(token: object) -> None:
+def test_a_token_with_white_space_is_refused(token: object) -> None:
     assert read_backend(BACKEND).token == "t" * 30
     with pytest.raises(ValueError, match="token"):
         read_backend({**BACKEND, "token": token})
@@ -48,12 +48,12 @@ def test_a_token_that_is_not_one_word_is_refused(token: object) -> None:
         {"projects": [{**PROJECT, "name": None}]}, {"projects": {"name": "n"}},
     ],
 )  # fmt: skip
-def test_use_of_a_disk_out_of_bounds_is_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_disk_figures_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"must be|missing"):
         read_host_use({**USE, **wrong})
 
 
-def test_text_is_one_plain_line_of_limited_length() -> None:
+def test_remote_text_becomes_one_plain_line() -> None:
     named = {**PROJECT, "name": "a\0\x1b[31m\nb" + "c" * 500}
     (project,) = read_host_use({**USE, "projects": [named]}).projects
     assert project.name.startswith("a b" + "c")
@@ -63,7 +63,7 @@ def test_text_is_one_plain_line_of_limited_length() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"missing": None}, {"missing": "a"}, {"missing": [5]}, {}])
-def test_missing_files_are_a_list_of_names(wrong: dict[str, object]) -> None:
+def test_a_list_of_missing_files_is_validated(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="missing"):
         read_missing(wrong)
     assert read_missing({"missing": ["a\0b"]}) == {"a\0b"}

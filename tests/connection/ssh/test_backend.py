@@ -43,7 +43,7 @@ async def fault_of(launch: Settings) -> str:
     return fault.value.text
 
 
-async def test_what_can_be_wrong_there(
+async def test_each_remote_failure_has_an_error_message(
     launch: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
 ) -> None:
     toml = launch.project / "arkor.toml"
@@ -101,7 +101,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_what_a_hostile_machine_sends_is_text(
+async def test_replies_of_a_hostile_machine_are_plain_errors(
     name: str, launch: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     says, why = HOSTILE[name]
@@ -113,7 +113,7 @@ async def test_what_a_hostile_machine_sends_is_text(
 
 
 @pytest.mark.parametrize("socket", ["/tmp/a:10.0.0.1:22", "/tmp/../a b", "relative", None, "/" + "a" * 200])
-async def test_only_a_socket_is_forwarded(
+async def test_only_unix_sockets_are_forwarded(
     socket: str | None, launch: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = "http+unix://" + (socket or "").encode().hex()
@@ -134,7 +134,7 @@ async def test_only_a_socket_is_forwarded(
     assert not forwarded.exists()
 
 
-async def test_a_line_break_in_a_token_is_refused_before_it_is_sent_anywhere(
+async def test_a_line_break_in_a_token_is_refused(
     launch: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = json.dumps({"done": {"baseUrl": address_of("/tmp/a.sock"), "token": "t" * 30 + "\r\nX: y"}})
@@ -147,7 +147,7 @@ async def test_a_line_break_in_a_token_is_refused_before_it_is_sent_anywhere(
     assert await fault_of(launch) == "gpu-box answered with something unexpected. Try again."
 
 
-async def test_a_silent_machine_is_waited_for_with_a_word_and_not_forever(
+async def test_a_silent_machine_is_reported_and_times_out(
     launch: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(link, "QUIET_SECONDS", 0.05)
@@ -162,7 +162,7 @@ async def test_a_silent_machine_is_waited_for_with_a_word_and_not_forever(
     assert said in [notice.get("text") for notice in notices]
 
 
-async def test_a_machine_that_accepts_no_data_is_not_waited_for_forever(
+async def test_a_machine_that_accepts_no_data_times_out(
     launch: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(link, "ANSWER_SECONDS", 0.1)
@@ -172,7 +172,7 @@ async def test_a_machine_that_accepts_no_data_is_not_waited_for_forever(
     assert await fault_of(launch) == "gpu-box has accepted no data for 0.1 s. Try again."
 
 
-async def test_a_server_that_forwards_no_sockets(
+async def test_a_server_that_forbids_socket_forwarding_is_named(
     launch: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = json.dumps({"done": {"baseUrl": address_of("/tmp/a.sock"), "token": "t" * 30}})
@@ -188,7 +188,7 @@ async def test_a_server_that_forwards_no_sockets(
     assert "AllowStreamLocalForwarding" in text
 
 
-async def test_much_is_sent_only_after_asking(
+async def test_a_large_upload_asks_first(
     launch: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
 ) -> None:
     monkeypatch.setattr(backend, "ASK_BYTES", 10)

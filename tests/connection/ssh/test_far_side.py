@@ -78,7 +78,7 @@ def far(home: Path, before: str = "") -> Iterator[Far]:
         found.process.stdout.close()
 
 
-def test_an_environment_is_there_whole_or_is_continued(tmp_path: Path) -> None:
+def test_an_interrupted_installation_is_continued(tmp_path: Path) -> None:
     home = tmp_path / "home"
     script(home / "bin" / "uv", UV)
     (home / "broken").touch()
@@ -127,7 +127,7 @@ else:
     assert second[-3:] == wants, "an index that can't be reached is no reason to fail"
 
 
-def test_no_space(tmp_path: Path) -> None:
+def test_an_installation_without_disk_space_is_refused(tmp_path: Path) -> None:
     full = "import shutil; from types import SimpleNamespace as S; shutil.disk_usage = lambda _: S(free=10)"
     with far(tmp_path / "home", full) as there:
         there.ask("look", code="c", env=None, modules=[])
@@ -138,7 +138,7 @@ def test_no_space(tmp_path: Path) -> None:
         assert "1.0 GB are needed" in fault
 
 
-def test_files_arrive_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_uploads_are_verified_and_atomic(tmp_path: Path) -> None:
     place = {"key": "k", "name": "n"}
     good = hashlib.sha256(b"rows").hexdigest()
     with far(tmp_path / "home") as there:
@@ -156,7 +156,7 @@ def test_files_arrive_whole_or_not_at_all(tmp_path: Path) -> None:
         assert there.ask("files", **offered) == {"done": {"missing": ["data/a.jsonl"]}}
 
 
-def test_the_package_is_sent_as_it_is(tmp_path: Path) -> None:
+def test_the_package_is_uploaded_and_verified(tmp_path: Path) -> None:
     archive, digest = package.packed(), package.digest()
     assert digest == package.digest()
     sent = {"code": digest, "size": len(archive), "sha256": hashlib.sha256(archive).hexdigest()}
@@ -179,7 +179,7 @@ def name_of(requirement: str) -> str:
     return re.split(r"[^\w.-]", requirement)[0]
 
 
-def test_what_is_installed() -> None:
+def test_the_remote_environment_has_the_needed_extras_only() -> None:
     needs, gpu = package.requirements()
     names = {name_of(each) for each in needs}
     assert {"aiohttp", "torch", "transformers", "peft", "pyarrow", "datasets"} <= names

@@ -55,7 +55,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
-def test_what_the_trainers_name_and_nothing_else(project: Path) -> None:
+def test_only_files_named_by_trainers_are_sent(project: Path) -> None:
     assert [file.name for file in files_of_project(project)] == [
         "arkor.toml",
         "data/a.jsonl",
@@ -76,7 +76,7 @@ def test_what_the_trainers_name_and_nothing_else(project: Path) -> None:
     assert files_of_project(project) == []
 
 
-def test_no_link_leads_out_of_the_project(project: Path, tmp_path: Path) -> None:
+def test_links_out_of_the_project_are_not_sent(project: Path, tmp_path: Path) -> None:
     (tmp_path / "private.jsonl").write_text(ROW)
     data = project / "data" / "a.jsonl"
     data.unlink()
@@ -94,7 +94,7 @@ def test_no_link_leads_out_of_the_project(project: Path, tmp_path: Path) -> None
     assert files_of_project(project) == []
 
 
-def test_a_file_is_read_again_when_it_has_changed(project: Path, tmp_path: Path) -> None:
+def test_only_changed_files_are_hashed_again(project: Path, tmp_path: Path) -> None:
     files = files_of_project(project)
     first = Hashes(tmp_path / "hashes.json").of(files)
     assert first[0] == hashlib.sha256(TOML.encode()).hexdigest()

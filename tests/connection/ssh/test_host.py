@@ -22,20 +22,20 @@ def ssh(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "name", ["-oProxyCommand=touch /tmp/x", "a b", "a;b", "$(a)", "a:22", "me@-a", "", "a/b", "a\n"]
 )
-def test_what_is_not_a_host_is_not_called(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_host_is_refused_before_ssh_runs(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ArkorError, match="is not a host of your ssh configuration"):
         host.session(name, Path("/tmp/c"), None)
     assert main([f"--ssh={name}"]) == 2
     assert "is not a host" in capsys.readouterr().err
 
 
-def test_one_backend_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_backend_options_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--ssh", "gpu-box", "--local"]) == 2
     assert "--local, --ssh and --managed exclude each other" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("python", [None, sys.executable, "~/it's here/python"])
-def test_the_far_command_is_one_word_that_only_a_shell_takes_apart(
+def test_the_remote_command_is_one_quoted_argument(
     python: str | None, tmp_path: Path
 ) -> None:
     argv = host.session("me@gpu-box", tmp_path, python)
@@ -70,17 +70,17 @@ def test_the_far_command_is_one_word_that_only_a_shell_takes_apart(
         (-9, "\x1b]0;x\x07gone\u202e", r"The connection to gpu ended \(gone\)"),
     ],
 )
-def test_why_a_session_ended(code: int, said: str, why: str) -> None:
+def test_ssh_exit_codes_become_error_messages(code: int, said: str, why: str) -> None:
     with pytest.raises(ArkorError, match=why):
         raise host.why_ended("gpu", code, f"noise\n{said}\n", None)
 
 
-def test_an_entry_of_ssh_s_configuration_has_no_user() -> None:
+def test_an_unknown_host_with_a_user_suggests_a_config_entry() -> None:
     with pytest.raises(ArkorError, match=r"There is no host me@gpu: .* entry \(Host gpu\) in ~/.ssh/config"):
         raise host.why_ended("me@gpu", 255, "ssh: Could not resolve hostname gpu: Name not known\n", None)
 
 
-def test_without_ssh(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_ssh_program_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(ArkorError, match="no ssh program on this machine"):

@@ -27,13 +27,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "final"
 
 
-def test_what_was_written_is_the_same(folder: Path) -> None:
+def test_unchanged_files_are_the_same(folder: Path) -> None:
     (folder / CARD).write_text("# A card")
     (folder / "manifest.json").write_text("{}")
     assert states(folder) == dict.fromkeys(FILES, "same")
 
 
-def test_a_byte_a_length_and_a_missing_file_show(folder: Path) -> None:
+def test_changed_truncated_and_missing_files_are_found(folder: Path) -> None:
     content = bytearray((folder / WEIGHTS).read_bytes())
     content[5] ^= 1
     (folder / WEIGHTS).write_bytes(content)
@@ -44,7 +44,7 @@ def test_a_byte_a_length_and_a_missing_file_show(folder: Path) -> None:
     assert states(folder) == {WEIGHTS: "missing", "adapter_config.json": "same"}
 
 
-def test_whatever_is_more_shows(folder: Path) -> None:
+def test_additional_files_are_unexpected(folder: Path) -> None:
     (folder / "deep").mkdir()
     for name in ("pytorch_model.bin", "deep/README.md", "deep/x\ny"):
         (folder / name).write_bytes(b"1")
@@ -55,21 +55,21 @@ def test_whatever_is_more_shows(folder: Path) -> None:
     }  # fmt: skip
 
 
-def test_no_link_is_followed(folder: Path, tmp_path: Path) -> None:
+def test_a_symlinked_file_is_reported_as_a_link(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "same").write_bytes(FILES[WEIGHTS])
     (folder / WEIGHTS).unlink()
     (folder / WEIGHTS).symlink_to(tmp_path / "same")
     assert states(folder)[WEIGHTS] == "link"
 
 
-def test_nor_a_folder_that_is_one(tmp_path: Path) -> None:
+def test_a_symlinked_folder_is_reported_as_a_link(tmp_path: Path) -> None:
     write_folder(tmp_path / "final", {"part/x": b"1"})
     (tmp_path / "final" / "part").rename(tmp_path / "part")
     (tmp_path / "final" / "part").symlink_to(tmp_path / "part")
     assert states(tmp_path / "final") == {"part/x": "link", "part": "unexpected"}
 
 
-def test_what_is_no_file_does_not_block(folder: Path) -> None:
+def test_fifos_and_folders_are_unreadable(folder: Path) -> None:
     (folder / WEIGHTS).unlink()
     os.mkfifo(folder / WEIGHTS)
     (folder / "adapter_config.json").unlink()
@@ -77,7 +77,7 @@ def test_what_is_no_file_does_not_block(folder: Path) -> None:
     assert states(folder) == {WEIGHTS: "unreadable", "adapter_config.json": "unreadable"}
 
 
-def test_a_file_without_end_is_not_read(folder: Path) -> None:
+def test_a_file_of_another_size_is_not_read(folder: Path) -> None:
     with (folder / WEIGHTS).open("r+b") as file:
         file.truncate(1 << 42)  # a sparse file of four tebibytes, which must not be read
     assert states(folder)[WEIGHTS] == "differs"
@@ -87,7 +87,7 @@ def test_a_file_without_end_is_not_read(folder: Path) -> None:
     assert dict(compare(folder, statement_of(made)))[WEIGHTS] == "differs"
 
 
-def test_what_need_not_be_there_may_be_missing_but_not_another(folder: Path) -> None:
+def test_an_optional_file_may_be_missing_but_not_different(folder: Path) -> None:
     made = raw_statement()
     made = changed(made, "subject", to=[*made["subject"], resource("state.pt", b"state", optional=True)])
     assert dict(compare(folder, statement_of(made)))["state.pt"] == "absent"
@@ -95,7 +95,7 @@ def test_what_need_not_be_there_may_be_missing_but_not_another(folder: Path) -> 
     assert dict(compare(folder, statement_of(made)))["state.pt"] == "differs"
 
 
-def test_one_file_alone(folder: Path) -> None:
+def test_a_single_file_can_be_compared(folder: Path) -> None:
     (folder / "more").write_bytes(b"1")
     assert states(folder, WEIGHTS) == {WEIGHTS: "same"}
     assert states(folder, "more") == {"more": "unexpected"}

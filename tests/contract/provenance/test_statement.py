@@ -29,7 +29,7 @@ BUILD = ("predicate", "buildDefinition")
 DETAILS = ("predicate", "runDetails")
 
 
-def test_what_was_written_is_read(tmp_path: Path) -> None:
+def test_a_statement_round_trips(tmp_path: Path) -> None:
     made = write_folder(tmp_path)
     read = read_statement(tmp_path)
     assert read == made
@@ -39,7 +39,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert MANIFEST in BESIDE
 
 
-def test_without_one_it_says_so(tmp_path: Path) -> None:
+def test_a_missing_statement_raises_file_not_found(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_statement(tmp_path)
 
@@ -52,12 +52,12 @@ def test_without_one_it_says_so(tmp_path: Path) -> None:
         "README.md", f"{FILE}/x",
     ],
 )  # fmt: skip
-def test_a_name_that_leads_elsewhere_is_refused(name: str) -> None:
+def test_unsafe_file_names_are_refused(name: str) -> None:
     with pytest.raises(StatementError, match="names a"):
         statement_of(changed(raw_statement(), "subject", 0, "name", to=name))
 
 
-def test_names_that_stay_are_safe() -> None:
+def test_relative_names_within_the_folder_are_safe() -> None:
     for name in ("a", "a/b.json", ".hidden", "a b", "ä", "model-00001-of-00002.safetensors", "a..b"):
         assert is_safe(name)
 
@@ -89,19 +89,19 @@ def test_names_that_stay_are_safe() -> None:
         (("predicate",), None),
     ],
 )
-def test_another_shape_is_refused(path: tuple[str | int, ...], value: Any) -> None:
+def test_invalid_fields_are_refused(path: tuple[str | int, ...], value: Any) -> None:
     with pytest.raises(StatementError):
         statement_of(changed(raw_statement(), *path, to=value))
 
 
-def test_whatever_is_no_object_is_refused() -> None:
+def test_documents_other_than_statements_are_refused() -> None:
     values: tuple[object, ...] = (None, [], "x", 1, {})
     for value in values:
         with pytest.raises(StatementError):
             statement_of(value)
 
 
-def test_fields_that_are_not_known_are_no_matter() -> None:
+def test_unknown_fields_are_ignored() -> None:
     made = changed(raw_statement(), "predicate", "more", to=1)
     assert statement_of(changed(made, *BUILD, "internalParameters", "more", to={})) is not None
 
@@ -116,13 +116,13 @@ def test_fields_that_are_not_known_are_no_matter() -> None:
         (b" " * ((8 << 20) + 1), "larger than 8 MiB"),
     ],
 )
-def test_a_file_that_is_none_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+def test_an_invalid_statement_file_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / FILE).write_bytes(content)
     with pytest.raises(StatementError, match=said):
         read_statement(tmp_path)
 
 
-def test_a_link_a_pipe_and_a_folder_are_refused(tmp_path: Path) -> None:
+def test_links_fifos_and_folders_are_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_text(json.dumps(raw_statement()))
     (tmp_path / FILE).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(StatementError, match="is a link"):
