@@ -279,7 +279,9 @@ async def test_a_job_list_of_nine_mebibytes_is_accepted(backend: Backend, fake_b
     assert len((await backend.list_jobs()).body) == 9 * MIB
 
 
-async def test_a_gzip_bomb_is_refused_without_being_unpacked(backend: Backend, fake_backend: FakeBackend) -> None:
+async def test_a_gzip_bomb_is_refused_without_being_unpacked(
+    backend: Backend, fake_backend: FakeBackend
+) -> None:
     bomb = gzip.compress(b"[" + bytes(64 * MIB))
     assert len(bomb) < MIB
     fake_backend.fault("GET /v1/me", status=200, body=bomb, headers={"Content-Encoding": "gzip"})
@@ -298,7 +300,9 @@ async def test_a_gzip_response_is_decompressed(backend: Backend, fake_backend: F
 
 
 @pytest.mark.parametrize("body", [b"<html>Sign in to the hotel", b"OK", b"\x00"])
-async def test_a_response_that_is_not_json_is_a_502(backend: Backend, fake_backend: FakeBackend, body: bytes) -> None:
+async def test_a_response_that_is_not_json_is_a_502(
+    backend: Backend, fake_backend: FakeBackend, body: bytes
+) -> None:
     fake_backend.fault("GET /v1/me", status=200, body=body)
     error = await fails(backend.me())
     assert status_of(error) == 502
@@ -319,7 +323,9 @@ async def test_an_unreachable_backend_is_named_and_used_again_once_it_is_back(
     assert (await backend.me()).status == 200
 
 
-async def test_an_unknown_host_and_a_wrong_protocol_are_502(http: HttpClient, fake_backend: FakeBackend) -> None:
+async def test_an_unknown_host_and_a_wrong_protocol_are_502(
+    http: HttpClient, fake_backend: FakeBackend
+) -> None:
     error = await fails(backend_at("https://nowhere.invalid", http).me())
     assert (status_of(error), "nowhere.invalid was not found" in error.text) == (502, True)
     error = await fails(backend_at(f"https://127.0.0.1:{fake_backend.port}", http).me())
@@ -337,7 +343,9 @@ async def test_a_token_is_never_sent_over_plain_http(http: HttpClient, base_url:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST"])
-async def test_studios_own_port_is_refused_as_a_backend(http: HttpClient, fake_backend: FakeBackend, host: str) -> None:
+async def test_studios_own_port_is_refused_as_a_backend(
+    http: HttpClient, fake_backend: FakeBackend, host: str
+) -> None:
     http.own_ports.add(fake_backend.port)
     error = await fails(backend_at(f"http://{host}:{fake_backend.port}", http).me())
     assert "is this Studio itself" in error.text
@@ -366,9 +374,7 @@ async def test_a_silent_event_stream_times_out_unless_it_pings(
         pytest.fail("pings do not keep a stream")
 
 
-async def test_a_truncated_stream_raises_after_its_bytes(
-    backend: Backend, fake_backend: FakeBackend
-) -> None:
+async def test_a_truncated_stream_raises_after_its_bytes(backend: Backend, fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job()
     fake_backend.fault(STREAM, cut_after=10)
     got = b""
@@ -384,9 +390,7 @@ async def test_a_truncated_stream_raises_after_its_bytes(
     assert len(got) == 10
 
 
-async def test_exceptions_of_the_reader_pass_unchanged(
-    backend: Backend, fake_backend: FakeBackend
-) -> None:
+async def test_exceptions_of_the_reader_pass_unchanged(backend: Backend, fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job()
     with pytest.raises(ConnectionResetError, match="the browser has left"):
         async with backend.events(job):
@@ -396,7 +400,9 @@ async def test_exceptions_of_the_reader_pass_unchanged(
             await answer.content.readuntil(b"never")
 
 
-async def test_an_html_page_is_not_read_as_an_event_stream(backend: Backend, fake_backend: FakeBackend) -> None:
+async def test_an_html_page_is_not_read_as_an_event_stream(
+    backend: Backend, fake_backend: FakeBackend
+) -> None:
     fake_backend.fault(STREAM, status=200, body=b"<html>", headers={"Content-Type": "text/html"})
     error = await fails(read_events(backend, fake_backend.add_job()))
     assert status_of(error) == 502
@@ -551,7 +557,9 @@ async def test_the_token_is_never_logged(
     assert TOKEN not in repr(await backend.identity.credentials())
 
 
-async def test_a_401_without_a_refreshable_identity_says_to_restart(http: HttpClient, fake_backend: FakeBackend) -> None:
+async def test_a_401_without_a_refreshable_identity_says_to_restart(
+    http: HttpClient, fake_backend: FakeBackend
+) -> None:
     error = await fails(backend_at(fake_backend.url, http, token="wrong").me())
     assert status_of(error) == 401
     assert "Start Studio again" in error.text

@@ -20,7 +20,9 @@ from arkor_dev.contract.settings import by_field
         ({"maxSteps": 3, "numTrainEpochs": 1}, "steps and epochs are both set. Remove one of the two"),
     ],
 )
-def test_invalid_changes_use_the_messages_of_the_settings_table(changes: dict[str, object], said: str) -> None:
+def test_invalid_changes_use_the_messages_of_the_settings_table(
+    changes: dict[str, object], said: str
+) -> None:
     found = problem(changes)
     assert found is not None
     assert found.startswith(said)

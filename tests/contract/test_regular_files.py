@@ -42,7 +42,9 @@ def test_a_file_without_a_known_size_is_read_up_to_the_limit() -> None:
 
 
 @pytest.mark.parametrize("kind", ["a FIFO", "a device", "a socket"])
-def test_fifos_devices_and_sockets_are_refused(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fifos_devices_and_sockets_are_refused(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)  # the path of a socket must be short
     path = Path("odd")
     if kind == "a FIFO":

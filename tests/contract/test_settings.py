@@ -258,7 +258,9 @@ def test_conflicting_settings_are_refused_on_the_wire() -> None:
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.key)
-def test_arkor_toml_and_the_wire_have_the_same_bounds(setting: Setting, problem: Callable[[str], str | None]) -> None:
+def test_arkor_toml_and_the_wire_have_the_same_bounds(
+    setting: Setting, problem: Callable[[str], str | None]
+) -> None:
     """What arkor.toml takes the backend takes, and what it refuses the backend refuses."""
     rule = setting.rule
     values: list[object] = [*rule.choices, True, "a", "", 1.5, [], {}]

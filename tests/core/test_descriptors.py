@@ -33,6 +33,8 @@ def test_the_soft_limit_of_open_files_is_raised(soft: int, hard: int, now: tuple
 @pytest.mark.parametrize(
     ("soft", "most"), [(20, 16), (1024, 256), (1_000_000, 1024), (resource.RLIM_INFINITY, 1024)]
 )
-def test_connection_limit_leaves_descriptors_for_files(soft: int, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connection_limit_leaves_descriptors_for_files(
+    soft: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, soft))
     assert connections_at_most() == most

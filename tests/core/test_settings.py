@@ -11,7 +11,9 @@ from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.settings import Settings
 
 
-def test_settings_are_read_from_the_environment(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_read_from_the_environment(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project = tmp_path / "project"
     project.mkdir()
     (tmp_path / "link").symlink_to(project)
@@ -31,7 +33,9 @@ def test_settings_are_read_from_the_environment(home: Path, tmp_path: Path, monk
     ("environ", "url"),
     [({}, None), ({"ARKOR_CLOUD_API_URL": ""}, ""), ({"ARKOR_CLOUD_API_URL": "https://x"}, "https://x")],
 )
-def test_an_empty_variable_counts_as_set(environ: dict[str, str], url: str | None, tmp_path: Path, home: Path) -> None:
+def test_an_empty_variable_counts_as_set(
+    environ: dict[str, str], url: str | None, tmp_path: Path, home: Path
+) -> None:
     assert Settings.from_environment(environ, tmp_path).cloud_url == url
 
 

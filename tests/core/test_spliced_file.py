@@ -119,9 +119,7 @@ def test_a_write_just_before_the_swap_is_not_lost(
 
 
 @finds_writers
-def test_a_file_open_for_writing_elsewhere_is_refused(
-    file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_open_for_writing_elsewhere_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spliced_file, "CLOSE_PATIENCE", 0.0)
     with file.open("a") as held:
         refuses = pytest.raises(OSError, match="another program has it open for writing")
@@ -176,7 +174,9 @@ def test_a_folder_swapped_for_a_symlink_is_not_followed(
 
 
 @pytest.mark.parametrize("full", ["write", "fsync"])
-def test_a_full_disk_leaves_the_file_unchanged(file: Path, monkeypatch: pytest.MonkeyPatch, full: str) -> None:
+def test_a_full_disk_leaves_the_file_unchanged(
+    file: Path, monkeypatch: pytest.MonkeyPatch, full: str
+) -> None:
     def refused(*_: Any) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -48,16 +48,16 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("cuda", "hip", "kind"), [("'13.2'", "None", "cuda"), ("None", "None", "cpu"), ("None", "'7.1'", "rocm")]
 )
-def test_the_torch_build_is_read_from_its_version_file(installed: Path, cuda: str, hip: str, kind: str) -> None:
+def test_the_torch_build_is_read_from_its_version_file(
+    installed: Path, cuda: str, hip: str, kind: str
+) -> None:
     text = VERSION.format(cuda=cuda) + f"hip: Optional[str] = {hip}\n"
     (installed / "torch" / "version.py").write_text(text)
     assert gpus.torch_build() == kind
     assert (oversized_build() is not None) is (kind == "cuda")
 
 
-def test_a_cuda_build_without_a_gpu_gets_advice(
-    installed: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cuda_build_without_a_gpu_gets_advice(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (installed / "torch" / "version.py").write_text(VERSION.format(cuda="'13.2'"))
     found = oversized_build()
     assert found

@@ -77,7 +77,9 @@ def test_temporary_environments_are_not_upgraded_in_place(
     assert not installation().may_run
 
 
-def test_an_uninstalled_clone_is_upgraded_by_git_pull(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_uninstalled_clone_is_upgraded_by_git_pull(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "path", [])
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
     assert upgrade_command().startswith("git -C ")

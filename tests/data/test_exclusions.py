@@ -71,7 +71,7 @@ def test_rows_are_excluded_by_content_and_occurrence(tmp_path: Path, name: str) 
     assert (3, "Another answer.") in answers(source, tmp_path)
 
 
-def test_each_source_has_its_own_and_a_folder_is_one_source(tmp_path: Path) -> None:
+def test_exclusions_apply_to_one_source(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     for name in ("a.jsonl", "folder/b.jsonl", "folder/c.jsonl"):
         written(tmp_path / name, ROWS[:2])
@@ -81,7 +81,7 @@ def test_each_source_has_its_own_and_a_folder_is_one_source(tmp_path: Path) -> N
     assert [number for number, _ in answers(both, tmp_path)] == [1, 2, 3, 4, 6]
 
 
-def test_a_check_leaves_them_out_and_says_so(tmp_path: Path) -> None:
+def test_a_check_skips_excluded_rows(tmp_path: Path) -> None:
     secret = {"prompt": "Key?", "completion": "It is AKIAQ7RT2LPXW4ZD9VNS, keep it."}
     path = tmp_path / "d.jsonl"
     written(path, [*ROWS[:4], secret])
@@ -111,5 +111,5 @@ def test_a_check_leaves_them_out_and_says_so(tmp_path: Path) -> None:
         (["0123456789abcdef"] * 1001, False),
     ],
 )
-def test_entries_are_hashes(value: object, valid: bool) -> None:
+def test_exclusion_entries_are_validated(value: object, valid: bool) -> None:
     assert are_entries(value) == valid

@@ -61,25 +61,27 @@ ROWS: list[tuple[dict[str, Any], str, list[dict[str, Any]]]] = [
 
 
 @pytest.mark.parametrize(("record", "form", "messages"), ROWS)
-def test_a_form_becomes_messages(record: dict[str, Any], form: str, messages: list[dict[str, Any]]) -> None:
+def test_each_form_becomes_messages(
+    record: dict[str, Any], form: str, messages: list[dict[str, Any]]
+) -> None:
     row = row_of(record, "d, line 1", None, {})
     assert (row.form, row.where, row.text, row.messages) == (form, "d, line 1", None, messages)
     assert row_of(record, "d", form, {}).messages == messages
 
 
-def test_a_text_stays_one() -> None:
+def test_a_text_row_has_no_messages() -> None:
     row = row_of({"text": " all of it\n"}, "d", None, {})
     assert (row.form, row.text, row.messages) == ("text", " all of it\n", [])
 
 
-def test_a_form_that_was_asked_for_goes_before_the_keys() -> None:
+def test_a_configured_form_overrides_detection() -> None:
     assert row_of({"messages": [USER, SAID], "text": "t"}, "d", "text", {}).text == "t"
     with pytest.raises(RowError, match="the form alpaca needs instruction and output") as caught:
         row_of({"text": "t"}, "d", "alpaca", {})
     assert caught.value.kind == "keys"
 
 
-def test_columns_are_mapped() -> None:
+def test_columns_map_to_the_keys_of_a_form() -> None:
     columns = {"prompt": "Frage", "completion": "text"}
     record = {"Frage": "a", "text": "b", "prompt": "not this"}
     assert row_of(record, "d", None, columns).messages == [USER, SAID]
@@ -110,7 +112,7 @@ def test_columns_are_mapped() -> None:
         ({"prompt": "a", "chosen": "b", "rejected": "c"}, 'method = "dpo"'),
     ],
 )
-def test_what_the_keys_may_mean_is_suggested(record: dict[str, Any], hint: str) -> None:
+def test_unknown_keys_suggest_a_column_mapping(record: dict[str, Any], hint: str) -> None:
     with pytest.raises(RowError) as caught:
         row_of(record, "d", None, {})
     assert hint in str(caught.value)
@@ -144,13 +146,13 @@ def nested(depth: int) -> Any:
         ({"text": "\ud83d"}, "text contains a lone surrogate"),
     ],
 )
-def test_a_row_that_is_none_says_why(record: dict[str, Any], reason: str) -> None:
+def test_an_invalid_row_names_the_reason(record: dict[str, Any], reason: str) -> None:
     with pytest.raises(RowError) as caught:
         row_of(record, "d", None, {})
     assert reason in str(caught.value)
 
 
-def test_the_keys_of_each_form_can_be_mapped_from_other_columns() -> None:
+def test_every_key_of_a_form_can_be_mapped() -> None:
     assert {key for form in FORMS.values() for key in form.keys} <= set(COLUMNS)
 
 

@@ -27,13 +27,13 @@ def said(seed: int, words: int = 40) -> str:
     return " ".join(random.Random(seed).choices(WORDS, k=words))
 
 
-def test_rows_that_ask_the_same_belong_together() -> None:
+def test_rows_with_the_same_question_are_one_group() -> None:
     rows = [chat(f"Where is {n // 2}?", said(n)) for n in range(8)]
     rows += [chat("where  IS 0?", "Elsewhere."), Row([], "d", text="A text."), Row([], "d", text="Another.")]
     assert groups_of(rows).ids == [0, 0, 1, 1, 2, 2, 3, 3, 0, 4, 5]
 
 
-def test_rows_that_are_nearly_the_same_belong_together() -> None:
+def test_near_duplicates_are_one_group() -> None:
     rows = [chat(said(n), said(100 + n)) for n in range(6)]
     near = chat(f"Please: {said(2)}", said(102))
     groups = groups_of([*rows, near])
@@ -41,7 +41,7 @@ def test_rows_that_are_nearly_the_same_belong_together() -> None:
     assert groups.compared
 
 
-def test_rows_made_from_one_passage_or_row_belong_together() -> None:
+def test_rows_made_from_one_passage_are_one_group() -> None:
     """Also if the passage's document is no source: it has most of the rows."""
     source = chat(said(40), said(41))
     rows = [chat(said(n), said(100 + n), made_from=f"{n // 3:016x}") for n in range(9)]
@@ -50,7 +50,7 @@ def test_rows_made_from_one_passage_or_row_belong_together() -> None:
     assert groups_of(rows[:3]).count == 1
 
 
-def test_only_the_key_of_a_passage_says_that_a_row_was_made_from_it() -> None:
+def test_made_from_is_read_from_a_valid_origin_only() -> None:
     def made(of: object) -> str:
         row = {"prompt": "a", "completion": "b", "made": of}
         return row_of(row, "d", None, {}).made_from
@@ -60,7 +60,7 @@ def test_only_the_key_of_a_passage_says_that_a_row_was_made_from_it() -> None:
         assert made(other) == ""
 
 
-def test_nearly_equal_rows_belong_together_even_if_rows_resemble_each_other_throughout() -> None:
+def test_near_duplicates_are_grouped_within_a_chain_of_similar_rows() -> None:
     """A chain of alike rows says nothing of its members; that two are nearly the same still does."""
     words = [f"word{number}" for number in range(1000)]
     chain = [chat("", " ".join(words[12 * n : 12 * n + 40])) for n in range(80)]
@@ -70,13 +70,13 @@ def test_nearly_equal_rows_belong_together_even_if_rows_resemble_each_other_thro
     assert len(set(groups)) == 80
 
 
-def test_rows_with_the_same_long_instructions_are_apart() -> None:
+def test_rows_with_the_same_instructions_are_separate_groups() -> None:
     """Five tasks of 60 rows each: most of a row's words are its task's."""
     rows = [chat(f"{said(n % 5, 80)} {said(1000 + n, 12)}", f"label{n % 5} label{n % 3}") for n in range(300)]
     assert groups_of(rows).count == 300
 
 
-def test_many_edited_copies_of_one_row_belong_together() -> None:
+def test_edited_copies_of_one_row_are_one_group() -> None:
     """Unlike rows of a template they have no words in common that all of them have."""
     chance = random.Random(0)
 
@@ -94,7 +94,7 @@ def test_many_edited_copies_of_one_row_belong_together() -> None:
 
 
 @pytest.mark.parametrize("prompt", ["Write a story.", ""])
-def test_one_prompt_for_all_rows_joins_none(prompt: str) -> None:
+def test_a_prompt_shared_by_all_rows_does_not_group_them(prompt: str) -> None:
     """The prompt says nothing of them then, nor does a beginning that all have."""
     system = {"role": "system", "content": said(7)}
     rows = [chat(prompt, f"{said(8, 12)} {said(n)}") for n in range(12)]
@@ -102,7 +102,7 @@ def test_one_prompt_for_all_rows_joins_none(prompt: str) -> None:
     assert groups_of(rows).count == 12
 
 
-def test_a_column_of_sources_is_found_and_one_can_be_named() -> None:
+def test_a_source_column_is_detected_or_configured() -> None:
     def rows(**columns: Any) -> list[Row]:
         named = {name: [str(value(n)) for n in range(30)] for name, value in columns.items()}
         return [

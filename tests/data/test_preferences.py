@@ -44,13 +44,13 @@ def read(record: object) -> Any:
         },
     ],
 )
-def test_every_form_has_a_prompt_and_two_answers(record: dict[str, Any]) -> None:
+def test_every_preference_form_becomes_a_prompt_and_two_answers(record: dict[str, Any]) -> None:
     row = read(record)
     assert row.messages == [ASKED, HERE]
     assert row.extra["rejected"] == [ASKED, THERE]
 
 
-def test_a_system_prompt_stands_before_both() -> None:
+def test_a_system_prompt_precedes_both_answers() -> None:
     row = read({"prompt": "Where?", "chosen": "Here.", "rejected": "There.", "system": "Be short."})
     assert [message["role"] for message in row.messages] == ["system", "user", "assistant"]
     assert row.extra["rejected"][0] == {"role": "system", "content": "Be short."}
@@ -73,13 +73,13 @@ def test_a_system_prompt_stands_before_both() -> None:
         ({"messages": [ASKED, HERE]}, "expected prompt and chosen and rejected"),
     ],
 )
-def test_what_is_no_preference_says_why(record: dict[str, Any], says: str) -> None:
+def test_an_invalid_preference_row_names_the_reason(record: dict[str, Any], says: str) -> None:
     with pytest.raises(RowError, match=says):
         read(record)
 
 
 @pytest.mark.parametrize("label", [True, 1, "true", "False", 0])
-def test_a_rating_is_an_answer_with_a_label(label: object) -> None:
+def test_a_rating_becomes_an_answer_with_a_label(label: object) -> None:
     record = {"prompt": [ASKED], "completion": [HERE], "label": label}
     row = row_of(record, "row", None, {}, forms=RATINGS)
     assert row.messages == [ASKED, HERE]
@@ -88,7 +88,7 @@ def test_a_rating_is_an_answer_with_a_label(label: object) -> None:
     assert (texts.messages, texts.extra) == (row.messages, row.extra)
 
 
-def test_a_rating_is_for_its_own_method() -> None:
+def test_ratings_are_for_kto_only() -> None:
     record = {"prompt": "Where?", "completion": "Here.", "label": False}
     with pytest.raises(RowError, match='Rated answers are for method = "kto"'):
         read(record)
@@ -98,7 +98,7 @@ def test_a_rating_is_for_its_own_method() -> None:
         row_of({**record, "label": "good"}, "row", None, {}, forms=RATINGS)
 
 
-def test_a_method_has_its_forms() -> None:
+def test_each_method_has_its_row_forms() -> None:
     assert forms_of("kto") is RATINGS
     assert forms_of("dpo") is forms_of("orpo") is PAIRS
     assert forms_of(None) is forms_of("sft") is FORMS

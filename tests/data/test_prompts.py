@@ -30,7 +30,7 @@ ASKED = {"role": "user", "content": "Q?"}
         ({"messages": [ASKED, {"role": "assistant", "content": "A"}]}, "A", {}),
     ],
 )
-def test_a_row_has_its_prompt_a_wanted_answer_and_other_columns(
+def test_a_prompt_row_keeps_reference_answer_and_columns(
     record: dict[str, Any], wanted: str, columns: dict[str, Any]
 ) -> None:
     row = row_of(record, "row", None, {}, forms=forms_of("grpo"))
@@ -46,12 +46,12 @@ def test_a_row_has_its_prompt_a_wanted_answer_and_other_columns(
         ({"text": "Plain."}, "expected messages"),
     ],
 )
-def test_what_is_no_prompt_says_why(record: dict[str, Any], says: str) -> None:
+def test_an_invalid_prompt_row_names_the_reason(record: dict[str, Any], says: str) -> None:
     with pytest.raises(RowError, match=says):
         row_of(record, "row", None, {}, forms=PROMPTS)
 
 
-def test_prompts_without_answers_are_sound(tmp_path: Path) -> None:
+def test_prompts_without_answers_have_no_findings(tmp_path: Path) -> None:
     file = tmp_path / "d.jsonl"
     lines = [
         json.dumps({"prompt": f"{number * number}, and {number} more of the {number}?"})

@@ -93,7 +93,7 @@ FORMATS = [
 
 @pytest.mark.parametrize("packed", [False, True], ids=["", "gzip"])
 @pytest.mark.parametrize(("name", "content", "words", "places"), FORMATS)
-def test_a_format_is_told_by_its_content(
+def test_the_format_is_detected_by_content(
     tmp_path: Path, name: str, content: bytes, words: str, places: list[str], packed: bool
 ) -> None:
     if packed:
@@ -105,7 +105,7 @@ def test_a_format_is_told_by_its_content(
     assert [item.location.number for item in items] == list(range(1, len(places) + 1))
 
 
-def test_parquet_with_nulls_where_rows_differ(tmp_path: Path) -> None:
+def test_parquet_nulls_are_dropped(tmp_path: Path) -> None:
     """Its columns have every key of any row: those that a row lacks are null, and must not come back."""
     arrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
@@ -129,7 +129,7 @@ def test_parquet_with_nulls_where_rows_differ(tmp_path: Path) -> None:
     }
 
 
-def test_a_small_parquet_file_that_needs_much_memory_is_bounded(tmp_path: Path) -> None:
+def test_a_parquet_file_that_expands_hugely_is_refused(tmp_path: Path) -> None:
     """A value of many rows is stored once: a kilobyte holds gigabytes, and its sizes do not show it."""
     arrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
@@ -159,7 +159,7 @@ def test_a_small_parquet_file_that_needs_much_memory_is_bounded(tmp_path: Path) 
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - began < 200 * 1024
 
 
-def test_parquet_needs_its_package_and_a_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_parquet_files_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pyarrow")
     _, items = opened(tmp_path / "d.parquet", b"PAR1 and nothing more")
     assert str(items[0].row).startswith("cannot be read as Parquet")
@@ -203,7 +203,9 @@ BAD_ROWS = [
 
 
 @pytest.mark.parametrize(("name", "content", "reason"), BAD_ROWS)
-def test_a_bad_row_leaves_the_others(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+def test_an_invalid_row_does_not_affect_the_others(
+    tmp_path: Path, name: str, content: bytes, reason: str
+) -> None:
     (tmp_path / name).write_bytes(content)
     with open_data([DataFile(tmp_path / name, name)]) as data:
         items = [said([item])[0] for item in data]
@@ -244,7 +246,7 @@ BAD_FILES = [
 
 
 @pytest.mark.parametrize(("name", "content", "before", "reason"), BAD_FILES)
-def test_a_file_that_cannot_be_read_on_says_so_once(
+def test_a_truncated_file_ends_with_one_error(
     tmp_path: Path, name: str, content: bytes, before: list[Any], reason: str
 ) -> None:
     _, items = opened(tmp_path / name, content)
@@ -255,7 +257,7 @@ def test_a_file_that_cannot_be_read_on_says_so_once(
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["", "gzip"])
-def test_a_table_without_names_of_columns(tmp_path: Path, packed: bool) -> None:
+def test_a_table_without_a_header_is_mapped_by_number(tmp_path: Path, packed: bool) -> None:
     content = b'\xef\xbb\xbfx,Where is it?,Here.\r\ny,"Why,\nthough?",So.'
     columns = {"prompt": "2", "completion": "3"}
     if packed:
@@ -274,7 +276,7 @@ def test_a_table_without_names_of_columns(tmp_path: Path, packed: bool) -> None:
     assert items == []
 
 
-def test_far_rows_of_a_packed_file_are_near(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_row_of_a_gzip_file_is_read_quickly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Once a file has been walked through, a look at any row unpacks no more than what is around it."""
     chance = random.Random(1)
     texts = [f"{n} {chance.randbytes(200).hex()}" for n in range(20_000)]
@@ -303,7 +305,7 @@ def test_far_rows_of_a_packed_file_are_near(tmp_path: Path, monkeypatch: pytest.
             assert unpacked < detect.RESTART_EVERY + 3 * detect.HEAD
 
 
-def test_what_is_kept_of_a_packed_file_is_bounded() -> None:
+def test_restart_points_of_a_gzip_file_are_bounded() -> None:
     restarts, state = detect.RestartPoints(), zlib.decompressobj(detect.GZIP_BITS)
     for at in range(0, 2**34, 2**20):
         if restarts.is_due(at):
@@ -313,7 +315,7 @@ def test_what_is_kept_of_a_packed_file_is_bounded() -> None:
         assert 0 <= at - restarts.before(at).at <= 2 * 2**34 // detect.RESTARTS
 
 
-def test_rows_of_several_files_are_counted_through(tmp_path: Path) -> None:
+def test_rows_are_numbered_across_files(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(GOOD + b"\n")
     (tmp_path / "b.csv").write_bytes(b"question,answer\na,b\n")
     columns = {"prompt": "question", "completion": "answer"}
@@ -333,7 +335,7 @@ def test_rows_of_several_files_are_counted_through(tmp_path: Path) -> None:
     assert said(items) == [TURN, TURN]
 
 
-def test_a_row_that_is_gone(tmp_path: Path) -> None:
+def test_a_row_of_a_changed_file_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "d.jsonl"
     path.write_bytes(GOOD + b"\n" + GOOD)
     with open_data([DataFile(path, "d")]) as data:
@@ -343,7 +345,7 @@ def test_a_row_that_is_gone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("start", [b"", b"[", b"prompt,completion\n", b'prompt,completion\n"'])
-def test_a_bomb_of_gzip_is_bounded_in_memory_and_time(tmp_path: Path, start: bytes) -> None:
+def test_a_gzip_bomb_takes_bounded_memory_and_time(tmp_path: Path, start: bytes) -> None:
     """Zeros and spaces without an end."""
     path = tmp_path / "d.gz"
     with gzip.open(path, "wb", compresslevel=1) as file:
@@ -372,7 +374,7 @@ def test_a_bomb_of_gzip_is_bounded_in_memory_and_time(tmp_path: Path, start: byt
         (b"prompt,completion\na,b\n", b"\n", "more than 4 MiB of blank lines before line 262147"),
     ],
 )
-def test_a_row_without_an_end_is_not_read_to_the_end(
+def test_an_endless_row_is_not_read_completely(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: bytes, fill: bytes, reason: str
 ) -> None:
     if fill == b"\n":  # a table's blank line is one byte: four million lines would show no more than these
@@ -391,9 +393,7 @@ def test_a_row_without_an_end_is_not_read_to_the_end(
     assert time.process_time() - began < 20
 
 
-def test_quotes_that_are_never_closed_are_not_read_again_for_each_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unclosed_quotes_take_linear_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line that leaves a quote open both as a row and as a part of one: every row reaches to the end."""
     monkeypatch.setattr(table, "MOST_PASSED", 2**20)
     path = tmp_path / "d.csv"

@@ -27,7 +27,7 @@ def lines(*reviews: dict[str, Any]) -> bytes:
     return b"".join(json.dumps(review).encode() + b"\n" for review in reviews)
 
 
-def test_the_last_line_of_a_person_counts_and_one_rejection_rejects() -> None:
+def test_each_persons_last_review_counts_and_one_rejection_rejects() -> None:
     reviews = Reviews().update(
         lines(
             {"row": A, "verdict": "rejected", "by": "Ann", "tags": ["old"]},
@@ -45,7 +45,7 @@ def test_the_last_line_of_a_person_counts_and_one_rejection_rejects() -> None:
     assert row[C].people["Ann"]["comment"] == "taken back"
 
 
-def test_made_rows_are_trained_on_once_accepted_or_with_all() -> None:
+def test_made_rows_need_acceptance() -> None:
     reviews = Reviews().update(
         lines(
             {"row": A, "made": {"by": "teacher"}},
@@ -67,7 +67,7 @@ def test_made_rows_are_trained_on_once_accepted_or_with_all() -> None:
     assert reviews.rows[int(A, 16)].people == {}, "a program's mark is no judgement"
 
 
-def test_what_is_appended_is_read_alone_and_a_rewritten_file_anew() -> None:
+def test_only_appended_reviews_are_read_again() -> None:
     first = lines({"row": A, "verdict": "rejected"})
     known = Reviews().update(first)
     torn = first + b'{"row": "' + B.encode()
@@ -90,7 +90,7 @@ def test_what_is_appended_is_read_alone_and_a_rewritten_file_anew() -> None:
         b'{"row": "' + A.encode() + b'", "tags": "x"}', b'{"row": "' + A.encode() + b'", "made": 1}', b"\xff",
     ],
 )  # fmt: skip
-def test_a_damaged_line_is_named(tmp_path: Path, line: bytes) -> None:
+def test_a_damaged_review_line_is_named(tmp_path: Path, line: bytes) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / FILE).write_bytes(lines({"row": A}) + b"\n" + line)
     with pytest.raises(
@@ -99,7 +99,7 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: bytes) -> None:
         read_reviews(tmp_path)
 
 
-def test_kappa_is_that_of_the_textbook_and_undefined_without_two_kinds() -> None:
+def test_kappa_matches_the_textbook() -> None:
     pairs = [("yes", "yes")] * 20 + [("yes", "no")] * 5 + [("no", "yes")] * 10 + [("no", "no")] * 15
     found = agreement(pairs)
     assert found is not None
@@ -116,7 +116,7 @@ def test_kappa_is_that_of_the_textbook_and_undefined_without_two_kinds() -> None
     assert agreement([]) is None
 
 
-def test_two_who_guess_do_not_agree() -> None:
+def test_random_reviews_have_no_agreement() -> None:
     guess = random.Random(1)
     kinds = ("accepted", "rejected", "flagged")
     sets = [[(guess.choice(kinds), guess.choice(kinds)) for _ in range(30)] for _ in range(10)]
@@ -124,7 +124,7 @@ def test_two_who_guess_do_not_agree() -> None:
     assert inside >= 9
 
 
-def test_a_data_set_has_the_rows_that_judgements_leave(tmp_path: Path) -> None:
+def test_rejected_rows_leave_the_data_set(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     rows = [{"prompt": f"Question {n}?", "completion": "Answer."} for n in range(5)]
     for name in ("a.jsonl", "b.jsonl"):
@@ -158,7 +158,7 @@ def test_a_data_set_has_the_rows_that_judgements_leave(tmp_path: Path) -> None:
     assert kept(only="all") == [1, 2, 3, 4, 5]
 
 
-def test_only_judgements_that_change_the_rows_count_as_a_change() -> None:
+def test_only_reviews_that_change_the_rows_count_as_a_change() -> None:
     first = lines({"row": A, "verdict": "rejected"})
     reviews = Reviews().update(first)
     assert reviews.changed == {"": len(first)}

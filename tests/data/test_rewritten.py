@@ -38,24 +38,24 @@ def pairs(rows: list[Texts]) -> set[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("share", [0.1, 0.2])
-def test_copies_with_edited_question_and_answer_are_recognised(share: float) -> None:
+def test_rewritten_copies_are_found(share: float) -> None:
     originals = unrelated(100)
     copies = [edited(row, share, seed) for seed, row in enumerate(originals[:40])]
     assert pairs([*originals, *copies]) == {(number, 100 + number) for number in range(40)}
 
 
-def test_unrelated_rows_are_not() -> None:
+def test_unrelated_rows_are_not_paired() -> None:
     assert pairs(unrelated(1000)) == set()
 
 
-def test_a_question_with_another_answer_is_another_row_and_so_is_an_answer_to_another_question() -> None:
+def test_question_and_answer_must_both_match() -> None:
     rows = unrelated(60)
     other_answer = (rows[0][0], unrelated(1, seed=1)[0][1])
     other_question = (unrelated(1, seed=2)[0][0], rows[1][1])
     assert pairs([*rows, other_answer, other_question]) == set()
 
 
-def test_rows_of_a_template_are_apart_if_it_is_common_and_together_if_it_is_rare() -> None:
+def test_rows_of_a_common_template_are_not_paired() -> None:
     """What most rows say does not distinguish them; then the number is what the row is about."""
     others = unrelated(300)
 
@@ -74,13 +74,13 @@ def test_rows_of_a_template_are_apart_if_it_is_common_and_together_if_it_is_rare
     assert pairs([*capitals, *english]) == set(), "short rows that differ in what they are about"
 
 
-def test_rows_without_questions_are_compared_by_their_texts() -> None:
+def test_text_rows_are_compared_by_their_text() -> None:
     texts = [("", " ".join(row)) for row in unrelated(50)]
     copy = ("", edited(texts[7], 0.1, 0)[1])
     assert pairs([*texts, copy]) == {(7, 50)}
 
 
-def test_a_script_without_spaces_is_compared_by_pairs_of_characters() -> None:
+def test_scripts_without_spaces_are_compared_by_character_pairs() -> None:
     chance = random.Random(0)
     letters = [chr(0x4E00 + number) for number in range(800)]
     rows = [
@@ -91,7 +91,7 @@ def test_a_script_without_spaces_is_compared_by_pairs_of_characters() -> None:
     assert pairs([*rows, copy]) == {(5, 60)}
 
 
-def test_the_same_rows_have_the_same_pairs() -> None:
+def test_rewritten_pairs_are_deterministic() -> None:
     rows = unrelated(80)
     rows += [edited(row, 0.2, seed) for seed, row in enumerate(rows)]
     assert list(rewritten_pairs(rows)) == list(rewritten_pairs(rows))

@@ -26,14 +26,14 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_folder_is_its_data_files_in_order(project: Path) -> None:
+def test_a_folder_contains_its_data_files_in_order(project: Path) -> None:
     columns = {"prompt": "q"}
     found = files_of({"type": "file", "path": "data", "form": "chat", "columns": columns}, project)
     assert [file.name for file in found] == ["data/a.csv.gz", "data/b.JSONL", "data/deep/c.json"]
     assert {(file.form, file.columns["prompt"]) for file in found} == {("chat", "q")}
 
 
-def test_a_list_keeps_its_order_and_fetches_what_is_elsewhere(project: Path) -> None:
+def test_a_list_of_sources_keeps_its_order(project: Path) -> None:
     fetched = DataFile(project / "f", "fetched")
     found = every_file(
         {
@@ -50,7 +50,7 @@ def test_a_list_keeps_its_order_and_fetches_what_is_elsewhere(project: Path) -> 
     assert [file.name for file in found] == ["data/deep/c.json", "fetched", "data/b.JSONL"]
 
 
-def test_a_folder_leads_nowhere_else(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_links_out_of_a_data_folder_are_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project.parent / "secret.jsonl").write_text("x")
     link = project / "data" / "z.jsonl"
     link.symlink_to(project.parent / "secret.jsonl")
@@ -68,7 +68,7 @@ def test_a_folder_leads_nowhere_else(project: Path, monkeypatch: pytest.MonkeyPa
         inside(project, "data")
 
 
-def test_a_folder_without_data(project: Path) -> None:
+def test_a_folder_without_data_files_is_refused(project: Path) -> None:
     (project / "none").mkdir()
     with pytest.raises(
         SourceError, match=r'"none" is a folder without data files \(jsonl, ndjson, json, csv'

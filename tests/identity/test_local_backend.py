@@ -63,7 +63,9 @@ def pid_of(backend: Settings) -> int:
     return int((backend.local_data / "lock").read_text().split()[0])
 
 
-async def test_the_backend_process_starts_serves_and_ends(local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_backend_process_starts_serves_and_ends(
+    local: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(local_backend, "END_TIMEOUT", 60)  # it ends by itself, and takes all with it
     handoff = local.local_data / "backend.json"
     async with LocalBackend(local) as backend:
@@ -251,7 +253,9 @@ async def test_the_log_file_is_rotated_at_its_limit(tmp_path: Path, monkeypatch:
     assert "4" * 400 in path.read_text()
 
 
-async def test_notices_are_forwarded_and_invalid_lines_ignored(local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_notices_are_forwarded_and_invalid_lines_ignored(
+    local: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines = ["not json", "[1]", '{"socket": 9}', '{"notice": "message", "level": "info", "text": "hello"}']
     stand_in(
         monkeypatch,
@@ -353,7 +357,9 @@ async def test_a_backend_starts_once_the_engine_is_installed(
         assert await status_of_me(credentials) == 200
 
 
-def test_missing_engine_packages_are_named_with_the_install_command(local: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_engine_packages_are_named_with_the_install_command(
+    local: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(engine, "REQUIRED", ("json", "no_such_package"))
     text = missing_extra(local)
     assert text is not None

@@ -776,7 +776,9 @@ async def test_tokens_are_never_logged(
         (Credentials("auth0", "t", None, PRODUCTION_URL), None, "auth0 · no organisation"),
     ],
 )
-def test_the_header_line_names_mode_organization_and_project(credentials: Credentials, scope: Scope | None, line: str) -> None:
+def test_the_header_line_names_mode_organization_and_project(
+    credentials: Credentials, scope: Scope | None, line: str
+) -> None:
     assert header_line(credentials, scope) == line
 
 

@@ -107,7 +107,9 @@ async def test_all_tabs_share_one_upstream_stream(hub: EventHub, upstream: Upstr
     assert len(upstream.connections) == 1, "a job that has ended is served from memory"
 
 
-async def test_a_cut_stream_resumes_and_tabs_are_notified(hub: EventHub, upstream: Upstream, naps: Naps) -> None:
+async def test_a_cut_stream_resumes_and_tabs_are_notified(
+    hub: EventHub, upstream: Upstream, naps: Naps
+) -> None:
     async with AsyncExitStack() as stack:
         reader = await first_reader(hub, upstream, stack, row(1), row(2))
         assert await take(reader, 1) == rows(1, 2)
@@ -148,9 +150,7 @@ async def test_comments_report_the_connection_state(upstream: Upstream) -> None:
     await hub.close()
 
 
-async def test_backoff_doubles_with_jitter_and_resets(
-    hub: EventHub, upstream: Upstream, naps: Naps
-) -> None:
+async def test_backoff_doubles_with_jitter_and_resets(hub: EventHub, upstream: Upstream, naps: Naps) -> None:
     async with AsyncExitStack() as stack:
         await first_reader(hub, upstream, stack, row(1))
         upstream.refuse = [BackendError("away")] * 200
@@ -206,9 +206,7 @@ async def test_an_empty_stream_resumes_after_a_cut(hub: EventHub, upstream: Upst
         assert await take(reader, 1) == rows(1, 1)
 
 
-async def test_history_is_complete_while_live_frames_arrive(
-    hub: EventHub, upstream: Upstream
-) -> None:
+async def test_history_is_complete_while_live_frames_arrive(hub: EventHub, upstream: Upstream) -> None:
     async with AsyncExitStack() as stack:
         await first_reader(hub, upstream, stack, *(row(n) for n in range(1, 200)))
         sent = 199
@@ -290,9 +288,7 @@ async def test_an_event_id_takes_precedence_over_the_cursor(hub: EventHub, upstr
             assert str(reader.begin(last_event_id="unknown")) == start
 
 
-async def test_received_bytes_give_the_cursor_to_resume_at(
-    hub: EventHub, upstream: Upstream
-) -> None:
+async def test_received_bytes_give_the_cursor_to_resume_at(hub: EventHub, upstream: Upstream) -> None:
     async with AsyncExitStack() as stack:
         await first_reader(hub, upstream, stack, row(1))
         upstream.connections[0].send(row(2, 70_000), row(3), row(4))

@@ -227,7 +227,9 @@ async def test_a_cancelled_reader_does_not_cancel_the_poll(cache: JobsCache, sou
     assert await staying == "one"
 
 
-async def test_the_list_is_compressed_once_even_if_the_reader_leaves(cache: JobsCache, source: Source) -> None:
+async def test_the_list_is_compressed_once_even_if_the_reader_leaves(
+    cache: JobsCache, source: Source
+) -> None:
     source.text = "x" * 100_000
     listed, _ = await cache.get()
     leaving = asyncio.create_task(listed.gzipped())

@@ -224,7 +224,9 @@ async def test_an_unreachable_teacher_is_named(launch: Settings) -> None:
     assert "cannot be reached (connection refused), 6 times" in (done["error"] or "")
 
 
-async def test_temporary_errors_are_retried_and_permanent_ones_reported(launch: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_temporary_errors_are_retried_and_permanent_ones_reported(
+    launch: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_pages(launch, 3)
     seen: list[float] = []
 

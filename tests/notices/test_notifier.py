@@ -313,7 +313,9 @@ def test_notices_are_plain_text_of_limited_length() -> None:
         (["desktop = 1"], "notify.desktop = 1 is invalid"),
     ],
 )
-def test_invalid_notify_tables_are_reported_with_their_line(settings: Settings, lines: list[str], said: str) -> None:
+def test_invalid_notify_tables_are_reported_with_their_line(
+    settings: Settings, lines: list[str], said: str
+) -> None:
     ask(settings, *lines)
     with pytest.raises(BadRequestError) as caught:
         load_trainers(settings.project)
@@ -362,9 +364,7 @@ async def test_unwatched_jobs_send_notices(
     assert sorted(facts["job"]["name"] for _, facts, _ in webhook.seen) == ["quick", "running"]
 
 
-async def test_a_project_without_notify_polls_no_jobs(
-    studio: Studio, fake_backend: FakeBackend
-) -> None:
+async def test_a_project_without_notify_polls_no_jobs(studio: Studio, fake_backend: FakeBackend) -> None:
     before = fake_backend.count("GET /v1/jobs")
     async with notifier(studio.settings) as (told, _):
         watch = asyncio.create_task(Watch(studio.app[BACKEND], told, seconds=0.001).run())

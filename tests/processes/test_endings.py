@@ -96,7 +96,9 @@ async def test_a_second_ctrl_c_stops_at_once(
     assert code == 130
 
 
-async def test_an_interrupt_while_starting_leaves_no_traceback_or_token_file(home: Path, tmp_path: Path, unused_tcp_port: int) -> None:
+async def test_an_interrupt_while_starting_leaves_no_traceback_or_token_file(
+    home: Path, tmp_path: Path, unused_tcp_port: int
+) -> None:
     """SIGINT before the page is there: no traceback, no token file."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "arkor_dev", "--port", str(unused_tcp_port), "--project", str(tmp_path),

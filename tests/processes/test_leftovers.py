@@ -71,9 +71,7 @@ def test_only_killed_launches_are_cleaned_up(tmp_path: Path) -> None:
     assert {path.name for path in folder.iterdir()} <= {"notes", "fedcba9876543210"}
 
 
-def test_a_starting_launch_is_not_cleaned_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_starting_launch_is_not_cleaned_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another Studio starts between the making of its record and the locking."""
     folder, lock = tmp_path / "launches", fcntl.flock
 
@@ -105,9 +103,7 @@ def test_the_launch_record_is_private_and_empty(tmp_path: Path) -> None:
     assert not record.exists()
 
 
-def test_an_unwritable_records_folder_is_a_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unwritable_records_folder_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "launches").write_text("a file in the folder's place")
     marks = Marks(tmp_path / "launches")
     marks.write_down()

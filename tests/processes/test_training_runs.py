@@ -227,9 +227,7 @@ async def test_a_killed_supervisor_is_not_reported_as_a_failed_start(services: S
     assert await output(run) == b"ready\n\n---\nexit=143\n"
 
 
-async def test_only_ended_runs_are_forgotten(
-    services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_only_ended_runs_are_forgotten(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "KEPT_RUNS", 3)
     stays = await services.shell("sleep 60", key="stays")
     first = await services.shell("true", key="0")
@@ -270,7 +268,9 @@ async def test_a_killed_supervisor_leaves_no_processes(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing finds what has detached itself")
 @pytest.mark.parametrize("killed", [0, 1], ids=["the outer", "the inner"])
-async def test_a_killed_supervisor_leaves_no_detached_processes(services: Services, tmp_path: Path, killed: int) -> None:
+async def test_a_killed_supervisor_leaves_no_detached_processes(
+    services: Services, tmp_path: Path, killed: int
+) -> None:
     folder = tmp_path / "pids"
     folder.mkdir()
     run = await services.start(str(script(tmp_path / "hidden", HIDDEN)), str(folder))

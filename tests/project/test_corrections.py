@@ -51,7 +51,7 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_correction_is_one_line_more(project: Path) -> None:
+def test_a_correction_appends_one_line(project: Path) -> None:
     first = add(project, "Where is it?\n\u2028é", "In the ledger.")
     assert (first["file"], first["line"], first["sameQuestion"]) == (FILE, 1, [])
     before = (project / FILE).read_bytes()
@@ -70,7 +70,7 @@ def test_a_correction_is_one_line_more(project: Path) -> None:
     assert read[0]["by"] == "bot · final adapter"
 
 
-def test_what_is_there_stays_whatever_it_is(project: Path) -> None:
+def test_existing_lines_are_kept(project: Path) -> None:
     (project / "data").mkdir()
     path = project / FILE
     path.write_bytes(b'{"prompt": "a", "completion": "b"}\nno json \xff\n\n[1]\n{"messages": 5}\n{"half')
@@ -86,7 +86,7 @@ def test_what_is_there_stays_whatever_it_is(project: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_the_same_is_told_and_not_added_again(project: Path) -> None:
+def test_a_repeated_correction_is_refused(project: Path) -> None:
     add(project, "Where?", "Here.")
     refused(project, 409, "same correction is in line 1", lambda at: add(at, " Where? ", "Here.\n"))
     other = add(project, "Where?", "Somewhere else.")
@@ -94,7 +94,7 @@ def test_the_same_is_told_and_not_added_again(project: Path) -> None:
     assert add(project, "When?", "Now.")["sameQuestion"] == []
 
 
-def test_undo_takes_out_exactly_what_was_added(project: Path) -> None:
+def test_undo_removes_only_the_added_line(project: Path) -> None:
     first = add(project)
     kept = (project / FILE).read_bytes()
     second = add(project, "And then?", "Nothing.")
@@ -106,7 +106,7 @@ def test_undo_takes_out_exactly_what_was_added(project: Path) -> None:
     undo_correction(project, again["undo"])
 
 
-def test_undo_of_the_first_takes_the_file_away_unless_it_was_there_before(project: Path) -> None:
+def test_undo_of_the_first_correction_deletes_a_new_file(project: Path) -> None:
     undo_correction(project, add(project)["undo"])
     assert not (project / FILE).exists()
     refused(project, 409, "changed since", lambda at: undo_correction(at, "n.0.5.1.1." + "0" * 32))
@@ -115,7 +115,7 @@ def test_undo_of_the_first_takes_the_file_away_unless_it_was_there_before(projec
     assert (project / FILE).read_bytes() == b""
 
 
-def test_a_file_that_somebody_has_changed_is_not_undone(project: Path) -> None:
+def test_undo_refuses_a_changed_file(project: Path) -> None:
     added = add(project)
     path = project / FILE
     path.write_bytes(path.read_bytes() + b"{}\n")
@@ -129,12 +129,12 @@ def test_a_file_that_somebody_has_changed_is_not_undone(project: Path) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.0.0.0.0.zz", "a.-1.5.1.1." + "0" * 32, "n." + "9" * 99])
-def test_an_undo_that_is_none(project: Path, token: str) -> None:
+def test_an_invalid_undo_token_is_refused(project: Path, token: str) -> None:
     add(project)
     refused(project, 400, "not a valid undo token", lambda at: undo_correction(at, token))
 
 
-def test_nothing_is_written_through_a_link(project: Path, tmp_path: Path) -> None:
+def test_corrections_are_not_written_through_a_symlink(project: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "own.jsonl").write_text("{}\n")
@@ -153,7 +153,7 @@ def test_nothing_is_written_through_a_link(project: Path, tmp_path: Path) -> Non
     assert not (outside / "new.jsonl").exists()
 
 
-def test_what_is_no_file_does_not_block(project: Path) -> None:
+def test_fifos_and_folders_are_refused(project: Path) -> None:
     (project / "data").mkdir()
     os.mkfifo(project / FILE)
     refused(project, 400, "isn't a regular file")
@@ -162,7 +162,7 @@ def test_what_is_no_file_does_not_block(project: Path) -> None:
     refused(project, 400, "cannot be written")
 
 
-def test_sizes_are_bounded(project: Path) -> None:
+def test_corrections_and_their_file_are_limited_in_size(project: Path) -> None:
     refused(project, 413, "at most 256 KiB", lambda at: add(at, "x" * 300_000, "y"))
     (project / "data").mkdir(exist_ok=True)
     with (project / FILE).open("wb") as file:
@@ -170,7 +170,7 @@ def test_sizes_are_bounded(project: Path) -> None:
     refused(project, 413, "more than 16 MiB")
 
 
-def test_a_disk_that_takes_a_part_keeps_none_of_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_partial_write_is_rolled_back(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add(project)
     write = os.write
     monkeypatch.setattr(os, "write", lambda handle, data: write(handle, data[:10]))
@@ -184,7 +184,7 @@ def test_a_disk_that_takes_a_part_keeps_none_of_it(project: Path, monkeypatch: p
     refused(project, 500, "Input/output error", lambda at: add(at, "x", "y"))
 
 
-def test_many_at_once_are_all_there(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_corrections_are_all_kept(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(line_file, "PATIENCE", 60.0)  # each flushes to a disk, which may stand still
 
     def work(name: int) -> None:
@@ -201,7 +201,7 @@ def test_many_at_once_are_all_there(project: Path, monkeypatch: pytest.MonkeyPat
     assert len({json.loads(line)["messages"][0]["content"] for line in lines}) == 40
 
 
-def test_the_newest_are_read_back(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_newest_corrections_are_listed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_LINES", 2)
     for number in range(5):
         add(project, str(number), "x")
@@ -210,7 +210,7 @@ def test_the_newest_are_read_back(project: Path, monkeypatch: pytest.MonkeyPatch
     assert read_corrections(project / "nowhere") == ([], 0)
 
 
-def test_the_file_is_data_that_can_be_trained_on(project: Path) -> None:
+def test_corrections_are_valid_training_data(project: Path) -> None:
     add(project)
     (project / "arkor.toml").write_text(f'[[trainer]]\nname = "a"\nmodel = "m"\ndataset = "{FILE}"\n')
     (trainer,) = load_trainers(project)
@@ -232,7 +232,7 @@ def test_the_file_is_data_that_can_be_trained_on(project: Path) -> None:
     ],
     ids=str,
 )
-def test_whether_a_data_set_has_it(source: object, listed: bool) -> None:
+def test_a_data_set_that_includes_corrections_is_recognized(source: object, listed: bool) -> None:
     assert includes_corrections(source) is listed
 
 
@@ -259,7 +259,9 @@ HEAD = '# ours\n[[trainer]]\nname = "a"\nmodel = "m"\n'
         ),
     ],
 )
-def test_it_is_added_to_a_data_set_and_nothing_else_changes(project: Path, before: str, after: str) -> None:
+def test_adding_corrections_to_a_data_set_changes_only_that_key(
+    project: Path, before: str, after: str
+) -> None:
     (project / "data").mkdir()
     (project / "data" / "a.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
     add(project)
@@ -276,7 +278,7 @@ def test_it_is_added_to_a_data_set_and_nothing_else_changes(project: Path, befor
     assert trainer["rows"] + trainer.get("unreadable", 0) == 2
 
 
-def test_a_data_set_that_cannot_be_added_to_by_machine(project: Path) -> None:
+def test_a_data_set_table_must_be_edited_by_hand(project: Path) -> None:
     add(project)
     (project / "data" / "a.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
     text = f'{HEAD}[trainer.dataset]\npath = "data/a.jsonl"\n'
@@ -288,7 +290,7 @@ def test_a_data_set_that_cannot_be_added_to_by_machine(project: Path) -> None:
     assert (project / "arkor.toml").read_text() == text
 
 
-def test_a_file_that_is_not_there_is_not_added(project: Path) -> None:
+def test_a_missing_corrections_file_is_not_added(project: Path) -> None:
     (project / "data").mkdir()
     (project / "data" / "a.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
     text = f'{HEAD}dataset = "data/a.jsonl"\n'

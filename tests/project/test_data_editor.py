@@ -105,7 +105,7 @@ def common(one: bytes, other: bytes) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "json", "objects", "csv", "tsv"])
-def test_random_edits_leave_everything_else_as_it_is_to_the_byte(
+def test_random_edits_keep_all_other_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)  # most of the time, and no matter here
@@ -186,7 +186,7 @@ def test_random_edits_leave_everything_else_as_it_is_to_the_byte(
             assert path.read_bytes() == state
 
 
-def test_a_row_keeps_its_spaces_escapes_numbers_and_order() -> None:
+def test_an_edited_row_keeps_its_formatting() -> None:
     text = '{"n": 1.0e5, "big": 12345678901234567890,  "messages":[{"role" : "user","content":"\\u00e9"}] }'
     said = json.loads(json.dumps(json.loads(text)))
     said["big"] = 12345678901234567000  # as a page gives it back
@@ -198,7 +198,7 @@ def test_a_row_keeps_its_spaces_escapes_numbers_and_order() -> None:
     assert rewritten(text, said) == text.replace('"user"', '"assistant"').replace("e9", "fc")
 
 
-def test_a_row_of_empty_cells_stays_as_it_is(tmp_path: Path) -> None:
+def test_an_unchanged_row_of_empty_cells_is_kept(tmp_path: Path) -> None:
     content = b"prompt,completion\n,\na,b\n"
     editor = project(tmp_path, "d.csv", content)
     row = editor.row("bot", 1)
@@ -206,7 +206,7 @@ def test_a_row_of_empty_cells_stays_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "d.csv").read_bytes() == content
 
 
-def test_what_others_write_meanwhile_is_noticed_or_kept(
+def test_concurrent_changes_of_the_file_are_kept_or_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = [json.dumps({"prompt": f"q{n}", "completion": "a"}) + "\n" for n in range(4)]
@@ -250,9 +250,7 @@ def test_what_others_write_meanwhile_is_noticed_or_kept(
     assert sorted(each.name for each in tmp_path.iterdir()) == ["arkor.toml", "d.jsonl"]
 
 
-def test_positions_are_not_those_of_a_file_that_replaced_ours(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_undo_refuses_a_replaced_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     editor = project(tmp_path, "d.jsonl", b'{"text": "a"}\n{"text": "b"}\n')
     entry = editor.row("bot", 1)["entry"]
     theirs = tmp_path / "theirs"
@@ -269,7 +267,7 @@ def test_positions_are_not_those_of_a_file_that_replaced_ours(
     assert [editor.row("bot", row)["record"] for row in (1, 2)] == [{"text": "longer"}, {"text": "b"}]
 
 
-def test_several_rows_at_once_and_equal_rows(tmp_path: Path) -> None:
+def test_several_and_equal_rows_are_edited_at_once(tmp_path: Path) -> None:
     rows = [{"prompt": "same", "completion": "a"}] * 3 + [{"prompt": "other", "completion": "a"}]
     for kind, content in (
         ("json", json.dumps(rows, indent=1)),
@@ -321,7 +319,7 @@ def test_only_files_of_the_data_set_are_written(tmp_path: Path) -> None:
         project(inner / "..", "d.jsonl", line).change("bot", [RowChange(1, entry, delete=True)])
 
 
-def test_hostile_text_is_written_as_text_or_refused(tmp_path: Path) -> None:
+def test_formulas_and_control_characters_are_written_as_text_or_refused(tmp_path: Path) -> None:
     editor = project(tmp_path, "d.csv", b"prompt,completion\nq,a\n")
     entry = editor.row("bot", 1)["entry"]
     hostile = '=cmd|"/c"!A1\r\n"","x\u202e'
@@ -362,9 +360,7 @@ def test_a_parquet_file_is_copied_to_json_lines(tmp_path: Path) -> None:
     assert editor.row("bot", 2)["record"] == rows[1]
 
 
-def test_a_file_too_large_to_be_written_anew_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_above_the_size_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data_editor, "MOST_BYTES", 40)
     editor = project(tmp_path, "d.jsonl", b'{"text": "a"}\n' * 2)
     assert editor.row("bot", 2)["record"] == {"text": "a"}
@@ -373,7 +369,7 @@ def test_a_file_too_large_to_be_written_anew_is_refused(
         editor.row("bot", 2)
 
 
-def test_a_file_that_another_program_writes_is_refused(
+def test_a_file_open_for_writing_elsewhere_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spliced_file, "CLOSE_PATIENCE", 0.0)
@@ -420,7 +416,7 @@ while True:
 """
 
 
-def test_a_kill_between_leaves_the_old_or_the_new_file(tmp_path: Path) -> None:
+def test_a_kill_during_an_edit_leaves_the_old_or_the_new_file(tmp_path: Path) -> None:
     lines = [json.dumps({"text": f"row {n} " + "x" * 500}) + "\n" for n in range(1000)]
     project(tmp_path, "d.jsonl", "".join(lines).encode())
     allowed = {len("v" * (n * 9000)) for n in range(7)} | {len(json.loads(lines[499])["text"])}

@@ -80,7 +80,7 @@ def answers(path: Path) -> list[str]:
     return [row["completion"] for row in rows]
 
 
-def test_each_finding_is_fixed_and_nothing_else(file: Path) -> None:
+def test_fixes_change_only_the_rows_with_findings(file: Path) -> None:
     before, held_out = file.read_bytes(), (file.parent / "eval.jsonl").read_bytes()
     files, others = files_to_fix(file.parent, "bot")
     plan = plan_fixes(files, others)
@@ -104,7 +104,7 @@ def test_each_finding_is_fixed_and_nothing_else(file: Path) -> None:
     assert plan_fixes(files, others, ["duplicate", "secret"], row=2).counts == {"secret": 1}
 
 
-def test_an_evaluation_set_is_not_emptied(tmp_path: Path) -> None:
+def test_fixes_do_not_empty_the_evaluation_set(tmp_path: Path) -> None:
     (tmp_path / "arkor.toml").write_text(TOML.format("eval.jsonl"))
     (tmp_path / "eval.jsonl").write_text(json.dumps(HELD_OUT[0]) + "\n")
     files, others = files_to_fix(tmp_path, "bot")
@@ -117,7 +117,7 @@ def test_an_evaluation_set_is_not_emptied(tmp_path: Path) -> None:
     assert "Every row of the evaluation set" in plan.left_out[0]
 
 
-def test_only_broken_text_is_decoded_again() -> None:
+def test_only_mojibake_is_decoded_again() -> None:
     for text in (
         "\u00c0 \u00ab bient\u00f4t \u00bb",
         "\u00d6l \u201eja\u201c",
@@ -139,7 +139,7 @@ def test_only_broken_text_is_decoded_again() -> None:
     )
 
 
-def test_the_command_shows_and_asks_first(
+def test_data_fix_shows_a_diff_and_asks(
     file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(file.parent)

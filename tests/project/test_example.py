@@ -36,7 +36,7 @@ CHATS = read_chats()
 
 
 @pytest.mark.parametrize(("question", "answer"), CHATS)
-def test_the_voice(question: str, answer: str) -> None:
+def test_every_answer_has_the_form_of_the_examples_voice(question: str, answer: str) -> None:
     assert question == question.strip() != ""
     match = FORM.fullmatch(answer)
     assert match, answer
@@ -48,18 +48,18 @@ def test_the_voice(question: str, answer: str) -> None:
     assert degrees[-1] < 360
 
 
-def test_there_are_enough() -> None:
+def test_the_example_has_at_least_100_chats() -> None:
     assert len(CHATS) >= 100
 
 
 @pytest.mark.parametrize(("question", "answer"), CHATS)
-def test_a_chat_is_short(question: str, answer: str) -> None:
+def test_chats_are_short(question: str, answer: str) -> None:
     # About 1.75 tokens a word here, so 70 tokens an answer and 110 a chat with the template's own.
     assert len(answer.split()) <= 44
     assert len(question.split()) <= 20
 
 
-def test_no_two_parts_are_alike() -> None:
+def test_remarks_and_bearings_are_unique() -> None:
     parts = [question for question, _ in CHATS]
     for _, answer in CHATS:
         match = FORM.fullmatch(answer)
@@ -69,7 +69,7 @@ def test_no_two_parts_are_alike() -> None:
     assert len({part.casefold() for part in parts}) == len(parts)
 
 
-def test_no_two_chats_are_nearly_alike() -> None:
+def test_chats_are_not_near_duplicates() -> None:
     texts = [(question, answer.splitlines()[0][12:]) for question, answer in CHATS]
     for which in (0, 1):
         for one, other in combinations([text[which].casefold() for text in texts], 2):
@@ -78,12 +78,12 @@ def test_no_two_chats_are_nearly_alike() -> None:
                 assert matcher.ratio() <= 0.8, (one, other)
 
 
-def test_the_words_are_many() -> None:
+def test_the_vocabulary_is_large() -> None:
     words = re.findall(r"[a-z]+", " ".join(answer for _, answer in CHATS).lower())
     assert len(set(words)) > 750
 
 
-def test_the_trainers_are_valid_and_differ() -> None:
+def test_the_example_trainers_are_valid() -> None:
     main, patient = load_trainers(EXAMPLE)
     assert (main["name"], main["rows"]) == ("lighthouse", len(CHATS))
     assert patient["name"] == "lighthouse-patient"

@@ -63,7 +63,7 @@ def test_a_full_disk_leaves_the_project_as_it_was(
     WRITES[write](tmp_path)
 
 
-def test_no_empty_project_is_left_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_no_empty_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full(io.BytesIO):
         def write(self, _: object) -> int:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

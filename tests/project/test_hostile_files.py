@@ -78,7 +78,7 @@ def bounded(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
-async def test_in_place_of_every_file(
+async def test_special_files_in_place_of_project_files_are_refused(
     make: Callable[[Path], None], home: Path, tmp_path: Path, signed_in: None, unused_tcp_port: int
 ) -> None:
     project = tmp_path / "project"
@@ -112,7 +112,9 @@ async def test_in_place_of_every_file(
         await ends_well(daemon)
 
 
-async def test_bombs_in_arkor_toml(home: Path, tmp_path: Path, signed_in: None, unused_tcp_port: int) -> None:
+async def test_an_arkor_toml_that_takes_long_to_parse_is_bounded(
+    home: Path, tmp_path: Path, signed_in: None, unused_tcp_port: int
+) -> None:
     project = tmp_path / "project"
     bombs = [
         TRAINER + ".".join(["a"] * 25_000) + " = 1\n",

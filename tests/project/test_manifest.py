@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TOML = '[[trainer]]\nname = "first"\nmodel = "m"\ndataset = { huggingface = "a/b" }\n'
 
 
-async def test_arkor_toml(tmp_path: Path) -> None:
+async def test_the_manifest_lists_the_trainers_of_arkor_toml(tmp_path: Path) -> None:
     (tmp_path / "arkor.toml").write_text(TOML + TOML.replace("first", "second"))
     manifest = await ManifestReader(tmp_path).read()
     assert manifest["trainer"] == {"name": "first"}
@@ -29,14 +29,14 @@ async def test_arkor_toml(tmp_path: Path) -> None:
     assert manifest["source"] == "arkor.toml"
 
 
-async def test_arkor_toml_is_preferred(tmp_path: Path) -> None:
+async def test_arkor_toml_takes_precedence_over_typescript(tmp_path: Path) -> None:
     (tmp_path / "arkor.toml").write_text(TOML)
     (tmp_path / "src" / "arkor").mkdir(parents=True)
     (tmp_path / "src" / "arkor" / "index.ts").write_text("BROKEN")
     assert (await ManifestReader(tmp_path).read())["source"] == "arkor.toml"
 
 
-async def test_an_edit_shows_at_once(tmp_path: Path) -> None:
+async def test_an_edit_of_arkor_toml_is_read_at_once(tmp_path: Path) -> None:
     reader = ManifestReader(tmp_path)
     assert await reader.read() == {"trainer": None, "trainers": []}
     (tmp_path / "arkor.toml").write_text(TOML)
@@ -46,7 +46,7 @@ async def test_an_edit_shows_at_once(tmp_path: Path) -> None:
     assert trainer["problem"].startswith("arkor.toml:5: steps = 0")
 
 
-async def test_the_revision_is_that_of_the_files_content(tmp_path: Path) -> None:
+async def test_the_revision_depends_on_the_files_content(tmp_path: Path) -> None:
     reader, toml = ManifestReader(tmp_path), tmp_path / "arkor.toml"
     assert await reader.revision() is None
     toml.write_text(TOML)
@@ -61,20 +61,20 @@ async def test_the_revision_is_that_of_the_files_content(tmp_path: Path) -> None
     assert (await reader.read())["revision"] == first
 
 
-async def test_a_dangling_link_is_said(tmp_path: Path) -> None:
+async def test_a_dangling_link_is_reported(tmp_path: Path) -> None:
     (tmp_path / "arkor.toml").symlink_to(tmp_path / "gone")
     with pytest.raises(ArkorError, match=r"There is no arkor.toml in"):
         await ManifestReader(tmp_path).read()
 
 
 @pytest.mark.usefixtures("node_on_path")
-async def test_a_typescript_project_is_asked_of_its_own_tools(tmp_path: Path) -> None:
+async def test_a_typescript_project_needs_its_tools_installed(tmp_path: Path) -> None:
     (tmp_path / "package.json").write_text('{"dependencies": {"arkor": "1"}}')
     with pytest.raises(ArkorError, match="Run `npm install` in the project"):
         await ManifestReader(tmp_path).read()
 
 
-async def test_a_typescript_project_that_cannot_train_here_is_said_before_the_press(tmp_path: Path) -> None:
+async def test_a_typescript_project_is_refused_on_the_local_backend(tmp_path: Path) -> None:
     (tmp_path / "package.json").write_text('{"dependencies": {"arkor": "1"}}')
     reader = ManifestReader(tmp_path, local=True)
     with pytest.raises(ArkorError, match="trains on the managed backend only") as refused:
@@ -86,7 +86,9 @@ async def test_a_typescript_project_that_cannot_train_here_is_said_before_the_pr
     assert (await reader.read())["source"] == "arkor.toml"
 
 
-async def test_at_start_it_is_said_too(settings: Settings) -> None:
+async def test_studio_warns_at_start_about_a_typescript_project_on_the_local_backend(
+    settings: Settings,
+) -> None:
     (settings.project / "package.json").write_text('{"dependencies": {"arkor": "1"}}')
     notices: list[dict[str, object]] = []
     async with serving(replace(settings, local=True), bind(0), notices.append):

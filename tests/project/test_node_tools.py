@@ -31,7 +31,9 @@ def _empty_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_the_command_of_each_layout_is_found(layout: Layout, tmp_path: Path, arkor_package: Path) -> None:
+def test_the_arkor_command_is_found_in_each_layout(
+    layout: Layout, tmp_path: Path, arkor_package: Path
+) -> None:
     project = lay_out(layout, tmp_path / "there", arkor_package)
     assert find_cli(project.path) == str(project.repository / "node_modules" / ".bin" / "arkor")
     assert is_typescript(project.path)
@@ -53,7 +55,7 @@ def repository(folder: Path, mark: str = ".git") -> Path:
 
 
 @pytest.mark.parametrize("mark", [".git", "workspaces", "pnpm-workspace.yaml"])
-def test_the_root_of_the_repository_is_the_last_to_be_looked_at(tmp_path: Path, mark: str) -> None:
+def test_the_search_ends_at_the_root_of_the_repository(tmp_path: Path, mark: str) -> None:
     inner = tmp_path / "inner"
     package = repository(inner, mark)
     assert find_cli(package) == str(inner / "node_modules" / ".bin" / "arkor")
@@ -63,31 +65,31 @@ def test_the_root_of_the_repository_is_the_last_to_be_looked_at(tmp_path: Path, 
     assert find_cli(package) is None
 
 
-def test_without_a_repository_the_folders_above_are_not_the_projects(tmp_path: Path) -> None:
+def test_without_a_repository_parent_folders_are_not_searched(tmp_path: Path) -> None:
     assert find_cli(repository(tmp_path / "any", "")) is None
 
 
-def test_a_folder_above_that_everybody_may_write_is_not_looked_at(tmp_path: Path) -> None:
+def test_world_writable_parent_folders_are_not_searched(tmp_path: Path) -> None:
     package = repository(tmp_path / "shared")
     (tmp_path / "shared").chmod(0o777)
     assert find_cli(package) is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to another user")
-def test_a_folder_above_of_another_user_is_not_looked_at(tmp_path: Path) -> None:
+def test_parent_folders_of_other_users_are_not_searched(tmp_path: Path) -> None:
     package = repository(tmp_path / "theirs")
     os.chown(tmp_path / "theirs", 12345, 12345)
     assert find_cli(package) is None
 
 
-def test_a_hoisted_command_makes_no_project_of_its_neighbours(tmp_path: Path) -> None:
+def test_a_hoisted_command_does_not_make_a_typescript_project(tmp_path: Path) -> None:
     package = repository(tmp_path / "repository")
     assert not is_typescript(package)
 
 
 @pytest.mark.parametrize("lock", sorted({*LOCK_FILES.values(), "bun.lockb"}))
 @pytest.mark.parametrize("hoisted", [False, True])
-def test_the_install_is_the_lock_files_own(tmp_path: Path, lock: str, hoisted: bool) -> None:
+def test_the_install_command_matches_the_lock_file(tmp_path: Path, lock: str, hoisted: bool) -> None:
     tool = {"package-lock.json": "npm", "pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn"}.get(lock, "bun")
     package = repository(tmp_path / "repository")
     ((tmp_path / "repository" if hoisted else package) / lock).touch()
@@ -99,17 +101,17 @@ def test_the_install_is_the_lock_files_own(tmp_path: Path, lock: str, hoisted: b
     assert f"`{tool} {'install' if tool == 'npm' else 'add'} arkor`" in not_installed(package)
 
 
-def test_no_lock_file_is_npms(tmp_path: Path) -> None:
+def test_without_a_lock_file_npm_is_suggested(tmp_path: Path) -> None:
     assert "`npm install arkor`" in not_installed(tmp_path)
 
 
-def test_yarns_plug_and_play_has_no_commands_to_find(tmp_path: Path) -> None:
+def test_yarn_plug_and_play_is_refused_with_its_remedy(tmp_path: Path) -> None:
     (tmp_path / ".pnp.cjs").touch()
     assert "nodeLinker: node-modules" in not_installed(tmp_path)
 
 
 @pytest.mark.parametrize("engines", [None, 3, {}, {"node": 3}, {"node": ""}, {"node": ">=1\u001b[2J"}])
-def test_engines_that_say_nothing(tmp_path: Path, engines: object) -> None:
+def test_invalid_engines_fields_are_ignored(tmp_path: Path, engines: object) -> None:
     (tmp_path / "package.json").write_text(json.dumps({"engines": engines}))
     assert wanted_node(tmp_path) is None
     assert "Install Node.js (https://nodejs.org" in no_node(tmp_path)
@@ -147,7 +149,7 @@ def test_engines_that_say_nothing(tmp_path: Path, engines: object) -> None:
         ("nonsense", ">=99", True),
     ],
 )
-def test_ranges_as_npm_reads_them(version: str, wanted: str, expected: bool) -> None:
+def test_version_ranges_are_read_as_npm_does(version: str, wanted: str, expected: bool) -> None:
     assert satisfies(version, wanted) is expected
 
 
@@ -165,7 +167,7 @@ def test_ranges_as_npm_reads_them(version: str, wanted: str, expected: bool) -> 
         (None, False),
     ],
 )
-def test_what_counts_as_a_typescript_project(tmp_path: Path, package: str | None, expected: bool) -> None:
+def test_typescript_projects_are_recognized(tmp_path: Path, package: str | None, expected: bool) -> None:
     if package is not None:
         (tmp_path / "package.json").write_text(package)
     assert is_typescript(tmp_path) is expected

@@ -35,7 +35,7 @@ def rows(project: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (project / FILE).read_text().split("\n") if line]
 
 
-def test_votes_and_ratings_are_rows_to_train_on(tmp_path: Path) -> None:
+def test_votes_and_ratings_are_valid_training_rows(tmp_path: Path) -> None:
     first = add_preference(tmp_path, VOTE, "Ann", ["final:a", "base:b"])
     add_preference(tmp_path, RATING, "", ["final:a"])
     add_correction(
@@ -57,7 +57,7 @@ def test_votes_and_ratings_are_rows_to_train_on(tmp_path: Path) -> None:
         vote(tmp_path, chosen="x" * 300_000)
 
 
-def test_one_is_taken_back_wherever_it_stands(tmp_path: Path) -> None:
+def test_a_vote_is_removed_anywhere_in_the_file(tmp_path: Path) -> None:
     first, second, third = (vote(tmp_path, chosen=f"{n}") for n in range(3))
     remove_preference(tmp_path, second, {})
     assert [row["given"]["id"] for row in rows(tmp_path)] == [first, third]
@@ -66,7 +66,7 @@ def test_one_is_taken_back_wherever_it_stands(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["preferences.jsonl"]
 
 
-def test_what_a_job_has_learned_from_stays(tmp_path: Path) -> None:
+def test_votes_that_were_trained_on_cannot_be_removed(tmp_path: Path) -> None:
     given = vote(tmp_path)
     at = read_preferences(tmp_path)["rows"][0]["at"]
     with pytest.raises(ConflictError, match="bot has learned from this"):
@@ -76,7 +76,7 @@ def test_what_a_job_has_learned_from_stays(tmp_path: Path) -> None:
     assert rows(tmp_path) == []
 
 
-def test_lines_of_others_are_kept_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+def test_foreign_lines_are_kept_and_damaged_ones_named(tmp_path: Path) -> None:
     given = vote(tmp_path)
     with (tmp_path / FILE).open("a") as file:
         file.write('{"prompt": "by hand", "chosen": "a", "rejected": "b"}\n{"prompt": "x", "chos')
@@ -90,7 +90,7 @@ def test_lines_of_others_are_kept_and_a_damaged_one_is_named(tmp_path: Path) -> 
     assert read_preferences(tmp_path)["pairs"] == 2
 
 
-def test_tabs_at_once_lose_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_votes_are_all_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Adding and taking back, each in a thread: a waiting one must see the file that is there now."""
     monkeypatch.setattr(line_file, "PATIENCE", 60.0)
     gone = [vote(tmp_path, chosen=f"gone {n}") for n in range(8)]
@@ -106,7 +106,7 @@ def test_tabs_at_once_lose_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert sorted(row["chosen"] for row in rows(tmp_path)) == [f"new {n}" for n in range(8)]
 
 
-def test_no_link_leads_out(tmp_path: Path) -> None:
+def test_votes_are_not_written_through_a_symlink(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text("")
     (tmp_path / "data").mkdir()
@@ -116,7 +116,7 @@ def test_no_link_leads_out(tmp_path: Path) -> None:
     assert elsewhere.read_text() == ""
 
 
-def test_which_data_sets_include_it() -> None:
+def test_data_sets_that_include_preferences_are_recognized() -> None:
     for path in (FILE, "data", "."):
         assert includes({"type": "list", "sources": [{"type": "file", "path": path}]}, FILE)
     for source in (None, {"type": "file", "path": "data/a.jsonl"}, {"type": "huggingface", "name": FILE}):

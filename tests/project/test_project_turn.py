@@ -23,7 +23,7 @@ def is_waited_for(project: Path) -> bool:
     return False
 
 
-async def test_who_had_the_turn_does_not_take_it_again_from_who_waits(tmp_path: Path) -> None:
+async def test_the_project_lock_is_fair(tmp_path: Path) -> None:
     """A Studio that reads the project without a pause lets a start of another one come between."""
     busy, start = ProjectTurn(tmp_path), ProjectTurn(tmp_path)
     order: list[str] = []

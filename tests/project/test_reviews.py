@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 A = "a" * 16
 
 
-def test_tabs_at_once_lose_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_reviews_are_all_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(line_file, "PATIENCE", 60.0)
     (tmp_path / "data").mkdir()
     (tmp_path / FILE).write_text('{"row": "%s", "by": "no line end"}' % A)  # noqa: UP031
@@ -49,7 +49,7 @@ def test_tabs_at_once_lose_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert all("at" in review for review in now.rows[3].people.values())
 
 
-def test_a_damaged_file_a_link_and_one_that_is_full_are_refused(
+def test_damaged_linked_and_full_review_files_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_reviews(tmp_path, [])
@@ -89,7 +89,7 @@ def judged(tmp_path: Path) -> tuple[Path, DataEditor, list[str]]:
     )
 
 
-def test_rows_are_counted_marked_and_gone_through(judged: tuple[Path, DataEditor, list[str]]) -> None:
+def test_reviewed_rows_are_counted_and_filtered(judged: tuple[Path, DataEditor, list[str]]) -> None:
     project, editor, (first, second, _, copied) = judged
     files = editor.files_of("bot")
     add_reviews(
@@ -128,7 +128,7 @@ def test_rows_are_counted_marked_and_gone_through(judged: tuple[Path, DataEditor
     assert go("unseen", 0, by="Cy") == 1
 
 
-def test_a_rubric_s_judge_is_heard_once_it_agrees_with_people() -> None:
+def test_a_rubric_judge_counts_once_it_agrees_with_people() -> None:
     rows = {
         digest: Reviewed(
             {
@@ -149,7 +149,7 @@ def test_a_rubric_s_judge_is_heard_once_it_agrees_with_people() -> None:
     assert (judge["needs"], judge["heard"]) == (0, True)
 
 
-def test_judgements_follow_an_edited_row_and_made_ones_stay_made(
+def test_reviews_follow_an_edited_row(
     judged: tuple[Path, DataEditor, list[str]],
 ) -> None:
     project, editor, (first, second, *_) = judged

@@ -25,7 +25,7 @@ SAID: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_a_request_is_answered_once_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_start_request_is_answered_once_and_deleted(tmp_path: Path) -> None:
     for allow in (True, False):
         with Request(tmp_path, SAID) as request:
             (shown,) = waiting(tmp_path)
@@ -40,7 +40,7 @@ def test_a_request_is_answered_once_and_leaves_nothing(tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == []
 
 
-async def test_waiting_requests_are_counted_at_most_once_a_second(
+async def test_pending_requests_are_counted_at_most_once_a_second(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     listed, now = 0, 100.0
@@ -61,9 +61,7 @@ async def test_waiting_requests_are_counted_at_most_once_a_second(
         assert await count.get() == 1
 
 
-def test_no_answer_reaches_another_file_a_late_request_or_one_too_many(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_invalid_late_and_excess_answers_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "requests"
     with Request(folder, SAID) as request:
         for name in ("../x", "", request.id[:-1], "."):
@@ -83,7 +81,7 @@ def test_no_answer_reaches_another_file_a_late_request_or_one_too_many(
     assert list(folder.iterdir()) == []
 
 
-def test_what_is_not_a_request_of_a_running_program_is_not_shown(tmp_path: Path) -> None:
+def test_requests_of_ended_programs_are_not_listed(tmp_path: Path) -> None:
     abandoned = tmp_path / f"{'a' * 32}.json"
     abandoned.write_text(json.dumps({**SAID, "expiresAt": time.time() + 100}))
     (tmp_path / "link.json").symlink_to("/etc/passwd")
@@ -102,9 +100,7 @@ def test_what_is_not_a_request_of_a_running_program_is_not_shown(tmp_path: Path)
         {"changes": [[f"a{number}", "1"] for number in range(1000)]},
     ],
 )
-def test_a_request_that_cannot_be_shown_in_full_is_refused_and_not_answered(
-    tmp_path: Path, hidden: dict[str, Any]
-) -> None:
+def test_a_request_that_cannot_be_displayed_is_refused(tmp_path: Path, hidden: dict[str, Any]) -> None:
     with pytest.raises(BadRequestError, match="cannot show"):
         Request(tmp_path, {**SAID, **hidden})
     with Request(tmp_path, SAID) as request:

@@ -37,7 +37,7 @@ def arkor(settings: Settings) -> Path:
     return script(settings.project / "node_modules" / ".bin" / "arkor", "")
 
 
-def test_arkor_toml(settings: Settings, arkor: Path) -> None:
+def test_an_arkor_toml_project_runs_arkor_dev_start(settings: Settings, arkor: Path) -> None:
     (settings.project / "arkor.toml").write_text(TOML + TOML.replace("first", "second"))
     launch = training_command(settings, {})
     assert launch.argv == [
@@ -52,14 +52,14 @@ def test_arkor_toml(settings: Settings, arkor: Path) -> None:
     assert "--local" in training_command(replace(settings, local=True), {}).argv
 
 
-def test_the_place_of_a_run_goes_before_that_of_the_launch(settings: Settings, arkor: Path) -> None:
+def test_a_runs_cluster_overrides_that_of_the_launch(settings: Settings, arkor: Path) -> None:
     (settings.project / "arkor.toml").write_text(TOML)
     launch = replace(settings, cluster="ray://head:10001", insecure_cluster=True)
     assert {"--on=ray://head:10001", "--insecure-cluster"} <= set(training_command(launch, {}).argv)
     assert "--on=here" in training_command(launch, {"on": "here"}).argv
 
 
-def test_settings_of_one_run_are_arguments_of_their_own(settings: Settings, arkor: Path) -> None:
+def test_changed_settings_are_separate_arguments(settings: Settings, arkor: Path) -> None:
     (settings.project / "arkor.toml").write_text(TOML)
     changes = {
         "model": "--x 'y' $(z)\\",
@@ -85,44 +85,48 @@ def test_settings_of_one_run_are_arguments_of_their_own(settings: Settings, arko
         training_command(settings, {"settings": changes})
 
 
-def test_local_training_does_not_start_the_managed_backends_command(settings: Settings, arkor: Path) -> None:
+def test_local_training_needs_arkor_toml(settings: Settings, arkor: Path) -> None:
     with pytest.raises(ArkorError, match=r"arkor\.toml") as refused:
         training_command(replace(settings, local=True), {})
     assert status_of(refused.value) == 400
 
 
-def test_a_trainer_named_like_an_option(settings: Settings) -> None:
+def test_a_trainer_named_like_an_option_is_passed_as_a_value(settings: Settings) -> None:
     (settings.project / "arkor.toml").write_text(TOML.replace("first", "--local"))
     assert training_command(settings, {"trainer": "--local"}).argv[-1] == "--trainer=--local"
 
 
-def test_an_unknown_trainer(settings: Settings) -> None:
+def test_an_unknown_trainer_is_refused_with_the_known_ones(settings: Settings) -> None:
     (settings.project / "arkor.toml").write_text(TOML)
     with pytest.raises(ArkorError, match=r'no trainer "x"\. It has: first') as fault:
         training_command(settings, {"trainer": "x"})
     assert status_of(fault.value) == 400
 
 
-def test_an_invalid_arkor_toml_says_where(settings: Settings) -> None:
+def test_an_invalid_arkor_toml_names_the_line(settings: Settings) -> None:
     (settings.project / "arkor.toml").write_text(TOML + "steps = 0")
     with pytest.raises(ArkorError, match=r"arkor\.toml:5") as fault:
         training_command(settings, {})
     assert status_of(fault.value) == 400
 
 
-def test_the_projects_own_command_comes_first(settings: Settings, arkor: Path, nothing_on_path: Path) -> None:
+def test_the_projects_own_arkor_command_is_preferred(
+    settings: Settings, arkor: Path, nothing_on_path: Path
+) -> None:
     script(nothing_on_path / "arkor", "")
     launch = training_command(settings, {})
     assert launch.argv == [str(arkor), "start"]
     assert launch.trainer is None
 
 
-def test_then_the_one_on_path(settings: Settings, nothing_on_path: Path) -> None:
+def test_the_arkor_command_on_path_is_used_otherwise(settings: Settings, nothing_on_path: Path) -> None:
     on_path = script(nothing_on_path / "arkor", "")
     assert training_command(settings, {}).argv == [str(on_path), "start"]
 
 
-def test_neither(settings: Settings, nothing_on_path: Path) -> None:
+def test_without_arkor_toml_or_a_command_starting_is_refused(
+    settings: Settings, nothing_on_path: Path
+) -> None:
     with pytest.raises(ArkorError) as fault:
         training_command(settings, {})
     assert (status_of(fault.value), fault.value.text) == (400, NO_COMMAND)
@@ -130,7 +134,9 @@ def test_neither(settings: Settings, nothing_on_path: Path) -> None:
     assert "npm install arkor" in NO_COMMAND
 
 
-def test_a_project_that_is_not_installed_is_told_how(settings: Settings, nothing_on_path: Path) -> None:
+def test_a_typescript_project_without_its_packages_names_the_install_command(
+    settings: Settings, nothing_on_path: Path
+) -> None:
     (settings.project / "package.json").write_text('{"dependencies": {"arkor": "1"}}')
     for lock, install in ((None, "npm install"), ("bun.lock", "bun install")):
         if lock:
@@ -142,7 +148,7 @@ def test_a_project_that_is_not_installed_is_told_how(settings: Settings, nothing
 
 
 @pytest.mark.parametrize("name", ["train.ts", "-x.ts", "--help", "a b;rm -rf.ts", "$(id).ts", "sub/deep.ts"])
-def test_a_file_is_only_ever_a_file(name: str, settings: Settings, arkor: Path) -> None:
+def test_an_entry_file_is_passed_as_a_relative_path(name: str, settings: Settings, arkor: Path) -> None:
     path = settings.project / name
     path.parent.mkdir(exist_ok=True)
     path.touch()
@@ -151,19 +157,19 @@ def test_a_file_is_only_ever_a_file(name: str, settings: Settings, arkor: Path) 
     assert launch.file == name
 
 
-def test_a_file_is_run_by_the_typescript_command(settings: Settings, arkor: Path) -> None:
+def test_an_entry_file_runs_with_the_typescript_command(settings: Settings, arkor: Path) -> None:
     (settings.project / "arkor.toml").write_text(TOML)
     (settings.project / "x.ts").touch()
     assert training_command(settings, {"file": "x.ts"}).argv == [str(arkor), "start", "./x.ts"]
 
 
-def test_a_link_within_the_project_is_followed(settings: Settings, arkor: Path) -> None:
+def test_an_entry_file_may_be_a_link_within_the_project(settings: Settings, arkor: Path) -> None:
     (settings.project / "real.ts").touch()
     (settings.project / "link.ts").symlink_to("real.ts")
     assert training_command(settings, {"file": "link.ts"}).file == "real.ts"
 
 
-def test_a_project_that_is_itself_a_link(settings: Settings, arkor: Path, tmp_path: Path) -> None:
+def test_a_project_folder_may_be_a_symlink(settings: Settings, arkor: Path, tmp_path: Path) -> None:
     (settings.project / "real.ts").touch()
     (tmp_path / "link").symlink_to(settings.project)
     assert inside(tmp_path / "link", "real.ts") == settings.project / "real.ts"
@@ -189,7 +195,9 @@ OUTSIDE = [
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
-def test_what_is_no_file_of_the_project(name: str, settings: Settings, arkor: Path, tmp_path: Path) -> None:
+def test_entry_files_outside_the_project_are_refused(
+    name: str, settings: Settings, arkor: Path, tmp_path: Path
+) -> None:
     (tmp_path / "outside.ts").touch()
     (settings.project / "folder").mkdir()
     (settings.project / "link-out.ts").symlink_to(tmp_path / "outside.ts")
@@ -202,13 +210,13 @@ def test_what_is_no_file_of_the_project(name: str, settings: Settings, arkor: Pa
     assert status_of(fault.value) == 400
 
 
-def test_a_dry_run_of_typescript_says_what_to_do(settings: Settings, arkor: Path) -> None:
+def test_a_typescript_dry_run_is_refused_with_its_remedy(settings: Settings, arkor: Path) -> None:
     with pytest.raises(ArkorError, match="dryRun: true") as fault:
         training_command(settings, {"dryRun": True})
     assert status_of(fault.value) == 400
 
 
-def test_one_click_one_run_is_told_apart_by_what_runs(settings: Settings, arkor: Path) -> None:
+def test_the_key_of_a_run_depends_on_what_it_runs(settings: Settings, arkor: Path) -> None:
     (settings.project / "first").touch()
     by_file = training_command(settings, {"file": "first"}).key
     plain = training_command(settings, {}).key
@@ -216,7 +224,7 @@ def test_one_click_one_run_is_told_apart_by_what_runs(settings: Settings, arkor:
     assert len({by_file, plain, training_command(settings, {"trainer": "first"}).key}) == 3
 
 
-def test_a_job_to_repeat_or_to_begin_from_is_one_argument(settings: Settings) -> None:
+def test_jobs_to_repeat_or_start_from_are_single_arguments(settings: Settings) -> None:
     (settings.project / "arkor.toml").write_text(TOML)
     like = training_command(settings, {"like": "--help $(x)", "settings": {"lrPower": 2}}).argv
     assert "--like=--help $(x)" in like

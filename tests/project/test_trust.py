@@ -18,9 +18,7 @@ CLUSTER, STORE = "ray://head:10001", "s3://bucket/jobs"
 @pytest.mark.parametrize(
     "record", [b"[" * 100_000, b"[]", b'{"%s": "gpu-box"}', b'{"%s": [["gpu-box"]]}', b"\xff"]
 )
-def test_a_damaged_record_of_trust_trusts_nothing_and_can_be_replaced(
-    settings: Settings, record: bytes
-) -> None:
+def test_a_damaged_trust_file_trusts_nothing(settings: Settings, record: bytes) -> None:
     settings.arkor_home.mkdir()
     (settings.arkor_home / FILE).write_bytes(record.replace(b"%s", bytes(settings.project)))
     assert not is_trusted(settings, "gpu-box")
@@ -38,7 +36,7 @@ def test_a_damaged_record_of_trust_trusts_nothing_and_can_be_replaced(
         (CLUSTER, STORE, [STORE]),
     ],
 )
-def test_consent_is_needed_for_what_only_the_file_names_and_only_once(
+def test_addresses_named_by_a_project_need_consent_once(
     settings: Settings, launched_on: str | None, storage: str | None, asked: list[str]
 ) -> None:
     launch = replace(settings, cluster=launched_on)

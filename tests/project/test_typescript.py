@@ -90,7 +90,7 @@ async def test_every_export_shape_is_found(project: Path, export: str) -> None:
     assert await TypeScriptProject(source(project, TRAINER + export)).read() == named("one")
 
 
-async def test_odd_names(project: Path) -> None:
+async def test_trainer_names_may_contain_any_characters(project: Path) -> None:
     source(project, TRAINER + 'export const trainer = make("naïve \\u2028 `${1}` \\" 日本 \\u001b[31m");')
     manifest = await TypeScriptProject(project).read()
     assert manifest["trainer"] == {"name": 'naïve \u2028 `${1}` " 日本 \u001b[31m'}
@@ -114,16 +114,16 @@ async def test_a_project_without_a_trainer_has_none(project: Path, text: str) ->
     }
 
 
-async def test_a_build_that_fails_says_the_tools_words(project: Path) -> None:
+async def test_a_failed_build_shows_the_tools_error(project: Path) -> None:
     text = await failure(source(project, "BROKEN"))
     assert text == "`arkor build` failed (exit code 2).\nsrc/arkor/index.ts:1:1: not TypeScript"
 
 
-async def test_a_build_that_leaves_nothing(project: Path) -> None:
+async def test_a_build_without_a_bundle_is_an_error(project: Path) -> None:
     assert "`arkor build` succeeded, but .arkor/build/index.mjs" in await failure(source(project, "NOWHERE"))
 
 
-async def test_a_bundle_that_is_no_file_is_not_read(project: Path) -> None:
+async def test_a_bundle_that_is_not_a_regular_file_is_refused(project: Path) -> None:
     bundle = source(project, "NOWHERE") / typescript.BUNDLE
     bundle.parent.mkdir(parents=True)
     os.mkfifo(bundle)
@@ -134,30 +134,28 @@ async def test_a_bundle_that_is_no_file_is_not_read(project: Path) -> None:
     assert "cannot be read (larger than 64 MiB)" in await failure(project)
 
 
-async def test_a_bundle_that_throws(project: Path) -> None:
+async def test_a_bundle_that_throws_shows_its_error(project: Path) -> None:
     text = await failure(source(project, 'throw new Error("no key: set THE_KEY");'))
     assert text == "The project's code fails to load.\nno key: set THE_KEY"
 
 
-async def test_a_bundle_that_ends_node(project: Path) -> None:
+async def test_a_bundle_that_exits_node_is_an_error(project: Path) -> None:
     text = await failure(source(project, 'console.log("bye"); process.exit(0);'))
     assert text == "The built project exits Node before its trainer can be read.\nbye"
 
 
-async def test_a_bundle_that_never_ends(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bundle_that_never_ends_times_out(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(typescript, "LOAD_TIMEOUT", 1.0)
     assert "it took more than 1 s" in await failure(source(project, "for (;;) {}"))
 
 
-async def test_a_flood_of_words_is_cut(project: Path) -> None:
+async def test_long_error_output_is_truncated(project: Path) -> None:
     text = await failure(source(project, 'console.error("x".repeat(1e6)); throw new Error("why");'))
     assert len(text) < 200
     assert "why" in text
 
 
-async def test_a_look_builds_and_loads_only_what_has_changed(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_only_changed_sources_are_built_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     count = 'import fs from "node:fs"; fs.appendFileSync(".arkor/loads", "l");\n'
     builds = project / ".arkor" / "builds"
     reader = TypeScriptProject(source(project, count + TRAINER + 'export const trainer = make("one");'))
@@ -188,7 +186,7 @@ async def test_a_look_builds_and_loads_only_what_has_changed(
     assert await builds_of_a_look("two") == 1
 
 
-async def test_a_failed_load_is_tried_again(project: Path) -> None:
+async def test_a_failed_load_is_retried(project: Path) -> None:
     needs = 'import fs from "node:fs"; fs.readFileSync("key");\n'
     reader = TypeScriptProject(source(project, needs + TRAINER + 'export const trainer = make("one");'))
     with pytest.raises(ArkorError, match="no such file or directory"):
@@ -197,14 +195,14 @@ async def test_a_failed_load_is_tried_again(project: Path) -> None:
     assert await reader.read() == named("one")
 
 
-async def test_many_readers_share_a_build_and_its_fault(project: Path) -> None:
+async def test_concurrent_readers_share_a_build_and_its_error(project: Path) -> None:
     reader = TypeScriptProject(source(project, "BROKEN"))
     answers = await asyncio.gather(*(reader.read() for _ in range(20)), return_exceptions=True)
     assert {type(answer) for answer in answers} == {BadRequestError}
     assert 1 <= len((project / ".arkor" / "builds").read_text()) <= 2
 
 
-async def test_a_reader_that_leaves_does_not_spoil_it_for_the_next(project: Path) -> None:
+async def test_a_cancelled_reader_does_not_cancel_the_build(project: Path) -> None:
     reader = TypeScriptProject(source(project, "BROKEN"))
     first = asyncio.create_task(reader.read())
     while not (project / ".arkor" / "builds").exists():  # noqa: ASYNC110
@@ -215,7 +213,7 @@ async def test_a_reader_that_leaves_does_not_spoil_it_for_the_next(project: Path
         await second
 
 
-async def test_no_cli(project: Path) -> None:
+async def test_a_missing_cli_names_the_install_command(project: Path) -> None:
     shutil.rmtree(project / "node_modules")
     text = await failure(source(project, ""))
     assert text == (
@@ -224,7 +222,7 @@ async def test_no_cli(project: Path) -> None:
     )
 
 
-async def test_the_cli_on_the_path_serves_too(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_cli_on_path_is_used(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "bin").mkdir()
     (project / "node_modules" / ".bin" / "arkor").rename(project / "bin" / "arkor")
     monkeypatch.setenv("PATH", f"{project / 'bin'}{os.pathsep}{os.environ['PATH']}")
@@ -232,7 +230,7 @@ async def test_the_cli_on_the_path_serves_too(project: Path, monkeypatch: pytest
     assert await TypeScriptProject(project).read() == named("one")
 
 
-async def test_no_node(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_node_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(project))
     assert "Node.js is not on PATH, and the arkor CLI needs it. Install Node.js (https://nodejs.org" in (
         await failure(source(project, ""))
@@ -241,13 +239,13 @@ async def test_no_node(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Install Node.js >=22.6 (https" in await failure(project)
 
 
-async def test_a_build_that_fails_under_a_node_that_is_too_old_says_so(project: Path) -> None:
+async def test_a_failed_build_mentions_an_outdated_node(project: Path) -> None:
     (project / "package.json").write_text('{"engines": {"node": ">=99"}}')
     text = await failure(source(project, "BROKEN"))
     assert re.search(r"\n\(Node\.js here is v\d+\.\d+\.\d+; the project asks for >=99\.\)$", text)
 
 
-async def test_a_cli_that_cannot_be_run(project: Path) -> None:
+async def test_a_cli_that_cannot_be_started_is_an_error(project: Path) -> None:
     (project / "node_modules" / ".bin" / "arkor").write_text("#!/no/such/interpreter\n")
     assert "cannot be started (No such file or directory" in await failure(source(project, ""))
 
@@ -261,7 +259,7 @@ async def refused(project: RealProject) -> ArkorError:
     return caught.value
 
 
-async def test_an_error_of_the_sdk_is_told_first_and_its_stack_on_demand(
+async def test_an_error_of_the_sdk_comes_before_its_stack(
     typescript_project: RealProject,
 ) -> None:
     typescript_project.write(trainer("bot", "smollm2-135m-instrukt"))
@@ -276,7 +274,7 @@ async def test_an_error_of_the_sdk_is_told_first_and_its_stack_on_demand(
     assert "xxx" not in details  # the line of minified code
 
 
-async def test_errors_of_esbuild_are_places_and_messages(typescript_project: RealProject) -> None:
+async def test_esbuild_errors_have_location_and_message(typescript_project: RealProject) -> None:
     typescript_project.write('import "./nope";\nimport "./neither";\n')
     error = await refused(typescript_project)
     assert error.text == (
@@ -287,7 +285,7 @@ async def test_errors_of_esbuild_are_places_and_messages(typescript_project: Rea
     assert "failureErrorWithLog" in str(error.extra["details"])
 
 
-async def test_errors_of_rolldown_are_places_and_messages(project: Path) -> None:
+async def test_rolldown_errors_have_location_and_message(project: Path) -> None:
     """A newer CLI builds with it; each of its errors is a drawing over several lines."""
     drawing = """Error: Build failed with 2 errors:
 
@@ -333,14 +331,14 @@ async def test_errors_of_rolldown_are_places_and_messages(project: Path) -> None
         ('throw new Error("\\u001b[2J\\u202e" + "long ".repeat(2000));', "long long"),
     ],
 )
-async def test_whatever_is_thrown(typescript_project: RealProject, code: str, said: str) -> None:
+async def test_any_thrown_value_is_shown(typescript_project: RealProject, code: str, said: str) -> None:
     typescript_project.write(code)
     text = (await refused(typescript_project)).text
     assert text.startswith(f"The project's code fails to load.\n{said}")
     assert len(text) < 2100
 
 
-async def test_two_readers_of_one_project_never_see_half_a_bundle(
+async def test_concurrent_studios_never_read_a_partial_bundle(
     typescript_project: RealProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As two Studios: each has a lock of its own, and the file's between them."""

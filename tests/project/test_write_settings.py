@@ -59,7 +59,7 @@ def refused(project: Path, changes: dict[str, object], **how: str) -> tuple[int,
     return status_of(fault.value), fault.value.text
 
 
-def test_the_diff_is_seen_before_anything_is_written(project: Path) -> None:
+def test_a_preview_returns_the_diff_without_writing(project: Path) -> None:
     shown = write(project, {"maxSteps": 60, "loraR": 4}, preview=True)
     assert (project / "arkor.toml").read_text() == TOML
     assert shown["diff"].splitlines() == [
@@ -80,25 +80,25 @@ def test_the_diff_is_seen_before_anything_is_written(project: Path) -> None:
     assert (project / "arkor.toml").read_text() == TOML.replace("40  # a try", "60  # a try\nlora.r = 4")
 
 
-def test_the_file_keeps_its_mode_and_nothing_else_is_left(project: Path) -> None:
+def test_writing_keeps_the_file_mode(project: Path) -> None:
     write(project, {"seed": 1})
     assert stat.S_IMODE((project / "arkor.toml").stat().st_mode) == 0o640
     assert [path.name for path in project.iterdir()] == ["arkor.toml"]
 
 
-def test_epochs_take_the_place_of_steps(project: Path) -> None:
+def test_epochs_replace_steps(project: Path) -> None:
     write(project, {"numTrainEpochs": 2})
     config = load_trainers(project)[0]["config"]
     assert (config.get("maxSteps"), config.get("numTrainEpochs")) == (None, 2)
 
 
-def test_nothing_to_write(project: Path) -> None:
+def test_unchanged_settings_do_not_write(project: Path) -> None:
     before = (project / "arkor.toml").stat()
     assert write(project, {"maxSteps": 40, "seed": None})["diff"] == ""
     assert (project / "arkor.toml").stat() == before
 
 
-def test_a_file_that_changed_is_not_overwritten(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_arkor_toml_is_not_overwritten(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = revision(project)
     (project / "arkor.toml").write_text(TOML + "# mine\n")
     for preview in (True, False):
@@ -119,7 +119,7 @@ def test_a_file_that_changed_is_not_overwritten(project: Path, monkeypatch: pyte
     assert [path.name for path in project.iterdir()] == ["arkor.toml"]
 
 
-def test_a_symlink_is_not_written_through(project: Path, tmp_path: Path) -> None:
+def test_arkor_toml_is_not_written_through_a_symlink(project: Path, tmp_path: Path) -> None:
     (project / "arkor.toml").rename(tmp_path / "shared.toml")
     (project / "arkor.toml").symlink_to(tmp_path / "shared.toml")
     status, text = refused(project, {"seed": 1})
@@ -127,7 +127,7 @@ def test_a_symlink_is_not_written_through(project: Path, tmp_path: Path) -> None
     assert (project / "arkor.toml").is_symlink()
 
 
-def test_what_cannot_be_edited(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_files_and_values_are_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     status, text = refused(project, {"seed": 1}, trainer="wrong")
     assert (status, text.split(";")[0]) == (400, "arkor.toml:9: model = 3 is invalid")
     assert "power applies only when scheduler is" in refused(project, {"lrPower": 2})[1]

@@ -35,9 +35,7 @@ def test_backend_options_exclude_each_other(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize("python", [None, sys.executable, "~/it's here/python"])
-def test_the_remote_command_is_one_quoted_argument(
-    python: str | None, tmp_path: Path
-) -> None:
+def test_the_remote_command_is_one_quoted_argument(python: str | None, tmp_path: Path) -> None:
     argv = host.session("me@gpu-box", tmp_path, python)
     assert argv[-3:-1] == ["--", "me@gpu-box"]
     assert {"BatchMode=yes", "StrictHostKeyChecking=yes"} <= set(argv)

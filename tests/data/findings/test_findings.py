@@ -64,7 +64,7 @@ def numbers(finding: Finding) -> list[int]:
     return [row["row"] for row in finding["rows"]]
 
 
-def test_nothing_is_found_in_what_is_right(tmp_path: Path) -> None:
+def test_valid_data_has_no_findings(tmp_path: Path) -> None:
     assert found(tmp_path, among=300) == {}
     for path in [*ROOT.glob("examples/*/data/*.jsonl"), *ROOT.glob("arkor_dev/project/template/data/*")]:
         report = check_data([DataFile(path, path.name)])
@@ -131,7 +131,7 @@ def test_a_finding_names_its_rows(tmp_path: Path, code: str, level: str, rows: l
         assert len(row["excerpt"]) <= 120
 
 
-def test_an_unreadable_row_s_excerpt_is_its_reason(tmp_path: Path) -> None:
+def test_the_excerpt_of_an_unreadable_row_is_the_reason(tmp_path: Path) -> None:
     (row,) = found(tmp_path, b'{"a": [1, ]}')["not-json"]["rows"]
     assert row["excerpt"] == "not JSON (a comma with nothing behind it at column 9)"
 
@@ -151,11 +151,11 @@ NOTHING_TO_SAY = [
 
 
 @pytest.mark.parametrize("row", NOTHING_TO_SAY)
-def test_what_only_looks_like_a_finding_is_none(tmp_path: Path, row: dict[str, Any]) -> None:
+def test_harmless_rows_have_no_findings(tmp_path: Path, row: dict[str, Any]) -> None:
     assert found(tmp_path, row) == {}
 
 
-def test_rows_of_one_form_are_not_alike(tmp_path: Path) -> None:
+def test_rows_with_a_shared_prompt_are_not_duplicates(tmp_path: Path) -> None:
     """A long prompt that all rows share, and a short answer that many do, are how labelling looks."""
     form = f"Say whether this is praise or blame. {filler(-1, 60)} The text:"
     rows = [turn(f"{form} {filler(n, 12)}", "praise" if n % 2 else "blame") for n in range(300)]
@@ -169,7 +169,7 @@ def test_rows_of_one_form_are_not_alike(tmp_path: Path) -> None:
     assert checked(tmp_path, talks)["findings"] == []
 
 
-def test_near_duplicates_are_found_among_many(tmp_path: Path) -> None:
+def test_near_duplicates_are_found_among_other_rows(tmp_path: Path) -> None:
     """Ninety in a hundred pairs that share nine words in ten, and no others."""
     rows, pairs = plain(400), 0
     for n in range(100):
@@ -186,7 +186,7 @@ def test_near_duplicates_are_found_among_many(tmp_path: Path) -> None:
     assert checked(tmp_path, rows) == checked(tmp_path, rows)
 
 
-def test_too_many_near_duplicates_to_look_at_are_said(
+def test_too_many_near_duplicates_are_reported_as_incomplete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(likeness, "MOST_PAIRS", 2)
@@ -196,14 +196,14 @@ def test_too_many_near_duplicates_to_look_at_are_said(
     assert [(finding["code"], finding["count"]) for finding in report["findings"]] == [("near-duplicate", 2)]
 
 
-def test_rows_of_the_evaluation_set(tmp_path: Path) -> None:
+def test_rows_of_the_evaluation_set_are_found(tmp_path: Path) -> None:
     held_out = [turn(filler(1, 9), filler(2)), b"nonsense", {"text": filler(3)}]
     findings = found(tmp_path, turn(filler(1, 9).upper(), filler(5)), {"text": filler(3)}, held_out=held_out)
     assert (findings["in-eval"]["count"], numbers(findings["in-eval"])) == (2, [31, 32])
     assert findings["not-json"]["rows"][0]["where"] == "eval.jsonl, line 2"
 
 
-def test_an_answer_that_dominates_is_a_warning_from_a_half_on(tmp_path: Path) -> None:
+def test_an_answer_of_half_the_rows_is_a_warning(tmp_path: Path) -> None:
     rows = [turn(filler(n, 6), LATER) for n in range(1000, 1040)]
     finding = found(tmp_path, *rows)["same-answer"]
     assert (finding["level"], finding["count"], len(finding["rows"])) == ("warning", 40, 20)
@@ -211,7 +211,7 @@ def test_an_answer_that_dominates_is_a_warning_from_a_half_on(tmp_path: Path) ->
     assert numbers(finding) == list(range(31, 51))
 
 
-def test_a_file_that_cannot_be_read_on_is_one_finding_with_its_reason(tmp_path: Path) -> None:
+def test_a_truncated_file_is_one_finding_with_its_reason(tmp_path: Path) -> None:
     path = tmp_path / "d.json"
     path.write_text(json.dumps(plain(3))[:-1])
     (finding,) = check_data([DataFile(path, "d.json")])["findings"]
@@ -220,19 +220,19 @@ def test_a_file_that_cannot_be_read_on_is_one_finding_with_its_reason(tmp_path: 
     assert finding["rows"][0]["excerpt"].startswith("not JSON: the list is never closed")
 
 
-def test_a_row_of_a_table_has_words_of_its_own(tmp_path: Path) -> None:
+def test_invalid_table_rows_have_their_own_message(tmp_path: Path) -> None:
     path = tmp_path / "d.csv"
     path.write_text("prompt,completion\na,b\na,b,c\n")
     (finding,) = check_data([DataFile(path, "d.csv")])["findings"]
     assert finding["title"] == "1 row is not written as the table's first line says"
 
 
-def test_data_without_a_row(tmp_path: Path) -> None:
+def test_data_without_rows_is_an_error(tmp_path: Path) -> None:
     report = checked(tmp_path, [])
     assert [(finding["code"], finding["level"]) for finding in report["findings"]] == [("empty", "error")]
 
 
-def test_the_report_names_files_and_what_it_left_out(tmp_path: Path) -> None:
+def test_the_report_names_files_and_skipped_checks(tmp_path: Path) -> None:
     report = checked(tmp_path, [*plain(3), b"nonsense"])
     assert report["rows"] == 4
     assert report["files"] == [{"name": "d.jsonl", "words": "prompt and completion, JSON Lines"}]
@@ -246,7 +246,7 @@ def test_errors_come_first(tmp_path: Path) -> None:
     assert set(levels) == set(check.LEVELS)
 
 
-def test_it_stops_in_time_and_says_where(tmp_path: Path) -> None:
+def test_a_check_stops_at_its_time_limit(tmp_path: Path) -> None:
     report = checked(tmp_path, plain(1000), seconds=0)
     assert report["rows"] == 1
     assert "Everything after row 1: the time was up." in report["leftOut"]
@@ -258,7 +258,7 @@ def test_it_stops_in_time_and_says_where(tmp_path: Path) -> None:
     ]
 
 
-def test_progress_is_told(tmp_path: Path) -> None:
+def test_a_check_reports_progress(tmp_path: Path) -> None:
     heard: list[tuple[str, int, int]] = []
     checked(tmp_path, [*plain(1000), *plain(1)], progress=lambda *told: heard.append(told))
     size = (tmp_path / "d.jsonl").stat().st_size
@@ -282,7 +282,7 @@ print(report["rows"], grown, time.process_time() - began)
 
 @pytest.mark.timeout(400)
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory in other units")
-def test_memory_and_time_stay_small(tmp_path: Path) -> None:
+def test_a_check_uses_little_memory_and_time(tmp_path: Path) -> None:
     """8 MB of rows leave less than they are: a gigabyte took 174 MiB. 10,000 rows may take 15 s."""
     words = filler(7, 4000).split()
     chosen = random.Random(3)
@@ -317,7 +317,7 @@ HOSTILE = [
 
 
 @pytest.mark.timeout(400)
-def test_texts_that_are_made_to_take_long_do_not(tmp_path: Path) -> None:
+def test_hostile_texts_take_linear_time(tmp_path: Path) -> None:
     """What takes the square of a text's length takes hours for these."""
     rows: list[Any] = [turn(text, text) for text in HOSTILE]
     rows += [{"k" * LONG: [{}]}, {f"k{n}": "v" for n in range(LONG // 10)}, {"k" * LONG: "v"}]
@@ -343,7 +343,7 @@ SECRETS = [
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_secrets_are_masked_wherever_they_stand(tmp_path: Path, secret: str) -> None:
+def test_secrets_are_masked_at_any_position(tmp_path: Path, secret: str) -> None:
     assert secret.strip()[5:-6] not in masked(f"before {secret} after")
     for before in range(0, 140, 14):
         rows = [turn("who?", f"{'word ' * before}{secret} {'more ' * 300}"), turn("Who?", "x" * 9)]
@@ -362,7 +362,7 @@ def test_secrets_are_masked_wherever_they_stand(tmp_path: Path, secret: str) -> 
         "room 0171-23",
     ],
 )  # fmt: skip
-def test_other_numbers_are_no_phone_numbers(text: str) -> None:
+def test_other_numbers_are_not_phone_numbers(text: str) -> None:
     assert [match[0] for match in phones(text)] == []
 
 

@@ -34,13 +34,13 @@ def rating(number: int, label: object) -> dict[str, Any]:
     return {"prompt": filler(2 * number, 6), "completion": filler(2 * number + 1), "label": label}
 
 
-def test_nothing_is_found_in_sound_preferences(tmp_path: Path) -> None:
+def test_valid_preferences_have_no_findings(tmp_path: Path) -> None:
     several = [pair(1, chosen=filler(900, 15)), pair(2, rejected=filler(901, 14))]  # of prompts seen before
     assert found(tmp_path, [*map(pair, range(24)), *several]) == {}
     assert found(tmp_path, [rating(number, number % 2 == 0) for number in range(24)]) == {}
 
 
-def test_pairs_that_undo_each_other_and_answers_that_are_alike(tmp_path: Path) -> None:
+def test_contradicting_pairs_and_equal_answers_are_found(tmp_path: Path) -> None:
     swapped = {**pair(3), "chosen": pair(3)["rejected"], "rejected": pair(3)["chosen"]}
     alike = {**pair(50), "rejected": f" {pair(50)['chosen'].upper()}"}
     findings = found(tmp_path, [*map(pair, range(24)), swapped, alike])
@@ -49,7 +49,7 @@ def test_pairs_that_undo_each_other_and_answers_that_are_alike(tmp_path: Path) -
     assert [row["row"] for row in findings["same-answers"]["rows"]] == [26]
 
 
-def test_ratings_that_undo_each_other_or_are_all_alike(tmp_path: Path) -> None:
+def test_contradicting_and_uniform_ratings_are_found(tmp_path: Path) -> None:
     findings = found(tmp_path, [*(rating(number, "true") for number in range(24)), rating(7, 0)])
     assert [row["row"] for row in findings["contradicting-pairs"]["rows"]] == [8, 25]
     assert "one-rating" not in findings
@@ -59,20 +59,20 @@ def test_ratings_that_undo_each_other_or_are_all_alike(tmp_path: Path) -> None:
     )
 
 
-def test_one_sided_length_has_its_figure(tmp_path: Path) -> None:
+def test_a_length_bias_is_found_with_its_share(tmp_path: Path) -> None:
     rows = [{**pair(n), "rejected": filler(999 + n, 40)} if n % 10 else pair(n) for n in range(30)]
     finding = found(tmp_path, rows)["one-sided-length"]
     assert "shorter one in 90% of 30 pairs" in finding["title"] or "shorter one in 100%" in finding["title"]
     assert "answer briefly" in finding["why"]
 
 
-def test_few_pairs_are_said(tmp_path: Path) -> None:
+def test_too_few_pairs_are_a_finding(tmp_path: Path) -> None:
     assert found(tmp_path, [pair(0)])["few-preferences"]["title"] == "There is only 1 pair"
     assert "19 pairs" in found(tmp_path, [pair(n) for n in range(19)])["few-preferences"]["title"]
     assert "few-preferences" not in found(tmp_path, [pair(n) for n in range(20)])
 
 
-def test_rows_that_are_no_preference_name_line_and_reason(tmp_path: Path) -> None:
+def test_invalid_preference_rows_name_line_and_reason(tmp_path: Path) -> None:
     asked, other = {"role": "user", "content": "Where?"}, {"role": "user", "content": "Who?"}
     said = {"role": "assistant", "content": "Here."}
     parts = [

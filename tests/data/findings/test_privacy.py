@@ -25,7 +25,7 @@ PRIVATE = Private(
         "the key is correct-horse-9", f"token {TOKEN}", "write to ann@corp.io",
     ],
 )  # fmt: skip
-def test_it_is_found(text: str) -> None:
+def test_private_text_is_found(text: str) -> None:
     assert PRIVATE.private_kind(text)
 
 
@@ -38,11 +38,11 @@ def test_it_is_found(text: str) -> None:
         "path/to/this/folder", "", "km/h", "ann@example.com",
     ],
 )  # fmt: skip
-def test_ordinary_text_is_not(text: str) -> None:
+def test_ordinary_text_is_not_private(text: str) -> None:
     assert PRIVATE.private_kind(text) is None
 
 
-def test_of_this_machine_it_knows_user_home_and_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_name_home_and_secret_variables_are_private(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/srv/people/jo")
     monkeypatch.setenv("USER", "jo-the-trainer")
     monkeypatch.setenv("LOGNAME", "jo-the-trainer")
@@ -58,7 +58,7 @@ def test_of_this_machine_it_knows_user_home_and_secrets(monkeypatch: pytest.Monk
     assert "s3cret" not in repr(here)
 
 
-def test_a_name_that_is_everybodys_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_common_user_and_host_names_are_not_private(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("USER", "LOGNAME", "USERNAME"):
         monkeypatch.setenv(name, "root")
     monkeypatch.setattr("socket.gethostname", lambda: "localhost")
@@ -66,7 +66,7 @@ def test_a_name_that_is_everybodys_is_none(monkeypatch: pytest.MonkeyPatch) -> N
     assert Private.of_this_machine().names == frozenset()
 
 
-def test_a_whole_document_is_refused_by_kind_and_not_by_word() -> None:
+def test_a_refusal_names_the_kind_and_not_the_text() -> None:
     assert PRIVATE.check("a word such as ann-smith may be a name") is not None
     with pytest.raises(PrivateError) as refused:
         PRIVATE.check("x\n/home/ann-smith/x\n")

@@ -136,7 +136,7 @@ def trainer_of(folder: Path, name: str, text: str) -> tuple[dict[str, Any], dict
     return tomllib.loads(as_toml(conversion, "imported"))["trainer"][0], notes
 
 
-def test_axolotl(tmp_path: Path) -> None:
+def test_an_axolotl_config_is_converted(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "faq.csv").touch()
     trainer, notes = trainer_of(tmp_path, "lora.yml", AXOLOTL)
@@ -178,7 +178,7 @@ def test_axolotl(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_yaml_needs_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_yaml_is_read_without_a_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
     assert trainer_of(tmp_path, "lora.yml", AXOLOTL)[0]["lora"]["r"] == 32
 
@@ -246,7 +246,7 @@ def test_llama_factory_reads_its_list_of_data_sets(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("notebook", [False, True])
-def test_a_script_of_unsloth_is_read_and_never_run(tmp_path: Path, notebook: bool) -> None:
+def test_an_unsloth_script_is_parsed_not_run(tmp_path: Path, notebook: bool) -> None:
     (tmp_path / "witness").touch()
     text, name = UNSLOTH, "train.py"
     if notebook:
@@ -292,7 +292,7 @@ def test_a_script_of_unsloth_is_read_and_never_run(tmp_path: Path, notebook: boo
     assert "is_bfloat16_supported" in notes["fp16"]
 
 
-def test_a_script_that_trains_all_weights_on_files_of_its_own(tmp_path: Path) -> None:
+def test_a_full_fine_tuning_script_with_local_files_is_converted(tmp_path: Path) -> None:
     text = """\
 rows = load_dataset("json", data_files={"train": ["a.jsonl"], "test": "b.jsonl"}, split="train")
 other = load_dataset("owner/unrelated")
@@ -311,7 +311,7 @@ SFTTrainer(model="owner/model", args=SFTConfig(max_length=64, epochs_of_mine=1),
     assert set(notes) == {"data_files", "epochs_of_mine", "SFTTrainer"}
 
 
-def test_arguments_of_transformers_in_json(tmp_path: Path) -> None:
+def test_transformers_arguments_in_json_are_converted(tmp_path: Path) -> None:
     arguments = {
         "model_name_or_path": "a/b",
         "dataset_name": "c/d",
@@ -335,7 +335,7 @@ def test_arguments_of_transformers_in_json(tmp_path: Path) -> None:
     assert set(notes) == {"assistant_only_loss"}
 
 
-def test_arguments_of_trl_in_yaml_name_their_rows_and_hint_at_their_method(tmp_path: Path) -> None:
+def test_trl_arguments_in_yaml_are_converted(tmp_path: Path) -> None:
     text = """\
 model_name_or_path: a/b
 dataset_name: c/d
@@ -365,7 +365,7 @@ use_peft: false
         convert(tmp_path / "rm.yaml", tmp_path)
 
 
-def test_a_fine_tuning_job_of_openai(tmp_path: Path) -> None:
+def test_an_openai_fine_tuning_job_is_converted(tmp_path: Path) -> None:
     job = {
         "object": "fine_tuning.job",
         "model": "gpt-4o-mini-2024-07-18",
@@ -432,7 +432,7 @@ trainer = GRPOTrainer(model="a/b", reward_funcs=[correct], args=args, train_data
 """
 
 
-def test_preferences_of_axolotl(tmp_path: Path) -> None:
+def test_axolotl_preferences_are_converted(tmp_path: Path) -> None:
     trainer, notes = trainer_of(tmp_path, "dpo.yml", AXOLOTL_DPO)
     assert trainer["dataset"] == [
         {"huggingface": "owner/pairs", "columns": {"prompt": "conversation"}},
@@ -446,7 +446,7 @@ def test_preferences_of_axolotl(tmp_path: Path) -> None:
     assert "recognised by their keys" in notes["datasets"][0]
 
 
-def test_preferences_of_llama_factory(tmp_path: Path) -> None:
+def test_llama_factory_preferences_are_converted(tmp_path: Path) -> None:
     columns = {"messages": "conversations", "chosen": "chosen", "rejected": "rejected"}
     known = {"file_name": "dpo.json", "ranking": True, "formatting": "sharegpt", "columns": columns}
     (tmp_path / "data").mkdir()
@@ -463,7 +463,7 @@ def test_preferences_of_llama_factory(tmp_path: Path) -> None:
     )
 
 
-def test_rewards_of_trl(tmp_path: Path) -> None:
+def test_trl_grpo_rewards_are_converted(tmp_path: Path) -> None:
     trainer, notes = trainer_of(tmp_path, "grpo.py", GRPO)
     names = ("method", "num_generations", "loss_type", "beta")
     assert [trainer[name] for name in names] == ["grpo", 4, "dr_grpo", 0.0]
@@ -471,7 +471,7 @@ def test_rewards_of_trl(tmp_path: Path) -> None:
     assert "[[evaluation]]" in notes["reward_funcs"][0]
 
 
-def test_preferences_of_openai(tmp_path: Path) -> None:
+def test_openai_preferences_are_converted(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     row = {"input": {"messages": []}, "preferred_output": [], "non_preferred_output": []}
     trainer, _ = trainer_of(tmp_path, "data/pairs.jsonl", json.dumps(row) + "\n")
@@ -507,15 +507,13 @@ def test_preferences_of_openai(tmp_path: Path) -> None:
         ("a.yml", "a: " + "[" * 60 + "]" * 60, "nests too deeply"),
     ],
 )  # fmt: skip
-def test_what_is_not_a_configuration_is_refused_with_a_reason(
-    tmp_path: Path, name: str, text: str, says: str
-) -> None:
+def test_files_other_than_configurations_are_refused(tmp_path: Path, name: str, text: str, says: str) -> None:
     path = written(tmp_path, name, text)
     with pytest.raises(BadRequestError, match=says):
         convert(path, tmp_path)
 
 
-def test_a_value_that_is_not_allowed_here_is_left_out_with_what_is(tmp_path: Path) -> None:
+def test_invalid_values_are_dropped_with_the_allowed_ones(tmp_path: Path) -> None:
     trainer, notes = trainer_of(
         tmp_path, "a.yml", "base_model: a/b\nadapter: lora\nlora_r: 0\nmax_steps: 9\nnum_epochs: 2\n"
     )

@@ -298,9 +298,7 @@ EXPECTED: dict[str, tuple[str, str, dict[str, Any], set[str]]] = {
 
 
 @pytest.mark.parametrize("tool", EXPECTED)
-def test_a_file_becomes_the_same_run_and_every_other_key_is_named_with_its_line(
-    tmp_path: Path, tool: str
-) -> None:
+def test_each_tools_config_is_converted_and_dropped_keys_named(tmp_path: Path, tool: str) -> None:
     text, name, expected, noted = EXPECTED[tool]
     (tmp_path / name).write_text(text)
     conversion = convert(tmp_path / name, tmp_path)
@@ -326,13 +324,13 @@ def test_a_file_becomes_the_same_run_and_every_other_key_is_named_with_its_line(
         (VERSION_2.replace("llm", "vlm"), "only text is trained on"),
     ],
 )  # fmt: skip
-def test_what_is_not_training_of_text_is_refused(tmp_path: Path, text: str, says: str) -> None:
+def test_configs_other_than_text_training_are_refused(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "a.yaml").write_text(text)
     with pytest.raises(BadRequestError, match=says):
         convert(tmp_path / "a.yaml", tmp_path)
 
 
-def test_reinforcement_learning_of_prime_is_refused(tmp_path: Path) -> None:
+def test_prime_reinforcement_learning_is_refused(tmp_path: Path) -> None:
     (tmp_path / "rl.toml").write_text(PRIME + "[orchestrator]\nbatch_size = 128\n")
     with pytest.raises(BadRequestError, match=r"reinforcement learning \(orchestrator\)"):
         convert(tmp_path / "rl.toml", tmp_path)

@@ -78,9 +78,7 @@ def notebook(*cells: str) -> str:
 
 
 @pytest.mark.parametrize("after", [SAVED, LATER, ""])
-def test_a_notebook_gives_the_model_that_is_trained_not_the_one_that_is_loaded_later(
-    tmp_path: Path, after: str
-) -> None:
+def test_a_notebook_yields_the_trained_model(tmp_path: Path, after: str) -> None:
     cells = notebook(SHELL, INSTALL, LOAD, ADAPT, DATA, TRAIN, "%%html\n<b>", after)
     trainer, notes = imported(tmp_path, cells, "train.ipynb")
     assert trainer == {
@@ -98,7 +96,7 @@ def test_a_notebook_gives_the_model_that_is_trained_not_the_one_that_is_loaded_l
     assert notes["cell"][1] == "it is not Python, so it is not read: %%html"
 
 
-def test_a_cell_that_trains_but_is_not_python_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_training_cell_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadRequestError, match="The cell from line 5 on: Line 1: not a valid Python script"):
         imported(tmp_path, notebook(LOAD, "trainer = SFTTrainer(((\n"), "train.ipynb")
     trainer, notes = imported(tmp_path, notebook(LOAD, "print 'hello'\n", ADAPT, TRAIN), "train.ipynb")
@@ -128,7 +126,7 @@ trainer.args.seed = 7
 """
 
 
-def test_every_override_and_keyword_is_carried_over_or_named_with_its_line(tmp_path: Path) -> None:
+def test_overrides_and_keywords_are_converted_or_named(tmp_path: Path) -> None:
     trainer, notes = imported(tmp_path, TRL)
     assert trainer == {
         "name": "imported",
@@ -156,7 +154,7 @@ def test_every_override_and_keyword_is_carried_over_or_named_with_its_line(tmp_p
     }
 
 
-def test_evaluation_rows_of_their_own_are_carried_over(tmp_path: Path) -> None:
+def test_evaluation_rows_are_converted(tmp_path: Path) -> None:
     text = """\
 rows = load_dataset("owner/rows", split="train[:10%]")
 test = load_dataset("owner/rows", split="validation")
@@ -168,7 +166,7 @@ SFTTrainer(model="a/b", args=SFTConfig(), train_dataset=rows.select(range(9)), e
     assert {key: line for key, (line, _) in notes.items()} == {"split": 1, "select": 3, "SFTTrainer": 3}
 
 
-def test_a_name_that_stands_for_nothing_is_nothing(tmp_path: Path) -> None:
+def test_names_bound_to_none_are_unset(tmp_path: Path) -> None:
     text = """\
 peft_config = eval_dataset = None
 SFTTrainer(
@@ -181,7 +179,7 @@ SFTTrainer(
     assert not notes
 
 
-def test_functions_of_the_script_and_joined_rows_are_followed(tmp_path: Path) -> None:
+def test_script_functions_and_concatenated_rows_are_followed(tmp_path: Path) -> None:
     text = """\
 NAME = "owner/" + "base"
 def load():
@@ -231,6 +229,6 @@ LOADS = "m = AutoModelForCausalLM.from_pretrained('a/b')\n"
         (f"if big:\n    {LOADS}else:\n    {LOADS.replace('a/b', 'c/d')}{WITH_MODEL}", "followed to one that"),
     ],
 )  # fmt: skip
-def test_what_would_be_another_run_is_refused_with_its_line(tmp_path: Path, text: str, says: str) -> None:
+def test_unsupported_constructs_are_refused_with_their_line(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(BadRequestError, match=says):
         imported(tmp_path, text)

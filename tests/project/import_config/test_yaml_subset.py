@@ -51,7 +51,7 @@ last: "in two
 """
 
 
-def test_a_configuration_is_read_with_the_line_of_each_key() -> None:
+def test_yaml_keys_have_their_line() -> None:
     section = parse_yaml(CONFIG)
     expected = {
         "base_model": "owner/model",
@@ -109,12 +109,12 @@ def test_a_configuration_is_read_with_the_line_of_each_key() -> None:
         ("".join(f"k{n}: 1\n" for n in range(VALUES + 1)), "more than 20,000 values"),
     ],
 )  # fmt: skip
-def test_the_rest_of_yaml_is_refused_with_its_line(text: str, says: str) -> None:
+def test_unsupported_yaml_is_refused_with_its_line(text: str, says: str) -> None:
     with pytest.raises(BadRequestError, match=says):
         parse_yaml(text)
 
 
-def test_a_key_of_json_has_its_line_and_may_be_there_once() -> None:
+def test_json_keys_have_their_line_and_are_unique() -> None:
     section = parse_json('{\n "a": "\\ud83d\\ude00\\/",\n\t"b": {"c": [1e5, true, null, -2]}}')
     assert dict(section) == {"a": "😀/", "b": {"c": [1e5, True, None, -2]}}
     assert section.lines == {"a": 2, "b": 3}
@@ -140,7 +140,7 @@ def test_a_key_of_json_has_its_line_and_may_be_there_once() -> None:
         "a: {" + "b " * 150_000,
     ],
 )
-def test_a_hostile_text_takes_linear_time(text: str) -> None:
+def test_hostile_yaml_takes_linear_time(text: str) -> None:
     before = time.process_time()
     with contextlib.suppress(BadRequestError):
         parse_yaml(text)

@@ -68,11 +68,11 @@ def difference(before: str, after: str) -> list[str]:
         (1, {"model": 'C:\\new "x"'}, ['-model = "m"\n', '+model = "C:\\\\new \\"x\\""\n']),
     ],
 )
-def test_only_the_lines_that_have_to(trainer: int, changes: dict[str, object], lines: list[str]) -> None:
+def test_only_affected_lines_change(trainer: int, changes: dict[str, object], lines: list[str]) -> None:
     assert difference(PLAIN, edit(PLAIN, trainer, changes)) == lines
 
 
-def test_a_new_key_stands_where_the_table_of_settings_has_it() -> None:
+def test_new_keys_follow_the_order_of_the_settings() -> None:
     after = edit(PLAIN, 0, {"batch_size": 2, "seed": 1, "epochs": 1, "lora.alpha": 16})
     keys = [line.partition(" ")[0] for line in after.splitlines()[3:13]]
     assert keys == [
@@ -90,7 +90,7 @@ def test_a_new_key_stands_where_the_table_of_settings_has_it() -> None:
     assert after.splitlines()[13:15] == ["r = 8  # rank", "alpha = 16"]
 
 
-def test_in_the_file_of_init_a_key_stands_below_its_own_comment() -> None:
+def test_in_the_starter_file_a_key_is_written_below_its_comment() -> None:
     starter = starter_toml()
     shown = [row for row in SETTINGS if f"\n# {row.name} = " in starter]
     assert len(shown) > 1
@@ -154,7 +154,7 @@ HEAD = '[[trainer]]\nname = "a"\nmodel = "m"\ndataset = "d"'
 
 
 @pytest.mark.parametrize(("before", "changes", "after"), ODD, ids=[repr(each[0]) for each in ODD])
-def test_an_odd_file(before: str, changes: Mapping[str, object], after: str) -> None:
+def test_unusual_files_are_edited_correctly(before: str, changes: Mapping[str, object], after: str) -> None:
     head = HEAD.replace("\n", "\r\n") if "\r" in before else HEAD
     before, after = (text.replace("A", head, 1) for text in (before, after))
     assert edit(before, 0, changes) == after
@@ -165,31 +165,31 @@ def test_an_odd_file(before: str, changes: Mapping[str, object], after: str) -> 
     assert edit(around[0] + before, 1, changes) == around[0] + after
 
 
-def test_trainers_in_an_inline_array() -> None:
+def test_trainers_in_an_inline_array_are_edited() -> None:
     text = 'trainer = [\n  { name = "a", steps = 3 }, # one\n  { name = "b", lora = { r = 1 } },\n]\n'
     assert edit(text, 0, {"steps": 4, "lora.r": 2}) == text.replace("steps = 3", "steps = 4, lora.r = 2")
     assert edit(text, 1, {"lora.r": None, "seed": 5}) == text.replace("{ r = 1 }", "{ }, seed = 5")
 
 
-def test_comments_inside_a_list_are_kept_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_comments_inside_a_list_are_moved_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
     text = f"{HEAD}\n  steps = [ # why\n    1, # one\n  ] # all\n"
     assert edit(text, 0, {"steps": 2}) == f"{HEAD}\n  # why\n  # one\n  steps = 2 # all\n"
     assert edit(text, 0, {"steps": None}) == f"{HEAD}\n  # why\n  # one\n  # all\n"
 
 
-def test_a_list_is_written_with_the_quotes_that_it_had() -> None:
+def test_a_list_keeps_its_quotes() -> None:
     assert to_toml(["q_proj", "v_proj"], "['a', \"b\"]") == "['q_proj', 'v_proj']"
     assert to_toml(["a'b\x7f", 1, True]) == '["a\'b\\u007f", 1, true]'
 
 
-def test_what_else_is_in_the_file_stays_to_the_last_bit() -> None:
+def test_all_other_values_are_kept() -> None:
     """NaN, dates and deep tables: compared by what they are, and never touched."""
     more = "[other]\nn = nan\nwhen = 1979-05-27T07:32:00.5Z\nx = -0.0\nhex = 0xFF\n"
     text = f"{HEAD}\nsteps = 1\n{more}"
     assert edit(text, 0, {"steps": 2}) == f"{HEAD}\nsteps = 2\n{more}"
 
 
-def test_a_hostile_file_costs_no_more_than_its_length() -> None:
+def test_editing_a_hostile_file_takes_linear_time() -> None:
     """Whatever is long: a search that begins anew at each character would take minutes."""
     space, lines = " " * 400_000, "# seed = 1\n" * 5000
     text = f"{HEAD}\nlora = {{ r = 1,{space}alpha = 2{space}}}\nnote = '''\n{lines}'''\n{lines}{space}\n"
@@ -200,7 +200,7 @@ def test_a_hostile_file_costs_no_more_than_its_length() -> None:
     assert after.count("\nseed = 2\n") == 1
 
 
-def test_nothing_is_changed_where_the_result_would_say_something_else(
+def test_an_edit_that_would_change_other_values_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with pytest.raises(EditError):
@@ -304,7 +304,7 @@ def value_of(row: Any, chance: random.Random) -> object:
 
 
 @pytest.mark.parametrize("seed", range(100))
-def test_generated_files(seed: int) -> None:
+def test_random_files_are_edited_correctly(seed: int) -> None:
     author = Author(seed)
     count = author.chance.randint(1, 3)
     text = author.file(count)
@@ -367,7 +367,7 @@ COLUMNS = '{ prompt = "question", completion = "the answer" }'
         ),
     ],
 )
-def test_columns_are_written_where_the_data_set_is(before: str, part: int, after: str) -> None:
+def test_columns_are_written_beside_the_data_set(before: str, part: int, after: str) -> None:
     head = '[[trainer]]\nname = "a"\n'
     for end in ("\n", "\n\n# the end\n", ""):
         assert editor.set_columns(head + before + end, 0, part, MAPPED) == head + after + end
@@ -383,7 +383,7 @@ def test_columns_are_written_where_the_data_set_is(before: str, part: int, after
         ('[trainer.dataset]\npath = "a"', 0, '[trainer.dataset]\npath = "a"\nexclude = ["1", "2#2"]'),
     ],
 )
-def test_rows_are_excluded_and_included_again(before: str, part: int, after: str) -> None:
+def test_excluded_rows_can_be_included_again(before: str, part: int, after: str) -> None:
     head = '[[trainer]]\nname = "a"\n'
     excluded = editor.set_excluded(head + before, 0, part, ["1", "2#2", "1"], excluded=True)
     assert excluded == head + after
@@ -394,7 +394,7 @@ def test_rows_are_excluded_and_included_again(before: str, part: int, after: str
     assert none == head + after.replace(', exclude = ["1", "2#2"]', "").replace('["1", "2#2"]', "[]")
 
 
-def test_a_data_set_is_another_file() -> None:
+def test_set_dataset_changes_the_path_only() -> None:
     head = '[[trainer]]\nname = "a"\n'
     assert (
         editor.set_dataset(f'{head}dataset = "a.csv" # mine\n', 0, "b.csv")

@@ -24,7 +24,7 @@ def own(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_trainer_is_evaluated_on_them(own: Path) -> None:
+def test_evaluation_sets_apply_to_every_trainer(own: Path) -> None:
     text = (
         TRAINER
         + TRAINER.replace('"a"', '"b"')
@@ -65,7 +65,7 @@ def test_every_trainer_is_evaluated_on_them(own: Path) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_said_with_its_line(own: Path, block: str, said: str) -> None:
+def test_invalid_evaluation_sets_are_reported_with_their_line(own: Path, block: str, said: str) -> None:
     with pytest.raises(BadRequestError) as fault:
         parse(own, TRAINER + block)
     assert said in str(fault.value)

@@ -93,7 +93,7 @@ def test_every_key_has_its_line() -> None:
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
-def test_the_paths_are_those_of_tomllib(ending: str) -> None:
+def test_key_paths_match_tomllib(ending: str) -> None:
     text = DOCUMENT.replace("\n", ending)
     assert set(key_lines(text)) == paths_of(tomllib.loads(text))
     assert key_lines(text) == EXPECTED
@@ -119,7 +119,7 @@ def test_the_paths_are_those_of_tomllib(ending: str) -> None:
         "a = +1_000\nb = -inf\nc = 0xDEAD\nd = 1e-3\ne = 07:32:00.5",
     ],
 )
-def test_odd_documents_agree_with_tomllib(text: str) -> None:
+def test_key_paths_of_unusual_documents_match_tomllib(text: str) -> None:
     assert set(key_lines(text)) == paths_of(tomllib.loads(text))
 
 

@@ -19,7 +19,7 @@ TRAINER = '[[trainer]]\nname = "bot"\nmodel = "m"\ndataset = { url = "https://ex
 SWEEP = '[sweep]\ntrainer = "bot"\nuntil = "07:00"\njobs = 20\n[sweep.space]\nlora.r = [8, 16]\n'
 
 
-def test_a_sweep_is_read_by_field(tmp_path: Path) -> None:
+def test_a_sweep_table_is_read(tmp_path: Path) -> None:
     text = (
         f'{TRAINER}{SWEEP}learning_rate = {{ low = 1e-4, high = 5e-3, log = true }}\n"lora.alpha" = [8, 32]\n'
     )
@@ -48,7 +48,7 @@ def test_a_sweep_is_read_by_field(tmp_path: Path) -> None:
         ("lora.r = [8, 16]", "beta = [0.1, 0.2]", 'beta has no effect with the method "sft"'),
     ],
 )  # fmt: skip
-def test_every_error_is_named_with_its_line(tmp_path: Path, old: str, new: str, said: str) -> None:
+def test_sweep_errors_are_reported_with_their_line(tmp_path: Path, old: str, new: str, said: str) -> None:
     text = TRAINER + SWEEP
     assert old in text
     (tmp_path / "arkor.toml").write_text(text.replace(old, new))
@@ -57,7 +57,7 @@ def test_every_error_is_named_with_its_line(tmp_path: Path, old: str, new: str, 
     assert said in raised.value.text
 
 
-def test_a_deadline_is_the_next_such_time() -> None:
+def test_a_deadline_is_the_next_occurrence_of_its_time() -> None:
     evening = datetime(2026, 11, 29, 22, 30, tzinfo=UTC)
     assert deadline_of("07:00", None, evening) == datetime(2026, 11, 30, 7, tzinfo=UTC)
     assert deadline_of("23:15", None, evening) == datetime(2026, 11, 29, 23, 15, tzinfo=UTC)
@@ -66,7 +66,7 @@ def test_a_deadline_is_the_next_such_time() -> None:
     assert deadline_of(None, None, evening) is deadline_of("soon", None, evening) is None
 
 
-def test_what_trials_are_judged_by_cannot_be_searched() -> None:
+def test_settings_that_change_the_measure_cannot_be_searched() -> None:
     """Another beta is another loss, except with rewards, where it only holds the model near its start."""
     beta = {"beta": [0.1, 0.2]}
     assert space_problem(beta, "grpo") is None
