@@ -23,7 +23,7 @@ def entries(settings: Settings) -> list[Path]:
     return sorted((settings.data / FOLDER).iterdir())
 
 
-def test_the_second_is_told_where_the_first_is(settings: Settings) -> None:
+def test_a_second_studio_gets_the_address_of_the_first(settings: Settings) -> None:
     with claimed(settings) as place:
         place.publish(4711)
         with (
@@ -43,7 +43,7 @@ def test_the_second_is_told_where_the_first_is(settings: Settings) -> None:
         place.publish(4713)
 
 
-def test_another_project_backend_or_account_has_a_studio_of_its_own(
+def test_other_projects_backends_and_accounts_have_their_own_studio(
     settings: Settings, tmp_path: Path
 ) -> None:
     other = tmp_path / "another project"
@@ -69,7 +69,7 @@ def hold(settings: Settings, port: int, held: object, end: object) -> None:
         end.wait(60)  # type: ignore[attr-defined]
 
 
-def test_one_that_was_killed_is_in_nobody_s_way(settings: Settings) -> None:
+def test_a_killed_studio_does_not_block_the_next(settings: Settings) -> None:
     """What it has left on the disk names a port that is nobody's."""
     context = multiprocessing.get_context("spawn")
     held, end = context.Event(), context.Event()
@@ -89,7 +89,7 @@ def test_one_that_was_killed_is_in_nobody_s_way(settings: Settings) -> None:
         assert project_on(settings, 4712) == str(settings.project)
 
 
-def test_one_that_is_just_starting_is_waited_for(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_starting_studio_is_waited_for(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open_studios, "STARTING_SECONDS", 60)
     with claimed(settings) as place:
         waits: list[float] = []
@@ -105,7 +105,7 @@ def test_one_that_is_just_starting_is_waited_for(settings: Settings, monkeypatch
         assert len(waits) == 3
 
 
-def test_one_that_never_says_its_port_does_not_keep_others_from_starting(
+def test_a_studio_that_never_starts_does_not_block_others(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(open_studios, "STARTING_SECONDS", 0.05)
@@ -119,7 +119,7 @@ def test_one_that_never_says_its_port_does_not_keep_others_from_starting(
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", '{"port": true, "project": ""}', '{"port": 70000, "project": ""}', "\udc80"]
 )
-def test_what_is_no_entry_is_none(settings: Settings, content: str) -> None:
+def test_invalid_entries_are_ignored(settings: Settings, content: str) -> None:
     with claimed(settings):
         (path,) = entries(settings)
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
@@ -129,7 +129,7 @@ def test_what_is_no_entry_is_none(settings: Settings, content: str) -> None:
         assert project_on(settings, 4711) == str(settings.project)
 
 
-def test_a_disk_that_keeps_nothing_is_no_reason_not_to_start(settings: Settings, tmp_path: Path) -> None:
+def test_an_unwritable_disk_does_not_prevent_a_start(settings: Settings, tmp_path: Path) -> None:
     blocked = tmp_path / "a file"
     blocked.write_text("")
     with claimed(replace(settings, data=blocked)) as place:

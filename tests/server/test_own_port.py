@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_a_studio_that_is_its_own_backend_does_not_start(settings: Settings, host: str) -> None:
+async def test_a_studio_refuses_itself_as_backend(settings: Settings, host: str) -> None:
     sock = bind(0)
     own = f"http://{host}:{sock.getsockname()[1]}"
     with pytest.raises(ArkorError, match="is this Studio itself"):

@@ -48,7 +48,7 @@ def taken(count: int) -> list[socket.socket]:
     raise AssertionError("no free neighbours")
 
 
-def test_the_next_free_port_of_ten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_free_port_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     used = taken(3)
     first = used[0].getsockname()[1]
     monkeypatch.setattr(serve, "DEFAULT_PORT", first)
@@ -60,7 +60,7 @@ def test_the_next_free_port_of_ten(monkeypatch: pytest.MonkeyPatch) -> None:
         assert sock.getsockname()[1] == first
 
 
-def test_ten_ports_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_most_ten_ports_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     used = taken(10)
     first = used[0].getsockname()[1]
     monkeypatch.setattr(serve, "DEFAULT_PORT", first)
@@ -70,7 +70,7 @@ def test_ten_ports_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
         each.close()
 
 
-def test_an_explicit_port_that_is_taken() -> None:
+def test_an_explicit_port_in_use_is_an_error() -> None:
     (used,) = taken(1)
     port = used.getsockname()[1]
     with pytest.raises(ArkorError, match=rf"Port {port} cannot be used: Address already in use.* --port"):
@@ -78,12 +78,12 @@ def test_an_explicit_port_that_is_taken() -> None:
     used.close()
 
 
-async def test_only_this_machine_is_served(studio: Studio) -> None:
+async def test_only_loopback_is_served(studio: Studio) -> None:
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.2", studio.port)
 
 
-def test_the_token_file_is_private_and_goes(settings: Settings) -> None:
+def test_the_token_file_is_private_and_deleted(settings: Settings) -> None:
     path = settings.arkor_home / "studio-token"
     with token_file(settings):
         assert path.read_text() == settings.studio_token
@@ -94,7 +94,7 @@ def test_the_token_file_is_private_and_goes(settings: Settings) -> None:
 
 
 @pytest.mark.timeout(60)
-def test_a_fifo_in_place_of_the_token_file_does_not_hold_the_end(settings: Settings) -> None:
+def test_a_fifo_at_the_token_path_does_not_block_the_end(settings: Settings) -> None:
     path = settings.arkor_home / "studio-token"
     with token_file(settings):
         path.unlink()
@@ -102,7 +102,7 @@ def test_a_fifo_in_place_of_the_token_file_does_not_hold_the_end(settings: Setti
     assert path.is_fifo()
 
 
-def test_a_later_launchs_token_stays(settings: Settings) -> None:
+def test_the_token_of_a_later_launch_is_kept(settings: Settings) -> None:
     later = replace(settings, studio_token="later")
     with token_file(settings), token_file(later):
         pass
@@ -112,7 +112,7 @@ def test_a_later_launchs_token_stays(settings: Settings) -> None:
     assert path.read_text() == "later"
 
 
-def test_a_launch_that_starts_while_another_ends_keeps_its_token(
+def test_concurrent_start_and_end_keep_the_new_token(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It writes the file between the other's look and the other's removal, as close as two processes get."""
@@ -145,9 +145,7 @@ def test_a_launch_that_starts_while_another_ends_keeps_its_token(
     assert not path.exists()
 
 
-def test_a_folder_that_another_process_holds_costs_a_moment_and_no_token(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_locked_folder_delays_the_end_briefly(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Studio that stands still in the middle of its own look."""
     monkeypatch.setattr(serve, "TOKEN_PATIENCE", 0.05)
     settings.arkor_home.mkdir(mode=0o700)
@@ -160,9 +158,7 @@ def test_a_folder_that_another_process_holds_costs_a_moment_and_no_token(
     os.close(held)
 
 
-def test_a_home_that_cannot_be_written_is_a_warning(
-    settings: Settings, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unwritable_home_is_a_warning(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     settings.arkor_home.write_text("a file in the folder's place")
     with token_file(settings):
         pass
@@ -170,7 +166,7 @@ def test_a_home_that_cannot_be_written_is_a_warning(
     assert settings.studio_token not in caplog.text
 
 
-async def test_open_streams_and_tabs_do_not_keep_it_alive(
+async def test_open_streams_do_not_delay_shutdown(
     settings: Settings, signed_in: None, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serve, "SHUTDOWN_SECONDS", 60)  # what answers would get that do not end by themselves
@@ -199,7 +195,7 @@ async def test_open_streams_and_tabs_do_not_keep_it_alive(
     await until(lambda: not left())
 
 
-async def test_a_fault_of_the_start_frees_the_port(settings: Settings) -> None:
+async def test_a_failed_start_frees_the_port(settings: Settings) -> None:
     port = free_port()
     sock = bind(port)
     with pytest.raises(ArkorError, match="set but empty"):
@@ -209,7 +205,7 @@ async def test_a_fault_of_the_start_frees_the_port(settings: Settings) -> None:
         pass
 
 
-async def test_a_bundle_that_was_never_built(
+async def test_a_missing_bundle_fails_the_start(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(bundle.bundle_handler, "__defaults__", (tmp_path,))
@@ -218,7 +214,7 @@ async def test_a_bundle_that_was_never_built(
             raise AssertionError("it must not start")
 
 
-async def test_it_serves(studio: Studio) -> None:
+async def test_studio_serves_the_page(studio: Studio) -> None:
     answer = await exchange(studio.port, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert answer.status == 200
     assert answer.header("server") == "arkor-dev"

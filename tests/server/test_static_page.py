@@ -49,7 +49,7 @@ async def client(folder: Path, aiohttp_client: AiohttpClient) -> Client:
 
 
 @pytest.mark.parametrize("path", ["/", "/index.html", "/jobs", "/jobs/job-1", "/a/b/", "/assets/missing"])
-async def test_the_page_with_the_token(path: str, client: Client) -> None:
+async def test_the_page_contains_the_token(path: str, client: Client) -> None:
     answer = await client.get(path)
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
@@ -64,7 +64,7 @@ async def test_the_page_with_the_token(path: str, client: Client) -> None:
         "/.env", "/.git/config",   "/%00", "/a%0ab", "/..%5c..%5csecret", "/api/x", "/api",
     ],
 )  # fmt: skip
-async def test_nothing_else(path: str, client: Client) -> None:
+async def test_other_paths_are_404(path: str, client: Client) -> None:
     answer = await client.get(URL(path, encoded=True))
     assert answer.status == 404
     assert await answer.read() != b"secret"
@@ -82,7 +82,7 @@ async def test_nothing_else(path: str, client: Client) -> None:
         ("identity", None, b"plain script"),
     ],
 )
-async def test_the_smallest_form_that_is_taken(
+async def test_the_smallest_accepted_encoding_is_sent(
     accepted: str, coding: str | None, body: bytes, client: Client
 ) -> None:
     answer = await client.get("/assets/app-1a2b.js", headers={"Accept-Encoding": accepted})
@@ -93,13 +93,13 @@ async def test_the_smallest_form_that_is_taken(
     assert answer.headers["Vary"] == "Accept-Encoding"
 
 
-async def test_what_has_no_hash_is_asked_for_anew(client: Client) -> None:
+async def test_files_without_a_hash_are_revalidated(client: Client) -> None:
     answer = await client.get("/favicon.svg")
     assert answer.headers["Cache-Control"] == "no-cache"
     assert answer.headers["Content-Type"] == "image/svg+xml"
 
 
-async def test_head_and_other_methods(client: Client) -> None:
+async def test_head_and_other_methods_are_answered(client: Client) -> None:
     answer = await client.head("/assets/app-3c4d.css")
     assert (answer.status, await answer.read(), answer.headers["Content-Length"]) == (200, b"", "5")
     assert answer.headers["Content-Type"] == "text/css; charset=utf-8"  # nosniff: nothing else is applied
@@ -108,19 +108,19 @@ async def test_head_and_other_methods(client: Client) -> None:
     assert set(answer.headers["Allow"].split(",")) == {"GET", "HEAD"}
 
 
-def test_a_bundle_that_was_never_built(tmp_path: Path) -> None:
+def test_a_missing_bundle_names_the_build_command(tmp_path: Path) -> None:
     with pytest.raises(ArkorError, match="scripts/build-web"):
         bundle_handler("token", tmp_path)
 
 
 @pytest.mark.parametrize("page", [b"none", PAGE + TOKEN_PLACEHOLDER])
-def test_a_page_without_its_one_place_for_the_token(page: bytes, folder: Path) -> None:
+def test_a_page_needs_exactly_one_token_placeholder(page: bytes, folder: Path) -> None:
     (folder / "index.html").write_bytes(page)
     with pytest.raises(ValueError, match="exactly once"):
         bundle_handler("token", folder)
 
 
-async def test_the_bundle_of_the_package(studio: Studio) -> None:
+async def test_the_committed_bundle_is_complete_and_self_contained(studio: Studio) -> None:
     """The committed one: all that the page refers to is there, and nothing comes from elsewhere."""
     async with studio.stranger.get("/") as answer:
         page = await answer.text()

@@ -28,7 +28,9 @@ async def judged(studio: Studio, parts: list[tuple[str, bytes]], **query: str) -
         return answer.status, await answer.json()
 
 
-async def test_it_becomes_a_job_that_is_evaluated(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_an_uploaded_adapter_becomes_an_evaluated_job(
+    studio: Studio, fake_backend: FakeBackend
+) -> None:
     fake_backend.features = ["adapters", "evaluation"]
     both = [(CONFIG, b"{}"), (WEIGHTS, b"w" * 3_000_000)]
     status, answer = await judged(studio, both, name="mine", data="data/eval.jsonl", model="hub/other")
@@ -44,7 +46,7 @@ async def test_it_becomes_a_job_that_is_evaluated(studio: Studio, fake_backend: 
     assert answer["job"]["name"] == "adapter"
 
 
-async def test_what_is_not_an_adapter_is_refused_and_not_kept(
+async def test_invalid_adapter_uploads_are_refused_and_deleted(
     studio: Studio, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_backend.features = ["adapters", "evaluation"]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tests.support.studio import Studio
 
 
-async def test_a_card_comes_as_it_is(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_a_model_card_is_forwarded_unchanged(studio: Studio, fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job("completed")
     async with studio.session.get(f"/api/jobs/{job}/card") as answer:
         assert answer.status == 404  # a backend without the feature

@@ -26,7 +26,7 @@ def delta(text: str) -> bytes:
     return f"data: {json.dumps({'choices': [{'delta': {'content': text}}]})}\n\n".encode()
 
 
-async def test_the_stream_passes_untouched(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_a_chat_stream_is_forwarded_unchanged(studio: Studio, fake_backend: FakeBackend) -> None:
     fake_backend.chat.chunks = ["He", "llo ☃", "\n\n", ""]
     fake_backend.headers = {"Deprecation": "true", "X-Own": "stays", "Warning": f"echo {TOKEN}"}
     asked = {**ASK, "temperature": 0.5, "someday": [1]}
@@ -47,7 +47,7 @@ async def test_the_stream_passes_untouched(studio: Studio, fake_backend: FakeBac
     assert seen.headers["Accept-Encoding"] == "identity"
 
 
-async def test_each_chunk_comes_at_once(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_chat_chunks_are_forwarded_immediately(studio: Studio, fake_backend: FakeBackend) -> None:
     """The model says the next only when the last one is here: who keeps it back never sees it."""
     fake_backend.chat.chunks, fake_backend.chat.turns = list("abcdef"), asyncio.Semaphore(0)
     async with asyncio.timeout(30), studio.session.post("/api/inference/chat", json=ASK) as answer:
@@ -57,13 +57,15 @@ async def test_each_chunk_comes_at_once(studio: Studio, fake_backend: FakeBacken
         assert await answer.content.read() == DONE
 
 
-async def test_a_head_without_a_byte_comes_at_once(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_response_headers_are_forwarded_before_the_first_chunk(
+    studio: Studio, fake_backend: FakeBackend
+) -> None:
     fake_backend.fault(ROUTE, times=1, stall_after=0)
     async with asyncio.timeout(30), studio.session.post("/api/inference/chat", json=ASK) as answer:
         assert answer.status == 200
 
 
-async def test_a_long_conversation_arrives_whole(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_a_long_conversation_is_forwarded_completely(studio: Studio, fake_backend: FakeBackend) -> None:
     asked = {**ASK, "messages": [{"role": "user", "content": "x" * (3 << 20)}]}
     body = io.BytesIO(json.dumps(asked).encode())
     async with studio.session.post("/api/inference/chat", data=body) as answer:
@@ -71,14 +73,14 @@ async def test_a_long_conversation_arrives_whole(studio: Studio, fake_backend: F
     assert fake_backend.last(ROUTE).json() == asked
 
 
-async def test_without_streaming_it_is_one_json_body(studio: Studio) -> None:
+async def test_a_chat_without_streaming_is_one_json_body(studio: Studio) -> None:
     async with studio.session.post("/api/inference/chat", json={**ASK, "stream": False}) as answer:
         assert answer.content_type == "application/json"
         assert (await answer.json())["choices"][0]["message"]["content"] == "Hello, world"
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 422, 426, 429, 500, 503])
-async def test_a_refusal_keeps_its_status_and_words(
+async def test_a_refused_chat_keeps_status_and_message(
     studio: Studio, fake_backend: FakeBackend, status: int
 ) -> None:
     fake_backend.fault(ROUTE, times=1, status=status, body=b'{"error": "No adapter.", "code": 7}')
@@ -89,7 +91,7 @@ async def test_a_refusal_keeps_its_status_and_words(
     assert told["code"] == 7
 
 
-async def test_a_backend_that_is_away_is_a_502(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_an_unreachable_backend_is_a_502(studio: Studio, fake_backend: FakeBackend) -> None:
     await fake_backend.stop()
     async with studio.session.post("/api/inference/chat", json=ASK) as answer:
         assert answer.status == 502
@@ -97,7 +99,9 @@ async def test_a_backend_that_is_away_is_a_502(studio: Studio, fake_backend: Fak
 
 
 @pytest.mark.parametrize("cut", [0, 1, 5, 40, 55, 60])
-async def test_a_cut_is_told_in_the_stream(studio: Studio, fake_backend: FakeBackend, cut: int) -> None:
+async def test_a_cut_stream_ends_with_an_error_event(
+    studio: Studio, fake_backend: FakeBackend, cut: int
+) -> None:
     fake_backend.fault(ROUTE, times=1, cut_after=cut)
     async with studio.session.post("/api/inference/chat", json=ASK) as answer:
         frames = (await answer.read()).split(b"\n\n")
@@ -109,7 +113,7 @@ async def test_a_cut_is_told_in_the_stream(studio: Studio, fake_backend: FakeBac
     assert all(b"\nevent: ping" in b"\n" + frame for frame in frames[len(whole) : -2] if frame)
 
 
-async def test_half_a_json_answer_does_not_look_whole(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_a_truncated_json_answer_breaks_off(studio: Studio, fake_backend: FakeBackend) -> None:
     fake_backend.fault(ROUTE, times=1, cut_after=10)
     with pytest.raises(aiohttp.ClientError):
         async with studio.session.post("/api/inference/chat", json={**ASK, "stream": False}) as answer:
@@ -117,7 +121,7 @@ async def test_half_a_json_answer_does_not_look_whole(studio: Studio, fake_backe
 
 
 @pytest.mark.parametrize("began", [True, False])
-async def test_the_tab_leaving_ends_the_upstream_call(
+async def test_closing_the_tab_ends_the_upstream_call(
     studio: Studio, fake_backend: FakeBackend, began: bool
 ) -> None:
     fake_backend.chat.endless, fake_backend.chat.delay = True, 0.02
@@ -137,7 +141,7 @@ async def test_the_tab_leaving_ends_the_upstream_call(
     await until(lambda: fake_backend.active[ROUTE] == 0)
 
 
-async def test_a_tab_that_does_not_read_holds_the_model_back(
+async def test_a_tab_that_does_not_read_applies_backpressure(
     studio: Studio, fake_backend: FakeBackend
 ) -> None:
     fake_backend.chat.chunks, fake_backend.chat.endless = ["x" * 100_000], True
@@ -173,7 +177,7 @@ async def test_a_tab_that_does_not_read_holds_the_model_back(
         (b'{"messages": [' + b" " * (17 << 20) + b"]}", 413),
     ],
 )
-async def test_bodies_that_are_no_chat_never_leave(
+async def test_invalid_chat_bodies_are_not_forwarded(
     studio: Studio, fake_backend: FakeBackend, body: bytes, status: int
 ) -> None:
     async with studio.session.post("/api/inference/chat", data=io.BytesIO(body)) as answer:

@@ -24,7 +24,7 @@ async def call(studio: Studio, method: str, path: str = "", body: object = None)
         return answer.status, await answer.json()
 
 
-async def test_a_correction_is_added_read_listed_and_undone(studio: Studio) -> None:
+async def test_a_correction_is_added_listed_and_undone(studio: Studio) -> None:
     project = studio.settings.project
     empty = {"file": "data/corrections.jsonl", "rows": [], "older": 0, "trainers": []}
     assert await call(studio, "GET") == (200, empty)
@@ -72,20 +72,20 @@ async def test_a_correction_is_added_read_listed_and_undone(studio: Studio) -> N
     ],
     ids=lambda body: str(body)[:60],
 )
-async def test_what_is_no_correction_is_refused(studio: Studio, body: dict[str, Any]) -> None:
+async def test_invalid_corrections_are_refused(studio: Studio, body: dict[str, Any]) -> None:
     status, answer = await call(studio, "POST", "", body)
     assert status in (400, 413)
     assert answer["error"]
     assert not (studio.settings.project / "data" / "corrections.jsonl").exists()
 
 
-async def test_half_a_character_is_refused_at_the_door(studio: Studio) -> None:
+async def test_a_lone_surrogate_in_a_body_is_refused(studio: Studio) -> None:
     body = b'{"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "\\ud800"}]}'
     async with studio.session.post("/api/corrections", data=body) as answer:
         assert answer.status == 400
 
 
-async def test_a_project_that_says_nothing_can_be_corrected(studio: Studio) -> None:
+async def test_corrections_work_with_an_unreadable_arkor_toml(studio: Studio) -> None:
     (studio.settings.project / "arkor.toml").write_text("[[[")
     assert (await call(studio, "POST", "", {"messages": MESSAGES}))[0] == 200
     _, found = await call(studio, "GET")
@@ -94,7 +94,7 @@ async def test_a_project_that_says_nothing_can_be_corrected(studio: Studio) -> N
     assert (status, bool(answer["error"])) == (409, True)
 
 
-async def test_a_stranger_adds_nothing(studio: Studio) -> None:
+async def test_corrections_need_the_studio_token(studio: Studio) -> None:
     for path in ("", "/undo", "/dataset"):
         async with studio.stranger.post(f"/api/corrections{path}", json={"messages": MESSAGES}) as answer:
             assert answer.status == 403

@@ -46,7 +46,7 @@ async def test_a_row_is_read_changed_and_undone(studio: Studio) -> None:
         assert (await call(studio, "POST", "/rows", ask))[0] == 400
 
 
-async def test_a_packed_file_is_copied_and_then_edited(studio: Studio) -> None:
+async def test_a_gzip_file_is_copied_before_editing(studio: Studio) -> None:
     project = studio.settings.project
     (project / "arkor.toml").write_text(TOML.replace("d.jsonl", "d.jsonl.gz") + "# kept\n")
     packed = gzip.compress(LINES.encode())
@@ -71,7 +71,7 @@ async def test_a_packed_file_is_copied_and_then_edited(studio: Studio) -> None:
     assert (await call(studio, "POST", "/unpack", again))[0] == 400, "it is not packed"
 
 
-async def test_other_requests_are_refused(studio: Studio) -> None:
+async def test_invalid_row_requests_are_refused(studio: Studio) -> None:
     (studio.settings.project / "arkor.toml").write_text(TOML)
     (studio.settings.project / "d.jsonl").write_text(LINES)
     for query in ("", "?row=0", "?row=x&trainer=bot", "?row=1&trainer=other"):
@@ -91,7 +91,7 @@ async def test_other_requests_are_refused(studio: Studio) -> None:
     assert (studio.settings.project / "d.jsonl").read_text() == LINES
 
 
-async def test_a_row_of_the_hub_says_how_to_copy_it(studio: Studio) -> None:
+async def test_a_hub_row_names_the_copy_command(studio: Studio) -> None:
     source = '{ huggingface = "acme/chats", split = "test" }'
     (studio.settings.project / "arkor.toml").write_text(TOML.replace('"d.jsonl"', source))
     script = (
@@ -116,7 +116,7 @@ async def test_a_row_of_the_hub_says_how_to_copy_it(studio: Studio) -> None:
     assert (await call(studio, "GET", "/reviews/row?trainer=bot&row=1&entry=x"))[0] == 400
 
 
-async def test_a_trainer_that_no_program_can_be_asked_about_is_refused(studio: Studio) -> None:
+async def test_an_invalid_trainer_name_is_refused(studio: Studio) -> None:
     (studio.settings.project / "arkor.toml").write_text(TOML)
     (studio.settings.project / "d.jsonl").write_text(LINES)
     async with studio.session.get("/api/manifest/data?trainer=%00") as answer:

@@ -16,7 +16,7 @@ async def call(studio: Studio, method: str, path: str, **more: Any) -> tuple[int
         return answer.status, await answer.json()
 
 
-async def test_a_view_s_life(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_a_dataset_view_is_opened_read_and_closed(studio: Studio, fake_backend: FakeBackend) -> None:
     fake_backend.features = ["datasets"]
     status, opened = await call(studio, "POST", "", json={"config": {**CONFIG, "someday": 1}})
     assert status == 201
@@ -36,7 +36,7 @@ async def test_a_view_s_life(studio: Studio, fake_backend: FakeBackend) -> None:
     assert (await call(studio, "GET", path))[0] == 404
 
 
-async def test_what_is_wrong_is_refused(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_invalid_view_requests_are_refused(studio: Studio, fake_backend: FakeBackend) -> None:
     fake_backend.features = ["datasets"]
     wrong: list[dict[str, Any]] = [{}, {"config": "x"}, {"config": {}}]
     for body in wrong:
@@ -47,6 +47,6 @@ async def test_what_is_wrong_is_refused(studio: Studio, fake_backend: FakeBacken
         assert (await call(studio, "GET", f"/{opened['dataset']['id']}/{below}"))[0] == 404
 
 
-async def test_a_backend_without_the_feature(studio: Studio) -> None:
+async def test_dataset_views_need_the_feature(studio: Studio) -> None:
     status, answer = await call(studio, "POST", "", json={"config": CONFIG})
     assert (status, list(answer)) == (404, ["error"])

@@ -34,7 +34,7 @@ async def call(studio: Studio, method: str, path: str = "", /, **body: Any) -> t
         return answer.status, await answer.json()
 
 
-async def test_a_deployments_life(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_a_deployment_is_created_changed_and_deleted(studio: Studio, fake_backend: FakeBackend) -> None:
     assert await call(studio, "GET") == (200, {"deployments": []})
     status, made = await call(studio, "POST", **GOOD, runRetentionMode="days", runRetentionDays=7, someday=1)
     assert status == 201
@@ -52,7 +52,7 @@ async def test_a_deployments_life(studio: Studio, fake_backend: FakeBackend) -> 
     assert (await call(studio, "DELETE", path))[0] == 404
 
 
-async def test_a_keys_life(studio: Studio) -> None:
+async def test_a_key_is_created_listed_and_revoked(studio: Studio) -> None:
     _, made = await call(studio, "POST", **{**GOOD, "authMode": "fixed_api_key"})
     path = f"/{made['deployment']['id']}/keys"
     status, key = await call(studio, "POST", path, label="  mine ☃ ")
@@ -66,7 +66,7 @@ async def test_a_keys_life(studio: Studio) -> None:
     assert await call(studio, "GET", path) == (200, {"keys": [{**listed["keys"][0], "enabled": False}]})
 
 
-async def test_without_a_scope_lists_say_so_and_nothing_is_called(
+async def test_without_a_scope_lists_are_empty_and_no_request_is_sent(
     newcomer: Studio, fake_backend: FakeBackend
 ) -> None:
     assert await call(newcomer, "GET") == (200, {"deployments": [], "scopeMissing": True})
@@ -75,7 +75,7 @@ async def test_without_a_scope_lists_say_so_and_nothing_is_called(
 
 
 @pytest.mark.parametrize("status", [404, 501])
-async def test_a_backend_without_deployments_is_a_fact_and_no_error(
+async def test_a_backend_without_deployments_is_not_an_error(
     studio: Studio, fake_backend: FakeBackend, status: int
 ) -> None:
     fake_backend.fault("GET /v1/endpoints", status=status, body=b'{"error": "No such thing here."}')
@@ -95,7 +95,7 @@ async def test_a_backend_without_deployments_is_a_fact_and_no_error(
         ("POST", "/d/keys", {"label": "  "}, 'label must be text of 1 to 80 characters, not "  ".'),
     ],
 )
-async def test_a_wrong_body_creates_no_scope(
+async def test_an_invalid_body_creates_no_scope(
     newcomer: Studio, fake_backend: FakeBackend, method: str, path: str, body: dict[str, Any], said: str
 ) -> None:
     status, told = await call(newcomer, method, path, **body)
@@ -105,14 +105,14 @@ async def test_a_wrong_body_creates_no_scope(
     assert not (newcomer.settings.project / ".arkor").exists()
 
 
-async def test_a_right_body_creates_it(newcomer: Studio, fake_backend: FakeBackend) -> None:
+async def test_a_valid_body_creates_the_scope(newcomer: Studio, fake_backend: FakeBackend) -> None:
     assert (await call(newcomer, "POST", **GOOD))[0] == 201
     assert fake_backend.count("POST /v1/projects") == 1
     assert (newcomer.settings.project / ".arkor" / "state.json").is_file()
 
 
 @pytest.mark.parametrize("path", ["", "/d", "/d/keys"])
-async def test_faults_and_notices_pass(studio: Studio, fake_backend: FakeBackend, path: str) -> None:
+async def test_errors_and_notices_are_forwarded(studio: Studio, fake_backend: FakeBackend, path: str) -> None:
     fake_backend.fault("*", times=1, status=403, body=b'{"error": "Not yours."}', headers={"Sunset": "soon"})
     async with studio.session.get(f"/api/deployments{path}") as answer:
         assert (answer.status, await answer.json()) == (403, {"error": "Not yours."})

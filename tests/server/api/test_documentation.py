@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.support.studio import Studio
 
 
-async def test_a_program_reads_the_jobs(
+async def test_the_documented_program_reads_the_jobs(
     studio: Studio, fake_backend: FakeBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = (Path(__file__).parents[3] / "docs" / "contract.md").read_text()
@@ -31,7 +31,7 @@ async def test_a_program_reads_the_jobs(
     assert [job["name"] for job in found["jobs"]] == ["a"]
 
 
-async def test_a_documentation_page_is_sent_as_markdown_and_nothing_else_is_found(studio: Studio) -> None:
+async def test_only_documentation_pages_are_served_as_markdown(studio: Studio) -> None:
     async with studio.session.get("/api/docs/evaluation") as answer:
         assert (answer.status, answer.content_type) == (200, "text/markdown")
         assert (await answer.text()).startswith("# Evaluation\n")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.support.studio import Studio
 
 
-async def test_it_is_started_and_cancelled_by_the_page_alone(
+async def test_engine_setup_is_started_and_cancelled_by_the_page_only(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[list[str]] = []

@@ -79,7 +79,7 @@ async def client(aiohttp_client: AiohttpClient) -> Client:
         ("broken", 500, {"error": "Unexpected error in Studio. Its terminal has the details."}),
     ],
 )
-async def test_faults_of_the_api(
+async def test_api_errors_are_json(
     name: str, status: int, body: dict[str, str], client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = await client.get(f"/api/{name}")
@@ -96,19 +96,19 @@ async def test_faults_of_the_api(
 
 
 @pytest.mark.parametrize(("name", "status"), [("missing", 404), ("method", 405), ("bug", 500)])
-async def test_faults_elsewhere_are_plain_text(name: str, status: int, client: Client) -> None:
+async def test_errors_outside_the_api_are_plain_text(name: str, status: int, client: Client) -> None:
     answer = await client.get(f"/{name}")
     assert (answer.status, answer.content_type) == (status, "text/plain")
     assert "details" not in (await answer.text()).replace("has the details", "")
 
 
-async def test_a_redirect_is_no_fault(client: Client) -> None:
+async def test_a_redirect_is_not_an_error(client: Client) -> None:
     answer = await client.get("/api/elsewhere", allow_redirects=False)
     assert (answer.status, answer.headers["Location"]) == (302, "/somewhere")
 
 
 @pytest.mark.parametrize(("name", "level"), [("known", "WARNING"), ("bug", "ERROR")])
-async def test_a_fault_midway_breaks_the_stream_off(
+async def test_an_error_within_a_stream_breaks_the_connection(
     name: str, level: str, client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     """No second answer inside the first: the reader sees that this was not the end."""
@@ -121,7 +121,7 @@ async def test_a_fault_midway_breaks_the_stream_off(
     assert "broke off" in ours[0].getMessage()
 
 
-async def test_midway_in_the_whole_studio(
+async def test_an_error_within_a_stream_logs_one_line(
     studio: Studio, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One line for a person, and aiohttp's own traceback stays away."""
@@ -144,13 +144,13 @@ async def test_midway_in_the_whole_studio(
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b"[" * 100_000, b'{"a": NaN'])
-def test_what_is_no_object(body: bytes) -> None:
+def test_bodies_other_than_json_objects_are_refused(body: bytes) -> None:
     with pytest.raises(ArkorError) as fault:
         parse_object(body, Schema())
     assert status_of(fault.value) == 400
 
 
-async def test_an_object(client: Client) -> None:
+async def test_json_objects_are_parsed(client: Client) -> None:
     answer = await client.post("/api/echo", json={"a": [1, None]})
     assert await answer.json() == {"a": [1, None]}
     answer = await client.post("/api/echo", data=b"")

@@ -15,7 +15,7 @@ async def call(studio: Studio, method: str, path: str, body: object = None) -> t
         return answer.status, await answer.json()
 
 
-async def test_an_evaluation_is_asked_for_and_comes(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_an_evaluation_is_requested_and_returned(studio: Studio, fake_backend: FakeBackend) -> None:
     fake_backend.features = ["evaluation"]
     job = fake_backend.add_job("completed")
     assert (await call(studio, "GET", f"{job}/evaluation"))[0] == 404
@@ -27,7 +27,7 @@ async def test_an_evaluation_is_asked_for_and_comes(studio: Studio, fake_backend
     assert (status, found["evaluation"]["verdict"], len(found["rows"])) == (200, "mixed", 12)
 
 
-async def test_a_checkpoint_is_named_by_its_step(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_a_checkpoint_is_evaluated_by_its_step(studio: Studio, fake_backend: FakeBackend) -> None:
     fake_backend.features = ["evaluation"]
     job = fake_backend.add_job("completed")
     fake_backend.evaluations.judge(job, 20)
@@ -37,7 +37,7 @@ async def test_a_checkpoint_is_named_by_its_step(studio: Studio, fake_backend: F
     assert fake_backend.last("GET /v1/jobs/{id}/evaluation").url.query["step"] == "20"
 
 
-async def test_what_is_wrong_is_refused(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_invalid_evaluation_requests_are_refused(studio: Studio, fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job("completed")
     assert (await call(studio, "POST", f"{job}/evaluate", {}))[0] == 404  # a backend without the feature
     fake_backend.features = ["evaluation"]

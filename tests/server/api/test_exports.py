@@ -16,7 +16,7 @@ async def call(studio: Studio, method: str, path: str, body: object = None) -> t
         return answer.status, await answer.json() if answer.status != 204 else None
 
 
-async def test_an_export_is_asked_for_comes_and_goes(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_an_export_is_created_downloaded_and_deleted(studio: Studio, fake_backend: FakeBackend) -> None:
     fake_backend.features = ["exports"]
     job = fake_backend.add_job("completed")
     status, answer = await call(studio, "POST", f"{job}/exports", {"format": "merged"})
@@ -41,7 +41,7 @@ async def test_an_export_is_asked_for_comes_and_goes(studio: Studio, fake_backen
     assert (await call(studio, "GET", path))[0] == 404
 
 
-async def test_what_is_wrong_is_refused(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_invalid_export_requests_are_refused(studio: Studio, fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job("completed")
     assert (await call(studio, "POST", f"{job}/exports", {"format": "adapter"}))[0] == 404  # no such feature
     fake_backend.features = ["exports"]

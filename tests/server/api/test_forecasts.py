@@ -17,7 +17,7 @@ async def call(studio: Studio, method: str, path: str = "", body: object = None)
         return answer.status, await answer.json()
 
 
-async def test_a_forecasts_life(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_a_forecast_is_started_read_and_cancelled(studio: Studio, fake_backend: FakeBackend) -> None:
     fake_backend.features = ["forecast"]
     status, first = await call(studio, "POST", body={"config": CONFIG})
     assert (status, first["forecast"]["state"]) == (200, "measuring")
@@ -29,7 +29,7 @@ async def test_a_forecasts_life(studio: Studio, fake_backend: FakeBackend) -> No
     assert (await call(studio, "GET", path))[0] == 404
 
 
-async def test_what_is_wrong_is_refused(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_invalid_forecast_requests_are_refused(studio: Studio, fake_backend: FakeBackend) -> None:
     assert (await call(studio, "POST", body={"config": CONFIG}))[0] == 404  # a backend without the feature
     fake_backend.features = ["forecast"]
     before = fake_backend.count("POST /v1/forecast")

@@ -35,7 +35,9 @@ BODIES = {
 
 
 @pytest.mark.parametrize(("method", "path"), BODIES, ids=lambda part: part)
-async def test_bodies(method: str, path: str, studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_hostile_json_bodies_are_forwarded_or_refused(
+    method: str, path: str, studio: Studio, fake_backend: FakeBackend
+) -> None:
     wrong: list[tuple[object, ...]] = []
     for template in BODIES[method, path]:
         for name, value in VALUES.items():
@@ -55,7 +57,7 @@ async def test_bodies(method: str, path: str, studio: Studio, fake_backend: Fake
 @pytest.mark.parametrize(
     "value", ["9" * 400, "9" * 5000, "-1", "NaN", "1e999", "٣", "%00", "%ed%a0%80", "a" * 7000]
 )
-async def test_queries(value: str, studio: Studio) -> None:
+async def test_hostile_query_values_are_refused(value: str, studio: Studio) -> None:
     paths = [
         f"/api/jobs/x/history?after={value}", f"/api/jobs/x/events?after={value}&studioToken={value}",
         f"/api/jobs/{value}/history", f"/api/train/{value}/output", f"/api/deployments/{value}",
@@ -76,7 +78,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize(("call", "path"), ANSWERS.items(), ids=ANSWERS)
-async def test_answers_of_the_backend(
+async def test_hostile_responses_of_the_backend_are_forwarded_or_502(
     call: str, path: str, studio: Studio, fake_backend: FakeBackend
 ) -> None:
     for status in (200, 400):
@@ -89,7 +91,7 @@ async def test_answers_of_the_backend(
                 assert "error" in json.loads(body, parse_constant=pytest.fail), name
 
 
-async def test_every_depth(studio: Studio) -> None:
+async def test_parser_and_serializer_accept_the_same_nesting_depth(studio: Studio) -> None:
     """What is read is sent on: there is no depth that one of the two takes and the other does not."""
     for depth in (*range(850, 1000), *range(1_400, 1_500)):
         body = with_value('{"label": "a", "extra": @}', "[" * depth + "]" * depth)

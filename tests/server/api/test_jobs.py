@@ -59,7 +59,7 @@ def without_comments(stream: bytes) -> bytes:
 # --- the list -----------------------------------------------------------------------------------------
 
 
-async def test_the_list_is_the_backends(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_the_job_list_is_forwarded(studio: Studio, fake_backend: FakeBackend) -> None:
     fake_backend.headers = {"Sunset": "soon"}
     jobs = [fake_backend.add_job(name=name) for name in ("a", "b ☃")]
     async with studio.session.get("/api/jobs") as answer:
@@ -71,7 +71,7 @@ async def test_the_list_is_the_backends(studio: Studio, fake_backend: FakeBacken
         assert "X-Arkor-Stale" not in answer.headers
 
 
-async def test_the_list_knows_of_an_end_as_soon_as_the_stream_does(
+async def test_the_job_list_is_refreshed_when_a_stream_ends(
     studio: Studio, fake_backend: FakeBackend
 ) -> None:
     job = fake_backend.add_job()
@@ -96,7 +96,7 @@ async def test_the_list_knows_of_an_end_as_soon_as_the_stream_does(
     assert fake_backend.count("GET /v1/jobs") == polls
 
 
-async def test_fifty_askers_cost_one_poll(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_fifty_requests_share_one_poll(studio: Studio, fake_backend: FakeBackend) -> None:
     async def ask() -> int:
         async with studio.session.get("/api/jobs") as answer:
             return len(await answer.read())
@@ -120,7 +120,7 @@ async def test_an_unchanged_list_is_a_304(studio: Studio, form: str) -> None:
     ("accepted", "coding"),
     [("gzip, deflate, br", "gzip"), ("br;q=1, GZIP;q=0.5", "gzip"), ("gzip;q=0", None), ("identity", None)],
 )
-async def test_gzip_for_who_takes_it(
+async def test_the_job_list_is_compressed_if_accepted(
     studio: Studio, fake_backend: FakeBackend, accepted: str, coding: str | None
 ) -> None:
     fake_backend.add_job(name="x" * 10_000)
@@ -134,15 +134,15 @@ async def test_gzip_for_who_takes_it(
     assert json.loads(plain)["jobs"][0]["name"] == "x" * 10_000
 
 
-async def test_without_a_scope_the_list_is_empty_and_nothing_is_called(
-    settings: Settings, fake_backend: FakeBackend
-) -> None:
+async def test_without_a_scope_the_job_list_is_empty(settings: Settings, fake_backend: FakeBackend) -> None:
     async with running_studio(settings) as studio, studio.session.get("/api/jobs") as answer:
         assert await answer.json() == {"jobs": []}
     assert not fake_backend.count(LIST)
 
 
-async def test_a_backend_away_leaves_the_list_marked(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_an_unreachable_backend_marks_the_job_list_stale(
+    studio: Studio, fake_backend: FakeBackend
+) -> None:
     fake_backend.add_job()
     async with studio.session.get("/api/jobs") as answer:
         whole = await answer.read()
@@ -163,7 +163,7 @@ async def test_a_backend_away_leaves_the_list_marked(studio: Studio, fake_backen
         assert "X-Arkor-Stale" not in answer.headers
 
 
-async def test_a_backend_that_answers_is_not_said_to_be_away(
+async def test_errors_of_a_reachable_backend_are_not_marked_stale(
     studio: Studio, fake_backend: FakeBackend
 ) -> None:
     async with studio.session.get("/api/jobs") as answer:
@@ -176,14 +176,14 @@ async def test_a_backend_that_answers_is_not_said_to_be_away(
 
 
 @pytest.mark.parametrize("status", [403, 426, 503])
-async def test_the_first_failure_is_told(studio: Studio, fake_backend: FakeBackend, status: int) -> None:
+async def test_the_first_failure_is_returned(studio: Studio, fake_backend: FakeBackend, status: int) -> None:
     fake_backend.fault(LIST, status=status)
     async with studio.session.get("/api/jobs") as answer:
         assert answer.status == status
         assert (await answer.json())["error"].startswith("Told to fail.")
 
 
-async def test_cancelling_asks_the_backend_and_refreshes(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_cancelling_a_job_refreshes_the_list(studio: Studio, fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job()
     async with studio.session.get("/api/jobs") as answer:
         assert (await answer.json())["jobs"][0]["status"] == "running"
@@ -197,7 +197,7 @@ async def test_cancelling_asks_the_backend_and_refreshes(studio: Studio, fake_ba
         assert (answer.status, await answer.read()) == (204, b"")
 
 
-async def test_the_list_has_an_evaluation_as_soon_as_its_job_says_that_it_is_done(
+async def test_the_job_list_is_refreshed_after_an_evaluation(
     studio: Studio, fake_backend: FakeBackend
 ) -> None:
     fake_backend.features = ["evaluation"]
@@ -220,7 +220,7 @@ async def test_the_list_has_an_evaluation_as_soon_as_its_job_says_that_it_is_don
 
 
 @pytest.mark.usefixtures("node_on_path")
-async def test_a_training_run_refreshes_when_it_begins_has_its_job_and_ends(
+async def test_a_training_run_refreshes_the_list_at_start_job_and_end(
     studio: Studio, fake_backend: FakeBackend, tmp_path: Path
 ) -> None:
     begin, end = tmp_path / "begin", tmp_path / "end"
@@ -246,7 +246,7 @@ async def test_a_training_run_refreshes_when_it_begins_has_its_job_and_ends(
 # --- history and events -------------------------------------------------------------------------------
 
 
-async def test_many_tabs_of_either_kind_cost_one_stream(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_many_tabs_share_one_stream(studio: Studio, fake_backend: FakeBackend) -> None:
     fake_backend.ping_every = 0.01
     job = fake_backend.add_job()
     for step in range(300):
@@ -273,7 +273,7 @@ async def test_many_tabs_of_either_kind_cost_one_stream(studio: Studio, fake_bac
     assert fake_backend.count(STREAM) == 1
 
 
-async def test_history_then_events_from_exactly_there(
+async def test_events_continue_exactly_after_the_history(
     studio: Studio, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A history that pauses for that long is in; a machine that stands still makes a shorter pause.
@@ -303,7 +303,7 @@ async def test_history_then_events_from_exactly_there(
         assert await answer.read() == log_of(fake_backend, job) + END
 
 
-async def test_events_and_fields_that_nobody_knows_pass_untouched(
+async def test_unknown_events_and_fields_are_forwarded_unchanged(
     studio: Studio, fake_backend: FakeBackend
 ) -> None:
     job = fake_backend.add_job()
@@ -318,7 +318,7 @@ async def test_events_and_fields_that_nobody_knows_pass_untouched(
 
 
 @pytest.mark.parametrize("path", ["history", "events"])
-async def test_a_stream_says_what_the_backend_says_about_its_future(
+async def test_a_stream_forwards_deprecation_headers(
     studio: Studio, fake_backend: FakeBackend, path: str
 ) -> None:
     job = fake_backend.add_job("completed")
@@ -334,7 +334,7 @@ async def test_a_stream_says_what_the_backend_says_about_its_future(
     assert told == {"Deprecation": "true", "Sunset": "soon", "Warning": "echo …", "X-Own": None}
 
 
-async def test_an_unknown_cursor_starts_over_and_says_so(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_an_unknown_cursor_restarts_the_history(studio: Studio, fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job()
     fake_backend.finish(job)
     async with studio.session.get(f"/api/jobs/{job}/events?after=gone.77") as answer:
@@ -344,7 +344,7 @@ async def test_an_unknown_cursor_starts_over_and_says_so(studio: Studio, fake_ba
 
 @pytest.mark.parametrize("path", ["history", "events"])
 @pytest.mark.parametrize("status", [403, 404, 409, 426, 500])
-async def test_a_refusal_before_the_first_frame_is_json(
+async def test_an_error_before_the_first_frame_is_json(
     studio: Studio, fake_backend: FakeBackend, path: str, status: int
 ) -> None:
     job = fake_backend.add_job()
@@ -359,21 +359,21 @@ async def test_a_refusal_before_the_first_frame_is_json(
         assert answer.status == 200
 
 
-async def test_a_job_that_is_not_there(studio: Studio) -> None:
+async def test_events_of_an_unknown_job_are_404(studio: Studio) -> None:
     async with studio.session.get("/api/jobs/none/events") as answer:
         assert (answer.status, await answer.json()) == (404, {"error": "No such job."})
 
 
-async def test_no_event_stream_is_a_502(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_a_response_that_is_not_an_event_stream_is_a_502(
+    studio: Studio, fake_backend: FakeBackend
+) -> None:
     job = fake_backend.add_job()
     fake_backend.fault(STREAM, status=200, body=b"{}")
     async with studio.session.get(f"/api/jobs/{job}/events") as answer:
         assert answer.status == 502
 
 
-async def test_the_token_in_the_query_counts_for_the_events_alone(
-    studio: Studio, fake_backend: FakeBackend
-) -> None:
+async def test_a_query_token_is_valid_for_events_only(studio: Studio, fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job()
     query = {"studioToken": studio.token}
     for path in ("", f"/{job}/history"):
@@ -386,7 +386,7 @@ async def test_the_token_in_the_query_counts_for_the_events_alone(
 
 
 @pytest.mark.parametrize("cut", [0, 1, 17, 150, 151])
-async def test_cut_anywhere_nothing_is_lost_or_repeated(
+async def test_a_stream_cut_anywhere_loses_and_repeats_nothing(
     studio: Studio, fake_backend: FakeBackend, cut: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "BACKOFF", (0.01, 0.02))
@@ -403,7 +403,9 @@ async def test_cut_anywhere_nothing_is_lost_or_repeated(
     assert fake_backend.count(STREAM) == 4
 
 
-async def test_weird_streams_pass_in_clean_frames(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_malformed_streams_are_forwarded_as_valid_frames(
+    studio: Studio, fake_backend: FakeBackend
+) -> None:
     job = fake_backend.add_job()
     fake_backend.frames[job].clear()
     same = b"id: t1\nevent: training.log\ndata: %d\n\n"
@@ -443,7 +445,7 @@ class FastClock:
 
 
 @pytest.mark.parametrize("away", [10, 600])
-async def test_a_backend_that_comes_back_finds_the_pages_live(
+async def test_streams_and_list_recover_with_the_backend(
     studio: Studio, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch, away: int
 ) -> None:
     clock = FastClock()
@@ -481,7 +483,7 @@ async def test_a_backend_that_comes_back_finds_the_pages_live(
     assert last.headers["Last-Event-ID"] == "1"
 
 
-async def test_closing_with_open_streams_is_quick(
+async def test_shutdown_with_open_streams_is_fast(
     settings: Settings, signed_in: None, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serve, "SHUTDOWN_SECONDS", 60)  # what answers would get that do not end by themselves
@@ -502,7 +504,7 @@ async def test_closing_with_open_streams_is_quick(
     await until(lambda: not fake_backend.active[STREAM])
 
 
-async def test_tabs_that_leave_leave_nothing(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_closing_all_tabs_closes_the_upstream_stream(studio: Studio, fake_backend: FakeBackend) -> None:
     studio.app[EVENTS]._linger = 0.05
     job = fake_backend.add_job()
 

@@ -34,7 +34,7 @@ async def ended(studio: Studio) -> Any:
             await asyncio.sleep(0.02)
 
 
-async def test_dropped_documents_become_rows_after_a_pause(
+async def test_uploaded_documents_become_rows_across_a_pause(
     studio: Studio, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOME_API_KEY", KEY)
@@ -98,7 +98,7 @@ async def test_dropped_documents_become_rows_after_a_pause(
     assert [json.loads(line)["made"]["by"] for line in reviews] == ["wise"] * 4
 
 
-async def test_the_models_of_a_teacher_are_listed_without_its_key(
+async def test_teacher_models_are_listed_without_the_api_key(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOME_API_KEY", KEY)
@@ -117,7 +117,9 @@ async def test_the_models_of_a_teacher_are_listed_without_its_key(
     assert (status, "whose name ends with API_KEY" in answer["error"]) == (400, True)
 
 
-async def test_errors_are_said(studio: Studio, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_making_errors_are_reported(
+    studio: Studio, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SOME_SECRET", KEY)
     (settings.project / "a.md").write_text("Too short.")
     given = {"kind": "qa", "teacher": "http://127.0.0.1:9/v1", "model": "wise", "paths": ["a.md"]}

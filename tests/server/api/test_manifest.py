@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.support.studio import Studio
 
 
-async def test_the_manifest(studio: Studio) -> None:
+async def test_the_manifest_reflects_arkor_toml(studio: Studio) -> None:
     async with studio.session.get("/api/manifest") as answer:
         assert await answer.json() == {"trainer": None, "trainers": []}
     toml = studio.settings.project / "arkor.toml"
@@ -27,7 +27,7 @@ async def test_the_manifest(studio: Studio) -> None:
         assert "arkor.toml:5" in (await answer.json())["error"]
 
 
-async def test_a_wrong_trainer_leaves_the_others_alone(studio: Studio) -> None:
+async def test_an_invalid_trainer_does_not_affect_the_others(studio: Studio) -> None:
     project = studio.settings.project
     (project / "empty.jsonl").write_text("\n")
     text = TOML + TOML.replace("first", "second") + "steps = 0\n"
@@ -48,7 +48,7 @@ async def test_a_wrong_trainer_leaves_the_others_alone(studio: Studio) -> None:
         assert await answer.json() == {"runs": []}
 
 
-async def test_rows_that_are_wrong_are_named_before_a_start(studio: Studio) -> None:
+async def test_invalid_rows_are_named_before_a_start(studio: Studio) -> None:
     project = studio.settings.project
     (project / "data.jsonl").write_text('{"prompt": "a", "completion": "b"}\n{"prompt": "a"}\n')
     text = '[[trainer]]\nname = "-x y"\nmodel = "m"\ndataset = "data.jsonl"\n'
@@ -71,7 +71,7 @@ async def test_rows_that_are_wrong_are_named_before_a_start(studio: Studio) -> N
             assert "arkor.toml has no trainer" in (await answer.json())["error"]
 
 
-async def test_a_check_that_takes_too_long_is_ended(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_data_check_times_out(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     project = studio.settings.project
     (project / "data.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
     (project / "arkor.toml").write_text(TOML)
@@ -83,7 +83,7 @@ async def test_a_check_that_takes_too_long_is_ended(studio: Studio, monkeypatch:
         )
 
 
-async def test_the_manifest_is_told_once_whatever_it_is(studio: Studio) -> None:
+async def test_an_unchanged_manifest_is_a_304(studio: Studio) -> None:
     toml = studio.settings.project / "arkor.toml"
     seen: set[str] = set()
     for text, status in ((TOML, 200), (TOML + "steps = ", 400), (TOML + "steps = 2", 200)):
@@ -105,7 +105,7 @@ async def post(studio: Studio, **body: object) -> tuple[int, dict[str, Any]]:
         return answer.status, await answer.json()
 
 
-async def test_settings_are_shown_then_written(studio: Studio) -> None:
+async def test_settings_are_previewed_then_written(studio: Studio) -> None:
     toml = studio.settings.project / "arkor.toml"
     toml.write_text(TOML + "steps = 4 # few\n")
     async with studio.session.get("/api/manifest") as answer:
@@ -127,7 +127,7 @@ async def test_settings_are_shown_then_written(studio: Studio) -> None:
     assert (status, "changed on disk" in refused["error"]) == (409, True)
 
 
-async def test_a_write_is_undone_unless_the_file_has_changed_since(studio: Studio) -> None:
+async def test_undo_restores_an_unchanged_file_only(studio: Studio) -> None:
     toml = studio.settings.project / "arkor.toml"
     before = TOML + "steps = 4 # few\n"
     toml.write_text(before)
@@ -163,7 +163,7 @@ async def test_a_write_is_undone_unless_the_file_has_changed_since(studio: Studi
         ({"settings": {}, "preview": 1}, "preview must be true or false, not 1."),
     ],
 )
-async def test_a_wrong_body_writes_nothing(studio: Studio, body: dict[str, object], said: str) -> None:
+async def test_an_invalid_body_writes_nothing(studio: Studio, body: dict[str, object], said: str) -> None:
     toml = studio.settings.project / "arkor.toml"
     toml.write_text(TOML)
     known = {"trainer": "first", "revision": "r"} if "settings" in body else {}
@@ -172,6 +172,6 @@ async def test_a_wrong_body_writes_nothing(studio: Studio, body: dict[str, objec
     assert toml.read_text() == TOML
 
 
-async def test_a_project_without_the_file(studio: Studio) -> None:
+async def test_writing_settings_needs_arkor_toml(studio: Studio) -> None:
     status, answer = await post(studio, trainer="a", revision="r", settings={})
     assert (status, answer) == (400, {"error": "This project has no arkor.toml to write settings into."})

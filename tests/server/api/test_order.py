@@ -25,9 +25,7 @@ async def call(studio: Studio, method: str, path: str, body: object = None) -> t
         return answer.status, await answer.json()
 
 
-async def test_a_change_is_passed_on_and_the_list_has_it_at_once(
-    studio: Studio, backend: FakeBackend
-) -> None:
+async def test_a_changed_job_is_refreshed_in_the_list(studio: Studio, backend: FakeBackend) -> None:
     job = backend.add_job("completed", name="a")
     assert (await call(studio, "GET", "/api/jobs"))[1]["jobs"][0]["name"] == "a"
     body = {"name": " b ", "notes": "*why*", "tags": ["x ", "x"], "starred": True, "later": 1}
@@ -53,7 +51,7 @@ async def test_a_change_is_passed_on_and_the_list_has_it_at_once(
         ("PATCH", "/api/queue", {"held": None}, "held must be true or false"),
     ],
 )
-async def test_a_wrong_body_does_not_reach_the_backend(
+async def test_invalid_changes_are_not_forwarded(
     studio: Studio, backend: FakeBackend, method: str, path: str, body: object, words: str
 ) -> None:
     status, answer = await call(studio, method, path, body)
@@ -62,7 +60,7 @@ async def test_a_wrong_body_does_not_reach_the_backend(
     assert not [seen for seen in backend.requests if seen.route.startswith("PATCH")]
 
 
-async def test_a_deleted_job_is_in_no_list_and_its_streams_end(studio: Studio, backend: FakeBackend) -> None:
+async def test_deleting_a_job_ends_its_streams(studio: Studio, backend: FakeBackend) -> None:
     job, other = backend.add_job("running"), backend.add_job("completed")
     status, answer = await call(studio, "DELETE", f"/api/jobs/{job}")
     assert (status, "Cancel it first" in answer["error"]) == (409, True)
@@ -78,7 +76,7 @@ async def test_a_deleted_job_is_in_no_list_and_its_streams_end(studio: Studio, b
     assert (await call(studio, "GET", f"/api/jobs/{job}"))[0] == 404
 
 
-async def test_sizes_and_the_queue_are_the_backends(studio: Studio, backend: FakeBackend) -> None:
+async def test_job_size_and_queue_are_forwarded(studio: Studio, backend: FakeBackend) -> None:
     job = backend.add_job("completed", name="a")
     status, answer = await call(studio, "GET", f"/api/jobs/{job}")
     assert (status, answer["bytes"]) == (200, 3_712_000)
@@ -108,7 +106,7 @@ async def test_sizes_and_the_queue_are_the_backends(studio: Studio, backend: Fak
         ("POST", "/api/disk/clean"),
     ],
 )
-async def test_a_backend_without_the_feature_says_so(studio: Studio, method: str, path: str) -> None:
+async def test_changing_jobs_needs_the_feature(studio: Studio, method: str, path: str) -> None:
     status, answer = await call(studio, method, path, {"name": "a", "held": True})
     assert status == 404
     assert answer["error"]

@@ -33,7 +33,7 @@ async def call(studio: Studio, method: str, path: str = "", body: object = None)
         return answer.status, await answer.json()
 
 
-async def test_the_projects_cluster_is_named_and_contacted_only_after_consent(
+async def test_the_projects_cluster_is_contacted_only_after_consent(
     studio: Studio, fake_backend: FakeBackend, settings: Settings
 ) -> None:
     assert await call(studio, "GET") == (200, {"address": None, "insecure": False, "untrusted": []})
@@ -58,7 +58,7 @@ async def test_the_projects_cluster_is_named_and_contacted_only_after_consent(
     ("names", "status"),
     [(["ray://before:10001"], 409), ([ADDRESS_OF_IT, "s3://other/jobs"], 409), ([], 400), (None, 400)],
 )
-async def test_consent_counts_only_for_what_the_file_names_now(
+async def test_consent_applies_to_the_current_addresses_only(
     studio: Studio, settings: Settings, names: list[str] | None, status: int
 ) -> None:
     (settings.project / "arkor.toml").write_text(TOML)
@@ -77,7 +77,7 @@ async def test_consent_counts_only_for_what_the_file_names_now(
         ("here", None, None),
     ],
 )
-def test_the_option_goes_before_the_environment_and_that_before_the_file(
+def test_cluster_option_overrides_environment_and_file(
     tmp_path: Path, environment: str, option: str | None, found: str | None
 ) -> None:
     (tmp_path / "arkor.toml").write_text(TOML)

@@ -20,7 +20,7 @@ async def call(studio: Studio, method: str, path: str = "", body: object = None)
         return answer.status, await answer.json()
 
 
-async def test_one_is_added_counted_and_taken_back_until_a_job_learns_from_it(
+async def test_a_vote_can_be_removed_until_a_job_trains_on_it(
     studio: Studio, fake_backend: FakeBackend
 ) -> None:
     assert (await call(studio, "GET"))[1]["rows"] == []
@@ -55,13 +55,13 @@ async def test_one_is_added_counted_and_taken_back_until_a_job_learns_from_it(
     ],
     ids=lambda wrong: str(wrong)[:40],
 )
-async def test_what_is_no_preference_is_refused(studio: Studio, wrong: dict[str, Any]) -> None:
+async def test_invalid_preferences_are_refused(studio: Studio, wrong: dict[str, Any]) -> None:
     status, answer = await call(studio, "POST", "", {**VOTE, **wrong})
     assert (status, bool(answer["error"])) == (400, True)
     assert not (studio.settings.project / "data").exists()
 
 
-async def test_a_stranger_adds_nothing(studio: Studio) -> None:
+async def test_preferences_need_the_studio_token(studio: Studio) -> None:
     for path in ("", "/undo"):
         async with studio.stranger.post(f"/api/preferences{path}", json=VOTE) as answer:
             assert answer.status == 403

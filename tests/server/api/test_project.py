@@ -29,7 +29,7 @@ async def trainer(studio: Studio) -> tuple[dict[str, Any], str]:
     return manifest["trainers"][0], manifest["revision"]
 
 
-async def test_the_starter_is_written_once(studio: Studio) -> None:
+async def test_the_starter_project_is_written_once(studio: Studio) -> None:
     status, written = await post(studio, "project/starter")
     assert (status, written["files"]) == (200, ["arkor.toml", "data/chats.jsonl"])
     assert (await trainer(studio))[0]["rows"] > 20
@@ -38,7 +38,7 @@ async def test_the_starter_is_written_once(studio: Studio) -> None:
     assert "Nothing was written" in refused["error"]
 
 
-async def test_data_with_its_own_columns_is_uploaded_and_mapped(studio: Studio) -> None:
+async def test_uploaded_data_with_own_columns_is_mapped(studio: Studio) -> None:
     project = studio.settings.project
     status, kept = await post(studio, "project/data?name=C:\\fakepath\\My%20FAQ.CSV", data=CSV)
     assert (status, kept) == (200, {"path": "data/my-faq.csv", "created": True})
@@ -70,7 +70,7 @@ async def test_data_with_its_own_columns_is_uploaded_and_mapped(studio: Studio) 
     assert (await trainer(studio))[0]["rows"] == 1
 
 
-async def test_a_table_without_a_header_is_mapped_by_numbers(studio: Studio) -> None:
+async def test_an_uploaded_table_without_a_header_is_mapped_by_number(studio: Studio) -> None:
     rows = b"Where is my order?,It is on its way to you.\n" * 3
     await post(studio, "project/data?name=raw.csv", data=rows)
     first, revision = await trainer(studio)
@@ -80,7 +80,7 @@ async def test_a_table_without_a_header_is_mapped_by_numbers(studio: Studio) -> 
     assert (await trainer(studio))[0]["rows"] == 3
 
 
-async def test_parquet_with_its_own_columns_is_mapped(studio: Studio, tmp_path: Path) -> None:
+async def test_uploaded_parquet_columns_are_mapped(studio: Studio, tmp_path: Path) -> None:
     arrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     table = arrow.table({"question": ["Where is it?"] * 30, "answer": ["On its way."] * 30, "id": range(30)})
@@ -101,7 +101,7 @@ async def test_parquet_with_its_own_columns_is_mapped(studio: Studio, tmp_path: 
     assert "cannot be read as Parquet" in (await trainer(studio))[0]["problem"]
 
 
-async def test_columns_of_a_folder_are_mapped_where_all_of_it_needs_them(studio: Studio) -> None:
+async def test_columns_of_a_folder_are_mapped_for_all_files(studio: Studio) -> None:
     await post(studio, "project/data?name=a.csv", data=CSV)
     toml = studio.settings.project / "arkor.toml"
     toml.write_text(toml.read_text().replace('"data/a.csv"', '"data"'))
@@ -138,12 +138,12 @@ async def test_a_row_is_excluded_and_included_again(studio: Studio) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "notes.txt", "..", "../x.exe", ".csv/", "a.csv.zip"])
-async def test_only_data_files_are_kept(studio: Studio, name: str) -> None:
+async def test_only_data_files_may_be_uploaded(studio: Studio, name: str) -> None:
     assert (await post(studio, "project/data", params={"name": name}, data=CSV))[0] == 400
     assert not (studio.settings.project / "data").exists()
 
 
-async def test_nothing_leaves_the_project_or_is_left_behind(studio: Studio) -> None:
+async def test_uploads_stay_within_the_project(studio: Studio) -> None:
     project = studio.settings.project
     outside = project.parent / "outside"
     outside.mkdir()
@@ -174,7 +174,7 @@ async def test_nothing_leaves_the_project_or_is_left_behind(studio: Studio) -> N
         {"path": "../outside.csv"},
     ],
 )
-async def test_what_is_no_data_set_is_refused(studio: Studio, body: dict[str, Any]) -> None:
+async def test_invalid_data_set_changes_are_refused(studio: Studio, body: dict[str, Any]) -> None:
     await post(studio, "project/data?name=a.csv", data=CSV)
     toml = (studio.settings.project / "arkor.toml").read_text()
     _, revision = await trainer(studio)

@@ -31,7 +31,7 @@ async def listed(studio: Studio) -> dict[str, Any]:
         return dict(job)
 
 
-async def test_a_reader_sees_a_job_stand_and_go_on(studio: Studio, backend: FakeBackend) -> None:
+async def test_readers_see_a_job_pause_and_resume(studio: Studio, backend: FakeBackend) -> None:
     job = backend.add_job()
     backend.log(job, 1, loss=1.0)
     assert (await listed(studio))["status"] == "running"
@@ -50,7 +50,7 @@ async def test_a_reader_sees_a_job_stand_and_go_on(studio: Studio, backend: Fake
         assert (await stream.content.read()).endswith(END)
 
 
-async def test_a_stream_that_was_over_goes_on(studio: Studio, backend: FakeBackend) -> None:
+async def test_the_stream_of_a_resumed_job_continues(studio: Studio, backend: FakeBackend) -> None:
     job = backend.add_job()
     backend.log(job, 1, loss=1.0)
     backend.finish(job)
@@ -72,9 +72,7 @@ async def test_a_stream_that_was_over_goes_on(studio: Studio, backend: FakeBacke
     assert whole.endswith(END)
 
 
-async def test_a_job_that_somebody_else_let_go_on_is_asked_for_again(
-    studio: Studio, backend: FakeBackend
-) -> None:
+async def test_a_job_resumed_elsewhere_is_streamed_again(studio: Studio, backend: FakeBackend) -> None:
     job = backend.add_job()
     backend.log(job, 1, loss=1.0)
     backend.finish(job)
@@ -88,7 +86,7 @@ async def test_a_job_that_somebody_else_let_go_on_is_asked_for_again(
         assert b"training.resumed" in await answer.read()
 
 
-async def test_what_has_changed_is_told_and_forced(studio: Studio, backend: FakeBackend) -> None:
+async def test_changed_data_is_reported_and_resuming_forced(studio: Studio, backend: FakeBackend) -> None:
     job = backend.add_job("paused", pause={"step": 3, "reason": "asked"})
     backend.resuming.changed[job] = "data.jsonl has other rows than it had."
     status, answer = await post(studio, f"/api/jobs/{job}/resume", {})
@@ -108,7 +106,7 @@ async def test_what_has_changed_is_told_and_forced(studio: Studio, backend: Fake
         ("extend", {"maxSteps": 9, "schedule": "x"}, "schedule must be one of"),
     ],
 )
-async def test_a_wrong_body_does_not_reach_the_backend(
+async def test_invalid_resume_requests_are_not_forwarded(
     studio: Studio, backend: FakeBackend, call: str, body: object, words: str
 ) -> None:
     status, answer = await post(studio, f"/api/jobs/x/{call}", body)
@@ -118,9 +116,7 @@ async def test_a_wrong_body_does_not_reach_the_backend(
 
 
 @pytest.mark.parametrize("call", ["pause", "resume", "extend"])
-async def test_a_backend_without_the_feature_says_so(
-    studio: Studio, fake_backend: FakeBackend, call: str
-) -> None:
+async def test_resuming_needs_the_feature(studio: Studio, fake_backend: FakeBackend, call: str) -> None:
     job = fake_backend.add_job()
     status, answer = await post(studio, f"/api/jobs/{job}/{call}", {"maxSteps": 9})
     assert status == 404

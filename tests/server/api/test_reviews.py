@@ -26,7 +26,7 @@ def project(studio: Studio) -> Studio:
     return studio
 
 
-async def test_a_row_is_judged_and_the_next_one_found(project: Studio) -> None:
+async def test_a_review_returns_the_next_row(project: Studio) -> None:
     _, row = await call(project, "GET", "/row?trainer=bot&row=1")
     ask = {"row": row["hash"], "file": row["file"], "by": "Ann"}
     told = {**ask, "verdict": "accepted", "tags": ["tone", "tone"], "comment": ""}
@@ -49,7 +49,7 @@ async def test_a_row_is_judged_and_the_next_one_found(project: Studio) -> None:
     assert [json.loads(line).get("verdict") for line in lines] == ["accepted", None]
 
 
-async def test_what_cannot_be_is_refused(project: Studio) -> None:
+async def test_invalid_reviews_are_refused(project: Studio) -> None:
     row = {"row": "a" * 16, "by": "Ann"}
     for wrong in (
         {"by": "Ann"}, {"row": "x", "by": "Ann"}, {"row": "a" * 16}, {**row, "verdict": "maybe"},

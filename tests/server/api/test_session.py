@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.support.studio import Studio
 
 
-async def test_credentials_with_a_masked_token(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_credentials_have_a_masked_token(studio: Studio, fake_backend: FakeBackend) -> None:
     async with studio.session.get("/api/credentials") as answer:
         body = await answer.text()
     assert json.loads(body) == {
@@ -29,7 +29,7 @@ async def test_credentials_with_a_masked_token(studio: Studio, fake_backend: Fak
     assert TOKEN not in body
 
 
-async def test_credentials_without_a_project(
+async def test_credentials_may_lack_a_project(
     settings: Settings, signed_in: None, fake_backend: FakeBackend
 ) -> None:
     (settings.project / ".arkor" / "state.json").unlink()
@@ -38,7 +38,7 @@ async def test_credentials_without_a_project(
     assert fake_backend.count("POST /v1/projects") == 0  # looking creates nothing
 
 
-async def test_me_is_the_backends_answer(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_me_is_forwarded_from_the_backend(studio: Studio, fake_backend: FakeBackend) -> None:
     fake_backend.headers["Deprecation"] = "true"
     async with studio.session.get("/api/me") as answer:
         assert (await answer.json())["orgs"][0]["slug"] == ORG
@@ -46,14 +46,14 @@ async def test_me_is_the_backends_answer(studio: Studio, fake_backend: FakeBacke
         assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
 
 
-async def test_me_when_the_backend_is_away(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_me_of_an_unreachable_backend_is_an_error(studio: Studio, fake_backend: FakeBackend) -> None:
     await fake_backend.stop()
     async with studio.session.get("/api/me") as answer:
         assert answer.status in (502, 503, 504)
         assert f"127.0.0.1:{fake_backend.port}" in (await answer.json())["error"]
 
 
-async def test_capabilities_are_the_backends(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_capabilities_are_forwarded(studio: Studio, fake_backend: FakeBackend) -> None:
     async with studio.session.get("/api/capabilities") as answer:
         assert (answer.status, await answer.json()) == (200, UNNAMED)
     body = json.dumps({"features": ["pause", "endpoints"], "later": 1}).encode()
@@ -62,7 +62,7 @@ async def test_capabilities_are_the_backends(studio: Studio, fake_backend: FakeB
         assert await answer.json() == {"features": ["pause", "endpoints"], "later": 1}
 
 
-async def test_capabilities_of_a_backend_that_is_away_are_not_none(
+async def test_capabilities_of_an_unreachable_backend_are_an_error(
     studio: Studio, fake_backend: FakeBackend
 ) -> None:
     await fake_backend.stop()
@@ -70,7 +70,7 @@ async def test_capabilities_of_a_backend_that_is_away_are_not_none(
         assert answer.status == 502
 
 
-async def test_capabilities_are_known_before_there_is_a_project(
+async def test_capabilities_need_no_project(
     settings: Settings, signed_in: None, fake_backend: FakeBackend
 ) -> None:
     (settings.project / ".arkor" / "state.json").unlink()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tests.support.studio import Studio
 
 
-async def test_the_list_of_jobs_says_how_many_wait_and_one_is_answered_once(studio: Studio) -> None:
+async def test_start_requests_are_counted_and_answered_once(studio: Studio) -> None:
     async with studio.session.get("/api/jobs") as jobs:
         assert REQUESTS_HEADER not in jobs.headers
         tag = jobs.headers["ETag"]

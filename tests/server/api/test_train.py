@@ -56,7 +56,7 @@ async def until_ended(studio: Studio, run_id: str) -> dict[str, Any]:
     return next(run for run in await runs(studio) if run["id"] == run_id)
 
 
-async def test_the_stream_is_the_commands_bytes(studio: Studio) -> None:
+async def test_the_stream_has_the_output_bytes_and_exit_code(studio: Studio) -> None:
     arkor(studio, r"printf 'out\r\n\000\377'; printf err >&2; printf ' \342\202'; exit 3")
     run_id, printed = await train(studio)
     assert printed == b"out\r\n\x00\xfferr \xe2\x82\n---\nexit=3\n"
@@ -64,7 +64,7 @@ async def test_the_stream_is_the_commands_bytes(studio: Studio) -> None:
     assert (run["id"], run["state"], run["exitCode"]) == (run_id, "ended", 3)
 
 
-async def test_output_comes_as_it_is_printed(studio: Studio, tmp_path: Path) -> None:
+async def test_output_is_streamed_unbuffered(studio: Studio, tmp_path: Path) -> None:
     go = tmp_path / "go"
     arkor(studio, f"printf 'no newline'; until [ -e {shlex.quote(str(go))} ]; do sleep 0.02; done; echo .")
     async with studio.session.post("/api/train") as answer, asyncio.timeout(60):
@@ -73,7 +73,7 @@ async def test_output_comes_as_it_is_printed(studio: Studio, tmp_path: Path) -> 
         assert await answer.content.read() == b".\n\n---\nexit=0\n"
 
 
-async def test_it_runs_in_the_project_folder_with_start_and_the_file(studio: Studio) -> None:
+async def test_the_command_runs_in_the_project_folder(studio: Studio) -> None:
     command = arkor(studio, 'pwd; echo "$*"')
     (studio.settings.project / "--help.ts").touch()
     _, printed = await train(studio, file="--help.ts")
@@ -81,7 +81,7 @@ async def test_it_runs_in_the_project_folder_with_start_and_the_file(studio: Stu
     assert (await runs(studio))[0]["command"] == [str(command), "start", "./--help.ts"]
 
 
-async def test_a_command_that_cannot_start(studio: Studio) -> None:
+async def test_a_command_that_cannot_start_says_why(studio: Studio) -> None:
     command = arkor(studio, "true")
     built = command.read_text().replace(
         "    raise SystemExit", "    open(sys.argv[0], 'w').write('#!/nowhere\\n'); raise SystemExit"
@@ -121,7 +121,7 @@ async def test_a_command_that_cannot_start(studio: Studio) -> None:
         (b'{"file": "\\ud800"}', "contains a lone surrogate"),
     ],
 )
-async def test_a_wrong_body_starts_nothing(body: bytes, said: str, studio: Studio) -> None:
+async def test_an_invalid_body_starts_nothing(body: bytes, said: str, studio: Studio) -> None:
     arkor(studio, "true")
     (studio.settings.project / "link.ts").symlink_to("/etc/hostname")
     async with studio.session.post("/api/train", data=body) as answer:
@@ -130,7 +130,7 @@ async def test_a_wrong_body_starts_nothing(body: bytes, said: str, studio: Studi
     assert await runs(studio) == []
 
 
-async def test_a_run_waits_for_the_launchs_own_backend(studio: Studio) -> None:
+async def test_a_run_waits_until_the_backend_serves(studio: Studio) -> None:
     """A command that comes before it finds none, and would start another beside it."""
     (studio.settings.project / "arkor.toml").write_text(TOML)
     backend = studio.app[BACKEND]
@@ -145,7 +145,7 @@ async def test_a_run_waits_for_the_launchs_own_backend(studio: Studio) -> None:
     answer.close()
 
 
-async def test_a_run_with_other_settings_than_the_files(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_a_run_may_change_settings(studio: Studio, fake_backend: FakeBackend) -> None:
     toml = studio.settings.project / "arkor.toml"
     toml.write_text(TOML + "steps = 4\nseed = 7\n")
     settings = {"model": "a 'b' \"c\" $(d) \\", "maxSteps": 9, "learningRate": 2e-5, "seed": None}
@@ -164,7 +164,7 @@ async def test_a_run_with_other_settings_than_the_files(studio: Studio, fake_bac
     assert toml.read_text() == TOML + "steps = 4\nseed = 7\n"
 
 
-async def test_only_what_was_shown_is_run(studio: Studio) -> None:
+async def test_a_run_with_an_outdated_revision_is_refused(studio: Studio) -> None:
     toml = studio.settings.project / "arkor.toml"
     toml.write_text(TOML)
     async with studio.session.get("/api/manifest") as answer:
@@ -182,19 +182,21 @@ async def test_only_what_was_shown_is_run(studio: Studio) -> None:
         assert [run["id"] for run in await runs(studio)] == [answer.headers["X-Arkor-Run"]]
 
 
-async def test_null_fields_are_none(studio: Studio) -> None:
+async def test_null_fields_count_as_unset(studio: Studio) -> None:
     arkor(studio, "echo ran")
     assert (await train(studio, file=None, trainer=None, dryRun=None))[1].startswith(b"ran")
 
 
-async def test_no_command_says_how_to_get_one(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_command_says_how_to_install_it(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     async with studio.session.post("/api/train") as answer:
         assert answer.status == 400
         assert "arkor-dev init" in (await answer.json())["error"]
 
 
-async def test_a_run_outlives_its_tab(studio: Studio, tmp_path: Path) -> None:
+async def test_a_run_continues_without_its_tab(studio: Studio, tmp_path: Path) -> None:
     go = tmp_path / "go"
     arkor(studio, f"echo one; until [ -e {shlex.quote(str(go))} ]; do sleep 0.02; done; echo two")
     async with studio.session.post("/api/train") as answer:
@@ -212,7 +214,7 @@ async def test_a_run_outlives_its_tab(studio: Studio, tmp_path: Path) -> None:
         assert await after.read() == b"one\ntwo\n\n---\nexit=0\n"
 
 
-async def test_a_tab_that_leaves_at_once_has_started_a_run(studio: Studio, tmp_path: Path) -> None:
+async def test_a_disconnected_start_request_still_starts_a_run(studio: Studio, tmp_path: Path) -> None:
     arkor(studio, f"sleep 0.2; touch {shlex.quote(str(tmp_path / 'ran'))}")
     _, writer = await asyncio.open_connection("127.0.0.1", studio.port)
     head = f"POST /api/train HTTP/1.1\r\nHost: localhost\r\n{STUDIO_TOKEN_HEADER}: {studio.token}\r\n"
@@ -225,7 +227,7 @@ async def test_a_tab_that_leaves_at_once_has_started_a_run(studio: Studio, tmp_p
     assert (tmp_path / "ran").exists()
 
 
-async def test_one_click_one_run(studio: Studio) -> None:
+async def test_a_second_start_is_refused_while_running(studio: Studio) -> None:
     # A shell that becomes its last command would lose a signal on the way there.
     arkor(studio, "echo ready; while :; do sleep 0.02; done")
     async with studio.session.post("/api/train") as first:
@@ -242,7 +244,7 @@ async def test_one_click_one_run(studio: Studio) -> None:
     assert (await train(studio))[1] == b"\n---\nexit=0\n"
 
 
-async def test_stopping_what_has_ended_changes_nothing(studio: Studio) -> None:
+async def test_stopping_an_ended_run_has_no_effect(studio: Studio) -> None:
     arkor(studio, "exit 2")
     run_id, _ = await train(studio)
     async with studio.session.post(f"/api/train/{run_id}/stop") as answer:
@@ -251,13 +253,13 @@ async def test_stopping_what_has_ended_changes_nothing(studio: Studio) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "output"), ("POST", "stop")])
-async def test_an_unknown_run(method: str, path: str, studio: Studio) -> None:
+async def test_an_unknown_run_is_404(method: str, path: str, studio: Studio) -> None:
     async with studio.session.request(method, f"/api/train/nothing/{path}") as answer:
         assert answer.status == 404
         assert await answer.json() == {"error": "This launch of Studio has no such run."}
 
 
-async def test_the_jobs_list_is_fetched_as_soon_as_a_job_appears(
+async def test_a_new_job_refreshes_the_job_list(
     studio: Studio, fake_backend: FakeBackend, tmp_path: Path
 ) -> None:
     go = tmp_path / "go"
@@ -273,7 +275,7 @@ async def test_the_jobs_list_is_fetched_as_soon_as_a_job_appears(
     assert (await runs(studio))[0]["jobId"] == "job-9"
 
 
-async def test_a_reader_is_told_what_is_no_longer_kept(studio: Studio) -> None:
+async def test_a_reader_is_told_about_dropped_output(studio: Studio) -> None:
     arkor(studio, "printf x; sleep 60")
     async with studio.session.post("/api/train") as answer:
         run = studio.app[RUNS].get(answer.headers["X-Arkor-Run"])
@@ -297,7 +299,7 @@ async def test_a_reader_is_told_what_is_no_longer_kept(studio: Studio) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-async def test_a_stalled_reader_costs_nobody_anything(
+async def test_a_stalled_reader_uses_no_memory_and_delays_nobody(
     home: Path, tmp_path: Path, signed_in: None, unused_tcp_port: int
 ) -> None:
     """512 MiB of output to one who never reads: RSS grows by less than 20 MiB, others wait for nothing."""

@@ -51,7 +51,7 @@ async def refusal(studio: Studio, **body: object) -> tuple[int, dict[str, Any]]:
         return answer.status, dict(await answer.json())
 
 
-async def test_a_press_after_an_edit_trains_the_new_code(
+async def test_a_run_after_an_edit_uses_the_new_code(
     studio: Studio, typescript_project: TypeScriptProject
 ) -> None:
     typescript_project.write(trainer("one"))
@@ -61,9 +61,7 @@ async def test_a_press_after_an_edit_trains_the_new_code(
     assert b"Started job job-two\n" in printed
 
 
-async def test_the_trainer_that_is_shown_is_the_one_that_is_started(
-    studio: Studio, typescript_project: TypeScriptProject
-) -> None:
+async def test_the_shown_trainer_is_started(studio: Studio, typescript_project: TypeScriptProject) -> None:
     """`arkor` may also be a trainer itself, and then goes before `trainer`."""
     made = 'import { createTrainer } from "arkor";\nconst model = "smollm2-135m-instruct";\n'
     exports = ("arkor", "trainer")
@@ -77,7 +75,7 @@ async def test_the_trainer_that_is_shown_is_the_one_that_is_started(
     assert b"Started job job-as arkor\n" in (await train(studio))[1]
 
 
-async def test_only_what_a_person_starts_is_reported(
+async def test_only_started_runs_send_telemetry(
     studio: Studio, typescript_project: TypeScriptProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The command tells its maker of each call, and waits for that: a build that nobody asked for is none."""
@@ -103,7 +101,7 @@ async def test_code_that_does_not_build_is_refused(
     assert "start" not in typescript_project.calls()
 
 
-async def test_a_run_of_a_file_leaves_the_next_run_alone(
+async def test_running_a_file_does_not_affect_the_next_run(
     studio: Studio, typescript_project: TypeScriptProject
 ) -> None:
     typescript_project.write(trainer("one"))
@@ -124,7 +122,7 @@ async def test_a_file_that_does_not_build_is_refused(
     assert 'other.ts:1:7: Could not resolve "./missing"' in answer["error"]
 
 
-async def test_a_trainer_that_was_renamed_since_is_not_run_under_the_old_name(
+async def test_a_renamed_trainer_is_not_started_under_its_old_name(
     studio: Studio, typescript_project: TypeScriptProject
 ) -> None:
     typescript_project.write(trainer("two"))
@@ -145,7 +143,7 @@ async def test_a_run_keeps_the_name_it_was_started_under(
     assert [run["trainer"] for run in await runs(studio)] == ["one"]
 
 
-async def test_a_project_without_a_trainer_is_told_what_to_export(
+async def test_a_project_without_a_trainer_says_what_to_export(
     studio: Studio, typescript_project: TypeScriptProject
 ) -> None:
     typescript_project.write("export const other = 1;\n")
@@ -156,7 +154,7 @@ async def test_a_project_without_a_trainer_is_told_what_to_export(
     assert "arkor.toml" not in answer["error"]
 
 
-async def test_two_presses_at_once_start_one_run(
+async def test_concurrent_starts_create_one_run(
     studio: Studio, typescript_project: TypeScriptProject
 ) -> None:
     typescript_project.write(
@@ -172,7 +170,7 @@ async def test_two_presses_at_once_start_one_run(
     assert len(await runs(studio)) == 1
 
 
-async def test_builds_and_starts_take_turns(
+async def test_builds_and_starts_are_serialized(
     studio: Studio, typescript_project: TypeScriptProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half a bundle is on the disk for a while, and nobody reads it: neither a run nor a second Studio."""
@@ -200,7 +198,7 @@ async def test_builds_and_starts_take_turns(
     assert read >= 2
 
 
-async def test_the_manifest_does_not_wait_for_a_start_that_takes_long(
+async def test_the_manifest_does_not_wait_for_a_slow_start(
     studio: Studio, typescript_project: TypeScriptProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(typescript, "START_SECONDS", 600)  # never reached: a start releases its lock
@@ -232,7 +230,7 @@ async def test_each_layout_is_read_and_run(
     assert project.calls() == ["build", "build", "start"]
 
 
-async def test_an_expired_sign_in_is_renewed_before_the_command_starts(
+async def test_an_expired_login_is_renewed_before_a_run(
     settings: Settings, typescript_project: TypeScriptProject, fake_backend: FakeBackend
 ) -> None:
     typescript_project.write(trainer("one"))

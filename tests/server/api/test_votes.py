@@ -18,7 +18,7 @@ BALLOT = {
 }
 
 
-async def test_votes_go_to_the_backend_and_come_back(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_votes_are_forwarded_and_listed(studio: Studio, fake_backend: FakeBackend) -> None:
     fake_backend.features = ["votes"]
     job = fake_backend.add_job("completed")
     path = f"/api/jobs/{job}/votes"
@@ -29,7 +29,7 @@ async def test_votes_go_to_the_backend_and_come_back(studio: Studio, fake_backen
         assert await answer.json() == {"votes": [vote]}
 
 
-async def test_what_is_no_vote_does_not_reach_the_backend(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_invalid_votes_are_not_forwarded(studio: Studio, fake_backend: FakeBackend) -> None:
     fake_backend.features = ["votes"]
     job = fake_backend.add_job("completed")
     for body in (
@@ -44,7 +44,7 @@ async def test_what_is_no_vote_does_not_reach_the_backend(studio: Studio, fake_b
     assert fake_backend.count("POST /v1/jobs/{id}/votes") == 0
 
 
-async def test_a_backend_without_the_feature_says_so(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_votes_need_the_feature(studio: Studio, fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job("completed")
     async with studio.session.get(f"/api/jobs/{job}/votes") as answer:
         assert answer.status == 404

@@ -175,11 +175,11 @@ def filled(sent: bytes, served: Served) -> bytes:
     return sent
 
 
-def test_the_table_is_long_enough() -> None:
+def test_there_are_at_least_60_attacks() -> None:
     assert len(ATTACKS) >= 60
 
 
-async def test_nothing_is_served(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+async def test_every_attack_is_refused(served: Served, caplog: pytest.LogCaptureFixture) -> None:
     for name, sent in ATTACKS.items():
         answer = await exchange(served.studio.port, filled(sent, served))
         assert 400 <= answer.status < 500, name
@@ -196,7 +196,7 @@ async def test_nothing_is_served(served: Served, caplog: pytest.LogCaptureFixtur
     assert answer.status == 200, "so many wrong ones have not shut it"
 
 
-async def test_the_same_requests_are_served_when_nothing_is_wrong(served: Served) -> None:
+async def test_valid_requests_are_served(served: Served) -> None:
     """Else the table above could be refused for a reason of its own."""
     for sent in (
         request(),
@@ -227,7 +227,7 @@ def active(served: Served) -> int:
 STREAM = request(body=json.dumps({**ASK, "stream": True}).encode())
 
 
-async def test_who_leaves_ends_the_answer(served: Served) -> None:
+async def test_disconnecting_ends_the_answer(served: Served) -> None:
     served.fake.serving.endless, served.fake.serving.delay = True, 0.01
     reader, writer = await open_connection(served, STREAM)
     await reader.readuntil(b"Hello")
@@ -235,7 +235,7 @@ async def test_who_leaves_ends_the_answer(served: Served) -> None:
     await until(lambda: served.fake.serving.left == 1 and active(served) == 0)
 
 
-async def test_who_leaves_before_the_answer_ends_it_too(served: Served) -> None:
+async def test_disconnecting_before_the_answer_ends_it(served: Served) -> None:
     served.fake.serving.delay = 3600
     _, writer = await open_connection(served, request())
     await until(lambda: active(served) == 1)
@@ -243,7 +243,9 @@ async def test_who_leaves_before_the_answer_ends_it_too(served: Served) -> None:
     await until(lambda: active(served) == 0)
 
 
-async def test_who_does_not_read_is_hung_up_on(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_does_not_read_is_disconnected(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(routes, "READ_SECONDS", 0.2)
     served.fake.serving.endless, served.fake.serving.chunks = True, ["x" * 100_000]
     _, writer = await open_connection(served, STREAM)
@@ -251,7 +253,7 @@ async def test_who_does_not_read_is_hung_up_on(served: Served, monkeypatch: pyte
     writer.transport.abort()
 
 
-async def test_half_a_request_reaches_nobody(served: Served) -> None:
+async def test_an_incomplete_request_is_not_forwarded(served: Served) -> None:
     _, writer = await open_connection(served, request()[:-5])
     async with asyncio.timeout(60):
         answer = await exchange(served.studio.port, request())
@@ -261,7 +263,7 @@ async def test_half_a_request_reaches_nobody(served: Served) -> None:
     assert len(served.fake.serving.asked) == 1
 
 
-async def test_a_flood_leaves_nothing_running(served: Served) -> None:
+async def test_a_flood_of_requests_is_answered_and_leaves_nothing_running(served: Served) -> None:
     """200 at once: all are answered, and Studio's own page is there meanwhile."""
     served.fake.serving.delay = 0.05
     flood = [asyncio.create_task(exchange(served.studio.port, request(), seconds=60)) for _ in range(FLOOD)]
@@ -272,7 +274,7 @@ async def test_a_flood_leaves_nothing_running(served: Served) -> None:
     assert len(served.fake.serving.asked) == FLOOD
 
 
-async def test_a_flood_that_leaves_ends_with_it(served: Served) -> None:
+async def test_a_disconnecting_flood_ends_its_answers(served: Served) -> None:
     served.fake.serving.endless, served.fake.serving.delay = True, 0.25
     flood = await asyncio.gather(*(open_connection(served, STREAM) for _ in range(FLOOD)))
     await until(lambda: active(served) == FLOOD, 30)
@@ -283,7 +285,7 @@ async def test_a_flood_that_leaves_ends_with_it(served: Served) -> None:
     assert answer.status == 200
 
 
-async def test_a_flood_of_silent_connections_shuts_nobody_out(served: Served) -> None:
+async def test_silent_connections_do_not_block_others(served: Served) -> None:
     silent = [await asyncio.open_connection("127.0.0.1", served.studio.port) for _ in range(FLOOD)]
     answer = await exchange(served.studio.port, request())
     assert answer.status == 200
@@ -293,7 +295,7 @@ async def test_a_flood_of_silent_connections_shuts_nobody_out(served: Served) ->
             await writer.wait_closed()
 
 
-async def test_one_request_behind_another_is_looked_at_by_itself(served: Served) -> None:
+async def test_pipelined_requests_are_checked_separately(served: Served) -> None:
     """Two on one connection: the first is good, the second comes from another site."""
     first = request().replace(b"Connection: close", b"Connection: keep-alive")
     reader, writer = await open_connection(served, first + request("Origin: http://evil.example"))

@@ -37,7 +37,7 @@ async def error_of(answer: aiohttp.ClientResponse) -> dict[str, Any]:
     return error
 
 
-async def test_a_whole_answer_and_what_the_backend_is_told(served: Served) -> None:
+async def test_a_completion_is_forwarded_with_its_caller(served: Served) -> None:
     body = {**ASK, "temperature": 0.5, "someday": [1]}
     url = f"{served.url()}/chat/completions"
     async with served.studio.stranger.post(url, json=body, headers=keyed(served)) as answer:
@@ -52,7 +52,7 @@ async def test_a_whole_answer_and_what_the_backend_is_told(served: Served) -> No
     assert seen.url.query["projectSlug"]
 
 
-async def test_a_stream_comes_piece_by_piece(served: Served) -> None:
+async def test_a_completion_is_streamed(served: Served) -> None:
     served.fake.serving.delay = 0.1
     url = f"{served.url()}/chat/completions"
     async with served.studio.stranger.post(
@@ -65,13 +65,13 @@ async def test_a_stream_comes_piece_by_piece(served: Served) -> None:
 
 
 @pytest.mark.parametrize("path", ["models", "models/bot"])
-async def test_models(served: Served, path: str) -> None:
+async def test_models_are_listed(served: Served, path: str) -> None:
     async with served.studio.stranger.get(f"{served.url()}/{path}", headers=keyed(served)) as answer:
         assert answer.status == 200
         assert '"bot"' in await answer.text()
 
 
-async def test_a_slug_and_model_called_stream(served: Served) -> None:
+async def test_a_model_may_be_called_stream(served: Served) -> None:
     async with served.studio.stranger.get(f"{served.url('open')}/models/stream") as answer:
         assert answer.status == 200
 
@@ -82,7 +82,7 @@ async def test_an_open_endpoint_needs_no_key(served: Served) -> None:
     assert KEY_HEADER not in served.fake.last(CHAT).headers
 
 
-async def test_a_wrong_key_is_401_and_renews_nothing(served: Served) -> None:
+async def test_an_invalid_key_is_401(served: Served) -> None:
     empty = {"Authorization": "Bearer "}  # a shell without the variable that the examples read
     async with served.studio.stranger.get(f"{served.url()}/models", headers=empty) as answer:
         assert answer.status == 401
@@ -97,7 +97,7 @@ async def test_a_wrong_key_is_401_and_renews_nothing(served: Served) -> None:
     assert {seen.headers["Authorization"] for seen in served.fake.requests} == {f"Bearer {TOKEN}"}
 
 
-async def test_a_backend_without_the_feature(served: Served) -> None:
+async def test_endpoints_need_the_feature(served: Served) -> None:
     served.fake.features = None
     for method, path in (("GET", "models"), ("POST", "chat/completions")):
         body = None if method == "GET" else ASK
@@ -123,9 +123,7 @@ async def test_a_backend_without_the_feature(served: Served) -> None:
         ("GET", "/e/nobody/v1/models", 404),
     ],
 )
-async def test_what_is_not_there_is_said_in_the_same_form(
-    served: Served, method: str, path: str, status: int
-) -> None:
+async def test_unknown_routes_have_openai_errors(served: Served, method: str, path: str, status: int) -> None:
     body = ASK if method == "POST" else None
     async with served.studio.stranger.request(method, path, headers=keyed(served), json=body) as answer:
         assert answer.status == status
@@ -146,7 +144,7 @@ async def test_what_is_not_there_is_said_in_the_same_form(
         (503, {"error": "Not now.", "code": "model_unavailable"}, 503),
     ],
 )
-async def test_words_that_are_not_for_a_caller_are_replaced(
+async def test_internal_error_messages_are_replaced(
     served: Served, status: int, body: dict[str, Any], sent: int
 ) -> None:
     served.fake.fault(CHAT, status=status, body=json.dumps(body).encode())
@@ -163,7 +161,7 @@ async def test_words_that_are_not_for_a_caller_are_replaced(
         assert error["param"] == body.get("param")
 
 
-async def test_when_to_try_again_is_told(served: Served) -> None:
+async def test_retry_after_is_forwarded(served: Served) -> None:
     body = b'{"error": "Too many.", "code": "rate_limit_exceeded", "retryAfter": 7}'
     served.fake.fault(CHAT, status=429, body=body)
     async with served.studio.stranger.post(
@@ -173,7 +171,7 @@ async def test_when_to_try_again_is_told(served: Served) -> None:
         assert (await error_of(answer))["type"] == "rate_limit_error"
 
 
-async def test_a_backend_that_is_away(served: Served) -> None:
+async def test_an_unreachable_backend_is_an_openai_error(served: Served) -> None:
     await served.fake.stop()
     async with served.studio.stranger.post(
         f"{served.url()}/chat/completions", json=ASK, headers=keyed(served)
@@ -184,7 +182,7 @@ async def test_a_backend_that_is_away(served: Served) -> None:
     assert str(served.fake.port) not in error["message"]
 
 
-async def test_half_an_answer_does_not_look_whole(served: Served) -> None:
+async def test_a_truncated_stream_breaks_off(served: Served) -> None:
     served.fake.serving.endless = True
     async with served.studio.stranger.post(
         f"{served.url()}/chat/completions", json={**ASK, "stream": True}, headers=keyed(served)
@@ -195,7 +193,7 @@ async def test_half_an_answer_does_not_look_whole(served: Served) -> None:
             await answer.read()
 
 
-async def test_an_answer_has_an_end(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_answers_are_limited_in_size(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes, "ANSWER_LIMIT", 10_000)
     served.fake.serving.endless = True
     async with served.studio.stranger.post(
@@ -206,7 +204,7 @@ async def test_an_answer_has_an_end(served: Served, monkeypatch: pytest.MonkeyPa
     await until(lambda: served.fake.serving.left == 1)
 
 
-async def test_a_body_that_does_not_come_in_time(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_request_body_times_out(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes, "BODY_TIMEOUT", 0.05)
 
     async def never() -> Any:
@@ -222,7 +220,7 @@ async def test_a_body_that_does_not_come_in_time(served: Served, monkeypatch: py
         await error_of(answer)
 
 
-async def test_the_log_is_read_through_the_api(served: Served) -> None:
+async def test_the_request_log_is_paged_through_the_api(served: Served) -> None:
     served.fake.deployments[served.ids["bot"]]["runRetentionMode"] = "unlimited"
     log: list[dict[str, Any]] = [{"id": str(number)} for number in range(60, 0, -1)]
     log[-2] |= {"messages": [{"role": "user", "content": "Hi"}], "answers": ["Ho"]}

@@ -170,7 +170,7 @@ def assert_safe(answer: RawAnswer) -> None:
     assert not [name for name, _ in answer.headers if name.startswith("access-control-")]
 
 
-def test_the_headers_say_what_they_should() -> None:
+def test_security_headers_have_the_expected_values() -> None:
     """Each word by itself: the answers' tests compare with the table, whatever that says."""
     headers = dict(SECURITY_HEADERS)
     policy = dict(part.split(" ", 1) for part in headers.pop("Content-Security-Policy").split("; "))
@@ -194,14 +194,16 @@ def test_the_headers_say_what_they_should() -> None:
 
 
 @pytest.mark.parametrize("sent", ALLOWED.values(), ids=ALLOWED)
-async def test_the_page_is_for_its_user(sent: bytes, studio: Studio) -> None:
+async def test_the_page_is_served_to_allowed_hosts(sent: bytes, studio: Studio) -> None:
     answer = await exchange(studio.port, sent)
     assert answer.status == 200
     assert studio.token.encode() in answer.body
     assert_safe(answer)
 
 
-async def test_attack(studio: Studio, caplog: pytest.LogCaptureFixture) -> None:
+async def test_every_attack_on_the_guards_is_refused(
+    studio: Studio, caplog: pytest.LogCaptureFixture
+) -> None:
     for name, sent in ATTACKS.items():
         answer = await exchange(studio.port, sent.replace(b"TOKEN", studio.token.encode()))
         assert 400 <= answer.status < 500, name
@@ -211,7 +213,7 @@ async def test_attack(studio: Studio, caplog: pytest.LogCaptureFixture) -> None:
         assert not caplog.records, name
 
 
-async def test_a_query_s_token_is_for_reading_only(studio: Studio) -> None:
+async def test_a_query_token_is_for_get_only(studio: Studio) -> None:
     sent = ATTACKS["token in the query of another method"].replace(b"TOKEN", studio.token.encode())
     answer = await exchange(studio.port, sent)
     assert answer.status == 403  # and not 405: the guard comes before the routes, whatever they take
@@ -230,7 +232,7 @@ async def test_a_query_s_token_is_for_reading_only(studio: Studio) -> None:
         ("", None),
     ],
 )
-def test_split_host(value: str, expected: tuple[str, int] | None) -> None:
+def test_split_host_separates_host_and_port(value: str, expected: tuple[str, int] | None) -> None:
     assert split_host(value) == expected
 
 
@@ -255,7 +257,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("header", FOREIGN.values(), ids=FOREIGN)
-async def test_another_page_is_refused_on_every_method(header: str, studio: Studio) -> None:
+async def test_cross_origin_requests_are_refused_on_every_method(header: str, studio: Studio) -> None:
     """Although it has the token: the Origin and Sec-Fetch-Site headers are the browser's word."""
     for method in METHODS[:-1]:
         sent = request_bytes(f"{method} /api/jobs HTTP/1.1", f"{STUDIO_TOKEN_HEADER}: {studio.token}", header)
@@ -275,7 +277,7 @@ async def test_another_page_is_refused_on_every_method(header: str, studio: Stud
         "Origin: http://127.0.0.1:4000\r\nSec-Fetch-Site: same-origin",
     ],
 )
-async def test_its_own_page_is_answered(header: str, studio: Studio) -> None:
+async def test_same_origin_requests_are_served(header: str, studio: Studio) -> None:
     sent = request_bytes("GET /api/jobs HTTP/1.1", f"{STUDIO_TOKEN_HEADER}: {studio.token}", header)
     assert (await exchange(studio.port, sent)).status == 200
 
@@ -312,14 +314,12 @@ async def test_every_route_refuses_a_missing_and_a_wrong_token(studio: Studio) -
                 assert json.loads(answer.body) == {"error": "Missing or invalid studio token"}
 
 
-async def test_two_tokens_are_judged_by_the_first(studio: Studio) -> None:
+async def test_the_first_of_two_tokens_counts(studio: Studio) -> None:
     good, bad = f"{STUDIO_TOKEN_HEADER}: {studio.token}", f"{STUDIO_TOKEN_HEADER}: wrong"
     assert (await exchange(studio.port, request_bytes("GET /api/jobs HTTP/1.1", bad, good))).status == 403
 
 
-async def test_the_token_may_be_in_the_query_of_events_alone(
-    studio: Studio, fake_backend: FakeBackend
-) -> None:
+async def test_only_event_streams_accept_a_query_token(studio: Studio, fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job()
     fake_backend.finish(job)
     path = f"/api/jobs/{job}/events"
@@ -330,7 +330,7 @@ async def test_the_token_may_be_in_the_query_of_events_alone(
         assert answer.status == 403
 
 
-async def test_headers_of_every_kind_of_answer(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_every_response_has_the_security_headers(studio: Studio, fake_backend: FakeBackend) -> None:
     job = fake_backend.add_job()
     fake_backend.finish(job)
     token = f"{STUDIO_TOKEN_HEADER}: {studio.token}"
@@ -361,7 +361,9 @@ async def test_headers_of_every_kind_of_answer(studio: Studio, fake_backend: Fak
     assert_safe(answer)
 
 
-async def test_headers_of_a_bug(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_internal_error_has_the_security_headers(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken() -> None:
         raise ZeroDivisionError("a bug with details")
 
@@ -374,14 +376,14 @@ async def test_headers_of_a_bug(studio: Studio, monkeypatch: pytest.MonkeyPatch)
     assert answer.header("cache-control") == "no-store"
 
 
-async def test_assets_alone_may_be_cached(studio: Studio) -> None:
+async def test_only_assets_may_be_cached(studio: Studio) -> None:
     for path in load_assets(STATIC):
         async with studio.stranger.get(path) as answer:
             caching = answer.headers["Cache-Control"]
         assert ("immutable" in caching) == path.startswith("/assets/")
 
 
-async def test_no_answer_lets_another_origin_read_it(studio: Studio) -> None:
+async def test_no_response_has_cors_headers(studio: Studio) -> None:
     """Also when it is asked for as a browser's preflight does."""
     for path in ("/", "/api/jobs", "/nothing.js"):
         for method in METHODS[:-1]:
@@ -390,7 +392,7 @@ async def test_no_answer_lets_another_origin_read_it(studio: Studio) -> None:
                 assert not [name for name in answer.headers if name.lower().startswith("access-control")]
 
 
-async def test_a_half_request_is_closed(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_incomplete_request_times_out(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "IDLE_TIMEOUT", 0.2)
     for half in (b"", b"GET /", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: "):
         reader, writer = await asyncio.open_connection("127.0.0.1", studio.port)
@@ -407,7 +409,7 @@ async def test_a_half_request_is_closed(studio: Studio, monkeypatch: pytest.Monk
         writer.close()
 
 
-async def test_an_idle_connection_is_closed_and_a_busy_one_is_not(
+async def test_only_idle_connections_are_closed(
     studio: Studio, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for idle in (0.2, 1.0, 5.0):
@@ -440,7 +442,9 @@ async def test_an_idle_connection_is_closed_and_a_busy_one_is_not(
         pytest.fail("no stream was opened")
 
 
-async def test_a_body_is_bounded_in_size_and_time(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_request_bodies_are_limited_in_size_and_time(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     large = io.BytesIO(bytes(envelope.BODY_LIMIT + 1))
     async with studio.session.post("/api/train", data=large) as refused:
         assert refused.status == 413
@@ -452,7 +456,7 @@ async def test_a_body_is_bounded_in_size_and_time(studio: Studio, monkeypatch: p
     assert answer.status == 408
 
 
-async def test_a_stranger_cannot_make_us_keep_a_body(studio: Studio) -> None:
+async def test_a_refused_request_is_answered_before_its_body(studio: Studio) -> None:
     """A refused request is answered before its body has come."""
     answer = await exchange(
         studio.port, request_bytes("POST /api/train HTTP/1.1", "Content-Length: 1000000000")
@@ -461,7 +465,7 @@ async def test_a_stranger_cannot_make_us_keep_a_body(studio: Studio) -> None:
 
 
 @pytest.mark.parametrize("expect", ["99-x", "100-continue", "\u00e4", ""])
-async def test_an_expectation_is_looked_at_after_the_guards(expect: str, studio: Studio) -> None:
+async def test_guards_run_before_expect_continue(expect: str, studio: Studio) -> None:
     sent = (
         request_bytes("GET / HTTP/1.1", f"Expect: {expect}", host="evil.example"),
         request_bytes("POST /api/train HTTP/1.1", f"Expect: {expect}", "Content-Length: 9"),
@@ -473,7 +477,7 @@ async def test_an_expectation_is_looked_at_after_the_guards(expect: str, studio:
         assert_safe(answer)
 
 
-async def test_expectations_of_the_owner(studio: Studio) -> None:
+async def test_expect_continue_is_met_for_allowed_requests(studio: Studio) -> None:
     """Only the one that HTTP knows is met, and in HTTP/1.0 there are none."""
     token = f"{STUDIO_TOKEN_HEADER}: {studio.token}"
     for line in ("GET / HTTP/1.1", "GET /api/nothing HTTP/1.1", "DELETE /api/jobs HTTP/1.1"):
@@ -495,7 +499,7 @@ async def test_expectations_of_the_owner(studio: Studio) -> None:
     writer.close()
 
 
-async def test_no_answer_to_head_has_a_body(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_responses_to_head_have_no_body(studio: Studio, fake_backend: FakeBackend) -> None:
     """A client reads what follows the head as the next answer."""
     job = fake_backend.add_job()
     fake_backend.finish(job)
@@ -512,7 +516,7 @@ async def test_no_answer_to_head_has_a_body(studio: Studio, fake_backend: FakeBa
         writer.close()
 
 
-async def test_the_host_guard_alone(aiohttp_client: AiohttpClient) -> None:
+async def test_the_host_guard_works_by_itself(aiohttp_client: AiohttpClient) -> None:
     async def handler(request: web.Request) -> web.Response:
         return web.Response(text="inside")
 
@@ -523,7 +527,7 @@ async def test_the_host_guard_alone(aiohttp_client: AiohttpClient) -> None:
     assert (await client.get("/", headers={"Host": "evil.example"})).status == 403
 
 
-async def test_the_token_guard_alone(aiohttp_client: AiohttpClient) -> None:
+async def test_the_token_guard_works_by_itself(aiohttp_client: AiohttpClient) -> None:
     async def handler(request: web.Request) -> web.Response:
         return web.Response(text="inside")
 

@@ -18,7 +18,7 @@ class Silent(asyncio.Protocol):
     on_lost: object = None
 
 
-async def test_what_comes_just_before_the_end_is_closed_and_not_lost() -> None:
+async def test_a_connection_during_shutdown_is_closed() -> None:
     with bind(0) as sock, warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         listener = Listener(sock, Silent, lambda peer, own: False, 10)  # type: ignore[arg-type]

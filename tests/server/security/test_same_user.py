@@ -63,7 +63,7 @@ class Owners:
         (None, 403),  # not shown to be anybody's: never the benefit of the doubt
     ],
 )
-async def test_verdicts(
+async def test_connections_of_other_users_are_refused(
     uid: int | None, status: int, settings: Settings, signed_in: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owners = Owners(uid)
@@ -83,7 +83,7 @@ async def test_verdicts(
 
 
 @linux
-async def test_a_connection_that_cannot_be_looked_at_is_a_stranger_s(
+async def test_a_connection_of_unknown_owner_is_refused(
     settings: Settings, signed_in: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Blind(Owners):
@@ -95,7 +95,7 @@ async def test_a_connection_that_cannot_be_looked_at_is_a_stranger_s(
         assert answer.status == 403
 
 
-async def test_a_server_that_looks_at_nobody_serves_nobody(
+async def test_without_the_listener_every_request_is_refused(
     settings: Settings, signed_in: None, aiohttp_client: AiohttpClient
 ) -> None:
     """The guard does not rest on how the application is served."""
@@ -105,7 +105,9 @@ async def test_a_server_that_looks_at_nobody_serves_nobody(
 
 
 @linux
-async def test_a_system_that_does_not_tell(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_system_without_socket_owners_needs_an_option(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def closed() -> SocketOwners:
         raise OSError("this system does not report the owner of a connection")
 
@@ -115,7 +117,7 @@ async def test_a_system_that_does_not_tell(settings: Settings, monkeypatch: pyte
             raise AssertionError("it must not start")
 
 
-async def test_there_is_an_end_to_connections(
+async def test_the_number_of_connections_is_limited(
     settings: Settings, signed_in: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(serve, "connections_at_most", lambda: 3)
@@ -145,7 +147,7 @@ async def served(studio: Studio) -> bool:
             await asyncio.sleep(0.02)
 
 
-async def test_it_serves_again_once_there_are_descriptors(
+async def test_serving_resumes_after_descriptors_run_out(
     studio: Studio, caplog: pytest.LogCaptureFixture
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -192,7 +194,7 @@ async def visit_as_nobody(studio: Studio, path: str) -> tuple[int, str]:
 
 @linux
 @as_root
-async def test_another_account_is_turned_away(studio: Studio) -> None:
+async def test_another_user_is_refused(studio: Studio) -> None:
     for path in ("/", "/index.html", "/api/jobs"):
         status, said = await visit_as_nobody(studio, path)
         assert status == 403
@@ -202,7 +204,7 @@ async def test_another_account_is_turned_away(studio: Studio) -> None:
 
 @linux
 @as_root
-async def test_allow_other_users(settings: Settings, signed_in: None) -> None:
+async def test_allow_other_users_serves_other_users(settings: Settings, signed_in: None) -> None:
     async with running_studio(replace(settings, allow_other_users=True)) as studio:
         assert (await visit_as_nobody(studio, "/"))[0] == 200
         assert (await visit_as_nobody(studio, "/api/jobs"))[0] == 403  # the token is needed all the same
@@ -245,7 +247,7 @@ FLOOD_SIZE = 320
 
 @linux
 @as_root
-async def test_a_flood_of_strangers_neither_opens_nor_shuts_the_door(
+async def test_a_flood_of_another_user_blocks_nobody(
     home: Path, tmp_path: Path, signed_in: None, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More idle connections of another account than the daemon may have open files."""

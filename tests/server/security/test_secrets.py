@@ -62,7 +62,7 @@ ECHOES = [
 
 
 @pytest.mark.parametrize("echo", ECHOES, ids=lambda echo: str(echo.get("status", "garbage")))
-async def test_the_backends_secret_is_in_no_byte_of_any_answer(
+async def test_the_backend_token_is_in_no_response(
     echo: dict[str, object],
     studio: Studio,
     fake_backend: FakeBackend,
@@ -84,7 +84,7 @@ async def test_the_backends_secret_is_in_no_byte_of_any_answer(
     assert TOKEN not in caplog.text
 
 
-async def test_the_launchs_token_is_in_the_page_alone(studio: Studio) -> None:
+async def test_the_studio_token_is_in_the_page_only(studio: Studio) -> None:
     training_command(studio.settings.project, "print('out')")
     having = [name for name, answer in await every_answer(studio) if studio.token.encode() in answer]
     assert having == ["GET / 200"]
@@ -108,7 +108,7 @@ print(os.listdir("/proc/self/fd"))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-async def test_a_training_command_learns_no_token(studio: Studio) -> None:
+async def test_training_commands_do_not_get_the_studio_token(studio: Studio) -> None:
     """Neither from its environment nor from the command lines of the processes above it."""
     program = DUMP.replace("DAEMON", str(os.getpid()))
     training_command(studio.settings.project, program)
@@ -122,7 +122,7 @@ async def test_a_training_command_learns_no_token(studio: Studio) -> None:
     assert "['0', '1', '2', '3']" in printed
 
 
-def test_the_page_makes_no_url_with_the_token() -> None:
+def test_the_page_puts_no_token_in_urls() -> None:
     """The bundle knows the header; the query's name is EventSource's, and the page uses fetch."""
     scripts = [path.read_text() for path in Path(STATIC).rglob("*.js")]
     assert scripts

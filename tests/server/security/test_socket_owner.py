@@ -61,7 +61,7 @@ def table(path: Path, *rows: str) -> Path:
 
 
 @little_endian
-def test_the_owner_of_a_listed_socket(tmp_path: Path) -> None:
+def test_the_owner_is_read_from_proc_net_tcp(tmp_path: Path) -> None:
     listed = table(tmp_path / "tcp", BACK.format(uid=7, inode=8), ROW.format(uid=1001, inode=9))
     assert read_tables(PEER, OWN, [listed]) == 1001
     assert read_tables(OWN, PEER, [listed]) == 7
@@ -70,30 +70,30 @@ def test_the_owner_of_a_listed_socket(tmp_path: Path) -> None:
 
 
 @little_endian
-def test_a_socket_of_ipv6_that_talks_ipv4(tmp_path: Path) -> None:
+def test_the_owner_of_an_ipv4_mapped_socket_is_read(tmp_path: Path) -> None:
     tables = [table(tmp_path / "tcp"), table(tmp_path / "tcp6", ROW6.format(uid=1002, inode=9))]
     assert read_tables(PEER, OWN, tables) == 1002
 
 
 @little_endian
-def test_an_orphan_is_nobodys(tmp_path: Path) -> None:
+def test_an_orphaned_socket_has_no_owner(tmp_path: Path) -> None:
     """A socket whose process has ended is listed as root's, with inode 0."""
     assert read_tables(PEER, OWN, [table(tmp_path / "tcp", ROW.format(uid=0, inode=0))]) is None
 
 
-def test_missing_tables_tell_nothing(tmp_path: Path) -> None:
+def test_missing_tables_raise_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="lists no sockets"):
         Tables([tmp_path / "tcp", tmp_path / "tcp6"])
 
 
 @little_endian
-def test_a_kernel_without_ipv6(tmp_path: Path) -> None:
+def test_a_missing_ipv6_table_is_ignored(tmp_path: Path) -> None:
     assert read_tables(PEER, OWN, [table(tmp_path / "tcp", ROW.format(uid=1, inode=9)), tmp_path / "no"]) == 1
 
 
 @linux
 @little_endian
-def test_a_table_that_cannot_be_read_shows_nobody(tmp_path: Path) -> None:
+def test_an_unreadable_table_yields_no_owner(tmp_path: Path) -> None:
     """Nor does the one after it: who has seen half of the machine has not seen who is there."""
     (tmp_path / "file").symlink_to("/proc/self/mem")  # opens, and refuses to be read at 0
     tables = [tmp_path / "file", table(tmp_path / "tcp6", ROW6.format(uid=1002, inode=9))]
@@ -102,7 +102,7 @@ def test_a_table_that_cannot_be_read_shows_nobody(tmp_path: Path) -> None:
 
 @linux
 @ways
-def test_a_true_socket_is_mine(ask: Ask) -> None:
+def test_the_owner_of_a_real_socket_is_found(ask: Ask) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         socket.create_connection(server.getsockname()) as mine,
@@ -112,7 +112,7 @@ def test_a_true_socket_is_mine(ask: Ask) -> None:
 
 @linux
 @ways
-def test_a_true_socket_of_ipv6_is_mine(ask: Ask) -> None:
+def test_the_owner_of_a_real_ipv6_socket_is_found(ask: Ask) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_INET6) as mine:
         mine.connect(("::ffff:127.0.0.1", server.getsockname()[1]))
         assert ask(("127.0.0.1", mine.getsockname()[1]), server.getsockname()) == os.getuid()
@@ -120,7 +120,7 @@ def test_a_true_socket_of_ipv6_is_mine(ask: Ask) -> None:
 
 @linux
 @ways
-def test_who_only_listens_owns_no_connection(ask: Ask) -> None:
+def test_a_listener_is_not_the_owner_of_a_connection(ask: Ask) -> None:
     """Without a connection the kernel names the listener of that port, who may be somebody else."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert ask(server.getsockname(), ("127.0.0.1", 1)) is None
@@ -129,7 +129,7 @@ def test_who_only_listens_owns_no_connection(ask: Ask) -> None:
 
 @linux
 @ways
-def test_a_connection_that_was_closed_is_nobodys(ask: Ask) -> None:
+def test_a_closed_connection_has_no_owner(ask: Ask) -> None:
     """It lingers in TIME_WAIT, listed as root's."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         client = socket.create_connection(server.getsockname())
@@ -154,7 +154,7 @@ sys.stdin.read()
 @linux
 @as_root
 @ways
-def test_a_strangers_socket(ask: Ask) -> None:
+def test_the_owner_of_another_users_socket_is_found(ask: Ask) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = server.getsockname()
         argv = [sys.executable, "-I", "-S", "-c", STRANGER, str(address[1])]
@@ -170,7 +170,7 @@ def no_netlink(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @linux
-def test_the_tables_are_read_where_the_kernel_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_netlink_the_tables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     no_netlink(monkeypatch)
     with pytest.raises(OSError, match="rotocol not supported"):
         Kernel()
@@ -180,7 +180,7 @@ def test_the_tables_are_read_where_the_kernel_does_not_answer(monkeypatch: pytes
 
 
 @linux
-def test_a_kernel_that_answers_wrongly_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreliable_netlink_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its module for TCP may be missing: it then says of every socket that there is none."""
     monkeypatch.setattr(socket_owner, "_SOCK_DIAG_BY_FAMILY", 4711)
     owners = open_owners()
@@ -189,7 +189,7 @@ def test_a_kernel_that_answers_wrongly_is_not_asked(monkeypatch: pytest.MonkeyPa
 
 
 @linux
-def test_a_system_that_tells_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_system_without_both_raises_os_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     no_netlink(monkeypatch)
     monkeypatch.setattr(Tables.__init__, "__defaults__", ([table(tmp_path / "tcp")],))
     with pytest.raises(OSError, match="does not report the owner of a connection"):
@@ -198,7 +198,7 @@ def test_a_system_that_tells_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 @linux
 @ways
-def test_a_look_needs_no_descriptor(ask: Ask) -> None:
+def test_looking_up_an_owner_needs_no_new_descriptor(ask: Ask) -> None:
     """Whoever uses them all up must not decide what is seen."""
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
