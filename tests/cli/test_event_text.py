@@ -23,7 +23,7 @@ def row(step: int, second: float, **fields: object) -> JobEvent:
     return JobEvent("training.log", {"step": step, "timestamp": timestamp, **fields})
 
 
-def test_a_whole_run() -> None:
+def test_events_of_a_run_become_lines() -> None:
     run = RunLines()
     metadata = {
         "totalSteps": 40,
@@ -56,7 +56,7 @@ def test_a_whole_run() -> None:
     assert (run.step, run.total, run.figures, run.ended) == (12, 40, {"loss": 2, "eval": 2.3}, "completed")
 
 
-def test_an_answer_is_one_line_whatever_it_holds() -> None:
+def test_an_answer_becomes_one_line() -> None:
     run = RunLines(total=40, step=20)
     told = {"step": 20, "number": 2, "prompt": "Q?", "answer": "One\n\x1b[31mtwo\u202e " + "x" * 500}
     line = run.read(JobEvent("sample.created", told))
@@ -71,7 +71,7 @@ def test_an_answer_is_one_line_whatever_it_holds() -> None:
     assert (run.step, run.total) == (20, 40)
 
 
-def test_the_pace_is_that_of_the_latest_rows() -> None:
+def test_the_pace_is_that_of_the_latest_steps() -> None:
     run = RunLines(total=100)
     for step in range(50):
         run.read(row(step, step * 10, loss=1))
@@ -81,7 +81,7 @@ def test_the_pace_is_that_of_the_latest_rows() -> None:
     assert run.time_left() == pytest.approx(21)
 
 
-def test_a_laptop_that_slept_is_no_slow_step() -> None:
+def test_sleep_does_not_count_as_a_slow_step() -> None:
     run = RunLines(total=100)
     for step in range(10):
         run.read(row(step, step * 2, loss=1))
@@ -106,7 +106,7 @@ def test_a_laptop_that_slept_is_no_slow_step() -> None:
         [JobEvent("training.log", {"step": 1, "timestamp": "soon"}), JobEvent("training.log", {"step": 2})],
     ],
 )
-def test_an_unknown_pace_is_not_made_up(rows: list[JobEvent]) -> None:
+def test_without_data_there_is_no_pace(rows: list[JobEvent]) -> None:
     run = RunLines(total=10)
     lines = [run.read(event) for event in rows]
     assert run.pace() is None
@@ -149,11 +149,11 @@ def test_an_unknown_pace_is_not_made_up(rows: list[JobEvent]) -> None:
         (JobEvent("odd", "raw \x1b[31mtext"), "odd: raw text"),
     ],
 )
-def test_each_kind_and_its_odd_forms(event: JobEvent, line: str) -> None:
+def test_each_event_becomes_a_line(event: JobEvent, line: str) -> None:
     assert RunLines().read(event) == line
 
 
-def test_a_flood_is_cut() -> None:
+def test_long_events_are_truncated() -> None:
     for event in (
         JobEvent("training.failed", {"error": "x" * 10**6}),
         JobEvent("odd", {"a": "x" * 10**6}),
@@ -178,7 +178,9 @@ def test_a_flood_is_cut() -> None:
         ({"done": "x"}, ("working", 0, None, "")),
     ],
 )
-def test_progress(data: dict[str, object], shown: tuple[str, float, float | None, str]) -> None:
+def test_progress_events_become_a_label_and_figures(
+    data: dict[str, object], shown: tuple[str, float, float | None, str]
+) -> None:
     assert progress_of(data) == shown
 
 
@@ -186,11 +188,11 @@ def test_progress(data: dict[str, object], shown: tuple[str, float, float | None
     ("seconds", "shown"),
     [(0, "0:00"), (9.6, "0:10"), (130, "2:10"), (3599.6, "1:00:00"), (3730, "1:02:10"), (-5, "0:00")],
 )
-def test_clock(seconds: float, shown: str) -> None:
+def test_seconds_are_formatted(seconds: float, shown: str) -> None:
     assert clock(seconds) == shown
 
 
-def test_a_place_in_the_queue() -> None:
+def test_the_queue_position_is_formatted() -> None:
     assert waiting_line(Waiting(2, ("support-bot", "job_1"))) == (
         "Waiting: 2nd in the queue, behind support-bot (job_1)"
     )
@@ -203,7 +205,7 @@ def test_a_place_in_the_queue() -> None:
     ]  # fmt: skip
 
 
-def test_a_forecast_in_one_line() -> None:
+def test_a_forecast_becomes_one_line() -> None:
     memory = {"peakBytes": 1_712_000_000, "freeBytes": 20_100_000_000}
     forecast: dict[str, object] = {"seconds": 110.4, "memory": memory, "cutRows": 0, "fits": True}
     assert forecast_line(forecast) == "Forecast: about 1:50, peak 1.7 GB of 20.1 GB free"
@@ -218,7 +220,7 @@ def test_a_forecast_in_one_line() -> None:
         assert forecast_line(nothing) is None
 
 
-def test_a_held_queue_is_said() -> None:
+def test_a_paused_queue_is_named() -> None:
     assert waiting_line(Waiting(2, ("a", "job_1"), held=True)) == (
         "Waiting: 2nd in the queue, behind a (job_1). The queue is paused: resume it in Studio"
     )
@@ -226,7 +228,7 @@ def test_a_held_queue_is_said() -> None:
     assert waiting_of({"status": "queued", "queue": held}) == Waiting(1, None, held=True)
 
 
-def test_a_run_that_goes_on_has_come_as_far_as_it_says() -> None:
+def test_a_resumed_run_continues_its_progress() -> None:
     run = RunLines(total=60)
     for event in (row(29, 29, loss=1.0), row(30, 30, loss=1.0), JobEvent("checkpoint.saved", {"step": 30})):
         run.read(event)
@@ -238,7 +240,7 @@ def test_a_run_that_goes_on_has_come_as_far_as_it_says() -> None:
     assert run.pace() == 2
 
 
-def test_the_time_left_of_the_whole_counts_down_between_two_events() -> None:
+def test_the_time_left_counts_down_between_events() -> None:
     """After the last step too: phases are lines there, and the backend's estimate goes before the pace."""
     now = [0.0]
     run = RunLines(total=2, now=lambda: now[0])
@@ -272,7 +274,7 @@ def test_the_time_left_of_the_whole_counts_down_between_two_events() -> None:
     assert (run.time_left(), run.doing()) == (None, "step 1/2")
 
 
-def test_the_time_left_of_a_job_s_record() -> None:
+def test_the_time_left_is_read_from_the_job() -> None:
     phase = {"name": "evaluating", "secondsLeft": 130, "estimatedAt": "2026-01-01T00:00:00Z"}
     job: dict[str, object] = {"status": "running", "phase": phase}
     moment = 1767225600.0
@@ -287,7 +289,7 @@ def test_the_time_left_of_a_job_s_record() -> None:
         assert time_left(wrong, moment) is None
 
 
-def test_a_method_that_is_judged_by_a_figure_shows_that() -> None:
+def test_the_measure_of_the_method_is_shown() -> None:
     run = RunLines()
     run.read(JobEvent("training.started", {"metadata": {"measure": {"name": "reward"}}}))
     assert (
@@ -301,7 +303,7 @@ def test_a_method_that_is_judged_by_a_figure_shows_that() -> None:
     assert run.read(JobEvent("training.log", {"step": 3, "loss": 1.0})) == "step 3  loss 1.000"
 
 
-def test_how_an_adapter_was_chosen_is_said_after_its_verdict() -> None:
+def test_the_choice_of_checkpoint_follows_the_verdict() -> None:
     choice = {"evaluations": 4, "chose": 10, "judged": 10, "sentence": "Early stopping chose it."}
     evaluation = {"sentence": "Better at your task.", "choice": choice, "heldOut": {"sentence": "Your task."}}
     assert verdict_lines(evaluation) == ["Better at your task.", "Early stopping chose it.", "Your task."]

@@ -94,11 +94,11 @@ async def ended(screen: Screen) -> int:
     return await screen.end(20)
 
 
-def test_a_person_has_five_seconds_and_the_backend_two() -> None:
+def test_the_interrupt_window_is_five_seconds() -> None:
     assert (interrupt.WINDOW, interrupt.PATIENCE) == (5, 2)
 
 
-async def test_a_second_ctrl_c_is_asked_for(launch: Launch) -> None:
+async def test_ctrl_c_asks_for_a_second_one(launch: Launch) -> None:
     launch.job(10, 20, step=34)
     launch.fake.add_job("queued", name="later")
     async with on_terminal(STAND_IN, *launch.studio, env=launch.env) as screen:
@@ -116,7 +116,7 @@ async def test_a_second_ctrl_c_is_asked_for(launch: Launch) -> None:
     assert "Traceback" not in screen.text
 
 
-async def test_it_goes_on_when_nobody_presses_again(launch: Launch) -> None:
+async def test_without_a_second_ctrl_c_it_continues(launch: Launch) -> None:
     job = launch.job(step=3)
     env = launch.env | {"WINDOW": "0.3"}
     async with on_terminal(STAND_IN, *launch.studio, env=env) as screen:
@@ -134,7 +134,7 @@ async def test_it_goes_on_when_nobody_presses_again(launch: Launch) -> None:
     assert "ends with Studio" not in screen.text[before:]
 
 
-async def test_a_backend_that_does_not_answer_keeps_nobody(launch: Launch) -> None:
+async def test_a_hanging_backend_does_not_delay_the_end(launch: Launch) -> None:
     launch.job(step=3)
     env = {name: value for name, value in launch.env.items() if name != "PATIENCE"}  # but for the product's
     async with on_terminal(STAND_IN, *launch.studio, env=env) as screen:
@@ -144,7 +144,7 @@ async def test_a_backend_that_does_not_answer_keeps_nobody(launch: Launch) -> No
         assert await ended(screen) == 0
 
 
-async def test_yes_answers_beforehand_and_still_says_what_was_lost(launch: Launch) -> None:
+async def test_yes_skips_the_question_and_names_lost_jobs(launch: Launch) -> None:
     launch.job(20, step=34)
     async with on_terminal(STAND_IN, *launch.studio, "--yes", env=launch.env) as screen:
         await ready(screen)
@@ -155,9 +155,7 @@ async def test_yes_answers_beforehand_and_still_says_what_was_lost(launch: Launc
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_without_a_terminal_it_ends_as_ever_and_says_what_was_lost(
-    launch: Launch, number: signal.Signals
-) -> None:
+async def test_without_a_terminal_it_ends_and_names_lost_jobs(launch: Launch, number: signal.Signals) -> None:
     launch.job(20, step=34)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", STAND_IN, *launch.studio,
@@ -174,7 +172,7 @@ async def test_without_a_terminal_it_ends_as_ever_and_says_what_was_lost(
     assert b"Press Ctrl-C again" not in said
 
 
-async def test_sigterm_on_a_terminal_asks_nobody(launch: Launch) -> None:
+async def test_sigterm_ends_without_a_question(launch: Launch) -> None:
     launch.job(20, step=34)
     async with on_terminal(STAND_IN, *launch.studio, env=launch.env) as screen:
         await ready(screen)
@@ -184,7 +182,7 @@ async def test_sigterm_on_a_terminal_asks_nobody(launch: Launch) -> None:
     assert "Press Ctrl-C again" not in screen.text
 
 
-async def test_a_terminal_that_is_closed_ends_it(launch: Launch) -> None:
+async def test_closing_the_terminal_ends_it(launch: Launch) -> None:
     launch.job(20, step=34)
     async with on_terminal(STAND_IN, *launch.studio, env=launch.env) as screen:
         await ready(screen)
@@ -209,13 +207,13 @@ asyncio.run(main())
 """
 
 
-async def test_a_terminal_that_is_closed_says_so_twice() -> None:
+async def test_two_hangups_count_as_one() -> None:
     """The kernel tells the leader of the session, and then every process in the foreground: no impatience."""
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", HUNG_UP_TWICE)
     assert await asyncio.wait_for(process.wait(), 60) == 0
 
 
-async def test_a_question_that_fails_does_not_keep_it(launch: Launch) -> None:
+async def test_an_error_in_the_question_does_not_prevent_the_end(launch: Launch) -> None:
     broken = STAND_IN.replace(
         "sys.exit(", "from arkor_dev.cli import lost_jobs\nlost_jobs._progress = None\nsys.exit("
     )
@@ -226,7 +224,7 @@ async def test_a_question_that_fails_does_not_keep_it(launch: Launch) -> None:
         assert await ended(screen) == 0
 
 
-async def test_a_backend_that_outlives_studio_loses_nothing(
+async def test_a_remote_backend_loses_no_job(
     home: Path, tmp_path: Path, signed_in: None, fake_backend: FakeBackend, unused_tcp_port: int
 ) -> None:
     fake_backend.add_job(name="remote")
@@ -240,7 +238,7 @@ async def test_a_backend_that_outlives_studio_loses_nothing(
     assert "remote" not in screen.text
 
 
-async def test_impatience_ends_it_at_once_with_one_line(launch: Launch) -> None:
+async def test_repeated_ctrl_c_ends_at_once(launch: Launch) -> None:
     launch.job(step=3)
     slow = STAND_IN.replace("        pass\n", "        import asyncio; await asyncio.sleep(60)\n")
     async with on_terminal(slow, *launch.studio, env=launch.env) as screen:
@@ -256,7 +254,7 @@ async def test_impatience_ends_it_at_once_with_one_line(launch: Launch) -> None:
     assert [line for line in said if line] == ["Stopping Studio.", "Studio was stopped immediately."]
 
 
-async def test_start_asks_too_when_its_job_cannot_go_on_alone(launch: Launch) -> None:
+async def test_start_asks_when_its_job_would_be_lost(launch: Launch) -> None:
     fake = launch.fake
     async with on_terminal(STAND_IN, *launch.start, env=launch.env | {"WINDOW": "0.3"}) as screen:
         await screen.shows("Started job")
@@ -284,7 +282,7 @@ async def test_start_asks_too_when_its_job_cannot_go_on_alone(launch: Launch) ->
     assert "Traceback" not in screen.text
 
 
-async def test_a_backend_that_resumes_loses_nothing_and_asks_nothing(launch: Launch) -> None:
+async def test_a_backend_that_resumes_asks_nothing(launch: Launch) -> None:
     launch.fake.features = ["pause", "resume"]
     launch.job(20, step=34)
     async with on_terminal(STAND_IN, *launch.studio, env=launch.env) as screen:

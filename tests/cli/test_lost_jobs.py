@@ -24,7 +24,7 @@ def asked(upstream: Upstream) -> asyncio.Task[Any]:
     return asyncio.create_task(lost_jobs._progress(backend, "job_1"))
 
 
-async def test_a_history_that_comes_late_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_late_history_is_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
     """It was said of a job with checkpoints that all of it is lost, where its backend was busy for 0.15 s."""
     monkeypatch.setattr(lost_jobs, "PATIENCE", 60.0)
     monkeypatch.setattr(lost_jobs, "QUIET", 0.05)
@@ -38,7 +38,7 @@ async def test_a_history_that_comes_late_is_waited_for(monkeypatch: pytest.Monke
     assert connection.closed
 
 
-async def test_one_that_does_not_come_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_history_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     assert lost_jobs.PATIENCE <= 1
     monkeypatch.setattr(lost_jobs, "PATIENCE", 0.05)
     upstream = Upstream()

@@ -43,11 +43,11 @@ async def arkor_dev(home: Path, *arguments: str, **variables: str) -> tuple[int,
     return process.returncode, out.decode(), err.decode()
 
 
-async def test_version(home: Path) -> None:
+async def test_version_is_printed(home: Path) -> None:
     assert await arkor_dev(home, "--version") == (0, f"arkor-dev {__version__}\n", "")
 
 
-def test_help_and_version_are_words_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_and_version_are_commands_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["version"]) == 0
     with pytest.raises(SystemExit):
         cli.main(["help", "jobs"])
@@ -66,14 +66,14 @@ async def test_help_names_every_option_and_exit_code(home: Path) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-async def test_each_command_has_a_help_of_its_own(command: str, home: Path) -> None:
+async def test_each_command_has_help(command: str, home: Path) -> None:
     code, out, _ = await arkor_dev(home, command, "--help")
     assert code == 0
     assert out.startswith(f"usage: arkor-dev {command} [options]")
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
-def test_help_and_errors_do_not_depend_on_the_version_of_python(
+def test_help_and_errors_are_the_same_in_every_python(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """argparse words and wraps its own anew in each Python: none of it may be used."""
@@ -145,13 +145,15 @@ def test_help_and_errors_do_not_depend_on_the_version_of_python(
         (["start", "a", "\x1b[2Jx"], "unexpected argument x. See arkor-dev start --help."),
     ],
 )
-def test_wrong_usage(arguments: list[str], said: str, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_usage_names_the_mistake(
+    arguments: list[str], said: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(arguments) == 2
     out, err = capsys.readouterr()
     assert (out, err) == ("", f"arkor-dev: {said}\n")
 
 
-async def test_wrong_usage_of_the_process(home: Path) -> None:
+async def test_invalid_usage_of_the_process_exits_2(home: Path) -> None:
     assert await arkor_dev(home, "--nonsense") == (
         2, "", "arkor-dev: unknown option --nonsense. See arkor-dev --help.\n",
     )  # fmt: skip
@@ -165,7 +167,7 @@ async def test_wrong_usage_of_the_process(home: Path) -> None:
         ["--port", "4321", "--project", "/tmp", "--local", "doctor"],
     ],
 )
-def test_options_go_before_and_after_the_command(
+def test_options_may_precede_or_follow_the_command(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     got: list[argparse.Namespace] = []
@@ -175,7 +177,7 @@ def test_options_go_before_and_after_the_command(
     assert (parsed.command, parsed.port, parsed.local, parsed.project) == ("doctor", 4321, True, Path("/tmp"))
 
 
-def test_spaces_around_a_clusters_address_are_no_part_of_it(
+def test_spaces_around_a_cluster_address_are_stripped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     got: list[argparse.Namespace] = []
@@ -185,14 +187,14 @@ def test_spaces_around_a_clusters_address_are_no_part_of_it(
     assert (got[0].cluster, got[1].address) == ("ray://head:10001", "head:6379")
 
 
-def test_a_folder_whose_name_begins_with_a_dash(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_may_begin_with_a_dash(monkeypatch: pytest.MonkeyPatch) -> None:
     got: list[argparse.Namespace] = []
     monkeypatch.setattr(cli, "_run", got.append)
     cli.main(["init", "--", "-odd"])
     assert got[0].folder == Path("-odd")
 
 
-async def test_an_explicit_port_that_is_taken(home: Path, tmp_path: Path, signed_in: None) -> None:
+async def test_an_explicit_port_in_use_is_an_error(home: Path, tmp_path: Path, signed_in: None) -> None:
     with socket.socket() as used:
         used.bind(("127.0.0.1", 0))
         used.listen()
@@ -212,7 +214,7 @@ async def test_an_explicit_port_that_is_taken(home: Path, tmp_path: Path, signed
         ("x", "is not a web address"),
     ],
 )
-def test_a_backend_that_can_never_work(
+def test_an_invalid_backend_address_exits_2(
     url: str,
     said: str,
     home: Path,
@@ -255,7 +257,7 @@ def without_torch(home: Path, *arguments: str) -> str:
     return done.stderr
 
 
-def test_training_without_the_extra(home: Path, tmp_path: Path) -> None:
+def test_training_without_the_extra_names_the_install_command(home: Path, tmp_path: Path) -> None:
     (tmp_path / "arkor.toml").write_text('[[trainer]]\nname = "bot"\nmodel = "m"\ndataset = "d.jsonl"\n')
     chat = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
     (tmp_path / "d.jsonl").write_text(json.dumps(chat))
@@ -265,7 +267,7 @@ def test_training_without_the_extra(home: Path, tmp_path: Path) -> None:
     )
 
 
-def test_what_the_extra_would_not_mend_is_said_first(
+def test_other_errors_come_before_the_missing_extra(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     del home
@@ -286,7 +288,7 @@ def test_what_the_extra_would_not_mend_is_said_first(
     assert said() == "arkor-dev: The extra is missing.\n"
 
 
-def test_interrupted_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupt_exits_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted(_: object) -> int:
         raise KeyboardInterrupt
 
@@ -318,7 +320,7 @@ def test_interrupted_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         ("--nothing 2>/dev/full", 2, b""),
     ],
 )
-def test_output_that_nobody_reads_is_no_traceback(home: Path, command: str, code: int, said: bytes) -> None:
+def test_a_closed_pipe_is_not_a_traceback(home: Path, command: str, code: int, said: bytes) -> None:
     """As ``arkor-dev jobs | head -1`` has it."""
     process = subprocess.Popen(
         ["/bin/sh", "-c", f'exec "{sys.executable}" -m arkor_dev {command}'],
@@ -333,7 +335,7 @@ def test_output_that_nobody_reads_is_no_traceback(home: Path, command: str, code
     assert process.returncode == code
 
 
-async def test_the_banner_and_the_quiet(
+async def test_a_launch_prints_the_banner_only(
     home: Path, tmp_path: Path, signed_in: None, unused_tcp_port: int
 ) -> None:
     """What a person sees of a launch that works: the banner, who they are, and no log line."""
@@ -365,7 +367,7 @@ async def test_the_banner_and_the_quiet(
     assert out == b""
 
 
-async def test_no_token_in_the_log_at_any_level(
+async def test_tokens_are_never_logged(
     home: Path, tmp_path: Path, signed_in: None, unused_tcp_port: int, fake_backend: FakeBackend,
     capfd: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -408,7 +410,7 @@ sys.exit(main(["doctor"]))
 """
 
 
-def test_windows_itself_leads_to_wsl() -> None:
+def test_windows_is_referred_to_wsl() -> None:
     """In a sentence, where modules are missing that only Unix has."""
     ran = subprocess.run([sys.executable, "-c", ON_WINDOWS], capture_output=True, text=True, check=False)
     assert ran.returncode == 2

@@ -33,7 +33,7 @@ def row(step: int, **fields: object) -> JobEvent:
     return JobEvent("training.log", {"step": step, **fields})
 
 
-def test_each_plain_line_goes_out_at_once_and_whole() -> None:
+def test_plain_lines_are_flushed_unwrapped() -> None:
     out = Flushed()
     view = PlainView(Console(file=out, width=20), total=4)
     long = "a name [bold]:smile: of 12:30 " + "x" * 200
@@ -45,7 +45,7 @@ def test_each_plain_line_goes_out_at_once_and_whole() -> None:
     assert out.seen[-1].splitlines()[-1] == "step 1/4  loss 2.000"
 
 
-def test_nothing_hostile_reaches_the_pipe() -> None:
+def test_control_characters_do_not_reach_the_pipe() -> None:
     out = io.StringIO()
     view = PlainView(Console(file=out, force_terminal=False))
     view.say("a\x1b[2Jb\x07")
@@ -55,7 +55,7 @@ def test_nothing_hostile_reaches_the_pipe() -> None:
     assert out.getvalue() == "ab\nfailed: no\nconnection lost, retrying: gone far away\nbad news\n"
 
 
-def test_progress_lines_are_few() -> None:
+def test_plain_progress_is_throttled() -> None:
     now = 0.0
     out = io.StringIO()
     view = PlainView(Console(file=out), clock=lambda: now)
@@ -72,7 +72,7 @@ def test_progress_lines_are_few() -> None:
     ]
 
 
-def test_notices_repeat_no_progress() -> None:
+def test_plain_progress_notices_are_not_repeated() -> None:
     out = io.StringIO()
     view = PlainView(Console(file=out))
     view.notice({"notice": "progress", "label": "Fetching", "done": 1, "total": 2})
@@ -80,7 +80,7 @@ def test_notices_repeat_no_progress() -> None:
     assert out.getvalue() == "hello\n"
 
 
-def test_a_lost_and_found_connection() -> None:
+def test_lost_and_restored_connections_are_printed() -> None:
     out = io.StringIO()
     view = PlainView(Console(file=out))
     view.show(Connection("host is away."))
@@ -89,7 +89,7 @@ def test_a_lost_and_found_connection() -> None:
 
 
 @pytest.mark.parametrize(("terminal", "kind"), [(True, LiveView), (False, PlainView)])
-def test_the_view_fits_the_console(terminal: bool, kind: type[PlainView]) -> None:
+def test_the_view_depends_on_the_console(terminal: bool, kind: type[PlainView]) -> None:
     assert type(view_for(Console(file=io.StringIO(), force_terminal=terminal), None)) is kind
 
 
@@ -99,7 +99,7 @@ def live(width: int = 100) -> tuple[LiveView, io.StringIO]:
     return LiveView(console, total=40), out
 
 
-def test_the_bar_shows_the_figures_and_the_log_only_what_lasts() -> None:
+def test_the_bar_shows_metrics_and_the_log_lasting_events() -> None:
     view, out = live()
     with view:
         view.say("Started job j")
@@ -124,7 +124,7 @@ def test_the_bar_shows_the_figures_and_the_log_only_what_lasts() -> None:
     assert printed.endswith("\x1b[?25h")
 
 
-def test_the_bar_shows_the_figure_that_the_method_is_judged_by() -> None:
+def test_the_bar_shows_the_measure_of_the_method() -> None:
     view, out = live()
     with view:
         metadata = {"totalSteps": 40, "measure": {"name": "reward"}}
@@ -136,7 +136,7 @@ def test_the_bar_shows_the_figure_that_the_method_is_judged_by() -> None:
     assert "loss" not in last
 
 
-def test_markup_in_labels_is_text() -> None:
+def test_markup_in_labels_is_escaped() -> None:
     view, out = live()
     with view:
         view.show(progress(1, 10, "[bold]x[/nothing]"))
@@ -144,7 +144,7 @@ def test_markup_in_labels_is_text() -> None:
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_figures_of_the_machine_are_not_for_the_terminal(terminal: bool) -> None:
+def test_system_metrics_are_not_printed(terminal: bool) -> None:
     out = io.StringIO()
     view = view_for(Console(file=out, force_terminal=terminal, width=80), total=4)
     with view:
@@ -157,7 +157,7 @@ def test_figures_of_the_machine_are_not_for_the_terminal(terminal: bool) -> None
         assert terminal or out.getvalue() == before
 
 
-def test_on_a_narrow_terminal_a_bar_keeps_the_step_the_loss_and_the_time_left() -> None:
+def test_a_narrow_bar_keeps_step_loss_and_time_left() -> None:
     view, out = live(40)
     with view:
         view.show(JobEvent("training.started", {"metadata": {"totalSteps": 40}}))
@@ -170,7 +170,7 @@ def test_on_a_narrow_terminal_a_bar_keeps_the_step_the_loss_and_the_time_left() 
     assert "left" not in out.getvalue(), "what is overdue has no estimate"
 
 
-def test_the_bar_of_a_job_that_has_ended_claims_no_work_or_time_left() -> None:
+def test_the_bar_of_an_ended_job_shows_no_time_left() -> None:
     view, out = live()
     with view:
         view.show(row(40, loss=2.0))
@@ -181,12 +181,12 @@ def test_the_bar_of_a_job_that_has_ended_claims_no_work_or_time_left() -> None:
     assert "step 40/40 ━" in last
 
 
-def test_a_dumb_terminal_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
     assert type(view_for(Console(file=io.StringIO(), force_terminal=True), 4)) is PlainView
 
 
-def test_a_plain_line_is_not_repeated_unchanged() -> None:
+def test_unchanged_plain_lines_are_not_repeated() -> None:
     out, now = io.StringIO(), 0.0
     view = PlainView(Console(file=out), clock=lambda: now)
     for done in (10, 10, 30):

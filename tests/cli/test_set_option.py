@@ -34,16 +34,16 @@ from arkor_dev.project.toml.edit import to_toml
         ("steps=1_000 # a thousand", "maxSteps", 1000),
     ],
 )
-def test_a_value(text: str, field: str, value: object) -> None:
+def test_set_parses_values(text: str, field: str, value: object) -> None:
     assert parse_settings([text]) == {field: value}
 
 
-def test_every_setting_by_its_own_writing() -> None:
+def test_set_parses_every_setting() -> None:
     for row in SETTINGS:
         assert parse_settings([f"{row.key}={to_toml(row.sample_value)}"]) == {row.field: row.sample_value}
 
 
-def test_several_of_which_the_last_counts() -> None:
+def test_the_last_of_repeated_settings_counts() -> None:
     assert parse_settings(["steps=1", "lora.r=2", "steps=3"]) == {"maxSteps": 3, "loraR": 2}
 
 
@@ -76,13 +76,13 @@ def test_several_of_which_the_last_counts() -> None:
         (f"model={'[' * 3000}", 'model = "[[['),
     ],
 )
-def test_what_is_wrong(text: str, said: str) -> None:
+def test_invalid_settings_are_refused(text: str, said: str) -> None:
     with pytest.raises(BadRequestError) as refused:
         parse_settings([text])
     assert refused.value.text.startswith(said)
     assert len(refused.value.text) < 1500
 
 
-def test_steps_and_epochs() -> None:
+def test_steps_and_epochs_conflict() -> None:
     with pytest.raises(BadRequestError, match="steps and epochs are both set"):
         parse_settings(["steps=1", "epochs=1"])

@@ -41,7 +41,7 @@ def made(settings: Settings) -> str:
     return str(job)
 
 
-def test_a_project_is_opened_again_where_it_was_opened_last(here: Settings) -> None:
+def test_the_last_backend_of_a_project_is_remembered(here: Settings) -> None:
     assert settings_for(here, []) == (here, None)
     assert not here.data.exists()
     remember(replace(here, local=True))
@@ -55,7 +55,7 @@ def test_a_project_is_opened_again_where_it_was_opened_last(here: Settings) -> N
     assert not settings_for(here, [])[0].local
 
 
-def test_a_job_of_this_machine_needs_no_flag(here: Settings, tmp_path: Path) -> None:
+def test_local_jobs_need_no_flag(here: Settings, tmp_path: Path) -> None:
     job = made(here)
     for name in (job, job[:8], f"{job}:20"):
         assert settings_for(replace(here, cloud_url="http://localhost:1"), [None, name])[0] == replace(
@@ -73,9 +73,7 @@ def test_a_job_of_this_machine_needs_no_flag(here: Settings, tmp_path: Path) -> 
     assert settings_for(elsewhere, [job], anywhere=False) == (elsewhere, None)
 
 
-def test_the_command_line_says_which_backend_it_takes(
-    here: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_chosen_backend_is_printed(here: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     job = made(here)
     project = ["--project", str(here.project)]
     assert main(["jobs", "cancel", job, *project]) == 0
@@ -93,7 +91,7 @@ def test_the_command_line_says_which_backend_it_takes(
     assert "exclude each other" in capsys.readouterr().err
 
 
-def test_a_host_in_arkor_toml(here: Settings) -> None:
+def test_the_ssh_host_of_arkor_toml_is_used(here: Settings) -> None:
     remember(replace(here, local=True))
     trust(here, "gpu-box")
     (here.project / "arkor.toml").write_text('[compute]\nssh = "gpu-box"\n')
@@ -110,7 +108,7 @@ def test_a_host_in_arkor_toml(here: Settings) -> None:
     assert settings_for(here, [])[0].ssh is None, "and its trainers say why"
 
 
-def test_a_host_that_only_the_project_names_is_not_contacted_without_consent(
+def test_the_projects_ssh_host_is_not_contacted_without_consent(
     here: Settings, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ssh = Mock(return_value="/bin/false")
@@ -131,7 +129,7 @@ def test_a_host_that_only_the_project_names_is_not_contacted_without_consent(
 
 
 @pytest.mark.parametrize("typed", [True, False])
-def test_consent_to_a_host_is_asked_once_for_each_project_and_host(
+def test_consent_to_an_ssh_host_is_asked_once(
     here: Settings, home: Path, monkeypatch: pytest.MonkeyPatch, typed: bool
 ) -> None:
     question = Mock(return_value="y")
@@ -159,7 +157,7 @@ def test_consent_to_a_host_is_asked_once_for_each_project_and_host(
     assert ["other-box" in call.args[0] for call in question.call_args_list] == [True, False]
 
 
-def test_no_token_leaves_because_of_it(
+def test_looking_up_a_local_job_sends_no_token(
     here: Settings, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Signed in, with a backend that listens: a job of this machine is asked for here alone."""

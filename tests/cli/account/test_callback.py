@@ -51,7 +51,7 @@ async def waiting(unused_tcp_port: int) -> AsyncIterator[Waiting]:
 RIGHT = "GET /callback?code=c&state=s&state=t"
 
 
-async def test_the_answer_says_what_came_of_it_and_nothing_becomes_markup(waiting: Waiting) -> None:
+async def test_the_callback_page_reports_the_result_escaped(waiting: Waiting) -> None:
     visit = asyncio.create_task(waiting.send(RIGHT))
     assert await waiting.callback.query(SECONDS) == {"code": ["c"], "state": ["s", "t"]}
     await waiting.callback.show("Not <signed> in", '<script>alert(1)</script> & "it\'s" over')
@@ -88,7 +88,9 @@ async def test_the_answer_says_what_came_of_it_and_nothing_becomes_markup(waitin
         ("BREW\x01 /callback", [], 400),
     ],
 )
-async def test_what_does_not_count(waiting: Waiting, head: str, more: list[str], status: int) -> None:
+async def test_other_requests_are_not_the_callback(
+    waiting: Waiting, head: str, more: list[str], status: int
+) -> None:
     answer = await waiting.send(head, *more)
     assert answer.status == status
     assert b"code=c" not in answer.body
@@ -99,14 +101,14 @@ async def test_what_does_not_count(waiting: Waiting, head: str, more: list[str],
 @pytest.mark.parametrize(
     "host", ["evil.example", "localhost:{port}", "127.0.0.1", "127.0.0.1:1", "[::1]:{port}"]
 )
-async def test_a_foreign_host_does_not_count(waiting: Waiting, host: str) -> None:
+async def test_a_callback_with_another_host_is_refused(waiting: Waiting, host: str) -> None:
     answer = await waiting.send(RIGHT, host=host.format(port=waiting.port))
     assert answer.status == 403
     with pytest.raises(ArkorError):
         await waiting.callback.query(0.05)
 
 
-async def test_one_answer_and_no_second(waiting: Waiting) -> None:
+async def test_only_the_first_callback_counts(waiting: Waiting) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", waiting.port)  # open before the first answer
     first = asyncio.create_task(waiting.send(RIGHT))
     await waiting.callback.query(SECONDS)
@@ -119,7 +121,7 @@ async def test_one_answer_and_no_second(waiting: Waiting) -> None:
     assert b"<h1>Signed in</h1>" in (await first).body
 
 
-async def test_another_account_of_the_machine_does_not_count(
+async def test_a_callback_of_another_user_is_refused(
     monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
 ) -> None:
     monkeypatch.setattr(module, "strangers", lambda **_: nullcontext(lambda _peer, _own: True))
@@ -129,12 +131,12 @@ async def test_another_account_of_the_machine_does_not_count(
             await callback.query(0.05)
 
 
-async def test_only_this_machine_is_listened_to(waiting: Waiting) -> None:
+async def test_the_callback_listens_on_loopback_only(waiting: Waiting) -> None:
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.2", waiting.port)
 
 
-async def test_a_tab_that_was_closed_keeps_nobody_waiting(waiting: Waiting) -> None:
+async def test_a_closed_tab_does_not_delay_the_login(waiting: Waiting) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", waiting.port)
     writer.write(f"{RIGHT} HTTP/1.1\r\nHost: 127.0.0.1:{waiting.port}\r\n\r\n".encode())
     await waiting.callback.query(SECONDS)
@@ -143,7 +145,7 @@ async def test_a_tab_that_was_closed_keeps_nobody_waiting(waiting: Waiting) -> N
         await waiting.callback.show("Signed in", "Done.")
 
 
-async def test_leaving_before_anybody_came_frees_the_port(unused_tcp_port: int) -> None:
+async def test_cancelling_the_login_frees_the_port(unused_tcp_port: int) -> None:
     async with Callback(bind(unused_tcp_port), ours):
         pass
     with bind(unused_tcp_port):

@@ -99,7 +99,7 @@ def sign_in(settings: Settings) -> SignIn:
     return SignIn(settings)
 
 
-async def test_an_account_signs_in(
+async def test_an_account_logs_in(
     sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend, path: Path
 ) -> None:
     (sign_in.settings.project / ".arkor").mkdir()
@@ -139,7 +139,7 @@ async def test_an_account_signs_in(
     assert "as a@example.org" in sign_in.browser.page
 
 
-async def test_a_project_of_another_organisation_is_named(
+async def test_login_warns_about_a_project_of_another_organization(
     sign_in: SignIn, service: FakeSignIn, signed_in: None
 ) -> None:
     assert await sign_in.run(yes=True) == 0
@@ -166,7 +166,7 @@ def altered(**changes: str | None) -> Callable[[dict[str, str]], dict[str, str]]
         ),
     ],
 )
-async def test_a_refusal_has_its_reason_and_next_step(
+async def test_a_refused_login_has_reason_and_next_step(
     sign_in: SignIn, service: FakeSignIn, changes: dict[str, str | None], said: str
 ) -> None:
     service.redirect = altered(**changes)
@@ -180,7 +180,7 @@ async def test_a_refusal_has_its_reason_and_next_step(
     assert tried == (["authorize", "token"] if changes.get("code") == "stolen-code" else ["authorize"])
 
 
-async def test_a_code_is_good_once(sign_in: SignIn, service: FakeSignIn, path: Path) -> None:
+async def test_an_authorization_code_is_used_once(sign_in: SignIn, service: FakeSignIn, path: Path) -> None:
     assert await sign_in.run() == 0
     before = path.read_bytes()
     service.redirect = altered(code="code-1-0123456789")  # the first sign-in's
@@ -202,14 +202,16 @@ async def test_a_code_is_good_once(sign_in: SignIn, service: FakeSignIn, path: P
         ({"exp": float("nan")}, "has expired"),
     ],
 )
-async def test_an_identity_that_is_not_the_answer_to_this_sign_in(
+async def test_an_id_token_of_another_login_is_refused(
     sign_in: SignIn, service: FakeSignIn, claims: dict[str, object], said: str
 ) -> None:
     service.claims = claims
     assert said in (await sign_in.refused()).text
 
 
-async def test_an_identity_for_several_that_names_us(sign_in: SignIn, service: FakeSignIn) -> None:
+async def test_an_id_token_with_several_audiences_is_accepted_for_this_client(
+    sign_in: SignIn, service: FakeSignIn
+) -> None:
     service.claims = {"aud": [CLIENT, AUDIENCE], "azp": CLIENT}
     assert await sign_in.run() == 0
 
@@ -228,14 +230,14 @@ async def test_an_identity_for_several_that_names_us(sign_in: SignIn, service: F
         ({"access_token": "nobody-knows-this-token"}, "rejected the new sign-in: it refuses the token"),
     ],
 )
-async def test_an_answer_that_is_no_sign_in(
+async def test_an_invalid_token_response_is_refused(
     sign_in: SignIn, service: FakeSignIn, answer: dict[str, object], said: str
 ) -> None:
     service.answer = answer
     assert said in (await sign_in.refused()).text
 
 
-async def test_a_service_that_is_down(sign_in: SignIn, service: FakeSignIn) -> None:
+async def test_an_unavailable_auth_service_is_a_503(sign_in: SignIn, service: FakeSignIn) -> None:
     service.status = 503
     error = await sign_in.refused()
     assert status_of(error) == 503
@@ -243,7 +245,7 @@ async def test_a_service_that_is_down(sign_in: SignIn, service: FakeSignIn) -> N
 
 
 @pytest.mark.parametrize("status", [503, 429])
-async def test_a_backend_that_is_away_or_busy_does_not_cost_the_sign_in(
+async def test_login_succeeds_while_the_backend_is_unavailable(
     sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend, path: Path, status: int
 ) -> None:
     fake_backend.fault("GET /v1/me", status=status, body=b'{"error": "Back soon."}')
@@ -256,7 +258,7 @@ async def test_a_backend_that_is_away_or_busy_does_not_cost_the_sign_in(
 
 
 @pytest.mark.parametrize("missing", ["auth0Domain", "clientId", "audience"])
-async def test_a_deployment_without_accounts_says_so(
+async def test_a_backend_without_accounts_is_named(
     sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend, missing: str
 ) -> None:
     assert fake_backend.cli_config is not None
@@ -269,7 +271,7 @@ async def test_a_deployment_without_accounts_says_so(
 
 
 @pytest.mark.parametrize("ports", [None, [], "52521", [0, 65536, True, "80", 1.5]])
-async def test_a_deployment_without_a_callback_port(
+async def test_a_backend_without_a_callback_port_is_named(
     sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend, ports: object
 ) -> None:
     assert fake_backend.cli_config is not None
@@ -278,7 +280,7 @@ async def test_a_deployment_without_a_callback_port(
 
 
 @pytest.mark.parametrize("domain", ["a/b", "u:p@host", "host?x", "host#x", "a b", "[", "host:99999"])
-async def test_a_domain_that_is_none(
+async def test_an_invalid_auth_domain_is_refused(
     sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend, domain: str
 ) -> None:
     assert fake_backend.cli_config is not None
@@ -286,7 +288,7 @@ async def test_a_domain_that_is_none(
     assert "names an invalid host" in (await sign_in.refused()).text
 
 
-def test_only_this_machine_is_spoken_to_in_clear_text() -> None:
+def test_plain_http_is_used_on_loopback_only() -> None:
     config = {"auth0Domain": "sign-in.example", "clientId": "c", "audience": "a", "callbackPorts": [1]}
     attempt = Attempt(Service.of(config, "host"), 1)
     assert attempt.address.startswith("https://sign-in.example/authorize?response_type=code&client_id=c&")
@@ -294,7 +296,7 @@ def test_only_this_machine_is_spoken_to_in_clear_text() -> None:
         assert secret not in repr(attempt)
 
 
-async def test_the_next_port_of_the_list(
+async def test_the_next_free_callback_port_is_used(
     sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend, held_port: Callable[[], int]
 ) -> None:
     assert fake_backend.cli_config is not None
@@ -313,7 +315,7 @@ async def test_the_next_port_of_the_list(
 # --- the person -------------------------------------------------------------------------------------------
 
 
-async def test_a_missing_browser_prints_the_address_and_waits(sign_in: SignIn, service: FakeSignIn) -> None:
+async def test_without_a_browser_the_address_is_printed(sign_in: SignIn, service: FakeSignIn) -> None:
     async def missing(address: str) -> bool:
         threading.Thread(target=lambda: asyncio.run(sign_in.browser.visit(address))).start()
         return False
@@ -325,7 +327,7 @@ async def test_a_missing_browser_prints_the_address_and_waits(sign_in: SignIn, s
     assert lines[2].startswith("For a browser on another machine, forward the port first: ssh -L ")
 
 
-async def test_nobody_comes(sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend) -> None:
+async def test_login_times_out(sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend) -> None:
     async def nowhere(_: str) -> bool:
         return True
 
@@ -337,11 +339,11 @@ async def test_nobody_comes(sign_in: SignIn, service: FakeSignIn, fake_backend: 
         assert sock.connect_ex(("127.0.0.1", fake_backend.cli_config["callbackPorts"][0])) != 0
 
 
-def test_a_person_has_five_minutes() -> None:
+def test_the_login_timeout_is_five_minutes() -> None:
     assert PATIENCE == 300
 
 
-async def test_no_browser_and_ctrl_c(
+async def test_ctrl_c_ends_a_login_without_browser(
     home: Path, service: FakeSignIn, fake_backend: FakeBackend, path: Path
 ) -> None:
     """The true command: it prints the address, one Ctrl-C ends it with one line, and nothing was written."""
@@ -362,7 +364,7 @@ async def test_no_browser_and_ctrl_c(
     assert not path.exists()
 
 
-async def test_the_true_command_signs_in(
+async def test_the_login_command_works_end_to_end(
     home: Path, service: FakeSignIn, fake_backend: FakeBackend, tmp_path: Path, path: Path
 ) -> None:
     """With a browser that the environment names, as a desktop's would be."""
@@ -381,7 +383,7 @@ async def test_the_true_command_signs_in(
 # --- what is there already --------------------------------------------------------------------------------
 
 
-async def test_an_anonymous_identity_is_not_replaced_without_a_word(
+async def test_replacing_an_anonymous_identity_needs_consent(
     sign_in: SignIn, service: FakeSignIn, signed_in: None, path: Path
 ) -> None:
     error = await sign_in.refused()
@@ -396,7 +398,7 @@ async def test_an_anonymous_identity_is_not_replaced_without_a_word(
 
 
 @pytest.mark.parametrize(("typed", "token"), [("y\n", ACCESS), ("\n", TOKEN), ("n\n", TOKEN), ("", TOKEN)])
-async def test_a_person_is_asked(
+async def test_replacing_an_anonymous_identity_asks(
     sign_in: SignIn, service: FakeSignIn, signed_in: None, path: Path, monkeypatch: pytest.MonkeyPatch,
     typed: str, token: str,
 ) -> None:  # fmt: skip
@@ -415,7 +417,7 @@ async def test_a_person_is_asked(
 
 
 @pytest.mark.parametrize("content", ["{", '{"mode": "of the future"}'])
-async def test_a_file_that_is_no_identity(
+async def test_a_damaged_credentials_file_is_handled(
     sign_in: SignIn, service: FakeSignIn, path: Path, content: str
 ) -> None:
     path.parent.mkdir()
@@ -426,7 +428,7 @@ async def test_a_file_that_is_no_identity(
     assert json.loads(path.read_bytes())["mode"] == "oauth"
 
 
-async def test_a_folder_that_cannot_be_written_asks_nobody(
+async def test_an_unwritable_folder_is_refused_before_login(
     sign_in: SignIn, service: FakeSignIn, fake_backend: FakeBackend, path: Path
 ) -> None:
     path.parent.write_text("a file in the folder's place")
@@ -435,7 +437,9 @@ async def test_a_folder_that_cannot_be_written_asks_nobody(
     assert fake_backend.requests == []
 
 
-async def test_anonymously(sign_in: SignIn, fake_backend: FakeBackend, path: Path) -> None:
+async def test_an_anonymous_login_creates_an_identity(
+    sign_in: SignIn, fake_backend: FakeBackend, path: Path
+) -> None:
     assert await sign_in.run(anonymous=True) == 0
     assert json.loads(path.read_bytes()) == {
         "mode": "anon",
@@ -455,7 +459,7 @@ async def test_anonymously(sign_in: SignIn, fake_backend: FakeBackend, path: Pat
 # --- signing out ------------------------------------------------------------------------------------------
 
 
-async def test_signing_out(
+async def test_logout_deletes_the_credentials(
     sign_in: SignIn, service: FakeSignIn, path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -476,7 +480,7 @@ async def test_signing_out(
     assert capsys.readouterr().out.startswith(f"Not signed in: there is no {path}.\n")
 
 
-async def test_signing_out_of_what_cannot_be_had_back(
+async def test_logging_out_of_an_anonymous_identity_asks(
     settings: Settings, signed_in: None, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = path.read_bytes()
@@ -488,7 +492,7 @@ async def test_signing_out_of_what_cannot_be_had_back(
 
 
 @pytest.mark.parametrize("content", ["[]", '{"mode": "of the future", "accessToken": "x"}'])
-async def test_what_is_not_ours_stays(
+async def test_logout_keeps_files_it_does_not_know(
     settings: Settings, path: Path, capsys: pytest.CaptureFixture[str], content: str
 ) -> None:
     path.parent.mkdir()
@@ -498,7 +502,7 @@ async def test_what_is_not_ours_stays(
     assert path.read_text() == content
 
 
-async def test_a_sign_in_meanwhile_stays(
+async def test_a_login_during_a_logout_is_kept(
     sign_in: SignIn, service: FakeSignIn, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await sign_in.run()

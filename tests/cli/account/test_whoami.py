@@ -52,7 +52,9 @@ def whoami(
     return Whoami(settings, capsys)
 
 
-async def test_an_anonymous_identity(whoami: Whoami, signed_in: None, fake_backend: FakeBackend) -> None:
+async def test_whoami_shows_an_anonymous_identity(
+    whoami: Whoami, signed_in: None, fake_backend: FakeBackend
+) -> None:
     assert (await whoami.ask(0)).splitlines() == [
         f"Signed in at 127.0.0.1:{fake_backend.port} as an anonymous identity (organisation: anon-org).",
         "Project of this folder: anon-org / demo",
@@ -71,7 +73,9 @@ async def test_an_anonymous_identity(whoami: Whoami, signed_in: None, fake_backe
     }
 
 
-async def test_nobody(whoami: Whoami, settings: Settings, fake_backend: FakeBackend) -> None:
+async def test_whoami_without_credentials_exits_1(
+    whoami: Whoami, settings: Settings, fake_backend: FakeBackend
+) -> None:
     path = settings.arkor_home / "credentials.json"
     assert (await whoami.ask(1)).splitlines() == [
         f"Not signed in. There is no {path}.",
@@ -84,7 +88,7 @@ async def test_nobody(whoami: Whoami, settings: Settings, fake_backend: FakeBack
     assert fake_backend.requests == []
 
 
-async def test_an_account_whose_project_is_anothers(
+async def test_whoami_warns_about_a_project_of_another_organization(
     whoami: Whoami, settings: Settings, fake_backend: FakeBackend
 ) -> None:
     put(settings.arkor_home / "credentials.json", account(fake_backend, expiresAt=None))
@@ -97,7 +101,7 @@ async def test_an_account_whose_project_is_anothers(
 
 
 @pytest.mark.parametrize(("status", "signed_in_is"), [(401, False), (503, None)])
-async def test_a_backend_that_does_not_say(
+async def test_whoami_handles_errors_of_the_backend(
     whoami: Whoami, signed_in: None, fake_backend: FakeBackend, status: int, *, signed_in_is: bool | None
 ) -> None:
     fake_backend.fault("GET /v1/me", status=status, body=b'{"error": "No."}')
@@ -110,14 +114,16 @@ async def test_a_backend_that_does_not_say(
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[]", b'{"user": 3, "orgs": {}}', b'{"orgs": [1, {"slug": ""}]}'])
-async def test_an_answer_that_says_little(
+async def test_whoami_handles_missing_fields(
     whoami: Whoami, signed_in: None, fake_backend: FakeBackend, body: bytes
 ) -> None:
     fake_backend.fault("GET /v1/me", status=200, body=body)
     assert "as an anonymous identity.\n" in await whoami.ask(0)
 
 
-async def test_hostile_names_are_text(whoami: Whoami, settings: Settings, fake_backend: FakeBackend) -> None:
+async def test_whoami_escapes_hostile_names(
+    whoami: Whoami, settings: Settings, fake_backend: FakeBackend
+) -> None:
     put(settings.arkor_home / "credentials.json", account(fake_backend, expiresAt=None))
     body = {"user": {"email": "\x1b[2J[red]a\nb"}, "orgs": [{"slug": "x\u202e"}]}
     fake_backend.fault("GET /v1/me", status=200, body=json.dumps(body).encode())

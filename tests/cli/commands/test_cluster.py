@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LACKS = "lacks torch: pip install 'arkor-dev[local]' in the Python that Ray runs with"
 
 
-def test_a_cluster_is_a_line_and_each_of_its_machines_another() -> None:
+def test_a_cluster_is_listed_with_its_nodes() -> None:
     cluster = {"address": ADDRESS_OF_IT, "ray": "2.60.0", "python": "3.11.9", "nodes": NODES, "free": FREE}
     silent = {"name": "10.0.0.7", "cpus": 1.0, "gpus": 0.0, "memory": 0, "problem": "it\x1b[31m broke"}
     assert list(lines_of({**cluster, "token": True, "nodes": [*NODES, silent]})) == [
@@ -40,7 +40,7 @@ def test_a_cluster_is_a_line_and_each_of_its_machines_another() -> None:
         (["start", "--managed", "--on", "ray://other:10001"], [], False),
     ],
 )
-def test_a_cluster_that_only_the_project_names_is_not_contacted_without_consent(
+def test_the_projects_cluster_is_not_contacted_without_consent(
     tmp_path: Path,
     home: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -60,5 +60,5 @@ def test_a_cluster_that_only_the_project_names_is_not_contacted_without_consent(
     assert ("Nobody has agreed" in capsys.readouterr().err) != agreed
 
 
-def test_one_that_cannot_be_used_says_why() -> None:
+def test_an_unusable_cluster_has_its_reason() -> None:
     assert list(lines_of({"address": ADDRESS_OF_IT, "problem": "Nobody\nanswers"})) == ["Nobody answers"]

@@ -25,7 +25,7 @@ def script_of(shell: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_every_command_and_option_is_offered(
+def test_completion_offers_every_command_and_option(
     shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = script_of(shell, capsys)
@@ -53,7 +53,9 @@ def offered(script: str, folder: Path, *words: str) -> set[str]:
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
-def test_bash_offers_what_can_follow(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bash_completes_commands_options_and_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     script = script_of("bash", capsys)
     (tmp_path / "a folder").mkdir()
     (tmp_path / "chats.jsonl").touch()
@@ -69,7 +71,7 @@ def test_bash_offers_what_can_follow(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert offered(script, tmp_path, "arkor-dev", "start", "--set", "") == set()
 
 
-def test_zsh_and_fish_say_what_an_option_does(capsys: pytest.CaptureFixture[str]) -> None:
+def test_zsh_and_fish_describe_options(capsys: pytest.CaptureFixture[str]) -> None:
     zsh, fish = script_of("zsh", capsys), script_of("fish", capsys)
     for said in (
         "--project:the project'\\''s folder'",
@@ -85,7 +87,7 @@ def test_zsh_and_fish_say_what_an_option_does(capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
-def test_fish_describes_the_option_and_not_each_of_its_values(capsys: pytest.CaptureFixture[str]) -> None:
+def test_fish_describes_options_not_values(capsys: pytest.CaptureFixture[str]) -> None:
     ask = (
         script_of("fish", capsys)
         + "\ncomplete -C'arkor-dev export --format g'\ncomplete -C'arkor-dev evaluate --aga'"
@@ -100,7 +102,7 @@ def test_fish_describes_the_option_and_not_each_of_its_values(capsys: pytest.Cap
     ]
 
 
-def test_another_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unsupported_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["completion", "tcsh"]) == 2
     assert "tcsh is not supported: one of bash, zsh, fish" in capsys.readouterr().err
 

@@ -51,7 +51,7 @@ def report(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, An
     return code, json.loads(said)
 
 
-def test_the_first_trainer_s_data(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_check_uses_the_first_trainer(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, said = run(capsys, "check")
     assert code == 0
     lines = said.splitlines()
@@ -60,7 +60,7 @@ def test_the_first_trainer_s_data(project: Path, capsys: pytest.CaptureFixture[s
     assert lines[4].startswith("  Checks that need the model's tokenizer: ")
 
 
-def test_a_trainer_s_columns_lists_and_evaluation_set(
+def test_data_check_uses_a_trainers_columns_and_evaluation_set(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, found = report(capsys, "--trainer", "two")
@@ -130,7 +130,7 @@ def test_a_table_that_is_wrong_and_a_file_that_is_gone(
     assert 'arkor.toml:4: dataset: "d.jsonl" is not in the project.' in said
 
 
-def test_a_terminal_sees_how_far_it_is(project: Path) -> None:
+def test_data_check_shows_progress_on_a_terminal(project: Path) -> None:
     from arkor_dev.cli.commands.data import run_data
     from arkor_dev.core.settings import Settings
 
@@ -142,7 +142,7 @@ def test_a_terminal_sees_how_far_it_is(project: Path) -> None:
     assert check_path(project / "d.jsonl", lambda *_: None, 0)["rows"] == 1
 
 
-def test_no_library_is_loaded_for_training_or_the_network(project: Path) -> None:
+def test_data_check_imports_no_training_library(project: Path) -> None:
     code = (
         "import sys; from arkor_dev.cli.main import main; main(['data', 'check']); "
         "print(sorted({'torch', 'transformers', 'numpy', 'pyarrow', 'aiohttp'} & set(sys.modules)))"
@@ -153,9 +153,7 @@ def test_no_library_is_loaded_for_training_or_the_network(project: Path) -> None
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_judgements_are_counted_with_how_far_people_agree(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_data_reviews_counts_reviews_and_agreement(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, said = run(capsys, "reviews")
     assert (code, said) == (0, "one, 1 row: 0 accepted, 0 rejected, 0 flagged, 1 unseen.\n")
     texts = [f'{{"text": "{n}"}}' for n in range(6)]

@@ -14,7 +14,7 @@ from arkor_dev.cli.main import main
 ROOT = Path(__file__).parents[3]
 
 
-def test_it_opens_the_first_page(
+def test_docs_opens_the_first_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     opened = tmp_path / "opened"
@@ -44,7 +44,7 @@ plugins.offline = {}
 """
 
 
-def test_the_site_is_built_strictly_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+def test_the_documentation_site_is_self_contained(tmp_path: Path) -> None:
     pytest.importorskip("zensical")
     (tmp_path / "docs").mkdir()
     (tmp_path / "scripts").mkdir()

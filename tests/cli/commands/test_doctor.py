@@ -60,7 +60,7 @@ def healthy(
     return Doctor(replace(settings, port=unused_tcp_port), capsys)
 
 
-async def test_all_is_well(healthy: Doctor, fake_backend: FakeBackend) -> None:
+async def test_a_healthy_setup_passes_every_check(healthy: Doctor, fake_backend: FakeBackend) -> None:
     checks = await healthy.visit(0)
     assert {check["status"] for check in checks.values()} == {"ok"}
     names = ["Studio", "Python", "Port", "Project", "Training", "Node.js", "Credentials", "Backend"]
@@ -70,7 +70,7 @@ async def test_all_is_well(healthy: Doctor, fake_backend: FakeBackend) -> None:
     assert checks["Studio"]["next"] == f"To upgrade: {upgrade_command()}"
 
 
-async def test_as_text(healthy: Doctor, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_checks_are_printed_as_lines(healthy: Doctor, capsys: pytest.CaptureFixture[str]) -> None:
     assert await run_doctor(healthy.settings) == 0
     *lines, gap, _ = capsys.readouterr().out.splitlines()
     assert (len(lines), gap) == (8, "")
@@ -78,14 +78,14 @@ async def test_as_text(healthy: Doctor, capsys: pytest.CaptureFixture[str]) -> N
     assert TOKEN not in "".join(lines)
 
 
-async def test_a_port_that_is_taken(healthy: Doctor) -> None:
+async def test_a_port_in_use_fails(healthy: Doctor) -> None:
     with bind(healthy.settings.port):
         port = (await healthy.visit(1))["Port"]
     assert port["status"] == "fail"
     assert "--port" in port["text"]
 
 
-async def test_the_default_port_is_taken(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_default_port_in_use_is_a_warning(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     with bind(0) as used:
         default = used.getsockname()[1]
         monkeypatch.setattr(serve, "DEFAULT_PORT", default)
@@ -96,7 +96,7 @@ async def test_the_default_port_is_taken(healthy: Doctor, monkeypatch: pytest.Mo
     assert f"{default} is taken; Studio will use " in port["text"]
 
 
-async def test_no_training_command(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_training_command_is_named(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     (healthy.settings.project / "node_modules" / ".bin" / "arkor").unlink()
     training = (await healthy.visit(0))["Training"]
@@ -104,7 +104,7 @@ async def test_no_training_command(healthy: Doctor, monkeypatch: pytest.MonkeyPa
     assert "arkor-dev init" in training["text"]
 
 
-async def test_arkor_toml(healthy: Doctor) -> None:
+async def test_trainers_of_arkor_toml_are_checked(healthy: Doctor) -> None:
     toml = healthy.settings.project / "arkor.toml"
     toml.write_text(TOML)
     assert (await healthy.visit(0))["Training"]["text"] == "arkor.toml, first trainer 'first'."
@@ -113,7 +113,9 @@ async def test_arkor_toml(healthy: Doctor) -> None:
     assert (training["status"], "arkor.toml:5" in training["text"]) == ("fail", True)
 
 
-async def test_node_of_a_typescript_project(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_node_version_of_a_typescript_project_is_checked(
+    healthy: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     package = healthy.settings.project / "package.json"
     node = (await healthy.visit(0))["Node.js"]
     assert (node["status"], node["next"]) == ("ok", None)
@@ -135,7 +137,7 @@ async def test_node_of_a_typescript_project(healthy: Doctor, monkeypatch: pytest
     assert "Node.js" not in await healthy.visit(0)
 
 
-async def test_a_typescript_project_that_is_not_installed(healthy: Doctor) -> None:
+async def test_a_typescript_project_without_its_packages_is_named(healthy: Doctor) -> None:
     (healthy.settings.project / "node_modules" / ".bin" / "arkor").unlink()
     (healthy.settings.project / "package.json").write_text('{"dependencies": {"arkor": "1"}}')
     (healthy.settings.project / "pnpm-lock.yaml").touch()
@@ -144,14 +146,16 @@ async def test_a_typescript_project_that_is_not_installed(healthy: Doctor) -> No
     assert "Run `pnpm install` in the project" in training["text"]
 
 
-async def test_a_typescript_project_under_local(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_typescript_project_on_the_local_backend_is_named(
+    healthy: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(doctor, "missing_extra", lambda _: None)
     healthy.settings = replace(healthy.settings, local=True)
     training = (await healthy.visit(1))["Training"]
     assert "trains on the managed backend only" in training["text"]
 
 
-async def test_no_credentials_yet_and_none_are_made(healthy: Doctor, fake_backend: FakeBackend) -> None:
+async def test_missing_credentials_are_not_created(healthy: Doctor, fake_backend: FakeBackend) -> None:
     path = healthy.settings.arkor_home / "credentials.json"
     path.unlink()
     checks = await healthy.visit(0)
@@ -161,34 +165,34 @@ async def test_no_credentials_yet_and_none_are_made(healthy: Doctor, fake_backen
     assert [seen.route for seen in fake_backend.requests] == ["GET /v1/auth/cli/config"]
 
 
-async def test_credentials_that_others_can_read(healthy: Doctor) -> None:
+async def test_credentials_readable_by_others_are_a_warning(healthy: Doctor) -> None:
     (healthy.settings.arkor_home / "credentials.json").chmod(0o644)
     check = (await healthy.visit(0))["Credentials"]
     assert check["status"] == "warn"
     assert check["next"].startswith("Run: chmod 600 ")
 
 
-async def test_credentials_that_hold_nothing(healthy: Doctor) -> None:
+async def test_empty_credentials_fail(healthy: Doctor) -> None:
     (healthy.settings.arkor_home / "credentials.json").write_text("{}")
     check = (await healthy.visit(1))["Credentials"]
     assert (check["status"], "arkor-dev login" in check["text"]) == ("fail", True)
 
 
-async def test_a_backend_that_is_away(healthy: Doctor, fake_backend: FakeBackend) -> None:
+async def test_an_unreachable_backend_fails(healthy: Doctor, fake_backend: FakeBackend) -> None:
     await fake_backend.stop()
     check = (await healthy.visit(1))["Backend"]
     assert check["status"] == "fail"
     assert f"127.0.0.1:{fake_backend.port}" in check["text"]
 
 
-async def test_a_backend_that_refuses(healthy: Doctor, fake_backend: FakeBackend) -> None:
+async def test_a_backend_that_refuses_the_token_fails(healthy: Doctor, fake_backend: FakeBackend) -> None:
     fake_backend.tokens.clear()
     check = (await healthy.visit(1))["Backend"]
     assert (check["status"], "arkor-dev login" in check["text"]) == ("fail", True)
     assert TOKEN not in json.dumps(check)
 
 
-async def test_a_backend_that_hangs(
+async def test_a_hanging_backend_times_out(
     healthy: Doctor, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "BACKEND_SECONDS", 0.2)
@@ -197,14 +201,14 @@ async def test_a_backend_that_hangs(
     assert check["text"] == f"{fake_backend.url} has not answered in 0.2 s."
 
 
-async def test_a_scope_of_somebody_else(healthy: Doctor) -> None:
+async def test_a_state_of_another_organization_is_named(healthy: Doctor) -> None:
     state = healthy.settings.project / ".arkor" / "state.json"
     state.write_text('{"orgSlug": "other", "projectSlug": "p", "projectId": "i"}')
     checks = await healthy.visit(0)
     assert checks["Scope"]["status"] == "warn"
 
 
-async def test_the_local_extra(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_local_extra_is_named(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     (healthy.settings.project / "arkor.toml").write_text(TOML)
     healthy.settings = replace(healthy.settings, local=True)
     monkeypatch.setattr(doctor, "missing_extra", lambda _: None)
@@ -231,7 +235,7 @@ async def test_the_local_extra(healthy: Doctor, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(("there", "status"), [(True, "ok"), (False, "fail")])
-async def test_the_cluster_of_the_jobs(
+async def test_the_cluster_is_checked(
     healthy: Doctor, monkeypatch: pytest.MonkeyPatch, there: bool, status: str
 ) -> None:
     find = importlib.util.find_spec
@@ -252,13 +256,13 @@ async def test_the_cluster_of_the_jobs(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-async def test_folders_that_cannot_be_written(healthy: Doctor) -> None:
+async def test_unwritable_folders_fail(healthy: Doctor) -> None:
     healthy.settings.project.chmod(0o500)
     (healthy.settings.project / ".arkor").chmod(0o500)
     assert (await healthy.visit(1))["Project"]["status"] == "fail"
 
 
-async def test_a_state_folder_that_leads_out_of_the_project(healthy: Doctor, tmp_path: Path) -> None:
+async def test_a_state_folder_linked_outside_the_project_fails(healthy: Doctor, tmp_path: Path) -> None:
     folder = healthy.settings.project / ".arkor"
     folder.rename(tmp_path / "elsewhere")
     folder.symlink_to(tmp_path / "elsewhere")
@@ -266,7 +270,7 @@ async def test_a_state_folder_that_leads_out_of_the_project(healthy: Doctor, tmp
     assert (project["status"], "is a link out of the project" in project["text"]) == ("fail", True)
 
 
-async def test_a_data_folder_whose_place_is_taken(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_file_at_the_data_folder_path_fails(healthy: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "missing_extra", lambda _: None)
     healthy.settings = replace(healthy.settings, local=True)
     healthy.settings.data.parent.mkdir(parents=True, exist_ok=True)
@@ -276,7 +280,7 @@ async def test_a_data_folder_whose_place_is_taken(healthy: Doctor, monkeypatch: 
     assert str(healthy.settings.data) in checks["Jobs"]["next"]
 
 
-async def test_the_command(home: Path, tmp_path: Path, fake_backend: FakeBackend) -> None:
+async def test_doctor_prints_json(home: Path, tmp_path: Path, fake_backend: FakeBackend) -> None:
     url = fake_backend.url
     code, out, err = await arkor_dev(
         home, "doctor", "--json", "--project", str(tmp_path), ARKOR_CLOUD_API_URL=url
@@ -297,7 +301,7 @@ async def test_the_command(home: Path, tmp_path: Path, fake_backend: FakeBackend
         ("backend", 1, "1 check failed. Follow the step above, then run arkor-dev doctor again."),
     ],
 )
-async def test_it_ends_with_what_came_of_it(
+async def test_doctor_exits_with_the_result(
     healthy: Doctor, fake_backend: FakeBackend, capsys: pytest.CaptureFixture[str],
     broken: str, code: int, verdict: str,
 ) -> None:  # fmt: skip
@@ -309,7 +313,7 @@ async def test_it_ends_with_what_came_of_it(
     assert capsys.readouterr().out.splitlines()[-1] == verdict
 
 
-async def test_next_is_what_it_was_asked_about(
+async def test_doctor_checks_only_what_was_asked(
     healthy: Doctor, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "missing_extra", lambda _: None)
@@ -320,7 +324,7 @@ async def test_next_is_what_it_was_asked_about(
     assert last.endswith(". Next: arkor-dev --local")
 
 
-def test_a_gpu_and_one_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_usable_and_unusable_gpus_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "torch_build", lambda: "cuda")
     monkeypatch.setattr(doctor, "idle_gpu", lambda _: None)
     monkeypatch.setattr(doctor, "nvidia_gpus", lambda: [Gpu("RTX 4090", "GPU-1", 20 * 10**9, 24 * 10**9)])

@@ -26,7 +26,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.01)
 
 
-async def test_it_prints_the_verdict_and_the_rows_that_changed_most(
+async def test_evaluate_prints_verdict_and_changed_rows(
     command: Command, signed_in: None, fake_backend: FakeBackend
 ) -> None:
     fake_backend.features = ["evaluation"]
@@ -46,7 +46,7 @@ async def test_it_prints_the_verdict_and_the_rows_that_changed_most(
     assert found["answers"][1]["base"] == "I cannot help with that."
 
 
-async def test_a_checkpoint_is_named_by_its_step(
+async def test_a_checkpoint_is_evaluated_by_its_step(
     command: Command, signed_in: None, fake_backend: FakeBackend
 ) -> None:
     fake_backend.features = ["evaluation"]
@@ -57,7 +57,7 @@ async def test_a_checkpoint_is_named_by_its_step(
     assert fake_backend.last("POST /v1/jobs/{id}/evaluate").json() == {"step": 20}
 
 
-async def test_the_same_evaluation_again_waits_for_the_one_that_an_interrupted_command_left(
+async def test_a_repeated_evaluation_joins_the_running_one(
     command: Command, signed_in: None, fake_backend: FakeBackend
 ) -> None:
     fake_backend.features = ["evaluation"]
@@ -69,7 +69,7 @@ async def test_the_same_evaluation_again_waits_for_the_one_that_an_interrupted_c
     assert found["evaluation"]["verdict"] == "mixed"
 
 
-async def test_rows_of_a_file_of_the_project_are_measured(
+async def test_rows_of_a_project_file_are_evaluated(
     command: Command, signed_in: None, fake_backend: FakeBackend, settings: Settings, tmp_path: Path
 ) -> None:
     fake_backend.features = ["evaluation"]
@@ -85,7 +85,7 @@ async def test_rows_of_a_file_of_the_project_are_measured(
     assert fake_backend.count("POST /v1/jobs/{id}/evaluate") == before
 
 
-async def test_what_an_adapter_keeps_at_other_strengths_is_said(
+async def test_evaluation_at_other_strengths_is_printed(
     command: Command, signed_in: None, fake_backend: FakeBackend
 ) -> None:
     fake_backend.features = ["evaluation", "strengths"]
@@ -100,7 +100,7 @@ async def test_what_an_adapter_keeps_at_other_strengths_is_said(
     assert "can't measure other strengths" in await command.run(2, "evaluate", job, "--strengths")
 
 
-async def test_a_backend_without_the_feature_says_so(
+async def test_evaluate_needs_the_feature(
     command: Command, signed_in: None, settings: Settings, tmp_path: Path
 ) -> None:
     (settings.project / "rows.jsonl").touch()
@@ -109,7 +109,7 @@ async def test_a_backend_without_the_feature_says_so(
     assert "--model goes with --adapter" in await command.run(2, "evaluate", "latest", "--model", "tiny")
 
 
-async def test_one_adapter_is_set_against_another(
+async def test_two_adapters_are_compared(
     command: Command, signed_in: None, fake_backend: FakeBackend
 ) -> None:
     fake_backend.features = ["evaluation"]
@@ -132,7 +132,7 @@ async def test_one_adapter_is_set_against_another(
     assert "There is no job x" in await command.run(2, "evaluate", one, "--against", "x")
 
 
-async def test_why_there_is_none_is_said(
+async def test_a_failed_evaluation_has_its_reason(
     command: Command, signed_in: None, fake_backend: FakeBackend
 ) -> None:
     job = fake_backend.add_job("completed")
@@ -147,7 +147,7 @@ async def test_why_there_is_none_is_said(
     assert "is running" in await command.run(2, "evaluate", running)
 
 
-def test_rows_are_told_those_that_changed_most_first() -> None:
+def test_rows_are_sorted_by_change() -> None:
     rows: list[object] = [
         {"base": 3.0, "adapter": 1.0, "question": "a\u202eb\nc"},
         {"base": 2.0, "adapter": 2.5, "question": "", "wanted": "a text"},

@@ -35,7 +35,7 @@ def job(signed_in: None, fake_backend: FakeBackend) -> str:
     return fake_backend.add_job("completed", name="keeper")
 
 
-async def test_it_writes_the_files_and_says_that_they_are_the_same(
+async def test_export_writes_verified_files(
     command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path
 ) -> None:
     out = tmp_path / "صادر 🦜"
@@ -49,7 +49,7 @@ async def test_it_writes_the_files_and_says_that_they_are_the_same(
     assert (found["export"]["proof"], found["path"]) == (PROOF, str(tmp_path / "b"))
 
 
-async def test_the_files_are_there_before_they_are_verified(
+async def test_export_downloads_before_the_proof(
     command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path
 ) -> None:
     fake_backend.exports.proving = 2
@@ -63,7 +63,7 @@ async def test_the_files_are_there_before_they_are_verified(
     assert {path.name for path in (tmp_path / "b").iterdir()} == set(FILES)
 
 
-async def test_an_adapter_that_vllm_refuses(
+async def test_the_vllm_command_is_omitted_where_it_fails(
     command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "vllm serve BASE" in await command.run(0, "export", job, "--out", str(tmp_path / "out"))
@@ -72,7 +72,7 @@ async def test_an_adapter_that_vllm_refuses(
     assert "vLLM: not possible with this kind of adapter; export the job with --format merged" in said
 
 
-async def test_the_best_checkpoint_leaves_where_it_is_better_beyond_doubt(
+async def test_the_best_checkpoint_is_exported_if_significantly_better(
     command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path
 ) -> None:
     fake_backend.emit(job, "checkpoint.saved", step=20)
@@ -95,7 +95,7 @@ async def test_the_best_checkpoint_leaves_where_it_is_better_beyond_doubt(
     assert "valid number of steps" in await command.run(2, "export", job, "--checkpoint", "last")
 
 
-async def test_another_model_than_the_trained_one_is_a_failure(
+async def test_an_export_that_differs_fails(
     command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path
 ) -> None:
     fake_backend.exports.proof = PROOF | {
@@ -108,7 +108,7 @@ async def test_another_model_than_the_trained_one_is_a_failure(
     assert (tmp_path / "out" / "adapter_config.json").exists()
 
 
-async def test_a_gguf_file_is_asked_for_as_it_was_said(
+async def test_gguf_options_are_sent(
     command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path
 ) -> None:
     fake_backend.features = ["exports", "gguf"]
@@ -137,7 +137,7 @@ async def test_a_gguf_file_is_asked_for_as_it_was_said(
     assert "quantization" in await command.run(2, "export", job, "--out", str(tmp_path / "b"), *both)
 
 
-async def test_a_backend_without_gguf_refuses_it(command: Command, job: str, tmp_path: Path) -> None:
+async def test_gguf_needs_the_feature(command: Command, job: str, tmp_path: Path) -> None:
     said = await command.run(2, "export", job, "--out", str(tmp_path / "out"), "--format", "gguf")
     assert "format has to be" in said
 
@@ -150,7 +150,7 @@ async def test_a_backend_without_gguf_refuses_it(command: Command, job: str, tmp
         ("exit 3", "Ollama rejected it: exit status 3"),
     ],
 )
-async def test_ollama_takes_it_in_where_it_is_here(
+async def test_ollama_imports_an_export(
     command: Command,
     fake_backend: FakeBackend,
     job: str,
@@ -178,7 +178,7 @@ async def test_ollama_takes_it_in_where_it_is_here(
     assert not asked.exists(), "what is another model is not taken in"
 
 
-async def test_nothing_is_overwritten_unasked(command: Command, job: str, tmp_path: Path) -> None:
+async def test_existing_files_are_not_overwritten(command: Command, job: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine.txt").write_text("mine")
@@ -192,7 +192,7 @@ async def test_nothing_is_overwritten_unasked(command: Command, job: str, tmp_pa
     assert "--out" in await command.run(2, "export", job)
 
 
-async def test_what_came_otherwise_is_not_kept(
+async def test_files_that_do_not_match_their_hash_are_deleted(
     command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path
 ) -> None:
     for named, said in (
@@ -214,7 +214,7 @@ async def test_what_came_otherwise_is_not_kept(
         assert not (tmp_path / "evil").exists()
 
 
-async def test_why_there_is_none_is_said(
+async def test_a_failed_export_has_its_reason(
     command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path
 ) -> None:
     out = ("--out", str(tmp_path / "out"))
@@ -226,7 +226,7 @@ async def test_why_there_is_none_is_said(
     assert "This backend can't export" in await command.run(2, "export", job, *out)
 
 
-async def test_a_place_that_takes_nothing_is_said(
+async def test_an_unwritable_output_folder_is_named(
     command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = await command.run(2, "export", job, "--out", str(tmp_path / ("x" * 300)))

@@ -24,7 +24,7 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_trainer_is_added_after_those_that_are_there(
+def test_an_imported_trainer_is_appended(
     tmp_path: Path, config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = tmp_path / "project"
@@ -41,7 +41,7 @@ def test_a_trainer_is_added_after_those_that_are_there(
     assert main(["import-config", str(config), "--project", str(project), "--name", "second"]) == 0
 
 
-def test_a_folder_without_a_project_becomes_one(
+def test_importing_into_an_empty_folder_creates_a_project(
     tmp_path: Path, config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config.write_text(CONFIG.replace("owner/rows", "data/rows.jsonl"))

@@ -34,7 +34,7 @@ def console() -> tuple[Console, io.StringIO]:
     return Console(file=out, width=40), out
 
 
-def test_the_project_is_complete_and_valid(tmp_path: Path) -> None:
+def test_init_creates_a_complete_project(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "bot"
     assert [file.as_posix() for file in initialize(folder)] == FILES
     (trainer,) = load_trainers(folder)
@@ -57,7 +57,7 @@ def _initialized(folder: Path) -> Path:
     return folder
 
 
-def test_the_usual_settings_are_there_and_explained_and_no_others() -> None:
+def test_the_starter_file_documents_the_usual_settings() -> None:
     text = starter_toml()
     for setting in USUAL:
         said, line = re.findall(rf"(?m)((?:^# .+\n)+)((?:# )?{setting.name} = .+)$", text)[0]
@@ -69,7 +69,7 @@ def test_the_usual_settings_are_there_and_explained_and_no_others() -> None:
     assert max(map(len, text.splitlines())) <= 110
 
 
-def test_what_is_commented_out_is_valid_too(tmp_path: Path) -> None:
+def test_commented_out_settings_are_valid(tmp_path: Path) -> None:
     initialize(tmp_path)
     text = (tmp_path / "arkor.toml").read_text()
     switched_on = re.sub(r"(?m)^# (?=(?!dataset|eval_dataset|epochs)[a-z_0-9]+ = )", "", text)
@@ -79,7 +79,7 @@ def test_what_is_commented_out_is_valid_too(tmp_path: Path) -> None:
     assert trainer["config"].keys() == {*fields, "datasetSource"}
 
 
-def test_the_chats_are_the_example_s_and_enough_for_a_sweep() -> None:
+def test_the_starter_data_is_that_of_the_example() -> None:
     chats = (TEMPLATE / "data" / "chats.jsonl").read_bytes()
     assert chats == (EXAMPLE / "data" / "chats.jsonl").read_bytes()
     for folder in (TEMPLATE, EXAMPLE):
@@ -93,7 +93,7 @@ def test_the_chats_are_the_example_s_and_enough_for_a_sweep() -> None:
 
 
 @pytest.mark.parametrize("there", FILES)
-def test_nothing_is_overwritten(tmp_path: Path, there: str) -> None:
+def test_init_overwrites_no_file(tmp_path: Path, there: str) -> None:
     (tmp_path / there).parent.mkdir(exist_ok=True)
     (tmp_path / there).write_text("mine")
     with pytest.raises(ArkorError, match=f"{re.escape(there)} is in .* already. Nothing was written"):
@@ -102,21 +102,21 @@ def test_nothing_is_overwritten(tmp_path: Path, there: str) -> None:
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / there]
 
 
-def test_a_link_counts_as_there(tmp_path: Path) -> None:
+def test_init_does_not_replace_a_symlink(tmp_path: Path) -> None:
     (tmp_path / "arkor.toml").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(ArkorError, match=r"arkor.toml is in"):
         initialize(tmp_path)
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_both_are_named(tmp_path: Path) -> None:
+def test_init_names_all_existing_files(tmp_path: Path) -> None:
     initialize(tmp_path)
     with pytest.raises(ArkorError, match=r"arkor.toml and data/chats.jsonl are in"):
         initialize(tmp_path)
 
 
 @pytest.mark.parametrize("there", ["src/arkor/index.ts", "package.json"])
-def test_a_typescript_project_is_not_given_a_second_trainer(tmp_path: Path, there: str) -> None:
+def test_init_refuses_a_typescript_project(tmp_path: Path, there: str) -> None:
     """An arkor.toml would be used in place of what the person has written."""
     (tmp_path / there).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / there).write_text('{"dependencies": {"arkor": "1"}}')
@@ -127,12 +127,12 @@ def test_a_typescript_project_is_not_given_a_second_trainer(tmp_path: Path, ther
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / there]
 
 
-def test_a_package_without_arkor_is_no_typescript_project(tmp_path: Path) -> None:
+def test_a_package_without_arkor_is_not_a_typescript_project(tmp_path: Path) -> None:
     (tmp_path / "package.json").write_text('{"dependencies": {"other": "1"}}')
     assert len(initialize(tmp_path)) == len(FILES)
 
 
-def test_a_failure_halfway_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_init_leaves_no_files(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where the folder should be")
     with pytest.raises(ArkorError, match=r"data cannot be written"):
         initialize(tmp_path)
@@ -140,7 +140,7 @@ def test_a_failure_halfway_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_a_template_is_a_typescript_project(tmp_path: Path, template: str) -> None:
+def test_a_template_creates_a_typescript_project(tmp_path: Path, template: str) -> None:
     folder = tmp_path / "Mein Bot"
     written = [file.as_posix() for file in initialize(folder, template)]
     assert written == ["package.json", "src/arkor/index.ts", "src/arkor/trainer.ts", ".gitignore"]
@@ -151,7 +151,7 @@ def test_a_template_is_a_typescript_project(tmp_path: Path, template: str) -> No
         initialize(folder, template)
 
 
-def test_a_template_leaves_what_is_there_alone(tmp_path: Path) -> None:
+def test_a_template_overwrites_no_file(tmp_path: Path) -> None:
     (tmp_path / ".gitignore").write_text("mine")
     (tmp_path / "arkor.toml").touch()
     with pytest.raises(ArkorError, match=r"arkor.toml is in .* Studio would use it in place of"):
@@ -172,9 +172,7 @@ async def test_a_template_builds_and_names_its_trainer(typescript_project: TypeS
     assert (await BuiltProject(typescript_project.path).read())["trainer"] == {"name": "redaction"}
 
 
-def test_it_says_what_was_written_and_what_comes_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_init_lists_files_and_next_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     printer, out = console()
     assert run_init(tmp_path / "a [b]", printer) == 0

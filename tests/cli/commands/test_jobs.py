@@ -53,7 +53,7 @@ def command(
     return Command(settings, capsys)
 
 
-async def test_jobs_are_listed_the_newest_first(
+async def test_jobs_are_listed_newest_first(
     command: Command, signed_in: None, fake_backend: FakeBackend
 ) -> None:
     assert await command.run(0, "jobs") == "No job has run yet.\n"
@@ -72,7 +72,7 @@ async def test_jobs_are_listed_the_newest_first(
     assert listed == [fake_backend.jobs[new], fake_backend.jobs[old]]
 
 
-async def test_why_nothing_can_be_stored_is_printed_above_the_jobs(
+async def test_storage_trouble_is_printed_above_the_jobs(
     settings: Settings,
     command: Command,
     signed_in: None,
@@ -84,7 +84,7 @@ async def test_why_nothing_can_be_stored_is_printed_above_the_jobs(
     assert capsys.readouterr().err == "The disk is full: run arkor-dev local gc.\n"
 
 
-async def test_the_job_that_is_meant_is_cancelled(
+async def test_a_job_is_cancelled_by_id_prefix_name_or_latest(
     command: Command, signed_in: None, fake_backend: FakeBackend
 ) -> None:
     for number, job_id in enumerate(("job_aa1", "job_aa2", "job_b")):
@@ -109,7 +109,7 @@ async def test_the_job_that_is_meant_is_cancelled(
     assert fake_backend.count("POST /v1/jobs/{id}/cancel") == 3
 
 
-async def test_to_look_makes_no_identity(
+async def test_listing_jobs_creates_no_identity(
     command: Command, settings: Settings, fake_backend: FakeBackend
 ) -> None:
     assert "add --local" in await command.run(2, "jobs")
@@ -117,7 +117,7 @@ async def test_to_look_makes_no_identity(
     assert not (settings.arkor_home / "credentials.json").exists()
 
 
-async def test_to_look_at_this_machine_s_jobs_starts_none(command: Command, settings: Settings) -> None:
+async def test_listing_local_jobs_starts_no_job(command: Command, settings: Settings) -> None:
     settings.local_data.mkdir(parents=True)
     store = Store(settings.local_data / "backend.sqlite", "local")
     waiting, done = store.create("waiting", CONFIG)["id"], store.create("done", CONFIG)["id"]
@@ -138,7 +138,7 @@ def able(fake_backend: FakeBackend, signed_in: None) -> FakeBackend:
     return fake_backend
 
 
-async def test_a_job_is_paused_and_goes_on(command: Command, able: FakeBackend) -> None:
+async def test_a_job_is_paused_and_resumed(command: Command, able: FakeBackend) -> None:
     job = able.add_job(id="job_a", name="bot")
     able.log(job, 12, loss=1.0)
     assert await command.run(0, "jobs", "pause", "latest") == "job_a (bot) is paused after step 12.\n"
@@ -154,7 +154,7 @@ async def test_a_job_is_paused_and_goes_on(command: Command, able: FakeBackend) 
     assert able.last("POST /v1/jobs/{id}/resume").json() == {}
 
 
-async def test_what_has_changed_since_is_said_with_the_way_on(command: Command, able: FakeBackend) -> None:
+async def test_resuming_with_changed_data_says_how_to_force(command: Command, able: FakeBackend) -> None:
     able.add_job("paused", id="job_a", name="bot", pause={"step": 3, "reason": "asked"})
     able.resuming.changed["job_a"] = "data.jsonl has changed."
     refused = await command.run(2, "jobs", "resume", "job_a")
@@ -208,14 +208,14 @@ async def test_a_finished_job_gets_a_later_end(command: Command, able: FakeBacke
         (["extend", "x", "--steps", "5", "--epochs", "5"], "Give the new end: --steps or --epochs"),
     ],
 )
-async def test_options_that_are_wrong_or_of_another_action_ask_nobody(
+async def test_invalid_options_send_no_request(
     command: Command, able: FakeBackend, arguments: list[str], words: str
 ) -> None:
     assert words in await command.run(2, "jobs", *arguments)
     assert able.requests == []
 
 
-async def test_a_backend_that_cannot_pause_says_so(
+async def test_pausing_needs_the_feature(
     command: Command, fake_backend: FakeBackend, signed_in: None
 ) -> None:
     fake_backend.add_job(id="job_a")
@@ -237,7 +237,7 @@ def recorded(fake: FakeBackend, status: str = "completed") -> str:
     return job
 
 
-async def test_one_job_is_shown_with_its_verdict_and_its_files(
+async def test_a_job_is_shown_with_verdict_and_files(
     command: Command, signed_in: None, fake_backend: FakeBackend
 ) -> None:
     evaluation: dict[str, Any] = {"verdict": "better", "sentence": "Better\x1b[31m than the base."}
@@ -272,7 +272,7 @@ async def test_one_job_is_shown_with_its_verdict_and_its_files(
 
 
 @pytest.mark.parametrize("status", [[], {}, 5, None])
-async def test_a_job_whose_status_is_no_text_is_left_out(
+async def test_malformed_jobs_are_not_listed(
     command: Command, signed_in: None, fake_backend: FakeBackend, status: object
 ) -> None:
     hostile, job = (fake_backend.add_job("completed", name=name) for name in ("hostile", "half\ud800"))
@@ -283,7 +283,7 @@ async def test_a_job_whose_status_is_no_text_is_left_out(
     assert "There is no job" in await command.run(2, "jobs", "show", hostile)
 
 
-async def test_the_rows_of_two_jobs_are_compared(
+async def test_rows_of_two_jobs_are_compared(
     command: Command, signed_in: None, fake_backend: FakeBackend
 ) -> None:
     fake_backend.features = ["rows"]
@@ -302,7 +302,7 @@ async def test_the_rows_of_two_jobs_are_compared(
     assert "no record of its rows" in await command.run(2, "jobs", "diff", first, "--with", second)
 
 
-async def test_figures_are_written_as_csv_and_json_lines(
+async def test_metrics_are_written_as_csv_and_json_lines(
     command: Command, signed_in: None, fake_backend: FakeBackend, tmp_path: Path
 ) -> None:
     job = recorded(fake_backend)
@@ -334,7 +334,7 @@ async def test_figures_are_written_as_csv_and_json_lines(
     assert "cannot be written" in await command.run(2, "jobs", "figures", job, "--out", nowhere)
 
 
-async def test_a_step_that_no_format_holds_is_left_out(
+async def test_invalid_steps_are_omitted(
     command: Command, signed_in: None, fake_backend: FakeBackend
 ) -> None:
     job = fake_backend.add_job("completed", name="bot")
@@ -345,7 +345,7 @@ async def test_a_step_that_no_format_holds_is_left_out(
     assert [json.loads(line)["step"] for line in written] == [None, None, None, 2]
 
 
-async def test_figures_of_the_training_method_are_columns_too(
+async def test_metrics_of_the_training_method_are_columns(
     command: Command, signed_in: None, fake_backend: FakeBackend
 ) -> None:
     job = fake_backend.add_job("running", name="a")
@@ -362,7 +362,7 @@ async def test_figures_of_the_training_method_are_columns_too(
     assert rows[0].keys().isdisjoint({"other", "=x"})
 
 
-async def test_a_running_job_s_figures_are_those_so_far(
+async def test_metrics_of_a_running_job_are_written_so_far(
     command: Command, signed_in: None, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(figures, "QUIET_SECONDS", (60.0, 0.3))  # they come in one piece, but perhaps late
@@ -371,7 +371,7 @@ async def test_a_running_job_s_figures_are_those_so_far(
     assert [json.loads(line)["step"] for line in lines] == [1, 2, 3, 3]
 
 
-async def test_a_history_that_breaks_off_is_no_file(
+async def test_a_truncated_history_writes_no_file(
     command: Command, signed_in: None, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:  # fmt: skip
@@ -397,14 +397,14 @@ async def test_a_history_that_breaks_off_is_no_file(
         (["cancel", "latest", "--out", "x"], "--format and --out are only for jobs figures"),
     ],
 )
-async def test_options_of_figures(
+async def test_invalid_options_of_figures_are_refused(
     command: Command, signed_in: None, fake_backend: FakeBackend, arguments: list[str], said: str
 ) -> None:
     recorded(fake_backend)
     assert said in await command.run(2, "jobs", *arguments)
 
 
-async def test_tensorboard_reads_what_was_written(
+async def test_tensorboard_reads_the_written_events(
     command: Command, signed_in: None, fake_backend: FakeBackend, tmp_path: Path
 ) -> None:
     loader = pytest.importorskip("tensorboard.backend.event_processing.event_file_loader")
@@ -425,7 +425,7 @@ async def test_tensorboard_reads_what_was_written(
     ]
 
 
-async def test_tensorboard_is_an_extra(
+async def test_tensorboard_needs_its_extra(
     command: Command, signed_in: None, fake_backend: FakeBackend, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -436,7 +436,7 @@ async def test_tensorboard_is_an_extra(
     assert install_command("tensorboard") in said
 
 
-def test_a_verdict_is_wrapped_between_words_below_its_label() -> None:
+def test_a_verdict_wraps_between_words() -> None:
     words = "Better at your task and in general, by a sentence that is longer than the terminal is wide."
     job = {"id": "job_1", "name": "bot", "status": "completed", "evaluation": {"sentence": words}}
     (first, *more) = [

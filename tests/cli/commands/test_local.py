@@ -39,14 +39,14 @@ def job(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> str:
     return job_id
 
 
-async def test_where_it_lies(command: Command, settings: Settings) -> None:
+async def test_local_path_prints_the_data_folder(command: Command, settings: Settings) -> None:
     assert await command.run(0, "local", "path") == f"{settings.local_data}\n"
     assert "has no jobs of the project" in await command.run(0, "local")
     assert not settings.local_data.exists()
     assert "unknown action tidy" in await command.run(2, "local", "tidy")
 
 
-async def test_what_it_takes(command: Command, settings: Settings, job: str) -> None:
+async def test_local_status_prints_disk_use(command: Command, settings: Settings, job: str) -> None:
     told = await command.run(0, "local", "status")
     lines = [" ".join(line.split()) for line in told.splitlines()]
     assert f"Data {settings.local_data}" in lines
@@ -60,7 +60,9 @@ async def test_what_it_takes(command: Command, settings: Settings, job: str) -> 
     assert found["disk"]["jobs"] == [{"id": job, "name": "d\u00f6ne", "bytes": 100}]
 
 
-async def test_what_no_job_needs_goes_after_a_yes(command: Command, settings: Settings, job: str) -> None:
+async def test_local_gc_deletes_unused_files_after_consent(
+    command: Command, settings: Settings, job: str
+) -> None:
     jobs, starter = settings.local_data / "jobs", settings.cache / "models" / STARTER_FOLDER
     refused = await command.run(2, "local", "gc")  # nobody can be asked here
     assert "1.1 kB will be removed from this disk." in refused
@@ -78,7 +80,7 @@ async def test_what_no_job_needs_goes_after_a_yes(command: Command, settings: Se
     assert "Nothing to remove" in await command.run(0, "local", "gc", "--yes")
 
 
-async def test_a_job_goes_out_and_comes_back(
+async def test_a_job_archive_round_trips(
     command: Command, settings: Settings, job: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "job.tar"
@@ -100,9 +102,7 @@ async def test_a_job_goes_out_and_comes_back(
     )
 
 
-async def test_a_list_that_is_empty_is_refused_and_rebuilt(
-    command: Command, settings: Settings, job: str
-) -> None:
+async def test_a_lost_database_is_rebuilt(command: Command, settings: Settings, job: str) -> None:
     (known,) = json.loads(await command.run(0, "jobs", "--local", "--json"))["jobs"]
     record_file(settings.local_data, job).write_json(known)
     (settings.local_data / DATABASE).write_bytes(b"")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
 
 
-def test_the_installers_own_command_is_run_after_asking(
+def test_self_update_runs_the_installers_command_after_asking(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     tool = str(
@@ -45,7 +45,7 @@ def test_the_installers_own_command_is_run_after_asking(
     assert not engine.exists()
 
 
-def test_what_is_for_a_person_is_printed(
+def test_self_update_prints_commands_it_may_not_run(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = Installation(((sys.executable, "-c", "raise SystemExit(9)"),), ("no-such-tool",), may_run=False)

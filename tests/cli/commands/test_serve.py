@@ -73,7 +73,7 @@ async def status(url: str, **headers: str) -> int:
         return answer.status
 
 
-async def test_an_endpoint_is_served_and_nothing_else(settings: Settings, serves: FakeBackend) -> None:
+async def test_serve_serves_one_endpoint_only(settings: Settings, serves: FakeBackend) -> None:
     add(serves, "bot")
     add(serves, "other")
     async with served(settings, serves, "bot") as (said, origin):
@@ -92,7 +92,7 @@ async def test_an_endpoint_is_served_and_nothing_else(settings: Settings, serves
     assert len(serves.serving.asked) == 1
 
 
-async def test_of_a_job_an_endpoint_is_made_with_a_key(settings: Settings, serves: FakeBackend) -> None:
+async def test_serving_a_job_creates_an_endpoint_with_a_key(settings: Settings, serves: FakeBackend) -> None:
     job = serves.add_job("completed", name="Support Bot!")
     add(serves, "support-bot")
     async with served(settings, serves, job) as (said, origin):
@@ -109,14 +109,14 @@ async def test_of_a_job_an_endpoint_is_made_with_a_key(settings: Settings, serve
     assert len(serves.deployments) == 2
 
 
-async def test_an_open_one_is_made_on_demand_alone(settings: Settings, serves: FakeBackend) -> None:
+async def test_an_open_endpoint_needs_the_option(settings: Settings, serves: FakeBackend) -> None:
     serves.add_job("completed", name="bot")
     async with served(settings, serves, "latest", "--open") as (said, origin):
         assert "Any program on this machine can call it" in said
         assert await status(f"{origin}/e/bot/v1/chat/completions") == 200
 
 
-async def test_what_cannot_be_served(command: Command, serves: FakeBackend) -> None:
+async def test_unservable_endpoints_are_refused(command: Command, serves: FakeBackend) -> None:
     add(serves, "off", enabled=False)
     add(serves, "locked", authMode="fixed_api_key")
     assert "Name what to serve" in await command.run(2, "serve")
@@ -126,9 +126,7 @@ async def test_what_cannot_be_served(command: Command, serves: FakeBackend) -> N
     assert "add --local" in await command.run(2, "serve", "off")
 
 
-async def test_a_job_without_an_adapter_is_refused_at_the_start(
-    command: Command, serves: FakeBackend
-) -> None:
+async def test_serving_a_job_without_adapter_is_refused(command: Command, serves: FakeBackend) -> None:
     job = serves.add_job("running", name="bot")
     serves.serving.trouble[job] = "The job bot is running and has no final adapter"
     said = await command.run(2, "serve", "latest")
@@ -138,7 +136,7 @@ async def test_a_job_without_an_adapter_is_refused_at_the_start(
     assert "The endpoint old cannot answer: The job bot is running" in await command.run(2, "serve", "old")
 
 
-async def test_the_terminal_says_why_requests_fail(
+async def test_failed_requests_are_printed(
     settings: Settings, serves: FakeBackend, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(serve, "FAULTS_SECONDS", 0.01)
@@ -174,5 +172,5 @@ async def test_the_terminal_says_why_requests_fail(
         ("a" * 49 + "-b", "a" * 49),
     ],
 )
-def test_a_slug_of_a_job(name: str, slug: str) -> None:
+def test_a_job_name_becomes_a_slug(name: str, slug: str) -> None:
     assert slug_of(name, "job_1") == slug

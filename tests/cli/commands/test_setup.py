@@ -80,7 +80,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
     server.server_close()
 
 
-def test_it_says_asks_installs_continues_and_removes(
+def test_setup_asks_installs_resumes_and_removes(
     index: Index, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(setup, "needs", lambda: ["torch>=2", "transformers", "peft", "late"])
@@ -119,7 +119,7 @@ def test_it_says_asks_installs_continues_and_removes(
     assert not (settings.data / engine.FOLDER).exists()
 
 
-def test_a_full_disk_and_a_complete_python_are_noticed_before(
+def test_setup_checks_disk_and_existing_packages_first(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(setup, "is_complete", lambda: True)

@@ -114,7 +114,7 @@ class Started:
     ("status", "code", "last"),
     [("completed", 0, "completed"), ("failed", 1, "failed: it broke"), ("cancelled", 3, "cancelled")],
 )
-async def test_from_start_to_end(
+async def test_start_follows_a_job_to_its_end(
     settings: Settings, fake_backend: FakeBackend, status: str, code: int, last: str
 ) -> None:
     started = Started(settings)
@@ -152,7 +152,7 @@ async def test_from_start_to_end(
         (None, True, {"cluster": "ray://head:10001", "insecureCluster": True, "storage": "/mnt/jobs"}),
     ],
 )
-async def test_a_job_is_told_where_it_runs(
+async def test_a_job_is_created_with_its_cluster(
     settings: Settings,
     fake_backend: FakeBackend,
     option: str | None,
@@ -173,7 +173,7 @@ async def test_a_job_is_told_where_it_runs(
     assert any("--insecure-cluster" in line for line in lines) == ("insecureCluster" in wanted)
 
 
-async def test_a_job_goes_to_the_projects_cluster_only_after_consent_which_is_asked_once(
+async def test_the_projects_cluster_needs_consent_once(
     settings: Settings, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_backend.features = ["placement"]
@@ -196,15 +196,13 @@ async def test_a_job_goes_to_the_projects_cluster_only_after_consent_which_is_as
     assert "names ray://head:10001 in arkor.toml" in answer.call_args.args[0]
 
 
-async def test_a_cluster_that_the_backend_does_not_know_starts_nothing(
-    settings: Settings, fake_backend: FakeBackend
-) -> None:
+async def test_a_cluster_needs_the_feature(settings: Settings, fake_backend: FakeBackend) -> None:
     with pytest.raises(ArkorError, match=r"can't run jobs on the cluster 10\.0\.0\.5:6379"):
         await Started(replace(settings, cluster="10.0.0.5:6379")).end()
     assert not fake_backend.jobs
 
 
-async def test_settings_by_hand_go_before_the_files_and_are_named(
+async def test_changed_settings_override_the_file_and_are_named(
     settings: Settings, fake_backend: FakeBackend
 ) -> None:
     started = Started(settings, changes={"loraR": 16, "numTrainEpochs": 2})
@@ -228,7 +226,7 @@ async def test_settings_by_hand_go_before_the_files_and_are_named(
         ("eval_every = 0", {"datasetSplit": {"enabled": False}, "evalSteps": None}),
     ],
 )
-async def test_held_out_rows_are_asked_for_in_the_managed_backends_form(
+async def test_held_out_rows_are_sent_in_the_managed_form(
     settings: Settings, fake_backend: FakeBackend, lines: str, sent: dict[str, object]
 ) -> None:
     (settings.project / "arkor.toml").write_text(TOML.replace("steps = 3", f"steps = 3\n{lines}", 1))
@@ -245,15 +243,15 @@ async def test_held_out_rows_are_asked_for_in_the_managed_backends_form(
     assert {**repeated, "setByHand": []} == {**config, "setByHand": []}
 
 
-async def test_settings_that_do_not_go_together_start_nothing(
-    settings: Settings, fake_backend: FakeBackend
-) -> None:
+async def test_conflicting_settings_start_nothing(settings: Settings, fake_backend: FakeBackend) -> None:
     with pytest.raises(ArkorError, match="applies only when scheduler is"):
         await run_start(settings, changes={"lrPower": 2})
     assert fake_backend.jobs == {}
 
 
-async def test_another_trainer_dry(settings: Settings, fake_backend: FakeBackend) -> None:
+async def test_another_trainer_can_be_started_as_a_dry_run(
+    settings: Settings, fake_backend: FakeBackend
+) -> None:
     started = Started(settings, "second", dry_run=True)
     job = await started.job(fake_backend)
     fake_backend.finish(job)
@@ -264,7 +262,7 @@ async def test_another_trainer_dry(settings: Settings, fake_backend: FakeBackend
     assert body["config"]["datasetSource"] == {"type": "file", "path": "data.jsonl"}
 
 
-async def test_lines_come_as_they_happen(settings: Settings, fake_backend: FakeBackend) -> None:
+async def test_lines_are_printed_as_events_arrive(settings: Settings, fake_backend: FakeBackend) -> None:
     started = Started(settings)
     job = await started.job(fake_backend)
     fake_backend.emit(job, "training.started")
@@ -275,7 +273,7 @@ async def test_lines_come_as_they_happen(settings: Settings, fake_backend: FakeB
     await started.end()
 
 
-async def test_a_restart_of_the_backend_is_survived(settings: Settings, fake_backend: FakeBackend) -> None:
+async def test_start_survives_a_restart_of_the_backend(settings: Settings, fake_backend: FakeBackend) -> None:
     started = Started(settings)
     job = await started.job(fake_backend)
     fake_backend.emit(job, "training.started")
@@ -301,7 +299,9 @@ async def test_a_restart_of_the_backend_is_survived(settings: Settings, fake_bac
     ]
 
 
-async def test_a_record_that_lags_behind_the_stream(settings: Settings, fake_backend: FakeBackend) -> None:
+async def test_a_job_record_behind_its_stream_is_awaited(
+    settings: Settings, fake_backend: FakeBackend
+) -> None:
     started = Started(settings)
     job = await started.job(fake_backend)
     fake_backend.fault("GET /v1/jobs/{id}", times=2, status=200, body=b'{"job": {"status": "running"}}')
@@ -311,7 +311,9 @@ async def test_a_record_that_lags_behind_the_stream(settings: Settings, fake_bac
     assert fake_backend.count("GET /v1/jobs/{id}") == 3
 
 
-async def test_a_record_that_is_gone_at_the_end(settings: Settings, fake_backend: FakeBackend) -> None:
+async def test_a_missing_record_at_the_end_is_tolerated(
+    settings: Settings, fake_backend: FakeBackend
+) -> None:
     started = Started(settings)
     job = await started.job(fake_backend)
     fake_backend.fault("GET /v1/jobs/{id}", status=500)
@@ -320,7 +322,9 @@ async def test_a_record_that_is_gone_at_the_end(settings: Settings, fake_backend
     assert (code, lines[-1]) == (1, f"Job {job} finished with status=failed")
 
 
-async def test_a_reason_that_only_the_record_has(settings: Settings, fake_backend: FakeBackend) -> None:
+async def test_a_failure_reason_is_read_from_the_record(
+    settings: Settings, fake_backend: FakeBackend
+) -> None:
     started = Started(settings)
     job = await started.job(fake_backend)
     fake_backend.jobs[job].update(status="failed", error="the machine\x1b[31m went away")
@@ -330,7 +334,7 @@ async def test_a_reason_that_only_the_record_has(settings: Settings, fake_backen
     assert lines[-2:] == ["failed: the machine went away", f"Job {job} finished with status=failed"]
 
 
-async def test_a_stream_that_does_not_exist_yet_is_waited_for(
+async def test_a_stream_that_is_not_yet_there_is_retried(
     settings: Settings, fake_backend: FakeBackend
 ) -> None:
     """A new job is visible a moment later on the other machines of a backend."""
@@ -344,7 +348,7 @@ async def test_a_stream_that_does_not_exist_yet_is_waited_for(
     assert (code, lines[-1]) == (0, f"Job {job} finished with status=completed")
 
 
-async def test_a_job_that_is_deleted_is_no_failure(settings: Settings, fake_backend: FakeBackend) -> None:
+async def test_a_deleted_job_ends_the_command(settings: Settings, fake_backend: FakeBackend) -> None:
     """Cancelled, then deleted, before the command has heard of either."""
     started = Started(settings)
     job = await started.job(fake_backend)
@@ -354,7 +358,9 @@ async def test_a_job_that_is_deleted_is_no_failure(settings: Settings, fake_back
     assert (code, lines[-1]) == (3, f"Job {job} was deleted.")
 
 
-async def test_a_job_that_is_taken_away(settings: Settings, fake_backend: FakeBackend) -> None:
+async def test_a_job_that_becomes_forbidden_ends_the_command(
+    settings: Settings, fake_backend: FakeBackend
+) -> None:
     started = Started(settings)
     job = await started.job(fake_backend)
     fake_backend.fault(STREAM, status=403, body=b'{"error": "Not \\u001b[2Jyours."}')
@@ -365,7 +371,7 @@ async def test_a_job_that_is_taken_away(settings: Settings, fake_backend: FakeBa
     assert lines[0] == f"Started job {job}"
 
 
-async def test_a_backend_that_is_away_creates_nothing(settings: Settings, fake_backend: FakeBackend) -> None:
+async def test_an_unreachable_backend_is_an_error(settings: Settings, fake_backend: FakeBackend) -> None:
     await fake_backend.stop()
     started = Started(settings)
     with pytest.raises(ArkorError) as caught:
@@ -374,7 +380,9 @@ async def test_a_backend_that_is_away_creates_nothing(settings: Settings, fake_b
     assert started.out.getvalue() == ""
 
 
-async def test_a_file_for_a_backend_that_takes_none(settings: Settings, fake_backend: FakeBackend) -> None:
+async def test_a_backend_without_file_datasets_is_named(
+    settings: Settings, fake_backend: FakeBackend
+) -> None:
     fake_backend.fault("POST /v1/jobs", status=400, body=b'{"error": "datasetSource.type is invalid"}')
     with pytest.raises(ArkorError, match=r"datasetSource.type is invalid \(This trainer's dataset is a file"):
         await Started(settings, "second").end()
@@ -392,7 +400,9 @@ async def test_a_file_for_a_backend_that_takes_none(settings: Settings, fake_bac
         b'{"job": {"id": "a\\nStarted b"}}',
     ],
 )
-async def test_an_answer_without_an_id(settings: Settings, fake_backend: FakeBackend, body: bytes) -> None:
+async def test_a_created_job_without_an_id_is_an_error(
+    settings: Settings, fake_backend: FakeBackend, body: bytes
+) -> None:
     fake_backend.fault("POST /v1/jobs", status=201, body=body)
     started = Started(settings)
     with pytest.raises(ArkorError, match="did not say which"):
@@ -400,16 +410,14 @@ async def test_an_answer_without_an_id(settings: Settings, fake_backend: FakeBac
     assert started.out.getvalue() == ""
 
 
-async def test_a_file_that_is_no_longer_what_was_shown(settings: Settings, fake_backend: FakeBackend) -> None:
+async def test_a_changed_arkor_toml_is_refused(settings: Settings, fake_backend: FakeBackend) -> None:
     (settings.project / "arkor.toml").write_text(TOML)
     with pytest.raises(ArkorError, match="has changed since it was shown"):
         await run_start(settings, revision="0123456789abcdef")
     assert fake_backend.jobs == {}
 
 
-async def test_errors_in_the_data_are_named_before_the_job_which_goes_on(
-    settings: Settings, fake_backend: FakeBackend
-) -> None:
+async def test_data_errors_are_printed_before_the_job(settings: Settings, fake_backend: FakeBackend) -> None:
     (settings.project / "data.jsonl").write_text('{"prompt": "a", "completion": "b"}\n{"prompt": "a",}\n')
     started = Started(settings, "second")
     job = await started.job(fake_backend)
@@ -429,7 +437,7 @@ async def test_errors_in_the_data_are_named_before_the_job_which_goes_on(
     assert not any("not JSON" in line for line in (await asked.end())[1])
 
 
-async def test_data_without_a_row_starts_nothing(settings: Settings, fake_backend: FakeBackend) -> None:
+async def test_empty_data_starts_nothing(settings: Settings, fake_backend: FakeBackend) -> None:
     (settings.project / "data.jsonl").write_text("\n")
     with pytest.raises(ArkorError, match=r"^data.jsonl is empty: write one JSON object per line"):
         await Started(settings, "second").end()
@@ -445,7 +453,7 @@ async def test_data_without_a_row_starts_nothing(settings: Settings, fake_backen
         (None, None, r"There is no arkor.toml in .*`arkor-dev init`"),
     ],
 )
-async def test_wrong_usage_asks_nobody(
+async def test_invalid_usage_sends_no_request(
     settings: Settings, fake_backend: FakeBackend, trainer: str | None, toml: str | None, said: str
 ) -> None:
     path = settings.project / "arkor.toml"
@@ -478,9 +486,7 @@ async def read_until(process: asyncio.subprocess.Process, found: Callable[[str],
     raise AssertionError("the output ended")
 
 
-async def test_the_command_prints_each_line_at_once_in_any_encoding(
-    settings: Settings, fake_backend: FakeBackend
-) -> None:
+async def test_lines_are_flushed_in_any_encoding(settings: Settings, fake_backend: FakeBackend) -> None:
     process = await spawn(fake_backend, settings.project, "--trainer=first", "--dry-run")
     line = await read_until(process, lambda _: True)
     match = re.fullmatch(r"Started job (\S+)\n", line)
@@ -494,7 +500,7 @@ async def test_the_command_prints_each_line_at_once_in_any_encoding(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-async def test_a_signal_ends_the_watching_and_not_the_job(
+async def test_a_signal_ends_following_not_the_job(
     settings: Settings, fake_backend: FakeBackend, number: signal.Signals, code: int
 ) -> None:
     process = await spawn(fake_backend, settings.project)
@@ -513,7 +519,7 @@ async def test_a_signal_ends_the_watching_and_not_the_job(
     assert fake_backend.count("POST /v1/jobs/{id}/cancel") == 0
 
 
-def test_wrong_usage_is_exit_code_2(
+def test_invalid_usage_exits_2(
     settings: Settings,
     fake_backend: FakeBackend,
     monkeypatch: pytest.MonkeyPatch,
@@ -562,7 +568,7 @@ def leave_word(
     return local
 
 
-async def test_under_local_it_joins_the_backend_of_a_running_studio(
+async def test_start_local_joins_a_running_studio(
     settings: Settings, fake_backend: FakeBackend, on_socket: None
 ) -> None:
     started = Started(leave_word(settings, fake_backend, TOKEN), "second")
@@ -573,7 +579,7 @@ async def test_under_local_it_joins_the_backend_of_a_running_studio(
     assert not (settings.project / ".arkor").exists()
 
 
-async def test_under_local_a_port_is_not_trusted(settings: Settings, fake_backend: FakeBackend) -> None:
+async def test_start_local_ignores_a_stored_tcp_port(settings: Settings, fake_backend: FakeBackend) -> None:
     """An older version has left word of one; anybody's program may listen there by now."""
     local = leave_word(settings, fake_backend, TOKEN, fake_backend.url)
     async with open_http_client() as http:
@@ -581,7 +587,7 @@ async def test_under_local_a_port_is_not_trusted(settings: Settings, fake_backen
     assert fake_backend.requests == []
 
 
-async def test_under_local_it_joins_a_studio_that_was_started_again(
+async def test_start_local_joins_a_restarted_studio(
     settings: Settings, fake_backend: FakeBackend, on_socket: None
 ) -> None:
     local = leave_word(settings, fake_backend, TOKEN)
@@ -599,7 +605,7 @@ async def test_under_local_it_joins_a_studio_that_was_started_again(
     assert lines[-2:] == ["failed: it broke", f"Job {job} finished with status=failed"]
 
 
-async def test_under_local_it_says_so_when_whoever_had_the_backend_has_ended(
+async def test_start_local_notices_that_the_backend_has_ended(
     settings: Settings, fake_backend: FakeBackend, on_socket: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connect, "GONE_SECONDS", 0.1)
@@ -614,7 +620,7 @@ async def test_under_local_it_says_so_when_whoever_had_the_backend_has_ended(
     assert "".join(lines).endswith(f"Job {job} resumes by itself when `arkor-dev --local` runs next.")
 
 
-async def test_only_who_trains_nothing_joins_a_backend_that_trains_nothing(
+async def test_a_backend_without_training_is_joined_by_readers_only(
     settings: Settings, fake_backend: FakeBackend, on_socket: None
 ) -> None:
     local = leave_word(settings, fake_backend, TOKEN, idle=True)
@@ -625,7 +631,7 @@ async def test_only_who_trains_nothing_joins_a_backend_that_trains_nothing(
     assert looking.ends_with_launch
 
 
-async def test_what_is_forecast_is_said_in_one_line(
+async def test_the_forecast_is_printed_in_one_line(
     settings: Settings, signed_in: None, fake_backend: FakeBackend
 ) -> None:
     fake_backend.created = lambda job: fake_backend.jobs[job].update(forecast=FIGURES)
@@ -636,7 +642,7 @@ async def test_what_is_forecast_is_said_in_one_line(
     assert lines[1] == "Forecast: about 1:50, peak 1.7 GB of 20.1 GB free"
 
 
-async def test_the_estimate_is_measured_before_the_job_is_created(
+async def test_the_forecast_precedes_the_job(
     settings: Settings, signed_in: None, fake_backend: FakeBackend
 ) -> None:
     fake_backend.features = ["forecast"]
@@ -663,7 +669,7 @@ async def test_the_estimate_is_measured_before_the_job_is_created(
         assert fake_backend.forecasts.asked == asked, "a dry run, and one that Studio starts, is not measured"
 
 
-async def test_a_trainer_is_named_without_an_option(
+async def test_a_trainer_is_a_positional_argument(
     settings: Settings, signed_in: None, fake_backend: FakeBackend
 ) -> None:
     (settings.project / "second").mkdir()  # a folder is no entry of a TypeScript project
@@ -680,9 +686,7 @@ async def test_a_trainer_is_named_without_an_option(
         await Started(settings, file="x.ts").end()
 
 
-async def test_a_pause_that_somebody_has_to_end_ends_the_command(
-    settings: Settings, fake_backend: FakeBackend
-) -> None:
+async def test_a_pause_ends_the_command(settings: Settings, fake_backend: FakeBackend) -> None:
     started = Started(settings)
     job = await started.job(fake_backend)
     fake_backend.log(job, 1, loss=2.5)
@@ -703,7 +707,7 @@ async def test_a_pause_that_somebody_has_to_end_ends_the_command(
     ]
 
 
-async def test_a_job_is_repeated_with_its_settings_and_its_data(
+async def test_a_job_is_repeated_with_settings_and_data(
     settings: Settings, fake_backend: FakeBackend, signed_in: None
 ) -> None:
     theirs = {
@@ -736,7 +740,7 @@ async def test_a_job_is_repeated_with_its_settings_and_its_data(
 
 
 @pytest.mark.parametrize(("like", "sent"), [(None, [42, 43]), ("job_old", [8])])
-async def test_settings_are_repeated_with_the_seeds_that_follow(
+async def test_settings_are_repeated_with_consecutive_seeds(
     settings: Settings, fake_backend: FakeBackend, signed_in: None, like: str | None, sent: list[int]
 ) -> None:
     config = {"model": "m", "datasetSource": {"type": "huggingface", "name": "owner/rows"}, "seed": 7}
@@ -761,7 +765,7 @@ async def test_settings_are_repeated_with_the_seeds_that_follow(
     assert names == ["first", "first #2", "first #3"][: len(names)]
 
 
-async def test_a_hidden_token_is_not_trained_with(
+async def test_a_masked_token_is_not_reused(
     settings: Settings, fake_backend: FakeBackend, signed_in: None
 ) -> None:
     source = {"type": "blob", "url": "https://example.org/d", "token": "***"}
@@ -785,7 +789,7 @@ async def test_a_hidden_token_is_not_trained_with(
         ("latest:20", {"jobId": "job_old", "step": 20}),
     ],
 )
-async def test_a_job_begins_from_a_checkpoint(
+async def test_a_job_starts_from_a_checkpoint(
     settings: Settings, fake_backend: FakeBackend, signed_in: None, asked: str, sent: dict[str, object]
 ) -> None:
     fake_backend.features = ["parent"]
@@ -808,7 +812,7 @@ async def test_a_job_begins_from_a_checkpoint(
         (None, "job_old:20", "can't start a job from another job's adapter"),
     ],
 )
-async def test_what_there_is_not_starts_nothing(
+async def test_unknown_jobs_and_checkpoints_are_refused(
     settings: Settings,
     fake_backend: FakeBackend,
     signed_in: None,
@@ -822,7 +826,7 @@ async def test_what_there_is_not_starts_nothing(
     assert fake_backend.count("POST /v1/jobs") == 0
 
 
-async def test_its_job_is_told_of_as_the_file_asks(
+async def test_notices_are_sent_as_configured(
     settings: Settings, fake_backend: FakeBackend, tmp_path: Path
 ) -> None:
     seen = tmp_path / "seen"
@@ -838,7 +842,7 @@ async def test_its_job_is_told_of_as_the_file_asks(
     assert json.loads(told)["job"] == {"id": job, "name": "first", "status": "completed"}
 
 
-async def test_other_data_takes_the_place_of_the_trainer_s(
+async def test_a_data_option_replaces_the_trainers_data(
     settings: Settings, fake_backend: FakeBackend, signed_in: None
 ) -> None:
     (settings.project / "data").mkdir(exist_ok=True)

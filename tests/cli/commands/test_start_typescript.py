@@ -45,7 +45,7 @@ async def start(fake: FakeBackend, project: TypeScriptProject, *arguments: str) 
     return process.returncode, out.decode(), err.decode()
 
 
-async def test_the_projects_own_command_runs_as_its_sources_are(
+async def test_a_typescript_project_is_built_and_run(
     typescript_project: TypeScriptProject, fake_backend: FakeBackend
 ) -> None:
     """And its exit code is that command's."""
@@ -61,7 +61,7 @@ async def test_the_projects_own_command_runs_as_its_sources_are(
     assert typescript_project.calls() == ["build", "start"] * 2
 
 
-async def test_one_entry_is_built_and_run(
+async def test_an_entry_file_is_built_and_run(
     typescript_project: TypeScriptProject, fake_backend: FakeBackend
 ) -> None:
     typescript_project.write(trainer("one"))
@@ -76,7 +76,7 @@ async def test_one_entry_is_built_and_run(
     assert "model" in err, "it names the trainer, which lacks one"
 
 
-async def test_what_cannot_be_run_is_said_and_not_started(
+async def test_unsupported_options_are_refused(
     typescript_project: TypeScriptProject,
     fake_backend: FakeBackend,
     capsys: pytest.CaptureFixture[str],
@@ -105,7 +105,7 @@ async def test_what_cannot_be_run_is_said_and_not_started(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-async def test_a_signal_is_the_commands_to_obey(
+async def test_signals_are_forwarded_to_the_command(
     typescript_project: TypeScriptProject, fake_backend: FakeBackend, number: signal.Signals, code: int
 ) -> None:
     source = trainer("one").replace(": unknown", ": any")
@@ -120,7 +120,7 @@ async def test_a_signal_is_the_commands_to_obey(
     assert (process.returncode, out, err) == (code, b"", b"")
 
 
-async def test_it_waits_for_its_turn(
+async def test_start_waits_for_a_concurrent_build(
     typescript_project: TypeScriptProject, fake_backend: FakeBackend
 ) -> None:
     """A Studio that builds the same project at the moment."""
@@ -134,7 +134,7 @@ async def test_it_waits_for_its_turn(
     assert b"Started job job-one" in out
 
 
-async def test_an_expired_sign_in_is_renewed_first(
+async def test_an_expired_login_is_renewed_first(
     settings: Settings, typescript_project: TypeScriptProject, fake_backend: FakeBackend
 ) -> None:
     typescript_project.write(trainer("one"))

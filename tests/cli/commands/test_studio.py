@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-async def test_a_second_studio_leads_to_the_first(
+async def test_a_second_studio_opens_the_first(
     home: Path, tmp_path: Path, signed_in: None, held_port: Callable[[], int], unused_tcp_port: int
 ) -> None:
     project, seen = tmp_path / "project", tmp_path / "seen"

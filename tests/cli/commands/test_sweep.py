@@ -42,7 +42,7 @@ SWEEP: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_a_sweep_is_told_with_its_verdict_first() -> None:
+def test_a_sweep_is_printed_with_its_verdict_first() -> None:
     assert list(lines_of(SWEEP)) == [
         "bot sweep (sweep_00000000000a): completed",
         "Better by 0.4 to 0.6.",
@@ -85,7 +85,7 @@ lora.r = [8, 16]
         (["--trainer", "nope"], 'no trainer "nope"'),
     ],
 )
-def test_a_wrong_request_is_refused_before_a_backend_is_asked(
+def test_invalid_options_start_no_backend(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: str
 ) -> None:
     (tmp_path / "arkor.toml").write_text(TOML)
@@ -93,7 +93,7 @@ def test_a_wrong_request_is_refused_before_a_backend_is_asked(
     assert said in capsys.readouterr().err
 
 
-def test_where_a_sweep_was_started_is_remembered(
+def test_the_backend_of_a_sweep_is_remembered(
     tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "arkor.toml").write_text(TOML)

@@ -48,7 +48,7 @@ UNREADABLE: list[dict[str, Any]] = [
 ]
 
 
-async def test_exports_that_cannot_be_read_are_passed_over(
+async def test_unreadable_exports_are_skipped(
     command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str
 ) -> None:
     for number, told in enumerate(UNREADABLE):
@@ -58,7 +58,7 @@ async def test_exports_that_cannot_be_read_are_passed_over(
 
 
 @pytest.mark.parametrize("told", [UNREADABLE[0], *UNREADABLE[2:]])
-async def test_one_that_was_made_and_cannot_be_read_is_a_fault_in_words(
+async def test_an_unreadable_new_export_is_an_error(
     command: Command,
     fake_backend: FakeBackend,
     hub: FakeHub,
@@ -74,7 +74,7 @@ async def test_one_that_was_made_and_cannot_be_read_is_a_fault_in_words(
     assert hub.repos == {}
 
 
-async def test_a_file_that_is_longer_than_was_told_is_not_read_to_its_end(
+async def test_a_file_longer_than_announced_is_not_read_completely(
     command: Command,
     fake_backend: FakeBackend,
     hub: FakeHub,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.support.fake_backend import FakeBackend
 
 
-async def test_an_address_that_tells_a_password_is_refused_and_not_said(
+async def test_a_hub_address_with_a_password_is_refused(
     command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", hub.url.replace("//", "//ann:s3cret@"))
@@ -33,12 +33,12 @@ async def test_an_address_that_tells_a_password_is_refused_and_not_said(
     assert fake_backend.exports.made == {}
 
 
-def test_a_fault_tells_no_part_of_an_address_that_is_nobodys() -> None:
+def test_error_messages_contain_no_address_secrets() -> None:
     line = "no answer of https://ann:s3cret@hub.example/api?X-Amz-Signature=1 through http://proxy:3128"
     assert clean(line, "") == "no answer of https://hub.example/api through http://proxy:3128"
 
 
-async def test_what_was_shown_as_private_is_not_published_once_it_is_public(
+async def test_a_repository_that_became_public_is_not_pushed_to(
     command: Command, hub: FakeHub, job: str
 ) -> None:
     hub.repos["ann/keeper"] = Repository(private=True)
@@ -55,9 +55,7 @@ async def test_what_was_shown_as_private_is_not_published_once_it_is_public(
     assert (hub.puts(), hub.repos["ann/keeper"].files) == ([], {})
 
 
-async def test_names_without_an_end_are_no_fault_of_the_process(
-    command: Command, hub: FakeHub, job: str
-) -> None:
+async def test_very_long_repository_listings_are_bounded(command: Command, hub: FakeHub, job: str) -> None:
     hub.repos["ann/keeper"] = Repository(False, {PARROT * 60 + str(number): b"" for number in range(10_000)})
     await command.run(0, "push", job, "ann/keeper", "--yes")
     assert "README.md" in hub.repos["ann/keeper"].files

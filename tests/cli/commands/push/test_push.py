@@ -95,7 +95,7 @@ def left_over(settings: Settings) -> list[Path]:
     return [*settings.cache.glob("push-*")]
 
 
-async def test_it_publishes_all_of_an_export_and_the_token_goes_to_the_hub_alone(
+async def test_push_uploads_an_export_and_sends_the_token_to_the_hub_only(
     command: Command,
     fake_backend: FakeBackend,
     hub: FakeHub,
@@ -126,7 +126,7 @@ async def test_it_publishes_all_of_an_export_and_the_token_goes_to_the_hub_alone
     assert {told for method, _, told in hub.asked if method != "PUT"} == {f"Bearer {TOKEN}"}
 
 
-async def test_json_says_what_is_where(command: Command, hub: FakeHub, job: str) -> None:
+async def test_push_json_lists_the_uploaded_files(command: Command, hub: FakeHub, job: str) -> None:
     told = json.loads(await command.run(0, "push", job, "acme/keeper", "--private", "--json", "--yes"))
     assert hub.repos["acme/keeper"].private
     assert told["export"]["proof"] == PROOF
@@ -143,7 +143,7 @@ async def test_json_says_what_is_where(command: Command, hub: FakeHub, job: str)
     }
 
 
-async def test_it_asks_before_anything_is_published(
+async def test_push_asks_before_publishing(
     command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused = await command.run(2, "push", job, "ann/keeper")
@@ -171,7 +171,7 @@ async def test_it_asks_before_anything_is_published(
     assert hub.repos["ann/keeper"].files == ALL
 
 
-async def test_the_token_of_a_login_is_found(
+async def test_the_stored_hub_token_is_used(
     command: Command, hub: FakeHub, job: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("HF_TOKEN")
@@ -184,7 +184,7 @@ async def test_the_token_of_a_login_is_found(
     assert hub.repos["ann/keeper"].files == ALL
 
 
-async def test_what_the_hub_refuses_is_said_before_anything_is_made(
+async def test_hub_refusals_are_reported_before_exporting(
     command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refused(name: str = "ann/keeper", *more: str) -> str:
@@ -223,14 +223,16 @@ async def test_what_the_hub_refuses_is_said_before_anything_is_made(
     ["", "keeper", "a/b/c", "../x/y", "ann/..", "ann/.x", "ann/x.git", "ann/x--y", "ann/x y", "-ann/x",
      "ann/x\x1b[31m", "https://evil/x", "ann/é", f"ann/{'x' * 99}"],
 )  # fmt: skip
-async def test_a_name_that_is_none_is_refused(command: Command, hub: FakeHub, job: str, name: str) -> None:
+async def test_invalid_repository_names_are_refused(
+    command: Command, hub: FakeHub, job: str, name: str
+) -> None:
     said = await command.run(2, "push", "--yes", "--", job, name)
     assert "NAME/REPOSITORY" in said
     assert "\x1b" not in said
     assert hub.asked == []
 
 
-async def test_a_right_that_is_lacking_is_found_out_later_and_the_export_stays(
+async def test_a_missing_write_permission_keeps_the_export(
     command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str
 ) -> None:
     hub.role = "fineGrained"  # of which the hub does not tell what it may
@@ -249,9 +251,7 @@ async def test_a_right_that_is_lacking_is_found_out_later_and_the_export_stays(
     assert fake_backend.count(CREATED) == 1, "what was made and proved is taken again"
 
 
-async def test_a_private_model_never_gets_where_it_is_public(
-    command: Command, hub: FakeHub, job: str
-) -> None:
+async def test_a_private_push_refuses_a_public_repository(command: Command, hub: FakeHub, job: str) -> None:
     hub.obeys = False
     said = await command.run(2, "push", job, "ann/keeper", "--private", "--yes")
     assert "ann/keeper is public. Nothing was published" in said
@@ -259,7 +259,7 @@ async def test_a_private_model_never_gets_where_it_is_public(
 
 
 @pytest.mark.parametrize("part", [None, 300])
-async def test_a_cut_connection_is_gone_on_with_and_nothing_is_there_twice(
+async def test_an_interrupted_upload_continues_without_duplicates(
     command: Command, hub: FakeHub, job: str, part: int | None
 ) -> None:
     hub.part = part
@@ -285,7 +285,7 @@ async def test_a_cut_connection_is_gone_on_with_and_nothing_is_there_twice(
     assert (len(hub.puts()), len(repo.commits)) == (before, 2)
 
 
-async def test_what_has_arrived_is_not_sent_again_by_the_next_push(
+async def test_the_next_push_skips_uploaded_files(
     command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str
 ) -> None:
     second = b"GGUF" * 5000
@@ -306,7 +306,7 @@ async def test_what_has_arrived_is_not_sent_again_by_the_next_push(
     assert hub.puts()[before:] == [place]
 
 
-async def test_another_model_than_the_trained_one_stays_here(
+async def test_an_export_that_differs_is_not_pushed(
     command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str
 ) -> None:
     fake_backend.exports.proof = PROOF | {"verdict": "differs", "sentence": "Another\x1b[31m model."}
@@ -317,7 +317,7 @@ async def test_another_model_than_the_trained_one_stays_here(
     assert hub.repos["ann/keeper"].files == ALL
 
 
-async def test_an_export_that_is_there_is_taken_and_stays(
+async def test_an_existing_export_is_pushed_and_kept(
     command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str
 ) -> None:
     fake_backend.features = ["exports", "gguf"]
@@ -335,7 +335,7 @@ async def test_an_export_that_is_there_is_taken_and_stays(
     assert hub.repos["ann/keeper"].files == fake_backend.exports.files
 
 
-async def test_half_of_an_adapter_is_ordered_and_an_adapter_itself_has_no_half(
+async def test_push_with_a_strength_orders_a_merged_export(
     command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What then arrives is looked into by tests/local/server/test_push.py."""
@@ -391,7 +391,7 @@ def fake_files(fake_backend: FakeBackend) -> list[dict[str, Any]]:
         ("tokenizer.json", '{"x": "{token}"}', "tokenizer.json contains a path of this machine, or a token"),
     ],
 )
-async def test_nothing_leaves_that_tells_of_this_machine(
+async def test_files_with_local_paths_or_tokens_are_not_pushed(
     command: Command,
     fake_backend: FakeBackend,
     hub: FakeHub,
@@ -410,7 +410,7 @@ async def test_nothing_leaves_that_tells_of_this_machine(
     assert hub.repos == {}
 
 
-async def test_what_only_looks_like_a_path_in_a_vocabulary_is_none_of_this_machine(
+async def test_path_like_tokens_of_a_vocabulary_are_pushed(
     command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str
 ) -> None:
     fake_backend.exports.files = ALL | {"tokenizer.json": b'{"/usr/local/bin": 7, "C:\\\\Windows\\\\x": 8}'}
@@ -418,7 +418,7 @@ async def test_what_only_looks_like_a_path_in_a_vocabulary_is_none_of_this_machi
     assert hub.repos["ann/keeper"].files == fake_backend.exports.files
 
 
-async def test_weights_of_two_formats_are_not_mixed_up(
+async def test_weights_of_two_formats_are_not_mixed(
     command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str
 ) -> None:
     await command.run(0, "push", job, "ann/keeper", "--yes")
@@ -439,7 +439,7 @@ async def test_weights_of_two_formats_are_not_mixed_up(
     assert {"model.gguf", "model.safetensors"} <= set(hub.repos["ann/keeper"].files)
 
 
-async def test_who_stops_it_ends_the_upload_at_once(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_interrupting_push_ends_the_upload(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     pids: list[int] = []
 
     async def watched(*argv: Any, **how: Any) -> Any:
