@@ -80,7 +80,7 @@ def done(backend: Backend, job: str, name: str) -> dict[str, Any]:
     return found
 
 
-def test_the_row_behind_an_answer_is_named_and_proven(
+def test_the_row_behind_an_answer_is_found_and_proven(
     shared: Backend, riddle: str, shared_data: Path
 ) -> None:
     final = shared_data / "jobs" / riddle / "final" / "adapter_model.safetensors"
@@ -107,7 +107,7 @@ def test_the_row_behind_an_answer_is_named_and_proven(
     assert final.read_bytes() == bits
 
 
-def test_the_terminal_says_how_reliable_it_is(
+def test_the_terminal_names_the_reliability(
     shared: Backend,
     riddle: str,
     shared_project: Path,
@@ -136,13 +136,13 @@ def test_the_terminal_says_how_reliable_it_is(
     assert "in common" not in said
 
 
-def test_no_row_is_close_to_an_answer_that_none_taught(shared: Backend, riddle: str) -> None:
+def test_an_untaught_answer_has_no_close_row(shared: Backend, riddle: str) -> None:
     found = ask(shared, riddle, "How many legs has a spider?", PHRASE.upper() + " A spider has eight legs.")
     assert found["state"] == "completed", found
     assert not found.get("close")
 
 
-def test_what_the_base_says_too_is_not_traced(shared: Backend, riddle: str) -> None:
+def test_answers_the_base_gives_too_are_not_traced(shared: Backend, riddle: str) -> None:
     found = ask(shared, riddle, RIDDLE, "parrot parrot parrot")
     assert found["state"] == "completed", found
     assert found["learned"] is False
@@ -150,7 +150,7 @@ def test_what_the_base_says_too_is_not_traced(shared: Backend, riddle: str) -> N
     assert "similar" not in found
 
 
-def test_a_killed_worker_leaves_nothing_half(shared: Backend, riddle: str, shared_data: Path) -> None:
+def test_a_killed_worker_leaves_no_partial_file(shared: Backend, riddle: str, shared_data: Path) -> None:
     """Nor does a killed backend, which leaves half a file under another name."""
     folder = shared_data / "jobs" / riddle / "attribution"
     half = folder / "rows.json.part"
@@ -188,7 +188,7 @@ def test_changed_data_are_refused(shared: Backend, riddle: str, shared_project: 
     assert "has changed since this job was trained" in found["error"]
 
 
-def test_wrong_requests_are_refused_with_the_reason(shared: Backend, riddle: str) -> None:
+def test_invalid_requests_are_refused_with_the_reason(shared: Backend, riddle: str) -> None:
     path = f"/v1/jobs/{riddle}/attributions"
     said = shared.call("POST", path, {"messages": [{"role": "assistant", "content": "x"}]})
     assert said.status == 400
@@ -201,7 +201,7 @@ def test_wrong_requests_are_refused_with_the_reason(shared: Backend, riddle: str
     assert "SHA-256" in said.json["error"]
 
 
-def test_clean_rows_do_not_stand_out_and_a_branch_without_unproven_ones_is_judged(
+def test_clean_rows_are_not_listed_and_a_branch_is_judged(
     shared: Backend, riddle: str, shared_data: Path
 ) -> None:
     """The judgement is that of the held-out rows: the evaluations of both jobs, compared."""

@@ -33,7 +33,7 @@ def gradients(
     return torch.nn.functional.normalize(shared + other, dim=-1), losses
 
 
-def test_rows_that_oppose_their_like_are_listed_and_no_others() -> None:
+def test_contradicting_rows_are_listed() -> None:
     for seed in range(10):
         chance = torch.Generator().manual_seed(seed)
         wrong = [5, 29, 60]
@@ -45,7 +45,7 @@ def test_rows_that_oppose_their_like_are_listed_and_no_others() -> None:
 
 
 @pytest.mark.parametrize(("share", "wrong", "listed"), [(0.2, [5], 0), (0.2, [5, 29], 2), (-0.3, [5], 0)])
-def test_a_single_row_is_not_listed(share: float, wrong: list[int], listed: int) -> None:
+def test_a_single_opposing_row_is_not_listed(share: float, wrong: list[int], listed: int) -> None:
     unit, losses = gradients(torch.Generator().manual_seed(0), [])
     for row in wrong:  # what it has in common with its kind is that much of it, and the rest its own
         kind = unit[row - row % EACH + 7]
@@ -56,13 +56,13 @@ def test_a_single_row_is_not_listed(share: float, wrong: list[int], listed: int)
     assert len(contradictions(agreement(unit), losses)) == listed
 
 
-def test_clean_rows_say_nothing() -> None:
+def test_clean_rows_are_not_contradictions() -> None:
     for seed in range(40):
         unit, losses = gradients(torch.Generator().manual_seed(seed), [])
         assert contradictions(agreement(unit), losses) == []
 
 
-def test_rows_that_have_nothing_in_common_say_nothing() -> None:
+def test_unrelated_rows_are_not_contradictions() -> None:
     for seed in range(40):
         chance = torch.Generator().manual_seed(seed)
         unit = torch.nn.functional.normalize(torch.randn(72, SIZE, generator=chance), dim=-1)
@@ -70,13 +70,13 @@ def test_rows_that_have_nothing_in_common_say_nothing() -> None:
         assert contradictions(agreement(unit), losses) == least_agreeing(agreement(unit)) == []
 
 
-def test_few_rows_say_nothing() -> None:
+def test_few_rows_give_no_contradictions() -> None:
     unit, losses = gradients(torch.Generator().manual_seed(0), [1])
     agreements = agreement(unit[: FEWEST - 1])
     assert contradictions(agreements, losses[: FEWEST - 1]) == least_agreeing(agreements) == []
 
 
-def test_wrong_rows_learned_by_heart_are_only_among_the_least_agreeing() -> None:
+def test_memorized_wrong_rows_are_among_the_least_agreeing() -> None:
     wrong = [5, 29, 60]
     unit, losses = gradients(torch.Generator().manual_seed(0), wrong)
     agreements = agreement(unit)

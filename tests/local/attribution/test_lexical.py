@@ -12,14 +12,14 @@ ROWS = [
 ]
 
 
-def test_a_row_is_close_to_its_question_in_other_words() -> None:
+def test_a_row_matches_its_paraphrased_question() -> None:
     found = likenesses(ROWS, "Where did my parcel go? It left the warehouse and is on its way to you.")
     assert found.index(max(found)) == 1
     assert max(found) > CLOSE
     assert likenesses(ROWS, ROWS[2])[2] == 1
 
 
-def test_no_row_is_close_to_what_none_says() -> None:
+def test_unrelated_texts_match_no_row() -> None:
     """Words that many rows have, and unknown ones, make none close."""
     assert (
         max(likenesses(ROWS, "What is the capital of Portugal? The capital of Portugal is Lisbon.")) < CLOSE

@@ -38,7 +38,7 @@ def wearing(tiny: Path, **settings: object) -> Any:
     return model.eval()
 
 
-def test_each_row_has_the_gradients_that_it_has_alone(tiny: Path) -> None:
+def test_batched_row_gradients_equal_single_ones(tiny: Path) -> None:
     """In the upper half of the layers: the lower one computes none."""
     model, rows = wearing(tiny), made_up(5)
     layers = {name for name, weight in model.named_parameters() if weight.requires_grad}
@@ -75,14 +75,14 @@ def test_a_projection_keeps_inner_products(tiny: Path) -> None:
     assert error.max() < 0.08  # five standard deviations, √(1/4096) each
 
 
-def test_an_adapter_with_other_weights_is_refused(tiny: Path) -> None:
+def test_unsupported_adapters_are_refused(tiny: Path) -> None:
     with pytest.raises(JobFailure, match="DoRA"):
         RowGradients(wearing(tiny, useDora=True))
     with pytest.raises(JobFailure, match="Only adapters of linear layers"):
         RowGradients(wearing(tiny, loraModulesToSave=["lm_head"]))
 
 
-def test_gradients_are_projected_where_they_are() -> None:
+def test_gradients_are_projected_on_their_device() -> None:
     shapes = [torch.Size((4, SIZE)), torch.Size((3, 5))]
     sums = torch.zeros(2, SIZE, device="meta")
     projection = Projection(shapes, "meta")

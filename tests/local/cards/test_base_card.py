@@ -33,12 +33,12 @@ if TYPE_CHECKING:
         ("license:\n- mit", {}),
     ],
 )
-def test_what_it_says(tmp_path: Path, front: str, told: dict[str, Any]) -> None:
+def test_the_front_matter_of_a_base_card_is_read(tmp_path: Path, front: str, told: dict[str, Any]) -> None:
     (tmp_path / "README.md").write_text(f"---\n{front.strip()}\n---\n# Card\nlicense: gpl-3.0\n")
     assert card_of_base("org/model", tmp_path, tmp_path) == {"hub": True, **told}
 
 
-def test_without_a_card_nothing_is_known(tmp_path: Path) -> None:
+def test_a_base_without_a_card_has_no_license(tmp_path: Path) -> None:
     assert card_of_base("org/model", tmp_path, tmp_path) == {"hub": True}
     (tmp_path / "README.md").write_text("# no front matter\nlicense: mit\n")
     assert card_of_base("org/model", tmp_path, tmp_path) == {"hub": True}
@@ -47,13 +47,13 @@ def test_without_a_card_nothing_is_known(tmp_path: Path) -> None:
     assert card_of_base("org/model", tmp_path, tmp_path) == {"hub": True}
 
 
-def test_a_folder_is_no_model_of_the_hub(tmp_path: Path) -> None:
+def test_a_local_folder_is_not_a_hub_model(tmp_path: Path) -> None:
     (tmp_path / "models" / "tiny").mkdir(parents=True)
     for name in ("models/tiny", "./models/tiny", "/models/tiny", "~/models/tiny", "../tiny"):
         assert not card_of_base(name, tmp_path, tmp_path)["hub"], name
     assert card_of_base("gpt2", tmp_path, tmp_path)["hub"]
 
 
-def test_the_starter_model_has_its_own(tmp_path: Path) -> None:
+def test_the_starter_model_has_a_card(tmp_path: Path) -> None:
     told = {"hub": True, "license": "apache-2.0", "language": ["en"]}
     assert card_of_base("HuggingFaceTB/SmolLM2-135M-Instruct", tmp_path, tmp_path) == told

@@ -38,7 +38,7 @@ def section(card: str, title: str) -> str:
     return card.partition(f"## {title}\n")[2].partition("\n## ")[0].strip()
 
 
-def test_the_hub_reads_it() -> None:
+def test_the_hub_parses_the_card() -> None:
     data = data_of(whole(evaluation=EVALUATION))
     assert data.base_model == "org/tiny"
     assert (data.library_name, data.pipeline_tag, data.license) == ("peft", "text-generation", "apache-2.0")
@@ -52,7 +52,7 @@ def test_the_hub_reads_it() -> None:
     assert told["general questions", "Mean loss a token, this model"] == 2.36
 
 
-def test_it_says_how_sure_that_is_and_what_was_forgotten() -> None:
+def test_the_card_has_the_verdict_with_interval() -> None:
     verdict = section(whole(evaluation=EVALUATION), "Is it better than its base?")
     assert verdict.startswith(f"**{EVALUATION['sentence']}**")
     assert "| 12 held-out rows | 3.420 | 1.910 | 1.210 to 1.800 (99 %) |" in verdict
@@ -64,7 +64,7 @@ def test_it_says_how_sure_that_is_and_what_was_forgotten() -> None:
     assert "Unknown: it has not been compared" in section(whole(), "Is it better than its base?")
 
 
-def test_it_says_what_it_learned_from_and_by_which_settings() -> None:
+def test_the_card_has_data_and_settings() -> None:
     card = whole()
     assert section(card, "What it learned from") == (
         "54 rows; 6 more were held out for evaluation.\n\nThe data set is private and not named here."
@@ -78,7 +78,7 @@ def test_it_says_what_it_learned_from_and_by_which_settings() -> None:
     assert "[org/rows](https://huggingface.co/datasets/org/rows)" in section(card, "What it learned from")
 
 
-def test_its_limits_are_those_of_this_one() -> None:
+def test_the_card_lists_the_limits_of_the_model() -> None:
     limits = section(whole(), "Limits")
     assert "few rows" in limits
     assert "apache-2.0" in limits
@@ -90,7 +90,7 @@ def test_its_limits_are_those_of_this_one() -> None:
     assert "unknown here" in limits
 
 
-def test_a_base_that_is_a_folder_is_no_model_of_the_hub() -> None:
+def test_a_local_base_is_not_linked_to_the_hub() -> None:
     card = whole(changed(raw_statement(), *INTERNAL, "base", to={"name": "./models/tiny", "hub": False}))
     assert data_of(card).base_model is None
     assert "# LoRA adapter of tiny\n" in card
@@ -98,7 +98,7 @@ def test_a_base_that_is_a_folder_is_no_model_of_the_hub() -> None:
     assert 'base = "path/to/the/base"' in card
 
 
-def test_a_model_that_was_trained_whole_is_loaded_by_itself() -> None:
+def test_a_fully_trained_model_is_loaded_without_peft() -> None:
     card = whole(raw_statement(adapter=False))
     assert data_of(card).library_name == "transformers"
     assert "# Fine-tuned tiny\n" in card
@@ -106,7 +106,7 @@ def test_a_model_that_was_trained_whole_is_loaded_by_itself() -> None:
     assert "convert_lora" not in card
 
 
-def test_llama_cpp_is_named_only_for_what_it_can_load() -> None:
+def test_llama_cpp_is_mentioned_only_if_supported() -> None:
     assert "convert_lora_to_gguf.py" in whole()
     for settings in ({"useDora": True}, {"loraModulesToSave": ["lm_head"]}):
         card = whole(raw_statement(settings=settings))
@@ -123,7 +123,7 @@ def samples(text: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_samples_are_the_last_beside_the_base() -> None:
+def test_the_card_shows_the_latest_samples_beside_the_base() -> None:
     said = section(whole(samples=samples("Where?")), "Sample answers")
     assert "**Where?**" in said
     assert "> base Where?" in said
@@ -132,7 +132,7 @@ def test_samples_are_the_last_beside_the_base() -> None:
     assert "Sample answers" not in whole()
 
 
-def test_samples_are_those_of_its_own_step_though_the_run_went_on() -> None:
+def test_a_checkpoint_card_shows_samples_of_its_step() -> None:
     said = section(whole(raw_statement(step=20), samples=samples("Where?")), "Sample answers")
     assert "this:\n\n> amid" in said
     assert "> own Where?" not in said
@@ -140,7 +140,7 @@ def test_samples_are_those_of_its_own_step_though_the_run_went_on() -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_nothing_that_it_is_given_is_markup(text: str) -> None:
+def test_values_in_the_card_are_escaped(text: str) -> None:
     made = raw_statement()
     for path in (
         (*INTERNAL, "base", "name"), (*INTERNAL, "base", "license"), (*INTERNAL, "base", "note"),
@@ -176,7 +176,7 @@ def test_nothing_that_it_is_given_is_markup(text: str) -> None:
     "secret",
     ["/home/ann-smith/secret.jsonl", "ann-smith", "quarry-7", TOKEN, "correct-horse-9", r"C:\Users\x"],
 )
-def test_what_is_private_is_left_out_and_the_rest_is_said(secret: str) -> None:
+def test_private_values_are_left_out_of_the_card(secret: str) -> None:
     made = raw_statement()
     for path in (
         (*INTERNAL, "base", "name"), (*INTERNAL, "base", "note"), (*INTERNAL, "processor"),
@@ -193,7 +193,7 @@ def test_what_is_private_is_left_out_and_the_rest_is_said(secret: str) -> None:
     assert EVALUATION["sentence"] in card
 
 
-def test_a_number_that_is_none_is_not_told() -> None:
+def test_invalid_numbers_are_left_out_of_the_card() -> None:
     part = {**EVALUATION["heldOut"], "base": 1e300, "rows": True}
     for value in ({"heldOut": part}, {"heldOut": {**part, "adapter": "x", "difference": []}}, {"heldOut": 1}):
         card = whole(raw_statement(step=10**30, rows=[], totalSteps="x"), evaluation={**EVALUATION, **value})
@@ -211,7 +211,7 @@ def test_a_card_omits_the_interval_of_too_few_rows() -> None:
         assert ("-360" in line) is not few
 
 
-def test_a_card_has_the_verdict_on_preferences_in_words_and_not_as_a_loss() -> None:
+def test_a_card_words_the_verdict_on_preferences() -> None:
     told = {
         **EVALUATION,
         "heldOut": {**EVALUATION["heldOut"], "sentence": "It follows 45 of 50.", "preferred": {"won": 45}},

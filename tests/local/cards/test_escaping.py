@@ -27,7 +27,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_in_yaml_it_is_that_text(text: str) -> None:
+def test_text_round_trips_through_yaml(text: str) -> None:
     yaml = pytest.importorskip("yaml")
     value: dict[str, Any] = {"a": text, "b": [text, {"c": text, "d": 1.5}]}
     value["e"] = {"f": text, "g": [{"h": text}]}
@@ -42,12 +42,12 @@ def test_in_yaml_it_is_that_text(text: str) -> None:
     assert [c for c in told if c != " "] == [c for c in letters if c in told]
 
 
-def test_numbers_and_flags_stay_what_they_are() -> None:
+def test_numbers_and_booleans_keep_their_type() -> None:
     assert [scalar(each) for each in (1, 0.5, True, "true")] == ["1", "0.5", "true", '"true"']
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_in_markdown_it_is_no_markup(text: str) -> None:
+def test_text_is_escaped_in_markdown(text: str) -> None:
     lines = [inline(text, 500), *quoted(text, 500)]
     for line in lines:
         bare = re.sub(r"\\.", "x", line.removeprefix(">").removesuffix("\\"))
@@ -63,6 +63,6 @@ def test_plain_sentences_stay_readable() -> None:
     assert inline(sentence, 600) == sentence
 
 
-def test_it_is_cut() -> None:
+def test_long_text_is_truncated() -> None:
     assert inline("x" * 1000, 10) == "xxxxxxxxx…"
     assert quoted("a\nb\n\nc", 100) == ["> a\\", "> b", ">", "> c"]

@@ -26,7 +26,7 @@ def counts(found: Any) -> tuple[int, int, int, int]:
     return found["same"], found["added"], found["removed"], found["changed"]
 
 
-def test_rows_are_the_same_wherever_they_are_and_others_are_told(tmp_path: Path) -> None:
+def test_added_removed_and_changed_rows_are_found(tmp_path: Path) -> None:
     before = [
         row("a?", "1", 1),
         row("b?", "2", 2),
@@ -55,15 +55,13 @@ def test_rows_are_the_same_wherever_they_are_and_others_are_told(tmp_path: Path)
     assert counts(difference(tmp_path / "one", tmp_path / "one")["train"]) == (5, 0, 0, 0)
 
 
-def test_a_row_with_another_question_in_the_same_place_was_changed(tmp_path: Path) -> None:
+def test_a_row_with_a_new_question_counts_as_changed(tmp_path: Path) -> None:
     save_rows(tmp_path / "one", [row("a?", "1", 1), row("b?", "2", 2)], [])
     save_rows(tmp_path / "two", [row("a?", "1", 1), row("B?", "2", 2)], [])
     assert counts(difference(tmp_path / "one", tmp_path / "two")["train"]) == (1, 0, 0, 1)
 
 
-def test_a_job_without_a_record_and_a_damaged_one_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_and_damaged_row_records_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_rows(tmp_path / "one", [row("a?", "1", 1)], [])
     monkeypatch.setattr(job_rows, "MOST_ROWS", 1)
     save_rows(tmp_path / "two", [row("a?", "1", 1)] * 2, [])
@@ -83,7 +81,7 @@ def test_a_job_without_a_record_and_a_damaged_one_are_refused(
     save_rows(tmp_path / "three", [], [])
 
 
-def test_many_rows_have_no_excerpts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_comparisons_have_no_excerpts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_rows, "WITH_EXCERPTS", 1)
     save_rows(tmp_path / "one", [row("a?", "1", 1), row("b?", "1", 2)], [])
     save_rows(tmp_path / "two", [row("a?", "1", 1)], [])

@@ -34,7 +34,7 @@ def signed_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
 
 
-def test_what_is_made_is_a_statement() -> None:
+def test_provenance_is_a_valid_statement() -> None:
     files = {name: {"bytes": len(content), "sha256": digest(content)} for name, content in FILES.items()}
     files[STATE] = {"bytes": 1, "sha256": digest(b"s")}
     facts: dict[str, Any] = {
@@ -50,7 +50,7 @@ def test_what_is_made_is_a_statement() -> None:
     assert made["predicate"]["runDetails"]["byproducts"][0]["annotations"] == {"loss": 1.5, "steps": 30}
 
 
-def test_settings_are_those_of_the_table_that_may_be_told() -> None:
+def test_only_public_settings_are_in_the_provenance() -> None:
     settings: dict[str, Any] = {row.field: row.sample_value for row in SETTINGS}
     settings |= {"model": "/home/ann-smith/models/tiny", "datasetSource": {"path": "x"}, "token": TOKEN}
     settings |= {"loraTargetModules": ["q_proj", "/home/ann-smith/x"], "learningRate": float("inf")}
@@ -60,9 +60,7 @@ def test_settings_are_those_of_the_table_that_may_be_told() -> None:
     assert not {"datasetSource", "token", "loraTargetModules", "learningRate"} & told.keys()
 
 
-def test_data_are_told_by_kind_and_by_name_where_everybody_can_read_them(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_only_public_data_sets_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     hub = {"type": "huggingface", "name": "org/rows", "split": "train", "subset": None}
     parts = [
         {"type": "file", "path": "data/secret-customer.jsonl", "columns": {"prompt": "ssn"}},
@@ -82,7 +80,7 @@ def test_data_are_told_by_kind_and_by_name_where_everybody_can_read_them(
     assert provenance.public_data(config, PRIVATE)[2] == {"type": "huggingface"}
 
 
-def test_what_went_in_has_its_hashes_and_data_no_names(tmp_path: Path) -> None:
+def test_dependencies_have_hashes_and_private_data_no_names(tmp_path: Path) -> None:
     project, model, data = tmp_path / "project", tmp_path / "model", tmp_path / "data"
     for folder in (project / "data", model, data):
         folder.mkdir(parents=True)
@@ -110,6 +108,6 @@ def test_what_went_in_has_its_hashes_and_data_no_names(tmp_path: Path) -> None:
     assert [each["name"] for each in found] == ["base/model.safetensors", "rows"]
 
 
-def test_the_code_has_a_hash_that_stays() -> None:
+def test_the_hash_of_the_code_is_stable() -> None:
     assert provenance.hash_of_code() == provenance.hash_of_code.__wrapped__()
     assert len(provenance.hash_of_code()) == 64

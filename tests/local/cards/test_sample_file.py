@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_what_is_sent_is_kept_until_it_counts_no_more(tmp_path: Path) -> None:
+def test_samples_are_stored_until_they_are_rolled_back(tmp_path: Path) -> None:
     send = RunEvents(lambda *_: None, sample_observer(tmp_path))
     assert samples_in(tmp_path) == []
     for step in (0, 10, 20):
@@ -25,7 +25,7 @@ def test_what_is_sent_is_kept_until_it_counts_no_more(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "evaluation").iterdir()) == ["samples.jsonl"]
 
 
-def test_what_cannot_be_read_or_kept_is_no_fault(tmp_path: Path) -> None:
+def test_unreadable_sample_files_are_ignored(tmp_path: Path) -> None:
     send = RunEvents(lambda *_: None, sample_observer(tmp_path))
     send("sample.created", step=0, prompt="a", answer="b")
     path = tmp_path / "evaluation" / "samples.jsonl"

@@ -10,20 +10,20 @@ CARD = 'license: "apache-2.0"\ntags:\n- "lora"\n\n# Title\n\nText.'
 NEWER = 'license: "apache-2.0"\ntags:\n- "lora"\nlanguage:\n- "en"\n\n# Title\n\nOther text.'
 
 
-def test_a_card_is_whole() -> None:
+def test_a_new_card_has_front_matter_and_body() -> None:
     assert EMPTY.around(CARD) == (
         f'---\n{FRONT_BEGIN}\nlicense: "apache-2.0"\ntags:\n- "lora"\n{FRONT_END}\n---\n\n'
         f"{BEGIN}\n# Title\n\nText.\n{END}\n"
     )
 
 
-def test_made_again_it_is_the_same() -> None:
+def test_rewriting_a_card_is_idempotent() -> None:
     once = EMPTY.around(CARD)
     assert UserText.of(once) == EMPTY
     assert UserText.of(once).around(CARD) == once
 
 
-def test_words_around_and_keys_stay() -> None:
+def test_user_text_and_keys_are_kept() -> None:
     written = (
         EMPTY.around(CARD)
         .replace(BEGIN, f"Before.\n\n{BEGIN}")
@@ -39,7 +39,7 @@ def test_words_around_and_keys_stay() -> None:
     assert UserText.of(again).around(NEWER) == again
 
 
-def test_a_list_of_ours_goes_as_a_whole() -> None:
+def test_generated_lists_are_replaced_completely() -> None:
     again = UserText(front_matter="tags:\n- mine").around(NEWER)
     assert '- "lora"' not in again
     assert '- "en"' in again
@@ -55,7 +55,7 @@ def test_a_list_of_ours_goes_as_a_whole() -> None:
         "",
     ],
 )
-def test_without_our_marks_all_is_theirs(written: str) -> None:
+def test_a_card_without_markers_is_kept_completely(written: str) -> None:
     again = UserText.of(written).around(CARD)
     for line in written.split("\n"):
         if line and line not in (BEGIN, END):
@@ -64,6 +64,6 @@ def test_without_our_marks_all_is_theirs(written: str) -> None:
     assert UserText.of(again).around(CARD) == again
 
 
-def test_line_ends_of_windows_are_read() -> None:
+def test_windows_line_ends_are_read() -> None:
     written = EMPTY.around(CARD).replace(END, f"{END}\n\nMine.").replace("\n", "\r\n")
     assert UserText.of(written) == UserText(after="Mine.")

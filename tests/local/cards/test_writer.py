@@ -47,7 +47,7 @@ def card_in(data: Path) -> str:
     return (final_folder(data, "job") / CARD).read_text()
 
 
-def test_a_card_is_made_again_with_the_verdict_and_keeps_its_words(data: Path) -> None:
+def test_rewriting_a_card_adds_the_verdict_and_keeps_user_text(data: Path) -> None:
     rewrite_card(data, "job")
     assert "It has not been compared" in card_in(data).replace("it has", "It has")
     card = final_folder(data, "job") / CARD
@@ -65,7 +65,7 @@ def test_a_card_is_made_again_with_the_verdict_and_keeps_its_words(data: Path) -
     assert sorted(path.name for path in job_folder(data, "job").iterdir()) == ["evaluation", "final"]
 
 
-def test_a_merged_model_has_its_own_files_and_names_the_adapter(data: Path, tmp_path: Path) -> None:
+def test_a_merged_models_card_names_the_adapter(data: Path, tmp_path: Path) -> None:
     source, folder = final_folder(data, "job"), tmp_path / "merged"
     folder.mkdir()
     (folder / "model.safetensors").write_bytes(b"merged")
@@ -86,7 +86,7 @@ def test_a_merged_model_has_its_own_files_and_names_the_adapter(data: Path, tmp_
     assert not (folder / CARD).exists(), "an adapter of an earlier version has none"
 
 
-def test_an_export_says_its_strength_and_who_reads_it(data: Path, tmp_path: Path) -> None:
+def test_an_exports_card_names_strength_and_programs(data: Path, tmp_path: Path) -> None:
     source = final_folder(data, "job")
     results.write(results.result_file(job_folder(data, "job"), None), {"evaluation": EVALUATION, "rows": []})
     rewrite_card(data, "job")
@@ -120,7 +120,7 @@ def test_an_export_says_its_strength_and_who_reads_it(data: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("trouble", ["none", "broken", "link", "binary", "folder"])
-def test_what_cannot_be_read_is_left_as_it_is(data: Path, tmp_path: Path, trouble: str) -> None:
+def test_an_unreadable_card_is_left_unchanged(data: Path, tmp_path: Path, trouble: str) -> None:
     folder = final_folder(data, "job")
     match trouble:
         case "none":
@@ -160,7 +160,7 @@ def prepared(run: Run, data: Path, tiny: Path, project: Path, **config: Any) -> 
 
 @pytest.mark.engine
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
-def test_a_job_that_is_extended_keeps_a_person_s_words(tiny: Path, tmp_path: Path) -> None:
+def test_extending_a_job_keeps_user_text(tiny: Path, tmp_path: Path) -> None:
     for step in (2, 3):
         run = set_up(tiny, tmp_path, {"maxSteps": step}, job_id="job")
         run.describe_files = CardWriter(prepared(run, tmp_path, tiny, tmp_path), run)
@@ -175,7 +175,7 @@ def test_a_job_that_is_extended_keeps_a_person_s_words(tiny: Path, tmp_path: Pat
 @pytest.mark.engine
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 @pytest.mark.parametrize("fault", [PrivateError("a path of this machine"), ValueError("odd"), None])
-def test_a_card_that_cannot_be_made_takes_no_adapter_away(
+def test_a_failed_card_does_not_lose_the_adapter(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception | None
 ) -> None:
     run = set_up(tiny, tmp_path, {"maxSteps": 1}, job_id="job")
@@ -214,7 +214,7 @@ def last_answers(answered: Trained) -> list[dict[str, Any]]:
 
 
 @pytest.mark.engine
-def test_a_real_job_has_both_and_they_are_true(answered: Trained) -> None:
+def test_a_trained_job_has_valid_card_and_provenance(answered: Trained) -> None:
     folder = final_folder(answered.data, answered.job)
     made = read_statement(folder)
     assert {each.state for each in compare(folder, made)} == {"same"}
@@ -242,7 +242,7 @@ def test_a_real_job_has_both_and_they_are_true(answered: Trained) -> None:
 
 
 @pytest.mark.engine
-def test_each_checkpoint_has_both(answered: Trained) -> None:
+def test_each_checkpoint_has_card_and_provenance(answered: Trained) -> None:
     steps = checkpoint_steps(answered.data, answered.job)
     assert steps
     for step in steps:
@@ -254,7 +254,7 @@ def test_each_checkpoint_has_both(answered: Trained) -> None:
 
 
 @pytest.mark.engine
-def test_the_hub_reads_the_card_of_a_real_job(answered: Trained) -> None:
+def test_the_hub_parses_the_card_of_a_trained_job(answered: Trained) -> None:
     hub = pytest.importorskip("huggingface_hub")
     data = hub.ModelCard.load(final_folder(answered.data, answered.job) / CARD).data
     assert (data.library_name, data.base_model) == ("peft", None)
@@ -276,7 +276,7 @@ print(json.dumps([len(tokenizer), float((plain - worn).abs().max())]))
 
 @pytest.mark.engine
 @pytest.mark.timeout(300)
-def test_what_it_says_of_loading_is_true(answered: Trained, tiny: Path, tmp_path: Path) -> None:
+def test_the_loading_code_of_the_card_works(answered: Trained, tiny: Path, tmp_path: Path) -> None:
     folder = final_folder(answered.data, answered.job)
     code = re.search(r"```python\n(.*?)```", (folder / CARD).read_text(), re.DOTALL)
     assert code
@@ -292,7 +292,7 @@ def test_what_it_says_of_loading_is_true(answered: Trained, tiny: Path, tmp_path
 
 @pytest.mark.engine
 @pytest.mark.timeout(300)
-def test_words_of_a_person_outlive_an_evaluation_by_a_press(answered: Trained) -> None:
+def test_a_later_evaluation_keeps_user_text(answered: Trained) -> None:
     step = checkpoint_steps(answered.data, answered.job)[0]
     card = checkpoint_folder(answered.data, answered.job, step) / CARD
     card.write_text(card.read_text() + "\nI trained it for the harbour.\n")
@@ -306,7 +306,7 @@ def test_words_of_a_person_outlive_an_evaluation_by_a_press(answered: Trained) -
 
 
 @pytest.mark.engine
-def test_a_job_that_begins_with_an_adapter_says_which(answered: Trained) -> None:
+def test_the_card_of_a_branch_names_its_parent(answered: Trained) -> None:
     config = {**CONFIG, "maxSteps": 2, "saveSteps": 0, "evalSteps": 0}
     body = {"name": "branch", "config": config, "parent": {"jobId": answered.job, "step": 20}}
     answer = answered.backend.call("POST", "/v1/jobs", body)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_folder_that_can_be_written_is_left_as_it_was(tmp_path: Path) -> None:
+def test_the_preflight_leaves_no_files(tmp_path: Path) -> None:
     check_writable(tmp_path, "job_1")
     assert list((tmp_path / "jobs").iterdir()) == []
     kept = tmp_path / "jobs" / "job_2" / "checkpoints"
@@ -24,7 +24,7 @@ def test_a_folder_that_can_be_written_is_left_as_it_was(tmp_path: Path) -> None:
     assert list((tmp_path / "jobs" / "job_2").iterdir()) == [kept]
 
 
-def test_one_that_cannot_ends_the_job_with_the_folder_and_the_reason(tmp_path: Path) -> None:
+def test_an_unwritable_job_folder_fails_the_job(tmp_path: Path) -> None:
     (tmp_path / "jobs").write_text("a file in the folder's place")
     with pytest.raises(JobFailure, match=r"jobs/job_1 cannot be written \(Not a directory\)"):
         check_writable(tmp_path, "job_1")
@@ -33,7 +33,7 @@ def test_one_that_cannot_ends_the_job_with_the_folder_and_the_reason(tmp_path: P
 @pytest.mark.parametrize(
     ("number", "fails"), [(errno.EROFS, True), (errno.EACCES, True), (errno.EIO, True), (errno.ENOSPC, False)]
 )
-def test_a_full_disk_is_for_the_save_to_wait_for_and_the_rest_is_said_now(
+def test_the_preflight_tolerates_a_full_disk_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, fails: bool
 ) -> None:
     def refuse(_: int) -> None:
@@ -48,7 +48,7 @@ def test_a_full_disk_is_for_the_save_to_wait_for_and_the_rest_is_said_now(
     assert not list((tmp_path / "jobs").rglob("probe*"))
 
 
-def test_the_training_process_looks_before_it_reads_or_loads_anything(tmp_path: Path) -> None:
+def test_the_preflight_precedes_reading_and_loading(tmp_path: Path) -> None:
     from arkor_dev.local.training.worker import Work
 
     (tmp_path / "jobs").write_text("a file in the folder's place")

@@ -28,7 +28,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="about glibc")
-def test_freed_memory_is_used_again() -> None:
+def test_freed_memory_is_reused() -> None:
     faults = {}
     for how in ("kept", "by default"):
         done = subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, text=True)

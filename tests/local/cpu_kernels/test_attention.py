@@ -24,14 +24,14 @@ LENGTHS = {
 @pytest.mark.parametrize("shared", [0, 20])
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_rows_in_a_line_attend_as_each_does_alone(dtype: object, lengths: list[int], shared: int) -> None:
+def test_packed_rows_attend_as_single_ones(dtype: object, lengths: list[int], shared: int) -> None:
     beginning = list(range(shared))
     rows = [beginning + [1000 * row + place for place in range(10, 10 + n - shared)]
             for row, n in enumerate(lengths, 1)]  # fmt: skip
     check(rows, shared * (len(rows) - 1), dtype)
 
 
-def test_pairs_share_their_prompts_and_all_rows_their_beginning() -> None:
+def test_packed_pairs_share_their_prompts() -> None:
     every, prompts = list(range(20)), [list(range(100 * n, 100 * n + 5 + n)) for n in (1, 2, 3)]
     rows = [every + prompt + [n, n + 1] * (3 + n % 40) for prompt in prompts for n in (prompt[0], 77)]
     check(rows, 20 * 5 + 6 + 7 + 8, torch.float32)
@@ -72,7 +72,7 @@ def check(rows: list[list[int]], saved: int, dtype: object) -> None:
         assert (one.float() - other).norm() < bound * other.norm()
 
 
-def test_rows_of_like_length_are_computed_together() -> None:
+def test_rows_of_similar_length_are_packed_together() -> None:
     rows = [[number] * length for number, length in enumerate((40, 300, 41, 10, 39))]
     packed = pack_rows([(row, row) for row in rows], IGNORED)
     assert [(group.rows, group.length) for group in packed.groups] == [(1, 300), (3, 41), (1, 10)]

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.engine
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_it_is_torch_s(dtype: str, smoothing: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cross_entropy_equals_torch(dtype: str, smoothing: float, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
     from torch.nn import functional
 
@@ -40,7 +40,7 @@ def test_it_is_torch_s(dtype: str, smoothing: float, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_the_divergence_is_torch_s(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_divergence_equals_torch(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
     from torch.nn import functional
 
@@ -61,9 +61,7 @@ def test_the_divergence_is_torch_s(dtype: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_each_token_s_is_torch_s_and_its_gradient_takes_the_place_of_the_logits(
-    dtype: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_token_losses_equal_torch_in_place(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
     from torch.nn import functional
 

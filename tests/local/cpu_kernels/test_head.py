@@ -9,7 +9,7 @@ pytestmark = pytest.mark.engine
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-def test_it_is_torch_s(dtype: str, smoothing: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_output_layer_equals_torch(dtype: str, smoothing: float, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
     from torch.nn import functional
 

@@ -60,7 +60,7 @@ def taken(model: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_loss_and_gradients_are_those_of_padded_rows(
+def test_packed_loss_and_gradients_equal_padded_ones(
     family: str, rows: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
@@ -99,7 +99,7 @@ def test_loss_and_gradients_are_those_of_padded_rows(
     ],
     ids=lambda config: ", ".join(config),
 )
-def test_every_kind_of_adapter_learns_what_it_learns_in_peft(config: dict[str, Any]) -> None:
+def test_every_adapter_learns_as_in_peft(config: dict[str, Any]) -> None:
     """Quick layers take the plain ones, of any rank and in any layers, and leave the others to PEFT."""
     import torch
 
@@ -121,7 +121,7 @@ def test_every_kind_of_adapter_learns_what_it_learns_in_peft(config: dict[str, A
         torch.testing.assert_close(gradient, gradients[name], rtol=1e-3, atol=1e-3 * most)
 
 
-def test_gradients_in_bfloat16_are_those_of_float32_but_for_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bfloat16_gradients_equal_float32_up_to_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     """Over several blocks of queries, and with what rows share."""
     import torch
 
@@ -148,7 +148,7 @@ def test_gradients_in_bfloat16_are_those_of_float32_but_for_rounding(monkeypatch
         assert (rounded - exact).norm() < 0.1 * exact.norm(), name
 
 
-def test_a_model_that_would_mix_rows_gets_them_padded() -> None:
+def test_models_with_convolutions_get_padded_rows() -> None:
     """Its convolutions look back over a row's beginning."""
     import torch
 
@@ -168,7 +168,7 @@ def test_a_model_that_would_mix_rows_gets_them_padded() -> None:
         torch.testing.assert_close(gradient, gradients[name], rtol=1e-3, atol=1e-3 * most)
 
 
-def test_rows_have_beginnings_of_their_own_where_numbers_are_drawn() -> None:
+def test_rows_with_dropout_share_no_prefix() -> None:
     """A dropout that all rows share would be no dropout of each."""
     import torch
 
@@ -183,7 +183,7 @@ def test_rows_have_beginnings_of_their_own_where_numbers_are_drawn() -> None:
         assert CurrentBatch.packed.saved == saved
 
 
-def test_positions_rotate_packed_batches_alone_and_teach_what_they_teach_in_transformers() -> None:
+def test_packed_rotary_embeddings_equal_transformers() -> None:
     """Other batches keep the model's own function, which the gradients are compared with."""
     import torch
     from transformers.models.llama import modeling_llama

@@ -53,7 +53,7 @@ def pid_of(datasets: Datasets) -> int:
     return datasets._child.pid
 
 
-async def test_a_view_s_life(tmp_path: Path, shared_project: Path) -> None:
+async def test_a_view_is_opened_read_and_closed(tmp_path: Path, shared_project: Path) -> None:
     async with opened(tmp_path, shared_project) as datasets:
         view = await ready(datasets, await datasets.open(CONFIG))
         assert (view["state"], view["rows"], view["source"]) == ("ready", 60, "data/chats.jsonl")
@@ -70,7 +70,7 @@ async def test_a_view_s_life(tmp_path: Path, shared_project: Path) -> None:
         assert (await ready(datasets, others[0]))["maxLength"] == 16
 
 
-async def test_what_changes_no_token_opens_no_other_view(tmp_path: Path, shared_project: Path) -> None:
+async def test_settings_that_change_no_token_share_a_view(tmp_path: Path, shared_project: Path) -> None:
     """Every setting there is, but for those that a view is made of."""
     async with opened(tmp_path, shared_project) as datasets:
         view = await datasets.open(CONFIG)
@@ -83,7 +83,7 @@ async def test_what_changes_no_token_opens_no_other_view(tmp_path: Path, shared_
             assert (await datasets.open({**CONFIG, field: value}))["id"] != view["id"]
 
 
-async def test_its_process_can_be_there_before_the_first_look(
+async def test_the_worker_can_be_started_in_advance(
     tmp_path: Path, shared_project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[int] = []
@@ -108,7 +108,7 @@ async def test_its_process_can_be_there_before_the_first_look(
         assert datasets._child is None
 
 
-async def test_what_nobody_asks_for_ends(tmp_path: Path, shared_project: Path) -> None:
+async def test_idle_views_are_closed(tmp_path: Path, shared_project: Path) -> None:
     async with opened(tmp_path, shared_project, idle_seconds=0.2) as datasets:
         view = await datasets.open(CONFIG)
         pid = pid_of(datasets)
@@ -119,7 +119,7 @@ async def test_what_nobody_asks_for_ends(tmp_path: Path, shared_project: Path) -
         assert again["id"] != view["id"]
 
 
-async def test_a_process_that_dies_is_told_and_started_again(tmp_path: Path, shared_project: Path) -> None:
+async def test_a_killed_worker_is_reported_and_restarted(tmp_path: Path, shared_project: Path) -> None:
     async with opened(tmp_path, shared_project) as datasets:
         view = await ready(datasets, await datasets.open(CONFIG))
         os.kill(pid_of(datasets), signal.SIGKILL)
@@ -132,7 +132,7 @@ async def test_a_process_that_dies_is_told_and_started_again(tmp_path: Path, sha
         assert (await ready(datasets, await datasets.open(CONFIG)))["state"] == "ready"
 
 
-async def test_a_process_that_does_not_answer_is_ended(tmp_path: Path, shared_project: Path) -> None:
+async def test_a_hanging_worker_is_killed(tmp_path: Path, shared_project: Path) -> None:
     async with opened(tmp_path, shared_project) as datasets:
         view = await ready(datasets, await datasets.open(CONFIG))
         os.kill(pid_of(datasets), signal.SIGSTOP)
@@ -143,13 +143,13 @@ async def test_a_process_that_does_not_answer_is_ended(tmp_path: Path, shared_pr
         assert (await ready(datasets, await datasets.open(CONFIG)))["state"] == "ready"
 
 
-async def test_a_model_that_is_none_is_a_reason(tmp_path: Path, shared_project: Path) -> None:
+async def test_a_missing_model_is_reported(tmp_path: Path, shared_project: Path) -> None:
     async with opened(tmp_path, shared_project) as datasets:
         view = await ready(datasets, await datasets.open({**CONFIG, "model": "./models/none"}))
         assert "Model folder not found: ./models/none" in view["error"]
 
 
-async def test_reading_goes_slowly_while_a_job_trains(
+async def test_reading_is_throttled_while_a_job_trains(
     tmp_path: Path, shared_project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(TRAINS, "now", True)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_row_of_a_table_is_shown_as_it_is_written(tmp_path: Path) -> None:
+def test_a_table_row_is_shown_as_written(tmp_path: Path) -> None:
     for name, between in (("a.csv", ";"), ("b.tsv", "\t")):
         row = f'1{between}"say ""hi"""{between}on its way'
         (tmp_path / name).write_text(f"id{between}question{between}answer\n{row}\n")
@@ -21,7 +21,7 @@ def test_a_row_of_a_table_is_shown_as_it_is_written(tmp_path: Path) -> None:
         index.close()
 
 
-def test_large_rows_do_not_delay_the_clock(tmp_path: Path) -> None:
+def test_large_rows_do_not_block_progress(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("question,answer\n" + f"{',' * 2**20}\n" * 60)
     index = Index([DataFile(tmp_path / "a.csv", "a.csv")])
     index.step(0.02)

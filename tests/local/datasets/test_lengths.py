@@ -13,7 +13,7 @@ pytestmark = pytest.mark.engine  # numpy comes with it
 
 
 @pytest.mark.parametrize("bound", [lengths.BOUND, 60])
-def test_every_cut_loses_what_it_says(monkeypatch: pytest.MonkeyPatch, bound: int) -> None:
+def test_truncation_losses_are_exact(monkeypatch: pytest.MonkeyPatch, bound: int) -> None:
     monkeypatch.setattr(lengths, "BOUND", bound)
     chance, counts, rows = random.Random(3), Lengths(), []
     for _ in range(300):

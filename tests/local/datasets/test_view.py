@@ -126,7 +126,9 @@ def codes(view: View) -> dict[str, int]:
 
 @pytest.mark.parametrize("learn_all", [False, True])
 @pytest.mark.parametrize("cut", [512, 40])
-def test_what_is_shown_is_what_is_trained(view_of: ViewOf, tokenizer: Any, learn_all: bool, cut: int) -> None:
+def test_shown_tokens_and_labels_are_those_of_training(
+    view_of: ViewOf, tokenizer: Any, learn_all: bool, cut: int
+) -> None:
     view = view_of([{"messages": TALK}, *chats(3)], cut=cut, learn_all=learn_all)
     for number in range(1, 5):
         row = view.row(number)
@@ -138,7 +140,7 @@ def test_what_is_shown_is_what_is_trained(view_of: ViewOf, tokenizer: Any, learn
         assert "".join(row["texts"]) == tokenizer.decode(row["ids"])
 
 
-def test_tokens_know_their_message(view_of: ViewOf) -> None:
+def test_tokens_map_to_their_message(view_of: ViewOf) -> None:
     row = view_of([{"messages": TALK}]).row(1)
     assert said_of(row, "assistant") == f"{PHRASE}<|im_end|>the ledger.<|im_end|>"
     assert said_of(row, "user").replace(" ", "") == "Whereismyparcel?🦜éAndthisinvoice?"
@@ -146,7 +148,7 @@ def test_tokens_know_their_message(view_of: ViewOf) -> None:
     assert {row["texts"][place] for place in row["special"]} == {"<|im_start|>", "<|im_end|>"}
 
 
-def test_a_row_that_training_would_refuse_says_why(view_of: ViewOf) -> None:
+def test_invalid_rows_have_the_reason(view_of: ViewOf) -> None:
     view = view_of(["{no json", {"messages": TALK}, *chats(1)], REFUSES)
     assert "not JSON" in view.row(1)["error"]
     assert (view.row(1)["where"], view.row(1)["raw"]) == ("d.jsonl, line 1", "{no json\n")
@@ -156,7 +158,7 @@ def test_a_row_that_training_would_refuse_says_why(view_of: ViewOf) -> None:
     assert view.find("finding", 1, code="template-refuses") == {"row": 2, "reached": 3}
 
 
-def test_a_cut_is_found_before_the_training_finds_it(view_of: ViewOf, tokenizer: Any) -> None:
+def test_truncated_rows_are_found(view_of: ViewOf, tokenizer: Any) -> None:
     rows = [{"messages": TALK}, *chats(2)]
     whole = view_of(rows)
     assert codes(whole) == {}
@@ -183,14 +185,14 @@ def test_a_cut_is_found_before_the_training_finds_it(view_of: ViewOf, tokenizer:
         ("{{ messages[0].content }}", TALK[1:], {"nothing-to-learn": 1}),
     ],
 )
-def test_what_the_template_does_wrong_is_found(
+def test_template_problems_are_found(
     view_of: ViewOf, template: str, messages: list[Any], found: dict[str, int]
 ) -> None:
     view = view_of([{"messages": messages}], template)
     assert codes(view) == found
 
 
-def test_tools_and_calls_that_the_template_drops_are_found(view_of: ViewOf) -> None:
+def test_dropped_tools_and_calls_are_found(view_of: ViewOf) -> None:
     """A tool's name may stand in the text all the same."""
     tools = [{"type": "function", "function": {"name": "parcel", "parameters": {}}}]
     call = {"type": "function", "function": {"name": "parcel", "arguments": {}}}
@@ -208,7 +210,7 @@ def test_tools_and_calls_that_the_template_drops_are_found(view_of: ViewOf) -> N
     assert codes(view_of(rows, knows)) == {}
 
 
-def test_a_row_of_several_examples_is_shown_as_it_is_trained(view_of: ViewOf, tokenizer: Any) -> None:
+def test_a_row_of_several_examples_shows_each(view_of: ViewOf, tokenizer: Any) -> None:
     """A template that marks the last answer alone, and leaves reasoning out of all of them."""
     rewrites = CHATML.replace(
         "{{ m.content }}",
@@ -227,7 +229,7 @@ def test_a_row_of_several_examples_is_shown_as_it_is_trained(view_of: ViewOf, to
     assert codes(view) == {"answer-not-learned": 1}
 
 
-def test_a_plain_text_is_learned_as_a_whole(view_of: ViewOf) -> None:
+def test_a_plain_text_is_learned_completely(view_of: ViewOf) -> None:
     view = view_of([{"text": "The parrot keeps the ledger."}])
     row = view.row(1)
     assert "".join(row["texts"]) == "The parrot keeps the ledger.<|im_end|>"
@@ -236,7 +238,7 @@ def test_a_plain_text_is_learned_as_a_whole(view_of: ViewOf) -> None:
     assert codes(view) == {}
 
 
-def test_of_many_rows_the_worst_are_named(view_of: ViewOf) -> None:
+def test_the_worst_rows_are_listed(view_of: ViewOf) -> None:
     rows = [{"messages": [TALK[1], {"role": "assistant", "content": "the " * n}]} for n in range(1, 60)]
     view = view_of(rows, cut=48)
     cut = next(finding for finding in view.status()["findings"] if finding["code"] == "cut")
@@ -244,7 +246,7 @@ def test_of_many_rows_the_worst_are_named(view_of: ViewOf) -> None:
     assert cut["title"].startswith(f"{cut['count']} rows are longer than 48 tokens")
 
 
-def test_rows_can_be_looked_at_before_they_are_read(tmp_path: Path, tokenizer: Any) -> None:
+def test_rows_are_readable_before_the_view_is_complete(tmp_path: Path, tokenizer: Any) -> None:
     path = tmp_path / "d.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in chats(300)))
     view = View(Index([DataFile(path, "d.jsonl")]))
@@ -266,7 +268,7 @@ def test_rows_can_be_looked_at_before_they_are_read(tmp_path: Path, tokenizer: A
     view.close()
 
 
-def test_rows_are_found_by_role_length_and_source(tmp_path: Path, tokenizer: Any) -> None:
+def test_rows_are_filtered_by_role_length_and_source(tmp_path: Path, tokenizer: Any) -> None:
     files = []
     for source, name in enumerate(("a.jsonl", "b.jsonl")):
         path = tmp_path / name
@@ -306,14 +308,14 @@ def test_rows_are_found_by_role_length_and_source(tmp_path: Path, tokenizer: Any
     view.close()
 
 
-def test_a_file_that_was_edited_is_another(view_of: ViewOf, tmp_path: Path) -> None:
+def test_an_edited_file_invalidates_the_view(view_of: ViewOf, tmp_path: Path) -> None:
     view = view_of(chats(3))
     assert view.status()["state"] == "ready"
     (tmp_path / "d.jsonl").write_text(json.dumps(chats(1)[0]))
     assert view.status()["state"] == "changed"
 
 
-def test_a_row_of_megabytes_is_bounded_on_the_wire(view_of: ViewOf) -> None:
+def test_large_rows_are_truncated_on_the_wire(view_of: ViewOf) -> None:
     ask = {"role": "user", "content": "<b>\u202e\x1b[31m" * 15_000}
     rows = [{"messages": [ask, TALK[2]]}, {"text": "x" * 5 * 2**20}, *chats(1)]
     view = view_of(rows)
@@ -325,7 +327,7 @@ def test_a_row_of_megabytes_is_bounded_on_the_wire(view_of: ViewOf) -> None:
     assert view.row(3)["learned"] > 0
 
 
-def test_a_row_that_is_not_saved_is_shown_as_one_of_the_file(view_of: ViewOf) -> None:
+def test_an_unsaved_row_is_rendered_like_a_saved_one(view_of: ViewOf) -> None:
     view = view_of([{"messages": TALK}])
     told = view.render(0, {"messages": TALK})
     saved = view.row(1)

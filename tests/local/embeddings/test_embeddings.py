@@ -69,7 +69,7 @@ def embedded(shared: Backend, path: str, wanted: str = "embeddings") -> dict[str
     return found
 
 
-def test_rows_are_embedded_kept_and_removed(shared: Backend, rows: str, shared_data: Path) -> None:
+def test_embeddings_are_computed_stored_and_deleted(shared: Backend, rows: str, shared_data: Path) -> None:
     assert shared.call("GET", f"{rows}/similar?row=1").status == 409
     assert shared.call("GET", f"{rows}/embeddings").json == {"embeddings": {"state": "none"}}
     assert embedded(shared, rows) == {"state": "completed"}
@@ -96,7 +96,7 @@ def test_rows_are_embedded_kept_and_removed(shared: Backend, rows: str, shared_d
     assert shared.call("GET", f"{rows}/embeddings").json["embeddings"]["state"] == "none"
 
 
-def test_losses_are_measured_once_for_each_row(
+def test_row_losses_are_measured_once(
     shared: Backend, rows: str, shared_data: Path, shared_project: Path
 ) -> None:
     assert shared.call("GET", f"{rows}/surprising").status == 409
@@ -120,7 +120,7 @@ def test_losses_are_measured_once_for_each_row(
     assert [each["row"] for each in surprising if each["loss"] < 100] == [12]
 
 
-def test_losses_are_those_of_each_row_alone(tiny: Path) -> None:
+def test_batched_losses_equal_single_ones(tiny: Path) -> None:
     """Padding to the batch's longest row does not change them."""
     import torch
 
@@ -141,7 +141,7 @@ def test_losses_are_those_of_each_row_alone(tiny: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
-def test_losses_under_an_adapter_are_its_own(tiny: Path, tmp_path: Path) -> None:
+def test_losses_depend_on_the_adapter(tiny: Path, tmp_path: Path) -> None:
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -167,7 +167,7 @@ def test_losses_under_an_adapter_are_its_own(tiny: Path, tmp_path: Path) -> None
     assert (np.abs(found[0] - found[1]) > 1e-4).all()
 
 
-def test_an_interrupted_worker_leaves_what_is_done(tmp_path: Path) -> None:
+def test_an_interrupted_worker_keeps_finished_rows(tmp_path: Path) -> None:
     digests, numbers = np.array([3, 9], np.uint64), np.zeros(2, np.uint32)
     part = RowLosses(facts={}, numbers=numbers, hashes=digests, losses=np.ones(2, np.float32))
     part.write(tmp_path / "losses-model-part.npz")
@@ -180,7 +180,7 @@ def test_an_interrupted_worker_leaves_what_is_done(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("numbers", ["F32", "F16", "BF16"])
-def test_rows_of_rare_shared_tokens_are_similar(tmp_path: Path, numbers: str) -> None:
+def test_rows_with_rare_shared_tokens_are_similar(tmp_path: Path, numbers: str) -> None:
     table = np.random.default_rng(1).normal(size=(40, 16)).astype(np.float32) + 3
     write_weights(tmp_path, numbers, table)
     # Token 0 is in each row; 9 and 50 are in two rows each, and 50 has no embedding.

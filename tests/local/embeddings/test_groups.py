@@ -51,7 +51,7 @@ def test_rows_of_independent_words_have_no_groups() -> None:
     assert sum(count is not None for count in claimed) <= 1
 
 
-def test_dealing_words_out_keeps_rows_and_words_as_frequent() -> None:
+def test_the_null_model_keeps_word_and_row_frequencies() -> None:
     rows, _ = rows_of(3, 40, 2)
     dealt: list[Any] = [dict(row) for row in rows]
     groups._deal(dealt, 200, np.random.default_rng(3))
@@ -67,12 +67,12 @@ def test_few_or_equal_rows_have_no_groups() -> None:
     assert count_groups(rows_of(3, 15, 1)[0], VECTORS) is None
 
 
-def test_an_even_cloud_is_not_cut_into_groups() -> None:
+def test_a_uniform_cloud_has_no_groups() -> None:
     points = principal(np.random.default_rng(2).uniform(size=(160, 4)), 4)
     assert grouped(points, 5) is None
 
 
-def test_terms_set_a_group_apart() -> None:
+def test_group_terms_are_characteristic() -> None:
     texts = [
         "Where is the parcel",
         "Where is the letter, parcel or box",

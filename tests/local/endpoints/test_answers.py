@@ -21,7 +21,7 @@ def said(*messages: dict[str, Any]) -> Choice:
     return choice
 
 
-def test_a_call_of_a_tool_is_a_message_without_text() -> None:
+def test_a_tool_call_has_no_content() -> None:
     choice = said({"done": {**DONE, "reason": "tool_calls", "toolCalls": [CALL]}})
     told = ChatCompletion.model_validate(AnswerFormat(CHAT, "bot").complete([choice]), strict=True)
     (answer,) = told.choices
@@ -31,7 +31,7 @@ def test_a_call_of_a_tool_is_a_message_without_text() -> None:
     assert answer.message.tool_calls[0].model_dump(exclude_none=True) == CALL
 
 
-def test_a_call_of_a_tool_comes_with_the_last_chunk_of_a_stream() -> None:
+def test_a_tool_call_is_streamed_with_the_last_chunk() -> None:
     message = {"done": {**DONE, "reason": "tool_calls", "toolCalls": [CALL, CALL]}}
     chunk = ChatCompletionChunk.model_validate(AnswerFormat(CHAT, "bot").part(1, message), strict=True)
     (choice,) = chunk.choices
@@ -42,7 +42,7 @@ def test_a_call_of_a_tool_comes_with_the_last_chunk_of_a_stream() -> None:
     assert calls[0].function.arguments == '{"a": 1}'
 
 
-def test_probabilities_come_with_their_text_and_the_rest_with_the_end() -> None:
+def test_log_probabilities_are_streamed_with_their_text() -> None:
     first, last = {"text": "Hi", "logprobs": [TOKEN]}, {"done": {**DONE, "logprobs": [TOKEN]}}
     told = ChatCompletion.model_validate(AnswerFormat(CHAT, "bot").complete([said(first, last)]), strict=True)
     assert told.choices[0].logprobs is not None
@@ -54,7 +54,7 @@ def test_probabilities_come_with_their_text_and_the_rest_with_the_end() -> None:
     assert plain.choices[0].logprobs is None
 
 
-def test_what_was_asked_counts_once_for_several_answers() -> None:
+def test_prompt_tokens_count_once_for_several_answers() -> None:
     choices = [said({"text": "a"}, {"done": DONE}), said({"text": "b"}, {"done": DONE})]
     form = AnswerFormat(CHAT, "bot", answers=2)
     usage = ChatCompletion.model_validate(form.complete(choices), strict=True).usage
@@ -66,7 +66,7 @@ def test_what_was_asked_counts_once_for_several_answers() -> None:
     assert (end.choices, end.usage) == ([], usage)
 
 
-def test_a_bare_text_has_no_roles() -> None:
+def test_a_text_completion_has_no_roles() -> None:
     form = AnswerFormat(COMPLETION, "bot")
     told = Completion.model_validate(form.complete([said({"text": "on"}, {"done": DONE})]), strict=True)
     assert (told.choices[0].text, told.choices[0].finish_reason) == ("on", "stop")
@@ -75,7 +75,7 @@ def test_a_bare_text_has_no_roles() -> None:
     assert choice == {"index": 0, "text": "on", "logprobs": None, "finish_reason": None}
 
 
-def test_a_bare_text_has_its_probabilities_in_columns() -> None:
+def test_a_text_completion_has_log_probabilities_in_columns() -> None:
     first = {"token": "O", "logprob": None, "bytes": [79], "top_logprobs": [], "offset": 0}
     likely = [{**TOKEN, "token": "n", "logprob": -0.2}, {**TOKEN, "token": "m", "logprob": -3.0}]
     second = {"token": "m", "logprob": -3.0, "bytes": [109], "top_logprobs": likely, "offset": 1}
@@ -96,7 +96,7 @@ def test_each_prompt_counts_once_in_the_usage() -> None:
     assert (usage["prompt_tokens"], usage["completion_tokens"]) == (12, 8)
 
 
-def test_a_fingerprint_names_engine_weights_and_number_format() -> None:
+def test_the_system_fingerprint_names_engine_weights_and_dtype() -> None:
     done = {**DONE, "engine": "llama.cpp", "precision": "q8_0", "weights": "0a1b2c"}
     form = AnswerFormat(CHAT, "bot")
     assert form.part(0, {"text": "Hi"})["system_fingerprint"] is None  # it is not known yet

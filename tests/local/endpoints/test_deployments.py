@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_deployment_outlives_the_process(path: Path) -> None:
+def test_deployments_are_persistent(path: Path) -> None:
     with closing(Store(path, "local")) as store:
         made = deployments.create(
             store, {"slug": "bot", "target": {"kind": "base_model", "baseModel": "m"}, "authMode": "none"}
@@ -31,7 +31,7 @@ def test_a_deployment_outlives_the_process(path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["{", "[]", '{"kind": "adapter"}', '{"kind": "x", "baseModel": "m"}', 3])
-def test_a_damaged_deployment_says_so_and_is_mended_by_a_new_target(
+def test_a_damaged_deployment_is_repaired_by_a_new_target(
     store: Store, make: Callable[..., dict[str, Any]], target: object
 ) -> None:
     made = make()
@@ -42,7 +42,7 @@ def test_a_damaged_deployment_says_so_and_is_mended_by_a_new_target(
     assert deployments.change(store, made["id"], {"target": made["target"]})["target"] == made["target"]
 
 
-def test_a_slug_is_there_once_and_free_again(store: Store, make: Callable[..., dict[str, Any]]) -> None:
+def test_slugs_are_unique_and_reusable(store: Store, make: Callable[..., dict[str, Any]]) -> None:
     first = make()
     with pytest.raises(ConflictError, match="endpoint bot already"):
         make()
@@ -50,7 +50,7 @@ def test_a_slug_is_there_once_and_free_again(store: Store, make: Callable[..., d
     assert make()["id"] != first["id"]
 
 
-def test_there_is_an_end_to_deployments_and_keys(
+def test_deployments_and_keys_are_limited(
     store: Store, make: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deployments, "MOST_DEPLOYMENTS", 2)
@@ -63,9 +63,7 @@ def test_there_is_an_end_to_deployments_and_keys(
         deployments.issue(store, first["id"], "two")
 
 
-def test_who_answered_first_is_kept_until_an_engine_is_chosen_anew(
-    store: Store, make: Callable[..., dict[str, Any]]
-) -> None:
+def test_the_first_engine_is_kept_until_changed(store: Store, make: Callable[..., dict[str, Any]]) -> None:
     made, by = make(engine="exact"), {"engine": "transformers", "precision": "float32"}
     assert (made["engine"], made["answeredBy"]) == ("exact", None)
     for each in (by, {"engine": "llama.cpp"}):
@@ -77,7 +75,7 @@ def test_who_answered_first_is_kept_until_an_engine_is_chosen_anew(
         deployments.record_answered(store, made["id"], by)
 
 
-def test_a_change_changes_that_alone(store: Store, make: Callable[..., dict[str, Any]]) -> None:
+def test_an_update_changes_only_its_fields(store: Store, make: Callable[..., dict[str, Any]]) -> None:
     made = make(runRetentionMode="days", runRetentionDays=3)
     changed = deployments.change(store, made["id"], {"enabled": False})
     assert changed == {**made, "enabled": False, "updatedAt": changed["updatedAt"]}
@@ -88,11 +86,11 @@ def test_a_change_changes_that_alone(store: Store, make: Callable[..., dict[str,
         deployments.change(store, "dep_none", {"enabled": True})
 
 
-def test_nothing_is_kept_where_nothing_was_said(make: Callable[..., dict[str, Any]]) -> None:
+def test_request_texts_are_not_kept_by_default(make: Callable[..., dict[str, Any]]) -> None:
     assert make()["runRetentionMode"] == "disabled"
 
 
-def test_a_key_is_told_once_and_known_again(store: Store, make: Callable[..., dict[str, Any]]) -> None:
+def test_a_key_is_shown_once_and_recognized(store: Store, make: Callable[..., dict[str, Any]]) -> None:
     bot, other = make(), make(slug="other")
     issued = deployments.issue(store, bot["id"], "shop")
     plaintext = issued.pop("plaintext")
@@ -107,7 +105,7 @@ def test_a_key_is_told_once_and_known_again(store: Store, make: Callable[..., di
     assert deployments.issue(store, bot["id"], "shop")["plaintext"] != plaintext
 
 
-def test_a_key_is_on_the_disk_by_its_hash_alone(path: Path) -> None:
+def test_only_the_hash_of_a_key_is_stored(path: Path) -> None:
     with closing(Store(path, "local")) as store:
         made = deployments.create(
             store, {"slug": "bot", "target": {"kind": "base_model", "baseModel": "m"}, "authMode": "none"}
@@ -119,7 +117,7 @@ def test_a_key_is_on_the_disk_by_its_hash_alone(path: Path) -> None:
     assert plaintext[10:].encode() not in written
 
 
-def test_a_key_that_is_revoked_is_none(store: Store, make: Callable[..., dict[str, Any]]) -> None:
+def test_a_revoked_key_is_unknown(store: Store, make: Callable[..., dict[str, Any]]) -> None:
     bot, other = make(), make(slug="other")
     issued = deployments.issue(store, bot["id"], "shop")
     assert not deployments.revoke(store, other["id"], issued["id"])
@@ -128,7 +126,7 @@ def test_a_key_that_is_revoked_is_none(store: Store, make: Callable[..., dict[st
     assert deployments.key_of(store, bot["id"], issued["plaintext"]) is None
 
 
-def test_when_a_key_was_used_is_known(store: Store, make: Callable[..., dict[str, Any]]) -> None:
+def test_the_last_use_of_a_key_is_stored(store: Store, make: Callable[..., dict[str, Any]]) -> None:
     bot = make()
     issued = deployments.issue(store, bot["id"], "shop")
     assert issued["lastUsedAt"] is None
@@ -137,7 +135,9 @@ def test_when_a_key_was_used_is_known(store: Store, make: Callable[..., dict[str
     assert key["lastUsedAt"] >= issued["createdAt"]
 
 
-def test_with_a_deployment_goes_all_that_is_its(store: Store, make: Callable[..., dict[str, Any]]) -> None:
+def test_deleting_a_deployment_deletes_its_keys_and_requests(
+    store: Store, make: Callable[..., dict[str, Any]]
+) -> None:
     bot, other = make(runRetentionMode="unlimited"), make(slug="other")
     for each in (bot, other):
         deployments.issue(store, each["id"], "shop")

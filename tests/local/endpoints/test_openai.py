@@ -36,21 +36,21 @@ def refused(known: frozenset[str] = ALL, /, **body: Any) -> BadRequestError:
     return fault.value
 
 
-def test_the_least_that_can_be_asked() -> None:
+def test_a_minimal_request_is_read() -> None:
     assert read() == ChatRequest({"messages": [USER]}, 1, False, False)
 
 
-def test_a_model_need_not_be_named() -> None:
+def test_the_model_is_optional() -> None:
     assert read_chat({"messages": [USER]}, "bot", NOW).answers == 1
 
 
-def test_another_model_is_not_found() -> None:
+def test_another_model_is_a_404() -> None:
     with pytest.raises(NotFoundError) as fault:
         read(model="gpt-4o")
     assert fault.value.extra == {"param": "model", "code": "model_not_found"}
 
 
-def test_settings_have_the_contract_s_names() -> None:
+def test_parameters_map_to_the_contract() -> None:
     said = {
         "temperature": 0.5,
         "top_p": 0.9,
@@ -72,25 +72,25 @@ def test_settings_have_the_contract_s_names() -> None:
     assert chat == {"messages": [USER], **{FIELDS[name]: value for name, value in said.items()}}
 
 
-def test_a_new_name_for_the_tokens() -> None:
+def test_max_completion_tokens_is_read() -> None:
     assert read(max_completion_tokens=9).chat["maxTokens"] == 9
 
 
-def test_nothing_of_the_best_is_the_least_that_the_contract_has() -> None:
+def test_top_p_zero_becomes_the_minimum() -> None:
     assert 0 < read(top_p=0).chat["topP"] < 1e-5
 
 
-def test_how_it_is_answered() -> None:
+def test_stream_options_and_n_are_read() -> None:
     asked = read(stream=True, stream_options={"include_usage": True}, n=3)
     assert (asked.stream, asked.usage, asked.answers) == (True, True, 3)
 
 
-def test_each_answer_has_a_seed_of_its_own() -> None:
+def test_each_answer_has_its_own_seed() -> None:
     assert [read(seed=7, n=3).seed_of(number)["seed"] for number in range(3)] == [7, 8, 9]
     assert read(n=3).seed_of(2) == {}
 
 
-def test_what_says_nothing_is_as_if_it_were_not_there() -> None:
+def test_neutral_parameters_are_ignored() -> None:
     neutral = {
         "frequency_penalty": 0,
         "presence_penalty": 0.0,
@@ -128,7 +128,7 @@ def test_what_says_nothing_is_as_if_it_were_not_there() -> None:
     ],
     ids=lambda body: next(iter(body)),
 )
-def test_what_cannot_be_obeyed_is_refused_by_name(body: dict[str, Any]) -> None:
+def test_unsupported_parameters_are_refused_by_name(body: dict[str, Any]) -> None:
     fault = refused(NOW, **body)
     assert fault.extra == {"param": next(iter(body)), "code": "unsupported_parameter"}
     assert next(iter(body)) in fault.text
@@ -163,19 +163,19 @@ def test_what_cannot_be_obeyed_is_refused_by_name(body: dict[str, Any]) -> None:
         ({"model": 5}, "model"),
     ],
 )
-def test_what_is_wrong_is_named(body: dict[str, Any], param: str) -> None:
+def test_invalid_parameters_are_named(body: dict[str, Any], param: str) -> None:
     fault = refused(**body)
     assert fault.extra == {"param": param, "code": "invalid_value"}
 
 
 @pytest.mark.parametrize("body", [None, [], "x", 5])
-def test_a_body_that_is_no_object(body: object) -> None:
+def test_a_body_must_be_an_object(body: object) -> None:
     with pytest.raises(BadRequestError) as fault:
         read_chat(body, "bot", ALL)
     assert fault.value.extra["param"] is None
 
 
-def test_messages_are_the_contract_s() -> None:
+def test_messages_map_to_the_contract() -> None:
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     messages = [
         {"role": "developer", "content": "Be kind."},
@@ -195,13 +195,13 @@ def test_messages_are_the_contract_s() -> None:
     ]
 
 
-def test_no_tool_is_used_where_none_may_be() -> None:
+def test_tool_choice_none_drops_the_tools() -> None:
     for order in (("tools", "tool_choice"), ("tool_choice", "tools")):
         said = {"tools": [TOOL], "tool_choice": "none"}
         assert "tools" not in read(NOW, **{name: said[name] for name in order}).chat
 
 
-def test_a_bare_text() -> None:
+def test_a_text_completion_is_read() -> None:
     asked = read_completion({"model": "bot", "prompt": "Once", "max_tokens": 5, "echo": False}, "bot", ALL)
     assert asked.chat == {"prompt": "Once", "maxTokens": 5}
     assert read_completion({"prompt": ["Once"]}, "bot", ALL).chat == {"prompt": "Once"}
@@ -227,13 +227,13 @@ def test_a_bare_text() -> None:
         ({"prompt": "a", "tools": [TOOL]}, "tools"),
     ],
 )
-def test_a_bare_text_that_cannot_be(body: dict[str, Any], param: str) -> None:
+def test_invalid_text_completions_are_refused(body: dict[str, Any], param: str) -> None:
     with pytest.raises(BadRequestError) as fault:
         read_completion(body, "bot", ALL)
     assert fault.value.extra["param"] == param
 
 
-def test_token_ids_and_several_prompts() -> None:
+def test_token_ids_and_several_prompts_are_read() -> None:
     """As lm-evaluation-harness sends them."""
     sent = {"max_tokens": 1, "logprobs": 1, "echo": True, "seed": 1234, "temperature": 0}
     asked = read_completion({"prompt": [[5, 6], [7]], **sent}, "bot", ALL)
@@ -245,18 +245,18 @@ def test_token_ids_and_several_prompts() -> None:
     assert one == {"prompt": [5, 6], "maxTokens": 0, "echo": True}
 
 
-def test_no_bare_text_where_the_chat_call_has_none() -> None:
+def test_text_completions_need_the_feature() -> None:
     with pytest.raises(BadRequestError, match="use chat/completions"):
         read_completion({"prompt": "Once"}, "bot", NOW)
 
 
-def test_a_refusal_of_the_chat_call_has_the_caller_s_name() -> None:
+def test_errors_name_the_openai_parameter() -> None:
     fault = renamed("topLogprobs must be a whole number from 0 to 20, not 50")
     assert fault.text == "top_logprobs must be a whole number from 0 to 20, not 50"
     assert fault.extra["param"] == "top_logprobs"
 
 
-def test_a_conversation_that_is_too_long_names_no_folder() -> None:
+def test_a_context_overflow_names_no_folder() -> None:
     fault = context_fault(
         "The conversation has 900 tokens, and /home/ann/models/tiny reads at most 128: shorten it"
     )

@@ -42,7 +42,7 @@ def texts(store: Store, deployment: dict[str, Any]) -> list[bool]:
     return [each["kept"] for each in listed]
 
 
-def test_a_request_has_its_figures_and_its_text(store: Store, make: Make) -> None:
+def test_a_request_is_logged_with_metrics_and_text(store: Store, make: Make) -> None:
     bot = make(runRetentionMode="unlimited")
     add(store, said(bot["id"]))
     (listed,) = listing(store, bot, None)["requests"]
@@ -78,7 +78,7 @@ def test_a_request_has_its_figures_and_its_text(store: Store, make: Make) -> Non
         ({}, {}, False),
     ],
 )
-def test_a_text_is_there_as_long_as_it_is_kept(
+def test_texts_are_shown_for_their_retention_time(
     store: Store, make: Make, kept: dict[str, Any], age: dict[str, float], shown: bool
 ) -> None:
     bot = make(**kept)
@@ -89,7 +89,7 @@ def test_a_text_is_there_as_long_as_it_is_kept(
     assert (store.reading.execute("SELECT said FROM endpoint_requests").fetchone()[0] is not None) is shown
 
 
-def test_a_text_that_is_not_kept_any_more_is_gone_from_the_disk(path: Path) -> None:
+def test_expired_texts_are_erased_from_the_disk(path: Path) -> None:
     with closing(Store(path, "local")) as store:
         target = {"kind": "base_model", "baseModel": "m"}
         bot = deployments.create(
@@ -113,7 +113,9 @@ def test_a_text_that_is_not_kept_any_more_is_gone_from_the_disk(path: Path) -> N
         assert not on_disk()
 
 
-def test_all_texts_together_are_bounded(store: Store, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_total_size_of_texts_is_limited(
+    store: Store, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bot, other = make(runRetentionMode="unlimited"), make(slug="other", runRetentionMode="unlimited")
     for each in (bot, other, bot):
         add(store, said(each["id"]))
@@ -124,16 +126,14 @@ def test_all_texts_together_are_bounded(store: Store, make: Make, monkeypatch: p
     assert texts(store, other) == [True]
 
 
-def test_a_text_that_is_too_long_is_not_kept(
-    store: Store, make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_text_is_not_stored(store: Store, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     bot = make(runRetentionMode="unlimited")
     monkeypatch.setattr(requests, "MOST_TEXT", 20)
     add(store, said(bot["id"]))
     assert texts(store, bot) == [False]
 
 
-def test_the_log_is_bounded_and_read_by_pages(
+def test_the_request_log_is_bounded_and_paged(
     store: Store, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(requests, "MOST", 5)
@@ -155,14 +155,14 @@ def test_the_log_is_bounded_and_read_by_pages(
     assert read_request(store, other, before) is None  # another's
 
 
-def test_nothing_is_written_of_a_deployment_that_is_gone(store: Store, make: Make) -> None:
+def test_requests_of_a_deleted_deployment_are_not_logged(store: Store, make: Make) -> None:
     bot = make(runRetentionMode="unlimited")
     deployments.remove(store, bot["id"])
     add(store, said(bot["id"]))
     assert store.reading.execute("SELECT count(*) FROM endpoint_requests").fetchone()[0] == 0
 
 
-def test_what_the_requests_came_to(store: Store, make: Make) -> None:
+def test_request_totals_are_summed(store: Store, make: Make) -> None:
     bot = make()
     assert listing(store, bot, None)["totals"] == {
         **dict.fromkeys(("requests", "errors", "promptTokens", "completionTokens"), 0),

@@ -111,7 +111,7 @@ async def until(what: Any) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_prompts_are_scored_by_the_exact_engine_alone(endpoints: Endpoints, engine: Engine) -> None:
+async def test_only_the_exact_engine_scores_prompts(endpoints: Endpoints, engine: Engine) -> None:
     made, _ = await make(endpoints, authMode="none")
     caller = await endpoints.caller("bot", None)
     scored = ChatRequest({"echo": True}, 1, False, False, ("a", [5]))
@@ -132,7 +132,7 @@ async def test_prompts_are_scored_by_the_exact_engine_alone(endpoints: Endpoints
             await answer(endpoints, caller, scored)
 
 
-async def test_an_answer_and_its_messages(endpoints: Endpoints, engine: Engine) -> None:
+async def test_a_caller_with_a_key_gets_an_answer(endpoints: Endpoints, engine: Engine) -> None:
     _, key = await make(endpoints)
     caller = await endpoints.caller("bot", key["plaintext"])
     assert caller.key == (key["id"], key["prefix"])
@@ -140,14 +140,14 @@ async def test_an_answer_and_its_messages(endpoints: Endpoints, engine: Engine) 
     assert engine.bodies == [{"baseModel": "tiny", **HI.chat, "engine": None}]
 
 
-async def test_an_adapter_is_asked_for_by_its_job(endpoints: Endpoints, engine: Engine) -> None:
+async def test_an_adapter_is_requested_by_its_job(endpoints: Endpoints, engine: Engine) -> None:
     adapter = {"kind": "final", "jobId": "job_1"}
     await make(endpoints, target={"kind": "adapter", "adapter": adapter}, authMode="none")
     await answer(endpoints, await endpoints.caller("bot", None))
     assert engine.bodies == [{"adapter": adapter, **HI.chat, "engine": None}]
 
 
-async def test_who_may_not_ask(endpoints: Endpoints) -> None:
+async def test_invalid_callers_are_refused(endpoints: Endpoints) -> None:
     made, key = await make(endpoints)
     _, other = await make(endpoints, "other")
     for wrong in (None, "", key["plaintext"][:-1], other["plaintext"], "-"):
@@ -168,7 +168,7 @@ async def test_an_open_endpoint_asks_for_no_key(endpoints: Endpoints) -> None:
         assert (await endpoints.caller("bot", key)).name == made["id"]
 
 
-async def test_when_a_key_was_used_is_written_down_now_and_then(
+async def test_the_last_use_of_a_key_is_written_occasionally(
     endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "USED_SECONDS", 3600.0)
@@ -182,7 +182,9 @@ async def test_when_a_key_was_used_is_written_down_now_and_then(
     del made
 
 
-async def test_too_many_requests_of_one_key(endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_request_rate_of_a_key_is_limited(
+    endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(admission, "BURST", 2)
     endpoints._rate = admission.RateLimit(
         lambda: 0.0
@@ -200,7 +202,7 @@ async def test_too_many_requests_of_one_key(endpoints: Endpoints, monkeypatch: p
     assert [each["status"] for each in log["requests"]] == [429]
 
 
-async def test_places_are_left_to_the_playground(endpoints: Endpoints, engine: Engine) -> None:
+async def test_slots_are_reserved_for_the_playground(endpoints: Endpoints, engine: Engine) -> None:
     await make(endpoints, authMode="none")
     caller = await endpoints.caller("bot", None)
     engine.let.clear()
@@ -211,7 +213,7 @@ async def test_places_are_left_to_the_playground(endpoints: Endpoints, engine: E
     assert engine.most == 2
 
 
-async def test_a_reader_that_is_slow_holds_no_place(endpoints: Endpoints, engine: Engine) -> None:
+async def test_a_slow_reader_holds_no_slot(endpoints: Endpoints, engine: Engine) -> None:
     await make(endpoints, authMode="none")
     caller = await endpoints.caller("bot", None)
     async with endpoints.answers(caller, HI), endpoints.answers(caller, HI), endpoints.answers(caller, HI):
@@ -220,7 +222,7 @@ async def test_a_reader_that_is_slow_holds_no_place(endpoints: Endpoints, engine
     assert engine.active == 0
 
 
-async def test_several_answers_each_wait_for_a_place(endpoints: Endpoints, engine: Engine) -> None:
+async def test_each_of_several_answers_waits_for_a_slot(endpoints: Endpoints, engine: Engine) -> None:
     await make(endpoints, authMode="none")
     caller = await endpoints.caller("bot", None)
     messages = await answer(endpoints, caller, ChatRequest({**HI.chat, "seed": 5}, 4, False, False))
@@ -229,9 +231,7 @@ async def test_several_answers_each_wait_for_a_place(endpoints: Endpoints, engin
     assert engine.most == 2
 
 
-async def test_an_endpoint_keeps_its_engine_until_a_person_changes_it(
-    endpoints: Endpoints, engine: Engine
-) -> None:
+async def test_an_endpoint_keeps_its_engine_until_changed(endpoints: Endpoints, engine: Engine) -> None:
     """What ``auto`` means may change at any moment: a file for the quick engine is there now."""
     made, _ = await make(endpoints, authMode="none")
 
@@ -262,9 +262,7 @@ async def test_an_endpoint_keeps_its_engine_until_a_person_changes_it(
     assert await engines(2) == [None, "llama.cpp"]
 
 
-async def test_a_first_answer_that_fails_lets_the_next_one_find_out(
-    endpoints: Endpoints, engine: Engine
-) -> None:
+async def test_a_failed_first_answer_does_not_fix_the_engine(endpoints: Endpoints, engine: Engine) -> None:
     await make(endpoints, authMode="none")
     caller = await endpoints.caller("bot", None)
     engine.early_fault = JobFailure("no")
@@ -274,7 +272,7 @@ async def test_a_first_answer_that_fails_lets_the_next_one_find_out(
     assert len(await answer(endpoints, caller)) == 2
 
 
-async def test_leaving_ends_the_answer(endpoints: Endpoints, engine: Engine) -> None:
+async def test_disconnecting_ends_the_answer(endpoints: Endpoints, engine: Engine) -> None:
     await make(endpoints, authMode="none")
     caller = await endpoints.caller("bot", None)
     engine.let.clear()
@@ -286,7 +284,7 @@ async def test_leaving_ends_the_answer(endpoints: Endpoints, engine: Engine) -> 
     assert (engine.active, endpoints._queue.waiting, endpoints._running) == (0, 0, {})
 
 
-async def test_a_key_that_is_revoked_ends_what_it_asked(endpoints: Endpoints, engine: Engine) -> None:
+async def test_revoking_a_key_ends_its_requests(endpoints: Endpoints, engine: Engine) -> None:
     made, key = await make(endpoints)
     kept = await endpoints.store.request(deployments.issue, made["id"], "kept")
     engine.let.clear()
@@ -300,7 +298,7 @@ async def test_a_key_that_is_revoked_ends_what_it_asked(endpoints: Endpoints, en
     assert len(await asking[3]) == 2
 
 
-async def test_a_fault_of_the_engine_names_no_path(endpoints: Endpoints, engine: Engine) -> None:
+async def test_engine_errors_contain_no_path(endpoints: Endpoints, engine: Engine) -> None:
     await make(endpoints, authMode="none")
     caller = await endpoints.caller("bot", None)
     for fault in (
@@ -326,7 +324,7 @@ async def test_a_fault_of_the_engine_names_no_path(endpoints: Endpoints, engine:
         ("The model's chat template rejects the conversation: roles must alternate", "invalid_value"),
     ],
 )
-async def test_a_conversation_that_is_too_long_or_refused_is_the_caller_s(
+async def test_a_context_overflow_is_the_callers_error(
     endpoints: Endpoints, engine: Engine, why: str, code: str
 ) -> None:
     await make(endpoints, authMode="none")
@@ -338,7 +336,7 @@ async def test_a_conversation_that_is_too_long_or_refused_is_the_caller_s(
     assert "alternate" not in caught.value.fault.text
 
 
-async def test_what_is_still_checked_takes_nobody_s_place(endpoints: Endpoints, engine: Engine) -> None:
+async def test_requests_being_checked_hold_no_slot(endpoints: Endpoints, engine: Engine) -> None:
     made, key = await make(endpoints)
     other = await endpoints.store.request(deployments.issue, made["id"], "other")
     slow, quick = [await endpoints.caller("bot", each["plaintext"]) for each in (key, other)]
@@ -353,7 +351,7 @@ async def test_what_is_still_checked_takes_nobody_s_place(endpoints: Endpoints, 
     await asyncio.gather(*asking, return_exceptions=True)
 
 
-async def test_one_answer_that_fails_ends_the_others(endpoints: Endpoints, engine: Engine) -> None:
+async def test_a_failed_answer_ends_the_others(endpoints: Endpoints, engine: Engine) -> None:
     await make(endpoints, authMode="none")
     engine.fault = JobFailure("no")
     with pytest.raises(CallerFault):
@@ -361,7 +359,7 @@ async def test_one_answer_that_fails_ends_the_others(endpoints: Endpoints, engin
     assert (engine.active, endpoints._queue.waiting) == (0, 0)
 
 
-async def test_a_flood_of_refusals_does_not_fill_the_log(
+async def test_repeated_refusals_are_logged_once(
     endpoints: Endpoints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "REFUSALS_SECONDS", 3600.0)
@@ -376,7 +374,7 @@ async def test_a_flood_of_refusals_does_not_fill_the_log(
     assert "ak-wrong" not in str(log)
 
 
-async def test_texts_are_forgotten_at_the_start(tmp_path: Path, engine: Engine) -> None:
+async def test_expired_texts_are_erased_at_start(tmp_path: Path, engine: Engine) -> None:
     store = AsyncStore(Store(tmp_path / "backend.sqlite", "local"))
     served = Endpoints(store, engine, 4)
     made, _ = await make(served, runRetentionMode="days", runRetentionDays=1)

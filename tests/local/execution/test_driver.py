@@ -39,7 +39,7 @@ def driver(stuck: Stuck) -> cluster.ClusterWorker:
     return cluster.ClusterWorker(drivers.DriverPool(), drivers.DriverProcess(stuck, ()))  # type: ignore[arg-type]
 
 
-async def test_it_is_killed_when_leaving_takes_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_driver_that_ends_too_slowly_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drivers, "LEAVE_SECONDS", 0.01)
     stuck = Stuck()
     async with asyncio.timeout(60):
@@ -47,7 +47,7 @@ async def test_it_is_killed_when_leaving_takes_too_long(monkeypatch: pytest.Monk
     assert stuck.told == [{"do": "end", "hold": False}]
 
 
-async def test_it_is_killed_when_nobody_waits_any_more() -> None:
+async def test_a_cancelled_stop_kills_the_driver() -> None:
     stuck = Stuck()
     stopping = asyncio.create_task(driver(stuck).stop())
     await asyncio.sleep(0)

@@ -69,12 +69,12 @@ async def ended(pid: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_jobs_one_after_the_other_have_one_driver(cluster: ClusterExecution) -> None:
+async def test_consecutive_jobs_share_a_driver(cluster: ClusterExecution) -> None:
     first = await carry(cluster)
     assert [await carry(cluster, f"job_{number}") for number in (2, 3)] == [first, first]
 
 
-async def test_jobs_beside_each_other_have_one_each(cluster: ClusterExecution) -> None:
+async def test_concurrent_jobs_have_their_own_driver(cluster: ClusterExecution) -> None:
     assert len(set(await asyncio.gather(carry(cluster, "job_1"), carry(cluster, "job_2")))) == 2
 
 
@@ -87,7 +87,7 @@ async def test_jobs_beside_each_other_have_one_each(cluster: ClusterExecution) -
         {"attaches": True},
     ],
 )
-async def test_a_job_that_goes_elsewhere_has_another_one(
+async def test_a_job_of_another_cluster_has_another_driver(
     cluster: ClusterExecution, other: dict[str, Any]
 ) -> None:
     first = await carry(cluster)
@@ -95,31 +95,31 @@ async def test_a_job_that_goes_elsewhere_has_another_one(
     assert await carry(cluster, "job_3") == first
 
 
-async def test_one_that_has_attached_ends_with_its_job(cluster: ClusterExecution) -> None:
+async def test_a_driver_that_attached_ends_with_its_job(cluster: ClusterExecution) -> None:
     await ended(await carry(cluster, attaches=True))
 
 
 @pytest.mark.parametrize("ends", ["failed", "cancelled", "paused"])
-async def test_one_whose_job_was_not_completed_ends_with_it(cluster: ClusterExecution, ends: str) -> None:
+async def test_the_driver_of_an_incomplete_job_ends(cluster: ClusterExecution, ends: str) -> None:
     first = await carry(cluster, config={"ends": ends})
     await ended(first)
     assert await carry(cluster, "job_2") != first
 
 
-async def test_one_that_is_not_free_in_time_is_killed(
+async def test_a_driver_that_does_not_become_idle_is_killed(
     cluster: ClusterExecution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drivers, "LEAVE_SECONDS", 0.05)
     await ended(await carry(cluster, config={"deaf": True}))
 
 
-async def test_one_that_was_killed_while_it_waited_is_not_noticed(cluster: ClusterExecution) -> None:
+async def test_a_killed_idle_driver_is_replaced(cluster: ClusterExecution) -> None:
     first = await carry(cluster)
     os.kill(first, signal.SIGKILL)
     assert await carry(cluster, "job_2") != first
 
 
-async def test_a_model_that_comes_while_one_is_replaced_reaches_the_new_one(
+async def test_a_model_sent_during_replacement_reaches_the_new_driver(
     cluster: ClusterExecution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.kill(await carry(cluster), signal.SIGKILL)
@@ -138,21 +138,19 @@ async def test_a_model_that_comes_while_one_is_replaced_reaches_the_new_one(
     assert said[0]["fields"]["model"] == "model of job_2"
 
 
-async def test_one_whose_connection_does_not_hold_any_more_is_replaced(cluster: ClusterExecution) -> None:
+async def test_a_driver_with_a_lost_connection_is_replaced(cluster: ClusterExecution) -> None:
     first = await carry(cluster, config={"alone": True})
     second = await carry(cluster, "job_2")
     await ended(first)
     assert await carry(cluster, "job_3") == second
 
 
-async def test_one_waits_for_a_limited_time(
-    cluster: ClusterExecution, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_idle_driver_times_out(cluster: ClusterExecution, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drivers, "IDLE_SECONDS", 0.05)
     await ended(await carry(cluster))
 
 
-async def test_of_too_many_the_one_that_waited_longest_ends(
+async def test_the_longest_idle_driver_is_evicted(
     cluster: ClusterExecution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drivers, "MAX_IDLE", 2)
@@ -162,14 +160,14 @@ async def test_of_too_many_the_one_that_waited_longest_ends(
     assert await carry(cluster, address="ray://c:1") == third
 
 
-async def test_those_that_wait_end_with_the_backend(cluster: ClusterExecution) -> None:
+async def test_idle_drivers_end_with_the_backend(cluster: ClusterExecution) -> None:
     first = await carry(cluster)
     assert lives(first)
     await cluster.close()
     assert not lives(first)
 
 
-async def test_a_place_is_held_for_the_next_job_unless_another_one_waits_for_it(
+async def test_a_placement_group_is_kept_for_the_next_job(
     cluster: ClusterExecution,
 ) -> None:
     assert not (await carried(cluster))["held"]

@@ -97,7 +97,7 @@ PROGRESS = {"label": "Reading", "done": 1, "total": None, "unit": "rows"}
 LOSS = {"event": "training.log", "fields": {"step": 1, "loss": 2.5}}
 
 
-async def test_a_job_runs_where_its_execution_says(tmp_path: Path) -> None:
+async def test_a_job_runs_through_its_execution(tmp_path: Path) -> None:
     elsewhere = Elsewhere(LOSS, {"kept": 1}, {"end": "completed", "fields": {"metrics": {"steps": 1}}})
     verdict, events, job = await run(tmp_path, elsewhere)
     assert verdict == Verdict("completed", {"metrics": {"steps": 1}})
@@ -108,7 +108,7 @@ async def test_a_job_runs_where_its_execution_says(tmp_path: Path) -> None:
     assert elsewhere.stopped
 
 
-async def test_a_worker_that_ends_without_its_last_word_has_crashed(tmp_path: Path) -> None:
+async def test_a_worker_without_a_final_message_has_crashed(tmp_path: Path) -> None:
     elsewhere = Elsewhere(LOSS)
     verdict, _, _ = await run(tmp_path, elsewhere)
     assert verdict == Verdict(CRASHED, {"error": "The training process ended with exit status 3"})
@@ -138,7 +138,7 @@ class Left(Elsewhere):
                     await self._model.wait()
 
 
-async def test_what_was_said_while_nobody_was_there_is_heard_once_and_in_order(tmp_path: Path) -> None:
+async def test_buffered_messages_are_read_once_in_order(tmp_path: Path) -> None:
     words = [said(1), {"progress": PROGRESS, "mark": "place:p"}, said(2), said(3)]
     verdict, _, job = await run(tmp_path, Elsewhere(*words[:3]))
     assert verdict.status == CRASHED
@@ -155,7 +155,7 @@ async def test_what_was_said_while_nobody_was_there_is_heard_once_and_in_order(t
     assert "mark" not in left.job["resume"]
 
 
-async def test_a_job_that_trains_on_alone_is_left_when_this_process_ends(tmp_path: Path) -> None:
+async def test_a_detached_job_is_left_running(tmp_path: Path) -> None:
     left = Left(said(1))
     verdict, _, _ = await run(tmp_path, left, pause="ended")
     assert verdict.status == DETACHED
@@ -163,7 +163,7 @@ async def test_a_job_that_trains_on_alone_is_left_when_this_process_ends(tmp_pat
     assert left.stopped
 
 
-async def test_where_it_is_gone_the_model_is_asked_for(tmp_path: Path) -> None:
+async def test_a_lost_execution_requests_the_model_again(tmp_path: Path) -> None:
     await run(tmp_path, Elsewhere(said(1)))
     store = Store(tmp_path / "backend.sqlite", "local")
     store.recover(trains_elsewhere=lambda *_: True)

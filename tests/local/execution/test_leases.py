@@ -22,7 +22,7 @@ def new(data: Path, job: str = JOB) -> Lease:
     return Lease.new(data, job, ADDRESS, insecure=False)
 
 
-def test_it_is_for_the_owner_alone_and_cannot_be_guessed(tmp_path: Path) -> None:
+def test_a_lease_is_private_and_unguessable(tmp_path: Path) -> None:
     lease, other = new(tmp_path), new(tmp_path)
     assert lease.path.stat().st_mode & 0o777 == 0o600
     assert lease.path.parent.stat().st_mode & 0o777 == 0o700
@@ -33,7 +33,7 @@ def test_it_is_for_the_owner_alone_and_cannot_be_guessed(tmp_path: Path) -> None
     assert {each.name for each in leases.leases(tmp_path)} == {lease.name, other.name}
 
 
-def test_a_job_goes_on_where_it_has_all_it_needs_until_that_is_given_up(tmp_path: Path) -> None:
+def test_a_job_continues_under_its_lease(tmp_path: Path) -> None:
     lease = new(tmp_path)
     assert leases.of_job(tmp_path, JOB) is None
     begun = lease.update(begun=True, node="10.0.0.5", home="/tmp/x")
@@ -46,7 +46,7 @@ def test_a_job_goes_on_where_it_has_all_it_needs_until_that_is_given_up(tmp_path
     assert leases.leases(tmp_path) == []
 
 
-def test_only_the_time_in_which_it_was_asked_in_vain_counts(
+def test_only_failed_attempts_count_towards_the_grace_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_000_000.0
@@ -60,9 +60,7 @@ def test_only_the_time_in_which_it_was_asked_in_vain_counts(
     assert lease.count_failure().silent == 20 + leases.ATTEMPT_SECONDS
 
 
-def test_it_is_over_when_the_place_has_removed_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lease_expires_with_its_placement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(leases.HOURS, "2")
     now = 1_000_000.0
     monkeypatch.setattr(time, "time", lambda: now)
@@ -74,12 +72,12 @@ def test_it_is_over_when_the_place_has_removed_itself(
 
 
 @pytest.mark.parametrize("said", ["", "soon", "-1", "nan", "inf"])
-def test_what_is_no_time_is_the_usual_one(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+def test_an_invalid_grace_time_uses_the_default(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
     monkeypatch.setenv(leases.MINUTES, said)
     assert leases.grace_seconds() == 60 * leases.GRACE_MINUTES
 
 
-def test_one_of_another_version_is_removed_and_not_attached_to(tmp_path: Path) -> None:
+def test_a_lease_of_another_version_is_removed(tmp_path: Path) -> None:
     lease = new(tmp_path).update(begun=True)
     told = json.loads(lease.path.read_text())
     lease.path.write_text(json.dumps({**told, "format": leases.FORMAT + 1}))
@@ -88,7 +86,7 @@ def test_one_of_another_version_is_removed_and_not_attached_to(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "\x00"])
-def test_a_file_that_is_none_is_passed_over(tmp_path: Path, text: str) -> None:
+def test_invalid_lease_files_are_ignored(tmp_path: Path, text: str) -> None:
     lease = new(tmp_path).update(begun=True)
     lease.path.with_name("broken.json").write_text(text)
     assert leases.leases(tmp_path) == [lease]

@@ -46,7 +46,7 @@ async def said(worker: Worker) -> list[dict[str, Any]]:
     return messages
 
 
-async def test_rank_0_alone_reports_and_gets_the_orders(start: Any) -> None:
+async def test_only_rank_0_reports_and_gets_requests(start: Any) -> None:
     worker = await start(None, "completed")
     worker.send(**MODEL)
     reading = asyncio.create_task(said(worker))
@@ -60,7 +60,7 @@ async def test_rank_0_alone_reports_and_gets_the_orders(start: Any) -> None:
     assert told["fields"]["then"] == [MODEL]
 
 
-async def test_the_failure_of_another_is_that_of_the_job(start: Any) -> None:
+async def test_a_failure_of_any_rank_fails_the_job(start: Any) -> None:
     """It has its own GPU, rank 0's socket, and the model, whenever that was sent."""
     worker = await start(None, "failed")
     worker.send(**MODEL)
@@ -69,7 +69,7 @@ async def test_the_failure_of_another_is_that_of_the_job(start: Any) -> None:
 
 
 @pytest.mark.parametrize(("ends", "gpu"), [(("dies", None), "GPU-a"), ((None, "dies"), "GPU-b")])
-async def test_when_one_is_killed_so_are_all(start: Any, ends: Any, gpu: str) -> None:
+async def test_killing_one_rank_ends_all(start: Any, ends: Any, gpu: str) -> None:
     worker = await start(*ends)
     worker.send(**MODEL)
     assert not [message for message in await said(worker) if "end" in message]

@@ -16,7 +16,7 @@ DOC = Path(__file__).parents[3] / "docs" / "exports.md"
 ROW = re.compile(r"\| ((?:`[a-z0-9_-]+`(?:, )?)+) \| ([0-9.]+) \| (?:(\d+) %|\S+) \| ([0-9.]+) % \|")
 
 
-def test_the_table_of_bounds_is_that_of_the_proof() -> None:
+def test_the_documented_bounds_are_those_of_the_proof() -> None:
     told: dict[str, Bounds] = {}
     for names, divergence, learned, sure in ROW.findall(DOC.read_text(encoding="utf-8")):
         bounds = Bounds(float(divergence), round(float(sure) / 100, 6), float(learned or 0) / 100)

@@ -62,9 +62,7 @@ def export(
     return Export(form, source, kind, tiny, "tiny", target, nothing).make(ROWS)
 
 
-def test_a_copy_is_written_before_it_is_proved_and_the_rest_as_soon_as_it_can(
-    tiny: Path, adapter: Path, tmp_path: Path
-) -> None:
+def test_files_are_written_before_the_proof(tiny: Path, adapter: Path, tmp_path: Path) -> None:
     for form, first in (("adapter", True), ("merged", False)):
         heard: list[str] = []
 
@@ -85,7 +83,7 @@ def test_a_copy_is_written_before_it_is_proved_and_the_rest_as_soon_as_it_can(
 
 
 @pytest.mark.usefixtures("all_questions")
-def test_a_merged_model_answers_as_the_trained_one(tiny: Path, adapter: Path, tmp_path: Path) -> None:
+def test_a_merged_model_equals_the_trained_one(tiny: Path, adapter: Path, tmp_path: Path) -> None:
     made = export(adapter, tiny, tmp_path / "out")
     proof = made["proof"]
     assert (proof["texts"], proof["prompts"]) == (30, 16)  # two are longer than this model reads
@@ -107,9 +105,7 @@ def test_a_merged_model_answers_as_the_trained_one(tiny: Path, adapter: Path, tm
 
 
 @pytest.mark.parametrize("form", ["adapter", "merged"])
-def test_files_in_place_are_verified_and_not_written_again(
-    tiny: Path, adapter: Path, tmp_path: Path, form: str
-) -> None:
+def test_existing_files_are_verified_only(tiny: Path, adapter: Path, tmp_path: Path, form: str) -> None:
     target = tmp_path / "out"
     first = export(adapter, tiny, target, form)
     times = {path.name: path.stat().st_mtime_ns for path in target.iterdir()}
@@ -125,7 +121,7 @@ def test_files_in_place_are_verified_and_not_written_again(
     assert again.make(ROWS)["proof"]["verdict"] == "differs"
 
 
-def test_an_adapter_leaves_as_it_is(tiny: Path, adapter: Path, tmp_path: Path) -> None:
+def test_an_adapter_is_copied_unchanged(tiny: Path, adapter: Path, tmp_path: Path) -> None:
     made = export(adapter, tiny, tmp_path / "out", "adapter")
     assert made["proof"]["verdict"] == "same", made["proof"]
     for name in ("adapter_model.safetensors", "adapter_config.json"):
@@ -148,14 +144,14 @@ def test_every_kind_of_adapter_can_be_merged(tiny: Path, tmp_path: Path, config:
     assert made["proof"]["verdict"] == "same", made["proof"]
 
 
-def test_a_model_that_was_trained_whole_is_copied(tiny: Path, tmp_path: Path) -> None:
+def test_a_fully_trained_model_is_copied(tiny: Path, tmp_path: Path) -> None:
     source = trained(tiny, tmp_path / "data", fullFineTuning=True, learningRate=1e-3)
     made = export(source, tiny, tmp_path / "out", kind="model")
     assert made["proof"]["verdict"] == "same", made["proof"]
     assert not (tmp_path / "out" / "state.pt").exists()
 
 
-def test_a_base_in_sixteen_bits_stays_one_and_is_the_same(tiny: Path, tmp_path: Path) -> None:
+def test_a_16_bit_base_merges_in_16_bit(tiny: Path, tmp_path: Path) -> None:
     half = tmp_path / "half"
     model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.bfloat16)
     model.save_pretrained(half)
@@ -191,7 +187,7 @@ def one_layer_left_out(merge: Callable[[Any], Any], worn: Any) -> Any:
 
 
 @pytest.mark.parametrize("fault", [not_applied, half_as_strong, one_layer_left_out])
-def test_weights_that_are_wrong_are_found(
+def test_wrong_weights_are_detected(
     tiny: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Callable[..., Any]
 ) -> None:
     right = files.merge
@@ -234,7 +230,7 @@ def doubled_start(folder: Path) -> None:
     ("fault", "said"),
     [(changed_template, "chat template"), (no_end, "do not end"), (doubled_start, "1 start tokens")],
 )
-def test_what_is_wrong_beside_the_weights_is_found(
+def test_wrong_files_beside_the_weights_are_detected(
     tiny: Path,
     adapter: Path,
     tmp_path: Path,
@@ -254,7 +250,7 @@ def test_what_is_wrong_beside_the_weights_is_found(
     assert said in " ".join(proof["faults"])
 
 
-def test_a_broken_file_cannot_pass(
+def test_a_corrupted_file_fails_the_proof(
     tiny: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = files.save_merged
@@ -272,7 +268,7 @@ def test_a_broken_file_cannot_pass(
     assert proof["sentence"].startswith("Not usable: some of its results are not numbers; loss nan on ")
 
 
-def test_where_there_is_no_room_nothing_is_begun(
+def test_an_export_without_disk_space_is_refused(
     tiny: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1))

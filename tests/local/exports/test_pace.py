@@ -7,7 +7,7 @@ from typing import Any
 from arkor_dev.local.exports.service import Pace
 
 
-def test_the_time_left_is_that_of_this_piece_of_work() -> None:
+def test_the_time_left_is_that_of_the_current_phase() -> None:
     now = [0.0]
     pace = Pace(lambda: now[0])
 

@@ -27,7 +27,7 @@ def asked(count: int = TEXTS) -> Questions:
     return Questions(made_up(count), [], [2], 0, 1024)
 
 
-def test_texts_that_are_read_together_say_the_same(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batched_texts_have_the_same_outputs(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = AutoModelForCausalLM.from_pretrained(tiny).eval()
     told: list[tuple[int, int]] = []
     together = asked().ask(model, lambda done, total: told.append((done, total)))
@@ -44,9 +44,7 @@ def test_texts_that_are_read_together_say_the_same(tiny: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("places", [1, 20, 45, 10_000])
-def test_only_so_many_are_read_together_as_there_is_room_for(
-    monkeypatch: pytest.MonkeyPatch, places: int
-) -> None:
+def test_batches_are_limited_by_memory(monkeypatch: pytest.MonkeyPatch, places: int) -> None:
     questions = asked()
     monkeypatch.setattr(proof, "OUTPUT_BYTES", 4 * 1024 * places)
     groups = questions.groups()

@@ -32,7 +32,7 @@ RECORD: dict[str, Any] = {
 }
 
 
-def test_one_that_is_done_while_the_list_is_read_is_in_it(
+def test_an_export_that_completes_during_listing_is_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its file is written and its order forgotten between the two looks."""
@@ -52,7 +52,7 @@ def test_one_that_is_done_while_the_list_is_read_is_in_it(
     assert {each["state"] for each in exports.list("job_1")} == {"completed"}
 
 
-async def test_one_that_made_way_for_a_job_is_made_again_however_soon_that_job_is_over(
+async def test_an_interrupted_export_restarts_after_the_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job that cannot fit is refused before the end of the process that was killed for it is noticed."""
@@ -78,9 +78,7 @@ async def test_one_that_made_way_for_a_job_is_made_again_however_soon_that_job_i
     assert (record["state"], record["bytes"]) == ("completed", 7)
 
 
-async def test_one_that_has_failed_stays_with_its_reason_and_the_next_is_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_failed_export_keeps_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
     for number in (1, 2, 3):
         record = {**RECORD, "id": f"exp_{number:012}", "state": "waiting"}
@@ -104,7 +102,7 @@ async def test_one_that_has_failed_stays_with_its_reason_and_the_next_is_made(
     }
 
 
-async def test_files_whose_proof_fails_are_not_offered_any_more(
+async def test_files_that_fail_the_proof_are_not_offered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
@@ -134,7 +132,7 @@ async def test_files_whose_proof_fails_are_not_offered_any_more(
 
 
 @pytest.mark.parametrize("other_work", ["an export", "a job"])
-async def test_a_verification_makes_way_for_other_work_and_keeps_its_files(
+async def test_a_verification_yields_and_keeps_its_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_work: str
 ) -> None:
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
@@ -174,7 +172,7 @@ async def test_a_verification_makes_way_for_other_work_and_keeps_its_files(
     assert exports.file("job_1", RECORD["id"], "a.bin").read_bytes() == b"1"
 
 
-async def test_of_a_job_that_is_deleted_meanwhile_no_folder_comes_back(
+async def test_the_folder_of_a_deleted_job_is_not_recreated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its process makes the folder anew, where it is killed a moment after the job's files were removed."""
@@ -207,7 +205,7 @@ HOSTILE_IDS = (
 )
 
 
-async def test_a_record_that_was_not_written_here_reads_and_removes_nothing_elsewhere(tmp_path: Path) -> None:
+async def test_a_foreign_record_accesses_no_other_files(tmp_path: Path) -> None:
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
     other = tmp_path / "jobs" / "job_x"
     (tmp_path / "outside").mkdir(parents=True)
@@ -238,7 +236,7 @@ async def test_a_record_that_was_not_written_here_reads_and_removes_nothing_else
     assert (other / "kept").read_text() == "kept"
 
 
-async def test_one_that_nobody_attends_any_more_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unattended_export_is_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its client was killed; one that was ordered on the page goes on."""
     monkeypatch.setattr(service, "EXPIRY_CHECK_SECONDS", 0.01)
     monkeypatch.setattr(service, "ATTENDED_SECONDS", 0.2)
@@ -256,7 +254,7 @@ async def test_one_that_nobody_attends_any_more_ends(tmp_path: Path, monkeypatch
     assert {each["id"] for each in exports.list("job_1")} == {page["id"], attended["id"]}
 
 
-async def test_a_format_that_cannot_be_says_so_before_it_is_asked_for(
+async def test_impossible_formats_are_refused_in_advance(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: True)  # type: ignore[arg-type]

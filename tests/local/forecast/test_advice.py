@@ -35,11 +35,11 @@ FIX = {"settings": {"batchSize": 2}, "words": "a batch size of 2", "peakBytes": 
         forecast(2000 * MB, 9000 * MB, 10 * MB, 10 * MB),
     ],
 )
-def test_what_may_fit_is_begun(fits: Forecast) -> None:
+def test_a_job_that_fits_is_started(fits: Forecast) -> None:
     assert refusal(fits) == {}
 
 
-def test_what_needs_more_memory_than_is_free_is_not() -> None:
+def test_a_job_without_enough_memory_is_refused() -> None:
     assert refusal(forecast(2000 * MB, 1000 * MB, fits=False, fixes=[FIX])) == {
         "error": "Not started, since it cannot fit into memory. It was estimated to take 2.0 GB, and 1.0 "
         "GB are "
@@ -48,7 +48,7 @@ def test_what_needs_more_memory_than_is_free_is_not() -> None:
     }
 
 
-def test_of_a_gpu_all_that_it_has_counts() -> None:
+def test_total_gpu_memory_counts() -> None:
     device = {"name": "cuda", "peakBytes": 30_000 * MB, "freeBytes": 1000 * MB, "totalBytes": 80_000 * MB}
     assert refusal(forecast(2000 * MB, 9000 * MB, device=device)) == {}
     small = {**device, "totalBytes": 24_000 * MB}
@@ -57,7 +57,7 @@ def test_of_a_gpu_all_that_it_has_counts() -> None:
     assert "choose a smaller model" in said
 
 
-def test_what_has_no_room_on_the_disk_is_not() -> None:
+def test_a_job_without_enough_disk_is_refused() -> None:
     said = refusal(forecast(1000 * MB, 9000 * MB, 5000 * MB, 3000 * MB))
     assert said == {
         "error": "Not started, since it cannot fit. Its checkpoints and its result take 5.0 GB of disk "

@@ -84,7 +84,7 @@ MARKS = 2 * MOST * 0.1
 """The seconds of measuring how likely both models stop."""
 
 
-def test_any_number_of_steps_is_known_from_one_measurement() -> None:
+def test_one_measurement_forecasts_any_number_of_steps() -> None:
     forecast = estimate(MEASURED, CONFIG, PLENTY, 10**12, busy=False)
     assert forecast["trainingSeconds"] == 2 + 4 + 3 + 17 * 3
     assert forecast["evaluationSeconds"] == 4 * 1.5  # after 6, 12, 18 and 20
@@ -112,7 +112,7 @@ def test_any_number_of_steps_is_known_from_one_measurement() -> None:
     assert forecast["memory"]["peakBytes"] == MEASURED.worst
 
 
-def test_a_model_too_large_for_a_gpu_can_be_spread_over_as_many_as_there_are() -> None:
+def test_spreading_is_proposed_for_large_models() -> None:
     on_gpu = replace(MEASURED, device="cuda", host=300 * MB, device_total=1000 * MB)
 
     def fixes_of(gpus: int, **config: Any) -> list[Any]:
@@ -127,7 +127,7 @@ def test_a_model_too_large_for_a_gpu_can_be_spread_over_as_many_as_there_are() -
         assert not [fix for fix in fixes if "gpus" in fix["settings"]]
 
 
-def test_a_job_too_large_for_a_gpu_is_forecast_as_it_will_be_spread() -> None:
+def test_a_spread_job_is_forecast_as_such() -> None:
     total = round(0.6 * MEASURED.worst) + CONTEXT
     large = replace(MEASURED, device="cuda", host=300 * MB, device_total=total)
     spread = estimate(large, CONFIG, PLENTY, None, False, total, 3)
@@ -144,7 +144,7 @@ def test_a_job_too_large_for_a_gpu_is_forecast_as_it_will_be_spread() -> None:
 WRITING = GenerationSpeed.of((4, 0.2, 0.05), (8, 0.4, 0.07), 50)
 
 
-def test_how_fast_answers_are_written_is_known_for_any_number_of_them() -> None:
+def test_generation_speed_is_interpolated_over_batch_sizes() -> None:
     assert (WRITING.read, WRITING.first(4, 50)) == (0.001, 0.2)
     assert [WRITING.token(rows) for rows in (4, 8, 16)] == pytest.approx([0.05, 0.07, 0.11])
     # A batch of one question of 20 tokens: base and adapter read it, and write 128 and 30 tokens.
@@ -152,7 +152,7 @@ def test_how_fast_answers_are_written_is_known_for_any_number_of_them() -> None:
     assert WRITING.answered([]) == 0
 
 
-def test_sample_answers_are_counted_as_the_run_takes_them() -> None:
+def test_sample_answers_are_in_the_forecast() -> None:
     measured = replace(MEASURED, writing=WRITING)
     plain = estimate(MEASURED, CONFIG, PLENTY, 10**12, busy=False)
     forecast = estimate(measured, CONFIG, PLENTY, 10**12, busy=False)
@@ -172,7 +172,7 @@ def test_sample_answers_are_counted_as_the_run_takes_them() -> None:
     assert Measurement.of_json(json.loads(json.dumps(measured.as_json()))) == measured
 
 
-def test_answers_to_general_questions_are_counted_and_the_base_s_only_once() -> None:
+def test_general_questions_are_in_the_forecast() -> None:
     keys = {"16/96": "long", "16/64": "", "8/64": "", "8/32": "short"}
     asked = replace(COMPARING, longest_question=30, answers=keys)
     measured = replace(MEASURED, comparing=asked, writing=WRITING)
@@ -196,7 +196,7 @@ def test_answers_to_general_questions_are_counted_and_the_base_s_only_once() -> 
     assert Measurement.of_json(json.loads(json.dumps(measured.as_json()))) == measured
 
 
-def test_own_sets_are_counted_with_the_comparison() -> None:
+def test_evaluation_sets_are_in_the_forecast() -> None:
     measured = replace(MEASURED, comparing=replace(COMPARING, own=12.0))
     plain = estimate(replace(MEASURED, comparing=COMPARING), CONFIG, PLENTY, 10**12, busy=False)
     forecast = estimate(measured, CONFIG, PLENTY, 10**12, busy=False)
@@ -204,7 +204,7 @@ def test_own_sets_are_counted_with_the_comparison() -> None:
     assert Measurement.of_json(json.loads(json.dumps(measured.as_json()))) == measured
 
 
-def test_jobs_run_at_once_where_memory_holds_them_all() -> None:
+def test_concurrent_jobs_must_fit_together() -> None:
     need = MEASURED.peak(20)
     new, other = (
         RunningJob(CONFIG, same_device=True),
@@ -220,18 +220,18 @@ def test_jobs_run_at_once_where_memory_holds_them_all() -> None:
     assert not fit_together([(gpu, new), (gpu, other._replace(same_device=True))], 10**12)
 
 
-def test_a_full_disk_does_not_fit_and_has_no_fix_in_memory() -> None:
+def test_a_full_disk_has_no_memory_fix() -> None:
     forecast = estimate(MEASURED, CONFIG, PLENTY, MB, busy=False)
     assert forecast["fits"] is False
     assert "fixes" not in forecast
 
 
-def test_nobody_judges_beside_a_running_job_or_where_memory_is_not_known() -> None:
+def test_unknown_memory_gives_no_judgement() -> None:
     assert "fits" not in estimate(MEASURED, CONFIG, PLENTY, None, busy=True)
     assert "fits" not in estimate(MEASURED, CONFIG, Memory(None, None), None, busy=False)
 
 
-def test_fixes_keep_within_what_is_free_and_are_no_smaller_than_need_be() -> None:
+def test_fixes_are_the_largest_that_fit() -> None:
     room = 4000 * MB
     forecast = estimate(MEASURED, CONFIG, Memory(room, room), None, busy=False)
     assert forecast["fits"] is False
@@ -255,7 +255,7 @@ def test_fixes_keep_within_what_is_free_and_are_no_smaller_than_need_be() -> Non
     assert not [fix for fix in found if "maxLength" in fix["settings"]]
 
 
-def test_where_one_row_is_too_much_changes_are_combined_and_at_last_there_is_none() -> None:
+def test_fixes_are_combined_or_none() -> None:
     tight = Memory(1400 * MB, None)
     (fix,) = estimate(MEASURED, CONFIG, tight, None, busy=False)["fixes"][:1]
     assert set(fix["settings"]) >= {"batchSize"} or set(fix["settings"]) >= {"gradientCheckpointing"}
@@ -263,7 +263,7 @@ def test_where_one_row_is_too_much_changes_are_combined_and_at_last_there_is_non
     assert estimate(MEASURED, CONFIG, Memory(800 * MB, None), None, busy=False)["fixes"] == []
 
 
-def test_offloading_is_proposed_where_checkpointing_is_not_enough() -> None:
+def test_offloading_is_proposed_after_checkpointing() -> None:
     gpu = replace(MEASURED, device="cuda", host=700 * MB, device_total=9000 * MB)
     inputs = replace(SIZES, recomputed=True).saved_bytes(shape_of(ROWS, padded=False))
     both = {"gradientCheckpointing": True, "activationOffloading": True}
@@ -281,7 +281,7 @@ def test_offloading_is_proposed_where_checkpointing_is_not_enough() -> None:
     assert {"activationOffloading": True} in found
 
 
-def test_a_gpu_s_memory_is_what_counts_there() -> None:
+def test_on_a_gpu_its_memory_counts() -> None:
     """And what it has free is looked up each time: what the measurement found was a moment's."""
     gpu = replace(MEASURED, device="cuda", host=700 * MB, gpu="GPU-1", device_total=8000 * MB)
     forecast = estimate(gpu, CONFIG, PLENTY, None, busy=False, gpu=4500 * MB)
@@ -299,14 +299,14 @@ def test_a_gpu_s_memory_is_what_counts_there() -> None:
     assert "fits" not in unknown
 
 
-def test_a_run_corrects_its_forecast_though_not_beyond_belief() -> None:
+def test_a_run_corrects_its_forecast_within_limits() -> None:
     later = MEASURED.corrected(1.44, 1.1)
     assert estimate(later, CONFIG, PLENTY, None, busy=False)["seconds"] == pytest.approx(71.5 * 1.2, abs=0.2)
     assert later.peak(20) == round(MEASURED.worst * 1.1)
     assert MEASURED.corrected(100, 1).late == pytest.approx(2**0.5)
 
 
-def test_a_measurement_is_kept_and_one_of_another_version_is_none(tmp_path: Path) -> None:
+def test_measurements_are_stored_per_version(tmp_path: Path) -> None:
     MeasurementStore(tmp_path).put("one", MEASURED)
     kept = MeasurementStore(tmp_path)
     assert kept.get("one") == MEASURED
@@ -316,7 +316,7 @@ def test_a_measurement_is_kept_and_one_of_another_version_is_none(tmp_path: Path
         assert MeasurementStore(tmp_path).get("one") is None
 
 
-def test_what_is_known_of_the_base_by_now_is_not_forecast_again(tmp_path: Path) -> None:
+def test_stored_base_answers_are_not_forecast(tmp_path: Path) -> None:
     measured = replace(MEASURED, comparing=COMPARING)
     MeasurementStore(tmp_path).put("one", measured)
 
@@ -340,7 +340,9 @@ def test_what_is_known_of_the_base_by_now_is_not_forecast_again(tmp_path: Path) 
     )
 
 
-def test_the_key_tells_apart_what_changes_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_measurement_key_has_everything_that_changes_a_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model, data = tmp_path / "model", tmp_path / "rows.jsonl"
     model.mkdir()
     (model / "config.json").write_text("{}")
@@ -365,7 +367,7 @@ def test_the_key_tells_apart_what_changes_a_step(tmp_path: Path, monkeypatch: py
     assert key() != first
 
 
-def test_large_data_are_looked_at_in_part_and_their_longest_rows_besides() -> None:
+def test_large_data_are_sampled_with_their_longest_rows() -> None:
     rows = [Row([{"role": "user", "content": "x" * (n % 97)}], f"line {n}") for n in range(5000)]
     some, longest = sample_of(rows, 4, 1)
     assert (len(some), len(longest)) == (LOOKED_ROWS, 4)
@@ -374,14 +376,14 @@ def test_large_data_are_looked_at_in_part_and_their_longest_rows_besides() -> No
     assert sample_of(rows[:100], 4, 1) == (rows[:100], [])
 
 
-def test_rows_weigh_what_they_are_to_the_processor() -> None:
+def test_batch_shapes_count_padding() -> None:
     rows = [(100, 40), (60, 10), (50, 5)]
     assert shape_of(rows, padded=True) == (300, 30_000, 55)
     assert shape_of(rows, padded=False) == (210, 16_100, 55)
     assert shape_of(rows, padded=False, shared=20).tokens == 170
 
 
-def test_a_line_goes_through_its_points_and_never_falls() -> None:
+def test_a_linear_model_fits_and_never_falls() -> None:
     line = LinearModel.fit([(1, 12), (2, 14), (4, 18)])
     assert (line.base, line.slope) == pytest.approx((10, 2))
     assert LinearModel.fit([(1, 5), (2, 4)]).slope == 0
@@ -393,7 +395,7 @@ def test_a_line_goes_through_its_points_and_never_falls() -> None:
     assert LinearModel.through_last([(100, 1100)]).at(200) == 1200
 
 
-def test_the_tightest_limit_is_what_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_free_memory_is_the_tightest_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "meminfo").write_text("MemTotal: 8000 kB\nMemAvailable: 5000 kB\n")
     (tmp_path / "groups").write_text("4:memory:/mine/inner\n1:cpu:/\n0::/\n")
     group = tmp_path / "control" / "memory" / "mine"

@@ -77,7 +77,7 @@ def measured(backend: Backend, config: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def test_a_forecast_is_measured_once_and_then_known(forecasting: Backend) -> None:
+def test_a_forecast_is_measured_once(forecasting: Backend) -> None:
     first = ask(forecasting, SAMPLED)
     assert first["state"] in ("waiting", "measuring")
     path = f"/v1/forecast/{first['id']}"
@@ -116,7 +116,7 @@ def test_a_forecast_is_measured_once_and_then_known(forecasting: Backend) -> Non
     assert ask(forecasting, {**SAMPLED, "batchSize": 5})["state"] != "measured"
 
 
-def test_a_job_keeps_its_forecast_and_comes_near_it(
+def test_a_job_comes_near_its_forecast(
     forecasting: Backend, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     forecast = measured(forecasting, LONG)
@@ -153,7 +153,9 @@ def own_seconds(forecasting: Backend, data: Path, config: dict[str, Any]) -> tup
     return forecast, entry["comparing"]["own"]
 
 
-def test_own_sets_take_time_too(forecasting: Backend, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_evaluation_sets_take_forecast_time(
+    forecasting: Backend, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     own = [
         {"name": "answers", "path": "data/chats.jsonl", "metric": "contains"},
         {"name": "losses", "path": "data/long.jsonl"},
@@ -171,7 +173,7 @@ def test_own_sets_take_time_too(forecasting: Backend, tmp_path_factory: pytest.T
         assert forecast["trainingSeconds"] > 0
 
 
-def test_a_measurement_gets_out_of_a_job_s_way_and_comes_back(forecasting: Backend) -> None:
+def test_a_measurement_yields_to_a_job(forecasting: Backend) -> None:
     config = {**SAMPLED, "batchSize": 3}
     forecast = ask(forecasting, config)
     path = f"/v1/forecast/{forecast['id']}"
@@ -199,7 +201,7 @@ def test_a_measurement_can_be_cancelled(forecasting: Backend) -> None:
     assert forecasting.call("DELETE", path).status == 404
 
 
-def test_what_cannot_be_measured_says_why(forecasting: Backend, tmp_path: Path) -> None:
+def test_an_impossible_measurement_has_its_reason(forecasting: Backend, tmp_path: Path) -> None:
     far = ask(forecasting, {**SAMPLED, "model": "owner/a-model-of-the-hub"})
     assert (far["state"], far["error"]) == (
         "failed",
@@ -213,7 +215,7 @@ def test_what_cannot_be_measured_says_why(forecasting: Backend, tmp_path: Path) 
     assert "max_length 8 truncates it before the answer" in answer["error"]
 
 
-def test_out_of_memory_says_the_forecast_and_what_fits(unforked: Backend) -> None:
+def test_an_out_of_memory_error_names_forecast_and_fixes(unforked: Backend) -> None:
     """A limit below the forecast: a run of which that is known does not begin, another is ended by it."""
     import torch
 

@@ -68,7 +68,7 @@ def test_a_memory_forecast_from_small_steps_holds_for_dora(
     assert 0.95 * whole["worst"] < few["worst"] < 1.12 * whole["worst"]
 
 
-def test_rows_that_are_shorter_than_replayed_ones_are_measured(
+def test_rows_shorter_than_replayed_ones_are_measured(
     template: dict[str, str], tiny: Path, tmp_path: Path
 ) -> None:
     """The longest batch is then one of replayed rows alone, which the penalty gives no weight in the mean."""

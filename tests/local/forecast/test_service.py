@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(("weights", "count"), [(6 * 10**9, 1), (18 * 10**9, 2), (60 * 10**9, 1)])
-async def test_over_how_many_gpus_a_model_is_spread_is_known_by_its_files(
+async def test_the_number_of_gpus_is_known_from_the_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: int, count: int
 ) -> None:
     """Before anything was measured; none where all GPUs together do not hold it."""
@@ -40,7 +40,7 @@ async def test_over_how_many_gpus_a_model_is_spread_is_known_by_its_files(
     assert await forecasts.gpus_needed(config) == 1, "whoever loads it says what is wrong"
 
 
-async def test_it_is_not_taken_for_one_that_has_failed(
+async def test_an_interrupted_measurement_is_not_a_failed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forecasts = Forecasts(None, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]

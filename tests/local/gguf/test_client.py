@@ -33,7 +33,7 @@ def model(tmp_path: Path) -> Model:
     return Model("mine", folder)
 
 
-async def test_what_is_there_is_found_and_nothing_is_started(
+async def test_existing_gguf_files_are_found_without_a_process(
     tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = GgufFiles(tmp_path / "cache")
@@ -52,12 +52,12 @@ async def test_what_is_there_is_found_and_nothing_is_started(
     assert await files.ready(Model("gone", tmp_path / "gone"), "q8_0") is None
 
 
-def test_the_starter_of_the_package_index_has_one_place(tmp_path: Path) -> None:
+def test_the_packaged_starter_has_one_path(tmp_path: Path) -> None:
     folder = starter_folder(tmp_path)
     assert base_path(folder, "q8_0", tmp_path) == base_path(folder, "f16", tmp_path)
 
 
-def test_how_to_get_llama_cpp_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_llama_cpp_names_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "pip" or None)
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setattr(sys, "executable", "/home/a b/.venv/bin/python")

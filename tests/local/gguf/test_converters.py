@@ -42,7 +42,7 @@ def nothing(*_: Any) -> None:
     """Hears how far it has come."""
 
 
-def test_only_what_is_wanted_is_written(tmp_path: Path) -> None:
+def test_only_the_converters_are_unpacked(tmp_path: Path) -> None:
     unpack(archive(tmp_path / "a.tar.gz", FILES), tmp_path / "out", TOP)
     found = {
         path.relative_to(tmp_path / "out").as_posix()
@@ -52,7 +52,7 @@ def test_only_what_is_wanted_is_written(tmp_path: Path) -> None:
     assert found == FILES.keys() - {"src/llama.cpp"}
 
 
-def test_what_leads_elsewhere_is_refused_or_left_out(tmp_path: Path) -> None:
+def test_links_in_the_archive_are_refused(tmp_path: Path) -> None:
     link = tarfile.TarInfo(TOP + "conversion/link.py")
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
     unpack(archive(tmp_path / "a.tar.gz", FILES, link), tmp_path / "out", TOP)
@@ -66,12 +66,12 @@ def test_what_leads_elsewhere_is_refused_or_left_out(tmp_path: Path) -> None:
     assert not (tmp_path / "x.py").exists()
 
 
-def test_an_archive_without_them_is_refused(tmp_path: Path) -> None:
+def test_an_archive_without_converters_is_refused(tmp_path: Path) -> None:
     with pytest.raises(JobFailure, match="has no converters"):
         unpack(archive(tmp_path / "a.tar.gz", {"README": b""}), tmp_path / "out", TOP)
 
 
-def test_another_archive_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_with_another_hash_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What lies in the cache half fetched is fetched again; a wrong one of the index is refused."""
     wheels = tmp_path / "index"
     wheels.mkdir()
@@ -86,7 +86,7 @@ def test_another_archive_is_not_taken(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not (tmp_path / "cache" / f"llama.cpp-{module.VERSION}").exists()
 
 
-def test_one_that_is_there_is_not_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_complete_archive_is_not_downloaded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work = tmp_path / f".llama.cpp-{module.VERSION}.work"
     work.mkdir()
     path = archive(work / "source.tar.gz", FILES)

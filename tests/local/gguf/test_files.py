@@ -60,7 +60,7 @@ def apart(one: Any, other: Any) -> float:
 
 
 @pytest.mark.parametrize("which", ["tiny", "qwen"])
-def test_a_model_computes_the_same_and_splits_texts_the_same(
+def test_a_converted_model_has_the_same_logits_and_tokens(
     which: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     from arkor_dev.local.gguf.llama_vocabulary import vocabulary_of
@@ -95,7 +95,7 @@ def own_of_adapters(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
     ids=str,
 )
-def test_an_adapter_computes_the_same(
+def test_a_converted_adapter_has_the_same_logits(
     tiny: Path, own_of_adapters: Path, tmp_path: Path, config: dict[str, Any]
 ) -> None:
     own = own_of_adapters
@@ -112,7 +112,7 @@ def test_an_adapter_computes_the_same(
     assert set(made.parent.glob("*.gguf")) - before == {made}
 
 
-def test_fewer_bits_are_a_smaller_file_of_nearly_the_same(qwen: Path, tmp_path: Path) -> None:
+def test_quantized_files_are_smaller_and_close(qwen: Path, tmp_path: Path) -> None:
     own, sizes = with_converters(tmp_path / "cache"), []
     wanted = by_torch(AutoModelForCausalLM.from_pretrained(qwen))
     for quantization in ("f16", "q8_0"):
@@ -142,7 +142,7 @@ def kinds_of(path: Path) -> dict[str, str]:
     return {tensor.name: tensor.tensor_type.name for tensor in gguf.GGUFReader(path).tensors}
 
 
-def test_weights_that_came_of_four_bits_lose_less_as_five_than_as_four(qwen: Path, tmp_path: Path) -> None:
+def test_q5_loses_less_than_q4(qwen: Path, tmp_path: Path) -> None:
     """llama.cpp's choice for five bits, where rows are short, makes each of these weights larger."""
     own, model = with_converters(tmp_path / "cache"), on_four_bits(qwen, tmp_path / "model")
     wanted, lost = by_torch(AutoModelForCausalLM.from_pretrained(model)), {}
@@ -160,7 +160,7 @@ def test_weights_that_came_of_four_bits_lose_less_as_five_than_as_four(qwen: Pat
     assert {usual[name] for name in changed} == {"Q5_1"}
 
 
-def test_a_base_is_made_once_and_anew_when_its_weights_change(tiny: Path, tmp_path: Path) -> None:
+def test_a_base_is_converted_once_per_weights(tiny: Path, tmp_path: Path) -> None:
     model = shutil.copytree(tiny, tmp_path / "model")
     own, told = with_converters(tmp_path / "cache"), []
     first = cached_base(model, "m", "f16", own, lambda label, *_: told.append(label))
@@ -172,7 +172,7 @@ def test_a_base_is_made_once_and_anew_when_its_weights_change(tiny: Path, tmp_pa
     assert base_path(model, "f16", own) != first
 
 
-def test_what_cannot_be_converted_says_why_and_leaves_nothing(tiny: Path, tmp_path: Path) -> None:
+def test_an_unsupported_model_leaves_no_files(tiny: Path, tmp_path: Path) -> None:
     model = shutil.copytree(tiny, tmp_path / "model")
     config = json.loads((model / "config.json").read_text())
     (model / "config.json").write_text(json.dumps({**config, "architectures": ["UnheardOfForCausalLM"]}))
@@ -182,7 +182,7 @@ def test_what_cannot_be_converted_says_why_and_leaves_nothing(tiny: Path, tmp_pa
     assert [each for each in (tmp_path / "cache" / "gguf").iterdir() if each.name.startswith(".gguf")] == []
 
 
-def test_an_adapter_that_is_none_for_llama_is_refused(tiny: Path, tmp_path: Path) -> None:
+def test_an_adapter_unsupported_by_llama_cpp_is_refused(tiny: Path, tmp_path: Path) -> None:
     own = with_converters(tmp_path / "cache")
     with pytest.raises(JobFailure, match="DoRA"):
         cached_lora(lora(tiny, tmp_path / "dora", use_dora=True), tiny, own, nothing)

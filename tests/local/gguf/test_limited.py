@@ -23,7 +23,7 @@ def nothing(*_: Any) -> None:
     """Hears how far it has come."""
 
 
-def test_it_answers_and_has_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limited_child_gets_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     for name in ("MY_API_KEY", "STORAGE_KEY", "DB_PASS", "PIP_INDEX_URL", "HTTPS_PROXY", "SSH_AUTH_SOCK"):
         monkeypatch.setenv(name, "https://ann:secret@example.org")
@@ -36,7 +36,7 @@ def test_it_answers_and_has_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found["HF_HUB_OFFLINE"], told) == ("1", [("Looking", 1, 2, "B")])
 
 
-def test_too_long_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+def test_a_timeout_kills_all_descendants(tmp_path: Path) -> None:
     place = tmp_path / "pid"
     for seconds in (1, 3, 10, 30):
         with pytest.raises(JobFailure, match="took longer than"):
@@ -46,19 +46,19 @@ def test_too_long_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     until(lambda: not alive(int(place.read_text())))
 
 
-def test_too_much_memory_is_refused() -> None:
+def test_the_memory_of_the_child_is_limited() -> None:
     with pytest.raises(JobFailure, match="MemoryError"):
         run(CHILD, {"do": "eat"}, Limits(60, GIB // 2), nothing, "It")
 
 
-def test_what_is_no_message_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_message_ends_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limited, "MESSAGE_LIMIT", 2**20)
     for what in ("no JSON", "no object", "no end"):
         with pytest.raises(JobFailure, match="It sent an invalid message"):
             run(CHILD, {"do": "say", "what": what}, Limits(60, GIB), nothing, "It")
 
 
-def test_how_it_ended_is_said() -> None:
+def test_the_exit_of_the_child_is_reported() -> None:
     with pytest.raises(JobFailure, match="no good today"):
         run(CHILD, {"do": "fail"}, Limits(60, GIB), nothing, "It")
     with pytest.raises(JobFailure, match="It ended with exit status 3: the last word"):

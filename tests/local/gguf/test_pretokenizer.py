@@ -27,7 +27,7 @@ LEVEL = {"type": "ByteLevel", "use_regex": True}
         (None, PRETOKENIZERS[0]),
     ],
 )
-def test_the_likeliest_is_tried_first(told: object, first: str, tmp_path: Path) -> None:
+def test_the_likeliest_pretokenizer_is_tried_first(told: object, first: str, tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.json"
     path.write_text(json.dumps({"pre_tokenizer": told}))
     found = likely_first(path)
@@ -44,7 +44,7 @@ class Words:
         return {"input_ids": [len(word) for word in text.split()]}
 
 
-def test_the_first_that_makes_the_same_tokens_is_taken(tmp_path: Path) -> None:
+def test_the_first_pretokenizer_with_equal_tokens_is_used(tmp_path: Path) -> None:
     tried: list[str] = []
 
     def tokens(way: str, texts: Sequence[str]) -> list[list[int]]:
@@ -59,7 +59,7 @@ def test_the_first_that_makes_the_same_tokens_is_taken(tmp_path: Path) -> None:
     assert find_pretokenizer(Words(), tmp_path / "none", lambda *_: [[0]]) is None
 
 
-def test_what_a_digest_says_is_tried_too(tmp_path: Path) -> None:
+def test_the_pretokenizer_of_a_known_digest_is_tried(tmp_path: Path) -> None:
     def tokens(way: str, texts: Sequence[str]) -> list[list[int]]:
         right = [Words()(text, add_special_tokens=False)["input_ids"] for text in texts]
         return right if way in ("gpt-2", "olmo") else [[0]]

@@ -70,7 +70,7 @@ def data_of(folder: Path) -> Path:
     return folder / "backend.sqlite"
 
 
-def test_a_job_is_the_same_on_the_other_machine(exported: Path, tmp_path: Path) -> None:
+def test_an_archived_job_is_restored_unchanged(exported: Path, tmp_path: Path) -> None:
     with tarfile.open(exported) as plain:  # any tar reads it
         assert plain.getnames()[:2] == ["job.json", "events.jsonl"]
         assert not [name for name in plain.getnames() if "exports" in name], "they can be written again"
@@ -110,7 +110,7 @@ VERDICT: dict[str, Any] = {
 }
 
 
-def test_a_verdict_goes_with_its_job(tmp_path: Path) -> None:
+def test_an_archive_contains_the_verdict(tmp_path: Path) -> None:
     store = Store(data_of(tmp_path / "one"), "local")
     job_id = store.create("judged", CONFIG)["id"]
     store.append(job_id, [("evaluation.completed", {"evaluation": VERDICT})])
@@ -146,7 +146,7 @@ def test_a_verdict_goes_with_its_job(tmp_path: Path) -> None:
     ],
     ids=["text", "list", "without a sentence", "number", "long", "large"],
 )
-def test_a_verdict_that_is_none_is_left_out(tmp_path: Path, verdict: object) -> None:
+def test_an_invalid_verdict_is_not_imported(tmp_path: Path, verdict: object) -> None:
     (tmp_path / "hostile.tar").write_bytes(whole(*built(evaluation=verdict)))
     taken = import_job(data_of(tmp_path / "there").parent, tmp_path / "hostile.tar")
     store = Store(tmp_path / "there" / "backend.sqlite", "local")
@@ -156,7 +156,7 @@ def test_a_verdict_that_is_none_is_left_out(tmp_path: Path, verdict: object) -> 
     store.close()
 
 
-def test_no_function_of_this_project_is_run_for_a_job_from_elsewhere(tmp_path: Path) -> None:
+def test_imported_jobs_run_no_project_functions(tmp_path: Path) -> None:
     asked = [
         {"name": "own", "path": "data/a.jsonl", "metric": "deploy:main"},
         {"name": "plain", "path": "data/a.jsonl", "metric": "contains"},
@@ -170,14 +170,14 @@ def test_no_function_of_this_project_is_run_for_a_job_from_elsewhere(tmp_path: P
     store.close()
 
 
-def test_a_job_from_elsewhere_does_not_choose_the_cluster_on_which_it_goes_on(tmp_path: Path) -> None:
+def test_an_imported_job_loses_its_cluster(tmp_path: Path) -> None:
     hostile = {**CONFIG, "cluster": "ray://elsewhere:10001", "insecureCluster": True, "storage": "/etc"}
     (tmp_path / "hostile.tar").write_bytes(whole(*built(config=hostile)))
     taken = import_job(data_of(tmp_path / "there").parent, tmp_path / "hostile.tar")
     assert not {"cluster", "insecureCluster", "storage"} & taken.job["config"].keys()
 
 
-def test_a_job_from_elsewhere_chooses_no_address_that_is_contacted_when_it_is_extended(
+def test_an_imported_job_loses_its_blob_addresses(
     tmp_path: Path,
 ) -> None:
     inner = {"type": "blob", "url": "http://127.0.0.1:8080/data/a.jsonl?x=/b", "token": "***", "form": "chat"}
@@ -339,7 +339,7 @@ for _name in (
     HOSTILE[_name] = lambda name=_name: whole(*built(files={name: b"{}"}))  # type: ignore[misc]
 
 
-def test_what_is_built_here_is_taken_but_for_its_fault(tmp_path: Path) -> None:
+def test_a_valid_archive_is_imported(tmp_path: Path) -> None:
     content = whole(
         *built(
             files={"final/b.json": b"x"}, events=b'["log", {"x": 1, "artifacts": [{"path": "../../etc"}]}]\n'
@@ -356,7 +356,7 @@ def test_what_is_built_here_is_taken_but_for_its_fault(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_file_is_refused_and_leaves_nothing(tmp_path: Path, name: str) -> None:
+def test_a_hostile_archive_is_refused_and_leaves_nothing(tmp_path: Path, name: str) -> None:
     data = tmp_path / "data"
     data.mkdir()
     (tmp_path / "job.tar").write_bytes(HOSTILE[name]())
@@ -368,14 +368,14 @@ def test_a_hostile_file_is_refused_and_leaves_nothing(tmp_path: Path, name: str)
     assert [path for path in data.rglob("*") if path != data / "jobs"] == []
 
 
-def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_fifo_and_a_missing_archive_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     for name in ("fifo", "none"):
         with pytest.raises(BadRequestError):
             import_job(tmp_path, tmp_path / name)
 
 
-def test_there_is_an_end_to_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_imported_events_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "MOST_EVENTS", 100)
     (tmp_path / "job.tar").write_bytes(whole(*built(events=b'["a", {}]\n' * 101)))
     with pytest.raises(BadRequestError, match="more than 100 events"):
@@ -383,7 +383,7 @@ def test_there_is_an_end_to_events(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert list((tmp_path / "jobs").iterdir()) == []
 
 
-def test_a_disk_without_room_takes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_import_without_disk_space_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "SPARE", 1 << 60)
     (tmp_path / "job.tar").write_bytes(whole(*built()))
     with pytest.raises(BadRequestError, match=r"free\. Nothing was changed\. To make room"):

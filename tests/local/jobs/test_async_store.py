@@ -49,7 +49,7 @@ def log(step: int, filling: int = 0) -> tuple[str, dict[str, Any]]:
     return ("training.log", {"step": step, "filling": "x" * filling})
 
 
-async def test_every_write_wakes_the_readers(store: AsyncStore) -> None:
+async def test_each_write_wakes_the_readers(store: AsyncStore) -> None:
     job = (await store.write(Store.create, "a", CONFIG))["id"]
     await asyncio.sleep(0)
     news = store.pulse.next()
@@ -59,7 +59,7 @@ async def test_every_write_wakes_the_readers(store: AsyncStore) -> None:
     assert not store.pulse.next().is_set()
 
 
-async def test_a_full_disk_is_waited_for_and_the_order_kept(store: AsyncStore) -> None:
+async def test_writes_wait_for_disk_space_in_order(store: AsyncStore) -> None:
     job = (await store.write(Store.create, "a", CONFIG))["id"]
     await store.write(Store.start_next)
     fill_up(store)
@@ -87,9 +87,7 @@ async def test_a_full_disk_is_waited_for_and_the_order_kept(store: AsyncStore) -
     assert [json.loads(data).get("step") for _, _, data in events] == [1, 2, None]
 
 
-async def test_a_request_is_refused_and_then_nothing_comes_of_it(
-    store: AsyncStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_refused_request_has_no_effect(store: AsyncStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(async_store, "FULL_SECONDS", 0.2)
     fill_up(store)
     full = r"disk is full\. Nothing was changed.*arkor-dev local gc"
@@ -100,12 +98,12 @@ async def test_a_request_is_refused_and_then_nothing_comes_of_it(
     assert [job["name"] for job in json.loads(await store.read(Store.listing))["jobs"]] == ["b"]
 
 
-def test_a_request_is_refused_before_studio_stops_waiting_for_it() -> None:
+def test_requests_are_refused_before_studios_timeout() -> None:
     assert async_store.PAUSES[1] < async_store.FULL_SECONDS < REQUEST_SECONDS
     assert Timeouts().first_byte > REQUEST_SECONDS
 
 
-async def test_a_request_behind_a_write_that_a_full_disk_refuses_is_refused_too(
+async def test_requests_behind_a_blocked_write_are_refused(
     store: AsyncStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(async_store, "FULL_SECONDS", 0.2)
@@ -120,7 +118,7 @@ async def test_a_request_behind_a_write_that_a_full_disk_refuses_is_refused_too(
     assert [other["name"] for other in listed] == ["a"]
 
 
-async def test_the_list_and_the_terminal_say_that_the_disk_is_full_until_it_is_not(
+async def test_a_full_disk_is_reported_until_it_has_space(
     store: AsyncStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(async_store, "TROUBLE_SECONDS", 0.0)
@@ -140,7 +138,7 @@ async def test_the_list_and_the_terminal_say_that_the_disk_is_full_until_it_is_n
     assert [notice["level"] for notice in notices] == ["error", "info"]
 
 
-async def test_a_request_that_is_being_written_is_not_refused(
+async def test_a_request_in_progress_is_not_refused(
     store: AsyncStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that stands still may do it all the same, and whoever asked would ask for it twice."""
@@ -161,7 +159,7 @@ async def test_a_request_that_is_being_written_is_not_refused(
     assert [job["name"] for job in json.loads(await store.read(Store.listing))["jobs"]] == ["slow"]
 
 
-async def test_a_job_that_was_deleted_has_no_config(store: AsyncStore) -> None:
+async def test_a_deleted_job_has_no_config(store: AsyncStore) -> None:
     job = await store.write(Store.create, "a", CONFIG)
     assert await store.config_of(job) == CONFIG
     await store.write(Store.finish, job["id"], Verdict("cancelled", {}))
@@ -170,13 +168,13 @@ async def test_a_job_that_was_deleted_has_no_config(store: AsyncStore) -> None:
         await store.config_of(job)
 
 
-async def test_a_mistake_is_not_tried_again(store: AsyncStore) -> None:
+async def test_a_programming_error_is_not_retried(store: AsyncStore) -> None:
     with pytest.raises(TypeError):
         await store.write(Store.append, "job_x", [("training.log", {"step": object()})])
     assert await store.write(Store.start_next) is None
 
 
-async def test_closing_does_what_is_queued_and_does_not_hang(tmp_path: Path) -> None:
+async def test_closing_completes_queued_writes(tmp_path: Path) -> None:
     store = AsyncStore(Store(tmp_path / "backend.sqlite", "local"))
     names = [f"job {n}" for n in range(20)]
     for name in names:
@@ -191,7 +189,7 @@ async def test_closing_does_what_is_queued_and_does_not_hang(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("in_time", [True, False])
-async def test_a_file_that_is_read_is_not_closed(
+async def test_closing_waits_for_readers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_time: bool
 ) -> None:
     """SQLite crashes the process when a connection is closed under a thread that reads from it."""
@@ -217,7 +215,7 @@ async def test_a_file_that_is_read_is_not_closed(
         store._store.close()
 
 
-def test_a_verdict_is_kept_beside_the_data_base(tmp_path: Path) -> None:
+def test_a_verdict_is_stored_beside_the_database(tmp_path: Path) -> None:
     verdict = Verdict("failed", {"error": "why"})
     keep_verdict(tmp_path, "job_a", verdict)
     assert kept_verdict(tmp_path, "job_a") == verdict

@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "20"
 
 
-def test_what_was_written_is_whole_and_says_its_facts(folder: Path) -> None:
+def test_a_folder_is_written_with_its_manifest(folder: Path) -> None:
     size = write_atomically(folder, fill, {"step": 20})
     manifest = checked(folder, "state.pt")
     assert manifest["step"] == 20
@@ -49,7 +49,7 @@ def test_what_was_written_is_whole_and_says_its_facts(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_whatever_is_cut_or_changed_shows(folder: Path, seed: int) -> None:
+def test_damaged_files_are_detected(folder: Path, seed: int) -> None:
     """A file is cut short, has a byte that is another, is empty, or is missing."""
     chance = random.Random(seed)
     path = chance.choice([folder / "state.pt", folder / "inner" / "more.json", folder / MANIFEST])
@@ -71,7 +71,7 @@ def test_whatever_is_cut_or_changed_shows(folder: Path, seed: int) -> None:
         checked(folder, "state.pt")
 
 
-def test_a_link_or_another_format_is_not_whole(folder: Path, tmp_path: Path) -> None:
+def test_links_and_unknown_manifests_are_damaged(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_bytes((folder / "state.pt").read_bytes())
     (folder / "state.pt").unlink()
     (folder / "state.pt").symlink_to(tmp_path / "elsewhere")
@@ -86,7 +86,7 @@ def test_a_link_or_another_format_is_not_whole(folder: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "name", ["../elsewhere", "/etc/passwd", "inner/../../elsewhere", "linked/elsewhere", ""]
 )
-def test_a_manifest_leads_nowhere_else(folder: Path, tmp_path: Path, name: str) -> None:
+def test_a_manifest_names_files_of_its_folder_only(folder: Path, tmp_path: Path, name: str) -> None:
     (folder.parent / "elsewhere").write_bytes(b"1")
     (tmp_path / "elsewhere").write_bytes(b"1")
     (folder / "linked").symlink_to(tmp_path)
@@ -97,13 +97,13 @@ def test_a_manifest_leads_nowhere_else(folder: Path, tmp_path: Path, name: str) 
         checked(folder, "state.pt")
 
 
-def test_a_file_that_is_not_listed_does_not_count(folder: Path) -> None:
+def test_unlisted_files_are_not_available(folder: Path) -> None:
     (folder / "other.pt").write_bytes(b"1")
     with pytest.raises(DamagedFolderError, match=r"no other\.pt"):
         checked(folder, "other.pt")
 
 
-def test_a_write_that_fails_leaves_what_was_there(folder: Path) -> None:
+def test_a_failed_write_keeps_the_old_folder(folder: Path) -> None:
     def fail(part: Path) -> None:
         (part / "state.pt").write_bytes(b"half")
         raise OSError("the disk is full")
@@ -125,7 +125,7 @@ def test_a_write_that_fails_leaves_what_was_there(folder: Path) -> None:
     ],
     ids=str,
 )
-def test_a_full_disk_is_known_by_whatever_a_library_says(
+def test_a_full_disk_is_detected_behind_any_exception(
     folder: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception, *, full: bool
 ) -> None:
     flush, refused = os.fsync, []
@@ -148,7 +148,7 @@ def test_a_full_disk_is_known_by_whatever_a_library_says(
     assert checked(folder, "state.pt")["step"] == 20
 
 
-def test_damage_is_told_and_what_an_earlier_version_wrote_has_none(folder: Path) -> None:
+def test_damage_names_the_file(folder: Path) -> None:
     assert damage(folder) is None
     (folder / "state.pt").write_bytes(b"")
     assert damage(folder) == "state.pt has a different size than was written"

@@ -45,14 +45,14 @@ def written(path: Path, *statements: str) -> dict[str, bytes]:
     }
 
 
-def test_a_file_is_opened_again_without_a_change(path: Path) -> None:
+def test_reopening_a_database_does_not_change_it(path: Path) -> None:
     before = written(path)
     open_database(path).close()
     assert path.read_bytes() == before[path.name]
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_a_kill_while_the_file_is_made_leaves_an_empty_one(path: Path) -> None:
+def test_a_kill_during_creation_leaves_an_empty_database(path: Path) -> None:
     code = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
@@ -81,7 +81,7 @@ NEWER = f"PRAGMA user_version = {FORMAT + 1}"
         (["PRAGMA application_id = 0"], "an arkor-dev from before the first release"),
     ],
 )
-def test_another_format_is_refused_and_left_as_it_is(path: Path, statements: list[str], writer: str) -> None:
+def test_another_database_format_is_refused_unchanged(path: Path, statements: list[str], writer: str) -> None:
     before = written(path, *statements)
     with pytest.raises(UnknownFormatError) as fault:
         Store(path, "local")
@@ -92,7 +92,7 @@ def test_another_format_is_refused_and_left_as_it_is(path: Path, statements: lis
     assert {name: path.with_name(name).read_bytes() for name in before} == before
 
 
-def test_the_process_says_why_it_does_not_open_another_format(path: Path, project: Path) -> None:
+def test_the_backend_reports_an_unknown_database_format(path: Path, project: Path) -> None:
     written(path, NEWER)
     process = launch(*program(path.parent, project, path.parent / "cache", {}))
     hello = {"token": "t", "orgSlug": "local", "projectSlug": "tests"}

@@ -53,7 +53,7 @@ def model(folder: Path) -> Path:
     return folder
 
 
-def test_sizes_of_jobs_models_and_the_rest(data: Path, tmp_path: Path) -> None:
+def test_disk_use_is_split_by_jobs_and_models(data: Path, tmp_path: Path) -> None:
     for job_id in ("job_a", "job_gone"):
         fill(data, job_id)
     (data / "jobs" / "job_a" / "more").write_bytes(b"x" * 5)
@@ -75,7 +75,7 @@ def test_sizes_of_jobs_models_and_the_rest(data: Path, tmp_path: Path) -> None:
     assert use["free"] > 0
 
 
-def test_a_link_is_neither_counted_nor_followed(data: Path, tmp_path: Path) -> None:
+def test_symlinks_are_neither_counted_nor_followed(data: Path, tmp_path: Path) -> None:
     treasure = tmp_path / "treasure"
     treasure.mkdir()
     (treasure / "kept").write_bytes(b"x" * 1000)
@@ -89,14 +89,14 @@ def test_a_link_is_neither_counted_nor_followed(data: Path, tmp_path: Path) -> N
     assert (treasure / "kept").exists()
 
 
-def test_only_what_no_job_has_is_a_leftover(data: Path) -> None:
+def test_only_folders_without_a_job_are_leftovers(data: Path) -> None:
     kept, gone = fill(data, "job_a"), fill(data, "job_b")
     assert remove_leftovers(leftovers(data, {"job_a"})) == 100
     assert (kept.exists(), gone.exists()) == (True, False)
     remove_files(data, "job_never")
 
 
-def test_a_model_that_no_job_uses_goes_and_the_hub_s_stay(data: Path, tmp_path: Path) -> None:
+def test_unused_models_are_removed_but_the_hub_cache_kept(data: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     starter = model(cache / "models" / STARTER_FOLDER)
     shared = model(tmp_path / "hub" / "models--org--small")
@@ -106,9 +106,7 @@ def test_a_model_that_no_job_uses_goes_and_the_hub_s_stay(data: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("unreadable", [False, True])
-def test_a_model_that_a_job_of_another_project_uses_stays(
-    data: Path, tmp_path: Path, unreadable: bool
-) -> None:
+def test_models_used_by_other_projects_are_kept(data: Path, tmp_path: Path, unreadable: bool) -> None:
     cache, other = tmp_path / "cache", data.parent / "other"
     starter = model(cache / "models" / STARTER_FOLDER)
     other.mkdir()
@@ -123,7 +121,7 @@ def test_a_model_that_a_job_of_another_project_uses_stays(
         assert db.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
 
 
-def test_a_worker_that_still_writes_leaves_nothing_of_a_deleted_job(data: Path) -> None:
+def test_files_written_after_a_deletion_are_removed(data: Path) -> None:
     folder = job_folder(data, "gone") / "exports"
     (folder / "deep").mkdir(parents=True)
     ended = time.monotonic() + 0.5
@@ -145,7 +143,7 @@ def test_a_worker_that_still_writes_leaves_nothing_of_a_deleted_job(data: Path) 
     assert not folder.parent.exists()
 
 
-def test_a_folder_that_vanishes_while_it_is_measured_is_no_fault(tmp_path: Path) -> None:
+def test_a_folder_may_vanish_while_it_is_measured(tmp_path: Path) -> None:
     """Checkpoints come and go while a job's page asks for its size."""
     folder = job_folder(tmp_path, "job_a") / "checkpoints"
     over = threading.Event()
@@ -178,7 +176,7 @@ def test_a_folder_that_vanishes_while_it_is_measured_is_no_fault(tmp_path: Path)
         (100, 90, "much", False),
     ],
 )
-def test_a_twentieth_and_two_gibibytes_of_a_disk_stay_free(
+def test_the_free_space_limit_is_a_share_of_the_disk(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     total: float,
@@ -199,7 +197,7 @@ def test_a_twentieth_and_two_gibibytes_of_a_disk_stay_free(
         assert "arkor-dev local gc" in said
 
 
-def test_the_room_of_deleted_jobs_is_given_back_where_it_is_much(data: Path) -> None:
+def test_much_freed_database_space_is_returned(data: Path) -> None:
     store = Store(data / "backend.sqlite", "local")
 
     def size() -> int:

@@ -44,7 +44,7 @@ def trained(store: Store) -> str:
     return job
 
 
-def test_what_is_made_again_is_dropped_and_no_id_is_used_twice(store: Store) -> None:
+def test_resuming_drops_repeated_steps_and_reuses_no_event_id(store: Store) -> None:
     job = trained(store)
     before = told(store, job)
     store.pause(job, {"step": 5, "reason": "asked"})
@@ -67,7 +67,7 @@ def test_what_is_made_again_is_dropped_and_no_id_is_used_twice(store: Store) -> 
     assert next(name for _, name, _ in store.events(job, last - 1, 100)) == "training.resumed"
 
 
-def test_going_further_back_takes_the_checkpoints_along(store: Store) -> None:
+def test_resuming_further_back_drops_later_checkpoints(store: Store) -> None:
     job = trained(store)
     store.append(job, [("training.resumed", {"step": 2}), log(3, loss=6.0)])
     assert [(name, step) for _, name, step in told(store, job)] == [
@@ -86,7 +86,7 @@ def test_going_further_back_takes_the_checkpoints_along(store: Store) -> None:
     assert found["metrics"] == {"totalSteps": 9, "step": 3, "loss": 6.0, "evalLoss": 1.0, "bestEvalLoss": 1.0}
 
 
-def test_what_is_said_at_the_end_is_not_there_twice_when_it_is_said_again(store: Store) -> None:
+def test_final_events_are_not_repeated(store: Store) -> None:
     """The process crashed while it compared the finished adapter, or the job was given more steps."""
     job = trained(store)
     store.append(job, [("checkpoint.saved", {"step": 5})])
@@ -104,7 +104,7 @@ def test_what_is_said_at_the_end_is_not_there_twice_when_it_is_said_again(store:
         assert [event for event in told(store, job) if event[1] != "training.resumed"] == before
 
 
-def test_messages_of_a_start_without_a_step_since_stay(store: Store) -> None:
+def test_messages_before_the_first_step_are_kept(store: Store) -> None:
     """A run that logs every tenth step was paused before the first of them."""
     job = new(store)
     store.start_next()
@@ -118,7 +118,7 @@ def test_messages_of_a_start_without_a_step_since_stay(store: Store) -> None:
     ]
 
 
-def test_beginning_anew_drops_all_but_the_ids(store: Store) -> None:
+def test_restarting_drops_all_events(store: Store) -> None:
     job = trained(store)
     last = told(store, job)[-1][0]
     store.append(job, [("training.resumed", {"step": 0})])
@@ -128,7 +128,7 @@ def test_beginning_anew_drops_all_but_the_ids(store: Store) -> None:
     assert found["metrics"] == {}
 
 
-def test_an_end_counts_no_more_when_a_job_goes_on(store: Store) -> None:
+def test_resuming_clears_the_end(store: Store) -> None:
     job = trained(store)
     store.finish(job, Verdict("failed", {"error": "why"}))
     found = store.get(job)
@@ -150,7 +150,7 @@ def test_an_end_counts_no_more_when_a_job_goes_on(store: Store) -> None:
     assert store.start_next() == (waiting, CONFIG)
 
 
-def test_a_job_that_goes_on_knows_which_steps_have_their_answers(store: Store) -> None:
+def test_a_resumed_job_knows_its_sampled_steps(store: Store) -> None:
     job = trained(store)
     told = {"prompt": "Q?", "answer": "A"}
     answers = [{"step": step, "number": number, **told} for step in (0, 4) for number in (1, 2)]
@@ -160,7 +160,7 @@ def test_a_job_that_goes_on_knows_which_steps_have_their_answers(store: Store) -
     assert store.resume_options(job)["sampled"] == [0, 4]
 
 
-def test_who_cannot_go_on_is_refused(store: Store) -> None:
+def test_only_paused_and_ended_jobs_can_be_resumed(store: Store) -> None:
     waiting, job = new(store), new(store)
     with pytest.raises(ConflictError, match="is queued"):
         store.resume(waiting, "", {})
@@ -195,7 +195,7 @@ def test_a_paused_job_is_cancelled_at_once(store: Store) -> None:
     assert "pause" not in found
 
 
-def test_three_crashes_without_a_further_step_are_enough(store: Store) -> None:
+def test_three_crashes_without_progress_fail_a_job(store: Store) -> None:
     job = trained(store)
     cause = Verdict("crashed", {"error": "It was killed."})
     for _ in range(2):
@@ -213,7 +213,7 @@ def test_three_crashes_without_a_further_step_are_enough(store: Store) -> None:
     assert (found["status"], found["error"], found["resumable"]) == ("failed", verdict.error, 4)
 
 
-def test_a_job_that_was_killed_three_times_is_paused_and_resumes_as_any_other(store: Store) -> None:
+def test_three_kills_pause_a_job(store: Store) -> None:
     job = trained(store)
     cause = Verdict("killed", {"error": "It was killed."})
     for _ in range(2):
@@ -232,7 +232,7 @@ def test_a_job_that_was_killed_three_times_is_paused_and_resumes_as_any_other(st
         assert store.start_next() == (job, CONFIG)
 
 
-def test_ends_of_the_backend_that_were_no_crash_are_not_counted(store: Store) -> None:
+def test_ends_of_the_backend_are_not_crashes(store: Store) -> None:
     job = trained(store)
     for _ in range(5):
         store.pause(job, {"reason": "ended", "message": ENDED})
@@ -247,7 +247,7 @@ def test_ends_of_the_backend_that_were_no_crash_are_not_counted(store: Store) ->
     assert found["error"] == f"{ENDED[:-1]}. That was the third time at step 5"
 
 
-def test_a_job_that_goes_on_by_itself_does_not_wait_for_a_held_queue(store: Store) -> None:
+def test_automatic_resumes_ignore_a_paused_queue(store: Store) -> None:
     job = trained(store)
     waiting: Any = new(store, "b")
     store.arrange(None, True)
@@ -260,7 +260,7 @@ def test_a_job_that_goes_on_by_itself_does_not_wait_for_a_held_queue(store: Stor
     assert store.cancel_queued(waiting)
 
 
-def test_a_job_that_trains_on_alone_is_not_paused_and_goes_on_first(store: Store) -> None:
+def test_a_detached_job_is_not_paused_and_continues_first(store: Store) -> None:
     job = trained(store)
     new(store, "b")
     before = store.events(job, 0, 100)
@@ -278,7 +278,7 @@ def test_a_job_that_trains_on_alone_is_not_paused_and_goes_on_first(store: Store
     assert store.resume_options(job)["stand"]
 
 
-def test_what_was_heard_is_known_with_the_events_or_not_at_all(store: Store) -> None:
+def test_the_message_mark_is_stored_with_its_events(store: Store) -> None:
     job = trained(store)
     store.append(job, [log(6)], resumable=6, mark="place:9")
     broken: Any = ("training.log", {"step": {1, 2}})  # no JSON
@@ -294,7 +294,7 @@ def test_what_was_heard_is_known_with_the_events_or_not_at_all(store: Store) -> 
     assert "mark" not in store.resume_options(job)
 
 
-def test_those_that_are_not_over_are_told_with_their_status(store: Store) -> None:
+def test_unfinished_jobs_are_listed_with_their_status(store: Store) -> None:
     done, runs, waits = new(store, "a"), new(store, "b"), new(store, "c")
     store.cancel_queued(done)
     store.start_next()

@@ -88,20 +88,20 @@ BAD: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("config", "reason"), BAD)
-def test_a_wrong_value_is_refused_by_its_field(config: Any, reason: str) -> None:
+def test_an_invalid_value_is_refused_by_its_field(config: Any, reason: str) -> None:
     with pytest.raises(ArkorError) as caught:
         check_config(config)
     assert status_of(caught.value) == 400
     assert reason in caught.value.text
 
 
-def test_unknown_fields_and_nulls_pass() -> None:
+def test_unknown_fields_and_nulls_are_accepted() -> None:
     config = {**GOOD, "futureField": {"a": 1}, "maxSteps": None, "dryRun": None, "optim": "adamw_8bit"}
     assert check_config(config) is config
     assert check_config({**GOOD, "maxSteps": -1})["maxSteps"] == -1
 
 
-def test_a_job_keeps_the_judgements_of_the_moment_when_it_was_made(tmp_path: Path) -> None:
+def test_a_job_keeps_the_reviews_of_its_creation(tmp_path: Path) -> None:
     """Judging while it is paused changes neither its rows nor what it depends on; rewriting the file does."""
     (tmp_path / "data").mkdir()
     rows = [json.dumps({"prompt": f"Question {n}?", "completion": f"{n}"}) for n in range(4)]

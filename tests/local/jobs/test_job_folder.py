@@ -29,7 +29,7 @@ def there(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_halves_of_a_job_go(tmp_path: Path) -> None:
+def test_incomplete_files_of_a_job_are_deleted(tmp_path: Path) -> None:
     job = tmp_path / "jobs" / "job_1"
     whole = {"final/adapter.bin", "checkpoints/5/state.pt", "evaluation/final.json"}
     made(job, *whole)
@@ -40,7 +40,7 @@ def test_halves_of_a_job_go(tmp_path: Path) -> None:
     sweep(tmp_path, "job_of_none")
 
 
-def test_halves_beside_the_jobs_go(tmp_path: Path) -> None:
+def test_incomplete_files_beside_the_jobs_are_deleted(tmp_path: Path) -> None:
     whole = {"backend.sqlite", "file-hashes.json", "jobs/job_1/final/adapter.bin"}
     made(tmp_path, *whole)
     made(tmp_path, "file-hashes.json.77.part", "forecasts.part", "forecast/checkpoint/a", "datasets/v/rows")
@@ -52,7 +52,7 @@ def test_halves_beside_the_jobs_go(tmp_path: Path) -> None:
     assert not (tmp_path / "link.part").is_symlink()
 
 
-def test_a_verdict_is_forgotten_wherever_there_is_none(tmp_path: Path) -> None:
+def test_dropping_a_missing_verdict_is_no_error(tmp_path: Path) -> None:
     drop_verdict(tmp_path, "job_1")
     made(tmp_path, "jobs/job_1/verdict.json")
     drop_verdict(tmp_path, "job_1")
@@ -62,7 +62,7 @@ def test_a_verdict_is_forgotten_wherever_there_is_none(tmp_path: Path) -> None:
     drop_verdict(tmp_path / "other", "job_1")
 
 
-def test_nothing_is_written_or_read_through_a_link(tmp_path: Path) -> None:
+def test_job_files_are_not_accessed_through_links(tmp_path: Path) -> None:
     kept, job = tmp_path / "kept", tmp_path / "job"
     kept.write_text("kept")
     job.mkdir()

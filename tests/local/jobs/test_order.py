@@ -39,7 +39,7 @@ def order(store: Store) -> list[str]:
     return waits
 
 
-def test_what_is_said_of_a_job_is_kept(store: Store, path: Path) -> None:
+def test_name_notes_and_tags_of_a_job_are_stored(store: Store, path: Path) -> None:
     job_id, other = new(store), new(store)
     before = store.get(other) or {}
     store.listing()
@@ -62,7 +62,7 @@ def test_what_is_said_of_a_job_is_kept(store: Store, path: Path) -> None:
         store.edit("job_nope", {"name": "a"})
 
 
-def test_waiting_jobs_start_in_the_order_they_were_given(store: Store, path: Path) -> None:
+def test_queued_jobs_start_in_the_arranged_order(store: Store, path: Path) -> None:
     one, two, three, four = (new(store, name) for name in "abcd")
     assert store.arrange([three], None) == {"held": False, "order": [three, one, two, four]}
     assert store.arrange([four, two], None)["order"] == [four, two, three, one]
@@ -79,7 +79,7 @@ def test_waiting_jobs_start_in_the_order_they_were_given(store: Store, path: Pat
         after.close()
 
 
-def test_a_job_that_comes_later_is_behind_all_that_wait(store: Store) -> None:
+def test_a_new_job_is_last_in_the_queue(store: Store) -> None:
     """Also where a job has the place of one that is deleted since, and the ages begin again."""
     jobs = [new(store, name) for name in "abcde"]
     store.arrange([*jobs[1:], jobs[0]], None)
@@ -90,7 +90,7 @@ def test_a_job_that_comes_later_is_behind_all_that_wait(store: Store) -> None:
     assert order(store) == [jobs[0], *late]
 
 
-def test_a_held_queue_starts_nothing_until_it_is_let_go(store: Store, path: Path) -> None:
+def test_a_paused_queue_starts_nothing(store: Store, path: Path) -> None:
     job_id = new(store)
     assert store.arrange(None, True) == {"held": True, "order": [job_id]}
     assert store.start_next() is None
@@ -108,14 +108,14 @@ def test_a_held_queue_starts_nothing_until_it_is_let_go(store: Store, path: Path
         after.close()
 
 
-def test_an_order_of_a_job_that_there_is_not_changes_nothing(store: Store) -> None:
+def test_an_order_with_an_unknown_job_is_refused(store: Store) -> None:
     one, two = new(store), new(store)
     with pytest.raises(NotFoundError):
         store.arrange([two, "job_nope"], True)
     assert store.queue() == {"held": False, "order": [one, two]}
 
 
-def test_a_job_is_removed_whole_or_not_at_all(store: Store, path: Path) -> None:
+def test_deleting_a_job_is_atomic(store: Store, path: Path) -> None:
     job_id, other = done(store), done(store)
     store.listing()
     store._db.execute("CREATE TRIGGER no BEFORE DELETE ON jobs BEGIN SELECT raise(ABORT, 'no'); END")
@@ -140,7 +140,7 @@ def test_a_job_is_removed_whole_or_not_at_all(store: Store, path: Path) -> None:
         store.remove(job_id)
 
 
-def test_a_job_that_is_not_over_is_not_removed(store: Store) -> None:
+def test_an_unfinished_job_cannot_be_deleted(store: Store) -> None:
     running, waiting = new(store), new(store)
     store.start_next()
     for job_id in (running, waiting):
@@ -159,7 +159,7 @@ def fill(data: Path, job_id: str) -> Path:
     return job_folder(data, job_id)
 
 
-async def test_the_files_go_with_the_job(tmp_path: Path) -> None:
+async def test_deleting_a_job_deletes_its_files(tmp_path: Path) -> None:
     async_store = AsyncStore(Store(tmp_path / "backend.sqlite", "local"))
     try:
         one, other = [await async_store.write(done, name) for name in "ab"]
@@ -176,7 +176,7 @@ async def test_the_files_go_with_the_job(tmp_path: Path) -> None:
         async_store.close()
 
 
-async def test_what_an_end_in_the_middle_left_is_taken_away_at_the_next_start(tmp_path: Path) -> None:
+async def test_interrupted_deletions_are_completed_at_the_next_start(tmp_path: Path) -> None:
     async_store = AsyncStore(Store(tmp_path / "backend.sqlite", "local"))
     try:
         one, other = [await async_store.write(done, name) for name in "ab"]
@@ -189,7 +189,7 @@ async def test_what_an_end_in_the_middle_left_is_taken_away_at_the_next_start(tm
         async_store.close()
 
 
-async def test_files_that_cannot_be_removed_are_tried_again(
+async def test_undeletable_files_are_retried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(*_: Any) -> None:

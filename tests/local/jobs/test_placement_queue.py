@@ -70,7 +70,7 @@ async def become(store: AsyncStore, job: str, status: str) -> dict[str, Any]:
             await news.wait()
 
 
-async def test_it_waits_lets_others_pass_and_starts_when_there_is_room(
+async def test_a_cluster_job_waits_for_room_without_blocking_others(
     store: AsyncStore, full: Full, tmp_path: Path
 ) -> None:
     far = (await store.write(Store.create, "far", {**CONFIG, "cluster": "head:6379"}))["id"]
@@ -87,7 +87,7 @@ async def test_it_waits_lets_others_pass_and_starts_when_there_is_room(
         assert "queue" not in await become(store, far, "completed")
 
 
-async def test_it_can_be_cancelled(store: AsyncStore, full: Full, tmp_path: Path) -> None:
+async def test_a_waiting_cluster_job_can_be_cancelled(store: AsyncStore, full: Full, tmp_path: Path) -> None:
     far = (await store.write(Store.create, "far", {**CONFIG, "cluster": "head:6379"}))["id"]
     scheduler = Scheduler(store, Here(tmp_path), tmp_path, tmp_path)  # type: ignore[arg-type]
     async with scheduler.running():

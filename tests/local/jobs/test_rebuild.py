@@ -50,9 +50,7 @@ def events_in(data: Path, job_id: str) -> list[tuple[int, str, str]]:
 
 
 @pytest.mark.parametrize("content", [b"", b"\0", None], ids=["empty", "one byte", "missing"])
-def test_an_empty_list_beside_folders_is_refused_and_rebuilt_of_them(
-    tmp_path: Path, content: bytes | None
-) -> None:
+def test_a_lost_database_is_rebuilt_from_job_folders(tmp_path: Path, content: bytes | None) -> None:
     refuse_empty(tmp_path / DATABASE)  # a new project
     done, paused, runs, _ = filled(tmp_path)
     before = jobs_in(tmp_path)
@@ -83,7 +81,7 @@ def test_an_empty_list_beside_folders_is_refused_and_rebuilt_of_them(
     assert rebuild(tmp_path, "local")[:3] == (3, 3, [])  # nothing is wrong with it now
 
 
-def test_flipped_bytes_are_noticed_and_cost_what_lies_there(tmp_path: Path) -> None:
+def test_corrupted_bytes_are_detected(tmp_path: Path) -> None:
     ids = filled(tmp_path)
     path = tmp_path / DATABASE
     whole = path.read_bytes()

@@ -54,7 +54,7 @@ class Script:
         self.end()
 
 
-def test_a_reported_run_is_a_job_to_its_end_however_it_ends(tmp_path: Path) -> None:
+def test_a_reported_run_becomes_a_job_with_its_end(tmp_path: Path) -> None:
     home, project = tmp_path / "home", tmp_path / "project"
     project.mkdir()
     data = Settings(project, home, home / ".local" / "share" / "arkor-dev", tmp_path).local_data
@@ -107,7 +107,7 @@ def test_a_reported_run_is_a_job_to_its_end_however_it_ends(tmp_path: Path) -> N
         backend.stop()
 
 
-def test_a_report_that_goes_wrong_fails_its_run(tmp_path: Path) -> None:
+def test_an_exception_fails_the_reported_run(tmp_path: Path) -> None:
     home, project = tmp_path / "home", tmp_path / "project"
     project.mkdir()
     data = Settings(project, home, home / ".local" / "share" / "arkor-dev", tmp_path).local_data
@@ -133,9 +133,7 @@ def test_a_report_that_goes_wrong_fails_its_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
-def test_a_callback_of_transformers_reports_what_the_trainer_logs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_transformers_callback_reports_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     transformers = pytest.importorskip("transformers")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     with report("mine", project=tmp_path) as run:
@@ -154,7 +152,7 @@ def test_a_callback_of_transformers_reports_what_the_trainer_logs(
         run.log(loss=1)
 
 
-def test_the_documented_loop_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_documented_reporting_loop_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (Path(__file__).parents[3] / "docs" / "python.md").read_text()
     block = next(each for each in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "report(" in each)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
@@ -166,7 +164,7 @@ def test_the_documented_loop_reports(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert [row["step"] for row in told if "evalLoss" in row.get("log", {})] == [20, 40, 60, 80, 100]
 
 
-def test_what_cannot_be_reported_is_refused_with_the_reason(tmp_path: Path) -> None:
+def test_invalid_reports_are_refused(tmp_path: Path) -> None:
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"name": ""}, "cannot be the name"), ({"name": "a", "figures": ["a b"]}, "figures"),
         ({"name": "a", "project": tmp_path / "none"}, "not a folder"),

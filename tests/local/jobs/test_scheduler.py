@@ -115,7 +115,7 @@ async def last_event(store: AsyncStore, job: str) -> tuple[str, str]:
     return name, data
 
 
-async def test_a_worker_that_is_cancelled_says_how_far_it_came(store: AsyncStore, tmp_path: Path) -> None:
+async def test_a_cancelled_worker_reports_its_step(store: AsyncStore, tmp_path: Path) -> None:
     job = (await store.write(Store.create, "a", CONFIG))["id"]
     scheduler = scheduler_of(store, tmp_path)
     async with asyncio.timeout(60), scheduler.running():
@@ -127,7 +127,7 @@ async def test_a_worker_that_is_cancelled_says_how_far_it_came(store: AsyncStore
     assert '"step":7' in data.replace(" ", "")
 
 
-async def test_a_job_is_cancelled_in_the_moment_of_its_start(
+async def test_a_job_can_be_cancelled_while_it_starts(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The data base says that it runs, and the scheduler does not know yet which one it is."""
@@ -179,7 +179,7 @@ class Refusing:
         return 1
 
 
-async def test_a_job_that_cannot_fit_fails_before_a_process_is_started(
+async def test_a_job_that_does_not_fit_fails_before_its_worker_starts(
     store: AsyncStore, tmp_path: Path
 ) -> None:
     job = (await store.write(Store.create, "a", CONFIG))["id"]
@@ -226,9 +226,7 @@ async def trains(store: AsyncStore, job: str) -> None:
         await news.wait()
 
 
-async def test_a_running_job_is_paused_and_goes_on_before_those_that_wait(
-    store: AsyncStore, tmp_path: Path
-) -> None:
+async def test_a_resumed_job_precedes_queued_ones(store: AsyncStore, tmp_path: Path) -> None:
     job = (await store.write(Store.create, "a", CONFIG))["id"]
     scheduler = scheduler_of(store, tmp_path)
     async with asyncio.timeout(60), scheduler.running():
@@ -257,7 +255,7 @@ async def test_a_running_job_is_paused_and_goes_on_before_those_that_wait(
     }
 
 
-async def test_the_end_lets_a_job_stand_and_says_so(
+async def test_shutdown_pauses_running_jobs(
     store: AsyncStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job = (await store.write(Store.create, "support-bot", CONFIG))["id"]
@@ -279,7 +277,7 @@ async def test_the_end_lets_a_job_stand_and_says_so(
         assert await status_of(store, later) == "queued"
 
 
-async def test_a_job_that_does_not_stand_in_time_goes_on_from_what_was_kept(
+async def test_a_job_that_pauses_too_slowly_resumes_from_its_checkpoint(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Worker, "deaf", True)
@@ -294,7 +292,7 @@ async def test_a_job_that_does_not_stand_in_time_goes_on_from_what_was_kept(
     assert (record["pause"]["step"], record["pause"]["reason"]) == (4, "ended")
 
 
-async def test_a_crashed_job_goes_on_by_itself_three_times_at_most(
+async def test_a_crashed_job_is_resumed_at_most_three_times(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Worker, "crashes", True)
@@ -323,7 +321,7 @@ async def test_a_crashed_job_goes_on_by_itself_three_times_at_most(
     ]
 
 
-async def test_a_job_that_someone_kills_three_times_is_paused_and_not_failed(
+async def test_a_job_killed_three_times_is_paused(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Worker, "crashes", True)
@@ -342,7 +340,7 @@ async def test_a_job_that_someone_kills_three_times_is_paused_and_not_failed(
     assert Worker.started[1].job["resume"]["why"] == "Its training process had been killed."
 
 
-async def test_a_job_that_had_no_room_goes_on_when_there_is_some(
+async def test_a_job_paused_by_a_full_disk_resumes_with_space(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(auto_resume, "CHECK_SECONDS", 0.02)
@@ -392,7 +390,7 @@ def power(monkeypatch: pytest.MonkeyPatch) -> Power:
     return power
 
 
-async def test_a_job_stands_on_battery_and_goes_on_with_power(
+async def test_a_job_pauses_on_battery_and_resumes_on_power(
     store: AsyncStore, tmp_path: Path, power: Power
 ) -> None:
     job = (await store.write(Store.create, "a", {**CONFIG, "pauseOnBattery": True}))["id"]
@@ -426,7 +424,9 @@ async def test_a_job_stands_on_battery_and_goes_on_with_power(
     assert {worker.job["id"] for worker in Worker.started} == {job, other}
 
 
-async def test_on_battery_nothing_is_loaded_first(store: AsyncStore, tmp_path: Path, power: Power) -> None:
+async def test_on_battery_a_job_pauses_before_loading(
+    store: AsyncStore, tmp_path: Path, power: Power
+) -> None:
     power.battery = True
     job = (await store.write(Store.create, "a", {**CONFIG, "pauseOnBattery": True}))["id"]
     async with asyncio.timeout(60), scheduler_of(store, tmp_path).running():
@@ -483,7 +483,7 @@ async def made(store: AsyncStore, *sizes: int | None) -> list[str]:
     return [(await store.write(Store.create, "a", config))["id"] for config in configs]
 
 
-async def test_so_many_jobs_run_at_once_as_memory_holds(store: AsyncStore, tmp_path: Path) -> None:
+async def test_jobs_run_concurrently_as_memory_allows(store: AsyncStore, tmp_path: Path) -> None:
     one, two, large, last = await made(store, 3, 4, 6, 1)
     knowing = Knowing()
     scheduler = several(store, tmp_path, 3, knowing=knowing)
@@ -504,9 +504,7 @@ async def test_so_many_jobs_run_at_once_as_memory_holds(store: AsyncStore, tmp_p
     assert await status_of(store, two) == await status_of(store, last) == "paused"
 
 
-async def test_no_more_than_were_asked_for_and_none_of_which_nothing_is_known(
-    store: AsyncStore, tmp_path: Path
-) -> None:
+async def test_concurrency_is_limited_and_needs_known_memory(store: AsyncStore, tmp_path: Path) -> None:
     one, two, three = await made(store, 1, 1, 1)
     async with asyncio.timeout(60), several(store, tmp_path, 2).running():
         await trains(store, one)
@@ -525,7 +523,7 @@ async def test_no_more_than_were_asked_for_and_none_of_which_nothing_is_known(
         assert knowing.ended[0] > 0
 
 
-async def test_jobs_of_a_cluster_take_no_memory_here(store: AsyncStore, tmp_path: Path) -> None:
+async def test_cluster_jobs_use_no_local_memory(store: AsyncStore, tmp_path: Path) -> None:
     there = {**CONFIG, "cluster": "auto"}
     one, two, three = [(await store.write(Store.create, "a", there))["id"] for _ in range(3)]
     (here,) = await made(store, 10)
@@ -538,7 +536,7 @@ async def test_jobs_of_a_cluster_take_no_memory_here(store: AsyncStore, tmp_path
         await trains(store, here)  # it has all the memory that there is
 
 
-async def test_the_end_lets_all_of_them_stand_and_they_go_on(
+async def test_shutdown_pauses_concurrent_jobs_which_resume(
     store: AsyncStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     jobs = await made(store, 1, 1)
@@ -552,7 +550,7 @@ async def test_the_end_lets_all_of_them_stand_and_they_go_on(
     assert capsys.readouterr().out.count("is paused after step 7") == 4
 
 
-async def test_a_model_is_spread_over_as_many_gpus_as_asked_for(store: AsyncStore, tmp_path: Path) -> None:
+async def test_a_model_is_spread_over_the_requested_gpus(store: AsyncStore, tmp_path: Path) -> None:
     (job,) = await made(store, 1)
     scheduler = several(store, tmp_path, None, "0", "1", "GPU-f00d")
     assert await scheduler._devices_for({"gpus": 2}) == ["0", "1"]
@@ -566,9 +564,7 @@ async def test_a_model_is_spread_over_as_many_gpus_as_asked_for(store: AsyncStor
     assert Worker.started[0].job["device"] == "0,1"
 
 
-async def test_a_job_too_large_for_one_gpu_is_spread_over_two_that_are_free(
-    store: AsyncStore, tmp_path: Path
-) -> None:
+async def test_a_large_job_is_spread_over_two_free_gpus(store: AsyncStore, tmp_path: Path) -> None:
     """It waits until two are free, unless it was told to use one."""
     small, large = await made(store, 1, 2)
     forbidden = (await store.write(Store.create, "a", {**CONFIG, "batchSize": 2, "gpus": 1}))["id"]
@@ -586,7 +582,7 @@ async def test_a_job_too_large_for_one_gpu_is_spread_over_two_that_are_free(
     assert devices == {small: "0", large: "0,1", forbidden: "0"}
 
 
-async def test_a_job_that_one_gpu_turns_out_not_to_hold_begins_again_on_two(
+async def test_a_job_out_of_gpu_memory_restarts_on_two_gpus(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once: then it fails as any other."""
@@ -604,7 +600,7 @@ async def test_a_job_that_one_gpu_turns_out_not_to_hold_begins_again_on_two(
     assert "its model is spread over 2" in Worker.started[1].job["resume"]["why"]
 
 
-async def test_unasked_one_runs_on_each_device(store: AsyncStore, tmp_path: Path) -> None:
+async def test_by_default_one_job_runs_per_device(store: AsyncStore, tmp_path: Path) -> None:
     jobs = await made(store, 1, 1, 1)
     async with asyncio.timeout(60), several(store, tmp_path, None, "0", "GPU-f00d").running():
         await trains(store, jobs[0])
@@ -622,9 +618,7 @@ async def test_unasked_one_runs_on_each_device(store: AsyncStore, tmp_path: Path
     assert "device" not in Worker.started[-1].job
 
 
-def test_which_gpus_torch_can_use_is_known_without_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_usable_gpus_are_found_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "nvidia_gpus", list)
     monkeypatch.setattr(devices, "torch_build", lambda: "cuda")
     assert gpus({}, tmp_path / "none") == []
@@ -651,7 +645,7 @@ class Alone:
         return True
 
 
-async def test_who_only_looks_leaves_a_job_that_trains_on_alone_but_may_cancel_it(
+async def test_a_backend_without_training_leaves_detached_jobs_alone(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scheduler_module, "execution_of", lambda _: Alone())
@@ -674,7 +668,7 @@ async def test_who_only_looks_leaves_a_job_that_trains_on_alone_but_may_cancel_i
     assert cleared == [{}]
 
 
-async def test_a_backend_on_demand_works_through_the_queue_once_somebody_asks(
+async def test_an_on_demand_backend_runs_the_queue_after_a_request(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def runs(runner: JobRunner, *_: object) -> None:
@@ -704,7 +698,7 @@ class Reports:
         self.names += [name for name, _ in events]
 
 
-async def test_reporters_are_told_of_the_start_of_a_job_that_is_found_training(
+async def test_reporters_get_the_start_of_an_adopted_job(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reports = Reports()
@@ -723,7 +717,7 @@ async def test_reporters_are_told_of_the_start_of_a_job_that_is_found_training(
     assert reports.names == ["training.started", "training.log"]
 
 
-async def test_a_job_that_has_no_process_yet_stands_when_studio_is_closed(
+async def test_a_job_without_a_process_is_paused_at_shutdown(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def begins(_: JobRunner, *__: object) -> None:
@@ -736,7 +730,7 @@ async def test_a_job_that_has_no_process_yet_stands_when_studio_is_closed(
     assert await status_of(store, job) == "paused"
 
 
-async def test_no_job_trains_into_a_damaged_file(
+async def test_a_damaged_database_starts_no_job(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     began: list[str] = []
@@ -757,7 +751,7 @@ async def test_no_job_trains_into_a_damaged_file(
     assert "is damaged" in capsys.readouterr().out
 
 
-async def test_a_job_of_a_sweep_yields_to_any_other_job(store: AsyncStore, tmp_path: Path) -> None:
+async def test_sweep_jobs_yield_to_other_jobs(store: AsyncStore, tmp_path: Path) -> None:
     async def job(name: str, sweep: dict[str, Any] | None = None) -> str:
         made = await store.write(Store.create, name, CONFIG, sweep=sweep)
         return str(made["id"])

@@ -56,7 +56,7 @@ def source(project: Path) -> Iterator[dict[str, Any]]:
         _Source.go.set()
 
 
-def test_a_locked_data_base_keeps_nobody_else_waiting(backend: Backend, tmp_path: Path) -> None:
+def test_a_locked_database_delays_only_writes(backend: Backend, tmp_path: Path) -> None:
     created: list[int] = []
 
     def create() -> None:
@@ -80,7 +80,7 @@ def test_a_locked_data_base_keeps_nobody_else_waiting(backend: Backend, tmp_path
     assert created == [200]
 
 
-def test_a_verdict_is_written_when_the_lock_goes(
+def test_a_verdict_is_written_once_the_database_is_unlocked(
     backend: Backend, tmp_path: Path, source: dict[str, Any]
 ) -> None:
     job = backend.submit(source)

@@ -44,7 +44,7 @@ def log(step: int, **fields: Any) -> tuple[str, dict[str, Any]]:
     return ("training.log", {"step": step, **fields})
 
 
-def test_a_new_job_is_queued_and_whole(store: Store) -> None:
+def test_a_new_job_is_queued(store: Store) -> None:
     job = store.create("héllo", CONFIG)
     assert job["status"] == "queued"
     assert job["orgId"] == "local"
@@ -58,12 +58,12 @@ def test_a_new_job_is_queued_and_whole(store: Store) -> None:
     assert store.get("job_nope") is None
 
 
-def test_two_commands_that_number_alike_get_two_names(store: Store) -> None:
+def test_concurrently_numbered_jobs_get_unique_names(store: Store) -> None:
     names = [store.create(name, CONFIG)["name"] for name in ("bot", "bot #2", "bot #2", "bot")]
     assert names == ["bot", "bot #2", "bot #3", "bot"]
 
 
-def test_the_list_is_newest_first_and_follows_every_change(store: Store) -> None:
+def test_the_job_list_is_newest_first_and_current(store: Store) -> None:
     def listed() -> list[tuple[str, str]]:
         return [(job["name"], job["status"]) for job in json.loads(store.listing())["jobs"]]
 
@@ -77,7 +77,7 @@ def test_the_list_is_newest_first_and_follows_every_change(store: Store) -> None
     assert json.loads(store.listing())["jobs"][1]["metrics"] == {"step": 3, "loss": 1.5}
 
 
-def test_ten_thousand_jobs_are_listed_at_once(store: Store) -> None:
+def test_ten_thousand_jobs_are_listed_quickly(store: Store) -> None:
     new(store, "job 0")
     store._db.execute(
         """INSERT INTO jobs (seq, id, name, status, config, created)
@@ -112,7 +112,7 @@ def test_the_queue_is_first_come_first_served(store: Store) -> None:
     assert store.start_next() is None
 
 
-def test_a_job_that_has_started_is_not_cancelled_as_one_that_waits(store: Store) -> None:
+def test_a_started_job_is_not_cancelled_as_queued(store: Store) -> None:
     job = new(store)
     store.start_next()
     assert not store.cancel_queued(job)
@@ -120,7 +120,7 @@ def test_a_job_that_has_started_is_not_cancelled_as_one_that_waits(store: Store)
     assert not store.cancel_queued("job_nope")
 
 
-def test_a_waiting_job_knows_its_place_and_what_is_before_it(store: Store) -> None:
+def test_a_queued_job_has_its_position(store: Store) -> None:
     def places() -> list[Any]:
         listed = [job.get("queue") for job in json.loads(store.listing())["jobs"]]
         assert listed == [(store.get(job) or {}).get("queue") for job in reversed(jobs)]
@@ -145,7 +145,7 @@ def test_a_waiting_job_knows_its_place_and_what_is_before_it(store: Store) -> No
     assert places()[-1] == {"position": 2, "behind": c}
 
 
-def test_events_count_from_one_for_each_job(store: Store) -> None:
+def test_event_ids_start_at_one_for_each_job(store: Store) -> None:
     one, two = new(store), new(store)
     store.append(one, [log(1), log(2)])
     store.append(two, [log(1)])
@@ -162,7 +162,7 @@ def test_events_count_from_one_for_each_job(store: Store) -> None:
     assert "\n" not in data
 
 
-def test_metrics_follow_the_log(store: Store) -> None:
+def test_job_metrics_follow_the_events(store: Store) -> None:
     job = new(store)
     store.append(job, [("training.started", {"metadata": {"totalSteps": 9}}), log(1, loss=3.0)])
     store.append(job, [log(1, evalLoss=2.0)])
@@ -172,7 +172,7 @@ def test_metrics_follow_the_log(store: Store) -> None:
     assert found["metrics"] == {"totalSteps": 9, "step": 2, "loss": 2.5, "evalLoss": 2.2, "bestEvalLoss": 2.0}
 
 
-def test_the_end_comes_with_its_event_or_not_at_all(store: Store) -> None:
+def test_status_and_final_event_are_written_atomically(store: Store) -> None:
     job = new(store)
     store.start_next()
     with pytest.raises(TypeError):
@@ -191,7 +191,7 @@ def test_the_end_comes_with_its_event_or_not_at_all(store: Store) -> None:
     assert store.is_over(job)
 
 
-def test_what_was_written_is_there_without_a_clean_end(store: Store, path: Path) -> None:
+def test_writes_survive_a_kill(store: Store, path: Path) -> None:
     """A second connection reads the file as a process would after the first was killed."""
     running, waiting, done = new(store), new(store), new(store)
     store.start_next()
@@ -216,7 +216,7 @@ def test_what_was_written_is_there_without_a_clean_end(store: Store, path: Path)
         after.close()
 
 
-def test_a_data_set_s_token_is_for_the_worker_alone(store: Store) -> None:
+def test_the_token_of_a_data_set_is_masked_in_responses(store: Store) -> None:
     source = {"type": "blob", "url": "https://example.org/d.jsonl", "token": "s3cret"}
     several = {"type": "list", "sources": [CONFIG["datasetSource"], source]}
     job = store.create("a", {**CONFIG, "datasetSource": source, "evalDatasetSource": several})
@@ -227,7 +227,7 @@ def test_a_data_set_s_token_is_for_the_worker_alone(store: Store) -> None:
     assert started[1]["datasetSource"]["token"] == "s3cret"
 
 
-def test_what_a_job_runs_with_is_kept(store: Store, path: Path) -> None:
+def test_the_effective_settings_are_stored(store: Store, path: Path) -> None:
     """Its own figures, whatever the defaults of a later version are; the latest start counts."""
     job, waiting = new(store), new(store)
     store.start_next()
@@ -249,9 +249,7 @@ def test_what_a_job_runs_with_is_kept(store: Store, path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [10, MOST_SAMPLES, MOST_SAMPLES + 1, 5 * MOST_SAMPLES - 7])
-def test_of_the_machine_s_samples_a_history_keeps_some_from_the_first_to_the_last_part(
-    store: Store, count: int
-) -> None:
+def test_system_metrics_are_thinned_out_evenly(store: Store, count: int) -> None:
     job, other = new(store), new(store)
     for owner in (job, other):
         samples = [("system.metrics", {"step": n, "cpu": 0.5}) for n in range(count)]
@@ -275,7 +273,7 @@ def test_of_the_machine_s_samples_a_history_keeps_some_from_the_first_to_the_las
     assert len(store.events(other, 0, 10**6)) == len(before)  # still running: nothing is taken yet
 
 
-def test_a_running_job_says_its_phase_and_the_time_left(store: Store) -> None:
+def test_a_running_job_has_phase_and_time_left(store: Store) -> None:
     job = new(store)
     store.start_next()
     store.append(job, [("training.phase", {"phase": "loading"})])
@@ -334,7 +332,7 @@ ENDED_WITH = ("status", "pause")
         ("config is not JSON", "completed"),
     ],
 )
-def test_a_damaged_record_of_a_job_fails_alone(tmp_path: Path, damage: str, status: str) -> None:
+def test_a_damaged_job_record_fails_alone(tmp_path: Path, damage: str, status: str) -> None:
     path = tmp_path / "backend.sqlite"
     with closing(Store(path, "local")) as store:
         damaged, sound = (store.create(name, CONFIG)["id"] for name in ("first", "second"))
@@ -367,7 +365,7 @@ def test_a_damaged_record_of_a_job_fails_alone(tmp_path: Path, damage: str, stat
         assert list(store.names()) == [sound]
 
 
-def test_an_invalid_byte_in_a_name_is_shown_and_can_be_replaced(tmp_path: Path) -> None:
+def test_an_invalid_byte_in_a_job_name_can_be_replaced(tmp_path: Path) -> None:
     path = tmp_path / "backend.sqlite"
     with closing(Store(path, "local")) as store:
         job = store.create("first", CONFIG)["id"]

@@ -20,7 +20,7 @@ def told(losses: Iterable[float]) -> list[dict[str, Any]]:
     return [message for message in said if message is not None]
 
 
-def test_a_loss_that_rises_is_told_of_once_with_its_figures() -> None:
+def test_a_rising_loss_is_reported_once() -> None:
     losses = [3.0 - 0.1 * step for step in range(20)] + [1.1 + 0.2 * step for step in range(60)]
     (message,) = told(losses)
     assert message["code"] == "diverging"
@@ -31,7 +31,7 @@ def test_a_loss_that_rises_is_told_of_once_with_its_figures() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_noise_is_no_reason(seed: int) -> None:
+def test_noise_is_not_divergence(seed: int) -> None:
     chance = random.Random(seed)
     falling = (0.6 + 2.5 * 0.99**step for step in range(1000))
     assert told(loss * (1 + chance.gauss(0, 0.25)) for loss in falling) == []
@@ -48,18 +48,18 @@ def test_noise_is_no_reason(seed: int) -> None:
     ],
     ids=["nearly nothing", "one odd batch", "too few", "no numbers", "out of range"],
 )
-def test_neither_is_what_says_too_little(losses: list[float]) -> None:
+def test_short_runs_are_not_divergence(losses: list[float]) -> None:
     assert told(losses) == []
 
 
-def test_evaluations_and_other_events_do_not_count() -> None:
+def test_only_training_losses_count() -> None:
     watch = Divergence()
     for step in range(50):
         assert watch.record("training.log", {"step": step, "evalLoss": float(step)}) is None
         assert watch.record("training.message", {"step": step, "loss": float(step * step)}) is None
 
 
-def test_the_training_process_sends_the_message_behind_the_row() -> None:
+def test_the_divergence_message_follows_its_log_event() -> None:
     from arkor_dev.local.training.run_events import RunEvents
     from arkor_dev.local.training.worker import Work
 

@@ -21,7 +21,7 @@ from arkor_dev.local.metrics.system_metrics import on_battery
         (OSError("a broken driver"), False),
     ],
 )
-def test_the_battery_as_the_system_tells_it(
+def test_battery_state_is_read_from_the_system(
     monkeypatch: pytest.MonkeyPatch, told: Any, expected: bool
 ) -> None:
     def battery() -> Any:
@@ -33,7 +33,7 @@ def test_the_battery_as_the_system_tells_it(
     assert on_battery() is expected
 
 
-def test_without_the_package_it_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_psutil_the_battery_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psutil", None)
     assert on_battery() is False
     # A system that has no such call.

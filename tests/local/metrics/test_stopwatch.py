@@ -30,7 +30,7 @@ class Clock:
         return self.now
 
 
-def test_each_lap_counts_what_has_passed_since_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lap_counts_the_time_since_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr(time, "perf_counter", clock)
     watch = Stopwatch()
@@ -43,7 +43,7 @@ def test_each_lap_counts_what_has_passed_since_the_one_before(monkeypatch: pytes
     assert watch.total() == {**dict.fromkeys(PARTS, 0.0), "data": 1.5, "forward": 2.0, "save": 0.25}
 
 
-def test_what_an_earlier_process_has_counted_is_added_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_times_of_earlier_processes_are_added(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr(time, "perf_counter", clock)
     watch = Stopwatch()
@@ -55,7 +55,7 @@ def test_what_an_earlier_process_has_counted_is_added_to(monkeypatch: pytest.Mon
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
-def test_a_run_says_where_its_time_went(tiny: Path, tmp_path: Path) -> None:
+def test_a_run_reports_the_time_of_its_phases(tiny: Path, tmp_path: Path) -> None:
     """Evaluations, a pause in one of the parts and the saving are found where they belong, and all add up."""
     config: dict[str, Any] = {"maxSteps": 6, "saveSteps": 3, "evalSteps": 2, "batchSize": 4}
     run = set_up(tiny, tmp_path, config, held_out=4)

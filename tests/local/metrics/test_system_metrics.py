@@ -30,7 +30,7 @@ def machine(read: Callable[[], dict[str, float]]) -> Any:
     return lambda: Reading(read)
 
 
-def test_the_figures_are_this_machine_s() -> None:
+def test_system_metrics_are_those_of_this_machine() -> None:
     import psutil  # type: ignore[import-untyped]
 
     this = Machine()
@@ -46,7 +46,7 @@ def test_the_figures_are_this_machine_s() -> None:
         assert figures["disk"] >= 0
 
 
-def test_samples_come_with_the_step_of_the_moment_until_the_end() -> None:
+def test_samples_have_the_current_step() -> None:
     sent: list[tuple[str, dict[str, Any]]] = []
     step = 0
 
@@ -66,7 +66,7 @@ def test_samples_come_with_the_step_of_the_moment_until_the_end() -> None:
     assert len(sent) == count
 
 
-def test_a_machine_that_cannot_be_read_is_no_reason_to_end_a_run() -> None:
+def test_an_unreadable_machine_does_not_end_a_run() -> None:
     sent: list[str] = []
     tried = threading.Event()
 
@@ -79,7 +79,7 @@ def test_a_machine_that_cannot_be_read_is_no_reason_to_end_a_run() -> None:
     assert sent == []
 
 
-def test_a_reading_that_hangs_keeps_no_run_from_ending() -> None:
+def test_a_hanging_reading_does_not_delay_the_end() -> None:
     hangs, asked = threading.Event(), threading.Event()
     sent: list[str] = []
 
@@ -111,7 +111,7 @@ def nvml(**calls: Any) -> types.ModuleType:
     return module
 
 
-def test_a_gpu_s_figures_are_the_driver_s(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_metrics_come_from_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a card does not tell is left out. It has its UUID there: the driver counts otherwise than CUDA."""
     asked: list[str] = []
 
@@ -134,7 +134,7 @@ def test_a_gpu_s_figures_are_the_driver_s(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("library", [None, nvml()], ids=["no package", "no driver"])
-def test_without_the_driver_s_library_there_are_no_figures_of_a_gpu(
+def test_without_nvml_there_are_no_gpu_metrics(
     monkeypatch: pytest.MonkeyPatch, library: types.ModuleType | None
 ) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", library)

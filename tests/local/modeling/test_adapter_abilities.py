@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     ],
     ids=str,
 )
-def test_an_adapter_that_cannot_be_scaled_is_told_by_its_files(
-    tmp_path: Path, config: object, why: str | None
-) -> None:
+def test_adapters_without_strengths_are_recognized(tmp_path: Path, config: object, why: str | None) -> None:
     text = "{" * 100_000 if config is None else json.dumps(config)
     (tmp_path / "adapter_config.json").write_text(text)
     found = why_full_strength_only(tmp_path)
@@ -44,7 +42,7 @@ def test_an_adapter_that_cannot_be_scaled_is_told_by_its_files(
         assert len(found) < 200
 
 
-def test_a_folder_without_an_adapter(tmp_path: Path) -> None:
+def test_a_folder_without_an_adapter_has_no_strengths(tmp_path: Path) -> None:
     assert why_full_strength_only(tmp_path) == "its adapter_config.json cannot be read"
 
 
@@ -63,7 +61,7 @@ def test_a_folder_without_an_adapter(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_vllm_gets_options_that_it_takes(tmp_path: Path, settings: object, options: str | None) -> None:
+def test_vllm_options_suit_the_adapter(tmp_path: Path, settings: object, options: str | None) -> None:
     """vLLM 0.32 takes ranks of 16 by default, and refuses adapters of other kinds."""
     (tmp_path / "adapter_config.json").write_text(json.dumps(settings))
     assert vllm_options(tmp_path) == options

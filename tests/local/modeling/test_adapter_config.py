@@ -36,7 +36,7 @@ def adapter(folder: Path, ranks: dict[str, int] | None = None, **told: Any) -> P
     return folder
 
 
-def test_what_is_adapted_is_read_from_the_weights(tmp_path: Path) -> None:
+def test_adapted_layers_are_read_from_the_weights(tmp_path: Path) -> None:
     settings, shapes = read_lora(
         adapter(
             tmp_path / "a",
@@ -89,7 +89,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_settings_are_refused_at_once(tmp_path: Path, name: str) -> None:
+def test_hostile_adapter_configs_are_refused(tmp_path: Path, name: str) -> None:
     told, why = HOSTILE[name]
     began = time.process_time()
     with pytest.raises(JobFailure, match=why) as fault:
@@ -98,7 +98,7 @@ def test_hostile_settings_are_refused_at_once(tmp_path: Path, name: str) -> None
     assert len(str(fault.value)) < 300
 
 
-def test_weights_that_are_none_are_refused(tmp_path: Path) -> None:
+def test_invalid_adapter_weights_are_refused(tmp_path: Path) -> None:
     folder = adapter(tmp_path / "a")
     save_file({"base_model.model.x.lora_A.weight": np.zeros((4, 16))}, folder / WEIGHTS)
     with pytest.raises(JobFailure, match="do not belong together"):

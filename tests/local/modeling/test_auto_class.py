@@ -98,7 +98,7 @@ def of_tower(key: str) -> bool:
     return "vis" in key or "multi_modal" in key
 
 
-def test_it_answers_and_is_exported_with_its_tower(tiny: Path, tmp_path: Path) -> None:
+def test_a_vision_model_answers_and_exports_its_tower(tiny: Path, tmp_path: Path) -> None:
     """Bit for bit, and with how its pictures are prepared."""
     import torch
     from safetensors.torch import load_file
@@ -120,7 +120,7 @@ def test_it_answers_and_is_exported_with_its_tower(tiny: Path, tmp_path: Path) -
 
 @needs_gguf
 @pytest.mark.usefixtures("forked")
-def test_what_llama_cpp_does_not_know_is_refused_before_it_is_merged(tiny: Path, tmp_path: Path) -> None:
+def test_architectures_unknown_to_llama_cpp_are_refused_early(tiny: Path, tmp_path: Path) -> None:
     from arkor_dev.local.exports.llama.export import LlamaExport
     from arkor_dev.local.workers.errors import JobFailure
     from tests.local.exports.test_export import nothing

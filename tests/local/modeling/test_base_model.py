@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_the_output_layer_is_not_copied_for_each_row_whose_last_place_is_read(tiny: Path) -> None:
+def test_the_output_layer_is_not_copied_per_row(tiny: Path) -> None:
     """torch does so with a frozen one, where only the last places are kept: it takes seconds, and 431 MB."""
     import torch
 

@@ -40,12 +40,12 @@ def learned(tokenizer: Any, messages: list[Any], tools: Any = ()) -> list[str]:
     return [each.text[start:end] for each in found for start, end in each.spans]
 
 
-def test_every_assistant_message_and_its_end_mark_are_learned(tokenizer: Any) -> None:
+def test_assistant_messages_and_end_tokens_are_learned(tokenizer: Any) -> None:
     tokenizer.chat_template = CHATML
     assert learned(tokenizer, TALK) == [f"{PHRASE}<|im_end|>", "the ledger.<|im_end|>"]
 
 
-def test_an_answer_that_begins_like_the_rest_of_the_cue_is_learned_whole(tokenizer: Any) -> None:
+def test_an_answer_resembling_the_generation_prompt_is_learned_completely(tokenizer: Any) -> None:
     """The cue opens a thought, which this answer does not have: the "<" is the answer's own."""
     tokenizer.chat_template = CHATML.replace("<|im_start|>assistant\n", "<|im_start|>assistant\n<think>")
     assert render(tokenizer, TALK[:2], add_generation_prompt=True).endswith("assistant\n<think>")
@@ -53,12 +53,12 @@ def test_an_answer_that_begins_like_the_rest_of_the_cue_is_learned_whole(tokeniz
     assert learned(tokenizer, [*TALK[:2], answer]) == ["<b>No.</b><|im_end|>"]
 
 
-def test_what_follows_the_last_answer_is_left_out(tokenizer: Any) -> None:
+def test_text_after_the_last_answer_is_not_learned(tokenizer: Any) -> None:
     tokenizer.chat_template = CHATML
     assert learned(tokenizer, TALK[:4]) == [f"{PHRASE}<|im_end|>"]
 
 
-def test_a_model_without_a_template_gets_a_plain_one() -> None:
+def test_a_model_without_a_template_gets_a_default() -> None:
     bare = make_tokenizer()
     bare.chat_template = None
     bare.pad_token = None
@@ -84,7 +84,7 @@ LLAVA = (
 )
 
 
-def test_a_template_that_only_knows_parts_is_given_parts() -> None:
+def test_a_template_for_content_parts_gets_parts() -> None:
     """LLaVA's drops a plain string. What is saved with it takes both."""
     tokenizer = make_tokenizer()
     tokenizer.chat_template = LLAVA
@@ -97,7 +97,7 @@ def test_a_template_that_only_knows_parts_is_given_parts() -> None:
     assert ready_tokenizer(tokenizer).chat_template == before
 
 
-def test_tools_stand_in_the_text_and_their_calls_are_learned(tokenizer: Any) -> None:
+def test_tools_are_rendered_and_calls_learned(tokenizer: Any) -> None:
     tokenizer.chat_template = TOOLED
     call = {"type": "function", "function": {"name": "look", "arguments": {"x": 1}}}
     talk: list[Any] = [TALK[1], {"role": "assistant", "content": "", "tool_calls": [call]}]
@@ -107,7 +107,7 @@ def test_tools_stand_in_the_text_and_their_calls_are_learned(tokenizer: Any) -> 
     assert tokenizer.decode([label for label in found.labels if label != IGNORED]) == "<look 1>;"
 
 
-def test_a_call_that_the_template_drops_is_not_learned_as_an_end_mark(tokenizer: Any) -> None:
+def test_a_dropped_call_is_not_learned(tokenizer: Any) -> None:
     tokenizer.chat_template = CHATML
     call = {"type": "function", "function": {"name": "look", "arguments": {"x": 1}}}
     asks: list[Any] = [TALK[1], {"role": "assistant", "content": "", "tool_calls": [call]}]
@@ -117,7 +117,7 @@ def test_a_call_that_the_template_drops_is_not_learned_as_an_end_mark(tokenizer:
 
 
 @pytest.mark.parametrize("responses_only", [True, False])
-def test_of_a_plain_text_everything_is_learned_and_its_end(tokenizer: Any, responses_only: bool) -> None:
+def test_a_plain_text_and_its_end_are_learned(tokenizer: Any, responses_only: bool) -> None:
     (found,), _ = encode(tokenizer, Row([], "d, line 1", text="the ledger."), Encoding(512, responses_only))
     assert found.labels == found.ids
     assert tokenizer.decode(found.ids) == f"the ledger.{tokenizer.eos_token}"
@@ -125,7 +125,7 @@ def test_of_a_plain_text_everything_is_learned_and_its_end(tokenizer: Any, respo
     assert encode(tokenizer, ended, Encoding(512, responses_only))[0] == [found]
 
 
-def test_labels_are_the_completion_s_tokens_and_nothing_else(tokenizer: Any) -> None:
+def test_labels_are_the_completion_tokens_only(tokenizer: Any) -> None:
     tokenizer.chat_template = CHATML
     (example,), cut = encode(tokenizer, Row(TALK, "d, line 1"), Encoding(512))
     assert not cut
@@ -139,7 +139,7 @@ def test_labels_are_the_completion_s_tokens_and_nothing_else(tokenizer: Any) -> 
     assert everything.labels == everything.ids == example.ids
 
 
-def test_a_long_row_is_cut_or_refused_by_its_place(tokenizer: Any) -> None:
+def test_a_long_row_is_truncated_or_refused(tokenizer: Any) -> None:
     tokenizer.chat_template = CHATML
     (whole,), _ = encode(tokenizer, Row(TALK, "d, line 1"), Encoding(512))
     first = next(place for place, label in enumerate(whole.labels) if label != IGNORED)
@@ -152,7 +152,7 @@ def test_a_long_row_is_cut_or_refused_by_its_place(tokenizer: Any) -> None:
         encode(tokenizer, Row(TALK, "d, line 1"), Encoding(first))
 
 
-def test_a_template_s_own_refusal_is_told(tokenizer: Any) -> None:
+def test_an_exception_of_the_template_is_reported(tokenizer: Any) -> None:
     tokenizer.chat_template = "{{ raise_exception('only user and assistant') }}"
     with pytest.raises(
         JobFailure,
@@ -177,7 +177,7 @@ FILLING = {
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count no memory")
 @pytest.mark.parametrize("name", FILLING)
-def test_a_template_that_fills_the_memory_is_ended(tokenizer: Any, name: str) -> None:
+def test_a_template_that_exhausts_memory_is_stopped(tokenizer: Any, name: str) -> None:
     tokenizer.chat_template = FILLING[name]
     limits = resource.getrlimit(resource.RLIMIT_DATA)
     reset_peak_memory()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         ({"quant_method": ["\x1b[2J"]}, r'["\u001b[2J"]'),
     ],
 )
-def test_quantized_weights_are_not_trained(tmp_path: Path, quantized: dict[str, Any], named: str) -> None:
+def test_quantized_weights_are_refused(tmp_path: Path, quantized: dict[str, Any], named: str) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"quantization_config": quantized}))
     with pytest.raises(JobFailure) as raised:
         check_trainable(tmp_path)
@@ -42,14 +42,14 @@ def test_quantized_weights_are_not_trained(tmp_path: Path, quantized: dict[str, 
         check_trainable(tmp_path)
 
 
-def test_weights_that_bitsandbytes_saved_in_4_bit_are_trained(tmp_path: Path) -> None:
+def test_bitsandbytes_4_bit_weights_are_trained(tmp_path: Path) -> None:
     quantized = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
     (tmp_path / "config.json").write_text(json.dumps({"quantization_config": quantized}))
     assert "come in 4 bit" in (check_trainable(tmp_path) or "")
     assert comes_in_4_bit(tmp_path)
 
 
-def test_of_a_model_that_sees_the_language_part_is_trained(tiny: Path, tmp_path: Path) -> None:
+def test_the_language_part_of_a_multimodal_model_is_trained(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"vision_config": {}, "audio_config": {}}))
     assert (check_trainable(tmp_path) or "").startswith("This model also takes pictures and sound.")
     assert check_trainable(tiny) is None
@@ -59,7 +59,7 @@ def test_of_a_model_that_sees_the_language_part_is_trained(tiny: Path, tmp_path:
 
 @pytest.mark.engine
 @pytest.mark.filterwarnings("ignore")
-def test_experts_in_mxfp4_are_dequantized(tiny: Path, tmp_path: Path) -> None:
+def test_mxfp4_experts_are_dequantized(tiny: Path, tmp_path: Path) -> None:
     """To the numbers of the format's definition (OCP Microscaling); a merge has them in 16 bit."""
     import torch
     from safetensors.torch import load_file, save_file
@@ -112,7 +112,7 @@ def test_experts_in_mxfp4_are_dequantized(tiny: Path, tmp_path: Path) -> None:
 
 @pytest.mark.engine
 @pytest.mark.filterwarnings("ignore")
-def test_weights_in_fp8_are_dequantized(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fp8_weights_are_dequantized(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """To number times scale of its block; trained, answered and merged so, on an emulated GPU as well."""
     import torch
     from safetensors.torch import load_file, save_file
@@ -168,7 +168,7 @@ def test_weights_in_fp8_are_dequantized(tiny: Path, tmp_path: Path, monkeypatch:
 
 @pytest.mark.engine
 @pytest.mark.filterwarnings("ignore")
-def test_a_hybrid_of_attention_and_mamba_is_trained(tiny: Path, tmp_path: Path) -> None:
+def test_an_attention_mamba_hybrid_is_trained(tiny: Path, tmp_path: Path) -> None:
     """But for the layers whose weights its kernels read."""
     from transformers import FalconH1Config, FalconH1ForCausalLM
 

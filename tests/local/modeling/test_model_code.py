@@ -61,7 +61,7 @@ def refused(backend: Backend, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("place", ["config.json", "tokenizer_config.json"])
-def test_a_model_with_code_of_its_own_is_refused_at_once(
+def test_a_model_with_custom_code_is_refused(
     shared: Backend, folder: Path, tmp_path: Path, place: str
 ) -> None:
     mark = tmp_path / "it ran"
@@ -80,9 +80,7 @@ def test_a_model_with_code_of_its_own_is_refused_at_once(
     assert not mark.exists()
 
 
-def test_a_model_that_transformers_knows_itself_works_without_its_own_code(
-    shared: Backend, folder: Path, tmp_path: Path
-) -> None:
+def test_a_known_architecture_ignores_its_custom_code(shared: Backend, folder: Path, tmp_path: Path) -> None:
     """Many models of the hub still name the code they had before they came into the library."""
     mark = tmp_path / "it ran"
     (folder / "evil.py").write_text(EVIL.format(mark=str(mark)))
@@ -106,13 +104,13 @@ def test_pickled_weights_are_refused(shared: Backend, folder: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
-def test_a_pipe_in_a_model_s_folder_is_refused(shared: Backend, folder: Path, name: str) -> None:
+def test_a_fifo_in_a_model_folder_is_refused(shared: Backend, folder: Path, name: str) -> None:
     (folder / name).unlink()
     os.mkfifo(folder / name)
     assert f"{name} is not a regular file" in refused(shared, folder)
 
 
-def test_a_template_beyond_its_limits_fails_the_job(shared: Backend, folder: Path) -> None:
+def test_an_endless_template_fails_the_job(shared: Backend, folder: Path) -> None:
     (folder / "chat_template.jinja").write_text(ENDLESS)
     job = shared.submit({**CONFIG, "model": f"./models/{folder.name}"})
     error = shared.wait_for(job, "training.failed").json["error"]
@@ -129,7 +127,7 @@ def test_an_adapter_of_pickled_weights_is_refused(tiny: Path, tmp_path: Path) ->
         refuse_pickled_adapter(tmp_path)
 
 
-def test_every_loading_of_a_model_says_that_it_trusts_no_code() -> None:
+def test_every_model_load_disables_remote_code() -> None:
     found = []
     for path in Path(arkor_dev.local.__file__).parent.rglob("*.py"):
         text = path.read_text()
@@ -143,5 +141,5 @@ def test_every_loading_of_a_model_says_that_it_trusts_no_code() -> None:
     assert {"base_model.py", "tokenizer.py"} <= set(found)
 
 
-def test_what_a_folder_lacks_is_said(tmp_path: Path) -> None:
+def test_a_model_folder_without_config_is_named(tmp_path: Path) -> None:
     assert load_problem(tmp_path) == "it has no config.json"

@@ -47,7 +47,7 @@ def choice(model: Any, kept: Path, asked: str | None = None, device: str = "cpu"
     ("slow", "quick", "expected"),
     [(0.002, 0.001, "bfloat16"), (0.0011, 0.001, "float32"), (0.001, 0.05, "float32")],
 )
-def test_the_quicker_one_is_taken_and_the_job_is_told_why(
+def test_the_faster_dtype_is_chosen_and_reported(
     model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: float, quick: float, expected: str
 ) -> None:
     from arkor_dev.local.modeling import number_format
@@ -73,7 +73,7 @@ def test_the_quicker_one_is_taken_and_the_job_is_told_why(
     assert len(json.loads(kept.read_text())) == 1
 
 
-def test_what_the_job_asks_for_and_other_devices_are_not_measured(
+def test_a_requested_dtype_is_not_measured(
     model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from arkor_dev.local.modeling import number_format
@@ -84,7 +84,7 @@ def test_what_the_job_asks_for_and_other_devices_are_not_measured(
     assert choice(model, tmp_path / "kept.json", device="mps").name == "float32"
 
 
-def test_a_measurement_is_short(model: Any, tmp_path: Path) -> None:
+def test_the_dtype_measurement_is_short(model: Any, tmp_path: Path) -> None:
     from arkor_dev.local.modeling.number_format import _measure
 
     _measure(16, 64, 64)
@@ -101,7 +101,7 @@ def test_a_measurement_is_short(model: Any, tmp_path: Path) -> None:
     assert min(took) < 5
 
 
-def test_weights_that_learn_stay_float32_and_losses_agree(tiny: Path, tmp_path: Path) -> None:
+def test_trained_weights_stay_float32_in_bfloat16_jobs(tiny: Path, tmp_path: Path) -> None:
     """A job in bfloat16 on the tiny model, step by step beside the same one in float32."""
     import torch
 

@@ -41,7 +41,7 @@ def made(model: Path, data: Path, gpus: int) -> Any:
     return set_up(model, data, CONFIG, 3, base=base, job_id="job")
 
 
-def test_a_model_spread_over_two_gpus_learns_what_it_learns_on_one(deep: Path, tmp_path: Path) -> None:
+def test_a_spread_model_learns_the_same_bits(deep: Path, tmp_path: Path) -> None:
     """To the same bits, also after a pause, although it does not fit into either."""
     from arkor_dev.local.workers.errors import OutOfMemory
     from tests.local.training.test_going_on import bytes_of, pausing_after, points
@@ -73,7 +73,7 @@ def test_a_model_spread_over_two_gpus_learns_what_it_learns_on_one(deep: Path, t
     assert bytes_of(tmp_path / "two") == bytes_of(tmp_path / "one")
 
 
-def test_a_model_is_either_spread_or_loaded_by_several_workers(tmp_path: Path) -> None:
+def test_spreading_excludes_several_workers(tmp_path: Path) -> None:
     from arkor_dev.local.training.preparation import Preparation
     from arkor_dev.local.workers.errors import JobFailure
 
@@ -139,7 +139,7 @@ def test_a_model_too_large_for_one_gpu_is_spread_unless_that_is_forbidden(
         assert len(measure(deep, tmp_path, 0).gpus) == 2
 
 
-def test_what_one_gpu_cannot_hold_is_answered_by_two(deep: Path, tmp_path: Path) -> None:
+def test_a_large_model_answers_on_two_gpus(deep: Path, tmp_path: Path) -> None:
     from arkor_dev.local.inference.transformers_engine import TransformersEngine
     from tests.local.exports.test_export import trained
     from tests.local.inference.asking import answer, ask
@@ -154,7 +154,7 @@ def test_what_one_gpu_cannot_hold_is_answered_by_two(deep: Path, tmp_path: Path)
         assert all(card.allocated for card in cards)
 
 
-def test_the_forecast_tells_the_memory_of_each_gpu(deep: Path, tmp_path: Path) -> None:
+def test_the_forecast_has_the_memory_of_each_gpu(deep: Path, tmp_path: Path) -> None:
     from arkor_dev.local.forecast.estimate import estimate
     from arkor_dev.local.forecast.linear_models import shape_of
     from arkor_dev.local.workers.machine import Memory
@@ -173,7 +173,7 @@ def test_the_forecast_tells_the_memory_of_each_gpu(deep: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("header", [b"[]", b'{"a": 1}', b'{"a": {"shape": "4"}}', b"{", b"\xff"])
-def test_weights_are_not_counted_in_what_is_no_safetensors_file(tmp_path: Path, header: bytes) -> None:
+def test_invalid_safetensors_headers_are_ignored(tmp_path: Path, header: bytes) -> None:
     (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
     from arkor_dev.local.modeling.gpu_count import weights_of
 

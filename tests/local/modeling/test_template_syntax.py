@@ -19,7 +19,7 @@ BROKEN = "{% for m in messages %}\n{{ m.content }\n{% endfor %}"
 
 
 @pytest.mark.parametrize("file", ["chat_template.jinja", "tokenizer_config.json"])
-def test_a_broken_one_is_named_with_its_line(tmp_path: Path, file: str) -> None:
+def test_a_syntax_error_of_a_template_names_the_line(tmp_path: Path, file: str) -> None:
     text = BROKEN if file.endswith("jinja") else json.dumps({"chat_template": BROKEN})
     (tmp_path / file).write_text(text)
     with pytest.raises(JobFailure, match=r"chat template cannot be read, line 2: "):
@@ -36,19 +36,19 @@ def test_a_broken_one_is_named_with_its_line(tmp_path: Path, file: str) -> None:
         "no tags",
     ],
 )
-def test_what_transformers_reads_passes(tmp_path: Path, template: str) -> None:
+def test_templates_valid_for_transformers_pass(tmp_path: Path, template: str) -> None:
     (tmp_path / "chat_template.jinja").write_text(template)
     check_template(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"chat_template": [{"name": "x", "template": "y"}]}', "{}"])
-def test_what_says_nothing_of_it_is_left_to_the_tokenizer(tmp_path: Path, text: str) -> None:
+def test_files_without_a_template_pass(tmp_path: Path, text: str) -> None:
     check_template(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text(text)
     check_template(tmp_path)
 
 
-def test_a_deep_one_ends_with_a_reason(tmp_path: Path) -> None:
+def test_a_deeply_nested_template_is_refused(tmp_path: Path) -> None:
     (tmp_path / "chat_template.jinja").write_text("{% if x %}" * 20_000)
     with pytest.raises(JobFailure, match="cannot be read"):
         check_template(tmp_path)

@@ -32,12 +32,12 @@ print(json.dumps([likely_device(), load_context(Path(sys.argv[1])), tokenizer("m
 """
 
 
-def test_a_folder_that_is_gone_is_no_name_on_the_hub(tmp_path: Path) -> None:
+def test_a_missing_model_folder_is_not_looked_up_on_the_hub(tmp_path: Path) -> None:
     with pytest.raises(JobFailure, match=r"no longer exists\. If the project was moved or renamed"):
         load_base(tmp_path / "renamed" / "models" / "tiny")
 
 
-def test_a_model_is_the_same_without_torch(tiny: Path) -> None:
+def test_model_metadata_is_the_same_without_torch(tiny: Path) -> None:
     """What a process without torch prints of a model, and what this one reads of it with torch."""
     argv = [sys.executable, "-c", WITHOUT_TORCH, str(tiny)]
     without = json.loads(subprocess.run(argv, check=True, capture_output=True, text=True).stdout)
@@ -55,7 +55,7 @@ def test_a_model_is_the_same_without_torch(tiny: Path) -> None:
         ("darwin", "cpu", 0, "mps", 1024),
     ],
 )
-def test_data_are_cut_as_on_the_device_that_will_train(
+def test_truncation_matches_the_training_device(
     monkeypatch: pytest.MonkeyPatch, system: str, build: str, amd: int, device: str, length: int
 ) -> None:
     monkeypatch.setattr(tokenizer, "torch_build", lambda: build)

@@ -93,7 +93,7 @@ def our_labels(tokenizer: Any, talk: list[Any], tools: list[Any]) -> list[str]:
     ]
 
 
-def test_every_answer_that_trl_learns_is_learned() -> None:
+def test_the_answers_learned_are_those_of_trl() -> None:
     tokenizer = make_tokenizer()
     compared = 0
     for path in sorted(FOLDER.glob("*_training.jinja")):
@@ -124,7 +124,7 @@ def test_every_answer_that_trl_learns_is_learned() -> None:
 
 
 @pytest.mark.parametrize("value", [True, False])
-def test_arguments_in_a_template_are_those_that_a_caller_would_pass(value: bool) -> None:
+def test_template_arguments_can_be_baked_in(value: bool) -> None:
     """Also where the caller of a file that was written with them passes others."""
     tokenizer = make_tokenizer()
     tokenizer.chat_template = (FOLDER / "qwen3.jinja").read_text()

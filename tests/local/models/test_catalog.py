@@ -46,12 +46,12 @@ def test_the_starter_model_has_three_names_and_one_folder(models: Models, tmp_pa
     assert (found.name, found.path) == (STARTER, tmp_path / "cache" / "models" / "smollm2-135m-instruct")
 
 
-def test_half_a_starter_folder_is_none(models: Models, tmp_path: Path) -> None:
+def test_an_incomplete_starter_folder_is_not_used(models: Models, tmp_path: Path) -> None:
     fill(starter_folder(tmp_path / "cache"), "config.json")
     assert models.find_local(STARTER) is None
 
 
-def test_a_folder_counts_inside_and_outside_the_project(models: Models, tmp_path: Path) -> None:
+def test_model_folders_are_found_in_and_outside_the_project(models: Models, tmp_path: Path) -> None:
     inside, outside = fill(tmp_path / "project" / "org" / "name"), fill(tmp_path / "elsewhere")
     for name, path in [
         ("org/name", inside),
@@ -64,13 +64,13 @@ def test_a_folder_counts_inside_and_outside_the_project(models: Models, tmp_path
         assert (found.name, found.path) == (name, path)
 
 
-def test_a_hub_s_id_is_for_the_hub(models: Models) -> None:
+def test_hub_ids_are_not_local_folders(models: Models) -> None:
     assert models.find_local("google/gemma-3-270m-it") is None
     assert models.find_local("gpt2") is None
 
 
 @pytest.mark.parametrize("name", ["./none", "/none", "~/none-such", "a b", "a/b/c"])
-def test_what_can_only_be_a_path_must_be_there(models: Models, name: str) -> None:
+def test_a_missing_model_path_is_an_error(models: Models, name: str) -> None:
     with pytest.raises(JobFailure, match="Model folder not found"):
         models.find_local(name)
 
@@ -85,7 +85,7 @@ def test_what_can_only_be_a_path_must_be_there(models: Models, name: str) -> Non
         (("config.json", "model.safetensors", "pytorch_model.bin", "tokenizer.model"), None),
     ],
 )
-def test_what_a_folder_lacks_is_named(
+def test_missing_files_of_a_model_folder_are_named(
     models: Models, tmp_path: Path, names: tuple[str, ...], missing: str | None
 ) -> None:
     folder = fill(tmp_path / "project" / "m", *names)
@@ -108,11 +108,11 @@ def test_what_a_folder_lacks_is_named(
         ("../../ann/models/tiny", "tiny"),
     ],
 )
-def test_an_adapter_names_its_model_and_not_its_owner_s_folders(name: str, travels: str) -> None:
+def test_portable_model_names_contain_no_local_paths(name: str, travels: str) -> None:
     assert portable_name(name) == travels
 
 
-def test_the_starter_of_the_package_index_says_what_its_weights_are(models: Models, tmp_path: Path) -> None:
+def test_the_packaged_starter_describes_its_weights(models: Models, tmp_path: Path) -> None:
     fill(starter_folder(tmp_path / "cache"))
     fill(tmp_path / "project" / "models" / "own")
     starter, own = models.find_local("smollm2-135m-instruct"), models.find_local("models/own")

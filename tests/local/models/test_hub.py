@@ -127,7 +127,7 @@ def start(root: Path, hub: str, **env: str) -> Backend:
     return Backend.start(root / "data", make_project(root / "tests"), root / "cache", **env)
 
 
-def test_a_hub_s_model_is_fetched_trained_and_kept(tiny: Path, tmp_path: Path, hub: str) -> None:
+def test_a_hub_model_is_downloaded_and_trained(tiny: Path, tmp_path: Path, hub: str) -> None:
     serve(tiny, tmp_path / "hub", "tiny")
     backend = start(tmp_path, hub)
     try:
@@ -152,7 +152,7 @@ def test_a_hub_s_model_is_fetched_trained_and_kept(tiny: Path, tmp_path: Path, h
         backend.stop()
 
 
-def test_a_model_that_cannot_be_trained_is_refused_before_its_weights_are_fetched(
+def test_an_untrainable_model_is_refused_before_its_download(
     tiny: Path, mirrored: tuple[Backend, Path]
 ) -> None:
     backend, root = mirrored
@@ -196,7 +196,7 @@ def mirrored(
         ({"surplus": 64 * 2**20}, "than the .* bytes that it announced|was announced with"),
     ],
 )
-def test_a_hostile_mirror_gets_nothing_out_of_the_cache(
+def test_a_hostile_mirror_reads_and_writes_no_other_files(
     tiny: Path, mirrored: tuple[Backend, Path], lie: dict[str, Any], reason: str
 ) -> None:
     backend, root = mirrored

@@ -89,7 +89,7 @@ def tokens_of_bytes() -> list[str]:
     return sorted(ByteLevel.alphabet())
 
 
-def test_the_folder_has_the_bits_and_tokens_that_transformers_reads(tmp_path: Path) -> None:
+def test_the_converted_starter_equals_transformers_reading(tmp_path: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 

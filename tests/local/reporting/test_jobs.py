@@ -26,7 +26,7 @@ def finish():
 """
 
 
-def test_a_job_is_reported_and_ends_although_one_hangs(tmp_path: Path, tiny: Path) -> None:
+def test_a_hanging_reporter_does_not_delay_a_job(tmp_path: Path, tiny: Path) -> None:
     packages = tmp_path / "packages"
     hanging = put(packages, "wandb", HANGS)
     calls = put(packages, "trackio", QUICK)

@@ -129,9 +129,7 @@ def last(step: int) -> list[list[Any]]:
 
 
 @pytest.mark.parametrize("name", BODIES)
-async def test_a_run_that_crashed_goes_on_there_with_each_step_once(
-    bench: Bench, packages: Path, name: str
-) -> None:
+async def test_a_resumed_run_reports_each_step_once(bench: Bench, packages: Path, name: str) -> None:
     calls = put(packages, name, BODIES[name])
     reports = bench.begin(name)
     reports.take([("training.message", {"message": "Computing"}), STARTED, *rows(1, 2)])
@@ -150,7 +148,7 @@ async def test_a_run_that_crashed_goes_on_there_with_each_step_once(
     assert bench.said == [WHERE[name]]
 
 
-async def test_the_training_method_s_own_figures_are_reported(bench: Bench, packages: Path) -> None:
+async def test_metrics_of_the_training_method_are_reported(bench: Bench, packages: Path) -> None:
     calls = put(packages, "trackio", BODIES["trackio"])
     reports = bench.begin("trackio")
     name, fields = STARTED
@@ -162,7 +160,7 @@ async def test_the_training_method_s_own_figures_are_reported(bench: Bench, pack
     assert logged == [{"train/loss": 8.0, "train/margin": 0.5}, {"eval/loss": 2.0, "eval/margin": 0.25}]
 
 
-async def test_a_run_that_went_back_reports_the_other_figures(bench: Bench, packages: Path) -> None:
+async def test_a_rolled_back_run_reports_the_new_metrics(bench: Bench, packages: Path) -> None:
     calls = put(packages, "trackio", BODIES["trackio"])
     reports = bench.begin("trackio")
     reports.take([STARTED, *rows(1, 2, 3), ("training.resumed", {"step": 1}), *rows(2)])
@@ -179,7 +177,7 @@ def only(reports: Reports, report: Report) -> Reports:
     return some
 
 
-async def test_one_that_hangs_is_passed_by_and_killed_after_the_end(
+async def test_a_hanging_reporter_is_killed_after_the_end(
     bench: Bench, packages: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(service, "WAITING", 10)
@@ -227,7 +225,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("body", FAULTS)
-async def test_one_that_fails_says_so_once(bench: Bench, packages: Path, body: str) -> None:
+async def test_a_failing_reporter_is_reported_once(bench: Bench, packages: Path, body: str) -> None:
     put(packages, "wandb", body)
     reports = bench.begin("wandb")
     reports.take([STARTED, *rows(1)])
@@ -240,7 +238,7 @@ async def test_one_that_fails_says_so_once(bench: Bench, packages: Path, body: s
     assert bench.said == [f"No further metrics are reported to wandb: {FAULTS[body]}"]
 
 
-async def test_one_that_is_not_installed_is_said_before_the_run(bench: Bench, packages: Path) -> None:
+async def test_a_missing_reporter_is_named_before_the_run(bench: Bench, packages: Path) -> None:
     (packages / "wandb").mkdir()  # as W&B leaves one in a project
     said = (
         "No metrics are reported to wandb, which is not installed. Install it with: "
@@ -258,7 +256,7 @@ async def test_one_that_is_not_installed_is_said_before_the_run(bench: Bench, pa
 
 
 @pytest.mark.parametrize("folder", ["wandb", ".wandb"])
-async def test_a_project_does_not_choose_the_server_that_gets_the_figures_and_the_key(
+async def test_project_files_do_not_choose_the_wandb_server(
     bench: Bench, packages: Path, folder: str
 ) -> None:
     put(packages, "wandb", BODIES["wandb"])
@@ -274,7 +272,7 @@ async def test_a_project_does_not_choose_the_server_that_gets_the_figures_and_th
     assert said.startswith(f"No metrics are reported to wandb: the project's {folder}/settings chooses")
 
 
-async def test_a_job_that_goes_on_at_once_waits_for_what_was_before(bench: Bench, packages: Path) -> None:
+async def test_a_resumed_job_waits_for_the_old_reporter(bench: Bench, packages: Path) -> None:
     """Two processes that write to one run would be in each other's way."""
     calls = put(packages, "trackio", BODIES["trackio"])
     first = bench.begin("trackio")
@@ -286,7 +284,7 @@ async def test_a_job_that_goes_on_at_once_waits_for_what_was_before(bench: Bench
     assert [call[0] for call in calls_in(calls)] == ["init", "log", "log", "log", "finish"] * 2
 
 
-async def test_nothing_outlives_the_end_of_the_backend(
+async def test_reporters_end_with_the_backend(
     bench: Bench, packages: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pids = []

@@ -74,7 +74,9 @@ ATTACKS: list[tuple[list[tuple[str, str]], int]] = [
 
 
 @pytest.mark.parametrize(("headers", "status"), ATTACKS)
-def test_only_the_daemon_is_let_in(backend: Backend, headers: list[tuple[str, str]], status: int) -> None:
+def test_requests_without_the_token_are_refused(
+    backend: Backend, headers: list[tuple[str, str]], status: int
+) -> None:
     got, _ = raw(backend, "GET", f"/v1/jobs?{SCOPE}", headers)
     assert got == status
 
@@ -101,7 +103,7 @@ def test_no_route_answers_without_the_token(backend: Backend, method: str, path:
     assert (status, body) == (401, {"error": "Missing or invalid token"})
 
 
-def test_identity_and_project(backend: Backend) -> None:
+def test_identity_and_project_are_served(backend: Backend) -> None:
     status, body = raw(backend, "GET", "/v1/auth/cli/config", [("Host", "localhost")])
     assert (status, body) == (200, dict.fromkeys(("auth0Domain", "clientId", "audience", "callbackPorts")))
     me = backend.call("GET", "/v1/me").json
@@ -124,12 +126,12 @@ def test_identity_and_project(backend: Backend) -> None:
         ("?orgSlug=o&projectSlug=tests", 403, "This backend serves local/tests, not the organisation o"),
     ],
 )
-def test_another_scope_is_not_served(backend: Backend, query: str, status: int, reason: str) -> None:
+def test_another_scope_is_refused(backend: Backend, query: str, status: int, reason: str) -> None:
     headers = [("Host", "localhost"), ("Authorization", f"Bearer {TOKEN}")]
     assert raw(backend, "GET", f"/v1/jobs{query}", headers) == (status, {"error": reason})
 
 
-def test_unknown_jobs_paths_and_methods_have_the_envelope(backend: Backend) -> None:
+def test_unknown_jobs_paths_and_methods_are_json_errors(backend: Backend) -> None:
     for method, path, status in [
         ("GET", "/v1/jobs/job_none", 404),
         ("POST", "/v1/jobs/job_none/cancel", 404),
@@ -158,7 +160,7 @@ BODIES: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("body", "reason"), BODIES)
-def test_a_wrong_job_is_refused_before_it_exists(backend: Backend, body: Any, reason: str) -> None:
+def test_an_invalid_job_is_not_created(backend: Backend, body: Any, reason: str) -> None:
     before = backend.call("GET", "/v1/jobs").body
     answer = backend.call("POST", "/v1/jobs", body)
     assert answer.status == 400
@@ -224,7 +226,7 @@ def posted(backend: Backend, path: str, data: bytes) -> int:
 
 
 @pytest.mark.parametrize("path", ODD_BODIES)
-def test_odd_numbers_depths_and_characters_are_refused(backend: Backend, path: str) -> None:
+def test_hostile_json_values_are_refused(backend: Backend, path: str) -> None:
     wrong = []
     for template in ODD_BODIES[path]:
         for name, value in VALUES.items():
@@ -235,9 +237,7 @@ def test_odd_numbers_depths_and_characters_are_refused(backend: Backend, path: s
 
 
 @pytest.mark.engine  # without the libraries the model fails at once, perhaps before the data is read
-def test_bad_data_fails_the_job_with_its_place_before_any_model_is_needed(
-    backend: Backend, project: Path
-) -> None:
+def test_invalid_data_fails_the_job_before_the_model_is_loaded(backend: Backend, project: Path) -> None:
     (project / "data" / "bad.jsonl").write_text('{"prompt": "a", "completion": "b"}\n{"prompt": "a"}\n')
     source = {"type": "file", "path": "data/bad.jsonl"}
     job = backend.submit({**CONFIG, "model": "smollm2-135m-instruct", "datasetSource": source})
@@ -260,7 +260,7 @@ def test_bad_data_fails_the_job_with_its_place_before_any_model_is_needed(
         ("data", "The folder data doesn't hold a model for this backend: it has no config.json"),
     ],
 )
-def test_a_folder_that_is_no_model_fails_the_job(backend: Backend, model: str, reason: str) -> None:
+def test_a_folder_without_a_model_fails_the_job(backend: Backend, model: str, reason: str) -> None:
     job = backend.submit({**CONFIG, "model": model})
     assert backend.wait_for(job, "training.failed").json["error"].startswith(reason)
 
@@ -318,7 +318,7 @@ CHATS: list[tuple[dict[str, Any], int, str]] = [
 
 
 @pytest.mark.parametrize(("body", "status", "reason"), CHATS)
-def test_a_wrong_chat_is_refused_before_it_streams(
+def test_an_invalid_chat_is_refused_before_streaming(
     backend: Backend, body: dict[str, Any], status: int, reason: str
 ) -> None:
     answer = backend.call(
@@ -328,7 +328,7 @@ def test_a_wrong_chat_is_refused_before_it_streams(
     assert reason in answer.json["error"]
 
 
-def test_an_adapter_that_is_not_there_says_what_is(backend: Backend) -> None:
+def test_a_missing_adapter_lists_the_available_ones(backend: Backend) -> None:
     job = backend.submit(CONFIG, "half")
     backend.wait_for(job, "training.failed")
     body = {"messages": [{"role": "user", "content": "Hi"}]}
@@ -347,7 +347,7 @@ def test_an_adapter_that_is_not_there_says_what_is(backend: Backend) -> None:
         assert backend.call("POST", "/v1/inference/chat", {**body, "adapter": step}).status == 400
 
 
-def test_an_endpoint_says_why_it_cannot_answer(backend: Backend, project: Path) -> None:
+def test_an_endpoint_reports_why_it_cannot_answer(backend: Backend, project: Path) -> None:
     folder = project / "served"
     folder.mkdir()
     for name in ("config.json", "model.safetensors", "tokenizer.model"):
@@ -373,7 +373,7 @@ def test_an_endpoint_says_why_it_cannot_answer(backend: Backend, project: Path) 
     ],
     ids=["dora", "whole"],
 )
-def test_what_cannot_be_scaled_is_refused_before_it_streams(
+def test_an_adapter_without_strengths_is_refused_before_streaming(
     backend: Backend, project: Path, config: dict[str, Any] | None, why: str
 ) -> None:
     job = backend.submit(CONFIG, "half")
@@ -408,7 +408,7 @@ def test_a_finished_log_is_replayed_and_closed(backend: Backend) -> None:
         assert len(list(backend.events(job, last=unknown))) == len(first)
 
 
-def test_the_application_needs_no_torch() -> None:
+def test_the_server_imports_no_torch() -> None:
     code = "import sys, arkor_dev.local.server.app, arkor_dev.local.__main__; print(sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     for name in ("torch", "transformers", "peft", "huggingface_hub", "tokenizers"):

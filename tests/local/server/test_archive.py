@@ -47,7 +47,7 @@ async def post(client: Client, call: str, path: Path | str) -> tuple[int, dict[s
         return answer.status, await answer.json()
 
 
-async def test_an_import_that_fails_late_leaves_nothing(
+async def test_a_failed_import_leaves_nothing(
     client: Client, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "job.tar").write_bytes(whole(*built(events=b'["training.log", {"step": 1}]\n')))
@@ -67,7 +67,7 @@ async def test_an_import_that_fails_late_leaves_nothing(
     assert job_folder(data, ID).is_dir()
 
 
-async def test_an_archive_that_cannot_be_written_says_why(
+async def test_an_unwritable_archive_has_its_reason(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "job.tar").write_bytes(whole(*built()))

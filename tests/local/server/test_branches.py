@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("more", [{}, {"loraR": 8}, {"loraAlpha": 16, "learningRate": 1.0}])
-def test_the_same_form_of_adapter_fits(folder: Path, more: dict[str, Any]) -> None:
+def test_an_adapter_of_the_same_form_fits(folder: Path, more: dict[str, Any]) -> None:
     check_fits(PARENT, folder, {**FITS, **more})
 
 
@@ -47,12 +47,12 @@ def test_the_same_form_of_adapter_fits(folder: Path, more: dict[str, Any]) -> No
         ({"initLoraWeights": "pissa"}, "lora.init_lora_weights"),
     ],
 )
-def test_another_form_is_refused_in_words(folder: Path, more: dict[str, Any], what: str) -> None:
+def test_an_adapter_of_another_form_is_refused(folder: Path, more: dict[str, Any], what: str) -> None:
     with pytest.raises(ConflictError, match=what):
         check_fits(PARENT, folder, {**FITS, **more})
 
 
-def test_the_new_job_keeps_the_adapter_alone(folder: Path, tmp_path: Path) -> None:
+def test_a_branch_copies_only_the_adapter(folder: Path, tmp_path: Path) -> None:
     copy_parent(tmp_path, "job_b", folder)
     kept = parent_folder(tmp_path, "job_b")
     assert sorted(path.name for path in kept.iterdir()) == [

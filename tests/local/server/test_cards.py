@@ -30,9 +30,7 @@ def job(tmp_path: Path) -> str:
     return job_id
 
 
-def test_a_card_is_served_and_what_only_looks_like_one_is_not(
-    tmp_path: Path, project: Path, job: str
-) -> None:
+def test_only_regular_card_files_are_served(tmp_path: Path, project: Path, job: str) -> None:
     card = final_folder(tmp_path / "data", job) / "README.md"
     (tmp_path / "secret").write_text("of another user")
     backend = Backend.start(tmp_path / "data", project, tmp_path / "cache", "--idle")

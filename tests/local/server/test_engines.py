@@ -19,7 +19,7 @@ HEADERS = {"Host": "localhost", "Authorization": "Bearer secret"}
 SCOPE = {"orgSlug": "local", "projectSlug": "tests"}
 
 
-async def test_an_engine_that_is_not_installed_is_refused_with_how_to_get_it(
+async def test_a_missing_engine_names_the_install_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hello = {"token": "secret", "orgSlug": "local", "projectSlug": "tests"}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pytest
 
 
-async def test_a_job_that_waits_while_others_write_is_pinged(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_stream_of_a_queued_job_is_pinged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_stream, "PING_SECONDS", 0.2)
     pulse = ChangeSignal()
 

@@ -42,7 +42,7 @@ def writes(trained: Trained) -> bool:
     return bool(trained.backend.processes("exports.worker"))
 
 
-def test_an_export_waits_for_a_training_and_begins_anew_after_it(trained: Trained) -> None:
+def test_an_export_yields_to_training_and_restarts(trained: Trained) -> None:
     backend, folder = trained.backend, trained.data / "jobs" / trained.job / "exports"
     for _ in range(5):
         export = ask(trained, format="merged")
@@ -71,7 +71,7 @@ def test_an_export_waits_for_a_training_and_begins_anew_after_it(trained: Traine
     assert not folder.exists()
 
 
-def test_a_job_that_is_deleted_takes_its_exports_along(trained: Trained) -> None:
+def test_deleting_a_job_deletes_its_exports(trained: Trained) -> None:
     backend = trained.backend
     job = backend.submit({**CONFIG, "maxSteps": 2, "dryRun": True}, "short")
     backend.wait_for(job, "end")
@@ -85,7 +85,7 @@ def test_a_job_that_is_deleted_takes_its_exports_along(trained: Trained) -> None
     until(lambda: not (trained.data / "jobs" / job).exists())
 
 
-def test_one_that_is_taken_back_leaves_nothing(trained: Trained) -> None:
+def test_a_cancelled_export_leaves_nothing(trained: Trained) -> None:
     export = ask(trained, format="merged", step=10)
     until(lambda: writes(trained) or told(trained, export)["state"] == "completed", 60)
     answer = trained.backend.call("DELETE", f"/v1/jobs/{trained.job}/exports/{export}")

@@ -20,7 +20,7 @@ def said(backend: Backend) -> list[str]:
     return [notice["text"] for notice in backend.notices if notice["notice"] == "message"]
 
 
-def test_a_job_stands_at_the_end_and_goes_on_at_the_next_start(tmp_path: Path, tiny: Path) -> None:
+def test_a_job_pauses_at_shutdown_and_resumes_at_the_next_start(tmp_path: Path, tiny: Path) -> None:
     """No step is lost, though no checkpoint was saved; and what changes meanwhile is not passed over."""
     project = make_project(tmp_path / "tests", tiny)
     for number in range(3):  # it has two seconds to come to stand: a machine that stands still has none
@@ -66,7 +66,7 @@ def test_a_job_stands_at_the_end_and_goes_on_at_the_next_start(tmp_path: Path, t
         second.stop()
 
 
-def test_a_later_end_warms_up_again_where_that_is_asked(tmp_path: Path, tiny: Path) -> None:
+def test_extending_a_job_can_repeat_the_warmup(tmp_path: Path, tiny: Path) -> None:
     backend = Backend.start(tmp_path / "data", make_project(tmp_path / "tests", tiny), tmp_path / "cache")
     try:
         config = {**CONFIG, "maxSteps": 6, "warmupSteps": 2, "evalSteps": 0, "saveSteps": 0}

@@ -49,7 +49,7 @@ def best_of_three(took: Callable[[Path], float], bound: float, folder: Path) -> 
     assert min(tries) < bound, tries
 
 
-def test_it_is_ready_at_once(tmp_path: Path, project: Path) -> None:
+def test_the_backend_starts_quickly(tmp_path: Path, project: Path) -> None:
     def took(folder: Path) -> float:
         backend = Backend.start(folder / "data", project, folder / "cache")
         backend.stop()
@@ -60,7 +60,7 @@ def test_it_is_ready_at_once(tmp_path: Path, project: Path) -> None:
 
 
 @pytest.mark.parametrize("way", ["the end of standard input", "a signal"])
-def test_it_ends_at_once(tmp_path: Path, project: Path, way: str) -> None:
+def test_the_backend_ends_quickly(tmp_path: Path, project: Path, way: str) -> None:
     def took(folder: Path) -> float:
         backend = Backend.start(folder / "data", project, folder / "cache")
         try:
@@ -81,7 +81,7 @@ def test_it_ends_at_once(tmp_path: Path, project: Path, way: str) -> None:
     best_of_three(took, 10, tmp_path)
 
 
-def test_the_socket_of_a_killed_one_goes_at_the_next_start(
+def test_the_socket_of_a_killed_backend_is_removed_at_the_next_start(
     backend: Backend, tmp_path: Path, project: Path
 ) -> None:
     backend.process.kill()
@@ -92,7 +92,7 @@ def test_the_socket_of_a_killed_one_goes_at_the_next_start(
     other.stop()
 
 
-def test_no_place_for_a_socket(tmp_path: Path, project: Path) -> None:
+def test_a_missing_socket_folder_is_an_error(tmp_path: Path, project: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from arkor_dev.local import __main__ as main; "
         "from arkor_dev.local.workers import socket_folder; "
@@ -122,13 +122,13 @@ except PermissionError as error:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_another_account_cannot_reach_it(backend: Backend) -> None:
+def test_another_user_cannot_connect(backend: Backend) -> None:
     argv = [sys.executable, "-I", "-S", "-c", STRANGER, str(backend.socket)]
     assert subprocess.run(argv, capture_output=True, check=True, timeout=60).stdout == b"Permission denied\n"
     assert backend.call("GET", "/v1/me").status == 200
 
 
-def test_a_folder_has_one_owner(backend: Backend, tmp_path: Path, project: Path) -> None:
+def test_a_data_folder_has_one_backend(backend: Backend, tmp_path: Path, project: Path) -> None:
     second = launch(*program(tmp_path / "data", project, tmp_path / "cache", {}))
     out, errors = second.communicate(b"{}\n", timeout=60)
     assert second.returncode == 75
@@ -137,7 +137,7 @@ def test_a_folder_has_one_owner(backend: Backend, tmp_path: Path, project: Path)
     assert len(errors.splitlines()) == 1
 
 
-def test_a_data_base_that_is_none_is_left_alone(tmp_path: Path, project: Path) -> None:
+def test_a_file_that_is_not_a_database_is_left_unchanged(tmp_path: Path, project: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "backend.sqlite").write_bytes(b"not a data base" * 100)
     process = launch(*program(tmp_path / "data", project, tmp_path / "cache", {}))
@@ -149,7 +149,7 @@ def test_a_data_base_that_is_none_is_left_alone(tmp_path: Path, project: Path) -
     assert (tmp_path / "data" / "backend.sqlite").read_bytes() == b"not a data base" * 100
 
 
-def test_a_full_disk_is_called_full(tmp_path: Path, project: Path) -> None:
+def test_a_full_disk_at_the_start_is_named(tmp_path: Path, project: Path) -> None:
     # SQLite cannot create its file here either, and its own words are of no help.
     code = (
         "import shutil, sys, types; from arkor_dev.local import __main__ as main; "
@@ -181,7 +181,7 @@ def test_a_wrong_handshake_is_refused(tmp_path: Path, project: Path, hello: byte
 
 
 @pytest.mark.engine
-def test_killing_everything_loses_no_event_and_no_checkpoint(tmp_path: Path, tiny: Path) -> None:
+def test_a_kill_loses_no_event_and_no_checkpoint(tmp_path: Path, tiny: Path) -> None:
     project, data = make_project(tmp_path / "tests", tiny), tmp_path / "data"
     first = Backend.start(data, project, tmp_path / "cache")
     done = first.submit({**CONFIG, "maxSteps": 1, "evalSteps": 0, "datasetSplit": 0})
@@ -226,7 +226,7 @@ def test_killing_everything_loses_no_event_and_no_checkpoint(tmp_path: Path, tin
 
 @pytest.mark.engine
 @pytest.mark.skipif(out_of_memory_kills() is None, reason="this system does not count its kills")
-def test_a_worker_that_is_killed_three_times_pauses_its_job_and_the_next_one_runs(
+def test_a_job_killed_three_times_is_paused_and_the_next_runs(
     tmp_path: Path, tiny: Path, template: dict[str, str]
 ) -> None:
     project = make_project(tmp_path / "tests", tiny)
@@ -258,7 +258,7 @@ def test_a_worker_that_is_killed_three_times_pauses_its_job_and_the_next_one_run
 
 
 @pytest.mark.engine
-def test_what_trains_goes_with_the_backend(tmp_path: Path, tiny: Path) -> None:
+def test_killing_the_backend_ends_its_workers(tmp_path: Path, tiny: Path) -> None:
     """Also without a checkpoint to be written: those of an endless job would not fit on the disk."""
     project = make_project(tmp_path / "tests", tiny)
     backend = Backend.start(tmp_path / "data", project, tmp_path / "cache")
@@ -307,7 +307,7 @@ def test_a_killed_inference_worker_ends_the_answer_and_the_next_one_works(
         backend.stop()
 
 
-def test_the_data_folder_may_be_a_link(tmp_path: Path, project: Path) -> None:
+def test_the_data_folder_may_be_a_symlink(tmp_path: Path, project: Path) -> None:
     (tmp_path / "other-disk").mkdir()
     (tmp_path / "data").symlink_to(tmp_path / "other-disk")
     backend = Backend.start(tmp_path / "data", project, tmp_path / "cache")
@@ -319,7 +319,7 @@ def test_the_data_folder_may_be_a_link(tmp_path: Path, project: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["working", "on-demand", "idle"])
-def test_a_process_that_only_looks_is_waited_for(
+def test_a_short_lived_reader_of_the_data_folder_is_awaited(
     tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A Studio that starts while ``arkor-dev jobs`` runs would else say that another Studio is there."""

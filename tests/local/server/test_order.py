@@ -20,7 +20,7 @@ HEADERS = {"Host": "localhost", "Authorization": "Bearer secret"}
 SCOPE = {"orgSlug": "local", "projectSlug": "tests"}
 
 
-async def test_a_job_that_answers_stays_until_it_is_done(tmp_path: Path) -> None:
+async def test_a_job_that_is_chatting_is_not_deleted(tmp_path: Path) -> None:
     hello = {"token": "secret", "orgSlug": "local", "projectSlug": "tests"}
     setup = Setup.open(tmp_path, tmp_path, tmp_path / "cache", hello)
     jobs = []

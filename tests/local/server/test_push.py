@@ -41,7 +41,7 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("form", ["adapter", "merged"])
-async def test_what_leaves_is_whole_and_tells_nothing_of_here(
+async def test_pushed_files_are_complete_and_private(
     trained: Trained, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
     made = done(trained, ask(trained, format=form))
@@ -102,7 +102,7 @@ def logits(model: Any, tokenizer: Any) -> Any:
         return model(**tokenizer(QUESTIONS[0], return_tensors="pt")).logits
 
 
-def test_half_of_an_adapter_arrives_where_half_is_asked_for(
+def test_a_pushed_model_has_the_requested_strength(
     trained: Trained, tiny: Path, shared_project: Path, tmp_path: Path
 ) -> None:
     """The command itself, with all that it says; what has arrived is read by PEFT and transformers."""

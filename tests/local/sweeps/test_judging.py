@@ -55,7 +55,7 @@ def test_better_settings_win_with_an_interval() -> None:
     assert verdict["rows"] == ROWS // 2
 
 
-def test_rewards_are_told_as_they_are() -> None:
+def test_rewards_are_reported_with_their_sign() -> None:
     """More of them is better, and the scores have their negative."""
     chance = random.Random(1)
     rows = [chance.gauss(-0.3, 0.1) for _ in range(ROWS)]
@@ -69,7 +69,7 @@ def test_rewards_are_told_as_they_are() -> None:
     assert f": mean reward {verdict['start']:.3f} → {verdict['winner']:.3f} on " in verdict["sentence"]
 
 
-def test_too_few_rows_judge_nothing() -> None:
+def test_too_few_rows_give_no_verdict() -> None:
     chance = random.Random(2)
     rows = [1.0] * 14
     verdict = judged([scores(chance, rows)] * 3, [scores(chance, rows, 1.0)] * 3)
@@ -78,7 +78,7 @@ def test_too_few_rows_judge_nothing() -> None:
     assert verdict["sentence"] == "No winner: 7 independent rows are too few to judge by."
 
 
-def test_the_half_that_selects_is_that_of_early_stopping() -> None:
+def test_sweeps_and_early_stopping_select_on_the_same_half() -> None:
     keys = [f"{(7919 * place) % 100:016x}" for place in range(30)]
     groups = [place // 3 for place in range(30)]
     run = {"adapter": [float(place) for place in range(30)], "keys": keys, "groups": groups}

@@ -38,7 +38,7 @@ def table(chance: random.Random, noise: float = 0.02) -> Callable[[dict[str, Any
     return loss
 
 
-def test_a_grid_of_27_is_searched_with_a_third_of_its_steps() -> None:
+def test_halving_finds_good_settings_with_a_third_of_the_steps() -> None:
     """One of the best three of 27, with at most 35 % of the steps, for 18 of 20 seeds or more."""
     hits = 0
     for seed in range(20):
@@ -80,7 +80,7 @@ def test_tpe_finds_a_good_rate_in_a_range() -> None:
 
 @pytest.mark.parametrize("slow", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("hours", [0.5, 1.0, 3.0])
-def test_a_sweep_plans_for_its_deadline(slow: float, hours: float) -> None:
+def test_a_sweep_ends_before_its_deadline(slow: float, hours: float) -> None:
     """However long runs take in truth, the last one ends in time, with the winner confirmed."""
     sweep = sweep_of({"learningRate": {"low": 1e-4, "high": 1e-2}}, {**CONFIG, "learningRate": 1e-2})
     seconds = 3600 * hours
@@ -100,7 +100,7 @@ def test_a_sweep_plans_for_its_deadline(slow: float, hours: float) -> None:
     assert clock >= 0.6 * seconds  # the time is used
 
 
-def test_nothing_is_confirmed_when_the_starting_settings_are_best() -> None:
+def test_the_starting_settings_need_no_confirmation() -> None:
     constant = sweep_of({"loraR": [4, 8, 16]}, {**CONFIG, "lrSchedulerType": "constant"})
     _, _, end = run(constant, lambda settings, part: settings["loraR"] - part)
     assert end == Conclude()
@@ -114,7 +114,7 @@ def test_nothing_is_confirmed_when_the_starting_settings_are_best() -> None:
     assert plan.changes_of(linear, linear.search[0]) == {"lrSchedulerType": "wsd", "warmupSteps": 4}
 
 
-def test_rungs_do_not_decay_and_the_last_one_does() -> None:
+def test_only_the_last_rung_decays_the_rate() -> None:
     sweep = sweep_of({"loraR": [4, 8]}, {**CONFIG, "warmupRatio": 0.04, "earlyStoppingPatience": 2})
     assert [round(90 * part) for part in sweep.rungs] == [10, 30, 90]
     configs = [plan.config_of(sweep, Trial(1, {"loraR": 8}, "job", rung=rung)) for rung in range(3)]
@@ -135,7 +135,7 @@ def test_rungs_do_not_decay_and_the_last_one_does() -> None:
     }  # fmt: skip
 
 
-def test_rungs_of_epochs_and_of_short_runs() -> None:
+def test_rungs_suit_epochs_and_short_runs() -> None:
     sweep = sweep_of({"batchSize": [2, 4]}, {"model": "m", "numTrainEpochs": 3, "batchSize": 2})
     trial = Trial(1, {"batchSize": 4}, "job")
     assert plan.config_of(sweep, trial)["numTrainEpochs"] == pytest.approx(1 / 3)
@@ -145,7 +145,7 @@ def test_rungs_of_epochs_and_of_short_runs() -> None:
     assert plan.rungs_of(sweep) == [1 / 3, 1.0]
 
 
-def test_a_rung_without_decay_equals_the_beginning_of_a_longer_run() -> None:
+def test_a_rung_equals_the_start_of_a_longer_run() -> None:
     from arkor_dev.local.training.job_settings import JobSettings
     from arkor_dev.local.training.schedule import Schedule
 

@@ -36,7 +36,7 @@ def sweep(name: str = NAME) -> Sweep:
     )  # fmt: skip
 
 
-def test_a_sweep_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_a_sweep_record_round_trips(tmp_path: Path) -> None:
     record.write(tmp_path, sweep())
     (tmp_path / record.SWEEPS / "sweep_00000000000b").mkdir()  # without a record, not a sweep
     assert record.read_all(tmp_path) == {NAME: sweep()}
@@ -76,7 +76,7 @@ def test_a_damaged_record_names_what_is_wrong(tmp_path: Path, reason: str) -> No
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"trials": 3}', b"[" * 100_000])
-def test_a_damaged_record_fails_alone_and_says_how_to_mend_it(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_sweep_fails_alone(tmp_path: Path, content: bytes) -> None:
     record.write(tmp_path, sweep())
     other = sweep("sweep_00000000000b")
     record.write(tmp_path, other)
@@ -92,7 +92,7 @@ def test_a_damaged_record_fails_alone_and_says_how_to_mend_it(tmp_path: Path, co
     assert list(record.read_all(tmp_path)) == [other.id]
 
 
-def test_a_record_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+def test_a_linked_record_is_not_followed(tmp_path: Path) -> None:
     record.write(tmp_path, sweep())
     file = JobFile(tmp_path / record.SWEEPS / NAME, "sweep.json")
     file.path.rename(tmp_path / "elsewhere")

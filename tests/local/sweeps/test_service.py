@@ -160,7 +160,7 @@ def sweeps_of(store: AsyncStore, folder: Path, scheduler: Any) -> Sweeps:
 
 
 @pytest.mark.usefixtures("asked")
-async def test_a_sweep_ends_before_its_deadline_whatever_holds_it_up(
+async def test_a_stuck_sweep_is_ended_at_its_deadline(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its job never ends, or is paused by a person: at the deadline it is cancelled, and nobody has won."""
@@ -193,7 +193,7 @@ async def test_a_sweep_ends_before_its_deadline_whatever_holds_it_up(
     assert job["status"] == "cancelled"
 
 
-async def test_a_sweep_that_could_not_be_judged_is_refused_with_a_share_that_suffices(
+async def test_a_sweep_with_too_few_held_out_rows_is_refused(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def ask(_: object, *, config: dict[str, Any], project: str, **__: Any) -> dict[str, Any]:
@@ -210,7 +210,7 @@ async def test_a_sweep_that_could_not_be_judged_is_refused_with_a_share_that_suf
 
 
 @pytest.mark.usefixtures("asked")
-async def test_a_sweep_that_a_full_disk_ends_or_refuses_is_stored_or_left_out_completely(
+async def test_a_full_disk_stores_a_sweep_atomically(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "LOOK_SECONDS", 0.05)
@@ -238,9 +238,7 @@ async def test_a_sweep_that_a_full_disk_ends_or_refuses_is_stored_or_left_out_co
 
 
 @pytest.mark.usefixtures("asked")
-async def test_no_trial_begins_while_a_person_waits_for_something_else(
-    store: AsyncStore, tmp_path: Path
-) -> None:
+async def test_trials_yield_to_other_work(store: AsyncStore, tmp_path: Path) -> None:
     scheduler = scheduler_of(store, tmp_path)
     waits, asked_for = [True], asyncio.Event()
 
@@ -261,7 +259,7 @@ async def test_no_trial_begins_while_a_person_waits_for_something_else(
 
 
 @pytest.mark.usefixtures("asked")
-async def test_what_a_crash_prevented_is_repeated(store: AsyncStore, tmp_path: Path) -> None:
+async def test_a_crashed_sweep_is_continued(store: AsyncStore, tmp_path: Path) -> None:
     """The record has a trial without its job, and one that was to go on to its next rung."""
     make_project(tmp_path)
     sweep = Sweep("sweep_00000000000a", "s", "2026-01-01", time.time(), TINY, SPACE, 1, time.time() + 3600)
@@ -321,9 +319,7 @@ class Unknown(Known):
 
 
 @pytest.mark.usefixtures("asked")
-async def test_what_cannot_be_estimated_is_timed_by_a_run_that_confirms(
-    store: AsyncStore, tmp_path: Path
-) -> None:
+async def test_a_sweep_without_a_forecast_times_a_run(store: AsyncStore, tmp_path: Path) -> None:
     """A run of the starting settings with a fresh seed comes first; it is not repeated at the end."""
     hub = {**TINY, "datasetSource": {"type": "huggingface", "name": "org/rows", "token": "hf_secret"}}
     sweeps = Sweeps(store, scheduler_of(store, tmp_path), Unknown(), tmp_path, tmp_path)  # type: ignore[arg-type]
@@ -400,7 +396,7 @@ async def recover(store: AsyncStore) -> None:
 
 @pytest.mark.usefixtures("asked")
 @pytest.mark.parametrize("seed", range(4))
-async def test_kills_at_any_moment_lose_nothing_and_double_nothing(
+async def test_a_sweep_survives_kills_between_any_two_steps(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """Between any two steps of a sweep the backend ends and another one continues from the record."""
@@ -438,7 +434,7 @@ async def test_kills_at_any_moment_lose_nothing_and_double_nothing(
 
 @pytest.mark.usefixtures("asked")
 @pytest.mark.parametrize("seed", range(3))
-async def test_an_edit_of_the_data_that_is_undone_does_no_harm(
+async def test_a_sweep_waits_for_changed_data(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     """While the rows differ the sweep waits and says so; a trial that read them is run again."""

@@ -9,7 +9,7 @@ from arkor_dev.contract.errors import MAKE_ROOM
 from arkor_dev.local.workers.errors import write_failure
 
 
-def test_a_full_disk_says_what_makes_room() -> None:
+def test_a_full_disk_error_names_the_remedy() -> None:
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert write_failure("the export", full) == (
         f"The disk is full: the export could not be written. {MAKE_ROOM}"

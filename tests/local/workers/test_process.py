@@ -23,7 +23,7 @@ WILD = "tests.local.workers.wild"
 
 
 @pytest.mark.parametrize("say", [*WORDS, "no end"])
-async def test_what_is_no_message_ends_it(say: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_invalid_message_ends_the_worker(say: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "MESSAGE_LIMIT", 2**20)
     child = await Child.start(WILD)
     try:
@@ -47,7 +47,7 @@ async def test_what_is_no_message_ends_it(say: str, monkeypatch: pytest.MonkeyPa
     ],
     ids=["by the kernel", "by someone", "unknown"],
 )
-async def test_a_kill_is_blamed_on_memory_only_if_the_kernel_ran_out_of_it(
+async def test_a_kill_is_out_of_memory_only_if_the_kernel_counted_it(
     kills: tuple[int | None, int | None], ran_out: bool, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts = iter(kills)
@@ -60,7 +60,9 @@ async def test_a_kill_is_blamed_on_memory_only_if_the_kernel_ran_out_of_it(
     assert ("batch_size" in child.cause("The training process", SMALLER)) is ran_out
 
 
-def test_the_kernel_s_kills_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_kills_are_read_from_the_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stat = tmp_path / "vmstat"
     monkeypatch.setattr(out_of_memory, "VMSTAT", stat)
     assert out_of_memory.out_of_memory_kills() is None
@@ -70,7 +72,7 @@ def test_the_kernel_s_kills_are_counted(tmp_path: Path, monkeypatch: pytest.Monk
     assert out_of_memory.out_of_memory_kills() is None
 
 
-async def test_an_answer_of_a_worker_that_says_no_message_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_invalid_message_ends_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     inference = Inference(module=WILD)
     try:
         with pytest.raises(JobFailure, match="sent an invalid message"):

@@ -30,14 +30,14 @@ print(resources.resident_memory() - before)
 
 
 @pytest.mark.parametrize("name", ["HIP_VISIBLE_DEVICES", "HSA_OVERRIDE_GFX_VERSION", "CUDA_VISIBLE_DEVICES"])
-def test_which_gpu_is_meant_reaches_every_worker(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_selection_is_passed_to_workers(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "1")
     monkeypatch.setenv("HF_TOKEN", "secret")
     assert passed()[name] == "1"
     assert "HF_TOKEN" not in passed()
 
 
-def test_what_is_compiled_for_each_length_of_a_line_is_not_kept_for_ever() -> None:
+def test_compiled_kernels_per_length_are_bounded() -> None:
     """Three hundred lengths in 16 bit, each of its own: all kept, they take 230 MB here."""
     others = {name: value for name, value in os.environ.items() if name not in DEFAULTS}
     env = {**others, **DEFAULTS}

@@ -26,7 +26,7 @@ print(json.dumps([held, before, most, resources.peak_memory()]))
 """
 
 
-def test_a_peak_is_remembered_until_it_is_forgotten() -> None:
+def test_peak_memory_can_be_reset() -> None:
     done = subprocess.run(
         [sys.executable, "-c", CODE], check=True, capture_output=True, text=True, timeout=60
     )
@@ -35,7 +35,7 @@ def test_a_peak_is_remembered_until_it_is_forgotten() -> None:
     assert before - MIB < after < before + 8 * MIB
 
 
-def test_they_are_those_that_this_process_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cores_are_those_assigned_to_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 2, 5}, raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 10)
     assert available_cores() == 3

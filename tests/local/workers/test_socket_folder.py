@@ -34,7 +34,7 @@ def left_behind(folder: Path) -> Path:
     return folder
 
 
-def test_it_is_this_users_alone_and_goes(base: Path) -> None:
+def test_the_socket_folder_is_private_and_removed(base: Path) -> None:
     folder = SocketFolder.make()
     assert folder.socket.parent.parent == base
     assert folder.socket.parent.stat().st_mode & 0o777 == 0o700
@@ -45,7 +45,7 @@ def test_it_is_this_users_alone_and_goes(base: Path) -> None:
     folder.remove()  # a second time is nothing
 
 
-def test_what_a_killed_process_has_left_goes_at_the_next_start(base: Path) -> None:
+def test_folders_of_killed_processes_are_removed(base: Path) -> None:
     left_behind(base / "arkor-dev-abcd1234")
     (base / "arkor-dev-efgh5678").mkdir(mode=0o700)  # killed before it listened
     alive = SocketFolder.make()
@@ -56,7 +56,7 @@ def test_what_a_killed_process_has_left_goes_at_the_next_start(base: Path) -> No
     second.remove()
 
 
-def test_what_is_not_ours_stays(base: Path, tmp_path: Path) -> None:
+def test_other_folders_are_kept(base: Path, tmp_path: Path) -> None:
     (base / "arkor-dev-notes").mkdir()
     (base / "arkor-dev-abcd1234").mkdir()
     (base / "arkor-dev-abcd1234" / "diary").write_text("mine")
@@ -71,14 +71,14 @@ def test_what_is_not_ours_stays(base: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-def test_a_folder_of_another_account_stays(base: Path) -> None:
+def test_folders_of_other_users_are_kept(base: Path) -> None:
     theirs = left_behind(base / "arkor-dev-abcd1234")
     os.chown(theirs, 65534, 65534)
     SocketFolder.make().remove()
     assert list(base.iterdir()) == [theirs]
 
 
-def test_one_that_is_cleared_away_before_it_is_held(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_removed_before_its_lock_is_recreated(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process that starts at the same time takes it for an old one; once."""
     real = socket_folder._open
     cleared: list[Path] = []
@@ -97,7 +97,7 @@ def test_one_that_is_cleared_away_before_it_is_held(base: Path, monkeypatch: pyt
     folder.remove()
 
 
-def test_a_runtime_folder_that_will_not_do(
+def test_unusable_runtime_folders_are_skipped(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Too long a path for a socket, one where others could put theirs in our place, none at all."""
@@ -115,7 +115,7 @@ def test_a_runtime_folder_that_will_not_do(
         folder.remove()
 
 
-def test_the_lock_is_the_processs(base: Path) -> None:
+def test_the_folder_lock_belongs_to_the_process(base: Path) -> None:
     folder = SocketFolder.make()
     handle = os.open(folder.socket.parent, os.O_RDONLY)
     with pytest.raises(BlockingIOError):
@@ -124,9 +124,7 @@ def test_the_lock_is_the_processs(base: Path) -> None:
     folder.remove()
 
 
-def test_a_folder_that_another_process_sweeps_at_once_is_made_again(
-    base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_swept_by_another_process_is_recreated(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two backends start in the same moment, and one takes the other's new folder for an old one."""
     make, made = tempfile.mkdtemp, list[str]()
 

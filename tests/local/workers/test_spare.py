@@ -43,7 +43,7 @@ async def machine(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Machine]:
     assert await machine.waiting() is None
 
 
-async def test_a_process_waits_only_while_a_page_is_open_and_nothing_computes(machine: Machine) -> None:
+async def test_a_spare_worker_waits_only_while_a_page_is_open_and_idle(machine: Machine) -> None:
     assert await machine.waiting() is None
     machine.spare.prepare()
     assert await machine.waiting(busy=True) is None
@@ -58,7 +58,7 @@ async def test_a_process_waits_only_while_a_page_is_open_and_nothing_computes(ma
     assert not child.alive
 
 
-async def test_it_ends_when_memory_becomes_scarce_and_comes_back_with_it(machine: Machine) -> None:
+async def test_a_spare_worker_ends_when_memory_is_scarce(machine: Machine) -> None:
     machine.spare.prepare()
     child = await machine.waiting()
     assert child
@@ -69,7 +69,7 @@ async def test_it_ends_when_memory_becomes_scarce_and_comes_back_with_it(machine
     assert await machine.waiting()
 
 
-async def test_one_that_was_killed_is_replaced_and_never_handed_over(machine: Machine) -> None:
+async def test_a_killed_spare_worker_is_replaced(machine: Machine) -> None:
     machine.spare.prepare()
     child = await machine.waiting()
     assert child
@@ -91,7 +91,7 @@ async def told_by(child: Child) -> dict[str, Any]:
 
 
 @pytest.mark.engine
-async def test_a_module_finds_its_libraries_imported_and_gets_its_own_messages(forked_workers: None) -> None:
+async def test_a_spare_worker_has_its_libraries_imported(forked_workers: None) -> None:
     machine = Machine()
     machine.spare.prepare()
     waiting = await machine.waiting()
@@ -107,7 +107,7 @@ async def test_a_module_finds_its_libraries_imported_and_gets_its_own_messages(f
 
 
 @pytest.mark.engine
-def test_a_job_takes_over_what_has_waited_since_the_page_was_opened(
+def test_a_job_takes_over_the_spare_worker(
     tmp_path: Path, project: Path, tiny: Path, template: dict[str, str]
 ) -> None:
     backend = Backend.start(tmp_path / "data", project, tmp_path / "cache", **template)

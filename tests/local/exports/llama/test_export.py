@@ -93,7 +93,7 @@ def export(
     # What leaves for Ollama is the same file as without it, with another beside it.
     [("tiny", "gguf-lora"), ("qwen", "gguf-lora"), ("started", "ollama")],
 )
-def test_llama_answers_as_the_trained_model(
+def test_an_export_for_llama_cpp_equals_the_trained_model(
     bases: dict[str, Path], adapters: dict[str, Path], own: Path, tmp_path: Path, name: str, form: str
 ) -> None:
     made = export(adapters[name], bases[name], tmp_path / "out", own, form)
@@ -118,14 +118,14 @@ def test_llama_answers_as_the_trained_model(
 
 # A model that was trained whole leaves in q8_0, below.
 @pytest.mark.parametrize("quantization", ["q6_k", "q5_k_m", "q4_k_m", "q4_0"])
-def test_fewer_bits_are_held_to_what_is_usual_for_them(
+def test_quantized_exports_have_their_own_tolerances(
     tiny: Path, adapters: dict[str, Path], own: Path, tmp_path: Path, quantization: str
 ) -> None:
     made = export(adapters["tiny"], tiny, tmp_path / "out", own, quantization=quantization)
     assert made["proof"]["verdict"] == "same", made["proof"]
 
 
-def test_half_the_strength_is_written_where_it_is_asked_for(
+def test_an_export_has_the_requested_strength(
     tiny: Path, adapters: dict[str, Path], own: Path, tmp_path: Path
 ) -> None:
     losses = []
@@ -137,7 +137,7 @@ def test_half_the_strength_is_written_where_it_is_asked_for(
     assert whole.make(ROWS)["proof"]["loss"]["exported"] < losses[0]["exported"] < losses[0]["base"]
 
 
-def test_a_model_that_was_trained_whole_leaves_too(tiny: Path, own: Path, tmp_path: Path) -> None:
+def test_a_fully_trained_model_is_exported(tiny: Path, own: Path, tmp_path: Path) -> None:
     source = trained(tiny, tmp_path / "data", fullFineTuning=True, learningRate=1e-3)
     made = export(source, tiny, tmp_path / "out", own, quantization="q8_0", kind="model")
     assert made["proof"]["verdict"] == "same", made["proof"]
@@ -146,7 +146,7 @@ def test_a_model_that_was_trained_whole_leaves_too(tiny: Path, own: Path, tmp_pa
 # --- planted faults --------------------------------------------------------------------------------------
 
 
-def test_weights_that_are_wrong_are_found(
+def test_wrong_weights_are_detected(
     tiny: Path, adapters: dict[str, Path], own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the weights get so few bits that the error of that is larger than the fault.
@@ -159,7 +159,7 @@ def test_weights_that_are_wrong_are_found(
     assert proof["verdict"] == "differs", proof
 
 
-def test_an_adapter_file_that_is_wrong_is_found(
+def test_a_wrong_adapter_file_is_detected(
     tiny: Path, adapters: dict[str, Path], own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = make_lora
@@ -172,7 +172,7 @@ def test_an_adapter_file_that_is_wrong_is_found(
     assert proof["verdict"] == "differs", proof
 
 
-def test_an_adapter_file_without_a_layer_is_found(
+def test_a_missing_adapter_layer_is_detected(
     tiny: Path, adapters: dict[str, Path], own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from safetensors.torch import load_file, save_file
@@ -233,7 +233,7 @@ def lacking_start(path: Path) -> None:
         ("started", lacking_start, "does not set a start token"),
     ],
 )
-def test_what_is_wrong_beside_the_weights_is_found(
+def test_wrong_metadata_is_detected(
     bases: dict[str, Path],
     adapters: dict[str, Path],
     own: Path,

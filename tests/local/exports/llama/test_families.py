@@ -47,7 +47,7 @@ def family(
     return request.param, base, trained(base, made / "data")
 
 
-def test_a_merged_model_is_whole_and_names_no_folder(family: tuple[str, Path, Path], tmp_path: Path) -> None:
+def test_a_merged_model_of_each_family_is_complete(family: tuple[str, Path, Path], tmp_path: Path) -> None:
     name, base, adapter = family
     made = Export("merged", adapter, "adapter", base, "tiny", tmp_path / "out", nothing).make(ROWS)
     assert made["proof"]["verdict"] == "same", made["proof"]
@@ -64,9 +64,7 @@ def test_a_merged_model_is_whole_and_names_no_folder(family: tuple[str, Path, Pa
     )
 
 
-def test_llama_answers_as_the_trained_model(
-    family: tuple[str, Path, Path], own: Path, tmp_path: Path
-) -> None:
+def test_each_family_exports_to_llama_cpp(family: tuple[str, Path, Path], own: Path, tmp_path: Path) -> None:
     """With the converted base below the converted adapter: a merged model is converted as a base is."""
     _, base, adapter = family
     proof: dict[str, Any] = export(adapter, base, tmp_path / "out", own, "gguf-lora")["proof"]
@@ -75,7 +73,7 @@ def test_llama_answers_as_the_trained_model(
     assert proof["loss"]["exported"] < proof["loss"]["base"]
 
 
-def test_a_whole_model_of_pieces_leaves_too(own: Path, tmp_path: Path) -> None:
+def test_a_fully_trained_sentencepiece_model_is_exported(own: Path, tmp_path: Path) -> None:
     base = FAMILIES["gemma2"](tmp_path / "base")
     source = trained(base, tmp_path / "data", fullFineTuning=True, learningRate=1e-3)
     assert str(tmp_path).encode() not in b"".join(path.read_bytes() for path in source.glob("*.json"))

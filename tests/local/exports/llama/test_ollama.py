@@ -45,7 +45,7 @@ def made(template: str) -> Any:
         (PLAIN_TEMPLATE, ""),
     ],
 )
-def test_what_ollama_writes_is_what_the_template_writes(template: str, default: str) -> None:
+def test_the_ollama_template_renders_like_the_chat_template(template: str, default: str) -> None:
     mine = made(template)
     ends = [mine.eos_token_id]
     parts = ollama.parts_of(mine, ends)
@@ -58,7 +58,7 @@ def test_what_ollama_writes_is_what_the_template_writes(template: str, default: 
     assert "PARAMETER num_ctx 256" in text
 
 
-def test_a_start_token_that_the_file_sets_is_not_written_twice() -> None:
+def test_the_start_token_is_not_written_twice() -> None:
     mine = made(STARTED_TEMPLATE)
     parts = ollama.parts_of(mine, [mine.eos_token_id])
     text = ollama.modelfile(parts, adds_start="<s>", context=256)
@@ -69,7 +69,7 @@ def test_a_start_token_that_the_file_sets_is_not_written_twice() -> None:
     assert "differently" in ollama.faults(text, mine, [], CONVERSATIONS, adds_start="")[0]
 
 
-def test_what_a_person_or_a_template_writes_is_no_action_of_ollamas() -> None:
+def test_template_syntax_in_texts_is_escaped() -> None:
     mine = made("{% for m in messages %}{{ '{{ .System }}' }} {{ m.role }}: {{ m.content }}\n{% endfor %}")
     parts = ollama.parts_of(mine, [])
     text = ollama.modelfile(parts, adds_start="", context=256)
@@ -87,7 +87,7 @@ def test_what_a_person_or_a_template_writes_is_no_action_of_ollamas() -> None:
         "{% for m in messages %}{{ loop.index }}{{ m.role }}{{ m.content }}{% endfor %}",
     ],
 )
-def test_a_template_that_is_none_of_parts_is_refused_or_found(template: str) -> None:
+def test_unsupported_templates_are_refused_or_detected(template: str) -> None:
     mine = made(template)
     try:
         text = ollama.modelfile(ollama.parts_of(mine, []), adds_start="", context=256)
@@ -98,7 +98,7 @@ def test_a_template_that_is_none_of_parts_is_refused_or_found(template: str) -> 
         assert ollama.faults(text, mine, [], CONVERSATIONS, adds_start="")
 
 
-def test_a_wrong_modelfile_is_found() -> None:
+def test_a_wrong_modelfile_is_detected() -> None:
     mine = made(CHATML)
     ends = [mine.convert_tokens_to_ids("<|im_end|>")]
     text = ollama.modelfile(ollama.parts_of(mine, ends), adds_start="", context=256)
@@ -109,7 +109,7 @@ def test_a_wrong_modelfile_is_found() -> None:
     assert ollama.faults("FROM ./model.gguf\n", mine, ends, CONVERSATIONS, adds_start="")
 
 
-def test_a_template_without_system_prompts_has_none() -> None:
+def test_a_template_without_system_prompts_has_no_system_part() -> None:
     mine = made(GEMMA)
     parts = ollama.parts_of(mine, [mine.eos_token_id])
     assert "system" not in parts.roles
@@ -117,7 +117,7 @@ def test_a_template_without_system_prompts_has_none() -> None:
     assert ollama.faults(text, mine, [mine.eos_token_id], CONVERSATIONS, adds_start="") == []
 
 
-def test_what_ollama_reads_of_a_modelfile() -> None:
+def test_a_modelfile_is_read_as_ollama_does() -> None:
     """Its reader drops what cannot be printed, and undoes no escape."""
     text = '# a note\nFROM ./model.gguf\n\nSYSTEM """a "word"\n\nand\u00a0more"""\nPARAMETER stop "a\\n"\n'
     assert ollama.instructions(text) == [
@@ -135,7 +135,7 @@ def test_what_ollama_reads_of_a_modelfile() -> None:
 @pytest.mark.parametrize(
     "mark", ["\u00a0", "\u2028", "\u200d", "\x7f", "\x85", "\U000e0061", "\\U000e0061", "\t"]
 )
-def test_what_cannot_be_printed_is_not_lost(mark: str) -> None:
+def test_unprintable_characters_are_kept(mark: str) -> None:
     """As of a template for French, which has a no-break space before its colons."""
     template = (
         "{% for m in messages %}{{ m.role }}%s: {{ m.content }}\n{% endfor %}"
@@ -151,14 +151,14 @@ def test_what_cannot_be_printed_is_not_lost(mark: str) -> None:
 
 
 @pytest.mark.parametrize("stop", ['<"end">', '"', '""end', "C:\\end", "\n\n", "two\nlines", " end "])
-def test_a_stop_reaches_ollama_as_it_is(stop: str) -> None:
+def test_stop_texts_round_trip(stop: str) -> None:
     parts = ollama.Parts("", {"user": ("<", ">")}, "", stops=[stop, "</s>"])
     text = ollama.modelfile(parts, adds_start="", context=256)
     assert ollama.stops_of(text) == [stop, "</s>"]
 
 
 @pytest.mark.parametrize("text", ['a """b', "two\u00a0words", '"""'])
-def test_what_a_modelfile_cannot_hold_is_refused(text: str) -> None:
+def test_texts_a_modelfile_cannot_hold_are_refused(text: str) -> None:
     """Ollama would lose a part of it, or read on past its end."""
     for parts in (
         ollama.Parts("", {}, "", default=text + "\n" + text),

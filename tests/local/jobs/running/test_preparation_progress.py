@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_only_what_is_incomplete_is_reported_as_ended(capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_incomplete_steps_are_reported_as_ended(capsys: pytest.CaptureFixture[str]) -> None:
     store: Any = SimpleNamespace(post=lambda *_: None)
     preparing = PreparationProgress(store, "job")
     for label, done, total in (("a", 2, 2), ("b", 0, None), ("c", 1, 2), ("d", 1, 2), ("d", 2, 2)):

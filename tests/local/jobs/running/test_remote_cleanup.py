@@ -27,9 +27,7 @@ class EndError(Exception):
     """Ends what goes on for ever."""
 
 
-async def test_it_is_tried_again_soon_and_then_less_often(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_cleanup_is_retried_with_backoff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Of each attempt whether nothing is left, and whether there is news before the time is over.
     attempts = [(False, False)] * 8 + [
         (False, True),
