@@ -34,7 +34,7 @@ ROUTES = [
 ]
 
 
-def test_the_way_to_sign_in_is_told_to_everybody(target: Target) -> None:
+def test_the_login_configuration_is_public(target: Target) -> None:
     answer = target.call("GET", "/v1/auth/cli/config", query={}, headers={"Authorization": ""})
     assert answer.status == 200
     told = answer.json
@@ -45,7 +45,7 @@ def test_the_way_to_sign_in_is_told_to_everybody(target: Target) -> None:
     assert ports is None or all(isinstance(port, int) for port in ports)
 
 
-def test_an_anonymous_identity_is_made_or_there_is_no_such_call(target: Target) -> None:
+def test_an_anonymous_identity_is_created_or_unsupported(target: Target) -> None:
     headers = {"Authorization": ""}
     answer = target.call("POST", "/v1/auth/anonymous", {"kind": "cli"}, query={}, headers=headers)
     if answer.status == 404:
@@ -67,9 +67,7 @@ def test_an_anonymous_identity_is_made_or_there_is_no_such_call(target: Target) 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 @pytest.mark.parametrize("authorization", ["", "Bearer not-the-token"], ids=["without", "wrong"])
-def test_nothing_is_told_without_the_token(
-    target: Target, method: str, path: str, authorization: str
-) -> None:
+def test_every_call_needs_the_token(target: Target, method: str, path: str, authorization: str) -> None:
     headers = {"Authorization": authorization}
     body: object = {} if method in ("POST", "PATCH") else None
     answer = target.call(method, path, body, headers=headers)
@@ -77,20 +75,20 @@ def test_nothing_is_told_without_the_token(
     assert answer.error
 
 
-def test_the_token_alone_is_no_authorization(target: Target) -> None:
+def test_the_authorization_scheme_is_required(target: Target) -> None:
     answer = target.call("GET", "/v1/me", headers={"Authorization": target.token})
     assert answer.status == 401
     assert answer.error
 
 
-def test_a_client_that_does_not_say_what_it_is_is_served_or_asked_to_upgrade(target: Target) -> None:
+def test_a_client_without_a_version_is_served_or_told_to_upgrade(target: Target) -> None:
     answer = target.call("GET", "/v1/me", headers={"X-Arkor-Client": ""})
     assert answer.status in (200, 426)
     assert answer.status == 200 or answer.error
 
 
 @pytest.mark.parametrize(("method", "path"), SCOPED)
-def test_the_scope_has_to_be_there_and_the_tokens_own(target: Target, method: str, path: str) -> None:
+def test_the_scope_must_be_given_and_belong_to_the_token(target: Target, method: str, path: str) -> None:
     body: object = {} if method == "POST" else None
     queries: list[tuple[dict[str, str], int]] = [
         ({}, 400),
@@ -106,7 +104,7 @@ def test_the_scope_has_to_be_there_and_the_tokens_own(target: Target, method: st
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_the_organisation_of_projects_has_to_be_the_tokens_own(target: Target, method: str) -> None:
+def test_projects_must_belong_to_the_tokens_organization(target: Target, method: str) -> None:
     body = {"name": "a", "slug": "a"} if method == "POST" else None
     queries: list[tuple[dict[str, str], int]] = [({}, 400), ({"orgSlug": "not-my-organisation"}, 403)]
     for query, status in queries:
@@ -116,7 +114,7 @@ def test_the_organisation_of_projects_has_to_be_the_tokens_own(target: Target, m
 
 
 @pytest.mark.parametrize("path", ["/v1/nothing", "/v1/jobs/x/nothing", "/v1/", "/nothing"])
-def test_a_path_that_does_not_exist(target: Target, path: str) -> None:
+def test_an_unknown_path_is_404(target: Target, path: str) -> None:
     answer = target.call("GET", path)
     assert answer.status == 404
     assert answer.error
@@ -125,20 +123,20 @@ def test_a_path_that_does_not_exist(target: Target, path: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path"), [("DELETE", "/v1/me"), ("PUT", "/v1/jobs"), ("GET", "/v1/inference/chat")]
 )
-def test_a_method_that_a_path_does_not_have(target: Target, method: str, path: str) -> None:
+def test_an_unsupported_method_is_405(target: Target, method: str, path: str) -> None:
     answer = target.call(method, path)
     assert answer.status == 405
     assert answer.error
 
 
-def test_who_one_is(target: Target) -> None:
+def test_me_names_user_and_organization(target: Target) -> None:
     me = target.get("/v1/me")
     assert me["user"]["id"]
     assert target.org in [org["slug"] for org in me["orgs"]]
     assert all({"id", "slug", "name"} <= set(org) for org in me["orgs"])
 
 
-def test_the_projects_of_an_organisation(target: Target) -> None:
+def test_projects_of_an_organization_are_listed(target: Target) -> None:
     listed = target.get("/v1/projects")
     assert listed["org"]["slug"] == target.org
     assert target.project in [project["slug"] for project in listed["projects"]]
@@ -149,7 +147,7 @@ def test_the_projects_of_an_organisation(target: Target) -> None:
     assert target.get("/v1/projects") == listed
 
 
-def test_a_project_that_is_none_is_refused(target: Target) -> None:
+def test_an_invalid_project_is_refused(target: Target) -> None:
     before = target.get("/v1/projects")
     for body in (
         b"{",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .target import Target
 
 
-def test_a_finished_job_has_its_card(target: Target, finished: Finished) -> None:
+def test_a_finished_job_has_a_card(target: Target, finished: Finished) -> None:
     need(target, "card")
     card = target.get(f"/v1/jobs/{finished.id}/card")["card"]
     fence, front, body = card.split("---\n", 2)
@@ -24,7 +24,7 @@ def test_a_finished_job_has_its_card(target: Target, finished: Finished) -> None
         assert sentence.partition(":")[0] in body, "it says how it compares with its base"
 
 
-def test_a_checkpoint_has_its_own(target: Target, finished: Finished) -> None:
+def test_a_checkpoint_has_a_card(target: Target, finished: Finished) -> None:
     need(target, "card")
     step = finished.of("checkpoint.saved")[-1].json["step"]
     answer = target.call("GET", f"/v1/jobs/{finished.id}/card", query={**target.scope, "step": str(step)})
@@ -32,7 +32,7 @@ def test_a_checkpoint_has_its_own(target: Target, finished: Finished) -> None:
     assert "pipeline_tag:" in answer.json["card"]
 
 
-def test_what_has_none_is_refused(target: Target, finished: Finished, cancelled: Cancelled) -> None:
+def test_jobs_without_a_card_are_404(target: Target, finished: Finished, cancelled: Cancelled) -> None:
     need(target, "card")
     for path, asked, status in (
         (f"{cancelled.id}/card", {}, 404),
@@ -44,6 +44,6 @@ def test_what_has_none_is_refused(target: Target, finished: Finished, cancelled:
         assert (answer.status, bool(answer.error)) == (status, True), path
 
 
-def test_where_it_is_not_named_it_is_not_there(target: Target, finished: Finished) -> None:
+def test_without_the_feature_cards_are_404(target: Target, finished: Finished) -> None:
     if "card" not in named(target):
         assert target.call("GET", f"/v1/jobs/{finished.id}/card").status == 404

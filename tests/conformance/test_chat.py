@@ -33,7 +33,7 @@ def test_the_base_model_answers(target: Target) -> None:
     assert answers(target, baseModel=target.quick["model"])
 
 
-def test_an_answer_is_streamed_unless_told_otherwise(target: Target) -> None:
+def test_an_answer_is_streamed_by_default(target: Target) -> None:
     body = {"messages": QUESTION, "baseModel": target.quick["model"], "maxTokens": 8}
     assert is_answer(target.chat(**body, stream=True))
     whole = target.call("POST", "/v1/inference/chat", {**body, "stream": False})
@@ -51,7 +51,7 @@ def test_a_final_adapter_and_each_checkpoint_answer(target: Target, finished: Fi
         assert answers(target, adapter=adapter)
 
 
-def test_all_roles_and_settings_are_taken_and_what_nobody_knows_is_ignored(target: Target) -> None:
+def test_roles_and_settings_are_accepted_and_unknown_ones_ignored(target: Target) -> None:
     messages = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Where is it?"},
@@ -62,7 +62,7 @@ def test_all_roles_and_settings_are_taken_and_what_nobody_knows_is_ignored(targe
     assert is_answer(target.chat(messages=messages, baseModel=target.quick["model"], **settings))
 
 
-def test_a_reader_that_leaves_harms_nobody(target: Target) -> None:
+def test_a_disconnected_reader_affects_nobody(target: Target) -> None:
     body = {"messages": QUESTION, "baseModel": target.quick["model"], "maxTokens": 200}
     with target.open("POST", "/v1/inference/chat", body) as answer:
         assert answer.status == 200
@@ -100,7 +100,7 @@ def test_a_reader_that_leaves_harms_nobody(target: Target) -> None:
     ],
     ids=str,
 )
-def test_a_question_that_is_none_is_refused(target: Target, wrong: dict[str, Any]) -> None:
+def test_invalid_chats_are_refused(target: Target, wrong: dict[str, Any]) -> None:
     body = {"messages": QUESTION, "baseModel": target.quick["model"], **wrong}
     answer = target.call("POST", "/v1/inference/chat", body)
     assert answer.status == 400
@@ -108,13 +108,13 @@ def test_a_question_that_is_none_is_refused(target: Target, wrong: dict[str, Any
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null"])
-def test_a_body_that_is_no_json_object_is_refused(target: Target, body: bytes) -> None:
+def test_a_chat_body_must_be_a_json_object(target: Target, body: bytes) -> None:
     answer = target.call("POST", "/v1/inference/chat", body)
     assert answer.status == 400
     assert answer.error
 
 
-def test_an_adapter_that_does_not_exist(target: Target, finished: Finished, cancelled: Cancelled) -> None:
+def test_an_unknown_adapter_is_404(target: Target, finished: Finished, cancelled: Cancelled) -> None:
     missing = [
         ({"kind": "final", "jobId": "no-such-job"}, 404),
         ({"kind": "checkpoint", "jobId": "no-such-job", "step": 1}, 404),

@@ -68,7 +68,7 @@ def view(target: Target) -> Iterator[View]:
     assert view.call("", method="DELETE").status == 204
 
 
-def test_a_view_says_what_it_is_of(view: View) -> None:
+def test_a_view_describes_its_data(view: View) -> None:
     told = view.told()
     assert told["id"] == view.first["id"]
     assert {view.first["state"], told["state"]} <= STATES
@@ -79,11 +79,11 @@ def test_a_view_says_what_it_is_of(view: View) -> None:
     assert told["model"] == view.target.quick["model"]
 
 
-def test_a_view_of_the_same_is_used_again(view: View) -> None:
+def test_equal_configs_share_a_view(view: View) -> None:
     assert View(view.target, view.target.quick).first["id"] == view.first["id"]
 
 
-def test_its_sums_are_those_of_its_rows(view: View) -> None:
+def test_totals_equal_the_sums_over_rows(view: View) -> None:
     told = view.told()
     rows = [row for start in range(1, told["rows"] + 1, 50) for row in view.rows(start)]
     assert [row["row"] for row in rows] == list(range(1, told["rows"] + 1))
@@ -91,7 +91,7 @@ def test_its_sums_are_those_of_its_rows(view: View) -> None:
     assert sum(row["learned"] for row in rows) == told["learned"] > 0
 
 
-def test_a_row_is_told_token_by_token(view: View) -> None:
+def test_a_row_has_its_tokens_and_labels(view: View) -> None:
     short, row = view.rows(count=1)[0], view.row(1)
     shown = row["shown"]
     assert (row["row"], row["where"], row["length"]) == (1, short["where"], short["length"])
@@ -105,7 +105,7 @@ def test_a_row_is_told_token_by_token(view: View) -> None:
     assert max(row["examples"]) == row["length"]
 
 
-def test_a_row_that_is_not_in_the_file_is_told_token_by_token(view: View) -> None:
+def test_an_unsaved_row_has_its_tokens_and_labels(view: View) -> None:
     def rendered(record: dict[str, Any]) -> dict[str, Any]:
         answer = view.target.call("POST", f"{view.path}/render", {"record": record})
         assert answer.status == 200, answer
@@ -119,7 +119,7 @@ def test_a_row_that_is_not_in_the_file_is_told_token_by_token(view: View) -> Non
     assert view.target.call("POST", f"{view.path}/render", {"record": []}).status == 400
 
 
-def test_lengths_say_what_any_cut_would_lose(view: View) -> None:
+def test_lengths_predict_truncation(view: View) -> None:
     told, lengths = view.told(), view.call("/lengths").json["lengths"]
     assert lengths["read"] == sum(lengths["rows"]) == told["rows"]
     rows = [view.row(number) for number in range(1, told["rows"] + 1)]
@@ -138,7 +138,7 @@ def test_lengths_say_what_any_cut_would_lose(view: View) -> None:
         assert sum(lengths["first"][:cut]) == teaching
 
 
-def test_rows_are_found(view: View) -> None:
+def test_rows_are_filtered_and_sorted(view: View) -> None:
     every = [view.row(number) for number in range(1, view.told()["rows"] + 1)]
     ranked = sorted(every, key=lambda row: (-row["length"], row["row"]))
     assert view.find("longest") == ranked[0]["row"]
@@ -171,7 +171,7 @@ def test_rows_are_found(view: View) -> None:
         ("/find", {"want": "text"}, 400),
     ],
 )
-def test_what_is_asked_wrongly_is_refused(
+def test_invalid_view_queries_are_refused(
     view: View, below: str, query: dict[str, object], status: int
 ) -> None:
     answer = view.call(below, query)
@@ -179,18 +179,18 @@ def test_what_is_asked_wrongly_is_refused(
     assert answer.error
 
 
-def test_rows_behind_the_last_are_none(view: View) -> None:
+def test_rows_beyond_the_last_are_empty(view: View) -> None:
     assert view.rows(1_000_000) == []
 
 
-def test_a_wrong_config_opens_nothing(view: View) -> None:
+def test_an_invalid_config_opens_no_view(view: View) -> None:
     for config in ({}, {**view.target.quick, "maxLength": -1}, {**view.target.quick, "datasetSource": 1}):
         answer = view.target.call("POST", "/v1/datasets", {"config": config})
         assert answer.status == 400
         assert answer.error
 
 
-def test_what_is_not_open_is_not_there(view: View) -> None:
+def test_unknown_views_are_404(view: View) -> None:
     other = View(view.target, {**view.target.quick, "maxLength": 16})
     assert other.first["id"] != view.first["id"]
     assert other.call("", method="DELETE").status == 204

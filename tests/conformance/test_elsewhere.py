@@ -30,7 +30,7 @@ def run(url: str, token: str, config: object) -> subprocess.CompletedProcess[str
     )
 
 
-def test_the_backend_that_is_named_is_the_one_that_is_tested() -> None:
+def test_the_named_backend_is_tested() -> None:
     with fake_target() as target:
         good = run(target.address, target.token, target.quick)
         refused = run(target.address, "not-the-token", target.quick)

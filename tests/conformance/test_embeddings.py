@@ -38,7 +38,7 @@ def test_rows_are_embedded_on_demand(target: Target) -> None:
     assert losses == sorted(losses, reverse=True)
 
 
-def test_without_the_feature_there_is_nothing(target: Target) -> None:
+def test_without_the_feature_embeddings_are_404(target: Target) -> None:
     if "embeddings" in named(target):
         return
     assert target.call("POST", "/v1/datasets/any/embeddings").status == 404

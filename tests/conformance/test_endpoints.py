@@ -50,9 +50,7 @@ def listed(target: Target) -> dict[str, dict[str, Any]]:
     return {each["id"]: each for each in target.get("/v1/endpoints")["deployments"]}
 
 
-def test_a_deployment_has_the_contracts_shape_and_is_listed(
-    target: Target, make: Callable[..., dict[str, Any]]
-) -> None:
+def test_a_deployment_has_the_contracts_shape(target: Target, make: Callable[..., dict[str, Any]]) -> None:
     asked = good(target)
     deployment = make(**asked)
     assert set(deployment) >= SHAPE
@@ -65,7 +63,7 @@ def test_a_deployment_has_the_contracts_shape_and_is_listed(
     assert target.get(f"/v1/endpoints/{deployment['id']}")["deployment"] == deployment
 
 
-def test_it_may_serve_an_adapter_or_a_checkpoint(
+def test_a_deployment_may_serve_an_adapter_or_checkpoint(
     target: Target, make: Callable[..., dict[str, Any]], finished: Finished
 ) -> None:
     step = finished.of("checkpoint.saved")[0].json["step"]
@@ -77,7 +75,7 @@ def test_it_may_serve_an_adapter_or_a_checkpoint(
         assert make(target=serves)["target"] == serves
 
 
-def test_a_slug_is_there_once(target: Target, make: Callable[..., dict[str, Any]]) -> None:
+def test_slugs_are_unique(target: Target, make: Callable[..., dict[str, Any]]) -> None:
     deployment = make()
     answer = target.call("POST", "/v1/endpoints", good(target, slug=deployment["slug"]))
     assert answer.status == 409
@@ -99,7 +97,7 @@ WRONG: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
-def test_a_deployment_that_is_none_is_refused_and_not_made(
+def test_invalid_deployments_are_refused(
     target: Target, make: Callable[..., dict[str, Any]], wrong: dict[str, Any]
 ) -> None:
     before = listed(target)
@@ -110,11 +108,11 @@ def test_a_deployment_that_is_none_is_refused_and_not_made(
 
 
 @pytest.mark.parametrize("slug", ["ab", "a1", "a-b", "0--0", "a" * 50])
-def test_slugs_that_are_good(make: Callable[..., dict[str, Any]], slug: str) -> None:
+def test_valid_slugs_are_accepted(make: Callable[..., dict[str, Any]], slug: str) -> None:
     assert make(slug=slug)["slug"] == slug
 
 
-def test_changes(target: Target, make: Callable[..., dict[str, Any]]) -> None:
+def test_deployments_are_updated(target: Target, make: Callable[..., dict[str, Any]]) -> None:
     deployment = make()
     path = f"/v1/endpoints/{deployment['id']}"
     engines = ({"engine": "exact"}, {"engine": "auto"}) if "engine" in deployment else ()
@@ -144,7 +142,7 @@ def test_changes(target: Target, make: Callable[..., dict[str, Any]]) -> None:
     ],
     ids=str,
 )
-def test_a_change_that_is_none_is_refused(
+def test_invalid_updates_are_refused(
     target: Target, make: Callable[..., dict[str, Any]], wrong: dict[str, Any]
 ) -> None:
     deployment = make()
@@ -154,7 +152,7 @@ def test_a_change_that_is_none_is_refused(
     assert listed(target)[deployment["id"]] == deployment
 
 
-def test_a_deployment_goes(target: Target, make: Callable[..., dict[str, Any]]) -> None:
+def test_a_deployment_is_deleted(target: Target, make: Callable[..., dict[str, Any]]) -> None:
     path = f"/v1/endpoints/{make()['id']}"
     gone = target.call("DELETE", path)
     assert (gone.status, gone.body) == (204, b"")
@@ -164,7 +162,7 @@ def test_a_deployment_goes(target: Target, make: Callable[..., dict[str, Any]]) 
         assert answer.error
 
 
-def test_a_keys_plaintext_is_told_once(target: Target, make: Callable[..., dict[str, Any]]) -> None:
+def test_a_keys_plaintext_is_shown_once(target: Target, make: Callable[..., dict[str, Any]]) -> None:
     path = f"/v1/endpoints/{make(authMode='fixed_api_key')['id']}/keys"
     assert target.get(path)["keys"] == []
     answer = target.call("POST", path, {"label": "  for the tests "})
@@ -201,9 +199,7 @@ def test_a_label_may_have_80_characters(target: Target, make: Callable[..., dict
     assert target.call("POST", path, {"label": " " + "é" * 80}).json["key"]["label"] == "é" * 80
 
 
-def test_keys_of_a_deployment_that_does_not_exist(
-    target: Target, make: Callable[..., dict[str, Any]]
-) -> None:
+def test_keys_of_an_unknown_deployment_are_404(target: Target, make: Callable[..., dict[str, Any]]) -> None:
     for method, end in (("GET", ""), ("POST", ""), ("DELETE", "/x")):
         answer = target.call(
             method, f"/v1/endpoints/nothing/keys{end}", {"label": "a"} if method == "POST" else None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .target import Target
 
 
-def test_the_exact_engine_can_be_asked_for_and_an_answer_says_what_computed_it(target: Target) -> None:
+def test_an_answer_names_its_engine(target: Target) -> None:
     need(target, "engines")
     text, chunks = streamed(target, engine="exact")
     by = chunks[-1]["answeredBy"]
@@ -29,7 +29,7 @@ def test_the_exact_engine_can_be_asked_for_and_an_answer_says_what_computed_it(t
 
 
 @pytest.mark.parametrize("engine", ["quick", "", 1, ["exact"]], ids=str)
-def test_an_engine_that_there_is_not_is_refused(target: Target, engine: object) -> None:
+def test_an_unknown_engine_is_refused(target: Target, engine: object) -> None:
     need(target, "engines")
     body = {"messages": QUESTION, "baseModel": target.quick["model"], "engine": engine}
     answer = target.call("POST", "/v1/inference/chat", body)

@@ -68,7 +68,7 @@ def check_rows(found: dict[str, Any]) -> None:
         assert row["tokens"] >= 1
 
 
-def test_a_job_with_held_out_rows_ends_with_its_evaluation(target: Target, finished: Finished) -> None:
+def test_a_job_with_held_out_rows_ends_with_an_evaluation(target: Target, finished: Finished) -> None:
     need(target, "evaluation")
     (event,) = finished.of("evaluation.completed")
     names = [frame.event for frame in finished.frames]
@@ -85,7 +85,7 @@ def test_a_job_with_held_out_rows_ends_with_its_evaluation(target: Target, finis
         assert best["step"] == found["evaluation"]["bestStep"]
 
 
-def test_a_checkpoint_is_evaluated_by_its_step(target: Target, evaluated: Evaluated | None) -> None:
+def test_a_checkpoint_is_evaluated(target: Target, evaluated: Evaluated | None) -> None:
     need(target, "evaluation")
     assert evaluated is not None
     check(evaluated.checkpoint["evaluation"])
@@ -94,9 +94,7 @@ def test_a_checkpoint_is_evaluated_by_its_step(target: Target, evaluated: Evalua
     assert evaluated.amid == evaluated.first["evaluation"], "a checkpoint's is not the job's"
 
 
-def test_the_final_adapter_is_measured_again_to_the_same_figures(
-    target: Target, evaluated: Evaluated | None
-) -> None:
+def test_repeating_an_evaluation_gives_the_same_figures(target: Target, evaluated: Evaluated | None) -> None:
     need(target, "evaluation")
     assert evaluated is not None
     check(evaluated.again["evaluation"])
@@ -132,7 +130,7 @@ def test_two_adapters_are_compared_row_by_row(target: Target, evaluated: Evaluat
         assert (answer.status, bool(answer.error)) == (status, True), query
 
 
-def test_a_job_is_evaluated_on_its_own_sets_too(target: Target, own_sets: dict[str, Any] | None) -> None:
+def test_evaluation_sets_are_evaluated(target: Target, own_sets: dict[str, Any] | None) -> None:
     need(target, "evaluation")
     if own_sets is None:
         pytest.skip("which files this backend's project has is not known")
@@ -150,7 +148,7 @@ def test_a_job_is_evaluated_on_its_own_sets_too(target: Target, own_sets: dict[s
         "data/chats.jsonl",
     ],
 )
-def test_wrong_sets_are_refused(target: Target, wrong: object) -> None:
+def test_invalid_evaluation_sets_are_refused(target: Target, wrong: object) -> None:
     need(target, "evaluation")
     if not target.ours:
         pytest.skip("what a backend refuses of settings that it knows is its own matter")
@@ -158,7 +156,7 @@ def test_wrong_sets_are_refused(target: Target, wrong: object) -> None:
     assert (answer.status, bool(answer.error)) == (400, True)
 
 
-def test_what_cannot_be_evaluated_is_refused(
+def test_invalid_evaluations_are_refused(
     target: Target, finished: Finished, cancelled: Cancelled, endless: str
 ) -> None:
     need(target, "evaluation")
@@ -177,7 +175,7 @@ def test_what_cannot_be_evaluated_is_refused(
     assert target.call("GET", f"/v1/jobs/{cancelled.id}/evaluation").status == 404
 
 
-def test_where_it_is_not_named_it_is_not_there(target: Target, finished: Finished) -> None:
+def test_without_the_feature_evaluation_is_404(target: Target, finished: Finished) -> None:
     if "evaluation" not in named(target):
         assert target.call("POST", f"/v1/jobs/{finished.id}/evaluate", {}).status == 404
         assert target.call("GET", f"/v1/jobs/{finished.id}/evaluation").status == 404

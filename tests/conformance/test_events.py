@@ -30,12 +30,12 @@ def test_every_frame_has_its_name_job_and_time(finished: Finished) -> None:
             moment(frame.json["timestamp"])
 
 
-def test_what_is_history_has_an_id_and_the_streams_own_has_none(finished: Finished) -> None:
+def test_history_events_have_ids_and_stream_events_none(finished: Finished) -> None:
     assert all((frame.id is None) == (frame.event in OWN) for frame in finished.frames)
     assert "" not in [frame.id for frame in finished.frames]
 
 
-def test_a_job_starts_logs_saves_and_completes(finished: Finished) -> None:
+def test_a_job_sends_start_log_checkpoint_and_completion(finished: Finished) -> None:
     events = [frame.event for frame in finished.frames]
     assert events[-2:] == ["training.completed", "end"]
     assert [event for event in events if event in OVER] == ["training.completed"]
@@ -45,7 +45,7 @@ def test_a_job_starts_logs_saves_and_completes(finished: Finished) -> None:
     assert events.index("training.log") < events.index("checkpoint.saved")
 
 
-def test_a_row_has_its_step_and_numbers(finished: Finished) -> None:
+def test_log_events_have_step_and_numbers(finished: Finished) -> None:
     rows = [frame.json for frame in finished.of("training.log")]
     steps = [row["step"] for row in rows]
     assert all(isinstance(step, int) for step in steps)
@@ -54,7 +54,7 @@ def test_a_row_has_its_step_and_numbers(finished: Finished) -> None:
     assert any(is_number(row.get("loss")) for row in rows)
 
 
-def test_what_was_saved_is_named(finished: Finished) -> None:
+def test_checkpoint_events_name_the_artifact(finished: Finished) -> None:
     for frame in finished.of("checkpoint.saved"):
         assert isinstance(frame.json["step"], int)
     assert finished.of("checkpoint.saved")
@@ -69,9 +69,7 @@ def test_every_connection_replays_the_whole_history(target: Target, finished: Fi
 
 
 @pytest.mark.parametrize("place", [0.0, 0.5, 0.99], ids=["first", "middle", "last"])
-def test_a_stream_goes_on_behind_the_event_that_is_named(
-    target: Target, finished: Finished, place: float
-) -> None:
+def test_a_stream_resumes_after_the_last_event_id(target: Target, finished: Finished, place: float) -> None:
     history = finished.frames[:-1]
     ids = [frame.id for frame in history]
     at = int(place * len(history))
@@ -80,19 +78,15 @@ def test_a_stream_goes_on_behind_the_event_that_is_named(
 
 
 @pytest.mark.parametrize("last", ["no-such-event", "-1", "999999999", "9" * 400, "1.5", "é"])
-def test_an_id_that_the_job_does_not_have_replays_the_whole_history(
-    target: Target, finished: Finished, last: str
-) -> None:
+def test_an_unknown_event_id_replays_the_history(target: Target, finished: Finished, last: str) -> None:
     assert target.history(finished.id, last) == finished.frames[:-1]
 
 
-def test_events_come_while_the_job_runs(cancelled: Cancelled) -> None:
+def test_events_are_sent_while_the_job_runs(cancelled: Cancelled) -> None:
     assert cancelled.status_amid == "running"
 
 
-def test_a_stream_that_broke_off_is_resumed_without_gap_or_repeat(
-    target: Target, cancelled: Cancelled
-) -> None:
+def test_a_broken_stream_resumes_without_gap_or_repeat(target: Target, cancelled: Cancelled) -> None:
     assert cancelled.seen == target.history(cancelled.id)
 
 
@@ -101,7 +95,7 @@ def test_every_reader_sees_the_same(cancelled: Cancelled) -> None:
     assert one == another == cancelled.seen[: len(one)]
 
 
-def test_a_reader_that_leaves_harms_nobody(target: Target, endless: str) -> None:
+def test_a_disconnected_reader_affects_nobody(target: Target, endless: str) -> None:
     for _ in range(10):
         target.stream(endless).close()
     assert target.job(endless)["status"] in ("queued", "running")

@@ -35,9 +35,7 @@ def test_an_export_has_its_files_and_its_proof(export: dict[str, Any]) -> None:
     assert proof["loss"].keys() >= {"base", "trained", "exported"}
 
 
-def test_its_files_come_as_they_were_written(
-    target: Target, finished: Finished, export: dict[str, Any]
-) -> None:
+def test_exported_files_match_their_hash(target: Target, finished: Finished, export: dict[str, Any]) -> None:
     path = f"/v1/jobs/{finished.id}/exports/{export['id']}/files"
     for entry in export["files"]:
         answer = target.call("GET", f"{path}/{entry['name']}")
@@ -49,9 +47,7 @@ def test_its_files_come_as_they_were_written(
         assert target.call("GET", f"{path}/{name}").status == 404, name
 
 
-def test_exports_are_listed_and_can_be_taken_away(
-    target: Target, finished: Finished, export: dict[str, Any]
-) -> None:
+def test_exports_are_listed_and_deleted(target: Target, finished: Finished, export: dict[str, Any]) -> None:
     path = f"/v1/jobs/{finished.id}/exports"
     answer = target.call("POST", path, {"format": "adapter"})
     gone = answer.json["export"]["id"]
@@ -63,7 +59,7 @@ def test_exports_are_listed_and_can_be_taken_away(
         assert target.call(method, f"{path}/{gone}").status == 404
 
 
-def test_what_cannot_be_exported_is_refused(
+def test_invalid_exports_are_refused(
     target: Target, finished: Finished, cancelled: Cancelled, endless: str
 ) -> None:
     need(target, "exports")
@@ -80,7 +76,7 @@ def test_what_cannot_be_exported_is_refused(
         assert (answer.status, bool(answer.error)) == (status, True), (job_id, body)
 
 
-def test_what_only_llama_cpp_reads_is_asked_for_in_its_own_words(target: Target, finished: Finished) -> None:
+def test_gguf_options_are_validated(target: Target, finished: Finished) -> None:
     need(target, "exports")
     path = f"/v1/jobs/{finished.id}/exports"
     for body in (
@@ -107,7 +103,7 @@ def test_what_only_llama_cpp_reads_is_asked_for_in_its_own_words(target: Target,
     assert target.call("DELETE", f"{path}/{export['id']}").status == 204
 
 
-def test_where_it_is_not_named_it_is_not_there(target: Target, finished: Finished) -> None:
+def test_without_the_feature_exports_are_404(target: Target, finished: Finished) -> None:
     if "exports" not in named(target):
         assert target.call("POST", f"/v1/jobs/{finished.id}/exports", {"format": "adapter"}).status == 404
         assert target.call("GET", f"/v1/jobs/{finished.id}/exports").status == 404

@@ -52,19 +52,19 @@ def named(target: Target) -> list[str]:
     return features
 
 
-def test_features_are_names_each_once(target: Target) -> None:
+def test_features_are_unique_names(target: Target) -> None:
     features = named(target)
     assert {type(feature) for feature in features} <= {str}
     assert "" not in features
     assert len(set(features)) == len(features)
 
 
-def test_our_own_backends_lose_no_feature_without_a_word(target: Target) -> None:
+def test_our_backends_have_every_feature(target: Target) -> None:
     if target.ours:
         assert set(named(target)) >= BUILT
 
 
-def test_what_our_own_backends_name_is_in_the_contract(target: Target) -> None:
+def test_every_feature_is_documented(target: Target) -> None:
     if target.ours:
         rows = CONTRACT.read_text().partition("| feature | gives |")[2].partition("\n\n")[0]
         assert [feature for feature in named(target) if f"`{feature}`" not in rows] == []
@@ -83,7 +83,7 @@ def test_what_our_own_backends_name_is_in_the_contract(target: Target) -> None:
         ("DELETE", "/v1/endpoints/x/keys/y"),
     ],
 )
-def test_endpoints_are_all_there_or_not_at_all(target: Target, method: str, path: str) -> None:
+def test_endpoint_calls_are_all_available_or_none(target: Target, method: str, path: str) -> None:
     listed = target.call("GET", "/v1/endpoints")
     if "endpoints" in named(target):
         assert listed.status == 200

@@ -33,7 +33,7 @@ def ask(target: Target, config: dict[str, Any]) -> dict[str, Any]:
     return forecast
 
 
-def test_a_forecast_comes_and_stays(target: Target, measured: dict[str, Any]) -> None:
+def test_a_forecast_is_measured_and_stored(target: Target, measured: dict[str, Any]) -> None:
     forecast = ask(target, target.quick)
     assert forecast["id"] == measured["id"]
     assert forecast["state"] == measured["state"] == "measured", forecast
@@ -57,7 +57,7 @@ def test_a_forecast_can_be_cancelled(target: Target, measured: dict[str, Any]) -
     assert target.call("GET", path).status == 404
 
 
-def test_a_config_that_no_job_could_have_is_refused(target: Target, measured: dict[str, Any]) -> None:
+def test_an_invalid_config_is_refused(target: Target, measured: dict[str, Any]) -> None:
     del measured
     for config in ({}, {**target.quick, "maxSteps": "many"}, {**target.quick, "datasetSource": 1}):
         answer = target.call("POST", "/v1/forecast", {"config": config})
@@ -65,7 +65,7 @@ def test_a_config_that_no_job_could_have_is_refused(target: Target, measured: di
         assert answer.error
 
 
-def test_forecasts_that_are_not_there_are_refused(target: Target) -> None:
+def test_unknown_forecasts_are_404(target: Target) -> None:
     for method in ("GET", "DELETE"):
         answer = target.call(method, "/v1/forecast/no-such-forecast")
         assert answer.status == 404

@@ -43,7 +43,7 @@ def test_an_answer_fits_its_schema(target: Target, strict: bool | None) -> None:
     assert streamed(target, **asked)[0] == choice["message"]["content"]
 
 
-def test_an_answer_is_an_object(target: Target) -> None:
+def test_a_json_object_format_gives_an_object(target: Target) -> None:
     need(target, "formats")
     text, chunks = streamed(target, responseFormat={"type": "json_object"}, maxTokens=ENOUGH)
     assert text.startswith("{")
@@ -51,13 +51,13 @@ def test_an_answer_is_an_object(target: Target) -> None:
         assert isinstance(json.loads(text), dict)
 
 
-def test_text_is_any_answer(target: Target) -> None:
+def test_a_text_format_allows_any_answer(target: Target) -> None:
     need(target, "formats")
     for free in (None, {"type": "text"}):
         assert streamed(target, responseFormat=free)[0] == streamed(target)[0]
 
 
-def test_a_call_is_forced(target: Target) -> None:
+def test_a_tool_call_is_forced(target: Target) -> None:
     need(target, "formats")
     choice = {"type": "function", "function": {"name": "store"}}
     found = whole(target, tools=TOOLS, toolChoice=choice, maxTokens=ENOUGH)["choices"][0]
@@ -84,7 +84,7 @@ def test_a_call_is_forced(target: Target) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_held_to_is_refused(target: Target, wrong: dict[str, Any]) -> None:
+def test_unsupported_formats_are_refused(target: Target, wrong: dict[str, Any]) -> None:
     need(target, "formats")
     body = {"messages": QUESTION, "baseModel": target.quick["model"], **wrong}
     answer = target.call("POST", "/v1/inference/chat", body)

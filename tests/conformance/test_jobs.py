@@ -82,7 +82,7 @@ def test_a_new_job_has_the_contracts_shape(target: Target, finished: Finished) -
     assert job["orgId"] == projects[target.project]["orgId"]
 
 
-def test_a_config_is_given_back_with_what_nobody_knows(target: Target, finished: Finished) -> None:
+def test_a_config_is_returned_with_unknown_fields(target: Target, finished: Finished) -> None:
     asked = {**target.quick, **KEPT}
     for job in (finished.created, finished.job):
         told = {name: job["config"].get(name) for name in asked}
@@ -92,7 +92,7 @@ def test_a_config_is_given_back_with_what_nobody_knows(target: Target, finished:
 
 
 @pytest.mark.parametrize("target", WITH_SETTINGS, indirect=True, scope="package")
-def test_what_a_job_ran_with_is_told_whole_where_it_is_told(finished: Finished) -> None:
+def test_effective_settings_are_complete(finished: Finished) -> None:
     if "settings" not in finished.job:
         pytest.skip("this backend does not say what a job ran with")
     told = finished.job["settings"]
@@ -102,14 +102,14 @@ def test_what_a_job_ran_with_is_told_whole_where_it_is_told(finished: Finished) 
     assert "settings" not in finished.created
 
 
-def test_a_finished_job_says_when(finished: Finished) -> None:
+def test_a_finished_job_has_its_times(finished: Finished) -> None:
     job = finished.job
     assert job["status"] == "completed"
     assert job.get("error") is None
     assert moment(job["createdAt"]) <= moment(job["startedAt"]) <= moment(job["completedAt"])
 
 
-def test_the_list_has_each_job_once_and_as_it_is(target: Target, finished: Finished) -> None:
+def test_the_list_has_each_job_once(target: Target, finished: Finished) -> None:
     jobs = target.jobs()
     assert len(ids(jobs)) == len(set(ids(jobs)))
     listed = next(job for job in jobs if job["id"] == finished.id)
@@ -123,7 +123,7 @@ def test_a_new_job_is_in_the_list_at_once(target: Target, endless: str) -> None:
 
 
 @pytest.mark.parametrize(("path", "value"), WRONG, ids=lambda part: "absent" if part is ABSENT else str(part))
-def test_a_job_that_is_none_is_refused_and_not_made(target: Target, path: str, value: object) -> None:
+def test_invalid_jobs_are_refused(target: Target, path: str, value: object) -> None:
     before = ids(target.jobs())
     good = {
         "name": "refused",
@@ -136,7 +136,7 @@ def test_a_job_that_is_none_is_refused_and_not_made(target: Target, path: str, v
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"text"', b"\xff", b'{"name": NaN}'])
-def test_a_body_that_is_no_json_object_is_refused(target: Target, body: bytes) -> None:
+def test_a_job_body_must_be_a_json_object(target: Target, body: bytes) -> None:
     before = ids(target.jobs())
     answer = target.call("POST", "/v1/jobs", body)
     assert answer.status == 400
@@ -146,13 +146,13 @@ def test_a_body_that_is_no_json_object_is_refused(target: Target, body: bytes) -
 
 @pytest.mark.parametrize("job_id", ["no-such-job", "%C3%A9", "a%2Fb", "%2e%2e", "0", "x" * 500])
 @pytest.mark.parametrize(("method", "end"), [("GET", ""), ("POST", "/cancel"), ("GET", "/events/stream")])
-def test_a_job_that_does_not_exist(target: Target, method: str, end: str, job_id: str) -> None:
+def test_an_unknown_job_is_404(target: Target, method: str, end: str, job_id: str) -> None:
     answer = target.call(method, f"/v1/jobs/{job_id}{end}")
     assert answer.status == 404
     assert answer.error
 
 
-def test_the_token_of_a_data_set_is_not_given_back(target: Target) -> None:
+def test_the_token_of_a_data_set_is_not_returned(target: Target) -> None:
     secret = "the-token-of-a-data-set"
     source = {"type": "blob", "url": "http://127.0.0.1:9/rows.jsonl", "token": secret}
     body = {"name": target.name(), "config": {**target.quick, "datasetSource": source}}
@@ -167,7 +167,7 @@ def test_the_token_of_a_data_set_is_not_given_back(target: Target) -> None:
     assert kept == {**source, "token": "***"}
 
 
-def test_a_job_that_fails_says_why(target: Target, failed: str) -> None:
+def test_a_failed_job_has_its_reason(target: Target, failed: str) -> None:
     last = target.history(failed)[-1]
     assert last.event == "training.failed"
     job = target.job(failed)
@@ -184,7 +184,7 @@ def test_a_running_job_is_cancelled(target: Target, cancelled: Cancelled) -> Non
     assert target.history(cancelled.id)[-1].event == "training.cancelled"
 
 
-def test_a_job_that_was_just_made_is_cancelled(target: Target, endless: str) -> None:
+def test_a_new_job_is_cancelled(target: Target, endless: str) -> None:
     job_id = target.submit(target.endless)  # behind the first, where one runs at a time
     target.cancel(job_id)
     assert target.ended(job_id)["status"] == "cancelled"
@@ -192,7 +192,7 @@ def test_a_job_that_was_just_made_is_cancelled(target: Target, endless: str) -> 
     assert target.job(endless)["status"] in ("queued", "running")
 
 
-def test_a_job_that_is_over_stays_as_it_is_when_it_is_cancelled(
+def test_cancelling_an_ended_job_has_no_effect(
     target: Target, finished: Finished, cancelled: Cancelled, failed: str
 ) -> None:
     for job_id in (finished.id, cancelled.id, failed):
@@ -202,7 +202,7 @@ def test_a_job_that_is_over_stays_as_it_is_when_it_is_cancelled(
         assert target.history(job_id) == history
 
 
-def test_the_place_in_a_queue_where_it_is_told(target: Target, endless: str) -> None:
+def test_queued_jobs_have_their_position(target: Target, endless: str) -> None:
     behind = [target.submit(target.endless) for _ in range(2)]
     jobs: dict[str, Any] = {}
 

@@ -27,7 +27,7 @@ def job(fake_backend: FakeBackend) -> str:
     return job
 
 
-async def test_an_unknown_status_and_field_of_a_job(
+async def test_unknown_statuses_and_fields_of_jobs_are_forwarded(
     studio: Studio, fake_backend: FakeBackend, job: str
 ) -> None:
     listed = await get(studio, "/api/jobs")
@@ -36,7 +36,7 @@ async def test_an_unknown_status_and_field_of_a_job(
 
 
 @pytest.mark.parametrize("form", ["events", "history"])
-async def test_an_unknown_event_and_data_that_is_no_json(
+async def test_unknown_events_and_invalid_data_are_forwarded(
     studio: Studio, fake_backend: FakeBackend, job: str, form: str
 ) -> None:
     fake_backend.finish(job)
@@ -46,13 +46,13 @@ async def test_an_unknown_event_and_data_that_is_no_json(
     assert body.index(b"event: training.dreamed") < body.index(b"data: not JSON") < body.index(b"event: end")
 
 
-async def test_an_unknown_feature(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_unknown_features_are_forwarded(studio: Studio, fake_backend: FakeBackend) -> None:
     named = {"features": ["queue", "telepathy"], "more": {"x": 1}}
     fake_backend.fault("GET /v1/capabilities", status=200, body=json.dumps(named).encode())
     assert await get(studio, "/api/capabilities") == named
 
 
-async def test_an_unknown_field_of_a_deployment(studio: Studio, fake_backend: FakeBackend) -> None:
+async def test_unknown_fields_of_deployments_are_forwarded(studio: Studio, fake_backend: FakeBackend) -> None:
     body = {
         "slug": "ab", "target": {"kind": "base_model", "baseModel": "m"}, "authMode": "none", "mood": [1],
     }  # fmt: skip

@@ -75,9 +75,7 @@ def over(target: Target) -> str:
 
 
 @pytest.mark.parametrize("feature", CALLS)
-def test_a_feature_that_is_named_refuses_strangers_and_one_that_is_not_is_not_there(
-    target: Target, feature: str
-) -> None:
+def test_calls_of_missing_features_are_404(target: Target, feature: str) -> None:
     known = feature in named(target)
     for method, path in CALLS[feature]:
         body: dict[str, Any] | None = {} if method in ("PATCH", "POST") else None
@@ -94,7 +92,7 @@ def test_a_feature_that_is_named_refuses_strangers_and_one_that_is_not_is_not_th
 # --- edit -----------------------------------------------------------------------------------------------
 
 
-def test_what_is_said_of_a_job_is_kept_and_taken_back(target: Target, finished: Finished) -> None:
+def test_name_notes_and_tags_are_stored_and_cleared(target: Target, finished: Finished) -> None:
     need(target, "edit")
     before, history = target.job(finished.id), target.history(finished.id)
     try:
@@ -115,14 +113,14 @@ def test_what_is_said_of_a_job_is_kept_and_taken_back(target: Target, finished: 
     assert said_of(back.json["job"]) == said_of(before)
 
 
-def test_tags_and_names_are_tidied(target: Target, over: str) -> None:
+def test_tags_and_names_are_normalized(target: Target, over: str) -> None:
     need(target, "edit")
     body = {"name": "  spaced  ", "tags": [" a", "b ", "a"]}
     job = target.call("PATCH", f"/v1/jobs/{over}", body).json["job"]
     assert (job["name"], job["tags"]) == ("spaced", ["a", "b"])
 
 
-def test_a_job_that_waits_or_runs_is_changed_too(target: Target, endless: str) -> None:
+def test_unfinished_jobs_can_be_edited(target: Target, endless: str) -> None:
     need(target, "edit")
     answer = target.call("PATCH", f"/v1/jobs/{endless}", {"tags": ["long"], "starred": True})
     assert answer.status == 200
@@ -131,7 +129,7 @@ def test_a_job_that_waits_or_runs_is_changed_too(target: Target, endless: str) -
 
 
 @pytest.mark.parametrize("body", WRONG, ids=lambda body: str(body)[:40])
-def test_a_change_that_is_none_is_refused_whole(target: Target, over: str, body: dict[str, Any]) -> None:
+def test_an_invalid_edit_is_refused_completely(target: Target, over: str, body: dict[str, Any]) -> None:
     need(target, "edit")
     before = target.job(over)
     answer = target.call("PATCH", f"/v1/jobs/{over}", body)
@@ -140,7 +138,7 @@ def test_a_change_that_is_none_is_refused_whole(target: Target, over: str, body:
     assert target.job(over) == before
 
 
-def test_only_a_job_is_changed(target: Target) -> None:
+def test_editing_an_unknown_job_is_404(target: Target) -> None:
     need(target, "edit")
     answer = target.call("PATCH", "/v1/jobs/no-such-job", {"name": "a"})
     assert answer.status == 404
@@ -150,7 +148,7 @@ def test_only_a_job_is_changed(target: Target) -> None:
 # --- delete ---------------------------------------------------------------------------------------------
 
 
-def test_a_deleted_job_is_gone_and_no_other(target: Target, over: str, finished: Finished) -> None:
+def test_deleting_a_job_affects_no_other(target: Target, over: str, finished: Finished) -> None:
     need(target, "delete")
     before = ids(target.jobs())
     others = target.job(finished.id), target.history(finished.id)
@@ -166,7 +164,7 @@ def test_a_deleted_job_is_gone_and_no_other(target: Target, over: str, finished:
     assert target.call("POST", "/v1/inference/chat", asked).status == 404
 
 
-def test_a_job_that_is_not_over_is_not_deleted(target: Target, endless: str) -> None:
+def test_unfinished_jobs_cannot_be_deleted(target: Target, endless: str) -> None:
     need(target, "delete")
     waiting = target.submit(target.endless)
     for job_id in (endless, waiting):
@@ -178,7 +176,7 @@ def test_a_job_that_is_not_over_is_not_deleted(target: Target, endless: str) -> 
     target.ended(waiting)
 
 
-def test_sizes_are_told(target: Target, finished: Finished, cancelled: Cancelled) -> None:
+def test_job_sizes_are_reported(target: Target, finished: Finished, cancelled: Cancelled) -> None:
     need(target, "delete")
     disk: dict[str, Any] = {}
     sizes: dict[str, Any] = {}
@@ -198,7 +196,7 @@ def test_sizes_are_told(target: Target, finished: Finished, cancelled: Cancelled
     assert all(model["name"] and model["bytes"] >= 0 for model in disk["models"])
 
 
-def test_cleaning_leaves_the_jobs(target: Target, finished: Finished) -> None:
+def test_cleaning_up_keeps_the_jobs(target: Target, finished: Finished) -> None:
     need(target, "delete")
     before = target.jobs()
 
@@ -221,7 +219,7 @@ def test_cleaning_leaves_the_jobs(target: Target, finished: Finished) -> None:
 # --- queue ----------------------------------------------------------------------------------------------
 
 
-def test_waiting_jobs_are_put_in_order_and_held(target: Target, endless: str) -> None:
+def test_the_queue_is_reordered_and_paused(target: Target, endless: str) -> None:
     need(target, "queue")
     until(lambda: target.job(endless)["status"] == "running")
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("address", ["", "head", "http://head:8265", "ray://a:b@head:10001", "head:6379/x"])
-def test_what_is_no_address_is_refused_in_the_question_and_in_a_job(target: Target, address: str) -> None:
+def test_invalid_cluster_addresses_are_refused(target: Target, address: str) -> None:
     need(target, "placement")
     assert target.call("GET", "/v1/clusters", query={**target.scope, "address": address}).status == 400
     body = {"name": "elsewhere", "config": {**target.quick, "cluster": address}}
@@ -24,7 +24,7 @@ def test_what_is_no_address_is_refused_in_the_question_and_in_a_job(target: Targ
 
 
 @pytest.mark.parametrize("folder", ["", "/", "jobs", "/mnt/../etc", 3])
-def test_a_shared_folder_is_an_absolute_path(target: Target, folder: object) -> None:
+def test_a_storage_folder_must_be_absolute(target: Target, folder: object) -> None:
     need(target, "placement")
     config = {**target.quick, "cluster": "127.0.0.1:9", "storage": folder}
     answer = target.call("POST", "/v1/jobs", {"name": "elsewhere", "config": config})
@@ -32,7 +32,7 @@ def test_a_shared_folder_is_an_absolute_path(target: Target, folder: object) -> 
     assert "storage" in answer.error
 
 
-def test_a_cluster_that_cannot_be_used_says_why_and_nothing_else(target: Target) -> None:
+def test_an_unusable_cluster_has_only_its_reason(target: Target) -> None:
     need(target, "placement")
     address = "127.0.0.1:9"
     answer = target.call("GET", "/v1/clusters", query={**target.scope, "address": address})
@@ -43,6 +43,6 @@ def test_a_cluster_that_cannot_be_used_says_why_and_nothing_else(target: Target)
     assert cluster["problem"]
 
 
-def test_a_backend_without_the_feature_knows_no_clusters(target: Target) -> None:
+def test_without_the_feature_clusters_are_404(target: Target) -> None:
     if "placement" not in named(target):
         assert target.call("GET", "/v1/clusters", query={**target.scope, "address": "auto"}).status == 404

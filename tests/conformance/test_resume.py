@@ -29,7 +29,7 @@ def one(frames: list[Frame], event: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("feature", ["pause", "resume", "extend"])
-def test_a_call_is_there_where_its_feature_is_named(target: Target, feature: str, finished: Finished) -> None:
+def test_calls_exist_with_their_feature_only(target: Target, feature: str, finished: Finished) -> None:
     path = f"/v1/jobs/{finished.id}/{feature}"
     if feature not in named(target):
         assert target.call("POST", path, {}).status == 404
@@ -45,7 +45,7 @@ def test_a_call_is_there_where_its_feature_is_named(target: Target, feature: str
 # --- pause and resume -----------------------------------------------------------------------------------
 
 
-def test_a_paused_job_says_where_it_stands_and_why(target: Target, interrupted: Interrupted | None) -> None:
+def test_a_paused_job_has_step_and_reason(target: Target, interrupted: Interrupted | None) -> None:
     need(target, "pause")
     assert interrupted is not None
     assert interrupted.running["status"] == "running"
@@ -62,7 +62,7 @@ def test_a_paused_job_says_where_it_stands_and_why(target: Target, interrupted: 
     assert "pause" not in interrupted.queued
 
 
-def test_whoever_reads_on_sees_where_a_job_goes_on(target: Target, interrupted: Interrupted | None) -> None:
+def test_the_stream_shows_where_a_job_resumes(target: Target, interrupted: Interrupted | None) -> None:
     need(target, "resume")
     assert interrupted is not None
     names = [frame.event for frame in interrupted.reader]
@@ -74,9 +74,7 @@ def test_whoever_reads_on_sees_where_a_job_goes_on(target: Target, interrupted: 
     assert names[-1] == "training.cancelled"
 
 
-def test_the_history_has_every_step_once_and_no_id_twice(
-    target: Target, interrupted: Interrupted | None
-) -> None:
+def test_the_history_has_every_step_and_id_once(target: Target, interrupted: Interrupted | None) -> None:
     need(target, "resume")
     assert interrupted is not None
     told = steps(interrupted.replayed)
@@ -91,7 +89,7 @@ def test_the_history_has_every_step_once_and_no_id_twice(
     assert {frame.id for frame in interrupted.replayed} < set(ids)
 
 
-def test_the_id_of_a_dropped_event_stays_a_place(target: Target, interrupted: Interrupted | None) -> None:
+def test_dropped_event_ids_remain_valid_positions(target: Target, interrupted: Interrupted | None) -> None:
     need(target, "resume")
     assert interrupted is not None
     replayed = [frame.id for frame in interrupted.replayed]
@@ -101,7 +99,7 @@ def test_the_id_of_a_dropped_event_stays_a_place(target: Target, interrupted: In
 
 
 @pytest.mark.parametrize("body", [{"force": "yes"}, {"force": 1}, {"force": None}])
-def test_a_wrong_resume_is_refused(
+def test_invalid_resume_requests_are_refused(
     target: Target, interrupted: Interrupted | None, body: dict[str, Any]
 ) -> None:
     need(target, "resume")
@@ -111,9 +109,7 @@ def test_a_wrong_resume_is_refused(
     assert answer.error
 
 
-def test_what_does_not_run_is_not_paused_and_what_has_nothing_kept_does_not_go_on(
-    target: Target, finished: Finished
-) -> None:
+def test_only_running_jobs_pause_and_only_saved_ones_resume(target: Target, finished: Finished) -> None:
     need(target, "pause")
     need(target, "resume")
     before = target.job(finished.id)
@@ -132,7 +128,7 @@ def test_what_does_not_run_is_not_paused_and_what_has_nothing_kept_does_not_go_o
 # --- extend ---------------------------------------------------------------------------------------------
 
 
-def test_a_finished_job_gets_more_steps(target: Target, extended: Extended | None) -> None:
+def test_a_finished_job_is_extended(target: Target, extended: Extended | None) -> None:
     need(target, "extend")
     assert extended is not None
     assert (extended.before["status"], extended.before["resumable"]) == ("completed", STEPS)
@@ -160,7 +156,7 @@ def test_a_finished_job_gets_more_steps(target: Target, extended: Extended | Non
         {"maxSteps": 99, "force": "yes"},
     ],
 )
-def test_a_wrong_extension_is_refused(
+def test_invalid_extensions_are_refused(
     target: Target, extended: Extended | None, body: dict[str, Any]
 ) -> None:
     need(target, "extend")
@@ -171,7 +167,7 @@ def test_a_wrong_extension_is_refused(
     assert target.job(extended.id) == extended.job
 
 
-def test_only_a_completed_job_is_extended(target: Target, interrupted: Interrupted | None) -> None:
+def test_only_completed_jobs_can_be_extended(target: Target, interrupted: Interrupted | None) -> None:
     need(target, "extend")
     if interrupted is None:
         pytest.skip("this backend pauses nothing")
@@ -181,7 +177,7 @@ def test_only_a_completed_job_is_extended(target: Target, interrupted: Interrupt
 # --- parent ---------------------------------------------------------------------------------------------
 
 
-def test_a_job_begins_from_the_checkpoint_of_another(target: Target, extended: Extended | None) -> None:
+def test_a_job_starts_from_another_jobs_checkpoint(target: Target, extended: Extended | None) -> None:
     need(target, "parent")
     if extended is None:
         pytest.skip("this backend extends nothing")
@@ -203,7 +199,7 @@ def test_a_job_begins_from_the_checkpoint_of_another(target: Target, extended: E
     ("parent", "status"),
     [("x", 400), ({}, 400), ({"jobId": 5}, 400), ({"jobId": "nope"}, 404), ({"step": 99_999}, 404)],
 )
-def test_a_parent_that_is_none_starts_nothing(
+def test_an_invalid_parent_is_refused(
     target: Target, extended: Extended | None, parent: Any, status: int
 ) -> None:
     need(target, "parent")

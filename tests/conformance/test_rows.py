@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .target import Target
 
 
-def test_a_job_s_rows_are_its_own(target: Target, finished: Finished) -> None:
+def test_rows_of_a_job_are_listed(target: Target, finished: Finished) -> None:
     need(target, "rows")
     path, query = f"/v1/jobs/{finished.id}/rows", {**target.scope, "against": finished.id}
     answer = target.call("GET", path, query=query)
@@ -22,7 +22,7 @@ def test_a_job_s_rows_are_its_own(target: Target, finished: Finished) -> None:
     assert answer.json["difference"]["train"]["same"] > 0
 
 
-def test_what_has_none_is_refused(target: Target, finished: Finished) -> None:
+def test_jobs_without_rows_are_404(target: Target, finished: Finished) -> None:
     if "rows" not in named(target):
         assert target.call("GET", f"/v1/jobs/{finished.id}/rows").status == 404
         return

@@ -24,7 +24,7 @@ def steps_of(frames: list[Frame], event: str) -> set[int]:
     return {frame.json["step"] for frame in frames if frame.event == event}
 
 
-def test_an_answer_says_which_prompt_and_which_step(target: Target, finished: Finished) -> None:
+def test_samples_name_prompt_and_step(target: Target, finished: Finished) -> None:
     need(target, "samples")
     assert samples(finished.frames)
     for told in samples(finished.frames):
@@ -38,7 +38,7 @@ def test_an_answer_says_which_prompt_and_which_step(target: Target, finished: Fi
             assert turn["role"] in ("system", "user", "assistant", "tool")
 
 
-def test_the_base_each_checkpoint_and_the_end_answer_the_same_prompts(
+def test_base_checkpoints_and_final_adapter_answer_the_same_prompts(
     target: Target, finished: Finished
 ) -> None:
     need(target, "samples")
@@ -54,9 +54,7 @@ def test_the_base_each_checkpoint_and_the_end_answer_the_same_prompts(
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-def test_a_checkpoint_is_asked_once_it_is_saved_and_the_base_before_it(
-    target: Target, finished: Finished
-) -> None:
+def test_samples_follow_their_checkpoint(target: Target, finished: Finished) -> None:
     need(target, "samples")
     seen: list[tuple[str, int]] = [
         (frame.event, frame.json["step"])
@@ -69,7 +67,7 @@ def test_a_checkpoint_is_asked_once_it_is_saved_and_the_base_before_it(
         assert seen.index(("checkpoint.saved", step)) < seen.index(("sample.created", step))
 
 
-def test_an_interruption_leaves_each_answer_once(target: Target, extended: Extended | None) -> None:
+def test_a_resumed_job_has_each_sample_once(target: Target, extended: Extended | None) -> None:
     need(target, "samples")
     need(target, "extend")
     assert extended is not None
@@ -78,7 +76,7 @@ def test_an_interruption_leaves_each_answer_once(target: Target, extended: Exten
     assert {each["step"] for each in told} >= {0, max(steps_of(extended.history, "training.log"))}
 
 
-def test_what_is_asked_is_a_setting(target: Target, asked: list[tuple[object, list[Frame]]] | None) -> None:
+def test_sample_prompts_are_a_setting(target: Target, asked: list[tuple[object, list[Frame]]] | None) -> None:
     need(target, "samples")
     assert asked
     for said, history in asked:
@@ -87,7 +85,7 @@ def test_what_is_asked_is_a_setting(target: Target, asked: list[tuple[object, li
 
 
 @pytest.mark.parametrize("wrong", [[], ["q"] * 9, [5], 0, False, "two\nlines", ["off", "q"]])
-def test_a_wrong_setting_is_refused(target: Target, wrong: object) -> None:
+def test_invalid_sample_settings_are_refused(target: Target, wrong: object) -> None:
     need(target, "samples")
     if not target.ours:
         pytest.skip("what a backend refuses of settings that it knows is its own matter")

@@ -73,7 +73,7 @@ def test_the_last_chunk_has_the_usage(target: Target) -> None:
     assert 0 <= usage["prompt_tokens_details"]["cached_tokens"] < usage["prompt_tokens"]
 
 
-def test_what_each_token_weighed(target: Target) -> None:
+def test_log_probabilities_are_returned(target: Target) -> None:
     need(target, "sampling")
     text, chunks = streamed(target, logprobs=True, topLogprobs=2)
     told = [
@@ -88,7 +88,7 @@ def test_what_each_token_weighed(target: Target) -> None:
     assert text
 
 
-def test_a_text_is_gone_on_from_without_a_template(target: Target) -> None:
+def test_a_raw_prompt_is_continued(target: Target) -> None:
     need(target, "sampling")
     _, chunks = streamed(target, messages=None, prompt="Once upon a time")
     assert chunks[-1]["usage"]["prompt_tokens"] > 0
@@ -118,14 +118,14 @@ def test_a_text_is_gone_on_from_without_a_template(target: Target) -> None:
     ],
     ids=str,
 )
-def test_what_is_no_setting_is_refused(target: Target, wrong: dict[str, Any]) -> None:
+def test_invalid_sampling_settings_are_refused(target: Target, wrong: dict[str, Any]) -> None:
     need(target, "sampling")
     body = {"messages": QUESTION, "baseModel": target.quick["model"], **wrong}
     answer = target.call("POST", "/v1/inference/chat", body)
     assert (answer.status, bool(answer.error)) == (400, True)
 
 
-def test_null_is_as_if_it_were_not_there(target: Target) -> None:
+def test_null_settings_count_as_unset(target: Target) -> None:
     need(target, "sampling")
     names = (
         "seed",
@@ -140,7 +140,7 @@ def test_null_is_as_if_it_were_not_there(target: Target) -> None:
     assert streamed(target, **dict.fromkeys(names))[0] == streamed(target)[0]
 
 
-def test_tools_are_taken_and_their_results_too(target: Target) -> None:
+def test_tools_and_tool_results_are_accepted(target: Target) -> None:
     need(target, "tools")
     call = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Bern"}'}}
     messages = [
@@ -152,7 +152,7 @@ def test_tools_are_taken_and_their_results_too(target: Target) -> None:
         assert streamed(target, messages=messages, tools=TOOLS, toolChoice=choice)[1]
 
 
-def test_a_call_that_cannot_be_forced_is_refused(target: Target) -> None:
+def test_an_impossible_tool_choice_is_refused(target: Target) -> None:
     need(target, "tools")
     body = {
         "messages": QUESTION,

@@ -34,7 +34,7 @@ def ask(
     )
 
 
-def test_an_open_deployment_answers_in_openais_form(target: Target, make: Make) -> None:
+def test_an_open_deployment_answers_like_openai(target: Target, make: Make) -> None:
     need(target, "serving")
     slug = make()["slug"]
     answer = ask(target, slug)
@@ -50,7 +50,7 @@ def test_an_open_deployment_answers_in_openais_form(target: Target, make: Make) 
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
 
 
-def test_a_stream_is_openais_chunks_and_nothing_else(target: Target, make: Make) -> None:
+def test_a_stream_consists_of_openai_chunks(target: Target, make: Make) -> None:
     need(target, "serving")
     slug = make()["slug"]
     with target.open("POST", f"/v1/serve/{slug}/chat/completions", {**ASK, "stream": True}) as answer:
@@ -66,7 +66,7 @@ def test_a_stream_is_openais_chunks_and_nothing_else(target: Target, make: Make)
     assert all(each["choices"][0]["finish_reason"] is None for each in told[:-1])
 
 
-def test_models(target: Target, make: Make) -> None:
+def test_models_are_listed(target: Target, make: Make) -> None:
     need(target, "serving")
     slug = make()["slug"]
     told = target.get(f"/v1/serve/{slug}/models")
@@ -75,7 +75,7 @@ def test_models(target: Target, make: Make) -> None:
     assert target.get(f"/v1/serve/{slug}/models/{slug}")["id"] == slug
 
 
-def test_who_has_no_key_is_told_so_and_not_as_studio_is(target: Target, make: Make) -> None:
+def test_a_missing_key_is_an_openai_error(target: Target, make: Make) -> None:
     need(target, "serving")
     deployment = make(authMode="fixed_api_key")
     path, slug = f"/v1/endpoints/{deployment['id']}", deployment["slug"]
@@ -89,7 +89,7 @@ def test_who_has_no_key_is_told_so_and_not_as_studio_is(target: Target, make: Ma
     assert ask(target, slug, key=issued["plaintext"]).status == 403
 
 
-def test_what_is_off_or_gone_is_not_found(target: Target, make: Make) -> None:
+def test_disabled_and_deleted_deployments_are_404(target: Target, make: Make) -> None:
     need(target, "serving")
     deployment = make()
     path, slug = f"/v1/endpoints/{deployment['id']}", deployment["slug"]
@@ -105,20 +105,20 @@ def test_what_is_off_or_gone_is_not_found(target: Target, make: Make) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"messages": []}, {"messages": "hi"}, b"{", []], ids=str)
-def test_a_request_that_is_none_is_refused(target: Target, make: Make, body: Any) -> None:
+def test_invalid_requests_are_refused(target: Target, make: Make, body: Any) -> None:
     need(target, "serving")
     refused = ask(target, make()["slug"], body)
     assert refused.status == 400
     assert refused.error
 
 
-def test_there_are_no_embeddings(target: Target, make: Make) -> None:
+def test_embeddings_are_not_supported(target: Target, make: Make) -> None:
     need(target, "serving")
     refused = ask(target, make()["slug"], {"input": "hi"}, call="embeddings")
     assert (refused.status, refused.json["code"]) == (404, "unsupported_endpoint")
 
 
-def test_what_was_asked_is_listed(target: Target, make: Make) -> None:
+def test_requests_are_logged(target: Target, make: Make) -> None:
     need(target, "serving")
     deployment = make(runRetentionMode="unlimited")
     path = f"/v1/endpoints/{deployment['id']}/requests"

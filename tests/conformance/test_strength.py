@@ -21,9 +21,7 @@ def words(target: Target, **more: Any) -> str:
     return "".join(delta.get("content") or "" for delta in deltas)
 
 
-def test_none_of_an_adapter_is_its_base_and_all_of_it_is_the_adapter(
-    target: Target, finished: Finished
-) -> None:
+def test_strengths_0_and_1_are_base_and_adapter(target: Target, finished: Finished) -> None:
     need(target, "strength")
     adapter = {"kind": "final", "jobId": finished.id}
     base, whole = words(target, baseModel=target.quick["model"]), words(target, adapter=adapter)
@@ -38,7 +36,7 @@ def test_none_of_an_adapter_is_its_base_and_all_of_it_is_the_adapter(
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.51, "half", True, [1]], ids=str)
-def test_a_strength_that_is_none_is_refused(target: Target, finished: Finished, strength: object) -> None:
+def test_invalid_strengths_are_refused(target: Target, finished: Finished, strength: object) -> None:
     need(target, "strength")
     body = {"messages": QUESTION, "adapter": {"kind": "final", "jobId": finished.id}}
     answer = target.call("POST", "/v1/inference/chat", {**body, "adapterStrength": strength})

@@ -28,7 +28,7 @@ SPACE: dict[str, Any] = {"learningRate": [1e-4, 1e-3]}
         ({"space": {"optim": {"low": 1, "high": 2}}}, "optim"),
     ],
 )
-def test_what_cannot_be_searched_is_refused(target: Target, changes: dict[str, Any], words: str) -> None:
+def test_invalid_sweeps_are_refused(target: Target, changes: dict[str, Any], words: str) -> None:
     if "sweeps" not in named(target):
         pytest.skip("this backend has no sweeps")
     config = {key: value for key, value in target.quick.items() if key != "dryRun"}

@@ -28,9 +28,7 @@ def votes(target: Target, job_id: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_votes_are_kept_with_the_job_in_their_order(
-    target: Target, finished: Finished, cancelled: Cancelled
-) -> None:
+def test_votes_are_stored_in_order(target: Target, finished: Finished, cancelled: Cancelled) -> None:
     need(target, "votes")
     before, elsewhere = votes(target, finished.id), votes(target, cancelled.id)
     ballots = [
@@ -68,7 +66,7 @@ def test_votes_are_kept_with_the_job_in_their_order(
     ],
     ids=lambda wrong: str(wrong)[:40],
 )
-def test_a_vote_that_is_none_is_refused(target: Target, finished: Finished, wrong: dict[str, object]) -> None:
+def test_invalid_votes_are_refused(target: Target, finished: Finished, wrong: dict[str, object]) -> None:
     need(target, "votes")
     before = votes(target, finished.id)
     answer = target.call("POST", f"/v1/jobs/{finished.id}/votes", {**BALLOT, **wrong})
@@ -76,7 +74,7 @@ def test_a_vote_that_is_none_is_refused(target: Target, finished: Finished, wron
     assert votes(target, finished.id) == before
 
 
-def test_a_vote_is_taken_back(target: Target, finished: Finished) -> None:
+def test_a_vote_is_deleted(target: Target, finished: Finished) -> None:
     need(target, "votes")
     before = votes(target, finished.id)
     path = f"/v1/jobs/{finished.id}/votes"
@@ -86,13 +84,13 @@ def test_a_vote_is_taken_back(target: Target, finished: Finished) -> None:
     assert target.call("DELETE", f"{path}/{first['id']}").status == 404
 
 
-def test_there_has_to_be_a_job(target: Target) -> None:
+def test_votes_of_an_unknown_job_are_404(target: Target) -> None:
     need(target, "votes")
     assert target.call("GET", "/v1/jobs/no-such-job/votes").status == 404
     assert target.call("POST", "/v1/jobs/no-such-job/votes", BALLOT).status == 404
 
 
-def test_where_it_is_not_named_it_is_not_there(target: Target, finished: Finished) -> None:
+def test_without_the_feature_votes_are_404(target: Target, finished: Finished) -> None:
     if "votes" not in named(target):
         assert target.call("GET", f"/v1/jobs/{finished.id}/votes").status == 404
         assert target.call("POST", f"/v1/jobs/{finished.id}/votes", BALLOT).status == 404

@@ -27,7 +27,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, answer: access.AuthStatus) -> None:
     monkeypatch.setattr(access, "probe_auth", lambda _, token=None: "open" if token else answer)
 
 
-def test_an_open_cluster_elsewhere_is_refused_with_the_way_to_close_it(
+def test_an_open_remote_cluster_is_refused_with_advice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     answers(monkeypatch, "open")
@@ -36,18 +36,18 @@ def test_an_open_cluster_elsewhere_is_refused_with_the_way_to_close_it(
     assert access.MODE not in os.environ
 
 
-def test_the_way_round_has_to_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_open_cluster_needs_the_insecure_option(monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, "open")
     assert access.check_access("ray://head:10001", insecure=True) is False
     assert os.environ[access.MODE] == "disabled"
 
 
-def test_an_open_one_of_this_machine_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_open_local_cluster_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, "open")
     assert access.check_access("127.0.0.2:6379", insecure=False) is False
 
 
-def test_a_cluster_that_asks_for_a_token_gets_one(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+def test_a_cluster_with_authentication_gets_the_token(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     answers(monkeypatch, "token")
     with pytest.raises(JobFailure, match="this machine has none"):
         access.check_access("ray://head:10001", insecure=False)
@@ -63,7 +63,7 @@ def test_a_cluster_that_asks_for_a_token_gets_one(monkeypatch: pytest.MonkeyPatc
     assert os.environ[access.MODE] == "token"
 
 
-def test_a_token_that_it_does_not_take_is_told_before_ray_tries_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_token_is_reported_before_ray_connects(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access, "probe_auth", lambda _, token=None: "token")
     monkeypatch.setenv(access.TOKEN, "of-another-cluster")
     with pytest.raises(JobFailure, match="does not accept this machine's token") as refused:
@@ -73,7 +73,7 @@ def test_a_token_that_it_does_not_take_is_told_before_ray_tries_it(monkeypatch: 
 
 
 @pytest.mark.parametrize("address", ["{}", "ray://{}"], ids=["head", "client"])
-def test_it_is_asked_with_the_token_as_ray_sends_it(address: str) -> None:
+def test_the_probe_sends_the_token_as_ray_does(address: str) -> None:
     grpc = pytest.importorskip("grpc")
     asked: list[tuple[str, str | None]] = []
 
@@ -103,9 +103,7 @@ def test_it_is_asked_with_the_token_as_ray_sends_it(address: str) -> None:
     assert [said for _, said in asked] == [None, "Bearer wrong", "Bearer right"]
 
 
-def test_a_file_of_another_name_and_the_environment_count(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_the_token_comes_from_file_or_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert access.token() is None
     file = tmp_path / "token"
     file.write_text("x")
@@ -118,7 +116,7 @@ def test_a_file_of_another_name_and_the_environment_count(
     assert access.token() == b"y"
 
 
-def test_nobody_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_cluster_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     answers(monkeypatch, "unreachable")
     with pytest.raises(JobFailure, match=r"Nothing answers at ray://head:10001"):
         access.check_access("ray://head:10001", insecure=True)

@@ -65,7 +65,7 @@ def clean(nodes: Nodes) -> bool:
 
 
 @pytest.mark.usefixtures("true_workers")
-def test_a_job_on_a_node_gives_the_bits_and_the_story_of_one_here(
+def test_a_job_on_a_node_has_the_bits_and_events_of_a_local_one(
     beside: Backend, data: Path, nodes: Nodes, trained: Trained
 ) -> None:
     job = beside.submit(on(nodes, CONFIG), "parrot")
@@ -103,7 +103,7 @@ def _paths(frame: Frame) -> list[Path]:
     return [Path(each["path"]) for each in frame.json.get("artifacts", ()) if "path" in each]
 
 
-def test_preferences_train_on_a_node_as_here(
+def test_preferences_train_on_a_node_as_locally(
     beside: Backend, shared: Backend, data: Path, shared_data: Path, shared_project: Path, nodes: Nodes
 ) -> None:
     pairs = [{"prompt": f"Say {n}", "chosen": f"{n}", "rejected": f"It is {n}, {n}"} for n in range(40)]
@@ -117,12 +117,12 @@ def test_preferences_train_on_a_node_as_here(
     assert adapter(data, there) == adapter(shared_data, here)
 
 
-def test_what_it_made_answers_here(beside: Backend, data: Path) -> None:
+def test_an_adapter_trained_on_a_node_answers_locally(beside: Backend, data: Path) -> None:
     job = next(iter(json.loads(beside.call("GET", "/v1/jobs").body)["jobs"]))["id"]
     assert beside.say("Where is my parcel?", adapter={"kind": "final", "jobId": job})
 
 
-def test_a_cancelled_job_ends_soon_and_leaves_nothing(beside: Backend, nodes: Nodes) -> None:
+def test_a_cancelled_cluster_job_leaves_nothing(beside: Backend, nodes: Nodes) -> None:
     job = beside.submit(on(nodes, {**LONG, "maxSteps": 1_000_000}), "cancelled")
     arrive(beside, job, 5)
     assert beside.call("POST", f"/v1/jobs/{job}/cancel").status == 200
@@ -130,7 +130,7 @@ def test_a_cancelled_job_ends_soon_and_leaves_nothing(beside: Backend, nodes: No
     until(lambda: clean(nodes))
 
 
-def test_a_job_that_finds_no_room_waits_with_the_reason_and_lets_others_pass(
+def test_a_job_without_cluster_resources_waits_with_the_reason(
     beside: Backend, data: Path, nodes: Nodes
 ) -> None:
     job = beside.submit(on(nodes, CONFIG, cpus=3), "large")
@@ -151,14 +151,14 @@ def test_a_job_that_finds_no_room_waits_with_the_reason_and_lets_others_pass(
     assert leases.leases(data) == []
 
 
-def test_a_cluster_that_is_away_ends_the_job_with_the_reason(beside: Backend) -> None:
+def test_an_unreachable_cluster_fails_the_job(beside: Backend) -> None:
     job = beside.submit({**CONFIG, "cluster": "127.0.0.2:9"}, "away")
     found = over(beside, job)
     assert found["status"] == "failed"
     assert found["error"].startswith("Nothing answers at 127.0.0.2:9")
 
 
-def test_this_machine_is_not_measured_for_a_job_of_another(beside: Backend, nodes: Nodes) -> None:
+def test_cluster_jobs_have_no_local_forecast(beside: Backend, nodes: Nodes) -> None:
     forecast = beside.call("POST", "/v1/forecast", {"config": on(nodes, CONFIG)}).json["forecast"]
     assert forecast["state"] == "failed"
     assert forecast["error"].startswith("An estimate measures this machine")
@@ -177,7 +177,7 @@ def looked_at(backend: Backend, nodes: Nodes, cpus: int) -> dict[str, Any]:
         time.sleep(2)  # each look is a process with Ray, and one on each node
 
 
-def test_a_cluster_is_looked_at(beside: Backend, nodes: Nodes) -> None:
+def test_a_cluster_is_described(beside: Backend, nodes: Nodes) -> None:
     assert "placement" in beside.call("GET", "/v1/capabilities").json["features"]
     cluster = looked_at(beside, nodes, cpus=2)
     assert {node["name"] for node in cluster["nodes"]} == {"127.0.0.2", "127.0.0.3", "127.0.0.4"}
@@ -187,7 +187,7 @@ def test_a_cluster_is_looked_at(beside: Backend, nodes: Nodes) -> None:
     assert away["problem"].startswith("Nothing answers")
 
 
-def test_trials_of_a_sweep_train_beside_each_other(
+def test_sweep_trials_train_concurrently(
     tmp_path: Path, shared_project: Path, nodes: Nodes, template: dict[str, str]
 ) -> None:
     """Nothing is measured here: a run of the starting settings on a node says how long one takes."""

@@ -19,9 +19,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def test_two_that_pack_at_the_same_time_leave_all_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_concurrent_packaging_is_safe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The look at a cluster and the drivers of jobs are processes that know nothing of each other."""
     right, count, other = shutil.copyfile, 0, []
 
@@ -39,7 +37,7 @@ def test_two_that_pack_at_the_same_time_leave_all_of_it(
     assert [path.name for path in folder.parents[1].iterdir()] == [folder.parent.name]
 
 
-def test_what_a_killed_process_has_left_goes_in_time(tmp_path: Path) -> None:
+def test_leftovers_of_killed_packaging_are_deleted(tmp_path: Path) -> None:
     old, young = (tmp_path / "cluster-code" / f"{name}{PART}" for name in ("old", "young"))
     for path in (old, young):
         (path / "arkor_dev").mkdir(parents=True)

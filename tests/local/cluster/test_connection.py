@@ -41,17 +41,17 @@ def connect(monkeypatch: pytest.MonkeyPatch, ray: Ray) -> Ray:
     return ray
 
 
-def test_a_server_that_dies_as_it_starts_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ray_client_server_that_dies_at_start_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     ray = connect(monkeypatch, Ray(ConnectionError(DIES), ConnectionError(DIES)))
     assert (ray.tried, ray.left) == (3, 2)
 
 
-def test_one_that_always_dies_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ray_client_server_that_always_dies_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(JobFailure, match="Couldn't connect"):
         connect(monkeypatch, Ray(*[ConnectionError(DIES)] * 3))
 
 
-def test_a_cluster_of_this_machine_that_has_ended_is_told_at_once(
+def test_an_ended_local_cluster_is_noticed_at_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, unused_tcp_port: int
 ) -> None:
     """The address that ``ray start`` noted stays when its processes are killed."""
@@ -68,7 +68,7 @@ def test_a_cluster_of_this_machine_that_has_ended_is_told_at_once(
         connection.connect("auto")
 
 
-def test_what_does_not_pass_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_permanent_connection_errors_are_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     ray = Ray(ConnectionError("Ray Client connection refused"), ConnectionError(DIES))
     with pytest.raises(JobFailure, match="refused"):
         connect(monkeypatch, ray)

@@ -88,7 +88,7 @@ def told_once(frames: list[Frame]) -> None:
     assert saved == sorted(set(saved))
 
 
-def test_a_job_trains_on_while_everything_here_is_killed_and_is_found_again(
+def test_a_detached_job_survives_a_kill_of_studio_and_backend(
     start: Callable[..., Backend], data: Path, nodes: Nodes, undisturbed: bytes
 ) -> None:
     first = start()
@@ -127,7 +127,7 @@ def logged(data: Path, job: str, name: str) -> list[dict[str, Any]]:
         return [json.loads(text) for (text,) in rows]
 
 
-def test_a_job_that_has_ended_meanwhile_is_fetched(
+def test_a_detached_job_that_completed_is_fetched(
     start: Callable[..., Backend], data: Path, nodes: Nodes, undisturbed: bytes
 ) -> None:
     first = start()
@@ -147,7 +147,7 @@ def test_a_job_that_has_ended_meanwhile_is_fetched(
     until(lambda: not nodes.jobs() and not leases.leases(data))
 
 
-def test_a_driver_that_is_killed_alone_stops_nothing_and_orders_are_heard_after_it(
+def test_a_killed_driver_does_not_stop_its_job(
     start: Callable[..., Backend], data: Path, nodes: Nodes
 ) -> None:
     backend = start()
@@ -186,7 +186,7 @@ os._exit(0)
 """
 
 
-def test_what_a_job_that_is_gone_has_left_is_removed(
+def test_placements_of_deleted_jobs_are_removed(
     start: Callable[..., Backend], data: Path, nodes: Nodes
 ) -> None:
     job = "job_0123456789ab"
@@ -203,7 +203,7 @@ def test_what_a_job_that_is_gone_has_left_is_removed(
     until(lambda: not nodes.jobs() and not leases.leases(data), CONNECTED)
 
 
-def test_a_head_that_dies_costs_the_steps_since_the_last_checkpoint_and_the_job_goes_on_here(
+def test_a_job_survives_the_death_of_the_head_node(
     start: Callable[..., Backend], data: Path, mortal: Nodes, undisturbed: bytes
 ) -> None:
     backend = start(ARKOR_CLUSTER_GRACE_MINUTES="0")

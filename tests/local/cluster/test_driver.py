@@ -67,14 +67,14 @@ def follow(data: Path, lease: Lease | None) -> tuple[There, Told]:
     return place, told
 
 
-def test_one_workers_node_keeps_what_the_backend_does_not_know_yet(tmp_path: Path) -> None:
+def test_a_single_worker_keeps_unacknowledged_messages(tmp_path: Path) -> None:
     lease = Lease.new(tmp_path, JOB, "ray://head:10001", insecure=False)
     place, told = follow(tmp_path, lease)
     assert place.known == [0, 0, 0, 0]
     assert [message["mark"] for message in told.heard] == [f"{lease.name}:{step}" for step in range(1, 7)]
 
 
-def test_of_several_workers_nothing_is_asked_again_so_their_disk_does_not_fill(tmp_path: Path) -> None:
+def test_several_workers_keep_no_acknowledged_messages(tmp_path: Path) -> None:
     place, told = follow(tmp_path, None)
     assert place.known == [1, 3, 5, 7]
     assert not [message for message in told.heard if "mark" in message]
@@ -88,9 +88,7 @@ class Stuck(ActorClient):
 
 
 @pytest.mark.parametrize("stays", [False, True])
-def test_a_place_that_was_left_without_an_answer_is_not_attached_to_again(
-    tmp_path: Path, stays: bool
-) -> None:
+def test_an_abandoned_placement_is_not_attached_to(tmp_path: Path, stays: bool) -> None:
     work = JobSession(Told({}), ClusterConnection(), SpareActor())  # type: ignore[arg-type]
     work.lease = Lease.new(tmp_path, JOB, "ray://head:10001", insecure=False).update(begun=True)
     work.group, work._stays = WorkerGroup([Stuck(None)]), stays
@@ -132,9 +130,7 @@ def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> driver.Driver:
     return work
 
 
-def test_a_driver_whose_job_is_completed_and_gone_is_free_and_knows_nothing_of_it(
-    work: driver.Driver, tmp_path: Path
-) -> None:
+def test_a_driver_is_clean_after_its_job(work: driver.Driver, tmp_path: Path) -> None:
     before = work.job
     work._end({})
     assert work.link.heard == [{"free": True}]  # type: ignore[attr-defined]
@@ -161,7 +157,7 @@ class Closed(Left):
         self.given_back += 1
 
 
-def test_the_place_of_a_job_is_held_a_moment_for_the_next_one_of_the_same_wish(
+def test_a_placement_is_kept_briefly_for_an_equal_request(
     work: driver.Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(driver_cache, "HOLD_SECONDS", 60.0)
@@ -180,7 +176,7 @@ def test_the_place_of_a_job_is_held_a_moment_for_the_next_one_of_the_same_wish(
     assert place.given_back == 2
 
 
-def test_a_place_that_nobody_wants_is_given_back_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unused_placement_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver_cache, "HOLD_SECONDS", 0.01)
     spare, place = SpareActor(), Closed(None)
     assert spare.hold(place, ResourceRequest(), 1.0)
@@ -189,9 +185,7 @@ def test_a_place_that_nobody_wants_is_given_back_by_itself(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("fault", [None, NodeLostError("it is gone"), OSError("its job has not ended")])
-def test_a_place_that_is_none_any_more_costs_the_next_job_nothing(
-    tmp_path: Path, fault: Exception | None
-) -> None:
+def test_a_lost_placement_is_replaced(tmp_path: Path, fault: Exception | None) -> None:
     class Again(Closed):
         def reuse(self, lease: Lease, seconds: float = 1) -> None:
             if fault:
@@ -206,7 +200,7 @@ def test_a_place_that_is_none_any_more_costs_the_next_job_nothing(
 @pytest.mark.parametrize(
     "odd", ["no end", "stuck", "several workers", "a fault", "a model on its way", "old"]
 )
-def test_a_driver_of_whose_job_anything_is_odd_ends(work: driver.Driver, odd: str) -> None:
+def test_a_driver_in_an_unexpected_state_ends(work: driver.Driver, odd: str) -> None:
     job = work.job
     if odd == "no end":
         job._is_completed = False
@@ -225,15 +219,13 @@ def test_a_driver_of_whose_job_anything_is_odd_ends(work: driver.Driver, odd: st
     assert work.link.heard == []  # type: ignore[attr-defined]
 
 
-def test_an_order_that_comes_with_the_next_job_waits_for_its_place(work: driver.Driver) -> None:
+def test_early_messages_wait_for_the_placement(work: driver.Driver) -> None:
     work._end({})
     work._pass_on({"do": "cancel"})
     assert work.job._early_messages == [{"do": "cancel"}]
 
 
-def test_a_line_holds_for_the_same_cluster_and_token_as_long_as_it_answers(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_connection_is_reused_while_it_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     now: dict[str, Any] = {"token": b"one", "has_token": True, "nodes": [{}]}
     monkeypatch.setattr(access, "token", lambda: now["token"])
     monkeypatch.setattr(access, "check_access", lambda *_, **__: now["has_token"])
@@ -251,9 +243,7 @@ def test_a_line_holds_for_the_same_cluster_and_token_as_long_as_it_answers(
     assert line.works("ray://head:10001", insecure=False)
 
 
-def test_a_line_on_which_nobody_answers_does_not_hold(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_silent_connection_is_not_reused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     never = threading.Event()
     monkeypatch.setattr(access, "check_access", lambda *_, **__: False)
     monkeypatch.setattr(connection, "connect", lambda *_: None)

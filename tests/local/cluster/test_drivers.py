@@ -39,7 +39,7 @@ def completed(backend: Backend, nodes: Nodes, data: Path, config: dict[str, Any]
     return job
 
 
-def test_two_jobs_one_after_the_other_have_one_driver_and_are_not_mixed(
+def test_consecutive_jobs_share_a_driver_without_mixing(
     beside: Backend, data: Path, nodes: Nodes, answered: Trained
 ) -> None:
     first = completed(beside, nodes, data, SHORT, "first")
@@ -64,7 +64,7 @@ def actors(nodes: Nodes) -> list[int]:
     return found
 
 
-def test_a_job_that_waited_begins_at_the_place_of_the_one_before_it(
+def test_a_waiting_job_starts_at_the_freed_placement(
     beside: Backend, data: Path, nodes: Nodes, trained: Trained
 ) -> None:
     jobs = [beside.submit(on(nodes, config), "one of two") for config in (SHORT, CONFIG)]
@@ -81,9 +81,7 @@ def test_a_job_that_waited_begins_at_the_place_of_the_one_before_it(
     assert files(data, jobs[1]) == files(trained.data, trained.job)
 
 
-def test_a_driver_that_is_killed_while_it_waits_costs_no_job_anything(
-    beside: Backend, data: Path, nodes: Nodes
-) -> None:
+def test_a_killed_idle_driver_affects_no_job(beside: Backend, data: Path, nodes: Nodes) -> None:
     """And the place that it held ends by itself."""
     completed(beside, nodes, data, SHORT, "before")
     [driver] = beside.processes(DRIVER)
@@ -94,9 +92,7 @@ def test_a_driver_that_is_killed_while_it_waits_costs_no_job_anything(
     assert "training.resumed" not in [frame.event for frame in beside.events(job)]
 
 
-def test_a_job_that_was_cancelled_is_followed_by_none_in_its_driver(
-    beside: Backend, data: Path, nodes: Nodes
-) -> None:
+def test_the_driver_of_a_cancelled_job_is_not_reused(beside: Backend, data: Path, nodes: Nodes) -> None:
     job = beside.submit(on(nodes, {**LONG, "maxSteps": 1_000_000}), "cancelled")
     arrive(beside, job, 5)
     [driver] = beside.processes(DRIVER)
@@ -106,7 +102,7 @@ def test_a_job_that_was_cancelled_is_followed_by_none_in_its_driver(
     assert beside.processes(DRIVER) != [driver]
 
 
-def test_a_job_for_another_address_has_another_driver(beside: Backend, data: Path, nodes: Nodes) -> None:
+def test_a_job_for_another_cluster_has_another_driver(beside: Backend, data: Path, nodes: Nodes) -> None:
     completed(beside, nodes, data, SHORT, "here")
     [driver] = beside.processes(DRIVER)
     job = beside.submit({**SHORT, "cluster": nodes.client}, "client")

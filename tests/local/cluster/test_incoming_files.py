@@ -48,7 +48,7 @@ class Node:
         return self.files[name][offset : offset + self.chunk]
 
 
-def test_files_lie_where_a_job_of_this_machine_has_them(tmp_path: Path) -> None:
+def test_files_are_stored_as_for_a_local_job(tmp_path: Path) -> None:
     node = Node(
         {
             "checkpoints/10/adapter_model.safetensors": b"weights of ten steps",
@@ -71,7 +71,7 @@ def test_files_lie_where_a_job_of_this_machine_has_them(tmp_path: Path) -> None:
     assert (home / "checkpoints/10/state.pt").read_bytes() == b"state"
 
 
-def test_room_is_needed_for_what_is_not_here_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disk_space_is_needed_for_missing_files_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At a job's end all of its files are listed, and most of them have come before."""
     node = Node({f"checkpoints/{step}/adapter_model.safetensors": b"w" * 100 for step in (10, 20)})
     node.chunk = 100
@@ -107,7 +107,7 @@ def test_room_is_needed_for_what_is_not_here_alone(tmp_path: Path, monkeypatch: 
         "final/a\nb.json",
     ],
 )
-def test_a_file_that_no_job_has_is_refused_and_nothing_is_written(tmp_path: Path, name: str) -> None:
+def test_unknown_file_names_are_refused(tmp_path: Path, name: str) -> None:
     node = Node({"final/adapter_config.json": b"{}", name: b"x"})
     with pytest.raises(ProtocolError):
         IncomingFiles(tmp_path, JOB, node.read).fetch(node.listing())
@@ -118,9 +118,7 @@ def test_a_file_that_no_job_has_is_refused_and_nothing_is_written(tmp_path: Path
     "other",
     [{"bytes": 3}, {"bytes": 1}, {"bytes": -1}, {"sha256": "0" * 64}, {"sha256": "short"}, {"bytes": True}],
 )
-def test_a_file_with_another_size_or_hash_than_it_told_is_refused(
-    tmp_path: Path, other: dict[str, Any]
-) -> None:
+def test_files_with_another_size_or_hash_are_refused(tmp_path: Path, other: dict[str, Any]) -> None:
     node = Node({"checkpoints/10/adapter_config.json": b"{}"})
     with pytest.raises(ProtocolError):
         IncomingFiles(tmp_path, JOB, node.read).fetch(node.listing(**other))
@@ -128,7 +126,7 @@ def test_a_file_with_another_size_or_hash_than_it_told_is_refused(
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_what_was_there_stays_where_the_new_is_not_whole(tmp_path: Path) -> None:
+def test_an_incomplete_download_keeps_the_old_files(tmp_path: Path) -> None:
     node = Node({"final/adapter_config.json": b"old"})
     IncomingFiles(tmp_path, JOB, node.read).fetch(node.listing())
     listing = Node({"final/adapter_config.json": b"new"}).listing()
@@ -142,7 +140,7 @@ def answer(*messages: object, over: object = None) -> bytes:
     return json.dumps({"messages": messages, "over": over}).encode()
 
 
-def test_a_workers_messages_pass() -> None:
+def test_valid_worker_messages_pass() -> None:
     said = [
         {"event": "training.log", "fields": {"step": 1, "loss": 2.5}},
         {"progress": {"label": "Reading", "done": 1, "total": None, "unit": "rows"}},
@@ -154,7 +152,7 @@ def test_a_workers_messages_pass() -> None:
     assert parse_messages(answer(over=over)) == ([], over)
 
 
-def test_every_event_that_the_backend_does_not_send_itself_passes() -> None:
+def test_every_worker_event_passes() -> None:
     types = {value for name, value in vars(events).items() if name.isupper() and isinstance(value, str)}
     of_jobs = {value for value in types if "." in value}
     own = {*events.ENDINGS.values(), events.TRAINING_PAUSED, events.MODEL_PROGRESS}
@@ -194,7 +192,7 @@ def test_every_event_that_the_backend_does_not_send_itself_passes() -> None:
         answer(over="over"),
     ],
 )
-def test_a_message_that_no_worker_sends_is_refused(body: bytes) -> None:
+def test_unknown_worker_messages_are_refused(body: bytes) -> None:
     with pytest.raises(ProtocolError):
         parse_messages(body)
 
@@ -203,11 +201,11 @@ def test_a_message_that_no_worker_sends_is_refused(body: bytes) -> None:
     ("said", "port"),
     [(answer({"meets": 4321}), 4321), (answer({"meets": 65535}, {"kept": 1}), 65535), (answer(), None)],
 )
-def test_where_workers_meet_is_said_first(said: bytes, port: int | None) -> None:
+def test_the_rendezvous_port_is_parsed(said: bytes, port: int | None) -> None:
     assert parse_rendezvous(said) == (port, None)
 
 
-def test_the_end_of_a_worker_that_says_no_port_is_its_reason() -> None:
+def test_a_worker_that_ended_before_its_port_has_the_reason() -> None:
     over = {"killed": False, "cause": "It ended."}
     assert parse_rendezvous(answer(over=over)) == (None, over)
     with pytest.raises(JobFailure, match="no such address"):
@@ -229,12 +227,12 @@ def test_the_end_of_a_worker_that_says_no_port_is_its_reason() -> None:
         b"\x80\x04\x95",
     ],
 )
-def test_a_port_that_is_none_is_refused(body: bytes) -> None:
+def test_invalid_ports_are_refused(body: bytes) -> None:
     with pytest.raises(ProtocolError):
         parse_rendezvous(body)
 
 
-def test_a_port_is_said_once_and_counts_as_no_other_message() -> None:
+def test_a_repeated_port_is_refused() -> None:
     with pytest.raises(ProtocolError):
         parse_messages(answer({"meets": 4321}))
 
@@ -244,7 +242,7 @@ PLACE: dict[str, Any] = {**FACTS, "node": "10.0.0.5", "home": "/tmp/arkor-dev-0/
 
 
 @pytest.mark.parametrize(("told", "of_job"), [(FACTS, False), (PLACE, True)])
-def test_what_a_node_tells_of_itself_passes(told: dict[str, Any], of_job: bool) -> None:
+def test_valid_node_facts_pass(told: dict[str, Any], of_job: bool) -> None:
     more = json.dumps({**told, "more": "unknown"}).encode()
     assert parse_facts(more, of_job=of_job) == told
 
@@ -267,7 +265,7 @@ def test_what_a_node_tells_of_itself_passes(told: dict[str, Any], of_job: bool) 
         {"home": None},
     ],
 )
-def test_what_a_node_tells_of_itself_and_nobody_can_read_is_refused(other: dict[str, Any]) -> None:
+def test_invalid_node_facts_are_refused(other: dict[str, Any]) -> None:
     with pytest.raises(ProtocolError):
         parse_facts(json.dumps({**PLACE, **other}).encode(), of_job=True)
     without = {name: value for name, value in PLACE.items() if name not in other}
@@ -275,13 +273,13 @@ def test_what_a_node_tells_of_itself_and_nobody_can_read_is_refused(other: dict[
         parse_facts(json.dumps(without).encode(), of_job=True)
 
 
-def test_facts_that_are_no_object_are_refused() -> None:
+def test_node_facts_must_be_an_object() -> None:
     for body in (b"[]", b"5", b"\x80\x04", b'{"python": NaN}'):
         with pytest.raises(ProtocolError):
             parse_facts(body)
 
 
-def test_folders_of_the_node_are_called_as_they_are_here() -> None:
+def test_node_paths_are_translated_to_local_ones() -> None:
     there, here = "/tmp/arkor-dev-0/jobs/job-x", {"data": "/home/ann/data", "project": "/home/ann/bot"}
     event = {
         "artifacts": [{"path": f"{there}/data/jobs/1/final"}],

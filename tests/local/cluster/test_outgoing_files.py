@@ -46,7 +46,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_new_job_sends_its_data_and_what_it_begins_with(root: Path) -> None:
+def test_a_new_job_uploads_data_and_parent(root: Path) -> None:
     more = {
         "type": "list",
         "sources": [{"type": "file", "path": "data/more"}, {"type": "huggingface", "name": "x"}],
@@ -62,25 +62,25 @@ def test_a_new_job_sends_its_data_and_what_it_begins_with(root: Path) -> None:
     assert not sent.links
 
 
-def test_a_job_that_goes_on_sends_what_was_kept(root: Path) -> None:
+def test_a_resumed_job_uploads_its_checkpoint(root: Path) -> None:
     kept = {name.partition(f"{ID}/")[2] for name in job_files(job_of(root, {"why": "x"})).files}
     assert {"checkpoints/5/state.pt", "resume/7/state.pt"} <= kept
     assert not [name for name in kept if ".part" in name or "votes" in name]
 
 
-def test_a_link_to_a_file_of_the_project_is_one_there_as_well(root: Path) -> None:
+def test_links_within_the_project_are_uploaded_as_links(root: Path) -> None:
     (root / "bot" / "train.jsonl").symlink_to("data/chats.jsonl")
     sent = job_files(job_of(root, datasetSource={"type": "file", "path": "train.jsonl"}))
     assert sent.links == {"project/train.jsonl": "project/data/chats.jsonl"}
 
 
-def test_code_of_the_project_does_not_travel(root: Path) -> None:
+def test_project_code_is_not_uploaded(root: Path) -> None:
     own = {"name": "mine", "path": "data/chats.jsonl", "metric": "scoring:score"}
     with pytest.raises(JobFailure, match="mine is scored by scoring:score"):
         job_files(job_of(root, evaluations=[own]))
 
 
-def test_a_model_of_the_project_lies_where_it_lies_here(root: Path) -> None:
+def test_a_project_model_keeps_its_relative_path(root: Path) -> None:
     folder = write(root / "bot" / "models" / "tiny" / "config.json").parent
     write(folder / "model.safetensors")
     write(folder / "training.log")
@@ -91,7 +91,7 @@ def test_a_model_of_the_project_lies_where_it_lies_here(root: Path) -> None:
     assert model_files({"name": "x", "path": str(elsewhere), "note": None}, root / "bot")[1] == "model"
 
 
-def test_our_code_travels_without_studio_under_its_own_hash(tmp_path: Path) -> None:
+def test_the_code_package_excludes_studio_and_is_hashed(tmp_path: Path) -> None:
     package = code_package.package_code(tmp_path)
     assert package.name == "arkor_dev"
     assert {path.name for path in package.iterdir()} == {"__init__.py", "contract", "data", "local"}

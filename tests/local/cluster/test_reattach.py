@@ -55,7 +55,7 @@ def attach(monkeypatch: pytest.MonkeyPatch, lease: leases.Lease, there: There | 
     return reattach.attach(lease, heard)
 
 
-def test_the_right_place_is_attached_to_and_asked_anew_each_time(
+def test_a_placement_is_attached_after_its_proof(
     monkeypatch: pytest.MonkeyPatch, lease: leases.Lease
 ) -> None:
     there = There(lambda asked: {"proof": proof(lease.nonce, lease.name, asked), "begun": True, "first": 7})
@@ -78,21 +78,21 @@ def test_the_right_place_is_attached_to_and_asked_anew_each_time(
         OSError("no such method"),
     ],
 )
-def test_another_one_of_its_name_is_not(
+def test_a_placement_with_a_wrong_proof_is_refused(
     monkeypatch: pytest.MonkeyPatch, lease: leases.Lease, answer: Any
 ) -> None:
     with pytest.raises(ProtocolError, match="proof"):
         attach(monkeypatch, lease, There(lambda _: answer))
 
 
-def test_an_answer_to_another_question_is_none(monkeypatch: pytest.MonkeyPatch, lease: leases.Lease) -> None:
+def test_a_replayed_proof_is_refused(monkeypatch: pytest.MonkeyPatch, lease: leases.Lease) -> None:
     old = {"proof": proof(lease.nonce, lease.name, "asked before"), "begun": True, "first": 0}
     with pytest.raises(ProtocolError, match="wrong proof"):
         attach(monkeypatch, lease, There(lambda _: old))
 
 
 @pytest.mark.parametrize("more", [{"first": 8, "begun": True}, {"first": 0, "begun": False}])
-def test_one_that_has_not_all_is_left_for_what_was_kept(
+def test_an_incomplete_placement_is_abandoned(
     monkeypatch: pytest.MonkeyPatch, lease: leases.Lease, more: dict[str, Any]
 ) -> None:
     there = There(lambda asked: {"proof": proof(lease.nonce, lease.name, asked), **more})
@@ -100,7 +100,7 @@ def test_one_that_has_not_all_is_left_for_what_was_kept(
     assert there.left == 1
 
 
-def test_one_that_is_gone_is_none_and_one_that_is_silent_is_told(
+def test_gone_and_silent_placements_are_distinguished(
     monkeypatch: pytest.MonkeyPatch, lease: leases.Lease
 ) -> None:
     assert attach(monkeypatch, lease, None) is None
@@ -109,7 +109,7 @@ def test_one_that_is_gone_is_none_and_one_that_is_silent_is_told(
         attach(monkeypatch, lease, There(lambda _: NodeLostError("it no longer answers")))
 
 
-def test_a_cluster_that_does_not_answer_is_asked_again_but_not_for_ever(
+def test_an_unreachable_cluster_is_retried_for_a_limited_time(
     monkeypatch: pytest.MonkeyPatch, lease: leases.Lease, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(leases.MINUTES, "1")
@@ -137,7 +137,7 @@ time.sleep(90)
 
 
 @pytest.mark.parametrize("state", ["begun", "not begun"])
-def test_a_place_of_whom_nobody_asks_removes_itself_in_its_time(tmp_path: Path, state: str) -> None:
+def test_an_unattended_placement_removes_itself(tmp_path: Path, state: str) -> None:
     alone, away = ("0.1", "1.0") if state == "begun" else ("1.0", "60")
     began = time.monotonic()
     ran = subprocess.run(

@@ -64,7 +64,7 @@ def caught_up(data: Path, place: Path, job: str) -> bool:
     return bool(found) and found == states(data, job) and found <= stored(place, job)
 
 
-def test_a_node_that_takes_over_reads_there_what_it_goes_on_from(
+def test_a_replacement_node_resumes_from_storage(
     beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes, shelf: tuple[str, Path]
 ) -> None:
     root, place = shelf
@@ -102,7 +102,7 @@ def test_a_node_that_takes_over_reads_there_what_it_goes_on_from(
     until(lambda: clean(nodes))
 
 
-def test_a_node_that_does_not_see_it_trains_as_without_and_says_so(
+def test_a_node_without_access_to_storage_trains_and_says_so(
     beside: Backend, data: Path, nodes: Nodes, trained: Trained, tmp_path: Path
 ) -> None:
     none = tmp_path / "none"
@@ -116,7 +116,7 @@ def test_a_node_that_does_not_see_it_trains_as_without_and_says_so(
     assert not none.exists()
 
 
-def test_a_store_that_nobody_answers_for_costs_the_job_nothing_but_that(
+def test_an_unreachable_store_does_not_fail_the_job(
     beside: Backend, data: Path, nodes: Nodes, trained: Trained, unused_tcp_port: int
 ) -> None:
     root = f"ftp://127.0.0.1:{unused_tcp_port}/jobs"
@@ -131,7 +131,7 @@ def test_a_store_that_nobody_answers_for_costs_the_job_nothing_but_that(
 
 
 @pytest.mark.parametrize("storage", ["jobs", "file:///mnt/jobs", "s3://key:very-secret@bucket/jobs"])
-def test_what_is_no_place_to_share_is_refused(beside: Backend, nodes: Nodes, storage: str) -> None:
+def test_invalid_storage_addresses_are_refused(beside: Backend, nodes: Nodes, storage: str) -> None:
     body = {"name": "bad", "config": on(nodes, LONG, storage=storage)}
     answer = beside.call("POST", "/v1/jobs", body)
     assert (answer.status, "storage must be the absolute path" in answer.json["error"]) == (400, True)

@@ -53,9 +53,7 @@ def look(address: str, home: Path, token: str | None) -> tuple[dict[str, Any], s
 
 
 @pytest.mark.parametrize("kind", [0, 1], ids=["head", "client"])
-def test_the_right_token_leads_in_and_is_told_nowhere(
-    closed: tuple[str, str], tmp_path: Path, kind: int
-) -> None:
+def test_the_token_is_accepted_and_never_logged(closed: tuple[str, str], tmp_path: Path, kind: int) -> None:
     cluster, said = look(closed[kind], tmp_path / "home", TOKEN)
     assert "problem" not in cluster, cluster
     assert cluster["token"] is True
@@ -64,14 +62,14 @@ def test_the_right_token_leads_in_and_is_told_nowhere(
 
 
 @pytest.mark.parametrize("kind", [0, 1], ids=["head", "client"])
-def test_without_one_the_way_to_give_it_is_said(closed: tuple[str, str], tmp_path: Path, kind: int) -> None:
+def test_a_missing_token_says_how_to_provide_it(closed: tuple[str, str], tmp_path: Path, kind: int) -> None:
     cluster, _ = look(closed[kind], tmp_path / "home", None)
     assert "requires a token, and this machine has none" in cluster["problem"]
     assert "RAY_AUTH_TOKEN" in cluster["problem"]
 
 
 @pytest.mark.parametrize("kind", [0, 1], ids=["head", "client"])
-def test_a_wrong_one_is_named_as_the_reason(closed: tuple[str, str], tmp_path: Path, kind: int) -> None:
+def test_a_wrong_token_is_named(closed: tuple[str, str], tmp_path: Path, kind: int) -> None:
     cluster, said = look(closed[kind], tmp_path / "home", TOKEN[::-1])
     assert "does not accept this machine's token" in cluster["problem"]
     assert TOKEN[::-1] not in said

@@ -61,7 +61,7 @@ def undisturbed(beside: Backend, data: Path, nodes: Nodes) -> bytes:
     return adapter(data, job)
 
 
-def test_two_workers_on_two_nodes_tell_the_losses_and_the_story_of_one_here(
+def test_two_nodes_give_the_losses_and_events_of_one(
     beside: Backend, data: Path, nodes: Nodes, shared: Backend, shared_data: Path
 ) -> None:
     job = beside.submit(on(nodes, SAME), "two")
@@ -82,7 +82,7 @@ def test_two_workers_on_two_nodes_tell_the_losses_and_the_story_of_one_here(
     assert found["settings"]["workers"] == 2
 
 
-def test_a_worker_that_is_killed_and_a_node_that_dies_cost_the_steps_since_the_last_checkpoint_and_no_bit(
+def test_killed_workers_and_nodes_resume_to_the_same_bits(
     beside: Backend, data: Path, nodes: Nodes, undisturbed: bytes
 ) -> None:
     job = beside.submit(on(nodes, TWO), "killed, and moves")
@@ -115,7 +115,7 @@ def test_a_worker_that_is_killed_and_a_node_that_dies_cost_the_steps_since_the_l
     assert resumed[1]["step"] >= 60
 
 
-def test_they_end_with_studio_and_with_their_driver_and_the_bits_are_the_same(
+def test_workers_end_with_studio_and_resume_to_the_same_bits(
     tmp_path: Path, shared_project: Path, nodes: Nodes, undisturbed: bytes, template: dict[str, str]
 ) -> None:
     data = tmp_path / "data"
@@ -164,7 +164,7 @@ def nodes_of_running(backend: Backend, job: str, times: int) -> list[str]:
     raise AssertionError("it does not say where it trains")
 
 
-def test_it_is_cancelled_soon_and_leaves_nothing(beside: Backend, nodes: Nodes) -> None:
+def test_a_distributed_job_is_cancelled_quickly(beside: Backend, nodes: Nodes) -> None:
     job = beside.submit(on(nodes, {**TWO, "maxSteps": 1_000_000}), "cancelled")
     arrive(beside, job, 5)
     assert beside.call("POST", f"/v1/jobs/{job}/cancel").status == 200
@@ -173,9 +173,7 @@ def test_it_is_cancelled_soon_and_leaves_nothing(beside: Backend, nodes: Nodes) 
     looked_at(beside, nodes, cpus=2)  # both places are given back, and what held them together
 
 
-def test_it_begins_here_goes_on_with_two_workers_there_and_then_with_one(
-    beside: Backend, data: Path, nodes: Nodes
-) -> None:
+def test_a_job_moves_between_local_two_and_one_workers(beside: Backend, data: Path, nodes: Nodes) -> None:
     steps = 2 * STEPS  # one worker alone is quick
     job = beside.submit({**TWO, "maxSteps": steps, "workers": 1}, "there and back")
     arrive(beside, job, 25)
@@ -213,7 +211,7 @@ def test_it_begins_here_goes_on_with_two_workers_there_and_then_with_one(
     until(lambda: clean(nodes) and not leases.leases(data))
 
 
-def test_more_workers_than_there_is_room_for_wait_with_the_reason(beside: Backend, nodes: Nodes) -> None:
+def test_too_many_workers_wait_with_the_reason(beside: Backend, nodes: Nodes) -> None:
     job = beside.submit(on(nodes, {**SAME, "workers": 3}), "large")
     reason = str(until(lambda: beside.job(job).get("queue", {}).get("reason"), CONNECTED))
     assert reason.startswith(

@@ -35,7 +35,7 @@ def evaluated(data: Path, job: dict[str, Any], told: object, step: int | None = 
     results.write(results.result_file(job_folder(data, job["id"]), step), result)
 
 
-async def test_the_one_stands_where_the_adapter_does(tmp_path: Path) -> None:
+async def test_comparing_adapters_treats_the_first_as_the_adapter(tmp_path: Path) -> None:
     better = [round(loss - gain, 6) for loss, gain in zip(LOSSES, GAINS, strict=True)]
     evaluated(tmp_path, ONE, scores(better))
     evaluated(tmp_path, OTHER, scores(LOSSES), 20)
@@ -50,7 +50,7 @@ async def test_the_one_stands_where_the_adapter_does(tmp_path: Path) -> None:
     assert (back["verdict"], back["sentence"][:15]) == ("worse", "Worse than one:")
 
 
-def test_rows_of_a_file_are_called_by_its_name() -> None:
+def test_comparisons_on_a_file_name_it() -> None:
     part = compared(scores(LOSSES), scores(LOSSES), "other", "data/x.jsonl")
     assert (part["name"], part["verdict"]) == ("data/x.jsonl", "same")
     assert part["sentence"].startswith(
@@ -60,7 +60,7 @@ def test_rows_of_a_file_are_called_by_its_name() -> None:
     assert "A verdict needs at least 8 rows." in few["sentence"]
 
 
-def test_the_larger_margin_of_both_counts() -> None:
+def test_the_larger_noise_margin_counts() -> None:
     close, wide = scores([loss - 0.05 for loss in LOSSES]), scores(LOSSES, margin=0.1)
     assert compared(close, scores(LOSSES), "other", None)["verdict"] == "better"
     assert compared(close, wide, "other", None)["verdict"] == "same"
@@ -77,14 +77,14 @@ def test_the_larger_margin_of_both_counts() -> None:
     ],
     ids=["rows", "fewer", "tokens", "none", "hostile"],
 )
-async def test_why_they_cannot_be_compared_is_said(tmp_path: Path, told: object, why: str) -> None:
+async def test_incomparable_evaluations_have_the_reason(tmp_path: Path, told: object, why: str) -> None:
     evaluated(tmp_path, ONE, scores(LOSSES))
     evaluated(tmp_path, OTHER, told)
     with pytest.raises(ConflictError, match=why):
         await compare(tmp_path, (ONE, None), (OTHER, None), None)
 
 
-async def test_what_was_not_evaluated_is_named(tmp_path: Path) -> None:
+async def test_missing_evaluations_are_named(tmp_path: Path) -> None:
     evaluated(tmp_path, ONE, scores(LOSSES))
     with pytest.raises(NotFoundError, match="one at step 5 has not been evaluated"):
         await compare(tmp_path, (ONE, 5), (OTHER, None), None)

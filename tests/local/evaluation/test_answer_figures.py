@@ -26,7 +26,7 @@ def of_lengths(*tokens: int, cut: int = 10_000) -> list[GeneratedAnswer]:
         ([], False),
     ],
 )
-def test_an_answer_that_says_the_same_again_and_again_repeats_itself(ids: list[int], repeats: bool) -> None:
+def test_repetition_in_answers_is_detected(ids: list[int], repeats: bool) -> None:
     assert repeats_itself(ids) is repeats
 
 
@@ -46,7 +46,7 @@ def test_an_answer_that_says_the_same_again_and_again_repeats_itself(ids: list[i
         ("", False),
     ],
 )
-def test_a_refusal_is_told_by_how_an_answer_begins(text: str, refuses: bool) -> None:
+def test_refusals_are_detected_by_their_beginning(text: str, refuses: bool) -> None:
     assert GeneratedAnswer(text, 5, truncated=False, repeats=False).refuses is refuses
 
 
@@ -64,13 +64,13 @@ def test_a_refusal_is_told_by_how_an_answer_begins(text: str, refuses: bool) -> 
         (of_lengths(*[0] * 8), of_lengths(*[30] * 8), "30 times longer"),
     ],
 )
-def test_that_answers_are_longer_is_said_where_it_is_more_than_chance(
+def test_longer_answers_are_reported_if_significant(
     base: list[GeneratedAnswer], adapter: list[GeneratedAnswer], words: str | None
 ) -> None:
     assert length_words(base, adapter) == words
 
 
-def test_the_figures_are_said_as_they_are_counted() -> None:
+def test_answer_statistics_are_worded() -> None:
     base = [
         *of_lengths(10, 20, 12),
         GeneratedAnswer("I cannot help with that.", 8, truncated=False, repeats=False),

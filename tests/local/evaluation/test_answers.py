@@ -53,7 +53,7 @@ def answered(one: Answers) -> tuple[int, int]:
     return one.of_adapter(model, lambda: False), one.of_base(base, lambda: False)
 
 
-def test_the_base_answers_once_for_all_runs(tmp_path: Path) -> None:
+def test_base_answers_are_generated_once(tmp_path: Path) -> None:
     first, writer = answers(tmp_path, Writer()), Writer()
     assert (first.needs_base, first.total, answered(first)) == (True, 16, (8, 8))
     second = answers(tmp_path, writer)
@@ -73,7 +73,7 @@ def test_the_base_answers_once_for_all_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "odd", [None, [], "text", [["a", 1, False, False]], [["a", "1", False, False]] * 8, [[]] * 8, [7] * 8]
 )
-def test_what_is_kept_is_looked_at(tmp_path: Path, odd: object) -> None:
+def test_stored_answers_are_validated(tmp_path: Path, odd: object) -> None:
     answered(answers(tmp_path, Writer()))
     every = json.loads((tmp_path / FILE).read_text())
     (key,) = every
@@ -81,7 +81,7 @@ def test_what_is_kept_is_looked_at(tmp_path: Path, odd: object) -> None:
     assert answers(tmp_path, Writer()).needs_base
 
 
-def test_it_stops_between_and_keeps_nothing_half(tmp_path: Path) -> None:
+def test_interrupted_answers_are_not_stored_partially(tmp_path: Path) -> None:
     one, base = answers(tmp_path, Writer()), "base"
     model: Any = base
     with pytest.raises(Stopped):
@@ -96,7 +96,7 @@ def repeating(*numbers: int, count: int = 8) -> list[GeneratedAnswer]:
     return [GeneratedAnswer(f"answer {number}", 20, False, number in numbers) for number in range(count)]
 
 
-def test_answers_that_repeat_themselves_are_warned_of_only_beyond_chance() -> None:
+def test_repetition_is_warned_about_only_if_significant() -> None:
     assert repeats_more(repeating(), repeating(*range(6)))
     assert not repeats_more(repeating(), repeating(*range(5))), "5 of 5 by chance: 3 %"
     assert not repeats_more(repeating(*range(8)), repeating(*range(8))), "as the base does"
@@ -109,7 +109,7 @@ def test_answers_that_repeat_themselves_are_warned_of_only_beyond_chance() -> No
     assert sum(repeats_more(*pair) for pair in drawn) <= 0.05 * len(drawn)
 
 
-def test_the_warning_has_the_answers_that_began_to_repeat_themselves(tmp_path: Path) -> None:
+def test_the_repetition_warning_shows_the_answers(tmp_path: Path) -> None:
     def write(model: str, prompts: object, longest: object, stopped: object) -> list[GeneratedAnswer]:
         return repeating(0) if model == "base" else repeating(*range(8))
 

@@ -20,7 +20,7 @@ BATCHES = [[Example([1, 2, 3], [-100, 2, 3]), Example([4, 5], [-100, 5])], [Exam
 LOSSES = [1.25, 0.1 + 0.2, 3e-17]
 
 
-def test_what_was_measured_is_known_to_the_last_bit(tmp_path: Path) -> None:
+def test_stored_base_losses_are_exact(tmp_path: Path) -> None:
     assert BaseLosses(tmp_path, WAY).get(BATCHES) is None
     BaseLosses(tmp_path, WAY).keep(BATCHES, LOSSES)
     assert BaseLosses(tmp_path, dict(reversed(WAY.items()))).get(BATCHES) == LOSSES
@@ -37,7 +37,7 @@ def test_what_was_measured_is_known_to_the_last_bit(tmp_path: Path) -> None:
         {"whole": True},
     ],
 )
-def test_it_is_not_known_for_another_way(tmp_path: Path, other: dict[str, Any]) -> None:
+def test_base_losses_are_stored_per_configuration(tmp_path: Path, other: dict[str, Any]) -> None:
     BaseLosses(tmp_path, WAY).keep(BATCHES, LOSSES)
     assert BaseLosses(tmp_path, {**WAY, **other}).get(BATCHES) is None
 
@@ -53,19 +53,19 @@ def test_it_is_not_known_for_another_way(tmp_path: Path, other: dict[str, Any]) 
     ],
     ids=["together", "order", "tokens", "learned", "fewer"],
 )
-def test_nor_for_other_rows_or_batches(tmp_path: Path, other: list[list[Example]]) -> None:
+def test_base_losses_are_stored_per_rows_and_batches(tmp_path: Path, other: list[list[Example]]) -> None:
     BaseLosses(tmp_path, WAY).keep(BATCHES, LOSSES)
     assert BaseLosses(tmp_path, WAY).get(other) is None
 
 
-def test_where_the_way_is_not_known_nothing_is_kept(tmp_path: Path) -> None:
+def test_without_a_configuration_nothing_is_stored(tmp_path: Path) -> None:
     losses = BaseLosses(tmp_path, {})
     losses.keep(BATCHES, LOSSES)
     assert losses.get(BATCHES) is None
     assert not list(tmp_path.iterdir())
 
 
-def test_very_many_rows_are_not_kept_and_old_ones_make_room(tmp_path: Path) -> None:
+def test_the_store_of_base_losses_is_bounded(tmp_path: Path) -> None:
     losses = BaseLosses(tmp_path, WAY)
     many = [[Example([1, 2], [-100, 2])] * (MOST_ROWS + 1)]
     losses.keep(many, [1.0] * (MOST_ROWS + 1))
@@ -81,7 +81,7 @@ def test_very_many_rows_are_not_kept_and_old_ones_make_room(tmp_path: Path) -> N
     "text",
     ["", "[]", "\0", "[" * 100_000, '{"KEY": [1.0]}', '{"KEY": [1.0, NaN, 2.0]}', '{"KEY": [1.0, "2", 3.0]}'],
 )
-def test_a_file_that_was_spoiled_is_none(tmp_path: Path, text: str) -> None:
+def test_a_damaged_store_is_ignored(tmp_path: Path, text: str) -> None:
     losses = BaseLosses(tmp_path, WAY)
     (tmp_path / FILE).write_text(text.replace("KEY", losses.key(BATCHES)))
     assert losses.get(BATCHES) is None

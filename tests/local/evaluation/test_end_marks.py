@@ -17,12 +17,12 @@ CUT, EARLIER = Example([1, 2, 3], [-100, 2, 3]), Example([9, 2, 3, 4], [-100, 2,
 TRUNCATED = EndMarks(96, 40, 56, 256)
 
 
-def test_examples_with_an_end_mark_are_counted() -> None:
+def test_examples_with_an_end_token_are_counted() -> None:
     others = [replace(ENDED, replayed=True), Example([1, 9], [-100, -100])]
     assert EndMarks.of([ENDED, WITH_BREAK, CUT, EARLIER, *others], [9], 2, 3) == (4, 2, 2, 3)
 
 
-def test_only_the_end_mark_is_measured() -> None:
+def test_only_the_end_token_is_measured() -> None:
     found = list(stops([ENDED, WITH_BREAK, CUT, EARLIER], [8, 9]))
     assert found == [Example([1, 2, 9], [-100, -100, 9]), Example([1, 9], [-100, 9])]
 
@@ -37,7 +37,7 @@ def test_only_the_end_mark_is_measured() -> None:
         (0.1, TRUNCATED, None),
     ],
 )
-def test_an_adapter_that_no_longer_stops_has_a_cause(
+def test_an_adapter_that_no_longer_stops_is_explained(
     adapter: float, marks: EndMarks, cause: str | None
 ) -> None:
     spread = [0.2 * (place % 5) for place in range(16)]
@@ -48,7 +48,7 @@ def test_an_adapter_that_no_longer_stops_has_a_cause(
     assert cause is None if told.get("cause") is None else cause is not None and cause in told["cause"]
 
 
-def test_a_method_that_samples_what_it_learns_from_has_no_examples_to_count() -> None:
+def test_sampling_methods_have_no_end_tokens_to_count() -> None:
     told = EndMarks().compared(compare([0.4] * 12, [3.0] * 12))
     assert told["sentence"].endswith("the base with 67 %.")
     assert "cause" not in told

@@ -36,14 +36,14 @@ def test_there_are_enough_questions_of_every_topic() -> None:
         assert len(each["question"]) + len(each["answer"]) <= 240, each
 
 
-def test_a_dry_run_asks_a_few_of_different_topics() -> None:
+def test_a_dry_run_asks_few_questions_of_different_topics() -> None:
     few = questions(DRY)
     assert len(few) == DRY
     assert len(questions()) > 60
     assert {row.where for row in few} < {row.where for row in questions()}
 
 
-def test_a_question_that_the_model_cannot_have_is_left_out() -> None:
+def test_questions_the_model_cannot_encode_are_left_out() -> None:
     rows = questions()
 
     def encode(row: object) -> str:
@@ -54,7 +54,7 @@ def test_a_question_that_the_model_cannot_have_is_left_out() -> None:
     assert encoded(rows, encode) == ["tokens"] * (len(rows) - 1)
 
 
-def test_fewer_questions_are_of_every_topic_and_always_the_same() -> None:
+def test_fewer_questions_cover_every_topic_deterministically() -> None:
     rows, topics = questions(), {}
     for number, line in enumerate(QUESTIONS.read_text(encoding="utf-8").splitlines(), 1):
         topics[f"general question {number}"] = json.loads(line)["topic"]
@@ -72,7 +72,7 @@ def test_fewer_questions_are_of_every_topic_and_always_the_same() -> None:
     assert max(each.values()) - min(each.values()) <= 1
 
 
-def test_a_question_that_the_model_cannot_have_gives_its_place_to_another() -> None:
+def test_an_unusable_question_is_replaced() -> None:
     rows = questions()
     some = fewer(rows, 24)
     without = fewer([row for row in rows if row is not some[0]], 24)
@@ -81,7 +81,7 @@ def test_a_question_that_the_model_cannot_have_gives_its_place_to_another() -> N
 
 
 @pytest.mark.parametrize("steps", [1, 10, 40, 100, 1000])
-def test_comparing_takes_a_small_part_of_the_run_where_it_can(steps: int) -> None:
+def test_the_comparison_takes_a_small_share_of_the_run(steps: int) -> None:
     work = Work(step=600, held_out=1500, question=60)
     count = affordable(work, COUNTS, steps, 10)
     run = 3 * steps * work.step + -(-steps // 10) * work.held_out
@@ -94,7 +94,7 @@ def test_comparing_takes_a_small_part_of_the_run_where_it_can(steps: int) -> Non
 
 
 @pytest.mark.parametrize("steps", [1, 40, 400, 4000, 40_000])
-def test_answers_take_a_small_part_of_the_run_where_they_can(steps: int) -> None:
+def test_answers_take_a_small_share_of_the_run(steps: int) -> None:
     work = Work(step=600, held_out=1500, question=60)
     count, longest = answerable(work, steps, 10)
     taken = 2 * count * longest * WRITTEN
@@ -105,7 +105,7 @@ def test_answers_take_a_small_part_of_the_run_where_they_can(steps: int) -> None
     assert (steps < 4000) == ((count, longest) != ANSWERS[0])
 
 
-def test_a_long_run_is_asked_all_and_a_short_one_the_fewest() -> None:
+def test_the_number_of_questions_grows_with_the_run() -> None:
     work = Work(step=600, held_out=1500, question=60)
     assert affordable(work, COUNTS, 1000, 250) == 64
     assert affordable(work, COUNTS, 1, 0) == 24

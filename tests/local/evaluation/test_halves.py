@@ -22,7 +22,7 @@ RUNS = 150
 LOOKS = 20
 
 
-def test_the_halves_are_fixed_by_content_and_keep_groups_together() -> None:
+def test_halves_depend_on_content_and_keep_groups_together() -> None:
     keys = [f"{(7919 * place) % 100:016x}" for place in range(30)]
     groups = [place // 3 for place in range(30)]
     half = choosing_half(keys, groups)
@@ -36,7 +36,7 @@ def test_the_halves_are_fixed_by_content_and_keep_groups_together() -> None:
     ]
 
 
-def test_a_key_depends_on_all_that_a_row_says_and_not_on_where_it_is() -> None:
+def test_row_keys_depend_on_content_only() -> None:
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     rows = [
         Row(turns, "line 1"),
@@ -49,7 +49,7 @@ def test_a_key_depends_on_all_that_a_row_says_and_not_on_where_it_is() -> None:
     assert len(set(keys)) == 3
 
 
-def test_fewer_than_two_verdicts_need_are_not_halved_and_judge_nothing() -> None:
+def test_too_few_rows_are_not_halved() -> None:
     keys = [str(place) for place in range(15)]
     chose = choosing(keys, range(15))
     assert all(chose)
@@ -73,7 +73,7 @@ def verdicts(monkeypatch: pytest.MonkeyPatch, rows: int, gain: float = 0.0, *, h
 
 
 @pytest.mark.parametrize("rows", [32, 64])
-def test_the_best_of_twenty_evaluations_that_learned_nothing_is_not_called_better(
+def test_the_best_of_twenty_null_evaluations_is_not_better(
     monkeypatch: pytest.MonkeyPatch, rows: int
 ) -> None:
     naive = verdicts(monkeypatch, rows, halves=False)
@@ -81,11 +81,11 @@ def test_the_best_of_twenty_evaluations_that_learned_nothing_is_not_called_bette
     assert verdicts(monkeypatch, rows, halves=True).count("better") <= most_by_chance(0.05, RUNS)
 
 
-def test_half_of_the_rows_still_find_what_was_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_of_the_rows_find_a_real_gain(monkeypatch: pytest.MonkeyPatch) -> None:
     assert verdicts(monkeypatch, 64, gain=1.0, halves=True).count("better") > 0.95 * RUNS
 
 
-def test_rows_that_chose_count_neither_in_the_interval_nor_in_the_means() -> None:
+def test_choosing_rows_are_excluded_from_interval_and_means() -> None:
     from arkor_dev.local.evaluation.paired import compare
 
     chance = np.random.default_rng(2)
@@ -98,7 +98,7 @@ def test_rows_that_chose_count_neither_in_the_interval_nor_in_the_means() -> Non
     assert found.chose == 16
 
 
-def test_preferences_that_chose_are_not_counted_either() -> None:
+def test_choosing_preferences_are_excluded_too() -> None:
     """Those that chose are all followed and equally long, the others are neither."""
     from arkor_dev.local.evaluation.paired import compare
     from arkor_dev.local.evaluation.preferred import preferred
@@ -113,7 +113,7 @@ def test_preferences_that_chose_are_not_counted_either() -> None:
     assert (few.minimum, few.verdict) == (16, "unclear")
 
 
-def test_more_rows_are_needed_where_half_of_them_choose() -> None:
+def test_the_required_rows_double_if_half_of_them_choose() -> None:
     unclear = unclear_comparison()
     assert unclear.rows_to_settle
     from dataclasses import replace
@@ -129,7 +129,7 @@ def unclear_comparison() -> Comparison:
     return Comparison(3.42, 3.32, 40, 40, mean=0.1, low=-0.05, high=0.25, error=0.075, margin=0.01)
 
 
-def test_rows_that_all_chose_give_no_verdict_however_large_the_difference() -> None:
+def test_without_judging_rows_there_is_no_verdict() -> None:
     from arkor_dev.local.evaluation.paired import compare
     from arkor_dev.local.evaluation.words import overall
 

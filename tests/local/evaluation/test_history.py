@@ -23,7 +23,7 @@ def higher(by: float) -> list[float]:
     return [loss + by + 0.02 * (place % 3) for place, loss in enumerate(ROWS)]
 
 
-def test_overfitting_is_said_with_its_step(tmp_path: Path) -> None:
+def test_overfitting_is_reported_with_its_step(tmp_path: Path) -> None:
     history = History(tmp_path)
     for step, by in ((10, 0.5), (20, 0.0), (30, 0.2), (40, 0.4)):
         for part in (0.1, 0.3):
@@ -43,7 +43,7 @@ def test_overfitting_is_said_with_its_step(tmp_path: Path) -> None:
     assert history.verdict(list(range(20)), saved=[10])["bestKept"] is False
 
 
-def test_the_step_that_the_choosing_rows_prefer_is_compared_on_the_others(tmp_path: Path) -> None:
+def test_the_chosen_step_is_compared_on_the_judging_rows(tmp_path: Path) -> None:
     """If those that choose prefer step 10 and the others step 20, step 10 is not called better."""
     history = History(tmp_path)
     lucky = [loss - (0.5 if chooses else -0.5) for loss, chooses in zip(ROWS, HALF, strict=True)]
@@ -57,7 +57,7 @@ def test_the_step_that_the_choosing_rows_prefer_is_compared_on_the_others(tmp_pa
     )
 
 
-def test_rows_that_are_too_few_to_halve_compare_no_steps(tmp_path: Path) -> None:
+def test_too_few_rows_compare_no_steps(tmp_path: Path) -> None:
     history = History(tmp_path)
     for step, by in ((10, 0.0), (20, 0.9)):
         history.add(step, 1.0 + by, higher(by)[:12], 1.0 + by)
@@ -79,7 +79,7 @@ def test_rows_that_are_too_few_to_halve_compare_no_steps(tmp_path: Path) -> None
         ([3.0, 2.0], None),  # two evaluations show no course
     ],
 )
-def test_a_run_whose_loss_still_fell_is_proposed_to_be_extended(
+def test_a_falling_loss_proposes_more_steps(
     tmp_path: Path, losses: list[float], extend_to: int | None
 ) -> None:
     history = History(tmp_path)
@@ -89,7 +89,7 @@ def test_a_run_whose_loss_still_fell_is_proposed_to_be_extended(
     assert history.verdict(list(range(20)), margin=0.01).get("extendTo") == extend_to
 
 
-def test_how_an_adapter_was_chosen_is_said_with_the_numbers_of_rows(tmp_path: Path) -> None:
+def test_the_choice_of_checkpoint_names_the_rows(tmp_path: Path) -> None:
     history = History(tmp_path)
     history.add(10, 1.0, ROWS, 1.0)
     assert history.choice(HALF, None, stops_early=True) is None, "a single evaluation leaves no choice"
@@ -130,7 +130,7 @@ def test_a_best_step_by_chance_is_not_called_better(tmp_path: Path) -> None:
     assert history.verdict(list(range(20)), margin=0.9, chose=HALF)["bestVerdict"] == "same"
 
 
-def test_a_run_that_goes_on_knows_what_came_before_and_not_what_is_void(tmp_path: Path) -> None:
+def test_a_resumed_run_keeps_its_valid_history(tmp_path: Path) -> None:
     first = History(tmp_path)
     for step, loss in ((10, 2.0), (20, 1.0), (30, 0.5)):
         first.add(step, loss, [loss] * 10, loss)
@@ -146,7 +146,7 @@ def test_a_run_that_goes_on_knows_what_came_before_and_not_what_is_void(tmp_path
     assert History(tmp_path).final == 20
 
 
-def test_of_very_many_rows_the_best_and_the_last_are_kept(tmp_path: Path) -> None:
+def test_large_histories_keep_the_best_and_last_evaluation(tmp_path: Path) -> None:
     history = History(tmp_path)
     for step, loss in ((10, 2.0), (20, 1.0), (30, 1.7), (40, 1.5)):
         history.add(step, loss, [loss] * 9000, loss)
@@ -167,7 +167,7 @@ def test_of_very_many_rows_the_best_and_the_last_are_kept(tmp_path: Path) -> Non
         "\0",
     ],
 )
-def test_a_file_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
+def test_an_unreadable_history_is_ignored(tmp_path: Path, text: str) -> None:
     path = results.history_file(tmp_path).path
     path.parent.mkdir()
     path.write_text(text)

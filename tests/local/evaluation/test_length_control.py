@@ -16,7 +16,7 @@ def lengths(chance: random.Random, count: int) -> list[float]:
     return [-chance.uniform(1, 60) if chance.random() < 0.8 else chance.uniform(1, 10) for _ in range(count)]
 
 
-def test_an_adapter_that_learned_length_alone_is_told_from_one_that_learned_more() -> None:
+def test_length_control_separates_length_from_preference() -> None:
     chance = random.Random(3)
     repeats, alone, noisy, more, coins = 20, 0, 0, 0, 0
     for _ in range(repeats):
@@ -30,7 +30,7 @@ def test_an_adapter_that_learned_length_alone_is_told_from_one_that_learned_more
     assert more >= 15
 
 
-def test_pairs_of_one_side_cannot_tell() -> None:
+def test_one_sided_pairs_are_inconclusive() -> None:
     share, low, high = at_equal_length([-30.0] * 40, [1.0] * 40, 0.95)
     assert low < 0.5 < share <= high == 1
     share, low, high = at_equal_length([0.0] * 40, [1.0] * 30 + [0.5] * 4 + [0.0] * 6, 0.95)

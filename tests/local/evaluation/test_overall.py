@@ -47,11 +47,13 @@ def seen(verdict: str, rows: int = 64) -> Comparison:
         ("worse", "worse", "worse", "Worse at your task (2.00 → 3.00) and in general (2.00 → 3.00)."),
     ],
 )
-def test_it_is_of_both(task: str, general: str, verdict: str, sentence: str) -> None:
+def test_the_overall_verdict_combines_task_and_general(
+    task: str, general: str, verdict: str, sentence: str
+) -> None:
     assert overall(seen(task), seen(general)) == (verdict, sentence)
 
 
-def test_few_rows_are_said_to_be_few() -> None:
+def test_few_rows_are_mentioned_in_the_verdict() -> None:
     assert overall(seen("better", 19)) == ("better", "Better at your task (only 19 rows).")
     both = overall(seen("better", 19), seen("worse"))[1]
     assert both == "Better at your task (2.00 → 1.00, only 19 rows), worse in general (2.00 → 3.00)."
@@ -68,7 +70,7 @@ def test_few_rows_are_said_to_be_few() -> None:
     )
 
 
-def test_mean_rewards_have_the_sign_that_they_have_among_the_details() -> None:
+def test_mean_rewards_have_the_same_sign_everywhere() -> None:
     rewards = Comparison(
         -0.18, -0.852, 40, 40, mean=0.672, low=0.6, high=0.75, error=0.03, margin=0.01, higher="Mean reward"
     )

@@ -97,13 +97,11 @@ def own_project(tmp_path: Path) -> Path:
         ({"metric": "my.checks:polite"}, [0.5, 0.5, 0.5, 0]),
     ],
 )
-def test_each_metric_scores_each_answer(
-    own_project: Path, told: dict[str, Any], expected: list[float]
-) -> None:
+def test_each_metric_scores_answers(own_project: Path, told: dict[str, Any], expected: list[float]) -> None:
     assert scored(told, own_project, ROWS, "own") == expected
 
 
-def test_without_a_pattern_each_row_has_its_own(own_project: Path) -> None:
+def test_a_row_may_have_its_own_pattern(own_project: Path) -> None:
     row = {"question": "", "wanted": r"\d\d:\d\d", "answer": "at 01:15"}
     assert scored({"metric": "regex"}, own_project, [row], "own") == [1]
 
@@ -122,19 +120,19 @@ def test_without_a_pattern_each_row_has_its_own(own_project: Path) -> None:
         ("elsewhere:x", "outside the project"),
     ],
 )
-def test_why_there_are_no_scores_is_said(own_project: Path, metric: str, why: str) -> None:
+def test_failing_metrics_have_the_reason(own_project: Path, metric: str, why: str) -> None:
     with pytest.raises(JobFailure, match=why):
         scored({"metric": metric}, own_project, ROWS, "own")
 
 
-def test_a_metric_that_never_returns_is_ended(own_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_metric_is_killed(own_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own_set_scores, "SECONDS", 1.0)
     with pytest.raises(JobFailure, match="The metric of own took longer than 1 s"):
         scored({"metric": "my.checks:forks_and_hangs"}, own_project, ROWS, "own")
     assert running(own_project) == []
 
 
-def test_what_a_metric_leaves_running_is_ended_and_holds_up_no_answer(own_project: Path) -> None:
+def test_processes_left_by_a_metric_are_killed(own_project: Path) -> None:
     assert scored({"metric": "my.checks:forks"}, own_project, ROWS, "own") == [1, 1, 1, 1]
     assert running(own_project) == []
 
@@ -151,16 +149,14 @@ def _folder(process: Path) -> str:
         return ""
 
 
-def test_an_expression_that_takes_for_ever_is_ended(
-    own_project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_regular_expression_is_stopped(own_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own_set_scores, "SECONDS", 1.0)
     row = {"question": "", "wanted": "", "answer": "a" * 60 + "!"}
     with pytest.raises(JobFailure, match="took longer"):
         scored({"metric": "regex", "pattern": "^(a+)+$"}, own_project, [row], "own")
 
 
-def test_rates_are_told_as_counts_with_an_interval_within_their_bounds() -> None:
+def test_rates_are_counts_with_bounded_intervals() -> None:
     told = {"name": "refunds", "metric": "exact_match"}
     base, adapter = [0.0] * 25 + [1.0] * 5, [1.0] * 20 + [0.0] * 5 + [1.0] * 4 + [0.0]
     part = score_part(told, base, adapter, list(range(30)), 40)
@@ -183,7 +179,7 @@ def test_rates_are_told_as_counts_with_an_interval_within_their_bounds() -> None
     assert "interval" not in few["sentence"]
 
 
-def test_a_change_of_every_answer_has_an_interval_too() -> None:
+def test_a_change_of_every_answer_has_an_interval() -> None:
     told = {"name": "facts", "metric": "exact_match"}
     part = score_part(told, [0.0] * 40, [1.0] * 40, list(range(40)), 40)
     # Clopper and Pearson: 0.025 ** (1 / 40)
@@ -193,7 +189,7 @@ def test_a_change_of_every_answer_has_an_interval_too() -> None:
     assert (part["verdict"], back["verdict"]) == ("better", "worse")
 
 
-def test_nearly_all_is_better_and_a_few_may_be_chance() -> None:
+def test_score_verdicts_depend_on_significance() -> None:
     told = {"name": "refunds", "metric": "contains"}
 
     def verdict(gained: int, lost: int, rows: int) -> str:
@@ -208,7 +204,7 @@ def test_nearly_all_is_better_and_a_few_may_be_chance() -> None:
     assert by_chance([0.0, 1.0], [1.0, 0.0]) == 1
 
 
-def test_a_score_of_one_s_own_is_told_as_a_mean() -> None:
+def test_custom_scores_are_reported_as_means() -> None:
     part = score_part(
         {"name": "tone", "metric": "a:b"}, [2.0] * 10, [5.0 + n / 10 for n in range(10)], list(range(10)), 10
     )

@@ -41,14 +41,14 @@ def most_by_chance(share: float, trials: int = TRIALS) -> int:
 
 
 @pytest.mark.parametrize("rows", [8, 50])
-def test_where_nothing_has_changed_at_most_one_in_twenty_is_called_better_or_worse(rows: int) -> None:
+def test_null_comparisons_are_significant_in_at_most_5_percent(rows: int) -> None:
     for name in ("normal", "lognormal", "t, 3 degrees"):
         found = verdicts(lambda chance, name=name: losses(FAMILIES[name], chance, rows))  # type: ignore[misc]
         assert wrong(found) <= most_by_chance(0.05), name
 
 
 @pytest.mark.parametrize("rows", [8, 50])
-def test_an_adapter_of_noise_is_no_different_however_sure_the_difference_is(rows: int) -> None:
+def test_negligible_differences_are_no_difference(rows: int) -> None:
     from arkor_dev.local.evaluation.paired import compare
 
     assert set(verdicts(lambda chance: noise(chance, rows), 40)) == {"same"}
@@ -71,7 +71,7 @@ def test_a_verdict_that_rare_rows_could_overturn_says_so(rows: int, least: int) 
         assert "it would not hold if those got " in beside_base(HELD_OUT, each)
 
 
-def test_large_differences_are_not_in_doubt_for_rare_rows() -> None:
+def test_large_differences_are_robust_to_rare_rows() -> None:
     from arkor_dev.local.evaluation.paired import compare
 
     chance = np.random.default_rng(3)
@@ -97,7 +97,7 @@ def test_one_or_two_rows_that_carry_the_mean_are_counted(large: list[float], car
     assert many.carried == 0, "of more than 100 rows no two are asked after"
 
 
-def test_with_the_rows_that_it_asks_for_it_finds_a_planted_difference() -> None:
+def test_the_required_rows_find_a_planted_difference() -> None:
     from arkor_dev.local.evaluation.paired import POWER, Comparison
 
     gain = 0.3 * 0.5
@@ -111,7 +111,7 @@ def test_with_the_rows_that_it_asks_for_it_finds_a_planted_difference() -> None:
     assert found.count("worse") == 0
 
 
-def test_a_margin_splits_what_matters_from_what_does_not() -> None:
+def test_the_margin_separates_relevant_differences() -> None:
     from arkor_dev.local.evaluation.paired import Comparison
 
     def of(low: float, high: float, groups: int = 40) -> str:
@@ -128,7 +128,7 @@ def test_a_margin_splits_what_matters_from_what_does_not() -> None:
     assert of(0.5, 0.6, groups=7) == "unclear"
 
 
-def test_the_noise_floor_is_how_far_measuring_again_may_move_the_mean() -> None:
+def test_the_noise_floor_bounds_repeated_measurements() -> None:
     from arkor_dev.local.evaluation.paired import noise_floor
 
     chance = np.random.default_rng(4)
@@ -141,7 +141,7 @@ def test_the_noise_floor_is_how_far_measuring_again_may_move_the_mean() -> None:
     assert shifted == pytest.approx(0.05)
 
 
-def test_it_is_the_difference_of_the_means_whatever_the_groups() -> None:
+def test_the_mean_difference_does_not_depend_on_groups() -> None:
     from arkor_dev.local.evaluation.paired import compare
 
     base, adapter = losses(FAMILIES["normal"], np.random.default_rng(1), 40, gain=0.5)
@@ -152,7 +152,7 @@ def test_it_is_the_difference_of_the_means_whatever_the_groups() -> None:
     assert plain == compare(base, adapter), "the same rows, another interval"
 
 
-def test_a_row_that_is_there_four_times_is_no_four_rows() -> None:
+def test_repeated_rows_do_not_narrow_the_interval() -> None:
     from arkor_dev.local.evaluation.paired import compare
 
     base, adapter = losses(FAMILIES["normal"], np.random.default_rng(2), 10, gain=0.6)
@@ -163,7 +163,7 @@ def test_a_row_that_is_there_four_times_is_no_four_rows() -> None:
     assert careless.high - careless.low < 0.7 * (once.high - once.low)
 
 
-def test_the_interval_is_what_another_bootstrap_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_interval_equals_a_reference_bootstrap(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bootstrap-t written out row by row, with random numbers of another kind."""
     import random
 
@@ -200,7 +200,7 @@ def test_the_interval_is_what_another_bootstrap_gives(monkeypatch: pytest.Monkey
         ([2.0] * 7 + [2.5], [2.0] * 8, "unclear"),
     ],
 )
-def test_few_rows_and_rows_that_are_alike(base: list[float], adapter: list[float], verdict: str) -> None:
+def test_few_and_equal_rows_are_handled(base: list[float], adapter: list[float], verdict: str) -> None:
     from arkor_dev.local.evaluation.paired import compare
 
     found: Any = compare(base, adapter)

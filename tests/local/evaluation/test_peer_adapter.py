@@ -65,7 +65,7 @@ def run(project: Path, capsys: pytest.CaptureFixture[str], code: int, *more: str
 
 
 @pytest.mark.usefixtures("cache_as_before")
-def test_it_gets_the_verdict_that_its_own_program_gives_it(
+def test_an_external_adapter_gets_the_same_verdict(
     trained: Trained, shared_project: Path, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     backend, project = trained.backend, shared_project.resolve()
@@ -98,7 +98,7 @@ def test_it_gets_the_verdict_that_its_own_program_gives_it(
     assert backend.call("DELETE", f"/v1/jobs/{job_id}").status == 204
 
 
-def test_what_cannot_be_measured_leaves_no_job(
+def test_an_unmeasurable_adapter_leaves_no_job(
     trained: Trained, shared_project: Path, tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     backend, project = trained.backend, shared_project.resolve()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SCORES: dict[str, Any] = {"rows": "a", "tokens": "b", "groups": [0, 1], "adapter": [1.0, 2], "margin": 0.01}
 
 
-def test_each_evaluation_has_a_file_of_its_own(tmp_path: Path) -> None:
+def test_each_evaluation_has_its_own_file(tmp_path: Path) -> None:
     asked = [(None, None), (5, None), (None, "data/a.jsonl"), (5, "data/a.jsonl"), (None, "../../etc/passwd")]
     files = [results.result_file(tmp_path, step, data) for step, data in asked]
     assert len(set(files)) == len(files)
@@ -29,7 +29,7 @@ def test_each_evaluation_has_a_file_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", "7", "{}", '{"evaluation": 1}', "\0", "[" * 5000, '{"evaluation": NaN}']
 )
-def test_what_is_no_evaluation_is_none(tmp_path: Path, text: str) -> None:
+def test_invalid_result_files_are_ignored(tmp_path: Path, text: str) -> None:
     path = results.result_file(tmp_path, None).path
     path.parent.mkdir()
     path.write_text(text)
@@ -62,7 +62,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytes
     ],
     ids=str,
 )
-def test_scores_are_looked_at(other: dict[str, Any]) -> None:
+def test_stored_scores_are_validated(other: dict[str, Any]) -> None:
     assert results.is_score(SCORES)
     assert not results.is_score({**SCORES, **other})
     assert not results.is_score(None)
@@ -72,7 +72,7 @@ def test_scores_are_looked_at(other: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "found", [None, [], {"evaluation": {"general": {"rows": "24"}}}, {"evaluation": None}]
 )
-def test_how_many_questions_there_were_may_not_be_known(found: Any) -> None:
+def test_the_number_of_questions_may_be_unknown(found: Any) -> None:
     assert results.questions_in(found) is None
     assert results.questions_in({"evaluation": {"general": {"rows": 24}}}) == 24
 
@@ -80,7 +80,7 @@ def test_how_many_questions_there_were_may_not_be_known(found: Any) -> None:
 @pytest.mark.parametrize(
     "told", [{"count": 10**9, "longest": 64}, {"count": 8, "longest": 10**9}, {"count": True}]
 )
-def test_a_file_does_not_say_how_long_is_computed(told: dict[str, Any]) -> None:
+def test_stored_answer_lengths_are_bounded(told: dict[str, Any]) -> None:
     assert results.answers_in({"evaluation": {"general": {"answers": {"count": 8, "longest": 64}}}}) == (
         8,
         64,
@@ -88,12 +88,12 @@ def test_a_file_does_not_say_how_long_is_computed(told: dict[str, Any]) -> None:
     assert results.answers_in({"evaluation": {"general": {"answers": {"longest": 64, **told}}}}) is None
 
 
-def test_what_is_served_of_a_file_from_elsewhere_are_lists_of_objects() -> None:
+def test_lists_from_result_files_contain_objects_only() -> None:
     assert results.objects([{"row": 1}, "x", None, [1]]) == [{"row": 1}]
     assert results.objects("x") == results.objects(None) == results.objects({"a": 1}) == []
 
 
-def test_a_row_that_chose_one_of_two_adapters_compares_neither() -> None:
+def test_rows_that_chose_either_adapter_are_excluded() -> None:
     one, other = {**SCORES, "chose": [True, False]}, {**SCORES, "chose": [False, False]}
     assert results.is_score(one)
     assert results.chose_either(one, other) == [True, False]

@@ -29,7 +29,7 @@ def evaluated(data: Path, one: dict[str, Any], loss: float, rows: str = "r") -> 
     return one
 
 
-def test_repeats_differ_in_the_seed_alone() -> None:
+def test_repeats_differ_in_the_seed_only() -> None:
     first = job("a", None, loraR=8, setByHand=["loraR"])
     more = [
         job("a", 43, loraR=8),
@@ -62,7 +62,7 @@ async def test_settings_are_compared_by_run(tmp_path: Path) -> None:
         await compare_settings(tmp_path, ones[0], others[0], [*ones, *others])
 
 
-def test_runs_that_differ_in_the_seed_alone_are_seldom_called_different() -> None:
+def test_seed_noise_is_seldom_called_different() -> None:
     """Held-out losses of the same settings: what the seed does to a run is shared by nothing."""
     chance, trials = random.Random(8), 400
 

@@ -83,7 +83,7 @@ def stage(**more: Any) -> Stage:
     return Stage(**{**given, **more})
 
 
-def test_a_second_run_reads_less_than_half_of_the_tokens(tmp_path: Path) -> None:
+def test_stored_losses_save_half_of_the_tokens(tmp_path: Path) -> None:
     """The adapter's losses on the held-out rows are known in both: they are those of the last evaluation."""
     known = [1 + row.ids[0] / 100 - 0.5 for row in HELD]
     way = {"model": "f00d"}
@@ -108,7 +108,7 @@ def test_a_second_run_reads_less_than_half_of_the_tokens(tmp_path: Path) -> None
     assert first[2]["heldOut"]["difference"]["mean"] == pytest.approx(0.5)
 
 
-def test_a_row_of_several_examples_counts_once(tmp_path: Path) -> None:
+def test_rows_with_several_examples_count_once(tmp_path: Path) -> None:
     """With the mean over all of its tokens; known of the base, it is put together in the same way."""
     second = Example([60, *range(2)], [-100, *range(2)], same_row=True)
     held = [HELD[0], second, *HELD[1:]]
@@ -121,7 +121,7 @@ def test_a_row_of_several_examples_counts_once(tmp_path: Path) -> None:
         assert judged.rows[1]["base"] == round(1 + HELD[1].ids[0] / 100, 5)
 
 
-def test_both_models_get_the_same_batches_of_like_length(tmp_path: Path) -> None:
+def test_base_and_adapter_get_the_same_batches(tmp_path: Path) -> None:
     adapter, base = Model(-0.5), Model(0.0)
     judged = stage(cache=BaseLosses(tmp_path, {"model": "f00d"})).run(adapter, base.later())
     again = base.batches[len(adapter.batches) :]
@@ -142,9 +142,7 @@ def test_both_models_get_the_same_batches_of_like_length(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("batch", [1, 4, 64])
 @pytest.mark.parametrize("lengths", [[5] * 100, [30, 60, 90] * 20, [300, 8, 8, 700, 8]])
-def test_general_questions_take_no_more_memory_the_more_rows_are_trained_on_at_once(
-    batch: int, lengths: list[int]
-) -> None:
+def test_batches_of_general_questions_are_bounded_by_tokens(batch: int, lengths: list[int]) -> None:
     """By the tokens of a batch, its padding included; a question that is longer by itself is alone."""
     adapter, base = Model(-0.5), Model(0.0)
     asked = examples(lengths, first=500)
@@ -159,7 +157,7 @@ def test_general_questions_take_no_more_memory_the_more_rows_are_trained_on_at_o
             assert padded <= PADDED or len(numbers) == 1
 
 
-def test_some_questions_are_answered_besides_and_the_base_s_answers_are_known_from_then_on(
+def test_base_answers_are_stored(
     tmp_path: Path,
 ) -> None:
     def write(model: Model, prompts: Sequence[Any], longest: int, stopped: object) -> list[GeneratedAnswer]:
@@ -200,7 +198,7 @@ def test_some_questions_are_answered_besides_and_the_base_s_answers_are_known_fr
     assert without.answers == []
 
 
-def test_what_measuring_again_moves_is_not_called_a_difference() -> None:
+def test_measurement_noise_is_no_difference() -> None:
     """The base is measured twice: where that alone moves its mean by 0.1, a gain of 0.05 does not matter."""
 
     @contextmanager
@@ -216,7 +214,7 @@ def test_what_measuring_again_moves_is_not_called_a_difference() -> None:
     assert (own["verdict"], own["margin"]) == ("same", 0.2)
 
 
-def test_rows_are_measured_in_their_own_order() -> None:
+def test_losses_are_returned_in_row_order() -> None:
     model = Model(0.0)
     found = measured(model.row_losses, HELD, 3)
     assert [round(100 * (loss / count - 1)) for loss, count in found] == list(range(10))
@@ -228,7 +226,7 @@ def test_rows_are_measured_in_their_own_order() -> None:
     assert [len(places) for places in batches_by_length(lengths_of(HELD), 3, 80)] == [1, 2, 2, 3, 2]
 
 
-def test_rows_are_told_apart_by_what_they_say_and_by_their_tokens() -> None:
+def test_rows_are_identified_by_text_and_tokens() -> None:
     def scores(**more: Any) -> dict[str, Any]:
         return stage(general=[], **more).run(Model(0.0), Model(0.0).later()).scores
 
@@ -243,7 +241,7 @@ def test_rows_are_told_apart_by_what_they_say_and_by_their_tokens() -> None:
     assert other_rows["groups"] == [0] * 10
 
 
-def test_it_stops_between_batches_and_keeps_nothing_half(tmp_path: Path) -> None:
+def test_an_interrupted_measurement_stores_nothing(tmp_path: Path) -> None:
     asked = iter([False, False, True])
     kept = BaseLosses(tmp_path, {"model": "f00d"})
     judging = stage(known=[1.0] * 10, cache=kept, general=[], cancelled=lambda: next(asked))
@@ -252,13 +250,13 @@ def test_it_stops_between_batches_and_keeps_nothing_half(tmp_path: Path) -> None
     assert not list(tmp_path.iterdir())
 
 
-def test_a_loss_that_is_no_number_is_no_comparison(tmp_path: Path) -> None:
+def test_a_non_finite_loss_fails_the_comparison(tmp_path: Path) -> None:
     with pytest.raises(JobFailure, match="not a number"):
         stage(cache=BaseLosses(tmp_path, {"model": "f00d"})).run(Model(0.0), Model(float("nan")).later())
     assert not [path for path in tmp_path.iterdir() if "nan" in path.read_text().lower()]
 
 
-def test_a_dry_run_gets_no_verdict_and_no_advice_on_rows() -> None:
+def test_a_dry_run_has_no_verdict() -> None:
     judged = stage(dry=True).run(Model(-0.001), Model(0.0).later()).evaluation
     assert (judged["verdict"], judged["sentence"]) == ("unclear", DRY)
     for part in (judged["heldOut"], judged["general"]):
@@ -284,7 +282,7 @@ def rewarded(adapter: Rewarded, base: Rewarded) -> Any:
     return stage(measure=measure, margin=0.01, written=[(10, 8)]).run(adapter, base.later())
 
 
-def test_rewards_by_chance_are_no_difference() -> None:
+def test_random_rewards_are_no_difference() -> None:
     verdicts = [
         rewarded(Rewarded(0, seed), Rewarded(0, 100 + seed)).evaluation["heldOut"]["verdict"]
         for seed in range(40)
@@ -292,7 +290,7 @@ def test_rewards_by_chance_are_no_difference() -> None:
     assert sum(verdict in ("better", "worse") for verdict in verdicts) <= 2
 
 
-def test_a_reward_that_rises_at_the_cost_of_general_questions_is_warned_of_with_answers() -> None:
+def test_a_reward_gain_with_general_harm_is_warned_about() -> None:
     judged = rewarded(Rewarded(5, 1, general=1.0), Rewarded(0, 2))
     task, warning = judged.evaluation["heldOut"], judged.evaluation["warning"]
     assert judged.evaluation["verdict"] == "mixed"
@@ -317,7 +315,7 @@ def of_preferences(count: int, **more: Any) -> Stage:
     return stage(**{**facts, **more}, preference="pair", general=[])
 
 
-def test_preferences_are_judged_by_how_many_are_followed() -> None:
+def test_preferences_are_judged_by_accuracy() -> None:
     """Larger losses do not matter, since these grow with the spread of the margins alone."""
     judged = of_preferences(40, relative=True).run(Model(1.0), Model(0.0).later())
     task = judged.evaluation["heldOut"]
@@ -338,7 +336,7 @@ def test_preferences_are_judged_by_how_many_are_followed() -> None:
     assert same["sentence"] == "No clear difference at your task."
 
 
-def test_it_says_whether_length_explains_the_preferences_that_are_followed() -> None:
+def test_length_bias_of_preferences_is_reported() -> None:
     def judged(apart: Callable[[int], int]) -> Any:
         rows = [
             replace(row, others=(Example([1] * (7 - apart(n)), [1] * (7 - apart(n))),))
@@ -357,7 +355,7 @@ def test_it_says_whether_length_explains_the_preferences_that_are_followed() -> 
     assert explained["verdict"] == "better", "short answers may be what is wanted"
 
 
-def test_fewer_than_eight_preferences_cannot_tell() -> None:
+def test_fewer_than_eight_preferences_are_inconclusive() -> None:
     judged = of_preferences(7, relative=True).run(Model(1.0), Model(0.0).later()).evaluation
     assert judged["verdict"] == "unclear"
     assert judged["sentence"] == "Too few pairs to judge it at your task (only 7)."
@@ -371,7 +369,7 @@ def test_fewer_than_eight_preferences_cannot_tell() -> None:
 
 @pytest.mark.parametrize("count", [8, 24])
 @pytest.mark.parametrize("skewed", [False, True])
-def test_coin_flips_are_called_no_difference(count: int, skewed: bool) -> None:
+def test_random_preferences_are_no_difference(count: int, skewed: bool) -> None:
     """The mean margin of an adapter that learned nothing is zero: 19 in 20 repeats find no difference."""
     chance, said = random.Random(7), []
     losses = compare([0.0] * count, [0.0] * count)  # of which the verdict says nothing

@@ -23,7 +23,7 @@ def ballot(**changes: Any) -> dict[str, Any]:
     return {**told, "question": "Where?\n\u2028é", **changes}
 
 
-def test_what_was_sent_is_kept_and_nothing_beside_it(tmp_path: Path) -> None:
+def test_votes_are_stored_without_unknown_fields(tmp_path: Path) -> None:
     job = tmp_path / "job"
     assert votes_of(job) == []
     first = add_vote(job, ballot(aFieldThatNobodyKnows=1))
@@ -33,7 +33,7 @@ def test_what_was_sent_is_kept_and_nothing_beside_it(tmp_path: Path) -> None:
     assert (job / VOTES).stat().st_mode & 0o777 == 0o600
 
 
-def test_a_torn_line_is_left_out_and_not_run_into(tmp_path: Path) -> None:
+def test_a_truncated_line_is_skipped(tmp_path: Path) -> None:
     first = add_vote(tmp_path, ballot())
     with (tmp_path / VOTES).open("ab") as file:
         file.write(b'{"id": "x", "at"')
@@ -45,7 +45,7 @@ def test_a_torn_line_is_left_out_and_not_run_into(tmp_path: Path) -> None:
     assert votes_of(tmp_path) == [first, second]
 
 
-def test_a_link_is_not_followed(tmp_path: Path) -> None:
+def test_a_linked_votes_file_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_text("")
     (tmp_path / "job").mkdir()
     (tmp_path / "job" / VOTES).symlink_to(tmp_path / "elsewhere")
@@ -58,7 +58,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere").read_text() == ""
 
 
-def test_a_disk_that_takes_a_part_of_one_keeps_none_of_it(tmp_path: Path) -> None:
+def test_a_partial_write_of_a_vote_is_rolled_back(tmp_path: Path) -> None:
     first = add_vote(tmp_path, ballot())
     before = (tmp_path / VOTES).read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -72,7 +72,7 @@ def test_a_disk_that_takes_a_part_of_one_keeps_none_of_it(tmp_path: Path) -> Non
     assert votes_of(tmp_path) == [first]
 
 
-def test_there_is_an_end_to_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_votes_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST", 2)
     kept = [add_vote(tmp_path, ballot()) for _ in range(2)]
     with pytest.raises(ConflictError, match="the most that are stored"):
@@ -80,7 +80,7 @@ def test_there_is_an_end_to_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert votes_of(tmp_path) == kept
 
 
-def test_two_people_at_once(tmp_path: Path) -> None:
+def test_concurrent_votes_are_all_kept(tmp_path: Path) -> None:
     threads = [
         threading.Thread(target=lambda: [add_vote(tmp_path, ballot()) for _ in range(20)]) for _ in range(4)
     ]

@@ -46,7 +46,7 @@ CLOSE = " They are so close that even many more rows may not settle it."
          "-0.05 to 0.09", CLOSE),
     ],
 )  # fmt: skip
-def test_the_figures_are_a_sentence(
+def test_a_comparison_becomes_a_sentence(
     compared: Comparison, words: str, losses: str, rows: str, ends: str, more: str
 ) -> None:
     told = part(HELD_OUT, compared, beside_base(HELD_OUT, compared))
@@ -58,13 +58,13 @@ def test_the_figures_are_a_sentence(
     assert ("rowsToSettle" in told) == (more in (SETTLED, LEAST))
 
 
-def test_a_few_rows_that_come_out_alike_are_too_few_and_not_alike() -> None:
+def test_few_equal_rows_are_called_too_few() -> None:
     assert beside_base(HELD_OUT, DRY).endswith(LEAST)
     wide = replace(FEW, rows=4, groups=4, mean=1.3, low=-51.0, high=179.0, error=0.6)
     assert beside_base(HELD_OUT, wide).endswith(LEAST)
 
 
-def test_general_questions_say_how_many_were_asked_and_how_long_the_answers_are() -> None:
+def test_general_questions_name_count_and_answer_length() -> None:
     some = replace(WORSE, rows=24, groups=24)
     assert beside_base(GENERAL, some, 64, "4 times longer") == (
         "General questions: worse, loss 3.90 vs. 3.42 for the base on 24 of 64 questions; 99 % interval "
@@ -75,7 +75,7 @@ def test_general_questions_say_how_many_were_asked_and_how_long_the_answers_are(
     assert "of" not in part(GENERAL, some, "", 24)
 
 
-def test_two_adapters_are_said_to_be_no_two_settings() -> None:
+def test_comparing_two_adapters_is_worded_as_such() -> None:
     assert beside_adapter("data/x.jsonl", WORSE, "other") == (
         "Worse than other: loss 3.90 vs. 3.42 on 40 rows of data/x.jsonl; 95 % interval of the difference "
         "0.20 to 0.80. This compares two adapters, not their settings: another seed alone may reverse it. "
@@ -84,7 +84,7 @@ def test_two_adapters_are_said_to_be_no_two_settings() -> None:
     assert beside_adapter(HELD_OUT, UNCLEAR, "other").startswith("No clear difference from other: loss 3.40")
 
 
-def test_which_step_was_best_and_whether_that_is_more_than_chance() -> None:
+def test_the_best_step_is_worded_with_its_significance() -> None:
     assert (
         best_of(Ends(40, 40, 1.9, 1.9), None, 4)
         == "None of 4 evaluations was better than the final adapter's."
@@ -104,7 +104,7 @@ def test_which_step_was_best_and_whether_that_is_more_than_chance() -> None:
     )
 
 
-def test_overfitting_is_where_the_training_loss_fell_on() -> None:
+def test_overfitting_needs_a_falling_training_loss() -> None:
     over = best_of(Ends(20, 40, 1.9, 3.4, (1.5, 0.4)), BETTER, 4)
     assert over.startswith("Step 20 was better than the final adapter: loss 1.91 vs. 3.42 on")
     assert over.endswith(
@@ -118,7 +118,7 @@ def test_overfitting_is_where_the_training_loss_fell_on() -> None:
     assert unknown.endswith("From step 20 on the held-out loss rose from 1.900 to 3.400.")
 
 
-def test_what_could_overturn_a_verdict_is_said_after_its_figures() -> None:
+def test_what_could_overturn_a_verdict_follows_it() -> None:
     fragile = replace(BETTER, rows=32, groups=32, mean=0.09, low=0.06, high=0.12)
     figures = (
         "Your task: better, loss 1.910 vs. 3.420 for the base on 32 held-out rows; 95 % interval of the "
@@ -137,6 +137,6 @@ def test_what_could_overturn_a_verdict_is_said_after_its_figures() -> None:
     assert overall(fragile)[1] == "Better at your task (only 32 rows)."
 
 
-def test_a_best_step_that_was_not_saved_is_said() -> None:
+def test_an_unsaved_best_step_is_mentioned() -> None:
     gone = best_of(Ends(20, 40, 1.9, 3.4), BETTER, 4, saved=False)
     assert gone.endswith("No checkpoint was saved at step 20: save_every sets the interval.")

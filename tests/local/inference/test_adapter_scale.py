@@ -59,7 +59,7 @@ def final(trained: Trained) -> Path:
 @quiet
 @pytest.mark.parametrize("plain_way", [False, True], indirect=True)
 @pytest.mark.usefixtures("plain_way")
-def test_both_ends_are_exact_whatever_was_asked_before(trained: Trained, tiny: Path) -> None:
+def test_strengths_0_and_1_are_exact(trained: Trained, tiny: Path) -> None:
     import torch
 
     from arkor_dev.local.inference.transformers_engine import TransformersEngine
@@ -81,9 +81,7 @@ def test_both_ends_are_exact_whatever_was_asked_before(trained: Trained, tiny: P
 @quiet
 @pytest.mark.usefixtures("plain_way")
 @pytest.mark.parametrize("strength", [0.25, 1.0, 1.5])
-def test_a_part_is_what_plain_peft_makes_of_so_much_of_the_change(
-    trained: Trained, tiny: Path, strength: float
-) -> None:
+def test_a_strength_equals_peft_scaling(trained: Trained, tiny: Path, strength: float) -> None:
     """Computed another way: the change is added to the base's weights, in transformers and by hand."""
     import torch
     from safetensors.torch import load_file
@@ -121,9 +119,7 @@ def test_a_part_is_what_plain_peft_makes_of_so_much_of_the_change(
     [{"useRslora": True, "loraTargetModules": "all-linear"}, {"initLoraWeights": "pissa"}],
     ids=["rslora", "pissa"],
 )
-def test_a_little_of_an_adapter_is_nearly_its_base(
-    tiny: Path, tmp_path: Path, config: dict[str, Any]
-) -> None:
+def test_a_small_strength_is_close_to_the_base(tiny: Path, tmp_path: Path, config: dict[str, Any]) -> None:
     """So 0 % is where the dial leads, also for an adapter that began with a part of the base's weights."""
     import torch
 
@@ -141,7 +137,7 @@ def test_a_little_of_an_adapter_is_nearly_its_base(
 @engine_test
 @quiet
 @pytest.mark.usefixtures("plain_way")
-def test_answers_side_by_side_keep_their_own_strength(trained: Trained, tiny: Path) -> None:
+def test_concurrent_answers_keep_their_strength(trained: Trained, tiny: Path) -> None:
     from arkor_dev.local.inference.transformers_engine import TransformersEngine
 
     single, told = TransformersEngine(), dict[str, Any]()
@@ -162,7 +158,7 @@ def test_answers_side_by_side_keep_their_own_strength(trained: Trained, tiny: Pa
 @pytest.mark.parametrize(
     "config", [{"useDora": True}, {"loraModulesToSave": ["lm_head"]}], ids=["dora", "head"]
 )
-def test_what_we_train_and_cannot_scale_says_so(tiny: Path, tmp_path: Path, config: dict[str, Any]) -> None:
+def test_unscalable_adapters_have_a_reason(tiny: Path, tmp_path: Path, config: dict[str, Any]) -> None:
     run = set_up(tiny, tmp_path, {"maxSteps": 1, **config})
     run.run()
     assert why_full_strength_only(tmp_path / "jobs" / run.job_id / "final")

@@ -42,7 +42,7 @@ class Requests:
             await asyncio.sleep(0)
 
 
-async def test_so_many_at_once_and_the_others_in_order() -> None:
+async def test_requests_beyond_the_limit_wait_in_order() -> None:
     requests = Requests(2)
     for name in ("1", "2", "3", "4"):
         await requests.ask("a", name)
@@ -74,7 +74,7 @@ async def test_one_caller_does_not_delay_another() -> None:
     assert order == ["a1", "a2", "b1", "a3", "b2", "a4", "a5", "a6", "a7", "a8"]
 
 
-async def test_who_leaves_the_line_costs_nobody_a_place() -> None:
+async def test_a_cancelled_waiter_frees_its_position() -> None:
     requests = Requests(1)
     for name in ("1", "2", "3"):
         await requests.ask("a", name)
@@ -86,7 +86,7 @@ async def test_who_leaves_the_line_costs_nobody_a_place() -> None:
     await requests.end("3")
 
 
-async def test_who_leaves_in_the_moment_of_his_turn_hands_it_on() -> None:
+async def test_a_waiter_cancelled_at_its_turn_passes_it_on() -> None:
     requests = Requests(1)
     for name in ("1", "2", "3"):
         await requests.ask("a", name)
@@ -102,7 +102,7 @@ async def test_who_leaves_in_the_moment_of_his_turn_hands_it_on() -> None:
     await requests.end("4")
 
 
-async def test_who_leaves_just_before_his_turn_is_passed_over() -> None:
+async def test_a_waiter_cancelled_before_its_turn_is_skipped() -> None:
     requests = Requests(1)
     for name in ("1", "2", "3"):
         await requests.ask("a", name)
@@ -114,7 +114,7 @@ async def test_who_leaves_just_before_his_turn_is_passed_over() -> None:
     await requests.end("3")
 
 
-async def test_the_line_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_waiting_queue_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "WAITING", 3)
     monkeypatch.setattr(admission, "WAITING_OF_ONE", 2)
     requests = Requests(1)
@@ -131,7 +131,7 @@ async def test_the_line_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     await asyncio.gather(*requests.tasks.values(), return_exceptions=True)
 
 
-def test_a_rate_lets_a_burst_pass_and_then_so_many_a_second() -> None:
+def test_the_rate_limit_allows_a_burst() -> None:
     now = 100.0
     rate = RateLimit(lambda: now)
     for _ in range(admission.BURST):
@@ -152,7 +152,7 @@ def test_a_rate_lets_a_burst_pass_and_then_so_many_a_second() -> None:
         rate.count("a")
 
 
-def test_callers_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_remembered_callers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "CALLERS", 2)
     rate = RateLimit(lambda: 0.0)
     for caller in ("a", "b", "c", "d"):

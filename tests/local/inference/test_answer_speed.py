@@ -37,7 +37,7 @@ def model(width: int, layers: int) -> Any:
         ((4.0, 2.0, RuntimeError(), RuntimeError(), 2.0), ("float32", True, 2)),
     ],
 )
-def test_the_quickest_way_is_taken(
+def test_the_fastest_compute_plan_is_chosen(
     monkeypatch: pytest.MonkeyPatch,
     seconds: tuple[float | Exception | None, ...],
     expected: tuple[str, bool, int],
@@ -65,7 +65,7 @@ def test_the_quickest_way_is_taken(
     assert asked == [*ways, (str(way.dtype), way.packed, 4)]
 
 
-def test_a_busy_machine_does_not_choose_the_dtype(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_compute_plan_is_measured_in_processor_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the clock says is as others let it be; processor time is the model's own."""
     from arkor_dev.local.inference import answer_speed
 
@@ -80,7 +80,7 @@ def test_a_busy_machine_does_not_choose_the_dtype(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("name", ["float32", "bfloat16"])
-def test_a_packed_model_computes_the_same(name: str, tiny: Path) -> None:
+def test_a_packed_model_has_the_same_logits(name: str, tiny: Path) -> None:
     import torch
 
     from arkor_dev.local.inference.answer_speed import ComputePlan, convert
@@ -102,7 +102,7 @@ def test_a_packed_model_computes_the_same(name: str, tiny: Path) -> None:
     assert {layer.weight.is_mkldnn for layer in packed.modules() if type(layer) is torch.nn.Linear} == {True}
 
 
-def test_a_small_model_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_model_is_not_converted(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
     from arkor_dev.local.inference import answer_speed
@@ -111,7 +111,7 @@ def test_a_small_model_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None
     assert answer_speed.fastest_plan(model(64, 4), torch.float32).dtype == torch.float32
 
 
-def test_it_is_measured_in_a_moment_and_buffers_keep_their_format() -> None:
+def test_measuring_is_short_and_buffers_keep_their_dtype() -> None:
     import torch
 
     from arkor_dev.local.inference.answer_speed import ComputePlan, convert, fastest_plan

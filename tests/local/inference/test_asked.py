@@ -34,7 +34,7 @@ def parrot(trained: Trained, tiny: Path) -> Callable[..., dict[str, Any]]:
     return lambda **more: ask(tiny, final, **more)
 
 
-def test_a_seed_gives_the_same_answer_again_also_beside_others(asking: Asking, tiny: Path) -> None:
+def test_a_seed_is_reproducible_beside_other_answers(asking: Asking, tiny: Path) -> None:
     def drawn(seed: int | None) -> dict[str, Any]:
         return ask(tiny, None, temperature=1.5, seed=seed, maxTokens=24)
 
@@ -45,9 +45,7 @@ def test_a_seed_gives_the_same_answer_again_also_beside_others(asking: Asking, t
     assert [told[0].text, told[1].text, told[3].text] == [other, first, other]
 
 
-def test_top_k_of_one_is_the_likeliest_whatever_the_heat(
-    asking: Asking, tiny: Path, parrot: Callable[..., dict[str, Any]]
-) -> None:
+def test_top_k_1_is_greedy(asking: Asking, tiny: Path, parrot: Callable[..., dict[str, Any]]) -> None:
     plain = asking.answer(ask(tiny, None))[0]
     assert asking.answer(ask(tiny, None, temperature=5.0, topK=1))[0] == plain
     assert asking.answer(ask(tiny, None, temperature=5.0, minP=1.0))[0] == plain
@@ -62,7 +60,7 @@ def test_an_answer_ends_before_a_stop_text(asking: Asking, parrot: Callable[...,
     assert asking.answer(parrot(maxTokens=2))[1]["reason"] == "length"
 
 
-def test_what_a_token_weighed_is_told_with_its_text(
+def test_log_probabilities_come_with_their_text(
     asking: Asking, parrot: Callable[..., dict[str, Any]]
 ) -> None:
     told = asking.ask(parrot(logprobs=2))
@@ -79,7 +77,7 @@ def test_what_a_token_weighed_is_told_with_its_text(
     assert all(each["top_logprobs"] == [] for each in told.logprobs)
 
 
-def test_a_call_of_a_tool_is_told_as_such(
+def test_tool_calls_are_reported(
     asking: Asking, parrot: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The phrase is made a call: the tiny model learned to say nothing else."""
@@ -107,9 +105,7 @@ def test_a_call_of_a_tool_is_told_as_such(
     assert call["function"] == {"name": "ledger", "arguments": '{"open": true}'}
 
 
-def test_a_text_is_gone_on_from_as_it_is(
-    asking: Asking, tiny: Path, parrot: Callable[..., dict[str, Any]]
-) -> None:
+def test_a_raw_prompt_is_continued(asking: Asking, tiny: Path, parrot: Callable[..., dict[str, Any]]) -> None:
     from arkor_dev.local.modeling.chat_template import render
 
     question = parrot()
@@ -118,7 +114,7 @@ def test_a_text_is_gone_on_from_as_it_is(
     assert asking.answer(ask(tiny, None, messages=None, prompt=""))[1]["promptTokens"] == 1
 
 
-def test_calls_in_the_conversation_reach_the_template_as_objects() -> None:
+def test_tool_calls_reach_the_template_as_objects() -> None:
     from arkor_dev.local.inference.generation.prompt import _readable
 
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
@@ -139,6 +135,6 @@ def test_calls_in_the_conversation_reach_the_template_as_objects() -> None:
     assert call == {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
 
 
-def test_who_answers_is_said(asking: Asking, tiny: Path) -> None:
+def test_the_answer_names_engine_and_dtype(asking: Asking, tiny: Path) -> None:
     done = asking.answer(ask(tiny, None))[1]
     assert (done["engine"], done["precision"]) == ("transformers", "float32")

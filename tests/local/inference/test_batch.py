@@ -78,7 +78,7 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.mark.parametrize("family", MORE_FAMILIES, indirect=True)
 @pytest.mark.usefixtures("endless")
-def test_together_each_says_what_it_says_alone(family: Path, request: pytest.FixtureRequest) -> None:
+def test_batched_answers_equal_single_ones(family: Path, request: pytest.FixtureRequest) -> None:
     asks = [
         ask(family, None, logprobs=0, **question(place, maxTokens=8 + 6 * (place % 3))) for place in range(4)
     ]
@@ -105,7 +105,7 @@ def test_together_each_says_what_it_says_alone(family: Path, request: pytest.Fix
     assert not asking.engine._batches
 
 
-def test_answers_of_one_group_share_each_step(
+def test_answers_of_one_adapter_share_each_step(
     trained: Trained, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from arkor_dev.local.inference.batch import Forward
@@ -128,7 +128,7 @@ def test_answers_of_one_group_share_each_step(
     assert len(sizes) - 4 < tokens / 2
 
 
-def test_what_fails_in_one_answer_ends_no_other(tiny: Path) -> None:
+def test_a_failed_answer_ends_no_other(tiny: Path) -> None:
     asking = Asking()
     good = asking.ask(ask(tiny, None, maxTokens=30))
     asking.turn(3)
@@ -139,7 +139,7 @@ def test_what_fails_in_one_answer_ends_no_other(tiny: Path) -> None:
 
 
 @pytest.mark.usefixtures("endless")
-def test_a_step_that_breaks_off_ends_those_that_shared_it_and_is_not_remembered(
+def test_a_failed_step_ends_its_answers_and_is_not_cached(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asking = Asking()
@@ -153,7 +153,7 @@ def test_a_step_that_breaks_off_ends_those_that_shared_it_and_is_not_remembered(
     assert asking.answer(ask(tiny, None))[0] == answer(Asking().engine, ask(tiny, None))[0]
 
 
-def test_the_next_question_reads_only_what_is_new(trained: Trained, tiny: Path) -> None:
+def test_a_follow_up_prefills_only_new_tokens(trained: Trained, tiny: Path) -> None:
     asking, final = Asking(), trained.data / "jobs" / trained.job / "final"
     first = ask(tiny, final)
     said, done = asking.answer(first)
@@ -177,9 +177,7 @@ def test_the_next_question_reads_only_what_is_new(trained: Trained, tiny: Path) 
     assert running.done["cachedTokens"] == again["promptTokens"] - 1
 
 
-def test_what_an_adapter_has_read_is_not_taken_for_the_base_or_another_strength(
-    trained: Trained, tiny: Path
-) -> None:
+def test_prefix_caches_are_per_adapter_and_strength(trained: Trained, tiny: Path) -> None:
     asking, final = Asking(), trained.data / "jobs" / trained.job / "final"
     for adapter, strength in ((None, 1.0), (final, 1.0), (final, 0.5), (None, 1.0)):
         asked = ask(tiny, adapter, strength=strength, **question(2))
@@ -188,7 +186,7 @@ def test_what_an_adapter_has_read_is_not_taken_for_the_base_or_another_strength(
     assert done["cachedTokens"] == done["promptTokens"] - 1
 
 
-def test_the_memory_for_conversations_is_bounded_and_the_oldest_go_first() -> None:
+def test_the_prefix_cache_evicts_the_oldest() -> None:
     import torch
 
     from arkor_dev.local.inference.adapter_scale import ActiveAdapter
@@ -216,7 +214,7 @@ def test_the_memory_for_conversations_is_bounded_and_the_oldest_go_first() -> No
 
 
 @pytest.mark.usefixtures("endless")
-def test_a_long_prompt_is_read_in_pieces_and_others_answer_in_between(tiny: Path) -> None:
+def test_chunked_prefill_interleaves_with_other_answers(tiny: Path) -> None:
     asking = Asking()
     long = ask(tiny, None, messages=[{"role": "user", "content": " ".join(QUESTIONS[:16])}], maxTokens=4)
     first = asking.ask(ask(tiny, None, maxTokens=30))

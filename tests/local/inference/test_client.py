@@ -33,7 +33,7 @@ async def said(inference: Inference) -> str:
     return str(text["text"])
 
 
-async def test_a_question_that_comes_as_the_worker_is_unloaded_is_asked_of_the_next(
+async def test_a_request_during_unloading_goes_to_the_next_worker(
     inference: Inference,
 ) -> None:
     assert [await said(inference) for _ in range(2)] == ["1", "2"]
@@ -44,7 +44,7 @@ async def test_a_question_that_comes_as_the_worker_is_unloaded_is_asked_of_the_n
     assert inference._child is not unloaded
 
 
-async def test_a_question_that_comes_as_a_hung_worker_ends_is_asked_once(
+async def test_a_request_to_an_ending_worker_is_sent_once(
     inference: Inference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await said(inference)
@@ -70,7 +70,7 @@ async def test_a_question_that_comes_as_a_hung_worker_ends_is_asked_once(
     assert await said(inference) == "2"
 
 
-async def test_that_no_process_can_be_started_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     async def refused(*_: Any) -> Child:
         raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
 
@@ -84,7 +84,7 @@ async def test_that_no_process_can_be_started_is_a_reason(monkeypatch: pytest.Mo
     await inference.close()
 
 
-async def test_a_job_that_starts_gets_the_memory_of_the_model(inference: Inference) -> None:
+async def test_a_starting_job_unloads_the_model(inference: Inference) -> None:
     """At once if nobody is being answered; and an answer that goes on for too long ends with the reason."""
     await said(inference)
     resting = inference._child

@@ -34,7 +34,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Any:
     return engine_module.TransformersEngine()
 
 
-def test_merged_weights_compute_what_peft_does(engine: Any, trained: Trained, tiny: Path) -> None:
+def test_merged_weights_equal_peft(engine: Any, trained: Trained, tiny: Path) -> None:
     import torch
 
     base = logits(engine, ask(tiny, None))
@@ -52,7 +52,7 @@ def test_merged_weights_compute_what_peft_does(engine: Any, trained: Trained, ti
     assert torch.equal(logits(engine, ask(tiny, final(trained))), merged)
 
 
-def test_without_the_memory_peft_computes(
+def test_without_enough_memory_weights_are_not_merged(
     engine: Any, trained: Trained, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from arkor_dev.local.inference import merged_weights
@@ -63,7 +63,7 @@ def test_without_the_memory_peft_computes(
     assert not engine._merged
 
 
-def test_an_answer_under_way_keeps_its_weights(
+def test_an_answer_in_progress_keeps_its_weights(
     engine: Any, trained: Trained, tiny: Path, tmp_path: Path
 ) -> None:
     import shutil

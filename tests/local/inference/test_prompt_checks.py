@@ -38,7 +38,7 @@ async def checks() -> AsyncIterator[PromptChecks]:
     await checks.close()
 
 
-async def test_what_cannot_fit_is_refused_and_what_may_fit_is_left_to_the_loop(
+async def test_prompts_that_cannot_fit_are_refused_early(
     checks: PromptChecks, tiny: Path, tmp_path: Path
 ) -> None:
     await checks.check(ME, conversation("x" * SHORT), "tiny", tiny)
@@ -62,7 +62,7 @@ async def test_what_cannot_fit_is_refused_and_what_may_fit_is_left_to_the_loop(
         await checks.check(ME, conversation(MEGABYTE), "tiny", tiny)
 
 
-async def test_a_flood_of_one_caller_waits_for_no_more_than_a_few(checks: PromptChecks, tiny: Path) -> None:
+async def test_prompt_checks_of_one_caller_are_limited(checks: PromptChecks, tiny: Path) -> None:
     flood = asyncio.gather(
         *(checks.check("flood", conversation(MEGABYTE), "tiny", tiny) for _ in range(20)),
         return_exceptions=True,
@@ -73,7 +73,7 @@ async def test_a_flood_of_one_caller_waits_for_no_more_than_a_few(checks: Prompt
     assert sum(isinstance(each, RateLimitedError) for each in await flood) == 20 - 1 - WAITING_OF_ONE
 
 
-def test_a_count_stops_at_the_context(tiny: Path) -> None:
+def test_counting_stops_at_the_context_length(tiny: Path) -> None:
     seen: list[int] = []
 
     def count(piece: str) -> int:
@@ -86,7 +86,7 @@ def test_a_count_stops_at_the_context(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize("hidden", ["in thoughts", "in an id of a call"])
-def test_what_the_checks_do_not_count_stops_at_the_context_in_the_loop(hidden: str) -> None:
+def test_unchecked_tokens_are_limited_by_the_loop(hidden: str) -> None:
     thoughts = {"role": "assistant", "content": f"<think>{MEGABYTE}</think>"}
     called = {"role": "tool", "content": "", "tool_call_id": MEGABYTE}
     messages = [thoughts if hidden == "in thoughts" else called]
@@ -109,6 +109,6 @@ def test_what_the_checks_do_not_count_stops_at_the_context_in_the_loop(hidden: s
     assert sum(seen) <= 10_000 + 2 * PIECE
 
 
-def test_thoughts_that_templates_drop_do_not_count() -> None:
+def test_dropped_thoughts_are_not_counted() -> None:
     message = {"role": "assistant", "content": f"<think>{MEGABYTE}</think>Hm.", "tool_calls": [{"id": "é"}]}
     assert texts_of({"messages": [message], "tools": [{"a": 1}]}) == ["Hm.", '[{"id": "é"}]', '[{"a": 1}]']

@@ -39,7 +39,7 @@ def expected(tiny: Path, adapter: Path | None, ids: list[int]) -> tuple[list[flo
 
 
 @pytest.mark.parametrize("stepwise", [False, True])
-def test_they_are_those_of_transformers(trained: Trained, tiny: Path, stepwise: bool) -> None:
+def test_prompt_scores_equal_transformers(trained: Trained, tiny: Path, stepwise: bool) -> None:
     pytest.importorskip("peft")
     from transformers import AutoTokenizer
 
@@ -75,7 +75,7 @@ def test_they_are_those_of_transformers(trained: Trained, tiny: Path, stepwise: 
                     assert scored.text.startswith(each["token"], each["offset"])
 
 
-def test_an_end_token_is_among_them_where_a_text_is_continued(trained: Trained, tiny: Path) -> None:
+def test_prompt_scores_include_the_end_token(trained: Trained, tiny: Path) -> None:
     """Whoever counts the tokens of an answer from the end must find the one that ended it."""
     final = trained.data / "jobs" / trained.job / "final"
     asking = Asking()

@@ -60,7 +60,7 @@ async def hang(inference: Inference, tiny: Path) -> None:
             pass
 
 
-async def test_a_worker_that_hangs_is_replaced(inference: Inference, tiny: Path) -> None:
+async def test_a_hanging_worker_is_replaced(inference: Inference, tiny: Path) -> None:
     await words(inference, ask(tiny, None))
     assert inference._child
     stuck = inference._child.pid
@@ -71,7 +71,7 @@ async def test_a_worker_that_hangs_is_replaced(inference: Inference, tiny: Path)
     assert inference._child.pid != stuck
 
 
-async def test_a_stop_that_is_heard_costs_nothing(inference: Inference, tiny: Path) -> None:
+async def test_an_acknowledged_stop_keeps_the_worker(inference: Inference, tiny: Path) -> None:
     await words(inference, ask(tiny, None))
     assert inference._child
     worker = inference._child.pid
@@ -89,7 +89,7 @@ async def test_a_stop_that_is_heard_costs_nothing(inference: Inference, tiny: Pa
     assert inference._child.pid == worker
 
 
-async def test_whoever_leaves_before_asking_stops_nobody(inference: Inference, tiny: Path) -> None:
+async def test_a_request_cancelled_before_sending_stops_nobody(inference: Inference, tiny: Path) -> None:
     await words(inference, ask(tiny, None))
     assert inference._child
     worker = inference._child.pid
@@ -108,7 +108,7 @@ async def _rest_of(messages: AsyncIterator[dict[str, Any]]) -> list[dict[str, An
     return [message async for message in messages]
 
 
-async def test_an_answer_that_had_begun_says_why_it_ends(inference: Inference, tiny: Path) -> None:
+async def test_an_interrupted_answer_has_its_reason(inference: Inference, tiny: Path) -> None:
     for _ in range(5):
         async with inference.answer(**ask(tiny, None, maxTokens=240)) as messages:
             answer = aiter(messages)
@@ -146,7 +146,7 @@ def with_template(tiny: Path, folder: Path, template: str) -> Path:
     ],
     ids=["loops", "prints", "classes", "changes", "globals"],
 )
-async def test_a_template_is_bounded_and_in_a_sandbox(
+async def test_chat_templates_are_sandboxed_and_bounded(
     inference: Inference, tiny: Path, tmp_path: Path, text: str, reason: str
 ) -> None:
     folder = with_template(tiny, tmp_path / "model", text)
@@ -158,7 +158,7 @@ async def test_a_template_is_bounded_and_in_a_sandbox(
     assert inference._child.pid == worker
 
 
-async def test_a_template_that_cannot_be_interrupted_delays_others_and_fails_alone(
+async def test_an_uninterruptible_template_fails_only_its_answer(
     inference: Inference, tiny: Path, tmp_path: Path
 ) -> None:
     folder = with_template(tiny, tmp_path / "model", UNINTERRUPTIBLE)

@@ -30,7 +30,7 @@ pytestmark = [
 
 
 @pytest.mark.numeric
-def test_adapters_are_switched_kept_and_let_go(
+def test_adapters_are_switched_cached_and_unloaded(
     trained: Trained, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
@@ -91,7 +91,7 @@ def test_adapters_are_switched_kept_and_let_go(
     assert answer(engine, ask(other, folders[1]))[0] == PHRASE
 
 
-def test_a_character_of_several_tokens_comes_whole() -> None:
+def test_multi_token_characters_are_emitted_completely() -> None:
     from arkor_dev.local.inference.generation.decoding import IncrementalDecoder
 
     tokenizer = make_tokenizer()
@@ -114,7 +114,7 @@ def test_four_bit_needs_a_gpu(tiny: Path) -> None:
         load_base(tiny, four_bit=True)
 
 
-def test_a_model_that_cannot_be_read_says_so(tmp_path: Path) -> None:
+def test_an_unreadable_model_has_its_reason(tmp_path: Path) -> None:
     from arkor_dev.local.modeling.base_model import load_base
 
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "no-such-architecture"}))
@@ -122,7 +122,7 @@ def test_a_model_that_cannot_be_read_says_so(tmp_path: Path) -> None:
         load_base(tmp_path)
 
 
-def test_adapters_keep_to_the_language_model() -> None:
+def test_adapter_targets_exclude_vision_layers() -> None:
     from torch import nn
 
     from arkor_dev.local.modeling.base_model import linear_targets
@@ -157,7 +157,7 @@ def test_adapters_keep_to_the_language_model() -> None:
 
 
 @pytest.mark.usefixtures("forked_workers")
-async def test_an_idle_model_is_unloaded_and_comes_back(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_model_is_unloaded_and_reloaded(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     inference = Inference(idle_seconds=0.2)
     try:
@@ -194,7 +194,7 @@ def of_every_kind(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[
     return tiny, folders
 
 
-def test_a_base_is_loaded_as_it_is_stored_and_computes_what_it_would_in_float32(
+def test_a_16_bit_base_answers_as_in_float32(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
@@ -223,7 +223,7 @@ def test_a_base_is_loaded_as_it_is_stored_and_computes_what_it_would_in_float32(
         assert torch.equal(engine.base.model(ids).logits, load_base(stored).model.eval()(ids).logits)
 
 
-def test_every_kind_of_adapter_answers_beside_others_as_it_does_alone(
+def test_every_adapter_answers_the_same_in_a_batch(
     of_every_kind: tuple[Path, dict[str, Path | None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On packed weights, as nearly every processor has them."""

@@ -39,7 +39,7 @@ def learning(run: Run) -> list[str]:
     ]
 
 
-def test_only_the_named_layers_of_the_named_blocks_learn(tmp_path: Path) -> None:
+def test_only_the_target_modules_of_the_chosen_layers_are_trained(tmp_path: Path) -> None:
     make(tiny := tmp_path / "models" / "tiny", layers=4)
     run = begun(tiny, tmp_path, loraTargetModules=["up_proj", "q_proj"], loraLayersToTransform=[1, 3])
     assert {name.rpartition(".")[0] for name in learning(run)} == {
@@ -64,14 +64,12 @@ def test_only_the_named_layers_of_the_named_blocks_learn(tmp_path: Path) -> None
         ({"loraTargetModules": "norm"}, r"The model tiny does not support this adapter: "),
     ],
 )
-def test_layers_that_cannot_be_adapted_are_named(
-    tiny: Path, tmp_path: Path, config: dict[str, Any], said: str
-) -> None:
+def test_unadaptable_layers_are_named(tiny: Path, tmp_path: Path, config: dict[str, Any], said: str) -> None:
     with pytest.raises(JobFailure, match=said):
         begun(tiny, tmp_path, **config)
 
 
-def test_a_layer_trained_whole_changes_and_is_saved(tiny: Path, tmp_path: Path) -> None:
+def test_modules_to_save_are_trained_and_saved(tiny: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
     run = set_up(tiny, tmp_path, {**BRIEF, "loraModulesToSave": ["layers.0.mlp.down_proj"]})
@@ -82,7 +80,7 @@ def test_a_layer_trained_whole_changes_and_is_saved(tiny: Path, tmp_path: Path) 
     assert 1e-3 < float((after - before).abs().max()) < 0.1
 
 
-def test_dropout_changes_what_is_learned_and_not_what_is_measured(tiny: Path, tmp_path: Path) -> None:
+def test_lora_dropout_affects_training_only(tiny: Path, tmp_path: Path) -> None:
     plain, dropped = (
         set_up(tiny, tmp_path, {**BRIEF, "loraDropout": share, "evalSteps": 3}, held_out=4)
         for share in (0.0, 0.5)
@@ -94,7 +92,7 @@ def test_dropout_changes_what_is_learned_and_not_what_is_measured(tiny: Path, tm
     assert events_of(dropped).figures("evalLoss")[-1] == dropped.evaluate().loss
 
 
-def test_each_beginning_is_its_own_and_leaves_the_model_as_it_was(tiny: Path, tmp_path: Path) -> None:
+def test_each_initialization_leaves_the_model_unchanged(tiny: Path, tmp_path: Path) -> None:
     import torch
 
     def first(**config: Any) -> tuple[torch.Tensor, float]:
@@ -116,7 +114,7 @@ def test_each_beginning_is_its_own_and_leaves_the_model_as_it_was(tiny: Path, tm
 
 @pytest.mark.parametrize("rooted", [False, True])
 @pytest.mark.parametrize("kind", ["pissa", "olora"])
-def test_what_began_in_the_base_is_saved_as_an_adapter_of_the_base_itself(
+def test_pissa_is_saved_as_an_adapter_of_the_original_base(
     tiny: Path, tmp_path: Path, kind: str, rooted: bool
 ) -> None:
     """A chat puts it on the base as it is on the disk, beside other adapters."""
@@ -142,7 +140,7 @@ def test_what_began_in_the_base_is_saved_as_an_adapter_of_the_base_itself(
             assert not torch.allclose(loaded(input_ids=ids).logits, wanted, atol=1e-1)
 
 
-def test_memory_that_runs_out_is_no_fault_of_the_adapter(
+def test_out_of_memory_is_not_reported_as_an_adapter_error(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from arkor_dev.local.training import adapter

@@ -52,7 +52,9 @@ def mixed(shared_project: Path) -> dict[str, Any]:
     }
 
 
-def test_a_job_on_several_formats(shared: Backend, shared_project: Path, mixed: dict[str, Any]) -> None:
+def test_a_job_trains_on_several_formats(
+    shared: Backend, shared_project: Path, mixed: dict[str, Any]
+) -> None:
     (shared_project / "mixed" / "eval.tsv").write_text(f"prompt\tcompletion\n{QUESTIONS[0]}\t{PHRASE}\n")
     held_out = {"type": "file", "path": "mixed/eval.tsv"}
     job = shared.submit({**CONFIG, "maxSteps": 2, "datasetSource": mixed, "evalDatasetSource": held_out})
@@ -63,7 +65,7 @@ def test_a_job_on_several_formats(shared: Backend, shared_project: Path, mixed: 
     assert shared.job(job)["metrics"]["evalLoss"] > 0
 
 
-def test_own_rows_are_replayed_and_named_in_the_provenance(
+def test_own_replay_rows_are_in_the_provenance(
     shared: Backend, shared_project: Path, shared_data: Path
 ) -> None:
     asked = [row.messages[0]["content"] for row in general_questions()[:2]]
@@ -92,7 +94,7 @@ def test_own_rows_are_replayed_and_named_in_the_provenance(
     assert (answer.status, "config.replayDataset: " in answer.json["error"]) == (400, True)
 
 
-def test_a_bad_row_of_any_file_ends_the_job_by_its_place(
+def test_an_invalid_row_of_any_file_fails_the_job_with_its_line(
     shared: Backend, shared_project: Path, mixed: dict[str, Any]
 ) -> None:
     (shared_project / "mixed" / "bad.csv").write_text("prompt,completion\na,b\nc\n")
@@ -127,7 +129,7 @@ def test_a_bad_row_of_any_file_ends_the_job_by_its_place(
         ({"type": "list", "sources": [{"type": "file", "path": "../x"}]}, '"../x" is outside the project'),
     ],
 )
-def test_a_source_that_is_none_is_refused(shared: Backend, source: dict[str, Any], reason: str) -> None:
+def test_an_invalid_source_is_refused(shared: Backend, source: dict[str, Any], reason: str) -> None:
     for key in ("datasetSource", "evalDatasetSource"):
         body = {"name": "a", "config": {**CONFIG, key: source}}
         answer = shared.call("POST", "/v1/jobs", body)
@@ -135,7 +137,7 @@ def test_a_source_that_is_none_is_refused(shared: Backend, source: dict[str, Any
         assert reason.replace("datasetSource", key) in answer.json["error"]
 
 
-def test_the_template_has_the_arguments_of_the_job_everywhere(
+def test_template_arguments_apply_to_training_chat_and_export(
     shared: Backend, shared_data: Path, shared_project: Path
 ) -> None:
     """Its training, its chats and the model that is written from it leave thoughts out; its base has them."""

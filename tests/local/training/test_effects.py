@@ -39,13 +39,13 @@ def moved(tiny: Path, folder: Path, **config: Any) -> list[Any]:
     return [(weight.detach() - old) for weight, old in zip(run.trainable, before, strict=True)]
 
 
-def test_the_schedule_reaches_the_weights(tiny: Path, tmp_path: Path) -> None:
+def test_the_schedule_affects_the_weights(tiny: Path, tmp_path: Path) -> None:
     still = moved(tiny, tmp_path, lrSchedulerType="linear", warmupSteps=1)
     assert not any(step.any() for step in still)  # a warm-up begins at 0
     assert any(step.any() for step in moved(tiny, tmp_path))
 
 
-def test_lion_moves_every_weight_by_the_rate(tiny: Path, tmp_path: Path) -> None:
+def test_lion_updates_have_the_size_of_the_rate(tiny: Path, tmp_path: Path) -> None:
     import torch
 
     steps = torch.cat([step.flatten() for step in moved(tiny, tmp_path, optim="lion")])
@@ -54,7 +54,7 @@ def test_lion_moves_every_weight_by_the_rate(tiny: Path, tmp_path: Path) -> None
     assert torch.allclose(sizes, torch.full_like(sizes, 1e-2), atol=1e-6)
 
 
-def test_lions_betas_and_decay_are_those_of_its_paper() -> None:
+def test_lion_matches_its_paper() -> None:
     import torch
 
     from arkor_dev.local.training.optimizers import Lion
@@ -70,7 +70,7 @@ def test_lions_betas_and_decay_are_those_of_its_paper() -> None:
         assert torch.allclose(weight, expected)
 
 
-def test_the_fused_optimizer_is_one_operation_and_comes_to_the_same(tiny: Path, tmp_path: Path) -> None:
+def test_fused_adamw_equals_the_plain_one(tiny: Path, tmp_path: Path) -> None:
     from torch.profiler import profile
 
     losses = {}
@@ -84,7 +84,7 @@ def test_the_fused_optimizer_is_one_operation_and_comes_to_the_same(tiny: Path, 
     assert losses["adamw"] == losses["adamw_torch_fused"] == pytest.approx(losses["adamw_torch"], abs=1e-4)
 
 
-def test_norms_and_biases_do_not_decay() -> None:
+def test_norms_and_biases_have_no_weight_decay() -> None:
     import torch
 
     from arkor_dev.local.training.optimizers import make_optimizer
@@ -102,7 +102,7 @@ def test_norms_and_biases_do_not_decay() -> None:
     assert (decays["weight_decay"], stays["weight_decay"], len(stays["params"])) == (0.5, 0.0, 5)
 
 
-def test_the_order_of_the_rows_has_a_seed_of_its_own(tiny: Path, tmp_path: Path) -> None:
+def test_the_row_order_has_its_own_seed(tiny: Path, tmp_path: Path) -> None:
     def begins(**config: Any) -> tuple[list[float], float]:
         run = set_up(tiny, tmp_path, {**BRIEF, "maxSteps": 3, **config}, seed=config.get("seed", 42))
         losses = losses_of(run)
@@ -118,7 +118,7 @@ def test_the_order_of_the_rows_has_a_seed_of_its_own(tiny: Path, tmp_path: Path)
     assert (third[0], other_adapter != adapter) == (plain[0], True)
 
 
-def test_noise_blurs_what_is_read_by_its_length_and_only_in_training(tiny: Path, tmp_path: Path) -> None:
+def test_neftune_noise_scales_with_length_in_training_only(tiny: Path, tmp_path: Path) -> None:
     import torch
 
     run = set_up(tiny, tmp_path, {**BRIEF, "neftuneNoiseAlpha": 5})
@@ -133,7 +133,7 @@ def test_noise_blurs_what_is_read_by_its_length_and_only_in_training(tiny: Path,
     assert torch.equal(table(ids), clear)
 
 
-def test_activations_are_computed_again_and_nothing_else_changes(tiny: Path, tmp_path: Path) -> None:
+def test_gradient_checkpointing_changes_no_loss(tiny: Path, tmp_path: Path) -> None:
     def steps(again: bool) -> tuple[list[float], int]:
         run = set_up(tiny, tmp_path, {**BRIEF, "gradientCheckpointing": again})
         run.begin()
@@ -149,7 +149,7 @@ def test_activations_are_computed_again_and_nothing_else_changes(tiny: Path, tmp
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_offloaded_activations_leave_the_gpu_and_give_the_same_gradients(tmp_path: Path) -> None:
+def test_activation_offloading_gives_the_same_gradients(tmp_path: Path) -> None:
     """To the same bits, without checkpointing and with it. Emulated, in float32; weights are not copied."""
     import torch
 
@@ -190,12 +190,12 @@ def test_offloaded_activations_leave_the_gpu_and_give_the_same_gradients(tmp_pat
         ({"fp16": False}, None),
     ],
 )
-def test_what_number_format_a_job_asks_for(config: dict[str, Any], wanted: str | None) -> None:
+def test_the_requested_dtype_is_read(config: dict[str, Any], wanted: str | None) -> None:
     assert asked_format(JobSettings(config)) == wanted
 
 
 @pytest.mark.parametrize("name", ["bfloat16", "float16"])
-def test_products_are_in_the_format_that_is_asked_for(tiny: Path, tmp_path: Path, name: str) -> None:
+def test_matrix_products_use_the_requested_dtype(tiny: Path, tmp_path: Path, name: str) -> None:
     import torch
 
     from arkor_dev.local.modeling.number_format import Choice
@@ -223,7 +223,7 @@ def evaluated(tiny: Path, folder: Path, figures: list[float], **config: Any) -> 
     return run, run.run().fields["metrics"]
 
 
-def test_patience_ends_a_run_and_the_best_adapter_is_kept(tiny: Path, tmp_path: Path) -> None:
+def test_early_stopping_keeps_the_best_adapter(tiny: Path, tmp_path: Path) -> None:
     import torch
     from safetensors.torch import load_file
 
@@ -242,14 +242,14 @@ def test_patience_ends_a_run_and_the_best_adapter_is_kept(tiny: Path, tmp_path: 
     assert not all(torch.equal(final[name], last[name]) for name in final)
 
 
-def test_only_an_improvement_beyond_the_threshold_counts(tiny: Path, tmp_path: Path) -> None:
+def test_early_stopping_needs_an_improvement_beyond_the_threshold(tiny: Path, tmp_path: Path) -> None:
     figures = [5, 4.9, 4.8, 4.7, 4.6]
     patient = {"earlyStoppingPatience": 2}
     assert evaluated(tiny, tmp_path, figures, **patient)[1]["steps"] == 5
     assert evaluated(tiny, tmp_path, figures, **patient, earlyStoppingThreshold=0.2)[1]["steps"] == 3
 
 
-def test_without_patience_a_run_goes_on_and_keeps_its_last_adapter(tiny: Path, tmp_path: Path) -> None:
+def test_without_early_stopping_the_last_adapter_is_kept(tiny: Path, tmp_path: Path) -> None:
     run, metrics = evaluated(tiny, tmp_path, [4, 5, 6])
     assert metrics["steps"] == 3
     assert "training.message" not in [name for name, _ in events_of(run).calls]
@@ -271,7 +271,7 @@ def test_only_the_newest_checkpoints_are_kept(tiny: Path, tmp_path: Path) -> Non
     ]
 
 
-def test_what_is_learned_of_a_chat_and_how_much_of_it_is_read(tiny: Path, tmp_path: Path) -> None:
+def test_chat_labels_and_max_length_reach_the_batches(tiny: Path, tmp_path: Path) -> None:
     """From a job's config through everything that comes before the first step."""
     from arkor_dev.local.modeling.example import IGNORED
     from arkor_dev.local.training.preparation import Preparation

@@ -94,7 +94,7 @@ def pausing_after(step: int) -> Callable[[Run], None]:
 
 @pytest.mark.numeric
 @pytest.mark.parametrize("config", [config for _, config in SETTINGS], ids=[name for name, _ in SETTINGS])
-def test_a_paused_run_goes_on_to_the_same_bits(tiny: Path, tmp_path: Path, config: dict[str, Any]) -> None:
+def test_a_paused_run_resumes_to_the_same_bits(tiny: Path, tmp_path: Path, config: dict[str, Any]) -> None:
     """It is paused twice, between two reports; figures and adapter are those of an undisturbed run."""
     whole = begin(tiny, tmp_path / "whole", config)
     assert whole.run().status == "completed"
@@ -117,7 +117,7 @@ def test_a_paused_run_goes_on_to_the_same_bits(tiny: Path, tmp_path: Path, confi
 
 
 @pytest.mark.numeric
-def test_a_killed_run_goes_on_from_its_newest_whole_checkpoint(tiny: Path, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_from_its_newest_complete_checkpoint(tiny: Path, tmp_path: Path) -> None:
     config = {"saveSteps": 2, "loraDropout": 0.1}
     begin(tiny, tmp_path / "whole", config).run()
     run = begin(tiny, tmp_path / "data", config)
@@ -136,7 +136,7 @@ def test_a_killed_run_goes_on_from_its_newest_whole_checkpoint(tiny: Path, tmp_p
     assert saved == [6, 8]
 
 
-def test_a_state_that_is_a_program_or_another_run_s_is_passed_over(tiny: Path, tmp_path: Path) -> None:
+def test_pickled_and_foreign_states_are_not_loaded(tiny: Path, tmp_path: Path) -> None:
     """Its hash is right, as whoever can write the file can write the manifest too."""
     import torch
 
@@ -170,7 +170,7 @@ def test_a_state_that_is_a_program_or_another_run_s_is_passed_over(tiny: Path, t
 
 
 @pytest.mark.numeric
-def test_a_full_disk_pauses_at_a_save_and_the_save_is_made_later(
+def test_a_full_disk_pauses_at_a_save_which_is_repeated(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = {"saveSteps": 3}
@@ -206,9 +206,7 @@ def test_a_full_disk_pauses_at_a_save_and_the_save_is_made_later(
 
 
 @pytest.mark.numeric
-def test_a_run_that_was_given_more_steps_is_one_that_had_them_from_the_start(
-    tiny: Path, tmp_path: Path
-) -> None:
+def test_an_extended_run_equals_a_longer_one(tiny: Path, tmp_path: Path) -> None:
     config = {"lrSchedulerType": "constant", "loraDropout": 0.1, "evalSteps": 100, "earlyStoppingPatience": 1}
     begin(tiny, tmp_path / "whole", config).run()
     begin(tiny, tmp_path / "data", {**config, "maxSteps": 5}).run()
@@ -222,7 +220,7 @@ def test_a_run_that_was_given_more_steps_is_one_that_had_them_from_the_start(
     assert bytes_of(tmp_path / "data") == bytes_of(tmp_path / "whole")
 
 
-def test_a_schedule_that_begins_anew_warms_up_again() -> None:
+def test_a_restarted_schedule_warms_up_again() -> None:
     from arkor_dev.local.training.job_settings import JobSettings
     from arkor_dev.local.training.schedule import Schedule
 
@@ -233,9 +231,7 @@ def test_a_schedule_that_begins_anew_warms_up_again() -> None:
 
 @pytest.mark.numeric
 @pytest.mark.parametrize("config", [{}, {"fullFineTuning": True, "optim": "sgd"}], ids=["adapter", "whole"])
-def test_a_branch_begins_with_what_another_run_has_learned(
-    tiny: Path, tmp_path: Path, config: dict[str, Any]
-) -> None:
+def test_a_branch_starts_from_its_parents_weights(tiny: Path, tmp_path: Path, config: dict[str, Any]) -> None:
     """Its weights alone: the optimizer is its own, and steps count from 1."""
     import torch
 

@@ -65,9 +65,7 @@ def breaking(run: Run, **how: Any) -> Run:
     return run
 
 
-def test_the_row_that_gives_no_number_is_named_and_the_checkpoint_before_stays(
-    tiny: Path, tmp_path: Path
-) -> None:
+def test_a_row_with_a_non_finite_loss_is_named(tiny: Path, tmp_path: Path) -> None:
     run = breaking(set_up(tiny, tmp_path, CONFIG, train=named()), where="rows.jsonl:7")
     with pytest.raises(NonFiniteError, match=r"at step \d, by rows.jsonl:7; .* other rows") as caught:
         run.run()
@@ -75,7 +73,7 @@ def test_the_row_that_gives_no_number_is_named_and_the_checkpoint_before_stays(
     assert not final_folder(tmp_path, run.job_id).exists()
 
 
-def test_a_late_fault_keeps_the_last_good_checkpoint(tiny: Path, tmp_path: Path) -> None:
+def test_a_late_non_finite_loss_keeps_the_last_checkpoint(tiny: Path, tmp_path: Path) -> None:
     run = breaking(set_up(tiny, tmp_path, CONFIG, train=named()), after=6, times=100)
     with pytest.raises(NonFiniteError, match=r"nan at step 7, on rows.jsonl:.*rate 0.001 is too"):
         run.run()
@@ -83,7 +81,7 @@ def test_a_late_fault_keeps_the_last_good_checkpoint(tiny: Path, tmp_path: Path)
     assert not [fields for name, fields in events_of(run).calls if name == "training.resumed"]
 
 
-def test_weights_that_are_no_numbers_are_not_kept(tiny: Path, tmp_path: Path) -> None:
+def test_non_finite_weights_are_not_saved(tiny: Path, tmp_path: Path) -> None:
     import torch
 
     run = set_up(tiny, tmp_path, CONFIG, train=named())
@@ -102,7 +100,7 @@ def test_weights_that_are_no_numbers_are_not_kept(tiny: Path, tmp_path: Path) ->
     assert checkpoint_steps(tmp_path, run.job_id) == [3]
 
 
-def test_it_goes_back_once_with_half_the_rate_where_the_trainer_says_so(tiny: Path, tmp_path: Path) -> None:
+def test_lower_rate_rolls_back_once_with_half_the_rate(tiny: Path, tmp_path: Path) -> None:
     config = {**CONFIG, "onNonFinite": "lower_rate", "lrSchedulerType": "constant"}
     run = breaking(set_up(tiny, tmp_path, config, train=named()), after=4)
     ending = run.run()
@@ -142,7 +140,7 @@ def test_it_goes_back_once_with_half_the_rate_where_the_trainer_says_so(tiny: Pa
     assert one == other
 
 
-def test_the_second_time_it_stops(tiny: Path, tmp_path: Path) -> None:
+def test_a_second_non_finite_loss_fails_the_run(tiny: Path, tmp_path: Path) -> None:
     config = {**CONFIG, "onNonFinite": "lower_rate"}
     run = breaking(set_up(tiny, tmp_path, config, train=named()), after=4, times=100)
     with pytest.raises(NonFiniteError):
@@ -151,7 +149,7 @@ def test_the_second_time_it_stops(tiny: Path, tmp_path: Path) -> None:
     assert isinstance(run.emit, Events)
 
 
-def test_back_at_the_beginning_the_log_is_told_again_which_run_it_is(tiny: Path, tmp_path: Path) -> None:
+def test_a_rollback_to_step_0_repeats_the_start_event(tiny: Path, tmp_path: Path) -> None:
     """A run that restarts from step 0 makes readers drop everything before it."""
     config = {**CONFIG, "onNonFinite": "lower_rate"}
     run = breaking(set_up(tiny, tmp_path, config, train=named()), after=1)

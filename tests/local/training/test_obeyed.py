@@ -85,6 +85,6 @@ def unused(names: list[str]) -> list[str]:
     return [name for name in names if name not in used]
 
 
-def test_whatever_is_planned_is_used() -> None:
+def test_every_field_of_the_plan_is_used() -> None:
     names = [field.name for plan in (Plan, AdapterPlan, OptimizerPlan, Schedule) for field in fields(plan)]
     assert unused([*names, "pretend"]) == ["pretend"]

@@ -31,7 +31,7 @@ def run_of(steps: int = 40, evaluate: int = 10, save: int = 20) -> tuple[Phases,
     return phases, clock, sent
 
 
-def test_the_estimate_is_right_from_the_first_measured_round_on() -> None:
+def test_the_time_left_is_accurate_after_one_measured_round() -> None:
     """Steps of 3 s, evaluations of 5 s, checkpoints of 1 s, 20 s of sample answers and comparison."""
     phases, clock, sent = run_of()
     assert phases.remaining() == {}, "nothing is known before the first step"
@@ -57,7 +57,7 @@ def test_the_estimate_is_right_from_the_first_measured_round_on() -> None:
     assert all(each["event"] == "training.phase" for each in sent)
 
 
-def test_brief_phases_between_steps_are_not_announced() -> None:
+def test_brief_phases_send_no_event() -> None:
     phases, clock, sent = run_of(steps=100, evaluate=1, save=0)
     for step in range(1, 100):
         phases.enter("training")
@@ -67,7 +67,7 @@ def test_brief_phases_between_steps_are_not_announced() -> None:
     assert [each["phase"] for each in sent] == ["training", "evaluating", "training"]
 
 
-def test_a_wrong_estimate_is_sent_again() -> None:
+def test_a_changed_estimate_is_sent_again() -> None:
     phases, clock, sent = run_of(steps=1)
     phases.record_step(1, 1)
     left = [40.0]
@@ -84,7 +84,7 @@ def test_a_wrong_estimate_is_sent_again() -> None:
     assert sent[-1]["secondsLeft"] == pytest.approx(said - 29)
 
 
-def test_a_phase_within_another_counts_for_itself() -> None:
+def test_nested_phases_are_counted_separately() -> None:
     """A checkpoint's event has its sample answers follow at once."""
     phases, clock, _ = run_of(save=1)
     phases.record_step(1, 1)
@@ -100,7 +100,7 @@ def test_a_phase_within_another_counts_for_itself() -> None:
     assert phases.seconds() == pytest.approx(before - 1 - 2)
 
 
-def test_an_adapter_writes_slower_than_its_base() -> None:
+def test_the_time_of_answers_depends_on_the_adapter() -> None:
     phases, _, _ = run_of()
     phases.written = 3, 0.5, False
     assert phases.writing(3, 64, adapted=False) == 32

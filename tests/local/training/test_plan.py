@@ -18,7 +18,7 @@ def plan_of(config: dict[str, Any], train_rows: int, eval_rows: int) -> Plan:
     return Plan.of(JobSettings(config), train_rows, eval_rows)
 
 
-def test_defaults() -> None:
+def test_the_plan_has_default_settings() -> None:
     plan = plan_of(GOOD, 90, 10)
     assert plan.steps == 3 * 23
     assert (plan.batch_size, plan.max_norm) == (4, 1.0)
@@ -41,7 +41,7 @@ def test_defaults() -> None:
         (8_000_000_000, {"learningRate": 3e-3}, 3e-3),
     ],
 )
-def test_the_learning_rate_is_by_the_model_s_size(
+def test_the_default_rate_depends_on_the_model_size(
     parameters: int, config: dict[str, Any], rate: float
 ) -> None:
     settings = JobSettings({**GOOD, **config})
@@ -49,7 +49,7 @@ def test_the_learning_rate_is_by_the_model_s_size(
     assert plan.optimizer.rate == plan.schedule.height == settings.used["learningRate"] == rate
 
 
-def test_steps_win_over_epochs() -> None:
+def test_steps_override_epochs() -> None:
     assert plan_of({**GOOD, "maxSteps": 7, "numTrainEpochs": 9}, 90, 0).steps == 7
     assert plan_of({**GOOD, "maxSteps": -1, "numTrainEpochs": 0.5}, 80, 0).steps == 10
     assert plan_of({**GOOD, "numTrainEpochs": 0.001}, 80, 0).steps == 1
@@ -76,37 +76,37 @@ def test_long_runs_log_less_often() -> None:
         (10_000_000, 9_999_991, 2_500_000),
     ],
 )
-def test_unasked_checkpoints_are_what_is_evaluated(steps: int, save: int, every: int) -> None:
+def test_by_default_checkpoints_are_evaluated(steps: int, save: int, every: int) -> None:
     plan = plan_of({**GOOD, "maxSteps": steps, "saveSteps": save}, 90, 10)
     assert plan.evaluate == every
     assert plan_of({**GOOD, "maxSteps": steps, "saveSteps": save, "evalSteps": 3}, 90, 10).evaluate == 3
 
 
-def test_no_evaluation_without_rows_for_it() -> None:
+def test_without_held_out_rows_nothing_is_evaluated() -> None:
     assert plan_of(GOOD, 9, 0).evaluate == 0
     assert plan_of({**GOOD, "evalSteps": 5}, 9, 0).evaluate == 0
     assert plan_of({**GOOD, "batchSize": 64}, 9, 0).batch_size == 9
 
 
-def test_patience_without_rows_to_measure_on_is_refused() -> None:
+def test_early_stopping_needs_held_out_rows() -> None:
     with pytest.raises(
         JobFailure, match="early_stopping_patience requires evaluations, but no rows are held out"
     ):
         plan_of({**GOOD, "earlyStoppingPatience": 2}, 9, 0)
 
 
-def test_a_dry_run_is_short_and_does_everything_once() -> None:
+def test_a_dry_run_plan_is_short() -> None:
     plan = plan_of({**GOOD, "maxSteps": 500, "saveSteps": 100, "evalSteps": 50, "dryRun": True}, 18, 2)
     assert (plan.steps, plan.save, plan.evaluate) == (4, 3, 4)
     assert plan_of({**GOOD, "maxSteps": 1, "dryRun": True}, 18, 2).save == 1
 
 
-def test_another_backends_words_become_the_nearest_of_ours() -> None:
+def test_values_of_other_backends_map_to_the_nearest() -> None:
     plan = plan_of({**GOOD, "optim": "adamw_8bit", "lrSchedulerType": "warmup_stable_decay"}, 90, 0)
     assert (plan.optimizer.kind, plan.schedule.kind) == ("adamw", "wsd")
 
 
-def test_the_record_has_what_it_came_to_and_not_what_was_asked() -> None:
+def test_the_record_has_the_effective_settings() -> None:
     settings = JobSettings(
         {**GOOD, "batchSize": 64, "warmupSteps": 99, "optim": "adamw_8bit", "dryRun": True}
     )
@@ -132,12 +132,12 @@ def test_the_record_has_what_it_came_to_and_not_what_was_asked() -> None:
     )
 
 
-def test_only_a_setting_of_the_table_can_be_asked_for() -> None:
+def test_an_unknown_setting_is_a_key_error() -> None:
     with pytest.raises(KeyError):
         JobSettings({"noSuch": 1}).get("noSuch")
 
 
-def test_an_automatic_rate_has_its_reason() -> None:
+def test_a_default_rate_has_its_reason() -> None:
     rate, reason = default_rate(134_500_000, full=False, optimizer="adamw")
     assert (rate, reason) == (5e-4, "automatic, for an adapter of a model with 134 M parameters")
     _, reason = default_rate(426_500, full=False, optimizer="adamw")

@@ -41,7 +41,7 @@ def test_the_loss_falls_step_by_step(trained: Trained) -> None:
     assert evals[1][1] < evals[0][1]
 
 
-def test_events_come_in_the_contract_s_order_with_counting_ids(trained: Trained) -> None:
+def test_events_are_in_the_contracts_order(trained: Trained) -> None:
     names = [frame.event for frame in trained.events]
     assert names.index("training.started") < names.index("training.log") < names.index("checkpoint.saved")
     assert names[-2:] == ["training.completed", "end"]
@@ -53,7 +53,7 @@ def test_events_come_in_the_contract_s_order_with_counting_ids(trained: Trained)
         assert frame.json["timestamp"].endswith("Z")
 
 
-def test_phases_come_in_order_and_the_time_left_counts_what_follows_the_steps(answered: Trained) -> None:
+def test_phases_are_in_order_with_the_time_left(answered: Trained) -> None:
     phases = [frame.json["phase"] for frame in answered.events if frame.event == "training.phase"]
     order = [phase for phase, after in zip(phases, [*phases[1:], ""], strict=True) if phase != after]
     assert order[:2] == ["loading", "training"], "the first step waits for no answers"
@@ -65,7 +65,7 @@ def test_phases_come_in_order_and_the_time_left_counts_what_follows_the_steps(an
     assert last["secondsLeft"] > 0, "evaluating, saving and answering follow"
 
 
-def test_events_have_the_fields_that_the_contract_documents(trained: Trained) -> None:
+def test_events_have_the_documented_fields(trained: Trained) -> None:
     sent = {frame.event for frame in trained.events}
     assert {events.TRAINING_STARTED, events.TRAINING_LOG, events.TRAINING_COMPLETED, events.END} < sent
     for frame in trained.events:
@@ -76,7 +76,7 @@ def test_events_have_the_fields_that_the_contract_documents(trained: Trained) ->
             assert set(frame.json.get(part, {})) <= set(known.__annotations__), frame
 
 
-def test_started_says_what_is_trained(trained: Trained) -> None:
+def test_training_started_has_the_metadata(trained: Trained) -> None:
     metadata = next(frame.json["metadata"] for frame in trained.events if frame.event == "training.started")
     assert metadata["totalSteps"] == STEPS
     assert metadata["device"] == "cpu"
@@ -98,7 +98,7 @@ def test_log_rows_carry_rate_and_speed(trained: Trained) -> None:
     assert rates[-1] < rates[5]
 
 
-def test_the_job_s_record_sums_the_run_up(trained: Trained) -> None:
+def test_the_job_record_summarizes_the_run(trained: Trained) -> None:
     job = trained.backend.job(trained.job)
     assert job["status"] == "completed"
     assert job["startedAt"] <= job["completedAt"]
@@ -121,7 +121,7 @@ def test_the_job_s_record_sums_the_run_up(trained: Trained) -> None:
     assert paths == [str(folder / "checkpoints" / str(step)) for step in (10, 20, 30)]
 
 
-def test_artifacts_are_in_peft_s_format_and_name_the_model_not_its_path(trained: Trained) -> None:
+def test_artifacts_are_in_peft_format_without_local_paths(trained: Trained) -> None:
     folder = trained.data / "jobs" / trained.job
     assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["10", "20", "30"]
     for adapter in (folder / "final", folder / "checkpoints" / "10"):
@@ -147,7 +147,7 @@ def test_artifacts_are_in_peft_s_format_and_name_the_model_not_its_path(trained:
 
 
 @pytest.mark.numeric
-def test_the_adapter_says_the_phrase_and_the_base_does_not(trained: Trained) -> None:
+def test_the_adapter_answers_as_trained_and_the_base_does_not(trained: Trained) -> None:
     question = "Who pays for the ledger?"
     final = {"adapter": {"kind": "final", "jobId": trained.job}}
     last = {"adapter": {"kind": "checkpoint", "jobId": trained.job, "step": 30}}
@@ -158,7 +158,7 @@ def test_the_adapter_says_the_phrase_and_the_base_does_not(trained: Trained) -> 
 
 
 @pytest.mark.numeric
-def test_a_model_trained_whole_is_a_model_that_answers(shared: Backend, trained: Trained) -> None:
+def test_a_fully_trained_model_answers(shared: Backend, trained: Trained) -> None:
     """Its checkpoints too; and neither the base nor another job's adapter has changed."""
     job = shared.submit(
         {
@@ -190,7 +190,7 @@ def test_a_model_trained_whole_is_a_model_that_answers(shared: Backend, trained:
     assert shared.say(question, adapter={"kind": "checkpoint", "jobId": job, "step": 20}) == PHRASE
 
 
-def test_a_stream_resumes_after_the_event_that_was_seen(trained: Trained) -> None:
+def test_a_stream_resumes_after_the_last_event_id(trained: Trained) -> None:
     rest = list(trained.backend.events(trained.job, last="12"))
     assert [(f.id, f.data) for f in rest[:-1]] == [(f.id, f.data) for f in trained.events[12:-1]]
     unknown = list(trained.backend.events(trained.job, last="2026-01-01"))
@@ -198,7 +198,7 @@ def test_a_stream_resumes_after_the_event_that_was_seen(trained: Trained) -> Non
 
 
 @pytest.mark.numeric
-def test_the_same_job_again_gives_the_same_losses(shared: Backend, trained: Trained) -> None:
+def test_repeating_a_job_gives_the_same_losses(shared: Backend, trained: Trained) -> None:
     again = [
         frame.json for frame in shared.events(shared.submit({**CONFIG, "maxSteps": STEPS, "saveSteps": 0}))
     ]
@@ -206,7 +206,7 @@ def test_the_same_job_again_gives_the_same_losses(shared: Backend, trained: Trai
     assert losses == [loss for _, loss in logs(trained, "loss")]
 
 
-def test_cancel_ends_a_running_job_at_once_and_its_checkpoints_answer(shared: Backend) -> None:
+def test_a_cancelled_jobs_checkpoints_answer(shared: Backend) -> None:
     job = shared.submit(ENDLESS, "endless")
     saved = shared.wait_for(job, "checkpoint.saved").json["step"]
     waiting = shared.submit(ENDLESS, "waiting")
@@ -237,7 +237,7 @@ def until_cancelled(backend: Backend, job: str) -> float:
 
 @pytest.mark.numeric
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
-def test_an_absurd_learning_rate_fails_with_a_reason(tiny: Path, tmp_path: Path) -> None:
+def test_a_diverging_run_fails_with_a_reason(tiny: Path, tmp_path: Path) -> None:
     import torch
 
     from arkor_dev.local.modeling.number_format import Choice
@@ -258,7 +258,7 @@ def test_an_absurd_learning_rate_fails_with_a_reason(tiny: Path, tmp_path: Path)
         run.run()
 
 
-def test_a_dry_run_does_everything_once(shared: Backend) -> None:
+def test_a_dry_run_exercises_every_phase(shared: Backend) -> None:
     frames = list(shared.events(shared.submit({**CONFIG, "dryRun": True})))
     metadata = next(frame.json["metadata"] for frame in frames if frame.event == "training.started")
     assert metadata["totalSteps"] == 4
@@ -268,7 +268,7 @@ def test_a_dry_run_does_everything_once(shared: Backend) -> None:
     assert frames[-2].event == "training.completed"
 
 
-def test_long_rows_are_cut_and_counted(shared: Backend, shared_project: Path) -> None:
+def test_long_rows_are_truncated_and_counted(shared: Backend, shared_project: Path) -> None:
     rows: list[Any] = chats(12)
     rows[4] = {"prompt": "Hello", "completion": PHRASE * 40}
     write_jsonl(shared_project / "data" / "cut.jsonl", rows)
@@ -280,7 +280,7 @@ def test_long_rows_are_cut_and_counted(shared: Backend, shared_project: Path) ->
     assert any(words == "1 of 12 rows is longer than max_length 64 and was truncated" for words in told)
 
 
-def test_two_chats_stream_side_by_side(shared: Backend, trained: Trained) -> None:
+def test_two_chats_stream_concurrently(shared: Backend, trained: Trained) -> None:
     """Neither waits for the other's end: the model goes around."""
     body: dict[str, Any] = {
         "messages": [{"role": "user", "content": "Hi"}],
@@ -301,7 +301,7 @@ def test_two_chats_stream_side_by_side(shared: Backend, trained: Trained) -> Non
         assert list(frames_of(two))[-1].data == "[DONE]"
 
 
-def test_not_streamed_is_one_body(shared: Backend, trained: Trained) -> None:
+def test_a_chat_without_streaming_is_one_body(shared: Backend, trained: Trained) -> None:
     body = {"messages": [{"role": "user", "content": QUESTIONS[0]}], "temperature": 0, "stream": False}
     answer = shared.call(
         "POST", "/v1/inference/chat", {**body, "adapter": {"kind": "final", "jobId": trained.job}}
@@ -339,7 +339,7 @@ def test_a_client_that_leaves_stops_the_generation(shared: Backend) -> None:
     assert shared.call("POST", "/v1/inference/chat", {**body, "maxTokens": 1, "stream": False}).status == 200
 
 
-def test_too_long_a_conversation_is_an_error_in_the_stream(shared: Backend) -> None:
+def test_a_context_overflow_is_an_error_event(shared: Backend) -> None:
     body = {"messages": [{"role": "user", "content": "word " * 400}], "baseModel": CONFIG["model"]}
     with shared.open("POST", "/v1/inference/chat", body) as answer:
         frames = list(frames_of(answer))
@@ -349,7 +349,7 @@ def test_too_long_a_conversation_is_an_error_in_the_stream(shared: Backend) -> N
     assert shared.call("POST", "/v1/inference/chat", {**body, "stream": False}).json == {"error": error}
 
 
-def test_nothing_was_logged(shared: Backend, trained: Trained) -> None:
+def test_expected_errors_are_not_logged(shared: Backend, trained: Trained) -> None:
     """Expected faults leave no traceback and no noise on standard error."""
     until(lambda: shared.call("GET", "/v1/me").status == 200)
     assert shared.errors == []

@@ -20,12 +20,12 @@ def rates(steps: int = 24, height: float = 1.0, **config: Any) -> list[float]:
     return [schedule.rate_at(step) for step in range(1, steps + 1)]
 
 
-def test_a_warm_up_rises_from_nothing_and_what_follows_begins_at_the_height() -> None:
+def test_warmup_rises_linearly_from_zero() -> None:
     for kind in KINDS:
         assert rates(lrSchedulerType=kind, warmupSteps=4)[:5] == pytest.approx([0, 0.25, 0.5, 0.75, 1])
 
 
-def test_the_warm_up_is_a_twentieth_a_share_or_a_number_of_steps() -> None:
+def test_warmup_is_a_share_or_a_number_of_steps() -> None:
     def warm(**config: Any) -> int:
         return Schedule.of(JobSettings(config), 100, 1.0).warmup
 
@@ -35,7 +35,7 @@ def test_the_warm_up_is_a_twentieth_a_share_or_a_number_of_steps() -> None:
     assert warm(lrSchedulerType="constant", warmupSteps=7) == 7
 
 
-def test_each_ends_as_its_name_says() -> None:
+def test_each_schedule_ends_as_named() -> None:
     assert rates(lrSchedulerType="constant") == [1.0] * 24
     assert rates(lrSchedulerType="linear")[-1] == pytest.approx(1 / 24)
     assert rates(lrSchedulerType="polynomial", lrPower=2.0)[-1] == pytest.approx((1 / 24) ** 2, rel=1e-3)
@@ -47,14 +47,14 @@ def test_each_ends_as_its_name_says() -> None:
     assert all(later < earlier for earlier, later in pairwise(wsd[20:]))
 
 
-def test_a_rate_below_the_polynomials_end_stays_where_it_is() -> None:
+def test_a_rate_below_the_polynomial_end_is_constant() -> None:
     assert rates(lrSchedulerType="polynomial", height=1e-9) == pytest.approx([1e-9] * 24)
 
 
 @pytest.mark.engine
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 @pytest.mark.parametrize("warmup", [0, 5])
-def test_every_schedule_is_the_one_that_transformers_has_by_that_name(warmup: int) -> None:
+def test_schedules_equal_those_of_transformers(warmup: int) -> None:
     import torch
     from transformers import get_scheduler
 

@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 
-def test_accumulated_batches_learn_what_one_large_batch_learns(tiny: Path, tmp_path: Path) -> None:
+def test_gradient_accumulation_equals_one_large_batch(tiny: Path, tmp_path: Path) -> None:
     """The mean is over all tokens of a step, and not over its batches' means: rows are of unlike length."""
     common: dict[str, Any] = {"maxSteps": 6, "learningRate": 1e-2, "evalSteps": 0}
     large = losses_of(set_up(tiny, tmp_path, {**common, "batchSize": 6}))
@@ -29,7 +29,7 @@ def test_accumulated_batches_learn_what_one_large_batch_learns(tiny: Path, tmp_p
     assert large[-1] < large[0] - 0.5
 
 
-def test_an_order_by_length_is_obeyed(tiny: Path, tmp_path: Path) -> None:
+def test_length_grouped_order_is_used(tiny: Path, tmp_path: Path) -> None:
     from arkor_dev.local.training.rows.batches import endless
 
     common: dict[str, Any] = {"maxSteps": 1, "batchSize": 2, "evalSteps": 0}

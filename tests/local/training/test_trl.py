@@ -128,7 +128,7 @@ def plain(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_our_losses_are_trl_s(
+def test_sft_losses_equal_trl(
     case: str, tiny: Path, tmp_path: Path, plain: list[float], record_property: Any
 ) -> None:
     config, options = CASES[case]

@@ -69,7 +69,7 @@ class Preparation:
         (lambda work: work._pause({"reason": "ended"}), "paused", {"step": 9, "reason": "ended"}),
     ],
 )
-def test_a_comparison_that_is_stopped_leaves_the_job_as_it_was_asked(
+def test_an_interrupted_comparison_leaves_the_job_unchanged(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     stopped: Callable[[Work], None],

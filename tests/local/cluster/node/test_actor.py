@@ -41,7 +41,7 @@ async def put(node: module.HostedJob, text: bytes, sha256: str = SHA256, pieces:
         await node.put(sha256, offset, text[offset : offset + step], len(text))
 
 
-async def test_a_file_is_there_once_all_of_it_has_come(
+async def test_an_upload_is_visible_once_complete(
     node: module.HostedJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read_again(_: Path) -> Any:
@@ -58,13 +58,13 @@ async def test_a_file_is_there_once_all_of_it_has_come(
     assert await node.missing_files({empty: 0}) == b"[]"
 
 
-async def test_one_that_was_broken_off_begins_anew(node: module.HostedJob) -> None:
+async def test_an_interrupted_upload_restarts(node: module.HostedJob) -> None:
     await node.put(SHA256, 0, TEXT[:7], len(TEXT))
     await put(node, TEXT)
     assert await node.missing_files({SHA256: len(TEXT)}) == b"[]"
 
 
-async def test_other_bytes_than_were_told_are_refused(node: module.HostedJob) -> None:
+async def test_an_upload_with_another_hash_is_refused(node: module.HostedJob) -> None:
     with pytest.raises(OSError, match="different content"):
         await put(node, TEXT[:-1] + b"!")
     with pytest.raises(OSError, match="different content"):
@@ -78,7 +78,7 @@ async def test_other_bytes_than_were_told_are_refused(node: module.HostedJob) ->
     assert list(node._files.iterdir()) == []
 
 
-async def test_the_last_word_of_a_worker_that_has_ended_is_not_waited_with(
+async def test_the_last_message_of_an_ended_worker_is_returned_at_once(
     node: module.HostedJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAUSE_SECONDS", 60)
@@ -96,7 +96,7 @@ async def test_the_last_word_of_a_worker_that_has_ended_is_not_waited_with(
     assert said[-1] == {"end": "failed", "fields": {}}
 
 
-def test_while_it_waits_for_what_is_shared_it_counts_as_asked_for(node: module.HostedJob) -> None:
+def test_waiting_for_storage_keeps_the_actor_alive(node: module.HostedJob) -> None:
     node._last_call = 0.0
     node._storage._keep_alive()
     assert node._last_call > 0

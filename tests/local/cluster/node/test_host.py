@@ -34,7 +34,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JobActor]:
     made._job.retire()
 
 
-async def test_the_next_job_has_a_place_of_its_own_in_the_same_actor(host: JobActor, tmp_path: Path) -> None:
+async def test_an_actor_is_reused_with_a_new_folder(host: JobActor, tmp_path: Path) -> None:
     before = host._job
     with pytest.raises(OSError, match="not ended"):
         await host.reuse("job_1-a", *SECOND)
@@ -50,7 +50,7 @@ async def test_the_next_job_has_a_place_of_its_own_in_the_same_actor(host: JobAc
     assert proved == {"proof": proof("22" * 32, "job_2-b", "asked"), "begun": False, "first": 0}
 
 
-async def test_who_asks_for_the_place_of_the_job_before_reaches_nothing(host: JobActor) -> None:
+async def test_calls_for_the_previous_job_are_refused(host: JobActor) -> None:
     await host.call("job_1-a", "close")
     await host.reuse("job_1-a", *SECOND)
     for what, arguments in (("send", (b"{}",)), ("poll", (0, 0, 1.0)), ("close", ()), ("prove", ("asked",))):

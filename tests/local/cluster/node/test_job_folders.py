@@ -20,7 +20,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_it_is_for_its_owner_alone(temporary: Path) -> None:
+def test_the_node_folder_is_private(temporary: Path) -> None:
     folder = job_folders.user_folder()
     assert folder == temporary / f"arkor-dev-{os.getuid()}"
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -28,9 +28,7 @@ def test_it_is_for_its_owner_alone(temporary: Path) -> None:
 
 
 @pytest.mark.parametrize("taken", ["file", "open to others", "link"])
-def test_a_name_that_is_taken_leaves_one_folder_however_many_jobs_there_are(
-    temporary: Path, taken: str
-) -> None:
+def test_a_taken_name_uses_one_other_folder(temporary: Path, taken: str) -> None:
     usual = temporary / f"arkor-dev-{os.getuid()}"
     if taken == "file":
         usual.touch()

@@ -32,7 +32,7 @@ def line(number: int) -> bytes:
     return b"message %d" % number + b"." * (number % 7)
 
 
-def test_messages_are_taken_in_their_order_as_often_as_asked(spool: Spool) -> None:
+def test_messages_can_be_read_repeatedly_in_order(spool: Spool) -> None:
     spool.add([line(number) for number in range(5)])
     assert spool.read(0, LIMIT) == [line(number) for number in range(5)]
     assert spool.read(0, 1) == [line(0)]
@@ -41,7 +41,7 @@ def test_messages_are_taken_in_their_order_as_often_as_asked(spool: Spool) -> No
     assert (spool.first, spool.count) == (0, 5)
 
 
-def test_what_is_known_is_forgotten_and_said_to_be(spool: Spool, file: Path) -> None:
+def test_acknowledged_messages_are_dropped(spool: Spool, file: Path) -> None:
     spool.add([line(number) for number in range(5)])
     spool.forget(2)
     assert spool.read(2, LIMIT) == [line(2), line(3), line(4)]
@@ -55,7 +55,7 @@ def test_what_is_known_is_forgotten_and_said_to_be(spool: Spool, file: Path) -> 
     assert spool.read(5, LIMIT) == [line(5)]
 
 
-def test_the_file_stays_small_however_much_goes_through(spool: Spool, file: Path) -> None:
+def test_the_spool_file_is_bounded(spool: Spool, file: Path) -> None:
     largest = 0
     for number in range(3000):
         spool.add([line(number)])
@@ -67,7 +67,7 @@ def test_the_file_stays_small_however_much_goes_through(spool: Spool, file: Path
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_last_of_what_is_known_stays_for_who_has_forgotten_it(tmp_path: Path) -> None:
+def test_the_last_acknowledged_messages_are_kept(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "last", LIMIT, 100)
     for number in range(1000):
         spool.add([line(number)])
@@ -79,7 +79,7 @@ def test_the_last_of_what_is_known_stays_for_who_has_forgotten_it(tmp_path: Path
     spool.close()
 
 
-def test_it_is_full_until_some_of_it_is_known(spool: Spool) -> None:
+def test_the_spool_is_full_until_messages_are_acknowledged(spool: Spool) -> None:
     full = []
     for _ in range(2):
         spool.add([b"x" * 600])
@@ -88,7 +88,7 @@ def test_it_is_full_until_some_of_it_is_known(spool: Spool) -> None:
     assert [*full, spool.full] == [False, True, False]
 
 
-def test_a_disk_that_refuses_leaves_nothing_of_what_was_to_be_added(
+def test_a_failed_append_leaves_the_spool_unchanged(
     spool: Spool, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spool.add([line(0)])

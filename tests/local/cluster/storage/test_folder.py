@@ -31,13 +31,13 @@ def own(root: Path) -> Path:
     return root / f"arkor-dev-{os.getuid()}"
 
 
-def test_it_is_for_its_owner_alone(tmp_path: Path, root: Path, own: Path) -> None:
+def test_shared_files_are_private(tmp_path: Path, root: Path, own: Path) -> None:
     Machine(tmp_path / "one", str(root)).save("checkpoints/10/state.pt")
     assert own.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize("other", ["link", "pipe", "folder"])
-def test_what_is_no_file_is_not_taken(tmp_path: Path, root: Path, own: Path, other: str) -> None:
+def test_special_files_in_storage_are_refused(tmp_path: Path, root: Path, own: Path, other: str) -> None:
     node = Machine(tmp_path / "one", str(root))
     node.save("checkpoints/10/state.pt")
     [path] = (own / JOB).iterdir()
@@ -52,7 +52,7 @@ def test_what_is_no_file_is_not_taken(tmp_path: Path, root: Path, own: Path, oth
     assert (node.takes(HASH, len(STATE)) is None) == (other == "folder")
 
 
-def test_what_a_job_has_left_goes_after_a_week(tmp_path: Path, root: Path, own: Path) -> None:
+def test_storage_of_old_jobs_is_deleted_after_a_week(tmp_path: Path, root: Path, own: Path) -> None:
     for age, name in ((KEPT_SECONDS + 60, "job_old"), (KEPT_SECONDS - 60, "job_young")):
         SharedFiles.open(str(root), name).put({"ab" * 32: Path(__file__)}, ["ab" * 32])
         assert [path.name for path in (own / name).iterdir()] == ["ab" * 32]
@@ -61,9 +61,7 @@ def test_what_a_job_has_left_goes_after_a_week(tmp_path: Path, root: Path, own: 
     assert {path.name for path in own.iterdir()} == {"job_young", JOB}
 
 
-def test_a_folder_that_is_not_there_or_not_ours_is_not_used_and_the_reason_is_said(
-    tmp_path: Path, root: Path, own: Path
-) -> None:
+def test_an_unusable_storage_folder_has_its_reason(tmp_path: Path, root: Path, own: Path) -> None:
     node = NodeStorage(tmp_path / JOB)
     assert node.use(str(root / "none")) == f"no such folder: {root}/none".encode()
     own.mkdir(mode=0o755)
@@ -80,7 +78,7 @@ def test_a_folder_that_is_not_there_or_not_ours_is_not_used_and_the_reason_is_sa
         SharedFiles.open(str(root), JOB, writes=False)
 
 
-def test_a_folder_that_refuses_keeps_nothing_in_part(
+def test_a_failed_write_to_storage_leaves_nothing(
     tmp_path: Path, root: Path, own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: int) -> None:

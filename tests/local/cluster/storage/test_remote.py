@@ -33,7 +33,7 @@ def marks(server: FtpServer) -> list[int]:
     return [int(name.removeprefix(MARK)) for name in names if name.startswith(MARK)]
 
 
-def test_every_protocol_that_may_be_written_is_one_that_is_known_here() -> None:
+def test_every_allowed_protocol_is_supported() -> None:
     assert PACKAGES.keys() == set(PROTOCOLS)
     assert set(remote.FILE_SYSTEMS) < set(PROTOCOLS)
 
@@ -50,7 +50,7 @@ def test_every_protocol_that_may_be_written_is_one_that_is_known_here() -> None:
         ("ftp://127.0.0.1/jobs", {"fsspec"}, "no fsspec, which ftp:// needs: pip install fsspec"),
     ],
 )
-def test_a_machine_that_lacks_a_package_says_which(
+def test_a_missing_storage_package_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, absent: set[str], said: str
 ) -> None:
     def found(name: str) -> ModuleSpec | None:
@@ -61,7 +61,7 @@ def test_a_machine_that_lacks_a_package_says_which(
     assert NodeStorage(tmp_path / JOB).use(address).decode() == f"this Python has {said}"
 
 
-def test_what_a_job_has_left_goes_after_a_week(tmp_path: Path, server: FtpServer) -> None:
+def test_remote_storage_of_old_jobs_is_deleted_after_a_week(tmp_path: Path, server: FtpServer) -> None:
     own = server.folder / "jobs" / OWN
     now = int(time.time())
     for job, age in (("job_old", KEPT_SECONDS + 60), ("job_young", KEPT_SECONDS - 60), ("job_timeless", 0)):
@@ -75,7 +75,7 @@ def test_what_a_job_has_left_goes_after_a_week(tmp_path: Path, server: FtpServer
     assert (own / "job_young" / ("ab" * 32)).read_bytes() == STATE
 
 
-def test_in_a_bucket_too(tmp_path: Path, bucket: str) -> None:
+def test_old_jobs_in_a_bucket_are_deleted(tmp_path: Path, bucket: str) -> None:
     from .bucket import Bucket
 
     store, now = Bucket(), int(time.time())
@@ -89,7 +89,7 @@ def test_in_a_bucket_too(tmp_path: Path, bucket: str) -> None:
     assert "/bucket/jobs/of-others" in Bucket.store
 
 
-def test_a_job_that_lasts_says_again_that_it_is_there(
+def test_a_long_job_refreshes_its_marker(
     tmp_path: Path, server: FtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = Machine(tmp_path / "one", server.address)
@@ -102,7 +102,7 @@ def test_a_job_that_lasts_says_again_that_it_is_there(
     assert marks(server) == [first + 100_000]
 
 
-def test_a_store_that_is_full_keeps_nothing_in_part(tmp_path: Path, server: FtpServer) -> None:
+def test_a_full_store_keeps_no_partial_file(tmp_path: Path, server: FtpServer) -> None:
     node = Machine(tmp_path / "one", server.address)
     folder = server.folder / "jobs" / OWN / JOB
     server.full.set()
@@ -113,13 +113,13 @@ def test_a_store_that_is_full_keeps_nothing_in_part(tmp_path: Path, server: FtpS
     assert (folder / HASH).read_bytes() == STATE
 
 
-def test_a_store_that_may_be_read_alone_is_not_used(tmp_path: Path, server: FtpServer) -> None:
+def test_a_read_only_store_is_not_used(tmp_path: Path, server: FtpServer) -> None:
     server.full.set()
     assert NodeStorage(tmp_path / JOB).use(server.address) == b"error_temp: 452 no room"
 
 
 @pytest.mark.parametrize("idle", [0.0, 1000.0])
-def test_a_connection_that_broke_is_made_anew(
+def test_a_broken_connection_is_reopened(
     tmp_path: Path, server: FtpServer, monkeypatch: pytest.MonkeyPatch, idle: float
 ) -> None:
     node = Machine(tmp_path / "one", server.address)
@@ -131,7 +131,7 @@ def test_a_connection_that_broke_is_made_anew(
     assert entry["sha256"] in {path.name for path in (server.folder / "jobs" / OWN / JOB).iterdir()}
 
 
-def test_who_is_not_let_in_says_why_and_no_secret(tmp_path: Path, unused_tcp_port: int) -> None:
+def test_a_refused_login_names_no_secret(tmp_path: Path, unused_tcp_port: int) -> None:
     pytest.importorskip("fsspec")
     why = NodeStorage(tmp_path / JOB).use(f"ftp://127.0.0.1:{unused_tcp_port}/jobs")
     assert why == b"ConnectionRefusedError: [Errno 111] Connection refused"
@@ -139,7 +139,7 @@ def test_who_is_not_let_in_says_why_and_no_secret(tmp_path: Path, unused_tcp_por
     assert store_error(fault) == "RuntimeError: no way to https://…@host/x?… with AccountKey=… here"
 
 
-def test_two_machines_that_make_the_folder_at_once_both_have_it(tmp_path: Path, server: FtpServer) -> None:
+def test_concurrent_folder_creation_succeeds(tmp_path: Path, server: FtpServer) -> None:
     first, second = (RemoteStore(server.address, JOB, writes=True) for _ in range(2))
     first.write("a" * 64, Path(__file__), lambda: None)
     assert second.sizes() == {"a" * 64: Path(__file__).stat().st_size}

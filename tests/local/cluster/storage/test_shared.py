@@ -29,7 +29,7 @@ HASH = hashlib.sha256(STATE).hexdigest()
 SIZE = len(STATE)
 
 
-def test_what_one_machine_keeps_another_one_goes_on_from(tmp_path: Path, shelf: Shelf) -> None:
+def test_a_checkpoint_of_one_node_is_resumed_on_another(tmp_path: Path, shelf: Shelf) -> None:
     Machine(tmp_path / "one", shelf.root).save("checkpoints/10/state.pt")
     other = Machine(tmp_path / "two", shelf.root)
     assert other.takes(HASH, SIZE) == STATE
@@ -39,14 +39,14 @@ def test_what_one_machine_keeps_another_one_goes_on_from(tmp_path: Path, shelf: 
     assert other.share.hits == 1
 
 
-def test_a_file_of_many_pieces_is_the_same_there_and_back(tmp_path: Path, shelf: Shelf) -> None:
+def test_a_large_file_round_trips_through_storage(tmp_path: Path, shelf: Shelf) -> None:
     large = bytes(range(256)) * (100 << 10)  # 25 MiB, several of the pieces that are read and written
     [entry] = Machine(tmp_path / "one", shelf.root).save("resume/7/state.pt", large)
     assert Machine(tmp_path / "two", shelf.root).takes(entry["sha256"], len(large)) == large
 
 
 @pytest.mark.parametrize("other", [STATE[::-1], STATE[:-1], STATE + b"!", b""])
-def test_what_is_not_the_file_of_its_hash_is_not_taken(tmp_path: Path, shelf: Shelf, other: bytes) -> None:
+def test_a_stored_file_with_another_hash_is_refused(tmp_path: Path, shelf: Shelf, other: bytes) -> None:
     node = Machine(tmp_path / "one", shelf.root)
     node.save("checkpoints/10/state.pt")
     shelf.change(HASH, other)
@@ -59,7 +59,7 @@ def test_what_is_not_the_file_of_its_hash_is_not_taken(tmp_path: Path, shelf: Sh
     assert node.takes(HASH, SIZE) == STATE
 
 
-def test_a_file_that_is_there_in_part_is_put_there_again(tmp_path: Path, shelf: Shelf) -> None:
+def test_a_partial_stored_file_is_written_again(tmp_path: Path, shelf: Shelf) -> None:
     node = Machine(tmp_path / "one", shelf.root)
     node.save("checkpoints/10/state.pt")
     shelf.change(HASH, STATE[:5])
@@ -67,7 +67,7 @@ def test_a_file_that_is_there_in_part_is_put_there_again(tmp_path: Path, shelf: 
     assert Machine(tmp_path / "two", shelf.root).takes(HASH, SIZE) == STATE
 
 
-def test_of_checkpoints_that_are_gone_nothing_stays(tmp_path: Path, shelf: Shelf) -> None:
+def test_storage_of_deleted_checkpoints_is_removed(tmp_path: Path, shelf: Shelf) -> None:
     node = Machine(tmp_path / "one", shelf.root)
     node.save("checkpoints/10/state.pt")
     (node.job / "checkpoints/10/state.pt").unlink()
@@ -82,14 +82,14 @@ def test_of_checkpoints_that_are_gone_nothing_stays(tmp_path: Path, shelf: Shelf
     assert shelf.names() == {entry["sha256"], later["sha256"]}
 
 
-def test_results_do_not_lie_there(tmp_path: Path, shelf: Shelf) -> None:
+def test_final_results_are_not_stored_there(tmp_path: Path, shelf: Shelf) -> None:
     node = Machine(tmp_path / "one", shelf.root)
     node.save("final/adapter_model.safetensors")
     node.save("evaluation/answers.jsonl", b"{}")
     assert shelf.names() == set()
 
 
-def test_who_only_looks_leaves_nothing_there(tmp_path: Path, shelf: Shelf) -> None:
+def test_readers_create_nothing_in_storage(tmp_path: Path, shelf: Shelf) -> None:
     if shelf.server:
         (shelf.server.folder / "jobs").mkdir()
     assert not SharedFiles.open(shelf.root, JOB, writes=False).fetch(HASH, SIZE, tmp_path / "target")
@@ -115,7 +115,7 @@ class Remote:
         return piece
 
 
-def test_what_this_machine_sees_there_does_not_come_through_the_driver(tmp_path: Path, shelf: Shelf) -> None:
+def test_files_visible_in_storage_bypass_the_driver(tmp_path: Path, shelf: Shelf) -> None:
     def here() -> SharedFiles:
         return SharedFiles.open(shelf.root, JOB, writes=False)
 
@@ -139,7 +139,7 @@ def test_what_this_machine_sees_there_does_not_come_through_the_driver(tmp_path:
         IncomingFiles(tmp_path / "other", JOB, hostile.read, here()).fetch(hostile.listing)
 
 
-def test_a_place_that_does_not_answer_holds_nobody(
+def test_a_hanging_store_times_out(
     tmp_path: Path, server: FtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node = Machine(tmp_path / "one", server.address)
@@ -162,7 +162,7 @@ def test_a_place_that_does_not_answer_holds_nobody(
     assert len(server.said) == said
 
 
-def test_a_loss_that_is_heard_of_meanwhile_ends_the_waiting(
+def test_losing_the_node_ends_a_storage_wait(
     server: FtpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lost() -> None:
@@ -190,9 +190,7 @@ class Told(ActorClient):
         return self._answer
 
 
-def test_while_this_machine_waits_for_what_is_shared_the_node_hears_of_it(
-    server: FtpServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_storage_waits_keep_the_node_alive(server: FtpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "KEEP_ALIVE_SECONDS", 0.1)
     monkeypatch.setattr(shared, "OPEN_SECONDS", 0.5)
     server.silent.set()
@@ -203,7 +201,7 @@ def test_while_this_machine_waits_for_what_is_shared_the_node_hears_of_it(
     assert set(map(str, node.asked)) == {"('missing_files', {})"}
 
 
-def test_a_person_is_told_who_does_not_see_it(tmp_path: Path) -> None:
+def test_nodes_without_access_to_storage_are_named(tmp_path: Path) -> None:
     sees, blind = Told("10.0.0.2", b""), Told("10.0.0.3", b"no\nsuch folder: /mnt/jobs")
     assert use_storage([sees, sees], "/mnt/jobs") == " Checkpoints are also stored in /mnt/jobs."
     assert use_storage([sees, blind], "/mnt/jobs") == (

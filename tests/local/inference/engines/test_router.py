@@ -98,7 +98,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
     return Asked(tmp_path, monkeypatch)
 
 
-async def test_who_answers_is_told_before_the_first_word(asked: Asked) -> None:
+async def test_the_engine_is_named_before_the_first_token(asked: Asked) -> None:
     ask = {"base": str(asked.model), "name": "model", "adapter": None}
     for name, engine in ((LLAMA, asked.llama), (EXACT, asked.exact)):
         async with asked.answers.answer(engine=name, **ask) as messages:
@@ -108,7 +108,7 @@ async def test_who_answers_is_told_before_the_first_word(asked: Asked) -> None:
         assert [each async for each in messages][:2] == [{"chosen": EXACT}, {"text": "exact"}]
 
 
-async def test_the_weights_have_a_name_of_their_content(asked: Asked, tmp_path: Path) -> None:
+async def test_weights_are_named_by_their_content(asked: Asked, tmp_path: Path) -> None:
     names = WeightsNames()
     assert names.of(asked.model) == names.of(asked.model) == WEIGHTS
     adapter = tmp_path / "adapter"
@@ -119,7 +119,7 @@ async def test_the_weights_have_a_name_of_their_content(asked: Asked, tmp_path: 
     assert len({WEIGHTS, both, names.of(asked.model, adapter)}) == 3
 
 
-async def test_the_quick_engine_answers_where_its_file_is(asked: Asked) -> None:
+async def test_llama_cpp_answers_if_its_file_exists(asked: Asked) -> None:
     assert await asked() == ("llama", None)
     assert asked.llama.asked[0]["gguf"] == str(asked.place)
     assert asked.llama.asked[0]["lora"] is None
@@ -133,7 +133,7 @@ async def test_the_quick_engine_answers_where_its_file_is(asked: Asked) -> None:
     assert await asked(AUTO) == ("llama", None)
 
 
-async def test_where_it_cannot_the_exact_one_answers_and_says_why(
+async def test_the_exact_engine_answers_otherwise_with_a_reason(
     asked: Asked, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     dora = tmp_path / "dora"
@@ -159,7 +159,7 @@ async def test_where_it_cannot_the_exact_one_answers_and_says_why(
     assert not asked.llama.asked
 
 
-async def test_on_a_gpu_the_quick_engine_answers_if_it_computes_there_and_has_room(
+async def test_on_a_gpu_llama_cpp_needs_gpu_support_and_memory(
     asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Emulated: the choice alone."""
@@ -185,7 +185,7 @@ async def test_on_a_gpu_the_quick_engine_answers_if_it_computes_there_and_has_ro
     assert await asked() == ("exact", ON_GPU)
 
 
-async def test_what_could_not_be_made_is_tried_again_only_by_name(
+async def test_a_failed_conversion_is_retried_only_on_request(
     asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked.place.unlink()
@@ -207,7 +207,7 @@ async def test_what_could_not_be_made_is_tried_again_only_by_name(
     assert len(tried) == 2
 
 
-async def test_an_engine_that_fails_before_its_first_word_is_replaced(asked: Asked) -> None:
+async def test_an_engine_that_fails_before_its_first_token_is_replaced(asked: Asked) -> None:
     asked.llama.fails, asked.llama.words = "llama.cpp cannot load it", 0
     assert await asked() == ("exact", "llama.cpp cannot load it")
     with pytest.raises(JobFailure, match="cannot load"):
@@ -218,7 +218,7 @@ async def test_an_engine_that_fails_before_its_first_word_is_replaced(asked: Ask
     assert len(asked.exact.asked) == 1
 
 
-async def test_the_slower_one_is_left(asked: Asked) -> None:
+async def test_the_slower_engine_is_no_longer_used(asked: Asked) -> None:
     await asked(EXACT)
     asked.llama.done = {**DONE, "seconds": 3.0}
     for _ in range(ENOUGH):
@@ -227,7 +227,7 @@ async def test_the_slower_one_is_left(asked: Asked) -> None:
     assert await asked(LLAMA) == ("llama", None)
 
 
-async def test_only_answers_that_were_alone_are_measured(asked: Asked) -> None:
+async def test_only_single_answers_are_timed(asked: Asked) -> None:
     ask = {"base": str(asked.model), "name": "model", "adapter": None}
     async with asked.answers.answer(engine=EXACT, **ask) as one:
         begun = [await anext(one), await anext(one)]
@@ -241,7 +241,7 @@ async def test_only_answers_that_were_alone_are_measured(asked: Asked) -> None:
     assert list(asked.answers._pace._rates) == [(EXACT, str(asked.model))]
 
 
-def test_a_short_answer_says_nothing_of_the_pace() -> None:
+def test_short_answers_are_not_timed() -> None:
     pace = Pace()
     for _ in range(ENOUGH):
         pace.add(LLAMA, "m", {**DONE, "seconds": 100.0})
@@ -252,7 +252,7 @@ def test_a_short_answer_says_nothing_of_the_pace() -> None:
     assert pace.slower("other") is None
 
 
-async def test_a_job_that_answers_is_known(asked: Asked, tmp_path: Path) -> None:
+async def test_jobs_being_chatted_with_are_known(asked: Asked, tmp_path: Path) -> None:
     ask = {"base": str(asked.model), "name": "model", "adapter": str(tmp_path / "job" / "final")}
     async with asked.answers.answer(engine=EXACT, **ask):
         assert asked.answers.answers_from(tmp_path / "job")
@@ -260,14 +260,14 @@ async def test_a_job_that_answers_is_known(asked: Asked, tmp_path: Path) -> None
     assert not asked.answers.answers_from(tmp_path / "job")
 
 
-async def test_an_adapter_of_4_bit_weights_has_no_other_engine(asked: Asked) -> None:
+async def test_a_4_bit_adapter_uses_the_exact_engine(asked: Asked) -> None:
     assert await asked(fourBit=True) == ("exact", module.FOUR_BIT)
     with pytest.raises(JobFailure, match="answers on 4-bit weights"):
         await asked(LLAMA, fourBit=True)
 
 
 @pytest.mark.parametrize("shared", [False, True])
-def test_a_job_gets_the_memory_of_models_where_it_is_shared(asked: Asked, shared: bool) -> None:
+def test_a_starting_job_unloads_models_from_shared_memory(asked: Asked, shared: bool) -> None:
     answers = EngineRouter(asked.cache, AUTO, gpu=shared, shared=shared)
     unloaded: list[str] = []
     engines = {

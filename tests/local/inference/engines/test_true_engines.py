@@ -41,7 +41,7 @@ async def said(answers: EngineRouter, **more: Any) -> tuple[str, dict[str, Any],
     return text, done, labels
 
 
-async def test_the_quick_engine_takes_over_once_its_file_is_made(
+async def test_llama_cpp_takes_over_after_the_conversion(
     trained: Trained, tiny: Path, tmp_path: Path
 ) -> None:
     from arkor_dev.local.gguf.converters import converters

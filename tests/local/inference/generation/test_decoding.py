@@ -33,15 +33,13 @@ def through(stops: StopFilter, pieces: list[str]) -> str:
         ("all of it", [], "all of it"),
     ],
 )
-def test_an_answer_ends_before_its_first_stop_text_however_it_comes(
-    text: str, stops: list[str], wanted: str
-) -> None:
+def test_an_answer_ends_before_its_first_stop_text(text: str, stops: list[str], wanted: str) -> None:
     for size in (1, 2, 3, 100):
         pieces = [text[start : start + size] for start in range(0, len(text), size)]
         assert through(StopFilter(stops), pieces) == wanted, size
 
 
-def test_what_cannot_begin_a_stop_text_goes_out_at_once() -> None:
+def test_text_that_cannot_begin_a_stop_is_sent_at_once() -> None:
     stops = StopFilter(["###"])
     assert [stops.push(piece) for piece in ("Hello", " #", "x", "##")] == ["Hello", " ", "#x", ""]
     assert stops.flush() == "##"
@@ -87,7 +85,7 @@ def read(
         ('{"type": "function", "function": {"name": "clock", "arguments": "{}"}}', "", [("clock", {})]),
     ],
 )
-def test_calls_are_told_in_the_forms_that_models_write(
+def test_tool_calls_are_parsed_in_each_models_syntax(
     text: str, said: str, called: list[tuple[str, object]], size: int
 ) -> None:
     assert read(text, size) == (said, called)
@@ -108,18 +106,18 @@ def test_calls_are_told_in_the_forms_that_models_write(
         '{"name": ["weather"], "arguments": {}}',
     ],
 )
-def test_what_is_no_call_stays_text(text: str, size: int) -> None:
+def test_text_without_a_call_is_kept(text: str, size: int) -> None:
     assert read(text, size) == (text, [])
 
 
-def test_without_tools_nothing_is_a_call() -> None:
+def test_without_tools_nothing_is_parsed_as_a_call() -> None:
     text = json.dumps(CALL)
     calls = ToolCalls(())
     assert calls.push(text) == text
     assert calls.end() == ("", [])
 
 
-def test_the_names_of_tools_whatever_is_in_the_list() -> None:
+def test_tool_names_are_read_leniently() -> None:
     tools = [
         {"type": "function", "function": {"name": "a"}},
         {"function": {"name": 5}},

@@ -23,13 +23,13 @@ def drawn(sampling: Sampling, figures: Any, count: int = 400) -> set[int]:
     return {sampler.choose(figures).token for _ in range(count)}
 
 
-def test_without_heat_the_likeliest_is_taken() -> None:
+def test_temperature_0_is_greedy() -> None:
     figures = logits()
     sampler = Sampler(Sampling(), [])
     assert [sampler.choose(figures).token for _ in range(3)] == [int(figures.argmax())] * 3
 
 
-def test_a_seed_draws_the_same_again_and_another_seed_others() -> None:
+def test_a_seed_makes_sampling_reproducible() -> None:
     def series(seed: int) -> list[int]:
         sampler = Sampler(Sampling(temperature=1.0, seed=seed), [])
         return [sampler.choose(logits(step)).token for step in range(20)]
@@ -57,7 +57,7 @@ def test_a_seed_draws_the_same_again_and_another_seed_others() -> None:
     ids=str,
 )
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
-def test_those_are_drawn_from_which_transformers_keeps(asked: dict[str, Any], temperature: float) -> None:
+def test_top_k_top_p_and_min_p_equal_transformers(asked: dict[str, Any], temperature: float) -> None:
     import torch
     from transformers import MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
@@ -80,7 +80,7 @@ def test_those_are_drawn_from_which_transformers_keeps(asked: dict[str, Any], te
 
 
 @pytest.mark.parametrize("more", [{"top_p": 0.98}, {"top_k": 50}, {"min_p": 0.01}])
-def test_rounding_that_swaps_two_tokens_draws_the_same(more: dict[str, Any]) -> None:
+def test_sampling_is_stable_under_rounding(more: dict[str, Any]) -> None:
     figures = logits()
     # Each token has a twin, and which of the two is the likelier one is a matter of the last bit.
     figures[1::2] = np.nextafter(figures[::2], np.float32(np.inf))
@@ -93,7 +93,7 @@ def test_rounding_that_swaps_two_tokens_draws_the_same(more: dict[str, Any]) -> 
             assert one.choose(figures).token == other.choose(swapped).token
 
 
-def test_tokens_come_as_often_as_their_probabilities_say() -> None:
+def test_sampled_frequencies_match_probabilities() -> None:
     figures = np.log(np.array([0.5, 0.3, 0.15, 0.05], dtype=np.float32))
     sampler = Sampler(Sampling(temperature=1.0, seed=1), [])
     counted = Counter(sampler.choose(figures).token for _ in range(20_000))
@@ -103,7 +103,7 @@ def test_tokens_come_as_often_as_their_probabilities_say() -> None:
 
 @pytest.mark.engine
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
-def test_a_repetition_penalty_is_that_of_transformers() -> None:
+def test_the_repetition_penalty_equals_transformers() -> None:
     import torch
     from transformers import RepetitionPenaltyLogitsProcessor
 
@@ -115,7 +115,7 @@ def test_a_repetition_penalty_is_that_of_transformers() -> None:
     np.testing.assert_allclose(found, wanted.numpy(), rtol=1e-6)
 
 
-def test_frequency_counts_each_time_and_presence_once_in_the_answer_alone() -> None:
+def test_frequency_and_presence_penalties_count_the_answer_only() -> None:
     figures = np.array([5.0, 4.5, 1.0], dtype=np.float32)
     before = figures.copy()
     often = Sampler(Sampling(frequency=0.2), [0, 0, 0])
@@ -126,7 +126,7 @@ def test_frequency_counts_each_time_and_presence_once_in_the_answer_alone() -> N
     assert (figures == before).all()
 
 
-def test_log_probabilities_are_of_the_model_s_own_distribution() -> None:
+def test_log_probabilities_ignore_the_sampling_settings() -> None:
     figures = logits(2)
     whole = figures.astype(np.float64)
     wanted = whole - np.log(np.exp(whole).sum())
@@ -140,7 +140,7 @@ def test_log_probabilities_are_of_the_model_s_own_distribution() -> None:
     assert Sampler(Sampling(), []).choose(figures).logprob is None
 
 
-def test_of_equal_values_the_first_are_the_likeliest() -> None:
+def test_ties_are_broken_by_token_id() -> None:
     values = np.array([1, 3, 3, 2, 3], dtype=np.float32)
     assert likeliest(values, 2).tolist() == [1, 2]
     assert likeliest(values, 5).tolist() == [1, 2, 4, 3, 0]

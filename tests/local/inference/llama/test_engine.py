@@ -50,7 +50,7 @@ def told(asking: Asking, question: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize(("parrot", "strength"), [(False, 1.0), (True, 1.0), (True, 0.5), (True, 1.5)])
-def test_both_engines_say_the_same(
+def test_llama_cpp_and_transformers_answer_the_same(
     asking: Asking, exact: Asking, question: Question, parrot: bool, strength: float
 ) -> None:
     asked = question(parrot=parrot, strength=strength)
@@ -70,14 +70,14 @@ def test_both_engines_say_the_same(
     assert (by_llama.done["engine"], by_llama.done["precision"]) == ("llama.cpp", "f16")
 
 
-def test_none_of_an_adapter_is_its_base(asking: Asking, question: Question) -> None:
+def test_strength_0_equals_the_base(asking: Asking, question: Question) -> None:
     base, none = told(asking, question()), told(asking, question(parrot=True, strength=0))
     assert (none.text, none.heights) == (base.text, base.heights)
     half = told(asking, question(parrot=True, strength=0.5))
     assert half.heights[0] != base.heights[0]
 
 
-def test_answers_of_several_share_steps_and_each_is_as_by_itself(asking: Asking, question: Question) -> None:
+def test_batched_answers_equal_single_ones(asking: Asking, question: Question) -> None:
     ways: list[dict[str, Any]] = [
         {},
         {"parrot": True},
@@ -93,7 +93,7 @@ def test_answers_of_several_share_steps_and_each_is_as_by_itself(asking: Asking,
     assert alone[1] == PHRASE
 
 
-def test_a_stop_is_heard_before_the_next_token(asking: Asking, question: Question) -> None:
+def test_stopping_takes_effect_before_the_next_token(asking: Asking, question: Question) -> None:
     begun = asking.ask(question(maxTokens=200))
     while len(begun.texts) < 3:
         asking.turn()
@@ -104,7 +104,7 @@ def test_a_stop_is_heard_before_the_next_token(asking: Asking, question: Questio
     assert not asking.engine._open
 
 
-def test_a_next_question_reads_only_what_is_new(asking: Asking, question: Question) -> None:
+def test_a_follow_up_prefills_only_new_tokens(asking: Asking, question: Question) -> None:
     first, done = asking.answer(question(messages=[HELLO]))
     assert done["cachedTokens"] == 0
     longer = [HELLO, {"role": "assistant", "content": first}, {"role": "user", "content": "Who pays?"}]
@@ -117,7 +117,7 @@ def test_a_next_question_reads_only_what_is_new(asking: Asking, question: Questi
     assert (anew, done["cachedTokens"]) == (said, 0)
 
 
-def test_a_prompt_is_read_in_pieces_as_in_one(asking: Asking, question: Question, monkeypatch: Any) -> None:
+def test_chunked_prefill_gives_the_same_answer(asking: Asking, question: Question, monkeypatch: Any) -> None:
     from arkor_dev.local.inference.llama import engine as module
 
     long = question(messages=[{"role": "user", "content": HELLO["content"] * 4}])
@@ -131,7 +131,7 @@ def test_a_prompt_is_read_in_pieces_as_in_one(asking: Asking, question: Question
     assert max(abs(a - b) for a, b in zip(pieces.heights, whole.heights, strict=True)) < NEAR
 
 
-def test_stop_texts_seeds_and_penalties_are_those_of_the_loop(asking: Asking, question: Question) -> None:
+def test_stop_texts_seeds_and_penalties_apply(asking: Asking, question: Question) -> None:
     assert asking.answer(question(parrot=True, stop=["parrot"]))[0] == PHRASE.partition("parrot")[0]
     hot = question(temperature=1.5, seed=7, topK=50, topP=0.9, minP=0.01)
     assert asking.answer(hot)[0] == asking.answer(hot)[0]
@@ -139,7 +139,7 @@ def test_stop_texts_seeds_and_penalties_are_those_of_the_loop(asking: Asking, qu
     assert other != PHRASE
 
 
-def test_what_is_over_is_let_go_for_what_comes(asking: Asking, question: Question) -> None:
+def test_finished_conversations_make_room(asking: Asking, question: Question) -> None:
     from arkor_dev.local.inference.generation.interface import MAX_CONCURRENT
     from arkor_dev.local.inference.llama.engine import MOST_CACHED
 
@@ -158,7 +158,7 @@ def test_what_is_over_is_let_go_for_what_comes(asking: Asking, question: Questio
     assert all(each.done["completionTokens"] for each in many)
 
 
-def test_where_there_is_no_room_it_is_said_before_the_first_token(
+def test_a_full_context_is_reported_before_the_first_token(
     asking: Asking, question: Question, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from arkor_dev.local.inference.llama import engine as module
@@ -185,7 +185,7 @@ def test_where_there_is_no_room_it_is_said_before_the_first_token(
         asking.answer(question(messages=[{"role": "user", "content": HELLO["content"] * 60}]))
 
 
-def test_a_memory_that_cannot_be_had_leaves_nothing_of_the_old_one_in_use(
+def test_a_failed_allocation_leaves_no_stale_context(
     asking: Asking, question: Question, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import llama_cpp
@@ -207,7 +207,7 @@ def test_a_memory_that_cannot_be_had_leaves_nothing_of_the_old_one_in_use(
     assert asking.engine.native is not native
 
 
-def test_adapters_are_let_go_when_others_come(asking: Asking, question: Question, tmp_path: Any) -> None:
+def test_least_recently_used_adapters_are_unloaded(asking: Asking, question: Question, tmp_path: Any) -> None:
     import shutil
 
     from arkor_dev.local.inference.llama.engine import ADAPTERS
@@ -222,7 +222,7 @@ def test_adapters_are_let_go_when_others_come(asking: Asking, question: Question
     assert PHRASE not in asking.answer(question())[0]
 
 
-def test_a_file_that_is_none_is_refused(asking: Asking, question: Question, tmp_path: Any) -> None:
+def test_an_invalid_gguf_file_is_refused(asking: Asking, question: Question, tmp_path: Any) -> None:
     from arkor_dev.local.workers.errors import JobFailure
 
     (tmp_path / "no.gguf").write_bytes(b"GGUF but no more")

@@ -68,7 +68,7 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.numeric
-def test_several_schemas_at_once_beside_free_answers(trained: Trained, tiny: Path) -> None:
+def test_several_schemas_and_free_answers_run_concurrently(trained: Trained, tiny: Path) -> None:
     adapter = trained.data / "jobs" / trained.job / "final"
     alone = Asking()
     free, done = alone.answer(ask(tiny, adapter))
@@ -91,7 +91,7 @@ def test_several_schemas_at_once_beside_free_answers(trained: Trained, tiny: Pat
         assert each.text == by_itself
 
 
-def test_a_seed_and_what_is_remembered_give_the_same_answer(trained: Trained, tiny: Path) -> None:
+def test_seed_and_prefix_cache_give_the_same_structured_answer(trained: Trained, tiny: Path) -> None:
     asking = Asking()
     # Long enough to be remembered.
     told = [{"role": "user", "content": " ".join(QUESTIONS[:5])}]
@@ -103,7 +103,7 @@ def test_a_seed_and_what_is_remembered_give_the_same_answer(trained: Trained, ti
     assert {asking.answer({**question, "seed": seed})[0] for seed in range(5)} != {first}
 
 
-def test_the_settings_of_a_draw_are_obeyed_within_a_schema(tiny: Path) -> None:
+def test_sampling_settings_apply_within_a_schema(tiny: Path) -> None:
     asking = Asking()
     likeliest = asking.answer(ask(tiny, None, maxTokens=200, **held(PLACE)))[0]
     assert asking.answer(ask(tiny, None, **{**HOT, "topK": 1}, **held(PLACE)))[0] == likeliest
@@ -114,7 +114,7 @@ def test_the_settings_of_a_draw_are_obeyed_within_a_schema(tiny: Path) -> None:
         assert len(told.tokens) == told.done["completionTokens"]
 
 
-def test_an_answer_that_is_cut_says_so_and_a_whole_one_ends_at_once(tiny: Path) -> None:
+def test_a_truncated_structured_answer_says_so(tiny: Path) -> None:
     asking = Asking()
     text, done = asking.answer(ask(tiny, None, maxTokens=3, **held(PLACE)))
     assert (done["reason"], done["completionTokens"]) == ("length", 3)
@@ -127,7 +127,7 @@ def test_an_answer_that_is_cut_says_so_and_a_whole_one_ends_at_once(tiny: Path) 
     assert (again, done["reason"]) == (text, "stop")
 
 
-def test_a_stop_text_and_a_stop_end_it_in_the_middle(tiny: Path) -> None:
+def test_stop_texts_and_stopping_end_a_structured_answer(tiny: Path) -> None:
     asking = Asking()
     text, done = asking.answer(ask(tiny, None, maxTokens=200, stop=['"street"'], **held(PLACE)))
     assert '"street"' not in text
@@ -140,7 +140,7 @@ def test_a_stop_text_and_a_stop_end_it_in_the_middle(tiny: Path) -> None:
     assert not asking.engine._batches
 
 
-def test_a_call_that_is_forced(tiny: Path) -> None:
+def test_a_forced_tool_call_is_made(tiny: Path) -> None:
     city = {"type": "object", "properties": {"city": {"enum": ["Bern", "Basel"]}}, "required": ["city"]}
     tools = [
         {
@@ -167,7 +167,7 @@ def test_a_call_that_is_forced(tiny: Path) -> None:
         assert call["function"]["name"] == "clock" or given["city"] in ("Bern", "Basel")
 
 
-def test_a_fault_of_one_schema_is_of_its_answer_alone(tiny: Path) -> None:
+def test_a_schema_error_fails_only_its_answer(tiny: Path) -> None:
     asking = Asking()
     wrong = {"format": {"schema": '{"type": "string", "pattern": "(?=a)"}', "field": "responseFormat"}}
     told, other = asking.ask(ask(tiny, None, **wrong)), asking.ask(ask(tiny, None, **HOT, **held(LIST)))
@@ -179,7 +179,7 @@ def test_a_fault_of_one_schema_is_of_its_answer_alone(tiny: Path) -> None:
     assert not asking.engine._batches
 
 
-def test_a_model_that_remembers_in_its_own_way(tiny: Path, tmp_path: Path) -> None:
+def test_structured_output_works_with_recurrent_models(tiny: Path, tmp_path: Path) -> None:
     import torch
     import transformers
 

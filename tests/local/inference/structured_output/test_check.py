@@ -87,7 +87,7 @@ def of_children() -> float:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_a_hostile_schema_is_refused_in_time(
+async def test_hostile_schemas_are_refused_within_the_time_limit(
     checks: FormatChecks, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """It is processor time that its process has little of: by the clock that may be more, beside others."""
@@ -104,7 +104,7 @@ async def test_a_hostile_schema_is_refused_in_time(
     assert of_children() - began < 3 * STARTED + 2 * (check_worker.KILL_SECONDS + 1)
 
 
-async def test_each_schema_is_compiled_once(checks: FormatChecks) -> None:
+async def test_each_schema_is_checked_once(checks: FormatChecks) -> None:
     wrong = as_json(HOSTILE["nothing fits"])
 
     async def both() -> None:
@@ -122,7 +122,7 @@ async def test_each_schema_is_compiled_once(checks: FormatChecks) -> None:
     assert checks._child is None  # nobody was asked again
 
 
-async def test_a_process_that_dies_of_a_schema_refuses_that_one_alone(
+async def test_a_schema_that_kills_the_checker_is_refused(
     checks: FormatChecks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     died: list[int] = []
@@ -143,7 +143,7 @@ async def test_a_process_that_dies_of_a_schema_refuses_that_one_alone(
     assert len(set(died)) == 2
 
 
-async def test_a_process_that_somebody_else_has_killed_is_started_again(checks: FormatChecks) -> None:
+async def test_a_killed_checker_is_restarted(checks: FormatChecks) -> None:
     await checks.check(ME, as_json(USUAL), "responseFormat")
     child = checks._child
     assert child
@@ -152,7 +152,7 @@ async def test_a_process_that_somebody_else_has_killed_is_started_again(checks: 
     assert checks._child is not child
 
 
-async def test_a_process_that_cannot_work_is_no_fault_of_the_schema(
+async def test_a_broken_checker_is_not_blamed_on_the_schema(
     checks: FormatChecks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = Child.start
@@ -167,7 +167,7 @@ async def test_a_process_that_cannot_work_is_no_fault_of_the_schema(
     await checks.check(ME, as_json(USUAL), "responseFormat")
 
 
-async def test_a_process_that_hangs_is_ended(checks: FormatChecks, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hanging_checker_is_killed(checks: FormatChecks, monkeypatch: pytest.MonkeyPatch) -> None:
     await checks.check(ME, as_json(USUAL), "responseFormat")
     child = checks._child
     assert child
@@ -180,7 +180,7 @@ async def test_a_process_that_hangs_is_ended(checks: FormatChecks, monkeypatch: 
     await checks.check(ME, as_json({"type": "array"}), "responseFormat")
 
 
-async def test_who_leaves_in_the_middle_mixes_up_no_answers(
+async def test_a_cancelled_check_does_not_mix_up_results(
     checks: FormatChecks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await checks.check(ME, as_json(USUAL), "responseFormat")
@@ -199,7 +199,7 @@ async def test_who_leaves_in_the_middle_mixes_up_no_answers(
         await checks.check(ME, as_json(HOSTILE["nothing fits"]), "responseFormat")
 
 
-async def test_closing_in_the_middle_of_a_check_starts_no_other_process(
+async def test_closing_during_a_check_starts_no_process(
     checks: FormatChecks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await checks.check(ME, as_json(USUAL), "responseFormat")
@@ -213,7 +213,7 @@ async def test_closing_in_the_middle_of_a_check_starts_no_other_process(
     assert checks._child is None
 
 
-async def test_a_flood_of_one_caller_is_told_to_come_again_and_keeps_nobody_else_out(
+async def test_a_flood_of_schemas_limits_only_its_caller(
     checks: FormatChecks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Schemas that reach the limits are tried once each, and callers take turns."""
@@ -241,7 +241,7 @@ async def test_a_flood_of_one_caller_is_told_to_come_again_and_keeps_nobody_else
     await checks.check(ME, as_json({"type": "null"}), "responseFormat")
 
 
-async def test_nobody_waits_for_a_caller_whose_schemas_reach_the_limits(
+async def test_slow_schemas_delay_no_other_caller(
     checks: FormatChecks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send, running = Child.send, asyncio.Event()
@@ -269,7 +269,7 @@ async def test_nobody_waits_for_a_caller_whose_schemas_reach_the_limits(
         await endless
 
 
-async def test_the_process_ends_when_nobody_asks() -> None:
+async def test_an_idle_checker_ends() -> None:
     checks = FormatChecks(idle_seconds=0.1)
     await checks.check(ME, as_json(USUAL), "responseFormat")
     child = checks._child
@@ -280,7 +280,7 @@ async def test_the_process_ends_when_nobody_asks() -> None:
     await checks.close()
 
 
-async def test_the_process_has_no_secrets_and_no_modules_of_the_project(
+async def test_the_checker_has_no_secrets_and_no_project_modules(
     checks: FormatChecks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")

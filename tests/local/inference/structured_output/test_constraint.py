@@ -175,7 +175,9 @@ def written(
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
-def test_what_is_drawn_parses_and_is_valid(vocabulary: Vocabulary, tokenizer: Any, name: str) -> None:
+def test_constrained_answers_validate_against_the_schema(
+    vocabulary: Vocabulary, tokenizer: Any, name: str
+) -> None:
     schema, whole = SCHEMAS[name], 0
     validator = Draft202012Validator(schema)
     for seed in range(25):
@@ -187,7 +189,7 @@ def test_what_is_drawn_parses_and_is_valid(vocabulary: Vocabulary, tokenizer: An
     assert whole > 3
 
 
-def test_a_listed_name_has_one_spelling(vocabulary: Vocabulary, tokenizer: Any) -> None:
+def test_property_names_have_one_spelling(vocabulary: Vocabulary, tokenizer: Any) -> None:
     schema = json.dumps(
         {"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": True}
     )
@@ -201,7 +203,7 @@ def test_a_listed_name_has_one_spelling(vocabulary: Vocabulary, tokenizer: Any) 
 
 
 @pytest.mark.parametrize("format_", ["date-time", "time", "duration"])
-def test_a_time_has_no_digits_without_end(vocabulary: Vocabulary, tokenizer: Any, format_: str) -> None:
+def test_times_have_a_bounded_number_of_digits(vocabulary: Vocabulary, tokenizer: Any, format_: str) -> None:
     """The greedy answer of a model that likes nothing better than another digit."""
     constraint = vocabulary.constrain(
         json.dumps(read({"type": "string", "format": format_})), "responseFormat"
@@ -217,9 +219,7 @@ def test_a_time_has_no_digits_without_end(vocabulary: Vocabulary, tokenizer: Any
     assert len(json.loads(said)) <= 60
 
 
-def test_a_number_without_end_and_nesting_without_end_end_the_answer(
-    vocabulary: Vocabulary, tokenizer: Any
-) -> None:
+def test_endless_numbers_and_nesting_end_the_answer(vocabulary: Vocabulary, tokenizer: Any) -> None:
     ids = {text: tokenizer.convert_tokens_to_ids(text) for text in ("1", "[", "e", "9")}
 
     def until_the_end(schema: Any, texts: str) -> tuple[int, str | None]:
@@ -235,7 +235,7 @@ def test_a_number_without_end_and_nesting_without_end_end_the_answer(
     assert until_the_end({"type": "number"}, "1e99") == (0, None)
 
 
-def test_bounds_are_of_values_and_not_of_what_is_quoted() -> None:
+def test_bounds_ignore_quoted_text() -> None:
     assert Bounds().push(json.dumps(["[" * 500 + '\\"' + "9" * 500, {"1e999": "1e999"}]).encode())
     assert not Bounds().push(b"[1e999]")
     assert Bounds().push(b'{"a":-1.5e3,"b":[1,2,[true,false,null]]}')
@@ -249,9 +249,7 @@ def test_bounds_are_of_values_and_not_of_what_is_quoted() -> None:
         assert (bounds._depth, bounds._quoted) == (0, False)
 
 
-def test_a_compiled_schema_serves_again_and_answers_do_not_meet(
-    vocabulary: Vocabulary, tokenizer: Any
-) -> None:
+def test_a_compiled_schema_is_reused_without_shared_state(vocabulary: Vocabulary, tokenizer: Any) -> None:
     schema = json.dumps({"type": "array", "items": {"enum": [1]}})
     first = vocabulary.constrain(schema, "responseFormat")
     before = first.allowed(len(tokenizer))
@@ -298,7 +296,7 @@ def test_a_step_of_a_heavy_schema_is_bounded(vocabulary: Vocabulary, tokenizer: 
     assert any(slowest() < 1 for _ in range(3))
 
 
-def test_what_cannot_go_on_says_so(vocabulary: Vocabulary, tokenizer: Any) -> None:
+def test_an_unsatisfiable_constraint_is_reported(vocabulary: Vocabulary, tokenizer: Any) -> None:
     with pytest.raises(JobFailure, match="toolChoice cannot be enforced: "):
         vocabulary.constrain('{"type": "string", "pattern": "(?=a)"}', "toolChoice")
     constraint = vocabulary.constrain('{"type": "array"}', "responseFormat")
@@ -306,6 +304,6 @@ def test_what_cannot_go_on_says_so(vocabulary: Vocabulary, tokenizer: Any) -> No
         constraint.accept(tokenizer.convert_tokens_to_ids("1"))
 
 
-def test_a_tokenizer_of_no_known_bytes_is_refused() -> None:
+def test_a_tokenizer_without_known_bytes_is_refused() -> None:
     with pytest.raises(JobFailure, match="responseFormat cannot be enforced: this model's tokenizer"):
         Vocabulary.of(object(), [1])

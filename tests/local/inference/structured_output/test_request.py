@@ -32,7 +32,7 @@ def wanted(inner: Any, **more: Any) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "x", "schema": inner, **more}}
 
 
-def test_where_nothing_is_asked_any_text_will_do() -> None:
+def test_without_a_format_any_text_is_allowed() -> None:
     bodies: list[dict[str, Any]] = [
         {},
         {"responseFormat": None},
@@ -45,7 +45,7 @@ def test_where_nothing_is_asked_any_text_will_do() -> None:
         assert format_of(body) is None
 
 
-def test_an_object_or_a_schema() -> None:
+def test_json_object_and_json_schema_are_read() -> None:
     assert schema(responseFormat={"type": "json_object"}) == {"type": "object"}
     for strict in (True, False, None):
         assert schema(responseFormat=wanted({"type": "string", "title": "T"}, strict=strict)) == {
@@ -54,7 +54,7 @@ def test_an_object_or_a_schema() -> None:
     assert schema(responseFormat={"type": "json_object"}, tools=TOOLS, toolChoice="none")
 
 
-def test_a_forced_call_is_of_one_of_the_tools() -> None:
+def test_tool_choice_becomes_a_schema() -> None:
     (weather, clock) = schema(tools=TOOLS, toolChoice="required")["anyOf"]
     assert weather["properties"]["name"] == {"const": "weather"}
     (given, _) = weather["properties"]["arguments"]["allOf"]
@@ -110,7 +110,7 @@ def test_a_forced_call_is_of_one_of_the_tools() -> None:
     ],
     ids=lambda value: str(value)[:50],
 )
-def test_what_cannot_be_obeyed_names_its_field(body: dict[str, Any], field: str, reason: str) -> None:
+def test_unsupported_formats_name_the_field(body: dict[str, Any], field: str, reason: str) -> None:
     with pytest.raises(FormatError) as fault:
         format_of(body)
     assert str(fault.value).startswith(f"{field} cannot be enforced")

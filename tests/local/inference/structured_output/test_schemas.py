@@ -33,7 +33,7 @@ def nested(times: int, inner: Any = True) -> Any:
     return inner
 
 
-def test_what_is_enforced_is_kept_and_nothing_else() -> None:
+def test_only_enforced_keywords_are_kept() -> None:
     kept: dict[str, Any] = {
         "type": "object",
         "properties": {
@@ -62,21 +62,21 @@ def test_what_is_enforced_is_kept_and_nothing_else() -> None:
     assert list(read(kept)["properties"]) == list(kept["properties"])  # an answer has this order
 
 
-def test_formats_with_digits_without_an_end_get_one() -> None:
+def test_formats_with_unbounded_digits_are_bounded() -> None:
     for format_, most in (("date-time", 35), ("time", 24), ("duration", 60)):
         assert read({"format": format_}) == {"format": format_, "maxLength": most}
         assert read({"format": format_, "maxLength": 900})["maxLength"] == most
     assert read({"format": "date"}) == {"format": "date"}
 
 
-def test_what_is_said_again_and_again_is_kept_once() -> None:
+def test_repeated_keywords_are_deduplicated() -> None:
     assert read({"type": ["string", "null"] * 10**5, "required": ["a"] * 1000}) == {
         "type": ["string", "null"],
         "required": ["a"],
     }
 
 
-def test_references_are_put_where_the_schema_will_lie() -> None:
+def test_references_are_rebased() -> None:
     found = read(
         {"$defs": {"a": True}, "anyOf": [{"$ref": "#/$defs/a"}, {"type": "array", "items": {"$ref": "#"}}]},
         "#/x/0",
@@ -92,7 +92,7 @@ def test_references_are_put_where_the_schema_will_lie() -> None:
         *("unevaluatedItems", "unevaluatedProperties", "$dynamicRef", "$recursiveRef"),
     ],
 )
-def test_a_keyword_that_is_not_enforced_is_refused_by_name_and_place(keyword: str) -> None:
+def test_unenforced_keywords_are_refused_with_their_path(keyword: str) -> None:
     # ``false`` says as much as ``true`` for most of them: no item beside these, no name but those.
     for value in (True, *(() if keyword == "uniqueItems" else (False,))):
         text = refusal({"type": "object", "properties": {"a": {"items": {keyword: value}}}})
@@ -164,11 +164,11 @@ def test_a_keyword_that_is_not_enforced_is_refused_by_name_and_place(keyword: st
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_a_schema_that_cannot_be_held_to_is_refused_at_once(schema: Any, reason: str) -> None:
+def test_impossible_schemas_are_refused(schema: Any, reason: str) -> None:
     assert reason in refusal(schema)
 
 
-def test_what_goes_round_through_a_value_is_kept() -> None:
+def test_recursive_schemas_are_kept() -> None:
     node = {
         "type": "object",
         "properties": {"next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}},

@@ -60,7 +60,7 @@ def listens(pid: int) -> bool:
     return False
 
 
-def test_two_workers_of_this_machine_train_a_job_as_one_does(backend: Backend, tmp_path: Path) -> None:
+def test_two_local_workers_train_like_one(backend: Backend, tmp_path: Path) -> None:
     whole, events = over(backend, TWO)
     assert whole["settings"]["workers"] == 2
     _, alone = over(backend, {**TWO, "workers": 1})

@@ -18,7 +18,7 @@ HOST = "127.0.0.1"
 
 
 @pytest.mark.timeout(60)
-def test_nccl_s_workers_find_the_store_of_the_first() -> None:
+def test_nccl_workers_find_the_store_of_rank_0() -> None:
     with socket.create_server((HOST, 0)) as listener:
         first = Rendezvous(0, 2, HOST, HOST, listener.getsockname()[1], "secret", listener)
         meetings = [first, replace(first, rank=1, listener=None)]

@@ -28,11 +28,11 @@ def meeting_of(job: dict[str, Any]) -> tuple[Rendezvous | None, list[dict[str, A
     return Rendezvous.of(job, link), link.said  # type: ignore[arg-type]
 
 
-def test_a_job_that_trains_alone_meets_nobody() -> None:
+def test_a_single_worker_needs_no_rendezvous() -> None:
     assert meeting_of({"id": "job"}) == (None, [])
 
 
-def test_the_first_worker_listens_at_its_own_address_and_at_no_other() -> None:
+def test_rank_0_listens_on_its_own_address_only() -> None:
     meeting, said = meeting_of({"group": {"rank": 0, "count": 2, "host": "127.0.0.3", "token": "secret"}})
     assert meeting
     assert meeting.listener
@@ -47,7 +47,7 @@ def test_the_first_worker_listens_at_its_own_address_and_at_no_other() -> None:
             socket.create_server(("127.0.0.3", meeting.port))
 
 
-def test_the_others_say_nothing_and_go_there() -> None:
+def test_other_ranks_connect_to_rank_0() -> None:
     told = {"rank": 1, "count": 2, "host": "127.0.0.4", "address": "127.0.0.3", "port": 4321}
     meeting, said = meeting_of({"group": {**told, "token": "secret"}})
     assert meeting == Rendezvous(1, 2, "127.0.0.4", "127.0.0.3", 4321, "secret")
@@ -56,7 +56,7 @@ def test_the_others_say_nothing_and_go_there() -> None:
     assert said == []
 
 
-def test_workers_of_one_machine_meet_where_no_other_account_comes() -> None:
+def test_local_workers_meet_on_a_private_socket() -> None:
     meeting, said = meeting_of({"group": {"rank": 0, "count": 2}})
     assert meeting
     assert meeting.listener
@@ -75,7 +75,7 @@ def test_workers_of_one_machine_meet_where_no_other_account_comes() -> None:
     assert not folder.exists()
 
 
-def test_a_batch_has_a_row_for_each() -> None:
+def test_a_batch_needs_a_row_per_worker() -> None:
     meeting = Rendezvous(1, 4, "127.0.0.4", "127.0.0.3", 4321)
     meeting.check(4)
     with pytest.raises(JobFailure, match="set batch_size to 4 or more, or workers to 3 or less"):

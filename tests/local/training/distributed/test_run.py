@@ -69,7 +69,7 @@ def together(tiny: Path, template: dict[str, str]) -> Together:
 
 
 @pytest.mark.timeout(300)
-def test_two_workers_learn_what_one_learns(together: Together, tiny: Path, tmp_path: Path) -> None:
+def test_two_workers_learn_the_same_as_one(together: Together, tiny: Path, tmp_path: Path) -> None:
     cases = [named(name, case) for name, case in CASES.items()]
     first, second = together(tmp_path / "two", cases)
     for case, ours, other in zip(cases, first, second, strict=True):
@@ -90,9 +90,7 @@ def test_two_workers_learn_what_one_learns(together: Together, tiny: Path, tmp_p
 
 
 @pytest.mark.timeout(300)
-def test_a_run_goes_on_with_the_same_bits_and_with_another_number_of_workers(
-    together: Together, tiny: Path, tmp_path: Path
-) -> None:
+def test_a_distributed_run_resumes_to_the_same_bits(together: Together, tiny: Path, tmp_path: Path) -> None:
     config = {"loraDropout": 0.2, "saveSteps": 0}
     whole, case = named("whole", {"config": config}), named("cut", {"config": config})
     first, second = together(tmp_path, [whole, {**case, "pause": 7}])
@@ -116,9 +114,7 @@ def test_a_run_goes_on_with_the_same_bits_and_with_another_number_of_workers(
 
 
 @pytest.mark.timeout(300)
-def test_three_workers_share_batches_that_are_no_multiple_of_three(
-    together: Together, tiny: Path, tmp_path: Path
-) -> None:
+def test_three_workers_share_uneven_batches(together: Together, tiny: Path, tmp_path: Path) -> None:
     case = named("three", CASES["accumulation"] | {"config": {"batchSize": 4}, "held_out": 0})
     said = together(tmp_path / "three", [case], 3)
     alone = outcome(run_of(tiny, tmp_path / "one", case))
@@ -126,7 +122,7 @@ def test_three_workers_share_batches_that_are_no_multiple_of_three(
     assert len({each[0]["weights"] for each in said}) == 1
 
 
-def test_another_number_of_workers_is_said() -> None:
+def test_a_changed_number_of_workers_is_reported() -> None:
     assert differences({}, {"workers": 2}) == ["its workers are 2 and were 1"]
     assert differences({"workers": 2}, {"workers": 4}) == ["its workers are 4 and were 2"]
     assert differences({"workers": 2}, {"workers": 2}) == []

@@ -114,7 +114,7 @@ def recomputed(
     ],
     ids=["pissa", "dora with noise", "the whole model"],
 )
-def test_it_is_so_for_other_adapters_and_for_whole_models(
+def test_row_losses_of_other_adapters_and_full_models_are_exact(
     shared: Backend, project_with_held_out: Path, shared_data: Path, tiny: Path, changes: dict[str, Any]
 ) -> None:
     del project_with_held_out
@@ -127,7 +127,7 @@ def test_it_is_so_for_other_adapters_and_for_whole_models(
 
 @pytest.mark.numeric
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
-def test_each_row_s_losses_are_those_of_plain_transformers_and_peft(
+def test_row_losses_equal_transformers_and_peft(
     usual: tuple[str, list[Frame]], shared_data: Path, tiny: Path
 ) -> None:
     job, frames = usual
@@ -153,9 +153,7 @@ def check(data: Path, job: str, evaluation: dict[str, Any], tiny: Path, *, whole
     assert [row["group"] for row in kept["rows"]] == list(range(HELD_OUT))
 
 
-def test_a_run_ends_with_a_verdict_on_what_it_has_not_learned_from(
-    shared: Backend, usual: tuple[str, list[Frame]]
-) -> None:
+def test_a_run_ends_with_a_verdict_on_held_out_rows(shared: Backend, usual: tuple[str, list[Frame]]) -> None:
     job, frames = usual
     evaluation = evaluation_in(frames)
     told = [frame.event for frame in frames if frame.event not in ("sample.created", "training.phase")]
@@ -191,7 +189,7 @@ def test_a_run_ends_with_a_verdict_on_what_it_has_not_learned_from(
     assert shared.job(job)["evaluation"] == evaluation
 
 
-def test_the_base_is_measured_once_and_then_known(
+def test_the_base_is_measured_once(
     shared: Backend, usual: tuple[str, list[Frame]], shared_data: Path
 ) -> None:
     """Also by a run with another rate, and with a checkpoint later; not by one in another number format."""
@@ -215,7 +213,7 @@ def test_the_base_is_measured_once_and_then_known(
         assert rows_measured(other) == 2 * (FEWEST + HELD_OUT + MARKED + WRITTEN)
 
 
-def test_another_file_s_rows_are_measured_and_two_adapters_compared_on_them(
+def test_two_adapters_are_compared_on_another_file(
     shared: Backend, usual: tuple[str, list[Frame]], shared_project: Path
 ) -> None:
     one, frames = usual
@@ -257,7 +255,7 @@ def test_another_file_s_rows_are_measured_and_two_adapters_compared_on_them(
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
-def test_both_answer_some_general_questions_as_plain_libraries_do(
+def test_answers_to_general_questions_equal_transformers(
     shared: Backend, usual: tuple[str, list[Frame]], tiny: Path, shared_data: Path
 ) -> None:
     job, frames = usual
@@ -285,7 +283,7 @@ def test_both_answer_some_general_questions_as_plain_libraries_do(
 
 
 @pytest.mark.parametrize("changes", [{"samples": "off"}, {"dryRun": True}], ids=["no samples", "dry"])
-def test_where_nothing_is_sampled_no_general_question_is_answered(
+def test_without_samples_no_general_question_is_answered(
     shared: Backend, project_with_held_out: Path, changes: dict[str, Any]
 ) -> None:
     del project_with_held_out
@@ -313,7 +311,7 @@ OWN: list[dict[str, Any]] = [
 
 
 @pytest.mark.timeout(400)  # some hundred answers, twice
-def test_own_sets_are_answered_by_both_and_scored(shared: Backend, project_with_held_out: Path) -> None:
+def test_evaluation_sets_are_answered_and_scored(shared: Backend, project_with_held_out: Path) -> None:
     (project_with_held_out / "checks.py").write_text(
         "def length(question, answer, wanted):\n    return len(answer)\n"
     )
@@ -390,7 +388,7 @@ def overfitting(shared_project: Path) -> dict[str, Any]:
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
-def test_the_rows_that_stop_a_run_early_do_not_judge_its_adapter(
+def test_early_stopping_rows_do_not_judge_the_adapter(
     shared: Backend, overfitting: dict[str, Any], shared_data: Path, tiny: Path
 ) -> None:
     job, frames = judged(shared, {**overfitting, "earlyStoppingPatience": 1})
@@ -434,7 +432,7 @@ def test_the_rows_that_stop_a_run_early_do_not_judge_its_adapter(
     assert half["heldOut"] == pytest.approx(sum(losses) / 10, abs=1e-3)
 
 
-def test_a_run_that_overfits_says_from_when_and_keeps_the_best_checkpoint(
+def test_overfitting_is_dated_and_the_best_checkpoint_kept(
     shared: Backend, overfitting: dict[str, Any], shared_data: Path
 ) -> None:
     job, frames = judged(shared, overfitting)
@@ -472,7 +470,7 @@ def shuffled(first: int, count: int, chance: random.Random) -> list[dict[str, An
     ]
 
 
-def test_shuffled_answers_make_no_adapter_that_is_better(
+def test_shuffled_answers_are_not_called_better(
     shared: Backend, shared_project: Path, shared_data: Path
 ) -> None:
     """The base knows which answers there are: of which question gets which there is nothing to learn."""

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.engine
 
 
 @pytest.mark.parametrize("name", ["sft", "dpo", "kto", "grpo"])
-def test_prompts_are_answered_after_training_by_any_method(name: str, tiny: Path, tmp_path: Path) -> None:
+def test_evaluation_prompts_are_answered_for_any_method(name: str, tiny: Path, tmp_path: Path) -> None:
     write_jsonl(tmp_path / "check.jsonl", [{"prompt": "How many?", "answer": "3", "unit": "kg"}])
     sets: list[dict[str, Any]] = [
         {"name": "right", "path": "check.jsonl", "metric": "scores:right"},

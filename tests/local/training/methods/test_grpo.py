@@ -116,7 +116,7 @@ def stirred(run: Run) -> Run:
     ],
     ids=lambda settings: settings["lossType"],
 )
-def test_losses_and_gradients_are_trl_s(settings: dict[str, Any], tiny: Path, tmp_path: Path) -> None:
+def test_grpo_losses_and_gradients_equal_trl(settings: dict[str, Any], tiny: Path, tmp_path: Path) -> None:
     from datasets import Dataset
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -222,7 +222,7 @@ def test_losses_and_gradients_are_trl_s(settings: dict[str, Any], tiny: Path, tm
             torch.testing.assert_close(gradient, other[name], atol=1e-5, rtol=1e-4)
 
 
-def test_a_paused_run_resumes_to_the_same_bits_and_tells_what_it_sampled(tiny: Path, tmp_path: Path) -> None:
+def test_a_paused_grpo_run_resumes_to_the_same_bits(tiny: Path, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     how: dict[str, Any] = {"beta": 0.05, "numIterations": 2}
     run = run_of(tiny, whole, [VARIED, VOWELS], **how)
@@ -263,7 +263,7 @@ def test_a_paused_run_resumes_to_the_same_bits_and_tells_what_it_sampled(tiny: P
         ("hangs", r"line \d: the reward bad has no score .*took longer than 2 s"),
     ],
 )
-def test_a_reward_without_a_score_ends_the_job_with_its_row(
+def test_a_missing_reward_fails_the_job_with_its_row(
     name: str, says: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from arkor_dev.local.evaluation import own_set_scores
@@ -287,7 +287,7 @@ def test_a_forecast_counts_every_sampled_answer(tiny: Path, tmp_path: Path) -> N
     assert all(each.learned == 8 for each in learned)
 
 
-def test_rewards_that_do_not_fit_are_refused() -> None:
+def test_unsuitable_rewards_are_refused() -> None:
     from arkor_dev.local.training.job_settings import JobSettings
 
     loss = {"name": "plain", "path": "x"}
@@ -302,7 +302,7 @@ def test_rewards_that_do_not_fit_are_refused() -> None:
     method("grpo").check(JobSettings({"method": "grpo", "evaluations": [VARIED, loss]}))
 
 
-def test_a_paused_step_of_answers_is_sampled_again(tiny: Path, tmp_path: Path) -> None:
+def test_a_step_paused_while_sampling_is_repeated(tiny: Path, tmp_path: Path) -> None:
     run = run_of(tiny, tmp_path, [VARIED], saveSteps=2)
     asked = 0
 
@@ -316,7 +316,7 @@ def test_a_paused_step_of_answers_is_sampled_again(tiny: Path, tmp_path: Path) -
     assert (status, fields["step"]) == ("paused", 0)
 
 
-def test_it_learns_to_answer_in_a_format(tiny: Path, tmp_path: Path) -> None:
+def test_grpo_learns_an_answer_format(tiny: Path, tmp_path: Path) -> None:
     """From a model that does so in one of eight answers."""
     rows = [
         {"prompt": asked, "completion": PHRASE if place % 8 else '{"ok": 1}'}
@@ -345,7 +345,7 @@ def test_it_learns_to_answer_in_a_format(tiny: Path, tmp_path: Path) -> None:
     assert sum(rewards[-3:]) / 3 > 0.8
 
 
-def test_a_job_is_forecast_trained_and_judged_by_its_reward(shared: Backend, shared_project: Path) -> None:
+def test_a_grpo_job_is_forecast_and_judged_by_its_reward(shared: Backend, shared_project: Path) -> None:
     write_jsonl(shared_project / "data" / "prompts.jsonl", [{"prompt": asked} for asked in QUESTIONS[:20]])
     (shared_project / "scores.py").write_text(SCORES)
     config = {

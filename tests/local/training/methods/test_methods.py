@@ -58,7 +58,7 @@ def examples(tiny: Path, rows: Sequence[dict[str, Any]]) -> list[Example]:
     return method("ranking").encode_all(tokenizer, read, Encoding(512), lambda _: None)[0]
 
 
-def test_it_resumes_to_the_same_bits(ranking: None, tiny: Path, tmp_path: Path) -> None:
+def test_the_example_method_resumes_to_the_same_bits(ranking: None, tiny: Path, tmp_path: Path) -> None:
     config = {"maxSteps": 6, "learningRate": 1e-2, "batchSize": 4, "loraDropout": 0.1, "loggingSteps": 1}
     facts: dict[str, Any] = {"train": examples(tiny, ROWS[:12]), "job_id": "job", "method": method("ranking")}
     (whole, parts) = (tmp_path / "whole", tmp_path / "parts")
@@ -78,7 +78,7 @@ def test_it_resumes_to_the_same_bits(ranking: None, tiny: Path, tmp_path: Path) 
     assert bytes_of(parts) == bytes_of(whole)
 
 
-def test_the_data_page_shows_the_texts_that_it_learns_from(ranking: None, tiny: Path) -> None:
+def test_the_data_page_shows_the_example_methods_texts(ranking: None, tiny: Path) -> None:
     row = row_of(ROWS[0], "row", None, {}, forms=method("ranking").forms)
     tokenizer = load_tokenizer(tiny)
     found = tokenize_row(tokenizer, row, method("ranking"), Encoding(512))
@@ -102,7 +102,7 @@ def backend(tmp_path: Path, tiny: Path, template: dict[str, str]) -> Iterator[Ba
     backend.stop()
 
 
-def test_a_job_of_it_is_forecast_trained_judged_and_shown(backend: Backend) -> None:
+def test_a_job_of_the_example_method_is_forecast_and_judged(backend: Backend) -> None:
     config = {
         "method": "ranking",
         "model": "./models/tiny",

@@ -194,7 +194,7 @@ def arguments(folder: Path, kind: Any, **more: Any) -> Any:
 
 @pytest.mark.numeric
 @pytest.mark.parametrize("kind", ["sigmoid", "hinge", "ipo", "apo_zero"])
-def test_dpo_has_trl_s_losses_and_gradients(kind: str, tiny: Path, tmp_path: Path) -> None:
+def test_dpo_losses_and_gradients_equal_trl(kind: str, tiny: Path, tmp_path: Path) -> None:
     from trl import DPOConfig, DPOTrainer
 
     from arkor_dev.local.modeling.example import weight_of
@@ -217,7 +217,7 @@ def test_dpo_has_trl_s_losses_and_gradients(kind: str, tiny: Path, tmp_path: Pat
 
 
 @pytest.mark.numeric
-def test_kto_has_trl_s_losses(tiny: Path, tmp_path: Path) -> None:
+def test_kto_losses_equal_trl(tiny: Path, tmp_path: Path) -> None:
     """Weights that differ, since equal ones would hide a mix-up; the KL is above zero in some steps."""
     from trl import KTOConfig, KTOTrainer
 
@@ -269,7 +269,7 @@ def without_line_break(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.mark.numeric
 @pytest.mark.parametrize("case", WITH_LIKELIHOOD)
-def test_from_rows_to_losses_it_is_trl(case: str, without_line_break: Path, tmp_path: Path) -> None:
+def test_losses_from_raw_rows_equal_trl(case: str, without_line_break: Path, tmp_path: Path) -> None:
     """TRL renders and tokenizes the rows itself; chosen answers differ in length, so that weights matter."""
     from trl import DPOConfig, DPOTrainer
     from trl.experimental.cpo import CPOConfig, CPOTrainer
@@ -300,7 +300,7 @@ def test_from_rows_to_losses_it_is_trl(case: str, without_line_break: Path, tmp_
 
 
 @pytest.mark.parametrize("name", ["dpo", "kto"])
-def test_a_paused_run_resumes_to_the_same_bits(name: str, tiny: Path, tmp_path: Path) -> None:
+def test_a_paused_preference_run_resumes_to_the_same_bits(name: str, tiny: Path, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     for folder in (whole, parts):
         folder.mkdir()
@@ -321,9 +321,7 @@ def test_a_paused_run_resumes_to_the_same_bits(name: str, tiny: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["dpo", "kto"])
-def test_a_run_that_begins_with_an_adapter_has_that_as_its_reference(
-    name: str, tiny: Path, tmp_path: Path
-) -> None:
+def test_a_parent_adapter_is_the_reference(name: str, tiny: Path, tmp_path: Path) -> None:
     first = tmp_path / "first"
     first.mkdir()
     run = run_of(tiny, first, name)
@@ -346,7 +344,7 @@ def test_a_run_that_begins_with_an_adapter_has_that_as_its_reference(
     assert torch.equal(held, again)
 
 
-def test_corrections_train_an_adapter_that_is_judged_by_pairs(shared: Backend, shared_project: Path) -> None:
+def test_corrections_train_an_adapter_judged_by_pairs(shared: Backend, shared_project: Path) -> None:
     """As the playground writes them: what a person put in the model's place is chosen."""
     rows = [
         {
@@ -376,7 +374,7 @@ def test_corrections_train_an_adapter_that_is_judged_by_pairs(shared: Backend, s
     assert logged[-1]["evalRewardAccuracy"] == 1
 
 
-def test_settings_that_a_method_cannot_have_are_refused() -> None:
+def test_unsuitable_settings_of_a_method_are_refused() -> None:
     from arkor_dev.local.training.job_settings import JobSettings
 
     for name, config, says in (

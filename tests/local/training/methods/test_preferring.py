@@ -19,7 +19,7 @@ pytestmark = [
 ]
 
 
-def test_answers_become_brief_where_brief_ones_are_preferred(tiny: Path, tmp_path: Path) -> None:
+def test_preferring_brief_answers_makes_answers_brief(tiny: Path, tmp_path: Path) -> None:
     how = {"batchSize": 8, "maxSteps": 30, "learningRate": 1e-2, "rpoAlpha": 0.2, "evalSteps": 0}
     run = trained(tiny, tmp_path, brief(64, 1), **how)
     held_out = encoded(tiny, brief(24, 2))
@@ -32,7 +32,7 @@ def test_answers_become_brief_where_brief_ones_are_preferred(tiny: Path, tmp_pat
     assert max(after) < min(before), (after, before)
 
 
-def test_coin_flips_teach_no_difference(tiny: Path, tmp_path: Path) -> None:
+def test_random_preferences_are_no_difference(tiny: Path, tmp_path: Path) -> None:
     """A few of the bench's forty repeats; at most one in a hundred may find a difference by chance."""
     said = []
     for seed in range(3):

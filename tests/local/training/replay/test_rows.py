@@ -27,7 +27,7 @@ def words(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
 
 
-def test_the_verdict_asks_other_questions() -> None:
+def test_replay_and_verdict_use_different_questions() -> None:
     """Else it would measure what was trained."""
     from arkor_dev.local.evaluation.general import questions
     from arkor_dev.local.training.replay.prompts import prompts
@@ -41,7 +41,7 @@ def test_the_verdict_asks_other_questions() -> None:
             assert len(one & other) / len(one | other) < 0.6, (prompt, question)
 
 
-def test_each_step_replays_its_share_and_no_batch_grows_much(tiny: Path, tmp_path: Path) -> None:
+def test_each_step_replays_its_share(tiny: Path, tmp_path: Path) -> None:
     run = set_up(tiny, tmp_path, {**CONFIG, "replay": 0.2, "gradientAccumulationSteps": 2})
     assert run.replay is not None
     counts = [len(run.replay.chosen(step, 8)) for step in range(1, 1001)]
@@ -66,9 +66,7 @@ def loss_on(run: Run, asked: Any) -> float:
     return float(sum(losses) / sum(counts))
 
 
-def test_what_is_replayed_is_not_forgotten(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_replay_prevents_forgetting(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the rows are learned as well; the loss that is logged is theirs alone."""
     from arkor_dev.local.training.objective import Objective
 
@@ -89,7 +87,7 @@ def test_what_is_replayed_is_not_forgotten(
 
 @pytest.mark.parametrize("replay", [0.0, 0.3], ids=["penalty", "both"])
 @pytest.mark.parametrize("held", [False, True], ids=["computed", "held"])
-def test_a_step_adds_its_mean_divergence_from_the_base(
+def test_base_kl_adds_the_divergence_from_the_base(
     tiny: Path, tmp_path: Path, replay: float, held: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beside the cross entropy of all rows that are learned, here by torch's own functions."""
@@ -136,7 +134,7 @@ def test_a_step_adds_its_mean_divergence_from_the_base(
     assert value == pytest.approx(sum(loss for loss, _ in alone) / count, rel=1e-4)
 
 
-def test_steps_that_replay_rows_make_up_for_those_that_do_not(tiny: Path, tmp_path: Path) -> None:
+def test_the_penalty_is_scaled_by_the_share_of_replay_steps(tiny: Path, tmp_path: Path) -> None:
     run = set_up(tiny, tmp_path, {**CONFIG, "batchSize": 2, "baseKl": 0.5})
     assert run.replay is not None
     means = []
@@ -148,7 +146,7 @@ def test_steps_that_replay_rows_make_up_for_those_that_do_not(tiny: Path, tmp_pa
     assert sum(means) / len(means) == pytest.approx(0.5, abs=0.1)
 
 
-def test_a_penalty_keeps_the_model_near_its_base(tiny: Path, tmp_path: Path) -> None:
+def test_base_kl_keeps_the_model_near_its_base(tiny: Path, tmp_path: Path) -> None:
     divergences = {}
     for base_kl in (1e-6, 1.0):
         config = {**CONFIG, "maxSteps": 15, "baseKl": base_kl}
@@ -165,7 +163,7 @@ def test_a_penalty_keeps_the_model_near_its_base(tiny: Path, tmp_path: Path) -> 
     assert held < 0.8 * free
 
 
-def test_the_answers_are_made_once_a_base(
+def test_replay_answers_are_generated_once_per_base(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from arkor_dev.local.training.replay import rows
@@ -183,7 +181,7 @@ def test_the_answers_are_made_once_a_base(
     assert again.replay.state() == made.replay.state() != []
 
 
-def test_own_answers_are_replayed_as_they_are(tiny: Path, tmp_path: Path) -> None:
+def test_own_replay_rows_are_used_unchanged(tiny: Path, tmp_path: Path) -> None:
     run = set_up(tiny, tmp_path, {**CONFIG, "maxSteps": 3, "replay": 0.5, "replayDataset": "own.jsonl"})
     run.run()
     assert run.replay
@@ -200,7 +198,7 @@ def test_own_answers_are_replayed_as_they_are(tiny: Path, tmp_path: Path) -> Non
     assert len(answered) == 6
 
 
-def test_the_first_step_waits_for_a_few_answers_only(
+def test_the_first_step_waits_for_few_replay_answers(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And each answer is made once, with the same others, whichever step it was that needed it."""
@@ -237,7 +235,7 @@ def test_the_first_step_waits_for_a_few_answers_only(
     assert again.replay.state() == run.replay.state()
 
 
-def test_what_the_verdict_measures_is_not_replayed() -> None:
+def test_verdict_questions_are_not_replayed() -> None:
     """Nor what is nearly the same."""
     from arkor_dev.local.evaluation.general import questions
     from arkor_dev.local.training.replay.prompts import built_in, without_near_duplicates
@@ -250,7 +248,7 @@ def test_what_the_verdict_measures_is_not_replayed() -> None:
     assert without_near_duplicates(built_in(), own) == built_in()
 
 
-def test_it_can_be_cancelled_and_paused_while_the_base_answers(tiny: Path, tmp_path: Path) -> None:
+def test_generation_of_replay_answers_can_be_cancelled_and_paused(tiny: Path, tmp_path: Path) -> None:
     config = {**CONFIG, "replay": 0.5}
     cancelled = set_up(tiny, tmp_path, config)
     cancelled.cancelled = lambda: True

@@ -33,7 +33,7 @@ def epoch_of(rows: list[Example], plan: Plan, seed: int = 1, skipped: int = 0) -
 
 
 @pytest.mark.parametrize("config", [{}, {"gradientAccumulationSteps": 3}, {"groupByLength": True}])
-def test_each_epoch_has_every_row_once_in_an_order_of_its_own(config: dict[str, Any]) -> None:
+def test_each_epoch_has_every_row_once_in_its_own_order(config: dict[str, Any]) -> None:
     rows = rows_of(50)
     plan = plan_of({"batchSize": 4, **config}, len(rows))
     first, second = epoch_of(rows, plan), epoch_of(rows, plan, skipped=plan.per_epoch)
@@ -44,7 +44,7 @@ def test_each_epoch_has_every_row_once_in_an_order_of_its_own(config: dict[str, 
     assert first != epoch_of(rows, plan, seed=2)
 
 
-def test_batches_of_a_step_are_as_many_as_asked_and_fewer_at_the_end_of_an_epoch() -> None:
+def test_the_last_step_of_an_epoch_may_have_fewer_batches() -> None:
     rows = rows_of(50)
     plan = plan_of({"batchSize": 4, "gradientAccumulationSteps": 3}, len(rows))
     assert [len(step) for step in epoch_of(rows, plan)] == [3, 3, 3, 3, 1]
@@ -56,7 +56,7 @@ def test_batches_of_a_step_are_as_many_as_asked_and_fewer_at_the_end_of_an_epoch
     assert together == [step[0] for step in epoch_of(rows, large)]
 
 
-def test_rows_of_like_length_come_together_and_the_longest_first() -> None:
+def test_batches_group_rows_by_length_longest_first() -> None:
     rows = rows_of(600)
     lengths = [len(row.ids) for row in rows]
     plan = plan_of({"batchSize": 2, "gradientAccumulationSteps": 2, "groupByLength": True}, len(rows))
@@ -75,7 +75,7 @@ def test_rows_of_like_length_come_together_and_the_longest_first() -> None:
     assert padding(plan) < padding(plain) / 5
 
 
-def test_packs_hold_every_row_once_and_waste_little() -> None:
+def test_packing_uses_every_row_once() -> None:
     rows = rows_of(200)
     made = packs(rows, 100)
     assert sorted(row for pack in made for row in named(pack)) == list(range(200))

@@ -101,7 +101,7 @@ def test_excluded_rows_are_not_trained_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("content", "reason"), BAD)
-def test_bad_data_is_named_by_file_line_and_reason(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_invalid_rows_name_file_line_and_reason(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "d.jsonl"
     path.write_bytes(content)
     with pytest.raises(JobFailure) as caught:
@@ -110,7 +110,7 @@ def test_bad_data_is_named_by_file_line_and_reason(tmp_path: Path, content: byte
     assert str(caught.value).startswith("data/d.jsonl")
 
 
-def test_bad_rows_are_left_out_and_named_where_asked(tmp_path: Path) -> None:
+def test_invalid_rows_are_skipped_if_configured(tmp_path: Path) -> None:
     path = tmp_path / "d.jsonl"
     path.write_bytes(b"x\n" + GOOD + b'{"prompt": "a"}\n' + GOOD)
     bad: list[str] = []
@@ -129,13 +129,13 @@ def turns(*texts: str) -> list[dict[str, str]]:
     return [{"role": "user" if n % 2 == 0 else "assistant", "content": text} for n, text in enumerate(texts)]
 
 
-def test_a_file_that_became_something_else_after_the_check(tmp_path: Path) -> None:
+def test_a_file_replaced_by_a_fifo_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "d.jsonl")
     with pytest.raises(JobFailure, match=r"data/d.jsonl cannot be read: a FIFO, not a regular file"):
         read_jsonl(tmp_path / "d.jsonl", "data/d.jsonl")
 
 
-def test_a_reason_is_cut_to_size(tmp_path: Path) -> None:
+def test_error_reasons_are_truncated(tmp_path: Path) -> None:
     (tmp_path / "d.jsonl").write_text(json.dumps({"k" * 100_000: 1}))
     with pytest.raises(JobFailure) as caught:
         read_jsonl(tmp_path / "d.jsonl", "d")
@@ -158,7 +158,7 @@ def test_every_form_becomes_a_chat(tmp_path: Path) -> None:
     assert read[5].messages == turns("a\n\nc", "b")
 
 
-def test_a_byte_order_mark_blank_lines_and_no_last_newline_are_fine(tmp_path: Path) -> None:
+def test_bom_blank_lines_and_a_missing_newline_are_accepted(tmp_path: Path) -> None:
     path = tmp_path / "d.jsonl"
     path.write_bytes(b"\xef\xbb\xbf" + GOOD + b"\r\n\n" + GOOD.rstrip())
     assert [row.where for row in read_jsonl(path, "d")] == ["d, line 1", "d, line 4"]
@@ -169,7 +169,7 @@ def load(source: Any, project: Path, limit: int | None = None) -> list[Row]:
     return load_rows(source, project, project / "scratch", lambda *_: None, FORMS, limit)
 
 
-def test_a_file_must_lie_in_the_project_after_symlinks(tmp_path: Path) -> None:
+def test_files_linked_outside_the_project_are_refused(tmp_path: Path) -> None:
     project, outside = tmp_path / "project", tmp_path / "outside.jsonl"
     (project / "data").mkdir(parents=True)
     outside.write_bytes(GOOD)
@@ -234,7 +234,7 @@ def web() -> Iterator[str]:
         yield url
 
 
-def test_a_blob_is_fetched_with_its_token(tmp_path: Path, web: str) -> None:
+def test_a_blob_is_downloaded_with_its_token(tmp_path: Path, web: str) -> None:
     heard: list[tuple[str, float, float | None, str]] = []
     source: DatasetSource = {"type": "blob", "url": f"{web}/data", "token": "t0ken"}
     rows = load_rows(source, tmp_path, tmp_path / "scratch", lambda *args: heard.append(args), FORMS, None)
@@ -259,18 +259,20 @@ def test_a_redirect_does_not_carry_the_token(tmp_path: Path, web: str) -> None:
         ("/secret", "answered 403 for the data set"),
     ],
 )
-def test_a_blob_that_cannot_be_had_says_why(tmp_path: Path, web: str, path: str, reason: str) -> None:
+def test_a_failed_blob_download_has_its_reason(tmp_path: Path, web: str, path: str, reason: str) -> None:
     with pytest.raises(JobFailure, match=reason):
         load({"type": "blob", "url": web + path}, tmp_path)
 
 
-def test_a_blob_is_bounded(tmp_path: Path, web: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blob_downloads_are_limited_in_size(
+    tmp_path: Path, web: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(datasets, "MAX_DOWNLOAD", 40)
     with pytest.raises(JobFailure, match="is larger than"):
         load({"type": "blob", "url": f"{web}/data"}, tmp_path)
 
 
-def test_a_server_that_is_not_there_says_so(tmp_path: Path) -> None:
+def test_an_unreachable_blob_server_is_named(tmp_path: Path) -> None:
     with pytest.raises(JobFailure, match=r"could not be downloaded from 127\.0\.0\.1:1: .*refused"):
         load({"type": "blob", "url": "http://127.0.0.1:1/d.jsonl"}, tmp_path)
 
@@ -281,7 +283,7 @@ def test_the_hub_needs_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         load({"type": "huggingface", "name": "a/b"}, tmp_path)
 
 
-def test_hub_rows_are_checked_like_a_file_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hub_rows_are_validated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The library is replaced by one that has a table: the real one needs a hub."""
     table = [json.loads(GOOD), {"prompt": "a"}]
     asked: list[Any] = []

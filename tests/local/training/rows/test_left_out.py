@@ -47,7 +47,7 @@ def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return all(torch.equal(weight, other[name]) for name, weight in one.items())
 
 
-def test_what_a_row_without_weight_is_not_part_of_keeps_its_bits(tiny: Path, tmp_path: Path) -> None:
+def test_leaving_out_a_row_keeps_other_steps_bit_equal(tiny: Path, tmp_path: Path) -> None:
     order = set_up(tiny, tmp_path, {"batchSize": 2, "maxSteps": 2}, train=rows())
     first, second = (
         [row.where for row in batch] for [batch] in (next(steps) for steps in [order.steps()] * 2)
@@ -57,7 +57,7 @@ def test_what_a_row_without_weight_is_not_part_of_keeps_its_bits(tiny: Path, tmp
     assert not equal(whole, weights(tiny, tmp_path / "now", left_out(first[0]), batchSize=2, maxSteps=1))
 
 
-def test_only_its_own_term_is_missing_from_the_gradient(tiny: Path, tmp_path: Path) -> None:
+def test_only_the_left_out_rows_gradient_is_missing(tiny: Path, tmp_path: Path) -> None:
     run = set_up(tiny, tmp_path, {"batchSize": 2}, train=rows())
     run.begin()
     kept, gone = rows()[0], left_out("line 2")[1]
@@ -73,7 +73,7 @@ def test_only_its_own_term_is_missing_from_the_gradient(tiny: Path, tmp_path: Pa
         assert (both[name] - alone).norm() <= 1e-5 * alone.norm() + 1e-12
 
 
-def test_a_step_of_nothing_else_goes_on(tiny: Path, tmp_path: Path) -> None:
+def test_a_step_with_only_left_out_rows_is_valid(tiny: Path, tmp_path: Path) -> None:
     for padded in (False, True):
         run = set_up(tiny, tmp_path / str(padded), {"batchSize": 1, "maxSteps": 6}, train=left_out("line 3"))
         run.begin()
@@ -84,7 +84,7 @@ def test_a_step_of_nothing_else_goes_on(tiny: Path, tmp_path: Path) -> None:
         assert found.count(0.0) == 1
 
 
-def test_other_rows_than_before_are_refused() -> None:
+def test_leaving_out_rows_of_changed_data_is_refused() -> None:
     train = rows()
     with pytest.raises(JobFailure, match="has changed"):
         without({"rows": ["line 1"], "hash": hash_of_rows(train[1:], [])}, train, [])

@@ -51,7 +51,7 @@ def places(some: list[Row]) -> list[str]:
         ({"datasetSplit": 0.5, "evalSteps": 0}, 1000, 0),
     ],
 )
-def test_the_rows_held_back(config: dict[str, Any], count: int, held: int) -> None:
+def test_the_split_holds_out_the_requested_share(config: dict[str, Any], count: int, held: int) -> None:
     everything = rows(count)
     settings = JobSettings(config)
     found = split(everything, settings)
@@ -62,7 +62,7 @@ def test_the_rows_held_back(config: dict[str, Any], count: int, held: int) -> No
     assert sorted(row.where for row in train + evaluated) == sorted(row.where for row in everything)
 
 
-def test_the_seed_decides_which() -> None:
+def test_the_split_depends_on_the_seed() -> None:
     first, again, other = (
         split(rows(100), JobSettings({"datasetSplit": 0.2, "seed": seed})) for seed in (1, 1, 0)
     )
@@ -71,7 +71,7 @@ def test_the_seed_decides_which() -> None:
 
 
 @pytest.mark.parametrize("config", [{"seed": 1}, {"datasetSplit": 0.3, "seed": 2}])
-def test_twins_are_never_on_both_sides(config: dict[str, Any]) -> None:
+def test_duplicates_stay_on_one_side_of_the_split(config: dict[str, Any]) -> None:
     """Each row twice: by row, most of those held out would have been trained on as well."""
     twice = [*rows(50), *rows(50)]
     found = split(twice, JobSettings(config))
@@ -84,7 +84,7 @@ def test_twins_are_never_on_both_sides(config: dict[str, Any]) -> None:
     )
 
 
-def test_rewritten_rows_are_never_on_both_sides() -> None:
+def test_rewritten_rows_stay_on_one_side_of_the_split() -> None:
     """Three copies of each row, every tenth word of question and answer replaced."""
     chance = random.Random(7)
 
@@ -104,7 +104,7 @@ def test_rewritten_rows_are_never_on_both_sides() -> None:
     assert found.facts["groups"] == len({*places(found.held_out)}) == 12
 
 
-def test_rows_of_one_source_are_held_out_together() -> None:
+def test_rows_of_one_source_stay_on_one_side() -> None:
     grouped = [row(number, origins={"book": str(number // 5)}, group="book") for number in range(400)]
     found = split(grouped, JobSettings({}))
     assert len(set(found.groups)) == 8
@@ -121,7 +121,7 @@ def test_rows_of_one_source_are_held_out_together() -> None:
     assert found.facts["sentence"].startswith("No rows are held out: all of them belong together")
 
 
-def test_rows_of_an_evaluation_set_that_are_trained_on_are_left_out() -> None:
+def test_evaluation_rows_that_are_trained_on_are_dropped() -> None:
     train, own = rows(30), [*rows(40)[26:40], row(35)]
     found = with_held_out(train, own, compare=True)
     assert places(found.held_out) == [f"line {number}" for number in (*range(30, 40), 35)]
@@ -142,7 +142,7 @@ def test_runs_of_different_seeds_can_hold_out_the_same_rows() -> None:
     assert held(seed=1) == held(seed=2, splitSeed=1) == held(seed=3, splitSeed=1)
 
 
-def test_too_few_rows_for_a_verdict_are_warned_of_before_the_run() -> None:
+def test_too_few_held_out_rows_are_warned_about() -> None:
     assert small_split_warning(8, stops_early=False) == ""
     assert small_split_warning(16, stops_early=True) == ""
     assert small_split_warning(15, stops_early=True) == (

@@ -23,19 +23,17 @@ from arkor_dev.local.training.samples.budget import (
         (0, 0, 0, MOST_TOKENS),
     ],
 )
-def test_answers_have_a_useful_length_and_more_where_every_round_can(
-    whole: float, first: float, each: float, tokens: int
-) -> None:
+def test_answer_length_is_limited_by_the_budget(whole: float, first: float, each: float, tokens: int) -> None:
     assert SampleBudget(required=2, optional=2).limit(whole, first, each) == tokens
 
 
-def test_the_length_is_fixed_by_the_first_round() -> None:
+def test_the_first_round_fixes_the_answer_length() -> None:
     budget = SampleBudget(required=2, optional=2)
     budget.finish(2.0, budget.limit(100, 0.25, 0.05), required=True)
     assert budget.limit(1_000_000, 0.25, 0.05) == USEFUL_TOKENS, "answers of different steps are compared"
 
 
-def test_optional_rounds_get_what_the_required_ones_leave() -> None:
+def test_optional_rounds_use_the_remaining_budget() -> None:
     budget = SampleBudget(required=2, optional=10)
     assert budget.affordable(100) == 10, "nothing is known yet"
     cost = 0.2 + USEFUL_TOKENS * 0.01
@@ -49,7 +47,7 @@ def test_optional_rounds_get_what_the_required_ones_leave() -> None:
     assert budget.required == 0
 
 
-def test_the_forecast_counts_the_required_rounds_beyond_the_share() -> None:
+def test_the_forecast_counts_all_required_rounds() -> None:
     assert expected_seconds(10, 1000, 0.1, 0.001) == pytest.approx(12 * (0.1 + MOST_TOKENS * 0.001))
     slow = expected_seconds(10, 10, 1.0, 0.5)
     assert slow == pytest.approx(2 * (1.0 + USEFUL_TOKENS * 0.5))

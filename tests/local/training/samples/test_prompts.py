@@ -57,14 +57,14 @@ def asked_of(
     return [each.fields for each in found], [tokenizer.decode(each.ids) for each in found], said
 
 
-def test_they_are_held_out_rows_from_all_over(tokenizer: Any) -> None:
+def test_prompts_are_spread_over_the_held_out_rows(tokenizer: Any) -> None:
     told, read, _ = asked_of(tokenizer, [chat(f"Question {n}?", f"Answer {n}") for n in range(10)])
     assert [each["row"] for each in told] == [1, 4, 7]
     assert told[1] == {"number": 2, "prompt": "Question 3?", "wanted": "Answer 3", "row": 4}
     assert read[1] == f"<|im_start|>user\nQuestion 3?<|im_end|>\n{CUE}"
 
 
-def test_a_question_is_asked_once_and_what_is_too_long_not_at_all(tokenizer: Any) -> None:
+def test_repeated_and_long_prompts_are_skipped(tokenizer: Any) -> None:
     rows = [
         chat("Same?", "One"),
         chat("Same?", "Two"),
@@ -77,7 +77,7 @@ def test_a_question_is_asked_once_and_what_is_too_long_not_at_all(tokenizer: Any
     assert len(asked_of(tokenizer, [chat(f"{n}?", "a") for n in range(2)])[0]) == 2 < COUNT
 
 
-def test_a_conversation_is_given_up_to_its_last_answer(tokenizer: Any) -> None:
+def test_a_prompt_is_the_conversation_before_its_last_answer(tokenizer: Any) -> None:
     before = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Who are you?", "name": "x"},
@@ -96,7 +96,7 @@ def test_a_conversation_is_given_up_to_its_last_answer(tokenizer: Any) -> None:
     assert "Here." not in read
 
 
-def test_long_texts_are_told_in_part(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_texts_are_truncated_in_events(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     ((told,), _, _) = asked_of(tokenizer, [chat("Q?", "w" * 5000)])
     assert len(told["wanted"]) == TEXT
     monkeypatch.setattr(prompts, "LONGEST", 100_000)
@@ -105,9 +105,7 @@ def test_long_texts_are_told_in_part(tokenizer: Any, monkeypatch: pytest.MonkeyP
     assert told["messages"] == []
 
 
-def test_of_a_plain_text_the_beginning_is_given_and_no_template_is_run(
-    tokenizer: Any, monkeypatch: Any
-) -> None:
+def test_a_text_row_is_prompted_by_its_beginning(tokenizer: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(tokenizer, "chat_template", "{{ raise_exception('run') }}")
     row = Row([], "texts.txt, line 1", text="Where is my parcel? It is on the ferry.")
     ((told,), (read,), said) = asked_of(tokenizer, [row, chat("Q?", "a")], train=[row])
@@ -118,11 +116,11 @@ def test_of_a_plain_text_the_beginning_is_given_and_no_template_is_run(
 
 
 @pytest.mark.parametrize("off", ["off", ["off"]])
-def test_off_is_nothing(tokenizer: Any, off: object) -> None:
+def test_samples_off_has_no_prompts(tokenizer: Any, off: object) -> None:
     assert asked_of(tokenizer, [chat("Q?", "a")], off)[0] == []
 
 
-def test_prompts_of_the_setting_take_the_place_of_rows(tokenizer: Any) -> None:
+def test_configured_prompts_replace_held_out_rows(tokenizer: Any) -> None:
     told, read, said = asked_of(tokenizer, [chat("Q?", "a")], ["Who?", "long " * LONGEST, "Where?"])
     assert told == [{"number": 1, "prompt": "Who?"}, {"number": 2, "prompt": "Where?"}]
     assert read[0] == f"<|im_start|>user\nWho?<|im_end|>\n{CUE}"
@@ -131,9 +129,7 @@ def test_prompts_of_the_setting_take_the_place_of_rows(tokenizer: Any) -> None:
     assert asked_of(tokenizer, [], "Alone?")[0] == [{"number": 1, "prompt": "Alone?"}]
 
 
-def test_a_template_that_refuses_costs_the_answers_and_says_so(
-    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_template_error_disables_samples(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokenizer, "chat_template", "{{ raise_exception('No.') }}")
     told, _, said = asked_of(tokenizer, [chat("Q?", "a")])
     assert told == []

@@ -97,7 +97,9 @@ def messages_of(run: Run) -> list[str]:
 
 @pytest.mark.numeric
 @pytest.mark.parametrize("config", ALL.values(), ids=ALL)
-def test_what_is_learned_is_the_same_bit_for_bit(tiny: Path, tmp_path: Path, config: dict[str, Any]) -> None:
+def test_sampling_does_not_change_a_bit_of_training(
+    tiny: Path, tmp_path: Path, config: dict[str, Any]
+) -> None:
     """Through a pause as well, and whatever draws random numbers on the way."""
     import torch
 
@@ -158,7 +160,7 @@ def greedy(model: Path, adapter: Path | None, question: str, count: int) -> str:
 
 
 @pytest.mark.numeric
-def test_answers_are_those_of_plain_transformers_and_peft(
+def test_sample_answers_equal_transformers_and_peft(
     shared: Backend, shared_data: Path, answered: Trained, tiny: Path
 ) -> None:
     job, frames = answered.job, answered.events
@@ -192,7 +194,7 @@ def test_answers_are_those_of_plain_transformers_and_peft(
     assert shared.job(job)["settings"]["samples"] is None
 
 
-def test_prompts_are_chosen_or_switched_off(shared: Backend) -> None:
+def test_sample_prompts_can_be_set_or_disabled(shared: Backend) -> None:
     asked = ["Where is my parcel?", "What is a refund?"]
     for samples, prompts in ((asked, asked), ("off", [])):
         config = {**CONFIG, "maxSteps": 2, "saveSteps": 0, "datasetSplit": 0, "samples": samples}
@@ -203,7 +205,7 @@ def test_prompts_are_chosen_or_switched_off(shared: Backend) -> None:
         assert not any("wanted" in each or "row" in each for each in told)
 
 
-def test_answers_that_a_pause_breaks_off_are_made_when_the_run_goes_on(tiny: Path, tmp_path: Path) -> None:
+def test_samples_interrupted_by_a_pause_are_made_on_resume(tiny: Path, tmp_path: Path) -> None:
     seen: list[str] = []
     first = begin(tiny, tmp_path, EVERY)
 
@@ -221,7 +223,7 @@ def test_answers_that_a_pause_breaks_off_are_made_when_the_run_goes_on(tiny: Pat
     assert {step for step, _ in answers_of(then)} == {3, 6, 9}
 
 
-def test_a_run_that_goes_back_answers_again_what_was_dropped(tiny: Path, tmp_path: Path) -> None:
+def test_a_rolled_back_run_samples_again(tiny: Path, tmp_path: Path) -> None:
     run = begin(tiny, tmp_path, {**EVERY, "onNonFinite": "lower_rate"})
     learn = run.learn
     fell: list[int] = []
@@ -240,7 +242,7 @@ def test_a_run_that_goes_back_answers_again_what_was_dropped(tiny: Path, tmp_pat
     assert {step for step, _ in answers_of(run)} == {0, 3, 6, 9}
 
 
-def test_a_fault_costs_the_answers_alone(
+def test_a_sampling_error_does_not_fail_the_run(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def broken(*_: Any) -> None:
@@ -255,7 +257,7 @@ def test_a_fault_costs_the_answers_alone(
     assert "RuntimeError: this model cannot" in capfd.readouterr().err
 
 
-def test_of_many_checkpoints_some_are_asked(
+def test_only_some_of_many_checkpoints_are_sampled(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sampler, "MOST_ROUNDS", 3)
@@ -269,7 +271,7 @@ def test_of_many_checkpoints_some_are_asked(
     [({}, {0, 9}), ({"fullFineTuning": True, "optim": "sgd"}, {9})],
     ids=["adapter", "whole"],
 )
-def test_a_branch_shows_the_base_where_it_is_at_hand(
+def test_a_branch_samples_the_base_if_available(
     tiny: Path, tmp_path: Path, config: dict[str, Any], steps: set[int]
 ) -> None:
     """The model that a branch begins with is none: the base is it without its adapter, if that can be had."""
@@ -283,7 +285,7 @@ def test_a_branch_shows_the_base_where_it_is_at_hand(
         assert answers_of(branch)[0, 1] == answers_of(plain)[0, 1]
 
 
-def test_a_job_that_was_paused_and_resumed_has_each_answer_once(shared: Backend) -> None:
+def test_a_resumed_job_has_each_sample_once(shared: Backend) -> None:
     config = {**SAMPLED, "maxSteps": 60, "saveSteps": 20, "loggingSteps": 1, "learningRate": 1e-4}
     for _ in range(3):  # it may be over before it is paused
         job = shared.submit(config)

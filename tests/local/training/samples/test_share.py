@@ -115,7 +115,7 @@ class Simulated:
 @pytest.mark.parametrize("write", [2, 10, 40, 200])
 @pytest.mark.parametrize("read", [1e-5, 5e-4, 5e-3])
 @pytest.mark.parametrize(("steps", "save"), [(20, 5), (40, 10), (60, 1), (400, 20), (3000, 100)])
-def test_answers_stay_within_their_share_apart_from_the_first_and_the_last(
+def test_samples_stay_within_their_share_of_time(
     monkeypatch: pytest.MonkeyPatch, steps: int, save: int, read: float, write: int, slower: float
 ) -> None:
     """``write`` is how many tokens are read in the time in which one is written."""
@@ -135,7 +135,7 @@ def test_answers_stay_within_their_share_apart_from_the_first_and_the_last(
 @pytest.mark.parametrize("write", [2, 10, 40, 200])
 @pytest.mark.parametrize("read", [1e-5, 5e-4, 5e-3])
 @pytest.mark.parametrize(("steps", "save"), [(12, 3), (20, 5), (40, 10), (60, 1)])
-def test_the_forecast_knows_what_they_take(
+def test_the_forecast_includes_sampling(
     monkeypatch: pytest.MonkeyPatch, steps: int, save: int, read: float, write: int
 ) -> None:
     machine = Simulated(monkeypatch, read, write * read)
@@ -145,7 +145,7 @@ def test_the_forecast_knows_what_they_take(
     assert abs(expected - machine.answering) <= max(0.45, 0.04 * whole)
 
 
-def test_where_there_is_time_every_checkpoint_answers_at_length(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_enough_time_every_checkpoint_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Simulated(monkeypatch, 5e-4, 5e-3)
     assert machine.go(3000, 500) == [0, 500, 1000, 1500, 2000, 2500, 3000]
     assert {fields["answer"] for name, fields in machine.told if name == "sample.created"} == {
@@ -154,7 +154,7 @@ def test_where_there_is_time_every_checkpoint_answers_at_length(monkeypatch: pyt
     assert machine.said() == ""
 
 
-def test_where_there_is_not_checkpoints_are_skipped_evenly_and_it_is_said_once(
+def test_with_too_little_time_checkpoints_are_skipped_evenly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     machine = Simulated(monkeypatch, 1e-3, 2e-3)
