@@ -91,7 +91,7 @@ def calls(name: str) -> list[str]:
     return [ast.unparse(node.func) for node in ast.walk(tree_of(name)) if isinstance(node, ast.Call)]
 
 
-def test_the_map_is_of_the_whole_package() -> None:
+def test_the_module_map_is_complete() -> None:
     assert {
         "server/app",
         "server/api/train",
@@ -161,7 +161,7 @@ OF_A_JOB = {
 """What lies in a job's folder, and the folder of these."""
 
 
-def test_one_module_builds_the_paths_of_a_job_s_files() -> None:
+def test_one_module_builds_job_paths() -> None:
     """Others would have to look for links and names that lead elsewhere: an archive brings such."""
     builders = {
         name
@@ -199,7 +199,7 @@ def test_only_the_command_line_prints() -> None:
     assert {"cli/main", "cli/console", "cli/commands/doctor"} <= printing
 
 
-def test_every_module_says_why() -> None:
+def test_every_module_has_a_docstring() -> None:
     assert [name for name in MODULES if not ast.get_docstring(tree_of(name))] == []
 
 
@@ -232,7 +232,7 @@ def modules_of(code: str, *arguments: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
-def test_a_running_daemon_has_loaded_nothing_heavy(tmp_path: Path) -> None:
+def test_a_running_studio_has_imported_nothing_heavy(tmp_path: Path) -> None:
     (tmp_path / ".arkor").mkdir()
     (tmp_path / ".arkor" / "credentials.json").write_text(
         '{"mode": "anon", "token": "t", "anonymousId": "a", "orgSlug": "o"}'
@@ -252,7 +252,7 @@ def test_a_running_daemon_has_loaded_nothing_heavy(tmp_path: Path) -> None:
     }
 
 
-def test_messages_name_settings_as_arkor_toml_does() -> None:
+def test_messages_use_arkor_toml_names_of_settings() -> None:
     """Only `check_config`, whose readers write the wire's fields, names these."""
     wire = {field for field, setting in by_field().items() if setting.key != field and not field.islower()}
     found = []

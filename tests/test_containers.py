@@ -12,7 +12,7 @@ from arkor_dev.cli.main import parser
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_image_has_an_extra_and_a_command_that_exist() -> None:
+def test_the_image_uses_an_existing_extra_and_command() -> None:
     text = (ROOT / "Containerfile").read_text()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = re.search(r"^ARG EXTRAS=(.+)$", text, re.MULTILINE)
@@ -28,12 +28,12 @@ def test_the_image_has_an_extra_and_a_command_that_exist() -> None:
     assert re.search(r"^USER 1000:1000$", text, re.MULTILINE)
 
 
-def test_nothing_private_or_large_is_sent_to_a_build() -> None:
+def test_private_and_large_files_are_excluded_from_builds() -> None:
     ignored = (ROOT / ".containerignore").read_text().split()
     assert {".*", "shared", "dist", "**/node_modules"} <= set(ignored)
 
 
-def test_the_development_container_runs_what_is_here() -> None:
+def test_the_development_container_uses_existing_files() -> None:
     told = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
     script, function, extras = "scripts/environment.sh", "ensure_environment", "local,dev"
     assert told["postCreateCommand"] == f"bash -c '. {script} && {function} {extras}'"

@@ -34,11 +34,11 @@ CUDA = ["filelock", 'nvidia-cudnn-cu13==9.26.0.51; platform_system == "Linux"']
         ("2.15.0", ["filelock"], "Linux", "cpu"),
     ],
 )
-def test_what_a_build_is_for(version: str, requires: list[str], system: str, kind: str) -> None:
+def test_torch_builds_are_recognized(version: str, requires: list[str], system: str, kind: str) -> None:
     assert installer.kind_of(version, requires, system) == kind
 
 
-def test_it_says_beforehand_what_will_be_fetched() -> None:
+def test_the_installer_announces_the_download() -> None:
     cpu = install.announcement("local", Build("2.13.0+cpu", "cpu"), has_gpu=False)
     assert (
         "PyTorch 2.13.0+cpu, the build for the processor: about 0.2 GB to fetch, 1.1 GB on the disk." in cpu
@@ -57,7 +57,7 @@ def test_it_says_beforehand_what_will_be_fetched() -> None:
     )
 
 
-def test_uv_is_believed_and_its_failure_is_no_build(tmp_path: Path) -> None:
+def test_uv_chooses_the_torch_build(tmp_path: Path) -> None:
     uv = script(
         tmp_path / "uv",
         "import os, sys\n"
@@ -70,7 +70,7 @@ def test_uv_is_believed_and_its_failure_is_no_build(tmp_path: Path) -> None:
     assert Installer(sys.executable).build_by_uv(str(uv)) is None
 
 
-def test_the_time_is_minutes_and_seconds_from_the_beginning() -> None:
+def test_elapsed_time_is_minutes_and_seconds() -> None:
     for seconds, shown in ((0.9, "0:00  0.00 GB fetched"), (125.2, "2:05  ")):
         assert installer.progress_line(Progress(seconds, 0, 0, "looking")).startswith(shown)
 
@@ -134,7 +134,9 @@ class Shown(io.StringIO):
 
 
 @pytest.mark.parametrize("terminal", [False, True], ids=["a log", "a terminal"])
-def test_it_shows_that_it_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+def test_the_installer_shows_progress(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
     folder, told = tmp_path / "environment", tmp_path / "told"
     folder.mkdir()
     told.mkdir()
@@ -151,9 +153,7 @@ def test_it_shows_that_it_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert sorted(path.name for path in folder.iterdir()) == ["install.log", "lib", "pip"]
 
 
-def test_a_plan_and_its_installation_look_pytorch_up_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_plan_and_installation_share_one_lookup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache, lookups = tmp_path / "cache" / "build.json", []
 
     def look(_: Installer, uv: str) -> Build:

@@ -52,14 +52,14 @@ def test_wheel_holds_the_page_and_asks_for_five_packages(archives: tuple[Path, P
     assert any(name.endswith("/share/man/man1/arkor-dev.1") for name in names)
 
 
-def test_every_library_of_the_page_has_its_license_in_the_package() -> None:
+def test_licenses_of_page_libraries_are_packaged() -> None:
     known = (ROOT / "THIRD-PARTY.txt").read_text()
     libraries = json.loads((ROOT / "web" / "package.json").read_text())["dependencies"]
     assert [name for name in libraries if f"\n{name} (" not in known] == []
 
 
 @pytest.mark.slow
-def test_sdist_holds_all_that_a_build_and_the_tests_need(archives: tuple[Path, Path]) -> None:
+def test_sdist_contains_everything_for_build_and_tests(archives: tuple[Path, Path]) -> None:
     with tarfile.open(archives[1]) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
     wanted = {

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
-def test_help_in_the_documentation_is_the_commands_own() -> None:
+def test_documented_help_is_current() -> None:
     page = (ROOT / "docs" / "command-line.md").read_text()
     shown = re.search(r"<!-- help: .*? -->\n```\n(.*?)```", page, re.DOTALL)
     assert shown
@@ -30,7 +30,7 @@ def test_help_in_the_documentation_is_the_commands_own() -> None:
     assert shown[1] == printed
 
 
-def test_the_toml_of_readme_and_docs_is_valid_beside_the_readmes_own(tmp_path: Path) -> None:
+def test_documented_toml_is_valid(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     for name in ("chats.jsonl", "eval.jsonl", "refunds.jsonl", "check.jsonl"):
         (tmp_path / "data" / name).write_text('{"prompt": "a", "completion": "b"}\n')
@@ -72,13 +72,13 @@ def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) <= 120
 
 
-def test_every_picture_and_link_of_readme_and_docs_exists() -> None:
+def test_pictures_and_links_exist() -> None:
     for path in (ROOT / "README.md", *ROOT.glob("docs/*.md")):
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)", path.read_text()):
             assert (path.parent / target).exists(), (path.name, target)
 
 
-def test_what_the_guide_for_contributors_names_is_there() -> None:
+def test_paths_named_in_contributing_exist() -> None:
     guide = (ROOT / "CONTRIBUTING.md").read_text()
     named = re.findall(r"(?<![\w/])((?:arkor_dev|docs|scripts|tests|web)/[\w./-]*\w/?)", guide)
     assert len(named) > 40
@@ -86,7 +86,7 @@ def test_what_the_guide_for_contributors_names_is_there() -> None:
     assert [name for name in named if name not in made and not (ROOT / name).exists()] == []
 
 
-def test_the_walks_through_the_code_in_the_guide_are_the_codes_own() -> None:
+def test_code_walks_in_contributing_are_current() -> None:
     guide = (ROOT / "CONTRIBUTING.md").read_text()
     walk = re.findall(r"^ *(\d+)  (\S+\.\w+) +(?:\w+\.)?(#?\w+) ", guide, re.MULTILINE)
     assert [int(number) for number, _, _ in walk] == [*range(1, 22), *range(1, 15)]
@@ -95,7 +95,7 @@ def test_the_walks_through_the_code_in_the_guide_are_the_codes_own() -> None:
         assert re.search(defined, (ROOT / path).read_text(), re.MULTILINE), f"{path}: {name}"
 
 
-def test_the_readme_begins_with_a_picture_that_moves() -> None:
+def test_the_readme_begins_with_an_animation() -> None:
     first = re.search(r"!\[[^]]+\]\(([^)]+)\)", README)
     assert first
     picture = (ROOT / first[1]).read_bytes()
@@ -105,7 +105,7 @@ def test_the_readme_begins_with_a_picture_that_moves() -> None:
     assert parts.count(b"ANMF") >= 6
 
 
-def test_every_picture_is_shown_and_there_are_few() -> None:
+def test_pictures_are_used_and_few() -> None:
     docs = ROOT / "docs"
     pages = {ROOT: [README], docs: [page.read_text() for page in docs.glob("*.md")]}
     shown = {

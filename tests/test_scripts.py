@@ -31,7 +31,7 @@ def test_shellcheck_finds_nothing() -> None:
     assert found.stdout == ""
 
 
-def test_the_quick_tests_are_unit_tests_a_training_and_three_pages() -> None:
+def test_quick_tests_are_units_a_training_and_three_pages() -> None:
     script = (ROOT / "scripts" / "test").read_text()
     listed = [re.search(rf"^    {name}=\((.*)\)$", script, re.MULTILINE) for name in ("units", "true_ones")]
     names = " ".join(each[1] for each in listed if each)
@@ -61,7 +61,7 @@ def test_the_quick_tests_take_no_arguments() -> None:
 @pytest.mark.engine
 @pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("ignore")
-def test_each_part_of_the_check_of_a_gpu_runs_on_an_emulated_one(
+def test_each_gpu_check_runs_on_an_emulated_gpu(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -88,7 +88,7 @@ def test_each_part_of_the_check_of_a_gpu_runs_on_an_emulated_one(
     assert "memory: OutOfMemory: " in said
 
 
-def test_the_notebooks_test_pins_its_versions_and_knows_what_it_tests() -> None:
+def test_the_notebook_test_pins_its_versions() -> None:
     pins = (ROOT / "scripts" / "notebooks.txt").read_text().splitlines()
     assert all(re.fullmatch(r"[\w.-]+==[\w.+]+", pin) for pin in pins)
     assert {"jupyterlab", "marimo", "anywidget", "playwright"} <= {pin.partition("==")[0] for pin in pins}

@@ -28,7 +28,7 @@ def functions(path: Path) -> set[str]:
     return set(re.findall(r"^(?:async )?def (\w+)\(", path.read_text(), re.MULTILINE))
 
 
-def test_every_threat_has_an_answer_a_room_and_a_test() -> None:
+def test_every_threat_has_an_answer_modules_and_tests() -> None:
     assert len(ROWS) > 15
     for row in ROWS:
         assert len(row) == 4, row
@@ -38,7 +38,7 @@ def test_every_threat_has_an_answer_a_room_and_a_test() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0][:50])
-def test_the_modules_and_tests_are_there(row: list[str]) -> None:
+def test_named_modules_and_tests_exist(row: list[str]) -> None:
     for module in names(row[2]):
         assert (ROOT / "arkor_dev" / module).is_file(), module
     for test in names(row[3]):

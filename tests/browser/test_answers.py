@@ -40,7 +40,7 @@ async def shows(page: Page, step: str) -> None:
     await expect(slider).to_have_attribute("aria-valuetext", step)
 
 
-async def test_keys_and_the_chart_s_cursor_go_through_the_steps_and_what_differs_is_marked(
+async def test_samples_follow_keys_and_chart_cursor_with_differences_marked(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = answered(fake_backend, 0, 100, 200)
@@ -71,7 +71,7 @@ async def test_keys_and_the_chart_s_cursor_go_through_the_steps_and_what_differs
         await shows(page, "Step 200")
 
 
-async def test_new_steps_come_without_moving_a_reader_and_those_after_a_resume_are_dropped(
+async def test_new_samples_do_not_scroll_the_reader(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = answered(fake_backend, 0, 50, 100)
@@ -95,7 +95,7 @@ async def test_new_steps_come_without_moving_a_reader_and_those_after_a_resume_a
         await expect(page.get_by_role("region", name="Answers")).to_contain_text("Another one.")
 
 
-async def test_a_question_is_asked_again_in_the_playground_in_the_same_way(
+async def test_a_sample_prompt_opens_in_the_playground(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = answered(fake_backend, 0, 100, 200, done=True)
@@ -116,7 +116,7 @@ async def test_a_question_is_asked_again_in_the_playground_in_the_same_way(
     assert all(one["messages"] == [{"role": "user", "content": PROMPTS[0]["prompt"]}] for one in asked)
 
 
-async def test_held_out_rows_have_the_answers_of_both(
+async def test_held_out_rows_show_base_and_adapter_answers(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = answered(fake_backend, 0, 100, 200, done=True)
@@ -144,7 +144,7 @@ async def test_held_out_rows_have_the_answers_of_both(
         assert fake_backend.count("POST /v1/inference/chat") == 2
 
 
-async def test_a_job_without_answers_has_no_such_panel(
+async def test_a_job_without_samples_has_no_panel(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["samples"]

@@ -59,7 +59,7 @@ PLANT = """([tag, attributes, text]) => {
 }"""
 
 
-async def test_each_fault_is_found_where_it_is(studio: Studio, open_page: OpenPage) -> None:
+async def test_accessibility_faults_are_located(studio: Studio, open_page: OpenPage) -> None:
     async with open_page(studio.url, "/#/jobs", reduced_motion="reduce") as page:
         await page.locator("main h1").first.wait_for()
         assert await faults(page, stays=True) == []

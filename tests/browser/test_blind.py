@@ -59,7 +59,7 @@ async def place(page: Page, number: int, of: int = 12) -> None:
     await expect(page.get_by_role("region", name=f"Question {number} of {of}")).to_be_visible()
 
 
-async def test_ten_votes_then_the_share_its_interval_and_the_names(
+async def test_ten_votes_give_share_interval_and_names(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = judged_job(fake_backend)
@@ -107,7 +107,7 @@ async def test_ten_votes_then_the_share_its_interval_and_the_names(
     assert len(bodies) <= 24, "no question is asked twice"
 
 
-async def test_the_votes_of_two_people_are_told_apart(
+async def test_votes_of_two_people_are_separate(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = judged_job(fake_backend)
@@ -139,7 +139,7 @@ async def test_the_votes_of_two_people_are_told_apart(
         await expect(result.get_by_role("row", name="Ann")).to_be_visible()
 
 
-async def test_own_questions_of_two_adapters_whose_backend_keeps_nothing(
+async def test_own_questions_compare_two_adapters_without_the_votes_feature(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     one, other = (fake_backend.add_job("completed", name=name) for name in ("one", "two"))
@@ -171,7 +171,7 @@ async def test_own_questions_of_two_adapters_whose_backend_keeps_nothing(
     assert {body["adapter"]["jobId"] for body in asked(fake_backend)} == {one, other}
 
 
-async def test_an_answer_that_fails_names_nobody_and_a_lost_vote_is_sent_again(
+async def test_failed_answers_stay_blind_and_lost_votes_are_resent(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = judged_job(fake_backend)
@@ -208,7 +208,9 @@ async def test_an_answer_that_fails_names_nobody_and_a_lost_vote_is_sent_again(
     assert len(asked_for) > 1
 
 
-async def test_two_that_are_none(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
+async def test_invalid_models_of_a_blind_test_are_named(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
     job = fake_backend.add_job("completed")
     async with open_page(studio.url, "/#/blind") as page:
         await expect(page.get_by_text("Nothing to compare")).to_be_visible()

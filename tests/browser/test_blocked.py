@@ -52,14 +52,16 @@ async def works_for_this_tab(page: Page, studio: Studio, fake_backend: FakeBacke
 
 
 @pytest.mark.smoke
-async def test_all_cookies_blocked(studio: Studio, fake_backend: FakeBackend, open_blocked: OpenPage) -> None:
+async def test_the_page_works_with_all_cookies_blocked(
+    studio: Studio, fake_backend: FakeBackend, open_blocked: OpenPage
+) -> None:
     trained(fake_backend, "done")
     job = trained(fake_backend, "live", "running", steps=20, of=40)
     async with open_blocked(studio.url, f"/#/jobs/{job}") as page:
         await works_for_this_tab(page, studio, fake_backend, job)
 
 
-async def test_whatever_a_browser_refuses(
+async def test_the_page_works_without_each_browser_api(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     trained(fake_backend, "done")
@@ -87,7 +89,7 @@ NOISE = """
 
 
 @pytest.mark.browser_settings(firefox={"privacy.resistFingerprinting": True})
-async def test_a_canvas_that_reads_as_noise(
+async def test_an_unreadable_canvas_disables_png_export(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = trained(fake_backend, "done", steps=20, of=20)
@@ -113,7 +115,7 @@ async def test_a_canvas_that_reads_as_noise(
         await expect(page.locator(".ui-said")).to_contain_text("Save the SVG instead")
 
 
-async def test_a_browser_without_locks_and_channels(
+async def test_the_page_works_without_locks_and_channels(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-async def test_a_card_is_read_and_copied(
+async def test_a_model_card_is_shown_and_copied(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["card"]
@@ -53,7 +53,7 @@ async def test_a_card_is_read_and_copied(
     assert fake_backend.last("GET /v1/jobs/{id}/card").url.query["step"] == "400"
 
 
-async def test_without_the_feature_there_is_none(
+async def test_without_the_feature_there_is_no_card(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = trained(fake_backend, "support-bot")

@@ -49,7 +49,9 @@ def row(page: Page, label: str) -> Any:
     return page.locator(".compare-table tr").filter(has=page.get_by_role("rowheader", name=label, exact=True))
 
 
-async def test_jobs_side_by_side(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
+async def test_jobs_are_compared_side_by_side(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
     first = job_of(fake_backend, "slow", 0.9, learningRate=1e-4, loraR=8)
     second = job_of(fake_backend, "fast", 0.5, learningRate=1e-3, loraR=8)
     fake_backend.features = ["rows"]
@@ -77,7 +79,7 @@ async def test_jobs_side_by_side(studio: Studio, fake_backend: FakeBackend, open
         assert second_run["x"] + second_run["width"] <= 360
 
 
-async def test_jobs_are_added_and_left_out_in_the_address(
+async def test_compared_jobs_are_in_the_address(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     first = job_of(fake_backend, "one", 0.9)
@@ -123,7 +125,7 @@ async def test_many_long_names_fit_the_readout_and_the_file(
         assert {row["id"] for row in rows} == set(jobs[:2])
 
 
-async def test_a_run_that_failed_is_not_the_quickest_and_close_settings_differ(
+async def test_a_failed_run_is_not_the_fastest(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     slow = job_of(fake_backend, "slow", 0.5, learningRate=1e-3)
@@ -138,7 +140,7 @@ async def test_a_run_that_failed_is_not_the_quickest_and_close_settings_differ(
         await expect(row(page, "Learning rate").locator("td")).to_have_text(["0.001", "0.0010004"])
 
 
-async def test_a_learning_rate_has_the_axis_to_itself(
+async def test_the_learning_rate_has_its_own_axis(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = fake_backend.add_job()
@@ -150,7 +152,7 @@ async def test_a_learning_rate_has_the_axis_to_itself(
         await expect(page.locator(".chart-statistics-table tbody")).to_contain_text("29")
 
 
-async def test_runs_of_one_name_are_told_apart(
+async def test_runs_of_one_name_are_distinguished(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     jobs = [job_of(fake_backend, "same", 0.5 + index / 10) for index in range(2)]

@@ -46,7 +46,7 @@ STORED = """async () => [
 ]"""
 
 
-async def test_the_next_test_finds_nothing_of_the_one_before(studio: Studio, open_page: OpenPage) -> None:
+async def test_tests_share_no_browser_state(studio: Studio, open_page: OpenPage) -> None:
     async with open_page(studio.url, faulty=True) as page:  # it may ask for its jobs when that is refused
         first, fresh = page.context, await page.evaluate(STORED)
         await page.evaluate(STORE)
@@ -78,9 +78,7 @@ async def renderers(browser: Browser) -> set[int]:
 
 
 @needs_shell
-async def test_it_runs_in_the_process_of_the_one_before(
-    studio: Studio, browser: Browser, open_page: OpenPage
-) -> None:
+async def test_tests_share_a_renderer_process(studio: Studio, browser: Browser, open_page: OpenPage) -> None:
     async with open_page(studio.url) as page:
         await page.wait_for_selector("h1")
         before = await renderers(browser)
@@ -109,7 +107,7 @@ async def test_a_changed_context_is_not_used_again(studio: Studio, open_page: Op
                 await done
 
 
-async def test_the_context_of_a_failure_is_not_used_again(studio: Studio, open_page: OpenPage) -> None:
+async def test_a_failed_tests_context_is_not_reused(studio: Studio, open_page: OpenPage) -> None:
     had: list[BrowserContext] = []
 
     async def fail() -> None:
@@ -123,7 +121,7 @@ async def test_the_context_of_a_failure_is_not_used_again(studio: Studio, open_p
         assert page.context is not had[0]
 
 
-async def test_a_second_tab_needs_the_mark(studio: Studio, open_page: OpenPage) -> None:
+async def test_a_second_tab_needs_the_tabs_mark(studio: Studio, open_page: OpenPage) -> None:
     async with open_page(studio.url, None) as page:
         with pytest.raises(AssertionError, match="mark `tabs`"):
             await page.context.new_page()
@@ -131,7 +129,7 @@ async def test_a_second_tab_needs_the_mark(studio: Studio, open_page: OpenPage) 
 
 @needs_shell
 @pytest.mark.tabs
-async def test_with_the_mark_each_tab_has_a_process(
+async def test_with_the_tabs_mark_each_tab_has_a_process(
     studio: Studio, browser: Browser, open_page: OpenPage
 ) -> None:
     async with open_page(studio.url) as page:

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.mark.tabs
-async def test_two_tabs_share_a_conversation_and_lose_nothing(
+async def test_two_tabs_share_a_conversation(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -56,7 +56,7 @@ async def test_two_tabs_share_a_conversation_and_lose_nothing(
 
 
 @pytest.mark.tabs
-async def test_an_answer_whose_tab_was_closed_is_told_as_cut(
+async def test_an_answer_whose_tab_was_closed_is_marked_truncated(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -72,7 +72,7 @@ async def test_an_answer_whose_tab_was_closed_is_told_as_cut(
         await expect(answers(other)).to_contain_text("The page was closed before the answer was complete.")
 
 
-async def test_typing_on_after_a_click_on_send_is_writing(
+async def test_typing_after_sending_goes_to_the_message_field(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -93,7 +93,7 @@ async def test_typing_on_after_a_click_on_send_is_writing(
         await expect(page.locator(".pg-head")).to_have_count(1)
 
 
-async def test_a_press_on_a_button_that_goes_leaves_the_keys_to_the_message(
+async def test_focus_returns_to_the_message_when_a_button_disappears(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -119,7 +119,7 @@ async def test_a_press_on_a_button_that_goes_leaves_the_keys_to_the_message(
         await expect(page.locator(".pg-head")).to_have_count(1)
 
 
-async def test_a_closed_column_is_no_longer_asked(
+async def test_closing_a_column_ends_its_answer(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -135,7 +135,7 @@ async def test_a_closed_column_is_no_longer_asked(
         await expect(page.get_by_role("button", name="Send")).to_be_visible()
 
 
-async def test_the_way_of_asking_outlives_a_reload_before_the_first_question(
+async def test_settings_survive_a_reload_before_the_first_question(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -147,7 +147,7 @@ async def test_the_way_of_asking_outlives_a_reload_before_the_first_question(
         await expect(page.get_by_label("Max tokens")).to_have_value("256")
 
 
-async def test_a_job_that_is_not_there_is_said(
+async def test_an_unknown_job_is_named(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -158,7 +158,7 @@ async def test_a_job_that_is_not_there_is_said(
 
 
 @pytest.mark.tabs
-async def test_presets_of_two_tabs_and_of_studio_itself(
+async def test_presets_are_shared_between_tabs(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -190,7 +190,7 @@ async def test_presets_of_two_tabs_and_of_studio_itself(
         await expect(one.get_by_role("button", name="Send")).to_be_visible()
 
 
-async def test_each_paragraph_runs_in_its_own_direction(
+async def test_paragraphs_have_their_own_text_direction(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")

@@ -34,7 +34,7 @@ def project_with_data(project: Path) -> Path:
     return project / "data" / "corrections.jsonl"
 
 
-async def test_a_corrected_answer_becomes_data_and_can_be_taken_back(
+async def test_a_correction_becomes_data_and_can_be_undone(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     file = project_with_data(studio.settings.project)
@@ -75,7 +75,7 @@ async def test_a_corrected_answer_becomes_data_and_can_be_taken_back(
         await until(lambda: not file.exists())
 
 
-async def test_what_cannot_be_added_or_undone_says_why(
+async def test_refused_corrections_have_the_reason(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     file = project_with_data(studio.settings.project)
@@ -105,7 +105,7 @@ async def test_what_cannot_be_added_or_undone_says_why(
         await expect(page.get_by_text("no longer in data/corrections.jsonl")).to_be_visible()
 
 
-async def test_a_later_run_says_what_became_of_each_correction(
+async def test_a_later_run_shows_its_effect_on_each_correction(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     file = project_with_data(studio.settings.project)

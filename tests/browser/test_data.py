@@ -46,7 +46,7 @@ def data(settings: Settings, fake_backend: FakeBackend) -> list[Any]:
     return fake_backend.datasets.rows
 
 
-async def test_the_way_there_is_where_the_feature_is(
+async def test_the_data_page_needs_the_feature(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
     fake_backend.features = ["datasets", "attribution"]
@@ -75,7 +75,7 @@ LATE = """
 """
 
 
-async def test_a_row_far_down_is_shown_although_more_is_known_before_the_first_is_painted(
+async def test_a_linked_row_far_down_is_shown(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
     fake_backend.datasets.reading = 50
@@ -85,7 +85,7 @@ async def test_a_row_far_down_is_shown_although_more_is_known_before_the_first_i
         await expect(page.locator(".data-row-on")).to_contain_text("110")
 
 
-async def test_rows_by_key(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
+async def test_rows_are_navigated_by_keyboard(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
     longest = max(range(120), key=lambda n: sum(len(message["content"].split()) for message in data[n])) + 1
     data[90] = [{"role": "user", "content": "Is the Umbrella in?"}, {"role": "assistant", "content": "Yes."}]
     async with open_page(studio.url, "/#/data") as page:
@@ -117,7 +117,7 @@ async def test_rows_by_key(studio: Studio, open_page: OpenPage, data: list[Any])
         await expect(row).to_contain_text("Row 91 ")
 
 
-async def test_a_flagged_row_is_excluded_with_one_press_and_included_again(
+async def test_a_flagged_row_is_excluded_and_included(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
     toml = studio.settings.project / "arkor.toml"
@@ -152,7 +152,7 @@ async def test_a_flagged_row_is_excluded_with_one_press_and_included_again(
     assert before.count("path") <= toml.read_text().count("path")
 
 
-async def test_a_row_is_edited_with_its_tokens_beside_it_and_undone(
+async def test_a_row_is_edited_with_live_tokens_and_undone(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
     file = studio.settings.project / "data" / "support.jsonl"
@@ -204,7 +204,7 @@ async def test_a_row_is_edited_with_its_tokens_beside_it_and_undone(
         assert "From the page." not in file.read_text()
 
 
-async def test_a_packed_file_is_unpacked_where_a_row_is_to_be_edited(
+async def test_a_gzip_file_is_copied_for_editing(
     studio: Studio, open_page: OpenPage, data: list[Any]
 ) -> None:
     project = studio.settings.project
@@ -220,7 +220,7 @@ async def test_a_packed_file_is_unpacked_where_a_row_is_to_be_edited(
     assert 'dataset = "data/packed.jsonl"' in (project / "arkor.toml").read_text()
 
 
-async def test_rows_are_judged_by_key_one_after_another(
+async def test_rows_are_reviewed_by_keyboard(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
     project = studio.settings.project
@@ -286,7 +286,7 @@ async def test_rows_are_judged_by_key_one_after_another(
         await expect(struck).to_have_count(1)
 
 
-async def test_rows_are_found_by_meaning_and_judged_by_loss_with_keys_alone(
+async def test_similar_and_surprising_rows_are_reviewed_by_keyboard(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
     file = studio.settings.project / "data" / "support.jsonl"
@@ -334,7 +334,9 @@ async def test_rows_are_found_by_meaning_and_judged_by_loss_with_keys_alone(
         await expect(heading).to_contain_text("Row 29 ")
 
 
-async def test_the_line_says_what_it_cuts(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
+async def test_the_length_limit_shows_what_it_truncates(
+    studio: Studio, open_page: OpenPage, data: list[Any]
+) -> None:
     async with open_page(studio.url, "/#/data") as page:
         losses, line = page.locator(".data-losses"), page.get_by_role("slider", name="max_length")
         await expect(losses).to_contain_text("max_length 512, beyond the axis, truncates no row.")
@@ -361,7 +363,7 @@ async def test_the_line_says_what_it_cuts(studio: Studio, open_page: OpenPage, d
         await expect(losses).to_contain_text("truncates no row")
 
 
-async def test_the_line_is_taken_over_by_the_next_run(
+async def test_the_length_limit_is_used_by_the_next_run(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
     async with open_page(studio.url, "/#/data") as page:
@@ -375,7 +377,7 @@ async def test_the_line_is_taken_over_by_the_next_run(
         await expect(page.get_by_role("button", name="Run with unsaved changes")).to_be_visible()
 
 
-async def test_a_token_says_what_it_is(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
+async def test_a_token_shows_its_id_and_role(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
     data[0] = [{"role": "user", "content": "Hi  you"}, {"role": "assistant", "content": "Ho"}]
     async with open_page(studio.url, "/#/data") as page:
         tokens, tip = page.locator(".data-token"), page.locator(".data-tip")
@@ -402,7 +404,7 @@ async def test_a_token_says_what_it_is(studio: Studio, open_page: OpenPage, data
         assert special == ["<s>", "</s>", "<s>", "</s>"]
 
 
-async def test_findings_lead_to_their_rows(
+async def test_findings_link_to_their_rows(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
     many = list(range(30, 70))
@@ -441,7 +443,7 @@ async def test_findings_lead_to_their_rows(
         await expect(repeated).to_have_count(0)
 
 
-async def test_a_finding_offers_nothing_until_the_repaired_rows_are_checked(
+async def test_a_finding_has_no_fix_while_rows_are_rechecked(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     async with open_page(studio.url, None) as page:
@@ -466,7 +468,7 @@ async def test_a_finding_offers_nothing_until_the_repaired_rows_are_checked(
 CSV = "id,question,answer\n" + "".join(f"{n},Where is {n}?,On its way.\n" for n in range(60))
 
 
-async def test_columns_are_mapped_where_the_finding_is(
+async def test_columns_are_mapped_at_the_finding(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
     toml = studio.settings.project / "arkor.toml"
@@ -490,7 +492,7 @@ async def test_columns_are_mapped_where_the_finding_is(
         await expect(page.locator(".data-figures, .ui-skeleton")).to_have_count(0)
 
 
-async def test_nothing_is_awaited_where_no_row_can_be_read(
+async def test_unreadable_data_shows_no_progress(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
     data[:] = ["not JSON"] * 60
@@ -501,16 +503,14 @@ async def test_nothing_is_awaited_where_no_row_can_be_read(
         await expect(page.locator(".ui-skeleton")).to_have_count(0)
 
 
-async def test_a_data_file_that_is_gone_is_what_is_said(
-    studio: Studio, open_page: OpenPage, data: list[Any]
-) -> None:
+async def test_a_missing_data_file_is_named(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
     (studio.settings.project / "data" / "support.jsonl").unlink()
     async with open_page(studio.url, "/#/data") as page:
         await expect(page.get_by_role("alert")).to_contain_text('"data/support.jsonl" is not in the project')
         await expect(page.locator(".data")).not_to_contain_text("lists no data")
 
 
-async def test_what_a_finding_needs_is_a_press_beside_it(
+async def test_a_finding_has_its_remedy_beside_it(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
     path = studio.settings.project / "arkor.toml"
@@ -538,7 +538,7 @@ async def test_what_a_finding_needs_is_a_press_beside_it(
     assert (sent["skipBadRows"], sent["maxLength"]) == (True, longest)
 
 
-async def test_hostile_rows_do_nothing(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
+async def test_hostile_rows_are_shown_as_text(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
     data[0] = [{"role": "user", "content": HOSTILE}, {"role": "assistant", "content": "z" * 1_000_000}]
     data[1] = "<img src=x onerror=alert(1)>"
     async with open_page(studio.url, "/#/data") as page:
@@ -554,7 +554,7 @@ async def test_hostile_rows_do_nothing(studio: Studio, open_page: OpenPage, data
         await expect(page.get_by_role("alert")).to_contain_text("<img src=x onerror=alert(1)>")
 
 
-async def test_a_view_that_has_ended_is_opened_again(
+async def test_an_expired_view_is_reopened(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
     async with open_page(studio.url, "/#/data", faulty=True, clock=True) as page:
@@ -568,7 +568,7 @@ async def test_a_view_that_has_ended_is_opened_again(
         assert fake_backend.count("POST /v1/datasets") == 2
 
 
-async def test_an_edit_is_seen(
+async def test_an_edited_file_is_reloaded(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
     async with open_page(studio.url, "/#/data", clock=True) as page:
@@ -582,7 +582,7 @@ async def test_an_edit_is_seen(
             await expect(page.locator(".data-figures")).to_contain_text("100")
 
 
-async def test_a_trainer_with_other_settings_is_another_view(
+async def test_changed_token_settings_open_another_view(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
     path = studio.settings.project / "arkor.toml"
@@ -595,7 +595,7 @@ async def test_a_trainer_with_other_settings_is_another_view(
     assert [one["config"].get("maxLength") for one in sent] == [None, 20]
 
 
-async def test_a_setting_that_changes_no_token_leaves_the_view(
+async def test_settings_without_effect_on_tokens_keep_the_view(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
     path = studio.settings.project / "arkor.toml"

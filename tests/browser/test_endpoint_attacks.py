@@ -99,7 +99,7 @@ async def another_site() -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-async def test_a_web_page_gets_nothing_from_an_open_endpoint(
+async def test_a_foreign_web_page_cannot_use_an_open_endpoint(
     studio: Studio, fake_backend: FakeBackend, browser: Browser, host: str
 ) -> None:
     fake_backend.features = ["endpoints", "serving"]

@@ -80,7 +80,7 @@ async def save(page: Page) -> None:
     await expect(page.get_by_role("button", name="Save", exact=True)).to_have_count(0)
 
 
-async def test_an_endpoint_is_made_of_a_checkpoint_that_is_picked(
+async def test_an_endpoint_is_created_for_a_checkpoint(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = fake_backend.add_job("completed", name="Support Bot")
@@ -107,7 +107,7 @@ async def test_an_endpoint_is_made_of_a_checkpoint_that_is_picked(
     assert (made["runRetentionMode"], made["runRetentionDays"]) == ("days", 30)
 
 
-async def test_a_wrong_and_a_taken_address_are_said_at_the_field(
+async def test_invalid_and_taken_slugs_are_reported_at_the_field(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -128,7 +128,7 @@ async def test_a_wrong_and_a_taken_address_are_said_at_the_field(
         await expect(page.get_by_role("alert")).to_have_text("This slug is taken.")
 
 
-async def test_each_fact_can_be_changed(
+async def test_each_property_of_an_endpoint_can_be_changed(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = fake_backend.add_job("completed", name="newer")
@@ -163,7 +163,7 @@ async def test_each_fact_can_be_changed(
         await expect(page.get_by_text("keys are not checked")).to_be_visible()
 
 
-async def test_a_key_is_shown_once_and_guarded_meanwhile(
+async def test_a_new_key_is_shown_once_and_leaving_is_guarded(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     endpoint = add_endpoint(fake_backend)
@@ -198,7 +198,7 @@ async def test_a_key_is_shown_once_and_guarded_meanwhile(
     assert [key["enabled"] for key in fake_backend.keys[endpoint].values()] == [False]
 
 
-async def test_deleting_asks_for_the_name(
+async def test_deleting_an_endpoint_asks_for_its_name(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     endpoint = add_endpoint(fake_backend, "shop")
@@ -217,7 +217,7 @@ async def test_deleting_asks_for_the_name(
     assert fake_backend.deployments == {}
 
 
-async def test_the_list_follows_the_backend(
+async def test_the_endpoint_list_is_refreshed(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     async with open_page(studio.url, "/#/endpoints", faulty=True, clock=True) as page:
@@ -230,7 +230,7 @@ async def test_the_list_follows_the_backend(
         await expect(page.get_by_role("link", name="made-elsewhere")).to_be_visible()
 
 
-async def test_a_backend_without_endpoints_is_one_calm_sentence(
+async def test_a_backend_without_endpoints_is_explained(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.fault("GET /v1/endpoints", status=404, body=b'{"error": "No such thing here."}')
@@ -240,7 +240,7 @@ async def test_a_backend_without_endpoints_is_one_calm_sentence(
         await expect(page.get_by_role("button", name="New endpoint")).to_have_count(0)
 
 
-async def test_a_key_stays_however_often_escape_is_pressed_and_is_shown_to_who_leaves_meanwhile(
+async def test_escape_does_not_close_a_new_key(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     endpoint = add_endpoint(fake_backend)
@@ -272,7 +272,7 @@ async def test_a_key_stays_however_often_escape_is_pressed_and_is_shown_to_who_l
         await expect(page.get_by_role("heading", name="Jobs", level=1)).to_be_visible()
 
 
-async def test_a_list_that_is_refused_once_takes_nothing_away(
+async def test_a_failed_refresh_keeps_the_list(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     endpoint = add_endpoint(fake_backend)
@@ -286,7 +286,7 @@ async def test_a_list_that_is_refused_once_takes_nothing_away(
         await expect(page.get_by_role("alert", include_hidden=True)).to_have_count(0)
 
 
-async def test_another_endpoint_begins_at_its_top(
+async def test_selecting_an_endpoint_scrolls_to_its_top(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     for index in range(40):
@@ -312,7 +312,7 @@ async def test_another_endpoint_begins_at_its_top(
         await page.wait_for_function("() => scrollY === 0")
 
 
-async def test_what_a_new_endpoint_serves_stays_what_was_proposed(
+async def test_a_new_endpoint_keeps_its_proposed_target(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = fake_backend.add_job("completed", name="Müller's résumé bot", createdAt="2026-01-02T00:00:00Z")
@@ -337,7 +337,7 @@ async def test_what_a_new_endpoint_serves_stays_what_was_proposed(
     assert fake_backend.count("POST /v1/endpoints") == 1
 
 
-async def test_the_focus_stays_with_what_is_done(
+async def test_focus_stays_with_the_action(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     off, endpoint = add_endpoint(fake_backend, "off"), add_endpoint(fake_backend)
@@ -382,7 +382,7 @@ async def test_the_focus_stays_with_what_is_done(
         await expect(row.get_by_role("button")).to_have_count(0)
 
 
-async def test_what_belongs_together_stands_together_and_a_refused_change_stays_open(
+async def test_a_refused_change_keeps_its_form_open(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     endpoint = add_endpoint(fake_backend, "shop")
@@ -435,7 +435,7 @@ def add_request(fake_backend: FakeBackend, endpoint: str, **more: object) -> Non
     log.insert(0, {"id": str(len(log) + 1), "at": "2026-01-01T00:00:00Z", **usual, **said, **more})
 
 
-async def test_an_endpoint_of_this_machine_is_at_studio_s_own_address(
+async def test_a_local_endpoint_has_studios_address(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["endpoints", "serving"]
@@ -450,7 +450,7 @@ async def test_an_endpoint_of_this_machine_is_at_studio_s_own_address(
         await expect(page.get_by_text("Every program on this machine can call it.")).to_be_visible()
 
 
-async def test_requests_are_listed_older_ones_on_demand_and_why_none_is_answered(
+async def test_requests_are_listed_with_older_ones_on_demand(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     endpoint = add_endpoint(fake_backend, runRetentionMode="unlimited")
@@ -486,7 +486,7 @@ async def test_requests_are_listed_older_ones_on_demand_and_why_none_is_answered
         await expect(alert).to_have_count(0)
 
 
-async def test_a_kept_request_is_gone_on_with_in_the_playground(
+async def test_a_logged_request_opens_in_the_playground(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     endpoint = add_endpoint(fake_backend, runRetentionMode="days", runRetentionDays=7)
@@ -510,7 +510,7 @@ async def test_a_kept_request_is_gone_on_with_in_the_playground(
     assert asked["baseModel"] == "tiny"
 
 
-async def test_a_kept_answer_is_corrected_becomes_a_row_and_is_traced_to_rows(
+async def test_a_logged_answer_is_corrected_and_traced(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     endpoint = add_endpoint(fake_backend, runRetentionMode="unlimited")

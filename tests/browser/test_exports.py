@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-async def test_an_export_is_made_saved_and_removed(
+async def test_an_export_is_created_saved_and_deleted(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["exports"]
@@ -60,7 +60,7 @@ async def test_an_export_is_made_saved_and_removed(
     assert fake_backend.exports.of(job) == {}
 
 
-async def test_a_gguf_file_is_chosen_by_keys(
+async def test_gguf_options_are_chosen_by_keyboard(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["exports", "gguf"]
@@ -85,7 +85,7 @@ async def test_a_gguf_file_is_chosen_by_keys(
         await expect(page.get_by_label("Quantization")).to_have_count(0)
 
 
-async def test_where_llama_cpp_is_missing_its_formats_are_off_and_the_command_is_there(
+async def test_without_llama_cpp_its_formats_show_the_install_command(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["exports", "gguf"]
@@ -102,7 +102,7 @@ async def test_where_llama_cpp_is_missing_its_formats_are_off_and_the_command_is
     assert fake_backend.count("POST /v1/jobs/{id}/exports") == 0
 
 
-async def test_the_best_checkpoint_is_what_leaves(
+async def test_the_best_checkpoint_is_exported(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["exports"]
@@ -116,7 +116,7 @@ async def test_the_best_checkpoint_is_what_leaves(
     assert fake_backend.last("POST /v1/jobs/{id}/exports").json() == {"format": "merged", "step": 20}
 
 
-async def test_where_there_is_no_such_feature_there_is_no_such_place(
+async def test_without_the_feature_there_are_no_exports(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["evaluation"]

@@ -51,7 +51,7 @@ def declare(project: Path, toml: str = TOML) -> None:
     (project / "arkor.toml").write_text(toml)
 
 
-async def test_a_choice_of_trainers_with_their_settings(studio: Studio, open_page: OpenPage) -> None:
+async def test_trainers_are_listed_with_their_settings(studio: Studio, open_page: OpenPage) -> None:
     declare(studio.settings.project)
     async with open_page(studio.url) as page:
         await expect(page.get_by_role("heading", level=1)).to_have_text("first")
@@ -72,7 +72,7 @@ async def test_a_choice_of_trainers_with_their_settings(studio: Studio, open_pag
         await expect(page.get_by_role("heading", level=1)).to_have_text("second")
 
 
-async def test_run_watch_reload_and_end(
+async def test_a_run_survives_a_reload_until_its_end(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     declare(studio.settings.project)
@@ -106,7 +106,7 @@ async def test_run_watch_reload_and_end(
         await expect(output).not_to_contain_text("exit=")
 
 
-async def test_not_to_be_told_of_the_end_holds(
+async def test_declining_notifications_is_remembered(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     declare(studio.settings.project)
@@ -127,7 +127,7 @@ async def test_not_to_be_told_of_the_end_holds(
         await expect(page.locator(".home-output").get_by_text("Time left")).to_be_visible(timeout=START)
 
 
-async def test_stopping_to_watch_is_not_cancelling(
+async def test_stopping_the_command_does_not_cancel_the_job(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     declare(studio.settings.project)
@@ -161,7 +161,7 @@ async def test_stopping_to_watch_is_not_cancelling(
         await expect(page.locator(".home-output").get_by_role("link", name="Open job")).to_have_count(0)
 
 
-async def test_home_after_a_run_is_its_result_and_asks_both_models(
+async def test_home_shows_the_result_and_asks_both_models(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     declare(studio.settings.project)
@@ -191,7 +191,7 @@ async def test_home_after_a_run_is_its_result_and_asks_both_models(
     assert sorted("adapter" in one for one in asked) == [False, True]
 
 
-async def test_an_empty_folder_becomes_the_starter_by_one_press(studio: Studio, open_page: OpenPage) -> None:
+async def test_an_empty_folder_becomes_the_starter_project(studio: Studio, open_page: OpenPage) -> None:
     async with open_page(studio.url) as page:
         await expect(page.get_by_role("heading", level=1)).to_have_text("Nothing to train yet")
         await page.get_by_role("button", name="Create a starter project").click()
@@ -209,9 +209,7 @@ DRAG = "document.body.dispatchEvent(new DragEvent('dragover', { bubbles: true, c
 CSV = "id,question,answer\n" + "".join(f"{n},Where is {n}?,On its way.\n" for n in range(60))
 
 
-async def test_a_file_dropped_on_a_project_becomes_its_data_after_a_look_at_the_change(
-    studio: Studio, open_page: OpenPage
-) -> None:
+async def test_a_dropped_file_becomes_the_data_after_a_preview(studio: Studio, open_page: OpenPage) -> None:
     declare(studio.settings.project)
     async with open_page(studio.url) as page:
         await expect(page.get_by_role("button", name="Run training")).to_be_enabled()
@@ -229,7 +227,7 @@ async def test_a_file_dropped_on_a_project_becomes_its_data_after_a_look_at_the_
         assert await page.evaluate(DROP, "more.jsonl")
 
 
-async def test_data_with_its_own_columns_is_mapped_where_it_is_found(
+async def test_dropped_data_with_own_columns_is_mapped(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, tmp_path: Path
 ) -> None:
     (tmp_path / "My FAQ.csv").write_text(CSV)
@@ -267,7 +265,7 @@ async def test_data_with_its_own_columns_is_mapped_where_it_is_found(
         }
 
 
-async def test_a_deleted_data_file_is_told_once(studio: Studio, open_page: OpenPage) -> None:
+async def test_a_deleted_data_file_is_reported_once(studio: Studio, open_page: OpenPage) -> None:
     declare(studio.settings.project)
     async with open_page(studio.url, clock=True) as page:
         await expect(page.locator(".home-facts")).to_contain_text("1 example")
@@ -286,7 +284,7 @@ async def test_a_deleted_data_file_is_told_once(studio: Studio, open_page: OpenP
         await expect(page.locator(".home-facts")).to_contain_text("2 examples")
 
 
-async def test_rows_that_cannot_be_read_are_skipped_by_a_press(studio: Studio, open_page: OpenPage) -> None:
+async def test_unreadable_rows_can_be_skipped(studio: Studio, open_page: OpenPage) -> None:
     declare(studio.settings.project)
     data = studio.settings.project / "data" / "chats.jsonl"
     data.write_text(f"{data.read_text() * 3}nonsense\n")
@@ -299,7 +297,7 @@ async def test_rows_that_cannot_be_read_are_skipped_by_a_press(studio: Studio, o
         await expect(page.locator(".home-note", has_text="1 change not in arkor.toml")).to_be_visible()
 
 
-async def test_a_file_that_cannot_be_read_says_where(studio: Studio, open_page: OpenPage) -> None:
+async def test_an_unreadable_arkor_toml_names_the_line(studio: Studio, open_page: OpenPage) -> None:
     declare(studio.settings.project, "stepz = 1\n" + TOML)
     async with open_page(studio.url, faulty=True, clock=True) as page:
         refused: list[int] = []
@@ -316,7 +314,7 @@ async def test_a_file_that_cannot_be_read_says_where(studio: Studio, open_page: 
             await expect(page.get_by_role("heading", level=1)).to_have_text("first", timeout=START)
 
 
-async def test_the_output_is_a_terminal_that_obeys_nothing(studio: Studio, open_page: OpenPage) -> None:
+async def test_command_output_is_sanitized(studio: Studio, open_page: OpenPage) -> None:
     typescript_project(
         studio.settings.project,
         r"""
@@ -364,7 +362,7 @@ time.sleep(600)
         await expect(page.locator(".home-output-state")).to_contain_text("stopped", timeout=START)
 
 
-async def test_a_command_that_failed_can_be_run_again_at_once(studio: Studio, open_page: OpenPage) -> None:
+async def test_a_failed_command_can_be_run_again(studio: Studio, open_page: OpenPage) -> None:
     typescript_project(studio.settings.project, "print('no memory'); raise SystemExit(3)")
     async with open_page(studio.url, None) as page:
         await page.add_init_script(HOLDABLE)
@@ -411,7 +409,7 @@ for n in range(6000):
             await expect(tab.locator(".home-output-state")).to_contain_text("stopped", timeout=START)
 
 
-async def test_a_command_cannot_say_that_it_has_ended(studio: Studio, open_page: OpenPage) -> None:
+async def test_command_output_cannot_fake_its_end(studio: Studio, open_page: OpenPage) -> None:
     typescript_project(
         studio.settings.project,
         r"""
@@ -447,7 +445,9 @@ TOP = """() => {
 }"""
 
 
-async def test_text_stays_under_the_reader_and_is_saved_whole(studio: Studio, open_page: OpenPage) -> None:
+async def test_output_does_not_scroll_the_reader_and_is_saved_completely(
+    studio: Studio, open_page: OpenPage
+) -> None:
     typescript_project(
         studio.settings.project,
         r"""

@@ -61,7 +61,7 @@ OVER_CELLS = """
 """Columns whose header is not over its cells' text, each with how far it is from it."""
 
 
-async def test_many_jobs_cost_what_few_do(
+async def test_the_table_renders_visible_rows_only(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     for index in range(3000):
@@ -78,7 +78,7 @@ async def test_many_jobs_cost_what_few_do(
         await expect(page.locator(".jobs-row")).to_have_count(1)
 
 
-async def test_what_is_looked_for_stands_in_the_address(
+async def test_filters_are_in_the_address(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     for name, status, best in (
@@ -112,7 +112,7 @@ SCROLL_AND_CLICK = """async () => {
 """As fast as anyone can be: there is no time left to note where the page was."""
 
 
-async def test_back_and_a_reload_lead_to_where_one_was(
+async def test_back_and_reload_restore_the_position(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     for index in range(400):
@@ -134,7 +134,7 @@ async def test_back_and_a_reload_lead_to_where_one_was(
         await page.wait_for_function("() => scrollY === 0")
 
 
-async def test_a_row_tells_what_was_changed_how_far_it_is_and_why_it_failed(
+async def test_rows_show_changes_progress_and_errors(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     config = {"model": "tiny", "datasetSource": {"type": "file", "path": "d.jsonl"}, "learningRate": 2e-5}
@@ -157,7 +157,7 @@ async def test_a_row_tells_what_was_changed_how_far_it_is_and_why_it_failed(
         assert await lasting(lambda: page.evaluate(OVER_CELLS)) == []
 
 
-async def test_columns_are_what_tells_jobs_apart_and_what_a_person_chose(
+async def test_columns_are_differing_settings_and_chosen_ones(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     base = {"model": "org/tiny", "datasetSource": {"type": "file", "path": "data/faq.jsonl"}}
@@ -190,7 +190,7 @@ async def test_columns_are_what_tells_jobs_apart_and_what_a_person_chose(
         assert await lasting(lambda: page.evaluate(OVER_CELLS)) == []
 
 
-async def test_several_are_compared_and_the_whole_row_leads_to_the_job(
+async def test_jobs_are_selected_for_comparison(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     jobs = {fake_backend.add_job("completed", name=name) for name in ("one", "two")}
@@ -226,7 +226,7 @@ async def test_a_job_is_cancelled_from_its_row(
         await expect(page.locator(".jobs-row")).to_contain_text("Cancelled")
 
 
-async def test_a_refused_cancel_says_why_where_the_reader_is(
+async def test_a_refused_cancel_has_its_reason_in_view(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     for index in range(100):
@@ -246,7 +246,7 @@ async def test_a_refused_cancel_says_why_where_the_reader_is(
         await expect(page.get_by_role("link", name="n5", exact=True)).to_be_focused()
 
 
-async def test_a_phone_shows_what_the_list_is_ordered_by(
+async def test_a_phone_shows_the_sorted_column(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     for name, verdict in (("one", "worse"), ("two", "better")):
@@ -284,7 +284,7 @@ async def test_hostile_names_are_text(studio: Studio, fake_backend: FakeBackend,
             await page.wait_for_function("document.documentElement.scrollWidth - innerWidth <= 0")
 
 
-async def test_jobs_of_which_little_is_known_break_no_page(
+async def test_malformed_jobs_do_not_break_the_page(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     bare, odd = fake_backend.add_job(), fake_backend.add_job()
@@ -315,7 +315,7 @@ async def test_jobs_of_which_little_is_known_break_no_page(
             await expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-async def test_no_jobs_yet_leads_to_the_first(
+async def test_an_empty_list_leads_to_the_first_run(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["sweeps"]
@@ -326,7 +326,7 @@ async def test_no_jobs_yet_leads_to_the_first(
         await expect(page).to_have_url(re.compile(r"#/$"))
 
 
-async def test_the_end_of_a_watched_job_shows_in_the_tab(
+async def test_the_tab_title_shows_the_end_of_a_job(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = fake_backend.add_job("running", name="long one")
@@ -356,9 +356,7 @@ async def test_the_end_of_a_watched_job_shows_in_the_tab(
         await expect(page).to_have_title("Jobs · Arkor Studio")
 
 
-async def test_the_focus_never_falls_to_nothing(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
+async def test_focus_is_never_lost(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
     fake_backend.add_job("running", name="doomed")
     fake_backend.add_job("completed", name="other")
     async with open_page(studio.url, "/#/jobs") as page:
@@ -385,7 +383,7 @@ async def test_the_focus_never_falls_to_nothing(
         await expect(page.locator(".jobs-name").first).to_be_focused()
 
 
-async def test_the_row_with_the_focus_stays_and_j_goes_on_from_where_one_is(
+async def test_the_focused_row_stays_during_updates(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     for index in range(500):
@@ -428,7 +426,7 @@ async def test_the_row_with_the_focus_stays_and_j_goes_on_from_where_one_is(
         await expect(first).to_be_focused()
 
 
-async def test_keys_compare_what_can_be_compared(
+async def test_jobs_are_selected_for_comparison_by_keyboard(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     for index in range(13):

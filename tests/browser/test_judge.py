@@ -28,7 +28,7 @@ async def drop(page: Page, folder: Path) -> None:
         await client.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 300, "data": data})
 
 
-async def test_a_folder_that_is_dropped_is_judged_on_rows_of_the_project(
+async def test_a_dropped_adapter_folder_is_evaluated(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, tmp_path: Path
 ) -> None:
     fake_backend.features = ["adapters", "evaluation", "delete"]

@@ -55,7 +55,7 @@ TOURS = [
 
 @pytest.mark.browser_settings(chromium={"minimumFontSize": 18}, firefox={"font.minimum-size.x-western": 18})
 @pytest.mark.parametrize("tour", TOURS, ids=name_of)
-async def test_with_a_minimum_size(
+async def test_pages_work_with_a_minimum_font_size(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, tour: list[Walk]
 ) -> None:
     faulty = any(walk.faulty for walk in tour)

@@ -31,7 +31,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return asked
 
 
-async def test_what_comes_late_is_seen(open_page: OpenPage, asked: list[float]) -> None:
+async def test_expect_waits_for_late_content(open_page: OpenPage, asked: list[float]) -> None:
     async with open_page("about:blank", "") as page:
         await page.set_content("<p>no</p>")
         await page.evaluate("setTimeout(() => { document.querySelector('p').textContent = 'yes'; }, 3000)")
@@ -40,7 +40,7 @@ async def test_what_comes_late_is_seen(open_page: OpenPage, asked: list[float]) 
     assert set(asked) == {PART}
 
 
-async def test_what_never_comes_fails_at_its_time_out_and_says_what_is_there(
+async def test_a_failed_expectation_names_the_present_content(
     open_page: OpenPage, asked: list[float]
 ) -> None:
     async with open_page("about:blank", "") as page:
@@ -57,7 +57,7 @@ async def test_what_never_comes_fails_at_its_time_out_and_says_what_is_there(
         assert len(asked) == 3
 
 
-async def test_text_that_is_announced_as_well_is_found_once(open_page: OpenPage) -> None:
+async def test_announced_text_is_found_once(open_page: OpenPage) -> None:
     async with open_page("about:blank", "") as page:
         await page.set_content(
             "<main><p>Paused</p></main><div class='visually-hidden' role='status'>Paused</div>"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 
-async def test_a_document_becomes_rows_to_judge(
+async def test_a_document_becomes_rows_to_review(
     studio: Studio, settings: Settings, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     shown_in(settings.project, fake_backend, [], TRAINER)

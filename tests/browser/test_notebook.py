@@ -47,7 +47,7 @@ async (code) => {
 """
 
 
-async def test_it_draws_what_comes_and_takes_every_text_as_text(open_page: OpenPage, studio: Studio) -> None:
+async def test_the_notebook_widget_draws_points_and_escapes_text(open_page: OpenPage, studio: Studio) -> None:
     async with open_page(studio.url) as page:
         await page.goto("about:blank")
         assert await page.evaluate(DRAW, MODULE.read_text()) == [

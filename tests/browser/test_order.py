@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 FEATURES = ["delete", "edit", "queue"]
 
 
-async def test_a_backend_without_the_features_offers_none(
+async def test_without_the_features_there_are_no_edit_controls(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = fake_backend.add_job("completed", name="plain")
@@ -39,7 +39,7 @@ async def test_a_backend_without_the_features_offers_none(
         await expect(page.get_by_role("button", name="Star plain")).to_have_count(0)
 
 
-async def test_a_job_is_renamed_tagged_starred_and_found_by_it(
+async def test_a_job_is_renamed_tagged_starred_and_filtered(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = FEATURES
@@ -91,7 +91,7 @@ async def test_a_job_is_renamed_tagged_starred_and_found_by_it(
         await expect(page.locator(".jobs-name")).to_have_text(["after"])
 
 
-async def test_notes_that_were_not_saved_are_there_again(
+async def test_unsaved_notes_are_restored(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = FEATURES
@@ -112,7 +112,7 @@ async def test_notes_that_were_not_saved_are_there_again(
         assert "notes" not in fake_backend.jobs[job]
 
 
-async def test_a_deletion_is_taken_back_or_carried_out(
+async def test_a_deletion_can_be_undone(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = FEATURES
@@ -144,7 +144,7 @@ async def test_a_deletion_is_taken_back_or_carried_out(
         await expect(page.locator(".jobs-name")).to_have_text(["a", "b", "busy"])
 
 
-async def test_a_tab_that_is_closed_has_deleted_nothing(
+async def test_closing_the_tab_cancels_a_pending_deletion(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = FEATURES
@@ -159,7 +159,7 @@ async def test_a_tab_that_is_closed_has_deleted_nothing(
     assert fake_backend.count("DELETE /v1/jobs/{id}") == 0
 
 
-async def test_waiting_jobs_are_put_in_order_and_held(
+async def test_the_queue_is_reordered_and_paused(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = FEATURES
@@ -206,7 +206,7 @@ async def test_waiting_jobs_are_put_in_order_and_held(
     assert fake_backend.jobs[running]["status"] == "running"
 
 
-async def test_what_jobs_take_leads_to_them_and_what_none_needs_is_removed_after_a_question(
+async def test_disk_use_links_to_jobs_and_unused_files_are_removed(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = FEATURES

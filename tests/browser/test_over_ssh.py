@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @pytest.mark.browser
 @pytest.mark.engine
 @pytest.mark.timeout(300)
-async def test_a_run_on_another_machine(
+async def test_a_run_on_an_ssh_host(
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,

@@ -28,7 +28,7 @@ def able(fake: FakeBackend) -> None:
 
 
 @pytest.mark.smoke
-async def test_a_job_is_paused_and_goes_on_by_one_key(
+async def test_a_job_is_paused_and_resumed_by_key(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     able(fake_backend)
@@ -58,7 +58,7 @@ async def test_a_job_is_paused_and_goes_on_by_one_key(
         await expect(log).to_contain_text("training.resumed")
 
 
-async def test_a_failed_job_goes_on_and_every_step_is_there_once(
+async def test_a_failed_job_is_resumed_with_each_step_once(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     able(fake_backend)
@@ -85,7 +85,7 @@ async def test_a_failed_job_goes_on_and_every_step_is_there_once(
         await page.get_by_label("Kind of event").select_option(label="training.log (14)")
 
 
-async def test_what_has_changed_is_asked_about_and_a_refusal_is_said(
+async def test_resuming_with_changed_data_asks_first(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     able(fake_backend)
@@ -153,7 +153,7 @@ async def test_a_finished_job_gets_a_later_end(
         await expect(figure(page, "Step")).to_contain_text("45")
 
 
-async def test_without_the_features_there_is_nothing_of_them(
+async def test_without_the_features_there_are_no_pause_controls(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["edit"]
@@ -172,7 +172,7 @@ async def test_without_the_features_there_is_nothing_of_them(
         await expect(page.get_by_role("menuitem", name="Extend this job")).to_have_count(0)
 
 
-async def test_a_branch_begins_from_its_checkpoint_and_shows_its_parent(
+async def test_a_branch_starts_from_a_checkpoint_and_shows_its_parent(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     able(fake_backend)
@@ -241,7 +241,7 @@ async def test_a_job_is_run_again_with_one_press_and_home_keeps_its_changes(
         await expect(page.locator(".home-output-state")).to_contain_text("Completed", timeout=START)
 
 
-async def test_home_tells_of_a_job_that_goes_on_and_not_of_its_own_twice(
+async def test_home_shows_each_running_job_once(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     able(fake_backend)

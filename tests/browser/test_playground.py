@@ -34,7 +34,7 @@ DRAWN = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame
 
 @pytest.mark.quick
 @pytest.mark.smoke
-async def test_the_newest_adapter_beside_its_base(
+async def test_the_newest_adapter_is_compared_with_its_base(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed", name="older", createdAt="2026-01-01T00:00:00Z")
@@ -62,7 +62,7 @@ async def test_the_newest_adapter_beside_its_base(
     assert adapter == {**shared, "adapter": {"kind": "final", "jobId": job}}
 
 
-async def test_both_names_are_whole_on_a_tablet(
+async def test_model_names_fit_on_a_tablet(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed", name="support-bot, cosine")
@@ -74,7 +74,7 @@ async def test_both_names_are_whole_on_a_tablet(
         assert await names.evaluate_all("all => all.every((one) => one.scrollWidth <= one.clientWidth)")
 
 
-async def test_a_project_without_jobs_asks_the_backends_own_model(
+async def test_without_jobs_the_backends_model_answers(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     async with open_page(studio.url, "/#/playground") as page:
@@ -87,7 +87,7 @@ async def test_a_project_without_jobs_asks_the_backends_own_model(
         await expect(page).to_have_url(re.compile("/playground.target=final%3Aj1"))
 
 
-async def test_an_answer_asked_before_the_jobs_are_known_has_its_jobs_name(
+async def test_an_answer_before_the_job_list_gets_its_jobs_name(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = fake_backend.add_job("completed", name="newer")
@@ -111,7 +111,7 @@ async def test_an_answer_asked_before_the_jobs_are_known_has_its_jobs_name(
         await expect(answers(page)).to_have_accessible_name("Answer of newer · final adapter")
 
 
-async def test_stop_ends_the_backends_work_and_regenerating_makes_a_version(
+async def test_stopping_ends_the_answer_and_regenerating_adds_a_version(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -184,7 +184,7 @@ async def test_conversations_survive_a_reload_and_become_a_training_set(
         await expect(page.locator(".pg-chat")).to_have_count(1)
 
 
-async def test_a_browser_that_stores_nothing_still_talks(
+async def test_chat_works_without_browser_storage(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -205,7 +205,7 @@ async def test_a_browser_that_stores_nothing_still_talks(
     assert [seen["temperature"] for seen in asked(fake_backend)] == [0.7, 0]
 
 
-async def test_a_cut_stream_keeps_its_part(
+async def test_a_truncated_stream_keeps_its_text(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -228,7 +228,7 @@ async def test_a_cut_stream_keeps_its_part(
         await expect(page.get_by_role("alert")).to_have_count(0)
 
 
-async def test_a_refusal_says_why_and_can_be_tried_again(
+async def test_a_failed_answer_has_its_reason_and_can_be_retried(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -250,7 +250,7 @@ async def test_a_refusal_says_why_and_can_be_tried_again(
     assert sent == ["Hello?", "Hello, world", "Short"]
 
 
-async def test_an_answer_of_nothing_is_said(
+async def test_an_empty_answer_is_explained(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -260,7 +260,7 @@ async def test_an_answer_of_nothing_is_said(
         await expect(answers(page)).to_contain_text("returned an empty answer")
 
 
-async def test_a_running_job_is_asked_at_its_newest_checkpoint(
+async def test_a_running_job_answers_from_its_newest_checkpoint(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = fake_backend.add_job("running", name="still at it")
@@ -279,7 +279,7 @@ async def test_a_running_job_is_asked_at_its_newest_checkpoint(
         await expect(page.get_by_label("Adapter of the job")).to_have_value("10")
 
 
-async def test_the_same_question_to_another_checkpoint(
+async def test_a_question_is_repeated_with_another_checkpoint(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = fake_backend.add_job("running", name="bot")
@@ -306,7 +306,7 @@ async def test_the_same_question_to_another_checkpoint(
         await expect(page).not_to_have_url(re.compile("again"))
 
 
-async def test_a_model_is_found_or_typed(
+async def test_a_model_is_searched_or_typed(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     for index in range(200):
@@ -353,7 +353,7 @@ async def test_a_hostile_answer_is_text(
             assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
-async def test_an_answer_without_end_leaves_the_page_alive(
+async def test_an_endless_answer_keeps_the_page_responsive(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -367,7 +367,7 @@ async def test_an_answer_without_end_leaves_the_page_alive(
     await fake_backend.until(lambda: fake_backend.chat.left_at is not None)
 
 
-async def test_the_reader_who_scrolls_up_is_left_alone(
+async def test_scrolling_up_stops_following_the_answer(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -392,7 +392,9 @@ async def test_the_reader_who_scrolls_up_is_left_alone(
         await page.keyboard.press("Escape")
 
 
-async def test_keys_of_the_composer(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
+async def test_composer_shortcuts_work(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
     fake_backend.add_job("completed")
     async with open_page(studio.url, "/#/playground") as page:
         await expect(page.get_by_role("button", name="Answers: job")).to_be_visible()
@@ -409,7 +411,7 @@ async def test_keys_of_the_composer(studio: Studio, fake_backend: FakeBackend, o
     assert asked(fake_backend)[-1]["messages"] == [{"role": "user", "content": "one\ntwo"}]
 
 
-async def test_copied_python_runs_and_holds_no_token(
+async def test_copied_python_runs_without_a_token(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -442,7 +444,7 @@ async def test_copied_python_runs_and_holds_no_token(
     assert first == second
 
 
-async def test_on_a_phone_the_settings_are_a_sheet(
+async def test_phone_settings_are_a_sheet(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -459,7 +461,7 @@ async def test_on_a_phone_the_settings_are_a_sheet(
 
 
 @pytest.mark.parametrize("status", ["running", "failed", "cancelled"])
-async def test_checkpoints_are_offered_where_no_job_has_an_adapter(
+async def test_checkpoints_are_offered_without_a_final_adapter(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, status: str
 ) -> None:
     fake_backend.add_job("failed", name="no checkpoint", createdAt="2026-01-03T00:00:00Z")
@@ -479,7 +481,7 @@ async def test_checkpoints_are_offered_where_no_job_has_an_adapter(
         await expect(page.get_by_role("button", name="Right column: half way, step 20")).to_be_visible()
 
 
-async def test_settings_that_are_not_the_defaults_are_seen_with_the_panel_closed(
+async def test_changed_settings_are_marked_on_the_closed_panel(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -511,7 +513,7 @@ async def test_settings_that_are_not_the_defaults_are_seen_with_the_panel_closed
 
 
 @pytest.mark.smoke
-async def test_a_number_field_says_what_was_wrong(
+async def test_a_number_field_explains_invalid_input(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -543,7 +545,7 @@ async def test_a_number_field_says_what_was_wrong(
     assert (asked(fake_backend)[-1]["temperature"], asked(fake_backend)[-1]["maxTokens"]) == (1, 100)
 
 
-async def test_a_short_window_opens_at_its_top(
+async def test_a_short_window_is_scrolled_to_its_top(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -570,7 +572,7 @@ FITS = "(({ scrollWidth, clientWidth }) => scrollWidth === clientWidth)(document
 
 
 @pytest.mark.browser_settings(chromium={"minimumFontSize": 24}, firefox={"font.minimum-size.x-western": 24})
-async def test_large_letters_leave_words_whole(
+async def test_large_fonts_do_not_break_words(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -585,7 +587,7 @@ async def test_large_letters_leave_words_whole(
 
 
 @pytest.mark.parametrize("touch", [False, True])
-async def test_no_width_cuts_the_panel(
+async def test_the_panel_fits_every_width(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, touch: bool
 ) -> None:
     if touch and FIREFOX:

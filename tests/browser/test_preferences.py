@@ -41,7 +41,7 @@ def rows(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-async def test_votes_train_the_next_adapter_which_is_then_tested_on_the_same_prompts(
+async def test_votes_train_the_next_adapter(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     file = project_of(studio, fake_backend)
@@ -121,7 +121,7 @@ async def vote_for_either(page: Any) -> None:
     await page.keyboard.press("ArrowLeft")
 
 
-async def test_an_answer_is_rated_rated_the_other_way_and_not_at_all(
+async def test_an_answers_rating_can_be_changed_and_removed(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     file = project_of(studio, fake_backend).with_name("ratings.jsonl")

@@ -75,7 +75,7 @@ async def run_of(daemon: Daemon, known: set[str]) -> str:
 @pytest.mark.browser
 @pytest.mark.engine
 @pytest.mark.timeout(900)
-async def test_votes_train_an_adapter_that_is_voted_on_again(
+async def test_votes_train_a_real_adapter(
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
     open_page: OpenPage,

@@ -47,7 +47,7 @@ async def without_polls(open_page: OpenPage, url: str, **options: bool) -> Async
         yield page
 
 
-async def test_a_press_runs_what_it_shows(
+async def test_run_starts_what_is_shown(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     declare(studio.settings.project)
@@ -70,7 +70,7 @@ async def test_a_press_runs_what_it_shows(
 BAD = b'{"prompt": "a", "completion": "b"}\nnonsense\n{"prompt": "a"}\nnonsense\n'
 
 
-async def test_a_press_with_errors_in_the_data_asks_first(
+async def test_running_with_data_errors_asks_first(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     declare(studio.settings.project)
@@ -100,7 +100,7 @@ async def test_a_press_with_errors_in_the_data_asks_first(
         assert job["config"]["skipBadRows"] is True
 
 
-async def test_what_can_be_read_is_asked_about_and_runs_as_it_is(
+async def test_readable_rows_with_warnings_can_be_run(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     declare(studio.settings.project)
@@ -119,7 +119,7 @@ async def test_what_can_be_read_is_asked_about_and_runs_as_it_is(
         assert "skipBadRows" not in job["config"]
 
 
-async def test_a_check_that_fails_keeps_nothing_from_starting(
+async def test_a_failed_data_check_does_not_block_a_run(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     declare(studio.settings.project)
@@ -135,7 +135,7 @@ async def test_a_check_that_fails_keeps_nothing_from_starting(
     assert len(fake_backend.jobs) == 1
 
 
-async def test_an_edit_is_shown_when_the_window_comes_back(studio: Studio, open_page: OpenPage) -> None:
+async def test_edits_are_shown_when_the_window_is_focused(studio: Studio, open_page: OpenPage) -> None:
     declare(studio.settings.project)
     async with without_polls(open_page, studio.url) as page:
         longer(studio.settings.project)
@@ -149,7 +149,7 @@ async def test_an_edit_is_shown_when_the_window_comes_back(studio: Studio, open_
         await expect(edits).to_have_count(0)
 
 
-async def test_what_was_saved_in_the_last_moment_is_refused_and_shown(
+async def test_a_run_of_an_outdated_file_is_refused_and_refreshed(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     declare(studio.settings.project)
@@ -176,7 +176,7 @@ async def test_what_was_saved_in_the_last_moment_is_refused_and_shown(
         assert fake_backend.jobs == {}
 
 
-async def test_a_trainer_with_a_problem_says_it_and_is_not_run(
+async def test_an_invalid_trainer_cannot_be_run(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     declare(studio.settings.project)
@@ -212,7 +212,7 @@ async def palette(page: Page) -> None:
     await page.keyboard.press("Enter")
 
 
-async def test_the_palette_runs_from_any_page_and_asks_before_a_second(
+async def test_the_palette_starts_runs_from_any_page(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     declare(studio.settings.project)
@@ -240,7 +240,7 @@ async def test_the_palette_runs_from_any_page_and_asks_before_a_second(
         await fake_backend.until(lambda: len(fake_backend.jobs) == 2, START / 1000)
 
 
-async def test_the_running_job_in_a_glance(
+async def test_the_running_job_is_summarized(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     declare(studio.settings.project)
@@ -264,7 +264,7 @@ async def test_the_running_job_in_a_glance(
         await expect(page.get_by_role("link", name="Open job")).to_have_attribute("href", f"#/jobs/{job}")
 
 
-async def test_a_queued_job_says_where_it_waits(
+async def test_a_queued_job_shows_its_position(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     declare(studio.settings.project)
@@ -325,7 +325,7 @@ async def test_dry_runs_are_marked_wherever_jobs_are_listed(
         await expect(page.get_by_role("option", name="concert")).not_to_contain_text("dry run")
 
 
-async def test_progress_that_repeats_itself_is_one_row(
+async def test_repeated_progress_is_one_log_row(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = fake_backend.add_job("running", name="a")

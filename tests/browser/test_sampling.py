@@ -26,7 +26,7 @@ PLAIN = {"messages", "adapter", "temperature", "topP", "maxTokens", "stream"}
 TOOLS = [{"type": "function", "function": {"name": "find_order"}}]
 
 
-async def test_only_what_was_set_is_sent_and_kept_with_the_answer(
+async def test_only_changed_settings_are_sent_and_stored(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["sampling"]
@@ -66,7 +66,7 @@ async def test_only_what_was_set_is_sent_and_kept_with_the_answer(
         assert set(asked(fake_backend)[-1]) == PLAIN
 
 
-async def test_calls_of_tools_and_who_answered_are_shown(
+async def test_tool_calls_and_engine_are_shown(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["sampling", "tools"]
@@ -89,7 +89,7 @@ async def test_calls_of_tools_and_who_answered_are_shown(
         await expect(page.get_by_text("the model returned an empty answer")).to_have_count(0)
 
 
-async def test_who_answered_is_shown_and_one_press_asks_the_exact_engine(
+async def test_the_engine_is_shown_and_the_exact_one_can_be_asked(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["sampling", "engines"]
@@ -115,7 +115,7 @@ async def test_who_answered_is_shown_and_one_press_asks_the_exact_engine(
         await expect(page.get_by_text("transformers, float32, it is being made")).to_be_visible()
 
 
-async def test_a_backend_without_the_feature_is_sent_none_of_it(
+async def test_unsupported_settings_are_not_sent(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["sampling"]
@@ -143,7 +143,7 @@ PLACE = {
 }
 
 
-async def test_a_schema_is_asked_and_its_answer_laid_out(
+async def test_an_answer_with_a_schema_is_formatted(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["sampling", "tools", "formats"]
@@ -193,7 +193,7 @@ async def test_a_schema_is_asked_and_its_answer_laid_out(
         await expect(answers(page).last.locator("pre")).to_have_count(0)
 
 
-async def test_what_the_backend_refuses_of_a_schema_is_said_beside_it(
+async def test_schema_errors_are_shown_beside_the_schema(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["formats"]
@@ -216,7 +216,7 @@ async def test_what_the_backend_refuses_of_a_schema_is_said_beside_it(
         await expect(schema).to_have_attribute("aria-invalid", "false")
 
 
-async def test_a_hostile_answer_in_a_form_is_text(
+async def test_a_hostile_structured_answer_is_text(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["formats"]

@@ -57,7 +57,7 @@ async def put(page: Page, label: str, text: str) -> None:
     await page.get_by_label(label, exact=True).fill(text)
 
 
-async def test_a_method_is_chosen_where_the_backend_has_several(
+async def test_the_method_is_chosen_if_there_are_several(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     declare(studio.settings.project, TOML)
@@ -74,7 +74,7 @@ async def test_a_method_is_chosen_where_the_backend_has_several(
         await expect(page.get_by_role("button", name="Run with unsaved changes")).to_be_enabled()
 
 
-async def test_changed_marked_undone_and_written(studio: Studio, open_page: OpenPage) -> None:
+async def test_changes_are_marked_undone_and_written(studio: Studio, open_page: OpenPage) -> None:
     declare(studio.settings.project, TOML)
     toml = studio.settings.project / "arkor.toml"
     async with open_page(studio.url) as page:
@@ -118,7 +118,7 @@ async def test_changed_marked_undone_and_written(studio: Studio, open_page: Open
         await expect(page.get_by_label("Steps", exact=True)).to_have_value("12")
 
 
-async def test_a_file_that_changed_meanwhile_is_left_alone(studio: Studio, open_page: OpenPage) -> None:
+async def test_a_file_changed_meanwhile_is_not_overwritten(studio: Studio, open_page: OpenPage) -> None:
     declare(studio.settings.project, TOML)
     toml = studio.settings.project / "arkor.toml"
     async with open_page(studio.url, faulty=True, clock=True) as page:
@@ -141,7 +141,9 @@ async def test_a_file_that_changed_meanwhile_is_left_alone(studio: Studio, open_
         assert toml.read_text() == TOML.replace("r = 4", "r = 5").replace("= 12 ", "= 60 ")
 
 
-async def test_run_without_writing(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
+async def test_changed_settings_run_without_writing(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
     declare(studio.settings.project, TOML)
     async with open_page(studio.url) as page:
         await opened(page)
@@ -175,7 +177,7 @@ async def test_run_without_writing(studio: Studio, fake_backend: FakeBackend, op
         await expect(page.locator(".job-fact", has_text="LoRA rank")).not_to_contain_text("set by hand")
 
 
-async def test_a_wrong_value_is_told_while_it_is_typed(studio: Studio, open_page: OpenPage) -> None:
+async def test_invalid_values_are_reported_while_typing(studio: Studio, open_page: OpenPage) -> None:
     declare(studio.settings.project, TOML)
     async with open_page(studio.url) as page:
         await opened(page)
@@ -208,7 +210,7 @@ async def test_a_wrong_value_is_told_while_it_is_typed(studio: Studio, open_page
         await expect(row(page, "Base model").get_by_role("alert")).to_contain_text("Must be a model's name")
 
 
-async def test_run_a_job_again_with_changes(
+async def test_a_job_is_run_again_with_changes(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     declare(studio.settings.project, TOML)
@@ -247,7 +249,7 @@ async def test_run_a_job_again_with_changes(
         await expect(page.get_by_role("alert")).to_contain_text("no trainer deleted in arkor.toml")
 
 
-async def test_a_run_takes_the_place_of_the_settings(
+async def test_a_running_job_replaces_the_settings(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     """What runs is on the screen; whoever fills the settings from a job sees them all the same."""

@@ -42,7 +42,7 @@ def kept_port() -> Iterator[int]:
         yield place.getsockname()[1]
 
 
-async def test_the_bar_says_who_and_where_and_leads_to_each_page(studio: Studio, open_page: OpenPage) -> None:
+async def test_the_bar_shows_identity_and_pages(studio: Studio, open_page: OpenPage) -> None:
     async with open_page(studio.url) as page:
         await expect(page.get_by_role("banner")).to_contain_text(
             re.compile(r"anonymous · anon-org / demo · 127\.0\.0\.1:\d+ · to sign in: arkor-dev login")
@@ -57,7 +57,7 @@ async def test_the_bar_says_who_and_where_and_leads_to_each_page(studio: Studio,
         await expect(page.get_by_text("There is no page at this address.")).to_be_visible()
 
 
-async def test_keys_and_their_sheet_which_turns_them_off(studio: Studio, open_page: OpenPage) -> None:
+async def test_shortcuts_can_be_listed_and_disabled(studio: Studio, open_page: OpenPage) -> None:
     async with open_page(studio.url) as page:
         await expect(page.locator("main h1").first).to_be_attached()
         await page.keyboard.type("gj")
@@ -112,9 +112,7 @@ async def test_the_palette_finds_help_and_settings(studio: Studio, open_page: Op
         await expect(page.get_by_role("heading", level=1, name="Read your result")).to_be_visible()
 
 
-async def test_the_theme_is_remembered_and_stands_before_the_first_paint(
-    studio: Studio, open_page: OpenPage
-) -> None:
+async def test_the_theme_is_applied_before_the_first_paint(studio: Studio, open_page: OpenPage) -> None:
     async with open_page(studio.url) as page:
         await page.get_by_role("button", name="Theme").click()
         await page.get_by_role("menuitemradio", name="Dark").click()
@@ -130,7 +128,7 @@ async def test_the_theme_is_remembered_and_stands_before_the_first_paint(
         assert await page.evaluate("getComputedStyle(document.documentElement).backgroundColor") != dark
 
 
-async def test_a_backend_that_is_away_leaves_the_last_data_and_says_so(
+async def test_an_unreachable_backend_keeps_the_last_data(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed", name="still here")
@@ -151,7 +149,7 @@ async def test_a_backend_that_is_away_leaves_the_last_data_and_says_so(
             await expect(note).to_have_count(0, timeout=POLL)
 
 
-async def test_who_is_signed_in_is_asked_again_once_the_backend_is_there(
+async def test_the_identity_is_fetched_once_the_backend_is_back(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     async with open_page(studio.url, None, faulty=True, clock=True) as page:
@@ -165,7 +163,7 @@ async def test_who_is_signed_in_is_asked_again_once_the_backend_is_there(
             await expect(page.get_by_role("banner")).to_contain_text("anon-org", timeout=POLL)
 
 
-async def test_a_backends_notice_is_shown_until_it_is_put_away(
+async def test_a_deprecation_notice_is_shown_until_dismissed(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.headers = {"Sunset": "Mon, 01 Mar 2027 12:00:00 GMT", "Warning": '299 - "Use <b>v2</b>"'}
@@ -184,7 +182,7 @@ async def test_a_backends_notice_is_shown_until_it_is_put_away(
             await expect(note).to_contain_text("It ends on soon.", timeout=POLL)
 
 
-async def test_a_way_that_was_cut_for_a_moment_costs_nothing(
+async def test_a_brief_network_failure_is_not_shown(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed", name="here")
@@ -217,7 +215,7 @@ async def test_a_way_that_was_cut_for_a_moment_costs_nothing(
         await expect(page.get_by_role("checkbox", name="Select here")).to_be_checked()
 
 
-async def test_an_expired_token_never_leaves_a_dead_page(
+async def test_an_expired_token_reloads_the_page(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed", name="alive")
@@ -235,7 +233,7 @@ async def test_an_expired_token_never_leaves_a_dead_page(
             await expect(page.get_by_role("link", name="alive")).to_be_visible()
 
 
-async def test_only_pages_that_the_backend_has_are_in_the_bar(
+async def test_only_supported_pages_are_in_the_bar(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.fault("GET /v1/endpoints", status=404, body=b'{"error": "No such thing here."}')
@@ -261,7 +259,7 @@ async def test_only_pages_that_the_backend_has_are_in_the_bar(
 
 
 @pytest.mark.tabs
-async def test_a_restarted_daemon_is_noticed_and_its_page_loaded_in_every_tab(
+async def test_a_restarted_studio_reloads_every_tab(
     settings: Settings, signed_in: None, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed", name="from before")
@@ -285,9 +283,7 @@ async def test_a_restarted_daemon_is_noticed_and_its_page_loaded_in_every_tab(
             await opened.__aexit__(None, None, None)
 
 
-async def test_a_run_that_a_program_wants_is_started_by_a_press_only(
-    studio: Studio, open_page: OpenPage
-) -> None:
+async def test_a_requested_run_needs_a_persons_consent(studio: Studio, open_page: OpenPage) -> None:
     said = {
         "client": "Assistant", "name": "bot", "model": "tiny", "data": "data/chats.jsonl",
         "changes": [["learning_rate", "0.02"], ["reward_funcs", '["' + "long name " * 90 + 'end"]']],

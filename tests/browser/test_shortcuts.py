@@ -92,7 +92,7 @@ async def at(page: Page, origin: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_each_key_does_what_the_sheet_says(
+async def test_each_shortcut_does_what_is_listed(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, path: str
 ) -> None:
     fake_backend.add_job("queued", name="later")
@@ -151,7 +151,7 @@ AT_ONCE_IN_A_MENU = """async () => {
 }"""
 
 
-async def test_a_key_that_is_pressed_as_soon_as_there_is_a_page(
+async def test_shortcuts_work_before_the_next_frame(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     """Before the next frame: what is seen can be used."""

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.smoke]
 
 
 @pytest.mark.quick
-async def test_each_page_once(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
+async def test_each_page_opens(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
     job = trained(fake_backend, "support-bot", steps=120, of=120)
     pages = {
         "/#/": ".home",

@@ -101,7 +101,7 @@ async def faults(page: Page, *, stays: bool) -> list[str]:
 
 
 @pytest.mark.parametrize("tour", all_tours(), ids=name_of)
-async def test_states(
+async def test_each_state_is_accessible_and_fits_every_width(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, tour: list[Walk]
 ) -> None:
     ran: list[str] = []
@@ -125,5 +125,5 @@ async def test_states(
     assert ran == []
 
 
-def test_a_tour_forgives_no_fault_of_a_state_without_one() -> None:
+def test_tours_do_not_mix_faulty_states() -> None:
     assert [name_of(tour) for tour in all_tours() if len({walk.faulty for walk in tour}) > 1] == []

@@ -24,7 +24,7 @@ NEWEST = 1
 
 
 @pytest.mark.tabs
-async def test_the_page_stores_what_the_newest_fixture_says(
+async def test_stored_data_matches_the_newest_fixture(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     """Who changes a form has to give it a version, a migration and a fixture."""
@@ -41,7 +41,7 @@ async def test_the_page_stores_what_the_newest_fixture_says(
 
 
 @pytest.mark.parametrize("version", range(1, NEWEST + 1))
-async def test_what_an_earlier_page_stored_is_there(
+async def test_data_of_earlier_versions_is_migrated(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, version: int
 ) -> None:
     fake_backend.headers = {"Sunset": "Mon, 01 Mar 2027 12:00:00 GMT", "Warning": '299 - "Use v2"'}
@@ -77,7 +77,7 @@ async def test_what_an_earlier_page_stored_is_there(
         await soon(taken_over)
 
 
-async def test_what_a_newer_page_stored_is_left_alone(
+async def test_data_of_newer_versions_is_not_changed(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -109,7 +109,7 @@ async def test_what_a_newer_page_stored_is_left_alone(
 
 
 @pytest.mark.tabs
-async def test_a_newer_page_in_another_tab_can_upgrade_the_database(
+async def test_another_tab_can_upgrade_the_database(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -132,7 +132,7 @@ async def test_a_newer_page_in_another_tab_can_upgrade_the_database(
         await expect(page.locator(".pg-trouble")).to_contain_text("A newer Arkor Studio")
 
 
-async def test_a_conversation_that_cannot_be_read_takes_no_other_along(
+async def test_an_unreadable_conversation_affects_no_other(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")

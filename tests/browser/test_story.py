@@ -43,7 +43,7 @@ BRIEFER = {
 @pytest.mark.browser
 @pytest.mark.engine
 @pytest.mark.timeout(600)
-async def test_run_training_and_talk_to_the_result(
+async def test_a_trained_model_answers_in_the_playground(
     tmp_path: Path, open_page: OpenPage, record_property: Callable[[str, object], None]
 ) -> None:
     project = copy_example(tmp_path)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-async def test_an_answer_is_given_and_labelled_with_its_strength(
+async def test_answers_are_labelled_with_their_strength(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["strength"]
@@ -62,7 +62,7 @@ async def test_an_answer_is_given_and_labelled_with_its_strength(
 
 
 @pytest.mark.chromium_only("a stock Firefox tells its driver of no download")
-async def test_the_same_adapter_is_heard_at_two_strengths(
+async def test_one_adapter_is_compared_at_two_strengths(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, tmp_path: Path
 ) -> None:
     fake_backend.features = ["strength"]
@@ -96,7 +96,7 @@ async def test_the_same_adapter_is_heard_at_two_strengths(
         assert [line["adapterStrengths"] for line in lines] == [[0.5], [1.2]]
 
 
-async def test_what_has_no_strength_has_no_dial(
+async def test_unscalable_models_have_no_strength_control(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["strength"]
@@ -112,7 +112,7 @@ async def test_what_has_no_strength_has_no_dial(
         assert "adapterStrength" not in asked(fake_backend)[-1]
 
 
-async def test_a_backend_without_the_feature_is_never_asked_for_a_part(
+async def test_without_the_feature_no_strength_is_sent(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = fake_backend.add_job("completed", name="bot")

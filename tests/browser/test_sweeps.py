@@ -41,7 +41,7 @@ async def test_a_sweep_is_started_and_stopped_on_the_page(
         assert started["state"] == "stopped"
 
 
-async def test_the_winner_is_written_with_one_press(
+async def test_the_winning_settings_are_written_with_one_press(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     async with open_page(studio.url, None) as page:

@@ -30,7 +30,7 @@ def settings(settings: Settings, typescript_project: TypeScriptProject) -> Setti
     return replace(settings, project=typescript_project.path)
 
 
-async def test_a_project_without_a_trainer_is_told_what_to_export(
+async def test_a_project_without_a_trainer_says_what_to_export(
     studio: Studio, typescript_project: TypeScriptProject, open_page: OpenPage
 ) -> None:
     typescript_project.write("export const other = 1;")
@@ -46,7 +46,7 @@ async def test_a_project_without_a_trainer_is_told_what_to_export(
         await expect(page.get_by_role("log")).to_contain_text("Started job job-support-bot", timeout=START)
 
 
-async def test_an_error_of_the_sdk_is_a_sentence_with_its_stack_on_demand(
+async def test_sdk_errors_show_their_stack_on_demand(
     studio: Studio, typescript_project: TypeScriptProject, open_page: OpenPage
 ) -> None:
     typescript_project.write(trainer("bot", "smollm2-135m-instrukt"))
@@ -59,7 +59,7 @@ async def test_an_error_of_the_sdk_is_a_sentence_with_its_stack_on_demand(
         await expect(stack).to_contain_text("at createTrainer")
 
 
-async def test_a_trainer_that_was_renamed_is_not_run_under_the_name_on_the_button(
+async def test_a_renamed_trainer_is_not_started_under_its_old_name(
     studio: Studio, typescript_project: TypeScriptProject, open_page: OpenPage
 ) -> None:
     typescript_project.write(trainer("one"))

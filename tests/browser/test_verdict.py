@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-async def test_a_job_from_before_is_compared_by_a_press(
+async def test_an_unevaluated_job_can_be_evaluated(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["evaluation"]
@@ -39,7 +39,7 @@ async def test_a_job_from_before_is_compared_by_a_press(
         await expect(page.get_by_role("button", name="Compare with the base model")).to_have_count(0)
 
 
-async def test_a_run_that_forgot_is_run_again_with_replay(
+async def test_a_run_that_forgot_offers_replay(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["evaluation", "replay"]
@@ -52,7 +52,7 @@ async def test_a_run_that_forgot_is_run_again_with_replay(
         await expect(page.locator(".home-note-warn")).to_contain_text("replay not set → 0.2")
 
 
-async def test_data_that_have_changed_are_said_before_they_are_measured(
+async def test_changed_data_is_reported_before_evaluating(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["evaluation"]
@@ -66,7 +66,7 @@ async def test_data_that_have_changed_are_said_before_they_are_measured(
     assert fake_backend.last("POST /v1/jobs/{id}/evaluate").json() == {"force": True}
 
 
-async def test_answers_to_general_questions_are_counted_and_stand_side_by_side(
+async def test_general_answers_are_shown_side_by_side(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["evaluation"]
@@ -92,7 +92,7 @@ async def test_answers_to_general_questions_are_counted_and_stand_side_by_side(
         await expect(second).to_contain_text("Eight, mate.")
 
 
-async def test_rows_come_in_the_order_that_is_asked_for(
+async def test_verdict_rows_can_be_sorted(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["evaluation"]
@@ -118,7 +118,7 @@ async def test_rows_come_in_the_order_that_is_asked_for(
         await expect(first).to_contain_text("Where is parcel number 1?")
 
 
-async def test_the_table_has_the_verdict_and_sorts_by_it(
+async def test_the_jobs_table_sorts_by_verdict(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     for name, verdict in (("one", "mixed"), ("two", "better"), ("three", "worse"), ("four", None)):
@@ -135,7 +135,7 @@ async def test_the_table_has_the_verdict_and_sorts_by_it(
         await expect(row.locator(".jobs-col-verdict")).to_have_text("Better, worse in general")
 
 
-async def test_a_backend_without_the_feature_offers_nothing(
+async def test_without_the_feature_there_is_no_verdict(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = trained(fake_backend, "support-bot", steps=40, of=40)
@@ -144,7 +144,7 @@ async def test_a_backend_without_the_feature_offers_nothing(
         await expect(page.get_by_role("region", name="Verdict")).to_have_count(0)
 
 
-async def test_the_best_checkpoint_is_what_answers_where_it_is_better_beyond_doubt(
+async def test_a_significantly_better_checkpoint_answers(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["evaluation"]
@@ -167,7 +167,7 @@ async def test_the_best_checkpoint_is_what_answers_where_it_is_better_beyond_dou
     assert asked(fake_backend)[0]["adapter"] == {"kind": "checkpoint", "jobId": job, "step": 200}
 
 
-async def test_adapters_are_compared_on_the_same_rows_and_on_no_others(
+async def test_adapters_are_compared_on_equal_rows_only(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["evaluation"]
@@ -200,7 +200,7 @@ async def test_adapters_are_compared_on_the_same_rows_and_on_no_others(
         await expect(paired).to_have_count(0)
 
 
-async def test_settings_are_compared_by_runs_with_more_seeds_which_one_press_starts(
+async def test_settings_are_compared_over_seeds(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["evaluation"]

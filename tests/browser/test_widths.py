@@ -53,7 +53,7 @@ FINE = """
 """
 
 
-async def test_each_fault_is_found(browser: Browser) -> None:
+async def test_layout_faults_are_found(browser: Browser) -> None:
     context = await browser.new_context()
     page = await context.new_page()
     for fault, html in FAULTS.items():
@@ -79,7 +79,7 @@ THEN = {
 }
 
 
-async def test_a_fault_of_what_the_page_does_with_its_size_is_found(browser: Browser) -> None:
+async def test_faults_of_resize_handlers_are_found(browser: Browser) -> None:
     context = await browser.new_context()
     for (heard, hears), (then, does) in itertools.product(HEARD.items(), THEN.items()):
         if (heard, then) == ("observer", "after it was drawn"):
@@ -94,7 +94,7 @@ async def test_a_fault_of_what_the_page_does_with_its_size_is_found(browser: Bro
     await context.close()
 
 
-async def test_it_is_laid_out_for_each_size_and_drawn_again_afterwards(browser: Browser) -> None:
+async def test_each_width_is_laid_out_and_the_size_restored(browser: Browser) -> None:
     context = await browser.new_context(viewport={"width": 1000, "height": 700})
     page = await context.new_page()
     # Each size is a fault of its own here.
@@ -114,7 +114,7 @@ async def test_it_is_laid_out_for_each_size_and_drawn_again_afterwards(browser: 
     await context.close()
 
 
-async def test_nothing_is_found_where_nothing_is_wrong(browser: Browser) -> None:
+async def test_a_correct_page_has_no_layout_faults(browser: Browser) -> None:
     context = await browser.new_context()
     page = await context.new_page()
     await page.set_content(f"<body>{FINE}</body>")

@@ -12,7 +12,7 @@ import pytest
 
 from .conftest import ELSEWHERE, fake_target
 
-TEST = "tests/conformance/test_access.py::test_the_projects_of_an_organisation"
+TEST = "tests/conformance/test_access.py::test_projects_of_an_organization_are_listed"
 
 pytestmark = pytest.mark.skipif(bool(ELSEWHERE), reason="this is the run against the backend that is named")
 

@@ -23,9 +23,7 @@ def final(data: Path, job: str) -> bytes:
     return (data / "jobs" / job / "final" / "adapter_model.safetensors").read_bytes()
 
 
-def test_two_jobs_train_beside_each_other_to_the_same_bits(
-    tmp_path: Path, tiny: Path, template: dict[str, str]
-) -> None:
+def test_concurrent_jobs_train_to_the_same_bits(tmp_path: Path, tiny: Path, template: dict[str, str]) -> None:
     project, data = make_project(tmp_path / "tests", tiny), tmp_path / "data"
     backend = Backend.start(data, project, tmp_path / "cache", "--at-once", "2", **template)
     try:

@@ -58,7 +58,7 @@ def undisturbed(
         studio.discard()
 
 
-def test_whatever_is_killed_and_whenever_every_job_ends_as_it_would_have(
+def test_random_kills_do_not_change_any_result(
     tmp_path: Path, tiny: Path, undisturbed: dict[str, Outcome], forking: dict[str, str]
 ) -> None:
     """Studio, its backend and its workers are killed at moments that a seed chooses, while jobs are paused,
@@ -112,7 +112,7 @@ def ended(backend: Backend, job: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seed", range(max(1, KILLS // 6)))
-def test_files_that_lost_power_cut_are_passed_over(
+def test_files_truncated_by_a_power_cut_are_skipped(
     tmp_path: Path, tiny: Path, undisturbed: dict[str, Outcome], template: dict[str, str], seed: int
 ) -> None:
     """A job's newest files are cut as a disk may leave them, and so is the data base's log."""

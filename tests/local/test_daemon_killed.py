@@ -69,7 +69,7 @@ async def train(daemon: Daemon, trainer: str) -> AsyncIterator[str]:
 @pytest.mark.slow
 @pytest.mark.beside
 @pytest.mark.timeout(300)
-async def test_sigkill_leaves_no_process_and_loses_nothing(
+async def test_sigkill_of_studio_leaves_no_process_and_loses_nothing(
     tmp_path: Path, project: Path, template: dict[str, str]
 ) -> None:
     home, mark = tmp_path / "home", secrets.token_hex(8)

@@ -51,7 +51,7 @@ def run_on_device(tiny: Path, data: Path, config: dict[str, Any], held_out: int 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_run_with_held_out_rows(kind: str, tiny: Path, tmp_path: Path) -> None:
+def test_an_emulated_gpu_gives_the_losses_of_the_processor(kind: str, tiny: Path, tmp_path: Path) -> None:
     """Its losses are the processor's, but for rounding; and everything that learned was on the device."""
     known = set_up(tiny, tmp_path / "processor", CONFIG, 3)
     losses = losses_of(known)
@@ -75,7 +75,7 @@ def test_a_run_with_held_out_rows(kind: str, tiny: Path, tmp_path: Path) -> None
         ("mps", {"bfloat16": False}, "float32"),
     ],
 )
-def test_the_number_format_is_one_that_the_device_has(kind: str, facts: dict[str, Any], name: str) -> None:
+def test_the_dtype_is_supported_by_the_device(kind: str, facts: dict[str, Any], name: str) -> None:
     import torch
 
     from arkor_dev.local.modeling.base_model import pick_device
@@ -106,7 +106,7 @@ def pack() -> list[Any]:
 
 
 @pytest.mark.parametrize("padded", [False, True])
-def test_a_pack_is_computed_without_padding(
+def test_packed_batches_are_not_padded(
     padded: bool, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Padded to its longest row it would be ten times as large; also where a model cannot take a line."""
@@ -133,7 +133,7 @@ def test_a_pack_is_computed_without_padding(
     assert sum(read) <= (1.5 if padded else 1) * sum(len(row.ids) for row in rows)
 
 
-def test_a_step_waits_for_the_gpu_once(tiny: Path, tmp_path: Path) -> None:
+def test_a_step_synchronizes_once(tiny: Path, tmp_path: Path) -> None:
     """However many batches it adds up: a wait between them leaves the GPU without work."""
     with emulated("cuda") as device:
         run = run_on_device(tiny, tmp_path, {**CONFIG, "gradientAccumulationSteps": 3, "evalSteps": 0}, 0)
@@ -185,7 +185,7 @@ def test_a_merge_is_computed_in_float32(
         assert proof["verdict"] == "same", proof
 
 
-def test_what_was_trained_in_4_bit_answers_and_leaves_as_it_was_trained(tiny: Path, tmp_path: Path) -> None:
+def test_a_4_bit_adapter_answers_and_exports_as_trained(tiny: Path, tmp_path: Path) -> None:
     """On its quantized weights, on the GPU and on the processor; and merged with them, multiplied out."""
     pytest.importorskip("bitsandbytes")
     from arkor_dev.local.exports.export import Export
@@ -229,9 +229,7 @@ def test_what_was_trained_in_4_bit_answers_and_leaves_as_it_was_trained(tiny: Pa
     assert 0.02 < float((quantized[name] - full[name]).norm() / full[name].norm()) < 0.2, "it is quantized"
 
 
-def test_a_model_that_comes_in_4_bit_is_trained_as_one_quantized_while_loaded(
-    tiny: Path, tmp_path: Path
-) -> None:
+def test_a_stored_4_bit_model_trains_like_one_quantized_on_load(tiny: Path, tmp_path: Path) -> None:
     """To the same losses, also in its own settings; it resumes to the same bits, answers, and is exported."""
     pytest.importorskip("bitsandbytes")
     import torch
@@ -394,7 +392,7 @@ def measure(tiny: Path, root: Path, seconds: float, **settings: Any) -> Any:
     return Measurement.of_json(worker.measure(job, link)["measured"])
 
 
-def test_a_forecast_on_a_gpu_is_of_what_the_gpu_does(tiny: Path, tmp_path: Path) -> None:
+def test_a_gpu_forecast_measures_gpu_time_and_memory(tiny: Path, tmp_path: Path) -> None:
     """A step lasts until the GPU has done it, and takes what is allocated; what is free has to hold that."""
     from arkor_dev.local.forecast.linear_models import shape_of
 
@@ -414,7 +412,9 @@ def test_a_forecast_on_a_gpu_is_of_what_the_gpu_does(tiny: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_adapter_answers(kind: str, tiny: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_adapter_answers_on_the_gpu_or_falls_back(
+    kind: str, tiny: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """On the GPU; beside a job where that leaves too little of it, on the processor; or it says why not."""
     from arkor_dev.local.inference import transformers_engine as module
     from arkor_dev.local.inference.transformers_engine import TransformersEngine
@@ -442,7 +442,7 @@ def test_an_adapter_answers(kind: str, tiny: Path, adapter: Path, monkeypatch: p
             answer(TransformersEngine(), ask(tiny, adapter, training=True))
 
 
-def test_a_gpu_that_stays_idle_is_said_in_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unused_gpu_is_reported_in_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     from arkor_dev.contract.gpus import Gpu
     from arkor_dev.local.modeling import base_model
 

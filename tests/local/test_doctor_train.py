@@ -27,7 +27,7 @@ report_to = "tensorboard"
 """
 
 
-async def test_all_that_a_training_goes_through(
+async def test_doctor_exercises_a_whole_training(
     tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = make_project(tmp_path / "own", tiny)

@@ -33,7 +33,7 @@ def losses(events: list[Frame]) -> list[float]:
     return [frame.json["loss"] for frame in events if "loss" in frame.json]
 
 
-def test_a_true_worker_makes_the_same_bits(
+def test_a_forked_worker_makes_the_same_bits(
     trained: Trained, template: dict[str, str], tiny: Path, tmp_path: Path
 ) -> None:
     assert FORKS in template
@@ -60,7 +60,7 @@ def bare() -> Iterator[Template]:
 
 
 @pytest.mark.parametrize("how", ["well", "a number", "a word", "an error", "a signal"])
-def test_it_ends_as_a_process_does(bare: Template, how: str) -> None:
+def test_a_forked_program_ends_like_a_started_one(bare: Template, how: str) -> None:
     """What it says, its status, and the last line of its errors are those of the same program, started."""
     argv, env = [sys.executable, "-m", ENDING], {**os.environ, "END": how}
     true = subprocess.run(
@@ -77,7 +77,7 @@ def test_it_ends_as_a_process_does(bare: Template, how: str) -> None:
         assert errors.read().splitlines()[-1:] == true.stderr.splitlines()[-1:]
 
 
-def test_the_system_tells_of_it_what_it_tells_of_the_program(bare: Template) -> None:
+def test_a_forked_program_looks_like_a_started_one(bare: Template) -> None:
     """Whoever looks for processes by their command lines and environments finds it."""
     argv, env = [sys.executable, "-m", ENDING], {**os.environ, "END": "well", "MARK": "x" * 4000}
     with TemporaryFile() as errors:
@@ -95,6 +95,6 @@ def test_the_system_tells_of_it_what_it_tells_of_the_program(bare: Template) -> 
         assert child.wait() == 0
 
 
-def test_what_is_loaded_before_is_there() -> None:
+def test_the_preloaded_libraries_exist() -> None:
     """A template goes on without a library that it does not find, and each worker would load it anew."""
     assert [name for name in LIBRARIES if importlib.util.find_spec(name) is None] == []

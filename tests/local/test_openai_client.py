@@ -128,14 +128,14 @@ def client(here: Here, bot: tuple[str, str]) -> Iterator[OpenAI]:
         yield client
 
 
-def test_models(client: OpenAI) -> None:
+def test_models_are_listed(client: OpenAI) -> None:
     assert [model.id for model in client.models.list()] == ["bot"]
     assert client.models.retrieve("bot").owned_by == "arkor"
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("gpt-4o")
 
 
-def test_a_whole_answer_of_the_adapter(client: OpenAI) -> None:
+def test_a_completion_of_the_adapter_is_read(client: OpenAI) -> None:
     answer = client.chat.completions.create(model="bot", messages=HI, temperature=0, max_tokens=24)
     (choice,) = answer.choices
     assert choice.message.role == "assistant"
@@ -147,7 +147,7 @@ def test_a_whole_answer_of_the_adapter(client: OpenAI) -> None:
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
 
 
-def test_prompts_are_scored_as_lm_evaluation_harness_asks_for_it(client: OpenAI) -> None:
+def test_prompts_are_scored_for_lm_evaluation_harness(client: OpenAI) -> None:
     """Its ``local-completions``: token ids, with one token more that it leaves out again."""
     how: dict[str, Any] = {"model": "bot", "max_tokens": 1, "temperature": 0, "echo": True, "logprobs": 1}
     both = client.completions.create(prompt=[[5, 9, 30, 7], [40, 5]], **how)
@@ -171,7 +171,7 @@ def test_prompts_are_scored_as_lm_evaluation_harness_asks_for_it(client: OpenAI)
         client.completions.create(model="bot", prompt=[5, 99_999])
 
 
-def test_a_stream_says_the_same_and_what_was_used(client: OpenAI) -> None:
+def test_a_stream_has_the_same_text_and_usage(client: OpenAI) -> None:
     whole = client.chat.completions.create(model="bot", messages=HI, temperature=0, max_tokens=24)
     chunks = list(
         client.chat.completions.create(
@@ -199,7 +199,7 @@ def test_a_stream_says_the_same_and_what_was_used(client: OpenAI) -> None:
     assert all(chunk.usage is None for chunk in others)
 
 
-def test_several_answers(client: OpenAI) -> None:
+def test_several_answers_are_returned(client: OpenAI) -> None:
     answer = client.chat.completions.create(model="bot", messages=HI, n=3, temperature=0, max_tokens=5)
     assert [choice.index for choice in answer.choices] == [0, 1, 2]
     assert len({choice.message.content for choice in answer.choices}) == 1
@@ -213,12 +213,12 @@ def test_several_answers(client: OpenAI) -> None:
     assert set(texts.values()) == {answer.choices[0].message.content}
 
 
-def test_an_answer_that_is_cut_says_so(client: OpenAI) -> None:
+def test_a_truncated_answer_has_finish_reason_length(client: OpenAI) -> None:
     answer = client.chat.completions.create(model="bot", messages=HI, temperature=0, max_completion_tokens=2)
     assert answer.choices[0].finish_reason == "length"
 
 
-def test_a_conversation_with_a_system_message_and_parts(client: OpenAI) -> None:
+def test_system_messages_and_content_parts_are_accepted(client: OpenAI) -> None:
     messages: list[ChatCompletionMessageParam] = [
         {"role": "developer", "content": "Be brief."},
         {"role": "user", "content": [{"type": "text", "text": "Hello"}]},
@@ -229,7 +229,7 @@ def test_a_conversation_with_a_system_message_and_parts(client: OpenAI) -> None:
     assert answer.choices[0].message.content is not None
 
 
-def test_a_wrong_key(here: Here, bot: tuple[str, str]) -> None:
+def test_an_invalid_key_is_refused(here: Here, bot: tuple[str, str]) -> None:
     for key in ("ak-wrong", bot[1][:-1], here.daemon.token):
         with (
             OpenAI(base_url=here.url("bot"), api_key=key, max_retries=0) as client,
@@ -239,7 +239,7 @@ def test_a_wrong_key(here: Here, bot: tuple[str, str]) -> None:
         assert fault.value.code == "invalid_api_key"
 
 
-def test_an_endpoint_that_is_not_there(here: Here) -> None:
+def test_an_unknown_endpoint_is_404(here: Here) -> None:
     with (
         OpenAI(base_url=here.url("nobody"), api_key="none", max_retries=0) as client,
         pytest.raises(openai.NotFoundError),
@@ -259,7 +259,7 @@ def test_an_endpoint_that_is_not_there(here: Here) -> None:
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_what_cannot_be_is_refused_by_name(
+def test_invalid_parameters_are_refused_by_name(
     client: OpenAI, asked: dict[str, Any], param: str, code: str
 ) -> None:
     for stream in (False, True):
@@ -269,14 +269,14 @@ def test_what_cannot_be_is_refused_by_name(
         assert "/" not in str(fault.value.body)
 
 
-def test_a_conversation_that_is_too_long_is_told_in_openai_s_words(client: OpenAI) -> None:
+def test_a_context_overflow_has_openais_error(client: OpenAI) -> None:
     """LiteLLM has a fault of its own for it, and a second model, and knows it by these words alone."""
     long: list[ChatCompletionMessageParam] = [{"role": "user", "content": "word " * 4000}]
     with pytest.raises(openai.BadRequestError, match="This model's maximum context length is 256 tokens"):
         client.chat.completions.create(model="bot", messages=long)
 
 
-def test_another_model_and_embeddings(client: OpenAI) -> None:
+def test_other_models_and_embeddings_are_refused(client: OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as fault:
         client.chat.completions.create(model="gpt-4o", messages=HI)
     assert fault.value.code == "model_not_found"
@@ -290,7 +290,7 @@ def more_than(count: int) -> Callable[[list[dict[str, Any]]], bool]:
     return lambda log: len(log) > count
 
 
-def test_a_caller_that_has_no_patience_leaves_nothing_running(here: Here) -> None:
+def test_a_timed_out_caller_ends_its_answer(here: Here) -> None:
     identity, key = here.make("hasty")
     with OpenAI(base_url=here.url("hasty"), api_key=key, max_retries=0) as client:
         log: list[dict[str, Any]] = []
@@ -314,7 +314,7 @@ def test_a_caller_that_has_no_patience_leaves_nothing_running(here: Here) -> Non
     assert PHRASE in (answer.choices[0].message.content or "")
 
 
-def test_a_stream_that_is_closed_leaves_nothing_running(here: Here) -> None:
+def test_a_closed_stream_ends_its_answer(here: Here) -> None:
     identity, key = here.make("closed")
     with OpenAI(base_url=here.url("closed"), api_key=key, max_retries=0, timeout=120) as client:
         tried: list[object] = []
@@ -329,7 +329,7 @@ def test_a_stream_that_is_closed_leaves_nothing_running(here: Here) -> None:
     assert left["status"] == 499
 
 
-def test_a_key_that_is_revoked_is_refused_at_once(here: Here) -> None:
+def test_a_revoked_key_is_refused_at_once(here: Here) -> None:
     identity, key = here.make("revoked")
     (known,) = here.api("GET", f"/deployments/{identity}/keys")["keys"]
     assert known["lastUsedAt"] is None
@@ -345,7 +345,7 @@ def test_a_key_that_is_revoked_is_refused_at_once(here: Here) -> None:
         assert len(list(client.models.list())) == 1
 
 
-def test_too_many_requests_are_told_when_to_come_again(here: Here) -> None:
+def test_too_many_requests_get_retry_after(here: Here) -> None:
     _, key = here.make("busy")
     with OpenAI(base_url=here.url("busy"), api_key=key, max_retries=0) as client:
 
@@ -360,7 +360,7 @@ def test_too_many_requests_are_told_when_to_come_again(here: Here) -> None:
         assert len(list(client.with_options(max_retries=3).models.list())) == 1
 
 
-def test_many_at_once(here: Here, bot: tuple[str, str]) -> None:
+def test_concurrent_requests_are_answered(here: Here, bot: tuple[str, str]) -> None:
     async def ask() -> list[str]:
         async with AsyncOpenAI(
             base_url=here.url("bot"), api_key=bot[1], max_retries=0, timeout=120
@@ -378,7 +378,7 @@ def test_many_at_once(here: Here, bot: tuple[str, str]) -> None:
     assert PHRASE in answers[0]
 
 
-def test_a_flood_is_answered_or_told_to_wait_and_leaves_nothing(here: Here) -> None:
+def test_a_flood_is_answered_or_rate_limited(here: Here) -> None:
     identity, key = here.make("flood")
 
     async def one(client: AsyncOpenAI) -> int:
@@ -401,7 +401,7 @@ def test_a_flood_is_answered_or_told_to_wait_and_leaves_nothing(here: Here) -> N
     assert here.api("POST", "/inference/chat", body)["choices"]
 
 
-def test_what_is_written_down(here: Here) -> None:
+def test_requests_are_logged(here: Here) -> None:
     identity, key = here.make("kept", runRetentionMode="days", runRetentionDays=1)
     with OpenAI(base_url=here.url("kept"), api_key=key, max_retries=0, timeout=120) as client:
         answer = client.chat.completions.create(model="kept", messages=HI, temperature=0, max_tokens=24)
@@ -421,7 +421,7 @@ def test_what_is_written_down(here: Here) -> None:
     assert key not in str(said)
 
 
-def test_settings_that_the_engine_obeys(client: OpenAI) -> None:
+def test_sampling_settings_are_applied(client: OpenAI) -> None:
     answer = client.chat.completions.create(
         model="bot",
         messages=HI,
@@ -444,7 +444,7 @@ def test_settings_that_the_engine_obeys(client: OpenAI) -> None:
     assert drawn[0].choices[0].message.content == drawn[1].choices[0].message.content
 
 
-def test_a_bare_text_is_continued(client: OpenAI) -> None:
+def test_a_text_completion_is_returned(client: OpenAI) -> None:
     answer = client.completions.create(model="bot", prompt="Where is my", temperature=0, max_tokens=4)
     assert answer.object == "text_completion"
     assert answer.choices[0].text
@@ -486,7 +486,7 @@ class Place(BaseModel):
     inner: Kind | None
 
 
-def test_an_answer_that_fits_a_schema_whole_and_streamed(client: OpenAI) -> None:
+def test_structured_output_fits_its_schema(client: OpenAI) -> None:
     asked: dict[str, Any] = {"model": "bot", "messages": HI, "max_tokens": 180, "response_format": HELD}
     # One of OpenAI's overloads for each way to call it; what is asked is a plain object all the same.
     create: Any = client.chat.completions.create
@@ -505,7 +505,7 @@ def test_an_answer_that_fits_a_schema_whole_and_streamed(client: OpenAI) -> None
     assert first.choices[0].message.content == again.choices[0].message.content
 
 
-def test_an_answer_of_an_object_and_one_that_is_cut(client: OpenAI) -> None:
+def test_json_objects_are_valid_and_truncation_is_reported(client: OpenAI) -> None:
     asked: dict[str, Any] = {"model": "bot", "messages": HI, "response_format": {"type": "json_object"}}
     create: Any = client.chat.completions.create
     for seed in range(4):
@@ -519,7 +519,7 @@ def test_an_answer_of_an_object_and_one_that_is_cut(client: OpenAI) -> None:
     assert (cut.choices[0].finish_reason, cut.choices[0].message.content) == ("length", "{")
 
 
-def test_an_answer_is_parsed_into_a_model_of_the_program_s(client: OpenAI) -> None:
+def test_structured_output_parses_into_a_pydantic_model(client: OpenAI) -> None:
     answer = client.chat.completions.parse(
         model="bot", messages=HI, response_format=Place, temperature=2, seed=1, max_tokens=200
     )
@@ -530,7 +530,7 @@ def test_an_answer_is_parsed_into_a_model_of_the_program_s(client: OpenAI) -> No
         assert stream.get_final_completion().choices[0].message.parsed == answer.choices[0].message.parsed
 
 
-def test_a_call_is_forced_and_its_arguments_fit(client: OpenAI) -> None:
+def test_a_forced_tool_call_fits_its_schema(client: OpenAI) -> None:
     create: Any = client.chat.completions.create
     for choice in ("required", {"type": "function", "function": {"name": "store"}}):
         asked: dict[str, Any] = {"model": "bot", "messages": HI, "max_tokens": 180, "tools": [TOOL]}
@@ -560,9 +560,7 @@ def _deep(times: int) -> Any:
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_a_schema_that_cannot_be_held_to_is_refused_by_name(
-    client: OpenAI, asked: Any, param: str, reason: str
-) -> None:
+def test_unsupported_schemas_are_refused_by_name(client: OpenAI, asked: Any, param: str, reason: str) -> None:
     create: Any = client.chat.completions.create
     held: dict[str, Any] = {"type": "json_schema", "json_schema": {"name": "x", "schema": asked}}
     for stream in (False, True):

@@ -110,7 +110,7 @@ def descriptors(pid: int) -> set[str]:
     return found
 
 
-async def test_a_job_trains_on_after_the_laptop_is_closed(
+async def test_a_remote_job_continues_after_the_connection_is_lost(
     server: Sshd,
     launch: Settings,
     project: Path,
@@ -207,7 +207,7 @@ async def test_a_job_trains_on_after_the_laptop_is_closed(
     assert os.listdir(server.home / ".arkor") == []  # noqa: PTH208
 
 
-async def test_another_version_runs_there(
+async def test_another_remote_version_is_replaced(
     server: Sshd, launch: Settings, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with connected(launch, lambda _: None) as older:

@@ -47,7 +47,7 @@ def statuses(kept: Path) -> dict[str, str]:
 @pytest.mark.engine
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_an_endpoint_is_served_without_studio(tmp_path: Path, tiny: Path, template: dict[str, str]) -> None:
+def test_serve_works_without_studio(tmp_path: Path, tiny: Path, template: dict[str, str]) -> None:
     home, project, mark = tmp_path / "home", make_project(tmp_path / "tests", tiny), secrets.token_hex(8)
     data = home / ".local" / "share" / "arkor-dev"
     kept = Settings(project=project, home=home, data=data, cache=tmp_path / "cache").local_data

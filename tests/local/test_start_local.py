@@ -66,7 +66,7 @@ def project(tmp_path: Path, tiny: Path) -> Path:
 
 
 @pytest.mark.quick
-def test_a_whole_run_without_studio(project: Path, tmp_path: Path, template: dict[str, str]) -> None:
+def test_start_local_trains_without_studio(project: Path, tmp_path: Path, template: dict[str, str]) -> None:
     with started(project, tmp_path, steps=4, **of_a_studio(template)) as process:
         out, err = process.communicate(timeout=90)
     assert (process.returncode, err) == (0, "")
@@ -84,7 +84,7 @@ def test_a_whole_run_without_studio(project: Path, tmp_path: Path, template: dic
     until(lambda: not processes_of(project))
 
 
-def test_ctrl_c_lets_a_job_stand_that_goes_on_later(
+def test_ctrl_c_pauses_a_job_that_can_be_resumed(
     project: Path, tmp_path: Path, template: dict[str, str]
 ) -> None:
     with started(project, tmp_path, steps=1_000_000, **of_a_studio(template)) as process:

@@ -25,7 +25,7 @@ CODE = "import sys\nfrom arkor_dev.cli import main\nsys.exit(main.main(sys.argv[
 
 @pytest.mark.engine
 @pytest.mark.timeout(240)
-async def test_the_page_answers_while_the_terminal_shows_bars(
+async def test_the_page_responds_while_the_terminal_shows_progress(
     tmp_path: Path, tiny: Path, template: dict[str, str]
 ) -> None:
     home, project, port = tmp_path / "home", make_project(tmp_path / "tests", tiny), free_port()

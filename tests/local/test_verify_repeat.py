@@ -67,7 +67,7 @@ def started(said: str) -> str:
     return found[1]
 
 
-def test_a_job_comes_out_again_bit_for_bit(project: Path) -> None:
+def test_verify_reproduces_a_job_bit_for_bit(project: Path) -> None:
     job = started(run(project, 0, "start", "--local"))
     said = run(project, 0, "verify", job, "--repeat")
     assert "match the provenance" in said

@@ -19,7 +19,7 @@ def picture_of(*rows: dict[str, Any]) -> str:
     return base64.b64decode(encoded[1]).decode() if encoded else ""
 
 
-def test_figures_without_a_step_are_not_drawn() -> None:
+def test_points_without_a_step_are_not_drawn() -> None:
     assert picture_of({"step": None, "loss": 2.0}) == ""
     picture = picture_of(*({"step": step, "loss": 1.0 + (step or 9)} for step in (1, None, 2)))
     assert len(re.findall(r"[\d.]+,[\d.]+", re.findall(r'points="([^"]*)"', picture)[0])) == 2
@@ -27,9 +27,9 @@ def test_figures_without_a_step_are_not_drawn() -> None:
 
 
 @pytest.mark.parametrize("value", [1e308, -1e308, 10**300])
-def test_a_huge_figure_is_drawn_without_an_error(value: float) -> None:
+def test_huge_values_are_drawn(value: float) -> None:
     assert "polyline" in picture_of({"step": 1, "loss": value}, {"step": 2, "loss": -value})
 
 
-def test_a_figure_that_no_float_holds_is_none() -> None:
+def test_values_beyond_float_are_none() -> None:
     assert Point(1, {"loss": 10**400}).loss is None

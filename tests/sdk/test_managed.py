@@ -19,7 +19,7 @@ STREAM = "GET /v1/jobs/{id}/events/stream"
 
 
 @pytest.mark.usefixtures("signed_in")
-async def test_a_new_run_s_points_are_waited_for(
+async def test_points_of_a_new_run_are_awaited(
     settings: Settings, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A new job's stream is known a moment later than the job."""

@@ -81,7 +81,7 @@ def text_of(result: CallToolResult) -> str:
     return "".join(getattr(part, "text", "") for part in result.content)
 
 
-async def test_a_trainer_that_cannot_run_is_listed_with_its_mistake(tmp_path: Path) -> None:
+async def test_an_invalid_trainer_is_listed_with_its_error(tmp_path: Path) -> None:
     (tmp_path / "chats.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
     good = '[[trainer]]\nname = "good"\nmodel = "m"\ndataset = "chats.jsonl"\nsteps = 1\n'
     (tmp_path / "arkor.toml").write_text(good + '[[trainer]]\nname = "bad"\nsteps = -1\n')
@@ -113,7 +113,7 @@ def quiet_project(tmp_path: Path) -> Settings:
     ],
 )
 @pytest.mark.parametrize("allow_start", [False, True])
-async def test_a_request_that_would_not_be_what_it_shows_is_refused(
+async def test_a_request_that_cannot_be_displayed_is_refused(
     quiet_project: Settings, settings: dict[str, Any], reason: str, allow_start: bool
 ) -> None:
     tools = Tools(quiet_project, allow_start=allow_start)
@@ -137,7 +137,7 @@ async def test_a_request_shows_every_setting_that_the_run_would_change(
     ]  # fmt: skip
 
 
-async def test_an_assistant_starts_what_a_person_allowed_and_reads_the_result(project: Settings) -> None:
+async def test_an_assistant_starts_an_allowed_run_and_reads_its_result(project: Settings) -> None:
     me = Implementation(name="test\u202e client", version="1")
     async with Client(server(project), client_info=me, mode="legacy") as client:
         names = {tool.name for tool in (await client.list_tools()).tools}
@@ -170,7 +170,7 @@ async def test_an_assistant_starts_what_a_person_allowed_and_reads_the_result(pr
         assert said["answer"]
 
 
-async def test_what_nobody_allowed_is_not_started(project: Settings) -> None:
+async def test_a_run_nobody_allowed_is_not_started(project: Settings) -> None:
     async with Client(server(project)) as client:
         before = await call(client, "list_jobs")
         asked = asyncio.create_task(refused(client, "start_training"))
@@ -186,7 +186,7 @@ async def test_what_nobody_allowed_is_not_started(project: Settings) -> None:
     assert list(waiting(folder_of(project))) == []
 
 
-async def test_a_server_that_may_start_asks_nobody(project: Settings) -> None:
+async def test_a_server_with_allow_start_does_not_ask(project: Settings) -> None:
     async with Client(server(project, "--allow-start")) as client:
         started = await call(client, "start_training", dry_run=True)
         assert (await call(client, "watch_job", job=started["job"], seconds=40))["status"] == "completed"
@@ -236,7 +236,7 @@ async def test_an_assistant_checks_the_data_before_a_run(quiet_project: Settings
     assert "not-json" in {finding["code"] for finding in report["findings"]}
 
 
-def test_the_documented_configuration_is_a_command_of_ours() -> None:
+def test_the_documented_configuration_is_a_valid_command() -> None:
     page = (ROOT / "docs" / "mcp.md").read_text()
     block = re.search(r"```json\n(.*?)```", page, re.DOTALL)
     assert block

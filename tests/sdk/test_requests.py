@@ -27,7 +27,7 @@ def test_two_names_of_one_setting_are_refused(settings: dict[str, object]) -> No
         fields_of(settings)
 
 
-def test_a_file_of_the_rows_name_with_other_content_is_neither_trained_on_nor_overwritten(
+def test_a_rows_file_with_other_content_is_refused(
     tmp_path: Path,
 ) -> None:
     rows = [{"prompt": "a", "completion": "b"}]

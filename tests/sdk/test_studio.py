@@ -51,7 +51,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
             yield studio
 
 
-def test_a_run_from_rows_to_an_answer_and_files(studio: Studio, tmp_path: Path) -> None:
+def test_a_run_goes_from_rows_to_answers_and_files(studio: Studio, tmp_path: Path) -> None:
     assert studio.jobs() == []
     run = studio.train(model="./models/tiny", dataset=chats(), name="parrot", lora={"r": 4}, **SHORT)
     chart = run.live() if WIDGETS else None
@@ -88,9 +88,7 @@ def test_a_run_from_rows_to_an_answer_and_files(studio: Studio, tmp_path: Path) 
     assert studio.job("parrot").id == studio.job().id == run.id
 
 
-def test_the_documentation_runs_and_names_what_there_is(
-    studio: Studio, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_documented_python_runs(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
     studio.jobs()  # its backend serves now, so another joins it
     page = (Path(__file__).parents[2] / "docs" / "python.md").read_text().partition("## Report")[0]
     block = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
@@ -116,7 +114,7 @@ def test_the_documentation_runs_and_names_what_there_is(
         assert hasattr(type(owners[owner]), name) or name in vars(owners[owner]), f"{owner}.{name}"
 
 
-def test_an_interrupt_pauses_a_run_that_was_started_here(studio: Studio) -> None:
+def test_an_interrupt_pauses_the_started_run(studio: Studio) -> None:
     run = studio.train(
         model="./models/tiny", dataset="data/chats.jsonl", steps=100_000, log_every=1, samples="off"
     )
@@ -131,11 +129,11 @@ def test_an_interrupt_pauses_a_run_that_was_started_here(studio: Studio) -> None
     assert run.status == "cancelled"
 
 
-def test_completion_of_a_shell_or_notebook_offers_what_there_is() -> None:
+def test_dir_lists_the_public_names() -> None:
     assert {"AsyncStudio", "RunFailedError", "Studio", "report"} <= set(dir(arkor_dev))
 
 
-def test_what_cannot_be_trained_is_refused_with_a_reason(studio: Studio) -> None:
+def test_invalid_training_arguments_are_refused(studio: Studio) -> None:
     cases: tuple[tuple[dict[str, Any], str], ...] = (
         ({"model": "m"}, "Nothing can be trained on"),
         ({"model": "m", "dataset": "data/none.jsonl"}, "none.jsonl"),

@@ -24,7 +24,7 @@ async def session(fake_backend: FakeBackend) -> AsyncIterator[aiohttp.ClientSess
         yield session
 
 
-async def test_it_checks_the_token_the_client_and_the_scope(
+async def test_the_fake_checks_token_client_and_scope(
     fake_backend: FakeBackend, session: aiohttp.ClientSession
 ) -> None:
     async def status(headers: dict[str, str], query: dict[str, str]) -> int:
@@ -69,7 +69,9 @@ async def test_a_silent_stream_pings(fake_backend: FakeBackend, session: aiohttp
         assert b"event: ping\n" in await answer.content.readuntil(b"event: ping\n")
 
 
-async def test_it_sees_a_chat_client_leave(fake_backend: FakeBackend, session: aiohttp.ClientSession) -> None:
+async def test_the_fake_notices_a_disconnected_chat_client(
+    fake_backend: FakeBackend, session: aiohttp.ClientSession
+) -> None:
     fake_backend.chat.endless, fake_backend.chat.delay = True, 0.01
     async with session.post("/v1/inference/chat", params=SCOPE, json=ASK) as answer:
         assert await answer.content.readuntil(b"\n\n")
@@ -80,7 +82,7 @@ async def test_it_sees_a_chat_client_leave(fake_backend: FakeBackend, session: a
     await fake_backend.until(lambda: fake_backend.active["POST /v1/inference/chat"] == 0)
 
 
-async def test_stop_refuses_and_restart_has_the_log(
+async def test_a_stopped_fake_refuses_and_restarts_with_its_log(
     fake_backend: FakeBackend, session: aiohttp.ClientSession
 ) -> None:
     job = fake_backend.add_job()
@@ -99,7 +101,7 @@ async def test_stop_refuses_and_restart_has_the_log(
 
 
 @pytest.mark.parametrize("limit", [0, 7, 20])
-async def test_cuts_are_to_the_byte(
+async def test_streams_are_cut_at_the_byte(
     fake_backend: FakeBackend, session: aiohttp.ClientSession, limit: int
 ) -> None:
     job = fake_backend.add_job()
@@ -116,7 +118,7 @@ async def test_cuts_are_to_the_byte(
     assert len(got) == limit
 
 
-async def test_faults_end_after_their_times(
+async def test_faults_end_after_their_count(
     fake_backend: FakeBackend, session: aiohttp.ClientSession
 ) -> None:
     fake_backend.fault("GET /v1/me", times=2, status=503)
@@ -128,7 +130,9 @@ async def test_faults_end_after_their_times(
     assert statuses == [503, 503, 426, 200]
 
 
-async def test_garbage_floods_and_silence(fake_backend: FakeBackend, session: aiohttp.ClientSession) -> None:
+async def test_garbage_floods_and_silence_are_simulated(
+    fake_backend: FakeBackend, session: aiohttp.ClientSession
+) -> None:
     fake_backend.fault("GET /v1/me", times=1, garbage=b"\x00\xffno http\r\n\r\n")
     with pytest.raises(aiohttp.ClientError):
         await session.get("/v1/me")
@@ -146,7 +150,7 @@ async def test_garbage_floods_and_silence(fake_backend: FakeBackend, session: ai
                 await answer.content.readany()
 
 
-async def test_deployments_and_keys_live_and_die(session: aiohttp.ClientSession) -> None:
+async def test_deployments_and_keys_are_created_and_deleted(session: aiohttp.ClientSession) -> None:
     async def call(method: str, path: str, **body: object) -> tuple[int, dict[str, object]]:
         async with session.request(method, f"/v1/endpoints{path}", params=SCOPE, json=body or None) as answer:
             return answer.status, (await answer.json() if answer.status != 204 else {})

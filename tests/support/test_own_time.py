@@ -26,7 +26,7 @@ def work(seconds: float) -> None:
         pass
 
 
-def test_a_sleep_counts() -> None:
+def test_sleeping_counts_as_own_time() -> None:
     for _ in range(3):  # a thread of this process that waits for a processor meanwhile is left out as well
         own = OwnTime()
         time.sleep(0.2)
@@ -35,7 +35,7 @@ def test_a_sleep_counts() -> None:
     assert seconds > 0.15
 
 
-def test_the_time_that_others_took_does_not_count() -> None:
+def test_time_of_other_processes_does_not_count() -> None:
     """Five processes share one processor: by the clock it takes five times as long."""
     where = os.sched_getaffinity(0)
     one = {min(where)}

@@ -12,7 +12,7 @@ from arkor_dev.server.serve import bind
 from .ports import held_ports
 
 
-def test_a_held_port_is_a_servers_alone() -> None:
+def test_a_held_port_is_exclusive() -> None:
     with held_ports() as take:
         port, other = take(), take()
         assert port != other
@@ -29,7 +29,7 @@ def test_a_held_port_is_a_servers_alone() -> None:
         pass
 
 
-def test_it_is_given_to_nobody_who_asks_for_any_port() -> None:
+def test_a_held_port_is_not_assigned_to_others() -> None:
     with held_ports() as take, socket.socket() as probe:
         port = take()
         probe.bind(("127.0.0.1", 0))

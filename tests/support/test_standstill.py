@@ -8,7 +8,7 @@ import time
 from .standstill import standstill
 
 
-async def test_a_pause_is_told() -> None:
+async def test_standstills_are_measured() -> None:
     async with standstill() as still:
         await asyncio.sleep(0.05)
         time.sleep(0.3)  # noqa: ASYNC251 (that is the pause)
@@ -17,7 +17,7 @@ async def test_a_pause_is_told() -> None:
         assert still() > 0.25
 
 
-async def test_waiting_is_none() -> None:
+async def test_waiting_is_not_a_standstill() -> None:
     told = []
     for _ in range(3):  # the machine may stand still in one of them
         async with standstill() as still:
