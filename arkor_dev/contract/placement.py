@@ -60,11 +60,8 @@ def is_loopback(host: str | None) -> bool:
 
 
 LIMIT: Final = 1000
-PROTOCOLS: Final = (
-    *("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss"),
-    *("webhdfs", "smb", "sftp", "ftp"),
-)
-"""Accepted URL schemes: servers that are the same from every machine and accept files.
+PROTOCOLS: Final = ("s3", "gs", "az")
+"""Accepted URL schemes: object stores, which are the same from every machine and where files appear complete.
 
 fsspec has more, and packages may add others: folders and memory of the local machine (``file``, ``memory``),
 contents of other programs or files (``dask``, ``reference``), chains (``simplecache::``) and read-only ones

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import math
 import re
-import secrets
 import threading
 import time
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -21,26 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-PACKAGES: Final = {
-    **dict.fromkeys(("s3", "s3a"), "s3fs"),
-    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
-    **dict.fromkeys(("az", "abfs", "abfss"), "adlfs"),
-    "oci": "ocifs",
-    "oss": "ossfs",
-    "webhdfs": "requests",
-    "smb": "smbprotocol",
-    "sftp": "paramiko",
-    "ftp": "fsspec",
-}
+PACKAGES: Final = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}
 """The package that each protocol needs besides fsspec."""
-FILE_SYSTEMS: Final = ("webhdfs", "smb", "sftp", "ftp")
-"""Protocols with folders, where partly written files are visible; with others a file appears whole."""
 OWN: Final = "arkor-dev"
 MARK: Final = "used-"
 """Name prefix of an empty file; a Unix time follows, since few protocols report when a file changed."""
 MARK_SECONDS: Final = 24 * 3600
-IDLE_SECONDS: Final = 20.0
-"""Seconds of idling after which a new connection is opened, because servers close idle ones."""
 BLOCK: Final = 16 << 20
 """Bytes read or written at once, and so held in memory."""
 
@@ -64,33 +48,26 @@ class RemoteStore:
     """
 
     def __init__(self, address: str, job: str, *, writes: bool) -> None:
-        self._address, self._job = address, job
-        self._protocol = address.partition("://")[0]
-        self._has_folders = self._protocol in FILE_SYSTEMS
+        self._job = job
         self._marked = 0.0
-        names = dict.fromkeys(("fsspec", PACKAGES[self._protocol]))
+        protocol = address.partition("://")[0]
+        names = dict.fromkeys(("fsspec", PACKAGES[protocol]))
         if missing := [name for name in names if importlib.util.find_spec(name) is None]:
             raise OSError(
-                f"this Python has no {' and no '.join(missing)}, which {self._protocol}:// needs: "
+                f"this Python has no {' and no '.join(missing)}, which {protocol}:// needs: "
                 f"pip install {' '.join(missing)}"
             )
-        self._connect()
+        with self._translate_errors():
+            from fsspec.core import url_to_fs
+
+            self._fs, path = url_to_fs(address, skip_instance_cache=True)
+            self._own = f"{path.rstrip('/')}/{OWN}"
+            self._folder = f"{self._own}/{job}"
         if writes:
-            if self._has_folders:
-                self._make_folder()
             self.touch()
             threading.Thread(target=_sweep, args=(address, job), name="old files", daemon=True).start()
         else:
             self._list()
-
-    def _connect(self) -> None:
-        with self._translate_errors():
-            from fsspec.core import url_to_fs
-
-            self._fs, path = url_to_fs(self._address, skip_instance_cache=True)
-            self._own = f"{path.rstrip('/')}/{OWN}"
-            self._folder = f"{self._own}/{self._job}"
-            self._used = time.monotonic()
 
     @contextlib.contextmanager
     def _translate_errors(self) -> Iterator[None]:
@@ -101,24 +78,10 @@ class RemoteStore:
 
     @contextlib.contextmanager
     def _store(self) -> Iterator[Any]:
-        """Yield the fsspec file system, reconnected if it was idle."""
-        if self._has_folders and time.monotonic() - self._used > IDLE_SECONDS:
-            self._connect()
-        self._used = -math.inf  # after an error the connection's state is unknown: open a new one
+        """Yield the fsspec file system."""
         with self._translate_errors():
             self._fs.invalidate_cache()  # other machines change the files
             yield self._fs
-        self._used = time.monotonic()
-
-    def _make_folder(self) -> None:
-        for may_retry in (True, False):
-            try:
-                with self._store() as store:
-                    store.makedirs(self._folder, exist_ok=True)
-                return
-            except OSError:  # another machine may have created it at the same time
-                if not may_retry:
-                    raise
 
     def touch(self) -> None:
         """Mark the files as in use. Raises OSError if the store is read-only."""
@@ -153,22 +116,20 @@ class RemoteStore:
         return sizes
 
     def write(self, name: str, path: Path, step: Callable[[], None]) -> None:
-        """Copy a file into the store; failure leaves none or a truncated one. Calls ``step`` per block."""
+        """Copy a file into the store, where it appears once it is complete. Calls ``step`` per block."""
         target = f"{self._folder}/{name}"
-        part = f"{self._folder}/{secrets.token_hex(8)}.part" if self._has_folders else target
         try:
-            with self._store() as store:
-                with path.open("rb") as source, store.open(part, "wb", block_size=BLOCK) as file:
-                    while block := source.read(BLOCK):
-                        file.write(block)
-                        step()
-                if self._has_folders:
-                    with contextlib.suppress(Exception):  # some protocols do not replace an existing file
-                        store.rm_file(target)
-                    store.mv(part, target)
-        except BaseException:
-            with contextlib.suppress(OSError), self._store() as store:
-                store.rm_file(part)
+            with (
+                self._store() as store,
+                path.open("rb") as source,
+                store.open(target, "wb", block_size=BLOCK) as file,
+            ):
+                while block := source.read(BLOCK):
+                    file.write(block)
+                    step()
+        except BaseException:  # closing the file has stored what was written so far
+            with contextlib.suppress(OSError):
+                self.remove(name)
             raise
 
     @contextlib.contextmanager
@@ -200,8 +161,6 @@ class RemoteStore:
             names, key=lambda name: _time_of(name) or 0
         ):  # the mark goes last: without it a job is never swept
             store.rm_file(f"{self._own}/{job}/{name}")
-        if self._has_folders:
-            store.rmdir(f"{self._own}/{job}")
 
 
 def _sweep(address: str, job: str) -> None:

@@ -1,4 +1,4 @@
-"""Places that machines share: a folder, a server with folders, and a bucket, which has none."""
+"""Storage that machines share: a folder, and an object store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 from arkor_dev.local.cluster.protocol import file_entry
 from arkor_dev.local.cluster.storage import remote
 from arkor_dev.local.cluster.storage.node_side import NodeStorage
-from tests.support.ftp_server import FtpServer, ftp_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +25,6 @@ class Shelf:
     """Where the job's files lie: ``root`` as it is written, and how a test gets at them behind its back."""
 
     root: str
-    server: FtpServer | None = None
     folder: Path | None = None
     inside: dict[str, bytes] = field(default_factory=dict)
 
@@ -52,16 +50,8 @@ class Shelf:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[FtpServer]:
-    """A server with folders."""
-    pytest.importorskip("fsspec")
-    with ftp_server(tmp_path / "server") as server:
-        yield server
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of a bucket that all of this process see."""
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of an object store that is visible in this process."""
     pytest.importorskip("fsspec")
     from fsspec.registry import _registry
 
@@ -69,20 +59,18 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> str:
 
     monkeypatch.setitem(_registry, "s3", Bucket)
     monkeypatch.setitem(remote.PACKAGES, "s3", "fsspec")
-    monkeypatch.setattr(Bucket, "store", {})
-    return "s3://bucket/jobs"
+    Bucket.reset()
+    yield "s3://bucket/jobs"
+    Bucket.released.set()
 
 
-@pytest.fixture(params=["folder", "server", "bucket"])
+@pytest.fixture(params=["folder", "bucket"])
 def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Shelf:
     """Each of the places in turn."""
     if request.param == "folder":
         (tmp_path / "mnt").mkdir()
         return Shelf(str(tmp_path / "mnt"), folder=tmp_path / "mnt" / f"arkor-dev-{os.getuid()}" / JOB)
-    if request.param == "bucket":
-        return Shelf(request.getfixturevalue("bucket"))
-    server = request.getfixturevalue("server")
-    return Shelf(server.address, server, server.folder / "jobs" / remote.OWN / JOB)
+    return Shelf(request.getfixturevalue("bucket"))
 
 
 class Machine:

@@ -23,8 +23,6 @@ from .conftest import JOB, STATE, Machine, Shelf
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.ftp_server import FtpServer
-
 HASH = hashlib.sha256(STATE).hexdigest()
 SIZE = len(STATE)
 
@@ -90,11 +88,8 @@ def test_final_results_are_not_stored_there(tmp_path: Path, shelf: Shelf) -> Non
 
 
 def test_readers_create_nothing_in_storage(tmp_path: Path, shelf: Shelf) -> None:
-    if shelf.server:
-        (shelf.server.folder / "jobs").mkdir()
     assert not SharedFiles.open(shelf.root, JOB, writes=False).fetch(HASH, SIZE, tmp_path / "target")
-    if shelf.server:
-        assert not {"STOR", "MKD", "DELE"} & set(shelf.server.said)
+    assert shelf.names() == set() if shelf.folder is None else not shelf.folder.exists()
     if shelf.folder:
         assert not shelf.folder.parent.exists()
     Machine(tmp_path / "one", shelf.root).save("checkpoints/10/state.pt")
@@ -139,39 +134,42 @@ def test_files_visible_in_storage_bypass_the_driver(tmp_path: Path, shelf: Shelf
         IncomingFiles(tmp_path / "other", JOB, hostile.read, here()).fetch(hostile.listing)
 
 
-def test_a_hanging_store_times_out(
-    tmp_path: Path, server: FtpServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    node = Machine(tmp_path / "one", server.address)
+def test_a_hanging_store_times_out(tmp_path: Path, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from .bucket import Bucket
+
+    node = Machine(tmp_path / "one", bucket)
     node.save("checkpoints/10/state.pt")
     monkeypatch.setattr(watchdog, "STALL_SECONDS", 0.5)
     monkeypatch.setattr(watchdog, "KEEP_ALIVE_SECONDS", 0.1)
     monkeypatch.setattr(shared, "OPEN_SECONDS", 0.5)
-    server.silent.set()
-    assert NodeStorage(tmp_path / JOB).use(server.address).startswith(b"it has not answered for ")
+    Bucket.is_silent.set()
+    assert NodeStorage(tmp_path / JOB).use(bucket).startswith(b"it has not answered for ")
     node.heard = 0
     assert node.takes(HASH, SIZE) is None
     assert node.heard > 0  # else an impatient node would end itself meanwhile
     # It is not asked again: the job goes on without it.
-    server.silent.clear()
+    Bucket.is_silent.clear()
+    Bucket.released.set()
     asking = ("shared storage", "old files")
     until(lambda: not [each for each in threading.enumerate() if each.name in asking])
-    said = len(server.said)
+    Bucket.calls.clear()
     assert node.takes(HASH, SIZE) is None
     node.save("checkpoints/20/state.pt", b"later")
-    assert len(server.said) == said
+    assert Bucket.calls == []
 
 
 def test_losing_the_node_ends_a_storage_wait(
-    server: FtpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from .bucket import Bucket
+
     def lost() -> None:
         raise NodeLostError("the node is gone")
 
-    Machine(tmp_path / "one", server.address).save("checkpoints/10/state.pt")
-    here = SharedFiles.open(server.address, JOB, lost, writes=False)
+    Machine(tmp_path / "one", bucket).save("checkpoints/10/state.pt")
+    here = SharedFiles.open(bucket, JOB, lost, writes=False)
     monkeypatch.setattr(watchdog, "KEEP_ALIVE_SECONDS", 0.1)
-    server.silent.set()
+    Bucket.is_silent.set()
     with pytest.raises(NodeLostError):
         here.fetch(HASH, SIZE, tmp_path / "target")
 
@@ -190,14 +188,16 @@ class Told(ActorClient):
         return self._answer
 
 
-def test_storage_waits_keep_the_node_alive(server: FtpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_storage_waits_keep_the_node_alive(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from .bucket import Bucket
+
     monkeypatch.setattr(watchdog, "KEEP_ALIVE_SECONDS", 0.1)
     monkeypatch.setattr(shared, "OPEN_SECONDS", 0.5)
-    server.silent.set()
+    Bucket.is_silent.set()
     node = Told("10.0.0.2", b"[]")
-    found, why = open_storage({"id": JOB, "config": {"storage": server.address}}, node)
+    found, why = open_storage({"id": JOB, "config": {"storage": bucket}}, node)
     assert found is None
-    assert why.startswith(f" This machine does not see {server.address} (it has not answered for ")
+    assert why.startswith(f" This machine does not see {bucket} (it has not answered for ")
     assert set(map(str, node.asked)) == {"('missing_files', {})"}
 
 
