@@ -1,8 +1,8 @@
 /** The last run's result: what the adapter has learned, in words and in its own answers, and what to do with it. */
 import { useState } from "preact/hooks";
 import { Chart } from "../../chart/chart";
-import { DEFAULTS } from "../../chart/geometry/settings";
-import type { Track } from "../../chart/geometry/track";
+import type { Track } from "../../chart/series";
+import { DEFAULTS } from "../../chart/settings";
 import { AskBoth } from "../../chat/ask-both";
 import type { Evaluation, Job } from "../../contract.gen";
 import { useStream } from "../../events/use-stream";
