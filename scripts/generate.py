@@ -281,7 +281,7 @@ def form() -> str:
             "export interface FormSetting extends Setting, Kind {",
             "  group: Group;",
             "  help: string;",
-            "  fits: (value: unknown) => boolean;",
+            "  fits: Check;",
             "  /** What a value must be, in words. */",
             "  allowed: string;",
             "  choices?: readonly string[];",
@@ -299,9 +299,7 @@ def form() -> str:
             "  /** What differs by training method. */",
             "  variants?: Readonly<Record<string, Partial<Omit<FormSetting, keyof Setting>>>>;",
             "}\n",
-            "const oneOf = (value: unknown, ...values: unknown[]): boolean => values.includes(value);\n",
-            "/** Characters that Python considers non-printable. */",
-            "const UNPRINTABLE = /[\\p{C}\\p{Zl}\\p{Zp}]|(?! )\\p{Zs}/u;\n",
+            CHECKS,
             'const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting | "help">>> = {',
             *(f"  {row.field}: {_record(_rule(row))}," for row in settings.SETTINGS),
             "};\n",
@@ -333,6 +331,31 @@ def form() -> str:
             "}));\n",
         ]
     )
+
+
+CHECKS = r"""
+type Check = (value: unknown) => boolean;
+
+const oneOf = (value: unknown, ...values: unknown[]): boolean => values.includes(value);
+const flag: Check = (value) => typeof value === "boolean";
+const choice = (...choices: string[]): Check => (value) => oneOf(value, ...choices);
+const number = (low: number, high: number, above = false): Check => (value) =>
+  typeof value === "number" && value >= low && value <= high && !(above && value === low);
+const whole = (low: number, high: number): Check => (value) =>
+  number(low, high)(value) && Number.isInteger(value);
+/** One line without characters that Python considers non-printable. */
+const text = (low: number, high: number): Check => (value) =>
+  typeof value === "string" &&
+  !/[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/u.test(value) &&
+  [...value.trim()].length >= low &&
+  [...value].length <= high;
+const list = (low: number, high: number, of: Check, alone: unknown[]): Check => (value) => {
+  if (!Array.isArray(value)) return of(value);
+  if (value.length > 1 && value.some((member) => alone.includes(member))) return false;
+  return value.length >= low && value.length <= high && value.every(of);
+};
+""".lstrip()
+"""`Rule.fits` by its kind."""
 
 
 class _Code(str):
@@ -385,7 +408,7 @@ def _kind_of(rule: Rule) -> dict[str, object]:
 def _check(rule: Rule) -> dict[str, object]:
     assert rule.test is None, f"the page cannot know of a test of its own: {rule.words}"
     return {
-        "fits": _Code(f"(v) => {_fits(rule, 'v')}"),
+        "fits": _Code(_fits(rule)),
         "allowed": rule.words,
         "choices": rule.choices,
         "range": _range(rule),
@@ -404,29 +427,17 @@ def _range(rule: Rule) -> str | None:
     return f"Above {rule.low:,}, up to {rule.high:,}" if rule.above else f"{rule.low:,} to {rule.high:,}"
 
 
-def _fits(rule: Rule, value: str) -> str:
-    """Return `Rule.fits` for ``value`` as a TypeScript expression."""
+def _fits(rule: Rule) -> str:
+    """Return `Rule.fits` as a TypeScript function: a call of one in `CHECKS`."""
     match rule.kind:
         case "flag":
-            return f'typeof {value} === "boolean"'
+            return "flag"
         case "choice":
-            return f"oneOf({value}, {json.dumps(rule.choices)[1:-1]})"
-        case "whole" | "number":
-            whole = f" && {value} % 1 === 0" if rule.kind == "whole" else ""
-            low = f"{value} {'>' if rule.above else '>='} {rule.low}"
-            return f'typeof {value} === "number"{whole} && {low} && {value} <= {rule.high}'
-        case "text":
-            length = f"[...{value}.trim()].length >= {rule.low} && [...{value}].length <= {rule.high}"
-            return f'typeof {value} === "string" && !UNPRINTABLE.test({value}) && {length}'
+            return f"choice({json.dumps(rule.choices)[1:-1]})"
         case "list" if rule.of:
-            alone = f"oneOf(m, {json.dumps(rule.alone)[1:-1]})"
-            parts = [
-                f"{value}.length >= {rule.low}",
-                f"{value}.length <= {rule.high}",
-                *([f"({value}.length < 2 || !{value}.some((m) => {alone}))"] if rule.alone else []),
-                f"{value}.every((m) => {_fits(rule.of, 'm')})",
-            ]
-            return f"Array.isArray({value}) ? {' && '.join(parts)} : {_fits(rule.of, value)}"
+            return f"list({rule.low}, {rule.high}, {_fits(rule.of)}, {json.dumps(rule.alone)})"
+        case "whole" | "number" | "text":
+            return f"{rule.kind}({rule.low}, {rule.high}{', true' if rule.above else ''})"
     raise ValueError(f"no TypeScript for a rule of {rule.kind}")
 
 

@@ -80,6 +80,12 @@ function onlyTheLexer(): Plugin {
  */
 const LATE_PARTS = [
   {
+    name: "shared",
+    test: /lib\/(textarea|best-step|download)|controls\/range|chat\/(corrections|preferences)/,
+    includeDependenciesRecursively: false,
+  },
+  { name: "form", test: /pages\/home\/form\/|form\.gen/, includeDependenciesRecursively: false },
+  {
     name: "markdown",
     test: /src\/markdown\/|marked\.esm/,
     priority: 1,
@@ -154,7 +160,7 @@ export default defineConfig({
         codeSplitting: {
           groups: [
             { name: "first", tags: ["$initial"] },
-            { name: "late", test: /pages\/home\/(forecast|cluster)\// },
+            { name: "late", test: /pages\/home\/(forecast|cluster)/ },
             { name: "running", test: /watch-button|pause-notice|home\/(live|elsewhere)/ },
             { name: "setup", test: /pages\/(home\/(first|use-file|upload|data-question)|data\/mapping\/)/ },
             ...LATE_PARTS,

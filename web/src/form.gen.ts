@@ -30,7 +30,7 @@ export interface Kind {
 export interface FormSetting extends Setting, Kind {
   group: Group;
   help: string;
-  fits: (value: unknown) => boolean;
+  fits: Check;
   /** What a value must be, in words. */
   allowed: string;
   choices?: readonly string[];
@@ -49,95 +49,111 @@ export interface FormSetting extends Setting, Kind {
   variants?: Readonly<Record<string, Partial<Omit<FormSetting, keyof Setting>>>>;
 }
 
-const oneOf = (value: unknown, ...values: unknown[]): boolean => values.includes(value);
+type Check = (value: unknown) => boolean;
 
-/** Characters that Python considers non-printable. */
-const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/u;
+const oneOf = (value: unknown, ...values: unknown[]): boolean => values.includes(value);
+const flag: Check = (value) => typeof value === "boolean";
+const choice = (...choices: string[]): Check => (value) => oneOf(value, ...choices);
+const number = (low: number, high: number, above = false): Check => (value) =>
+  typeof value === "number" && value >= low && value <= high && !(above && value === low);
+const whole = (low: number, high: number): Check => (value) =>
+  number(low, high)(value) && Number.isInteger(value);
+/** One line without characters that Python considers non-printable. */
+const text = (low: number, high: number): Check => (value) =>
+  typeof value === "string" &&
+  !/[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/u.test(value) &&
+  [...value.trim()].length >= low &&
+  [...value].length <= high;
+const list = (low: number, high: number, of: Check, alone: unknown[]): Check => (value) => {
+  if (!Array.isArray(value)) return of(value);
+  if (value.length > 1 && value.some((member) => alone.includes(member))) return false;
+  return value.length >= low && value.length <= high && value.every(of);
+};
 
 const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting | "help">>> = {
-  model: { group: "usual", kind: "text", fits: (v) => typeof v === "string" && !UNPRINTABLE.test(v) && [...v.trim()].length >= 1 && [...v].length <= 300, allowed: "a model's name or folder, as one line of text, 300 characters at most", required: true },
-  maxSteps: { group: "usual", kind: "whole", fits: (v) => typeof v === "number" && v % 1 === 0 && v >= 1 && v <= 10000000, allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "derived from epochs" },
-  numTrainEpochs: { group: "usual", kind: "number", fits: (v) => typeof v === "number" && v > 0 && v <= 10000, allowed: "a number above 0, 10,000 at most", range: "Above 0, up to 10,000", default: 3 },
-  batchSize: { group: "usual", kind: "whole", fits: (v) => typeof v === "number" && v % 1 === 0 && v >= 1 && v <= 1024, allowed: "a whole number from 1 to 1,024", range: "1 to 1,024", unit: "examples", default: 4 },
-  gradientAccumulationSteps: { group: "usual", kind: "whole", fits: (v) => typeof v === "number" && v % 1 === 0 && v >= 1 && v <= 10000, allowed: "a whole number from 1 to 10,000", range: "1 to 10,000", default: 1, where: "the local backend" },
-  learningRate: { group: "usual", kind: "number", fits: (v) => typeof v === "number" && v > 0 && v <= 1, allowed: "a number above 0, 1 at most", range: "Above 0, up to 1", defaultWords: "by the model's size: 5e-4 below 4 B parameters, 2e-4 below 20 B, else 1e-4; a tenth of that for the whole model, a fifth with lion" },
-  lrSchedulerType: { group: "usual", kind: "choice", fits: (v) => oneOf(v, "linear", "cosine", "constant", "constant_with_warmup", "cosine_with_restarts", "polynomial", "wsd"), allowed: "one of \"linear\", \"cosine\", \"constant\", \"constant_with_warmup\", \"cosine_with_restarts\", \"polynomial\", \"wsd\"", choices: ["linear", "cosine", "constant", "constant_with_warmup", "cosine_with_restarts", "polynomial", "wsd"], default: "linear" },
-  warmupSteps: { group: "usual", kind: "whole", fits: (v) => typeof v === "number" && v % 1 === 0 && v >= 0 && v <= 10000000, allowed: "a whole number from 0 to 10,000,000", defaultWords: "5 % of the steps" },
-  loraR: { group: "usual", kind: "whole", fits: (v) => typeof v === "number" && v % 1 === 0 && v >= 1 && v <= 1024, allowed: "a whole number from 1 to 1,024", range: "1 to 1,024", default: 8 },
-  loraAlpha: { group: "usual", kind: "number", fits: (v) => typeof v === "number" && v > 0 && v <= 10000, allowed: "a number above 0, 10,000 at most", range: "Above 0, up to 10,000", defaultWords: "twice the rank" },
-  maxLength: { group: "usual", kind: "whole", fits: (v) => typeof v === "number" && v % 1 === 0 && v >= 8 && v <= 1000000, allowed: "a whole number from 8 to 1,000,000", range: "8 or more", unit: "tokens", defaultWords: "512 on a CPU, 1,024 on a GPU, never above the model's context" },
-  datasetSplit: { group: "usual", kind: "number", fits: (v) => typeof v === "number" && v >= 0 && v <= 0.9, allowed: "a fraction of the rows, from 0 to 0.9", range: "0 to 0.9", defaultWords: "10 %, at least 8 rows from 24 on, at most 32 rows or groups of rows; none below ten rows" },
-  evalSteps: { group: "usual", kind: "whole", fits: (v) => typeof v === "number" && v % 1 === 0 && v >= 0 && v <= 10000000, allowed: "a whole number from 0 to 10,000,000", unit: "steps", defaultWords: "about a quarter of the steps, aligned with checkpoints" },
-  saveSteps: { group: "usual", kind: "whole", fits: (v) => typeof v === "number" && v % 1 === 0 && v >= 0 && v <= 10000000, allowed: "a whole number from 0 to 10,000,000", unit: "steps", defaultWords: "a quarter of the steps" },
-  warmupRatio: { group: "schedule", kind: "number", fits: (v) => typeof v === "number" && v >= 0 && v <= 1, allowed: "a fraction of the steps, from 0 to 1", range: "0 to 1", defaultWords: "from warmup_steps", where: "the local backend" },
-  lrNumCycles: { group: "schedule", kind: "whole", fits: (v) => typeof v === "number" && v % 1 === 0 && v >= 1 && v <= 1000, allowed: "a whole number from 1 to 1,000", range: "1 to 1,000", default: 1, where: "the local backend" },
-  lrPower: { group: "schedule", kind: "number", fits: (v) => typeof v === "number" && v > 0 && v <= 100, allowed: "a number above 0, 100 at most", range: "Above 0, up to 100", default: 1.0, where: "the local backend" },
-  lrNumDecaySteps: { group: "schedule", kind: "whole", fits: (v) => typeof v === "number" && v % 1 === 0 && v >= 1 && v <= 10000000, allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "10 % of the steps", where: "the local backend" },
-  optim: { group: "schedule", kind: "choice", fits: (v) => oneOf(v, "adamw", "adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "lion"), allowed: "one of \"adamw\", \"adamw_torch\", \"adamw_torch_fused\", \"adafactor\", \"sgd\", \"lion\"", choices: ["adamw", "adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "lion"], default: "adamw" },
-  weightDecay: { group: "schedule", kind: "number", fits: (v) => typeof v === "number" && v >= 0 && v <= 1, allowed: "a number from 0 to 1", range: "0 to 1", default: 0.0 },
-  adamBeta1: { group: "schedule", kind: "number", fits: (v) => typeof v === "number" && v >= 0 && v <= 0.9999999, allowed: "a fraction from 0 to 0.9999999", range: "0 to 0.9999999", default: 0.9, where: "the local backend" },
-  adamBeta2: { group: "schedule", kind: "number", fits: (v) => typeof v === "number" && v >= 0 && v <= 0.9999999, allowed: "a fraction from 0 to 0.9999999", range: "0 to 0.9999999", default: 0.999, where: "the local backend" },
-  adamEpsilon: { group: "schedule", kind: "number", fits: (v) => typeof v === "number" && v > 0 && v <= 1, allowed: "a number above 0, 1 at most", range: "Above 0, up to 1", default: 1e-08, where: "the local backend" },
-  maxGradNorm: { group: "schedule", kind: "number", fits: (v) => typeof v === "number" && v >= 0 && v <= 1000, allowed: "a number from 0 to 1,000", range: "0 to 1,000", default: 1.0, where: "the local backend" },
-  fullFineTuning: { group: "adapter", kind: "flag", fits: (v) => typeof v === "boolean", allowed: "true or false", default: false, where: "the local backend" },
-  loraTargetModules: { group: "adapter", kind: "list", of: { kind: "text" }, alone: ["all-linear"], fits: (v) => Array.isArray(v) ? v.length >= 1 && v.length <= 200 && (v.length < 2 || !v.some((m) => oneOf(m, "all-linear"))) && v.every((m) => typeof m === "string" && !UNPRINTABLE.test(m) && [...m.trim()].length >= 1 && [...m].length <= 200) : typeof v === "string" && !UNPRINTABLE.test(v) && [...v.trim()].length >= 1 && [...v].length <= 200, allowed: "a name or a list of names, or \"all-linear\" alone", default: "all-linear", where: "the local backend" },
-  loraLayersToTransform: { group: "adapter", kind: "list", of: { kind: "whole" }, fits: (v) => Array.isArray(v) ? v.length >= 1 && v.length <= 1000 && v.every((m) => typeof m === "number" && m % 1 === 0 && m >= 0 && m <= 10000) : typeof v === "number" && v % 1 === 0 && v >= 0 && v <= 10000, allowed: "a whole number or a list of them", defaultWords: "all", where: "the local backend" },
-  loraModulesToSave: { group: "adapter", kind: "list", of: { kind: "text" }, fits: (v) => Array.isArray(v) ? v.length >= 1 && v.length <= 200 && v.every((m) => typeof m === "string" && !UNPRINTABLE.test(m) && [...m.trim()].length >= 1 && [...m].length <= 200) : typeof v === "string" && !UNPRINTABLE.test(v) && [...v.trim()].length >= 1 && [...v].length <= 200, allowed: "a name or a list of names", defaultWords: "none", where: "the local backend" },
-  loraDropout: { group: "adapter", kind: "number", fits: (v) => typeof v === "number" && v >= 0 && v <= 0.9, allowed: "a fraction from 0 to 0.9", range: "0 to 0.9", default: 0.0, where: "the local backend" },
-  useRslora: { group: "adapter", kind: "flag", fits: (v) => typeof v === "boolean", allowed: "true or false", default: false, where: "the local backend" },
-  useDora: { group: "adapter", kind: "flag", fits: (v) => typeof v === "boolean", allowed: "true or false", default: false, where: "the local backend" },
-  initLoraWeights: { group: "adapter", kind: "choice", fits: (v) => oneOf(v, "default", "gaussian", "orthogonal", "pissa", "olora"), allowed: "one of \"default\", \"gaussian\", \"orthogonal\", \"pissa\", \"olora\"", choices: ["default", "gaussian", "orthogonal", "pissa", "olora"], default: "default", where: "the local backend" },
-  method: { group: "data", kind: "text", fits: (v) => typeof v === "string" && !UNPRINTABLE.test(v) && [...v.trim()].length >= 1 && [...v].length <= 40, allowed: "a training method's name, 40 characters at most", default: "sft", where: "the local backend" },
-  trainOnResponsesOnly: { group: "data", kind: "flag", fits: (v) => typeof v === "boolean", allowed: "true or false", default: true },
-  completionOnlyLoss: { group: "data", kind: "flag", fits: (v) => typeof v === "boolean", allowed: "true or false", default: false, where: "the local backend" },
-  enableThinking: { group: "data", kind: "flag", fits: (v) => typeof v === "boolean", allowed: "true or false", defaultWords: "the template's own", where: "the local backend" },
-  packing: { group: "data", kind: "flag", fits: (v) => typeof v === "boolean", allowed: "true or false", default: false, where: "the local backend" },
-  groupByLength: { group: "data", kind: "flag", fits: (v) => typeof v === "boolean", allowed: "true or false", default: false, where: "the local backend" },
-  labelSmoothingFactor: { group: "data", kind: "number", fits: (v) => typeof v === "number" && v >= 0 && v <= 0.9, allowed: "a fraction from 0 to 0.9", range: "0 to 0.9", default: 0.0, where: "the local backend" },
-  skipBadRows: { group: "data", kind: "flag", fits: (v) => typeof v === "boolean", allowed: "true or false", default: false, where: "the local backend" },
-  beta: { group: "data", kind: "number", fits: (v) => typeof v === "number" && v > 0 && v <= 100, allowed: "a number above 0, 100 at most", range: "Above 0, up to 100", default: 0.1, where: "the local backend", methods: ["dpo", "cpo", "orpo", "kto", "grpo"], variants: { grpo: { kind: "number", fits: (v) => typeof v === "number" && v >= 0 && v <= 100, allowed: "a number from 0 to 100", range: "0 to 100", default: 0.0, help: "How strongly the adapter is kept near its start (KL divergence); 0 for not at all." } } },
-  lossType: { group: "data", kind: "choice", fits: (v) => oneOf(v, "sigmoid", "hinge", "ipo", "apo_zero", "simpo"), allowed: "one of \"sigmoid\", \"hinge\", \"ipo\", \"apo_zero\", \"simpo\"", choices: ["sigmoid", "hinge", "ipo", "apo_zero", "simpo"], default: "sigmoid", where: "the local backend", methods: ["dpo", "cpo", "grpo"], variants: { grpo: { kind: "choice", fits: (v) => oneOf(v, "dapo", "grpo", "bnpo", "dr_grpo"), allowed: "one of \"dapo\", \"grpo\", \"bnpo\", \"dr_grpo\"", choices: ["dapo", "grpo", "bnpo", "dr_grpo"], default: "dapo", help: "The mean over all tokens (dapo), over answers (grpo) or over batches (bnpo), or the sum by the longest answer (dr_grpo)." } } },
-  rpoAlpha: { group: "data", kind: "number", fits: (v) => typeof v === "number" && v >= 0 && v <= 100, allowed: "a number from 0 to 100", range: "0 to 100", default: 0.0, where: "the local backend", methods: ["dpo"] },
-  cpoAlpha: { group: "data", kind: "number", fits: (v) => typeof v === "number" && v >= 0 && v <= 100, allowed: "a number from 0 to 100", range: "0 to 100", default: 1.0, where: "the local backend", methods: ["cpo"] },
-  simpoGamma: { group: "data", kind: "number", fits: (v) => typeof v === "number" && v >= 0 && v <= 100, allowed: "a number from 0 to 100", range: "0 to 100", default: 0.5, where: "the local backend", methods: ["cpo"] },
-  desirableWeight: { group: "data", kind: "number", fits: (v) => typeof v === "number" && v >= 0 && v <= 100, allowed: "a number from 0 to 100", range: "0 to 100", default: 1.0, where: "the local backend", methods: ["kto"] },
-  undesirableWeight: { group: "data", kind: "number", fits: (v) => typeof v === "number" && v >= 0 && v <= 100, allowed: "a number from 0 to 100", range: "0 to 100", default: 1.0, where: "the local backend", methods: ["kto"] },
-  rewardFuncs: { group: "reward", kind: "list", of: { kind: "text" }, fits: (v) => Array.isArray(v) ? v.length >= 1 && v.length <= 10 && v.every((m) => typeof m === "string" && !UNPRINTABLE.test(m) && [...m.trim()].length >= 1 && [...m].length <= 60) : typeof v === "string" && !UNPRINTABLE.test(v) && [...v.trim()].length >= 1 && [...v].length <= 60, allowed: "a name or a list of up to 10", defaultWords: "every [[evaluation]] with a metric other than loss", where: "the local backend", methods: ["grpo"] },
-  rewardWeights: { group: "reward", kind: "list", of: { kind: "number" }, fits: (v) => Array.isArray(v) ? v.length >= 1 && v.length <= 10 && v.every((m) => typeof m === "number" && m >= -1000 && m <= 1000) : typeof v === "number" && v >= -1000 && v <= 1000, allowed: "a number or a list of up to 10", defaultWords: "1 each", where: "the local backend", methods: ["grpo"] },
-  numGenerations: { group: "reward", kind: "whole", fits: (v) => typeof v === "number" && v % 1 === 0 && v >= 2 && v <= 128, allowed: "a whole number from 2 to 128", range: "2 to 128", unit: "answers", default: 8, where: "the local backend", methods: ["grpo"] },
-  maxCompletionLength: { group: "reward", kind: "whole", fits: (v) => typeof v === "number" && v % 1 === 0 && v >= 1 && v <= 32768, allowed: "a whole number from 1 to 32,768", range: "1 to 32,768", unit: "tokens", default: 256, where: "the local backend", methods: ["grpo"] },
-  temperature: { group: "reward", kind: "number", fits: (v) => typeof v === "number" && v > 0 && v <= 10, allowed: "a number above 0, 10 at most", range: "Above 0, up to 10", default: 1.0, where: "the local backend", methods: ["grpo"] },
-  scaleRewards: { group: "reward", kind: "choice", fits: (v) => oneOf(v, "group", "batch", "none"), allowed: "one of \"group\", \"batch\", \"none\"", choices: ["group", "batch", "none"], default: "group", where: "the local backend", methods: ["grpo"] },
-  numIterations: { group: "reward", kind: "whole", fits: (v) => typeof v === "number" && v % 1 === 0 && v >= 1 && v <= 100, allowed: "a whole number from 1 to 100", range: "1 to 100", unit: "updates", default: 1, where: "the local backend", methods: ["grpo"] },
-  epsilon: { group: "reward", kind: "number", fits: (v) => typeof v === "number" && v > 0 && v <= 1, allowed: "a number above 0, 1 at most", range: "Above 0, up to 1", default: 0.2, where: "the local backend", methods: ["grpo"] },
-  loggingSteps: { group: "evaluation", kind: "whole", fits: (v) => typeof v === "number" && v % 1 === 0 && v >= 1 && v <= 10000000, allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "1/500 of the steps" },
-  samples: { group: "evaluation", kind: "list", of: { kind: "text" }, alone: ["off"], fits: (v) => Array.isArray(v) ? v.length >= 1 && v.length <= 8 && (v.length < 2 || !v.some((m) => oneOf(m, "off"))) && v.every((m) => typeof m === "string" && !UNPRINTABLE.test(m) && [...m.trim()].length >= 1 && [...m].length <= 2000) : typeof v === "string" && !UNPRINTABLE.test(v) && [...v.trim()].length >= 1 && [...v].length <= 2000, allowed: "a prompt or a list of up to 8, each one line of text, or \"off\" alone", defaultWords: "three held-out examples", where: "the local backend" },
-  earlyStoppingPatience: { group: "evaluation", kind: "whole", fits: (v) => typeof v === "number" && v % 1 === 0 && v >= 1 && v <= 1000, allowed: "a whole number from 1 to 1,000", range: "1 to 1,000", unit: "evaluations", defaultWords: "early stopping off; the final adapter is kept", where: "the local backend" },
-  earlyStoppingThreshold: { group: "evaluation", kind: "number", fits: (v) => typeof v === "number" && v >= 0 && v <= 100, allowed: "a number from 0 to 100", range: "0 to 100", default: 0.0, where: "the local backend" },
-  verdictMargin: { group: "evaluation", kind: "number", fits: (v) => typeof v === "number" && v >= 0 && v <= 10, allowed: "a number from 0 to 10", range: "0 to 10", unit: "nats", default: 0.01, where: "the local backend" },
-  replay: { group: "data", kind: "number", fits: (v) => typeof v === "number" && v >= 0 && v <= 0.5, allowed: "a number from 0 to 0.5", range: "0 to 0.5", default: 0.0, where: "the local backend", methods: ["sft"] },
-  replayDataset: { group: "data", kind: "text", fits: (v) => typeof v === "string" && !UNPRINTABLE.test(v) && [...v.trim()].length >= 1 && [...v].length <= 1000, allowed: "the path of a file or folder of the project, 1,000 characters at most", defaultWords: "the built-in prompts", where: "the local backend", methods: ["sft"] },
-  baseKl: { group: "data", kind: "number", fits: (v) => typeof v === "number" && v >= 0 && v <= 10, allowed: "a number from 0 to 10", range: "0 to 10", default: 0.0, where: "the local backend", methods: ["sft"] },
-  saveTotalLimit: { group: "evaluation", kind: "whole", fits: (v) => typeof v === "number" && v % 1 === 0 && v >= 1 && v <= 10000, allowed: "a whole number from 1 to 10,000", range: "1 to 10,000", unit: "checkpoints", defaultWords: "all", where: "the local backend" },
-  onNonFinite: { group: "evaluation", kind: "choice", fits: (v) => oneOf(v, "stop", "lower_rate"), allowed: "one of \"stop\", \"lower_rate\"", choices: ["stop", "lower_rate"], default: "stop", where: "the local backend" },
-  loadIn4bit: { group: "precision", kind: "flag", fits: (v) => typeof v === "boolean", allowed: "true or false", default: false, where: "CUDA GPUs" },
-  numberFormat: { group: "precision", kind: "choice", fits: (v) => oneOf(v, "auto", "float32", "bfloat16", "float16"), allowed: "one of \"auto\", \"float32\", \"bfloat16\", \"float16\"", choices: ["auto", "float32", "bfloat16", "float16"], defaultWords: "the faster one, measured, on a CPU; bfloat16 on a GPU that supports it", where: "the local backend" },
-  bf16: { group: "precision", kind: "flag", fits: (v) => typeof v === "boolean", allowed: "true or false", defaultWords: "from number_format", where: "the local backend" },
-  fp16: { group: "precision", kind: "flag", fits: (v) => typeof v === "boolean", allowed: "true or false", defaultWords: "from number_format", where: "the local backend" },
-  gradientCheckpointing: { group: "precision", kind: "flag", fits: (v) => typeof v === "boolean", allowed: "true or false", defaultWords: "on with load_in_4bit only", where: "the local backend" },
-  activationOffloading: { group: "precision", kind: "flag", fits: (v) => typeof v === "boolean", allowed: "true or false", default: false, where: "CUDA GPUs" },
-  seed: { group: "advanced", kind: "whole", fits: (v) => typeof v === "number" && v % 1 === 0 && v >= 0 && v <= 4294967295, allowed: "a whole number from 0 to 4,294,967,295", default: 42, where: "the local backend" },
-  dataSeed: { group: "advanced", kind: "whole", fits: (v) => typeof v === "number" && v % 1 === 0 && v >= 0 && v <= 4294967295, allowed: "a whole number from 0 to 4,294,967,295", defaultWords: "seed", where: "the local backend" },
-  splitSeed: { group: "advanced", kind: "whole", fits: (v) => typeof v === "number" && v % 1 === 0 && v >= 0 && v <= 4294967295, allowed: "a whole number from 0 to 4,294,967,295", defaultWords: "seed", where: "the local backend" },
-  neftuneNoiseAlpha: { group: "advanced", kind: "number", fits: (v) => typeof v === "number" && v >= 0 && v <= 1000, allowed: "a number from 0 to 1,000", range: "0 to 1,000", defaultWords: "none", where: "the local backend" },
-  reportTo: { group: "advanced", kind: "list", of: { kind: "choice" }, fits: (v) => Array.isArray(v) ? v.length >= 1 && v.length <= 4 && v.every((m) => oneOf(m, "tensorboard", "trackio", "wandb", "mlflow")) : oneOf(v, "tensorboard", "trackio", "wandb", "mlflow"), allowed: "one or several of tensorboard, trackio, wandb, mlflow", defaultWords: "none", where: "the local backend" },
-  pauseOnBattery: { group: "advanced", kind: "flag", fits: (v) => typeof v === "boolean", allowed: "true or false", default: false, where: "the local backend" },
-  dryRun: { group: "advanced", kind: "flag", fits: (v) => typeof v === "boolean", allowed: "true or false", default: false },
-  cpus: { group: "advanced", kind: "whole", fits: (v) => typeof v === "number" && v % 1 === 0 && v >= 1 && v <= 1024, allowed: "a whole number from 1 to 1,024", range: "1 to 1,024", defaultWords: "one core, all threads", where: "the local backend, on a cluster" },
-  gpus: { group: "advanced", kind: "whole", fits: (v) => typeof v === "number" && v % 1 === 0 && v >= 0 && v <= 16, allowed: "a whole number from 0 to 16", range: "0 to 16", defaultWords: "one here, more if the model needs them; none on a cluster", where: "the local backend" },
-  memory: { group: "advanced", kind: "number", fits: (v) => typeof v === "number" && v > 0 && v <= 100000, allowed: "a number above 0, 100,000 at most", range: "Above 0, up to 100,000", unit: "GiB", defaultWords: "no reservation", where: "the local backend, on a cluster" },
-  workers: { group: "advanced", kind: "whole", fits: (v) => typeof v === "number" && v % 1 === 0 && v >= 1 && v <= 64, allowed: "a whole number from 1 to 64", range: "1 to 64", defaultWords: "one", where: "the local backend" },
-  gpuTypes: { group: "advanced", kind: "list", of: { kind: "text" }, fits: (v) => Array.isArray(v) ? v.length >= 1 && v.length <= 16 && v.every((m) => typeof m === "string" && !UNPRINTABLE.test(m) && [...m.trim()].length >= 1 && [...m].length <= 100) : typeof v === "string" && !UNPRINTABLE.test(v) && [...v.trim()].length >= 1 && [...v].length <= 100, allowed: "a GPU type or a list of up to 16", defaultWords: "the backend's choice", where: "the managed backend" },
+  model: { group: "usual", kind: "text", fits: text(1, 300), allowed: "a model's name or folder, as one line of text, 300 characters at most", required: true },
+  maxSteps: { group: "usual", kind: "whole", fits: whole(1, 10000000), allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "derived from epochs" },
+  numTrainEpochs: { group: "usual", kind: "number", fits: number(0, 10000, true), allowed: "a number above 0, 10,000 at most", range: "Above 0, up to 10,000", default: 3 },
+  batchSize: { group: "usual", kind: "whole", fits: whole(1, 1024), allowed: "a whole number from 1 to 1,024", range: "1 to 1,024", unit: "examples", default: 4 },
+  gradientAccumulationSteps: { group: "usual", kind: "whole", fits: whole(1, 10000), allowed: "a whole number from 1 to 10,000", range: "1 to 10,000", default: 1, where: "the local backend" },
+  learningRate: { group: "usual", kind: "number", fits: number(0, 1, true), allowed: "a number above 0, 1 at most", range: "Above 0, up to 1", defaultWords: "by the model's size: 5e-4 below 4 B parameters, 2e-4 below 20 B, else 1e-4; a tenth of that for the whole model, a fifth with lion" },
+  lrSchedulerType: { group: "usual", kind: "choice", fits: choice("linear", "cosine", "constant", "constant_with_warmup", "cosine_with_restarts", "polynomial", "wsd"), allowed: "one of \"linear\", \"cosine\", \"constant\", \"constant_with_warmup\", \"cosine_with_restarts\", \"polynomial\", \"wsd\"", choices: ["linear", "cosine", "constant", "constant_with_warmup", "cosine_with_restarts", "polynomial", "wsd"], default: "linear" },
+  warmupSteps: { group: "usual", kind: "whole", fits: whole(0, 10000000), allowed: "a whole number from 0 to 10,000,000", defaultWords: "5 % of the steps" },
+  loraR: { group: "usual", kind: "whole", fits: whole(1, 1024), allowed: "a whole number from 1 to 1,024", range: "1 to 1,024", default: 8 },
+  loraAlpha: { group: "usual", kind: "number", fits: number(0, 10000, true), allowed: "a number above 0, 10,000 at most", range: "Above 0, up to 10,000", defaultWords: "twice the rank" },
+  maxLength: { group: "usual", kind: "whole", fits: whole(8, 1000000), allowed: "a whole number from 8 to 1,000,000", range: "8 or more", unit: "tokens", defaultWords: "512 on a CPU, 1,024 on a GPU, never above the model's context" },
+  datasetSplit: { group: "usual", kind: "number", fits: number(0, 0.9), allowed: "a fraction of the rows, from 0 to 0.9", range: "0 to 0.9", defaultWords: "10 %, at least 8 rows from 24 on, at most 32 rows or groups of rows; none below ten rows" },
+  evalSteps: { group: "usual", kind: "whole", fits: whole(0, 10000000), allowed: "a whole number from 0 to 10,000,000", unit: "steps", defaultWords: "about a quarter of the steps, aligned with checkpoints" },
+  saveSteps: { group: "usual", kind: "whole", fits: whole(0, 10000000), allowed: "a whole number from 0 to 10,000,000", unit: "steps", defaultWords: "a quarter of the steps" },
+  warmupRatio: { group: "schedule", kind: "number", fits: number(0, 1), allowed: "a fraction of the steps, from 0 to 1", range: "0 to 1", defaultWords: "from warmup_steps", where: "the local backend" },
+  lrNumCycles: { group: "schedule", kind: "whole", fits: whole(1, 1000), allowed: "a whole number from 1 to 1,000", range: "1 to 1,000", default: 1, where: "the local backend" },
+  lrPower: { group: "schedule", kind: "number", fits: number(0, 100, true), allowed: "a number above 0, 100 at most", range: "Above 0, up to 100", default: 1.0, where: "the local backend" },
+  lrNumDecaySteps: { group: "schedule", kind: "whole", fits: whole(1, 10000000), allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "10 % of the steps", where: "the local backend" },
+  optim: { group: "schedule", kind: "choice", fits: choice("adamw", "adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "lion"), allowed: "one of \"adamw\", \"adamw_torch\", \"adamw_torch_fused\", \"adafactor\", \"sgd\", \"lion\"", choices: ["adamw", "adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "lion"], default: "adamw" },
+  weightDecay: { group: "schedule", kind: "number", fits: number(0, 1), allowed: "a number from 0 to 1", range: "0 to 1", default: 0.0 },
+  adamBeta1: { group: "schedule", kind: "number", fits: number(0, 0.9999999), allowed: "a fraction from 0 to 0.9999999", range: "0 to 0.9999999", default: 0.9, where: "the local backend" },
+  adamBeta2: { group: "schedule", kind: "number", fits: number(0, 0.9999999), allowed: "a fraction from 0 to 0.9999999", range: "0 to 0.9999999", default: 0.999, where: "the local backend" },
+  adamEpsilon: { group: "schedule", kind: "number", fits: number(0, 1, true), allowed: "a number above 0, 1 at most", range: "Above 0, up to 1", default: 1e-08, where: "the local backend" },
+  maxGradNorm: { group: "schedule", kind: "number", fits: number(0, 1000), allowed: "a number from 0 to 1,000", range: "0 to 1,000", default: 1.0, where: "the local backend" },
+  fullFineTuning: { group: "adapter", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "the local backend" },
+  loraTargetModules: { group: "adapter", kind: "list", of: { kind: "text" }, alone: ["all-linear"], fits: list(1, 200, text(1, 200), ["all-linear"]), allowed: "a name or a list of names, or \"all-linear\" alone", default: "all-linear", where: "the local backend" },
+  loraLayersToTransform: { group: "adapter", kind: "list", of: { kind: "whole" }, fits: list(1, 1000, whole(0, 10000), []), allowed: "a whole number or a list of them", defaultWords: "all", where: "the local backend" },
+  loraModulesToSave: { group: "adapter", kind: "list", of: { kind: "text" }, fits: list(1, 200, text(1, 200), []), allowed: "a name or a list of names", defaultWords: "none", where: "the local backend" },
+  loraDropout: { group: "adapter", kind: "number", fits: number(0, 0.9), allowed: "a fraction from 0 to 0.9", range: "0 to 0.9", default: 0.0, where: "the local backend" },
+  useRslora: { group: "adapter", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "the local backend" },
+  useDora: { group: "adapter", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "the local backend" },
+  initLoraWeights: { group: "adapter", kind: "choice", fits: choice("default", "gaussian", "orthogonal", "pissa", "olora"), allowed: "one of \"default\", \"gaussian\", \"orthogonal\", \"pissa\", \"olora\"", choices: ["default", "gaussian", "orthogonal", "pissa", "olora"], default: "default", where: "the local backend" },
+  method: { group: "data", kind: "text", fits: text(1, 40), allowed: "a training method's name, 40 characters at most", default: "sft", where: "the local backend" },
+  trainOnResponsesOnly: { group: "data", kind: "flag", fits: flag, allowed: "true or false", default: true },
+  completionOnlyLoss: { group: "data", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "the local backend" },
+  enableThinking: { group: "data", kind: "flag", fits: flag, allowed: "true or false", defaultWords: "the template's own", where: "the local backend" },
+  packing: { group: "data", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "the local backend" },
+  groupByLength: { group: "data", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "the local backend" },
+  labelSmoothingFactor: { group: "data", kind: "number", fits: number(0, 0.9), allowed: "a fraction from 0 to 0.9", range: "0 to 0.9", default: 0.0, where: "the local backend" },
+  skipBadRows: { group: "data", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "the local backend" },
+  beta: { group: "data", kind: "number", fits: number(0, 100, true), allowed: "a number above 0, 100 at most", range: "Above 0, up to 100", default: 0.1, where: "the local backend", methods: ["dpo", "cpo", "orpo", "kto", "grpo"], variants: { grpo: { kind: "number", fits: number(0, 100), allowed: "a number from 0 to 100", range: "0 to 100", default: 0.0, help: "How strongly the adapter is kept near its start (KL divergence); 0 for not at all." } } },
+  lossType: { group: "data", kind: "choice", fits: choice("sigmoid", "hinge", "ipo", "apo_zero", "simpo"), allowed: "one of \"sigmoid\", \"hinge\", \"ipo\", \"apo_zero\", \"simpo\"", choices: ["sigmoid", "hinge", "ipo", "apo_zero", "simpo"], default: "sigmoid", where: "the local backend", methods: ["dpo", "cpo", "grpo"], variants: { grpo: { kind: "choice", fits: choice("dapo", "grpo", "bnpo", "dr_grpo"), allowed: "one of \"dapo\", \"grpo\", \"bnpo\", \"dr_grpo\"", choices: ["dapo", "grpo", "bnpo", "dr_grpo"], default: "dapo", help: "The mean over all tokens (dapo), over answers (grpo) or over batches (bnpo), or the sum by the longest answer (dr_grpo)." } } },
+  rpoAlpha: { group: "data", kind: "number", fits: number(0, 100), allowed: "a number from 0 to 100", range: "0 to 100", default: 0.0, where: "the local backend", methods: ["dpo"] },
+  cpoAlpha: { group: "data", kind: "number", fits: number(0, 100), allowed: "a number from 0 to 100", range: "0 to 100", default: 1.0, where: "the local backend", methods: ["cpo"] },
+  simpoGamma: { group: "data", kind: "number", fits: number(0, 100), allowed: "a number from 0 to 100", range: "0 to 100", default: 0.5, where: "the local backend", methods: ["cpo"] },
+  desirableWeight: { group: "data", kind: "number", fits: number(0, 100), allowed: "a number from 0 to 100", range: "0 to 100", default: 1.0, where: "the local backend", methods: ["kto"] },
+  undesirableWeight: { group: "data", kind: "number", fits: number(0, 100), allowed: "a number from 0 to 100", range: "0 to 100", default: 1.0, where: "the local backend", methods: ["kto"] },
+  rewardFuncs: { group: "reward", kind: "list", of: { kind: "text" }, fits: list(1, 10, text(1, 60), []), allowed: "a name or a list of up to 10", defaultWords: "every [[evaluation]] with a metric other than loss", where: "the local backend", methods: ["grpo"] },
+  rewardWeights: { group: "reward", kind: "list", of: { kind: "number" }, fits: list(1, 10, number(-1000, 1000), []), allowed: "a number or a list of up to 10", defaultWords: "1 each", where: "the local backend", methods: ["grpo"] },
+  numGenerations: { group: "reward", kind: "whole", fits: whole(2, 128), allowed: "a whole number from 2 to 128", range: "2 to 128", unit: "answers", default: 8, where: "the local backend", methods: ["grpo"] },
+  maxCompletionLength: { group: "reward", kind: "whole", fits: whole(1, 32768), allowed: "a whole number from 1 to 32,768", range: "1 to 32,768", unit: "tokens", default: 256, where: "the local backend", methods: ["grpo"] },
+  temperature: { group: "reward", kind: "number", fits: number(0, 10, true), allowed: "a number above 0, 10 at most", range: "Above 0, up to 10", default: 1.0, where: "the local backend", methods: ["grpo"] },
+  scaleRewards: { group: "reward", kind: "choice", fits: choice("group", "batch", "none"), allowed: "one of \"group\", \"batch\", \"none\"", choices: ["group", "batch", "none"], default: "group", where: "the local backend", methods: ["grpo"] },
+  numIterations: { group: "reward", kind: "whole", fits: whole(1, 100), allowed: "a whole number from 1 to 100", range: "1 to 100", unit: "updates", default: 1, where: "the local backend", methods: ["grpo"] },
+  epsilon: { group: "reward", kind: "number", fits: number(0, 1, true), allowed: "a number above 0, 1 at most", range: "Above 0, up to 1", default: 0.2, where: "the local backend", methods: ["grpo"] },
+  loggingSteps: { group: "evaluation", kind: "whole", fits: whole(1, 10000000), allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "1/500 of the steps" },
+  samples: { group: "evaluation", kind: "list", of: { kind: "text" }, alone: ["off"], fits: list(1, 8, text(1, 2000), ["off"]), allowed: "a prompt or a list of up to 8, each one line of text, or \"off\" alone", defaultWords: "three held-out examples", where: "the local backend" },
+  earlyStoppingPatience: { group: "evaluation", kind: "whole", fits: whole(1, 1000), allowed: "a whole number from 1 to 1,000", range: "1 to 1,000", unit: "evaluations", defaultWords: "early stopping off; the final adapter is kept", where: "the local backend" },
+  earlyStoppingThreshold: { group: "evaluation", kind: "number", fits: number(0, 100), allowed: "a number from 0 to 100", range: "0 to 100", default: 0.0, where: "the local backend" },
+  verdictMargin: { group: "evaluation", kind: "number", fits: number(0, 10), allowed: "a number from 0 to 10", range: "0 to 10", unit: "nats", default: 0.01, where: "the local backend" },
+  replay: { group: "data", kind: "number", fits: number(0, 0.5), allowed: "a number from 0 to 0.5", range: "0 to 0.5", default: 0.0, where: "the local backend", methods: ["sft"] },
+  replayDataset: { group: "data", kind: "text", fits: text(1, 1000), allowed: "the path of a file or folder of the project, 1,000 characters at most", defaultWords: "the built-in prompts", where: "the local backend", methods: ["sft"] },
+  baseKl: { group: "data", kind: "number", fits: number(0, 10), allowed: "a number from 0 to 10", range: "0 to 10", default: 0.0, where: "the local backend", methods: ["sft"] },
+  saveTotalLimit: { group: "evaluation", kind: "whole", fits: whole(1, 10000), allowed: "a whole number from 1 to 10,000", range: "1 to 10,000", unit: "checkpoints", defaultWords: "all", where: "the local backend" },
+  onNonFinite: { group: "evaluation", kind: "choice", fits: choice("stop", "lower_rate"), allowed: "one of \"stop\", \"lower_rate\"", choices: ["stop", "lower_rate"], default: "stop", where: "the local backend" },
+  loadIn4bit: { group: "precision", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "CUDA GPUs" },
+  numberFormat: { group: "precision", kind: "choice", fits: choice("auto", "float32", "bfloat16", "float16"), allowed: "one of \"auto\", \"float32\", \"bfloat16\", \"float16\"", choices: ["auto", "float32", "bfloat16", "float16"], defaultWords: "the faster one, measured, on a CPU; bfloat16 on a GPU that supports it", where: "the local backend" },
+  bf16: { group: "precision", kind: "flag", fits: flag, allowed: "true or false", defaultWords: "from number_format", where: "the local backend" },
+  fp16: { group: "precision", kind: "flag", fits: flag, allowed: "true or false", defaultWords: "from number_format", where: "the local backend" },
+  gradientCheckpointing: { group: "precision", kind: "flag", fits: flag, allowed: "true or false", defaultWords: "on with load_in_4bit only", where: "the local backend" },
+  activationOffloading: { group: "precision", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "CUDA GPUs" },
+  seed: { group: "advanced", kind: "whole", fits: whole(0, 4294967295), allowed: "a whole number from 0 to 4,294,967,295", default: 42, where: "the local backend" },
+  dataSeed: { group: "advanced", kind: "whole", fits: whole(0, 4294967295), allowed: "a whole number from 0 to 4,294,967,295", defaultWords: "seed", where: "the local backend" },
+  splitSeed: { group: "advanced", kind: "whole", fits: whole(0, 4294967295), allowed: "a whole number from 0 to 4,294,967,295", defaultWords: "seed", where: "the local backend" },
+  neftuneNoiseAlpha: { group: "advanced", kind: "number", fits: number(0, 1000), allowed: "a number from 0 to 1,000", range: "0 to 1,000", defaultWords: "none", where: "the local backend" },
+  reportTo: { group: "advanced", kind: "list", of: { kind: "choice" }, fits: list(1, 4, choice("tensorboard", "trackio", "wandb", "mlflow"), []), allowed: "one or several of tensorboard, trackio, wandb, mlflow", defaultWords: "none", where: "the local backend" },
+  pauseOnBattery: { group: "advanced", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "the local backend" },
+  dryRun: { group: "advanced", kind: "flag", fits: flag, allowed: "true or false", default: false },
+  cpus: { group: "advanced", kind: "whole", fits: whole(1, 1024), allowed: "a whole number from 1 to 1,024", range: "1 to 1,024", defaultWords: "one core, all threads", where: "the local backend, on a cluster" },
+  gpus: { group: "advanced", kind: "whole", fits: whole(0, 16), allowed: "a whole number from 0 to 16", range: "0 to 16", defaultWords: "one here, more if the model needs them; none on a cluster", where: "the local backend" },
+  memory: { group: "advanced", kind: "number", fits: number(0, 100000, true), allowed: "a number above 0, 100,000 at most", range: "Above 0, up to 100,000", unit: "GiB", defaultWords: "no reservation", where: "the local backend, on a cluster" },
+  workers: { group: "advanced", kind: "whole", fits: whole(1, 64), allowed: "a whole number from 1 to 64", range: "1 to 64", defaultWords: "one", where: "the local backend" },
+  gpuTypes: { group: "advanced", kind: "list", of: { kind: "text" }, fits: list(1, 16, text(1, 100), []), allowed: "a GPU type or a list of up to 16", defaultWords: "the backend's choice", where: "the managed backend" },
 };
 
 export type Config = Readonly<Record<string, unknown>>;
