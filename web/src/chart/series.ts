@@ -59,7 +59,8 @@ export function seriesOf(track: Track, mode: XMode, weight: number, inOrder = tr
   const [xs, ys, rows, breaks]: [number[], number[], number[], number[]] = [[], [], [], []];
   const earlier: Curve[] = [];
   const isTime = mode === "elapsed" || mode === "wall";
-  let [gaps, restarts, done, placeless, sorted] = [0, 0, -Infinity, false, true];
+  let restart = source.restarts[0] ?? Infinity;
+  let [gaps, done, previous, placeless, sorted] = [0, -Infinity, -Infinity, false, true];
   for (let row = 0; row < source.length; row++) {
     // Rows with an epoch give the position of those without one.
     const x = xOf(row);
@@ -77,12 +78,15 @@ export function seriesOf(track: Track, mode: XMode, weight: number, inOrder = tr
       while (from > 0 && source.step.at(rows[from - 1]!) >= step) from--;
       earlier.push({ xs: xs.splice(from), ys: ys.splice(from) });
       rows.length = from;
+      previous = xs.at(-1) ?? -Infinity;
     }
     done = step;
-    const before = restarts;
-    while (source.restarts[restarts]! <= row) restarts++;
-    if (isTime && restarts > before && xs.length > 0) breaks.push(xs.length);
-    if (x < xs.at(-1)!) sorted = false;
+    if (row >= restart) {
+      if (isTime && xs.length > 0) breaks.push(xs.length);
+      restart = source.restarts.find((other) => other > row) ?? Infinity;
+    }
+    if (x < previous) sorted = false;
+    previous = x;
     const drawable = Math.abs(y) < LARGEST;
     if (!drawable) gaps++;
     xs.push(x);
