@@ -147,7 +147,10 @@ export function useChartInput(
       event.preventDefault();
       const delta = sideways ? event.deltaX || event.deltaY : event.deltaY;
       const pixels = delta * (event.deltaMode === 1 ? 16 : 1);
-      if (sideways) return onZoom(panned(scene, pixels / (right - left)));
+      if (sideways) {
+        cursor.value = null; // the pointer is over another step now
+        return onZoom(panned(scene, pixels / (right - left)));
+      }
       const factor = Math.exp(pixels * WHEEL * (event.ctrlKey ? 4 : 1));
       onZoom(zoomed(scene, x.invert(clamp(pxOf(event))), factor));
     },
