@@ -103,7 +103,7 @@ const LATE_PARTS = [
   },
   {
     name: "playground-late",
-    test: /pages\/playground\/(panel\/(more|answer-form|read-schema|preset-form)|thread\/(correct|structured|rated))|lib\/(json-fault|indent-json)|chat\/training-set/,
+    test: /pages\/playground\/(panel\/(more|answer-form|read-schema|preset-form)|thread\/(correct|structured|rated))|lib\/(json-fault|indent-json)|chat\/(training-set|snippets)/,
     includeDependenciesRecursively: false,
   },
   {

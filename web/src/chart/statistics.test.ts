@@ -24,7 +24,8 @@ test("a confidence interval has its mean's decimals, unless it would be zero", (
 });
 
 test("Student's t falls to the normal quantile, and the expansion meets the table", () => {
-  expect([student95(1), student95(30)]).toEqual([12.706, 2.042]);
+  expect([student95(1), student95(9)]).toEqual([12.706, 2.262]);
+  expect([10, 15, 30].map(student95)).toEqual([2.2281, 2.1314, 2.0423].map((t) => expect.closeTo(t, 3)));
   expect(student95(40)).toBeCloseTo(2.0211, 3);
   expect(student95(120)).toBeCloseTo(1.9799, 3);
   expect(student95(1e6)).toBeCloseTo(1.96, 3);
