@@ -16,7 +16,6 @@ import json
 import re
 import sys
 import tomllib
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,12 +26,12 @@ from man_page import man_page  # noqa: E402
 
 from arkor_dev.contract import settings  # noqa: E402
 from arkor_dev.contract.changes import ONE_OF  # noqa: E402
-from arkor_dev.contract.settings.conflicts import CONFLICTS, conflicts  # noqa: E402
+from arkor_dev.contract.settings.conflicts import CONFLICTS, Conflict, conflicts  # noqa: E402
 from arkor_dev.contract.settings.setting import EVERYWHERE, GROUPS  # noqa: E402
 from arkor_dev.contract.sweep_space import FIXED  # noqa: E402
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
     from arkor_dev.contract.rules import Rule
@@ -258,7 +257,7 @@ def fixed_in_sweeps() -> str:
 
 
 def form() -> str:
-    """Return the TypeScript for a form of all settings."""
+    """Return the TypeScript for a form of all settings, with its checks."""
     kinds = sorted({row.rule.kind for row in settings.SETTINGS})
     return "\n".join(
         [
@@ -270,23 +269,24 @@ def form() -> str:
             "export const GROUPS: readonly { group: Group; title: string }[] = [",
             *(f"  {_record({'group': group, 'title': title})}," for group, title in GROUPS.items()),
             "];\n",
-            "/** `low` (or above it) and `high` bound a number, the characters of a text, or the members of",
-            " * a list. Each fits `of`; one may stand without a list, and `alone` has none beside it. */",
-            "export interface Rule {",
+            "/** The type of a value, for reading it from a text. */",
+            "export interface Kind {",
             f"  kind: {' | '.join(map(_quoted, kinds))};",
-            "  low?: number;",
-            "  high?: number;",
-            "  above?: boolean;",
-            "  choices?: readonly string[];",
-            "  of?: Rule;",
+            "  /** The members of a list; one may stand without a list. */",
+            "  of?: Kind;",
+            "  /** Members of a list that have none beside them. */",
             "  alone?: readonly string[];",
             "}\n",
             "/** What a form has to know of a setting. */",
-            "export interface FormSetting extends Setting, Rule {",
+            "export interface FormSetting extends Setting, Kind {",
             "  group: Group;",
             "  help: string;",
-            "  /** What a value must be, in words, where its kind and bounds do not say it. */",
-            "  allowed?: string;",
+            "  fits: Check;",
+            "  /** What a value must be, in words. */",
+            "  allowed: string;",
+            "  choices?: readonly string[];",
+            "  /** The bounds of a number, where they are not obvious. */",
+            "  range?: string;",
             "  unit?: string;",
             "  required?: boolean;",
             "  /** A value, or words where it depends on the job. */",
@@ -299,22 +299,29 @@ def form() -> str:
             "  /** What differs by training method. */",
             "  variants?: Readonly<Record<string, Partial<Omit<FormSetting, keyof Setting>>>>;",
             "}\n",
+            CHECKS,
             'const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting | "help">>> = {',
             *(f"  {row.field}: {_record(_rule(row))}," for row in settings.SETTINGS),
             "};\n",
-            "/** `field`, where it says anything (null, false and 0 do not, nor does the default), wants of",
-            " * `other` one of `allowed`, or none of `refused` (null: not set), or without either that it is",
-            " * not set. `{field}` in the text is a setting. */",
-            "export interface Conflict {",
-            '  field: Setting["field"];',
-            '  other: Setting["field"];',
-            "  text: string;",
-            "  allowed?: readonly unknown[];",
-            "  refused?: readonly unknown[];",
-            '  unless?: Setting["field"];',
+            "export type Config = Readonly<Record<string, unknown>>;\n",
+            "/** Whether a setting has an effect: null, false, zero and empty values have none. */",
+            "function isSet(value: unknown, fallback: unknown): boolean {",
+            "  const text = JSON.stringify(value);",
+            '  return Boolean(value) && !oneOf(text, "[]", JSON.stringify(fallback));',
             "}\n",
-            "export const CONFLICTS: readonly Conflict[] = [",
-            *(f"  {_record(asdict(conflict))}," for conflict in CONFLICTS),
+            "/** The value of a setting, and its default if it is not set; undefined if it is invalid. */",
+            'function valueOf(config: Config, field: Setting["field"]): unknown {',
+            "  const value = config[field] ?? null;",
+            "  if (value === null) return RULES[field].default ?? null;",
+            "  return RULES[field].fits(value) ? value : undefined;",
+            "}\n",
+            "/** Incompatible settings, by the one to remove. */",
+            "export const CONFLICTS: readonly {",
+            '  field: Setting["field"];',
+            "  text: string;",
+            "  arises: (c: Config) => boolean;",
+            "}[] = [",
+            *(f"  {_record(_conflict(conflict))}," for conflict in CONFLICTS),
             "];\n",
             "/** Every setting, in reading order. */",
             "export const FORM: readonly FormSetting[] = SETTINGS.map((shown) => ({",
@@ -326,13 +333,48 @@ def form() -> str:
     )
 
 
-def _record(facts: dict[str, object]) -> str:
-    said = _said(facts)
-    inner = ", ".join(f"{name}: {json.dumps(value, ensure_ascii=False)}" for name, value in said.items())
-    return f"{{ {inner} }}"
+CHECKS = r"""
+type Check = (value: unknown) => boolean;
+
+const oneOf = (value: unknown, ...values: unknown[]): boolean => values.includes(value);
+const flag: Check = (value) => typeof value === "boolean";
+const choice = (...choices: string[]): Check => (value) => oneOf(value, ...choices);
+const number = (low: number, high: number, above = false): Check => (value) =>
+  typeof value === "number" && value >= low && value <= high && !(above && value === low);
+const whole = (low: number, high: number): Check => (value) =>
+  number(low, high)(value) && Number.isInteger(value);
+/** One line without characters that Python considers non-printable. */
+const text = (low: number, high: number): Check => (value) =>
+  typeof value === "string" &&
+  !/[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/u.test(value) &&
+  [...value.trim()].length >= low &&
+  [...value].length <= high;
+const list = (low: number, high: number, of: Check, alone: unknown[]): Check => (value) => {
+  if (!Array.isArray(value)) return of(value);
+  if (value.length > 1 && value.some((member) => alone.includes(member))) return false;
+  return value.length >= low && value.length <= high && value.every(of);
+};
+""".lstrip()
+"""`Rule.fits` by its kind."""
 
 
-def _said(facts: dict[str, object]) -> dict[str, object]:
+class _Code(str):
+    """TypeScript that stands as it is in a record."""
+
+    __slots__ = ()
+
+
+def _record(facts: Mapping[str, object]) -> str:
+    return f"{{ {', '.join(f'{name}: {_literal(value)}' for name, value in _said(facts).items())} }}"
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, _Code):
+        return value
+    return _record(value) if isinstance(value, dict) else json.dumps(value, ensure_ascii=False)
+
+
+def _said(facts: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in facts.items() if value not in (None, "", ())}
 
 
@@ -343,8 +385,8 @@ def _shown(row: Setting) -> dict[str, object]:
 def _rule(row: Setting) -> dict[str, object]:
     return {
         "group": row.group,
-        **_bounds(row.rule),
-        "allowed": row.rule.words if row.rule.noun else None,
+        **_kind_of(row.rule),
+        **_check(row.rule),
         "unit": row.unit,
         "required": row.required or None,
         "default": row.default,
@@ -356,21 +398,68 @@ def _rule(row: Setting) -> dict[str, object]:
 
 
 def _variant(row: Setting) -> dict[str, object]:
-    return _said({**_bounds(row.rule), "above": row.rule.above, "default": row.default, "help": row.help})
+    return _said({**_kind_of(row.rule), **_check(row.rule), "default": row.default, "help": row.help})
 
 
-def _bounds(rule: Rule) -> dict[str, object]:
-    bounded = rule.kind in ("whole", "number", "text", "list")
+def _kind_of(rule: Rule) -> dict[str, object]:
+    return {"kind": rule.kind, "of": rule.of and _said(_kind_of(rule.of)), "alone": rule.alone}
+
+
+def _check(rule: Rule) -> dict[str, object]:
     assert rule.test is None, f"the page cannot know of a test of its own: {rule.words}"
     return {
-        "kind": rule.kind,
-        "low": rule.low if bounded else None,
-        "high": rule.high if bounded else None,
-        "above": True if rule.above else None,
+        "fits": _Code(_fits(rule)),
+        "allowed": rule.words,
         "choices": rule.choices,
-        "of": rule.of and _said(_bounds(rule.of)),
-        "alone": rule.alone,
+        "range": _range(rule),
     }
+
+
+OBVIOUS = 1_000_000
+"""A higher bound than this needs no words; neither does it that a count is not negative."""
+
+
+def _range(rule: Rule) -> str | None:
+    if rule.kind not in ("whole", "number"):
+        return None
+    if rule.high >= OBVIOUS:
+        return f"{rule.low:,} or more" if rule.low > 1 else None
+    return f"Above {rule.low:,}, up to {rule.high:,}" if rule.above else f"{rule.low:,} to {rule.high:,}"
+
+
+def _fits(rule: Rule) -> str:
+    """Return `Rule.fits` as a TypeScript function: a call of one in `CHECKS`."""
+    match rule.kind:
+        case "flag":
+            return "flag"
+        case "choice":
+            return f"choice({json.dumps(rule.choices)[1:-1]})"
+        case "list" if rule.of:
+            return f"list({rule.low}, {rule.high}, {_fits(rule.of)}, {json.dumps(rule.alone)})"
+        case "whole" | "number" | "text":
+            return f"{rule.kind}({rule.low}, {rule.high}{', true' if rule.above else ''})"
+    raise ValueError(f"no TypeScript for a rule of {rule.kind}")
+
+
+def _conflict(conflict: Conflict) -> dict[str, object]:
+    """Return `Conflict.applies` as a TypeScript function, and its sentence with the names in the form."""
+    rows = settings.by_field()
+    own = rows[conflict.field]
+    default = json.dumps(own.default)
+    for method in own.variants:
+        if (other := own.of(method).default) != own.default:
+            default = f"c.method === {_quoted(method)} ? {json.dumps(other)} : {default}"
+    parts = [f"isSet(c.{own.field}, {default})", *([f"!c.{conflict.unless}"] if conflict.unless else [])]
+    assert rows[conflict.other].rule.kind != "list", "a list may have its only member without a list"
+    value = f"valueOf(c, {_quoted(conflict.other)})"
+    if conflict.allowed:
+        parts.append(f"!oneOf({value}, undefined, {json.dumps(conflict.allowed)[1:-1]})")
+    elif conflict.refused:
+        parts.append(f"oneOf({value}, {json.dumps(conflict.refused)[1:-1]})")
+    else:
+        parts.append(f"c.{conflict.other} != null")
+    text = conflict.text.format(**{field: row.label for field, row in rows.items()})
+    return {"field": own.field, "text": f"{text}.", "arises": _Code(f"(c) => {' && '.join(parts)}")}
 
 
 def probes() -> str:

@@ -80,6 +80,12 @@ function onlyTheLexer(): Plugin {
  */
 const LATE_PARTS = [
   {
+    name: "shared",
+    test: /lib\/(textarea|best-step|download)|controls\/range|chat\/(corrections|preferences)/,
+    includeDependenciesRecursively: false,
+  },
+  { name: "form", test: /pages\/home\/form\/|form\.gen/, includeDependenciesRecursively: false },
+  {
     name: "markdown",
     test: /src\/markdown\/|marked\.esm/,
     priority: 1,
@@ -92,12 +98,12 @@ const LATE_PARTS = [
   },
   {
     name: "again",
-    test: /header\/(open-extend|unless-changed|run-again)/,
+    test: /header\/(open-extend|unless-changed|run-again|use-replay)/,
     includeDependenciesRecursively: false,
   },
   {
     name: "playground-late",
-    test: /pages\/playground\/(panel\/(more|answer-form|read-schema|preset-form)|thread\/(correct|structured|rated))|lib\/(json-fault|indent-json)|chat\/training-set/,
+    test: /pages\/playground\/(panel\/(more|answer-form|read-schema|preset-form)|thread\/(correct|structured|rated))|lib\/(json-fault|indent-json)|chat\/(training-set|snippets)/,
     includeDependenciesRecursively: false,
   },
   {
@@ -146,7 +152,13 @@ export default defineConfig({
     // New enough for light-dark(), which would else be doubled for browsers of 2023.
     cssTarget: ["chrome123", "firefox120", "safari17.5"],
     assetsInlineLimit: 0,
-    modulePreload: { polyfill: false },
+    // A page's chunks are requested by the boot script, and on this machine what they import takes no time: the lists
+    // of their names, which hardly compress, would be a fiftieth of the page.
+    modulePreload: {
+      polyfill: false,
+      resolveDependencies: (_, names, { hostType }) =>
+        hostType === "html" ? names : names.filter((name) => name.endsWith(".css")),
+    },
     reportCompressedSize: false,
     rolldownOptions: {
       output: {
@@ -154,7 +166,7 @@ export default defineConfig({
         codeSplitting: {
           groups: [
             { name: "first", tags: ["$initial"] },
-            { name: "late", test: /pages\/home\/(forecast|cluster)\// },
+            { name: "late", test: /pages\/home\/(forecast|cluster)/ },
             { name: "running", test: /watch-button|pause-notice|home\/(live|elsewhere)/ },
             { name: "setup", test: /pages\/(home\/(first|use-file|upload|data-question)|data\/mapping\/)/ },
             ...LATE_PARTS,

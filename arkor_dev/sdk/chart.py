@@ -11,7 +11,7 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .metrics import Metrics
 
@@ -29,22 +29,23 @@ POINTS: Final = 400
 
 def html_of(name: str, status: str, sentence: str | None, metrics: Metrics) -> str:
     """Return a run's heading, its loss curves and its verdict. Texts are escaped."""
+    picture = picture_of({key: metrics.curve(key) for key, _, _ in CURVES})
+    image = f'<img width="{WIDTH}" alt="Loss by step" src="{picture}">' if picture else ""
     verdict = f"<div>{escape(sentence)}</div>" if sentence else ""
     return (
         f'<div style="font: 14px system-ui, sans-serif; max-width: {WIDTH}px">'
-        f"<div><b>{escape(name)}</b> · {escape(status)}</div>{_image(metrics)}{verdict}</div>"
+        f"<div><b>{escape(name)}</b> · {escape(status)}</div>{image}{verdict}</div>"
     )
 
 
-def _image(metrics: Metrics) -> str:
-    if not (svg := _svg(metrics)):
-        return ""
-    data = base64.b64encode(svg.encode()).decode()
-    return f'<img width="{WIDTH}" alt="Loss by step" src="data:image/svg+xml;base64,{data}">'
+def picture_of(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> str:
+    """Return the address of a picture of `CURVES`, each as its steps and values; empty without a figure."""
+    svg = _svg([(label, colour, *curves[key]) for key, label, colour in CURVES])
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}" if svg else ""
 
 
-def _svg(metrics: Metrics) -> str:
-    curves = [(label, colour, *metrics.curve(key)) for key, label, colour in CURVES if key in metrics.columns]
+def _svg(curves: list[tuple[str, str, Sequence[int], Sequence[float]]]) -> str:
+    curves = [curve for curve in curves if curve[2]]
     values = [value for _, _, _, ys in curves for value in ys if math.isfinite(value)]
     if not values:
         return ""
@@ -66,7 +67,7 @@ def _svg(metrics: Metrics) -> str:
         for value in (low, (low + high) / 2, high)
     ]
     for number, (label, colour, xs, ys) in enumerate(curves):
-        points = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in thinned(xs, ys))
+        points = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in _thinned(xs, ys))
         parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
         parts.append(
             f'<text x="{WIDTH - MARGIN}" y="{MARGIN + 12 + 16 * number}" text-anchor="end" fill="{colour}">'
@@ -81,7 +82,7 @@ def _svg(metrics: Metrics) -> str:
     )
 
 
-def thinned(xs: Sequence[int], ys: Sequence[float]) -> list[tuple[int, float]]:
+def _thinned(xs: Sequence[int], ys: Sequence[float]) -> list[tuple[int, float]]:
     """Return a curve's finite points, at most about `POINTS` of them and always the last."""
     pairs = [(step, value) for step, value in zip(xs, ys, strict=True) if math.isfinite(value)]
     stride = max(1, math.ceil(len(pairs) / POINTS))

@@ -1,4 +1,4 @@
-"""A run's chart in a notebook that follows the run: an anywidget model, drawn by ``live.js``.
+"""A run's chart in a notebook that follows the run: an anywidget model, shown by ``live.js``.
 
 Imports anywidget (extra ``notebook``), so it is imported on demand.
 """
@@ -15,7 +15,7 @@ import traitlets
 
 from arkor_dev.contract.errors import ArkorError
 
-from .chart import CURVES, thinned
+from .chart import CURVES, picture_of
 
 if TYPE_CHECKING:
     from .async_studio import AsyncRun
@@ -25,13 +25,13 @@ EVERY: Final = 0.5
 
 
 class LiveRun(anywidget.AnyWidget):
-    """What the chart shows: ``curves`` are ``{label, colour, points}``, each point a step and a loss."""
+    """What the chart shows: ``picture`` is the address of an image, empty before the first figure."""
 
     _esm = Path(__file__).with_name("live.js")
     name = traitlets.Unicode().tag(sync=True)
     status = traitlets.Unicode().tag(sync=True)
     sentence = traitlets.Unicode().tag(sync=True)
-    curves: traitlets.List[Any] = traitlets.List().tag(sync=True)
+    picture = traitlets.Unicode().tag(sync=True)
 
     async def follow(self, run: AsyncRun) -> None:
         """Show the run's figures as they arrive, and its verdict at its end."""
@@ -47,7 +47,8 @@ class LiveRun(anywidget.AnyWidget):
         try:
             while not reading.done():
                 await asyncio.wait({reading}, timeout=EVERY)
-                self._draw(points)
+                curves = {key: (list(curve), list(curve.values())) for key, curve in points.items()}
+                self.picture = picture_of(curves)
                 with contextlib.suppress(ArkorError):  # the run failed, or the backend is away for a moment
                     if reading.done():
                         await run.wait()  # its record is updated a moment after the last figure
@@ -56,13 +57,6 @@ class LiveRun(anywidget.AnyWidget):
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
-
-    def _draw(self, points: dict[str, dict[int, float]]) -> None:
-        self.curves = [
-            {"label": label, "colour": colour, "points": thinned(list(curve), list(curve.values()))}
-            for key, label, colour in CURVES
-            if (curve := points[key])
-        ]
 
     def _describe(self, job: dict[str, Any]) -> None:
         self.status = str(job.get("status"))

@@ -392,9 +392,16 @@ async def test_a_chart_without_a_curve_says_why_and_what_has_no_data_is_not_draw
         await expect(legend.get_by_role("button")).to_have_text(["training loss", "eval loss"])
 
 
+TEXTS_OF_SVG = """(svg) => {
+    const { documentElement: root } = new DOMParser().parseFromString(svg, "image/svg+xml");
+    return root.tagName === "svg" && [...root.querySelectorAll("text")].map((text) => text.textContent);
+}"""
+
+
 @pytest.mark.chromium_only("a stock Firefox tells its driver of no download")
 async def test_what_is_exported(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
     job = finished(fake_backend, 50)
+    fake_backend.jobs[job]["name"] = 'done <&"\ufffe'
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await expect(figure(page, "Step")).to_contain_text("50 / 50")
         got = {}
@@ -411,8 +418,11 @@ async def test_what_is_exported(studio: Studio, fake_backend: FakeBackend, open_
         assert got["PNG"].startswith(b"\x89PNG")
         assert len(got["PNG"]) > 5000
         svg = got["SVG"].decode()
-        assert "var(" not in svg
+        assert not re.search(r"var\(|oklch|class=|href=|NaN|undefined|none none", svg)
         assert svg.count("rgb(") > 5
+        await page.goto("about:blank")  # Studio's policy forbids parsing text
+        texts = await page.evaluate(TEXTS_OF_SVG, svg)
+        assert texts[:2] == ['done <&"', "training loss"]
         rows = list(csv.DictReader(io.StringIO(got["CSV"].decode())))
         assert [(row["step"], row["loss"]) for row in rows[:3]] == [("1", "3"), ("2", "1.5"), ("3", "1")]
         assert len(rows) == 50

@@ -1,4 +1,4 @@
-"""The module that draws a run's live chart in a notebook, with a model as anywidget gives it."""
+"""The module that shows a run's live chart in a notebook, with a model as anywidget gives it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import arkor_dev
+from arkor_dev.sdk.chart import picture_of
 
 if TYPE_CHECKING:
     from tests.support.studio import Studio
@@ -18,9 +19,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 MODULE = Path(arkor_dev.__file__).parent / "sdk" / "live.js"
 DRAW = """
-async (code) => {
+async ([code, picture]) => {
     const { default: widget } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
-    const state = { name: "<b>bot</b>", status: "running", sentence: "", curves: [] };
+    const state = { name: "<b>bot</b>", status: "running", sentence: "", picture: "" };
     const on = new Map();
     const model = {
         get: (name) => state[name],
@@ -33,10 +34,11 @@ async (code) => {
     };
     const el = document.createElement("div");
     const end = widget.render({ model, el });
-    const told = [[el.textContent, el.querySelectorAll("svg").length]];
-    set({ curves: [{ label: "Loss", colour: "#36c", points: [[1, 4], [2, 3], [3, 2]] }] });
-    const lines = [...el.querySelectorAll("polyline")];
-    told.push(lines.map((line) => line.getAttribute("points").split(" ").length));
+    const image = el.querySelector("img");
+    const told = [[el.textContent, image.hidden]];
+    set({ picture });
+    await image.decode();
+    told.push([image.hidden, image.width, image.alt]);
     set({ status: "completed", sentence: "<i>Better</i>" });
     const text = el.textContent;
     told.push([text.startsWith("<b>bot</b> · completed"), text.endsWith("<i>Better</i>")]);
@@ -47,9 +49,12 @@ async (code) => {
 """
 
 
-async def test_the_notebook_widget_draws_points_and_escapes_text(open_page: OpenPage, studio: Studio) -> None:
+async def test_the_live_chart_shows_each_picture_and_every_text_as_text(
+    open_page: OpenPage, studio: Studio
+) -> None:
     async with open_page(studio.url) as page:
         await page.goto("about:blank")
-        assert await page.evaluate(DRAW, MODULE.read_text()) == [
-            ["<b>bot</b> · running", 0], [3], [True, True], [0, 0],
+        picture = picture_of({"loss": ([1, 2, 3], [4.0, 3.0, 2.0]), "eval_loss": ([], [])})
+        assert await page.evaluate(DRAW, [MODULE.read_text(), picture]) == [
+            ["<b>bot</b> · running", True], [False, 640, "Loss by step"], [True, True], [0, 0],
         ]  # fmt: skip

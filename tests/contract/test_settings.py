@@ -117,8 +117,8 @@ def test_a_new_setting_is_typed_and_in_the_form() -> None:
     assert "  pretendLora?: number;\n}" in text
     label = '{ field: "pretendLora", label: "Noise", style: "count" }'
     rule = (
-        '{ group: "adapter", kind: "number", low: 0, high: 100, unit: "parts", '
-        'defaultWords: "none", where: "nobody" }'
+        '{ group: "adapter", kind: "number", fits: number(0, 100), allowed: "a number from 0 to 100", '
+        'range: "0 to 100", unit: "parts", defaultWords: "none", where: "nobody" }'
     )
     assert f"  {label},\n];" in text
     assert f"  pretendLora: {rule},\n}};" in form()

@@ -73,12 +73,11 @@ def test_a_run_goes_from_rows_to_answers_and_files(studio: Studio, tmp_path: Pat
     if chart is not None:
         _until(lambda: chart.sentence)
         assert (chart.name, chart.status, chart.sentence) == ("parrot", "completed", verdict["sentence"])
-        loss, held_out = chart.curves
-        assert [value for _, value in loss["points"]] == run.loss
-        assert [step for step, _ in held_out["points"]] == metrics.curve("eval_loss")[0]
+        assert chart.picture
+        assert chart.picture in run._repr_html_()
         with arkor_dev.Studio(studio._inner.project, local=True) as other:
             last = other.job(run.id).live()
-        assert (last.status, last.sentence, last.curves) == ("completed", verdict["sentence"], chart.curves)
+        assert (last.status, last.sentence, last.picture) == ("completed", verdict["sentence"], chart.picture)
     answer = run.adapter.chat("Hello", max_tokens=4, temperature=0)
     assert answer == "".join(run.adapter.chat("Hello", max_tokens=4, temperature=0, stream=True))
     assert run.checkpoint(2).chat([{"role": "user", "content": "Hello"}], max_tokens=2) is not None
@@ -159,6 +158,6 @@ def test_a_run_that_fails_raises_its_reason(studio: Studio, monkeypatch: pytest.
         chart = run.live()
         assert opened == [threading.current_thread()]  # marimo shows no other
         _until(lambda: chart.status == "failed")
-        assert (chart.sentence, chart.curves) == ("", [])
+        assert (chart.sentence, chart.picture) == ("", "")
     with pytest.raises(arkor_dev.RunFailedError, match="none"):
         run.wait()

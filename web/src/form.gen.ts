@@ -17,24 +17,25 @@ export const GROUPS: readonly { group: Group; title: string }[] = [
   { group: "advanced", title: "Advanced" },
 ];
 
-/** `low` (or above it) and `high` bound a number, the characters of a text, or the members of
- * a list. Each fits `of`; one may stand without a list, and `alone` has none beside it. */
-export interface Rule {
+/** The type of a value, for reading it from a text. */
+export interface Kind {
   kind: "choice" | "flag" | "list" | "number" | "text" | "whole";
-  low?: number;
-  high?: number;
-  above?: boolean;
-  choices?: readonly string[];
-  of?: Rule;
+  /** The members of a list; one may stand without a list. */
+  of?: Kind;
+  /** Members of a list that have none beside them. */
   alone?: readonly string[];
 }
 
 /** What a form has to know of a setting. */
-export interface FormSetting extends Setting, Rule {
+export interface FormSetting extends Setting, Kind {
   group: Group;
   help: string;
-  /** What a value must be, in words, where its kind and bounds do not say it. */
-  allowed?: string;
+  fits: Check;
+  /** What a value must be, in words. */
+  allowed: string;
+  choices?: readonly string[];
+  /** The bounds of a number, where they are not obvious. */
+  range?: string;
   unit?: string;
   required?: boolean;
   /** A value, or words where it depends on the job. */
@@ -48,152 +49,181 @@ export interface FormSetting extends Setting, Rule {
   variants?: Readonly<Record<string, Partial<Omit<FormSetting, keyof Setting>>>>;
 }
 
-const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting | "help">>> = {
-  model: { group: "usual", kind: "text", low: 1, high: 300, allowed: "a model's name or folder, as one line of text, 300 characters at most", required: true },
-  maxSteps: { group: "usual", kind: "whole", low: 1, high: 10000000, unit: "steps", defaultWords: "derived from epochs" },
-  numTrainEpochs: { group: "usual", kind: "number", low: 0, high: 10000, above: true, default: 3 },
-  batchSize: { group: "usual", kind: "whole", low: 1, high: 1024, unit: "examples", default: 4 },
-  gradientAccumulationSteps: { group: "usual", kind: "whole", low: 1, high: 10000, default: 1, where: "the local backend" },
-  learningRate: { group: "usual", kind: "number", low: 0, high: 1, above: true, defaultWords: "by the model's size: 5e-4 below 4 B parameters, 2e-4 below 20 B, else 1e-4; a tenth of that for the whole model, a fifth with lion" },
-  lrSchedulerType: { group: "usual", kind: "choice", choices: ["linear", "cosine", "constant", "constant_with_warmup", "cosine_with_restarts", "polynomial", "wsd"], default: "linear" },
-  warmupSteps: { group: "usual", kind: "whole", low: 0, high: 10000000, defaultWords: "5 % of the steps" },
-  loraR: { group: "usual", kind: "whole", low: 1, high: 1024, default: 8 },
-  loraAlpha: { group: "usual", kind: "number", low: 0, high: 10000, above: true, defaultWords: "twice the rank" },
-  maxLength: { group: "usual", kind: "whole", low: 8, high: 1000000, unit: "tokens", defaultWords: "512 on a CPU, 1,024 on a GPU, never above the model's context" },
-  datasetSplit: { group: "usual", kind: "number", low: 0, high: 0.9, allowed: "a fraction of the rows, from 0 to 0.9", defaultWords: "10 %, at least 8 rows from 24 on, at most 32 rows or groups of rows; none below ten rows" },
-  evalSteps: { group: "usual", kind: "whole", low: 0, high: 10000000, unit: "steps", defaultWords: "about a quarter of the steps, aligned with checkpoints" },
-  saveSteps: { group: "usual", kind: "whole", low: 0, high: 10000000, unit: "steps", defaultWords: "a quarter of the steps" },
-  warmupRatio: { group: "schedule", kind: "number", low: 0, high: 1, allowed: "a fraction of the steps, from 0 to 1", defaultWords: "from warmup_steps", where: "the local backend" },
-  lrNumCycles: { group: "schedule", kind: "whole", low: 1, high: 1000, default: 1, where: "the local backend" },
-  lrPower: { group: "schedule", kind: "number", low: 0, high: 100, above: true, default: 1.0, where: "the local backend" },
-  lrNumDecaySteps: { group: "schedule", kind: "whole", low: 1, high: 10000000, unit: "steps", defaultWords: "10 % of the steps", where: "the local backend" },
-  optim: { group: "schedule", kind: "choice", choices: ["adamw", "adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "lion"], default: "adamw" },
-  weightDecay: { group: "schedule", kind: "number", low: 0, high: 1, default: 0.0 },
-  adamBeta1: { group: "schedule", kind: "number", low: 0, high: 0.9999999, allowed: "a fraction from 0 to 0.9999999", default: 0.9, where: "the local backend" },
-  adamBeta2: { group: "schedule", kind: "number", low: 0, high: 0.9999999, allowed: "a fraction from 0 to 0.9999999", default: 0.999, where: "the local backend" },
-  adamEpsilon: { group: "schedule", kind: "number", low: 0, high: 1, above: true, default: 1e-08, where: "the local backend" },
-  maxGradNorm: { group: "schedule", kind: "number", low: 0, high: 1000, default: 1.0, where: "the local backend" },
-  fullFineTuning: { group: "adapter", kind: "flag", default: false, where: "the local backend" },
-  loraTargetModules: { group: "adapter", kind: "list", low: 1, high: 200, of: {"kind": "text", "low": 1, "high": 200}, alone: ["all-linear"], allowed: "a name or a list of names, or \"all-linear\" alone", default: "all-linear", where: "the local backend" },
-  loraLayersToTransform: { group: "adapter", kind: "list", low: 1, high: 1000, of: {"kind": "whole", "low": 0, "high": 10000}, allowed: "a whole number or a list of them", defaultWords: "all", where: "the local backend" },
-  loraModulesToSave: { group: "adapter", kind: "list", low: 1, high: 200, of: {"kind": "text", "low": 1, "high": 200}, allowed: "a name or a list of names", defaultWords: "none", where: "the local backend" },
-  loraDropout: { group: "adapter", kind: "number", low: 0, high: 0.9, allowed: "a fraction from 0 to 0.9", default: 0.0, where: "the local backend" },
-  useRslora: { group: "adapter", kind: "flag", default: false, where: "the local backend" },
-  useDora: { group: "adapter", kind: "flag", default: false, where: "the local backend" },
-  initLoraWeights: { group: "adapter", kind: "choice", choices: ["default", "gaussian", "orthogonal", "pissa", "olora"], default: "default", where: "the local backend" },
-  method: { group: "data", kind: "text", low: 1, high: 40, allowed: "a training method's name, 40 characters at most", default: "sft", where: "the local backend" },
-  trainOnResponsesOnly: { group: "data", kind: "flag", default: true },
-  completionOnlyLoss: { group: "data", kind: "flag", default: false, where: "the local backend" },
-  enableThinking: { group: "data", kind: "flag", defaultWords: "the template's own", where: "the local backend" },
-  packing: { group: "data", kind: "flag", default: false, where: "the local backend" },
-  groupByLength: { group: "data", kind: "flag", default: false, where: "the local backend" },
-  labelSmoothingFactor: { group: "data", kind: "number", low: 0, high: 0.9, allowed: "a fraction from 0 to 0.9", default: 0.0, where: "the local backend" },
-  skipBadRows: { group: "data", kind: "flag", default: false, where: "the local backend" },
-  beta: { group: "data", kind: "number", low: 0, high: 100, above: true, default: 0.1, where: "the local backend", methods: ["dpo", "cpo", "orpo", "kto", "grpo"], variants: {"grpo": {"kind": "number", "low": 0, "high": 100, "above": false, "default": 0.0, "help": "How strongly the adapter is kept near its start (KL divergence); 0 for not at all."}} },
-  lossType: { group: "data", kind: "choice", choices: ["sigmoid", "hinge", "ipo", "apo_zero", "simpo"], default: "sigmoid", where: "the local backend", methods: ["dpo", "cpo", "grpo"], variants: {"grpo": {"kind": "choice", "above": false, "choices": ["dapo", "grpo", "bnpo", "dr_grpo"], "default": "dapo", "help": "The mean over all tokens (dapo), over answers (grpo) or over batches (bnpo), or the sum by the longest answer (dr_grpo)."}} },
-  rpoAlpha: { group: "data", kind: "number", low: 0, high: 100, default: 0.0, where: "the local backend", methods: ["dpo"] },
-  cpoAlpha: { group: "data", kind: "number", low: 0, high: 100, default: 1.0, where: "the local backend", methods: ["cpo"] },
-  simpoGamma: { group: "data", kind: "number", low: 0, high: 100, default: 0.5, where: "the local backend", methods: ["cpo"] },
-  desirableWeight: { group: "data", kind: "number", low: 0, high: 100, default: 1.0, where: "the local backend", methods: ["kto"] },
-  undesirableWeight: { group: "data", kind: "number", low: 0, high: 100, default: 1.0, where: "the local backend", methods: ["kto"] },
-  rewardFuncs: { group: "reward", kind: "list", low: 1, high: 10, of: {"kind": "text", "low": 1, "high": 60}, allowed: "a name or a list of up to 10", defaultWords: "every [[evaluation]] with a metric other than loss", where: "the local backend", methods: ["grpo"] },
-  rewardWeights: { group: "reward", kind: "list", low: 1, high: 10, of: {"kind": "number", "low": -1000, "high": 1000}, allowed: "a number or a list of up to 10", defaultWords: "1 each", where: "the local backend", methods: ["grpo"] },
-  numGenerations: { group: "reward", kind: "whole", low: 2, high: 128, unit: "answers", default: 8, where: "the local backend", methods: ["grpo"] },
-  maxCompletionLength: { group: "reward", kind: "whole", low: 1, high: 32768, unit: "tokens", default: 256, where: "the local backend", methods: ["grpo"] },
-  temperature: { group: "reward", kind: "number", low: 0, high: 10, above: true, default: 1.0, where: "the local backend", methods: ["grpo"] },
-  scaleRewards: { group: "reward", kind: "choice", choices: ["group", "batch", "none"], default: "group", where: "the local backend", methods: ["grpo"] },
-  numIterations: { group: "reward", kind: "whole", low: 1, high: 100, unit: "updates", default: 1, where: "the local backend", methods: ["grpo"] },
-  epsilon: { group: "reward", kind: "number", low: 0, high: 1, above: true, default: 0.2, where: "the local backend", methods: ["grpo"] },
-  loggingSteps: { group: "evaluation", kind: "whole", low: 1, high: 10000000, unit: "steps", defaultWords: "1/500 of the steps" },
-  samples: { group: "evaluation", kind: "list", low: 1, high: 8, of: {"kind": "text", "low": 1, "high": 2000}, alone: ["off"], allowed: "a prompt or a list of up to 8, each one line of text, or \"off\" alone", defaultWords: "three held-out examples", where: "the local backend" },
-  earlyStoppingPatience: { group: "evaluation", kind: "whole", low: 1, high: 1000, unit: "evaluations", defaultWords: "early stopping off; the final adapter is kept", where: "the local backend" },
-  earlyStoppingThreshold: { group: "evaluation", kind: "number", low: 0, high: 100, default: 0.0, where: "the local backend" },
-  verdictMargin: { group: "evaluation", kind: "number", low: 0, high: 10, unit: "nats", default: 0.01, where: "the local backend" },
-  replay: { group: "data", kind: "number", low: 0, high: 0.5, default: 0.0, where: "the local backend", methods: ["sft"] },
-  replayDataset: { group: "data", kind: "text", low: 1, high: 1000, allowed: "the path of a file or folder of the project, 1,000 characters at most", defaultWords: "the built-in prompts", where: "the local backend", methods: ["sft"] },
-  baseKl: { group: "data", kind: "number", low: 0, high: 10, default: 0.0, where: "the local backend", methods: ["sft"] },
-  saveTotalLimit: { group: "evaluation", kind: "whole", low: 1, high: 10000, unit: "checkpoints", defaultWords: "all", where: "the local backend" },
-  onNonFinite: { group: "evaluation", kind: "choice", choices: ["stop", "lower_rate"], default: "stop", where: "the local backend" },
-  loadIn4bit: { group: "precision", kind: "flag", default: false, where: "CUDA GPUs" },
-  numberFormat: { group: "precision", kind: "choice", choices: ["auto", "float32", "bfloat16", "float16"], defaultWords: "the faster one, measured, on a CPU; bfloat16 on a GPU that supports it", where: "the local backend" },
-  bf16: { group: "precision", kind: "flag", defaultWords: "from number_format", where: "the local backend" },
-  fp16: { group: "precision", kind: "flag", defaultWords: "from number_format", where: "the local backend" },
-  gradientCheckpointing: { group: "precision", kind: "flag", defaultWords: "on with load_in_4bit only", where: "the local backend" },
-  activationOffloading: { group: "precision", kind: "flag", default: false, where: "CUDA GPUs" },
-  seed: { group: "advanced", kind: "whole", low: 0, high: 4294967295, default: 42, where: "the local backend" },
-  dataSeed: { group: "advanced", kind: "whole", low: 0, high: 4294967295, defaultWords: "seed", where: "the local backend" },
-  splitSeed: { group: "advanced", kind: "whole", low: 0, high: 4294967295, defaultWords: "seed", where: "the local backend" },
-  neftuneNoiseAlpha: { group: "advanced", kind: "number", low: 0, high: 1000, defaultWords: "none", where: "the local backend" },
-  reportTo: { group: "advanced", kind: "list", low: 1, high: 4, of: {"kind": "choice", "choices": ["tensorboard", "trackio", "wandb", "mlflow"]}, allowed: "one or several of tensorboard, trackio, wandb, mlflow", defaultWords: "none", where: "the local backend" },
-  pauseOnBattery: { group: "advanced", kind: "flag", default: false, where: "the local backend" },
-  dryRun: { group: "advanced", kind: "flag", default: false },
-  cpus: { group: "advanced", kind: "whole", low: 1, high: 1024, defaultWords: "one core, all threads", where: "the local backend, on a cluster" },
-  gpus: { group: "advanced", kind: "whole", low: 0, high: 16, defaultWords: "one here, more if the model needs them; none on a cluster", where: "the local backend" },
-  memory: { group: "advanced", kind: "number", low: 0, high: 100000, above: true, unit: "GiB", defaultWords: "no reservation", where: "the local backend, on a cluster" },
-  workers: { group: "advanced", kind: "whole", low: 1, high: 64, defaultWords: "one", where: "the local backend" },
-  gpuTypes: { group: "advanced", kind: "list", low: 1, high: 16, of: {"kind": "text", "low": 1, "high": 100}, allowed: "a GPU type or a list of up to 16", defaultWords: "the backend's choice", where: "the managed backend" },
+type Check = (value: unknown) => boolean;
+
+const oneOf = (value: unknown, ...values: unknown[]): boolean => values.includes(value);
+const flag: Check = (value) => typeof value === "boolean";
+const choice = (...choices: string[]): Check => (value) => oneOf(value, ...choices);
+const number = (low: number, high: number, above = false): Check => (value) =>
+  typeof value === "number" && value >= low && value <= high && !(above && value === low);
+const whole = (low: number, high: number): Check => (value) =>
+  number(low, high)(value) && Number.isInteger(value);
+/** One line without characters that Python considers non-printable. */
+const text = (low: number, high: number): Check => (value) =>
+  typeof value === "string" &&
+  !/[\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/u.test(value) &&
+  [...value.trim()].length >= low &&
+  [...value].length <= high;
+const list = (low: number, high: number, of: Check, alone: unknown[]): Check => (value) => {
+  if (!Array.isArray(value)) return of(value);
+  if (value.length > 1 && value.some((member) => alone.includes(member))) return false;
+  return value.length >= low && value.length <= high && value.every(of);
 };
 
-/** `field`, where it says anything (null, false and 0 do not, nor does the default), wants of
- * `other` one of `allowed`, or none of `refused` (null: not set), or without either that it is
- * not set. `{field}` in the text is a setting. */
-export interface Conflict {
-  field: Setting["field"];
-  other: Setting["field"];
-  text: string;
-  allowed?: readonly unknown[];
-  refused?: readonly unknown[];
-  unless?: Setting["field"];
+const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting | "help">>> = {
+  model: { group: "usual", kind: "text", fits: text(1, 300), allowed: "a model's name or folder, as one line of text, 300 characters at most", required: true },
+  maxSteps: { group: "usual", kind: "whole", fits: whole(1, 10000000), allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "derived from epochs" },
+  numTrainEpochs: { group: "usual", kind: "number", fits: number(0, 10000, true), allowed: "a number above 0, 10,000 at most", range: "Above 0, up to 10,000", default: 3 },
+  batchSize: { group: "usual", kind: "whole", fits: whole(1, 1024), allowed: "a whole number from 1 to 1,024", range: "1 to 1,024", unit: "examples", default: 4 },
+  gradientAccumulationSteps: { group: "usual", kind: "whole", fits: whole(1, 10000), allowed: "a whole number from 1 to 10,000", range: "1 to 10,000", default: 1, where: "the local backend" },
+  learningRate: { group: "usual", kind: "number", fits: number(0, 1, true), allowed: "a number above 0, 1 at most", range: "Above 0, up to 1", defaultWords: "by the model's size: 5e-4 below 4 B parameters, 2e-4 below 20 B, else 1e-4; a tenth of that for the whole model, a fifth with lion" },
+  lrSchedulerType: { group: "usual", kind: "choice", fits: choice("linear", "cosine", "constant", "constant_with_warmup", "cosine_with_restarts", "polynomial", "wsd"), allowed: "one of \"linear\", \"cosine\", \"constant\", \"constant_with_warmup\", \"cosine_with_restarts\", \"polynomial\", \"wsd\"", choices: ["linear", "cosine", "constant", "constant_with_warmup", "cosine_with_restarts", "polynomial", "wsd"], default: "linear" },
+  warmupSteps: { group: "usual", kind: "whole", fits: whole(0, 10000000), allowed: "a whole number from 0 to 10,000,000", defaultWords: "5 % of the steps" },
+  loraR: { group: "usual", kind: "whole", fits: whole(1, 1024), allowed: "a whole number from 1 to 1,024", range: "1 to 1,024", default: 8 },
+  loraAlpha: { group: "usual", kind: "number", fits: number(0, 10000, true), allowed: "a number above 0, 10,000 at most", range: "Above 0, up to 10,000", defaultWords: "twice the rank" },
+  maxLength: { group: "usual", kind: "whole", fits: whole(8, 1000000), allowed: "a whole number from 8 to 1,000,000", range: "8 or more", unit: "tokens", defaultWords: "512 on a CPU, 1,024 on a GPU, never above the model's context" },
+  datasetSplit: { group: "usual", kind: "number", fits: number(0, 0.9), allowed: "a fraction of the rows, from 0 to 0.9", range: "0 to 0.9", defaultWords: "10 %, at least 8 rows from 24 on, at most 32 rows or groups of rows; none below ten rows" },
+  evalSteps: { group: "usual", kind: "whole", fits: whole(0, 10000000), allowed: "a whole number from 0 to 10,000,000", unit: "steps", defaultWords: "about a quarter of the steps, aligned with checkpoints" },
+  saveSteps: { group: "usual", kind: "whole", fits: whole(0, 10000000), allowed: "a whole number from 0 to 10,000,000", unit: "steps", defaultWords: "a quarter of the steps" },
+  warmupRatio: { group: "schedule", kind: "number", fits: number(0, 1), allowed: "a fraction of the steps, from 0 to 1", range: "0 to 1", defaultWords: "from warmup_steps", where: "the local backend" },
+  lrNumCycles: { group: "schedule", kind: "whole", fits: whole(1, 1000), allowed: "a whole number from 1 to 1,000", range: "1 to 1,000", default: 1, where: "the local backend" },
+  lrPower: { group: "schedule", kind: "number", fits: number(0, 100, true), allowed: "a number above 0, 100 at most", range: "Above 0, up to 100", default: 1.0, where: "the local backend" },
+  lrNumDecaySteps: { group: "schedule", kind: "whole", fits: whole(1, 10000000), allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "10 % of the steps", where: "the local backend" },
+  optim: { group: "schedule", kind: "choice", fits: choice("adamw", "adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "lion"), allowed: "one of \"adamw\", \"adamw_torch\", \"adamw_torch_fused\", \"adafactor\", \"sgd\", \"lion\"", choices: ["adamw", "adamw_torch", "adamw_torch_fused", "adafactor", "sgd", "lion"], default: "adamw" },
+  weightDecay: { group: "schedule", kind: "number", fits: number(0, 1), allowed: "a number from 0 to 1", range: "0 to 1", default: 0.0 },
+  adamBeta1: { group: "schedule", kind: "number", fits: number(0, 0.9999999), allowed: "a fraction from 0 to 0.9999999", range: "0 to 0.9999999", default: 0.9, where: "the local backend" },
+  adamBeta2: { group: "schedule", kind: "number", fits: number(0, 0.9999999), allowed: "a fraction from 0 to 0.9999999", range: "0 to 0.9999999", default: 0.999, where: "the local backend" },
+  adamEpsilon: { group: "schedule", kind: "number", fits: number(0, 1, true), allowed: "a number above 0, 1 at most", range: "Above 0, up to 1", default: 1e-08, where: "the local backend" },
+  maxGradNorm: { group: "schedule", kind: "number", fits: number(0, 1000), allowed: "a number from 0 to 1,000", range: "0 to 1,000", default: 1.0, where: "the local backend" },
+  fullFineTuning: { group: "adapter", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "the local backend" },
+  loraTargetModules: { group: "adapter", kind: "list", of: { kind: "text" }, alone: ["all-linear"], fits: list(1, 200, text(1, 200), ["all-linear"]), allowed: "a name or a list of names, or \"all-linear\" alone", default: "all-linear", where: "the local backend" },
+  loraLayersToTransform: { group: "adapter", kind: "list", of: { kind: "whole" }, fits: list(1, 1000, whole(0, 10000), []), allowed: "a whole number or a list of them", defaultWords: "all", where: "the local backend" },
+  loraModulesToSave: { group: "adapter", kind: "list", of: { kind: "text" }, fits: list(1, 200, text(1, 200), []), allowed: "a name or a list of names", defaultWords: "none", where: "the local backend" },
+  loraDropout: { group: "adapter", kind: "number", fits: number(0, 0.9), allowed: "a fraction from 0 to 0.9", range: "0 to 0.9", default: 0.0, where: "the local backend" },
+  useRslora: { group: "adapter", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "the local backend" },
+  useDora: { group: "adapter", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "the local backend" },
+  initLoraWeights: { group: "adapter", kind: "choice", fits: choice("default", "gaussian", "orthogonal", "pissa", "olora"), allowed: "one of \"default\", \"gaussian\", \"orthogonal\", \"pissa\", \"olora\"", choices: ["default", "gaussian", "orthogonal", "pissa", "olora"], default: "default", where: "the local backend" },
+  method: { group: "data", kind: "text", fits: text(1, 40), allowed: "a training method's name, 40 characters at most", default: "sft", where: "the local backend" },
+  trainOnResponsesOnly: { group: "data", kind: "flag", fits: flag, allowed: "true or false", default: true },
+  completionOnlyLoss: { group: "data", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "the local backend" },
+  enableThinking: { group: "data", kind: "flag", fits: flag, allowed: "true or false", defaultWords: "the template's own", where: "the local backend" },
+  packing: { group: "data", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "the local backend" },
+  groupByLength: { group: "data", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "the local backend" },
+  labelSmoothingFactor: { group: "data", kind: "number", fits: number(0, 0.9), allowed: "a fraction from 0 to 0.9", range: "0 to 0.9", default: 0.0, where: "the local backend" },
+  skipBadRows: { group: "data", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "the local backend" },
+  beta: { group: "data", kind: "number", fits: number(0, 100, true), allowed: "a number above 0, 100 at most", range: "Above 0, up to 100", default: 0.1, where: "the local backend", methods: ["dpo", "cpo", "orpo", "kto", "grpo"], variants: { grpo: { kind: "number", fits: number(0, 100), allowed: "a number from 0 to 100", range: "0 to 100", default: 0.0, help: "How strongly the adapter is kept near its start (KL divergence); 0 for not at all." } } },
+  lossType: { group: "data", kind: "choice", fits: choice("sigmoid", "hinge", "ipo", "apo_zero", "simpo"), allowed: "one of \"sigmoid\", \"hinge\", \"ipo\", \"apo_zero\", \"simpo\"", choices: ["sigmoid", "hinge", "ipo", "apo_zero", "simpo"], default: "sigmoid", where: "the local backend", methods: ["dpo", "cpo", "grpo"], variants: { grpo: { kind: "choice", fits: choice("dapo", "grpo", "bnpo", "dr_grpo"), allowed: "one of \"dapo\", \"grpo\", \"bnpo\", \"dr_grpo\"", choices: ["dapo", "grpo", "bnpo", "dr_grpo"], default: "dapo", help: "The mean over all tokens (dapo), over answers (grpo) or over batches (bnpo), or the sum by the longest answer (dr_grpo)." } } },
+  rpoAlpha: { group: "data", kind: "number", fits: number(0, 100), allowed: "a number from 0 to 100", range: "0 to 100", default: 0.0, where: "the local backend", methods: ["dpo"] },
+  cpoAlpha: { group: "data", kind: "number", fits: number(0, 100), allowed: "a number from 0 to 100", range: "0 to 100", default: 1.0, where: "the local backend", methods: ["cpo"] },
+  simpoGamma: { group: "data", kind: "number", fits: number(0, 100), allowed: "a number from 0 to 100", range: "0 to 100", default: 0.5, where: "the local backend", methods: ["cpo"] },
+  desirableWeight: { group: "data", kind: "number", fits: number(0, 100), allowed: "a number from 0 to 100", range: "0 to 100", default: 1.0, where: "the local backend", methods: ["kto"] },
+  undesirableWeight: { group: "data", kind: "number", fits: number(0, 100), allowed: "a number from 0 to 100", range: "0 to 100", default: 1.0, where: "the local backend", methods: ["kto"] },
+  rewardFuncs: { group: "reward", kind: "list", of: { kind: "text" }, fits: list(1, 10, text(1, 60), []), allowed: "a name or a list of up to 10", defaultWords: "every [[evaluation]] with a metric other than loss", where: "the local backend", methods: ["grpo"] },
+  rewardWeights: { group: "reward", kind: "list", of: { kind: "number" }, fits: list(1, 10, number(-1000, 1000), []), allowed: "a number or a list of up to 10", defaultWords: "1 each", where: "the local backend", methods: ["grpo"] },
+  numGenerations: { group: "reward", kind: "whole", fits: whole(2, 128), allowed: "a whole number from 2 to 128", range: "2 to 128", unit: "answers", default: 8, where: "the local backend", methods: ["grpo"] },
+  maxCompletionLength: { group: "reward", kind: "whole", fits: whole(1, 32768), allowed: "a whole number from 1 to 32,768", range: "1 to 32,768", unit: "tokens", default: 256, where: "the local backend", methods: ["grpo"] },
+  temperature: { group: "reward", kind: "number", fits: number(0, 10, true), allowed: "a number above 0, 10 at most", range: "Above 0, up to 10", default: 1.0, where: "the local backend", methods: ["grpo"] },
+  scaleRewards: { group: "reward", kind: "choice", fits: choice("group", "batch", "none"), allowed: "one of \"group\", \"batch\", \"none\"", choices: ["group", "batch", "none"], default: "group", where: "the local backend", methods: ["grpo"] },
+  numIterations: { group: "reward", kind: "whole", fits: whole(1, 100), allowed: "a whole number from 1 to 100", range: "1 to 100", unit: "updates", default: 1, where: "the local backend", methods: ["grpo"] },
+  epsilon: { group: "reward", kind: "number", fits: number(0, 1, true), allowed: "a number above 0, 1 at most", range: "Above 0, up to 1", default: 0.2, where: "the local backend", methods: ["grpo"] },
+  loggingSteps: { group: "evaluation", kind: "whole", fits: whole(1, 10000000), allowed: "a whole number from 1 to 10,000,000", unit: "steps", defaultWords: "1/500 of the steps" },
+  samples: { group: "evaluation", kind: "list", of: { kind: "text" }, alone: ["off"], fits: list(1, 8, text(1, 2000), ["off"]), allowed: "a prompt or a list of up to 8, each one line of text, or \"off\" alone", defaultWords: "three held-out examples", where: "the local backend" },
+  earlyStoppingPatience: { group: "evaluation", kind: "whole", fits: whole(1, 1000), allowed: "a whole number from 1 to 1,000", range: "1 to 1,000", unit: "evaluations", defaultWords: "early stopping off; the final adapter is kept", where: "the local backend" },
+  earlyStoppingThreshold: { group: "evaluation", kind: "number", fits: number(0, 100), allowed: "a number from 0 to 100", range: "0 to 100", default: 0.0, where: "the local backend" },
+  verdictMargin: { group: "evaluation", kind: "number", fits: number(0, 10), allowed: "a number from 0 to 10", range: "0 to 10", unit: "nats", default: 0.01, where: "the local backend" },
+  replay: { group: "data", kind: "number", fits: number(0, 0.5), allowed: "a number from 0 to 0.5", range: "0 to 0.5", default: 0.0, where: "the local backend", methods: ["sft"] },
+  replayDataset: { group: "data", kind: "text", fits: text(1, 1000), allowed: "the path of a file or folder of the project, 1,000 characters at most", defaultWords: "the built-in prompts", where: "the local backend", methods: ["sft"] },
+  baseKl: { group: "data", kind: "number", fits: number(0, 10), allowed: "a number from 0 to 10", range: "0 to 10", default: 0.0, where: "the local backend", methods: ["sft"] },
+  saveTotalLimit: { group: "evaluation", kind: "whole", fits: whole(1, 10000), allowed: "a whole number from 1 to 10,000", range: "1 to 10,000", unit: "checkpoints", defaultWords: "all", where: "the local backend" },
+  onNonFinite: { group: "evaluation", kind: "choice", fits: choice("stop", "lower_rate"), allowed: "one of \"stop\", \"lower_rate\"", choices: ["stop", "lower_rate"], default: "stop", where: "the local backend" },
+  loadIn4bit: { group: "precision", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "CUDA GPUs" },
+  numberFormat: { group: "precision", kind: "choice", fits: choice("auto", "float32", "bfloat16", "float16"), allowed: "one of \"auto\", \"float32\", \"bfloat16\", \"float16\"", choices: ["auto", "float32", "bfloat16", "float16"], defaultWords: "the faster one, measured, on a CPU; bfloat16 on a GPU that supports it", where: "the local backend" },
+  bf16: { group: "precision", kind: "flag", fits: flag, allowed: "true or false", defaultWords: "from number_format", where: "the local backend" },
+  fp16: { group: "precision", kind: "flag", fits: flag, allowed: "true or false", defaultWords: "from number_format", where: "the local backend" },
+  gradientCheckpointing: { group: "precision", kind: "flag", fits: flag, allowed: "true or false", defaultWords: "on with load_in_4bit only", where: "the local backend" },
+  activationOffloading: { group: "precision", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "CUDA GPUs" },
+  seed: { group: "advanced", kind: "whole", fits: whole(0, 4294967295), allowed: "a whole number from 0 to 4,294,967,295", default: 42, where: "the local backend" },
+  dataSeed: { group: "advanced", kind: "whole", fits: whole(0, 4294967295), allowed: "a whole number from 0 to 4,294,967,295", defaultWords: "seed", where: "the local backend" },
+  splitSeed: { group: "advanced", kind: "whole", fits: whole(0, 4294967295), allowed: "a whole number from 0 to 4,294,967,295", defaultWords: "seed", where: "the local backend" },
+  neftuneNoiseAlpha: { group: "advanced", kind: "number", fits: number(0, 1000), allowed: "a number from 0 to 1,000", range: "0 to 1,000", defaultWords: "none", where: "the local backend" },
+  reportTo: { group: "advanced", kind: "list", of: { kind: "choice" }, fits: list(1, 4, choice("tensorboard", "trackio", "wandb", "mlflow"), []), allowed: "one or several of tensorboard, trackio, wandb, mlflow", defaultWords: "none", where: "the local backend" },
+  pauseOnBattery: { group: "advanced", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "the local backend" },
+  dryRun: { group: "advanced", kind: "flag", fits: flag, allowed: "true or false", default: false },
+  cpus: { group: "advanced", kind: "whole", fits: whole(1, 1024), allowed: "a whole number from 1 to 1,024", range: "1 to 1,024", defaultWords: "one core, all threads", where: "the local backend, on a cluster" },
+  gpus: { group: "advanced", kind: "whole", fits: whole(0, 16), allowed: "a whole number from 0 to 16", range: "0 to 16", defaultWords: "one here, more if the model needs them; none on a cluster", where: "the local backend" },
+  memory: { group: "advanced", kind: "number", fits: number(0, 100000, true), allowed: "a number above 0, 100,000 at most", range: "Above 0, up to 100,000", unit: "GiB", defaultWords: "no reservation", where: "the local backend, on a cluster" },
+  workers: { group: "advanced", kind: "whole", fits: whole(1, 64), allowed: "a whole number from 1 to 64", range: "1 to 64", defaultWords: "one", where: "the local backend" },
+  gpuTypes: { group: "advanced", kind: "list", of: { kind: "text" }, fits: list(1, 16, text(1, 100), []), allowed: "a GPU type or a list of up to 16", defaultWords: "the backend's choice", where: "the managed backend" },
+};
+
+export type Config = Readonly<Record<string, unknown>>;
+
+/** Whether a setting has an effect: null, false, zero and empty values have none. */
+function isSet(value: unknown, fallback: unknown): boolean {
+  const text = JSON.stringify(value);
+  return Boolean(value) && !oneOf(text, "[]", JSON.stringify(fallback));
 }
 
-export const CONFLICTS: readonly Conflict[] = [
-  { field: "earlyStoppingThreshold", other: "earlyStoppingPatience", text: "{earlyStoppingThreshold} applies only with {earlyStoppingPatience}. Set that too", refused: [null] },
-  { field: "warmupRatio", other: "warmupSteps", text: "{warmupRatio} and {warmupSteps} are both set. Remove one of the two" },
-  { field: "bf16", other: "numberFormat", text: "{bf16} and {numberFormat} are both set. Remove one of the two" },
-  { field: "fp16", other: "numberFormat", text: "{fp16} and {numberFormat} are both set. Remove one of the two" },
-  { field: "fp16", other: "bf16", text: "{bf16} and {fp16} are both true. Choose one", refused: [true] },
-  { field: "earlyStoppingPatience", other: "evalSteps", text: "{earlyStoppingPatience} requires evaluations, but {evalSteps} is 0. Set that above 0, or remove {earlyStoppingPatience}", refused: [0] },
-  { field: "saveTotalLimit", other: "saveSteps", text: "{saveTotalLimit} requires checkpoints, but {saveSteps} is 0. Set that above 0, or remove {saveTotalLimit}", refused: [0] },
-  { field: "lrNumCycles", other: "lrSchedulerType", text: "{lrNumCycles} applies only when {lrSchedulerType} is \"cosine_with_restarts\". Set that, or remove {lrNumCycles}", allowed: ["cosine_with_restarts"] },
-  { field: "lrPower", other: "lrSchedulerType", text: "{lrPower} applies only when {lrSchedulerType} is \"polynomial\". Set that, or remove {lrPower}", allowed: ["polynomial"] },
-  { field: "lrNumDecaySteps", other: "lrSchedulerType", text: "{lrNumDecaySteps} applies only when {lrSchedulerType} is \"wsd\". Set that, or remove {lrNumDecaySteps}", allowed: ["wsd"] },
-  { field: "adamBeta1", other: "optim", text: "{adamBeta1} applies only when {optim} is \"adamw\" or \"adamw_torch\" or \"adamw_torch_fused\" or \"lion\". Set that, or remove {adamBeta1}", allowed: ["adamw", "adamw_torch", "adamw_torch_fused", "lion"] },
-  { field: "adamBeta2", other: "optim", text: "{adamBeta2} applies only when {optim} is \"adamw\" or \"adamw_torch\" or \"adamw_torch_fused\" or \"lion\". Set that, or remove {adamBeta2}", allowed: ["adamw", "adamw_torch", "adamw_torch_fused", "lion"] },
-  { field: "adamEpsilon", other: "optim", text: "{adamEpsilon} applies only when {optim} is \"adamw\" or \"adamw_torch\" or \"adamw_torch_fused\". Set that, or remove {adamEpsilon}", allowed: ["adamw", "adamw_torch", "adamw_torch_fused"] },
-  { field: "loraR", other: "fullFineTuning", text: "{loraR} needs an adapter, but {fullFineTuning} trains without one. Remove one of the two", refused: [true] },
-  { field: "loraAlpha", other: "fullFineTuning", text: "{loraAlpha} needs an adapter, but {fullFineTuning} trains without one. Remove one of the two", refused: [true] },
-  { field: "loraTargetModules", other: "fullFineTuning", text: "{loraTargetModules} needs an adapter, but {fullFineTuning} trains without one. Remove one of the two", refused: [true] },
-  { field: "loraLayersToTransform", other: "fullFineTuning", text: "{loraLayersToTransform} needs an adapter, but {fullFineTuning} trains without one. Remove one of the two", refused: [true] },
-  { field: "loraModulesToSave", other: "fullFineTuning", text: "{loraModulesToSave} needs an adapter, but {fullFineTuning} trains without one. Remove one of the two", refused: [true] },
-  { field: "loraDropout", other: "fullFineTuning", text: "{loraDropout} needs an adapter, but {fullFineTuning} trains without one. Remove one of the two", refused: [true] },
-  { field: "useRslora", other: "fullFineTuning", text: "{useRslora} needs an adapter, but {fullFineTuning} trains without one. Remove one of the two", refused: [true] },
-  { field: "useDora", other: "fullFineTuning", text: "{useDora} needs an adapter, but {fullFineTuning} trains without one. Remove one of the two", refused: [true] },
-  { field: "initLoraWeights", other: "fullFineTuning", text: "{initLoraWeights} needs an adapter, but {fullFineTuning} trains without one. Remove one of the two", refused: [true] },
-  { field: "beta", other: "method", text: "{beta} applies only when {method} is \"dpo\" or \"cpo\" or \"orpo\" or \"kto\" or \"grpo\". Set that, or remove {beta}", allowed: ["dpo", "cpo", "orpo", "kto", "grpo"] },
-  { field: "lossType", other: "method", text: "{lossType} applies only when {method} is \"dpo\" or \"cpo\" or \"grpo\". Set that, or remove {lossType}", allowed: ["dpo", "cpo", "grpo"] },
-  { field: "rpoAlpha", other: "method", text: "{rpoAlpha} applies only when {method} is \"dpo\". Set that, or remove {rpoAlpha}", allowed: ["dpo"] },
-  { field: "cpoAlpha", other: "method", text: "{cpoAlpha} applies only when {method} is \"cpo\". Set that, or remove {cpoAlpha}", allowed: ["cpo"] },
-  { field: "simpoGamma", other: "method", text: "{simpoGamma} applies only when {method} is \"cpo\". Set that, or remove {simpoGamma}", allowed: ["cpo"] },
-  { field: "desirableWeight", other: "method", text: "{desirableWeight} applies only when {method} is \"kto\". Set that, or remove {desirableWeight}", allowed: ["kto"] },
-  { field: "undesirableWeight", other: "method", text: "{undesirableWeight} applies only when {method} is \"kto\". Set that, or remove {undesirableWeight}", allowed: ["kto"] },
-  { field: "rewardFuncs", other: "method", text: "{rewardFuncs} applies only when {method} is \"grpo\". Set that, or remove {rewardFuncs}", allowed: ["grpo"] },
-  { field: "rewardWeights", other: "method", text: "{rewardWeights} applies only when {method} is \"grpo\". Set that, or remove {rewardWeights}", allowed: ["grpo"] },
-  { field: "numGenerations", other: "method", text: "{numGenerations} applies only when {method} is \"grpo\". Set that, or remove {numGenerations}", allowed: ["grpo"] },
-  { field: "maxCompletionLength", other: "method", text: "{maxCompletionLength} applies only when {method} is \"grpo\". Set that, or remove {maxCompletionLength}", allowed: ["grpo"] },
-  { field: "temperature", other: "method", text: "{temperature} applies only when {method} is \"grpo\". Set that, or remove {temperature}", allowed: ["grpo"] },
-  { field: "scaleRewards", other: "method", text: "{scaleRewards} applies only when {method} is \"grpo\". Set that, or remove {scaleRewards}", allowed: ["grpo"] },
-  { field: "numIterations", other: "method", text: "{numIterations} applies only when {method} is \"grpo\". Set that, or remove {numIterations}", allowed: ["grpo"] },
-  { field: "epsilon", other: "method", text: "{epsilon} applies only when {method} is \"grpo\". Set that, or remove {epsilon}", allowed: ["grpo"] },
-  { field: "replay", other: "method", text: "{replay} applies only when {method} is \"sft\". Set that, or remove {replay}", allowed: ["sft"] },
-  { field: "replayDataset", other: "method", text: "{replayDataset} applies only when {method} is \"sft\". Set that, or remove {replayDataset}", allowed: ["sft"] },
-  { field: "baseKl", other: "method", text: "{baseKl} applies only when {method} is \"sft\". Set that, or remove {baseKl}", allowed: ["sft"] },
-  { field: "loadIn4bit", other: "fullFineTuning", text: "{fullFineTuning} needs unquantized weights, which {loadIn4bit} doesn't load. Choose one", refused: [true] },
-  { field: "replayDataset", other: "replay", text: "{replayDataset} requires {replay} or {baseKl} above 0. Set one of them, or remove {replayDataset}", refused: [0], unless: "baseKl" },
-  { field: "baseKl", other: "fullFineTuning", text: "{baseKl} compares with the base under the adapter, which {fullFineTuning} changes. Use replay instead, or remove one of the two", refused: [true] },
-  { field: "baseKl", other: "initLoraWeights", text: "{baseKl} compares with the base under the adapter, which pissa and olora in {initLoraWeights} change. Use replay instead, or remove one of the two", refused: ["pissa", "olora"] },
-  { field: "completionOnlyLoss", other: "trainOnResponsesOnly", text: "{completionOnlyLoss} limits the loss to the last answer, {trainOnResponsesOnly} = false extends it to all tokens. Choose one", refused: [false] },
-  { field: "useDora", other: "initLoraWeights", text: "{useDora} can't be combined with pissa or olora in {initLoraWeights}. Choose one", refused: ["pissa", "olora"] },
-  { field: "loadIn4bit", other: "initLoraWeights", text: "pissa and olora in {initLoraWeights} need unquantized weights. Remove {loadIn4bit}", refused: ["pissa", "olora"] },
+/** The value of a setting, and its default if it is not set; undefined if it is invalid. */
+function valueOf(config: Config, field: Setting["field"]): unknown {
+  const value = config[field] ?? null;
+  if (value === null) return RULES[field].default ?? null;
+  return RULES[field].fits(value) ? value : undefined;
+}
+
+/** Incompatible settings, by the one to remove. */
+export const CONFLICTS: readonly {
+  field: Setting["field"];
+  text: string;
+  arises: (c: Config) => boolean;
+}[] = [
+  { field: "earlyStoppingThreshold", text: "Early stopping threshold applies only with Early stopping patience. Set that too.", arises: (c) => isSet(c.earlyStoppingThreshold, 0.0) && oneOf(valueOf(c, "earlyStoppingPatience"), null) },
+  { field: "warmupRatio", text: "Warmup ratio and Warmup steps are both set. Remove one of the two.", arises: (c) => isSet(c.warmupRatio, null) && c.warmupSteps != null },
+  { field: "bf16", text: "Use bfloat16 and Compute dtype are both set. Remove one of the two.", arises: (c) => isSet(c.bf16, null) && c.numberFormat != null },
+  { field: "fp16", text: "Use float16 and Compute dtype are both set. Remove one of the two.", arises: (c) => isSet(c.fp16, null) && c.numberFormat != null },
+  { field: "fp16", text: "Use bfloat16 and Use float16 are both true. Choose one.", arises: (c) => isSet(c.fp16, null) && oneOf(valueOf(c, "bf16"), true) },
+  { field: "earlyStoppingPatience", text: "Early stopping patience requires evaluations, but Evaluate every is 0. Set that above 0, or remove Early stopping patience.", arises: (c) => isSet(c.earlyStoppingPatience, null) && oneOf(valueOf(c, "evalSteps"), 0) },
+  { field: "saveTotalLimit", text: "Max checkpoints to keep requires checkpoints, but Save every is 0. Set that above 0, or remove Max checkpoints to keep.", arises: (c) => isSet(c.saveTotalLimit, null) && oneOf(valueOf(c, "saveSteps"), 0) },
+  { field: "lrNumCycles", text: "Restart cycles applies only when LR scheduler is \"cosine_with_restarts\". Set that, or remove Restart cycles.", arises: (c) => isSet(c.lrNumCycles, 1) && !oneOf(valueOf(c, "lrSchedulerType"), undefined, "cosine_with_restarts") },
+  { field: "lrPower", text: "Polynomial power applies only when LR scheduler is \"polynomial\". Set that, or remove Polynomial power.", arises: (c) => isSet(c.lrPower, 1.0) && !oneOf(valueOf(c, "lrSchedulerType"), undefined, "polynomial") },
+  { field: "lrNumDecaySteps", text: "WSD decay steps applies only when LR scheduler is \"wsd\". Set that, or remove WSD decay steps.", arises: (c) => isSet(c.lrNumDecaySteps, null) && !oneOf(valueOf(c, "lrSchedulerType"), undefined, "wsd") },
+  { field: "adamBeta1", text: "Adam beta1 applies only when Optimizer is \"adamw\" or \"adamw_torch\" or \"adamw_torch_fused\" or \"lion\". Set that, or remove Adam beta1.", arises: (c) => isSet(c.adamBeta1, 0.9) && !oneOf(valueOf(c, "optim"), undefined, "adamw", "adamw_torch", "adamw_torch_fused", "lion") },
+  { field: "adamBeta2", text: "Adam beta2 applies only when Optimizer is \"adamw\" or \"adamw_torch\" or \"adamw_torch_fused\" or \"lion\". Set that, or remove Adam beta2.", arises: (c) => isSet(c.adamBeta2, 0.999) && !oneOf(valueOf(c, "optim"), undefined, "adamw", "adamw_torch", "adamw_torch_fused", "lion") },
+  { field: "adamEpsilon", text: "Adam epsilon applies only when Optimizer is \"adamw\" or \"adamw_torch\" or \"adamw_torch_fused\". Set that, or remove Adam epsilon.", arises: (c) => isSet(c.adamEpsilon, 1e-08) && !oneOf(valueOf(c, "optim"), undefined, "adamw", "adamw_torch", "adamw_torch_fused") },
+  { field: "loraR", text: "LoRA rank needs an adapter, but Full fine-tuning trains without one. Remove one of the two.", arises: (c) => isSet(c.loraR, 8) && oneOf(valueOf(c, "fullFineTuning"), true) },
+  { field: "loraAlpha", text: "LoRA alpha needs an adapter, but Full fine-tuning trains without one. Remove one of the two.", arises: (c) => isSet(c.loraAlpha, null) && oneOf(valueOf(c, "fullFineTuning"), true) },
+  { field: "loraTargetModules", text: "Target modules needs an adapter, but Full fine-tuning trains without one. Remove one of the two.", arises: (c) => isSet(c.loraTargetModules, "all-linear") && oneOf(valueOf(c, "fullFineTuning"), true) },
+  { field: "loraLayersToTransform", text: "Layers to adapt needs an adapter, but Full fine-tuning trains without one. Remove one of the two.", arises: (c) => isSet(c.loraLayersToTransform, null) && oneOf(valueOf(c, "fullFineTuning"), true) },
+  { field: "loraModulesToSave", text: "Modules to save needs an adapter, but Full fine-tuning trains without one. Remove one of the two.", arises: (c) => isSet(c.loraModulesToSave, null) && oneOf(valueOf(c, "fullFineTuning"), true) },
+  { field: "loraDropout", text: "LoRA dropout needs an adapter, but Full fine-tuning trains without one. Remove one of the two.", arises: (c) => isSet(c.loraDropout, 0.0) && oneOf(valueOf(c, "fullFineTuning"), true) },
+  { field: "useRslora", text: "Rank-stabilized LoRA needs an adapter, but Full fine-tuning trains without one. Remove one of the two.", arises: (c) => isSet(c.useRslora, false) && oneOf(valueOf(c, "fullFineTuning"), true) },
+  { field: "useDora", text: "DoRA needs an adapter, but Full fine-tuning trains without one. Remove one of the two.", arises: (c) => isSet(c.useDora, false) && oneOf(valueOf(c, "fullFineTuning"), true) },
+  { field: "initLoraWeights", text: "Initialization needs an adapter, but Full fine-tuning trains without one. Remove one of the two.", arises: (c) => isSet(c.initLoraWeights, "default") && oneOf(valueOf(c, "fullFineTuning"), true) },
+  { field: "beta", text: "Beta applies only when Training method is \"dpo\" or \"cpo\" or \"orpo\" or \"kto\" or \"grpo\". Set that, or remove Beta.", arises: (c) => isSet(c.beta, c.method === "grpo" ? 0.0 : 0.1) && !oneOf(valueOf(c, "method"), undefined, "dpo", "cpo", "orpo", "kto", "grpo") },
+  { field: "lossType", text: "Loss type applies only when Training method is \"dpo\" or \"cpo\" or \"grpo\". Set that, or remove Loss type.", arises: (c) => isSet(c.lossType, c.method === "grpo" ? "dapo" : "sigmoid") && !oneOf(valueOf(c, "method"), undefined, "dpo", "cpo", "grpo") },
+  { field: "rpoAlpha", text: "RPO alpha applies only when Training method is \"dpo\". Set that, or remove RPO alpha.", arises: (c) => isSet(c.rpoAlpha, 0.0) && !oneOf(valueOf(c, "method"), undefined, "dpo") },
+  { field: "cpoAlpha", text: "CPO alpha applies only when Training method is \"cpo\". Set that, or remove CPO alpha.", arises: (c) => isSet(c.cpoAlpha, 1.0) && !oneOf(valueOf(c, "method"), undefined, "cpo") },
+  { field: "simpoGamma", text: "Target margin applies only when Training method is \"cpo\". Set that, or remove Target margin.", arises: (c) => isSet(c.simpoGamma, 0.5) && !oneOf(valueOf(c, "method"), undefined, "cpo") },
+  { field: "desirableWeight", text: "Weight of good answers applies only when Training method is \"kto\". Set that, or remove Weight of good answers.", arises: (c) => isSet(c.desirableWeight, 1.0) && !oneOf(valueOf(c, "method"), undefined, "kto") },
+  { field: "undesirableWeight", text: "Weight of bad answers applies only when Training method is \"kto\". Set that, or remove Weight of bad answers.", arises: (c) => isSet(c.undesirableWeight, 1.0) && !oneOf(valueOf(c, "method"), undefined, "kto") },
+  { field: "rewardFuncs", text: "Rewards applies only when Training method is \"grpo\". Set that, or remove Rewards.", arises: (c) => isSet(c.rewardFuncs, null) && !oneOf(valueOf(c, "method"), undefined, "grpo") },
+  { field: "rewardWeights", text: "Reward weights applies only when Training method is \"grpo\". Set that, or remove Reward weights.", arises: (c) => isSet(c.rewardWeights, null) && !oneOf(valueOf(c, "method"), undefined, "grpo") },
+  { field: "numGenerations", text: "Answers per prompt applies only when Training method is \"grpo\". Set that, or remove Answers per prompt.", arises: (c) => isSet(c.numGenerations, 8) && !oneOf(valueOf(c, "method"), undefined, "grpo") },
+  { field: "maxCompletionLength", text: "Longest answer applies only when Training method is \"grpo\". Set that, or remove Longest answer.", arises: (c) => isSet(c.maxCompletionLength, 256) && !oneOf(valueOf(c, "method"), undefined, "grpo") },
+  { field: "temperature", text: "Temperature applies only when Training method is \"grpo\". Set that, or remove Temperature.", arises: (c) => isSet(c.temperature, 1.0) && !oneOf(valueOf(c, "method"), undefined, "grpo") },
+  { field: "scaleRewards", text: "Scale of the rewards applies only when Training method is \"grpo\". Set that, or remove Scale of the rewards.", arises: (c) => isSet(c.scaleRewards, "group") && !oneOf(valueOf(c, "method"), undefined, "grpo") },
+  { field: "numIterations", text: "Updates per step applies only when Training method is \"grpo\". Set that, or remove Updates per step.", arises: (c) => isSet(c.numIterations, 1) && !oneOf(valueOf(c, "method"), undefined, "grpo") },
+  { field: "epsilon", text: "Clipping applies only when Training method is \"grpo\". Set that, or remove Clipping.", arises: (c) => isSet(c.epsilon, 0.2) && !oneOf(valueOf(c, "method"), undefined, "grpo") },
+  { field: "replay", text: "Replay applies only when Training method is \"sft\". Set that, or remove Replay.", arises: (c) => isSet(c.replay, 0.0) && !oneOf(valueOf(c, "method"), undefined, "sft") },
+  { field: "replayDataset", text: "Replay data set applies only when Training method is \"sft\". Set that, or remove Replay data set.", arises: (c) => isSet(c.replayDataset, null) && !oneOf(valueOf(c, "method"), undefined, "sft") },
+  { field: "baseKl", text: "Base KL penalty applies only when Training method is \"sft\". Set that, or remove Base KL penalty.", arises: (c) => isSet(c.baseKl, 0.0) && !oneOf(valueOf(c, "method"), undefined, "sft") },
+  { field: "loadIn4bit", text: "Full fine-tuning needs unquantized weights, which Quantize to 4 bits doesn't load. Choose one.", arises: (c) => isSet(c.loadIn4bit, false) && oneOf(valueOf(c, "fullFineTuning"), true) },
+  { field: "replayDataset", text: "Replay data set requires Replay or Base KL penalty above 0. Set one of them, or remove Replay data set.", arises: (c) => isSet(c.replayDataset, null) && !c.baseKl && oneOf(valueOf(c, "replay"), 0) },
+  { field: "baseKl", text: "Base KL penalty compares with the base under the adapter, which Full fine-tuning changes. Use replay instead, or remove one of the two.", arises: (c) => isSet(c.baseKl, 0.0) && oneOf(valueOf(c, "fullFineTuning"), true) },
+  { field: "baseKl", text: "Base KL penalty compares with the base under the adapter, which pissa and olora in Initialization change. Use replay instead, or remove one of the two.", arises: (c) => isSet(c.baseKl, 0.0) && oneOf(valueOf(c, "initLoraWeights"), "pissa", "olora") },
+  { field: "completionOnlyLoss", text: "Loss on last answer only limits the loss to the last answer, Loss on answers only = false extends it to all tokens. Choose one.", arises: (c) => isSet(c.completionOnlyLoss, false) && oneOf(valueOf(c, "trainOnResponsesOnly"), false) },
+  { field: "useDora", text: "DoRA can't be combined with pissa or olora in Initialization. Choose one.", arises: (c) => isSet(c.useDora, false) && oneOf(valueOf(c, "initLoraWeights"), "pissa", "olora") },
+  { field: "loadIn4bit", text: "pissa and olora in Initialization need unquantized weights. Remove Quantize to 4 bits.", arises: (c) => isSet(c.loadIn4bit, false) && oneOf(valueOf(c, "initLoraWeights"), "pissa", "olora") },
 ];
 
 /** Every setting, in reading order. */

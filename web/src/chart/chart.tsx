@@ -1,19 +1,29 @@
 /** The loss chart: an SVG whose shapes all come from `scene.ts`. */
-import type { Signal } from "@preact/signals";
+import { type Signal, useSignal } from "@preact/signals";
 import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Checkpoint } from "../events/run";
 import { plural } from "../lib/format";
 import { smallLetters } from "../ui/text-size";
-import { dotsPath, type Scene, sceneOf } from "./geometry/scene";
-import type { Settings } from "./geometry/settings";
-import { textAnchor } from "./geometry/ticks";
-import type { Track } from "./geometry/track";
-import type { Span } from "./geometry/zoom-range";
-import type { Cursor } from "./input/cursor";
-import { useChartInput } from "./input/use-chart-input";
+import { useChartInput } from "./input";
+import { type Cursor, type Line, type Scene, sceneOf } from "./scene";
+import { type Track, useSeries } from "./series";
+import type { Settings, Span } from "./settings";
+import { type Tick, textAnchor } from "./ticks";
 import { Tooltip } from "./tooltip";
-import { useSeries } from "./use-series";
 import "./chart.css";
+
+/** What a chart shows at the moment, for the components beside it. */
+export interface Shown {
+  scene: Signal<Scene | null>;
+  cursor: Signal<Cursor | null>;
+  svg: { current: SVGSVGElement | null };
+}
+
+export function useShown(): Shown {
+  const scene = useSignal<Scene | null>(null);
+  const cursor = useSignal<Cursor | null>(null);
+  return { scene, cursor, svg: useRef<SVGSVGElement>(null) };
+}
 
 interface Props {
   /** Description for screen readers. */
@@ -25,63 +35,43 @@ interface Props {
   checkpointHref?: (step: number) => string;
   until?: number | undefined;
   height?: number;
-  /** Called with each drawn scene, for exports and statistics. */
-  onScene?: (scene: Scene) => void;
-  /** The crosshair's position, if other charts share it. */
-  cursor?: Signal<Cursor | null>;
+  shown?: Shown;
   /** What to show before the first point. */
   empty: string;
 }
 
-const DOT = 3;
-const NONE: readonly Checkpoint[] = [];
-
-export function Chart({
-  label,
-  tracks,
-  settings,
-  onZoom,
-  checkpoints = NONE,
-  checkpointHref,
-  until,
-  height = 340,
-  onScene,
-  cursor,
-  empty,
-}: Props) {
+export function Chart(props: Props) {
+  const {
+    label,
+    tracks,
+    settings,
+    onZoom,
+    checkpoints = [],
+    checkpointHref,
+    until,
+    height = 340,
+    empty,
+  } = props;
+  const own = useShown();
+  const { scene: shown, cursor, svg } = props.shown ?? own;
   const box = useRef<HTMLDivElement>(null);
   const width = useWidth(box);
-  const lines = useSeries(
-    tracks.filter(({ key }) => !settings.hidden.includes(key)),
-    settings,
-    until,
-  );
-  const scene =
-    width === 0
-      ? null
-      : sceneOf({
-          lines,
-          settings,
-          width,
-          height,
-          letters: smallLetters.value,
-          checkpoints,
-          ...(until === undefined ? {} : { until }),
-        });
+  const all = useSeries(tracks, settings, until);
+  const letters = smallLetters.value;
+  const scene = width === 0 ? null : sceneOf({ all, settings, width, height, letters, checkpoints, until });
   // Without points and an expected number of steps there are no axes.
   const bare = scene?.emptyReason === "" && until === undefined;
   const input = useChartInput(box, bare ? null : scene, onZoom, cursor);
   useLayoutEffect(() => {
-    if (scene) onScene?.(scene);
+    shown.value = scene;
   });
-  const points = lines.reduce((sum, { series }) => sum + series.xs.length, 0);
-  if (bare) {
+  if (bare)
     return (
       <div ref={box} class="chart-none">
         <p>{empty}</p>
       </div>
     );
-  }
+  const points = all.reduce((sum, { xs }) => sum + xs.length, 0);
   return (
     <div
       ref={box}
@@ -93,12 +83,19 @@ export function Chart({
       aria-label={`${label}: ${plural(points, "point")}. Left and right read the points, up and down change the curve, plus and minus zoom, 0 shows all.`}
       {...input.handlers}
     >
-      {scene && <Plot scene={scene} href={checkpointHref} />}
-      {scene && scene.emptyReason !== null && <p class="chart-empty">{scene.emptyReason || empty}</p>}
-      {scene && <Tooltip scene={scene} input={input} settings={settings} />}
+      {scene && (
+        <>
+          <Plot scene={scene} href={checkpointHref} svg={svg} />
+          {scene.emptyReason !== null && <p class="chart-empty">{scene.emptyReason || empty}</p>}
+          <Tooltip scene={scene} cursor={cursor} brush={input.brush} smooth={settings.smooth !== 0} />
+        </>
+      )}
     </div>
   );
 }
+
+/** The width of the last chart: likely that of the next one, which is then drawn at once. */
+let expectedWidth = 0;
 
 function useWidth(box: { current: HTMLElement | null }): number {
   const [width, setWidth] = useState(expectedWidth);
@@ -112,32 +109,21 @@ function useWidth(box: { current: HTMLElement | null }): number {
   return width;
 }
 
-/**
- * The expected width of a chart: the last one's, or the page's column. Measuring the element would force a second
- * layout of the whole page before the first paint.
- */
-let expectedWidth = columnWidth();
+const DOT = 3;
 
-function columnWidth(): number {
-  const root = document.documentElement;
-  const style = getComputedStyle(root);
-  const token = (name: string): number => Number.parseFloat(style.getPropertyValue(name)) || 0;
-  const page = token("--page") * Number.parseFloat(style.fontSize);
-  return Math.round(Math.min(page, root.clientWidth) - 2 * token("--gutter"));
-}
-
-function Plot({ scene, href }: { scene: Scene; href: Props["checkpointHref"] }) {
+function Plot({ scene, href, svg }: { scene: Scene; href: Props["checkpointHref"]; svg: Shown["svg"] }) {
   const clip = useId();
-  const { width, height, letters, left, right, top, bottom } = scene;
+  const { width, height, letters, left, right, top, bottom, lines, gaps, marks } = scene;
   return (
     // A browser's minimum font size does not apply inside an SVG by itself.
     <svg
+      ref={svg}
       class="chart-svg"
       width={width}
       height={height}
       font-size={12 * letters}
       viewBox={`0 0 ${width} ${height}`}
-      aria-hidden={scene.marks.length === 0}
+      aria-hidden={marks.length === 0}
     >
       <clipPath id={clip}>
         {/* With room for half a dot at every edge. */}
@@ -145,21 +131,16 @@ function Plot({ scene, href }: { scene: Scene; href: Props["checkpointHref"] }) 
       </clipPath>
       <Grid scene={scene} />
       <g clip-path={`url(#${clip})`}>
-        <path class="chart-gap" d={scene.gaps.map((x) => `M${x} ${top}V${bottom}`).join("")} />
-        {scene.drawn.map(
-          ({ track, raw }) =>
-            raw && (
-              <g key={track.key} class="chart-faint" style={{ stroke: `var(${track.tone})` }}>
-                <path class="chart-raw" d={raw.d} />
-                <path class="chart-dots" d={dotsPath(raw.dots)} />
-              </g>
-            ),
-        )}
-        {scene.drawn.toReversed().map((drawn) => (
-          <Curve key={drawn.track.key} drawn={drawn} />
+        <path class="chart-gap" d={gaps.map((x) => `M${x} ${top}V${bottom}`).join("")} />
+        {lines.map(({ track, faint }) => (
+          <g key={track.key} class="chart-faint" style={{ stroke: `var(${track.tone})` }}>
+            <path class="chart-raw" d={faint.d} />
+            <path class="chart-dots" d={faint.dots} />
+          </g>
         ))}
+        {lines.toReversed().map(curve)}
       </g>
-      {scene.marks.map(({ step, x }) => (
+      {marks.map(({ step, x }) => (
         <a
           key={step}
           class="chart-mark"
@@ -175,58 +156,43 @@ function Plot({ scene, href }: { scene: Scene; href: Props["checkpointHref"] }) 
   );
 }
 
+function curve({ track, main }: Line) {
+  const { key, metric, tone, dash } = track;
+  return (
+    <g key={key} style={{ stroke: `var(${tone})` }}>
+      <path
+        class={metric === "lr" ? "chart-curve chart-thin" : "chart-curve"}
+        d={main.d}
+        stroke-dasharray={dash}
+      />
+      <path class="chart-dots" d={main.dots} />
+    </g>
+  );
+}
+
 function Grid({ scene }: { scene: Scene }) {
   const { x, y, side, left, right, bottom, width, letters } = scene;
+  const label = ({ label, value }: Tick, x: number, y: number, anchor: string) => (
+    <text key={value} class="chart-tick" x={x} y={y} text-anchor={anchor}>
+      {label}
+    </text>
+  );
+  const horizontal = scene.yTicks.map(({ value }) => `M0 ${pixelCenter(y.map(value))}H${width}`).join("");
+  const vertical = scene.xTicks.map(({ value }) => `M${pixelCenter(x.map(value))} ${bottom}v4`).join("");
   return (
     <g>
-      {scene.yTicks.map(({ value, label }) => (
-        <g key={value}>
-          <path class="chart-grid" d={`M0 ${pixelCenter(y.map(value))}H${width}`} />
-          <text class="chart-tick" x={left - 10} y={y.map(value) - 4} text-anchor="end">
-            {label}
-          </text>
-        </g>
-      ))}
-      {side &&
-        scene.sideTicks.map(({ value, label }) => (
-          <text key={value} class="chart-tick" x={right + 8} y={side.map(value) - 4}>
-            {label}
-          </text>
-        ))}
-      <path class="chart-axis" d={`M0 ${pixelCenter(bottom)}H${width}`} />
-      {scene.xTicks.map(({ value, label }) => (
-        <g key={value}>
-          <path class="chart-axis" d={`M${pixelCenter(x.map(value))} ${bottom}v4`} />
-          <text
-            class="chart-tick"
-            x={x.map(value)}
-            y={bottom + 20 * letters}
-            text-anchor={textAnchor(x.map(value), label, width, letters)}
-          >
-            {label}
-          </text>
-        </g>
-      ))}
+      <path class="chart-grid" d={horizontal} />
+      <path class="chart-axis" d={`M0 ${pixelCenter(bottom)}H${width}${vertical}`} />
+      {scene.yTicks.map((tick) => label(tick, left - 10, y.map(tick.value) - 4, "end"))}
+      {scene.sideTicks.map((tick) => label(tick, right + 8, side!.map(tick.value) - 4, "start"))}
+      {scene.xTicks.map((tick) => {
+        const px = x.map(tick.value);
+        return label(tick, px, bottom + 20 * letters, textAnchor(px, tick.label, width, letters));
+      })}
     </g>
   );
 }
 
 function pixelCenter(pixel: number): number {
   return Math.round(pixel) + 0.5;
-}
-
-function Curve({ drawn: { track, main, points } }: { drawn: Scene["drawn"][number] }) {
-  const tone = { stroke: `var(${track.tone})` };
-  const dots = points.length > 0 && track.metric.startsWith("eval") ? points : main.dots;
-  return (
-    <g>
-      <path
-        class={track.metric === "lr" ? "chart-curve chart-thin" : "chart-curve"}
-        d={main.d}
-        style={tone}
-        stroke-dasharray={track.dash}
-      />
-      <path class="chart-dots" d={dotsPath(dots)} style={tone} />
-    </g>
-  );
 }

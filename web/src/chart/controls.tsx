@@ -1,24 +1,18 @@
-/** The controls under the chart: axes, smoothing, learning rate, export. */
+/** The controls around the chart: the legend above it; axes, smoothing, learning rate and export under it. */
 import { type Signal, useComputed } from "@preact/signals";
 import { plural } from "../lib/format";
+import { clean } from "../lib/text";
 import { Button } from "../ui/controls/button";
 import { Menu, type MenuItem } from "../ui/controls/menu";
 import { Range } from "../ui/controls/range";
 import { Chips } from "../ui/controls/switch";
-import type { XMode } from "./data/series";
-import type { Scene } from "./geometry/scene";
-import { DEFAULTS, type Settings } from "./geometry/settings";
+import type { Scene } from "./scene";
+import { type Track, WEIGHT } from "./series";
+import { MODES, type Settings } from "./settings";
+import { Swatch } from "./swatch";
 
-const AXES: readonly { value: XMode; label: string }[] = [
-  { value: "step", label: "step" },
-  { value: "epoch", label: "epoch" },
-  { value: "elapsed", label: "elapsed" },
-  { value: "wall", label: "clock" },
-];
-const SCALES = [
-  { value: "linear", label: "linear" },
-  { value: "log", label: "log" },
-] as const;
+const AXES = MODES.map((value) => ({ value, label: value === "wall" ? "clock" : value }));
+const SCALES = (["linear", "log"] as const).map((value) => ({ value, label: value }));
 
 interface Props {
   settings: Settings;
@@ -30,10 +24,8 @@ interface Props {
 }
 
 export function ChartControls({ settings, onChange, exports, scene, rates = false }: Props) {
-  const bare = useComputed(
-    () => scene.value?.drawn.length !== 0 && scene.value?.drawn.every(({ track }) => track.rows.length === 0),
-  );
-  if (bare.value) return null;
+  const bare = useComputed(() => scene.value?.lines.some(({ track }) => track.rows.length > 0) === false);
+  if (bare.value && settings.hidden.length === 0) return null;
   return (
     <div class="chart-controls">
       <Labelled text="Across">
@@ -81,8 +73,7 @@ export function ChartControls({ settings, onChange, exports, scene, rates = fals
 
 /** Its own component: the default depends on the run's length, which is known once the chart is computed. */
 function SmoothingControl({ settings, onChange, scene }: Pick<Props, "settings" | "onChange" | "scene">) {
-  const weight =
-    settings.smooth ?? scene.value?.drawn.find(({ track }) => track.metric === "loss")?.series.weight ?? 0;
+  const weight = settings.smooth ?? (scene.value?.lines.some(({ smooth }) => smooth) ? WEIGHT : 0);
   return (
     <label class="chart-control">
       <span class="chart-control-name">Smoothing</span>
@@ -93,7 +84,7 @@ function SmoothingControl({ settings, onChange, scene }: Pick<Props, "settings" 
         step={0.01}
         value={weight}
         onInput={(smooth) => onChange({ smooth })}
-        onReset={() => onChange({ smooth: DEFAULTS.smooth })}
+        onReset={() => onChange({ smooth: null })}
       />
       <output class="num chart-slider-value">{weight === 0 ? "off" : weight.toFixed(2)}</output>
     </label>
@@ -102,12 +93,9 @@ function SmoothingControl({ settings, onChange, scene }: Pick<Props, "settings" 
 
 /** Reports how many values are gaps, and how many points are faint because a later pass replaced them. */
 function GapNotes({ scene }: { scene: Signal<Scene | null> }) {
-  const { drawn = [], below = 0 } = scene.value ?? {};
-  const gaps = drawn.reduce((sum, { series }) => sum + series.gaps, 0);
-  const earlier = drawn.reduce(
-    (sum, { series }) => sum + series.earlier.reduce((all, { length }) => all + length, 0),
-    0,
-  );
+  const { lines = [], below = 0 } = scene.value ?? {};
+  const gaps = lines.reduce((sum, line) => sum + line.gaps, 0);
+  const earlier = lines.flatMap((line) => line.earlier).reduce((sum, { xs }) => sum + xs.length, 0);
   return (
     <>
       {gaps > 0 && <span class="hint chart-gap-note">{plural(gaps, "value")} not a number</span>}
@@ -124,6 +112,40 @@ function Labelled({ text, children }: { text: string; children: preact.Component
         {text}
       </span>
       {children}
+    </div>
+  );
+}
+
+interface LegendProps {
+  tracks: readonly Track[];
+  settings: Settings;
+  onChange: (change: Partial<Settings>) => void;
+}
+
+/** Each line's name, and a switch for it. */
+export function Legend({ tracks, settings: { hidden }, onChange }: LegendProps) {
+  if (tracks.every(({ rows }) => rows.length === 0)) return null;
+  return (
+    <div class="chart-legend" role="group" aria-label="Curves">
+      {tracks.map((track) => {
+        const { key, label } = track;
+        const visible = !hidden.includes(key);
+        const flip = (): void =>
+          onChange({ hidden: visible ? [...hidden, key] : hidden.filter((other) => other !== key) });
+        return (
+          <button
+            key={key}
+            type="button"
+            class="chart-legend-item"
+            title={clean(label, 200)}
+            aria-pressed={visible}
+            onClick={flip}
+          >
+            <Swatch {...track} />
+            <span class="ellipsis">{clean(label, 80)}</span>
+          </button>
+        );
+      })}
     </div>
   );
 }

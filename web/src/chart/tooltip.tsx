@@ -1,14 +1,12 @@
 /** Crosshair, tooltip and zoom brush, drawn over the chart, so that moving the pointer redraws nothing else. */
+import type { Signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { clock, loss, number, rate } from "../lib/format";
 import { announce } from "../ui/controls/live";
-import { closestHit, type Hit, hitOf, hitsAt, nearestHits } from "./geometry/hit-test";
-import type { Scene } from "./geometry/scene";
-import type { Settings } from "./geometry/settings";
-import { elapsed } from "./geometry/ticks";
-import type { Cursor } from "./input/cursor";
-import type { ChartInput } from "./input/use-chart-input";
+import { type Cursor, closestHit, type Hit, hitsAt, type Scene } from "./scene";
+import type { Span } from "./settings";
 import { Swatch } from "./swatch";
+import { elapsed } from "./ticks";
 
 const BESIDE = 14;
 /** Line height of the readout, and the width from which a row fits on one line, at the usual font size. */
@@ -17,147 +15,122 @@ const ROW_WIDTH = 350;
 
 interface Props {
   scene: Scene;
-  input: ChartInput;
-  settings: Settings;
+  cursor: Signal<Cursor | null>;
+  brush: Signal<Span | null>;
+  smooth: boolean;
 }
 
-export function Tooltip({ scene, input, settings }: Props) {
-  const cursor = input.cursor.value;
-  const brush = input.brush.value;
-  const { hits, here, at } = hitsAtCursor(scene, cursor);
-  const chosen = cursor !== null && "key" in cursor && here ? announcement(here, hits) : "";
+export function Tooltip({ scene, cursor, brush, smooth }: Props) {
+  const at = cursor.value;
+  const hits = at ? hitsAt(scene, at) : [];
+  const here = at ? closestHit(hits, at) : undefined;
+  const chosen = here && at && "key" in at ? announcement(here, hits) : "";
   useEffect(() => {
     if (chosen) announce(chosen);
   }, [chosen]);
   const { width, height, top, bottom } = scene;
+  const [from, to] = brush.value ?? [0, 0];
   return (
     <>
       <svg class="chart-over" width={width} height={height} aria-hidden="true">
-        {brush && (
-          <rect
-            class="chart-brush"
-            x={Math.min(...brush)}
-            y={top}
-            width={Math.abs(brush[1] - brush[0])}
-            height={bottom - top}
-          />
-        )}
+        {brush.value && <path class="chart-brush" d={`M${from} ${top}H${to}V${bottom}H${from}z`} />}
         {here && <path class="chart-cross" d={`M${Math.round(here.px) + 0.5} ${top}V${bottom}`} />}
-        {hits.map((hit) => Number.isFinite(hit.py) && <Dot key={hit.drawn.track.key} hit={hit} />)}
+        {hits.map(
+          ({ line: { track }, px, py }) =>
+            Number.isFinite(py) && (
+              <circle key={track.key} class="chart-dot" cx={px} cy={py} r={3.5} fill={`var(${track.tone})`} />
+            ),
+        )}
       </svg>
-      {here && !brush && (
-        <TooltipBox scene={scene} hits={hits} here={here} at={at} smooth={settings.smooth !== 0} />
+      {here && !brush.value && (
+        <Readout scene={scene} hits={hits} here={here} py={"py" in at! ? at.py : here.py} smooth={smooth} />
       )}
     </>
   );
 }
 
-/** `at`: the height of the cursor, in pixels. */
-function hitsAtCursor(
-  scene: Scene,
-  cursor: Cursor | null,
-): { hits: Hit[]; here: Hit | undefined; at: number } {
-  const none = { hits: [], here: undefined, at: 0 };
-  if (cursor === null) return none;
-  if (!("key" in cursor)) {
-    const hits = hitsAt(scene, cursor.px, cursor.py);
-    return { hits, here: closestHit(hits, cursor.px), at: cursor.py };
-  }
-  const drawn = scene.drawn.find(({ track }) => track.key === cursor.key);
-  // A run resumed from a checkpoint may have fewer points than before.
-  if (drawn === undefined || cursor.index >= drawn.series.xs.length) return none;
-  const here = hitOf(drawn, scene, cursor.index);
-  return {
-    here,
-    hits: hitsAt(scene, here.px, NaN).map((hit) => (hit.drawn === drawn ? here : hit)),
-    at: here.py,
-  };
-}
-
-function Dot({ hit }: { hit: Hit }) {
-  return (
-    <circle
-      class="chart-dot"
-      cx={hit.px}
-      cy={hit.py}
-      r={3.5}
-      style={{ fill: `var(${hit.drawn.track.tone})` }}
-    />
-  );
-}
-
-/** Placed next to the crosshair, on the side with more room, so that it never covers its point. */
-function TooltipBox({
-  scene,
-  hits,
-  here,
-  at,
-  smooth,
-}: {
+interface ReadoutProps {
   scene: Scene;
   hits: readonly Hit[];
   here: Hit;
-  at: number;
+  /** The height of the cursor: if there are too many rows, those nearest to it are listed. */
+  py: number;
   smooth: boolean;
-}) {
-  const onLeft = here.px > (scene.left + scene.right) / 2;
-  const room = (onLeft ? here.px : scene.width - here.px) - BESIDE;
-  const position = onLeft
-    ? { right: `${scene.width - here.px + BESIDE}px` }
-    : { left: `${here.px + BESIDE}px` };
+}
+
+/** Placed next to the crosshair, on the side with more room, so that it never covers its point. */
+function Readout({ scene, hits, here, py, smooth }: ReadoutProps) {
+  const { left, right, top, bottom, width, letters } = scene;
+  const onLeft = here.px > (left + right) / 2;
+  const beside = (onLeft ? width - here.px : here.px) + BESIDE;
   // A row may take two lines if it is narrow; the head and the omitted rows take three more.
-  const narrow = room < ROW_WIDTH * scene.letters;
-  const most =
-    Math.floor((scene.bottom - scene.top) / (LINE * scene.letters) / (narrow ? 2 : 1)) - (narrow ? 2 : 3);
-  const { listed, more } = nearestHits(hits, at, most);
+  const narrow = width - beside < ROW_WIDTH * letters;
+  const most = Math.floor((bottom - top) / (LINE * letters) / (narrow ? 2 : 1)) - (narrow ? 2 : 3);
+  const listed = hits.length > most ? nearestHits(hits, py, most) : hits;
   return (
-    <div class="chart-readout num" style={{ top: `${scene.top}px`, maxWidth: `${room}px`, ...position }}>
+    <div
+      class="chart-readout num"
+      style={{
+        top: `${top}px`,
+        maxWidth: `${width - beside}px`,
+        [onLeft ? "right" : "left"]: `${beside}px`,
+      }}
+    >
       <div class="chart-readout-head">{positionWords(here).join(" · ")}</div>
       {listed.map((hit) => (
-        <div key={hit.drawn.track.key} class="chart-readout-row">
-          <Swatch {...hit.drawn.track} />
-          <span class="chart-readout-label">{hit.drawn.track.label}</span>
+        <div key={hit.line.track.key} class="chart-readout-row">
+          <Swatch {...hit.line.track} />
+          <span class="chart-readout-label">{hit.line.track.label}</span>
           <b>{valueText(hit)}</b>
           <span class="chart-readout-note">{detailOf(hit, here, smooth)}</span>
         </div>
       ))}
-      {more > 0 && <div class="chart-readout-note">+{more} more</div>}
+      {hits.length > listed.length && (
+        <div class="chart-readout-note">+{hits.length - listed.length} more</div>
+      )}
     </div>
   );
 }
 
-function valueText({ drawn, value }: Hit): string {
+export function nearestHits(hits: readonly Hit[], py: number, most: number): readonly Hit[] {
+  const far = (hit: Hit): number => (Number.isFinite(hit.py) ? Math.abs(hit.py - py) : Infinity);
+  return hits.toSorted((a, b) => far(a) - far(b)).slice(0, most);
+}
+
+function valueText({ line, value }: Hit): string {
   if (!Number.isFinite(value)) return "no number";
-  return drawn.track.metric === "lr" ? rate(value) : loss(value);
+  return line.track.metric === "lr" ? rate(value) : loss(value);
 }
 
 /** The smoothed value, or the point's own step if that differs from the crosshair's. */
 function detailOf(hit: Hit, here: Hit, smooth: boolean): string {
   if (hit.x !== here.x) return `at step ${stepWords(hit)}`;
-  return smooth && hit.drawn.series.smoothed && Number.isFinite(hit.smooth) ? `avg ${loss(hit.smooth)}` : "";
+  const average = hit.line.smooth?.[hit.index];
+  return smooth && Number.isFinite(average) ? `avg ${loss(average)}` : "";
 }
 
+const rowOf = ({ line, index }: Hit): number => line.rows[index]!;
+
 /** The step in the axis's notation. */
-const stepWords = ({ drawn: { track }, row }: Hit): string =>
-  number(track.rows.step.at(row) + (track.shift ?? 0));
+function stepWords(hit: Hit): string {
+  const { rows, shift = 0 } = hit.line.track;
+  return number(rows.step.at(rowOf(hit)) + shift);
+}
 
 function positionWords(hit: Hit): string[] {
-  const { drawn, row } = hit;
-  const { track } = drawn;
-  const { epoch, time } = track.rows;
+  const { rows, origin } = hit.line.track;
+  const [epoch, time] = [rows.epoch.at(rowOf(hit)), rows.time.at(rowOf(hit))];
   const parts = [`step ${stepWords(hit)}`];
-  if (Number.isFinite(epoch.at(row))) parts.push(`epoch ${epoch.at(row).toFixed(2)}`);
-  if (Number.isFinite(time.at(row))) {
-    if (Number.isFinite(track.origin)) parts.push(elapsed(time.at(row) - track.origin));
-    parts.push(clock(time.at(row)));
-  }
+  if (Number.isFinite(epoch)) parts.push(`epoch ${epoch.toFixed(2)}`);
+  if (Number.isFinite(time - origin)) parts.push(elapsed(time - origin));
+  if (Number.isFinite(time)) parts.push(clock(time));
   return parts;
 }
 
 /** Text for screen readers: the selected curve first, then the others. */
 function announcement(here: Hit, hits: readonly Hit[]): string {
   const words = [here, ...hits.filter((hit) => hit !== here)].map((hit) =>
-    [hit.drawn.track.label, valueText(hit), detailOf(hit, here, false)].join(" ").trim(),
+    [hit.line.track.label, valueText(hit), detailOf(hit, here, false)].join(" ").trim(),
   );
-  return [positionWords(here)[0], ...words].join(", ");
+  return [`step ${stepWords(here)}`, ...words].join(", ");
 }

@@ -1,14 +1,11 @@
 /** Compares several jobs: their curves in one chart, their best values, and their different settings. */
 import { useEffect } from "preact/hooks";
-import { Chart } from "../../chart/chart";
-import { ChartControls } from "../../chart/controls";
-import type { Metric } from "../../chart/data/series";
-import { exportItems, exportRun } from "../../chart/export/menu";
-import type { Track } from "../../chart/geometry/track";
-import { Legend } from "../../chart/legend";
-import { ChartStatistics } from "../../chart/statistics-table";
-import { useScene } from "../../chart/use-scene";
-import { useSettings } from "../../chart/use-settings";
+import { Chart, useShown } from "../../chart/chart";
+import { ChartControls, Legend } from "../../chart/controls";
+import { exportItems, exportRun } from "../../chart/export";
+import type { Track } from "../../chart/series";
+import { useSettings } from "../../chart/settings";
+import { ChartStatistics } from "../../chart/statistics";
 import { useStreams } from "../../events/use-stream";
 import { answererOf } from "../../lib/best-step";
 import { late } from "../../lib/late";
@@ -29,7 +26,7 @@ import "./compare.css";
 
 const useRows = late(() => import("./rows"));
 
-const METRICS: readonly { value: Metric; label: string }[] = [
+const METRICS: readonly { value: string; label: string }[] = [
   { value: "loss", label: "training loss" },
   { value: "evalLoss", label: "eval loss" },
   { value: "lr", label: "learning rate" },
@@ -114,7 +111,7 @@ function Comparison({ ids, remove }: { ids: readonly string[]; remove: (...ids: 
 
 function Curves({ compared }: { compared: readonly Compared[]; version: number }) {
   const [settings, change] = useSettings();
-  const { scene, latest, onScene } = useScene();
+  const shown = useShown();
   const metric = METRICS.find(({ value }) => value === route.value.query.get("metric"))?.value ?? "loss";
   const tracks = compared.map(
     ({ id, name, job, run, tone, dash }): Track => ({
@@ -144,16 +141,16 @@ function Curves({ compared }: { compared: readonly Compared[]; version: number }
         tracks={tracks}
         settings={settings}
         onZoom={(zoom) => change({ zoom })}
-        onScene={onScene}
+        shown={shown}
         empty="None of these jobs has logged such a value yet."
       />
       <ChartControls
         settings={settings}
         onChange={change}
-        scene={scene}
-        exports={exportItems(latest, "Compare", runs)}
+        scene={shown.scene}
+        exports={exportItems(shown, "Compare", runs)}
       />
-      <ChartStatistics scene={scene} />
+      <ChartStatistics scene={shown.scene} />
     </section>
   );
 }

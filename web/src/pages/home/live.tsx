@@ -2,8 +2,8 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { Chart } from "../../chart/chart";
-import { DEFAULTS } from "../../chart/geometry/settings";
-import type { Track } from "../../chart/geometry/track";
+import type { Track } from "../../chart/series";
+import { DEFAULTS } from "../../chart/settings";
 import type { Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
 import { useStream } from "../../events/use-stream";

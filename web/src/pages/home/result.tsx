@@ -1,8 +1,8 @@
 /** The last run's result: what the adapter has learned, in words and in its own answers, and what to do with it. */
 import { useState } from "preact/hooks";
 import { Chart } from "../../chart/chart";
-import { DEFAULTS } from "../../chart/geometry/settings";
-import type { Track } from "../../chart/geometry/track";
+import type { Track } from "../../chart/series";
+import { DEFAULTS } from "../../chart/settings";
 import { AskBoth } from "../../chat/ask-both";
 import type { Evaluation, Job } from "../../contract.gen";
 import { useStream } from "../../events/use-stream";
@@ -13,14 +13,13 @@ import { clean, displayName } from "../../lib/text";
 import { href, jobHref } from "../../router";
 import { features } from "../../store/features";
 import { Button } from "../../ui/controls/button";
-import { say } from "../../ui/controls/live";
 import { ErrorNote } from "../../ui/empty";
 import { RelativeTime } from "../../ui/time";
 import { stateOf, stateWords, VerdictMark } from "../../ui/verdict";
 import { Pair } from "../job/answers";
 import { systemOf } from "../job/answers/samples";
 import { openExtend } from "../job/header/open-extend";
-import { useFill } from "../job/header/run-again";
+import { useReplay } from "../job/header/use-replay";
 import { lossOf } from "../job/progress/own-figures";
 import { originOf, statusOf } from "../job/state";
 
@@ -125,14 +124,13 @@ export function Result({ job }: { job: Job }) {
   );
 }
 
-const REPLAY = 0.2;
 const STRENGTH = 50;
 
 /** The one next step that the state proposes. */
 function Remedy({ job, evaluation }: { job: Job; evaluation: Evaluation }) {
-  const { fill, error } = useFill(job);
   const { extendTo } = evaluation;
   const state = stateOf(evaluation);
+  const replay = useReplay(job, state === "worse");
   if (state === "learning" && extendTo !== undefined && job.resumable !== undefined)
     return <Button onClick={() => void openExtend(job)}>Extend to {number(extendTo)} steps</Button>;
   if (state === "mixed" && features.value.has("strength"))
@@ -145,19 +143,16 @@ function Remedy({ job, evaluation }: { job: Job; evaluation: Evaluation }) {
         Try {STRENGTH} % strength
       </a>
     );
-  const { method = "sft", replay } = job.config;
-  if (state === "worse" && method === "sft" && !replay && features.value.has("replay"))
+  if (replay.open)
     return (
       <>
         <Button
           title="A fifth of each step's rows are the base model's own answers to general questions: it forgets less"
-          onClick={() =>
-            fill({ replay: REPLAY }, undefined, () => say(`Replay is set to ${REPLAY} for the next run`))
-          }
+          onClick={replay.open}
         >
           Run again with replay
         </Button>
-        {error !== null && <ErrorNote error={error} />}
+        {replay.error !== null && <ErrorNote error={replay.error} />}
       </>
     );
   if (state === "same" || state === "unclear" || state === "worse")

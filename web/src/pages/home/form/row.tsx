@@ -2,7 +2,6 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 import type { JobConfig, Trainer } from "../../../contract.gen";
 import type { FormSetting } from "../../../form.gen";
-import { number } from "../../../lib/format";
 import { settings } from "../../../lib/job-config-text";
 import { methods } from "../../../store/features";
 import { applySettings, undoSetting } from "../../../store/trainer-draft";
@@ -20,7 +19,6 @@ export interface RowState {
   problem: string | null;
 }
 
-const HUGE = 1_000_000;
 /** Maximum number of characters of a placeholder that describes the default. */
 const ROOM = 22;
 
@@ -156,21 +154,13 @@ function defaultOf({ field, kind, default: fixed, defaultWords = "" }: FormSetti
 }
 
 /** Its purpose, its range, and which backends support it, if not all do. */
-function helpOf({ help, defaultWords, where, ...rule }: FormSetting): string {
-  const bounds = boundsOf(rule);
+function helpOf({ help, range, defaultWords, where }: FormSetting): string {
   return [
     help,
-    bounds && `${bounds}.`,
+    range && `${range}.`,
     defaultWords && defaultWords.length > ROOM && `Automatic: ${defaultWords}.`,
     where && `Only for ${where}.`,
   ]
     .filter(Boolean)
     .join(" ");
-}
-
-function boundsOf({ kind, low, high, above }: Pick<FormSetting, "kind" | "low" | "high" | "above">): string {
-  if ((kind !== "whole" && kind !== "number") || low === undefined || high === undefined) return "";
-  // It is obvious that a count is not negative.
-  if (high >= HUGE) return low > 1 ? `${number(low)} or more` : "";
-  return above ? `Above ${number(low)}, up to ${number(high)}` : `${number(low)} to ${number(high)}`;
 }

@@ -1,5 +1,5 @@
 /** Converts a setting's value to a field's text, and back. */
-import type { Rule } from "../../../form.gen";
+import type { Kind } from "../../../form.gen";
 
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
 const SMALL = 1e-3;
@@ -15,7 +15,7 @@ export function textOf(value: unknown): string {
 }
 
 /** The value of a text; if it does not have the setting's type it stays text, for validation to reject. */
-export function valueIn({ kind, of, alone }: Rule, text: string): unknown {
+export function valueIn({ kind, of, alone }: Kind, text: string): unknown {
   const written = text.trim();
   if (written === "") return null;
   if (kind === "flag") return written === "true" ? true : written === "false" ? false : written;

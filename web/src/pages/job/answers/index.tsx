@@ -1,9 +1,8 @@
 /** A run's answers to its prompts side by side: the base's, the adapter's at a step, and the wanted one. */
 import type { ComponentChildren } from "preact";
 import { useMemo, useState } from "preact/hooks";
-import { upperBound } from "../../../chart/data/curve";
-import type { Scene } from "../../../chart/geometry/scene";
-import type { Cursor } from "../../../chart/input/cursor";
+import type { Shown } from "../../../chart/chart";
+import { bisect } from "../../../chart/series";
 import { AskBoth } from "../../../chat/ask-both";
 import { WhyLink } from "../../../chat/why/link";
 import type { Job } from "../../../contract.gen";
@@ -27,7 +26,7 @@ export function Answers({ id, job, run, chart }: JobNow & { chart: JobChart }) {
   // Null follows the newest step; a selected step stays while others arrive.
   const [chosen, choose] = useState<number | null>(null);
   const [compares, setCompares] = useState(false);
-  const pointed = stepAt(chart.scene.value, chart.cursor.value, run);
+  const pointed = stepAt(chart, run);
   const number = pointed ?? chosen;
   const step = number === null ? steps.at(-1) : newestAt(steps, number);
   if (step === undefined) return null;
@@ -140,19 +139,12 @@ export function Pair({ id, job, run, most, children }: PairProps) {
 const nameOf = (step: number): string => (step === 0 ? "Base model" : `Step ${number(step)}`);
 
 /** The step of the last row up to the chart's cursor. */
-function stepAt(scene: Scene | null, cursor: Cursor | null, run: Run): number | null {
-  if (!scene || cursor === null) return null;
-  const own = scene.drawn.filter(({ track }) => track.rows === run.rows);
-  const drawn = "key" in cursor ? own.find(({ track }) => track.key === cursor.key) : own[0];
-  if (!drawn) return null;
-  const { xs, rows } = drawn.series;
-  const index =
-    "key" in cursor
-      ? cursor.index
-      : Math.max(0, upperBound(xs.view(), xs.length, scene.x.invert(cursor.px)) - 1);
-  if (index >= xs.length) return null;
-  const step = run.rows.step.at(rows.at(index));
-  return Number.isFinite(step) ? step : null;
+function stepAt({ scene, cursor: { value: cursor } }: Shown, run: Run): number | null {
+  if (cursor === null) return null;
+  const own = scene.peek()?.lines.filter(({ track }) => track.rows === run.rows) ?? [];
+  const line = "key" in cursor ? own.find(({ track }) => track.key === cursor.key) : own[0];
+  const row = line?.rows[Math.max(0, bisect(line.xs, cursor.x, true) - 1)];
+  return row === undefined ? null : run.rows.step.at(row);
 }
 
 /** The model that answered at `step`, as an address names it; null if it was not kept. */

@@ -1,16 +1,10 @@
 /** The job's chart with legend, controls, exports and statistics. */
-import { type Signal, useSignal } from "@preact/signals";
-import { Chart } from "../../../chart/chart";
-import { ChartControls } from "../../../chart/controls";
-import { exportItems, exportRun } from "../../../chart/export/menu";
-import type { Scene } from "../../../chart/geometry/scene";
-import type { Settings } from "../../../chart/geometry/settings";
-import type { Track } from "../../../chart/geometry/track";
-import type { Cursor } from "../../../chart/input/cursor";
-import { Legend } from "../../../chart/legend";
-import { ChartStatistics } from "../../../chart/statistics-table";
-import { useScene } from "../../../chart/use-scene";
-import { useSettings } from "../../../chart/use-settings";
+import { Chart, type Shown, useShown } from "../../../chart/chart";
+import { ChartControls, Legend } from "../../../chart/controls";
+import { exportItems, exportRun } from "../../../chart/export";
+import type { Track } from "../../../chart/series";
+import { type Settings, useSettings } from "../../../chart/settings";
+import { ChartStatistics } from "../../../chart/statistics";
 import { evalName, type Figure, type Run } from "../../../events/run";
 import { useStreams } from "../../../events/use-stream";
 import { displayName } from "../../../lib/text";
@@ -21,23 +15,18 @@ import { isActive, type JobNow, originOf, stepsOf } from "../state";
 import { drift, lossOf, within } from "./own-figures";
 
 /** State that the curve shares with the answers and the machine's charts. */
-export interface JobChart {
+export interface JobChart extends Shown {
   settings: Settings;
   change: (change: Partial<Settings>) => void;
-  scene: Signal<Scene | null>;
-  latest: ReturnType<typeof useScene>["latest"];
-  onScene: (scene: Scene) => void;
-  cursor: Signal<Cursor | null>;
 }
 
 export function useJobChart(): JobChart {
   const [settings, change] = useSettings();
-  const cursor = useSignal<Cursor | null>(null);
-  return { settings, change, cursor, ...useScene() };
+  return { settings, change, ...useShown() };
 }
 
 export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobChart }) {
-  const { settings, change, scene, latest, onScene, cursor } = chart;
+  const { settings, change, scene } = chart;
   const origin = originOf(job, run);
   const parent = job?.parent;
   const shift = parent?.step ?? 0;
@@ -102,8 +91,7 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
         checkpoints={run.checkpoints}
         checkpointHref={(step) => tryHref(`checkpoint:${id}:${step}`)}
         until={isActive(status) && total !== null ? shift + total : undefined}
-        onScene={onScene}
-        cursor={cursor}
+        shown={chart}
         empty={emptyText(status, run)}
       />
       <ChartControls
@@ -111,7 +99,7 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
         onChange={change}
         rates
         scene={scene}
-        exports={exportItems(latest, name, [exportRun(id, name, job, run.rows)])}
+        exports={exportItems(chart, name, [exportRun(id, name, job, run.rows)])}
       />
       {drifting !== "" && <p class="hint">{drifting}</p>}
       <ChartStatistics scene={scene} />

@@ -8,10 +8,9 @@ import { clean } from "../../../lib/text";
 import { href } from "../../../router";
 import { features } from "../../../store/features";
 import { Button } from "../../../ui/controls/button";
-import { say } from "../../../ui/controls/live";
 import { ErrorNote } from "../../../ui/empty";
 import { stateOf, stateWords, VerdictMark } from "../../../ui/verdict";
-import { useFill } from "../header/run-again";
+import { useReplay } from "../header/use-replay";
 import { answerFigures, choiceOf, GENERAL, ownSentences, type Part, partsOf, warningOf } from "./figures";
 import { Examples, General } from "./general";
 import { Intervals } from "./intervals";
@@ -128,20 +127,15 @@ function Tile({ job, part }: { job: Job; part: Part }) {
           <a href={href("/playground", { target: `final*0.5:${job.id}` })}>Try it at 50 % strength</a>
         )}
       </p>
-      {forgets && features.value.has("replay") && <Remember job={job} />}
+      {forgets && <Remember job={job} />}
     </div>
   );
 }
 
-const REPLAY = 0.2;
-
 /** Opens the form with a setting against forgetting, for methods that have it. */
 function Remember({ job }: { job: Job }) {
-  const { fill, error } = useFill(job);
-  const { method = "sft", replay } = job.config;
-  if (method !== "sft" || replay) return null;
-  const open = (): void =>
-    fill({ replay: REPLAY }, undefined, () => say(`Replay is set to ${REPLAY} for the next run`));
+  const { open, error } = useReplay(job, true);
+  if (!open) return null;
   return (
     <>
       <p>

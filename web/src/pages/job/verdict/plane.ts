@@ -1,6 +1,6 @@
 /** Two losses of base and adapter as points of a plane, in one scale for both axes. Pure. */
 
-import { linearTicks, type Tick } from "../../../chart/geometry/ticks";
+import { linearTicks, type Tick } from "../../../chart/ticks";
 import type { Evaluation } from "../../../contract.gen";
 import { number } from "../../../lib/format";
 import { finite, isObject } from "../../../lib/json";

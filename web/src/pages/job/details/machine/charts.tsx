@@ -1,13 +1,9 @@
 /** Machine metrics during training: small charts below the loss, with its x axis and cursor. */
 import type { Signal } from "@preact/signals";
 import { useId, useMemo } from "preact/hooks";
-import { type Curve, extent, lowerBound } from "../../../../chart/data/curve";
-import { hitOf } from "../../../../chart/geometry/hit-test";
-import { pathOf } from "../../../../chart/geometry/path";
-import { linearScale } from "../../../../chart/geometry/scale";
-import { dotsPath, type Scene } from "../../../../chart/geometry/scene";
-import type { Settings } from "../../../../chart/geometry/settings";
-import type { Cursor } from "../../../../chart/input/cursor";
+import { type Cursor, pathOf, type Scene, scaleOf } from "../../../../chart/scene";
+import { type Curve, extent, nearest } from "../../../../chart/series";
+import type { Settings } from "../../../../chart/settings";
 import { Swatch } from "../../../../chart/swatch";
 import type { Run } from "../../../../events/run";
 import { bytes, number } from "../../../../lib/format";
@@ -68,12 +64,11 @@ export function MachineCharts({ run, origin, shift, settings, scene, cursor }: P
   const times = samples.times.view();
   const xs = placesOf(times, run.rows, settings.x, origin, run.startedAt, shift);
   const at = cursor.value;
-  const px = at === null ? null : pixelOf(at, scene);
-  const index = px === null ? xs.length - 1 : nearest(xs, scene.x.invert(px));
+  const index = at === null ? xs.length - 1 : nearest(xs, at.x);
   const point = (event: PointerEvent): void => {
     const { left } = (event.currentTarget as Element).getBoundingClientRect();
     const px = Math.min(scene.right, Math.max(scene.left, event.clientX - left));
-    cursor.value = { px, py: 0 };
+    cursor.value = { x: scene.x.invert(px), py: 0 };
   };
   return (
     <div class="job-machine" onPointerMove={point} onPointerLeave={() => (cursor.value = null)}>
@@ -91,7 +86,14 @@ export function MachineCharts({ run, origin, shift, settings, scene, cursor }: P
                 </span>
               ))}
             </p>
-            <Plot panel={panel} lines={lines} samples={samples} xs={xs} scene={scene} px={px} />
+            <Plot
+              panel={panel}
+              lines={lines}
+              samples={samples}
+              xs={xs}
+              scene={scene}
+              px={at && scene.x.map(at.x)}
+            />
           </div>
         );
       })}
@@ -119,15 +121,11 @@ function Plot({
   px: number | null;
 }) {
   const curves = lines.map(({ field, tone }) => {
-    const curve: Curve = { xs, ys: samples.columns.get(field)!.view(), length: xs.length };
-    return { field, tone, curve, most: extent(curve.ys, 0, curve.length, false)[1] };
+    const curve: Curve = { xs, ys: samples.columns.get(field)!.view() };
+    return { field, tone, curve, most: extent(curve.ys, 0, xs.length)[1] };
   });
-  const y = linearScale(
-    0,
-    panel.top ?? (Math.max(...curves.map(({ most }) => most)) * 1.05 || 1),
-    HEIGHT - 1,
-    2,
-  );
+  const top = panel.top ?? (Math.max(...curves.map(({ most }) => most)) * 1.05 || 1);
+  const y = scaleOf([0, top], HEIGHT - 1, 2);
   const { left, right, width } = scene;
   const clip = useId();
   return (
@@ -147,25 +145,11 @@ function Plot({
         return (
           <g key={field} clip-path={`url(#${clip})`} style={{ stroke: `var(${tone})` }}>
             <path class="chart-curve chart-thin" d={d} />
-            <path class="chart-dots" d={dotsPath(dots)} />
+            <path class="chart-dots" d={dots} />
           </g>
         );
       })}
       {px !== null && <path class="chart-cross" d={`M${Math.round(px) + 0.5} 0V${HEIGHT}`} />}
     </svg>
   );
-}
-
-/** The position of the loss chart's cursor, in pixels; null if its point no longer exists. */
-function pixelOf(cursor: Cursor, scene: Scene): number | null {
-  if (!("key" in cursor)) return cursor.px;
-  const drawn = scene.drawn.find(({ track }) => track.key === cursor.key);
-  return drawn === undefined || cursor.index >= drawn.series.xs.length
-    ? null
-    : hitOf(drawn, scene, cursor.index).px;
-}
-
-function nearest(xs: Float64Array, x: number): number {
-  const right = Math.min(xs.length - 1, lowerBound(xs, xs.length, x));
-  return right > 0 && x - xs[right - 1]! < xs[right]! - x ? right - 1 : right;
 }

@@ -1,8 +1,7 @@
 /** A run's figures besides its losses: system metrics over time, and how its time was spent. */
 import type { Signal } from "@preact/signals";
-import type { Scene } from "../../../../chart/geometry/scene";
-import type { Settings } from "../../../../chart/geometry/settings";
-import type { Cursor } from "../../../../chart/input/cursor";
+import type { Cursor, Scene } from "../../../../chart/scene";
+import type { Settings } from "../../../../chart/settings";
 import type { Run } from "../../../../events/run";
 import { MachineCharts } from "./charts";
 import { partsOf, phasesOf, TimeBar } from "./time";
@@ -24,7 +23,7 @@ export function Machine({ scene: drawn, ...props }: Props) {
   const scene = drawn.value;
   return (
     <>
-      {run.samples.length > 0 && scene !== null && scene.drawn.length > 0 && (
+      {run.samples.length > 0 && scene !== null && scene.lines.length > 0 && (
         <MachineCharts {...props} scene={scene} />
       )}
       {phases.length > 0 && <TimeBar title="Where the time went" parts={phases} />}

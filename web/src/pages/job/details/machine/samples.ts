@@ -1,5 +1,5 @@
 /** The system metrics of a run as columns of numbers, with their positions along the chart's x. */
-import type { XMode } from "../../../../chart/data/series";
+import type { XMode } from "../../../../chart/settings";
 import { Numbers } from "../../../../events/number-array";
 import type { Rows } from "../../../../events/rows";
 import { finite, objectIn } from "../../../../lib/json";
