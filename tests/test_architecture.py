@@ -189,7 +189,7 @@ def test_only_the_command_line_prints() -> None:
         "cli/commands/data", "cli/commands/make", "cli/commands/evaluate", "cli/commands/export/run",
         "cli/commands/jobs",
         "cli/commands/cluster", "cli/commands/local", "cli/commands/waiting",
-        "cli/commands/verify/again", "cli/commands/verify/check", "cli/commands/serve",
+        "cli/commands/verify", "cli/commands/serve",
         "cli/commands/push/run", "cli/commands/push/uploader", "cli/commands/import_config",
         "cli/commands/completion",
         "cli/commands/ssh", "cli/commands/sweep", "cli/commands/why",

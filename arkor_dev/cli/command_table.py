@@ -524,7 +524,7 @@ def _verify_arguments(verify: CommandLine) -> None:
 
 
 def _verify(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
-    from .commands.verify.check import run_verify
+    from .commands.verify import run_verify
 
     if arguments.target is None:
         raise BadRequestError("Name what to verify: an adapter's folder, a file in it, or a job's id.")

@@ -120,7 +120,8 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 def _with_backend(settings: Settings, arguments: argparse.Namespace) -> Settings:
     """Return the settings with the backend that the command uses."""
-    from arkor_dev.cli.which_backend import remember, settings_for
+    from arkor_dev.cli.consent import require_trust
+    from arkor_dev.client.which_backend import remember, settings_for
 
     if arguments.managed + settings.local + bool(settings.ssh) > 1:
         raise BadRequestError("--local, --ssh and --managed exclude each other. Give one of them.")
@@ -135,7 +136,7 @@ def _with_backend(settings: Settings, arguments: argparse.Namespace) -> Settings
         names = [getattr(arguments, name, None) for name in NAMES_A_JOB]
         # Training belongs to the current project, whichever job is named.
         anywhere = arguments.command != "start" and arguments.project is None
-        settings, note = settings_for(settings, names, anywhere=anywhere)
+        settings, note = settings_for(settings, names, anywhere=anywhere, consent=require_trust)
         if note:
             print(note, file=sys.stderr)  # noqa: T201
     if arguments.command in (None, "start", "serve") or (

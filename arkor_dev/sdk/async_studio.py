@@ -14,23 +14,32 @@ from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from arkor_dev.cli.commands.evaluate import evaluated
-from arkor_dev.cli.commands.export.asking import fetch, finished, order
-from arkor_dev.cli.commands.export.run import replace_folder, target_of, temporary_folder_beside
-from arkor_dev.cli.commands.jobs import choose_job, jobs_of
-from arkor_dev.cli.commands.repeat import parent_of
-from arkor_dev.cli.commands.start import create
-from arkor_dev.cli.which_backend import settings_for
+from arkor_dev.client.creation import create, name_for
+from arkor_dev.client.evaluation import compared, evaluated
+from arkor_dev.client.exports import (
+    FINAL,
+    SAME,
+    fetch,
+    finished,
+    order,
+    replace_folder,
+    request_of,
+    target_of,
+    temporary_folder_beside,
+)
+from arkor_dev.client.following import followed, watch
+from arkor_dev.client.job_list import choose_job, jobs_of
+from arkor_dev.client.repetition import parent_of
+from arkor_dev.client.which_backend import settings_for
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract import events
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError
 from arkor_dev.contract.extras import install_command
-from arkor_dev.contract.run_names import free_name
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import slug_of
 from arkor_dev.core.settings import Settings
 from arkor_dev.jobs.figures import history, rows_of
-from arkor_dev.jobs.follow import APPEARS_WITHIN, JobEvent, follow, job_of, read_event
+from arkor_dev.jobs.follow import APPEARS_WITHIN, JobEvent, job_of, read_event
 from arkor_dev.jobs.sse_frames import FrameSplitter, frames_in
 from arkor_dev.project.arkor_toml import choose, load_trainers
 from arkor_dev.project.data_check import check_path, check_trainer
@@ -44,6 +53,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.backend.client import Backend
     from arkor_dev.contract.dataset_shapes import DataCheck
+    from arkor_dev.contract.shapes import Evaluation, EvaluationPart
 
     from .live import LiveRun
 
@@ -166,12 +176,10 @@ class AsyncStudio:
 
     async def start(self, name: str, config: dict[str, object], *, parent: str | None = None) -> AsyncRun:
         """Start a planned run, under the next free name, and return it as soon as it is in the queue."""
-        names = [job.get("name") for job in await jobs_of(self.backend)]
         begin = None if parent is None else await parent_of(self.backend, parent)
-        job_name, job_id, _ = await create(
-            self.backend, self._settings, free_name(name, names), config, begin
-        )
-        return AsyncRun(self, job_id, job_name, appears_within=APPEARS_WITHIN)
+        free_name = await name_for(self.backend, name)
+        job = await create(self.backend, self._settings, free_name, config, begin)
+        return AsyncRun(self, job.id, job.name, appears_within=APPEARS_WITHIN)
 
     async def jobs(self, *, status: str | None = None, tag: str | None = None) -> list[AsyncRun]:
         """Return the project's runs, newest first, those of a ``status`` or with a ``tag`` if given."""
@@ -187,7 +195,7 @@ class AsyncStudio:
         job = choose_job(await jobs_of(self.backend), name)
         return AsyncRun(self, job["id"], str(job.get("name") or ""))
 
-    async def compare(self, run: AsyncRun, other: AsyncRun) -> dict[str, Any]:
+    async def compare(self, run: AsyncRun, other: AsyncRun) -> EvaluationPart:
         """Compare two runs' adapters on the same held-out rows; evaluate them first if need be.
 
         Returns ``{sentence, verdict, …}``. Raises ArkorError if they cannot be compared.
@@ -195,9 +203,7 @@ class AsyncStudio:
         for one_run in (run, other):
             if (await one_run.details()).get("evaluation") is None:
                 await one_run.evaluate()
-        answer = await self.backend.get_evaluation(run.id, {"against": other.id})
-        comparison: dict[str, Any] = json.loads(answer.body)["comparison"]
-        return comparison
+        return await compared(self.backend, run.id, other.id)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.project)!r})"
@@ -249,30 +255,19 @@ class AsyncRun:
         return str((await self.details()).get("status"))
 
     async def __aiter__(self) -> AsyncIterator[Point]:
-        items = follow(self._studio.backend, self.id, appears_within=self._appears_within)
+        items = followed(self._studio.backend, self.id, appears_within=self._appears_within)
         async with aclosing(items):
             async for item in items:
-                if not isinstance(item, JobEvent):
-                    continue
-                if (point := point_of(item.name, item.data)) is not None:
+                if isinstance(item, JobEvent) and (point := point_of(item.name, item.data)) is not None:
                     yield point
-                elif item.name == events.TRAINING_PAUSED and _is_lasting(item.data):
-                    return
 
     async def wait(self) -> Self:
         """Wait until the run has ended or was paused by a person. Raises RunFailedError with the reason."""
-        async for _ in self:
-            pass
-        # The stream may end a moment before the record is updated.
-        for pause in (0.0, 0.2, 0.8, 2.0):
-            await asyncio.sleep(pause)
-            job = await self.details()
-            if job.get("status") in (*TERMINAL, "paused"):
-                break
-        if job.get("status") == "failed":
-            raise RunFailedError(
-                f"{self.name or self.id} failed: {job.get('error') or 'no reason was given'}"
-            )
+        ending = await watch(
+            self._studio.backend, self.id, lambda _: None, appears_within=self._appears_within
+        )
+        if ending.status == "failed":
+            raise RunFailedError(f"{self.name or self.id} failed: {ending.error or 'no reason was given'}")
         return self
 
     async def metrics(self) -> Metrics:
@@ -294,10 +289,9 @@ class AsyncRun:
         evaluation = (await self.details()).get("evaluation")
         return evaluation if isinstance(evaluation, dict) else None
 
-    async def evaluate(self, *, step: int | None = None, data: str | None = None) -> dict[str, Any]:
+    async def evaluate(self, *, step: int | None = None, data: str | None = None) -> Evaluation:
         """Compare the adapter with its base again, on the held-out rows or those of ``data``."""
-        job = await self.details()
-        return await evaluated(self._studio.backend, job, step=step, data=data)
+        return await evaluated(self._studio.backend, self.id, step=step, data=data)
 
     async def pause(self) -> Self:
         """Pause after the current step."""
@@ -420,9 +414,10 @@ class AsyncAdapter:
         """
         target = target_of(str(out or f"{slug_of(self._run.name or self._run.id)}-{form}"), replace=replace)
         backend = self._studio.backend
-        request: dict[str, Any] = {"format": form, "step": self._step, "quantization": quantization}
-        request["strength"] = None if strength == 1 else strength
-        request = {key: value for key, value in request.items() if value is not None}
+        request = request_of(
+            {}, form=form, checkpoint=FINAL if self._step is None else self._step,
+            quantization=quantization, strength=strength,
+        )  # fmt: skip
         export = await order(backend, self._run.id, request, attended=True)
 
         async def take(export: dict[str, Any]) -> None:
@@ -431,20 +426,15 @@ class AsyncAdapter:
                 replace_folder(folder, target)
 
         try:
-            export = await finished(backend, self._run.id, str(export["id"]), take, quiet=True)
+            export = await finished(backend, self._run.id, str(export["id"]), take)
         finally:
             with contextlib.suppress(ArkorError):
                 await asyncio.shield(backend.delete_export(self._run.id, str(export["id"])))
         proof = export.get("proof")
-        if not isinstance(proof, dict) or proof.get("verdict") != "same":
+        if not isinstance(proof, dict) or proof.get("verdict") != SAME:
             reason = proof.get("sentence") if isinstance(proof, dict) else "The proof is missing."
             raise RunFailedError(f"Do not use the files in {target}. {reason}")
         return target
-
-
-def _is_lasting(data: object) -> bool:
-    """Return whether only a person ends this pause."""
-    return not (isinstance(data, dict) and data.get("reason") in ("disk", "battery"))
 
 
 def _delta(frame: bytes) -> str | None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.dataset_shapes import DataCheck
+    from arkor_dev.contract.shapes import Evaluation, EvaluationPart
 
     from .live import LiveRun
     from .metrics import Metrics, Point
@@ -137,7 +138,7 @@ class Studio:
         """Return a run by its id, a prefix of it, its name, or ``latest``. Raises BadRequestError."""
         return Run(self._loop, self._loop.run(self._inner.job(name)))
 
-    def compare(self, run: Run, other: Run) -> dict[str, Any]:
+    def compare(self, run: Run, other: Run) -> EvaluationPart:
         """Compare two runs' adapters on the same held-out rows; see `AsyncStudio.compare`."""
         return self._loop.run(self._inner.compare(run.inner, other.inner))
 
@@ -242,7 +243,7 @@ class Run:
             self._loop.run(self.inner.wait())
         return self
 
-    def evaluate(self, *, step: int | None = None, data: str | None = None) -> dict[str, Any]:
+    def evaluate(self, *, step: int | None = None, data: str | None = None) -> Evaluation:
         """Compare the adapter with its base again, on the held-out rows or those of ``data``."""
         return self._loop.run(self.inner.evaluate(step=step, data=data))
 

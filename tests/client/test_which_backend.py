@@ -10,8 +10,9 @@ from unittest.mock import Mock
 
 import pytest
 
+from arkor_dev.cli.consent import require_trust
 from arkor_dev.cli.main import main
-from arkor_dev.cli.which_backend import remember, settings_for
+from arkor_dev.client.which_backend import remember, settings_for
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.settings import Settings
 from arkor_dev.local.jobs.store import Store
@@ -145,17 +146,17 @@ def test_consent_to_a_host_is_asked_once_for_each_project_and_host(
     (here.project.parent / "link").symlink_to(here.project)
     for name in ("project", "link", "project"):
         found = Settings.from_environment({}, here.project.parent / name)
-        assert settings_for(found, [])[0].ssh == "gpu-box"
+        assert settings_for(found, [], consent=require_trust)[0].ssh == "gpu-box"
     assert question.call_count == (0 if typed else 1)
     (record,) = (home / ".arkor").iterdir()
     assert record.stat().st_mode & 0o777 == 0o600
 
     question.reset_mock()
     toml.write_text('[compute]\nssh = "other-box"\n')
-    settings_for(here, [])
+    settings_for(here, [], consent=require_trust)
     (here.project.parent / "clone").mkdir()
     (here.project.parent / "clone" / "arkor.toml").write_text('[compute]\nssh = "gpu-box"\n')
-    settings_for(replace(here, project=here.project.parent / "clone"), [])
+    settings_for(replace(here, project=here.project.parent / "clone"), [], consent=require_trust)
     assert ["other-box" in call.args[0] for call in question.call_args_list] == [True, False]
 
 

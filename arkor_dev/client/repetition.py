@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.cli.commands.jobs import choose_job, jobs_of
-from arkor_dev.cli.lost_jobs import features_of
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.changes import complete, from_managed
 from arkor_dev.contract.errors import BadRequestError
@@ -13,6 +11,9 @@ from arkor_dev.contract.run_names import trainer_of
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.project.arkor_toml import choose
+
+from .features import features_of
+from .job_list import choose_job, jobs_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
