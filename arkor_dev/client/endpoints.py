@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from arkor_dev.backend.client import Answer, Backend
     from arkor_dev.contract.shapes import AdapterRef, Deployment
 
+SERVING: Final = "serving"
+"""The feature of a backend whose endpoints an open Studio serves."""
 MOST: Final = 50
 """Longest slug, in characters."""
 TRIES: Final = 20

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,10 @@ import pytest
 
 from arkor_dev import __version__
 from arkor_dev.cli import main as cli
+from arkor_dev.core.settings import Settings
 from arkor_dev.core.torch_build import install_advice
 from arkor_dev.identity import engine
+from arkor_dev.local.jobs.store import Store
 from arkor_dev.project.training_command import NOT_LOCAL
 from tests.support.daemon import environment, running_daemon
 from tests.support.fake_backend import TOKEN
@@ -149,6 +152,22 @@ def test_wrong_usage(arguments: list[str], said: str, home: Path, capsys: pytest
     assert cli.main(arguments) == 2
     out, err = capsys.readouterr()
     assert (out, err) == ("", f"arkor-dev: {said}\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1:strict"])
+async def test_a_character_that_the_output_cannot_encode_is_replaced(
+    home: Path, tmp_path: Path, encoding: str
+) -> None:
+    data = home / ".local" / "share" / "arkor-dev"
+    settings = replace(Settings.from_environment({}, tmp_path), data=data)
+    settings.local_data.mkdir(parents=True)
+    store = Store(settings.local_data / "backend.sqlite", "local")
+    store.create("\u2192 bot", {"model": "m", "datasetSource": {"type": "file", "path": "x.jsonl"}})
+    store.close()
+    code, out, err = await arkor_dev(
+        home, "jobs", "--local", "--project", str(tmp_path), PYTHONIOENCODING=encoding
+    )
+    assert (code, out.splitlines()[1].endswith("? bot"), err) == (0, True, "")
 
 
 async def test_wrong_usage_of_the_process(home: Path) -> None:

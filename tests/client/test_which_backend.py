@@ -94,6 +94,36 @@ def test_the_command_line_says_which_backend_it_takes(
     assert "exclude each other" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["jobs", "evaluate", "serve"])
+def test_every_command_on_a_backend_remembers_the_one_that_was_typed(
+    here: Settings, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = ["--project", str(here.project)]
+    main([command, "--local", *project])
+    capsys.readouterr()
+    assert main(["jobs", *project]) == 0
+    assert "last opened with --local" in capsys.readouterr().err
+    main([command, "--managed", *project])
+    assert main(["jobs", *project]) == 2
+
+
+def test_what_was_not_typed_is_not_remembered(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    remember(replace(here, local=True))
+    monkeypatch.setenv("ARKOR_CLOUD_API_URL", "http://localhost:1")
+    main(["start", "--project", str(here.project)])
+    monkeypatch.delenv("ARKOR_CLOUD_API_URL")
+    assert settings_for(here, [])[0].local
+
+
+def test_the_backend_of_a_studio_in_python_is_remembered_like_that_of_a_command(here: Settings) -> None:
+    AsyncStudio(here.project, local=True)
+    assert settings_for(here, [])[0].local
+    AsyncStudio(here.project)
+    assert settings_for(here, [])[0].local
+    AsyncStudio(here.project, local=False)
+    assert not settings_for(here, [])[0].local
+
+
 def test_a_host_in_arkor_toml(here: Settings) -> None:
     remember(replace(here, local=True))
     trust(here, "gpu-box")

@@ -21,10 +21,10 @@ from arkor_dev.client.endpoints import (
 )
 from arkor_dev.client.job_list import choose_job, jobs_of
 from arkor_dev.connection.connect import joined
+from arkor_dev.contract.deployments import base_url
 from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.server.endpoints.app import endpoint_app
-from arkor_dev.server.endpoints.routes import base_url
 from arkor_dev.server.serve import bind, serving
 
 from .jobs import require_sign_in

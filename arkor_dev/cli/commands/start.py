@@ -26,7 +26,7 @@ from arkor_dev.cli.progress_view import view_for
 from arkor_dev.client.creation import create, name_for
 from arkor_dev.client.features import features_of, goes_on_later
 from arkor_dev.client.following import watch
-from arkor_dev.client.repetition import parent_of, repeated
+from arkor_dev.client.repetition import parent_of, repeated, with_adapter_of
 from arkor_dev.connection.connect import BackendEndedError, joined
 from arkor_dev.contract.changes import applied, complete, conflict
 from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError, NotFoundError
@@ -134,7 +134,7 @@ async def run_start(
     for config in configs:
         in_red = await placed(settings, config)
     total = None if configs[0].get("dryRun") else configs[0].get("maxSteps")
-    total, console = total if isinstance(total, int) else None, console or _stdout()
+    total, console = total if isinstance(total, int) else None, console or Console(highlight=False)
     view = view_for(console, total)
     if revision is None and not data:  # otherwise Studio has shown the same findings
         await _say_errors(settings, chosen["name"], view)
@@ -145,7 +145,11 @@ async def run_start(
         joined(settings, view.notice, ask=lambda stake: confirm(stake, SEND, yes=yes)) as backend,
     ):
         await need_placement(backend, settings, configs[0])
-        begin = None if parent is None else await parent_of(backend, parent)
+        begin = None
+        if parent is not None:
+            chosen_parent = await parent_of(backend, parent)
+            begin = chosen_parent.request()
+            configs = [with_adapter_of(chosen_parent.job, config, changes) for config in configs]
         if not dry_run and revision is None:  # otherwise Studio has shown its own estimate
             with view:
                 await _measure(backend, configs[0], view)
@@ -368,10 +372,3 @@ async def _unless_stopped(work: Coroutine[object, object, Ending], ending: Inter
         for pending in (task, stopped):
             pending.cancel()
         await asyncio.gather(task, stopped, return_exceptions=True)
-
-
-def _stdout() -> Console:
-    """Return standard output that replaces characters missing from its encoding."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")
-    return Console(highlight=False)
