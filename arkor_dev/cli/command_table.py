@@ -510,6 +510,29 @@ def _serve(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, 
     return run_serve(settings, arguments.name, open_to_all=arguments.open_to_all)
 
 
+def _endpoints_arguments(endpoints: CommandLine) -> None:
+    endpoints.add_argument("action", metavar="ACTION", nargs="?", help="what to do (default: list them)")
+    endpoints.add_argument("name", metavar="NAME", nargs="?", help="an endpoint; of create, a job")
+    add_launch(endpoints)
+    endpoints.add_argument(
+        "--name", metavar="NAME", dest="endpoint_name", help="create: its name (default: made of the job's)"
+    )
+    endpoints.add_argument(
+        "--checkpoint", metavar="STEP", type=whole_number("step (1 or more)", 10**9, 10),
+        help="create: serve the checkpoint of this step, not the final adapter",
+    )  # fmt: skip
+    endpoints.add_argument(
+        "--open", action="store_true", dest="open_to_all", help="create: require no API key"
+    )
+    endpoints.add_argument("--json", action="store_true", help="print {endpoints}, or {endpoint, key?}")
+
+
+def _endpoints(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.endpoints import run_endpoints
+
+    return run_endpoints(settings, arguments)
+
+
 def _verify_arguments(verify: CommandLine) -> None:
     verify.add_argument(
         "target", metavar="FOLDER", nargs="?", help="a folder, a file in one, a job's id, or latest"
@@ -783,6 +806,14 @@ COMMANDS: Final = {
             "training. NAME is an endpoint's name, or a job: its id, a prefix of it, or latest. For a job "
             "without an endpoint, one is created, with an API key that is shown once.",
             "NAME --local", _serve_arguments, _serve, on_backend=True,
+        ),
+        Command(
+            "endpoints", "list endpoints; create, change or delete one",
+            "List the endpoints of the project, by which other programs call a model. create JOB makes one "
+            "of a job's adapter, with an API key that is shown once; key makes another key; on and off have "
+            "it answer or refuse requests; delete removes it.",
+            "[create JOB|key NAME|on NAME|off NAME|delete NAME]", _endpoints_arguments, _endpoints,
+            on_backend=True,
         ),
         Command(
             "verify", "check an adapter's files against its provenance, or train it again",
