@@ -97,6 +97,11 @@ def _start_arguments(start: CommandLine) -> None:
             "file's setting",
     )  # fmt: skip
     start.add_argument(
+        "--changes", metavar="FILE", dest="changes_file",
+        help="override settings by a JSON object of them, named as in a job's config, from a file, or - from "
+            "standard input; --set overrides them",
+    )  # fmt: skip
+    start.add_argument(
         "--like", metavar="JOB",
         help="use the settings and the data of a job, named as for jobs; --set overrides them",
     )  # fmt: skip
@@ -122,11 +127,12 @@ def _start_arguments(start: CommandLine) -> None:
 
 def _start(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
     from .commands.start import run_start
-    from .set_option import parse_settings
+    from .set_option import parse_settings, read_changes
 
+    changes = {} if arguments.changes_file is None else read_changes(arguments.changes_file)
     return run_start(
         settings, file=arguments.file, trainer=arguments.trainer, dry_run=arguments.dry_run,
-        like=arguments.like, parent=arguments.parent, changes=parse_settings(arguments.changes),
+        like=arguments.like, parent=arguments.parent, changes=changes | parse_settings(arguments.changes),
         data=arguments.data, revision=arguments.revision, seeds=arguments.seeds, yes=arguments.yes,
     )  # fmt: skip
 

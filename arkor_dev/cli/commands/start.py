@@ -36,6 +36,7 @@ from arkor_dev.core.plain_text import one_line
 from arkor_dev.data.sources import SourceError
 from arkor_dev.jobs.follow import JobEvent, job_of
 from arkor_dev.notices.notifier import notifying
+from arkor_dev.processes.job_report import reporter
 from arkor_dev.project.arkor_toml import choose, load_trainers
 from arkor_dev.project.arkor_toml import revision as revision_of
 from arkor_dev.project.data_check import SECONDS, check_trainer
@@ -116,8 +117,8 @@ async def run_start(
     if file is not None or await asyncio.to_thread(runs_typescript, settings):
         if changes or like or parent or data or seeds > 1:
             raise BadRequestError(
-                "--set, --like, --from, --data and --seeds are for arkor.toml. This project has its settings "
-                "in its own code."
+                "--set, --changes, --like, --from, --data and --seeds are for arkor.toml. This project has "
+                "its settings in its own code."
             )
         return await run_typescript(settings, file=file, trainer=trainer, dry_run=dry_run)
     trainers = await asyncio.to_thread(load_trainers, settings.project)
@@ -165,6 +166,9 @@ async def run_start(
                     f"Only {len(created)} of {seeds} jobs were created: {one_line(fault.text, 2000)}", "red"
                 )
                 break
+        report = reporter()
+        for job in created:
+            report(job.id)
         codes: list[int] = []
         for number, job in enumerate(created):
             if number:
