@@ -117,7 +117,7 @@ def _start_arguments(start: CommandLine) -> None:
     )  # fmt: skip
     start.add_argument(
         "--from", metavar="JOB[:STEP]", dest="parent",
-        help="start from a job's adapter, or from one of its checkpoints",
+        help="start from a job's adapter, or from one of its checkpoints; takes over its LoRA settings",
     )  # fmt: skip
     start.add_argument(
         "--revision", metavar="R", help="run nothing if arkor.toml has changed since Studio showed it"
