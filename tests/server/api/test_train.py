@@ -162,6 +162,7 @@ async def test_a_run_with_other_settings_than_the_files(studio: Studio, fake_bac
         "setByHand": ["model", "maxSteps", "learningRate", "seed"],
     }
     assert toml.read_text() == TOML + "steps = 4\nseed = 7\n"
+    assert [run["jobId"] for run in await runs(studio)] == [job]
 
 
 async def test_only_what_was_shown_is_run(studio: Studio) -> None:
