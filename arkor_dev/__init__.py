@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .sdk.async_studio import AsyncStudio, RunFailedError
+    from .sdk.async_studio import AsyncStudio, RunFailedError, Verdict
     from .sdk.reporting import report
     from .sdk.studio import Studio
 
-__all__ = ["AsyncStudio", "RunFailedError", "Studio", "__version__", "report"]
+__all__ = ["AsyncStudio", "RunFailedError", "Studio", "Verdict", "__version__", "report"]
 __version__ = "0.1.0"
 
 
@@ -30,7 +30,7 @@ def __getattr__(name: str) -> object:
         from .sdk.reporting import report
 
         return report
-    if name in ("AsyncStudio", "RunFailedError"):
+    if name in ("AsyncStudio", "RunFailedError", "Verdict"):
         from .sdk import async_studio
 
         value: object = getattr(async_studio, name)

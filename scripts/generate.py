@@ -6,7 +6,8 @@ on the Python that runs this. Settings with their help and form data (``web/src/
 ``form.gen.ts``, separate because the first load does not need them) and ``docs/settings.md`` come from
 ``arkor_dev/contract/settings/``. ``man/arkor-dev.1`` comes from the table of commands (``man_page.py``), and
 ``docs/llms.txt``, the contents of the documentation for language models, from the navigation in
-``zensical.toml``.
+``zensical.toml``. The synchronous Python API comes from the asynchronous one, and the types of its settings
+from theirs (``python_api.py``).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 from man_page import man_page  # noqa: E402
+from python_api import setting_types, synchronous  # noqa: E402
 
 from arkor_dev.contract import settings  # noqa: E402
 from arkor_dev.contract.changes import ONE_OF  # noqa: E402
@@ -57,6 +59,7 @@ EVENTS = ROOT / "docs" / "events.md"
 MAN = ROOT / "man" / "arkor-dev.1"
 DOCS = ROOT / "docs"
 LLMS = DOCS / "llms.txt"
+SDK = ROOT / "arkor_dev" / "sdk"
 
 SETTINGS_EXAMPLE = """\
 [[trainer]]
@@ -628,6 +631,8 @@ def generated() -> dict[Path, str]:
         PROBED: probes(),
         EVENTS: events(MODULES[1].read_text(encoding="utf-8")),
         MAN: man_page(),
+        SDK / "studio.py": synchronous((SDK / "async_studio.py").read_text(encoding="utf-8")),
+        SDK / "training_settings.py": setting_types(),
         LLMS: contents(tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]),
     }
 

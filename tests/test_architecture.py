@@ -105,7 +105,7 @@ def test_only_backend_calls_v1() -> None:
     users = {name for name in STUDIO if any(t == "v1" or "/v1" in t for t in texts(tree_of(name)))}
     # in-toto's formats have versions, too, and so has the API of OpenAI that Studio serves
     names_a_teacher = {"making/teacher", "cli/commands/make", "cli/command_table"}  # http://localhost:1234/v1
-    ours = {"backend/calls", "contract/provenance/statement", "server/endpoints/routes"}
+    ours = {"backend/calls", "contract/provenance/statement", "contract/deployments"}
     assert users == ours | names_a_teacher
     by_http = {
         name for name in STUDIO for call in calls(name)
@@ -189,7 +189,7 @@ def test_only_the_command_line_prints() -> None:
         "cli/commands/data", "cli/commands/make", "cli/commands/evaluate", "cli/commands/export/run",
         "cli/commands/jobs",
         "cli/commands/cluster", "cli/commands/local", "cli/commands/waiting",
-        "cli/commands/verify/again", "cli/commands/verify/check", "cli/commands/serve",
+        "cli/commands/verify", "cli/commands/serve", "cli/commands/endpoints",
         "cli/commands/push/run", "cli/commands/push/uploader", "cli/commands/import_config",
         "cli/commands/completion",
         "cli/commands/ssh", "cli/commands/sweep", "cli/commands/why",

@@ -97,6 +97,11 @@ def _start_arguments(start: CommandLine) -> None:
             "file's setting",
     )  # fmt: skip
     start.add_argument(
+        "--changes", metavar="FILE", dest="changes_file",
+        help="override settings by a JSON object of them, named as in a job's config, from a file, or - from "
+            "standard input; --set overrides them",
+    )  # fmt: skip
+    start.add_argument(
         "--like", metavar="JOB",
         help="use the settings and the data of a job, named as for jobs; --set overrides them",
     )  # fmt: skip
@@ -112,7 +117,7 @@ def _start_arguments(start: CommandLine) -> None:
     )  # fmt: skip
     start.add_argument(
         "--from", metavar="JOB[:STEP]", dest="parent",
-        help="start from a job's adapter, or from one of its checkpoints",
+        help="start from a job's adapter, or from one of its checkpoints; takes over its LoRA settings",
     )  # fmt: skip
     start.add_argument(
         "--revision", metavar="R", help="run nothing if arkor.toml has changed since Studio showed it"
@@ -122,11 +127,12 @@ def _start_arguments(start: CommandLine) -> None:
 
 def _start(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
     from .commands.start import run_start
-    from .set_option import parse_settings
+    from .set_option import parse_settings, read_changes
 
+    changes = {} if arguments.changes_file is None else read_changes(arguments.changes_file)
     return run_start(
         settings, file=arguments.file, trainer=arguments.trainer, dry_run=arguments.dry_run,
-        like=arguments.like, parent=arguments.parent, changes=parse_settings(arguments.changes),
+        like=arguments.like, parent=arguments.parent, changes=changes | parse_settings(arguments.changes),
         data=arguments.data, revision=arguments.revision, seeds=arguments.seeds, yes=arguments.yes,
     )  # fmt: skip
 
@@ -510,6 +516,29 @@ def _serve(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, 
     return run_serve(settings, arguments.name, open_to_all=arguments.open_to_all)
 
 
+def _endpoints_arguments(endpoints: CommandLine) -> None:
+    endpoints.add_argument("action", metavar="ACTION", nargs="?", help="what to do (default: list them)")
+    endpoints.add_argument("name", metavar="NAME", nargs="?", help="an endpoint; of create, a job")
+    add_launch(endpoints)
+    endpoints.add_argument(
+        "--name", metavar="NAME", dest="endpoint_name", help="create: its name (default: made of the job's)"
+    )
+    endpoints.add_argument(
+        "--checkpoint", metavar="STEP", type=whole_number("step (1 or more)", 10**9, 10),
+        help="create: serve the checkpoint of this step, not the final adapter",
+    )  # fmt: skip
+    endpoints.add_argument(
+        "--open", action="store_true", dest="open_to_all", help="create: require no API key"
+    )
+    endpoints.add_argument("--json", action="store_true", help="print {endpoints}, or {endpoint, key?}")
+
+
+def _endpoints(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.endpoints import run_endpoints
+
+    return run_endpoints(settings, arguments)
+
+
 def _verify_arguments(verify: CommandLine) -> None:
     verify.add_argument(
         "target", metavar="FOLDER", nargs="?", help="a folder, a file in one, a job's id, or latest"
@@ -524,7 +553,7 @@ def _verify_arguments(verify: CommandLine) -> None:
 
 
 def _verify(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
-    from .commands.verify.check import run_verify
+    from .commands.verify import run_verify
 
     if arguments.target is None:
         raise BadRequestError("Name what to verify: an adapter's folder, a file in it, or a job's id.")
@@ -783,6 +812,14 @@ COMMANDS: Final = {
             "training. NAME is an endpoint's name, or a job: its id, a prefix of it, or latest. For a job "
             "without an endpoint, one is created, with an API key that is shown once.",
             "NAME --local", _serve_arguments, _serve, on_backend=True,
+        ),
+        Command(
+            "endpoints", "list endpoints; create, change or delete one",
+            "List the endpoints of the project, by which other programs call a model. create JOB makes one "
+            "of a job's adapter, with an API key that is shown once; key makes another key; on and off have "
+            "it answer or refuse requests; delete removes it.",
+            "[create JOB|key NAME|on NAME|off NAME|delete NAME]", _endpoints_arguments, _endpoints,
+            on_backend=True,
         ),
         Command(
             "verify", "check an adapter's files against its provenance, or train it again",

@@ -38,14 +38,14 @@ def require_trust(settings: Settings, host: str) -> None:
 
     Raises BadRequestError unless a person agrees, or has agreed before.
     """
+    from arkor_dev.client.which_backend import agree_to, stake_of
     from arkor_dev.project.trust import is_trusted
 
     if not is_trusted(settings, host):
         _require(
             settings, [host],
-            f"{one_line(settings.project, 500)} names the machine {host} in arkor.toml. arkor-dev would sign "
-            "in there with your ssh keys, send the project's files, install a program and leave it running.",
-            agree=f"Agree with --ssh {host}, once, or choose --local or --managed.",
+            stake_of(settings, host),
+            agree=agree_to(host),
             instead="For another backend: --local or --managed",
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Final
 
+from arkor_dev.client.features import goes_on_later
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.jobs.follow import read_event
@@ -47,20 +48,6 @@ async def lost_with_studio(backend: Backend) -> list[str]:
         if len(running) > MOST_JOBS
         else lines
     )
-
-
-async def features_of(backend: Backend) -> list[object]:
-    """Return the backend's optional features; empty if it does not answer."""
-    try:
-        features = json.loads((await backend.capabilities()).body)["features"]
-    except (ArkorError, ValueError, KeyError, TypeError, RecursionError):
-        return []
-    return features if isinstance(features, list) else []
-
-
-async def goes_on_later(backend: Backend) -> bool:
-    """Return whether an interrupted job resumes from its last saved step."""
-    return "resume" in await features_of(backend)
 
 
 def loss_line(name: str, run: RunLines, ends_with: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import io
 import os
 import signal
 import sys
@@ -120,7 +121,8 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 def _with_backend(settings: Settings, arguments: argparse.Namespace) -> Settings:
     """Return the settings with the backend that the command uses."""
-    from arkor_dev.cli.which_backend import remember, settings_for
+    from arkor_dev.cli.consent import require_trust
+    from arkor_dev.client.which_backend import remember, settings_for
 
     if arguments.managed + settings.local + bool(settings.ssh) > 1:
         raise BadRequestError("--local, --ssh and --managed exclude each other. Give one of them.")
@@ -135,12 +137,10 @@ def _with_backend(settings: Settings, arguments: argparse.Namespace) -> Settings
         names = [getattr(arguments, name, None) for name in NAMES_A_JOB]
         # Training belongs to the current project, whichever job is named.
         anywhere = arguments.command != "start" and arguments.project is None
-        settings, note = settings_for(settings, names, anywhere=anywhere)
+        settings, note = settings_for(settings, names, anywhere=anywhere, consent=require_trust)
         if note:
             print(note, file=sys.stderr)  # noqa: T201
-    if arguments.command in (None, "start", "serve") or (
-        arguments.command == "sweep" and arguments.action == "start"
-    ):
+    if arguments.managed or arguments.local:
         remember(settings)
     return settings
 
@@ -166,6 +166,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"arkor-dev: {NOT_ON_WINDOWS}", file=sys.stderr)  # noqa: T201
         return 2
     try:
+        _replace_what_the_output_cannot_encode()
         with _standard_output():
             arguments = parser().parse(_as_options(sys.argv[1:] if argv is None else argv))
             if arguments.version:
@@ -181,6 +182,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second failing flush would print a traceback at exit
         _report("interrupted")
         return 130
+
+
+def _replace_what_the_output_cannot_encode() -> None:
+    """Have characters outside the encoding of standard output replaced instead of failing."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _report(text: str) -> None:

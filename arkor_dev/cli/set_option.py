@@ -1,16 +1,23 @@
-"""``--set key=value``: overrides settings by their keys in ``arkor.toml``, with values in TOML."""
+"""``--set key=value`` overrides settings by their keys in ``arkor.toml``, with values in TOML.
+
+``--changes FILE`` does by their fields in a job's config, as JSON.
+"""
 
 from __future__ import annotations
 
 import difflib
 import re
+import sys
 import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from arkor_dev.contract import strict_json
 from arkor_dev.contract.changes import problem
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.rules import quoted
 from arkor_dev.contract.settings import SETTINGS
+from arkor_dev.core.plain_text import one_line
 from arkor_dev.project.toml.limits import TomlLimitError, check_limits
 from arkor_dev.project.toml.problems import ABBREVIATIONS
 
@@ -21,6 +28,9 @@ if TYPE_CHECKING:
 
 LONGEST: Final = 4000
 """Longest value, in characters."""
+MOST_BYTES: Final = 2**20
+"""Largest file of changes, in bytes."""
+STANDARD_INPUT: Final = "-"
 
 
 def parse_settings(texts: Iterable[str]) -> dict[str, object]:
@@ -40,6 +50,30 @@ def parse_settings(texts: Iterable[str]) -> dict[str, object]:
         changes[rows[key].field] = _value(rows[key], value_text)
     if wrong := problem(changes):
         raise BadRequestError(wrong)  # two settings that exclude each other
+    return changes
+
+
+def read_changes(name: str) -> dict[str, object]:
+    """Read changes by field from a JSON file, or from standard input for ``-``; null removes a setting.
+
+    Raises BadRequestError for a file that cannot be read and for invalid changes.
+    """
+    where = "Standard input" if name == STANDARD_INPUT else one_line(name, 300)
+    try:
+        if name == STANDARD_INPUT:
+            data = sys.stdin.buffer.read(MOST_BYTES + 1)
+        else:
+            with Path(name).open("rb") as file:
+                data = file.read(MOST_BYTES + 1)
+        changes = strict_json.parse(data) if len(data) <= MOST_BYTES else None
+    except OSError as fault:
+        raise BadRequestError(f"{where} cannot be read: {fault.strerror}.") from None
+    except strict_json.StrictJSONError as fault:
+        raise BadRequestError(f"{where} {fault}. --changes takes a JSON object of settings.") from None
+    if not isinstance(changes, dict):
+        raise BadRequestError(f"{where} is not a JSON object of settings, of {MOST_BYTES:,} bytes at most.")
+    if wrong := problem(changes, ""):
+        raise BadRequestError(f"{where}: {wrong}.")
     return changes
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 ENDPOINT_KEY_HEADER: Final = "X-Arkor-Endpoint-Key"
 """Carries the caller's API key from Studio to the backend."""
+ENDPOINT_PATH: Final = "/e/{slug}/v1"
+"""The path of an endpoint that Studio serves: a client's base URL."""
 WRONG_KEY: Final = "invalid_api_key"
 """The error ``code`` for a missing or wrong key; the status is 403, as 401 refers to Studio's own token."""
 UNAVAILABLE_TARGET: Final = "target_unavailable"
@@ -87,6 +89,16 @@ KEY: Final = Schema(
     ),
 )
 """``{label}``, whose length counts after stripping."""
+
+
+def base_url(port: int, slug: str) -> str:
+    """Return the base URL of an endpoint that Studio serves, for a client on this machine."""
+    return f"http://localhost:{port}{ENDPOINT_PATH.format(slug=slug)}"
+
+
+def managed_url(slug: str) -> str:
+    """Return the base URL of an endpoint of the managed backend."""
+    return f"https://{slug}.arkor.app/v1"
 
 
 UNAUTHORIZED: Final = 401

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import secrets
 import signal
 import sys
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,11 +22,12 @@ from typing import TYPE_CHECKING
 
 from arkor_dev.contract.errors import ConflictError, InternalError, NotFoundError
 
+from .job_report import VARIABLE, read_reports
 from .leftovers import Marks
 from .output_log import OutputBudget, OutputLog
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from arkor_dev.contract.shapes import TrainingRun
 
@@ -35,6 +38,7 @@ KEPT_RUNS = 20
 SETTLE_AFTER = 2.0
 """Seconds after the start: supervisors of a launch just killed may be in their grace period."""
 _JOB_ID = re.compile(rb"^Started job ([^\s]{1,200})\r?$", re.MULTILINE)
+"""The line of the managed product's command (docs/contract.md#training-command)."""
 
 
 def _now() -> str:
@@ -45,7 +49,9 @@ def _now() -> str:
 class Launch:
     """A command to run in the project folder; a trainer, ``key``, can run only once at a time.
 
-    ``typescript``: the command runs the last build, so the project must be built first.
+    ``typescript``: the command is the managed product's, which runs the last build, so the project must be
+    built first, and which reports its job in its output alone. Our own takes the changed settings,
+    ``changes`` by field, from a file, and reports its job on a pipe.
     """
 
     argv: list[str]
@@ -54,6 +60,7 @@ class Launch:
     file: str | None
     dry_run: bool
     typescript: bool = False
+    changes: Mapping[str, object] | None = None
 
 
 if TYPE_CHECKING:
@@ -86,6 +93,7 @@ class Run:
         self._stopping: asyncio.Task[None] | None = None
         self._supervisor: asyncio.subprocess.Process | None = None
         self._line = b""
+        self._reports: int | None = None
         self.finished = asyncio.Event()
 
     @property
@@ -114,14 +122,30 @@ class Run:
 
         Raises InternalError if not even the supervisor starts (the folder is gone, no process is left).
         """
+        argv, environment = self.launch.argv, {**os.environ, **self._marks.of(self.id)}
         try:
-            self._supervisor = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-S", str(SUPERVISOR), *self.launch.argv,
-                cwd=self._cwd, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE, start_new_session=True,
-                limit=256 << 10, env={**os.environ, **self._marks.of(self.id)},
-            )  # fmt: skip
+            with contextlib.ExitStack() as ours:
+                inherited: list[int] = []
+                if not self.launch.typescript:
+                    self._reports, writer = os.pipe()
+                    ours.callback(os.close, writer)
+                    inherited.append(writer)
+                    environment[VARIABLE] = str(writer)
+                if self.launch.changes:
+                    file = ours.enter_context(tempfile.TemporaryFile())
+                    file.write(json.dumps(self.launch.changes).encode())
+                    file.seek(0)
+                    inherited.append(file.fileno())
+                    argv = [*argv, f"--changes=/dev/fd/{file.fileno()}"]
+                self._supervisor = await asyncio.create_subprocess_exec(
+                    sys.executable, "-I", "-S", str(SUPERVISOR), *argv,
+                    cwd=self._cwd, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+                    stderr=asyncio.subprocess.PIPE, start_new_session=True,
+                    limit=256 << 10, env=environment, pass_fds=inherited,
+                )  # fmt: skip
         except OSError as error:
+            if self._reports is not None:
+                os.close(self._reports)
             raise InternalError(f"No command can be started in {self._cwd}: {error.strerror}.") from None
 
     async def follow(self) -> None:
@@ -132,6 +156,9 @@ class Run:
         reports: dict[str, str] = {}
         try:
             pump = asyncio.create_task(self._pump())
+            readers = {pump}
+            if self._reports is not None:
+                readers.add(asyncio.create_task(read_reports(self._reports, self._found_job)))
             try:
                 async for line in self._supervisor.stdout:
                     key, _, rest = line.decode(errors="replace").rstrip("\n").partition(" ")
@@ -142,9 +169,10 @@ class Run:
                     )
                 # At most a pipe's worth is left; a stray process that keeps the other end open must not block
                 # us.
-                await asyncio.wait({pump}, timeout=5)
+                await asyncio.wait(readers, timeout=5)
             finally:
-                pump.cancel()
+                for reader in readers:
+                    reader.cancel()
         finally:
             self._supervisor.stdin.close()
             if self._stopping is not None:
@@ -176,7 +204,7 @@ class Run:
         assert self._supervisor.stderr is not None
         while data := await self._supervisor.stderr.read(256 << 10):
             self.output.append(data)
-            if self.job_id is None:
+            if self.launch.typescript and self.job_id is None:
                 self._find_job(data)
 
     def _find_job(self, data: bytes) -> None:
@@ -184,7 +212,12 @@ class Run:
         complete, newline, self._line = text.rpartition(b"\n")
         self._line = self._line[-4096:]
         if match := _JOB_ID.search(complete + newline):
-            self.job_id = match[1].decode(errors="replace")
+            self._found_job(match[1].decode(errors="replace"))
+
+    def _found_job(self, job_id: str) -> None:
+        """Record the command's job, the first of several."""
+        if self.job_id is None:
+            self.job_id = job_id
             self._on_begun()
             self._on_change()
 

@@ -73,8 +73,6 @@ def training_command(settings: Settings, request: TrainRequest) -> Launch:
 def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
     # Imported here: the page's first byte must not wait for the table of settings.
     from arkor_dev.contract.changes import applied, conflict
-    from arkor_dev.contract.settings import by_field
-    from arkor_dev.project.toml.edit import to_toml
 
     from .arkor_toml import choose, load_trainers  # parsed now: the file may have changed since
 
@@ -101,9 +99,6 @@ def _from_toml(settings: Settings, request: TrainRequest) -> Launch:
     if "parent" in request:
         parent = request["parent"]
         argv.append(f"--from={parent['jobId']}:{parent.get('step') or 'final'}")
-    rows = by_field()
-    for field, value in changes.items():
-        argv.append(f"--set={rows[field].key}={'' if value is None else to_toml(value)}")
     # Two jobs of one trainer may be repeated at once: the backend's queue runs them one after another.
     key = f"seeds of {request.get('like')}" if "seeds" in request else f"trainer {chosen}"
-    return Launch(argv, key=key, trainer=chosen, file=None, dry_run=dry_run)
+    return Launch(argv, key=key, trainer=chosen, file=None, dry_run=dry_run, changes=changes)

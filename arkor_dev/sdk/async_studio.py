@@ -12,45 +12,79 @@ import json
 import os
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, Unpack, cast, get_args
 
-from arkor_dev.cli.commands.evaluate import evaluated
-from arkor_dev.cli.commands.export.asking import fetch, finished, order
-from arkor_dev.cli.commands.export.run import replace_folder, target_of, temporary_folder_beside
-from arkor_dev.cli.commands.jobs import choose_job, jobs_of
-from arkor_dev.cli.commands.repeat import parent_of
-from arkor_dev.cli.commands.start import create
-from arkor_dev.cli.which_backend import settings_for
+from arkor_dev.client.creation import create, name_for
+from arkor_dev.client.endpoints import (
+    SERVING,
+    adapter_of,
+    create_endpoint,
+    deployment_of,
+    deployments_of,
+    new_key,
+    value_of,
+)
+from arkor_dev.client.evaluation import compared, evaluated
+from arkor_dev.client.exports import (
+    FINAL,
+    SAME,
+    fetch,
+    finished,
+    order,
+    replace_folder,
+    request_of,
+    target_of,
+    temporary_folder_beside,
+)
+from arkor_dev.client.features import features_of
+from arkor_dev.client.following import followed, watch
+from arkor_dev.client.job_list import choose_job, jobs_of
+from arkor_dev.client.repetition import parent_of
+from arkor_dev.client.which_backend import remember, settings_for
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract import events
+from arkor_dev.contract.deployments import base_url, managed_url
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError
 from arkor_dev.contract.extras import install_command
-from arkor_dev.contract.run_names import free_name
-from arkor_dev.contract.shapes import TERMINAL
-from arkor_dev.core.plain_text import slug_of
+from arkor_dev.contract.shapes import TERMINAL, Evaluation, JobStatus
+from arkor_dev.core.plain_text import one_line, slug_of
 from arkor_dev.core.settings import Settings
 from arkor_dev.jobs.figures import history, rows_of
-from arkor_dev.jobs.follow import APPEARS_WITHIN, JobEvent, follow, job_of, read_event
+from arkor_dev.jobs.follow import APPEARS_WITHIN, JobEvent, job_of, read_event
 from arkor_dev.jobs.sse_frames import FrameSplitter, frames_in
 from arkor_dev.project.arkor_toml import choose, load_trainers
 from arkor_dev.project.data_check import check_path, check_trainer
+from arkor_dev.server.open_studios import port_of
 
 from .chart import html_of
 from .metrics import Metrics, Point, point_of
-from .requests import config_of, messages_of
+from .requests import config_of, has_trainers, messages_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping
 
     from arkor_dev.backend.client import Backend
     from arkor_dev.contract.dataset_shapes import DataCheck
+    from arkor_dev.contract.events import SampleCreated
+    from arkor_dev.contract.shapes import Deployment, EvaluationPart
 
     from .live import LiveRun
+    from .requests import Dataset
+    from .training_settings import TrainingSettings
 
+_M = TypeVar("_M")
+Verdict = Evaluation
+"""How an adapter compares with its base."""
+ExportForm = Literal["adapter", "merged", "gguf", "gguf-lora", "ollama"]
 CHART_SECONDS: Final = 10.0
 """How long a chart of an ended run may take to show its end."""
 MOST_ANSWER_BYTES: Final = 32 * 2**20
 """Maximum number of bytes of one model answer."""
+
+
+def a_property(method: _M) -> _M:
+    """Mark a coroutine that is a property of the synchronous API (``scripts/generate.py``)."""
+    return method
 
 
 class RunFailedError(ArkorError):
@@ -64,27 +98,37 @@ class AsyncStudio:
     """A project, given by its folder; use it as ``async with AsyncStudio() as studio:``.
 
     ``local`` says whether to use this machine or the managed backend; without it, whichever the project was
-    last opened with. Raises ArkorError if the backend cannot be reached.
+    last opened with; it is remembered. Raises ArkorError if the backend cannot be reached.
     """
+
+    data: AsyncData
+    """The project's data sets."""
 
     def __init__(self, project: str | Path = ".", *, local: bool | None = None) -> None:
         folder = Path(project)
         if not folder.is_dir():
             raise BadRequestError(f"{folder} is not a folder. Name the project's folder.")
         settings = Settings.from_environment(os.environ, folder, local=bool(local))
-        self._settings = settings if local is not None else settings_for(settings, [], anywhere=False)[0]
-        self._stack = AsyncExitStack()
-        self._backend: Backend | None = None
-        self._idle = False
-        self._charts: dict[asyncio.Task[None], AsyncRun] = {}
-        self.data = AsyncData(self)
+        if local is None:
+            settings = settings_for(settings, [], anywhere=False)[0]
+        else:
+            remember(settings)
+        self._prepare(settings)
 
     @classmethod
     def of(cls, settings: Settings, *, idle: bool = False) -> Self:
         """Return the Studio of a launch; a backend that it starts runs no jobs if it is ``idle``."""
-        studio = cls(settings.project, local=settings.local)
-        studio._settings, studio._idle = settings, idle
+        studio = cls.__new__(cls)
+        studio._prepare(settings, idle=idle)  # noqa: SLF001 (its own class)
         return studio
+
+    def _prepare(self, settings: Settings, *, idle: bool = False) -> None:
+        self._settings = settings
+        self._idle = idle
+        self._stack = AsyncExitStack()
+        self._backend: Backend | None = None
+        self._charts: dict[asyncio.Task[None], AsyncRun] = {}
+        self.data = AsyncData(self)
 
     @property
     def project(self) -> Path:
@@ -110,6 +154,18 @@ class AsyncStudio:
         await self._end_charts()
         self._backend = None
         await self._stack.aclose()
+
+    async def address_of(self, endpoint: str) -> str:
+        """Return the address of an endpoint. Raises BadRequestError if no open Studio serves it."""
+        if SERVING not in await features_of(self.backend):
+            return managed_url(endpoint)
+        port = await asyncio.to_thread(port_of, self._settings)
+        if port is None:
+            raise BadRequestError(
+                f"Nothing serves the endpoint {endpoint} now. Open Studio on the project, or run: "
+                f"arkor-dev serve {endpoint} --local"
+            )
+        return base_url(port, endpoint)
 
     def keep(self, chart: asyncio.Task[None], run: AsyncRun) -> None:
         """Keep a reference to a task that feeds a chart of ``run``, until it is done; `close` ends it."""
@@ -140,41 +196,46 @@ class AsyncStudio:
         trainer: str | None = None,
         *,
         model: str | None = None,
-        dataset: Any = None,
-        eval_dataset: Any = None,
+        dataset: Dataset | None = None,
+        eval_dataset: Dataset | None = None,
         parent: str | None = None,
         name: str | None = None,
         dry_run: bool = False,
-        **settings: Any,
+        **settings: Unpack[TrainingSettings],
     ) -> AsyncRun:
         """Start a run, and return it as soon as it is in the queue.
 
         ``trainer`` names one of arkor.toml (with neither it nor a ``model``: the first). ``model``,
         ``dataset`` and ``settings`` override it, or are used without it; a ``dataset`` is a list of rows, or
-        what arkor.toml takes. ``parent`` is ``JOB`` or ``JOB:STEP``, whose adapter the run begins with.
-        Raises BadRequestError for settings that are not allowed.
+        what arkor.toml takes. ``parent`` is ``JOB`` or ``JOB:STEP``, whose adapter the run begins with, and
+        whose model and LoRA settings it takes over. Raises BadRequestError for settings that are not allowed
+        and rows that cannot be trained on.
         """
+        begin = None if parent is None else await parent_of(self.backend, parent)
         chosen = None
-        if trainer is not None or model is None:
+        if trainer is not None or (model is None and (begin is None or has_trainers(self.project))):
             chosen = choose(await asyncio.to_thread(load_trainers, self.project), trainer)
         config = await asyncio.to_thread(
             config_of, self.project, chosen, model=model, dataset=dataset, eval_dataset=eval_dataset,
-            settings=settings, dry_run=dry_run,
+            settings=settings, dry_run=dry_run, parent=None if begin is None else begin.job,
         )  # fmt: skip
-        run_name = name or (chosen["name"] if chosen else slug_of(str(model).rpartition("/")[2]))
-        return await self.start(run_name, config, parent=parent)
+        run_name = name or (chosen["name"] if chosen else slug_of(str(config["model"]).rpartition("/")[2]))
+        return await self.start(run_name, config, None if begin is None else begin.request())
 
-    async def start(self, name: str, config: dict[str, object], *, parent: str | None = None) -> AsyncRun:
+    async def start(
+        self, name: str, config: dict[str, object], begin: dict[str, object] | None = None
+    ) -> AsyncRun:
         """Start a planned run, under the next free name, and return it as soon as it is in the queue."""
-        names = [job.get("name") for job in await jobs_of(self.backend)]
-        begin = None if parent is None else await parent_of(self.backend, parent)
-        job_name, job_id, _ = await create(
-            self.backend, self._settings, free_name(name, names), config, begin
-        )
-        return AsyncRun(self, job_id, job_name, appears_within=APPEARS_WITHIN)
+        free_name = await name_for(self.backend, name)
+        job = await create(self.backend, self._settings, free_name, config, begin)
+        return AsyncRun(self, job.id, job.name, started_here=True)
 
-    async def jobs(self, *, status: str | None = None, tag: str | None = None) -> list[AsyncRun]:
+    async def jobs(self, *, status: JobStatus | None = None, tag: str | None = None) -> list[AsyncRun]:
         """Return the project's runs, newest first, those of a ``status`` or with a ``tag`` if given."""
+        if status is not None and status not in (known := get_args(JobStatus)):
+            raise BadRequestError(
+                f"{one_line(status, 100)} is not the status of a job. There are: {', '.join(known)}."
+            )
         return [
             AsyncRun(self, job["id"], str(job.get("name") or ""))
             for job in await jobs_of(self.backend)
@@ -187,17 +248,23 @@ class AsyncStudio:
         job = choose_job(await jobs_of(self.backend), name)
         return AsyncRun(self, job["id"], str(job.get("name") or ""))
 
-    async def compare(self, run: AsyncRun, other: AsyncRun) -> dict[str, Any]:
+    async def endpoints(self) -> list[AsyncEndpoint]:
+        """Return the project's endpoints, which other programs call."""
+        return [AsyncEndpoint(self, deployment) for deployment in await deployments_of(self.backend)]
+
+    async def endpoint(self, name: str) -> AsyncEndpoint:
+        """Return an endpoint by its name. Raises BadRequestError."""
+        return AsyncEndpoint(self, await deployment_of(self.backend, name))
+
+    async def compare(self, run: AsyncRun, other: AsyncRun) -> EvaluationPart:
         """Compare two runs' adapters on the same held-out rows; evaluate them first if need be.
 
-        Returns ``{sentence, verdict, …}``. Raises ArkorError if they cannot be compared.
+        Raises ArkorError if they cannot be compared.
         """
         for one_run in (run, other):
             if (await one_run.details()).get("evaluation") is None:
                 await one_run.evaluate()
-        answer = await self.backend.get_evaluation(run.id, {"against": other.id})
-        comparison: dict[str, Any] = json.loads(answer.body)["comparison"]
-        return comparison
+        return await compared(self.backend, run.id, other.id)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.project)!r})"
@@ -222,11 +289,17 @@ class AsyncData:
 class AsyncRun:
     """One run. Iterating over it yields its `Point` objects, from the first to the last, as they arrive."""
 
-    def __init__(self, studio: AsyncStudio, job_id: str, name: str, *, appears_within: float = 0.0) -> None:
+    id: str
+    """The job's id."""
+    name: str
+    """The job's name, unique in the project."""
+
+    def __init__(self, studio: AsyncStudio, job_id: str, name: str, *, started_here: bool = False) -> None:
         self._studio = studio
         self.id = job_id
         self.name = name
-        self._appears_within = appears_within
+        self.started_here = started_here
+        self._appears_within = APPEARS_WITHIN if started_here else 0.0
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r}, {self.name!r})"
@@ -240,64 +313,68 @@ class AsyncRun:
         """Return the adapter as it was after ``step``."""
         return AsyncAdapter(self._studio, self, step)
 
+    @a_property
     async def details(self) -> dict[str, Any]:
         """Return the job as the backend describes it. Raises NotFoundError if it was deleted."""
         return await job_of(self._studio.backend, self.id)
 
+    @a_property
     async def status(self) -> str:
         """Return ``queued``, ``running``, ``paused``, ``completed``, ``failed`` or ``cancelled``."""
         return str((await self.details()).get("status"))
 
     async def __aiter__(self) -> AsyncIterator[Point]:
-        items = follow(self._studio.backend, self.id, appears_within=self._appears_within)
+        items = followed(self._studio.backend, self.id, appears_within=self._appears_within)
         async with aclosing(items):
             async for item in items:
-                if not isinstance(item, JobEvent):
-                    continue
-                if (point := point_of(item.name, item.data)) is not None:
+                if isinstance(item, JobEvent) and (point := point_of(item.name, item.data)) is not None:
                     yield point
-                elif item.name == events.TRAINING_PAUSED and _is_lasting(item.data):
-                    return
 
     async def wait(self) -> Self:
         """Wait until the run has ended or was paused by a person. Raises RunFailedError with the reason."""
-        async for _ in self:
-            pass
-        # The stream may end a moment before the record is updated.
-        for pause in (0.0, 0.2, 0.8, 2.0):
-            await asyncio.sleep(pause)
-            job = await self.details()
-            if job.get("status") in (*TERMINAL, "paused"):
-                break
-        if job.get("status") == "failed":
-            raise RunFailedError(
-                f"{self.name or self.id} failed: {job.get('error') or 'no reason was given'}"
-            )
+        ending = await watch(
+            self._studio.backend, self.id, lambda _: None, appears_within=self._appears_within
+        )
+        if ending.status == "failed":
+            raise RunFailedError(f"{self.name or self.id} failed: {ending.error or 'no reason was given'}")
         return self
 
+    @a_property
     async def metrics(self) -> Metrics:
-        """Return the figures so far."""
+        """Return the figures so far, as columns."""
         ended = await self.status() in TERMINAL
         return Metrics(await rows_of(self._studio.backend, self.id, ended=ended))
 
-    async def samples(self) -> list[dict[str, Any]]:
-        """Return the answers to the sample prompts so far: ``{step, number, prompt, answer, …}``."""
+    @a_property
+    async def loss(self) -> list[float]:
+        """Return the training losses so far, in nats per token; ``metrics`` has their steps."""
+        return (await self.metrics()).curve("loss")[1]
+
+    @a_property
+    async def eval_loss(self) -> list[float]:
+        """Return the losses on the held-out rows so far."""
+        return (await self.metrics()).curve("eval_loss")[1]
+
+    @a_property
+    async def samples(self) -> list[SampleCreated]:
+        """Return the answers to the sample prompts so far."""
         ended = await self.status() in TERMINAL
         async with aclosing(history(self._studio.backend, self.id, ended=ended)) as items:
-            return [dict(data) async for name, data in items if name == events.SAMPLE_CREATED]
+            found = [data async for name, data in items if name == events.SAMPLE_CREATED]
+        return cast("list[SampleCreated]", found)
 
-    async def verdict(self) -> dict[str, Any] | None:
-        """Return how the adapter compares with its base, ``{verdict, sentence, heldOut, general, …}``.
-
-        None if it has not been evaluated.
-        """
+    @a_property
+    async def verdict(self) -> Verdict | None:
+        """Return how the adapter compares with its base; None if it has not been evaluated."""
         evaluation = (await self.details()).get("evaluation")
-        return evaluation if isinstance(evaluation, dict) else None
+        return cast("Verdict", evaluation) if isinstance(evaluation, dict) else None
 
-    async def evaluate(self, *, step: int | None = None, data: str | None = None) -> dict[str, Any]:
-        """Compare the adapter with its base again, on the held-out rows or those of ``data``."""
-        job = await self.details()
-        return await evaluated(self._studio.backend, job, step=step, data=data)
+    async def evaluate(self, *, step: int | None = None, data: str | None = None) -> Verdict:
+        """Compare the adapter, or the checkpoint of ``step``, with the base again, and return the verdict.
+
+        ``data`` is a file of the project with other rows than the held-out ones.
+        """
+        return await evaluated(self._studio.backend, self.id, step=step, data=data)
 
     async def pause(self) -> Self:
         """Pause after the current step."""
@@ -311,6 +388,8 @@ class AsyncRun:
 
     async def extend(self, *, steps: int | None = None, epochs: float | None = None) -> Self:
         """Continue a finished run until ``steps`` or ``epochs`` in all."""
+        if (steps is None) == (epochs is None):
+            raise BadRequestError("Give the new end of the run: steps= or epochs=, one of the two.")
         body = {"maxSteps": steps} if steps is not None else {"numTrainEpochs": epochs}
         await self._studio.backend.extend_job(self.id, body)
         return self
@@ -362,25 +441,26 @@ class AsyncAdapter:
         self._step = step
 
     async def stream(
-        self, messages: str | Iterable[Mapping[str, Any]], *, system: str | None = None, **options: Any
+        self,
+        messages: str | Iterable[Mapping[str, object]],
+        *,
+        system: str | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        max_tokens: int | None = None,
+        strength: float | None = None,
     ) -> AsyncIterator[str]:
         """Yield the answer as it arrives; see `chat`."""
-        adapter = {"kind": "final", "jobId": self._run.id}
-        if self._step is not None:
-            adapter = {"kind": "checkpoint", "jobId": self._run.id, "step": self._step}  # type: ignore[dict-item]
-        wire = {
-            "temperature": "temperature",
-            "top_p": "topP",
-            "max_tokens": "maxTokens",
-            "strength": "adapterStrength",
+        options = {
+            "temperature": temperature,
+            "topP": top_p,
+            "maxTokens": max_tokens,
+            "adapterStrength": strength,
         }
-        for name in options:
-            if name not in wire:
-                raise BadRequestError(f"{name} is not an option of a chat. Known are {', '.join(wire)}.")
         body = {
             "messages": messages_of(messages, system),
-            "adapter": adapter,
-            **{wire[name]: value for name, value in options.items() if value is not None},
+            "adapter": adapter_of(self._run.id, self._step),
+            **{field: value for field, value in options.items() if value is not None},
         }
         async with self._studio.backend.chat(body) as answer:
             splitter, size = FrameSplitter(), 0
@@ -396,17 +476,40 @@ class AsyncAdapter:
                         yield text
 
     async def chat(
-        self, messages: str | Iterable[Mapping[str, Any]], *, system: str | None = None, **options: Any
+        self,
+        messages: str | Iterable[Mapping[str, object]],
+        *,
+        system: str | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        max_tokens: int | None = None,
+        strength: float | None = None,
     ) -> str:
         """Return the answer to a question or a conversation (``[{"role": …, "content": …}, …]``).
 
-        ``options`` are ``temperature``, ``top_p``, ``max_tokens`` and ``strength``, the adapter's, from 0.
+        ``strength`` is the adapter's, from 0, the base model, to 1.5. `stream` yields the answer in parts.
         """
-        return "".join([part async for part in self.stream(messages, system=system, **options)])
+        parts = self.stream(
+            messages, system=system, temperature=temperature, top_p=top_p, max_tokens=max_tokens,
+            strength=strength,
+        )  # fmt: skip
+        return "".join([part async for part in parts])
+
+    async def endpoint(self, name: str | None = None, *, open_to_all: bool = False) -> AsyncEndpoint:
+        """Create an OpenAI-compatible endpoint that serves this adapter to other programs.
+
+        ``name`` is by default made of the run's. Callers need its ``key``, unless it is ``open_to_all``.
+        Raises BadRequestError or ConflictError for what cannot be served.
+        """
+        job = await self._run.details()
+        made = await create_endpoint(
+            self._studio.backend, job, step=self._step, name=name, open_to_all=open_to_all, label="Python"
+        )
+        return AsyncEndpoint(self._studio, made.deployment, made.key)
 
     async def export(
         self,
-        form: str = "adapter",
+        form: ExportForm = "adapter",
         out: str | Path | None = None,
         *,
         quantization: str | None = None,
@@ -420,9 +523,10 @@ class AsyncAdapter:
         """
         target = target_of(str(out or f"{slug_of(self._run.name or self._run.id)}-{form}"), replace=replace)
         backend = self._studio.backend
-        request: dict[str, Any] = {"format": form, "step": self._step, "quantization": quantization}
-        request["strength"] = None if strength == 1 else strength
-        request = {key: value for key, value in request.items() if value is not None}
+        request = request_of(
+            {}, form=form, checkpoint=FINAL if self._step is None else self._step,
+            quantization=quantization, strength=strength,
+        )  # fmt: skip
         export = await order(backend, self._run.id, request, attended=True)
 
         async def take(export: dict[str, Any]) -> None:
@@ -431,20 +535,65 @@ class AsyncAdapter:
                 replace_folder(folder, target)
 
         try:
-            export = await finished(backend, self._run.id, str(export["id"]), take, quiet=True)
+            export = await finished(backend, self._run.id, str(export["id"]), take)
         finally:
             with contextlib.suppress(ArkorError):
                 await asyncio.shield(backend.delete_export(self._run.id, str(export["id"])))
         proof = export.get("proof")
-        if not isinstance(proof, dict) or proof.get("verdict") != "same":
+        if not isinstance(proof, dict) or proof.get("verdict") != SAME:
             reason = proof.get("sentence") if isinstance(proof, dict) else "The proof is missing."
             raise RunFailedError(f"Do not use the files in {target}. {reason}")
         return target
 
 
-def _is_lasting(data: object) -> bool:
-    """Return whether only a person ends this pause."""
-    return not (isinstance(data, dict) and data.get("reason") in ("disk", "battery"))
+class AsyncEndpoint:
+    """An endpoint: an adapter or model that other programs call by OpenAI's API."""
+
+    name: str
+    """Its name, which is also that of its model."""
+    key: str | None
+    """Its API key if it was created now with one; it is shown only then."""
+
+    def __init__(self, studio: AsyncStudio, deployment: Deployment, key: str | None = None) -> None:
+        self._studio = studio
+        self._id = deployment["id"]
+        self.name = deployment["slug"]
+        self.key = key
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+    @a_property
+    async def details(self) -> Deployment:
+        """Return the endpoint as the backend describes it. Raises NotFoundError if it was deleted."""
+        deployment: Deployment = value_of(await self._studio.backend.get_deployment(self._id), "deployment")
+        return deployment
+
+    @a_property
+    async def base_url(self) -> str:
+        """Return the address for a client of OpenAI's API.
+
+        Raises BadRequestError if no open Studio serves it.
+        """
+        return await self._studio.address_of(self.name)
+
+    async def new_key(self, label: str = "Python") -> str:
+        """Create another API key, and return it: it is shown only now."""
+        return await new_key(self._studio.backend, await self.details(), label)
+
+    async def turn_on(self) -> Self:
+        """Have it answer requests."""
+        await self._studio.backend.update_deployment(self._id, {"enabled": True})
+        return self
+
+    async def turn_off(self) -> Self:
+        """Have it refuse requests."""
+        await self._studio.backend.update_deployment(self._id, {"enabled": False})
+        return self
+
+    async def delete(self) -> None:
+        """Delete it with its keys and its log."""
+        await self._studio.backend.delete_deployment(self._id)
 
 
 def _delta(frame: bytes) -> str | None:

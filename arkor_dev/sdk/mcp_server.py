@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev import __version__
 from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError
 from arkor_dev.contract.settings import SETTINGS
-from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.contract.shapes import TERMINAL, JobStatus
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.data.sources import REPLAY, parts_of
 from arkor_dev.jobs.figures import rows_of
@@ -167,7 +167,7 @@ class Tools:
         public = ("name", "config", "problem")
         return [{key: value for key, value in trainer.items() if key in public} for trainer in trainers]
 
-    async def list_jobs(self, status: str | None = None) -> list[dict[str, Any]]:
+    async def list_jobs(self, status: JobStatus | None = None) -> list[dict[str, Any]]:
         """List the newest runs with their status and verdict.
 
         status: queued, running, paused, completed, failed or cancelled; all if omitted.

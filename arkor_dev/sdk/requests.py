@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.client.repetition import with_adapter_of
 from arkor_dev.contract.changes import applied, conflict, problem
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.regular_files import NotRegularError, read_small
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.core.atomic_write import write_private
 from arkor_dev.core.plain_text import one_line
+from arkor_dev.data.forms import row_of
+from arkor_dev.data.preferences import forms_of
+from arkor_dev.data.rows import RowError
 from arkor_dev.data.sources import SourceError
-from arkor_dev.project.dataset_source import read_source
+from arkor_dev.project.dataset_source import inspect_source, read_source
 from arkor_dev.project.toml.problems import suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import Trainer
+    from arkor_dev.contract.shapes import DatasetSource, Trainer
 
 FOLDER: Final = "data"
 HASH_DIGITS: Final = 12
@@ -73,19 +79,30 @@ KNOWN: Final[dict[str, str]] = {
 KNOWN.update({row.key: row.field for row in SETTINGS})
 
 
+Dataset = str | Mapping[str, object] | Sequence[str | Mapping[str, object]]
+"""Rows, or what ``dataset`` of arkor.toml takes: a path, ``{"huggingface": …}``, or a list of those."""
+
+
+def has_trainers(project: Path) -> bool:
+    """Return whether the project has an ``arkor.toml``."""
+    return os.path.lexists(project / "arkor.toml")
+
+
 def config_of(
     project: Path,
     trainer: Trainer | None,
     *,
     model: str | None,
-    dataset: Any,
-    eval_dataset: Any,
+    dataset: Dataset | None,
+    eval_dataset: Dataset | None,
     settings: Mapping[str, Any],
     dry_run: bool,
+    parent: Mapping[str, Any] | None = None,
 ) -> dict[str, object]:
     """Return a job's config: the trainer's, or a new one, with everything else that is given.
 
-    Rows are written to a file of the project first. Raises BadRequestError.
+    With ``parent``, the job that it begins with, it has that job's model and adapter settings. Rows are
+    written to a file of the project. Raises BadRequestError, also for data that cannot be trained on.
     """
     config: dict[str, object] = dict(trainer["config"]) if trainer is not None else {}
     changes = fields_of(settings)
@@ -93,37 +110,67 @@ def config_of(
         changes["model"] = model
     if wrong := problem(changes, ""):
         raise BadRequestError(wrong)
-    for field, source in (("datasetSource", dataset), ("evalDatasetSource", eval_dataset)):
+    config = applied(config, changes)
+    if trainer is not None and changes:
+        config["setByHand"] = list(changes)
+    if parent is not None:
+        config = with_adapter_of(parent, config, changes)
+    if "model" not in config:
+        raise BadRequestError(
+            "There is no model to train. Give model=, or the name of a trainer of arkor.toml."
+        )
+    for field, name, source in (
+        ("datasetSource", "dataset", dataset), ("evalDatasetSource", "eval_dataset", eval_dataset)
+    ):  # fmt: skip
         if source is not None:
-            config[field] = source_of(project, source)
+            config[field] = source_of(project, name, source, config)
     if "datasetSource" not in config:
         raise BadRequestError(
             "Nothing can be trained on. Give dataset=, or the name of a trainer of arkor.toml."
         )
-    if "model" not in config and model is None:
-        raise BadRequestError(
-            "There is no model to train. Give model=, or the name of a trainer of arkor.toml."
-        )
-    config = applied(config, changes)
     if wrong := conflict(config):
         raise BadRequestError(wrong)
-    if trainer is not None and changes:
-        config["setByHand"] = list(changes)
     if dry_run:
         config["dryRun"] = True
     return config
 
 
-def source_of(project: Path, data: Any) -> dict[str, object]:
-    """Return a data set's source: rows, or what arkor.toml's ``dataset`` accepts. Raises BadRequestError."""
+def source_of(project: Path, name: str, data: Dataset, config: Mapping[str, object]) -> DatasetSource:
+    """Return the source of the data set ``name``: rows, or what arkor.toml's ``dataset`` accepts.
+
+    Raises BadRequestError, also if rows of it cannot be trained on by the method of ``config``.
+    """
+    if not isinstance(data, str | Mapping):
+        data = list(data)
     if isinstance(data, list) and data and all(isinstance(row, dict) and not _is_source(row) for row in data):
+        _check_rows(name, data, config)
         data = write_rows(project, data)
     try:
-        return dict(read_source(project, data))
+        source = read_source(project, data)
     except SourceError as fault:
         raise BadRequestError(
-            f"dataset {fault}" if fault.key is None else f"dataset.{fault.key} {fault}"
+            f"{name} {fault}" if fault.key is None else f"{name}.{fault.key} {fault}"
         ) from None
+    if wrong := inspect_source(project, source, config.get("method")).problem:
+        raise BadRequestError(f"{name} cannot be trained on: {wrong}")
+    return source
+
+
+def _check_rows(name: str, rows: Sequence[Any], config: Mapping[str, object]) -> None:
+    """Raise BadRequestError for rows that the training method cannot use, unless they are to be skipped."""
+    forms, bad, first = forms_of(config.get("method")), 0, ""
+    for number, row in enumerate(rows):
+        try:
+            row_of(row, "", None, {}, forms=forms)
+        except RowError as fault:
+            bad += 1
+            first = first or f"{name}[{number}] {fault}"
+    if bad == len(rows) or (bad and not config.get("skipBadRows")):
+        count = "The row" if len(rows) == 1 else f"{bad:,} of the {len(rows):,} rows"
+        advice = "Correct it." if bad == 1 else "Correct them."
+        if bad < len(rows):
+            advice = f"{advice[:-1]}, or leave such rows out with skip_bad_rows=True."
+        raise BadRequestError(f"{count} cannot be trained on: {first}. {advice}")
 
 
 def _is_source(row: dict[str, Any]) -> bool:
@@ -163,9 +210,11 @@ def _has(path: Path, data: bytes) -> bool:
         return False
 
 
-def messages_of(conversation: str | Iterable[Mapping[str, Any]], system: str | None) -> list[dict[str, Any]]:
+def messages_of(
+    conversation: str | Iterable[Mapping[str, object]], system: str | None
+) -> list[dict[str, Any]]:
     """Return the messages of a chat: a question, or a whole conversation."""
-    messages = (
+    messages: list[dict[str, object]] = (
         [{"role": "user", "content": conversation}]
         if isinstance(conversation, str)
         else [dict(message) for message in conversation]

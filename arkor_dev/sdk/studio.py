@@ -1,166 +1,121 @@
-"""The Python API for code that does not await: `AsyncStudio` with its event loop in a thread."""
+"""The Python API for code that does not await: `AsyncStudio` with its loop in a thread.
+
+Generated from ``async_studio`` by ``scripts/generate.py``. Not edited by hand.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import atexit
-import contextlib
-import queue
-import threading
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from .async_studio import AsyncAdapter, AsyncRun, AsyncStudio, live_run
+from .async_studio import AsyncAdapter, AsyncData, AsyncEndpoint
+from .blocking import Blocking, BlockingRun, BlockingStudio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Coroutine, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from arkor_dev.contract.dataset_shapes import DataCheck
+    from arkor_dev.contract.events import SampleCreated
+    from arkor_dev.contract.shapes import Deployment, EvaluationPart, JobStatus
 
-    from .live import LiveRun
-    from .metrics import Metrics, Point
-
-_T = TypeVar("_T")
-
-
-class _Loop:
-    """An event loop in its own thread: a notebook's main thread already has one."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="arkor-dev", daemon=True)
-        self._thread.start()
-
-    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Run a coroutine and return its result; cancel it if the caller is interrupted."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def iterate(self, items: AsyncIterable[_T]) -> Iterator[_T]:
-        """Yield the items of an asynchronous iterator, which a single task reads from beginning to end."""
-        received: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
-
-        async def read() -> None:
-            try:
-                async for item in items:
-                    received.put((True, item))
-            finally:
-                received.put((False, None))
-
-        reading = asyncio.run_coroutine_threadsafe(read(), self._loop)
-        try:
-            while (received_item := received.get())[0]:
-                yield received_item[1]
-            reading.result()
-        finally:
-            reading.cancel()
-
-    def stop(self) -> None:
-        """End the loop and its thread."""
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(10)
-            self._loop.close()
+    from .async_studio import ExportForm, Verdict
+    from .metrics import Metrics
+    from .requests import Dataset
+    from .training_settings import TrainingSettings
 
 
-class Studio:
-    """A project, given by its folder: start runs, follow them, and use what they have learned.
-
-    >>> with Studio("my-bot", local=True) as studio:
-    ...     run = studio.train(learning_rate=1e-3)
-    ...     for point in run:
-    ...         print(point.step, point.loss)
-    ...     print(run.wait().verdict["sentence"])
+class Studio(BlockingStudio):
+    """A project, given by its folder; use it as ``with Studio() as studio:``.
 
     ``local`` says whether to use this machine or the managed backend; without it, whichever the project was
-    last opened with. Ctrl-C while waiting for a run pauses it, if this process started it.
+    last opened with; it is remembered. Raises ArkorError if the backend cannot be reached.
     """
 
-    def __init__(self, project: str | Path = ".", *, local: bool | None = None) -> None:
-        inner = AsyncStudio(project, local=local)
-        self._loop = _Loop()
-        try:
-            self._inner = self._loop.run(inner.open())
-        except BaseException:
-            self._loop.stop()
-            raise
-        self.data = Data(self._loop, self._inner)
-        atexit.register(self.close)
+    @property
+    def data(self) -> Data:
+        """The project's data sets."""
+        return Data(self._loop, self.inner.data)
 
-    def close(self) -> None:
-        """Leave the backend; one that was started here pauses its jobs and ends."""
-        atexit.unregister(self.close)
-        try:
-            self._loop.run(self._inner.close())
-        finally:
-            self._loop.stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return repr(self._inner).removeprefix("Async")
+    @property
+    def project(self) -> Path:
+        """The project's folder."""
+        return self.inner.project
 
     def train(
         self,
         trainer: str | None = None,
         *,
         model: str | None = None,
-        dataset: Any = None,
-        eval_dataset: Any = None,
+        dataset: Dataset | None = None,
+        eval_dataset: Dataset | None = None,
         parent: str | None = None,
         name: str | None = None,
         dry_run: bool = False,
-        **settings: Any,
+        **settings: Unpack[TrainingSettings],
     ) -> Run:
-        """Start a run, and return it as soon as it is in the queue; see `AsyncStudio.train`."""
-        run = self._loop.run(
-            self._inner.train(
-                trainer, model=model, dataset=dataset, eval_dataset=eval_dataset, parent=parent, name=name,
-                dry_run=dry_run, **settings,
-            )
-        )  # fmt: skip
-        return Run(self._loop, run, started_here=True)
+        """Start a run, and return it as soon as it is in the queue.
 
-    def jobs(self, *, status: str | None = None, tag: str | None = None) -> list[Run]:
+        ``trainer`` names one of arkor.toml (with neither it nor a ``model``: the first). ``model``,
+        ``dataset`` and ``settings`` override it, or are used without it; a ``dataset`` is a list of rows, or
+        what arkor.toml takes. ``parent`` is ``JOB`` or ``JOB:STEP``, whose adapter the run begins with, and
+        whose model and LoRA settings it takes over. Raises BadRequestError for settings that are not allowed
+        and rows that cannot be trained on.
+        """
+        found = self._loop.run(
+            self.inner.train(
+                trainer,
+                model=model,
+                dataset=dataset,
+                eval_dataset=eval_dataset,
+                parent=parent,
+                name=name,
+                dry_run=dry_run,
+                **settings,
+            )
+        )
+        return Run(self._loop, found)
+
+    def jobs(self, *, status: JobStatus | None = None, tag: str | None = None) -> list[Run]:
         """Return the project's runs, newest first, those of a ``status`` or with a ``tag`` if given."""
-        return [Run(self._loop, run) for run in self._loop.run(self._inner.jobs(status=status, tag=tag))]
+        found = self._loop.run(self.inner.jobs(status=status, tag=tag))
+        return [Run(self._loop, each) for each in found]
 
     def job(self, name: str = "latest") -> Run:
         """Return a run by its id, a prefix of it, its name, or ``latest``. Raises BadRequestError."""
-        return Run(self._loop, self._loop.run(self._inner.job(name)))
+        found = self._loop.run(self.inner.job(name))
+        return Run(self._loop, found)
 
-    def compare(self, run: Run, other: Run) -> dict[str, Any]:
-        """Compare two runs' adapters on the same held-out rows; see `AsyncStudio.compare`."""
-        return self._loop.run(self._inner.compare(run.inner, other.inner))
+    def endpoints(self) -> list[Endpoint]:
+        """Return the project's endpoints, which other programs call."""
+        found = self._loop.run(self.inner.endpoints())
+        return [Endpoint(self._loop, each) for each in found]
+
+    def endpoint(self, name: str) -> Endpoint:
+        """Return an endpoint by its name. Raises BadRequestError."""
+        found = self._loop.run(self.inner.endpoint(name))
+        return Endpoint(self._loop, found)
+
+    def compare(self, run: Run, other: Run) -> EvaluationPart:
+        """Compare two runs' adapters on the same held-out rows; evaluate them first if need be.
+
+        Raises ArkorError if they cannot be compared.
+        """
+        return self._loop.run(self.inner.compare(run.inner, other.inner))
 
 
-class Data:
+class Data(Blocking[AsyncData]):
     """The project's data sets."""
 
-    def __init__(self, loop: _Loop, studio: AsyncStudio) -> None:
-        self._loop = loop
-        self._inner = studio
-
     def check(self, source: str | None = None, *, trainer: str | None = None) -> DataCheck:
-        """Check a file, or the data of a trainer of arkor.toml (None: the first); see `AsyncData.check`."""
-        return self._loop.run(self._inner.data.check(source, trainer=trainer))
+        """Check a file, or the data of a trainer of arkor.toml (None: the first), for errors and oddities.
+
+        Returns ``{rows, files, findings, leftOut}``. Raises BadRequestError for no such file or trainer.
+        """
+        return self._loop.run(self.inner.check(source, trainer=trainer))
 
 
-class Run:
+class Run(BlockingRun):
     """One run. Iterating over it yields its `Point` objects, from the first to the last, as they arrive."""
-
-    def __init__(self, loop: _Loop, inner: AsyncRun, *, started_here: bool = False) -> None:
-        self._loop = loop
-        self.inner = inner
-        self._started_here = started_here
 
     @property
     def id(self) -> str:
@@ -172,25 +127,15 @@ class Run:
         """The job's name, unique in the project."""
         return self.inner.name
 
-    def __repr__(self) -> str:
-        return repr(self.inner).removeprefix("Async")
+    @property
+    def adapter(self) -> Adapter:
+        """The final adapter; ``run.checkpoint(step)`` is that of a checkpoint."""
+        return Adapter(self._loop, self.inner.adapter)
 
-    def _repr_html_(self) -> str:
-        return self._loop.run(self.inner.html())
-
-    def live(self) -> LiveRun:
-        """Return a chart for a notebook that follows the run; see `AsyncRun.live`."""
-        chart = live_run(self.inner)  # here: marimo shows only what was made in the cell's own thread
-
-        async def begin() -> None:
-            self.inner.feed(chart)
-
-        self._loop.run(begin())
-        return chart
-
-    def __iter__(self) -> Iterator[Point]:
-        with self._paused_by_an_interrupt():
-            yield from self._loop.iterate(self.inner)
+    def checkpoint(self, step: int) -> Adapter:
+        """Return the adapter as it was after ``step``."""
+        found = self.inner.checkpoint(step)
+        return Adapter(self._loop, found)
 
     @property
     def details(self) -> dict[str, Any]:
@@ -210,40 +155,28 @@ class Run:
     @property
     def loss(self) -> list[float]:
         """The training losses so far, in nats per token; ``metrics`` has their steps."""
-        return self.metrics.curve("loss")[1]
+        return self._loop.run(self.inner.loss())
 
     @property
     def eval_loss(self) -> list[float]:
         """The losses on the held-out rows so far."""
-        return self.metrics.curve("eval_loss")[1]
+        return self._loop.run(self.inner.eval_loss())
 
     @property
-    def samples(self) -> list[dict[str, Any]]:
-        """The answers to the sample prompts so far: ``{step, number, prompt, answer, …}``."""
+    def samples(self) -> list[SampleCreated]:
+        """The answers to the sample prompts so far."""
         return self._loop.run(self.inner.samples())
 
     @property
-    def verdict(self) -> dict[str, Any] | None:
+    def verdict(self) -> Verdict | None:
         """How the adapter compares with its base; None if it has not been evaluated."""
         return self._loop.run(self.inner.verdict())
 
-    @property
-    def adapter(self) -> Adapter:
-        """The final adapter."""
-        return Adapter(self._loop, self.inner.adapter)
+    def evaluate(self, *, step: int | None = None, data: str | None = None) -> Verdict:
+        """Compare the adapter, or the checkpoint of ``step``, with the base again, and return the verdict.
 
-    def checkpoint(self, step: int) -> Adapter:
-        """Return the adapter as it was after ``step``."""
-        return Adapter(self._loop, self.inner.checkpoint(step))
-
-    def wait(self) -> Self:
-        """Wait until the run has ended or was paused by a person. Raises RunFailedError with the reason."""
-        with self._paused_by_an_interrupt():
-            self._loop.run(self.inner.wait())
-        return self
-
-    def evaluate(self, *, step: int | None = None, data: str | None = None) -> dict[str, Any]:
-        """Compare the adapter with its base again, on the held-out rows or those of ``data``."""
+        ``data`` is a file of the project with other rows than the held-out ones.
+        """
         return self._loop.run(self.inner.evaluate(step=step, data=data))
 
     def pause(self) -> Self:
@@ -266,47 +199,125 @@ class Run:
         self._loop.run(self.inner.cancel())
         return self
 
-    @contextlib.contextmanager
-    def _paused_by_an_interrupt(self) -> Iterator[None]:
-        try:
-            yield
-        except KeyboardInterrupt:
-            if self._started_here:
-                with contextlib.suppress(Exception):  # the caller must see the interrupt
-                    self.pause()
-            raise
 
-
-class Adapter:
+class Adapter(Blocking[AsyncAdapter]):
     """A run's result: its final adapter, or that of a checkpoint."""
 
-    def __init__(self, loop: _Loop, inner: AsyncAdapter) -> None:
-        self._loop = loop
-        self._inner = inner
+    def stream(
+        self,
+        messages: str | Iterable[Mapping[str, object]],
+        *,
+        system: str | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        max_tokens: int | None = None,
+        strength: float | None = None,
+    ) -> Iterator[str]:
+        """Yield the answer as it arrives; see `chat`."""
+        return self._loop.iterate(
+            self.inner.stream(
+                messages,
+                system=system,
+                temperature=temperature,
+                top_p=top_p,
+                max_tokens=max_tokens,
+                strength=strength,
+            )
+        )
 
     def chat(
         self,
-        messages: str | Iterable[Mapping[str, Any]],
+        messages: str | Iterable[Mapping[str, object]],
         *,
         system: str | None = None,
-        stream: bool = False,
-        **options: Any,
-    ) -> Any:
-        """Return the answer, or with ``stream`` an iterator of its parts; see `AsyncAdapter.chat`."""
-        if stream:
-            return self._loop.iterate(self._inner.stream(messages, system=system, **options))
-        return self._loop.run(self._inner.chat(messages, system=system, **options))
+        temperature: float | None = None,
+        top_p: float | None = None,
+        max_tokens: int | None = None,
+        strength: float | None = None,
+    ) -> str:
+        """Return the answer to a question or a conversation (``[{"role": …, "content": …}, …]``).
+
+        ``strength`` is the adapter's, from 0, the base model, to 1.5. `stream` yields the answer in parts.
+        """
+        return self._loop.run(
+            self.inner.chat(
+                messages,
+                system=system,
+                temperature=temperature,
+                top_p=top_p,
+                max_tokens=max_tokens,
+                strength=strength,
+            )
+        )
+
+    def endpoint(self, name: str | None = None, *, open_to_all: bool = False) -> Endpoint:
+        """Create an OpenAI-compatible endpoint that serves this adapter to other programs.
+
+        ``name`` is by default made of the run's. Callers need its ``key``, unless it is ``open_to_all``.
+        Raises BadRequestError or ConflictError for what cannot be served.
+        """
+        found = self._loop.run(self.inner.endpoint(name, open_to_all=open_to_all))
+        return Endpoint(self._loop, found)
 
     def export(
         self,
-        form: str = "adapter",
+        form: ExportForm = "adapter",
         out: str | Path | None = None,
         *,
         quantization: str | None = None,
         strength: float = 1.0,
         replace: bool = False,
     ) -> Path:
-        """Write the result for other programs, and return the folder; see `AsyncAdapter.export`."""
+        """Write the result for other programs, and wait for the proof that they answer like the model.
+
+        ``form`` is ``adapter``, ``merged``, ``gguf``, ``gguf-lora`` or ``ollama``. ``out`` is a new folder,
+        in the current one if None. Returns it. Raises RunFailedError if the files are not the trained model.
+        """
         return self._loop.run(
-            self._inner.export(form, out, quantization=quantization, strength=strength, replace=replace)
+            self.inner.export(form, out, quantization=quantization, strength=strength, replace=replace)
         )
+
+
+class Endpoint(Blocking[AsyncEndpoint]):
+    """An endpoint: an adapter or model that other programs call by OpenAI's API."""
+
+    @property
+    def name(self) -> str:
+        """Its name, which is also that of its model."""
+        return self.inner.name
+
+    @property
+    def key(self) -> str | None:
+        """Its API key if it was created now with one; it is shown only then."""
+        return self.inner.key
+
+    @property
+    def details(self) -> Deployment:
+        """The endpoint as the backend describes it. Raises NotFoundError if it was deleted."""
+        return self._loop.run(self.inner.details())
+
+    @property
+    def base_url(self) -> str:
+        """The address for a client of OpenAI's API.
+
+        Raises BadRequestError if no open Studio serves it.
+        """
+        return self._loop.run(self.inner.base_url())
+
+    def new_key(self, label: str = "Python") -> str:
+        """Create another API key, and return it: it is shown only now."""
+        return self._loop.run(self.inner.new_key(label))
+
+    def turn_on(self) -> Self:
+        """Have it answer requests."""
+        self._loop.run(self.inner.turn_on())
+        return self
+
+    def turn_off(self) -> Self:
+        """Have it refuse requests."""
+        self._loop.run(self.inner.turn_off())
+        return self
+
+    def delete(self) -> None:
+        """Delete it with its keys and its log."""
+        self._loop.run(self.inner.delete())

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,10 @@ import pytest
 
 from arkor_dev import __version__
 from arkor_dev.cli import main as cli
+from arkor_dev.core.settings import Settings
 from arkor_dev.core.torch_build import install_advice
 from arkor_dev.identity import engine
+from arkor_dev.local.jobs.store import Store
 from arkor_dev.project.training_command import NOT_LOCAL
 from tests.support.daemon import environment, running_daemon
 from tests.support.fake_backend import TOKEN
@@ -126,7 +129,8 @@ def test_help_and_errors_are_the_same_in_every_python(
             (
                 "unknown option --json. arkor-dev import-config, arkor-dev data, arkor-dev jobs, "
                 "arkor-dev sweep, arkor-dev evaluate, arkor-dev why, "
-                "arkor-dev export, arkor-dev push, arkor-dev verify, arkor-dev cluster, arkor-dev ssh, "
+                "arkor-dev export, arkor-dev push, arkor-dev endpoints, arkor-dev verify, "
+                "arkor-dev cluster, arkor-dev ssh, "
                 "arkor-dev local, arkor-dev whoami, arkor-dev doctor and arkor-dev setup have it."
             ),
         ),
@@ -153,7 +157,23 @@ def test_invalid_usage_names_the_mistake(
     assert (out, err) == ("", f"arkor-dev: {said}\n")
 
 
-async def test_invalid_usage_of_the_process_exits_2(home: Path) -> None:
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1:strict"])
+async def test_a_character_that_the_output_cannot_encode_is_replaced(
+    home: Path, tmp_path: Path, encoding: str
+) -> None:
+    data = home / ".local" / "share" / "arkor-dev"
+    settings = replace(Settings.from_environment({}, tmp_path), data=data)
+    settings.local_data.mkdir(parents=True)
+    store = Store(settings.local_data / "backend.sqlite", "local")
+    store.create("\u2192 bot", {"model": "m", "datasetSource": {"type": "file", "path": "x.jsonl"}})
+    store.close()
+    code, out, err = await arkor_dev(
+        home, "jobs", "--local", "--project", str(tmp_path), PYTHONIOENCODING=encoding
+    )
+    assert (code, out.splitlines()[1].endswith("? bot"), err) == (0, True, "")
+
+
+async def test_wrong_usage_of_the_process(home: Path) -> None:
     assert await arkor_dev(home, "--nonsense") == (
         2, "", "arkor-dev: unknown option --nonsense. See arkor-dev --help.\n",
     )  # fmt: skip

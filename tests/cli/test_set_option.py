@@ -1,13 +1,19 @@
-"""``--set``: values as TOML or as a bare word, suggestions for keys, bounds for values."""
+"""``--set``: values as TOML or as a bare word, suggestions for keys, bounds; ``--changes``: as JSON."""
 
 from __future__ import annotations
 
+import io
+from typing import TYPE_CHECKING
+
 import pytest
 
-from arkor_dev.cli.set_option import parse_settings
+from arkor_dev.cli.set_option import parse_settings, read_changes
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.project.toml.edit import to_toml
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -86,3 +92,34 @@ def test_invalid_settings_are_refused(text: str, said: str) -> None:
 def test_steps_and_epochs_conflict() -> None:
     with pytest.raises(BadRequestError, match="steps and epochs are both set"):
         parse_settings(["steps=1", "epochs=1"])
+
+
+def test_changes_from_a_file_are_by_field_and_a_null_removes_a_setting(tmp_path: Path) -> None:
+    (tmp_path / "changes.json").write_text('{"loraR": 16, "maxSteps": null}')
+    assert read_changes(str(tmp_path / "changes.json")) == {"loraR": 16, "maxSteps": None}
+
+
+def test_changes_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"loraR": 16}')))
+    assert read_changes("-") == {"loraR": 16}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("loraR=16", "is not JSON. --changes takes a JSON object of settings."),
+        ("[16]", "is not a JSON object of settings"),
+        (f'{{"model": "{"m" * 2**20}"}}', "1,048,576 bytes at most"),
+        ('{"lora_r": 16}', '"lora_r" is not a trainer setting'),
+        ('{"loraR": 0}', "loraR must be a whole number from 1 to 1,024"),
+        (None, "cannot be read: No such file or directory."),
+    ],
+)
+def test_changes_that_are_none_are_refused_with_the_reason(
+    tmp_path: Path, text: str | None, reason: str
+) -> None:
+    if text is not None:
+        (tmp_path / "changes.json").write_text(text)
+    with pytest.raises(BadRequestError) as fault:
+        read_changes(str(tmp_path / "changes.json"))
+    assert reason in fault.value.text

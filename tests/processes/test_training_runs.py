@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -38,6 +39,13 @@ class Services:
     async def shell(self, command: str, key: str = "key") -> Run:
         """Start a line of shell."""
         return await self.start("/bin/sh", "-c", command, key=key)
+
+    async def managed(self, command: str) -> Run:
+        """Start a line of shell as the managed product's command."""
+        launch = Launch(
+            ["/bin/sh", "-c", command], key="key", trainer=None, file=None, dry_run=False, typescript=True
+        )
+        return await self.runs.start(launch)
 
 
 @pytest.fixture
@@ -101,8 +109,40 @@ async def test_a_missing_project_folder_is_an_error(tmp_path: Path) -> None:
     assert services.runs.views() == []
 
 
-async def test_the_job_id_is_found_across_split_lines(services: Services) -> None:
-    run = await services.shell(
+async def test_the_id_of_a_job_comes_on_the_pipe_and_the_output_is_not_searched(services: Services) -> None:
+    run = await services.shell('echo Started job wrong; echo right > "/dev/fd/$ARKOR_JOB_FD"; exec sleep 60')
+    await printed(run, b"wrong")
+    async with asyncio.timeout(60):
+        while run.job_id is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert (run.view()["jobId"], services.changes) == ("right", 1)
+    assert run.output.peek(0)[0] == b"Started job wrong\n"
+
+
+@pytest.mark.parametrize("sent", ["", "a b", "$(printf '%0201d' 1)", "$(printf '%09999d' 1)"])
+async def test_what_is_no_id_on_the_pipe_is_ignored(services: Services, sent: str) -> None:
+    run = await services.shell(f'echo "{sent}" > "/dev/fd/$ARKOR_JOB_FD"')
+    await run.finished.wait()
+    assert (run.job_id, run.exit_code) == (None, 0)
+
+
+async def test_changed_settings_reach_the_command_as_json_and_not_in_its_arguments(
+    services: Services,
+) -> None:
+    changes = {"model": "--x 'y' $(z)\\", "loraR": 16, "maxSteps": None}
+    argv = ["/bin/sh", "-c", 'cat "${1#--changes=}"', "command"]
+    run = await services.runs.start(
+        Launch(argv, key="key", trainer=None, file=None, dry_run=False, changes=changes)
+    )
+    printed_json, _, _ = (await output(run)).partition(b"\n---\n")
+    assert json.loads(printed_json) == changes
+    assert run.view()["command"] == argv
+
+
+async def test_the_managed_products_command_says_its_job_in_its_output_however_it_comes(
+    services: Services,
+) -> None:
+    run = await services.managed(
         "printf 'Not Started job a\\nStar'; sleep 0.1; "
         "printf 'ted job job-7\\r\\nStarted job job-8\\n'; sleep 60"
     )
@@ -111,14 +151,14 @@ async def test_the_job_id_is_found_across_split_lines(services: Services) -> Non
     assert services.changes == 1
 
 
-async def test_an_unfinished_line_is_not_read_for_a_job_id(services: Services) -> None:
-    run = await services.shell("printf 'Started job job-7'; sleep 60")
+async def test_a_line_without_an_end_is_no_job_yet(services: Services) -> None:
+    run = await services.managed("printf 'Started job job-7'; sleep 60")
     await printed(run, b"job-7")
     assert run.view()["jobId"] is None
 
 
-async def test_an_endless_line_does_not_grow_memory(services: Services) -> None:
-    run = await services.start(sys.executable, "-IS", "-c", "print('x' * 3_000_000, end='')")
+async def test_a_long_line_does_not_grow_memory(services: Services) -> None:
+    run = await services.managed(f"{sys.executable} -IS -c \"print('x' * 3_000_000, end='')\"")
     await run.finished.wait()
     assert len(run._line) <= 4096
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import arkor_dev
-from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.errors import BadRequestError, ConflictError
+from arkor_dev.sdk.requests import source_of
 
 pytest.importorskip("torch")
 from tests.local.conftest import made_once, make_project
@@ -73,13 +74,14 @@ def test_a_run_goes_from_rows_to_answers_and_files(studio: Studio, tmp_path: Pat
     if chart is not None:
         _until(lambda: chart.sentence)
         assert (chart.name, chart.status, chart.sentence) == ("parrot", "completed", verdict["sentence"])
-        assert chart.picture
-        assert chart.picture in run._repr_html_()
-        with arkor_dev.Studio(studio._inner.project, local=True) as other:
+        loss, held_out = chart.curves
+        assert [value for _, value in loss["points"]] == run.loss
+        assert [step for step, _ in held_out["points"]] == metrics.curve("eval_loss")[0]
+        with arkor_dev.Studio(studio.project, local=True) as other:
             last = other.job(run.id).live()
         assert (last.status, last.sentence, last.picture) == ("completed", verdict["sentence"], chart.picture)
     answer = run.adapter.chat("Hello", max_tokens=4, temperature=0)
-    assert answer == "".join(run.adapter.chat("Hello", max_tokens=4, temperature=0, stream=True))
+    assert answer == "".join(run.adapter.stream("Hello", max_tokens=4, temperature=0))
     assert run.checkpoint(2).chat([{"role": "user", "content": "Hello"}], max_tokens=2) is not None
     folder = run.adapter.export("adapter", tmp_path / "out")
     assert (folder / "adapter_model.safetensors").exists()
@@ -87,11 +89,33 @@ def test_a_run_goes_from_rows_to_answers_and_files(studio: Studio, tmp_path: Pat
     assert studio.job("parrot").id == studio.job().id == run.id
 
 
-def test_the_documented_python_runs(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_endpoint_of_an_adapter(studio: Studio) -> None:
+    run = studio.job("parrot")
+    endpoint = run.adapter.endpoint()
+    assert (endpoint.name, endpoint.details["target"]) == (
+        "parrot", {"kind": "adapter", "adapter": {"kind": "final", "jobId": run.id}},
+    )  # fmt: skip
+    assert endpoint.key
+    assert endpoint.new_key() not in ("", endpoint.key)
+    with pytest.raises(BadRequestError, match=r"Nothing serves.*arkor-dev serve parrot --local"):
+        assert endpoint.base_url
+    assert studio.endpoint("parrot").turn_off().details["enabled"] is False
+    of_step = run.checkpoint(2).endpoint("second", open_to_all=True)
+    assert (of_step.key, of_step.details["authMode"]) == (None, "none")
+    with pytest.raises(ConflictError, match="second"):
+        run.adapter.endpoint("second")
+    for each in studio.endpoints():
+        each.delete()
+    assert studio.endpoints() == []
+
+
+def test_the_documentation_runs_and_names_what_there_is(
+    studio: Studio, capsys: pytest.CaptureFixture[str]
+) -> None:
     studio.jobs()  # its backend serves now, so another joins it
     page = (Path(__file__).parents[2] / "docs" / "python.md").read_text().partition("## Report")[0]
     block = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
-    project = studio._inner.project
+    project = studio.project
     trainers = project / "arkor.toml"
     trainers.write_text(
         '[[trainer]]\nname = "support-bot"\nmodel = "./models/tiny"\ndataset = "data/chats.jsonl"\n'
@@ -138,7 +162,11 @@ def test_invalid_training_arguments_are_refused(studio: Studio) -> None:
         ({"model": "m", "dataset": "data/none.jsonl"}, "none.jsonl"),
         ({"model": "m", "dataset": "data/chats.jsonl", "learning_rat": 1}, "Did you mean learning_rate"),
         ({"model": "m", "dataset": "data/chats.jsonl", "lora_r": 0}, "1 to 1,024"),
-        ({"model": "m", "dataset": [{"text": float("nan")}]}, "cannot be written as JSON"),
+        ({"model": "m", "dataset": [{"text": "a", "more": float("nan")}]}, "cannot be written as JSON"),
+        (
+            {"model": "m", "dataset": [{"foo": 1}]},
+            r"The row cannot.*\[0\] has the keys foo; expected",
+        ),
         ({}, "arkor.toml"),
     )
     for settings, says in cases:
@@ -146,6 +174,18 @@ def test_invalid_training_arguments_are_refused(studio: Studio) -> None:
             studio.train(**settings)
     with pytest.raises(BadRequestError, match="no job"):
         studio.job("nobody")
+    with pytest.raises(BadRequestError, match=r"bogus is not the status of a job\. There are: queued"):
+        studio.jobs(status="bogus")  # type: ignore[arg-type]
+
+
+def test_rows_that_are_not_all_usable_are_refused_unless_they_are_to_be_left_out(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"prompt": "a", "completion": "b"}, {"prompt": "a"}]
+    with pytest.raises(BadRequestError, match=r"1 of the 2 rows.*dataset\[1\].*skip_bad_rows=True"):
+        source_of(tmp_path, "dataset", rows, {})
+    assert list(tmp_path.iterdir()) == []
+    assert source_of(tmp_path, "dataset", rows, {"skipBadRows": True})["type"] == "file"
+    pairs = [{"prompt": "a", "chosen": "b", "rejected": "c"}]
+    assert source_of(tmp_path, "dataset", pairs, {"method": "dpo"})["type"] == "file"
 
 
 def test_a_run_that_fails_raises_its_reason(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.consent import require_cluster_trust
-from arkor_dev.cli.lost_jobs import features_of
+from arkor_dev.client.features import features_of
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import BackendError, BadRequestError
 from arkor_dev.contract.extras import install_command

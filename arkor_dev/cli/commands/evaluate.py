@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from contextlib import suppress
@@ -11,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.event_text import verdict_lines
-from arkor_dev.cli.lost_jobs import features_of
+from arkor_dev.client.evaluation import evaluate
+from arkor_dev.client.features import features_of
+from arkor_dev.client.job_list import choose_job, jobs_of
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import (
     ArkorError,
@@ -22,8 +23,7 @@ from arkor_dev.contract.errors import (
 )
 from arkor_dev.core.plain_text import one_line
 
-from . import waiting
-from .jobs import choose_job, jobs_of, require_sign_in
+from .jobs import require_sign_in
 from .waiting import progress_words, shown_progress
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ async def run_evaluate(settings: Settings, arguments: Namespace) -> int:
         if arguments.checkpoint is not None:
             query["step"] = str(arguments.checkpoint)
 
-        async def evaluate(job: dict[str, Any], step: int | None) -> None:
+        async def measure(job: dict[str, Any], step: int | None) -> None:
             try:
                 await _evaluate(
                     backend, job["id"], {"step": step, "force": arguments.force or None, "data": data}
@@ -90,10 +90,10 @@ async def run_evaluate(settings: Settings, arguments: Namespace) -> int:
             if "strengths" not in await features_of(backend):
                 raise BadRequestError("This backend can't measure other strengths: leave --strengths out.")
             if "evaluation" not in chosen:
-                await evaluate(chosen, None)
+                await measure(chosen, None)
             await _evaluate(backend, chosen["id"], {"strengths": True, "force": arguments.force or None})
         elif arguments.against is None:
-            await evaluate(chosen, arguments.checkpoint)
+            await measure(chosen, arguments.checkpoint)
         else:
             against = choose_job(jobs, arguments.against)
             query["against"] = against["id"]
@@ -102,9 +102,9 @@ async def run_evaluate(settings: Settings, arguments: Namespace) -> int:
         elif arguments.against is not None:
             # The run itself, or an earlier command, may have measured it already.
             if data is not None or arguments.checkpoint is not None or "evaluation" not in chosen:
-                await evaluate(chosen, arguments.checkpoint)
+                await measure(chosen, arguments.checkpoint)
             if data is not None or "evaluation" not in against:
-                await evaluate(against, None)
+                await measure(against, None)
         answer = await backend.get_evaluation(chosen["id"], query)
     try:
         answered = json.loads(answer.body)
@@ -170,55 +170,15 @@ def path_in(project: Path, file: str) -> str:
         ) from None
 
 
-async def _evaluate(
-    backend: Backend, job_id: str, options: dict[str, object], *, quiet: bool = False
-) -> None:
-    """Start the evaluation of one job's adapter and wait for the result."""
-    body = {name: value for name, value in options.items() if value is not None}
+async def _evaluate(backend: Backend, job_id: str, options: dict[str, object]) -> None:
+    """Have one job's adapter evaluated, with progress on a terminal."""
     try:
-        await backend.evaluate_job(job_id, body)
+        with shown_progress() as show:
+            await evaluate(backend, job_id, options, lambda now: show(progress_words(now, "Evaluating")))
     except ConflictError as refusal:
         if refusal.extra.get("changed") is True:
             raise refusal.reworded(f"{refusal.text} To evaluate anyway, add --force.") from None
-        # An interrupted command leaves its evaluation running where Studio is open: wait for that one.
-        running = await _evaluating(backend, job_id) or {}
-        same = all(running.get(name) == body.get(name) for name in ("step", "data"))
-        if not running or not same or "strengths" in body:
-            raise
-    except NotFoundError as refusal:
-        raise refusal.reworded(f"This backend can't evaluate that. ({refusal.text})") from None
-    await _done(backend, job_id, quiet=quiet)
-
-
-async def evaluated(
-    backend: Backend, job: dict[str, Any], *, step: int | None = None, data: str | None = None
-) -> dict[str, Any]:
-    """Have one job's adapter measured without printing; return the evaluation. Raises ArkorError."""
-    await _evaluate(backend, job["id"], {"step": step, "data": data}, quiet=True)
-    query = {} if step is None else {"step": str(step)}
-    answer = await backend.get_evaluation(job["id"], query | ({} if data is None else {"data": data}))
-    evaluation: dict[str, Any] = json.loads(answer.body)["evaluation"]
-    return evaluation
-
-
-async def _evaluating(backend: Backend, job_id: str) -> dict[str, Any] | None:
-    """Return the progress of a job's evaluation; None if there is none."""
-    answered = json.loads((await backend.get_job(job_id)).body)
-    evaluating = answered.get("job", {}).get("evaluating") if isinstance(answered, dict) else None
-    return evaluating if isinstance(evaluating, dict) else None
-
-
-async def _done(backend: Backend, job_id: str, *, quiet: bool) -> None:
-    """Wait for the evaluation, with progress on a terminal; raise its failure."""
-    with shown_progress(quiet=quiet) as show:
-        while True:
-            evaluating = await _evaluating(backend, job_id)
-            if evaluating is None:
-                return
-            if evaluating.get("state") == "failed":
-                raise BackendError(f"Evaluation failed: {one_line(evaluating.get('error'), 1000)}")
-            show(progress_words(evaluating, "Evaluating"))
-            await asyncio.sleep(waiting.LOOK_SECONDS)
+        raise
 
 
 def strength_lines(evaluation: Mapping[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.event_text import figure, phase_of, size_of, time_left, verdict_lines
+from arkor_dev.client.job_list import choose_job, listing_of
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.bodies import EXTENSION
 from arkor_dev.contract.errors import BackendError, BadRequestError, ConflictError, NotFoundError
@@ -27,7 +28,6 @@ from arkor_dev.core.atomic_write import write_private
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.credentials_file import NoCredentialsError, read_credentials
 from arkor_dev.jobs.figures import history
-from arkor_dev.jobs.follow import is_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 
 NAME_CHARACTERS: Final = 60
-LATEST: Final = "latest"
 DONE: Final = {"cancel": "cancelled", "extend": "extended", "pause": "paused", "resume": "resumed"}
 SHOW, FIGURES, DIFF = "show", "figures", "diff"
 ACTIONS: Final = frozenset({SHOW, FIGURES, DIFF, *DONE})
@@ -49,8 +48,6 @@ VERDICTS: Final = {
     "worse": "worse",
 }
 DIFFERENCES: Final = ("added", "removed", "changed", "same")
-MOST_IDS: Final = 5
-"""Maximum number of ids listed when a name is ambiguous."""
 
 
 async def run_jobs(
@@ -282,40 +279,6 @@ def _local_time(text: object) -> str:
         return datetime.fromisoformat(str(text)).astimezone().strftime("%Y-%m-%d %H:%M")
     except (ValueError, OverflowError):
         return "-"
-
-
-async def jobs_of(backend: Backend) -> list[dict[str, Any]]:
-    """Return all jobs, newest first."""
-    return (await listing_of(backend))[0]
-
-
-async def listing_of(backend: Backend) -> tuple[list[dict[str, Any]], str]:
-    """Return all jobs, newest first, and why the backend can store nothing now, usually empty."""
-    try:
-        listing = json.loads((await backend.list_jobs()).body)
-        jobs = [job for job in listing["jobs"] if is_job(job) and "id" in job]
-        trouble = listing.get("trouble")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise BackendError("The backend's list of jobs is unreadable. Try again later.") from None
-    jobs.sort(key=lambda job: str(job.get("createdAt")), reverse=True)
-    return jobs, trouble if isinstance(trouble, str) else ""
-
-
-def choose_job(jobs: list[dict[str, Any]], text: str | None) -> dict[str, Any]:
-    """Find the job by id, by prefix or by name. Raises BadRequestError for no match and for several."""
-    if not text:
-        raise BadRequestError(f"Name a job: its id, a prefix of it, its name, or {LATEST}.")
-    matches = [job for job in jobs if job["id"] == text]
-    if not matches:
-        matches = jobs[:1] if text == LATEST else [job for job in jobs if job["id"].startswith(text)]
-        matches = matches or [job for job in jobs if job.get("name") == text]
-    if len(matches) == 1:
-        return matches[0]
-    if not matches:
-        raise BadRequestError(f"There is no job {one_line(text, 100)}. `arkor-dev jobs` lists them.")
-    ids = ", ".join(one_line(job["id"], 100) for job in matches[:MOST_IDS])
-    rest = f" and {len(matches) - MOST_IDS} more" if len(matches) > MOST_IDS else ""
-    raise BadRequestError(f"{one_line(text, 100)} is ambiguous: {ids}{rest}. Give more of the id.")
 
 
 LOSSES: Final = {"loss": "loss", "evalLoss": "eval loss", "bestEvalLoss": "best eval"}

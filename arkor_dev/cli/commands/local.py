@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.cli.commands.jobs import choose_job, jobs_of
 from arkor_dev.cli.consent import confirm
+from arkor_dev.client.job_list import choose_job, jobs_of
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import BackendError, BadRequestError
 from arkor_dev.contract.units import format_bytes

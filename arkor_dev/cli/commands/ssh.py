@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.commands.export.run import run_export
-from arkor_dev.cli.commands.jobs import jobs_of
 from arkor_dev.cli.consent import confirm, require_trust
+from arkor_dev.client.job_list import jobs_of
 from arkor_dev.connection.connect import joined
 from arkor_dev.connection.ssh.answers import read_host_use, read_nothing, read_stopped
 from arkor_dev.connection.ssh.host import checked

@@ -14,7 +14,6 @@ import itertools
 import json
 import signal
 import sys
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
@@ -22,19 +21,22 @@ from rich.console import Console
 from arkor_dev.cli.consent import SEND, confirm
 from arkor_dev.cli.event_text import forecast_line
 from arkor_dev.cli.interrupt import InterruptHandler, InterruptMessages
-from arkor_dev.cli.lost_jobs import features_of, goes_on_later, loss_line
+from arkor_dev.cli.lost_jobs import loss_line
 from arkor_dev.cli.progress_view import view_for
+from arkor_dev.client.creation import create, name_for
+from arkor_dev.client.features import features_of, goes_on_later
+from arkor_dev.client.following import watch
+from arkor_dev.client.repetition import parent_of, repeated, with_adapter_of
 from arkor_dev.connection.connect import BackendEndedError, joined
-from arkor_dev.contract.changes import applied, complete, conflict, for_managed
-from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, ConflictError, NotFoundError
-from arkor_dev.contract.events import TRAINING_PAUSED
-from arkor_dev.contract.run_names import free_name
+from arkor_dev.contract.changes import applied, complete, conflict
+from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.data.sources import SourceError
-from arkor_dev.jobs.follow import APPEARS_WITHIN, JobEvent, follow, job_of
+from arkor_dev.jobs.follow import JobEvent, job_of
 from arkor_dev.notices.notifier import notifying
+from arkor_dev.processes.job_report import reporter
 from arkor_dev.project.arkor_toml import choose, load_trainers
 from arkor_dev.project.arkor_toml import revision as revision_of
 from arkor_dev.project.data_check import SECONDS, check_trainer
@@ -43,8 +45,6 @@ from arkor_dev.project.training_command import OUTDATED
 
 from .cluster import need_placement, placed
 from .data import lines_of
-from .jobs import jobs_of
-from .repeat import parent_of, repeated
 from .start_typescript import run_typescript, runs_typescript
 
 if TYPE_CHECKING:
@@ -53,12 +53,13 @@ if TYPE_CHECKING:
 
     from arkor_dev.backend.client import Backend
     from arkor_dev.cli.progress_view import PlainView
+    from arkor_dev.client.creation import CreatedJob
+    from arkor_dev.client.following import Ending
     from arkor_dev.contract.shapes import Trainer
     from arkor_dev.core.settings import Settings
+    from arkor_dev.jobs.follow import Connection, Waiting
 
 EXIT_CODES: Final = {"completed": 0, "failed": 1, "cancelled": 3, "deleted": 3, "paused": 4}
-PASSING: Final = ("disk", "battery")
-"""Reasons of pauses that end by themselves."""
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 FORECAST_SECONDS: Final = 45.0
 """How long to wait for an estimate of time and memory; on an idle machine it takes 20 s at most."""
@@ -116,8 +117,8 @@ async def run_start(
     if file is not None or await asyncio.to_thread(runs_typescript, settings):
         if changes or like or parent or data or seeds > 1:
             raise BadRequestError(
-                "--set, --like, --from, --data and --seeds are for arkor.toml. This project has its settings "
-                "in its own code."
+                "--set, --changes, --like, --from, --data and --seeds are for arkor.toml. This project has "
+                "its settings in its own code."
             )
         return await run_typescript(settings, file=file, trainer=trainer, dry_run=dry_run)
     trainers = await asyncio.to_thread(load_trainers, settings.project)
@@ -134,7 +135,7 @@ async def run_start(
     for config in configs:
         in_red = await placed(settings, config)
     total = None if configs[0].get("dryRun") else configs[0].get("maxSteps")
-    total, console = total if isinstance(total, int) else None, console or _stdout()
+    total, console = total if isinstance(total, int) else None, console or Console(highlight=False)
     view = view_for(console, total)
     if revision is None and not data:  # otherwise Studio has shown the same findings
         await _say_errors(settings, chosen["name"], view)
@@ -145,14 +146,18 @@ async def run_start(
         joined(settings, view.notice, ask=lambda stake: confirm(stake, SEND, yes=yes)) as backend,
     ):
         await need_placement(backend, settings, configs[0])
-        begin = None if parent is None else await parent_of(backend, parent)
+        begin = None
+        if parent is not None:
+            chosen_parent = await parent_of(backend, parent)
+            begin = chosen_parent.request()
+            configs = [with_adapter_of(chosen_parent.job, config, changes) for config in configs]
         if not dry_run and revision is None:  # otherwise Studio has shown its own estimate
             with view:
                 await _measure(backend, configs[0], view)
-        created: list[tuple[str, str, object]] = []
+        created: list[CreatedJob] = []
         for config in configs:
             try:
-                name = await _free_name(backend, chosen)
+                name = await name_for(backend, chosen["name"])
                 created.append(await create(backend, settings, name, config, begin))
             except ArkorError as fault:
                 if not created:
@@ -161,22 +166,25 @@ async def run_start(
                     f"Only {len(created)} of {seeds} jobs were created: {one_line(fault.text, 2000)}", "red"
                 )
                 break
+        report = reporter()
+        for job in created:
+            report(job.id)
         codes: list[int] = []
-        for number, (name, job_id, forecast) in enumerate(created):
+        for number, job in enumerate(created):
             if number:
                 view = view_for(console, total)
-            notify = functools.partial(notices.notify, job_id, name)
-            ending = _ending(backend, job_id, view, yes=yes)
-            later = [later_id for _, later_id, _ in created[number + 1 :]]
+            notify = functools.partial(notices.notify, job.id, job.name)
+            ending = _ending(backend, job.id, view, yes=yes)
+            later = [later_job.id for later_job in created[number + 1 :]]
             with view:
-                view.say(f"Started job {job_id}")
-                if name != chosen["name"]:
-                    view.say(f"Name: {one_line(name, 200)}")
+                view.say(f"Started job {job.id}")
+                if job.name != chosen["name"]:
+                    view.say(f"Name: {one_line(job.name, 200)}")
                 if later and not number:
                     view.say(f"Queued, with other seeds: {', '.join(later)}")
-                if line := forecast_line(forecast):
+                if line := forecast_line(job.forecast):
                     view.say(line)
-                code, continues = await _follow(backend, settings, job_id, view, notify, ending, later)
+                code, continues = await _follow(backend, settings, job.id, view, notify, ending, later)
             codes.append(code)
             if not continues:
                 break
@@ -225,8 +233,17 @@ async def _follow(
     later: list[str],
 ) -> tuple[int, bool]:
     """Follow a job to its end; return its exit code, and whether those created with it can be followed."""
+
+    def show(item: JobEvent | Connection | Waiting) -> None:
+        view.show(item)
+        if isinstance(item, JobEvent):
+            notify(item)
+
     try:
-        status = await _unless_stopped(watch(backend, job_id, view, notify), ending)
+        end = await _unless_stopped(watch(backend, job_id, show), ending)
+        status = end.status
+        if end.error and not end.reported:
+            view.say(f"failed: {one_line(end.error, 2000)}", "red")
     except _StoppedError as stopped:
         await _say_stopped(backend, settings, job_id, view)
         if later:
@@ -295,80 +312,6 @@ async def _say_errors(settings: Settings, trainer: str, view: PlainView) -> None
                 view.say(*line)
 
 
-async def _free_name(backend: Backend, trainer: Trainer) -> str:
-    """Return a name that no other job has; the trainer's own if the backend does not list its jobs."""
-    names: list[object] = []
-    with contextlib.suppress(ArkorError):
-        names = [job.get("name") for job in await jobs_of(backend)]
-    return free_name(trainer["name"], names)
-
-
-async def create(
-    backend: Backend,
-    settings: Settings,
-    name: str,
-    config: dict[str, object],
-    parent: dict[str, object] | None,
-) -> tuple[str, str, object]:
-    """Create a job; return its name, id and estimate, if the backend has one."""
-    try:
-        answer = await backend.create_job(name, config if settings.local else for_managed(config), parent)
-    except BadRequestError as fault:
-        source = config.get("datasetSource")
-        if isinstance(source, dict) and source.get("type") == "file" and not settings.local:
-            raise BadRequestError(
-                f"{one_line(fault.text)} (This trainer's dataset is a file of the project, which only the "
-                "local backend reads: add --local, or name a dataset by huggingface or url.)",
-            ) from None
-        raise
-    job = answer.get("job")
-    job = job if isinstance(job, dict) else {}
-    job_id = job.get("id")
-    if not isinstance(job_id, str) or not job_id or one_line(job_id, 200) != job_id:
-        raise BackendError("The backend created a job but did not say which. Look for it in Studio.")
-    created_name = job.get("name")
-    return created_name if isinstance(created_name, str) else name, job_id, job.get("forecast")
-
-
-async def watch(backend: Backend, job_id: str, view: PlainView, notify: Callable[[JobEvent], None]) -> str:
-    """Print the job's events to the last; return its final status. A pause that needs a person is final."""
-    async with aclosing(follow(backend, job_id, appears_within=APPEARS_WITHIN)) as items:
-        async for item in items:
-            view.show(item)
-            if isinstance(item, JobEvent):
-                notify(item)
-            if isinstance(item, JobEvent) and item.name == TRAINING_PAUSED:
-                reason = item.data.get("reason") if isinstance(item.data, dict) else None
-                if reason not in PASSING:
-                    return "paused"
-    return await _final_status(backend, job_id, view)
-
-
-async def _final_status(backend: Backend, job_id: str, view: PlainView) -> str:
-    seen = view.run.ended
-    # The stream may end a moment before the job's record is updated.
-    for pause in (0.0, 0.2, 0.8, 2.0):
-        await asyncio.sleep(pause)
-        with contextlib.suppress(ArkorError):
-            if seen is None and not await _exists(backend, job_id):
-                return "deleted"
-            job = await job_of(backend, job_id)
-            status = str(job.get("status"))
-            if status in TERMINAL:
-                if status == "failed" and seen is None and job.get("error"):
-                    view.say(f"failed: {one_line(job['error'], 2000)}", "red")
-                return status
-    return seen or "unknown"
-
-
-async def _exists(backend: Backend, job_id: str) -> bool:
-    try:
-        await job_of(backend, job_id)
-    except NotFoundError:
-        return False
-    return True
-
-
 async def _say_stopped(backend: Backend, settings: Settings, job_id: str, view: PlainView) -> None:
     if not backend.ends_with_launch:
         view.say(
@@ -419,7 +362,7 @@ def _ending(backend: Backend, job_id: str, view: PlainView, *, yes: bool) -> Int
     return ending.watch(number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN)
 
 
-async def _unless_stopped(work: Coroutine[object, object, str], ending: InterruptHandler) -> str:
+async def _unless_stopped(work: Coroutine[object, object, Ending], ending: InterruptHandler) -> Ending:
     """Return the coroutine's result; raise _StoppedError if SIGINT or SIGTERM comes first."""
     task = asyncio.ensure_future(work)
     stopped = asyncio.create_task(ending.wait())
@@ -433,10 +376,3 @@ async def _unless_stopped(work: Coroutine[object, object, str], ending: Interrup
         for pending in (task, stopped):
             pending.cancel()
         await asyncio.gather(task, stopped, return_exceptions=True)
-
-
-def _stdout() -> Console:
-    """Return standard output that replaces characters missing from its encoding."""
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="replace")
-    return Console(highlight=False)

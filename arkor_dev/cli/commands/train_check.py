@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev import __version__
+from arkor_dev.client.creation import create
 from arkor_dev.connection.connect import connected
 from arkor_dev.contract.errors import ArkorError, BadRequestError
 from arkor_dev.contract.events import (
@@ -36,7 +37,6 @@ from arkor_dev.project.arkor_toml import load_trainers
 from arkor_dev.project.starter import initialize
 
 from .doctor import Check
-from .start import create
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -160,9 +160,8 @@ class Trial:
     async def train(self) -> AsyncIterator[Check]:
         """Train, evaluate on the held-out rows, and compare with the forecast."""
         began, why = time.monotonic(), list[str]()
-        _, self._job, _ = await create(
-            self._backend, self._settings, "doctor", {**self._config, **SHORT}, None
-        )
+        job = await create(self._backend, self._settings, "doctor", {**self._config, **SHORT}, None)
+        self._job = job.id
         async for name, data in self._events(self._job):
             if name == TRAINING_MESSAGE:
                 why.append(str(data.get("message")))
@@ -213,7 +212,7 @@ class Trial:
     async def interrupt(self) -> AsyncIterator[Check]:
         """Pause and resume a job; it must continue after the step at which it was paused."""
         config = {**self._config, **ENDLESS}
-        _, job, _ = await create(self._backend, self._settings, "doctor, interrupted", config, None)
+        job = (await create(self._backend, self._settings, "doctor, interrupted", config, None)).id
         paused: int | None = None
         async for name, data in self._events(job):
             step = data.get("step")

@@ -17,8 +17,6 @@ from arkor_dev.core.plain_text import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-LOOK_SECONDS: Final = 0.5
-"""Pause between two polls."""
 LINE_SECONDS: Final = 15.0
 """Pause between two lines about the same work if the terminal cannot redraw."""
 
@@ -37,6 +35,12 @@ def progress_words(work: Mapping[str, Any], doing: str) -> str:
     of = f" of {one_line(total, 20)}" if total else ""
     words = f"{label}: {one_line(done, 20)}{of} {unit}".rstrip() if total or unit else label
     return f"{words}{ending}"
+
+
+def export_words(export: Mapping[str, Any]) -> str:
+    """Describe the progress of an export."""
+    words = progress_words(export, "Exporting")
+    return f"Verifying · {words}" if export.get("state") == "verifying" else words
 
 
 def _is_number(value: object) -> TypeGuard[float]:

@@ -7,12 +7,13 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.backend.calls import object_of
+from arkor_dev.client import background_work
+from arkor_dev.client.job_list import choose_job, jobs_of
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import BackendError, ConflictError, NotFoundError
 from arkor_dev.core.plain_text import one_line
 
-from . import waiting
-from .jobs import choose_job, jobs_of, require_sign_in
+from .jobs import require_sign_in
 from .waiting import progress_words, shown_progress
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ async def _done(
         if attribution.get("state") == "completed" and state not in ("training", "scoring"):
             return attribution
         show("Training without the rows" if state == "training" else progress_words(attribution, "Tracing"))
-        await asyncio.sleep(waiting.LOOK_SECONDS)
+        await asyncio.sleep(background_work.LOOK_SECONDS)
         attribution = _attribution((await backend.get_attribution(job_id, str(attribution.get("id")))).body)
 
 

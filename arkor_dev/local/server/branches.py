@@ -58,49 +58,55 @@ def copy_parent(data: Path, job_id: str, folder: Path) -> None:
 
 
 def check_fits(job: Mapping[str, Any], folder: Path, config: Mapping[str, Any]) -> None:
-    """Raise ConflictError unless a job with ``config`` has weights like those in ``folder``, of ``job``."""
+    """Raise ConflictError, with all that differ, unless ``config`` has weights like those in ``folder``."""
+    model, other = config["model"], job["config"]["model"]
+    differing: dict[str, tuple[object, object]] = {}
+    if model != other and not (is_starter(model) and is_starter(other)):
+        differing["model"] = model, other
+    full, is_full = bool(config.get("fullFineTuning")), kind_of(folder) == "model"
+    if full != is_full:
+        differing["fullFineTuning"] = full, is_full
+    elif not full:
+        differing |= _differing_adapter(job, folder, config)
+    if differing:
+        texts = (
+            f"{by_field()[field].key} is {trained} there, {requested} here"
+            for field, (requested, trained) in differing.items()
+        )
+        raise ConflictError(
+            f"The job {job['name']} has different weights from this config: {'; '.join(texts)}"
+        )
+
+
+def _differing_adapter(
+    job: Mapping[str, Any], folder: Path, config: Mapping[str, Any]
+) -> dict[str, tuple[object, object]]:
+    """Return the settings of an adapter that differ, each as in ``config`` and as trained by ``job``."""
 
     def value(field: str, of: Mapping[str, Any] = config) -> Any:
         setting = of.get(field)
         return by_field()[field].default if setting is None else setting
 
-    def differs(field: str, requested: object, trained: object) -> ConflictError:
-        return ConflictError(
-            f"The job {job['name']} has different weights from this config: {by_field()[field].key} is "
-            f"{trained} there, {requested} here"
-        )
-
-    model, other = config["model"], job["config"]["model"]
-    if model != other and not (is_starter(model) and is_starter(other)):
-        raise differs("model", model, other)
-    full, is_full = bool(config.get("fullFineTuning")), kind_of(folder) == "model"
-    if full != is_full:
-        raise differs("fullFineTuning", full, is_full)
-    if full:
-        return
     try:
         adapter = strict_json.parse(read_inside(folder, "adapter_config.json"))
     except (OSError, ValueError):
         adapter = None
     if not isinstance(adapter, dict):
         raise ConflictError(f"The adapter_config.json of the job {job['name']} cannot be read")
-    rank = value("loraR")
-    alpha = config.get("loraAlpha")
-    sizes = {
+    rank, alpha = value("loraR"), config.get("loraAlpha")
+    both: dict[str, tuple[object, object]] = {
         "loraR": (rank, adapter.get("r")),
         "loraAlpha": (2 * rank if alpha is None else alpha, adapter.get("lora_alpha")),
         "useRslora": (bool(value("useRslora")), bool(adapter.get("use_rslora"))),
         "useDora": (bool(value("useDora")), bool(adapter.get("use_dora"))),
     }
-    for field, (requested, trained) in sizes.items():
-        if requested != trained:
-            raise differs(field, requested, trained)
     for field in SAME:
         requested, trained = (_members(value(field, side)) for side in (config, job["config"]))
-        if requested != trained:
-            raise differs(field, requested or "the default", trained or "the default")
+        both[field] = requested or "the default", trained or "the default"
+    differing = {field: pair for field, pair in both.items() if pair[0] != pair[1]}
     if config.get("initLoraWeights") in ("pissa", "olora"):
-        raise differs("initLoraWeights", config["initLoraWeights"], "the default")
+        differing["initLoraWeights"] = config["initLoraWeights"], "the default"
+    return differing
 
 
 def _members(value: object) -> list[Any]:

@@ -10,7 +10,7 @@ import aiohttp
 from aiohttp import ClientConnectionResetError, hdrs, web
 
 from arkor_dev.backend.http_errors import bounded
-from arkor_dev.contract.deployments import RATE_LIMITED, UNAUTHORIZED, WRONG_KEY, error_body
+from arkor_dev.contract.deployments import ENDPOINT_PATH, RATE_LIMITED, UNAUTHORIZED, WRONG_KEY, error_body
 from arkor_dev.contract.errors import ArkorError, BackendError, SlowRequestError, TooLargeError, status_of
 from arkor_dev.server.api.envelope import BODY_TIMEOUT
 from arkor_dev.server.app_keys import BACKEND
@@ -152,18 +152,10 @@ def fault_answer(error: ArkorError) -> web.Response:
     return web.json_response(body, status=status, headers=headers)
 
 
-BASE: Final = "/e/{slug}/v1"
-
-
-def base_url(port: int, slug: str) -> str:
-    """Return the base URL for a client on this machine."""
-    return f"http://localhost:{port}{BASE.format(slug=slug)}"
-
-
 ROUTES: Final = [
-    web.get(f"{BASE}/models", call("models"), allow_head=False),
-    web.get(f"{BASE}/models/{{model}}", call("models", "model"), allow_head=False),
-    web.post(f"{BASE}/chat/completions", call("chat", "completions")),
-    web.post(f"{BASE}/completions", call("completions")),
-    web.post(f"{BASE}/embeddings", call("embeddings")),
+    web.get(f"{ENDPOINT_PATH}/models", call("models"), allow_head=False),
+    web.get(f"{ENDPOINT_PATH}/models/{{model}}", call("models", "model"), allow_head=False),
+    web.post(f"{ENDPOINT_PATH}/chat/completions", call("chat", "completions")),
+    web.post(f"{ENDPOINT_PATH}/completions", call("completions")),
+    web.post(f"{ENDPOINT_PATH}/embeddings", call("embeddings")),
 ]

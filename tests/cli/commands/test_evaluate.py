@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.cli.commands import waiting
 from arkor_dev.cli.commands.evaluate import lines
+from arkor_dev.client import background_work
 
 from .test_jobs import Command, command
 
@@ -23,7 +23,7 @@ __all__ = ["command"]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(background_work, "LOOK_SECONDS", 0.01)
 
 
 async def test_evaluate_prints_verdict_and_changed_rows(

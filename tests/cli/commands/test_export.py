@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.cli.commands import waiting
+from arkor_dev.client import background_work
 from tests.support.fake_exports import FILES, PROOF, USAGE
 
 from .test_jobs import Command, command
@@ -25,7 +25,7 @@ __all__ = ["command"]
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(background_work, "LOOK_SECONDS", 0.01)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from arkor_dev.cli.commands import serve
-from arkor_dev.cli.commands.serve import slug_of
+from arkor_dev.client.endpoints import slug_of
 from arkor_dev.connection.connect import connected
 from tests.cli.commands.test_jobs import Command, command
 from tests.support.ports import held_ports

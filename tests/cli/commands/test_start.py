@@ -499,6 +499,31 @@ async def test_lines_are_flushed_in_any_encoding(settings: Settings, fake_backen
     assert await process.wait() == 0
 
 
+async def test_a_studio_gets_the_jobs_id_on_a_pipe_and_gives_the_changed_settings_as_json(
+    settings: Settings, fake_backend: FakeBackend, tmp_path: Path
+) -> None:
+    changes = {"loraR": 16, "model": 'a "b" $(c)'}
+    (tmp_path / "changes.json").write_text(json.dumps(changes))
+    reading, writing = os.pipe()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "arkor_dev", "start", "--project", str(settings.project),
+            "--trainer=first", f"--changes={tmp_path / 'changes.json'}",
+            env={**os.environ, "ARKOR_CLOUD_API_URL": fake_backend.url, "ARKOR_JOB_FD": str(writing)},
+            pass_fds=[writing], stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+    finally:
+        os.close(writing)
+    job = (await asyncio.to_thread(os.read, reading, 4096)).decode()
+    os.close(reading)
+    line = await read_until(process, lambda _: True)
+    assert line == f"Started job {job}"
+    body = fake_backend.last("POST /v1/jobs").json()
+    assert changes.items() <= body["config"].items()
+    fake_backend.finish(job.strip())
+    assert await process.wait() == 0
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 async def test_a_signal_ends_following_not_the_job(
     settings: Settings, fake_backend: FakeBackend, number: signal.Signals, code: int

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("torch")
 
 import arkor_dev.cli.main as cli
-from arkor_dev.cli.commands import waiting
+from arkor_dev.client import background_work
 from arkor_dev.local.attribution.service import WORKER
 from tests.local.harness import until
 from tests.local.tiny_model import PHRASE, write_jsonl
@@ -118,7 +118,7 @@ def test_the_terminal_names_the_reliability(
     for name in [each for each in os.environ if each.startswith(("XDG_", "ARKOR_CLOUD"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(background_work, "LOOK_SECONDS", 0.05)
     shared.leave_word(shared_project.resolve(), tmp_path)
     asked = ["why", "--project", str(shared_project), "--local", riddle, RIDDLE, "--answer"]
     assert cli.main([*asked, SOLUTION, "--json"]) == 0

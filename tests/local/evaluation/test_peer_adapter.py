@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.cli import main as cli
-from arkor_dev.cli.commands import waiting
+from arkor_dev.client import background_work
 from arkor_dev.local.evaluation.base_losses import FILE
 from tests.local.harness import until
 
@@ -53,7 +53,7 @@ def home(trained: Trained, shared_project: Path, tmp_path: Path, monkeypatch: py
     for name in [each for each in os.environ if each.startswith(("XDG_", "ARKOR_CLOUD"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(background_work, "LOOK_SECONDS", 0.05)
     trained.backend.leave_word(shared_project.resolve(), home)
     return home
 

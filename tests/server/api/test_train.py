@@ -162,6 +162,7 @@ async def test_a_run_may_change_settings(studio: Studio, fake_backend: FakeBacke
         "setByHand": ["model", "maxSteps", "learningRate", "seed"],
     }
     assert toml.read_text() == TOML + "steps = 4\nseed = 7\n"
+    assert [run["jobId"] for run in await runs(studio)] == [job]
 
 
 async def test_a_run_with_an_outdated_revision_is_refused(studio: Studio) -> None:

@@ -5,32 +5,37 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import shutil
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.cli.commands.jobs import choose_job, jobs_of, require_sign_in
+from arkor_dev.cli.commands.jobs import require_sign_in
+from arkor_dev.cli.commands.waiting import export_words, shown_progress
+from arkor_dev.client.exports import (
+    LINE,
+    SAME,
+    fetch,
+    finished,
+    order,
+    replace_folder,
+    request_of,
+    target_of,
+    temporary_folder_beside,
+)
+from arkor_dev.client.job_list import choose_job, jobs_of
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import ArkorError, BadRequestError
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.core.plain_text import one_line
 
-from .asking import fetch, finished, order, request_of
 from .usage import create_in_ollama, lines_for, model_name
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from pathlib import Path
 
     from arkor_dev.core.settings import Settings
 
-SAME: Final = "same"
-LINE: Final = 400
 UNVERIFIED: Final = "The files in {target} have not been verified: do not rely on them. {why}"
-FOLDER: Final = ".arkor-export-"
-"""Prefix of the temporary folder that receives an export."""
 
 
 async def run_export(settings: Settings, arguments: Namespace) -> int:
@@ -46,12 +51,16 @@ async def run_export(settings: Settings, arguments: Namespace) -> int:
         require_sign_in(settings)
     async with joined(settings, lambda _: None, idle=True) as backend:
         chosen = choose_job(await jobs_of(backend), arguments.job)
-        request = request_of(chosen, arguments)
+        request = request_of(
+            chosen, form=arguments.format, checkpoint=arguments.checkpoint,
+            quantization=arguments.quantization, strength=arguments.strength,
+        )  # fmt: skip
         export = await order(backend, chosen["id"], request, attended=True)
         arrived = False
 
         async def take(export: dict[str, Any]) -> None:
             nonlocal arrived
+            show("")
             with temporary_folder_beside(target) as folder:
                 await fetch(backend, chosen["id"], export, folder)
                 replace_folder(folder, target)
@@ -60,7 +69,10 @@ async def run_export(settings: Settings, arguments: Namespace) -> int:
                 print("\n".join(_file_lines(export, target)), flush=True)  # noqa: T201
 
         try:
-            export = await finished(backend, chosen["id"], export["id"], take)
+            with shown_progress() as show:
+                export = await finished(
+                    backend, chosen["id"], export["id"], take, lambda now: show(export_words(now))
+                )
         except BaseException as fault:
             if arrived:
                 reason = (
@@ -88,56 +100,6 @@ async def run_export(settings: Settings, arguments: Namespace) -> int:
             lines += ["", *(one_line(line, 2 * LINE) for line in lines_for(export, target, name))]
         print("\n".join(lines))  # noqa: T201
     return 0 if is_same else 1
-
-
-def target_of(out: str, *, replace: bool) -> Path:
-    """Return the output folder. Raises BadRequestError if files in it would be lost."""
-    target = Path(out).absolute()
-    try:
-        os.lstat(target)
-    except FileNotFoundError:
-        pass
-    except OSError as error:  # a name that is too long, or inside a folder without permission
-        raise BadRequestError(f"{one_line(target, LINE)} cannot be written: {error.strerror}.") from None
-    if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise BadRequestError(f"{one_line(target, LINE)} exists and is not a folder. Choose another --out.")
-    if target.exists() and any(target.iterdir()) and not replace:
-        raise BadRequestError(
-            f"The folder {one_line(target, LINE)} is not empty. Choose another --out, or add --replace."
-        )
-    if not target.parent.is_dir():
-        raise BadRequestError(f"No such folder: {one_line(target.parent, LINE)}. Create it first.")
-    return target
-
-
-@contextlib.contextmanager
-def temporary_folder_beside(target: Path) -> Any:
-    """Yield a temporary folder on the same disk; delete it at the end unless it was renamed."""
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=FOLDER, suffix=".part", dir=target.parent))
-    except OSError as error:
-        raise BadRequestError(
-            f"{one_line(target.parent, LINE)} cannot be written: {error.strerror}."
-        ) from None
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def replace_folder(folder: Path, target: Path) -> None:
-    """Rename the downloaded folder to its destination and delete what was there."""
-    folder.chmod(0o755)
-    old = folder.with_name(f"{folder.name}.old")
-    try:
-        if target.exists():
-            target.rename(old)
-        folder.rename(target)
-    except OSError as error:
-        if old.exists() and not target.exists():
-            old.rename(target)
-        raise BadRequestError(f"{one_line(target, LINE)} cannot be written: {error.strerror}.") from None
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _file_lines(export: dict[str, Any], target: Path) -> list[str]:

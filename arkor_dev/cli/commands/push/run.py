@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.cli.commands.export.asking import fetch, finished, is_readable, order, request_of
-from arkor_dev.cli.commands.export.run import SAME
-from arkor_dev.cli.commands.jobs import choose_job, jobs_of, require_sign_in
-from arkor_dev.cli.commands.waiting import progress_words, shown_progress
+from arkor_dev.cli.commands.jobs import require_sign_in
+from arkor_dev.cli.commands.waiting import export_words, progress_words, shown_progress
 from arkor_dev.cli.consent import can_ask, confirm
+from arkor_dev.client.exports import SAME, fetch, finished, is_readable, order, request_of
+from arkor_dev.client.job_list import choose_job, jobs_of
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.bodies import QUANTIZED_FORMATS, USUAL_QUANTIZATION
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError
@@ -63,7 +63,10 @@ async def run_push(settings: Settings, arguments: Namespace) -> int:
             raise BadRequestError(
                 f"{name} exists and is public. Make it private on the Hub first, or choose another name."
             )
-        request = request_of(chosen, arguments)
+        request = request_of(
+            chosen, form=arguments.format, checkpoint=arguments.checkpoint,
+            quantization=arguments.quantization, strength=arguments.strength,
+        )  # fmt: skip
         export, is_temporary = await _export(backend, chosen, request)
         try:
             proof = export["proof"]
@@ -132,7 +135,11 @@ async def _export(
             return export, False
     ordered = await order(backend, job["id"], request)
     try:
-        return await finished(backend, job["id"], ordered["id"]), True
+        with shown_progress() as show:
+            export = await finished(
+                backend, job["id"], ordered["id"], on_progress=lambda now: show(export_words(now))
+            )
+        return export, True
     except BaseException:
         with contextlib.suppress(ArkorError):
             await asyncio.shield(backend.delete_export(job["id"], str(ordered["id"])))

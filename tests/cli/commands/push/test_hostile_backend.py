@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("huggingface_hub")
 
-from arkor_dev.cli.commands.export import asking
+from arkor_dev.client import exports
 from tests.cli.commands.test_jobs import Command, command
 from tests.support.fake_exports import PROOF
 
@@ -97,7 +97,7 @@ async def test_a_file_longer_than_announced_is_not_read_completely(
 
     fake_backend.exports.files = {name: b"x" * 9 * 2**20}
     fake_backend.exports.named = [{**entry(name, b""), "bytes": 9}]
-    monkeypatch.setattr(asking, "hashlib", SimpleNamespace(sha256=Counting))
+    monkeypatch.setattr(exports, "hashlib", SimpleNamespace(sha256=Counting))
     said = await command.run(2, "push", job, "ann/keeper", "--yes")
     assert "does not match its size and hash" in said
     assert sum(read) <= 9

@@ -18,9 +18,9 @@ import pytest
 pytest.importorskip("huggingface_hub")
 
 from arkor_dev.cli import consent
-from arkor_dev.cli.commands import waiting
 from arkor_dev.cli.commands.push import hub as hub_side
 from arkor_dev.cli.commands.push import run
+from arkor_dev.client import background_work
 from arkor_dev.contract.extras import install_command
 from tests.cli.commands.test_jobs import Command, command
 from tests.local.forked import Template
@@ -59,7 +59,7 @@ def template() -> str:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(background_work, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(run, "PAUSE_SECONDS", 0.01)
     if sys.platform != "linux":
         return

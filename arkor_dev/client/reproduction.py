@@ -1,4 +1,4 @@
-"""``verify --repeat``: repeats a training on this machine and compares the results.
+"""Repeats a training on this machine and compares the results (``verify --repeat``).
 
 The settings come from the provenance, the rows from the project. The provenance contains no paths, so data
 files are found by their hashes.
@@ -7,14 +7,9 @@ files are found by their hashes.
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
-from rich.console import Console
-
-from arkor_dev.cli.commands.start import create, watch
-from arkor_dev.cli.progress_view import view_for
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.events import TRAINING_COMPLETED
@@ -38,45 +33,86 @@ from arkor_dev.contract.settings import wire_problem
 from arkor_dev.contract.settings.conflicts import conflicts
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.data.sources import SourceError, files_of, parts_of, sources_of
+from arkor_dev.jobs.follow import JobEvent
 from arkor_dev.project.arkor_toml import load_trainers
 
+from .creation import create
+from .following import watch
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from arkor_dev.contract.shapes import Trainer
     from arkor_dev.core.settings import Settings
-    from arkor_dev.jobs.follow import JobEvent
+    from arkor_dev.identity.local_backend import Notice
+
+    from .following import Item
 
 CLOSE: Final = 0.02
 """Largest relative difference of two losses that count as equal."""
 SOURCES: Final = tuple(DATA.items())
 
 
-async def repeated(settings: Settings, folder: Path, before: Statement, *, quiet: bool) -> dict[str, Any]:
-    """Repeat the training run that ``before``, in ``folder``, describes: ``{ok, job, same, reasons, losses,
-    files}``.
+class FileComparison(TypedDict):
+    """Whether a file of the result has the same bits after the repeated training."""
 
-    ``ok`` if the bits are equal, or if they differ for a known reason and the losses are close. Raises
-    BadRequestError if the training cannot be repeated.
+    name: str
+    same: bool
+
+
+class LossComparison(TypedDict):
+    """A final loss of the original training and of its repetition."""
+
+    before: float
+    now: float
+
+
+class Comparison(TypedDict):
+    """How a repeated training compares with the original one.
+
+    ``ok`` if the bits are the ``same``, or if they differ for a known reason and the losses are close.
+    ``losses`` are by name, those that both have.
+    """
+
+    ok: bool
+    same: bool
+    files: list[FileComparison]
+    reasons: list[str]
+    losses: dict[str, LossComparison]
+
+
+async def reproduced(
+    settings: Settings,
+    before: Statement,
+    *,
+    on_notice: Callable[[Notice], None],
+    on_created: Callable[[str], None],
+    show: Callable[[Item], None],
+) -> tuple[str, Comparison]:
+    """Repeat the training run that ``before`` describes; return the new job's id and the comparison.
+
+    ``on_created`` gets that id before ``show`` gets the job's events. Raises BadRequestError if the training
+    cannot be repeated.
     """
     if internal(before).get("merged"):
         raise BadRequestError("This is a merged model. Verify the adapter that it was made from instead.")
     settings = dataclasses.replace(settings, local=True)
     trainer = trainer_of(settings.project, before)
     config = config_of(trainer, before)
-    view = view_for(Console(file=sys.stderr if quiet else sys.stdout, highlight=False), None)
     last_events: list[JobEvent] = []
-    async with joined(settings, view.notice) as backend:
-        _, job_id, _ = await create(backend, settings, trainer["name"], config, _parent(before))
-        with view:
-            view.say(f"Training it again: job {job_id}")
-            status = await watch(backend, job_id, view, last_events.append)
-    if status != "completed":
-        raise BadRequestError(f"There is nothing to compare: the repeated job {job_id} is {status}.")
-    outcome = {"job": job_id, **_compared(before, read_again(_folder_of(last_events, before)))}
-    if not quiet:
-        print("\n".join(lines(outcome)))  # noqa: T201
-    return outcome
+
+    def watched(item: Item) -> None:
+        show(item)
+        if isinstance(item, JobEvent):
+            last_events.append(item)
+
+    async with joined(settings, on_notice) as backend:
+        job = await create(backend, settings, trainer["name"], config, _parent(before))
+        on_created(job.id)
+        ending = await watch(backend, job.id, watched)
+    if ending.status != "completed":
+        raise BadRequestError(f"There is nothing to compare: the repeated job {job.id} is {ending.status}.")
+    return job.id, compared(before, read_again(_folder_of(last_events, before)))
 
 
 def trainer_of(project: Path, before: Statement) -> Trainer:
@@ -169,16 +205,16 @@ def read_again(folder: Path) -> Statement:
         ) from None
 
 
-def _compared(before: Statement, after: Statement) -> dict[str, Any]:
+def compared(before: Statement, after: Statement) -> Comparison:
     """Compare two statements: what is equal, what differs, and possible reasons."""
     old, new = _files(before), _files(after)
-    files = [{"name": name, "same": old[name] == new.get(name)} for name in old]
+    files: list[FileComparison] = [{"name": name, "same": old[name] == new.get(name)} for name in old]
     files += [{"name": name, "same": False} for name in new if name not in old]
     all_same, losses = all(file["same"] for file in files), _losses(before, after)
     reasons = [] if all_same else reasons_of(before, after)
     close = all(abs(a - b) <= CLOSE * max(abs(a), abs(b)) for a, b in losses.values())
     ok = all_same or bool(reasons and losses and close)
-    loss_table = {name: {"before": a, "now": b} for name, (a, b) in losses.items()}
+    loss_table: dict[str, LossComparison] = {name: {"before": a, "now": b} for name, (a, b) in losses.items()}
     return {"ok": ok, "same": all_same, "files": files, "reasons": reasons, "losses": loss_table}
 
 
@@ -236,21 +272,3 @@ def _digests(statement: Statement, begin: str) -> dict[str, str]:
 
 def _as_text(value: object) -> str:
     return "not known" if value is None else one_line(value, 80)
-
-
-def lines(outcome: dict[str, Any]) -> list[str]:
-    """Format the comparison as lines."""
-    names = [one_line(item["name"], 200) for item in outcome["files"] if not item["same"]]
-    if outcome["same"]:
-        return ["Reproduced: the repeated training is the same bit for bit."]
-    text_lines = [f"Not reproduced: the repeated training differs in {', '.join(names[:10])}."]
-    if outcome["reasons"]:
-        text_lines += ["What differs:", *(f"- {reason}" for reason in outcome["reasons"])]
-    else:
-        text_lines.append("No known cause: everything that they depend on is the same.")
-    words = {"loss": "loss", "evalLoss": "eval loss"}
-    text_lines += [
-        f"{words[name]}: {item['now']:.4f}, was {item['before']:.4f}"
-        for name, item in outcome["losses"].items()
-    ]
-    return text_lines

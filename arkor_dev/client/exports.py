@@ -1,15 +1,17 @@
-"""Client side of an export: requests it from the backend, waits and downloads the files."""
+"""Exports: requests one from the backend, waits, and writes its files into a folder, whole or not at all."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
+import os
 import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.cli.commands import waiting
-from arkor_dev.cli.commands.waiting import progress_words, shown_progress
 from arkor_dev.contract.errors import BackendError, BadRequestError, NotFoundError
 from arkor_dev.contract.regular_files import is_safe_name
 from arkor_dev.contract.rules import TEXT, Rule
@@ -17,14 +19,23 @@ from arkor_dev.contract.schema import Field, Schema, SchemaError, check
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.core.plain_text import one_line
 
+from . import background_work
+from .background_work import unreported
+
 if TYPE_CHECKING:
-    from argparse import Namespace
-    from collections.abc import Awaitable, Callable
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable, Iterator
 
     from arkor_dev.backend.client import Backend
 
+    from .background_work import OnProgress
+
 CHUNK: Final = 2**20
+FOLDER: Final = ".arkor-export-"
+"""Prefix of the temporary folder that receives an export."""
+LINE: Final = 400
+"""Longest path in an error, in characters."""
+SAME: Final = "same"
+"""The verdict of an export that answers like the trained model."""
 MOST_FILES: Final = 1000
 MOST_BYTES: Final = 1 << 60
 FILE: Final = Schema(
@@ -37,20 +48,27 @@ FINISHED: Final = Schema(
     Field("files", Rule("list", 1, MOST_FILES), needed=True, inner=FILE),
 )
 """What an export has once its files are written."""
+FINAL: Final = "final"
 UNREADABLE: Final = "The backend's response about the export is unreadable. Try again later."
 
 
-def request_of(job: dict[str, Any], arguments: Namespace) -> dict[str, Any]:
-    """Return the request for an export from the options of `add_export_options`."""
-    step = {"best": best_step(job), "final": None}.get(arguments.checkpoint, arguments.checkpoint)
-    strength = None if arguments.strength == 1 else arguments.strength
-    order = {
-        "format": arguments.format,
+def request_of(
+    job: dict[str, Any],
+    *,
+    form: str,
+    checkpoint: int | str = FINAL,
+    quantization: str | None = None,
+    strength: float = 1.0,
+) -> dict[str, Any]:
+    """Return the request for an export: of a checkpoint's step, of the ``final`` or the ``best`` adapter."""
+    step = {"best": best_step(job), FINAL: None}.get(checkpoint, checkpoint)  # type: ignore[arg-type]
+    request = {
+        "format": form,
         "step": step,
-        "quantization": arguments.quantization,
-        "strength": strength,
+        "quantization": quantization,
+        "strength": None if strength == 1 else strength,
     }
-    return {key: value for key, value in order.items() if value is not None}
+    return {key: value for key, value in request.items() if value is not None}
 
 
 async def order(
@@ -109,33 +127,78 @@ async def finished(
     job_id: str,
     export_id: str,
     take: Callable[[dict[str, Any]], Awaitable[None]] | None = None,
-    *,
-    quiet: bool = False,
+    on_progress: OnProgress = unreported,
 ) -> dict[str, Any]:
-    """Wait for the export with its proof and return it; raises its failure. Shows its progress.
+    """Wait for the export with its proof and return it; raises its failure.
 
-    With ``quiet`` nothing is shown. ``take`` is awaited once with the export when its files are there, before
-    they have been verified.
+    ``take`` is awaited once with the export when its files are there, before they have been verified.
     """
-    with shown_progress(quiet=quiet) as show:
-        while True:
-            export = export_in((await backend.get_export(job_id, export_id)).body)
-            state = export.get("state")
-            if take and state in ("verifying", "completed"):
-                if not _has_files(export):
-                    raise BackendError(UNREADABLE)
-                show("")
-                await take(export)
-                take = None
-            if state == "completed":
-                if not is_readable(export):
-                    raise BackendError(UNREADABLE)
-                return export
-            if state == "failed":
-                raise BackendError(f"Export failed: {one_line(export.get('error'), 1000)}")
-            words = progress_words(export, "Exporting")
-            show(f"Verifying · {words}" if state == "verifying" else words)
-            await asyncio.sleep(waiting.LOOK_SECONDS)
+    while True:
+        export = export_in((await backend.get_export(job_id, export_id)).body)
+        state = export.get("state")
+        if take and state in ("verifying", "completed"):
+            if not _has_files(export):
+                raise BackendError(UNREADABLE)
+            await take(export)
+            take = None
+        if state == "completed":
+            if not is_readable(export):
+                raise BackendError(UNREADABLE)
+            return export
+        if state == "failed":
+            raise BackendError(f"Export failed: {one_line(export.get('error'), 1000)}")
+        on_progress(export)
+        await asyncio.sleep(background_work.LOOK_SECONDS)
+
+
+def target_of(out: str, *, replace: bool) -> Path:
+    """Return the output folder. Raises BadRequestError if files in it would be lost."""
+    target = Path(out).absolute()
+    try:
+        os.lstat(target)
+    except FileNotFoundError:
+        pass
+    except OSError as error:  # a name that is too long, or inside a folder without permission
+        raise BadRequestError(f"{one_line(target, LINE)} cannot be written: {error.strerror}.") from None
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise BadRequestError(f"{one_line(target, LINE)} exists and is not a folder. Choose another --out.")
+    if target.exists() and any(target.iterdir()) and not replace:
+        raise BadRequestError(
+            f"The folder {one_line(target, LINE)} is not empty. Choose another --out, or add --replace."
+        )
+    if not target.parent.is_dir():
+        raise BadRequestError(f"No such folder: {one_line(target.parent, LINE)}. Create it first.")
+    return target
+
+
+@contextlib.contextmanager
+def temporary_folder_beside(target: Path) -> Iterator[Path]:
+    """Yield a temporary folder on the same disk; delete it at the end unless it was renamed."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=FOLDER, suffix=".part", dir=target.parent))
+    except OSError as error:
+        raise BadRequestError(
+            f"{one_line(target.parent, LINE)} cannot be written: {error.strerror}."
+        ) from None
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def replace_folder(folder: Path, target: Path) -> None:
+    """Rename the downloaded folder to its destination and delete what was there."""
+    folder.chmod(0o755)
+    old = folder.with_name(f"{folder.name}.old")
+    try:
+        if target.exists():
+            target.rename(old)
+        folder.rename(target)
+    except OSError as error:
+        if old.exists() and not target.exists():
+            old.rename(target)
+        raise BadRequestError(f"{one_line(target, LINE)} cannot be written: {error.strerror}.") from None
+    shutil.rmtree(old, ignore_errors=True)
 
 
 async def fetch(backend: Backend, job_id: str, export: dict[str, Any], folder: Path) -> None:

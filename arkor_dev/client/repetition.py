@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.cli.commands.jobs import choose_job, jobs_of
-from arkor_dev.cli.lost_jobs import features_of
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.changes import complete, from_managed
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.rules import quoted
 from arkor_dev.contract.run_names import trainer_of
-from arkor_dev.contract.settings import SETTINGS
+from arkor_dev.contract.settings import SETTINGS, by_field
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.project.arkor_toml import choose
 
+from .features import features_of
+from .job_list import choose_job, jobs_of
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from arkor_dev.backend.client import Backend
     from arkor_dev.contract.shapes import Trainer
@@ -25,6 +28,11 @@ DATA: Final = ("datasetSource", "evalDatasetSource", "datasetFormat", "evaluatio
 HIDDEN: Final = "***"
 """What a job shows instead of a data set's token."""
 FINAL: Final = "final"
+ADAPTER: Final = (
+    "fullFineTuning", "loraR", "loraAlpha", "useRslora", "useDora", "loraTargetModules",
+    "loraLayersToTransform", "loraModulesToSave",
+)  # fmt: skip
+"""Settings that an adapter was trained with, and that a run that begins with it must have, too."""
 
 
 async def repeated(
@@ -73,12 +81,65 @@ def _hides_token(config: Mapping[str, object]) -> bool:
     return any(isinstance(source, dict) and source.get("token") == HIDDEN for source in sources)
 
 
-async def parent_of(backend: Backend, text: str) -> dict[str, object]:
-    """Parse ``JOB``, ``JOB:STEP`` or ``JOB:final`` as ``{jobId, step?}``. Raises BadRequestError."""
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The job whose adapter another begins with: its final one, or that of the checkpoint of ``step``."""
+
+    job: Mapping[str, Any]
+    step: int | None = None
+
+    def request(self) -> dict[str, object]:
+        """Return ``parent`` of the call that creates a job."""
+        job_id = self.job["id"]
+        return {"jobId": job_id} if self.step is None else {"jobId": job_id, "step": self.step}
+
+
+async def parent_of(backend: Backend, text: str) -> Parent:
+    """Parse ``JOB``, ``JOB:STEP`` or ``JOB:final``. Raises BadRequestError."""
     if "parent" not in await features_of(backend):
         raise BadRequestError("This backend can't start a job from another job's adapter.")
     name, colon, tail = text.rpartition(":")
     step = int(tail) if colon and tail.isascii() and tail.isdecimal() and len(tail) <= 9 else None
     job_name = name if step is not None or (colon and tail == FINAL) else text
-    job_id = choose_job(await jobs_of(backend), job_name)["id"]
-    return {"jobId": job_id} if step is None else {"jobId": job_id, "step": step}
+    return Parent(choose_job(await jobs_of(backend), job_name), step)
+
+
+def with_adapter_of(
+    parent: Mapping[str, Any], config: Mapping[str, object], given: Collection[str]
+) -> dict[str, object]:
+    """Return ``config`` with the adapter's settings of the job ``parent``, and its model if it has none.
+
+    ``given`` are the fields that were set for this run: they are not overridden. Raises BadRequestError, with
+    all that differ, if they do not fit that job's adapter.
+    """
+    trained = from_managed(parent["config"]) if isinstance(parent.get("config"), dict) else {}
+    known = by_field()
+
+    def value(of: Mapping[str, object], field: str) -> object:
+        found = of.get(field)
+        if found is None and field == "loraAlpha":
+            rank = value(of, "loraR")
+            return 2 * rank if isinstance(rank, int | float) else None
+        if isinstance(found, list):
+            return sorted(found, key=str) if len(found) > 1 else found[0] if found else None
+        return known[field].default if found is None else found
+
+    differing = [
+        f"{known[field].key} is {quoted(value(trained, field))} there, {quoted(value(config, field))} here"
+        for field in ADAPTER
+        if field in given and value(trained, field) != value(config, field)
+    ]
+    if differing:
+        raise BadRequestError(
+            f"The adapter of {one_line(parent.get('name'), 100)} does not fit these settings: "
+            f"{'; '.join(differing)}. Leave them out: a run takes over those of its parent."
+        )
+    adopted = {**config, **{field: trained.get(field) for field in ADAPTER if field not in given}}
+    adopted["model"] = config.get("model") or trained.get("model")
+    if "initLoraWeights" not in given:
+        adopted["initLoraWeights"] = None  # the weights are the parent's
+    by_hand = config.get("setByHand")
+    if isinstance(by_hand, list):
+        changed = [field for field in ADAPTER if adopted[field] != config.get(field) and field not in by_hand]
+        adopted["setByHand"] = [*by_hand, *changed]
+    return {field: setting for field, setting in adopted.items() if setting is not None}

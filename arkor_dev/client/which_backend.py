@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.core.plain_text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from arkor_dev.core.settings import Settings
 
@@ -31,14 +32,39 @@ ID_LENGTH: Final = 16
 BUSY_SECONDS: Final = 1.0
 
 
+def require_consent(settings: Settings, host: str) -> None:
+    """Raise BadRequestError unless a person has agreed to the ``host`` that ``arkor.toml`` names for ssh."""
+    from arkor_dev.project.trust import is_trusted
+
+    if not is_trusted(settings, host):
+        raise BadRequestError(f"{stake_of(settings, host)} Nobody has agreed to that yet. {agree_to(host)}")
+
+
+def stake_of(settings: Settings, host: str) -> str:
+    """Describe what using the ``host`` that ``arkor.toml`` names for ssh means."""
+    return (
+        f"{one_line(settings.project, 500)} names the machine {host} in arkor.toml. arkor-dev would sign in "
+        "there with your ssh keys, send the project's files, install a program and leave it running."
+    )
+
+
+def agree_to(host: str) -> str:
+    """Describe how to agree to ``host`` without being asked."""
+    return f"Agree with --ssh {host}, once, or choose --local or --managed."
+
+
 def settings_for(
-    settings: Settings, jobs: Iterable[str | None], *, anywhere: bool = True
+    settings: Settings,
+    jobs: Iterable[str | None],
+    *,
+    anywhere: bool = True,
+    consent: Callable[[Settings, str], None] = require_consent,
 ) -> tuple[Settings, str | None]:
     """Return the settings with the backend, and a sentence if it is this machine.
 
     ``jobs`` are the jobs that the command names. With ``anywhere``, a job of another local project switches
-    to that project. Raises BadRequestError unless a person agrees, or has agreed before, to the host for ssh
-    that ``arkor.toml`` names.
+    to that project. ``consent`` raises BadRequestError unless a person agrees, or has agreed before, to the
+    host for ssh that ``arkor.toml`` names.
     """
     for job in jobs:
         name = (job or "").partition(":")[0]
@@ -51,9 +77,7 @@ def settings_for(
     from arkor_dev.project.toml.compute import load_ssh  # a launch that names its backend does not need it
 
     if settings.cloud_url is None and (host := load_ssh(settings.project)):
-        from .consent import require_trust
-
-        require_trust(settings, host)
+        consent(settings, host)
         return replace(settings, local=True, ssh=host), (
             f"arkor.toml names {host} below [compute], so that machine is used, over ssh. "
             "For another backend: --local or --managed"

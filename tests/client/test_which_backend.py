@@ -10,8 +10,9 @@ from unittest.mock import Mock
 
 import pytest
 
+from arkor_dev.cli.consent import require_trust
 from arkor_dev.cli.main import main
-from arkor_dev.cli.which_backend import remember, settings_for
+from arkor_dev.client.which_backend import remember, settings_for
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.settings import Settings
 from arkor_dev.local.jobs.store import Store
@@ -91,7 +92,37 @@ def test_the_chosen_backend_is_printed(here: Settings, capsys: pytest.CaptureFix
     assert "exclude each other" in capsys.readouterr().err
 
 
-def test_the_ssh_host_of_arkor_toml_is_used(here: Settings) -> None:
+@pytest.mark.parametrize("command", ["jobs", "evaluate", "serve"])
+def test_every_command_on_a_backend_remembers_the_one_that_was_typed(
+    here: Settings, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = ["--project", str(here.project)]
+    main([command, "--local", *project])
+    capsys.readouterr()
+    assert main(["jobs", *project]) == 0
+    assert "last opened with --local" in capsys.readouterr().err
+    main([command, "--managed", *project])
+    assert main(["jobs", *project]) == 2
+
+
+def test_what_was_not_typed_is_not_remembered(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    remember(replace(here, local=True))
+    monkeypatch.setenv("ARKOR_CLOUD_API_URL", "http://localhost:1")
+    main(["start", "--project", str(here.project)])
+    monkeypatch.delenv("ARKOR_CLOUD_API_URL")
+    assert settings_for(here, [])[0].local
+
+
+def test_the_backend_of_a_studio_in_python_is_remembered_like_that_of_a_command(here: Settings) -> None:
+    AsyncStudio(here.project, local=True)
+    assert settings_for(here, [])[0].local
+    AsyncStudio(here.project)
+    assert settings_for(here, [])[0].local
+    AsyncStudio(here.project, local=False)
+    assert not settings_for(here, [])[0].local
+
+
+def test_a_host_in_arkor_toml(here: Settings) -> None:
     remember(replace(here, local=True))
     trust(here, "gpu-box")
     (here.project / "arkor.toml").write_text('[compute]\nssh = "gpu-box"\n')
@@ -143,17 +174,17 @@ def test_consent_to_an_ssh_host_is_asked_once(
     (here.project.parent / "link").symlink_to(here.project)
     for name in ("project", "link", "project"):
         found = Settings.from_environment({}, here.project.parent / name)
-        assert settings_for(found, [])[0].ssh == "gpu-box"
+        assert settings_for(found, [], consent=require_trust)[0].ssh == "gpu-box"
     assert question.call_count == (0 if typed else 1)
     (record,) = (home / ".arkor").iterdir()
     assert record.stat().st_mode & 0o777 == 0o600
 
     question.reset_mock()
     toml.write_text('[compute]\nssh = "other-box"\n')
-    settings_for(here, [])
+    settings_for(here, [], consent=require_trust)
     (here.project.parent / "clone").mkdir()
     (here.project.parent / "clone" / "arkor.toml").write_text('[compute]\nssh = "gpu-box"\n')
-    settings_for(replace(here, project=here.project.parent / "clone"), [])
+    settings_for(replace(here, project=here.project.parent / "clone"), [], consent=require_trust)
     assert ["other-box" in call.args[0] for call in question.call_args_list] == [True, False]
 
 

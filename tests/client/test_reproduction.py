@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.cli.commands.verify.again import _compared, config_of, lines, reasons_of, trainer_of
+from arkor_dev.cli.commands.verify import comparison_lines
+from arkor_dev.client.reproduction import compared, config_of, reasons_of, trainer_of
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.provenance.statement import statement_of
 from tests.support.statements import FILES, changed, digest, raw_statement, resource, statement
@@ -90,9 +91,9 @@ def test_settings_that_cannot_be_are_refused(project: Path) -> None:
 
 
 def test_the_same_bits_are_the_same() -> None:
-    outcome = _compared(statement(), statement())
+    outcome = compared(statement(), statement())
     assert (outcome["ok"], outcome["same"], outcome["reasons"]) == (True, True, [])
-    assert lines(outcome) == ["Reproduced: the repeated training is the same bit for bit."]
+    assert comparison_lines(outcome) == ["Reproduced: the repeated training is the same bit for bit."]
 
 
 def other(**internal: Any) -> Any:
@@ -100,9 +101,9 @@ def other(**internal: Any) -> Any:
 
 
 def test_other_bits_without_a_reason_are_a_fault() -> None:
-    outcome = _compared(statement(), other())
+    outcome = compared(statement(), other())
     assert (outcome["ok"], outcome["same"]) == (False, False)
-    assert lines(outcome) == [
+    assert comparison_lines(outcome) == [
         "Not reproduced: the repeated training differs in adapter_model.safetensors.",
         "No known cause: everything that they depend on is the same.",
         "loss: 1.5000, was 1.5000",
@@ -111,7 +112,7 @@ def test_other_bits_without_a_reason_are_a_fault() -> None:
 
 
 def test_other_bits_with_a_reason_and_close_losses_are_none() -> None:
-    outcome = _compared(statement(), other(threads=1, processor="Another\x1b[31m"))
+    outcome = compared(statement(), other(threads=1, processor="Another\x1b[31m"))
     assert outcome["ok"]
     assert outcome["reasons"] == [
         "the processor is Another, was Some CPU",
@@ -120,7 +121,7 @@ def test_other_bits_with_a_reason_and_close_losses_are_none() -> None:
     figures = {"loss": 1.6, "evalLoss": 1.75}
     path = (*DETAILS, "byproducts", 0, "annotations")
     far = changed(other(threads=1), *path, to=figures)
-    assert not _compared(statement(), statement_of(far))["ok"]
+    assert not compared(statement(), statement_of(far))["ok"]
 
 
 @pytest.mark.parametrize(

@@ -8,28 +8,26 @@ a training library, except for ``--repeat``.
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+import sys
+from typing import TYPE_CHECKING, Any
 
-from arkor_dev.cli.commands.jobs import LATEST
-from arkor_dev.cli.which_backend import ids
+from rich.console import Console
+
+from arkor_dev.cli.progress_view import view_for
+from arkor_dev.client.reproduction import reproduced
+from arkor_dev.client.result_folder import target_of
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.provenance.compare import SOUND, WORDS, FileState, compare
 from arkor_dev.contract.provenance.statement import FILE, StatementError, job_id, read_statement
 from arkor_dev.core.plain_text import one_line
 
 if TYPE_CHECKING:
+    from arkor_dev.client.reproduction import Comparison
+    from arkor_dev.contract.provenance.statement import Statement
     from arkor_dev.core.settings import Settings
 
 MOST_FILES = 50
 """Maximum number of files listed."""
-
-
-class Target(NamedTuple):
-    """What to check: a folder, or the single file ``only`` in it."""
-
-    folder: Path
-    only: str | None = None
 
 
 async def run_verify(settings: Settings, reference: str, *, repeat: bool, as_json: bool) -> int:
@@ -58,13 +56,24 @@ async def run_verify(settings: Settings, reference: str, *, repeat: bool, as_jso
     if not as_json:
         print("\n".join(lines(results)))  # noqa: T201
     if repeat and ok:
-        from .again import repeated
-
-        report["repeat"] = outcome = await repeated(settings, target.folder, statement, quiet=as_json)
-        report["ok"] = bool(outcome["ok"])
+        report["repeat"] = outcome = await _reproduced(settings, statement, quiet=as_json)
+        report["ok"] = outcome["ok"]
     elif repeat and not as_json:
         print("Not trained again: the files differ from those it would be compared with.")  # noqa: T201
     return _end(report, as_json)
+
+
+async def _reproduced(settings: Settings, statement: Statement, *, quiet: bool) -> dict[str, Any]:
+    """Repeat the training, with its progress on the terminal; print how it compares unless ``quiet``."""
+    view = view_for(Console(file=sys.stderr if quiet else sys.stdout, highlight=False), None)
+    with view:
+        job, comparison = await reproduced(
+            settings, statement, on_notice=view.notice, show=view.show,
+            on_created=lambda job_id: view.say(f"Training it again: job {job_id}"),
+        )  # fmt: skip
+    if not quiet:
+        print("\n".join(comparison_lines(comparison)))  # noqa: T201
+    return {"job": job, **comparison}
 
 
 def _end(outcome: dict[str, Any], as_json: bool) -> int:
@@ -73,35 +82,6 @@ def _end(outcome: dict[str, Any], as_json: bool) -> int:
     elif "error" in outcome:
         print(outcome["error"])  # noqa: T201
     return 0 if outcome["ok"] else 1
-
-
-def target_of(settings: Settings, reference: str) -> Target:
-    """Resolve ``reference``: a folder, a file in one, ``JOB`` or ``JOB:STEP``."""
-    path = Path(reference)
-    if path.is_dir():
-        return Target(path)
-    if path.exists() or path.is_symlink():
-        return Target(path.parent, None if path.name == FILE else path.name)
-    name, colon, step = reference.partition(":")
-    jobs = settings.local_data / "jobs"
-    subfolder = Path("checkpoints") / step if colon and step != "final" else Path("final")
-    if name == LATEST:
-        name = next((job for job in ids(settings) if (jobs / job / "final").is_dir()), name)
-    sound = name.isascii() and name.replace("_", "").isalnum()
-    sound &= not colon or step == "final" or (step.isascii() and step.isdigit())
-    folders = [
-        candidate
-        for candidate in (jobs.glob(f"{name}*") if sound and jobs.is_dir() else ())
-        if candidate.is_dir()
-    ]
-    folders = [candidate for candidate in folders if candidate.name == name] or folders
-    if len(folders) == 1 and (folders[0] / subfolder).is_dir():
-        return Target(folders[0] / subfolder)
-    if len(folders) > 1:
-        raise BadRequestError(f"{one_line(reference, 100)} matches {len(folders)} jobs. Give more of the id.")
-    raise BadRequestError(
-        f"No such folder, file or job on this machine: {one_line(reference, 300)}. Name an adapter's folder."
-    )
 
 
 def lines(results: list[FileState]) -> list[str]:
@@ -115,4 +95,22 @@ def lines(results: list[FileState]) -> list[str]:
         text_lines.append(
             f"{same_count:,} {'file matches' if same_count == 1 else 'files match'} the provenance."
         )
+    return text_lines
+
+
+def comparison_lines(outcome: Comparison) -> list[str]:
+    """Format the comparison as lines."""
+    names = [one_line(item["name"], 200) for item in outcome["files"] if not item["same"]]
+    if outcome["same"]:
+        return ["Reproduced: the repeated training is the same bit for bit."]
+    text_lines = [f"Not reproduced: the repeated training differs in {', '.join(names[:10])}."]
+    if outcome["reasons"]:
+        text_lines += ["What differs:", *(f"- {reason}" for reason in outcome["reasons"])]
+    else:
+        text_lines.append("No known cause: everything that they depend on is the same.")
+    words = {"loss": "loss", "evalLoss": "eval loss"}
+    text_lines += [
+        f"{words[name]}: {item['now']:.4f}, was {item['before']:.4f}"
+        for name, item in outcome["losses"].items()
+    ]
     return text_lines

@@ -1,1 +1,0 @@
-"""``arkor-dev verify``: checks a folder against its provenance (``check``), or repeats it (``again``)."""

@@ -1,0 +1,70 @@
+"""``arkor-dev endpoints``: what other programs call, made and changed from a terminal."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.commands.test_jobs import Command, command
+
+if TYPE_CHECKING:
+    from tests.support.fake_backend import FakeBackend
+
+__all__ = ["command"]
+
+pytestmark = pytest.mark.usefixtures("signed_in")
+
+
+async def test_an_endpoint_from_its_creation_to_its_deletion(
+    command: Command, fake_backend: FakeBackend
+) -> None:
+    job = fake_backend.add_job("completed", name="Support Bot!")
+    assert "endpoints create JOB" in await command.run(0, "endpoints")
+    said = await command.run(0, "endpoints", "create", "latest")
+    assert "Created the endpoint support-bot." in said
+    assert "API key, shown only once: " in said
+    assert "support-bot  job " in await command.run(0, "endpoints")
+    assert "with a key" in await command.run(0, "endpoints")
+    first = await command.run(0, "endpoints", "key", "support-bot", "--json")
+    assert json.loads(first)["key"] not in said
+    await command.run(0, "endpoints", "off", "support-bot")
+    assert "with a key, off" in await command.run(0, "endpoints")
+    await command.run(0, "endpoints", "on", "support-bot")
+    assert "off" not in await command.run(0, "endpoints")
+    created = await command.run(
+        0, "endpoints", "create", job, "--name", "second", "--checkpoint", "20", "--open", "--json"
+    )
+    document = json.loads(created)
+    assert document["endpoint"]["target"]["adapter"] == {"kind": "checkpoint", "jobId": job, "step": 20}
+    assert "key" not in document
+    assert "second       " in (listed := await command.run(0, "endpoints"))
+    assert f"job {job}, step 20  anyone" in listed
+    await command.run(0, "endpoints", "delete", "second")
+    listed = await command.run(0, "endpoints", "--json")
+    assert [each["slug"] for each in json.loads(listed)["endpoints"]] == ["support-bot"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["create"], "Name a job"),
+        (["off"], "Name an endpoint"),
+        (["remove", "x"], "unknown action remove. Choose one of create, key, on, off, delete."),
+        (["off", "nothing"], "There is no endpoint nothing. `arkor-dev endpoints` lists them."),
+        (["create", "nothing"], "There is no job nothing"),
+        (["off", "x", "--open"], "for endpoints create"),
+    ],
+)
+async def test_wrong_arguments_are_refused_with_the_next_step(
+    command: Command, arguments: list[str], reason: str
+) -> None:
+    assert reason in await command.run(2, "endpoints", *arguments)
+
+
+async def test_a_name_that_is_taken_is_not_changed(command: Command, fake_backend: FakeBackend) -> None:
+    fake_backend.add_job("completed", name="bot")
+    await command.run(0, "endpoints", "create", "latest", "--name", "mine")
+    await command.run(2, "endpoints", "create", "latest", "--name", "mine")
+    assert len(fake_backend.deployments) == 1
