@@ -173,7 +173,7 @@ async def test_a_character_that_the_output_cannot_encode_is_replaced(
     assert (code, out.splitlines()[1].endswith("? bot"), err) == (0, True, "")
 
 
-async def test_wrong_usage_of_the_process(home: Path) -> None:
+async def test_invalid_usage_of_the_process_exits_2(home: Path) -> None:
     assert await arkor_dev(home, "--nonsense") == (
         2, "", "arkor-dev: unknown option --nonsense. See arkor-dev --help.\n",
     )  # fmt: skip

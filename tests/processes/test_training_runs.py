@@ -151,13 +151,13 @@ async def test_the_managed_products_command_says_its_job_in_its_output_however_i
     assert services.changes == 1
 
 
-async def test_a_line_without_an_end_is_no_job_yet(services: Services) -> None:
+async def test_an_unfinished_line_is_not_read_for_a_job_id(services: Services) -> None:
     run = await services.managed("printf 'Started job job-7'; sleep 60")
     await printed(run, b"job-7")
     assert run.view()["jobId"] is None
 
 
-async def test_a_long_line_does_not_grow_memory(services: Services) -> None:
+async def test_an_endless_line_does_not_grow_memory(services: Services) -> None:
     run = await services.managed(f"{sys.executable} -IS -c \"print('x' * 3_000_000, end='')\"")
     await run.finished.wait()
     assert len(run._line) <= 4096

@@ -109,9 +109,7 @@ def test_an_endpoint_of_an_adapter(studio: Studio) -> None:
     assert studio.endpoints() == []
 
 
-def test_the_documentation_runs_and_names_what_there_is(
-    studio: Studio, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_documented_python_runs(studio: Studio, capsys: pytest.CaptureFixture[str]) -> None:
     studio.jobs()  # its backend serves now, so another joins it
     page = (Path(__file__).parents[2] / "docs" / "python.md").read_text().partition("## Report")[0]
     block = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
