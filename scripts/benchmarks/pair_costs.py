@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def _run(folder: Path, side: str, steps: int) -> Run:
-    from arkor_dev.data.forms import row_of
+    from arkor_dev.data.row_parser import row_of
     from arkor_dev.local.modeling.tokenizer import load_tokenizer
     from arkor_dev.local.training.methods import method
     from arkor_dev.local.training.rows.encoding import Encoding

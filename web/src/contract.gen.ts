@@ -401,6 +401,7 @@ export interface Capabilities {
 export interface TrainingMethod {
   name: string;
   label: string;
+  preference?: "pair" | "rating";
 }
 
 /** `POST /api/train`. An outdated `revision` starts nothing (409). */

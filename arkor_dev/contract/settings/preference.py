@@ -26,6 +26,7 @@ ROWS: Final = (
         rule=above_zero(100),
         style="text",
         default=0.1,
+        measured_by=(*PAIRS, *RATINGS),
         methods=(*PAIRS, *RATINGS, REWARDS),
         variants={
             REWARDS: {
@@ -43,6 +44,7 @@ ROWS: Final = (
         rule=Rule("choice", choices=LOSSES),
         style="text",
         default="sigmoid",
+        measured_by=PAIRS,
         methods=("dpo", "cpo", REWARDS),
         variants={
             REWARDS: {
@@ -61,6 +63,7 @@ ROWS: Final = (
         rule=Rule("number", 0, 100),
         style="text",
         default=0.0,
+        measured_by=PAIRS,
         methods=("dpo",),
     ),
     _setting(
@@ -71,6 +74,7 @@ ROWS: Final = (
         rule=Rule("number", 0, 100),
         style="text",
         default=1.0,
+        measured_by=PAIRS,
         methods=("cpo",),
     ),
     _setting(
@@ -81,6 +85,7 @@ ROWS: Final = (
         rule=Rule("number", 0, 100),
         style="text",
         default=0.5,
+        measured_by=PAIRS,
         methods=("cpo",),
     ),
     _setting(
@@ -91,6 +96,7 @@ ROWS: Final = (
         rule=Rule("number", 0, 100),
         style="text",
         default=1.0,
+        measured_by=RATINGS,
         methods=RATINGS,
     ),
     _setting(
@@ -101,6 +107,7 @@ ROWS: Final = (
         rule=Rule("number", 0, 100),
         style="text",
         default=1.0,
+        measured_by=RATINGS,
         methods=RATINGS,
     ),
 )

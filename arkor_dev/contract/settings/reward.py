@@ -25,6 +25,7 @@ ROWS: Final = (
         style="list",
         default_words="every [[evaluation]] with a metric other than loss",
         example=["format", "right"],
+        measured_by=(METHOD,),
     ),
     _setting(
         key="reward_weights",
@@ -35,6 +36,7 @@ ROWS: Final = (
         style="list",
         default_words="1 each",
         example=[1.0, 0.5],
+        measured_by=(METHOD,),
     ),
     _setting(
         key="num_generations",
@@ -55,6 +57,7 @@ ROWS: Final = (
         style="tokens",
         unit="tokens",
         default=256,
+        measured_by=(METHOD,),
     ),
     _setting(
         key="temperature",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch.nn import functional
 
-from arkor_dev.data.forms import row_of
+from arkor_dev.data.row_parser import row_of
 from arkor_dev.data.rows import RowError
 from arkor_dev.local.checkpoints.origin import hash_of_rows
 from arkor_dev.local.evaluation.by_length import rows_in

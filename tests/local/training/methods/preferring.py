@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.data.forms import row_of
+from arkor_dev.data.row_parser import row_of
 from arkor_dev.local.evaluation.paired import compare
 from arkor_dev.local.evaluation.preferred import Preferred, preferred
 from arkor_dev.local.modeling.tokenizer import load_tokenizer

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from arkor_dev.data.forms import row_of
+from arkor_dev.data.row_parser import row_of
 from arkor_dev.local.datasets.tokens import tokenize_row
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training import methods
