@@ -94,7 +94,7 @@ def test_a_rating_is_for_its_own_method() -> None:
     record = {"prompt": "Where?", "completion": "Here.", "label": False}
     with pytest.raises(RowError, match='Rated answers are for method = "kto"'):
         read(record)
-    with pytest.raises(RowError, match='must not be imitated. Rated answers are for method = "kto"'):
+    with pytest.raises(RowError, match=r'must not be imitated\. Rated answers are for method = "kto"'):
         row_of(record, "row", None, {})
     with pytest.raises(RowError, match="true for a good answer"):
         row_of({**record, "label": "good"}, "row", None, {}, forms=RATINGS)

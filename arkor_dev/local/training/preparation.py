@@ -33,6 +33,7 @@ from .rows.encoding import Encoding
 from .rows.left_out import without
 from .rows.split import small_split_warning, split, with_held_out
 from .schedule import default_rate
+from .stop import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -95,10 +96,11 @@ class Preparation:
             scratch /= f"worker-{self._rank}"
         limit = DRY_ROWS if self.settings.get("dryRun") else None
 
+        forms = self.method.record.forms
         bad: list[str] | None = [] if self.settings.get("skipBadRows") else None
 
         def rows_of(source: DatasetSource, folder: Path) -> list[Row]:
-            return load_rows(source, self.project, folder, self.progress, self.method.forms, limit, bad)
+            return load_rows(source, self.project, folder, self.progress, forms, limit, bad)
 
         rows, held_out = rows_of(self.config["datasetSource"], scratch), self.config.get("evalDatasetSource")
         if held_out is None:
@@ -298,7 +300,7 @@ class Preparation:
             self.say(f"{count} weight 0; everything else is as in the job that this one repeats")
         self.replay = self._replay()
         more = len(self.train) + len(self.held_out) - total
-        if more and not self.method.preference:
+        if more and not self.method.record.preference:
             self.say(
                 f"The chat template rewrites earlier turns: {total:,} rows are learned as {total + more:,} "
                 "examples, each answer after the text that precedes it in a chat"
@@ -330,8 +332,7 @@ class Preparation:
 
     def make_run(
         self,
-        cancelled: Callable[[], bool],
-        pausing: Callable[[], str | None] = lambda: None,
+        stop: Stop | None = None,
         step_done: Callable[[int], None] = lambda _: None,
         group: ProcessGroup | None = None,
     ) -> Run:
@@ -341,7 +342,7 @@ class Preparation:
         from arkor_dev.local.cards.writer import CardWriter
         from arkor_dev.local.modeling.number_format import choose
 
-        from .run import Run
+        from .run import ModelSource, Run, Saving
 
         if not group and (self.settings.get("workers") or 1) > 1:
             self.settings.resolve("workers", 1)
@@ -375,22 +376,18 @@ class Preparation:
         run = make(
             method=self.method,
             base=base,
-            base_name=self.name,
-            base_note=self.note,
+            source=ModelSource(self.name, self.note, self.settings.get("loadIn4bit")),
             plan=self.plan,
             train=self.train,
             held_out=self.held_out,
             data=self.data,
             job_id=self.job_id,
-            four_bit=self.settings.get("loadIn4bit"),
             seed=self.settings.get("seed"),
             settings=self.settings.used,
             emit=self.emit,
-            cancelled=cancelled,
+            stop=stop or Stop(),
             choice=choice,
-            pausing=pausing,
-            origin=self.continuation.depends_on,
-            step_done=step_done,
+            saving=Saving(self.continuation.depends_on, step_done),
             resume_plan=self.continuation.resume_plan(),
             project=self.project,
             sets=self.settings.evaluations,
@@ -398,7 +395,7 @@ class Preparation:
             chooses=self.chooses,
             parent=parent if (parent := parent_folder(self.data, self.job_id)).is_dir() else None,
         )
-        run.describe_files = CardWriter(self, run)
+        run.saving.describe_files = CardWriter(self, run)
         return run
 
     def _earlier_choice(self) -> Choice | None:

@@ -316,7 +316,7 @@ def test_what_is_learned_of_a_chat_and_how_much_of_it_is_read(tiny: Path, tmp_pa
     template.write_text(template.read_text().replace("{{ m.content }}", last))
     told = prepared(rewrites, batchSize=1)
     assert [taught(told, row) for row in told.train] == ["Now: I do.<|im_end|>", "Now: The ledger.<|im_end|>"]
-    assert (told.plan.per_epoch, told.make_run(lambda: False).rows) == (2, {"train": 1, "heldOut": 0})
+    assert (told.plan.per_epoch, told.make_run().rows) == (2, {"train": 1, "heldOut": 0})
     one = prepared(rewrites, maxLength=len(told.train[0].ids) + 2)
     assert (len(one.train), one.cut) == (1, 1)
     assert learned(maxLength=length - 3)[1] == length - 3

@@ -311,7 +311,7 @@ def test_a_paused_step_of_answers_is_sampled_again(tiny: Path, tmp_path: Path) -
         asked += 1
         return "asked" if asked > 4 else None  # while it writes
 
-    run.pausing = pausing
+    run.stop.pausing = pausing
     status, fields = run.run()
     assert (status, fields["step"]) == ("paused", 0)
 

@@ -253,10 +253,10 @@ def test_what_the_verdict_measures_is_not_replayed() -> None:
 def test_it_can_be_cancelled_and_paused_while_the_base_answers(tiny: Path, tmp_path: Path) -> None:
     config = {**CONFIG, "replay": 0.5}
     cancelled = set_up(tiny, tmp_path, config)
-    cancelled.cancelled = lambda: True
+    cancelled.stop.cancelled = lambda: True
     assert cancelled.run().status == "cancelled"
     paused = set_up(tiny, tmp_path, config)
-    paused.pausing = lambda: "asked"
+    paused.stop.pausing = lambda: "asked"
     assert paused.run() == ("paused", {"step": 0, "reason": "asked"})
     for run in (cancelled, paused):
         assert events_of(run).figures("loss") == []

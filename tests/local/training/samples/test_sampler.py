@@ -212,7 +212,7 @@ def test_answers_that_a_pause_breaks_off_are_made_when_the_run_goes_on(tiny: Pat
         seen.extend(["token"] if first.step == 3 and answers_of(first) else [])
         return len(seen) > 2
 
-    first.pausing = lambda: "asked" if paused() else None
+    first.stop.pausing = lambda: "asked" if paused() else None
     ending = sampled(first, stopped=paused)
     assert (ending.status, ending.fields["step"]) == ("paused", 3)
     assert {step for step, _ in answers_of(first)} == {0}

@@ -17,16 +17,16 @@ from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.by_length import batches_by_length
 from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.modeling.example import IGNORED, Example
+from arkor_dev.local.training.greedy import Answer, Watch, answers
 
-from .reward_sets import Scoring, rewards_of
-from .samples.greedy import Answer, Watch, answers
+from .rewards import Scoring, rewards_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .objective import Objective
-    from .rows.prompts import Prompt
-    from .run import Run
+    from arkor_dev.local.training.objective import Objective
+    from arkor_dev.local.training.rows.prompts import Prompt
+    from arkor_dev.local.training.run_context import RunContext
 
 AT_ONCE: Final = 64
 TOKENS: Final = 8192
@@ -72,7 +72,7 @@ class SamplingProcessor(LogitsProcessor):  # type: ignore[misc]
 class RolloutGenerator:
     """Generates and scores answers for ``loss``, the objective of ``run``."""
 
-    def __init__(self, run: Run, loss: Objective, settings: Mapping[str, Any]) -> None:
+    def __init__(self, run: RunContext, loss: Objective, settings: Mapping[str, Any]) -> None:
         self._run, self._loss, self.settings = run, loss, settings
         self._tokenizer = run.base.tokenizer
         self._ends = end_ids(self._tokenizer, run.base.model)
@@ -84,9 +84,7 @@ class RolloutGenerator:
         count, longest = self.settings["numGenerations"], self.settings["maxCompletionLength"]
         repeated = [prompt for prompt in prompts for _ in range(count)]
         numbers = np.random.default_rng([abs(self._run.seed), step]).random((len(repeated), longest))
-        run = self._run
-        stopped = lambda: run.cancelled() or run.pausing() is not None  # noqa: E731
-        written = self._written(repeated, stopped, numbers)
+        written = self._written(repeated, self._run.stop.requested, numbers)
         rollouts = [_rollout(prompt, answer) for prompt, answer in zip(repeated, written, strict=True)]
         scores = self.scoring(
             [_row(prompt, rollout.answer) for prompt, rollout in zip(repeated, rollouts, strict=True)]
