@@ -90,7 +90,7 @@ class Simulated:
         yield
 
     def _answers(
-        self, loss: Any, tokenizer: Any, ends: Any, prompts: list[list[int]], watch: Any
+        self, loss: Any, tokenizer: Any, ends: Any, prompts: list[list[int]], watch: Any, longest: int
     ) -> list[Answer]:
         """As the library makes them: token by token, until the watch says that it is enough."""
         import torch
