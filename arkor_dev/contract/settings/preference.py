@@ -7,6 +7,7 @@ from typing import Final
 
 from arkor_dev.contract.rules import Rule, above_zero
 
+from .distillation import METHOD as DISTILLATION
 from .reward import LOSSES as REWARD_LOSSES
 from .reward import METHOD as REWARDS
 from .setting import LOCAL, Setting
@@ -27,13 +28,18 @@ ROWS: Final = (
         style="text",
         default=0.1,
         measured_by=(*PAIRS, *RATINGS),
-        methods=(*PAIRS, *RATINGS, REWARDS),
+        methods=(*PAIRS, *RATINGS, REWARDS, DISTILLATION),
         variants={
             REWARDS: {
                 "rule": Rule("number", 0, 100),
                 "default": 0.0,
                 "help": "How strongly the adapter is kept near its start (KL divergence); 0 for not at all.",
-            }
+            },
+            DISTILLATION: {
+                "rule": Rule("number", 0, 1, "a fraction"),
+                "default": 0.5,
+                "help": "0 is the KL divergence from the teacher, 1 the reverse one, and between them both.",
+            },
         },
     ),
     _setting(

@@ -7,6 +7,7 @@ from typing import Final
 
 from arkor_dev.contract.rules import Rule, above_zero, integer, text_line
 
+from .distillation import METHOD as DISTILLATION
 from .own_sets import MOST
 from .setting import LOCAL, Setting
 
@@ -57,6 +58,10 @@ ROWS: Final = (
         style="tokens",
         unit="tokens",
         default=256,
+        methods=(METHOD, DISTILLATION),
+        variants={
+            DISTILLATION: {"default": 128, "help": "Most tokens of a sampled answer; a longer one is cut."}
+        },
         measured_by=(METHOD,),
     ),
     _setting(
@@ -67,6 +72,8 @@ ROWS: Final = (
         rule=above_zero(10),
         style="text",
         default=1.0,
+        methods=(METHOD, DISTILLATION),
+        variants={DISTILLATION: {"default": 0.9}},
     ),
     _setting(
         key="scale_rewards",

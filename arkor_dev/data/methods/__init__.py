@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from arkor_dev.contract.settings import by_field
 
+from .record import BASE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -66,6 +68,14 @@ def form_names() -> list[str]:
     """Return the names of all methods' forms, those of the default method first."""
     forms = [forms_of(None), *(record_of(name).forms for name in names())]
     return list(dict.fromkeys(name for known in forms for name in known))
+
+
+def second_model_of(config: Mapping[str, Any]) -> str | None:
+    """Return the name of the model that a job needs besides the one that learns; None if it needs none."""
+    method = config.get("method")
+    field = record_of(method).second_model if method in names() else ""
+    name = config.get(field)
+    return name if isinstance(name, str) and name != BASE else None
 
 
 def hint_for(row: Mapping[str, Any]) -> str:

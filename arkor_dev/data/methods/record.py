@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from arkor_dev.data.forms import FORMS
 
@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from arkor_dev.data.forms import Form
+
+
+BASE: Final = "base"
+"""The name of a second model that is the base model itself, without the adapter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +34,13 @@ class MethodRecord:
         forms: The accepted forms of rows, by name.
         preference: What a row with a preference is. The verdict then counts how many of them the model
             follows more than it did at the start. Empty for a method that does not learn from preferences.
+        second_model: The field of a job's config with the model that it needs besides the one that learns;
+            empty if it needs none.
         hint: How to recognise a row of this method that another method rejects.
     """
 
     label: str
     forms: Mapping[str, Form] = field(default_factory=lambda: FORMS)
     preference: Literal["pair", "rating", ""] = ""
+    second_model: str = ""
     hint: Hint | None = None

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.shapes import DatasetSource
     from arkor_dev.data.rows import Row
+    from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.number_format import Choice
 
     from .distributed.process_group import ProcessGroup
@@ -184,7 +185,8 @@ class Preparation:
         self.name, self.note = self.settings.resolve("model", model["name"]), model["note"]
         if self.note:
             self.say(self.note)
-        self.continuation.hash_files(self.path)
+        second = model.get("second")
+        self.continuation.hash_files(self.path, Path(second) if second else None)
         self.progress(f"Loading {self.name}", 0, None, "")
         self.format = asked_format(self.settings)
         if part := check_trainable(self.path):
@@ -198,6 +200,7 @@ class Preparation:
             self._say_gpus(gpus)
             self.settings.resolve("gpus", self.base.gpus)
         self._set_up_template()
+        self.second = self._load_second(Path(second)) if second else None
         if why := why_processor():
             self.say(why)
         if self.settings.get("activationOffloading") and self.base.device != "cuda":
@@ -208,6 +211,22 @@ class Preparation:
         length = self.settings.get("maxLength", default_length(self.base.device))
         self.longest = self.settings.resolve("maxLength", min(length, self.base.context))
         resources.reset_peak_memory()
+
+    def _load_second(self, path: Path) -> Base:
+        """Load the model that the method needs besides the one that learns.
+
+        Raises :class:`JobFailure` if it has another vocabulary, or takes more memory than is free.
+        """
+        from arkor_dev.local.modeling.base_model import load_base
+        from arkor_dev.local.modeling.second_model import check_room, check_vocabulary
+
+        name = self.settings.get(self.method.record.second_model)
+        if not path.is_dir():
+            raise JobFailure(f"The model {name} is not on this machine: train where it is, not on a cluster")
+        check_vocabulary(name, path, self.base)
+        check_room(name, path, self.base)
+        self.progress(f"Loading {name}", 0, None, "")
+        return load_base(path, self.settings.get("loadIn4bit"), self.format, as_stored=True)
 
     def _gpus(self) -> int:
         """Return the number of GPUs over which the model is spread. Raises JobFailure beside several
@@ -392,6 +411,7 @@ class Preparation:
             project=self.project,
             sets=self.settings.evaluations,
             replay=self.replay,
+            second=self.second,
             chooses=self.chooses,
             parent=parent if (parent := parent_folder(self.data, self.job_id)).is_dir() else None,
         )

@@ -129,6 +129,7 @@ class Run:
         project: The project's folder.
         sets: The job's custom evaluation sets.
         replay: The rows to add to each step.
+        second: The model that the method needs besides the base model.
         chooses: For each held-out row, whether it takes part in choosing the best step; by default all do.
 
     While it runs, ``kept_step`` is the step whose weights are the result, and ``row_losses`` are the held-out
@@ -154,6 +155,7 @@ class Run:
     project: Path = Path()
     sets: Sequence[Mapping[str, Any]] = ()
     replay: Replay | None = None
+    second: Base | None = None
     chooses: Sequence[bool] = ()
     phases: Phases = field(default_factory=Phases)
     clock: Stopwatch = field(default_factory=Stopwatch, init=False)
@@ -203,7 +205,15 @@ class Run:
         """Return the training method's objective of ``model``."""
         objective = self.method.objective(model, self.base.device, self.choice.dtype, self.train, self.plan)
         context = RunContext(
-            self.base, self.plan, self.seed, self.emit, self.stop, self.project, self.sets, self.replay
+            self.base,
+            self.plan,
+            self.seed,
+            self.emit,
+            self.stop,
+            self.project,
+            self.sets,
+            self.replay,
+            self.second,
         )
         objective.join(context)
         return objective

@@ -30,6 +30,7 @@ class RunContext:
         project: The project's folder.
         sets: The job's custom evaluation sets, whose metrics may reward answers.
         replay: The rows that are replayed, if any.
+        second: The model that the method needs besides the one that learns, if any.
     """
 
     base: Base
@@ -40,3 +41,4 @@ class RunContext:
     project: Path
     sets: Sequence[Mapping[str, Any]]
     replay: Replay | None
+    second: Base | None

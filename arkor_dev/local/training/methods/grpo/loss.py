@@ -20,9 +20,10 @@ from arkor_dev.contract.events import ROLLOUTS_CREATED, TRAINING_MESSAGE
 from arkor_dev.local.cpu_kernels.cross_entropy import cross_entropies
 from arkor_dev.local.modeling.example import IGNORED, Example
 from arkor_dev.local.training.figure import Figure
+from arkor_dev.local.training.methods.sampling import AT_ONCE, TOKENS
 from arkor_dev.local.training.objective import Objective
 
-from .rollouts import AT_ONCE, TOKENS, Rollout, RolloutGenerator
+from .rollouts import Rollout, RolloutGenerator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

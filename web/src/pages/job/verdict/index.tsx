@@ -1,7 +1,7 @@
 /** Whether the adapter is better than its base: a tile for the task, one for general ability, the rest behind Details. */
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import type { Evaluation, Job } from "../../../contract.gen";
+import { DEFAULT_METHOD, type Evaluation, type Job, REPLAYING } from "../../../contract.gen";
 import { finite, isObject, type JsonObject } from "../../../lib/json";
 import { late } from "../../../lib/late";
 import { clean } from "../../../lib/text";
@@ -138,8 +138,8 @@ const REPLAY = 0.2;
 /** Opens the form with a setting against forgetting, for methods that have it. */
 function Remember({ job }: { job: Job }) {
   const { fill, error } = useFill(job);
-  const { method = "sft", replay } = job.config;
-  if (method !== "sft" || replay) return null;
+  const { method = DEFAULT_METHOD, replay } = job.config;
+  if (!REPLAYING.includes(method) || replay) return null;
   const open = (): void =>
     fill({ replay: REPLAY }, undefined, () => say(`Replay is set to ${REPLAY} for the next run`));
   return (
