@@ -83,7 +83,7 @@ class Objective(ABC):
         """Use the current model as the reference, for a run that begins with an adapter."""
 
     def margins(self, rows: Sequence[Example]) -> list[float]:
-        """Return each row's preference margin, in evaluation mode, for ``Method.preference``."""
+        """Return each row's preference margin, in evaluation mode, for ``MethodRecord.preference``."""
         raise NotImplementedError
 
     def join(self, run: RunContext) -> None:  # noqa: B027 - most methods need nothing
