@@ -27,7 +27,7 @@ from man_page import man_page  # noqa: E402
 
 from arkor_dev.contract import settings  # noqa: E402
 from arkor_dev.contract.changes import ONE_OF  # noqa: E402
-from arkor_dev.contract.settings.conflicts import CONFLICTS, conflicts  # noqa: E402
+from arkor_dev.contract.settings.conflicts import CONFLICTS, conflicts, of_methods  # noqa: E402
 from arkor_dev.contract.settings.setting import EVERYWHERE, GROUPS  # noqa: E402
 from arkor_dev.contract.sweep_space import FIXED  # noqa: E402
 
@@ -264,6 +264,8 @@ def fixed_in_sweeps() -> str:
 def form() -> str:
     """Return the TypeScript for a form of all settings."""
     kinds = sorted({row.rule.kind for row in settings.SETTINGS})
+    by_method = tuple(of_methods(settings.SETTINGS))
+    first = CONFLICTS.index(by_method[0])
     return "\n".join(
         [
             NOTE,
@@ -317,15 +319,23 @@ def form() -> str:
             "  refused?: readonly unknown[];",
             '  unless?: Setting["field"];',
             "}\n",
-            "export const CONFLICTS: readonly Conflict[] = [",
-            *(f"  {_record(asdict(conflict))}," for conflict in CONFLICTS),
-            "];\n",
             "/** Every setting, in reading order. */",
             "export const FORM: readonly FormSetting[] = SETTINGS.map((shown) => ({",
             "  ...shown,",
             '  help: HELP.get(shown.field) ?? "",',
             "  ...RULES[shown.field],",
             "}));\n",
+            "const BY_METHOD = FORM.flatMap(({ field, methods: allowed }): Conflict[] => {",
+            "  if (!allowed) return [];",
+            '  const text = `{${field}} applies only when {method} is "${allowed.join(\'" or "\')}". ` +',
+            "    `Set that, or remove {${field}}`;",
+            '  return [{ field, other: "method", text, allowed }];',
+            "});\n",
+            "export const CONFLICTS: readonly Conflict[] = [",
+            *(f"  {_record(asdict(conflict))}," for conflict in CONFLICTS[:first]),
+            "  ...BY_METHOD,",
+            *(f"  {_record(asdict(conflict))}," for conflict in CONFLICTS[first + len(by_method) :]),
+            "];\n",
         ]
     )
 

@@ -149,6 +149,20 @@ export interface Conflict {
   unless?: Setting["field"];
 }
 
+/** Every setting, in reading order. */
+export const FORM: readonly FormSetting[] = SETTINGS.map((shown) => ({
+  ...shown,
+  help: HELP.get(shown.field) ?? "",
+  ...RULES[shown.field],
+}));
+
+const BY_METHOD = FORM.flatMap(({ field, methods: allowed }): Conflict[] => {
+  if (!allowed) return [];
+  const text = `{${field}} applies only when {method} is "${allowed.join('" or "')}". ` +
+    `Set that, or remove {${field}}`;
+  return [{ field, other: "method", text, allowed }];
+});
+
 export const CONFLICTS: readonly Conflict[] = [
   { field: "earlyStoppingThreshold", other: "earlyStoppingPatience", text: "{earlyStoppingThreshold} applies only with {earlyStoppingPatience}. Set that too", refused: [null] },
   { field: "warmupRatio", other: "warmupSteps", text: "{warmupRatio} and {warmupSteps} are both set. Remove one of the two" },
@@ -172,27 +186,7 @@ export const CONFLICTS: readonly Conflict[] = [
   { field: "useRslora", other: "fullFineTuning", text: "{useRslora} needs an adapter, but {fullFineTuning} trains without one. Remove one of the two", refused: [true] },
   { field: "useDora", other: "fullFineTuning", text: "{useDora} needs an adapter, but {fullFineTuning} trains without one. Remove one of the two", refused: [true] },
   { field: "initLoraWeights", other: "fullFineTuning", text: "{initLoraWeights} needs an adapter, but {fullFineTuning} trains without one. Remove one of the two", refused: [true] },
-  { field: "beta", other: "method", text: "{beta} applies only when {method} is \"dpo\" or \"cpo\" or \"orpo\" or \"kto\" or \"grpo\" or \"distill\". Set that, or remove {beta}", allowed: ["dpo", "cpo", "orpo", "kto", "grpo", "distill"] },
-  { field: "lossType", other: "method", text: "{lossType} applies only when {method} is \"dpo\" or \"cpo\" or \"grpo\". Set that, or remove {lossType}", allowed: ["dpo", "cpo", "grpo"] },
-  { field: "rpoAlpha", other: "method", text: "{rpoAlpha} applies only when {method} is \"dpo\". Set that, or remove {rpoAlpha}", allowed: ["dpo"] },
-  { field: "cpoAlpha", other: "method", text: "{cpoAlpha} applies only when {method} is \"cpo\". Set that, or remove {cpoAlpha}", allowed: ["cpo"] },
-  { field: "simpoGamma", other: "method", text: "{simpoGamma} applies only when {method} is \"cpo\". Set that, or remove {simpoGamma}", allowed: ["cpo"] },
-  { field: "desirableWeight", other: "method", text: "{desirableWeight} applies only when {method} is \"kto\". Set that, or remove {desirableWeight}", allowed: ["kto"] },
-  { field: "undesirableWeight", other: "method", text: "{undesirableWeight} applies only when {method} is \"kto\". Set that, or remove {undesirableWeight}", allowed: ["kto"] },
-  { field: "rewardFuncs", other: "method", text: "{rewardFuncs} applies only when {method} is \"grpo\". Set that, or remove {rewardFuncs}", allowed: ["grpo"] },
-  { field: "rewardWeights", other: "method", text: "{rewardWeights} applies only when {method} is \"grpo\". Set that, or remove {rewardWeights}", allowed: ["grpo"] },
-  { field: "numGenerations", other: "method", text: "{numGenerations} applies only when {method} is \"grpo\". Set that, or remove {numGenerations}", allowed: ["grpo"] },
-  { field: "maxCompletionLength", other: "method", text: "{maxCompletionLength} applies only when {method} is \"grpo\" or \"distill\". Set that, or remove {maxCompletionLength}", allowed: ["grpo", "distill"] },
-  { field: "temperature", other: "method", text: "{temperature} applies only when {method} is \"grpo\" or \"distill\". Set that, or remove {temperature}", allowed: ["grpo", "distill"] },
-  { field: "scaleRewards", other: "method", text: "{scaleRewards} applies only when {method} is \"grpo\". Set that, or remove {scaleRewards}", allowed: ["grpo"] },
-  { field: "numIterations", other: "method", text: "{numIterations} applies only when {method} is \"grpo\". Set that, or remove {numIterations}", allowed: ["grpo"] },
-  { field: "epsilon", other: "method", text: "{epsilon} applies only when {method} is \"grpo\". Set that, or remove {epsilon}", allowed: ["grpo"] },
-  { field: "teacher", other: "method", text: "{teacher} applies only when {method} is \"distill\". Set that, or remove {teacher}", allowed: ["distill"] },
-  { field: "lmbda", other: "method", text: "{lmbda} applies only when {method} is \"distill\". Set that, or remove {lmbda}", allowed: ["distill"] },
-  { field: "seqKd", other: "method", text: "{seqKd} applies only when {method} is \"distill\". Set that, or remove {seqKd}", allowed: ["distill"] },
-  { field: "replay", other: "method", text: "{replay} applies only when {method} is \"sft\". Set that, or remove {replay}", allowed: ["sft"] },
-  { field: "replayDataset", other: "method", text: "{replayDataset} applies only when {method} is \"sft\". Set that, or remove {replayDataset}", allowed: ["sft"] },
-  { field: "baseKl", other: "method", text: "{baseKl} applies only when {method} is \"sft\". Set that, or remove {baseKl}", allowed: ["sft"] },
+  ...BY_METHOD,
   { field: "loadIn4bit", other: "fullFineTuning", text: "{fullFineTuning} needs unquantized weights, which {loadIn4bit} doesn't load. Choose one", refused: [true] },
   { field: "replayDataset", other: "replay", text: "{replayDataset} requires {replay} or {baseKl} above 0. Set one of them, or remove {replayDataset}", refused: [0], unless: "baseKl" },
   { field: "baseKl", other: "fullFineTuning", text: "{baseKl} compares with the base under the adapter, which {fullFineTuning} changes. Use replay instead, or remove one of the two", refused: [true] },
@@ -201,10 +195,3 @@ export const CONFLICTS: readonly Conflict[] = [
   { field: "useDora", other: "initLoraWeights", text: "{useDora} can't be combined with pissa or olora in {initLoraWeights}. Choose one", refused: ["pissa", "olora"] },
   { field: "loadIn4bit", other: "initLoraWeights", text: "pissa and olora in {initLoraWeights} need unquantized weights. Remove {loadIn4bit}", refused: ["pissa", "olora"] },
 ];
-
-/** Every setting, in reading order. */
-export const FORM: readonly FormSetting[] = SETTINGS.map((shown) => ({
-  ...shown,
-  help: HELP.get(shown.field) ?? "",
-  ...RULES[shown.field],
-}));
