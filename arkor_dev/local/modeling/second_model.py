@@ -11,7 +11,7 @@ from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.workers.errors import JobFailure, OutOfMemory
 from arkor_dev.local.workers.machine import memory
 
-from .gpu_count import weights_of
+from .gpu_count import FOUR_BIT_BYTES, weights_of
 from .tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def check_vocabulary(name: str, folder: Path, base: Base) -> None:
 def check_room(name: str, folder: Path, base: Base) -> None:
     """Raise OutOfMemory if the free memory does not hold the model in ``folder``, besides ``base``."""
     try:
-        needed = ROOM * weights_of(folder)[0] * base.dtype.itemsize
+        per_weight = FOUR_BIT_BYTES if base.four_bit else base.dtype.itemsize
+        needed = ROOM * weights_of(folder)[0] * per_weight
     except (OSError, ValueError):  # an unreadable file, which loading reports
         return
     free = torch.cuda.mem_get_info()[0] if base.device == "cuda" else memory().free

@@ -140,6 +140,16 @@ def test_it_comes_closer_to_its_teacher(tiny: Path, tmp_path: Path) -> None:
     assert divergences[-1] < divergences[0] / 2
 
 
+def test_a_teacher_stored_in_16_bit_computes_as_the_model_does(tiny: Path, tmp_path: Path) -> None:
+    run = run_of(tiny, tmp_path)
+    assert run.second
+    run.second.model.to(torch.bfloat16)
+    run.begin()
+    assert torch.isfinite(run.loss(run.train[:2])[0])
+    teacher = run.loss.teacher  # type: ignore[attr-defined]
+    assert {weight.dtype for weight in teacher.model.parameters()} == {run.choice.dtype}
+
+
 def test_the_base_is_the_teacher_of_an_adapter_that_has_changed(tiny: Path, tmp_path: Path) -> None:
     run = run_of(tiny, tmp_path, teacher="base", beta=0.0)
     run.begin()

@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from arkor_dev.data.methods.record import BASE
 from arkor_dev.local.modeling.example import IGNORED, Example, weight_of
+from arkor_dev.local.training.adapter import convert_weights
 from arkor_dev.local.training.greedy import switched_off
 from arkor_dev.local.training.methods.sampling import AT_ONCE, TOKENS, AnswerSampler
 from arkor_dev.local.training.methods.sft.loss import CrossEntropy
@@ -60,6 +61,8 @@ class DistillationLoss(Objective):
             if second is None:
                 raise JobFailure(f"The teacher {self.settings['teacher']} has not been loaded")
             second.model.requires_grad_(False)
+            if second.device == "cpu":
+                convert_weights(second.model, self._dtype)
             self._teacher = CrossEntropy(second.model, second.device, self._dtype, self._probe_rows)
             self._teacher.model.eval()
         return self._teacher
