@@ -67,8 +67,8 @@ class RunMetadata(TypedDict):
 
     ``settings`` is the complete effective config, defaults included, by wire field. ``measure`` names the
     training method's loss, if that is not the usual cross entropy; one of ``figures`` is what the method is
-    judged by instead. The rest also determines
-    the result's bits: ``dataHash`` and ``modelHash`` (SHA-256, hexadecimal), ``versions`` of libraries by
+    judged by instead. The rest also determines the result's bits: ``dataHash``, ``modelHash`` and, for a
+    method that needs a second model, ``secondModelHash`` (SHA-256, hexadecimal), ``versions`` of libraries by
     name, the number of ``threads``, and the ``processor``'s name.
     """
 
@@ -87,6 +87,7 @@ class RunMetadata(TypedDict):
     measure: NotRequired[Figure]
     dataHash: NotRequired[str]
     modelHash: NotRequired[str]
+    secondModelHash: NotRequired[str]
     versions: NotRequired[dict[str, str]]
     threads: NotRequired[int]
     processor: NotRequired[str]

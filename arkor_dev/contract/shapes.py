@@ -423,10 +423,14 @@ class Capabilities(TypedDict):
 
 
 class TrainingMethod(TypedDict):
-    """A training method: its ``name`` in a config, and its ``label`` for the user."""
+    """A training method: its ``name`` in a config, and its ``label`` for the user.
+
+    ``preference`` is what it learns preferences from: pairs of answers, or rated answers.
+    """
 
     name: str
     label: str
+    preference: NotRequired[Literal["pair", "rating"]]
 
 
 class TrainRequest(TypedDict):

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .rules import quoted
 from .settings import by_field
-from .settings.preference import PAIRS, RATINGS
-from .settings.reward import METHOD as REWARDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,13 +31,6 @@ FIXED: Final = frozenset(
     }
 )
 """Settings that all trials share: what they are measured on, and where and how they run."""
-JUDGED_BY: Final = {
-    **dict.fromkeys(PAIRS, ("beta", "lossType", "rpoAlpha", "cpoAlpha", "simpoGamma")),
-    # Its loss depends on the other rows of a batch.
-    **dict.fromkeys(RATINGS, ("beta", "desirableWeight", "undesirableWeight", "batchSize")),
-    REWARDS: ("rewardFuncs", "rewardWeights", "maxCompletionLength"),
-}
-"""By method, settings that decide what held-out rows are measured by."""
 LENGTH: Final = ("maxSteps", "numTrainEpochs")
 SCHEDULE: Final = frozenset(
     {
@@ -63,14 +54,15 @@ def space_problem(space: Mapping[str, Any], method: object = None) -> tuple[str,
             return field, "is not a setting of a trainer"
         if field in FIXED:
             return field, "is the same in all trials, so that they can be compared"
-        if field in JUDGED_BY.get(str(method), ()):
+        row = known[field].of(method)
+        if method in row.measured_by:
             return field, (
                 f"decides what {quoted(method)} measures held-out rows by, so trials with different "
                 "values cannot be compared"
             )
-        row = known[field].of(method)
-        if row.methods and (method or "sft") not in row.methods:
-            return field, f"has no effect with the method {quoted(method or 'sft')}"
+        used = method or known["method"].default
+        if row.methods and used not in row.methods:
+            return field, f"has no effect with the method {quoted(used)}"
         if fault := _values_problem(values, row.rule):
             return field, fault
     if all(name in space for name in LENGTH):

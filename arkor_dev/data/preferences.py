@@ -8,13 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.settings.preference import PAIRS as PAIR_METHODS
-from arkor_dev.contract.settings.preference import RATINGS as RATING_METHODS
-from arkor_dev.contract.settings.reward import METHOD as REWARDS
-
-from .forms import FORMS, Content, Form
+from .forms import Content, Form
 from .messages import checked_text, conversation, from_text
-from .prompts import PROMPTS, prompt_of
+from .prompts import prompt_of
 from .rows import RowError
 
 if TYPE_CHECKING:
@@ -132,14 +128,3 @@ RATINGS: Final[dict[str, Form]] = {
     **PAIRS,
 }
 """The forms of rows that ratings are learned from: a pair is one good and one bad answer."""
-FORM_NAMES: Final = tuple({**FORMS, **RATINGS, **PROMPTS})
-"""The names of the forms of all training methods."""
-
-
-def forms_of(method: object) -> Mapping[str, Form]:
-    """Return the forms that a training method accepts, as far as they are known without its module."""
-    if method == REWARDS:
-        return PROMPTS
-    if method in RATING_METHODS:
-        return RATINGS
-    return PAIRS if method in PAIR_METHODS else FORMS

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 from .containers import MAX_BYTES, Record
 from .detect import RestartPoints, open_container
 from .exclusions import Exclusions, row_hash
-from .forms import FORMS, Form, row_of, wanted_keys
+from .forms import FORMS, Form
 from .parquet import SECONDS
+from .row_parser import row_of, wanted_keys
 from .rows import MAX_ROW, DataError, Row, RowError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from arkor_dev.data.findings.finding import CheckedRow
 from arkor_dev.data.findings.likeness import ALIKE, FEWEST_RUNS, bands_of, likeness, runs_of
 from arkor_dev.data.findings.repeats import NOTHING, digest, question_of
 from arkor_dev.data.messages import is_message
-from arkor_dev.data.preferences import forms_of
+from arkor_dev.data.methods import forms_of
 from arkor_dev.data.prompts import PROMPT
 from arkor_dev.data.reader import open_data
 from arkor_dev.data.rows import Row

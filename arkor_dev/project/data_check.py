@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.data.findings.check import check_data
-from arkor_dev.data.preferences import forms_of
+from arkor_dev.data.methods import forms_of
 from arkor_dev.data.reader import DataFile
 from arkor_dev.data.sources import SourceError, files_of, inside, parts_of
 from arkor_dev.processes.run_child import run_child

@@ -30,8 +30,8 @@ from arkor_dev.data import row_edits
 from arkor_dev.data.containers import MAX_BYTES
 from arkor_dev.data.detect import open_container
 from arkor_dev.data.exclusions import entry_of, row_hash
+from arkor_dev.data.methods import forms_of
 from arkor_dev.data.parquet import Parquet
-from arkor_dev.data.preferences import forms_of
 from arkor_dev.data.row_edits import RowEdit
 from arkor_dev.data.rows import DataError, RowError
 from arkor_dev.data.sources import SourceError, files_of, parts_of

@@ -18,7 +18,7 @@ from arkor_dev.data.findings.finding import CheckedRow
 from arkor_dev.data.findings.masking import masked
 from arkor_dev.data.findings.repeats import question_of
 from arkor_dev.data.mending import IN_EVAL, KINDS, ON_REQUEST, REMOVES, TEXTS, mended
-from arkor_dev.data.preferences import forms_of
+from arkor_dev.data.methods import forms_of
 from arkor_dev.data.reader import open_data
 from arkor_dev.data.rows import Row, RowError
 from arkor_dev.data.sources import SourceError, files_of, parts_of

@@ -21,10 +21,11 @@ from arkor_dev.contract.rules import text_line
 from arkor_dev.data.containers import SlowError, TooLargeError
 from arkor_dev.data.detect import is_parquet
 from arkor_dev.data.exclusions import MAX_ENTRIES, are_entries
-from arkor_dev.data.forms import COLUMNS, suggested_columns
-from arkor_dev.data.preferences import FORM_NAMES, forms_of
+from arkor_dev.data.forms import COLUMNS
+from arkor_dev.data.methods import form_names, forms_of
 from arkor_dev.data.reader import DataFile, no_rows, open_data
 from arkor_dev.data.reviews import ALL, ONLY, Selection
+from arkor_dev.data.row_parser import suggested_columns
 from arkor_dev.data.rows import DataError, RowError
 from arkor_dev.data.sources import SourceError, files_of, inside, parts_of, resolved
 
@@ -101,8 +102,8 @@ def _table_source(project: Path, table: dict[str, object]) -> DatasetSource:
         else:
             raise SourceError("must begin with https://", "url")
     if "form" in text:
-        if text["form"] not in FORM_NAMES:
-            raise SourceError(f"must be one of {', '.join(FORM_NAMES)}", "form")
+        if text["form"] not in form_names():
+            raise SourceError(f"must be one of {', '.join(form_names())}", "form")
         source["form"] = text["form"]
     if "group" in text:
         source["group"] = text["group"]

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
-from arkor_dev.data.forms import row_of
 from arkor_dev.data.json_text import parsed
 from arkor_dev.data.preferences import RATINGS
+from arkor_dev.data.row_parser import row_of
 from arkor_dev.data.rows import RowError
 
 from . import corrections

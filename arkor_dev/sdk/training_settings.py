@@ -184,6 +184,13 @@ class TrainingSettings(TypedDict, total=False):
     """How many times the weights are updated from the same answers."""
     epsilon: float | None
     """How far a token's probability may move before it is clipped, with several updates per step."""
+    teacher: str | None
+    """The model to learn from: a name or a folder, with the same vocabulary; "base" is this model without the
+    adapter."""
+    lmbda: float | None
+    """This share of each step's rows is learned with an answer that the model samples itself."""
+    seq_kd: bool | None
+    """The other rows are learned with an answer that the teacher samples, instead of their own."""
     log_every: int | None
     """Log the loss every N steps."""
     logging_steps: int | None

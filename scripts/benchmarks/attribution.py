@@ -210,7 +210,7 @@ class Trainings:
 
     def encoded(self, pairs: Sequence[Pair]) -> list[Any]:
         """Return pairs of question and answer as examples."""
-        from arkor_dev.data.forms import row_of
+        from arkor_dev.data.row_parser import row_of
         from arkor_dev.local.modeling.tokenizer import load_tokenizer
         from arkor_dev.local.training.methods import method
         from arkor_dev.local.training.rows.encoding import Encoding

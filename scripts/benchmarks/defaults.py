@@ -163,7 +163,7 @@ def run(cell: Cell, base: Base, steps: int | None) -> dict[str, Any]:
     from arkor_dev.local.training.methods import method
     from arkor_dev.local.training.plan import Plan
     from arkor_dev.local.training.rows.encoding import Encoding, encode
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run import ModelSource, Run
     from arkor_dev.local.training.run_events import RunEvents
 
     own = replace(base, model=copy.deepcopy(base.model))
@@ -188,18 +188,15 @@ def run(cell: Cell, base: Base, steps: int | None) -> dict[str, Any]:
         run = Run(
             method=method("sft"),
             base=own,
-            base_name="starter",
-            base_note=None,
+            source=ModelSource("starter"),
             plan=plan,
             train=train,
             held_out=held_out,
             data=Path(folder),
             job_id="study",
-            four_bit=False,
             seed=cell.seed,
             settings={},
             emit=RunEvents(lambda *_: None),
-            cancelled=lambda: False,
             choice=Choice(torch.float32 if whole else torch.bfloat16, "the same for all cells"),
         )
         training = None

@@ -148,7 +148,7 @@ def in_turns(seed: int, steps: int, number: str) -> dict[str, float]:
         preparation.read()
         preparation.load({"path": str(starter()), "name": "starter", "note": None})
         preparation.encode()
-        trained = preparation.make_run(lambda: False)
+        trained = preparation.make_run()
         trained.begin()
         loss: Any = trained.loss
         loss.keep_base_states(trained.replay.examples, lambda: False)  # type: ignore[union-attr]
@@ -170,9 +170,9 @@ def run(way: str, seed: int, steps: int, number: str) -> dict[str, Any]:
     from arkor_dev.contract.events import EVALUATION_COMPLETED
     from arkor_dev.local.evaluation.by_length import measured
     from arkor_dev.local.training.final_evaluation.measure import FinalEvaluation, general_examples
+    from arkor_dev.local.training.greedy import switched_off
     from arkor_dev.local.training.preparation import Preparation
     from arkor_dev.local.training.run_events import RunEvents
-    from arkor_dev.local.training.samples.greedy import switched_off
     from arkor_dev.project.data_editor import config_of
 
     config: dict[str, Any] = {**config_of(EXAMPLE, "lighthouse"), **WAYS[way]}
@@ -188,7 +188,7 @@ def run(way: str, seed: int, steps: int, number: str) -> dict[str, Any]:
         preparation.load({"path": str(starter()), "name": "starter", "note": None})
         preparation.encode()
         judging = FinalEvaluation(preparation, lambda: False)
-        trained = preparation.make_run(lambda: False)
+        trained = preparation.make_run()
         judging.follow(trained)
         began = time.process_time()
         trained.run()

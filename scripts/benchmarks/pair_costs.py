@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def _run(folder: Path, side: str, steps: int) -> Run:
-    from arkor_dev.data.forms import row_of
+    from arkor_dev.data.row_parser import row_of
     from arkor_dev.local.modeling.tokenizer import load_tokenizer
     from arkor_dev.local.training.methods import method
     from arkor_dev.local.training.rows.encoding import Encoding
@@ -74,7 +74,7 @@ def _run(folder: Path, side: str, steps: int) -> Run:
     answers = {"chosen": ("chosen",), "both": ("chosen", "rejected")}.get(side)
     if answers:
         rows = [{"prompt": row["prompt"], "completion": row[each]} for row in rows for each in answers]
-    read = [row_of(row, str(place), None, {}, forms=way.forms) for place, row in enumerate(rows)]
+    read = [row_of(row, str(place), None, {}, forms=way.record.forms) for place, row in enumerate(rows)]
     train = way.encode_all(load_tokenizer(starter()), read, Encoding(512), lambda _: None)[0]
     config = {
         "method": way.name,

@@ -106,8 +106,8 @@ def measure(*, quick: bool) -> Iterator[Figure]:
 
 
 def _encoded(rows: Sequence[dict[str, str]]) -> list[Example]:
-    from arkor_dev.data.forms import row_of
     from arkor_dev.data.prompts import PROMPTS
+    from arkor_dev.data.row_parser import row_of
     from arkor_dev.local.modeling.tokenizer import load_tokenizer
     from arkor_dev.local.training.methods import method
     from arkor_dev.local.training.rows.encoding import Encoding

@@ -53,7 +53,7 @@ def _run(folder: Path, rows: str, steps: int) -> Run:
     from arkor_dev.local.modeling.base_model import load_base
     from arkor_dev.local.modeling.number_format import choose
     from arkor_dev.local.training.methods import method
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run import ModelSource, Run
     from arkor_dev.local.training.run_events import RunEvents
 
     base = load_base(starter(), as_stored=True)
@@ -63,18 +63,15 @@ def _run(folder: Path, rows: str, steps: int) -> Run:
     return Run(
         method=method("sft"),
         base=base,
-        base_name="starter",
-        base_note=None,
+        source=ModelSource("starter"),
         plan=_plan(steps, len(train)),
         train=train,
         held_out=[],
         data=folder,
         job_id="bench",
-        four_bit=False,
         seed=1,
         settings={},
         emit=RunEvents(lambda *_: None),
-        cancelled=lambda: False,
         choice=choice,
     )
 

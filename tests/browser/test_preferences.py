@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.async_api import expect
 
+from arkor_dev.data.methods import listed
+
 from .states import trained
 from .talk import ask
 from .test_blind import begin, place, speaking, vote_for_adapter
@@ -33,7 +35,7 @@ def project_of(studio: Studio, fake_backend: FakeBackend) -> Path:
     (project / "data" / "a.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
     (project / "arkor.toml").write_text(TOML)
     fake_backend.features = ["evaluation", "votes", "parent"]
-    fake_backend.methods = [{"name": name, "label": name.upper()} for name in ("sft", "dpo", "kto")]
+    fake_backend.methods = listed()
     return project / "data" / "preferences.jsonl"
 
 

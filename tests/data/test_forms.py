@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from arkor_dev.data.forms import COLUMNS, FORMS, Content, Form, row_of
+from arkor_dev.data.forms import COLUMNS, FORMS, Content, Form
+from arkor_dev.data.row_parser import row_of
 from arkor_dev.data.rows import RowError
 
 USER, SAID = {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}

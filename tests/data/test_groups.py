@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.data.forms import row_of
 from arkor_dev.data.groups import content_key, groups_of
 from arkor_dev.data.reader import DataFile, open_data
+from arkor_dev.data.row_parser import row_of
 from arkor_dev.data.rows import Row
 
 if TYPE_CHECKING:

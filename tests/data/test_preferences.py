@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from arkor_dev.data.forms import FORMS, row_of
-from arkor_dev.data.preferences import PAIRS, RATINGS, forms_of
+from arkor_dev.data.forms import FORMS
+from arkor_dev.data.methods import forms_of
+from arkor_dev.data.preferences import PAIRS, RATINGS
+from arkor_dev.data.row_parser import row_of
 from arkor_dev.data.rows import RowError
 
 ASKED = {"role": "user", "content": "Where?"}
@@ -92,7 +94,7 @@ def test_ratings_are_for_kto_only() -> None:
     record = {"prompt": "Where?", "completion": "Here.", "label": False}
     with pytest.raises(RowError, match='Rated answers are for method = "kto"'):
         read(record)
-    with pytest.raises(RowError, match="must not be imitated"):
+    with pytest.raises(RowError, match=r'must not be imitated\. Rated answers are for method = "kto"'):
         row_of(record, "row", None, {})
     with pytest.raises(RowError, match="true for a good answer"):
         row_of({**record, "label": "good"}, "row", None, {}, forms=RATINGS)

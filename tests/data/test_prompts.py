@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.data.findings.check import check_data
-from arkor_dev.data.forms import row_of
-from arkor_dev.data.preferences import forms_of
+from arkor_dev.data.methods import forms_of
 from arkor_dev.data.prompts import PROMPTS
 from arkor_dev.data.reader import DataFile
+from arkor_dev.data.row_parser import row_of
 from arkor_dev.data.rows import RowError
 
 if TYPE_CHECKING:

@@ -274,15 +274,15 @@ def test_a_stored_4_bit_model_trains_like_one_quantized_on_load(tiny: Path, tmp_
         return preparation
 
     with emulated("cuda"):
-        whole = prepare(tiny, tmp_path / "a", loadIn4bit=True).make_run(lambda: False)
+        whole = prepare(tiny, tmp_path / "a", loadIn4bit=True).make_run()
         whole.run()
         preparation = prepare(stored, tmp_path / "b")
         assert preparation.settings.used["loadIn4bit"] is True
-        run = preparation.make_run(lambda: False)
+        run = preparation.make_run()
         assert run.plan.gradient_checkpointing, "as with loadIn4bit"
         pausing_after(2)(run)
         assert run.run().status == "paused"
-        run = prepare(stored, tmp_path / "b").make_run(lambda: False)
+        run = prepare(stored, tmp_path / "b").make_run()
         run.resume_plan = points(tmp_path / "b")
         assert run.run().status == "completed"
         assert bytes_of(tmp_path / "a") == bytes_of(tmp_path / "b")

@@ -22,7 +22,7 @@ from arkor_dev.local.cpu_kernels.packing import pack_rows
 from arkor_dev.local.cpu_kernels.patch_model import use_packed_attention
 from arkor_dev.local.modeling.example import Example
 from arkor_dev.local.training import objective as module
-from arkor_dev.local.training.objective import CrossEntropy
+from arkor_dev.local.training.methods.sft.loss import CrossEntropy
 from arkor_dev.local.training.training_hooks import gradient_checkpointing
 
 pytestmark = [pytest.mark.engine, pytest.mark.filterwarnings("ignore")]

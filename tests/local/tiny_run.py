@@ -64,25 +64,22 @@ def tiny_run(
 ) -> Run:
     """A run of ``plan`` on ``train``, else on ``ROWS`` rows of made-up tokens; ``emit`` gets its events."""
     from arkor_dev.local.training.methods import method
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run import ModelSource, Run
 
     named: dict[str, Any] = {
         "method": method("sft"),
-        "base_name": "tiny",
-        "base_note": None,
         "job_id": choice.name,
         "settings": {},
         "seed": 1,
     }
     return Run(
+        source=ModelSource("tiny", four_bit=facts.pop("four_bit", False)),
         base=facts.pop("base", None) or read(tiny),
         plan=plan,
         train=made_up(ROWS, answers_only=False) if train is None else train,
         held_out=held_out,
         data=data,
-        four_bit=facts.pop("four_bit", False),
         emit=emit,
-        cancelled=lambda: False,
         choice=choice,
         **{**named, **facts},
     )

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError, TooLargeError
-from arkor_dev.data.forms import row_of
 from arkor_dev.data.preferences import RATINGS
+from arkor_dev.data.row_parser import row_of
 from arkor_dev.project import line_file
 from arkor_dev.project.corrections import add_correction
 from arkor_dev.project.line_file import includes

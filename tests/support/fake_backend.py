@@ -65,6 +65,8 @@ if TYPE_CHECKING:
 
     from yarl import URL
 
+    from arkor_dev.contract.shapes import TrainingMethod
+
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 OPEN_ROUTES = {"POST /v1/auth/anonymous", "GET /v1/auth/cli/config", "POST /oauth/token"}
@@ -135,7 +137,7 @@ class FakeBackend:
         self.checkpoints: dict[str, set[int]] = {}
         self.deployments: dict[str, dict[str, Any]] = {}
         self.keys: dict[str, dict[str, dict[str, Any]]] = {}
-        self.methods: list[dict[str, str]] = []
+        self.methods: list[TrainingMethod] = []
         self.features: list[str] | None = None  # as an older backend, which does not know the question
         self.datasets = FakeDatasets()
         self.forecasts = FakeForecasts()

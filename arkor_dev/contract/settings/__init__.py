@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING
 
 from arkor_dev.contract.rules import quoted
 
-from . import adapter, advanced, compute, data, evaluation, precision, preference, reward, schedule, usual
+from . import (
+    adapter,
+    advanced,
+    compute,
+    data,
+    distillation,
+    evaluation,
+    precision,
+    preference,
+    reward,
+    schedule,
+    usual,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +38,7 @@ SETTINGS: tuple[Setting, ...] = (
     *data.ROWS,
     *preference.ROWS,
     *reward.ROWS,
+    *distillation.ROWS,
     *evaluation.ROWS,
     *precision.ROWS,
     *advanced.ROWS,

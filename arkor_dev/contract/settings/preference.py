@@ -7,6 +7,7 @@ from typing import Final
 
 from arkor_dev.contract.rules import Rule, above_zero
 
+from .distillation import METHOD as DISTILLATION
 from .reward import LOSSES as REWARD_LOSSES
 from .reward import METHOD as REWARDS
 from .setting import LOCAL, Setting
@@ -26,13 +27,19 @@ ROWS: Final = (
         rule=above_zero(100),
         style="text",
         default=0.1,
-        methods=(*PAIRS, *RATINGS, REWARDS),
+        measured_by=(*PAIRS, *RATINGS),
+        methods=(*PAIRS, *RATINGS, REWARDS, DISTILLATION),
         variants={
             REWARDS: {
                 "rule": Rule("number", 0, 100),
                 "default": 0.0,
                 "help": "How strongly the adapter is kept near its start (KL divergence); 0 for not at all.",
-            }
+            },
+            DISTILLATION: {
+                "rule": Rule("number", 0, 1, "a fraction"),
+                "default": 0.5,
+                "help": "0 is the KL divergence from the teacher, 1 the reverse one, and between them both.",
+            },
         },
     ),
     _setting(
@@ -43,6 +50,7 @@ ROWS: Final = (
         rule=Rule("choice", choices=LOSSES),
         style="text",
         default="sigmoid",
+        measured_by=PAIRS,
         methods=("dpo", "cpo", REWARDS),
         variants={
             REWARDS: {
@@ -61,6 +69,7 @@ ROWS: Final = (
         rule=Rule("number", 0, 100),
         style="text",
         default=0.0,
+        measured_by=PAIRS,
         methods=("dpo",),
     ),
     _setting(
@@ -71,6 +80,7 @@ ROWS: Final = (
         rule=Rule("number", 0, 100),
         style="text",
         default=1.0,
+        measured_by=PAIRS,
         methods=("cpo",),
     ),
     _setting(
@@ -81,6 +91,7 @@ ROWS: Final = (
         rule=Rule("number", 0, 100),
         style="text",
         default=0.5,
+        measured_by=PAIRS,
         methods=("cpo",),
     ),
     _setting(
@@ -91,6 +102,7 @@ ROWS: Final = (
         rule=Rule("number", 0, 100),
         style="text",
         default=1.0,
+        measured_by=RATINGS,
         methods=RATINGS,
     ),
     _setting(
@@ -101,6 +113,7 @@ ROWS: Final = (
         rule=Rule("number", 0, 100),
         style="text",
         default=1.0,
+        measured_by=RATINGS,
         methods=RATINGS,
     ),
 )

@@ -7,6 +7,7 @@ from typing import Final
 
 from arkor_dev.contract.rules import Rule, above_zero, integer, text_line
 
+from .distillation import METHOD as DISTILLATION
 from .own_sets import MOST
 from .setting import LOCAL, Setting
 
@@ -25,6 +26,7 @@ ROWS: Final = (
         style="list",
         default_words="every [[evaluation]] with a metric other than loss",
         example=["format", "right"],
+        measured_by=(METHOD,),
     ),
     _setting(
         key="reward_weights",
@@ -35,6 +37,7 @@ ROWS: Final = (
         style="list",
         default_words="1 each",
         example=[1.0, 0.5],
+        measured_by=(METHOD,),
     ),
     _setting(
         key="num_generations",
@@ -55,6 +58,11 @@ ROWS: Final = (
         style="tokens",
         unit="tokens",
         default=256,
+        methods=(METHOD, DISTILLATION),
+        variants={
+            DISTILLATION: {"default": 128, "help": "Most tokens of a sampled answer; a longer one is cut."}
+        },
+        measured_by=(METHOD,),
     ),
     _setting(
         key="temperature",
@@ -64,6 +72,8 @@ ROWS: Final = (
         rule=above_zero(10),
         style="text",
         default=1.0,
+        methods=(METHOD, DISTILLATION),
+        variants={DISTILLATION: {"default": 0.9}},
     ),
     _setting(
         key="scale_rewards",

@@ -44,8 +44,9 @@ class Setting:
     not set it; None if it depends on the job, and ``default_words`` then says how. ``example`` is shown if
     there is no fixed default. ``where`` names the backends and devices that support it, ``methods`` the
     training methods, unless all do. ``variants`` has what differs by training method (``rule``, ``default``,
-    ``help``). On the wire, ``passes`` accepts another backend's form that the rule does not know; training
-    uses the nearest value.
+    ``help``). ``measured_by`` are the methods whose measure of held-out rows depends on it, so that a sweep
+    cannot compare trials with different values. On the wire, ``passes`` accepts another backend's form that
+    the rule does not know; training uses the nearest value.
     """
 
     key: str
@@ -63,6 +64,7 @@ class Setting:
     where: str = EVERYWHERE
     methods: tuple[str, ...] = ()
     variants: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    measured_by: tuple[str, ...] = ()
     required: bool = False
     passes: Callable[[Any], bool] = lambda _: False
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from arkor_dev.contract.rules import Rule, above_zero, integer, text_line
 
+from .preference import RATINGS
 from .setting import LOCAL, Setting
 
 _setting = partial(Setting, group="usual")
@@ -55,6 +56,7 @@ ROWS: Final = (
         style="count",
         unit="examples",
         default=4,
+        measured_by=RATINGS,  # their loss depends on the other rows of a batch
     ),
     _setting(
         key="gradient_accumulation_steps",

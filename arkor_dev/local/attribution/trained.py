@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch.nn import functional
 
-from arkor_dev.data.forms import row_of
+from arkor_dev.data.row_parser import row_of
 from arkor_dev.data.rows import RowError
 from arkor_dev.local.checkpoints.origin import hash_of_rows
 from arkor_dev.local.evaluation.by_length import rows_in
@@ -20,8 +20,8 @@ from arkor_dev.local.jobs.atomic_folder import DamagedFolderError, manifest_of
 from arkor_dev.local.jobs.job_folder import adapter_folder
 from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.training.adapter import adapted, convert_weights, load_weights
+from arkor_dev.local.training.greedy import switched_off
 from arkor_dev.local.training.rows.encoding import Encoding
-from arkor_dev.local.training.samples.greedy import switched_off
 from arkor_dev.local.workers.errors import JobFailure
 
 from .projection import SIZE, Projection
@@ -64,15 +64,15 @@ class Trained:
                 "The data has changed since this job was trained: its answers can only be traced to the same "
                 "rows. Restore the data, or run the job again"
             )
-        run = preparation.make_run(lambda: False)
-        if preparation.method.name != "sft" or run.plan.adapter is None:
+        run = preparation.make_run()
+        if not preparation.method.traceable or run.plan.adapter is None:
             raise JobFailure("Only answers of an adapter from supervised fine-tuning can be traced to rows")
         if run.plan.adapter.init in ("pissa", "olora"):
             raise JobFailure(f"An adapter that starts by {run.plan.adapter.init} cannot be traced to rows")
         self._base, dtype = run.base, run.choice.dtype
         if self._base.device == "cpu":
             convert_weights(self._base.model, dtype)
-        self.model = adapted(self._base.model, run.base_name, run.plan.adapter).eval()
+        self.model = adapted(self._base.model, run.source.name, run.plan.adapter).eval()
         casts = self._base.device != "cpu" and dtype != torch.float32
         self._cast: Callable[[], AbstractContextManager[Any]] = (
             (lambda: torch.autocast(self._base.device, dtype)) if casts else nullcontext

@@ -107,7 +107,7 @@ def public_settings(settings: Mapping[str, Any], private: Private) -> dict[str, 
     published = {}
     for row in SETTINGS:
         value = settings.get(row.field)
-        if row.field == "model" and isinstance(value, str):
+        if row.field in ("model", "teacher") and isinstance(value, str):
             value = portable_name(value)
         if value is not None and row.field != REPLAY and _is_public(value, private):
             published[row.field] = value

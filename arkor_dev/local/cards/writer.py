@@ -114,15 +114,15 @@ def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
     """Return a provenance's facts about the whole run, by the parts of its statement."""
     from arkor_dev.local.modeling.auto_class import has_vision_tower  # imports transformers
 
-    config, origin = preparation.config, run.origin()
+    config, origin = preparation.config, run.saving.origin()
     instructions = preparation.continuation.options
     rows = {"sha256": origin.get("rows"), **run.rows}
-    name = portable_name(run.base_name)
-    base = card_of_base(run.base_name, preparation.path, preparation.project)
+    name = portable_name(run.source.name)
+    base = card_of_base(run.source.name, preparation.path, preparation.project)
     if base["hub"] or private.private_kind(name) is None:
         base["name"] = name
-    if run.base_note:
-        base["note"] = run.base_note
+    if run.source.note:
+        base["note"] = run.source.note
     hardware = {
         "device": run.base.device,
         "processor": origin.get("processor"),

@@ -71,12 +71,15 @@ class Continuation:
         threads, available = self.before.get("threads"), os.cpu_count() or 1
         return threads if type(threads) is int and 0 < threads <= available else None
 
-    def hash_files(self, model: Path) -> None:
-        """Start hashing the files of the data and of ``model``, once; it takes seconds for a large model."""
+    def hash_files(self, model: Path, second: Path | None = None) -> None:
+        """Start hashing the files of the data, of ``model`` and of a ``second`` one, once.
+
+        It takes seconds for a large model.
+        """
         job, data = self.job, Path(self.job["data"])
 
         def hash_all() -> None:
-            self.origin.update(origin.files(job["config"], Path(job["project"]), model, data))
+            self.origin.update(origin.files(job["config"], Path(job["project"]), model, data, second))
 
         self._hashing = threading.Thread(target=hash_all, name="hashes", daemon=True)
         self._hashing.start()

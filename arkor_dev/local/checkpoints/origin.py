@@ -119,13 +119,18 @@ def hash_of_readable_data(config: Mapping[str, Any], project: Path, hashes: File
     return ""
 
 
-def files(config: Mapping[str, Any], project: Path, model: Path, data: Path) -> dict[str, str]:
-    """Return the hashes ``data`` and ``model``; one whose files cannot be read is missing."""
+def files(
+    config: Mapping[str, Any], project: Path, model: Path, data: Path, second: Path | None = None
+) -> dict[str, str]:
+    """Return the hashes ``data``, ``model`` and ``secondModel``; one that cannot be read is missing."""
     hashes, by_part = FileHashes(data), dict[str, str]()
     with contextlib.suppress(OSError, SourceError):
         by_part["data"] = hash_of_data(config, project, hashes)
     with contextlib.suppress(OSError):
         by_part["model"] = hash_of_model(model, hashes)
+    with contextlib.suppress(OSError):
+        if second:
+            by_part["secondModel"] = hash_of_model(second, hashes)
     hashes.save()
     return by_part
 
@@ -151,7 +156,7 @@ def processor() -> str:
 
 def facts_of(origin: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts of a run's ``RunMetadata`` that describe its origin."""
-    renamed = {"rows": "dataHash", "model": "modelHash"}
+    renamed = {"rows": "dataHash", "model": "modelHash", "secondModel": "secondModelHash"}
     unchanged = ("versions", "threads", "processor")
     return {renamed.get(key, key): origin[key] for key in (*renamed, *unchanged) if key in origin}
 
@@ -161,6 +166,7 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     sentences = {
         "data": DATA_CHANGED,
         "model": "the model's files have changed",
+        "secondModel": "the files of its second model have changed",
         "rows": "its rows, or how the model reads them, have changed",
     }
     keys = [key for key in sentences if before.get(key) and now.get(key) and before[key] != now[key]]

@@ -11,8 +11,8 @@ import numpy as np
 
 from arkor_dev.data import reader
 from arkor_dev.data.findings.languages import language_of
-from arkor_dev.data.forms import row_of
 from arkor_dev.data.reader import Item, RowLocation
+from arkor_dev.data.row_parser import row_of
 from arkor_dev.data.rows import Row, RowError
 from arkor_dev.local.workers.errors import JobFailure
 

@@ -124,7 +124,7 @@ class DatasetWorker:
 
         source, scratch = message["config"]["datasetSource"], Path(message["scratch"])
         try:
-            forms = method(JobSettings(message["config"]).get("method")).forms
+            forms = method(JobSettings(message["config"]).get("method")).record.forms
             files = fetched(source, Path(message["project"]), scratch, progress, forms)
         except JobFailure as failure:
             self._fail(number, str(failure))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.training.methods.interface import Method
     from arkor_dev.local.workers.link import Link
 
 KEEP_SECONDS: Final = 20.0
@@ -122,7 +123,7 @@ def _measured(
     return losses_by_hash
 
 
-def _example(tokenizer: Any, row: Row, kind: Any, encoding: Encoding) -> Example | None:
+def _example(tokenizer: Any, row: Row, kind: Method, encoding: Encoding) -> Example | None:
     """Return the text of a row that the method learns from; for a pair, the text with the chosen answer."""
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.rows.encoding import coded
@@ -131,7 +132,7 @@ def _example(tokenizer: Any, row: Row, kind: Any, encoding: Encoding) -> Example
         texts, _ = kind.renderings(tokenizer, row, encoding)
         if not texts:
             return None
-        coding = coded(tokenizer, row, texts[0 if kind.preference else -1], encoding.responses_only)
+        coding = coded(tokenizer, row, texts[0 if kind.record.preference else -1], encoding.responses_only)
     except JobFailure:
         return None
     ids = coding.ids[: encoding.longest]

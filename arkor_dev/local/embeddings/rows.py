@@ -54,7 +54,7 @@ def read_rows(config: Mapping[str, Any], project: Path, settings: JobSettings) -
     def refuse(_: object) -> Any:
         raise SourceError("only files of the project can be embedded")
 
-    forms = method(settings.get("method")).forms
+    forms = method(settings.get("method")).record.forms
 
     def rows_of(source: Any, *, numbered: bool) -> list[Read]:
         try:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.evaluation.by_length import batches_by_length, lengths_of, measured
 from arkor_dev.local.evaluation.general import ANSWERS, PASSES, WRITTEN, fewer
 from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, again_of
-from arkor_dev.local.training.final_evaluation.measure import all_questions, answers_of, base_losses, work_of
+from arkor_dev.local.training.final_evaluation.measure import all_questions, answers_of
 from arkor_dev.local.training.final_evaluation.own_sets import sets_of
-from arkor_dev.local.training.samples.greedy import Watch, answers
+from arkor_dev.local.training.greedy import Watch, answers
 from arkor_dev.local.workers.errors import JobFailure
 
 from .answer_costs import REPEATED, ComparisonCosts, GenerationSpeed
@@ -69,7 +69,8 @@ class EvaluationCosts:
                 return TIMED_TOKENS
 
             batch = [questions[index % len(questions)] for index in range(count)]
-            answers(self._run.loss, self._run.base.tokenizer, [], batch, Watch(length, lambda: False))
+            watch = Watch(length, lambda: False)
+            answers(self._run.loss, self._run.base.tokenizer, [], batch, watch, TIMED_TOKENS)
         return GenerationSpeed.of(
             (SMALL_BATCH, *paces[SMALL_BATCH]), (LARGE_BATCH, *paces[LARGE_BATCH]), longest
         )
@@ -121,7 +122,7 @@ class EvaluationCosts:
 
     def _comparing(self, batches: list[Batch], pace: float, work: float) -> ComparisonCosts:
         """Estimate the final comparison, at the evaluation's ``pace`` (seconds per unit of work)."""
-        run, losses = self._run, base_losses(self._run)
+        run, losses = self._run, self._run.base_losses()
         questions, counts = all_questions(run)
         order, again = again_of(run.held_out, run.plan.batch_size)
         repeated = [[run.held_out[order[index]] for index in group] for group in again]
@@ -140,7 +141,7 @@ class EvaluationCosts:
             for count, longest in ANSWERS
         }
         return ComparisonCosts(
-            work_of(run, questions),
+            run.work(questions),
             pace * work,
             pace * sum(map(self._work, repeated)),
             pace * seconds_per_question,

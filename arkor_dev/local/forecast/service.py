@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.gpus import nvidia_gpus
+from arkor_dev.data.methods import second_model_of
 from arkor_dev.data.sources import SourceError, inside
 from arkor_dev.local.execution.choice import is_elsewhere
 from arkor_dev.local.jobs.running.job_runner import RunningJob
@@ -58,6 +59,7 @@ class Entry:
     key: str
     config: dict[str, Any]
     model: Model
+    second: Model | None
     polled_at: float = field(default_factory=time.monotonic)
     progress: Progress | None = None
     error: str | None = None
@@ -207,8 +209,17 @@ class Forecasts:
         model = self._models.find_local(config["model"])
         if model is None:
             raise JobFailure(f"The model {config['model']} is not downloaded yet: its first run does that")
+        second = self._second(config)
         key = await asyncio.to_thread(self._key, config, model)
-        return Entry(_id_of(key, config), key, config, model)
+        return Entry(_id_of(key, config), key, config, model, second)
+
+    def _second(self, config: Mapping[str, Any]) -> Model | None:
+        """Return the second model that the job needs. Raises JobFailure if it is not downloaded."""
+        name = second_model_of(config)
+        second = self._models.find_local(name) if name else None
+        if name and second is None:
+            raise JobFailure(f"The model {name} is not downloaded yet: the first run does that")
+        return second
 
     def _key(self, config: Mapping[str, Any], model: Model) -> str:
         try:
@@ -216,7 +227,8 @@ class Forecasts:
             files = [file for path in paths for file in inside(self._project, path)]
         except SourceError as fault:
             raise JobFailure(str(fault)) from None
-        return key_of(config, model.path, files)
+        second = self._second(config)
+        return key_of(config, model.path, [*files, *(sorted(second.path.iterdir()) if second else ())])
 
     async def _view(self, entry: Entry) -> Forecast:
         entry.polled_at = time.monotonic()
@@ -282,7 +294,10 @@ class Forecasts:
                 seconds=SECONDS,
                 free=memory().free,
             )
-            child.send(name=entry.model.name, path=str(entry.model.path), note=entry.model.note)
+            second = str(entry.second.path) if entry.second else None
+            child.send(
+                name=entry.model.name, path=str(entry.model.path), note=entry.model.note, second=second
+            )
 
             def report(fields: Progress) -> None:
                 entry.progress = fields

@@ -59,7 +59,7 @@ def measure(job: dict[str, Any], link: Link) -> dict[str, Any]:
     preparation.encode()
     encoding, share = time.monotonic() - started, len(train) / len(looked)
     cut, rows = preparation.cut, preparation.train
-    run = preparation.make_run(lambda: False)
+    run = preparation.make_run()
     units = len(packs(rows, run.plan.packed_to)) if run.plan.packed_to else len(rows)
     held_out = run.rows["heldOut"]
     ready = time.monotonic()
@@ -78,7 +78,7 @@ def measure(job: dict[str, Any], link: Link) -> dict[str, Any]:
     learned = sum(sequence.learned for row in rows for sequence in row.sequences)
     measured = Measurement(
         device=run.base.device,
-        four_bit=run.four_bit,
+        four_bit=run.source.four_bit,
         loading=ready - requested_at + encoding * (share - 1) + figures.pop("beginning"),
         rows=len(train),
         units=round(share * units),

@@ -20,7 +20,7 @@ from arkor_dev.contract.settings.conflicts import conflicts
 from arkor_dev.contract.settings.own_sets import FIELD, sets_fault
 from arkor_dev.data.exclusions import MAX_ENTRIES, are_entries
 from arkor_dev.data.forms import COLUMNS
-from arkor_dev.data.preferences import FORM_NAMES
+from arkor_dev.data.methods import form_names
 from arkor_dev.data.reviews import ALL, ONLY, ReviewsError, read_reviews
 from arkor_dev.data.sources import SourceError, inside, parts_of, sources_of
 
@@ -49,7 +49,7 @@ SOURCES: Final = {
 SOURCE: Final = Schema(
     Field("type", Rule("choice", choices=tuple(SOURCES)), needed=True),
     *(Field(name, TEXT, null=True) for name in ("split", "subset", "token", "group")),
-    Field("form", Rule("choice", choices=FORM_NAMES), null=True),
+    Field("form", Rule("choice", choices=tuple(form_names())), null=True),
     Field("columns", MAPPED, null=True),
     Field("exclude", EXCLUDED, null=True),
     Field("only", Rule("choice", choices=ONLY), null=True),

@@ -24,6 +24,7 @@ from arkor_dev.contract.errors import (
     status_of,
 )
 from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.data.methods import listed
 from arkor_dev.local.attribution.service import Attributions
 from arkor_dev.local.datasets.client import Datasets
 from arkor_dev.local.embeddings.service import Embeddings
@@ -40,7 +41,6 @@ from arkor_dev.local.jobs.running.devices import gpus
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.models.catalog import Models
 from arkor_dev.local.sweeps.service import Sweeps
-from arkor_dev.local.training.methods import listed
 from arkor_dev.local.workers.spare import SPARE
 
 from .attributions import routes as attribution_routes

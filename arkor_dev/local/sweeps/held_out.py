@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
-from arkor_dev.data.preferences import forms_of
+from arkor_dev.data.methods import forms_of
 from arkor_dev.data.sources import parts_of
 from arkor_dev.local.evaluation.minimums import ROWS
 from arkor_dev.local.training.job_settings import JobSettings

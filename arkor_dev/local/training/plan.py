@@ -11,7 +11,6 @@ from arkor_dev.contract.settings.conflicts import BETAS, EPSILON
 from arkor_dev.contract.settings.schedule import OPTIMIZERS
 from arkor_dev.local.workers.errors import JobFailure
 
-from .rows.batches import steps_per_epoch
 from .schedule import Schedule, default_rate
 
 if TYPE_CHECKING:
@@ -215,3 +214,8 @@ def evaluations(steps: int, save: int) -> int:
         least = -(-save // quarter)
         return next((save // part for part in range(least, 3 * least) if save % part == 0), quarter)
     return save * (quarter // save) if save else quarter
+
+
+def steps_per_epoch(units: int, batch_size: int, accumulation: int) -> int:
+    """Return the steps of an epoch over ``units`` rows or packs; the last one may be smaller."""
+    return math.ceil(math.ceil(units / batch_size) / accumulation)

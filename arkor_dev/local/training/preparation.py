@@ -33,12 +33,14 @@ from .rows.encoding import Encoding
 from .rows.left_out import without
 from .rows.split import small_split_warning, split, with_held_out
 from .schedule import default_rate
+from .stop import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from arkor_dev.contract.shapes import DatasetSource
     from arkor_dev.data.rows import Row
+    from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.number_format import Choice
 
     from .distributed.process_group import ProcessGroup
@@ -95,10 +97,11 @@ class Preparation:
             scratch /= f"worker-{self._rank}"
         limit = DRY_ROWS if self.settings.get("dryRun") else None
 
+        forms = self.method.record.forms
         bad: list[str] | None = [] if self.settings.get("skipBadRows") else None
 
         def rows_of(source: DatasetSource, folder: Path) -> list[Row]:
-            return load_rows(source, self.project, folder, self.progress, self.method.forms, limit, bad)
+            return load_rows(source, self.project, folder, self.progress, forms, limit, bad)
 
         rows, held_out = rows_of(self.config["datasetSource"], scratch), self.config.get("evalDatasetSource")
         if held_out is None:
@@ -182,7 +185,8 @@ class Preparation:
         self.name, self.note = self.settings.resolve("model", model["name"]), model["note"]
         if self.note:
             self.say(self.note)
-        self.continuation.hash_files(self.path)
+        second = model.get("second")
+        self.continuation.hash_files(self.path, Path(second) if second else None)
         self.progress(f"Loading {self.name}", 0, None, "")
         self.format = asked_format(self.settings)
         if part := check_trainable(self.path):
@@ -196,6 +200,7 @@ class Preparation:
             self._say_gpus(gpus)
             self.settings.resolve("gpus", self.base.gpus)
         self._set_up_template()
+        self.second = self._load_second(Path(second)) if second else None
         if why := why_processor():
             self.say(why)
         if self.settings.get("activationOffloading") and self.base.device != "cuda":
@@ -206,6 +211,22 @@ class Preparation:
         length = self.settings.get("maxLength", default_length(self.base.device))
         self.longest = self.settings.resolve("maxLength", min(length, self.base.context))
         resources.reset_peak_memory()
+
+    def _load_second(self, path: Path) -> Base:
+        """Load the model that the method needs besides the one that learns.
+
+        Raises :class:`JobFailure` if it has another vocabulary, or takes more memory than is free.
+        """
+        from arkor_dev.local.modeling.base_model import load_base
+        from arkor_dev.local.modeling.second_model import check_room, check_vocabulary
+
+        name = self.settings.get(self.method.record.second_model)
+        if not path.is_dir():
+            raise JobFailure(f"The model {name} is not on this machine: train where it is, not on a cluster")
+        check_vocabulary(name, path, self.base)
+        check_room(name, path, self.base)
+        self.progress(f"Loading {name}", 0, None, "")
+        return load_base(path, self.settings.get("loadIn4bit"), self.format, as_stored=True)
 
     def _gpus(self) -> int:
         """Return the number of GPUs over which the model is spread. Raises JobFailure beside several
@@ -298,7 +319,7 @@ class Preparation:
             self.say(f"{count} weight 0; everything else is as in the job that this one repeats")
         self.replay = self._replay()
         more = len(self.train) + len(self.held_out) - total
-        if more and not self.method.preference:
+        if more and not self.method.record.preference:
             self.say(
                 f"The chat template rewrites earlier turns: {total:,} rows are learned as {total + more:,} "
                 "examples, each answer after the text that precedes it in a chat"
@@ -330,8 +351,7 @@ class Preparation:
 
     def make_run(
         self,
-        cancelled: Callable[[], bool],
-        pausing: Callable[[], str | None] = lambda: None,
+        stop: Stop | None = None,
         step_done: Callable[[int], None] = lambda _: None,
         group: ProcessGroup | None = None,
     ) -> Run:
@@ -341,7 +361,7 @@ class Preparation:
         from arkor_dev.local.cards.writer import CardWriter
         from arkor_dev.local.modeling.number_format import choose
 
-        from .run import Run
+        from .run import ModelSource, Run, Saving
 
         if not group and (self.settings.get("workers") or 1) > 1:
             self.settings.resolve("workers", 1)
@@ -375,30 +395,27 @@ class Preparation:
         run = make(
             method=self.method,
             base=base,
-            base_name=self.name,
-            base_note=self.note,
+            source=ModelSource(self.name, self.note, self.settings.get("loadIn4bit")),
             plan=self.plan,
             train=self.train,
             held_out=self.held_out,
             data=self.data,
             job_id=self.job_id,
-            four_bit=self.settings.get("loadIn4bit"),
             seed=self.settings.get("seed"),
             settings=self.settings.used,
             emit=self.emit,
-            cancelled=cancelled,
+            stop=stop or Stop(),
             choice=choice,
-            pausing=pausing,
-            origin=self.continuation.depends_on,
-            step_done=step_done,
+            saving=Saving(self.continuation.depends_on, step_done),
             resume_plan=self.continuation.resume_plan(),
             project=self.project,
             sets=self.settings.evaluations,
             replay=self.replay,
+            second=self.second,
             chooses=self.chooses,
             parent=parent if (parent := parent_folder(self.data, self.job_id)).is_dir() else None,
         )
-        run.describe_files = CardWriter(self, run)
+        run.saving.describe_files = CardWriter(self, run)
         return run
 
     def _earlier_choice(self) -> Choice | None:

@@ -17,20 +17,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from arkor_dev.contract.events import TRAINING_LOG, TRAINING_MESSAGE, TRAINING_RESUMED, TRAINING_STARTED
+from arkor_dev.contract.regular_files import sha256_of
 from arkor_dev.local.checkpoints.checkpoint_writer import CheckpointWriter, NoSpaceError
 from arkor_dev.local.checkpoints.figures import Best, Evaluated, Pace, figures_of, set_figures
+from arkor_dev.local.checkpoints.origin import facts_of
 from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.checkpoints.rollback import NonFiniteError, Rollback, check_finite, non_finite
 from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, restore_newest, write_state
 from arkor_dev.local.cpu_kernels.allocator import keep_freed_memory
 from arkor_dev.local.evaluation.answers import Stopped
+from arkor_dev.local.evaluation.base_losses import BaseLosses
 from arkor_dev.local.evaluation.by_length import by_row, measured, of_rows, rows_in
+from arkor_dev.local.evaluation.general import Work
+from arkor_dev.local.evaluation.stage import tokens_of
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 from arkor_dev.local.modeling.example import weight_of
-from arkor_dev.local.training.final_evaluation.measure import base_losses, work_of
 from arkor_dev.local.workers.errors import JobFailure
 
 from .adapter import (
+    WEIGHTS,
     adapted,
     convert_weights,
     full_model,
@@ -40,12 +45,15 @@ from .adapter import (
     save_adapter,
     save_whole,
 )
+from .greedy import switched_off
+from .methods.interface import Method
 from .optimizers import make_optimizer
 from .phases import EVALUATING, SAMPLING, SAVING, TRAINING, Phases
 from .replay.rows import LONGEST as REPLAYED
+from .replay.rows import SETTINGS as REPLAY_SETTINGS
 from .rows.batches import Batch, endless
-from .run_events import metadata_of
-from .samples.greedy import switched_off
+from .run_context import RunContext
+from .stop import Stop
 from .training_hooks import add_noise, gradient_checkpointing, offload
 
 if TYPE_CHECKING:
@@ -57,7 +65,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.modeling.number_format import Choice
 
-    from .methods.interface import Method
+    from .figure import Figure
     from .objective import Objective
     from .plan import Plan
     from .replay.rows import Replay
@@ -71,51 +79,89 @@ class Ending(NamedTuple):
     fields: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class ModelSource:
+    """The base model's ``name``, a ``note`` about it for the user, and whether it is loaded in 4 bit."""
+
+    name: str
+    note: str | None = None
+    four_bit: bool = False
+
+
+@dataclass(slots=True)
+class Saving:
+    """How a run is saved.
+
+    Args:
+        origin: Returns all that bit-exactness depends on.
+        step_done: Called for each step that the job can resume from.
+        describe_files: Passed to the `CheckpointWriter`, which `make_writer` creates.
+        make_writer: Creates the writer of checkpoints.
+    """
+
+    origin: Callable[[], Mapping[str, Any]] = dict
+    step_done: Callable[[int], None] = lambda _: None
+    describe_files: Callable[..., None] = lambda *_: None
+    make_writer: Callable[..., CheckpointWriter] = CheckpointWriter
+
+
 @dataclass
 class Run:
-    """One job's training. ``emit(name, **fields)`` sends an event; ``cancelled()`` is checked between steps.
+    """One job's training.
 
-    So is ``pausing()``: the reason to pause, or None. ``settings`` records the effective settings by the
-    contract's fields; ``origin()`` returns all that bit-exactness depends on. ``step_done(step)`` is called
-    for each step that the job can resume from. ``sets`` are the job's custom evaluation sets, in ``project``.
-    ``parent`` is the folder of an adapter to start from; ``describe_files`` is passed to the
-    `CheckpointWriter` that ``make_writer`` creates. ``replay`` adds rows to each step. ``kept_step`` is the
-    step whose weights are the result, ``row_losses`` are the held-out rows' mean losses at the last
-    evaluation. ``chooses`` says of each held-out row whether it takes part in choosing the best step, by
-    default all do.
+    Args:
+        method: The training method, which defines the loss.
+        base: The base model.
+        source: What the base model is called.
+        plan: The settings with every default resolved.
+        train: The encoded training rows.
+        held_out: The encoded rows of evaluations.
+        data: The backend's data folder.
+        job_id: The job's id.
+        seed: The seed of all randomness.
+        settings: The effective settings by the contract's fields.
+        emit: Sends an event.
+        choice: The dtype to compute in.
+        stop: Whether to stop before the next step.
+        saving: How checkpoints are written.
+        resume_plan: From where to resume, if the job was interrupted.
+        parent: The folder of an adapter to start from.
+        project: The project's folder.
+        sets: The job's custom evaluation sets.
+        replay: The rows to add to each step.
+        second: The model that the method needs besides the base model.
+        chooses: For each held-out row, whether it takes part in choosing the best step; by default all do.
+
+    While it runs, ``kept_step`` is the step whose weights are the result, and ``row_losses`` are the held-out
+    rows' mean losses at the last evaluation.
     """
 
     method: Method
     base: Base
-    base_name: str
-    base_note: str | None
+    source: ModelSource
     plan: Plan
     train: Sequence[Example]
     held_out: Sequence[Example]
     data: Path
     job_id: str
-    four_bit: bool
     seed: int
     settings: Mapping[str, object]
     emit: RunEvents
-    cancelled: Callable[[], bool]
     choice: Choice
-    step: int = 0
-    pausing: Callable[[], str | None] = lambda: None
-    origin: Callable[[], Mapping[str, Any]] = dict
-    step_done: Callable[[int], None] = lambda _: None
+    stop: Stop = field(default_factory=Stop)
+    saving: Saving = field(default_factory=Saving)
     resume_plan: ResumePlan | None = None
     parent: Path | None = None
     project: Path = Path()
     sets: Sequence[Mapping[str, Any]] = ()
-    describe_files: Callable[..., None] = lambda *_: None
-    make_writer: Callable[..., CheckpointWriter] = CheckpointWriter
     replay: Replay | None = None
+    second: Base | None = None
     chooses: Sequence[bool] = ()
-    clock: Stopwatch = field(default_factory=Stopwatch)
     phases: Phases = field(default_factory=Phases)
-    kept_step: int = 0
-    row_losses: list[float] = field(default_factory=list)
+    clock: Stopwatch = field(default_factory=Stopwatch, init=False)
+    step: int = field(default=0, init=False)
+    kept_step: int = field(default=0, init=False)
+    row_losses: list[float] = field(default_factory=list, init=False)
 
     @property
     def rows(self) -> dict[str, int]:
@@ -126,7 +172,7 @@ class Run:
         """Create the adapter, the objective and the optimizer."""
         torch.manual_seed(self.seed)
         plan, self.began = self.plan, time.monotonic()
-        base, name = self.base.model, self.base_name
+        base, name = self.base.model, self.source.name
         if self.base.device == "cpu":
             keep_freed_memory()
             if plan.adapter:
@@ -158,8 +204,74 @@ class Run:
     def objective_of(self, model: Any) -> Objective:
         """Return the training method's objective of ``model``."""
         objective = self.method.objective(model, self.base.device, self.choice.dtype, self.train, self.plan)
-        objective.join(self)
+        context = RunContext(
+            self.base,
+            self.plan,
+            self.seed,
+            self.emit,
+            self.stop,
+            self.project,
+            self.sets,
+            self.replay,
+            self.second,
+        )
+        objective.join(context)
         return objective
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the facts that its first event reports; the model must have been created."""
+        figures = [*self.method.figures, *self.loss.more_figures()]
+        measure = self.method.measure
+        return {
+            "totalSteps": self.plan.steps,
+            "epochs": round(self.plan.steps / self.plan.per_epoch, 4),
+            "device": self.base.device,
+            "dtype": self.choice.name,
+            "dtypeReason": self.choice.reason,
+            "trainRows": self.rows["train"],
+            "evalRows": self.rows["heldOut"],
+            "trainableParameters": sum(weight.numel() for weight in self.trainable),
+            "model": self.source.name,
+            "settings": dict(self.settings),
+            **({"figures": [_figure_fields(figure) for figure in figures]} if figures else {}),
+            **({"measure": _figure_fields(measure)} if measure != Method.measure else {}),
+            **({"modelNote": self.source.note} if self.source.note else {}),
+            **facts_of(self.saving.origin()),
+        }
+
+    def work(self, general: Sequence[Example] = ()) -> Work:
+        """Count the tokens read by the training, and by the comparison with the base."""
+        plan = self.plan
+        unit = plan.packed_to or self.loss.reads(self.train) / len(self.train)
+        return Work(
+            step=unit * plan.batch_size * plan.accumulation,
+            held_out=tokens_of(self.held_out),
+            question=tokens_of(general) / max(1, len(general)),
+        )
+
+    def base_losses(self) -> BaseLosses:
+        """Return the loss cache for the base model; the run must have begun."""
+        origin = self.saving.origin()
+        if not origin.get("model"):  # its files could not be read completely
+            return BaseLosses(self.data, {})
+        setup = {
+            key: origin.get(key) for key in ("model", "format", "device", "processor", "threads", "versions")
+        }
+        padded, whole_model = bool(self.loss.padded), self.plan.adapter is None
+        own = {field: value for field, value in self.plan.method.items() if field not in REPLAY_SETTINGS}
+        start = self.parent if self.method.relative else None
+        return BaseLosses(
+            self.data,
+            {
+                **setup,
+                "method": self.method.name,
+                **own,
+                "fourBit": self.source.four_bit,
+                "padded": padded,
+                "whole": whole_model,
+                **({"start": sha256_of(start / WEIGHTS)} if start else {}),
+            },
+        )
 
     @property
     def measured_at_once(self) -> int:
@@ -172,27 +284,32 @@ class Run:
         self.clock.start(self.base.device)
         self.begin()
         where = (self.data, self.job_id, plan.max_checkpoints)
-        self.writer = self.make_writer(
-            *where, self.emit, self.step_done, self.origin, self.describe_files, self.best
+        saving = self.saving
+        self.writer = saving.make_writer(
+            *where, self.emit, saving.step_done, saving.origin, saving.describe_files, self.best
         )
         if self.resume_plan:
             self._resume(self.resume_plan)
-        self.phases.work = work_of(self)
+        self.phases.work = self.work()
         self.phases.start(plan, self.step)
-        self.emit(TRAINING_STARTED, metadata=metadata_of(self))
+        self.emit(TRAINING_STARTED, metadata=self.metadata())
         if self.loss.padded and not self.step:
             self.emit(TRAINING_MESSAGE, message=f"Shorter rows are padded: {self.loss.padded}")
         self.rollback.keep(self.step, self.state)
         try:
             if self.replay and not self._prepare_replay(self.replay):
-                return Ending("cancelled", {}) if self.cancelled() else self._pause(self.pausing() or "ended")
+                return (
+                    Ending("cancelled", {})
+                    if self.stop.cancelled()
+                    else self._pause(self.stop.pausing() or "ended")
+                )
             steps = self._own_steps(self.step)
             if self.step and self._saves() and not self.writer.has_checkpoint(self.step):
                 self._checkpoint()  # The disk was full: this step's state was saved without its checkpoint.
             while self.step < plan.steps and not self.best.enough:
-                if self.cancelled():
+                if self.stop.cancelled():
                     return Ending("cancelled", {})
-                if reason := self.pausing():
+                if reason := self.stop.pausing():
                     return self._pause(reason)
                 self.clock.lap("other")
                 try:
@@ -260,7 +377,7 @@ class Run:
         self._load_state(state)
         self.step, self.began, self.clock.seconds = step, began, spent
         self.phases.start(self.plan, step)
-        for name, fields in self.rollback.slow_down(fault, self.step, lambda: metadata_of(self)):
+        for name, fields in self.rollback.slow_down(fault, self.step, self.metadata):
             self.emit(name, **fields)
         return self._own_steps(self.step)
 
@@ -315,7 +432,7 @@ class Run:
         with self.phases.during(SAMPLING, always=True), base:
             for batch in batches:
                 began = time.monotonic()
-                replay.answer(batch, self.loss, self.base, base_losses(self), self._stopped)
+                replay.answer(batch, self.loss, self.base, self.base_losses(), self.stop.requested)
                 self.phases.written = len(batch), (time.monotonic() - began) / REPLAYED, False
         if can_switch and not all(self._keep_base_states(replay.rows_of(batch)) for batch in batches):
             raise Stopped
@@ -328,12 +445,9 @@ class Run:
     def _keep_base_states(self, rows: Sequence[Example]) -> bool:
         """Run the base model on replayed ``rows`` for the loss; return False if the job was stopped."""
         self.clock.lap("other")
-        done = self.loss.keep_base_states(rows, self._stopped)
+        done = self.loss.keep_base_states(rows, self.stop.requested)
         self.clock.lap("eval")
         return done
-
-    def _stopped(self) -> bool:
-        return self.cancelled() or self.pausing() is not None
 
     def _finish(self) -> Ending:
         self.kept_step = self.step
@@ -488,3 +602,7 @@ class Run:
 
 def _mean(losses: Sequence[tuple[float, float]]) -> float:
     return sum(loss for loss, _ in losses) / sum(weight for _, weight in losses)
+
+
+def _figure_fields(figure: Figure) -> dict[str, str]:
+    return {"name": figure.name, "label": figure.label, "unit": figure.unit}

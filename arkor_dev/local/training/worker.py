@@ -27,6 +27,7 @@ from .distributed.rendezvous import PeerLostError, Rendezvous
 from .phases import LOADING, Phases
 from .preparation import Preparation
 from .run_events import RunEvents
+from .stop import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +42,7 @@ class Work:
     def __init__(self) -> None:
         self.cancel = threading.Event()
         self.pause: str | None = None
+        self.stop = Stop(self.cancel.is_set, lambda: self.pause)
         self.divergence = Divergence()
         self.silent = False
         self.meeting: Rendezvous | None = None
@@ -48,9 +50,6 @@ class Work:
 
     def _pause(self, message: Mapping[str, Any]) -> None:
         self.pause = message["reason"]
-
-    def _stopped(self) -> bool:
-        return self.cancel.is_set() or self.pause is not None
 
     def _send(self, name: str, fields: Mapping[str, Any]) -> None:
         if not self.silent:
@@ -105,7 +104,7 @@ class Work:
 
             group = ProcessGroup(meeting, preparation.base.device)
             if self.silent:
-                preparation.make_run(lambda: False, group=group).run()
+                preparation.make_run(group=group).run()
                 self.link.send(end="completed", fields={})
                 return
         else:
@@ -116,10 +115,10 @@ class Work:
         from .samples.sampler import Samples
 
         judging, samples = (
-            FinalEvaluation(preparation, self._stopped),
-            Samples(preparation, self._stopped, began),
+            FinalEvaluation(preparation, self.stop.requested),
+            Samples(preparation, self.stop.requested, began),
         )
-        run = preparation.make_run(self.cancel.is_set, lambda: self.pause, self._report_resume_point, group)
+        run = preparation.make_run(self.stop, self._report_resume_point, group)
         run.phases = phases
         judging.follow(run)
         samples.follow(run)

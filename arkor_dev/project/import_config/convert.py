@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.rules import quoted
 from arkor_dev.contract.settings import SETTINGS
-from arkor_dev.contract.settings.preference import PAIRS, RATINGS
-from arkor_dev.contract.settings.reward import METHOD as REWARDS
 from arkor_dev.core.plain_text import slug_of
+from arkor_dev.data.methods import names
 from arkor_dev.project.toml.edit import to_toml
 
 from . import (
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
     from .script import Script
 
-METHODS: Final = ("sft", *PAIRS, *RATINGS, REWARDS)
 TOOLS: Final[tuple[Any, ...]] = (
     h2o, autotrain, torchtune, prime, mlx_lm, axolotl, openai, llama_factory_v1, llama_factory, hugging_face,
 )  # fmt: skip
@@ -84,7 +82,7 @@ def _from_entries(entries: list[Entry], text: str, path: Path, folders: tuple[Pa
             f"{path} is not a training configuration of {NAMES}: no known key is in it. Nothing was written."
         )
     method, origin = tool.method(entries)
-    if method not in METHODS:
+    if method not in names():
         raise BadRequestError(
             f"{path} trains by {quoted(method)}, which is not supported here. Nothing was written."
         )

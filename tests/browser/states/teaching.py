@@ -8,6 +8,7 @@ from typing import Any
 
 from playwright.async_api import expect
 
+from arkor_dev.data.methods import listed
 from tests.browser.talk import ask
 
 from . import Scene, state, trained
@@ -163,7 +164,7 @@ async def preferences(scene: Scene) -> None:
         json.dumps({**line, "given": {**given, "id": str(n)}}) + "\n" for n, line in enumerate(lines)
     )
     (scene.project / "data" / "preferences.jsonl").write_text(text)
-    scene.fake.methods = [{"name": name, "label": name.upper()} for name in ("sft", "dpo", "kto")]
+    scene.fake.methods = listed()
     scene.fake.features = ["evaluation", "votes", "parent"]
     source = {"type": "file", "path": "data/preferences.jsonl"}
     job = trained(scene.fake, "support-bot", datasetSource=source)
@@ -183,7 +184,7 @@ async def preferences(scene: Scene) -> None:
 
 @state("playground-rated", "An answer that was rated")
 async def rated(scene: Scene) -> None:
-    scene.fake.methods = [{"name": name, "label": name.upper()} for name in ("sft", "kto", "dpo")]
+    scene.fake.methods = listed()
     scene.fake.features = ["parent"]
     trained(scene.fake, "support-bot")
     scene.fake.chat.chunks = ["I am sorry to hear that. ", "Your new mug is **on its way**."]

@@ -163,7 +163,7 @@ def prepared(run: Run, data: Path, tiny: Path, project: Path, **config: Any) -> 
 def test_extending_a_job_keeps_user_text(tiny: Path, tmp_path: Path) -> None:
     for step in (2, 3):
         run = set_up(tiny, tmp_path, {"maxSteps": step}, job_id="job")
-        run.describe_files = CardWriter(prepared(run, tmp_path, tiny, tmp_path), run)
+        run.saving.describe_files = CardWriter(prepared(run, tmp_path, tiny, tmp_path), run)
         run.run()
         card = final_folder(tmp_path, "job") / CARD
         assert f"after step {step} of {step}" in card.read_text()
@@ -179,7 +179,7 @@ def test_a_failed_card_does_not_lose_the_adapter(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: Exception | None
 ) -> None:
     run = set_up(tiny, tmp_path, {"maxSteps": 1}, job_id="job")
-    run.describe_files = CardWriter(prepared(run, tmp_path, tiny, tmp_path), run)
+    run.saving.describe_files = CardWriter(prepared(run, tmp_path, tiny, tmp_path), run)
 
     def card(*_: Any) -> str:
         if fault is None:

@@ -66,7 +66,7 @@ def test_packed_loss_and_gradients_equal_padded_ones(
     import torch
 
     from arkor_dev.local.cpu_kernels import attention
-    from arkor_dev.local.training.objective import CrossEntropy
+    from arkor_dev.local.training.methods.sft.loss import CrossEntropy
 
     model = wearing(model_of(*FAMILIES[family]))
     batch = rows_of(*ROWS[rows])
@@ -103,7 +103,7 @@ def test_every_adapter_learns_as_in_peft(config: dict[str, Any]) -> None:
     """Quick layers take the plain ones, of any rank and in any layers, and leave the others to PEFT."""
     import torch
 
-    from arkor_dev.local.training.objective import CrossEntropy
+    from arkor_dev.local.training.methods.sft.loss import CrossEntropy
 
     model = wearing(model_of("Llama", {"mlp_bias": True, "attention_bias": True}), **config)
     batch = rows_of([41, 9, 30])
@@ -127,7 +127,7 @@ def test_bfloat16_gradients_equal_float32_up_to_rounding(monkeypatch: pytest.Mon
 
     from arkor_dev.local.cpu_kernels import attention
     from arkor_dev.local.training.adapter import convert_weights
-    from arkor_dev.local.training.objective import CrossEntropy
+    from arkor_dev.local.training.methods.sft.loss import CrossEntropy
 
     monkeypatch.setattr(attention, "BLOCK", 16)
     batch = rows_of([61, 25, 47], 20)
@@ -152,7 +152,7 @@ def test_models_with_convolutions_get_padded_rows() -> None:
     """Its convolutions look back over a row's beginning."""
     import torch
 
-    from arkor_dev.local.training.objective import CrossEntropy
+    from arkor_dev.local.training.methods.sft.loss import CrossEntropy
 
     more = {"layer_types": ["conv", "full_attention", "conv"], "conv_L_cache": 3}
     model = wearing(model_of("Lfm2", more))
@@ -173,7 +173,7 @@ def test_rows_with_dropout_share_no_prefix() -> None:
     import torch
 
     from arkor_dev.local.cpu_kernels.attention import CurrentBatch
-    from arkor_dev.local.training.objective import CrossEntropy
+    from arkor_dev.local.training.methods.sft.loss import CrossEntropy
 
     batch = rows_of([41, 25, 30], 20)
     for dropout, saved in ((0.0, 40), (0.5, 0)):
@@ -189,7 +189,7 @@ def test_packed_rotary_embeddings_equal_transformers() -> None:
     from transformers.models.llama import modeling_llama
 
     from arkor_dev.local.cpu_kernels.attention import CurrentBatch
-    from arkor_dev.local.training.objective import CrossEntropy
+    from arkor_dev.local.training.methods.sft.loss import CrossEntropy
 
     batch = rows_of([41, 9])
     CrossEntropy(wearing(model_of("Llama")), "cpu", torch.float32, batch)(batch)

@@ -44,7 +44,7 @@ async def test_an_interrupted_measurement_is_not_a_failed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forecasts = Forecasts(None, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
-    entry = forecasts._entries["forecast_1"] = Entry("forecast_1", "key", {}, Model("m", tmp_path))
+    entry = forecasts._entries["forecast_1"] = Entry("forecast_1", "key", {}, Model("m", tmp_path), None)
     begun = 0
 
     async def measure(_: Entry, __: Any) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.data.forms import FORMS, wanted_keys
+from arkor_dev.data.forms import FORMS
+from arkor_dev.data.row_parser import wanted_keys
 from tests.local.harness import SCOPE, TOKEN, Backend, frames_of
 from tests.local.tiny_model import chats, write_jsonl
 from tests.support.hostile_json import VALUES, with_value

@@ -316,7 +316,7 @@ def test_chat_labels_and_max_length_reach_the_batches(tiny: Path, tmp_path: Path
     template.write_text(template.read_text().replace("{{ m.content }}", last))
     told = prepared(rewrites, batchSize=1)
     assert [taught(told, row) for row in told.train] == ["Now: I do.<|im_end|>", "Now: The ledger.<|im_end|>"]
-    assert (told.plan.per_epoch, told.make_run(lambda: False).rows) == (2, {"train": 1, "heldOut": 0})
+    assert (told.plan.per_epoch, told.make_run().rows) == (2, {"train": 1, "heldOut": 0})
     one = prepared(rewrites, maxLength=len(told.train[0].ids) + 2)
     assert (len(one.train), one.cut) == (1, 1)
     assert learned(maxLength=length - 3)[1] == length - 3

@@ -87,7 +87,7 @@ def bytes_of(data: Path) -> bytes:
 
 def pausing_after(step: int) -> Callable[[Run], None]:
     def arrange(run: Run) -> None:
-        run.pausing = lambda: "asked" if run.step >= step else None
+        run.stop.pausing = lambda: "asked" if run.step >= step else None
 
     return arrange
 

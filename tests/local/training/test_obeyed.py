@@ -11,6 +11,7 @@ import pytest
 
 from arkor_dev.contract import settings
 from arkor_dev.contract.settings.setting import MANAGED
+from arkor_dev.data.methods import names
 from arkor_dev.data.rows import Row
 from arkor_dev.local.training import plan as plan_module
 from arkor_dev.local.training.job_settings import JobSettings
@@ -35,10 +36,7 @@ OTHERS: tuple[dict[str, Any], ...] = (
     {"lrSchedulerType": "polynomial"},
     {"lrSchedulerType": "wsd"},
     {"earlyStoppingPatience": 3},
-    {"method": "dpo"},
-    {"method": "cpo"},
-    {"method": "kto"},
-    {"method": "grpo"},
+    *({"method": name} for name in names()),
 )
 """What makes a plan read the settings that have a meaning only beside others."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from arkor_dev.contract.events import MODEL_PROGRESS, TRAINING_MESSAGE, TRAINING_PHASE, TRAINING_STARTED
 from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.data.methods import second_model_of
 from arkor_dev.local.execution.choice import execution_of
 from arkor_dev.local.execution.interface import JobRequest
 from arkor_dev.local.jobs.store import KILLED, Store, Verdict
@@ -210,9 +211,16 @@ class WorkerSession:
 
         with closing(PreparationProgress(self._store, self._job)) as preparing:
             model = await self._models.ensure(self._config["model"], report)
+            name = second_model_of(self._config)
+            second = await self._models.ensure(name, report) if name else None
         if fetched:
             self._enter_phase(LOADING)
-        worker.send(name=model.name, path=str(model.path), note=model.note)
+        worker.send(
+            name=model.name,
+            path=str(model.path),
+            note=model.note,
+            second=str(second.path) if second else None,
+        )
 
     def _enter_phase(self, phase: str) -> None:
         self._store.post(Store.append, self._job, [(TRAINING_PHASE, {"phase": phase})])

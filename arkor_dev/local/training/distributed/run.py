@@ -77,7 +77,7 @@ class DistributedRun(Run):
     def begin(self) -> None:
         """See `Run`; all workers start from rank 0's weights."""
         if self.group.rank:
-            self.make_writer = NullWriter
+            self.saving.make_writer = NullWriter
         super().begin()
         if self.initial_weights:  # another kind of machine may decompose the base's weights differently
             first = {name: self._of_rank_0(weight).cpu() for name, weight in self.initial_weights.items()}

@@ -16,19 +16,16 @@ import torch
 from peft import PeftModel
 
 from arkor_dev.contract.events import EVALUATION_COMPLETED, TRAINING_LOG, TRAINING_MESSAGE
-from arkor_dev.contract.regular_files import sha256_of
 from arkor_dev.contract.settings.evaluation import samples_off
 from arkor_dev.local.cards.writer import rewrite_card
 from arkor_dev.local.evaluation import results
 from arkor_dev.local.evaluation.answers import NOBODY, Answers, GeneratedAnswer, Stopped, repeats_itself
-from arkor_dev.local.evaluation.base_losses import BaseLosses
 from arkor_dev.local.evaluation.by_length import by_row, measured
 from arkor_dev.local.evaluation.end_marks import MOST, EndMarks, stops
 from arkor_dev.local.evaluation.general import (
     ANSWERS,
     COUNTS,
     DRY,
-    Work,
     affordable,
     answerable,
     encoded,
@@ -37,24 +34,24 @@ from arkor_dev.local.evaluation.general import (
 )
 from arkor_dev.local.evaluation.halves import judging
 from arkor_dev.local.evaluation.history import History
-from arkor_dev.local.evaluation.stage import Stage, tokens_of
+from arkor_dev.local.evaluation.stage import Stage
 from arkor_dev.local.evaluation.words import DIGITS
 from arkor_dev.local.jobs.job_folder import checkpoint_steps, job_folder, kind_of
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.chat_template import end_ids, render
-from arkor_dev.local.training.adapter import WEIGHTS, convert_weights, full_model, load_weights
+from arkor_dev.local.training.adapter import convert_weights, full_model, load_weights
+from arkor_dev.local.training.greedy import Watch, answers
 from arkor_dev.local.training.objective import Objective
 from arkor_dev.local.training.phases import EVALUATING
-from arkor_dev.local.training.replay.rows import SETTINGS
 from arkor_dev.local.training.rows.encoding import Encoding, encode
-from arkor_dev.local.training.samples.greedy import Watch, answers
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from arkor_dev.contract.shapes import EvaluationMeasure, EvaluationStrength
+    from arkor_dev.local.evaluation.base_losses import BaseLosses
     from arkor_dev.local.evaluation.stage import Own
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.preparation import Preparation
@@ -78,7 +75,7 @@ def answers_of(
     if quiet or not general or all(row.text is not None for row in preparation.train_rows):
         return NOBODY
     plan = run.plan
-    count, longest = limits or answerable(work_of(run, general), plan.steps, plan.evaluate)
+    count, longest = limits or answerable(run.work(general), plan.steps, plan.evaluate)
     chosen = {example.where for example in fewer(general, count)}
     rows = [row for row in questions() if row.where in chosen]
     try:
@@ -92,7 +89,7 @@ def answers_of(
         model: Any, prompts: Sequence[Sequence[int]], longest: int, stopped: Callable[[], bool]
     ) -> list[GeneratedAnswer] | None:
         watch = Watch(lambda first, _: longest, stopped)
-        generated = answers(model, tokenizer, ends, prompts, watch)
+        generated = answers(model, tokenizer, ends, prompts, watch, longest)
         if watch.interrupted:
             return None
         return [
@@ -121,19 +118,8 @@ def general_examples(run: Run, count: int | None = None) -> tuple[list[Example],
     if not examples:
         return [], 0
     plan = run.plan
-    count = count or affordable(work_of(run, examples), counts, plan.steps, plan.evaluate)
+    count = count or affordable(run.work(examples), counts, plan.steps, plan.evaluate)
     return fewer(examples, count), len(examples)
-
-
-def work_of(run: Run, general: Sequence[Example] = ()) -> Work:
-    """Count the tokens read by the training of ``run`` and by its comparison with the base."""
-    plan = run.plan
-    unit = plan.packed_to or run.loss.reads(run.train) / len(run.train)
-    return Work(
-        step=unit * plan.batch_size * plan.accumulation,
-        held_out=tokens_of(run.held_out),
-        question=tokens_of(general) / max(1, len(general)),
-    )
 
 
 STRENGTHS: Final = (0.25, 0.5, 0.75)
@@ -231,7 +217,7 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
     preparation.train_rows = preparation.train_rows[:FEW]
     preparation.load(model)
     preparation.encode()
-    run = preparation.make_run(lambda: False)
+    run = preparation.make_run()
     if adapter := kind_of(folder) == "adapter":
         run.loss = _base_with_adapter(run, folder)
     else:
@@ -276,7 +262,7 @@ def measure_strengths(preparation: Preparation, model: Mapping[str, Any], saved:
     preparation.train_rows = preparation.train_rows[:FEW]
     preparation.load(model)
     preparation.encode()
-    run = preparation.make_run(lambda: False)
+    run = preparation.make_run()
     run.loss = _base_with_adapter(run, Path(saved["folder"]))
     general = general_examples(run, results.questions_in(before))[0]
     chose = results.chose_in(before.get("scores"), len(preparation.eval_rows))
@@ -330,29 +316,6 @@ def _best(preparation: Preparation, history: History, margin: float) -> dict[str
     return fields
 
 
-def base_losses(run: Run) -> BaseLosses:
-    """Return the loss cache for the base model of ``run``, which must have begun."""
-    origin = run.origin()
-    if not origin.get("model"):  # its files could not be read completely
-        return BaseLosses(run.data, {})
-    setup = {
-        key: origin.get(key) for key in ("model", "format", "device", "processor", "threads", "versions")
-    }
-    padded, whole_model = bool(run.loss.padded), run.plan.adapter is None
-    return BaseLosses(
-        run.data,
-        {
-            **setup,
-            "method": run.method.name,
-            **{field: value for field, value in run.plan.method.items() if field not in SETTINGS},
-            "fourBit": run.four_bit,
-            "padded": padded,
-            "whole": whole_model,
-            **({"start": sha256_of(run.parent / WEIGHTS)} if run.parent and run.method.relative else {}),
-        },
-    )
-
-
 def _stage(
     preparation: Preparation,
     run: Run,
@@ -381,7 +344,7 @@ def _stage(
         from .own_sets import sets_of
 
         own = sets_of(preparation, run, failed)
-    losses = base_losses(run)
+    losses = run.base_losses()
     stopping, marks = _stopping(preparation, run, general)
     measured_by = run.method.measure
     measure: EvaluationMeasure = {"label": measured_by.label, "unit": measured_by.unit}
@@ -401,7 +364,7 @@ def _stage(
         measure=measure,
         written=[(count, longest) for _, count, longest in run.loss.writes(run.held_out, learning=False)],
         rewards=run.loss.trained_for,
-        preference=run.method.preference,
+        preference=run.method.record.preference,
         relative=run.method.relative,
         remeasuring=Objective.rounded,
         own=own,
@@ -464,9 +427,9 @@ def _compare_with(parent: Path, loss: Objective) -> None:
 def _loss_of(preparation: Preparation, run: Run, folder: Path) -> Objective:
     """Load the model in ``folder``, without an adapter, set up as for the training of ``run``."""
     learning = run.plan.adapter is None
-    base = load_base(folder, run.four_bit, preparation.format, learning, as_stored=True)
+    base = load_base(folder, run.source.four_bit, preparation.format, learning, as_stored=True)
     if learning:
-        full_model(base.model, run.base_name)
+        full_model(base.model, run.source.name)
     elif base.device == "cpu":
         convert_weights(base.model, run.choice.dtype)
     return run.objective_of(base.model)

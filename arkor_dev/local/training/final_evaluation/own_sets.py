@@ -16,11 +16,11 @@ from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, Cost, texts_of, t
 from arkor_dev.local.evaluation.words import beside_base, part
 from arkor_dev.local.jobs.job_folder import scratch_folder
 from arkor_dev.local.modeling.chat_template import end_ids
+from arkor_dev.local.training.greedy import Watch, answers
 from arkor_dev.local.training.rows.datasets import load_rows
 from arkor_dev.local.training.rows.encoding import Encoding
 from arkor_dev.local.training.rows.prompts import rendered_prompt
 from arkor_dev.local.training.samples.budget import MOST_TOKENS
-from arkor_dev.local.training.samples.greedy import Watch, answers
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -127,7 +127,8 @@ class OwnSet:
         texts: list[str] = [""] * len(prompts)
         for places in batches_by_length([len(prompt) for prompt in prompts], AT_ONCE, PROMPT_TOKENS):
             watch = Watch(lambda first, _: MOST_TOKENS, stopped)
-            generated = answers(model, tokenizer, ends, [prompts[index] for index in places], watch)
+            batch = [prompts[index] for index in places]
+            generated = answers(model, tokenizer, ends, batch, watch, MOST_TOKENS)
             if watch.interrupted:
                 raise Stopped
             for index, answer in zip(places, generated, strict=True):
@@ -162,7 +163,7 @@ def sets_of(preparation: Preparation, run: Run, say: Callable[[str, str], None])
                 f"method {run.method.name} has no loss of rows: give it another metric",
             )
             continue
-        forms = run.method.forms
+        forms = run.method.record.forms
         if set_settings.get("metric", "loss") != "loss":
             # Answers are scored by themselves, so whatever the method learns from, a prompt is enough.
             forms = {**forms, **PROMPTS}

@@ -1,32 +1,22 @@
-"""Training methods, one module each.
+"""Training methods, one folder each, which tells its algorithm from rows to loss.
 
-Each module in this package is a method: ``method`` in arkor.toml selects it by name, and its ``METHOD`` is a
-:class:`~.interface.Method`. Nothing else is needed: the loop, checkpoints, forecast, verdict, samples and
-exports depend on the interface only.
+``method`` in arkor.toml selects a folder by name, and its ``METHOD`` is a :class:`~.interface.Method`. Its
+label and its rows are in its record (``arkor_dev.data.methods``), which Studio reads, too. Nothing else is
+needed: the loop, checkpoints, forecast, verdict, samples and exports depend on the interface only.
+``preference_rows``, ``pair_objective``, ``preference_objective`` and ``reference`` are shared by the methods
+that learn from preferences.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
+from arkor_dev.data.methods import names
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from arkor_dev.contract.shapes import TrainingMethod
-
     from .interface import Method
-
-
-def names() -> list[str]:
-    """Return the methods' names, in alphabetical order."""
-    return sorted(module.name for module in iter_modules(__path__) if module.name != "interface")
-
-
-def listed() -> list[TrainingMethod]:
-    """Return every method, for the contract's capabilities. Importing them takes a few milliseconds."""
-    return [{"name": name, "label": method(name).label} for name in names()]
 
 
 def method(name: str) -> Method:

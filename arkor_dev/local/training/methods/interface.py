@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from arkor_dev.data.forms import FORMS
+from arkor_dev.data.methods import record_of
+from arkor_dev.local.training.figure import Figure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from arkor_dev.data.forms import Form
+    from arkor_dev.data.methods.record import MethodRecord
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.chat_template import Rendering
     from arkor_dev.local.modeling.example import Example
@@ -21,48 +21,27 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.rows.encoding import Encoding
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A figure that a method reports beside its loss.
-
-    ``name`` is its field in ``training.log``, in camel case; held-out figures begin with ``eval``:
-    ``rewardMargin``, ``evalRewardMargin``. ``label`` names it on the chart, ``unit`` follows its values.
-    ``higher`` marks a measure of which more is better; the objective's losses are its negative.
-    """
-
-    name: str
-    label: str
-    unit: str = ""
-    higher: bool = False
-
-    @property
-    def evaluated(self) -> str:
-        """The field of ``training.log`` that holds an evaluation's value, for a measure."""
-        return f"eval{self.name[0].upper()}{self.name[1:]}" if self.higher else "evalLoss"
-
-
 class Method(ABC):
-    """A training method. Its module does not import torch; only :meth:`objective` does."""
+    """A training method. Its folder's ``__init__`` does not import torch; only :meth:`objective` does."""
 
-    label: ClassVar[str]
-    """The method's display name."""
-    forms: ClassVar[Mapping[str, Form]] = FORMS
-    """Accepted forms of rows, by name."""
     measure: ClassVar[Figure] = Figure("loss", "Loss", "nats per token")
     """The verdict's name for the loss of held-out rows; as a figure's name, also the first curve."""
     figures: ClassVar[tuple[Figure, ...]] = ()
     """Figures that its objective reports besides the loss."""
-    preference: ClassVar[str] = ""
-    """What a row with a preference is, ``pair`` or ``rating``: the verdict then counts how many of them the
-    model follows more than it did at the start. Empty for other methods.
-    """
     relative: ClassVar[bool] = False
     """Whether the objective's margins are already relative to the start of the run."""
+    traceable: ClassVar[bool] = False
+    """Whether its loss is a sum over rows, so that an answer can be traced to the rows that taught it."""
 
     @property
     def name(self) -> str:
-        """The name of its module, which ``method`` in arkor.toml selects."""
+        """The name of its folder, which ``method`` in arkor.toml selects."""
         return type(self).__module__.rpartition(".")[2]
+
+    @property
+    def record(self) -> MethodRecord:
+        """What Studio knows of it, too: its label, and the rows that it learns from."""
+        return record_of(self.name)
 
     def check(self, settings: JobSettings) -> None:  # noqa: B027 - most methods support every setting
         """Raise :class:`JobFailure` for incompatible settings; called before rows are read."""

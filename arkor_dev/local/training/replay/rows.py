@@ -13,9 +13,9 @@ from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.stage import texts_of
 from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.modeling.example import IGNORED, Example
+from arkor_dev.local.training.greedy import Watch, answers
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.training.rows.prompts import encode_prompt
-from arkor_dev.local.training.samples.greedy import Watch, answers
 
 from .prompts import built_in
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
     from arkor_dev.local.evaluation.base_losses import BaseLosses
     from arkor_dev.local.modeling.base_model import Base
-    from arkor_dev.local.training.objective import Objective
+    from arkor_dev.local.training.greedy import Answering
     from arkor_dev.local.training.plan import Plan
 
 SHARES: Final = ("replay", "baseKl")
@@ -139,7 +139,7 @@ class Replay:
     def answer(
         self,
         batch: Sequence[int],
-        loss: Objective,
+        loss: Answering,
         base: Base,
         cache: BaseLosses,
         stopped: Callable[[], bool],
@@ -153,7 +153,7 @@ class Replay:
         ends, answered = end_ids(base.tokenizer, base.model), _known(cache.entry(key), len(prompts))
         if answered is None:
             watch = Watch(lambda first, _: LONGEST, stopped)
-            generated = answers(loss, base.tokenizer, ends, prompts, watch)
+            generated = answers(loss, base.tokenizer, ends, prompts, watch, LONGEST)
             if watch.interrupted:
                 raise Stopped
             # A truncated answer has no end token to learn.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import bisect
-import math
 import random
 from typing import TYPE_CHECKING
+
+from arkor_dev.local.training.plan import steps_per_epoch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,11 +36,6 @@ def packs(rows: Sequence[Example], tokens: int) -> list[Batch]:
         if free > size:
             bisect.insort(room, (free - size, number))
     return batches
-
-
-def steps_per_epoch(units: int, batch_size: int, accumulation: int) -> int:
-    """Return the steps of an epoch over ``units`` rows or packs; the last one may be smaller."""
-    return math.ceil(math.ceil(units / batch_size) / accumulation)
 
 
 def endless(rows: Sequence[Example], plan: Plan, seed: int, done: int = 0) -> Iterator[list[Batch]]:

@@ -21,10 +21,10 @@ from arkor_dev.contract.events import (
     TRAINING_RESUMED,
     TRAINING_STARTED,
 )
+from arkor_dev.local.training.greedy import Answer, Watch, answers, switched_off
 from arkor_dev.local.training.phases import ADAPTED, SAMPLING
 
-from .budget import MINIMUM_SECONDS, SHARE, SampleBudget
-from .greedy import Answer, Watch, answers, switched_off
+from .budget import MINIMUM_SECONDS, MOST_TOKENS, SHARE, SampleBudget
 from .prompts import prompts_of
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class Samples:
             return tokens
 
         watch = Watch(limit, self._stopped, self._clock)
-        written: list[Answer] = answers(run.loss, self._tokenizer, self._ends, prompts, watch)
+        written: list[Answer] = answers(run.loss, self._tokenizer, self._ends, prompts, watch, MOST_TOKENS)
         if watch.interrupted:
             return
         required = step in (0, run.plan.steps, run.kept_step)

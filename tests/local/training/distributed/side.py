@@ -73,7 +73,7 @@ def run_of(tiny: Path, data: Path, case: dict[str, Any]) -> Run:
 
 def outcome(run: Run, pause: int | None = None) -> dict[str, Any]:
     """What a run came to: its end, the figures of its events and a hash of its weights."""
-    run.pausing = lambda: "asked" if pause == run.step else None
+    run.stop.pausing = lambda: "asked" if pause == run.step else None
     try:
         ended = run.run().status
     except JobFailure as failure:
@@ -99,7 +99,9 @@ def shared(run: Run, group: ProcessGroup) -> Run:
     from arkor_dev.local.training.distributed.run import DistributedRun
     from arkor_dev.local.training.run import Run
 
-    return DistributedRun(**{each.name: getattr(run, each.name) for each in fields(Run)}, group=group)
+    return DistributedRun(
+        **{each.name: getattr(run, each.name) for each in fields(Run) if each.init}, group=group
+    )
 
 
 def work(order: dict[str, Any], told: dict[str, Any], say: Say) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.data.forms import row_of
+from arkor_dev.data.methods import forms_of
+from arkor_dev.data.row_parser import row_of
 from arkor_dev.local.evaluation.paired import compare
 from arkor_dev.local.evaluation.preferred import Preferred, preferred
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
@@ -57,7 +58,7 @@ def coin_flips(count: int, seed: int) -> list[dict[str, str]]:
 
 def encoded(model: Path, rows: Sequence[dict[str, str]], name: str = "dpo") -> list[Example]:
     """Return ``rows`` as the examples of a method."""
-    read = [row_of(row, str(place), None, {}, forms=method(name).forms) for place, row in enumerate(rows)]
+    read = [row_of(row, str(place), None, {}, forms=forms_of(name)) for place, row in enumerate(rows)]
     return method(name).encode_all(load_tokenizer(model), read, Encoding(512), lambda _: None)[0]
 
 
@@ -82,10 +83,10 @@ def answer_lengths(run: Run, rows: Sequence[Example], longest: int = 64) -> list
     """Return how many tokens the model answers to each prompt, greedily and at most ``longest``."""
     from arkor_dev.local.modeling.chat_template import end_ids
     from arkor_dev.local.modeling.example import IGNORED
-    from arkor_dev.local.training.samples.greedy import Watch, answers
+    from arkor_dev.local.training.greedy import Watch, answers
 
     prompts = [row.ids[: next(at for at, label in enumerate(row.labels) if label != IGNORED)] for row in rows]
     tokenizer = run.base.tokenizer
     ends = end_ids(tokenizer, run.base.model)
-    found = answers(run.loss, tokenizer, ends, prompts, Watch(lambda *_: longest, lambda: False))
+    found = answers(run.loss, tokenizer, ends, prompts, Watch(lambda *_: longest, lambda: False), longest)
     return [len(each.ids) for each in found]

@@ -10,8 +10,8 @@ pytest.importorskip("torch")
 
 import torch
 
-from arkor_dev.data.forms import row_of
 from arkor_dev.data.prompts import PROMPTS
+from arkor_dev.data.row_parser import row_of
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.rows.encoding import Encoding
@@ -311,7 +311,7 @@ def test_a_step_paused_while_sampling_is_repeated(tiny: Path, tmp_path: Path) ->
         asked += 1
         return "asked" if asked > 4 else None  # while it writes
 
-    run.pausing = pausing
+    run.stop.pausing = pausing
     status, fields = run.run()
     assert (status, fields["step"]) == ("paused", 0)
 

@@ -11,13 +11,15 @@ import pytest
 
 pytest.importorskip("torch")
 
-from arkor_dev.data.forms import row_of
+from arkor_dev.data import methods as records
+from arkor_dev.data.row_parser import row_of
 from arkor_dev.local.datasets.tokens import tokenize_row
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training import methods
-from arkor_dev.local.training.methods import method, names
+from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.rows.encoding import Encoding
 from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.project.data_check import check_trainer
 from tests.local.conftest import make_project
 from tests.local.harness import Backend, until
 from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
@@ -40,20 +42,31 @@ ROWS = [{"question": asked, "good": PHRASE, "bad": f"No idea about {asked[:-1]}.
 
 @pytest.fixture
 def ranking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "__path__", [*records.__path__, str(INSTALLED / "records")])
     monkeypatch.setattr(methods, "__path__", [*methods.__path__, str(INSTALLED / "methods")])
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
-    assert names() == ["cpo", "dpo", "grpo", "kto", "orpo", "sft"]
-    for name in ("interface", "ppo", "..", "os"):
+    assert records.names() == ["cpo", "distill", "dpo", "grpo", "kto", "orpo", "sft"]
+    for name in ("record", "interface", "ppo", "..", "os"):
         with pytest.raises(
-            JobFailure, match=r"no training method '.+' here\. Available: cpo, dpo, grpo, kto, orpo, sft"
+            JobFailure,
+            match=r"no training method '.+' here\. Available: cpo, distill, dpo, grpo, kto, orpo, sft",
         ):
             method(name)
 
 
+def test_studio_accepts_rows_of_its_own_form(ranking: None, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "data" / "pairs.jsonl", ROWS)
+    (tmp_path / "arkor.toml").write_text(
+        '[[trainer]]\nname = "ranker"\nmodel = "tiny"\nmethod = "ranking"\ndataset = "data/pairs.jsonl"\n'
+    )
+    report = check_trainer(tmp_path, None, lambda *_: None)
+    assert (report["rows"], report["findings"]) == (len(ROWS), [])
+
+
 def examples(tiny: Path, rows: Sequence[dict[str, Any]]) -> list[Example]:
-    forms, tokenizer = method("ranking").forms, load_tokenizer(tiny)
+    forms, tokenizer = method("ranking").record.forms, load_tokenizer(tiny)
     read = [row_of(row, "row", None, {}, forms=forms) for row in rows]
     return method("ranking").encode_all(tokenizer, read, Encoding(512), lambda _: None)[0]
 
@@ -78,8 +91,8 @@ def test_the_example_method_resumes_to_the_same_bits(ranking: None, tiny: Path, 
     assert bytes_of(parts) == bytes_of(whole)
 
 
-def test_the_data_page_shows_the_example_methods_texts(ranking: None, tiny: Path) -> None:
-    row = row_of(ROWS[0], "row", None, {}, forms=method("ranking").forms)
+def test_the_data_page_shows_the_texts_that_it_learns_from(ranking: None, tiny: Path) -> None:
+    row = row_of(ROWS[0], "row", None, {}, forms=method("ranking").record.forms)
     tokenizer = load_tokenizer(tiny)
     found = tokenize_row(tokenizer, row, method("ranking"), Encoding(512))
     learned = [

@@ -12,8 +12,8 @@ pytest.importorskip("torch")
 
 import torch
 
-from arkor_dev.data.forms import row_of
 from arkor_dev.data.preferences import RATINGS
+from arkor_dev.data.row_parser import row_of
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.rows.encoding import Encoding

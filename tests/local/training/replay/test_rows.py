@@ -77,7 +77,7 @@ def test_replay_prevents_forgetting(tiny: Path, tmp_path: Path, monkeypatch: pyt
     assert not run.replay.remaining
     assert all(0 < row.learned <= 64 for row in asked)
     # Only the penalty needs the states before the output layer, on a CPU.
-    monkeypatch.setattr(Objective, "_before_head", lambda *_: pytest.fail("probed for nothing"))
+    monkeypatch.setattr(Objective, "before_head", lambda *_: pytest.fail("probed for nothing"))
     other = set_up(tiny, tmp_path / "none", CONFIG)
     known = losses_of(other)
     assert losses[0] == pytest.approx(known[0], rel=1e-5)
@@ -167,14 +167,15 @@ def test_replay_answers_are_generated_once_per_base(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from arkor_dev.local.training.replay import rows
+    from arkor_dev.local.training.run import Saving
 
     origin = {"model": "files"}
     config = {**CONFIG, "maxSteps": 4, "replay": 0.5}
-    made = set_up(tiny, tmp_path, config, origin=lambda: origin)
+    made = set_up(tiny, tmp_path, config, saving=Saving(lambda: origin))
     made.run()
     monkeypatch.setattr(rows, "answers", lambda *_: pytest.fail("it was answered again"))
     # A base answers and is measured alike whatever is made of it.
-    again = set_up(tiny, tmp_path, {**config, "baseKl": 0.1}, origin=lambda: origin)
+    again = set_up(tiny, tmp_path, {**config, "baseKl": 0.1}, saving=Saving(lambda: origin))
     again.run()
     assert made.replay
     assert again.replay
@@ -251,10 +252,10 @@ def test_verdict_questions_are_not_replayed() -> None:
 def test_generation_of_replay_answers_can_be_cancelled_and_paused(tiny: Path, tmp_path: Path) -> None:
     config = {**CONFIG, "replay": 0.5}
     cancelled = set_up(tiny, tmp_path, config)
-    cancelled.cancelled = lambda: True
+    cancelled.stop.cancelled = lambda: True
     assert cancelled.run().status == "cancelled"
     paused = set_up(tiny, tmp_path, config)
-    paused.pausing = lambda: "asked"
+    paused.stop.pausing = lambda: "asked"
     assert paused.run() == ("paused", {"step": 0, "reason": "asked"})
     for run in (cancelled, paused):
         assert events_of(run).figures("loss") == []

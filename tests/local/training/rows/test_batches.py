@@ -10,8 +10,8 @@ import pytest
 
 from arkor_dev.local.modeling.example import Example
 from arkor_dev.local.training.job_settings import JobSettings
-from arkor_dev.local.training.plan import Plan
-from arkor_dev.local.training.rows.batches import endless, packs, steps_per_epoch
+from arkor_dev.local.training.plan import Plan, steps_per_epoch
+from arkor_dev.local.training.rows.batches import endless, packs
 
 
 def rows_of(count: int, longest: int = 90) -> list[Example]:

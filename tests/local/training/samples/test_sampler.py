@@ -214,7 +214,7 @@ def test_samples_interrupted_by_a_pause_are_made_on_resume(tiny: Path, tmp_path:
         seen.extend(["token"] if first.step == 3 and answers_of(first) else [])
         return len(seen) > 2
 
-    first.pausing = lambda: "asked" if paused() else None
+    first.stop.pausing = lambda: "asked" if paused() else None
     ending = sampled(first, stopped=paused)
     assert (ending.status, ending.fields["step"]) == ("paused", 3)
     assert {step for step, _ in answers_of(first)} == {0}

@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("torch")
 
 from arkor_dev.local.modeling.example import Example
+from arkor_dev.local.training.greedy import Answer
 from arkor_dev.local.training.phases import Phases
 from arkor_dev.local.training.run_events import RunEvents
 from arkor_dev.local.training.samples import sampler
@@ -22,7 +23,6 @@ from arkor_dev.local.training.samples.budget import (
     USEFUL_TOKENS,
     expected_seconds,
 )
-from arkor_dev.local.training.samples.greedy import Answer
 from arkor_dev.local.training.samples.prompts import Prompt
 from arkor_dev.local.training.samples.sampler import Samples
 
@@ -90,7 +90,7 @@ class Simulated:
         yield
 
     def _answers(
-        self, loss: Any, tokenizer: Any, ends: Any, prompts: list[list[int]], watch: Any
+        self, loss: Any, tokenizer: Any, ends: Any, prompts: list[list[int]], watch: Any, longest: int
     ) -> list[Answer]:
         """As the library makes them: token by token, until the watch says that it is enough."""
         import torch

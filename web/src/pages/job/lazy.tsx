@@ -79,6 +79,6 @@ export function LazyContradictions({ job, status }: JobNow) {
 }
 
 export function LazyPreferences({ job }: { job: Job | undefined }) {
-  const code = usePreferences(methods.value.some(({ name }) => name === "dpo"));
+  const code = usePreferences(methods.value.some(({ preference }) => preference));
   return job && code ? <code.JobPreferences key={job.id} job={job} /> : null;
 }

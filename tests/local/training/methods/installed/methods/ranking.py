@@ -6,28 +6,16 @@ Its loss is a reward model's on the answers' mean log probabilities: ``-log sigm
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
-from arkor_dev.data.forms import Content, Form
-from arkor_dev.data.rows import RowError
-from arkor_dev.local.training.methods.interface import Figure, Method
+from arkor_dev.local.training.figure import Figure
+from arkor_dev.local.training.methods.interface import Method
 from arkor_dev.local.training.objective import Objective
 from arkor_dev.local.training.rows.encoding import encode, rendered
 
 BETA = 2.0
-
-
-def read(record: dict[str, Any]) -> Content:
-    """Read ``{"question", "good", "bad"}``, all texts."""
-    if not all(isinstance(record[key], str) for key in ("question", "good", "bad")):
-        raise RowError("question, good and bad must be texts")
-    return Content(_talk(record["question"], record["good"]), extra={"bad": record["bad"]})
-
-
-def _talk(question: str, answer: str) -> list[dict[str, Any]]:
-    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
 
 
 class RankingLoss(Objective):
@@ -61,8 +49,6 @@ class RankingLoss(Objective):
 
 
 class Ranking(Method):
-    label = "Ranking"
-    forms: ClassVar = {"ranking": Form("ranking", ("question", "good", "bad"), read)}
     measure = Figure("loss", "Ranking loss", "nats")
     figures = (Figure("margin", "Margin", "nats"), Figure("accuracy", "Accuracy"))
 

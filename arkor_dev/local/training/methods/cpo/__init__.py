@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.training.preference_method import PairMethod
+from arkor_dev.local.training.figure import Figure
+from arkor_dev.local.training.methods.preference_rows import PairMethod
 from arkor_dev.local.workers.errors import JobFailure
-
-from .interface import Figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 class ContrastivePreferenceOptimization(PairMethod):
     """Prefer the chosen answer, without a reference; with ``loss_type = "simpo"`` by the mean per token."""
 
-    label = "CPO or SimPO"
     measure = Figure("loss", "CPO loss")
 
     def check(self, settings: JobSettings) -> None:
@@ -33,7 +31,7 @@ class ContrastivePreferenceOptimization(PairMethod):
         self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
     ) -> Objective:
         """Return the objective selected by ``loss_type``."""
-        from arkor_dev.local.training.reference_free import CpoLoss
+        from .loss import CpoLoss
 
         return CpoLoss(model, device, dtype, examples, settings=plan.method, noisy=plan.noise > 0)
 

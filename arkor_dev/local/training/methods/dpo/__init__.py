@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.training.preference_method import PairMethod, adapter_alone
+from arkor_dev.local.training.figure import Figure
+from arkor_dev.local.training.methods.preference_rows import PairMethod, adapter_alone
 from arkor_dev.local.workers.errors import JobFailure
-
-from .interface import Figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 class DirectPreferenceOptimization(PairMethod):
     """Prefer the chosen answer more than the reference, the model at the start of the run."""
 
-    label = "DPO"
     measure = Figure("loss", "DPO loss")
     relative = True
 
@@ -35,7 +33,7 @@ class DirectPreferenceOptimization(PairMethod):
         self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
     ) -> Objective:
         """Return the objective selected by ``loss_type``."""
-        from arkor_dev.local.training.dpo_loss import DpoLoss
+        from .loss import DpoLoss
 
         return DpoLoss(model, device, dtype, examples, settings=plan.method, noisy=plan.noise > 0)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from arkor_dev.local.modeling.example import IGNORED, Example
-
-from .preference_objective import PreferenceObjective, Reference
+from arkor_dev.local.training.methods.preference_objective import PreferenceObjective
+from arkor_dev.local.training.methods.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,16 +19,17 @@ import torch
 from arkor_dev.contract.events import ROLLOUTS_CREATED, TRAINING_MESSAGE
 from arkor_dev.local.cpu_kernels.cross_entropy import cross_entropies
 from arkor_dev.local.modeling.example import IGNORED, Example
+from arkor_dev.local.training.figure import Figure
+from arkor_dev.local.training.methods.sampling import AT_ONCE, TOKENS
+from arkor_dev.local.training.objective import Objective
 
-from .objective import Objective
-from .rollouts import AT_ONCE, TOKENS, Rollout, RolloutGenerator
+from .rollouts import Rollout, RolloutGenerator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from .methods.interface import Figure
-    from .rows.prompts import Prompt
-    from .run import Run
+    from arkor_dev.local.training.rows.prompts import Prompt
+    from arkor_dev.local.training.run_context import RunContext
 
 TOGETHER: Final = 2048
 """Maximum number of answer tokens per batch; a longer answer forms its own batch."""
@@ -64,7 +65,7 @@ class GrpoLoss(Objective):
         self._generated: dict[str, str] = {}
         self.set_reference()
 
-    def join(self, run: Run) -> None:
+    def join(self, run: RunContext) -> None:
         """See :meth:`Objective.join`."""
         self._run, self._answering = run, RolloutGenerator(run, self, self.settings)
 
@@ -74,8 +75,6 @@ class GrpoLoss(Objective):
 
     def more_figures(self) -> list[Figure]:
         """Return the mean and the spread of each reward, if there are several."""
-        from .methods.interface import Figure
-
         figures = [Figure("kl", "KL from the start", "nats per token")] if self.settings["beta"] else []
         rewards = self._answering.scoring.rewards
         for number, reward in enumerate(rewards[:PER_REWARD] if len(rewards) > 1 else (), 1):
@@ -172,7 +171,7 @@ class GrpoLoss(Objective):
 
     def _likely(self, rows: Sequence[Example]) -> tuple[Any, Any]:
         """Return log-probabilities at the temperature, and entropies, of the answer tokens, ``[tokens]``."""
-        with self._autocast():
+        with self.autocast():
             logits, targets = self.logits(rows)
         if (temperature := self.settings["temperature"]) != 1:
             logits = logits.float() / temperature

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.training.preference_method import PairMethod
-
-from .interface import Figure
+from arkor_dev.local.training.figure import Figure
+from arkor_dev.local.training.methods.preference_rows import PairMethod
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,14 +18,13 @@ if TYPE_CHECKING:
 class OddsRatioPreferenceOptimization(PairMethod):
     """Learn the chosen answer as supervised training does, and lower the odds of the rejected one."""
 
-    label = "ORPO"
     measure = Figure("loss", "ORPO loss")
 
     def objective(
         self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
     ) -> Objective:
         """Return ORPO's objective."""
-        from arkor_dev.local.training.reference_free import OrpoLoss
+        from .loss import OrpoLoss
 
         return OrpoLoss(model, device, dtype, examples, settings=plan.method, noisy=plan.noise > 0)
 

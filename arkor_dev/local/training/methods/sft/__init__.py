@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from arkor_dev.local.training.methods.interface import Method
 from arkor_dev.local.training.rows.encoding import encode, rendered
-
-from .interface import Method
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,15 +13,16 @@ if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.chat_template import Rendering
     from arkor_dev.local.modeling.example import Example
-    from arkor_dev.local.training.objective import CrossEntropy
     from arkor_dev.local.training.plan import Plan
     from arkor_dev.local.training.rows.encoding import Encoding
+
+    from .loss import CrossEntropy
 
 
 class SupervisedFineTuning(Method):
     """Learns the answers of conversations, or plain text. Its loss is the mean over all learned tokens."""
 
-    label = "Supervised fine-tuning"
+    traceable = True
 
     def renderings(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
         """Return a conversation as its chat template renders it; see ``rows.encoding.rendered``."""
@@ -36,7 +36,7 @@ class SupervisedFineTuning(Method):
         self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
     ) -> CrossEntropy:
         """Return the cross entropy, with the plan's label smoothing during training."""
-        from arkor_dev.local.training.objective import CrossEntropy
+        from .loss import CrossEntropy
 
         return CrossEntropy(model, device, dtype, examples, plan.smoothing, noisy=plan.noise > 0)
 

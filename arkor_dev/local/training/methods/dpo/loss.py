@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.functional import logsigmoid
 
-from .pair_objective import PairObjective, Pairs
-from .preference_objective import Reference
+from arkor_dev.local.training.methods.pair_objective import PairObjective, Pairs
+from arkor_dev.local.training.methods.reference import Reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

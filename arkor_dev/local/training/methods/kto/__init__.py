@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from arkor_dev.data.preferences import RATINGS
-from arkor_dev.local.training.preference_method import PreferenceMethod, adapter_alone, both
+from arkor_dev.local.training.figure import Figure
+from arkor_dev.local.training.methods.preference_rows import PreferenceMethod, adapter_alone, both
 from arkor_dev.local.training.rows.encoding import encode, rendered
 from arkor_dev.local.workers.errors import JobFailure
-
-from .interface import Figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,10 +25,7 @@ if TYPE_CHECKING:
 class KahnemanTverskyOptimization(PreferenceMethod):
     """Make good answers likelier and bad ones less likely than the reference does, from single ratings."""
 
-    label = "KTO"
     measure = Figure("loss", "KTO loss")
-    forms: ClassVar = RATINGS
-    preference = "rating"
     relative = True
     figures = (*PreferenceMethod.figures, Figure("kl", "KL from the start", "nats"))
 
@@ -64,7 +59,7 @@ class KahnemanTverskyOptimization(PreferenceMethod):
         self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
     ) -> Objective:
         """Return KTO's objective."""
-        from arkor_dev.local.training.kto_loss import KtoLoss
+        from .loss import KtoLoss
 
         return KtoLoss(model, device, dtype, examples, settings=plan.method, noisy=plan.noise > 0)
 

@@ -5,19 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from arkor_dev.data.preferences import PAIRS
+from arkor_dev.local.training.figure import Figure
+from arkor_dev.local.training.rows.encoding import encode, rendered
 from arkor_dev.local.workers.errors import JobFailure
 
-from .methods.interface import Figure, Method
-from .rows.encoding import encode, rendered
+from .interface import Method
 
 if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.chat_template import Rendering
     from arkor_dev.local.modeling.example import Example
-
-    from .job_settings import JobSettings
-    from .rows.encoding import Encoding
+    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.rows.encoding import Encoding
 
 
 class PreferenceMethod(Method):
@@ -35,9 +34,6 @@ class PreferenceMethod(Method):
 
 class PairMethod(PreferenceMethod):
     """Base of methods that learn from pairs of a chosen and a rejected answer."""
-
-    forms: ClassVar = PAIRS
-    preference = "pair"
 
     def renderings(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
         """Return the texts of both answers, each with the prompt before it."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from arkor_dev.data.prompts import PROMPTS
 from arkor_dev.local.modeling.chat_template import Rendering
-from arkor_dev.local.training.reward_sets import rewards_of
+from arkor_dev.local.training.figure import Figure
+from arkor_dev.local.training.methods.interface import Method
 from arkor_dev.local.workers.errors import JobFailure
 
-from .interface import Figure, Method
+from .rewards import rewards_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 class GroupRelativePolicyOptimization(Method):
     """Sample several answers to each prompt, and make those likelier whose reward is above their group's."""
 
-    label = "GRPO"
-    forms: ClassVar = PROMPTS
     measure = Figure("reward", "Mean reward", higher=True)
     figures = (
         measure,
@@ -61,7 +59,7 @@ class GroupRelativePolicyOptimization(Method):
         self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
     ) -> Objective:
         """Return the objective selected by ``loss_type``."""
-        from arkor_dev.local.training.grpo_loss import GrpoLoss
+        from .loss import GrpoLoss
 
         return GrpoLoss(model, device, dtype, examples, settings=plan.method, noisy=plan.noise > 0)
 

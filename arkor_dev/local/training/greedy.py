@@ -7,17 +7,23 @@ import re
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import torch
 from transformers import LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
-from .budget import MOST_TOKENS
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
-    from arkor_dev.local.training.objective import Objective
+
+class Answering(Protocol):
+    """A model in training that can generate answers: an ``Objective``."""
+
+    device: str
+
+    def answering(self) -> AbstractContextManager[Any]:
+        """Return a context with the bare model, ready to generate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +75,12 @@ class Watch(StoppingCriteria):  # type: ignore[misc]
 
 
 def answers(
-    loss: Objective,
+    loss: Answering,
     tokenizer: Any,
     ends: Sequence[int],
     prompts: Sequence[Sequence[int]],
     watch: Watch,
-    longest: int = MOST_TOKENS,
+    longest: int,
     draw: Any = None,
 ) -> list[Answer]:
     """Generate answers to ``prompts``, each its token ids, of at most ``longest`` tokens; each of ``ends``

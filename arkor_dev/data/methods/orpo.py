@@ -1,0 +1,9 @@
+"""Odds ratio preference optimisation: pairs of a chosen and a rejected answer."""
+
+from __future__ import annotations
+
+from arkor_dev.data.preferences import PAIRS
+
+from .record import MethodRecord
+
+RECORD = MethodRecord(label="ORPO", forms=PAIRS, preference="pair")

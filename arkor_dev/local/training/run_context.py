@@ -1,0 +1,44 @@
+"""What a training method gets of its run, besides the model and the rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from arkor_dev.local.modeling.base_model import Base
+
+    from .plan import Plan
+    from .replay.rows import Replay
+    from .run_events import RunEvents
+    from .stop import Stop
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """The parts of a run that an objective may use.
+
+    Args:
+        base: The base model, with its tokenizer.
+        plan: The settings with every default resolved.
+        seed: The seed of all randomness.
+        emit: Sends an event.
+        stop: Whether the run must stop, for what takes longer than a step.
+        project: The project's folder.
+        sets: The job's custom evaluation sets, whose metrics may reward answers.
+        replay: The rows that are replayed, if any.
+        second: The model that the method needs besides the one that learns, if any.
+    """
+
+    base: Base
+    plan: Plan
+    seed: int
+    emit: RunEvents
+    stop: Stop
+    project: Path
+    sets: Sequence[Mapping[str, Any]]
+    replay: Replay | None
+    second: Base | None

@@ -1,0 +1,283 @@
+"""Distillation: TRL's loss and gradients, answers of the model and of its teacher, and what is refused."""
+
+from __future__ import annotations
+
+import shutil
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from arkor_dev.data.methods import forms_of
+from arkor_dev.data.row_parser import row_of
+from arkor_dev.local.checkpoints.origin import changed as changed_inputs
+from arkor_dev.local.forecast.steps import question_of
+from arkor_dev.local.modeling import second_model
+from arkor_dev.local.modeling.tokenizer import load_tokenizer
+from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.methods import method
+from arkor_dev.local.training.rows.encoding import Encoding
+from arkor_dev.local.workers.errors import JobFailure, OutOfMemory
+from arkor_dev.local.workers.machine import Memory
+from tests.local.conftest import make_project
+from tests.local.harness import Backend, until
+from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
+from tests.local.tiny_run import events_of, read, set_up
+from tests.local.training.test_going_on import bytes_of, pausing_after, points
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from arkor_dev.local.modeling.base_model import Base
+    from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.training.run import Run
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
+]
+ROWS = [{"prompt": asked, "completion": PHRASE} for asked in QUESTIONS]
+CONFIG: dict[str, Any] = {
+    "method": "distill",
+    "teacher": "./teacher",
+    "maxSteps": 4,
+    "batchSize": 4,
+    "learningRate": 1e-2,
+    "loggingSteps": 1,
+    "evalSteps": 0,
+    "maxCompletionLength": 6,
+}
+
+
+def changed(weights: Any, size: float) -> None:
+    """Add the same noise to ``weights`` whenever it is called."""
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for weight in weights:
+            weight.add_(size * torch.randn(weight.shape, generator=generator))
+
+
+def teacher_of(tiny: Path) -> Base:
+    """Return the tiny model with other weights."""
+    teacher = read(tiny)
+    changed(teacher.model.parameters(), 0.03)
+    return teacher
+
+
+def examples(tiny: Path) -> list[Example]:
+    rows = [row_of(row, str(place), None, {}, forms=forms_of("distill")) for place, row in enumerate(ROWS)]
+    return method("distill").encode_all(load_tokenizer(tiny), rows, Encoding(512), lambda _: None)[0]
+
+
+def run_of(tiny: Path, folder: Path, **config: Any) -> Run:
+    folder.mkdir(exist_ok=True)
+    facts: dict[str, Any] = {"train": examples(tiny), "method": method("distill"), "job_id": "job"}
+    more = {name: config.pop(name) for name in ("resume_plan",) if name in config}
+    return set_up(tiny, folder, {**CONFIG, **config}, **facts, second=teacher_of(tiny), **more)
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize("beta", [0.0, 0.3, 1.0])
+def test_it_has_trl_s_loss_and_gradients(beta: float, tiny: Path, tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+    from trl.experimental.gkd import GKDTrainer
+
+    from arkor_dev.local.training.objective import rectangle
+
+    run = run_of(tiny, tmp_path, beta=beta)
+    run.begin()
+    changed(run.trainable, 0.05)
+    rows = run.train[:4]
+    loss, weight = run.loss(rows)
+    (loss / weight).backward()
+
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    model = get_peft_model(model, LoraConfig(r=8, lora_alpha=16, target_modules="all-linear"))
+    theirs = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, value in run.model.named_parameters():
+            theirs[name].copy_(value)
+    ids, mask, labels = rectangle(rows)
+    trainer = SimpleNamespace(
+        teacher_model=teacher_of(tiny).model,
+        beta=beta,
+        generalized_jsd_loss=GKDTrainer.generalized_jsd_loss,
+    )
+    inputs = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+    expected = GKDTrainer.compute_loss(trainer, model, inputs)
+    expected.backward()
+    assert float(loss.detach() / weight) == pytest.approx(float(expected.detach()), rel=1e-5)
+    for name, weight_of_ours in run.model.named_parameters():
+        if weight_of_ours.requires_grad:
+            torch.testing.assert_close(weight_of_ours.grad, theirs[name].grad, rtol=0, atol=1e-5)
+
+
+def test_its_chunks_add_up_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    from arkor_dev.local.training.methods.distill import loss
+
+    values, known = torch.randn(11, 50, requires_grad=True), torch.randn(11, 50)
+    head = torch.nn.Linear(50, 70, bias=False).requires_grad_(False)
+    sums, gradients = [], []
+    for chunk in (4, 100):
+        monkeypatch.setattr(loss, "CHUNK", chunk)
+        total = loss.summed_divergence((values, head), (known, head), 0.5)
+        gradients += torch.autograd.grad(total, values)
+        sums.append(total.detach())
+    torch.testing.assert_close(sums[0], sums[1])
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+def test_it_comes_closer_to_its_teacher(tiny: Path, tmp_path: Path) -> None:
+    run = run_of(tiny, tmp_path, maxSteps=30, lmbda=0.0, beta=0.0)
+    assert run.run().status == "completed"
+    divergences = events_of(run).figures("divergence")
+    assert divergences[-1] < divergences[0] / 2
+
+
+def test_a_teacher_stored_in_16_bit_computes_as_the_model_does(tiny: Path, tmp_path: Path) -> None:
+    run = run_of(tiny, tmp_path)
+    assert run.second
+    run.second.model.to(torch.bfloat16)
+    run.begin()
+    assert torch.isfinite(run.loss(run.train[:2])[0])
+    teacher = run.loss.teacher  # type: ignore[attr-defined]
+    assert {weight.dtype for weight in teacher.model.parameters()} == {run.choice.dtype}
+
+
+def test_the_base_is_the_teacher_of_an_adapter_that_has_changed(tiny: Path, tmp_path: Path) -> None:
+    run = run_of(tiny, tmp_path, teacher="base", beta=0.0)
+    run.begin()
+    assert float(run.loss(run.train[:2])[0].detach()) == pytest.approx(0, abs=1e-4)
+    changed(run.trainable, 0.05)
+    assert float(run.loss(run.train[:2])[0].detach()) > 0.01
+
+
+@pytest.mark.parametrize(("lmbda", "own"), [(0.0, 0), (1.0, 4)])
+def test_a_share_of_the_rows_is_learned_with_the_models_own_answers(
+    lmbda: float, own: int, tiny: Path, tmp_path: Path
+) -> None:
+    run = run_of(tiny, tmp_path, lmbda=lmbda)
+    run.begin()
+    rows = list(run.train[:4])
+    ((updated,),) = run.loss.updates(1, [rows])
+    assert sum(row.ids != given.ids for row, given in zip(updated, rows, strict=True)) == own
+    for row, given in zip(updated, rows, strict=True):
+        prompt = question_of(given)
+        assert row.ids[: len(prompt)] == prompt == question_of(row)
+        assert row.learned > 0
+
+
+def test_the_teacher_answers_the_other_rows(tiny: Path, tmp_path: Path) -> None:
+    answered = {}
+    for name, lmbda, seq_kd in (("teacher", 0.0, True), ("own", 1.0, False)):
+        run = run_of(tiny, tmp_path / name, lmbda=lmbda, seqKd=seq_kd)
+        run.begin()
+        ((updated,),) = run.loss.updates(1, [list(run.train[:4])])
+        answered[name] = [row.ids for row in updated]
+    given = [row.ids for row in run.train[:4]]
+    assert all(ids not in given for ids in answered["teacher"])
+    assert answered["teacher"] != answered["own"]
+
+
+def test_it_resumes_to_the_same_bits_although_it_samples(tiny: Path, tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert run_of(tiny, whole, loraDropout=0.1).run().status == "completed"
+    paused = run_of(tiny, parts, loraDropout=0.1)
+    pausing_after(2)(paused)
+    assert paused.run().status == "paused"
+    assert run_of(tiny, parts, loraDropout=0.1, resume_plan=points(parts)).run().status == "completed"
+    assert bytes_of(parts) == bytes_of(whole)
+
+
+def test_the_forecast_counts_sampled_answers(tiny: Path, tmp_path: Path) -> None:
+    run = run_of(tiny, tmp_path, lmbda=0.5)
+    run.begin()
+    rows = run.train[:4]
+    width = max(len(question_of(row)) for row in rows)
+    assert run.loss.writes(rows, learning=True) == [(width, 2, 6)]
+    assert run.loss.writes(rows, learning=False) == []
+    (batch,) = run.loss.expected([rows])
+    assert [row.learned for row in batch[:2]] == [6, 6]
+    assert list(batch[2:]) == list(rows[2:])
+
+
+def test_a_teacher_that_cannot_teach_is_refused() -> None:
+    for config, says in (
+        ({}, "needs a teacher"),
+        ({"teacher": "https://example.com/v1"}, "gives texts only"),
+        ({"teacher": "base", "fullFineTuning": True}, "the base cannot be its teacher"),
+        ({"teacher": "base", "initLoraWeights": "pissa"}, "the base cannot be its teacher"),
+        ({"teacher": "./other", "packing": True}, "remove packing"),
+    ):
+        with pytest.raises(JobFailure, match=says):
+            method("distill").check(JobSettings({"method": "distill", **config}))
+    method("distill").check(JobSettings({"method": "distill", "teacher": "base"}))
+
+
+def test_a_teacher_of_another_vocabulary_or_without_room_is_refused(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, other = read(tiny), tmp_path / "other"
+    second_model.check_vocabulary("tiny", tiny, base)
+    shutil.copytree(tiny, other)
+    tokenizer = load_tokenizer(tiny)
+    tokenizer.add_tokens(["<aside>"])
+    tokenizer.save_pretrained(other)
+    with pytest.raises(JobFailure, match="has another vocabulary"):
+        second_model.check_vocabulary("other", other, base)
+    second_model.check_room("tiny", tiny, base)
+    monkeypatch.setattr(second_model, "memory", lambda: Memory(1000, 10**9))
+    base.device = "cpu"
+    with pytest.raises(OutOfMemory, match="besides the one that learns"):
+        second_model.check_room("tiny", tiny, base)
+
+
+def test_a_teacher_whose_files_have_changed_keeps_a_job_from_resuming() -> None:
+    before, now = ({"model": "same", "secondModel": files} for files in ("old", "new"))
+    assert changed_inputs(before, now) == ["the files of its second model have changed"]
+    assert changed_inputs(before, before) == []
+
+
+@pytest.fixture
+def backend(tmp_path: Path, tiny: Path, template: dict[str, str]) -> Iterator[Backend]:
+    project = make_project(tmp_path / "tests", tiny)
+    write_jsonl(project / "data" / "rows.jsonl", ROWS)
+    shutil.copytree(project / "models" / "tiny", project / "models" / "teacher")
+    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache", **template)
+    yield backend
+    backend.stop()
+
+
+def test_a_job_gets_its_teacher_and_names_it_in_its_facts(backend: Backend) -> None:
+    config = {
+        **CONFIG,
+        "teacher": "./models/teacher",
+        "model": "./models/tiny",
+        "datasetSource": {"type": "file", "path": "data/rows.jsonl"},
+        "numberFormat": "float32",
+        "samples": "off",
+    }
+
+    def forecast() -> Any:
+        found = backend.call("POST", "/v1/forecast", {"config": config}).json["forecast"]
+        assert found["state"] != "failed", found
+        return found if found["state"] == "measured" else None
+
+    assert until(forecast, 90)["trainingSeconds"] > 0
+    job = backend.submit(config)
+    frames = [frame for frame in backend.events(job) if frame.event.startswith("training")]
+    assert backend.job(job)["status"] == "completed", frames[-1].data
+    metadata = next(frame.json for frame in frames if frame.event == "training.started")["metadata"]
+    assert metadata["secondModelHash"] == metadata["modelHash"]
+    assert all("divergence" in frame.json for frame in frames if "loss" in frame.json)
+
+    missing = backend.submit({**config, "teacher": "./models/nowhere"})
+    frames = list(backend.events(missing))
+    assert backend.job(missing)["status"] == "failed"
+    assert "Model folder not found: ./models/nowhere" in backend.job(missing)["error"]
