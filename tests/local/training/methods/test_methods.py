@@ -91,7 +91,7 @@ def test_the_example_method_resumes_to_the_same_bits(ranking: None, tiny: Path, 
     assert bytes_of(parts) == bytes_of(whole)
 
 
-def test_the_data_page_shows_the_texts_that_it_learns_from(ranking: None, tiny: Path) -> None:
+def test_the_data_page_shows_the_example_methods_texts(ranking: None, tiny: Path) -> None:
     row = row_of(ROWS[0], "row", None, {}, forms=method("ranking").record.forms)
     tokenizer = load_tokenizer(tiny)
     found = tokenize_row(tokenizer, row, method("ranking"), Encoding(512))
