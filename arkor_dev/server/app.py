@@ -17,6 +17,7 @@ from arkor_dev.making.service import MakingService
 from arkor_dev.processes.training_runs import TrainingRuns
 from arkor_dev.project.manifest import ManifestReader
 from arkor_dev.project.start_requests import WaitingCount, folder_of
+from arkor_dev.project.watch import ProjectWatch
 from arkor_dev.server.api.envelope import BODY_LIMIT, error_envelope
 from arkor_dev.server.security.guards import add_security_headers, expectation_guard, host_guard, token_guard
 from arkor_dev.server.security.same_user import same_user_guard
@@ -55,6 +56,7 @@ def create_app(
     app[keys.MANIFEST] = ManifestReader(
         settings.project, local=settings.local, here=settings.local and settings.ssh is None
     )
+    app[keys.WATCH] = ProjectWatch(settings.project)
     app[keys.START_REQUESTS] = WaitingCount(folder_of(settings))
     app[keys.MAKING] = MakingService(settings, os.environ)
     app[keys.ENGINE] = EngineSetupService(settings)
@@ -81,10 +83,18 @@ def create_app(
             telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
 
+    async def watch_project(app: web.Application) -> AsyncIterator[None]:
+        watching = asyncio.create_task(app[keys.WATCH].run(), name="watch the project")
+        yield
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
     async def end_streams(app: web.Application) -> None:
+        app[keys.WATCH].close()
         await app[keys.EVENTS].close()
 
     app.cleanup_ctx.append(services)
+    app.cleanup_ctx.append(watch_project)
     app.on_shutdown.append(end_streams)  # runs before aiohttp waits for open requests
     return app
 
