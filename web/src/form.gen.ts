@@ -196,6 +196,9 @@ export const CONFLICTS: readonly Conflict[] = [
   { field: "loadIn4bit", other: "initLoraWeights", text: "pissa and olora in {initLoraWeights} need unquantized weights. Remove {loadIn4bit}", refused: ["pissa", "olora"] },
 ];
 
+/** The fields of settings that can change while a job continues. */
+export const ADJUSTABLE: ReadonlySet<string> = new Set(["maxSteps", "numTrainEpochs", "learningRate", "lrSchedulerType", "warmupSteps", "evalSteps", "saveSteps", "warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "maxGradNorm", "loggingSteps", "verdictMargin", "saveTotalLimit", "onNonFinite", "pauseOnBattery"]);
+
 /** Every setting, in reading order. */
 export const FORM: readonly FormSetting[] = SETTINGS.map((shown) => ({
   ...shown,

@@ -25,7 +25,7 @@ from arkor_dev.cli.interrupt import InterruptHandler, InterruptMessages
 from arkor_dev.cli.lost_jobs import features_of, goes_on_later, loss_line
 from arkor_dev.cli.progress_view import view_for
 from arkor_dev.connection.connect import BackendEndedError, joined
-from arkor_dev.contract.changes import applied, complete, conflict, for_managed
+from arkor_dev.contract.changes import ADJUSTING, applied, complete, conflict, for_managed
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.events import TRAINING_PAUSED
 from arkor_dev.contract.run_names import free_name
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
 
 EXIT_CODES: Final = {"completed": 0, "failed": 1, "cancelled": 3, "deleted": 3, "paused": 4}
-PASSING: Final = ("disk", "battery")
+PASSING: Final = ("disk", "battery", ADJUSTING)
 """Reasons of pauses that end by themselves."""
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 FORECAST_SECONDS: Final = 45.0

@@ -45,7 +45,7 @@ class Setting:
     there is no fixed default. ``where`` names the backends and devices that support it, ``methods`` the
     training methods, unless all do. ``variants`` has what differs by training method (``rule``, ``default``,
     ``help``). On the wire, ``passes`` accepts another backend's form that the rule does not know; training
-    uses the nearest value.
+    uses the nearest value. ``adjustable``: it can change while a job continues.
     """
 
     key: str
@@ -64,6 +64,7 @@ class Setting:
     methods: tuple[str, ...] = ()
     variants: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     required: bool = False
+    adjustable: bool = False
     passes: Callable[[Any], bool] = lambda _: False
 
     def of(self, method: object) -> Setting:

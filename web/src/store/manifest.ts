@@ -71,9 +71,12 @@ export function trainerOfJob(name: string): Trainer | undefined {
   return trainerNamed(name) ?? trainerNamed(name.replace(/ #[1-9]\d{0,8}$/, ""));
 }
 
+/** A trainer as first shown or last run. */
+export const firstRead = (name: string): Trainer | undefined => trainerNamed(name, known.value);
+
 /** How a trainer was edited since it was first shown or last run. */
 export function editsOf(trainer: Trainer): Change[] {
-  return changesOf(trainerNamed(trainer.name, known.value), trainer);
+  return changesOf(firstRead(trainer.name), trainer);
 }
 
 /** Compares later edits with the displayed manifest. */
