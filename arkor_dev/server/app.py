@@ -63,8 +63,13 @@ def create_app(
     app.on_response_prepare.append(add_security_headers)
     app.add_routes(routes())
     app.add_routes(ENDPOINTS)
-    # Excludes paths of the API and of endpoints: a wrong method there is a 405, an unknown path a 404.
-    app.router.add_get("/{path:(?!(?:api|e)(?:/|$)).*}", bundle_handler(settings.studio_token))
+    if settings.agent:
+        from . import agent
+        from .open_studios import PATH
+
+        app.router.add_get(PATH, agent.handler(settings.agent_secret))
+    # Excludes paths of the API, endpoints and assistants: a wrong method there is a 405, an unknown path a 404.
+    app.router.add_get("/{path:(?!(?:api|e|agent)(?:/|$)).*}", bundle_handler(settings.studio_token))
 
     async def services(app: web.Application) -> AsyncIterator[None]:
         if (warning := app[keys.MANIFEST].warning()) is not None:
