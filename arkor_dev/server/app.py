@@ -68,7 +68,7 @@ def create_app(
         from .open_studios import PATH
 
         app.router.add_get(PATH, agent.handler(settings.agent_secret))
-    # Excludes paths of the API, endpoints and assistants: a wrong method there is a 405, an unknown path a 404.
+    # Excludes paths for programs: a wrong method there is a 405, an unknown path a 404.
     app.router.add_get("/{path:(?!(?:api|e|agent)(?:/|$)).*}", bundle_handler(settings.studio_token))
 
     async def services(app: web.Application) -> AsyncIterator[None]:
