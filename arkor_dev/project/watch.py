@@ -46,13 +46,13 @@ class ProjectWatch:
         self._project = project
         self._written: tuple[bytes, tuple[str, ...]] = b"", ()
         self._changed = asyncio.Event()
-        self._closed = False
+        self.closed = False
         self.edits = 0
         """The number of edits so far."""
 
     async def changed(self, since: int, seconds: float) -> bool:
         """Wait at most so long for an edit since ``edits`` was ``since``; return whether it came."""
-        if self.edits == since and not self._closed:
+        if self.edits == since and not self.closed:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._changed.wait()
@@ -60,7 +60,7 @@ class ProjectWatch:
 
     def close(self) -> None:
         """Let nobody wait any longer."""
-        self._closed = True
+        self.closed = True
         self._changed.set()
 
     async def files_state(self) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -24,7 +25,9 @@ from arkor_dev.server.security.same_user import same_user_guard
 
 from . import app_keys as keys
 from .api import routes
+from .api.train import prepared
 from .endpoints.routes import ROUTES as ENDPOINTS
+from .hot_swap import HotSwap
 from .static_page import bundle_handler
 
 if TYPE_CHECKING:
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from arkor_dev.backend.client import Backend
     from arkor_dev.core.settings import Settings
     from arkor_dev.identity.local_backend import Notice
+    from arkor_dev.processes.training_runs import Run
 
 NOTICES_AFTER: Final = 2.0
 """Seconds after the start until jobs are watched for ``[notify]``."""
@@ -89,10 +93,14 @@ def create_app(
             await asyncio.gather(telling, return_exceptions=True)
 
     async def watch_project(app: web.Application) -> AsyncIterator[None]:
-        watching = asyncio.create_task(app[keys.WATCH].run(), name="watch the project")
+        watching = [
+            asyncio.create_task(app[keys.WATCH].run(), name="watch the project"),
+            asyncio.create_task(_hot_swap(app), name="hot swap"),
+        ]
         yield
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
 
     async def end_streams(app: web.Application) -> None:
         app[keys.WATCH].close()
@@ -102,6 +110,17 @@ def create_app(
     app.cleanup_ctx.append(watch_project)
     app.on_shutdown.append(end_streams)  # runs before aiohttp waits for open requests
     return app
+
+
+async def _hot_swap(app: web.Application) -> None:
+    """Let running TypeScript trainers take edits of their sources."""
+    runs = app[keys.RUNS]
+
+    async def start_again(run: Run) -> None:
+        await runs.start(replace(run.launch, trainer=None), prepared(app))
+        app[keys.JOBS].refresh()
+
+    await HotSwap(app[keys.WATCH], runs, lambda: app[keys.MANIFEST].typescript, start_again).run()
 
 
 async def _send_notices(settings: Settings, backend: Backend, on_notice: Callable[[Notice], None]) -> None:
