@@ -262,6 +262,7 @@ def fixed_in_sweeps() -> str:
 def form() -> str:
     """Return the TypeScript for a form of all settings, with its checks."""
     kinds = sorted({row.rule.kind for row in settings.SETTINGS})
+    adjustable = ", ".join(_quoted(row.field) for row in settings.SETTINGS if row.adjustable)
     return "\n".join(
         [
             NOTE,
@@ -326,6 +327,8 @@ def form() -> str:
             "}[] = [",
             *(f"  {_record(_conflict(conflict))}," for conflict in CONFLICTS),
             "];\n",
+            "/** The fields of settings that can change while a job continues. */",
+            f"export const ADJUSTABLE: ReadonlySet<string> = new Set([{adjustable}]);\n",
             "/** Every setting, in reading order. */",
             "export const FORM: readonly FormSetting[] = SETTINGS.map((shown) => ({",
             "  ...shown,",
@@ -534,6 +537,17 @@ def reference() -> str:
         "```",
         "",
         "`arkor-dev start support-bot --set lora.r=32` changes one for a single run.",
+        "",
+        "## During a run",
+        "",
+        "Edit `arkor.toml` while a job runs on a backend that can adjust it, such as the local one: Home and",
+        "the job's page offer to continue with the change. The job is paused after its current step and",
+        "continues from there, as if it had had the new settings from its start. Its configuration and the",
+        "[provenance](provenance.md) of its results record what changed, and after which step. These can",
+        "change:",
+        ", ".join(f"`{row.key}`" for row in settings.SETTINGS if row.adjustable) + ".",
+        "A running job keeps its model, adapter, data and batches. For other settings, the page offers to",
+        "cancel it and run again.",
         "",
         "## All settings",
         "",

@@ -119,7 +119,8 @@ def test_only_backend_calls_v1() -> None:
     sessions = {name for name in STUDIO for call in calls(name) if call.endswith("ClientSession")}
     # A project's own webhook and a teacher are no backend: nothing of one (its token, its address) is near
     # those sessions.
-    assert sessions == {"backend/http_client", "making/teacher", "notices/delivery"}
+    # Nor is the Studio on this machine that `status` asks.
+    assert sessions == {"backend/http_client", "making/teacher", "notices/delivery", "cli/commands/status"}
 
 
 def test_the_api_does_not_call_the_network() -> None:
@@ -192,7 +193,7 @@ def test_only_the_command_line_prints() -> None:
         "cli/commands/verify", "cli/commands/serve", "cli/commands/endpoints",
         "cli/commands/push/run", "cli/commands/push/uploader", "cli/commands/import_config",
         "cli/commands/completion",
-        "cli/commands/ssh", "cli/commands/sweep", "cli/commands/why",
+        "cli/commands/ssh", "cli/commands/status", "cli/commands/sweep", "cli/commands/why",
         # On the other machine: their output is a protocol, and a log.
         "connection/ssh/far_side", "connection/ssh/keeper",
     }  # fmt: skip

@@ -128,6 +128,7 @@ class Backend(ScopedCalls):
     cancel_job = _call("POST", "jobs/{}/cancel")  # confirms the request, not the end
     pause_job = _call("POST", "jobs/{}/pause", patience=PAUSE_SECONDS)  # {job}, once it is paused
     resume_job = _call("POST", "jobs/{}/resume")  # of {force?}: {job}
+    adjust_job = _call("POST", "jobs/{}/adjust")  # of {settings, force?}: {job}
     extend_job = _call("POST", "jobs/{}/extend")  # of {maxSteps | numTrainEpochs, schedule?, force?}: {job}
     arrange_queue = _call("PATCH", "queue")  # of {order?, held?}: {queue}
     disk = _call("GET", "disk")  # what jobs and models take: {disk}

@@ -710,6 +710,17 @@ def _mcp(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, An
     return run_mcp(settings, allow_start=arguments.allow_start)
 
 
+def _status_arguments(status: CommandLine) -> None:
+    add_launch(status)
+    status.add_argument("--json", action="store_true", help="print it as JSON, for programs")
+
+
+def _status(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    from .commands.status import run_status
+
+    return run_status(settings, as_json=arguments.json)
+
+
 def _docs_arguments(docs: CommandLine) -> None:
     docs.add_argument("--path", action="store_true", help="only print where the pages are")
 
@@ -890,6 +901,12 @@ COMMANDS: Final = {
             "input and output: list, start, watch, verdict and chat. A person allows each start on Studio's "
             "page. Assistants start this command themselves: docs/mcp.md has their configuration.",
             "", _mcp_arguments, _mcp, on_backend=True,
+        ),
+        Command(
+            "status", "say whether Studio is open on the project, and how far its jobs are",
+            "Say whether Studio is open on the project, and on which port, and how far its running jobs "
+            "are if it was started with --agent. Exit code 1 if it is not open.",
+            "", _status_arguments, _status, on_backend=True,
         ),
         Command(
             "docs", "open the documentation in the browser",

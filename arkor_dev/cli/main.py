@@ -81,6 +81,10 @@ def parser() -> CommandLine:
     )  # fmt: skip
     program.add_argument("--open", action="store_true", help="open the page in the browser")
     program.add_argument(
+        "--agent", action="store_true",
+        help="write a session file with which coding assistants on this machine can read Studio's status",
+    )  # fmt: skip
+    program.add_argument(
         "--allow-other-users", action="store_true",
         help="serve other accounts of this machine, too (the page holds the launch's token)",
     )  # fmt: skip
@@ -103,6 +107,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         local=arguments.local,
         port=arguments.port,
         open_browser=arguments.open,
+        agent=arguments.agent,
         resume=not arguments.no_resume,
         at_once=arguments.at_once,
         engine=arguments.engine,

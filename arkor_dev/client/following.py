@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract import events
+from arkor_dev.contract.changes import ADJUSTING
 from arkor_dev.contract.errors import ArkorError, NotFoundError
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.jobs.follow import APPEARS_WITHIN, Connection, JobEvent, Waiting, follow, job_of
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     Item = JobEvent | Connection | Waiting
 
-PASSING: Final = ("disk", "battery")
+PASSING: Final = ("disk", "battery", ADJUSTING)
 """Reasons of pauses that end by themselves."""
 ENDS: Final = {
     events.TRAINING_COMPLETED: "completed",

@@ -257,6 +257,10 @@ def reasons_of(before: Statement, after: Statement) -> list[str]:
     if "extendedAfter" in internal(before):
         step = _as_text(internal(before)["extendedAfter"])
         reasons.append(f"it was extended after step {step}, but now trained in one run")
+    if "adjusted" in internal(before):
+        reasons.append(
+            "its settings were changed while it trained, but now it trained in one run with the last ones"
+        )
     return reasons
 
 

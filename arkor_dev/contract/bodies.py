@@ -200,6 +200,27 @@ EXTENSION: Final = Schema(
 )
 """``{maxSteps | numTrainEpochs, schedule?, force?}``."""
 
+
+def _adjustment_fault(body: dict[str, Any]) -> str | None:
+    from .settings import by_field  # not needed before the page's first byte
+
+    known = by_field()
+    for field in body["settings"]:
+        if field in known and not known[field].adjustable:
+            return (
+                f"{known[field].key} cannot change while a job continues: its model, adapter, data and "
+                "batches stay. Run it again instead"
+            )
+    return changes_fault(body["settings"])
+
+
+ADJUSTMENT: Final = Schema(
+    Field("settings", Rule("object", test=bool, noun="an object of settings by field"), needed=True),
+    Field("force", FLAG),
+    also=_adjustment_fault,
+)
+"""``{settings, force?}``; null removes a setting."""
+
 CONFIG: Final = Schema(Field("config", Rule("object"), needed=True))
 """``{config}``: a job's, which is checked by whoever runs it."""
 

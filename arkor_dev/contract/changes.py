@@ -15,6 +15,8 @@ from .settings.conflicts import conflicts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+ADJUSTING: Final = "adjusting"
+"""The reason of the pause while a running job's settings change."""
 ONE_OF: Final = (("maxSteps", "numTrainEpochs"), ("warmupSteps", "warmupRatio"))
 """Pairs of settings that exclude each other: setting one removes the other."""
 

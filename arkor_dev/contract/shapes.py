@@ -62,6 +62,13 @@ class EvaluationSet(TypedDict):
     schema: NotRequired[object]
 
 
+class Adjustment(TypedDict):
+    """Settings that were changed after ``step`` of a job that continued: ``[old, new]`` by field."""
+
+    step: int
+    settings: dict[str, list[object]]
+
+
 class JobConfig(TypedDict):
     """A job's request: its data, and settings of ``contract/settings/`` by field."""
 
@@ -72,6 +79,8 @@ class JobConfig(TypedDict):
     datasetFormat: NotRequired[object]
     setByHand: NotRequired[list[str]]
     """Fields changed only for this job, different from the file."""
+    adjusted: NotRequired[list[Adjustment]]
+    """Written by the backend."""
     cluster: NotRequired[str]
     """Address of the Ray cluster that runs it."""
     insecureCluster: NotRequired[bool]

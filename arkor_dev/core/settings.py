@@ -34,6 +34,7 @@ class Settings:
     (``ARKOR_CLUSTER``) overrides that of ``arkor.toml``; ``here`` means none. ``at_once`` (``ARKOR_AT_ONCE``)
     jobs may train at the same time; None for one per device. ``engine`` (``ARKOR_ENGINE``) answers chats of
     this machine; None for the most suitable one. With ``ssh`` the ``local`` backend runs there.
+    ``agent``: coding assistants may read the status with ``agent_secret``.
     """
 
     project: Path
@@ -52,6 +53,8 @@ class Settings:
     at_once: int | None = None
     engine: str | None = None
     ssh: str | None = None
+    agent: bool = False
+    agent_secret: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     studio_token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
     @classmethod

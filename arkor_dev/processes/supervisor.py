@@ -6,8 +6,8 @@ own SIGKILL, so it is two processes, parent and child, and each ends everything 
 outer one adopts what the inner one leaves, the inner one sees the end of a pipe. Run as a script by ``python
 -I -S``, with the standard library only, so that it costs a few milliseconds and MiB.
 
-- stdin: commands, a line each: ``INT``, ``TERM``, ``KILL`` signal the command's process group; end of file
-  ends everything.
+- stdin: commands, a line each: ``INT``, ``TERM``, ``KILL`` signal the command's process group; ``TERM 1`` and
+  ``USR2 1`` only its own process, if that handles the signal; end of file ends everything.
 - stdout: ``started <pid>``, or ``failed <why>``; at the end ``exit <code>`` (128 + n for signal n).
 - stderr: the command's stdout and stderr, in order, as bytes.
 """
@@ -107,6 +107,16 @@ def signal_group(group: int, number: int) -> None:
         os.killpg(group, number)
 
 
+def handles(pid: int, number: int) -> bool:
+    """Return whether a process handles a signal, which would end it otherwise; True where that is unknown."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            caught = next(line.split()[1] for line in file if line.startswith(b"SigCgt:"))
+    except (OSError, StopIteration, IndexError):
+        return sys.platform != "linux"
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
 def sweep(group: int | None) -> None:
     """Kill everything that is left, including other process groups; several rounds, as they may fork."""
     for _ in range(20):
@@ -154,10 +164,15 @@ def watch(pid: int, wake: int, life: int) -> int:
         code = reap(pid)
         if code is not None:
             return code
-        words = os.read(0, 4096).split() if 0 in ready else []
-        for command in words:
-            signal_group(pid, signal.Signals["SIG" + command.decode()])
-        if life in ready or (0 in ready and not words):
+        lines = os.read(0, 4096).splitlines() if 0 in ready else []
+        for line in lines:
+            name, _, alone = line.decode().partition(" ")
+            number = signal.Signals["SIG" + name]
+            if not alone:
+                signal_group(pid, number)
+            elif handles(pid, number):
+                os.kill(pid, number)
+        if life in ready or (0 in ready and not lines):
             sources = [wake]
             signal_group(pid, signal.SIGTERM)
             deadline = time.monotonic() + GRACE

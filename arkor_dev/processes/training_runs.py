@@ -50,8 +50,9 @@ class Launch:
     """A command to run in the project folder; a trainer, ``key``, can run only once at a time.
 
     ``typescript``: the command is the managed product's, which runs the last build, so the project must be
-    built first, and which reports its job in its output alone. Our own takes the changed settings,
-    ``changes`` by field, from a file, and reports its job on a pipe.
+    built first, and which reports its job in its output alone; ``bundle`` and ``config`` are then digests of
+    what it loads, and of its trainer's config. Our own takes the changed settings, ``changes`` by field, from
+    a file, and reports its job on a pipe.
     """
 
     argv: list[str]
@@ -61,6 +62,8 @@ class Launch:
     dry_run: bool
     typescript: bool = False
     changes: Mapping[str, object] | None = None
+    bundle: str = ""
+    config: str | None = None
 
 
 if TYPE_CHECKING:
@@ -84,6 +87,10 @@ class Run:
         self.output = OutputLog(budget)
         self.exit_code: int | None = None
         self.job_id: str | None = None
+        self.bundle = launch.bundle
+        """The bundle whose callbacks it has."""
+        self.ending = False
+        """Whether it was asked to stop after the next checkpoint."""
         self._cwd = cwd
         self._on_change = on_change
         self._marks = marks
@@ -226,6 +233,27 @@ class Run:
         if self.running and self._stopping is None:
             self._stopping = asyncio.create_task(self._stop())
 
+    @property
+    def stopped(self) -> bool:
+        """Whether a person has stopped it."""
+        return self._stopping is not None
+
+    def reload(self, bundle: str) -> None:
+        """Let the command's own process load its callbacks anew from the bundle on disk."""
+        self.bundle = bundle
+        self._command(b"USR2 1\n")
+
+    def stop_early(self) -> None:
+        """Ask the command's own process, once, to stop after the next checkpoint."""
+        if not self.ending:
+            self.ending = True
+            self._command(b"TERM 1\n")
+
+    def _command(self, line: bytes) -> None:
+        if self._supervisor is not None and self._supervisor.stdin is not None:
+            with contextlib.suppress(ConnectionError):
+                self._supervisor.stdin.write(line)
+
     def close_pipe(self) -> None:
         """Tell the supervisor that Studio ends; it ends the command within its grace period."""
         if self._supervisor is not None and self._supervisor.stdin is not None:
@@ -268,6 +296,10 @@ class TrainingRuns:
     def views(self) -> list[TrainingRun]:
         """Return every run, newest first."""
         return [run.view() for run in reversed(self._runs.values())]
+
+    def live(self) -> list[Run]:
+        """Return the runs that have not ended."""
+        return [run for run in self._runs.values() if run.running]
 
     def get(self, run_id: str) -> Run:
         """Return one run. Raises NotFoundError for an id that this launch has not issued."""

@@ -53,6 +53,7 @@ NO_TRAINER: Final = (
 
 # The result follows a marker made for this call, because the project's code may print, too.
 _READ_NAME: Final = r"""
+import { createHash } from "node:crypto";
 import { inspect } from "node:util";
 const [, url, mark] = process.argv;
 let answered = false;
@@ -85,7 +86,16 @@ try {
     inManifest(bundle.default), bundle.default, bundle.default?.trainer];
   const trainer = candidates.find(isTrainer);
   const name = trainer && (typeof trainer.name === "string" ? tidy(trainer.name, 200) : "(unnamed trainer)");
-  answer({ name: name ?? null });
+  // By this symbol the SDK shows the config that the trainer would submit; not every version does.
+  const read = trainer?.[Symbol.for("arkor.trainer.inspect")];
+  const ordered = (_, it) => (it !== null && typeof it === "object" && !Array.isArray(it)
+    ? Object.fromEntries(Object.entries(it).sort(([one], [other]) => (one < other ? -1 : 1))) : it);
+  let config = null;
+  try {
+    const shown = typeof read === "function" ? JSON.stringify(read.call(trainer).config, ordered) : undefined;
+    if (shown !== undefined) config = createHash("sha256").update(shown).digest("hex");
+  } catch {}
+  answer({ name: name ?? null, config });
 } catch (error) {
   fail(error);
 }
@@ -93,10 +103,22 @@ try {
 
 
 @dataclass(frozen=True, slots=True)
+class Bundle:
+    """What ``arkor build`` wrote: a digest of its bytes, its trainer's name, and a digest of the trainer's
+    config; None if the SDK does not show that.
+    """
+
+    digest: str
+    name: str | None
+    config: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Built:
     """A bundle that stays on disk until ``give_back`` is called, and its trainer's name."""
 
     name: str
+    bundle: Bundle
     give_back: Callable[[], None]
 
     def check_name(self, expected: str | None) -> None:
@@ -118,7 +140,9 @@ class TypeScriptProject:
         self._began = -1.0
         self._state: bytes | None = None
         self._latest: Manifest | ArkorError | None = None
-        self._loaded: tuple[str, str | None] | None = None
+        self._loaded: Bundle | None = None
+        self.bundle: Bundle | None = None
+        """The latest of the project's own entry."""
         self._while_starting: Manifest | None = None
 
     async def read(self) -> Manifest:
@@ -138,7 +162,8 @@ class TypeScriptProject:
                 began = loop.time()
                 if self._latest is None or not self._is_current(state, began - self._began):
                     try:
-                        self._latest = _manifest(await self._build(None))
+                        self.bundle = await self._build(None)
+                        self._latest = _manifest(self.bundle.name)
                     except ArkorError as fault:
                         self._latest = fault
                     self._began, self._state = began, state
@@ -164,13 +189,14 @@ class TypeScriptProject:
         """
         give_back = await self._turn.take()
         try:
-            name = await self._build(file)
-            if name is None:
+            bundle = await self._build(file)
+            if (name := bundle.name) is None:
                 raise BadRequestError(NO_TRAINER.format(file=file or ENTRY))
         except BaseException:
             give_back()
             raise
         if file is None:
+            self.bundle = bundle
             self._while_starting = _manifest(name)
         elif not isinstance(self._latest, ArkorError):
             self._while_starting = self._latest
@@ -179,9 +205,9 @@ class TypeScriptProject:
             self._while_starting = None
             give_back()
 
-        return Built(name, started)
+        return Built(name, bundle, started)
 
-    async def _build(self, file: str | None) -> str | None:
+    async def _build(self, file: str | None) -> Bundle:
         cli, node = await asyncio.to_thread(self._tools)
         # "./" keeps a name that starts with a dash from being read as an option.
         argv = [cli, "build", *([f"./{file}"] if file else [])]
@@ -197,9 +223,9 @@ class TypeScriptProject:
                 f"`arkor build` succeeded, but {BUNDLE} cannot be read ({fault.strerror}). Run it by hand.",
             ) from None
         digest = hashlib.sha256(content).hexdigest()
-        if self._loaded is None or self._loaded[0] != digest:
-            self._loaded = (digest, await self._load(node, bundle))
-        return self._loaded[1]
+        if self._loaded is None or self._loaded.digest != digest:
+            self._loaded = Bundle(digest, *await self._load(node, bundle))
+        return self._loaded
 
     def _tools(self) -> tuple[str, str]:
         """Return the ``arkor`` and the ``node`` command. Raises BadRequestError that says what to install."""
@@ -219,7 +245,7 @@ class TypeScriptProject:
         text = f"{error.text}\n(Node.js here is {version}; the project asks for {required}.)"
         return error.reworded(text, **error.extra)
 
-    async def _load(self, node: str, bundle: Path) -> str | None:
+    async def _load(self, node: str, bundle: Path) -> tuple[str | None, str | None]:
         mark = secrets.token_hex(16)
         argv = [node, "--input-type=module", "-e", _READ_NAME, bundle.as_uri(), mark]
         output = await self._run(argv, LOAD_TIMEOUT, "The built project fails to load")
@@ -229,8 +255,7 @@ class TypeScriptProject:
         loaded = json.JSONDecoder().raw_decode(answer)[0]
         if "error" in loaded:
             raise load_fault(plain(loaded["error"]), plain(loaded["stack"]), printed)
-        name: str | None = loaded["name"]
-        return name
+        return loaded["name"], loaded["config"]
 
     async def _run(self, argv: list[str], seconds: float, failed: str) -> str:
         try:

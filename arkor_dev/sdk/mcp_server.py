@@ -22,7 +22,7 @@ from arkor_dev.jobs.figures import rows_of
 from arkor_dev.project.arkor_toml import choose, load_trainers
 from arkor_dev.project.data_check import check_trainer
 from arkor_dev.project.start_requests import SECONDS, Request, folder_of
-from arkor_dev.server.open_studios import port_of
+from arkor_dev.server.open_studios import session_of
 
 from .async_studio import AsyncStudio
 from .requests import config_of, fields_of
@@ -225,8 +225,10 @@ class Tools:
         done, _ = await asyncio.wait({task}, timeout=PATIENCE)
         if done:
             return task.result()
-        port = await asyncio.to_thread(port_of, self._settings)
-        location = f"at http://localhost:{port}" if port else "with `arkor-dev --open`: it is not open"
+        session = await asyncio.to_thread(session_of, self._settings)
+        location = (
+            f"at http://localhost:{session.port}" if session else "with `arkor-dev --open`: it is not open"
+        )
         return {
             "request": request,
             "next": f"Ask the user to open Studio {location}, and to press Allow or Deny there within "

@@ -13,6 +13,7 @@ from arkor_dev.making.service import MakingService
 from arkor_dev.processes.training_runs import TrainingRuns
 from arkor_dev.project.manifest import ManifestReader
 from arkor_dev.project.start_requests import WaitingCount
+from arkor_dev.project.watch import ProjectWatch
 
 SETTINGS = web.AppKey("settings", Settings)
 BACKEND = web.AppKey("backend", Backend)
@@ -23,3 +24,4 @@ MAKING = web.AppKey("making", MakingService)
 MANIFEST = web.AppKey("manifest", ManifestReader)
 RUNS = web.AppKey("runs", TrainingRuns)
 START_REQUESTS = web.AppKey("start_requests", WaitingCount)
+WATCH = web.AppKey("watch", ProjectWatch)

@@ -1,7 +1,8 @@
 """This user's running Studios: at most one for each project and backend.
 
 Each holds a lock on its own file, which contains its port. However the process ends, the system releases the
-lock. The file contains no token or other secret.
+lock. The file, with mode 0600, contains no token of the page; with ``--agent`` it is also the session file of
+coding assistants, with a secret that only reads the status (`agent`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 import time
 from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
 
 FOLDER: Final = "studios"
+PATH: Final = "/agent/status"
+"""The call that the secret is for."""
 STARTING_SECONDS: Final = 3.0
 """How long to wait for a starting Studio to write its port."""
 
@@ -33,19 +36,34 @@ class OpenElsewhere(Exception):  # noqa: N818 (no error: the person is shown the
         self.port = port
 
 
+class Session(NamedTuple):
+    """A running Studio; ``secret`` is for its status, None without ``--agent``."""
+
+    port: int
+    secret: str | None
+
+
 class StudioEntry:
     """This Studio's entry, which others find once :meth:`publish` has written its port."""
 
-    def __init__(self, file: IO[str] | None, project: Path) -> None:
+    def __init__(self, file: IO[str] | None, project: Path, path: Path) -> None:
         self._file = file
         self._project = project
+        self.path = path
 
-    def publish(self, port: int) -> None:
-        if self._file is not None:
-            with suppress(OSError):
-                self._file.seek(0)
-                self._file.write(json.dumps({"port": port, "project": str(self._project)}))
-                self._file.flush()
+    def publish(self, port: int, secret: str | None = None) -> bool:
+        """Write the entry, as a session file if there is a ``secret``; return whether that was possible."""
+        if self._file is None:
+            return False
+        record: dict[str, object] = {"port": port, "project": str(self._project)}
+        if secret is not None:
+            record |= {"status": f"http://127.0.0.1:{port}{PATH}", "secret": secret}
+        with suppress(OSError):
+            self._file.seek(0)
+            self._file.write(json.dumps(record))
+            self._file.flush()
+            return True
+        return False
 
     def clear(self) -> None:
         """Clear the port: the server is not running yet, or has stopped."""
@@ -60,14 +78,15 @@ def claimed(settings: Settings) -> Iterator[StudioEntry]:
 
     Raises OpenElsewhere if another Studio has them. A disk without locks does not prevent the start.
     """
+    path = settings.data / FOLDER / f"{_key(settings)}.json"
     try:
-        file = _opened(settings.data / FOLDER / f"{_key(settings)}.json")
+        file = _opened(path)
     except OSError:
-        yield StudioEntry(None, settings.project)
+        yield StudioEntry(None, settings.project, path)
         return
     with file:
         mine = _claim(file)
-        entry = StudioEntry(file if mine else None, settings.project)
+        entry = StudioEntry(file if mine else None, settings.project, path)
         entry.clear()
         yield entry
         entry.clear()
@@ -77,7 +96,7 @@ def _claim(file: IO[str]) -> bool:
     """Lock the file; raise OpenElsewhere if another Studio holds it, or return False if that has no port."""
     deadline = time.monotonic() + STARTING_SECONDS
     while not _locked(file):
-        port, _ = _entry(file)
+        port, *_ = _entry(file)
         if port is not None:
             raise OpenElsewhere(port)
         if time.monotonic() > deadline:
@@ -91,17 +110,18 @@ def project_on(settings: Settings, port: int) -> str | None:
     with suppress(OSError):
         for path in sorted((settings.data / FOLDER).glob("*.json")):
             with suppress(OSError), _opened(path) as file:
-                entry_port, project = _entry(file)
+                entry_port, project, _ = _entry(file)
                 if entry_port == port and not _locked(file):
                     return project
     return None
 
 
-def port_of(settings: Settings) -> int | None:
-    """Return the port of the Studio that is open on this project and backend, if there is one."""
+def session_of(settings: Settings) -> Session | None:
+    """Return the Studio that is open on this project and backend, if there is one."""
     with suppress(OSError), _opened(settings.data / FOLDER / f"{_key(settings)}.json") as file:
         if not _locked(file):
-            return _entry(file)[0]
+            port, _, secret = _entry(file)
+            return None if port is None else Session(port, secret)
     return None
 
 
@@ -125,13 +145,13 @@ def _locked(file: IO[str]) -> bool:
     return True
 
 
-def _entry(file: IO[str]) -> tuple[int | None, str]:
-    """Read the port and the project from a file; no port if it is missing or invalid."""
+def _entry(file: IO[str]) -> tuple[int | None, str, str | None]:
+    """Read the port, the project and the secret from a file; no port if it is missing or invalid."""
     try:
         file.seek(0)
         record = json.loads(file.read(1 << 16))
-        port, project = record["port"], record["project"]
-    except (OSError, ValueError, TypeError, KeyError):
-        return None, ""
+        port, project, secret = record["port"], record["project"], record.get("secret")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None, "", None
     good = isinstance(port, int) and not isinstance(port, bool) and 0 < port < 65536
-    return (port if good else None), str(project)
+    return (port if good else None), str(project), secret if isinstance(secret, str) else None

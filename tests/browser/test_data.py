@@ -610,3 +610,15 @@ async def test_settings_without_effect_on_tokens_keep_the_view(
         await expect(page.get_by_role("searchbox")).to_have_value("half typed")
     assert len(fake_backend.datasets.views) == 1
     assert fake_backend.count("GET /v1/datasets/{id}/lengths") == 1
+
+
+async def test_a_data_file_edited_in_an_editor_shows_its_new_rows_at_once(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
+) -> None:
+    async with open_page(studio.url, "/#/data") as page:
+        await expect(page.locator(".data-figures")).to_contain_text("120")
+        del data[100:]
+        fake_backend.datasets.views.clear()
+        path = studio.settings.project / "data" / "support.jsonl"
+        path.write_text(path.read_text() + "\n")  # as many rows as before, but another state
+        await expect(page.locator(".data-figures")).to_contain_text("100")

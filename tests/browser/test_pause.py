@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
+from arkor_dev.project.arkor_toml import load_trainers
+
 from .steps import hurried
 from .test_home import START, declare
 from .test_job import figure, steps
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.fake_backend import FakeBackend
     from tests.support.studio import Studio
 
@@ -271,3 +275,86 @@ async def test_home_shows_each_running_job_once(
         await expect(state).to_contain_text("command ended")
         await expect(state).not_to_contain_text("keeps running")
         await expect(told).to_have_count(0)
+
+
+def running_as_written(studio: Studio, fake: FakeBackend, toml: str) -> tuple[str, Path]:
+    """Let a job run with the settings of ``arkor.toml``; return its id and the file's path."""
+    fake.features = ["adjust", "pause", "resume"]
+    declare(studio.settings.project, toml)
+    (trainer,) = load_trainers(studio.settings.project)
+    job = fake.add_job(name="first", config=dict(trainer["config"]))
+    fake.emit(job, "training.started", metadata={"totalSteps": 60})
+    steps(fake, job, 1, 20)
+    return job, studio.settings.project / "arkor.toml"
+
+
+RATED = """\
+[[trainer]]
+name = "first"
+model = "tiny"
+dataset = "data/chats.jsonl"
+steps = 60
+learning_rate = 0.001
+"""
+
+
+async def test_a_running_job_continues_with_an_edited_learning_rate_by_one_press(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job, toml = running_as_written(studio, fake_backend, RATED)
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await expect(figure(page, "Step")).to_contain_text("20 / 60")
+        toml.write_text(RATED.replace("0.001", "0.0005"))
+        notice = page.locator(".job-notice", has_text="arkor.toml changed")
+        await expect(notice).to_contain_text("arkor.toml changed: learning rate 0.001 → 0.0005.")
+        await notice.get_by_role("button", name="Continue from step 20 with it").click()
+        await expect(page.locator(".job-line")).to_contain_text("Queued")
+        await expect(notice).to_have_count(0)
+        adjusted = fake_backend.jobs[job]["config"]["adjusted"]
+        assert adjusted == [{"step": 20, "settings": {"learningRate": [0.001, 0.0005]}}]
+        fake_backend.begin(job)
+        steps(fake_backend, job, 21, 25)
+        await expect(figure(page, "Step")).to_contain_text("25 / 60")
+        await expect(notice).to_have_count(0)
+
+
+async def test_an_edit_that_a_running_job_cannot_take_offers_to_run_again_and_why(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    _, toml = running_as_written(studio, fake_backend, RATED)
+    async with open_page(studio.url) as page:
+        await expect(page.locator(".home-metrics")).to_contain_text("20 / 60")
+        toml.write_text(RATED + "lora.r = 4\n")
+        notice = page.locator(".job-notice", has_text="arkor.toml changed")
+        await expect(notice).to_contain_text("keeps its model, adapter, data and batches")
+        await expect(notice.get_by_role("button", name="Continue")).to_have_count(0)
+        await notice.get_by_role("button", name="Run again").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Cancel and run again").click()
+        await fake_backend.until(lambda: fake_backend.count("POST /v1/jobs") == 1)
+    sent = next(seen for seen in fake_backend.requests if seen.route == "POST /v1/jobs")
+    assert json.loads(sent.body)["config"]["loraR"] == 4
+
+
+async def test_what_was_changed_for_the_job_alone_is_no_edit_of_the_file(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job, toml = running_as_written(studio, fake_backend, RATED)
+    fake_backend.jobs[job]["config"] |= {"seed": 7, "setByHand": ["seed"]}
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await expect(figure(page, "Step")).to_contain_text("20 / 60")
+        toml.write_text(RATED.replace("0.001", "0.0005"))
+        notice = page.locator(".job-notice", has_text="arkor.toml changed")
+        await expect(notice).to_contain_text("learning rate 0.001 → 0.0005.")
+        await expect(notice).not_to_contain_text("eed")
+
+
+async def test_a_backend_without_the_feature_is_not_offered_to_continue(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job, toml = running_as_written(studio, fake_backend, RATED)
+    fake_backend.features = ["pause", "resume"]
+    toml.write_text(RATED.replace("0.001", "0.0005"))
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        await expect(figure(page, "Step")).to_contain_text("20 / 60")
+        await expect(page.get_by_role("button", name="Pause", exact=True)).to_be_visible()
+        await expect(page.get_by_text("arkor.toml changed")).to_have_count(0)

@@ -141,6 +141,12 @@ def test_each_thing_that_the_bits_depend_on_is_named(path: tuple[str, ...], valu
     assert said in reason
 
 
+def test_a_job_whose_settings_changed_is_trained_with_the_last_ones() -> None:
+    assert reasons_of(statement(adjusted=[{"step": 20, "from": {}, "to": {}}]), statement()) == [
+        "its settings were changed while it trained, but now it trained in one run with the last ones"
+    ]
+
+
 def test_an_extended_job_is_trained_in_one_go() -> None:
     assert reasons_of(statement(extendedAfter=20), statement()) == [
         "it was extended after step 20, but now trained in one run"

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 CONTRACT = Path(__file__).parents[2] / "docs" / "contract.md"
 BUILT = {
+    "adjust",
     "card",
     "datasets",
     "delete",

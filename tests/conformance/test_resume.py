@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from .conftest import STEPS
-from .target import OVER
+from .target import OVER, history_of
 from .test_features import named
 from .test_order import need
 
@@ -28,8 +28,8 @@ def one(frames: list[Frame], event: str) -> dict[str, Any]:
     return frame.json
 
 
-@pytest.mark.parametrize("feature", ["pause", "resume", "extend"])
-def test_calls_exist_with_their_feature_only(target: Target, feature: str, finished: Finished) -> None:
+@pytest.mark.parametrize("feature", ["pause", "resume", "adjust", "extend"])
+def test_a_call_is_there_where_its_feature_is_named(target: Target, feature: str, finished: Finished) -> None:
     path = f"/v1/jobs/{finished.id}/{feature}"
     if feature not in named(target):
         assert target.call("POST", path, {}).status == 404
@@ -123,6 +123,36 @@ def test_only_running_jobs_pause_and_only_saved_ones_resume(target: Target, fini
     if "resumable" not in target.job(waiting):
         assert target.call("POST", f"/v1/jobs/{waiting}/resume", {}).status == 409
     assert target.job(finished.id) == before
+
+
+# --- adjust ---------------------------------------------------------------------------------------------
+
+
+def test_a_paused_job_continues_with_other_settings_and_says_which_and_from_where(target: Target) -> None:
+    need(target, "adjust")
+    need(target, "pause")
+    job_id = target.submit({**target.endless, "learningRate": 1e-3})
+    with target.stream(job_id) as stream:
+        next(frame for frame in history_of(stream) if frame.event == "training.log")
+    paused = target.call("POST", f"/v1/jobs/{job_id}/pause", {}).json["job"]
+    adjust = f"/v1/jobs/{job_id}/adjust"
+    wrong: list[dict[str, Any]] = [{}, {"settings": {}}]
+    wrong += [{"settings": settings} for settings in ({"loraR": 2}, {"learningRate": 1e-3})]
+    for body in wrong:
+        refused = target.call("POST", adjust, body)
+        assert refused.status == 400
+        assert refused.error
+    assert target.job(job_id) == paused
+    answer = target.call("POST", adjust, {"settings": {"learningRate": 5e-4}})
+    assert answer.status == 200
+    config = answer.json["job"]["config"]
+    step = paused["pause"]["step"]
+    assert (config["learningRate"], config["adjusted"]) == (
+        5e-4,
+        [{"step": step, "settings": {"learningRate": [1e-3, 5e-4]}}],
+    )
+    target.cancel(job_id)
+    target.ended(job_id)
 
 
 # --- extend ---------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The fake backend's features ``pause``, ``resume``, ``extend`` and ``parent``, in checks of its own."""
+"""The fake backend's features ``pause``, ``resume``, ``adjust``, ``extend`` and ``parent``, with checks."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class Resuming:
         return [
             web.post(job + "/pause", self._named("pause", self._pause)),
             web.post(job + "/resume", self._named("resume", self._resume)),
+            web.post(job + "/adjust", self._named("adjust", self._adjust)),
             web.post(job + "/extend", self._named("extend", self._extend)),
         ]
 
@@ -113,6 +114,33 @@ class Resuming:
             raise RefusedError(409, f"The job is {job['status']} and cannot resume.")
         point = job["pause"]["step"] if job["status"] == "paused" else job["resumable"]
         return self._queue(job, point, force=force)
+
+    async def _adjust(self, request: web.Request) -> web.Response:
+        job, body = self._fake.job_of(request), parsed(await request.read())
+        force, settings = _force(body), body.get("settings")
+        if not isinstance(settings, dict) or not settings:
+            wrong("settings has to be an object.")
+        if settings.keys() & {"model", "loraR", "batchSize"}:
+            wrong("A job keeps its model, adapter and batches.")
+        if job["status"] not in ("running", "paused") and (
+            job["status"] not in OVER[1:] or "resumable" not in job
+        ):
+            raise RefusedError(409, f"The job is {job['status']} and cannot continue.")
+        before = job["config"]
+        differing = {field: [before.get(field), value] for field, value in settings.items()}
+        differing = {field: pair for field, pair in differing.items() if pair[0] != pair[1]}
+        if not differing:
+            wrong("The job has these settings already.")
+        if job["status"] == "running":
+            self.pause(job["id"], "adjusting")
+        step = job["pause"]["step"] if job["status"] == "paused" else job["resumable"]
+        answer = self._queue(job, step, force=force)
+        merged = {**before, **settings}
+        job["config"] = {
+            **{field: value for field, value in merged.items() if value is not None},
+            "adjusted": [*before.get("adjusted", ()), {"step": step, "settings": differing}],
+        }
+        return web.json_response({"job": job}) if answer.status == 200 else answer
 
     async def _extend(self, request: web.Request) -> web.Response:
         job, body = self._fake.job_of(request), parsed(await request.read())

@@ -45,6 +45,12 @@ export interface EvaluationSet {
   schema?: unknown;
 }
 
+/** Settings that were changed after `step` of a job that continued: `[old, new]` by field. */
+export interface Adjustment {
+  step: number;
+  settings: Record<string, unknown[]>;
+}
+
 /** A job's request: its data, and settings of `contract/settings/` by field. */
 export interface JobConfig {
   model: string;
@@ -53,6 +59,7 @@ export interface JobConfig {
   evaluations?: EvaluationSet[];
   datasetFormat?: unknown;
   setByHand?: string[];
+  adjusted?: Adjustment[];
   cluster?: string;
   insecureCluster?: boolean;
   storage?: string;

@@ -232,6 +232,9 @@ export const CONFLICTS: readonly {
   { field: "loadIn4bit", text: "pissa and olora in Initialization need unquantized weights. Remove Quantize to 4 bits.", arises: (c) => isSet(c.loadIn4bit, false) && oneOf(valueOf(c, "initLoraWeights"), "pissa", "olora") },
 ];
 
+/** The fields of settings that can change while a job continues. */
+export const ADJUSTABLE: ReadonlySet<string> = new Set(["maxSteps", "numTrainEpochs", "learningRate", "lrSchedulerType", "warmupSteps", "evalSteps", "saveSteps", "warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "maxGradNorm", "loggingSteps", "verdictMargin", "saveTotalLimit", "onNonFinite", "pauseOnBattery"]);
+
 /** Every setting, in reading order. */
 export const FORM: readonly FormSetting[] = SETTINGS.map((shown) => ({
   ...shown,

@@ -96,7 +96,7 @@ async def _studio(settings: Settings, entry: StudioEntry, mask: Iterable[int], *
         make = functools.partial(create_app, connect=connect)
         serve = serving(settings, sock, lambda notice: show(notice), make)
         app = await stack.enter_async_context(serve)
-        entry.publish(port)
+        session = entry.publish(port, settings.agent_secret if settings.agent else None)
         gc.freeze()
         gc.enable()
         words = InterruptMessages(
@@ -114,6 +114,12 @@ async def _studio(settings: Settings, entry: StudioEntry, mask: Iterable[int], *
             ending.say, ending.ask = terminal.line, terminal.can_ask and not yes
             for notice in pending:
                 terminal.notice(notice)
+            if settings.agent:
+                terminal.line(
+                    f"Session file for coding assistants: {entry.path}"
+                    if session
+                    else f"{entry.path} cannot be written: coding assistants will not find this Studio."
+                )
             if settings.open_browser:
                 await _open(terminal, port)
             say_who = asyncio.create_task(_say_who(app, terminal))

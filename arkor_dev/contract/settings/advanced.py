@@ -73,6 +73,7 @@ ROWS: Final = (
     _setting(
         key="pause_on_battery",
         field="pauseOnBattery",
+        adjustable=True,
         label="Pause on battery",
         help="Pause while the machine runs on battery; resume on mains power.",
         rule=FLAG,

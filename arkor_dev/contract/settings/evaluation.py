@@ -24,6 +24,7 @@ ROWS: Final = (
         key="log_every",
         aliases=("logging_steps",),
         field="loggingSteps",
+        adjustable=True,
         label="Log every",
         help="Log the loss every N steps.",
         rule=integer(1),
@@ -74,6 +75,7 @@ ROWS: Final = (
     _setting(
         key="verdict_margin",
         field="verdictMargin",
+        adjustable=True,
         label="Verdict margin",
         help="The smallest difference in mean loss per token that counts as better or worse in the verdict.",
         rule=Rule("number", 0, 10),
@@ -123,6 +125,7 @@ ROWS: Final = (
     _setting(
         key="save_total_limit",
         field="saveTotalLimit",
+        adjustable=True,
         label="Max checkpoints to keep",
         help="Keep the newest N checkpoints and the best one; delete the others.",
         rule=integer(1, 10_000),
@@ -134,6 +137,7 @@ ROWS: Final = (
     _setting(
         key="on_non_finite",
         field="onNonFinite",
+        adjustable=True,
         label="On NaN/Inf loss",
         help="Stop, or roll back once to the last evaluation or checkpoint and halve the learning rate.",
         rule=Rule("choice", choices=("stop", "lower_rate")),

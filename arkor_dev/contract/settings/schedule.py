@@ -18,6 +18,7 @@ ROWS: Final = (
     _setting(
         key="warmup_ratio",
         field="warmupRatio",
+        adjustable=True,
         label="Warmup ratio",
         help="Fraction of the steps used for warmup. Set this or warmup_steps.",
         rule=Rule("number", 0, 1, "a fraction of the steps,"),
@@ -28,6 +29,7 @@ ROWS: Final = (
     _setting(
         key="lr_scheduler_kwargs.num_cycles",
         field="lrNumCycles",
+        adjustable=True,
         label="Restart cycles",
         help="Number of cosine_with_restarts cycles; 1 is plain cosine.",
         rule=integer(1, 1000),
@@ -37,6 +39,7 @@ ROWS: Final = (
     _setting(
         key="lr_scheduler_kwargs.power",
         field="lrPower",
+        adjustable=True,
         label="Polynomial power",
         help="Exponent of the polynomial schedule: 1 decays linearly, 2 decays early, 0.5 late.",
         rule=above_zero(100),
@@ -46,6 +49,7 @@ ROWS: Final = (
     _setting(
         key="lr_scheduler_kwargs.num_decay_steps",
         field="lrNumDecaySteps",
+        adjustable=True,
         label="WSD decay steps",
         help="Length of the final decay of wsd (warmup, stable, decay).",
         rule=integer(1),
@@ -106,6 +110,7 @@ ROWS: Final = (
     _setting(
         key="max_grad_norm",
         field="maxGradNorm",
+        adjustable=True,
         label="Max gradient norm",
         help="Clips the gradient to this L2 norm; 0 disables clipping.",
         rule=Rule("number", 0, 1000),

@@ -46,7 +46,8 @@ class Setting:
     training methods, unless all do. ``variants`` has what differs by training method (``rule``, ``default``,
     ``help``). ``measured_by`` are the methods whose measure of held-out rows depends on it, so that a sweep
     cannot compare trials with different values. On the wire, ``passes`` accepts another backend's form that
-    the rule does not know; training uses the nearest value.
+    the rule does not know; training uses the nearest value. ``adjustable``: it can change while a job
+    continues.
     """
 
     key: str
@@ -66,6 +67,7 @@ class Setting:
     variants: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     measured_by: tuple[str, ...] = ()
     required: bool = False
+    adjustable: bool = False
     passes: Callable[[Any], bool] = lambda _: False
 
     def of(self, method: object) -> Setting:

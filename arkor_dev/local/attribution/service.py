@@ -153,7 +153,7 @@ class Attributions(WorkerService[Task]):
             raise ConflictError("There are no rows to train without: none stand out")
         if await asyncio.to_thread(_was_extended, final_folder(self._data, job["id"])):
             raise ConflictError(
-                f"The job {job['name']} was extended, and its training cannot be repeated in one run"
+                f"The job {job['name']} was extended or adjusted: its training cannot be repeated in one run"
             )
         sides = {"without": rows}
         if name != ROWS:  # contradicting rows are judged by the held-out rows
@@ -266,6 +266,6 @@ class Attributions(WorkerService[Task]):
 
 def _was_extended(final: Path) -> bool:
     try:
-        return "extendedAfter" in internal(read_statement(final))
+        return bool({"extendedAfter", "adjusted"} & internal(read_statement(final)).keys())
     except (StatementError, OSError):
         return False

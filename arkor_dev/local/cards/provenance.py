@@ -36,7 +36,7 @@ from arkor_dev.local.jobs.job_folder import STATE, parent_folder
 from arkor_dev.local.models.catalog import HUB_ID, portable_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from arkor_dev.contract.provenance.statement import Resource
     from arkor_dev.data.findings.privacy import Private
@@ -112,6 +112,22 @@ def public_settings(settings: Mapping[str, Any], private: Private) -> dict[str, 
         if value is not None and row.field != REPLAY and _is_public(value, private):
             published[row.field] = value
     return published
+
+
+def adjustments(adjusted: Iterable[Mapping[str, Any]], private: Private) -> list[dict[str, Any]]:
+    """Return what was changed while the job continued: ``{step, from, to}``, the settings by field."""
+    return [
+        {
+            "step": change["step"],
+            **{
+                name: public_settings(
+                    {field: pair[at] for field, pair in change["settings"].items()}, private
+                )
+                for at, name in enumerate(("from", "to"))
+            },
+        }
+        for change in adjusted
+    ]
 
 
 def _is_public(value: object, private: Private) -> bool:

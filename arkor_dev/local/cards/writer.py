@@ -20,6 +20,7 @@ from arkor_dev.contract.regular_files import read_inside
 from arkor_dev.data.findings.privacy import Private, PrivateError
 from arkor_dev.local.evaluation import results
 from arkor_dev.local.jobs import atomic_folder
+from arkor_dev.local.jobs.job_config import ADJUSTED
 from arkor_dev.local.jobs.job_folder import FINAL, adapter_folder, job_folder
 from arkor_dev.local.models.catalog import portable_name
 
@@ -146,6 +147,8 @@ def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
         internal["sees"] = True
     if instructions.get("further") is not None:
         internal["extendedAfter"] = instructions["further"]
+    if adjusted := config.get(ADJUSTED):
+        internal["adjusted"] = provenance.adjustments(adjusted, private)
     data = provenance.public_data(config, private)
     external = {"settings": provenance.public_settings(config, private), "data": data}
     folders = (preparation.project, preparation.path, preparation.data, preparation.job_id)

@@ -46,6 +46,17 @@ SOURCES: Final = {
     "list": Field("sources", PARTS, needed=True),
 }
 """The kinds of data sets, each with the field that identifies it."""
+
+
+def _is_adjustment(value: object) -> bool:
+    if not isinstance(value, dict) or type(value.get("step")) is not int:
+        return False
+    settings = value.get("settings")
+    return isinstance(settings, dict) and all(
+        isinstance(pair, list) and len(pair) == 2 for pair in settings.values()
+    )
+
+
 SOURCE: Final = Schema(
     Field("type", Rule("choice", choices=tuple(SOURCES)), needed=True),
     *(Field(name, TEXT, null=True) for name in ("split", "subset", "token", "group")),
@@ -67,11 +78,22 @@ LEFT_OUT: Final = "leftOut"
 """Config field of a repeated job: ``{rows, hash}``, the locations of the rows whose weight becomes zero, and
 the hash of all rows of the original job.
 """
+ADJUSTED: Final = "adjusted"
+"""Config field that the backend writes: ``[{step, settings: {field: [old, new]}}]``, the settings that were
+changed while the job continued, and after which step.
+"""
 LEAVES_OUT: Final = Schema(
     Field("rows", ROW_PLACES, needed=True),
     Field("hash", string("a SHA-256 in hexadecimal", SHA256.fullmatch), needed=True),
 )
 REPEATS: Final = Schema(Field(LEFT_OUT, Rule("object"), null=True, inner=LEAVES_OUT))
+ADJUSTMENTS: Final = Schema(
+    Field(
+        ADJUSTED,
+        Rule("list", 0, 1000, "a list of changes", test=lambda made: all(map(_is_adjustment, made))),
+        null=True,
+    )
+)
 PLACEMENT: Final = Schema(
     Field(CLUSTER, CLUSTER_ADDRESS, null=True),
     Field(INSECURE, FLAG, null=True),
@@ -96,7 +118,7 @@ def check_config(config: object) -> dict[str, Any]:
     if problem is not None:
         raise BadRequestError(problem)
     try:
-        for schema in (SET_BY_HAND, REPEATS, PLACEMENT):
+        for schema in (SET_BY_HAND, REPEATS, ADJUSTMENTS, PLACEMENT):
             check(config, schema, "config", "config.")
         _check_source(config.get("datasetSource"), "config.datasetSource")
         if config.get("evalDatasetSource") is not None:

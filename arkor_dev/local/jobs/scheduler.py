@@ -89,7 +89,8 @@ class Scheduler:
         self._running: dict[str, tuple[JobRunner, asyncio.Task[None]]] = {}
         self._free_bytes: int | None = None
         self._cancelled: set[str] = set()
-        self._to_pause: set[str] = set()
+        self._to_pause: dict[str, str] = {}
+        """Reasons, by job."""
         self._ending = self._idle = self._damaged = False
 
     @contextlib.asynccontextmanager
@@ -158,7 +159,7 @@ class Scheduler:
         await self._until(job_id, ("completed", "failed", "cancelled"), CANCEL_SECONDS)
         self._cancelled.discard(job_id)
 
-    async def pause(self, job_id: str) -> None:
+    async def pause(self, job_id: str, reason: str = "asked") -> None:
         """Pause a running job after its current step; wait for that. Raises ConflictError for others."""
         job = await self._store.read(Store.get, job_id)
         if job is None:
@@ -169,11 +170,11 @@ class Scheduler:
             raise ConflictError(
                 f"The job {job['name']} keeps training elsewhere: open Studio to pause it, or cancel it"
             )
-        self._to_pause.add(job_id)
+        self._to_pause[job_id] = reason
         if job_id in self._running:
-            self._running[job_id][0].pause("asked")
+            self._running[job_id][0].pause(reason)
         await self._until(job_id, ("paused", "completed", "failed", "cancelled"), PAUSE_SECONDS)
-        self._to_pause.discard(job_id)
+        self._to_pause.pop(job_id, None)
 
     async def _until(self, job_id: str, statuses: tuple[str, ...], seconds: float) -> None:
         """Wait until a job has one of these statuses or is deleted, up to a time limit."""
@@ -307,7 +308,7 @@ class Scheduler:
         if job_id in self._cancelled:
             runner.cancel()
         if job_id in self._to_pause or self._ending:
-            runner.pause("ended" if self._ending else "asked")
+            runner.pause("ended" if self._ending else self._to_pause[job_id])
         for other_runner, _ in self._running.values():
             other_runner.ran_alone = runner.ran_alone = False
         self._running[job_id] = runner, asyncio.create_task(self._live(runner), name=f"job {job_id}")

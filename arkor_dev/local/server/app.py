@@ -72,6 +72,7 @@ log = logging.getLogger(__name__)
 BODY_LIMIT: Final = 8 * 2**20
 FEATURES: Final = (
     "adapters",
+    "adjust",
     "archive",
     "attribution",
     "card",

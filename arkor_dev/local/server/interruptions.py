@@ -1,4 +1,4 @@
-"""HTTP handlers that pause, resume and extend a job."""
+"""HTTP handlers that pause, resume, extend and adjust a job."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from arkor_dev.contract.bodies import EXTENSION, RESUMPTION
+from arkor_dev.contract.bodies import ADJUSTMENT, EXTENSION, RESUMPTION
+from arkor_dev.contract.changes import ADJUSTING, applied, complete
 from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.placement import CLUSTER, HERE, INSECURE, STORAGE
+from arkor_dev.contract.rules import quoted
+from arkor_dev.contract.settings import by_field
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.resume_points import latest
-from arkor_dev.local.jobs.job_config import check_config, check_files
+from arkor_dev.local.jobs.job_config import ADJUSTED, check_config, check_files
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -76,6 +79,50 @@ async def extend(request: web.Request) -> web.Response:
     if body.get("schedule") == "restart":
         orders["restart"] = end
     return await _resume(request, job, EXTENDED, orders, config)
+
+
+@routes.post("/v1/jobs/{id}/adjust")
+async def adjust(request: web.Request) -> web.Response:
+    job = await own_job_of(request)
+    body = await body_of(request, ADJUSTMENT)
+    force = bool(body.get("force"))
+    if job["status"] not in ("running", "paused") and not (
+        "resumable" in job and job["status"] != "completed"
+    ):
+        raise ConflictError(
+            f"The job {job['name']} cannot continue with other settings: it is {job['status']}"
+        )
+    if "sweep" in job:
+        raise ConflictError(f"The job {job['name']} belongs to a sweep, which chooses its settings")
+    before = await _config_of(request, job)
+    changes = complete(before, body["settings"])
+    config = check_config(applied(before, changes))
+    differing = {field: [before.get(field), config.get(field)] for field in changes}
+    differing = {field: [old, new] for field, (old, new) in differing.items() if old != new}
+    if not differing:
+        raise BadRequestError("The job already has these settings")
+    done = job["metrics"].get("step", 0)
+    if config.get("maxSteps", -1) != before.get("maxSteps", -1) and 0 < config.get("maxSteps", -1) <= done:
+        raise BadRequestError(f"steps must be more than the {done} that the job already has")
+    await _check_unchanged(request, job, force=force)
+    if job["status"] == "running":
+        await request.app[SCHEDULER].pause(job["id"], ADJUSTING)
+        job = await own_job_of(request)
+        if job["status"] in ("paused", "failed", "cancelled"):
+            await _check_unchanged(request, job, force=force)
+    step = job.get("pause", {}).get("step", job.get("resumable", 0))
+    record = [*before.get(ADJUSTED, ()), {"step": step, "settings": differing}]
+    return await _resume(request, job, _words(differing), {"force": force}, {**config, ADJUSTED: record})
+
+
+def _words(changes: Mapping[str, list[Any]]) -> str:
+    """Say in arkor.toml's terms what changed."""
+    keys = {field: row.key for field, row in by_field().items()}
+    texts = [
+        f"{keys[field]} {'unset' if old is None else quoted(old)} → {'unset' if new is None else quoted(new)}"
+        for field, (old, new) in changes.items()
+    ]
+    return f"Its settings were changed: {', '.join(texts)}."
 
 
 async def _config_of(request: web.Request, job: dict[str, Any]) -> dict[str, Any]:

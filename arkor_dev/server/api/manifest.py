@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from typing import Final
 
 from aiohttp import web
 
@@ -12,10 +14,15 @@ from arkor_dev.contract.rules import FILLED, FLAG, Rule, text_line
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.data.exclusions import are_entries
 from arkor_dev.data.forms import COLUMNS as OURS
-from arkor_dev.server.app_keys import MANIFEST, SETTINGS
+from arkor_dev.server.app_keys import MANIFEST, SETTINGS, WATCH
 from arkor_dev.server.negotiation import has
 
 from .envelope import fault_answer, read_object
+
+NOT_MODIFIED: Final = 304
+WAIT: Final = re.compile(r"wait=([0-9]{1,4})")
+LONGEST_WAIT: Final = 25
+"""Seconds: an edit that goes unnoticed, on a network file system for example, shows after so long at most."""
 
 WRITE = Schema(
     Field("trainer", FILLED, needed=True),
@@ -61,16 +68,27 @@ def is_columns(value: object) -> bool:
 async def manifest(request: web.Request) -> web.Response:
     """``GET /api/manifest``: the project's trainers.
 
-    Has an ETag even while the project does not build: the page polls every two seconds and sees the same
-    error once, and browsers log each 400 to the console.
+    The ETag also covers the files that ``arkor.toml`` names. With ``Prefer: wait=SECONDS`` (RFC 7240) a
+    response that the page has is held until the project is edited. An error has an ETag, too, since browsers
+    log each 400 to the console.
     """
+    since = request.app[WATCH].edits
+    answer = await _manifest(request)
+    if answer.status == NOT_MODIFIED and (wait := WAIT.fullmatch(request.headers.get("Prefer", ""))):
+        await request.app[WATCH].changed(since, min(int(wait[1]), LONGEST_WAIT))
+        answer = await _manifest(request)
+    return answer
+
+
+async def _manifest(request: web.Request) -> web.Response:
+    state = await request.app[WATCH].files_state()
     try:
         answer = web.json_response(await request.app[MANIFEST].read())
     except ArkorError as error:
         answer = fault_answer(error)
-    tag = hashlib.sha256(answer.body or b"").hexdigest()[:32]  # type: ignore[arg-type]
+    tag = hashlib.sha256((answer.body or b"") + state).hexdigest()[:32]  # type: ignore[operator]
     if has(request, tag):
-        answer = web.Response(status=304)
+        answer = web.Response(status=NOT_MODIFIED)
     answer.etag = tag
     return answer
 

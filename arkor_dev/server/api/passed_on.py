@@ -11,6 +11,7 @@ from aiohttp import web
 from arkor_dev.backend.client import Backend
 from arkor_dev.contract.attribution import PROVE, TRACE
 from arkor_dev.contract.bodies import (
+    ADJUSTMENT,
     CONFIG,
     EVALUATE,
     EXPORT,
@@ -142,6 +143,7 @@ ROUTES = [
     passed("POST", f"{JOB}/cancel", Backend.cancel_job, then=refresh),
     passed("POST", f"{JOB}/pause", Backend.pause_job, then=refresh),
     passed("POST", f"{JOB}/resume", Backend.resume_job, RESUMPTION, optional=True, then=reopen),
+    passed("POST", f"{JOB}/adjust", Backend.adjust_job, ADJUSTMENT, then=reopen),
     passed("POST", f"{JOB}/extend", Backend.extend_job, EXTENSION, then=reopen),
     passed("GET", "/api/disk", Backend.disk),
     passed("POST", "/api/disk/clean", Backend.clean_disk),

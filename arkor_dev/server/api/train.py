@@ -73,7 +73,7 @@ async def _stream(request: web.Request, run: Run) -> web.StreamResponse:
     return response
 
 
-def _built(app: web.Application) -> Prepare:
+def prepared(app: web.Application) -> Prepare:
     """Return what prepares a TypeScript project: a build of its current sources and valid credentials."""
     from arkor_dev.project.typescript import START_SECONDS  # not needed for the page's first byte
 
@@ -84,7 +84,8 @@ def _built(app: web.Application) -> Prepare:
         try:
             if launch.file is None:
                 built.check_name(launch.trainer)
-                launch = replace(launch, trainer=built.name)
+                bundle = built.bundle
+                launch = replace(launch, trainer=built.name, bundle=bundle.digest, config=bundle.config)
         except BaseException:
             built.give_back()
             raise
@@ -109,7 +110,7 @@ async def start(request: web.Request) -> web.StreamResponse:
         await backend.identity.credentials()
         return launch, lambda: None
 
-    prepare = _built(request.app) if launch.typescript else served if backend.ends_with_launch else None
+    prepare = prepared(request.app) if launch.typescript else served if backend.ends_with_launch else None
     # Finish the start even if the tab closes now, so that no half-started run remains.
     run = await asyncio.shield(request.app[RUNS].start(launch, prepare))
     request.app[JOBS].refresh()

@@ -60,6 +60,11 @@ def is_endpoint(path: str) -> bool:
     return path == "/e" or path.startswith("/e/")
 
 
+def is_agent(path: str) -> bool:
+    """Return whether a decoded path is for coding assistants, which send a secret of their own."""
+    return path == "/agent" or path.startswith("/agent/")
+
+
 def refusal(request: web.Request, status: int, text: str) -> web.Response:
     """Format a refusal for its reader: ``{"error"}`` under /api/, OpenAI's format under /e/, else text."""
     if is_api(request.path):
@@ -100,7 +105,7 @@ async def host_guard(request: web.Request, handler: Handler) -> web.StreamRespon
     host = split_host(hosts[0]) if len(hosts) == 1 else None
     if host is None or not request.raw_path.startswith("/") or request.method == hdrs.METH_CONNECT:
         return refusal(request, 403, "Studio answers only to localhost and 127.0.0.1.")
-    if is_api(request.path) or is_endpoint(request.path):
+    if is_api(request.path) or is_endpoint(request.path) or is_agent(request.path):
         origins = request.headers.getall(hdrs.ORIGIN, [])
         sites = request.headers.getall("Sec-Fetch-Site", [])
         if not (_OWN_SITES.issuperset(sites) and all(_same_origin(origin, host) for origin in origins)):
@@ -108,7 +113,7 @@ async def host_guard(request: web.Request, handler: Handler) -> web.StreamRespon
                 request,
                 403,
                 "Studio's API answers only to its own page."
-                if is_api(request.path)
+                if not is_endpoint(request.path)
                 else "Only Studio's own page may call an endpoint from a browser.",
             )
     return await handler(request)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 from playwright.async_api import expect
 
 from arkor_dev.contract.errors import MAKE_ROOM
+from arkor_dev.project.arkor_toml import load_trainers
 
 from . import PROMPTLY, Scene, ago, end, state, steps_of, trained, walk
+from .home import declare
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -177,3 +179,33 @@ async def home_paused(scene: Scene) -> None:
     standing(scene.fake, "ended", name="support-bot " + "with a long name " * 6)
     await scene.go("/")
     await expect(scene.page.get_by_text("Resumes automatically")).to_be_visible(timeout=PROMPTLY)
+
+
+@walk(
+    {
+        "home-adjust": "Home offers to let the running job continue with an edited learning rate",
+        "job-adjust": "So does the job's page",
+        "job-adjust-fixed": "An edit that a running job cannot take says why, and offers to run again",
+    },
+)
+async def edited(scene: Scene) -> AsyncGenerator[None]:
+    scene.fake.features = ["adjust", *FEATURES]
+    toml = TOML + "steps = 400\nlearning_rate = 0.0002\n"
+    declare(scene.project, toml)
+    (trainer,) = load_trainers(scene.project)
+    job = trained(scene.fake, "support-bot", "running", steps=180)
+    scene.fake.jobs[job]["config"] = dict(trainer["config"])
+    (scene.project / "arkor.toml").write_text(toml.replace("0.0002", "0.0001"))
+    notice = scene.page.locator(".job-notice", has_text="arkor.toml changed")
+    press = notice.get_by_role("button", name="Continue from step 180 with it")
+    await scene.go("/")
+    await expect(press).to_be_visible(timeout=PROMPTLY)
+    yield
+    await scene.go(f"/#/jobs/{job}")
+    await expect(press).to_be_visible(timeout=PROMPTLY)
+    yield
+    (scene.project / "arkor.toml").write_text(
+        toml.replace("0.0002", "0.0001") + "lora.r = 32\nbatch_size = 8\n"
+    )
+    await expect(notice.get_by_role("button", name="Run again")).to_be_visible(timeout=PROMPTLY)
+    yield

@@ -719,6 +719,9 @@ async def test_a_pause_ends_the_command(settings: Settings, fake_backend: FakeBa
     await fake_backend.until(lambda: "paused at step 1" in started.out.getvalue())
     fake_backend.resuming.go_on(job, 1)
     fake_backend.log(job, 2, loss=2.0)
+    fake_backend.resuming.pause(job, "adjusting")
+    await fake_backend.until(lambda: "paused at step 2" in started.out.getvalue())
+    fake_backend.resuming.go_on(job, 2)
     fake_backend.resuming.pause(job, "asked")
     code, lines = await started.end()
     assert code == 4
@@ -727,6 +730,8 @@ async def test_a_pause_ends_the_command(settings: Settings, fake_backend: FakeBa
         "paused at step 1: 1.0 GB are free, 2.0 GB are needed.",
         "resumed at step 1",
         "step 2/3  loss 2.000",
+        "paused at step 2",
+        "resumed at step 2",
         "paused at step 2",
         f"Job {job} is paused. Resume with `arkor-dev jobs resume {job}`.",
     ]

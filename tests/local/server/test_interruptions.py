@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from arkor_dev.contract.provenance.statement import read_statement
 from tests.local.conftest import CONFIG, ENDLESS, make_project
 from tests.local.harness import Backend, until
 from tests.local.tiny_model import chats, write_jsonl
@@ -94,5 +95,62 @@ def test_extending_a_job_can_repeat_the_warmup(tmp_path: Path, tiny: Path) -> No
         backend.wait_for(dry, "training.completed")
         refused = backend.call("POST", f"/v1/jobs/{dry}/extend", body)
         assert (refused.status, "changed" in refused.json) == (409, False)
+    finally:
+        backend.stop()
+
+
+def test_a_running_job_continues_with_changed_settings_which_are_recorded(tmp_path: Path, tiny: Path) -> None:
+    backend = Backend.start(tmp_path / "data", make_project(tmp_path / "tests", tiny), tmp_path / "cache")
+    try:
+        config = {**CONFIG, "maxSteps": 5000, "lrSchedulerType": "constant", "evalSteps": 0, "saveSteps": 0}
+        job = backend.submit({**config, "adjusted": [{"step": 1, "settings": {}}]})
+        assert "adjusted" not in backend.job(job)["config"]  # only the backend says what was changed
+        until(lambda: backend.job(job)["metrics"].get("step", 0) >= 3, 90)
+        adjust = f"/v1/jobs/{job}/adjust"
+        for settings, words in (
+            ({"loraR": 2}, "lora.r cannot change while a job continues"),
+            ({"learningRate": -1}, "learningRate must be"),
+            ({"learningRate": config["learningRate"]}, "already has these settings"),
+            ({"maxSteps": 2}, "steps must be more than"),
+            ({}, "settings"),
+        ):
+            refused = backend.call("POST", adjust, {"settings": settings})
+            assert refused.status == 400
+            assert words in refused.json["error"]
+        assert backend.job(job)["status"] == "running"
+        rate = config["learningRate"] / 2
+        before = backend.job(job)["metrics"]["step"]
+        changes = {"learningRate": rate, "maxSteps": before + 50}
+        answer = backend.call("POST", adjust, {"settings": changes})
+        assert (answer.status, answer.json["job"]["status"]) == (200, "queued")
+        (change,) = answer.json["job"]["config"]["adjusted"]
+        step = change["step"]
+        assert step >= before
+        assert change["settings"] == {
+            "learningRate": [config["learningRate"], rate], "maxSteps": [5000, before + 50],
+        }  # fmt: skip
+        backend.wait_for(job, "training.completed")
+        frames = backend.events(job)
+        resumed = next(frame.json for frame in frames if frame.event == "training.resumed")
+        assert resumed["step"] == step
+        assert resumed["message"] == (
+            f"Its settings were changed: steps 5000 → {before + 50}, "
+            f"learning_rate {config['learningRate']} → {rate}."
+        )
+        rates = {
+            frame.json["step"]: frame.json["learningRate"]
+            for frame in frames
+            if frame.event == "training.log"
+        }
+        assert {rates[number] for number in rates if 1 < number <= step} <= {config["learningRate"]}
+        assert {rates[number] for number in rates if number > step} == {rate}
+        assert max(rates) == before + 50
+        internal = read_statement(tmp_path / "data" / "jobs" / job / "final")["predicate"]["buildDefinition"]
+        assert internal["internalParameters"]["adjusted"] == [
+            {"step": step, "from": {"learningRate": config["learningRate"], "maxSteps": 5000},
+             "to": {"learningRate": rate, "maxSteps": before + 50}},
+        ]  # fmt: skip
+        refused = backend.call("POST", adjust, {"settings": {"learningRate": 1e-9}})
+        assert (refused.status, "it is completed" in refused.json["error"]) == (409, True)
     finally:
         backend.stop()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.server.app_keys import WATCH
 from tests.project.test_training_command import TOML
 
 if TYPE_CHECKING:
@@ -175,3 +177,35 @@ async def test_an_invalid_body_writes_nothing(studio: Studio, body: dict[str, ob
 async def test_writing_settings_needs_arkor_toml(studio: Studio) -> None:
     status, answer = await post(studio, trainer="a", revision="r", settings={})
     assert (status, answer) == (400, {"error": "This project has no arkor.toml to write settings into."})
+
+
+async def test_a_request_that_prefers_to_wait_is_answered_once_the_project_is_edited(studio: Studio) -> None:
+    project = studio.settings.project
+    (project / "data.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    (project / "arkor.toml").write_text('[[trainer]]\nname = "t"\nmodel = "m"\ndataset = "data.jsonl"\n')
+    async with studio.session.get("/api/manifest") as answer:
+        seen = answer.headers["ETag"]
+    headers = {"If-None-Match": seen, "Prefer": "wait=20"}
+
+    async def edited() -> None:
+        await asyncio.sleep(0.1)
+        # As many rows as before: only the file's state tells that its rows are others.
+        (project / "data.jsonl").write_text('{"prompt": "c", "completion": "d"}\n')
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(edited())
+        async with studio.session.get("/api/manifest", headers=headers) as answer:
+            assert answer.status == 200
+            assert answer.headers["ETag"] != seen
+            headers["If-None-Match"] = answer.headers["ETag"]
+    headers["Prefer"] = "wait=0"
+    async with studio.session.get("/api/manifest", headers=headers) as answer:
+        assert answer.status == 304
+
+
+async def test_a_request_that_waits_for_an_edit_does_not_delay_the_end_of_studio(studio: Studio) -> None:
+    async with studio.session.get("/api/manifest") as answer:
+        headers = {"If-None-Match": answer.headers["ETag"], "Prefer": "wait=20"}
+    studio.app[WATCH].close()
+    async with asyncio.timeout(5), studio.session.get("/api/manifest", headers=headers) as answer:
+        assert answer.status == 304

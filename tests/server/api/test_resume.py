@@ -16,7 +16,7 @@ END = b"event: end\ndata: {}\n\n"
 
 @pytest.fixture
 def backend(fake_backend: FakeBackend) -> FakeBackend:
-    fake_backend.features = ["extend", "pause", "resume"]
+    fake_backend.features = ["adjust", "extend", "pause", "resume"]
     return fake_backend
 
 
@@ -99,6 +99,14 @@ async def test_changed_data_is_reported_and_resuming_forced(studio: Studio, back
     ("call", "body", "words"),
     [
         ("resume", {"force": "yes"}, "force must be true or false"),
+        ("adjust", {"settings": {}}, "settings must be an object of settings by field"),
+        ("adjust", {"settings": {"lr": 1}}, '"lr" is not a trainer setting'),
+        ("adjust", {"settings": {"learningRate": 0}}, "learningRate must be"),
+        (
+            "adjust",
+            {"settings": {"loraR": 2}},
+            "lora.r cannot change while a job continues: its model, adapter",
+        ),
         ("extend", {}, "either maxSteps or numTrainEpochs"),
         ("extend", {"maxSteps": 2, "numTrainEpochs": 2}, "either maxSteps or numTrainEpochs"),
         ("extend", {"maxSteps": 0}, "maxSteps must be a whole number from 1"),
@@ -115,9 +123,12 @@ async def test_invalid_resume_requests_are_not_forwarded(
     assert backend.count(f"POST /v1/jobs/{{id}}/{call}") == 0
 
 
-@pytest.mark.parametrize("call", ["pause", "resume", "extend"])
-async def test_resuming_needs_the_feature(studio: Studio, fake_backend: FakeBackend, call: str) -> None:
+@pytest.mark.parametrize("call", ["pause", "resume", "adjust", "extend"])
+async def test_a_backend_without_the_feature_says_so(
+    studio: Studio, fake_backend: FakeBackend, call: str
+) -> None:
     job = fake_backend.add_job()
-    status, answer = await post(studio, f"/api/jobs/{job}/{call}", {"maxSteps": 9})
+    body = {"settings": {"maxSteps": 9}} if call == "adjust" else {"maxSteps": 9}
+    status, answer = await post(studio, f"/api/jobs/{job}/{call}", body)
     assert status == 404
     assert answer["error"]

@@ -105,6 +105,7 @@ export function settings(config: JobConfig): Shown[] {
     "datasetSource",
     "evalDatasetSource",
     "setByHand",
+    "adjusted",
     ...SETTINGS.map(({ field }) => field),
   ]);
   for (const [key, value] of Object.entries(config)) {

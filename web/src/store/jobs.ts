@@ -115,7 +115,7 @@ export async function cancelJob(id: string): Promise<void> {
 /** Pauses, resumes or cancels a job; returns the job as the backend answers. Throws `ApiError`. */
 export async function actOnJob(
   id: string,
-  action: "cancel" | "pause" | "resume" | "extend",
+  action: "cancel" | "pause" | "resume" | "extend" | "adjust",
   body?: object,
 ): Promise<Job | null> {
   const job = await change(id, `/${action}`, { method: "POST", body });

@@ -1,8 +1,15 @@
-/** The project's trainers; read again whenever the window gets the focus, for example after an edit. */
+/** The project's trainers, which show an edit as soon as it is saved. */
 import { batch, signal } from "@preact/signals";
-import { ApiError, api, errorText, request } from "../api/client";
+import { ApiError, api, errorText, isAbort, type Options, request } from "../api/client";
+import { hiddenSignal } from "../api/stream-slots";
 import type { Manifest, Trainer } from "../contract.gen";
+import { locked } from "../lib/locks";
+import { poll } from "./poll";
 import { type Change, changesOf } from "./trainer-changes";
+
+const POLL_MS = 2000;
+const AGAIN_MS = 100;
+const WAIT = "wait=20";
 
 export const manifest = signal<Manifest | null>(null);
 
@@ -27,6 +34,25 @@ export function loadManifest(): Promise<void> {
   return pending;
 }
 
+/** Keeps it current until the returned function is called: one tab's request waits for edits, the others poll. */
+export function followManifest(): () => void {
+  let waits = false;
+  let waiting = new AbortController();
+  const read = (): Promise<void> =>
+    locked("arkor.project", { ifAvailable: true }, (alone) => {
+      waits = alone && etag !== "";
+      if (!waits) return loadManifest();
+      waiting = new AbortController();
+      hiddenSignal().addEventListener("abort", () => waiting.abort());
+      return ask({ headers: { Prefer: WAIT }, signal: waiting.signal });
+    });
+  const reading = poll(read, () => (waits ? AGAIN_MS : POLL_MS));
+  return () => {
+    reading.stop();
+    waiting.abort();
+  };
+}
+
 /** Like `loadManifest`, but with a response newer than this call. */
 export async function reloadManifest(): Promise<void> {
   await pending;
@@ -45,9 +71,12 @@ export function trainerOfJob(name: string): Trainer | undefined {
   return trainerNamed(name) ?? trainerNamed(name.replace(/ #[1-9]\d{0,8}$/, ""));
 }
 
+/** A trainer as first shown or last run. */
+export const firstRead = (name: string): Trainer | undefined => trainerNamed(name, known.value);
+
 /** How a trainer was edited since it was first shown or last run. */
 export function editsOf(trainer: Trainer): Change[] {
-  return changesOf(trainerNamed(trainer.name, known.value), trainer);
+  return changesOf(firstRead(trainer.name), trainer);
 }
 
 /** Compares later edits with the displayed manifest. */
@@ -62,16 +91,17 @@ export async function undoWrite(revision: string): Promise<void> {
   forgetEdits();
 }
 
-async function ask(): Promise<void> {
+async function ask(options: Options = {}): Promise<void> {
   try {
-    const response = await request("/manifest", etag ? { headers: { "If-None-Match": etag } } : {});
+    const cached = etag && { "If-None-Match": etag };
+    const response = await request("/manifest", { ...options, headers: { ...options.headers, ...cached } });
     if (response.status === 304) return;
     manifest.value = (await response.json()) as Manifest;
     known.value ??= manifest.peek();
     etag = response.headers.get("ETag") ?? "";
     manifestError.value = manifestDetails.value = null;
   } catch (error) {
-    if (error instanceof ApiError && error.status === 0) return;
+    if (isAbort(error) || (error instanceof ApiError && error.status === 0)) return;
     etag = error instanceof ApiError ? error.etag : "";
     const details = error instanceof ApiError ? error.extra.details : null;
     batch(() => {

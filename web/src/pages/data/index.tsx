@@ -1,5 +1,5 @@
 /** A trainer's data as its model sees it, row by row and token by token. */
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { DatasetView, JobConfig, Manifest, Trainer } from "../../contract.gen";
 import { late } from "../../lib/late";
 import { clean, displayName } from "../../lib/text";
@@ -7,8 +7,7 @@ import { href, route, setQuery } from "../../router";
 import { setTitle } from "../../store/document-title";
 import { features } from "../../store/features";
 import { jobs } from "../../store/jobs";
-import { loadManifest, manifest, manifestError, trainerNamed, trainerOfJob } from "../../store/manifest";
-import { poll } from "../../store/poll";
+import { followManifest, manifest, manifestError, trainerNamed, trainerOfJob } from "../../store/manifest";
 import { drafted } from "../../store/trainer-draft";
 import { Select } from "../../ui/controls/switch";
 import { Empty, ErrorNote } from "../../ui/empty";
@@ -20,15 +19,11 @@ import "./data.css";
 
 const useMapping = late(() => import("./mapping"));
 const useMaking = late(() => import("./making"));
-const MANIFEST_MS = 2000;
 
 export default function Data() {
   const known = manifest.value;
   useEffect(() => setTitle("Data"), []);
-  useEffect(() => {
-    const project = poll(loadManifest, () => MANIFEST_MS);
-    return () => project.stop();
-  }, []);
+  useEffect(followManifest, []);
   const makes = route.value.query.get("make") !== null;
   const making = useMaking(makes);
   if (makes)
@@ -145,6 +140,12 @@ function Page({ known, trainer, config }: { known: Manifest; trainer: Trainer; c
   useEffect(() => () => opened.close(), [opened]);
   const wanted = JSON.stringify(config);
   useEffect(() => opened.use(config), [wanted]);
+  // Another manifest of the same trainer: a file that it names may have been edited.
+  const read = useRef(known);
+  useEffect(() => {
+    if (read.current !== known) void opened.refresh();
+    read.current = known;
+  }, [known]);
   const view = opened.view.value;
   const error = opened.error.value ?? (view?.state === "failed" ? (view.error ?? "") : null);
   return (

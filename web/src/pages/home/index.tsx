@@ -2,7 +2,7 @@ import { useEffect } from "preact/hooks";
 import { late } from "../../lib/late";
 import { setTitle } from "../../store/document-title";
 import { engineAwaited } from "../../store/engine";
-import { loadManifest, manifest, manifestDetails, manifestError } from "../../store/manifest";
+import { followManifest, manifest, manifestDetails, manifestError } from "../../store/manifest";
 import { poll } from "../../store/poll";
 import { isLive, liveRunOf, loadRuns, runs } from "../../store/runs";
 import { ErrorNote } from "../../ui/empty";
@@ -29,16 +29,7 @@ const REST_MS = 10_000;
 export default function Home() {
   const live = runs.value?.some(isLive) ?? false;
   useEffect(() => setTitle("Home"), []);
-  useEffect(() => {
-    // The editor is another window: a saved file shows up here without a reload.
-    const project = poll(loadManifest, () => LIVE_MS);
-    const back = (): void => void project.now();
-    addEventListener("focus", back);
-    return () => {
-      removeEventListener("focus", back);
-      project.stop();
-    };
-  }, []);
+  useEffect(followManifest, []);
   useEffect(() => {
     const commands = poll(loadRuns, () => (live ? LIVE_MS : REST_MS));
     return () => commands.stop();

@@ -14,6 +14,7 @@ import { clean, displayName } from "../../lib/text";
 import { queueWords } from "../../store/queue";
 import { ErrorNote } from "../../ui/empty";
 import { statusWord } from "../../ui/status";
+import { LazyEdited } from "../job/edited/lazy";
 import { lossOf } from "../job/progress/own-figures";
 import { jobTimeLeft, lastFinite, phaseWords, shortDuration } from "../job/progress/pace";
 import { isActive, originOf, ranFor, statusOf, stepsOf } from "../job/state";
@@ -71,6 +72,7 @@ export function LiveJob({
           )}
         </dl>
       )}
+      <LazyEdited job={job} run={run} status={status} />
       {failure && <ErrorNote title="The job failed" error={failure} />}
       {(active || run.rows.length > 0) && (
         <div class="home-curve">

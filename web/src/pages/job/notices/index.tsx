@@ -7,6 +7,7 @@ import { clean, displayName } from "../../../lib/text";
 import { jobHref } from "../../../router";
 import { queueWords } from "../../../store/queue";
 import { ErrorNote } from "../../../ui/empty";
+import { LazyEdited } from "../edited/lazy";
 import { PauseNotice } from "./pause-notice";
 
 interface Props {
@@ -37,6 +38,7 @@ export function Notices({ job, stream, status }: Props) {
         </p>
       )}
       <PauseNotice job={job} run={run} status={status} />
+      <LazyEdited job={job} run={run} status={status} />
       {status === "queued" && job?.queue?.reason !== undefined ? (
         <p class="job-notice" role="status">
           <strong>Waiting for resources.</strong> {clean(job.queue.reason, 1000)}. Later jobs may start first.
