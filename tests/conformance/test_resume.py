@@ -29,7 +29,7 @@ def one(frames: list[Frame], event: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("feature", ["pause", "resume", "adjust", "extend"])
-def test_a_call_is_there_where_its_feature_is_named(target: Target, feature: str, finished: Finished) -> None:
+def test_calls_exist_with_their_feature_only(target: Target, feature: str, finished: Finished) -> None:
     path = f"/v1/jobs/{finished.id}/{feature}"
     if feature not in named(target):
         assert target.call("POST", path, {}).status == 404

@@ -151,7 +151,7 @@ while True:
             os.kill(pid, 0)
 
 
-async def test_the_end_of_the_command_is_the_end_of_what_it_left(tmp_path: Path) -> None:
+async def test_children_of_an_ended_command_are_killed(tmp_path: Path) -> None:
     child = sleeper(tmp_path)
     started = f'until [ -n "$(ls {shlex.quote(str(tmp_path))})" ]; do sleep 0.02; done'
     async with supervisor(

@@ -124,9 +124,7 @@ async def test_invalid_resume_requests_are_not_forwarded(
 
 
 @pytest.mark.parametrize("call", ["pause", "resume", "adjust", "extend"])
-async def test_a_backend_without_the_feature_says_so(
-    studio: Studio, fake_backend: FakeBackend, call: str
-) -> None:
+async def test_resuming_needs_the_feature(studio: Studio, fake_backend: FakeBackend, call: str) -> None:
     job = fake_backend.add_job()
     body = {"settings": {"maxSteps": 9}} if call == "adjust" else {"maxSteps": 9}
     status, answer = await post(studio, f"/api/jobs/{job}/{call}", body)
