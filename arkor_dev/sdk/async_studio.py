@@ -54,7 +54,7 @@ from arkor_dev.jobs.follow import APPEARS_WITHIN, JobEvent, job_of, read_event
 from arkor_dev.jobs.sse_frames import FrameSplitter, frames_in
 from arkor_dev.project.arkor_toml import choose, load_trainers
 from arkor_dev.project.data_check import check_path, check_trainer
-from arkor_dev.server.open_studios import port_of
+from arkor_dev.server.open_studios import session_of
 
 from .chart import html_of
 from .metrics import Metrics, Point, point_of
@@ -159,13 +159,13 @@ class AsyncStudio:
         """Return the address of an endpoint. Raises BadRequestError if no open Studio serves it."""
         if SERVING not in await features_of(self.backend):
             return managed_url(endpoint)
-        port = await asyncio.to_thread(port_of, self._settings)
-        if port is None:
+        session = await asyncio.to_thread(session_of, self._settings)
+        if session is None:
             raise BadRequestError(
                 f"Nothing serves the endpoint {endpoint} now. Open Studio on the project, or run: "
                 f"arkor-dev serve {endpoint} --local"
             )
-        return base_url(port, endpoint)
+        return base_url(session.port, endpoint)
 
     def keep(self, chart: asyncio.Task[None], run: AsyncRun) -> None:
         """Keep a reference to a task that feeds a chart of ``run``, until it is done; `close` ends it."""

@@ -16,8 +16,8 @@ from arkor_dev.contract.regular_files import NotRegularError, read_small
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.core.atomic_write import write_private
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.data.forms import row_of
-from arkor_dev.data.preferences import forms_of
+from arkor_dev.data.methods import forms_of
+from arkor_dev.data.row_parser import row_of
 from arkor_dev.data.rows import RowError
 from arkor_dev.data.sources import SourceError
 from arkor_dev.project.dataset_source import inspect_source, read_source
