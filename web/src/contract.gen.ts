@@ -1110,6 +1110,7 @@ export interface DatasetTokens {
 export interface DatasetFound {
   row: number | null;
   reached: number;
+  rows?: number[];
 }
 
 /** The state of a view's embeddings or losses: `none` until requested for the rows' current content. */
