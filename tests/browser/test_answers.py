@@ -13,7 +13,7 @@ from .states import end, trained
 from .steps import at_rest
 
 if TYPE_CHECKING:
-    from playwright.async_api import Page
+    from playwright.async_api import FloatRect, Page
 
     from tests.support.fake_backend import FakeBackend
     from tests.support.studio import Studio
@@ -152,3 +152,27 @@ async def test_a_job_without_answers_has_no_such_panel(
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await expect(page.get_by_role("region", name="Checkpoints")).to_be_attached()
         await expect(page.get_by_role("region", name="Answers")).to_have_count(0)
+
+
+async def test_on_a_wide_screen_the_curve_is_beside_the_answers_and_exports_follow(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = answered(fake_backend, 0, 200, done=True)
+    fake_backend.features += ["exports"]
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+
+        async def place(of: str) -> FloatRect:
+            region = page.get_by_role("region", name=of, exact=True)
+            await expect(region).to_be_visible()
+            box = await at_rest(region.bounding_box)
+            assert box
+            return box
+
+        await page.set_viewport_size({"width": 1280, "height": 800})
+        answers, curve, exports = [await place(of) for of in ("Answers", "Training", "Export")]
+        assert answers["x"] + answers["width"] <= curve["x"]
+        assert abs(answers["y"] - curve["y"]) < 50
+        assert exports["y"] >= curve["y"] + curve["height"]
+        await page.set_viewport_size({"width": 1000, "height": 800})
+        answers, curve, exports = [await place(of) for of in ("Answers", "Training", "Export")]
+        assert answers["y"] + answers["height"] <= curve["y"] < exports["y"]
