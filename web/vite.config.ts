@@ -92,7 +92,7 @@ const LATE_PARTS = [
   },
   {
     name: "again",
-    test: /header\/(open-extend|unless-changed|run-again)/,
+    test: /header\/(open-extend|unless-changed|run-again|replay-button)/,
     includeDependenciesRecursively: false,
   },
   {

@@ -13,14 +13,12 @@ import { clean, displayName } from "../../lib/text";
 import { href, jobHref } from "../../router";
 import { features } from "../../store/features";
 import { Button } from "../../ui/controls/button";
-import { say } from "../../ui/controls/live";
-import { ErrorNote } from "../../ui/empty";
 import { RelativeTime } from "../../ui/time";
 import { stateOf, stateWords, VerdictMark } from "../../ui/verdict";
 import { Pair } from "../job/answers";
 import { systemOf } from "../job/answers/samples";
 import { openExtend } from "../job/header/open-extend";
-import { useFill } from "../job/header/run-again";
+import { canReplay, ReplayButton } from "../job/header/replay-button";
 import { lossOf } from "../job/progress/own-figures";
 import { originOf, statusOf } from "../job/state";
 
@@ -125,12 +123,10 @@ export function Result({ job }: { job: Job }) {
   );
 }
 
-const REPLAY = 0.2;
 const STRENGTH = 50;
 
 /** The one next step that the state proposes. */
 function Remedy({ job, evaluation }: { job: Job; evaluation: Evaluation }) {
-  const { fill, error } = useFill(job);
   const { extendTo } = evaluation;
   const state = stateOf(evaluation);
   if (state === "learning" && extendTo !== undefined && job.resumable !== undefined)
@@ -145,21 +141,7 @@ function Remedy({ job, evaluation }: { job: Job; evaluation: Evaluation }) {
         Try {STRENGTH} % strength
       </a>
     );
-  const { method = "sft", replay } = job.config;
-  if (state === "worse" && method === "sft" && !replay && features.value.has("replay"))
-    return (
-      <>
-        <Button
-          title="A fifth of each step's rows are the base model's own answers to general questions: it forgets less"
-          onClick={() =>
-            fill({ replay: REPLAY }, undefined, () => say(`Replay is set to ${REPLAY} for the next run`))
-          }
-        >
-          Run again with replay
-        </Button>
-        {error !== null && <ErrorNote error={error} />}
-      </>
-    );
+  if (state === "worse" && canReplay(job)) return <ReplayButton job={job} />;
   if (state === "same" || state === "unclear" || state === "worse")
     return (
       <a class="ui-button ui-button-plain" href={href("/docs", { page: "fix-a-bad-run" })}>

@@ -8,10 +8,9 @@ import { clean } from "../../../lib/text";
 import { href } from "../../../router";
 import { features } from "../../../store/features";
 import { Button } from "../../../ui/controls/button";
-import { say } from "../../../ui/controls/live";
 import { ErrorNote } from "../../../ui/empty";
 import { stateOf, stateWords, VerdictMark } from "../../../ui/verdict";
-import { useFill } from "../header/run-again";
+import { canReplay, ReplayButton } from "../header/replay-button";
 import { answerFigures, choiceOf, GENERAL, ownSentences, type Part, partsOf, warningOf } from "./figures";
 import { Examples, General } from "./general";
 import { Intervals } from "./intervals";
@@ -128,29 +127,12 @@ function Tile({ job, part }: { job: Job; part: Part }) {
           <a href={href("/playground", { target: `final*0.5:${job.id}` })}>Try it at 50 % strength</a>
         )}
       </p>
-      {forgets && features.value.has("replay") && <Remember job={job} />}
+      {forgets && canReplay(job) && (
+        <p>
+          <ReplayButton small job={job} />
+        </p>
+      )}
     </div>
-  );
-}
-
-const REPLAY = 0.2;
-
-/** Opens the form with a setting against forgetting, for methods that have it. */
-function Remember({ job }: { job: Job }) {
-  const { fill, error } = useFill(job);
-  const { method = "sft", replay } = job.config;
-  if (method !== "sft" || replay) return null;
-  const open = (): void =>
-    fill({ replay: REPLAY }, undefined, () => say(`Replay is set to ${REPLAY} for the next run`));
-  return (
-    <>
-      <p>
-        <Button small onClick={open}>
-          Run again with replay
-        </Button>
-      </p>
-      {error !== null && <ErrorNote error={error} />}
-    </>
   );
 }
 
