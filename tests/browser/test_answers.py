@@ -10,6 +10,7 @@ from playwright.async_api import expect
 from tests.support.fake_samples import BASE, PROMPTS, WANTED, answer_prompts
 
 from .states import end, trained
+from .states.home import TRAINER, declare
 from .steps import at_rest
 
 if TYPE_CHECKING:
@@ -176,3 +177,17 @@ async def test_on_a_wide_screen_the_curve_is_beside_the_answers_and_exports_foll
         await page.set_viewport_size({"width": 1000, "height": 800})
         answers, curve, exports = [await place(of) for of in ("Answers", "Training", "Export")]
         assert answers["y"] + answers["height"] <= curve["y"] < exports["y"]
+
+
+async def test_the_playground_suggests_what_home_showed_also_beside_the_base(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = answered(fake_backend, 0, 200, done=True)
+    declare(studio.settings.project, TRAINER)
+    base = fake_backend.jobs[job]["config"]["model"]
+    async with open_page(studio.url, "/#/") as page:
+        shown = await page.get_by_role("region", name="Answers").locator(".answers-prompt").inner_text()
+        openers = page.locator(".pg-opener")
+        for targets in (f"target=base:{base}&against=final:{job}", f"target=base:{base}"):
+            await page.goto(f"{studio.url}/#/playground?{targets}")
+            await expect(openers).to_have_text([shown, PROMPTS[1]["prompt"]])
