@@ -190,10 +190,10 @@ class SweepImportance(TypedDict):
 
 
 class SweepPlan(TypedDict):
-    """The estimated number of trials, and the estimated end of the sweep."""
+    """The estimated number of trials, and the estimated end of the sweep once a job of it was timed."""
 
     trials: int
-    endsAt: str
+    endsAt: NotRequired[str]
 
 
 class Sweep(TypedDict):

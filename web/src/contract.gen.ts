@@ -216,10 +216,10 @@ export interface SweepImportance {
   high: number;
 }
 
-/** The estimated number of trials, and the estimated end of the sweep. */
+/** The estimated number of trials, and the estimated end of the sweep once a job of it was timed. */
 export interface SweepPlan {
   trials: number;
-  endsAt: string;
+  endsAt?: string;
 }
 
 /** A search for better settings: feature `sweeps`. */

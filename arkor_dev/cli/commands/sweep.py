@@ -180,7 +180,8 @@ def _progress(sweep: Mapping[str, Any]) -> str:
         return "Estimating how long a run takes …"
     confirms = any(trial.get("role") == "winner" for trial in trials)
     phase = ", confirming the best with fresh seeds" if confirms else ""
-    return f"{tried} of about {plan.get('trials')} trials{phase}; ends about {_clock(plan.get('endsAt'))}"
+    end = f"; ends about {_clock(plan['endsAt'])}" if "endsAt" in plan else ""
+    return f"{tried} of about {plan.get('trials')} trials{phase}{end}"
 
 
 def lines_of(sweep: Mapping[str, Any]) -> Iterator[str]:
