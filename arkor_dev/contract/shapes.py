@@ -403,6 +403,13 @@ class Manifest(TypedDict):
     sweep: NotRequired[ManifestSweep]
 
 
+class NoticeConsent(TypedDict):
+    """What a project's ``[notify]`` does that nobody has agreed to yet; ``mark`` identifies its content."""
+
+    mark: str
+    does: list[str]
+
+
 class SettingsWritten(TypedDict):
     """``POST /api/manifest/settings``: the unified diff, and the file's new revision once written."""
 

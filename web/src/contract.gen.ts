@@ -384,6 +384,12 @@ export interface Manifest {
   sweep?: ManifestSweep;
 }
 
+/** What a project's `[notify]` does that nobody has agreed to yet; `mark` identifies its content. */
+export interface NoticeConsent {
+  mark: string;
+  does: string[];
+}
+
 /** `POST /api/manifest/settings`: the unified diff, and the file's new revision once written. */
 export interface SettingsWritten {
   diff: string;
