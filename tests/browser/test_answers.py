@@ -159,7 +159,7 @@ async def test_on_a_wide_screen_the_curve_is_beside_the_answers_and_exports_foll
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = answered(fake_backend, 0, 200, done=True)
-    fake_backend.features += ["exports"]
+    fake_backend.features = ["evaluation", "exports", "samples"]
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
 
         async def place(of: str) -> FloatRect:
