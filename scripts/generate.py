@@ -210,6 +210,7 @@ def _quoted(text: str) -> str:
 
 def _settings() -> str:
     """Return the table as the page shows it."""
+    replaying = settings.by_field()["replay"].methods
     styles = sorted({row.style for row in settings.SETTINGS})
     return "\n".join(
         [
@@ -225,6 +226,9 @@ def _settings() -> str:
             "];\n",
             "/** How often the data is trained on where nobody says how long. */",
             f"export const DEFAULT_EPOCHS = {json.dumps(settings.by_field()['numTrainEpochs'].default)};\n",
+            "/** The method of a job that names none, and the methods that can replay general prompts. */",
+            f"export const DEFAULT_METHOD = {json.dumps(settings.by_field()['method'].default)};",
+            f"export const REPLAYING: readonly string[] = {json.dumps(replaying)};\n",
             "/** Two of which only one can be set: setting either removes the other. */",
             'export const ONE_OF: readonly (readonly [Setting["field"], Setting["field"]])[] = [',
             *(f"  {json.dumps(pair)}," for pair in ONE_OF),

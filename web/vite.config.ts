@@ -98,7 +98,7 @@ const LATE_PARTS = [
   },
   {
     name: "again",
-    test: /header\/(open-extend|unless-changed|run-again|use-replay)/,
+    test: /header\/(open-extend|unless-changed|run-again|replay-button)/,
     includeDependenciesRecursively: false,
   },
   {

@@ -9,6 +9,8 @@ from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.plain_text import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from arkor_dev.core.settings import Settings
 
 SEND: Final = "Send it?"
@@ -70,6 +72,25 @@ def require_cluster_trust(
             agree=f"Agree at a terminal{typing} or on Studio's Home, or train on this machine: --on here",
             instead="To train on this machine: --on here",
         )  # fmt: skip
+
+
+def ask_about_notices(settings: Settings, say: Callable[[str], object]) -> None:
+    """Ask, once for each project and content, whether the ``[notify]`` of ``arkor.toml`` may take effect.
+
+    Without consent, or a terminal to ask at, the run starts all the same, without notices.
+    """
+    from arkor_dev.notices.consent import agree, pending
+
+    asks = pending(settings)
+    if asks is None:
+        return
+    stake = (
+        f"[notify] of {one_line(settings.project, 500)} would {', and '.join(asks['does'])} when a job ends."
+    )
+    if not can_ask():
+        say(f"{stake} Nobody has agreed to that, so it does not. Agree at a terminal or on Studio's Home.")
+    elif _answer(stake, "Do you trust this project, and allow that?"):
+        agree(settings, asks["mark"])
 
 
 def _require(settings: Settings, names: list[str], stake: str, *, agree: str, instead: str) -> None:

@@ -175,6 +175,8 @@ class DatasetFound(TypedDict):
 
     row: int | None
     reached: int
+    rows: NotRequired[list[int]]
+    """All rows that matched up to ``reached``, if ``count`` of them were requested."""
 
 
 class RowEmbeddings(TypedDict):

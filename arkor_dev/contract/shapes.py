@@ -199,10 +199,10 @@ class SweepImportance(TypedDict):
 
 
 class SweepPlan(TypedDict):
-    """The estimated number of trials, and the estimated end of the sweep."""
+    """The estimated number of trials, and the estimated end of the sweep once a job of it was timed."""
 
     trials: int
-    endsAt: str
+    endsAt: NotRequired[str]
 
 
 class Sweep(TypedDict):
@@ -410,6 +410,13 @@ class Manifest(TypedDict):
     source: NotRequired[Literal["arkor.toml", "typescript"]]
     revision: NotRequired[str]
     sweep: NotRequired[ManifestSweep]
+
+
+class NoticeConsent(TypedDict):
+    """What a project's ``[notify]`` does that nobody has agreed to yet; ``mark`` identifies its content."""
+
+    mark: str
+    does: list[str]
 
 
 class SettingsWritten(TypedDict):

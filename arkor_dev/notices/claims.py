@@ -1,7 +1,8 @@
 """Records which notices were sent, so that each is sent once, and whether any may be sent.
 
-A project comes from anywhere, and its ``[notify]`` may name a program. So nothing of it runs before the user
-has started a training run of this project with exactly this table: opening Studio on a folder runs nothing.
+A project comes from anywhere, and its ``[notify]`` may name a program. So nothing of it runs before a person
+has agreed to exactly this table, once for each project. Neither opening a folder nor a training run is
+consent.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Claims:
         return True
 
     def trust(self, mark: str) -> None:
-        """Record that a training run was started with the table of this mark; delete old claims."""
+        """Record that a person has agreed to the table of this mark; delete old claims."""
         with contextlib.suppress(OSError):
             write_private(self._folder / TRUSTED, mark.encode())
             old = time.time() - KEPT_SECONDS
@@ -54,7 +55,7 @@ class Claims:
                     path.unlink()
 
     def trusted(self, mark: str) -> bool:
-        """Return whether the last training run was started with the table of this mark."""
+        """Return whether a person has agreed to the table of this mark, and to none since."""
         try:
             return read_small(self._folder / TRUSTED, 1024) == mark.encode()
         except OSError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import os
 from contextlib import asynccontextmanager
@@ -135,21 +134,12 @@ class Notifier:
         self._verdicts: dict[str, dict[str, str]] = {}
 
     async def ready(self) -> bool:
-        """Whether there is a recipient, and a training run was started here with exactly this table."""
+        """Return whether there is a recipient, and a person has agreed to exactly this table."""
         return await asyncio.to_thread(self._table) is not None
 
     def _table(self) -> Notify | None:
         notify = load_notify(self._settings.project)
         return notify if notify is not None and self._claims.trusted(notify.mark) else None
-
-    async def trust(self) -> None:
-        """Note that the user starts a training run of this project: from now on its table applies."""
-
-        def keep() -> None:
-            if notify := load_notify(self._settings.project):
-                self._claims.trust(notify.mark)
-
-        await asyncio.to_thread(keep)
 
     def notify(self, job_id: str, name: str, event: JobEvent) -> None:
         """Send an event's notice, if it has one. Returns at once."""
@@ -209,8 +199,6 @@ class Notifier:
 async def notifying(settings: Settings, warn: Callable[[str], object]) -> AsyncIterator[Notifier]:
     """Return a notifier for a command that starts a training run; its end waits a while for its notices."""
     notifier = Notifier(settings, warn)
-    with contextlib.suppress(OSError):
-        await notifier.trust()
     try:
         yield notifier
         await notifier.wait_sent()

@@ -10,10 +10,11 @@ from playwright.async_api import expect
 from tests.support.fake_samples import BASE, PROMPTS, WANTED, answer_prompts
 
 from .states import end, trained
+from .states.home import TRAINER, declare
 from .steps import at_rest
 
 if TYPE_CHECKING:
-    from playwright.async_api import Page
+    from playwright.async_api import FloatRect, Page
 
     from tests.support.fake_backend import FakeBackend
     from tests.support.studio import Studio
@@ -152,3 +153,41 @@ async def test_a_job_without_samples_has_no_panel(
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await expect(page.get_by_role("region", name="Checkpoints")).to_be_attached()
         await expect(page.get_by_role("region", name="Answers")).to_have_count(0)
+
+
+async def test_on_a_wide_screen_the_curve_is_beside_the_answers_and_exports_follow(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = answered(fake_backend, 0, 200, done=True)
+    fake_backend.features = ["evaluation", "exports", "samples"]
+    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+
+        async def place(of: str) -> FloatRect:
+            region = page.get_by_role("region", name=of, exact=True)
+            await expect(region).to_be_visible()
+            box = await at_rest(region.bounding_box)
+            assert box
+            return box
+
+        await page.set_viewport_size({"width": 1280, "height": 800})
+        answers, curve, exports = [await place(of) for of in ("Answers", "Training", "Export")]
+        assert answers["x"] + answers["width"] <= curve["x"]
+        assert abs(answers["y"] - curve["y"]) < 50
+        assert exports["y"] >= curve["y"] + curve["height"]
+        await page.set_viewport_size({"width": 1000, "height": 800})
+        answers, curve, exports = [await place(of) for of in ("Answers", "Training", "Export")]
+        assert answers["y"] + answers["height"] <= curve["y"] < exports["y"]
+
+
+async def test_the_playground_suggests_what_home_showed_also_beside_the_base(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    job = answered(fake_backend, 0, 200, done=True)
+    declare(studio.settings.project, TRAINER)
+    base = fake_backend.jobs[job]["config"]["model"]
+    async with open_page(studio.url, "/#/") as page:
+        shown = await page.get_by_role("region", name="Answers").locator(".answers-prompt").inner_text()
+        openers = page.locator(".pg-opener")
+        for targets in (f"target=base:{base}&against=final:{job}", f"target=base:{base}"):
+            await page.goto(f"{studio.url}/#/playground?{targets}")
+            await expect(openers).to_have_text([shown, PROMPTS[1]["prompt"]])

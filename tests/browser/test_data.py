@@ -101,23 +101,70 @@ async def test_rows_are_navigated_by_keyboard(studio: Studio, open_page: OpenPag
         # It is in sight in the list too, and chosen there.
         await expect(page.locator(".data-row-on")).to_be_in_viewport()
         await expect(page.locator(".data-row-on")).to_contain_text("Is the Umbrella in?")
-        await page.get_by_text("Search options", exact=True).click()
-        await page.get_by_role("combobox", name="Said by").select_option("assistant")
-        await page.get_by_role("searchbox").press("Enter")
-        await expect(page.get_by_text("No row has “umbrella”.")).to_be_visible()
-        await page.get_by_role("searchbox").fill("")
-        await page.get_by_role("spinbutton", name="At least so many tokens").fill("1")
-        await page.get_by_role("button", name="Next match").click()
-        await expect(row).to_contain_text("Row 92 ")
-        await page.keyboard.press("k")
-        await page.get_by_role("searchbox").fill("no such words")
-        await page.keyboard.press("Enter")
-        await expect(page.get_by_text("No row has “no such words”.")).to_be_visible()
         await page.reload()
         await expect(row).to_contain_text("Row 91 ")
 
 
-async def test_a_flagged_row_is_excluded_and_included(
+async def test_a_filter_lists_only_matching_rows_and_ends_at_the_row_it_began_with(
+    studio: Studio, open_page: OpenPage, data: list[Any]
+) -> None:
+    for number in (31, 61, 91):
+        data[number - 1] = [
+            {"role": "user", "content": "Is the Umbrella in?"},
+            {"role": "assistant", "content": "Yes."},
+        ]
+    async with open_page(studio.url, "/#/data?row=45") as page:
+        row, listed, search = (
+            page.locator(".data-one h2"),
+            page.locator(".data-row"),
+            page.get_by_role("searchbox"),
+        )
+        note = page.locator(".data-note")
+        await expect(row).to_contain_text("Row 45 ")
+        await search.fill("umbrella")
+        await search.press("Enter")
+        await expect(listed).to_have_count(3)
+        await expect(note).to_have_text("3 of 120 rows")
+        await expect(row).to_contain_text("Row 61 ")
+        # Without a step through the matches, the end of the filter leads back.
+        await search.fill("")
+        await expect(row).to_contain_text("Row 45 ")
+        await expect(note).to_have_text("")
+        await search.fill("umbrella")
+        for key, number in (("Enter", 61), ("Enter", 91), ("Enter", 91)):
+            await search.press(key)
+            await expect(row).to_contain_text(f"Row {number} ")
+        await listed.first.focus()
+        for key, number in (("k", 61), ("k", 31), ("k", 31), ("j", 61)):
+            await page.keyboard.press(key)
+            await expect(row).to_contain_text(f"Row {number} ")
+        await page.get_by_text("Filter", exact=True).click()
+        await page.get_by_role("combobox", name="Said by").select_option("assistant")
+        await expect(note).to_have_text("No row has “umbrella”.")
+        await expect(listed).to_have_count(0)
+        await page.get_by_role("combobox", name="Said by").select_option("user")
+        await expect(listed).to_have_count(3)
+        await page.get_by_role("button", name="Show all rows").click()
+        await expect(row).to_contain_text("Row 61 ")
+        await expect(page.locator(".data-row-on")).to_be_in_viewport()
+        await expect(search).to_have_value("")
+        await page.get_by_role("spinbutton", name="At least so many tokens").fill("1000")
+        await expect(note).to_have_text("No row fits.")
+
+
+async def test_the_first_row_is_near_the_top(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
+    async with open_page(studio.url, "/#/data") as page:
+        for width, height, most in ((1280, 800, 220), (390, 844, 300)):
+            await page.set_viewport_size({"width": width, "height": height})
+            box = await page.locator(".data-row").first.bounding_box()
+            assert box is not None
+            assert box["y"] <= most
+        await page.get_by_role("button", name="Lengths").click()
+        await expect(page.get_by_role("region", name="The data set")).to_be_focused()
+        await expect(page.get_by_role("heading", name="Row length in tokens")).to_be_in_viewport()
+
+
+async def test_a_flagged_row_is_excluded_with_one_press_and_included_again(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
     toml = studio.settings.project / "arkor.toml"
@@ -317,7 +364,7 @@ async def test_similar_and_surprising_rows_are_reviewed_by_keyboard(
         # The list and the focus stay while its rows are looked at.
         await expect(part.get_by_role("heading", name="Similar to row 1")).to_be_visible()
         await expect(part.get_by_role("button", name="Row 3", exact=True)).to_be_focused()
-        await part.get_by_role("button", name="Next row about Group 2").press("Enter")
+        await part.get_by_role("button", name="Show rows about Group 2").press("Enter")
         await expect(heading).to_contain_text("Row 21 ")
         walk = part.get_by_role("group", name="Map of rows")
         for key in ("ArrowRight", "ArrowLeft", "ArrowUp", "ArrowDown"):
@@ -421,7 +468,8 @@ async def test_findings_link_to_their_rows(
         await expect(page.locator(".data-one h2")).to_contain_text("Row 77 ")
         await page.get_by_text("40 rows are longer").click()
         await expect(page.locator(".data-findings").get_by_role("link", name="Row ")).to_have_count(21)
-        await page.get_by_role("button", name="Next row").click()
+        await page.get_by_role("button", name="List only these 40 rows").click()
+        await expect(page.locator(".data-note")).to_have_text("40 of 120 rows")
         await expect(page.locator(".data-one h2")).to_contain_text("Row 30 ")
         # The findings in the file are not those of a different data set that the next run takes.
         repeated = page.get_by_text("rows repeat an earlier one")
@@ -606,7 +654,7 @@ async def test_settings_without_effect_on_tokens_keep_the_view(
         async with hurried(page):
             await fake_backend.until(lambda: fake_backend.count("POST /v1/datasets") == 2)
         await page.keyboard.press("Tab")
-        await expect(page.locator("summary", has_text="Search options")).to_be_focused()
+        await expect(page.locator("summary", has_text="Filter")).to_be_focused()
         await expect(page.get_by_role("searchbox")).to_have_value("half typed")
     assert len(fake_backend.datasets.views) == 1
     assert fake_backend.count("GET /v1/datasets/{id}/lengths") == 1

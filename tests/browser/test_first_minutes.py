@@ -1,10 +1,11 @@
-"""The first ten minutes, without a terminal: an empty folder, a person's own CSV, a judged adapter, files.
+"""The first ten minutes: an empty folder, a person's own CSV, a judged adapter, files, an endpoint's curl.
 
 A true daemon and a true training, of a tiny model.
 """
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from typing import TYPE_CHECKING
 from zipfile import ZipFile
@@ -16,9 +17,10 @@ from tests.local.conftest import made_once
 from tests.local.forking_backend import of_a_studio, worker_template
 from tests.support.daemon import free_port, running_daemon
 
-from .steps import MINUTE, completed, open_job, press_run
+from .steps import MINUTE, completed, go_to, open_job, press_run
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from pathlib import Path
 
     from .conftest import OpenPage
@@ -33,7 +35,7 @@ CSV = "id;Frage;Antwort\n" + "".join(
 @pytest.mark.browser
 @pytest.mark.engine
 @pytest.mark.timeout(300)
-async def test_from_an_empty_folder_to_an_export(
+async def test_from_an_empty_folder_to_an_export_and_in_14_presses_to_a_curl(
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
     open_page: OpenPage,
@@ -47,11 +49,20 @@ async def test_from_an_empty_folder_to_an_export(
         running_daemon(tmp_path / "home", free_port(), *local, **of_a_studio(worker_template())) as daemon,
         open_page(daemon.origin, reduced_motion="reduce") as page,
     ):
-        await page.get_by_label("Data file").set_input_files(tmp_path / "faq.csv")
-        await page.get_by_label("Prompt").select_option("Frage")
-        await page.get_by_label("Answer").select_option("Antwort")
-        await page.get_by_role("button", name="Write to arkor.toml").click()
+        presses = 0
+
+        async def press(pressed: Awaitable[object]) -> None:
+            nonlocal presses
+            await pressed
+            presses += 1
+
+        await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await press(page.get_by_label("Data file").set_input_files(tmp_path / "faq.csv"))
+        await press(page.get_by_label("Prompt").select_option("Frage"))
+        await press(page.get_by_label("Answer").select_option("Antwort"))
+        await press(page.get_by_role("button", name="Write to arkor.toml").click())
         await expect(page.locator(".home-facts")).to_contain_text("60 examples")
+        # Not counted: a person keeps the model and the steps, which would take minutes.
         await page.get_by_role("button", name="Edit settings").click()
         await page.get_by_label("Base model").fill("./models/tiny")
         await page.get_by_label("Steps", exact=True).fill("8")
@@ -59,6 +70,7 @@ async def test_from_an_empty_folder_to_an_export(
         await page.get_by_role("button", name="Write to arkor.toml").click()
         await page.get_by_role("dialog").get_by_role("button", name="Write", exact=True).click()
         await expect(page.locator(".home-facts")).to_contain_text("8 steps")
+        presses += 1
         job = await press_run(page)
         await open_job(page, job)
         await completed(page)
@@ -70,3 +82,19 @@ async def test_from_an_empty_folder_to_an_export(
         with ZipFile(await (await saved.value).path()) as archive:
             assert "adapter_model.safetensors" in archive.namelist()
         await expect(one).to_contain_text("Verified", timeout=MINUTE)
+        await press(go_to(page, "Endpoints"))
+        await press(page.get_by_role("button", name="New endpoint").click())
+        await press(page.get_by_role("button", name="Create endpoint").click())
+        await press(page.get_by_label("Label of a new key").fill("my shell"))
+        await press(page.get_by_role("button", name="Issue key").click())
+        copied = []
+        for button in ("Copy as a shell command", "I have stored it", "Copy code"):
+            await press(page.get_by_role("button", name=button).click())
+            copied.append(await page.evaluate("navigator.clipboard.readText()"))
+        shell = await asyncio.create_subprocess_exec(
+            "sh", "-c", f"{copied[0]}\n{copied[2]}", stdout=asyncio.subprocess.PIPE
+        )
+        answer, _ = await shell.communicate()
+        assert b'"delta"' in answer
+        assert answer.rstrip().endswith(b"data: [DONE]")
+        assert presses <= 14

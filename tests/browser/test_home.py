@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
+from arkor_dev.notices.consent import pending
 from tests.support.fake_samples import answer_prompts
 from tests.support.waiting import until
 
@@ -374,7 +375,32 @@ time.sleep(600)
         await expect(page.locator(".home-output-state")).to_contain_text("stopped", timeout=START)
 
 
-async def test_a_failed_command_can_be_run_again(studio: Studio, open_page: OpenPage) -> None:
+async def test_a_project_s_notices_are_asked_about_once_before_a_run(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    declare(studio.settings.project, f'[notify]\ncommand = ["./tell", "me"]\n{TOML}')
+    async with open_page(studio.url) as page:
+        dialog, run = page.get_by_role("dialog"), page.get_by_role("button", name="Run training")
+        await run.click()
+        await expect(dialog).to_contain_text("[notify] of arkor.toml would run ./tell me")
+        await dialog.get_by_role("button", name="Allow").click()
+        await expect(dialog).to_have_count(0)
+        await fake_backend.until(lambda: fake_backend.count("POST /v1/jobs") == 1, 60)
+    assert pending(studio.settings) is None
+
+
+async def test_without_consent_to_notices_the_run_starts_without_them(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    declare(studio.settings.project, f'[notify]\ncommand = ["./tell", "me"]\n{TOML}')
+    async with open_page(studio.url) as page:
+        await page.get_by_role("button", name="Run training").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Run without notices").click()
+        await fake_backend.until(lambda: fake_backend.count("POST /v1/jobs") == 1, 60)
+    assert pending(studio.settings) is not None
+
+
+async def test_a_command_that_failed_can_be_run_again_at_once(studio: Studio, open_page: OpenPage) -> None:
     typescript_project(studio.settings.project, "print('no memory'); raise SystemExit(3)")
     async with open_page(studio.url, None) as page:
         await page.add_init_script(HOLDABLE)

@@ -126,7 +126,7 @@ async def test_a_finished_job_gets_a_later_end(
     fake_backend.emit(job, "training.started", metadata={"totalSteps": 40})
     steps(fake_backend, job, 1, 40)
     fake_backend.finish(job)
-    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+    async with open_page(studio.url, f"/#/jobs/{job}", clock=True) as page:
         await page.get_by_role("button", name="More actions").click()
         await page.get_by_role("menuitem", name="Extend this job").click()
         dialog = page.get_by_role("dialog")
@@ -149,9 +149,11 @@ async def test_a_finished_job_gets_a_later_end(
             "schedule": "restart",
         }
         await expect(page.locator(".job-line")).to_contain_text("Queued")
-        # A worker that loads its model sends no event for a while.
+        # A worker that loads its model sends no event for a while: only the list says so, which the page and
+        # Studio request every 5 s each.
         fake_backend.jobs[job]["status"] = "running"
-        await expect(page.locator(".job-line")).to_contain_text("Running")
+        async with hurried(page, studio):
+            await expect(page.locator(".job-line")).to_contain_text("Running")
         fake_backend.begin(job)
         steps(fake_backend, job, 41, 45)
         await expect(figure(page, "Step")).to_contain_text("45")

@@ -156,6 +156,8 @@ def test_rows_are_filtered_and_sorted(view: View) -> None:
     assert view.find("text", role="no such role") is None
     assert view.find("text", least=longest) == ranked[0]["row"]
     assert view.find("finding", code="unknown to everyone") is None
+    query = {"want": "longer", "after": longer[0], "than": longest - 1, "count": 3}
+    assert view.call("/find", query).json["found"]["rows"] == longer[1:4]
 
 
 @pytest.mark.parametrize(

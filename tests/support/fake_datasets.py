@@ -377,8 +377,11 @@ class FakeDatasets:
                     return len(read[number - 1]) >= least and any(wanted in text for text in said)
             case _:
                 raise RefusedError(400, "want is not known.")
-        found = next((number for number in order if fits(number)), None)
-        return web.json_response({"found": {"row": found, "reached": len(read)}})
+        rows = [number for number in order if fits(number)]
+        count = _whole(request, "count", 0)
+        listed = {"rows": rows[:count]} if count else {}
+        reached = rows[count - 1] if 0 < count <= len(rows) else len(read)
+        return web.json_response({"found": {"row": rows[0] if rows else None, "reached": reached, **listed}})
 
 
 def _whole(request: web.Request, name: str, otherwise: int) -> int:

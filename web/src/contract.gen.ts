@@ -226,10 +226,10 @@ export interface SweepImportance {
   high: number;
 }
 
-/** The estimated number of trials, and the estimated end of the sweep. */
+/** The estimated number of trials, and the estimated end of the sweep once a job of it was timed. */
 export interface SweepPlan {
   trials: number;
-  endsAt: string;
+  endsAt?: string;
 }
 
 /** A search for better settings: feature `sweeps`. */
@@ -392,6 +392,12 @@ export interface Manifest {
   source?: "arkor.toml" | "typescript";
   revision?: string;
   sweep?: ManifestSweep;
+}
+
+/** What a project's `[notify]` does that nobody has agreed to yet; `mark` identifies its content. */
+export interface NoticeConsent {
+  mark: string;
+  does: string[];
 }
 
 /** `POST /api/manifest/settings`: the unified diff, and the file's new revision once written. */
@@ -1121,6 +1127,7 @@ export interface DatasetTokens {
 export interface DatasetFound {
   row: number | null;
   reached: number;
+  rows?: number[];
 }
 
 /** The state of a view's embeddings or losses: `none` until requested for the rows' current content. */
@@ -1656,6 +1663,10 @@ export const SETTINGS: readonly Setting[] = [
 
 /** How often the data is trained on where nobody says how long. */
 export const DEFAULT_EPOCHS = 3;
+
+/** The method of a job that names none, and the methods that can replay general prompts. */
+export const DEFAULT_METHOD = "sft";
+export const REPLAYING: readonly string[] = ["sft"];
 
 /** Two of which only one can be set: setting either removes the other. */
 export const ONE_OF: readonly (readonly [Setting["field"], Setting["field"]])[] = [

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
-from arkor_dev.cli.consent import SEND, confirm
+from arkor_dev.cli.consent import SEND, ask_about_notices, confirm
 from arkor_dev.cli.event_text import forecast_line
 from arkor_dev.cli.interrupt import InterruptHandler, InterruptMessages
 from arkor_dev.cli.lost_jobs import loss_line
@@ -141,6 +141,7 @@ async def run_start(
         await _say_errors(settings, chosen["name"], view)
     if in_red:
         view.say(in_red, "red")
+    ask_about_notices(settings, lambda text: view.say(text, "yellow"))
     async with (
         notifying(settings, lambda text: view.say(text, "yellow")) as notices,
         joined(settings, view.notice, ask=lambda stake: confirm(stake, SEND, yes=yes)) as backend,

@@ -9,12 +9,12 @@ import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.cli.consent import ask_about_notices
 from arkor_dev.cli.set_option import toml_values
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import BackendError, BadRequestError, NotFoundError
 from arkor_dev.contract.rules import quoted
 from arkor_dev.core.plain_text import one_line
-from arkor_dev.notices.notifier import Notifier
 from arkor_dev.project.arkor_toml import choose, load_trainers
 from arkor_dev.project.toml.sweep import deadline_of, key_of, load_sweep, space_of
 
@@ -52,7 +52,7 @@ async def run_sweep(settings: Settings, arguments: argparse.Namespace) -> int:
         await placed(settings, body["config"])
     # Without an open Studio the backend ends with this command, so the sweep is followed to its end.
     if body is not None:
-        await Notifier(settings, lambda _: None).trust()
+        ask_about_notices(settings, lambda text: print(text, file=sys.stderr))  # noqa: T201
     async with joined(settings, lambda _: None, idle=action != START, on_demand=action == START) as backend:
         if body is not None:
             await need_placement(backend, settings, body["config"])
@@ -180,7 +180,8 @@ def _progress(sweep: Mapping[str, Any]) -> str:
         return "Estimating how long a run takes …"
     confirms = any(trial.get("role") == "winner" for trial in trials)
     phase = ", confirming the best with fresh seeds" if confirms else ""
-    return f"{tried} of about {plan.get('trials')} trials{phase}; ends about {_clock(plan.get('endsAt'))}"
+    end = f"; ends about {_clock(plan['endsAt'])}" if "endsAt" in plan else ""
+    return f"{tried} of about {plan.get('trials')} trials{phase}{end}"
 
 
 def lines_of(sweep: Mapping[str, Any]) -> Iterator[str]:

@@ -182,6 +182,7 @@ class View:
         want: str,
         after: int,
         *,
+        count: int = 0,
         than: int = 0,
         code: str = "",
         text: str = "",
@@ -193,23 +194,23 @@ class View:
         group: int | None = None,
         file: str = "",
     ) -> DatasetFound:
-        """Return the next matching row after ``after``, as defined by the contract."""
+        """Return the next matching row after ``after``, or the next ``count``, as defined by the contract."""
         read = len(self._lengths)
         if want == "text":
             folded = text.casefold()
             if not role and not language and not least and not most and source is None and group is None:
-                return self._find_text(after, folded.encode())
+                return self._find_text(after, count, folded.encode())
             lengths = range(max(1, least), (most or 2**32) + 1) if least or most else None
             members = None if group is None else self.embedded(file).members(group)
-            return self._find_matching(after, (folded, role, language), lengths, source, members)
+            return self._find_matching(after, count, (folded, role, language), lengths, source, members)
         if want == "longest":
             return {"row": self._next_longest(after), "reached": read}
         if want == "longer":
             matches = np.frombuffer(self._lengths, np.uint32)[after:] > than
         else:
             matches = np.frombuffer(self._flags, np.uint16)[after:] & BY_CODE.get(code, 0) > 0
-        matching = np.flatnonzero(matches)
-        return {"row": after + int(matching[0]) + 1 if matching.size else None, "reached": read}
+        rows = [after + at + 1 for at in np.flatnonzero(matches)[: max(1, count)].tolist()]
+        return _found(rows, rows[-1] if 0 < count == len(rows) else read, count)
 
     def embedded(self, file: str) -> Embedded:
         """Return the embeddings in ``file``, and keep them in memory. Raises IndexError for a missing one."""
@@ -238,12 +239,15 @@ class View:
         """Return rows sorted by their loss, highest first, from position ``start`` (1-based) on."""
         return surprising(file, start, count)
 
-    def _find_text(self, after: int, text_bytes: bytes) -> DatasetFound:
+    def _find_text(self, after: int, count: int, text_bytes: bytes) -> DatasetFound:
         until = time.monotonic() + SEARCH_SECONDS
         texts = self._texts
+        rows = []
         for number in range(after + 1, len(texts) + 1):
             if text_bytes in texts[number - 1]:
-                return {"row": number, "reached": number}
+                rows.append(number)
+                if len(rows) >= count:
+                    return _found(rows, number, count)
         reached = max(after, len(texts))
         for number in range(reached + 1, len(self.index) + 1):
             reached = number
@@ -253,22 +257,26 @@ class View:
                 texts.append(text)
                 self._texts_size += len(text)
             if text_bytes in text:
-                return {"row": number, "reached": number}
+                rows.append(number)
+                if len(rows) >= count:
+                    break
             if time.monotonic() > until:
                 break
-        return {"row": None, "reached": reached}
+        return _found(rows, reached, count)
 
     def _find_matching(
         self,
         after: int,
+        count: int,
         criteria: tuple[str, str, str],
         lengths: range | None,
         source: int | None,
         members: frozenset[int] | None,
     ) -> DatasetFound:
-        """Return the next row of ``source``, in ``members``, of ``lengths``, that fits ``criteria``."""
+        """Return the next rows of ``source``, in ``members``, of ``lengths``, that fit ``criteria``."""
         until = time.monotonic() + SEARCH_SECONDS
         reached = after
+        rows = []
         for number in range(after + 1, len(self.index) + 1):
             if lengths is not None and number > len(self._lengths):
                 break  # its length is not known yet
@@ -277,10 +285,12 @@ class View:
             fits = fits and (members is None or number in members)
             fits = fits and (lengths is None or self._lengths[number - 1] in lengths)
             if fits and (not any(criteria) or self._matches_text(number, *criteria)):
-                return {"row": number, "reached": number}
+                rows.append(number)
+                if len(rows) >= count:
+                    break
             if time.monotonic() > until:
                 break
-        return {"row": None, "reached": reached}
+        return _found(rows, reached, count)
 
     def _matches_text(self, number: int, folded: str, role: str, language: str) -> bool:
         """Return whether a message of ``role`` contains the ``folded`` text and is in ``language``; without a
@@ -384,3 +394,9 @@ def _beginning(item: Item, size: int) -> str:
         return ""
     texts = contents(item.row, without="system") or contents(item.row)
     return next((text for text in texts if text.strip()), "").strip()[:size]
+
+
+def _found(rows: list[int], reached: int, count: int) -> DatasetFound:
+    """Return what a search found: its first row, and with ``count`` all of them."""
+    found: DatasetFound = {"row": rows[0] if rows else None, "reached": reached}
+    return {**found, "rows": rows} if count else found

@@ -25,6 +25,7 @@ routes = web.RouteTableDef()
 DATASETS: Final = web.AppKey("datasets", Datasets)
 EMBEDDINGS: Final = web.AppKey("embeddings", Embeddings)
 ROWS: Final = 200
+MATCHES: Final = 10_000
 """Maximum number of rows in one response."""
 SIMILAR: Final = 100
 SURPRISING: Final = 1000
@@ -53,6 +54,8 @@ def search_of(query: Mapping[str, str]) -> dict[str, Any]:
     if want not in WANTED:
         raise BadRequestError(f"want must be one of {', '.join(WANTED)}")
     search: dict[str, Any] = {"want": want, "after": integer(query, "after", 0)}
+    if "count" in query and want != "longest":
+        search["count"] = integer(query, "count", 1, MATCHES)
     if want == "longer":
         search["than"] = integer(query, "than", 0)
     if want == "finding":

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from statistics import median
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from arkor_dev.contract.settings import by_field
@@ -238,6 +239,16 @@ def planned(sweep: Sweep, seconds_left: float) -> tuple[int, float]:
         to_go = sum(len(trial.losses) <= level for trial in _promoted(sweep, level))
         total += to_go * seconds_of(sweep, sweep.rungs[level - 1], sweep.rungs[level])
     return count, total + confirming_seconds(sweep)
+
+
+def expected_seconds(sweep: Sweep, planned_seconds: float) -> float | None:
+    """Return the seconds of the planned jobs at the usual pace; ``planned`` takes the slowest, to be safe.
+
+    None before a job was timed: the estimate alone can be far off.
+    """
+    if not sweep.paces:
+        return None
+    return planned_seconds * median(sweep.paces[-RECENT:]) / pace_of(sweep)
 
 
 # The next action

@@ -590,7 +590,10 @@ class Sweeps:
             view["rungs"] = [max(1, round(part * sweep.estimate.steps)) for part in sweep.rungs]
             if sweep.state == "running":
                 count, seconds = plan.planned(sweep, plan.seconds_left(sweep, time.time()))
-                view["plan"] = {"trials": count, "endsAt": _iso(time.time() + seconds)}
+                view["plan"] = {"trials": count}
+                expected = plan.expected_seconds(sweep, seconds)
+                if expected is not None:
+                    view["plan"]["endsAt"] = _iso(time.time() + expected)
         ranked = plan.finalists(sweep) if sweep.rungs else []
         if ranked:
             view["best"] = ranked[0].number

@@ -16,6 +16,7 @@ from . import (
     jobs,
     making,
     manifest,
+    notices,
     passed_on,
     preferences,
     project,
@@ -33,6 +34,6 @@ def routes() -> list[web.RouteDef]:
     """Return every route under ``/api``."""
     resources = (
         session, manifest, jobs, train, chat, exports, corrections, preferences, data_rows, reviews, cluster,
-        project, start_requests, adapters, making, engine_setup, documentation, passed_on,
+        notices, project, start_requests, adapters, making, engine_setup, documentation, passed_on,
     )  # fmt: skip
     return [route for resource in resources for route in resource.ROUTES]

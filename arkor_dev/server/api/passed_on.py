@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +23,7 @@ from arkor_dev.contract.bodies import (
 )
 from arkor_dev.contract.deployments import CREATE, KEY, UPDATE
 from arkor_dev.contract.errors import NotFoundError, UnsupportedError
-from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS, SETTINGS
+from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS
 
 from .envelope import answered, read_object
 
@@ -126,12 +125,8 @@ async def create_key(request: web.Request) -> web.Response:
 
 
 async def start_sweep(request: web.Request) -> web.Response:
-    """``POST /api/sweeps``; as for runs started here, the project's ``[notify]`` applies from now on."""
-    from arkor_dev.notices.notifier import Notifier  # not needed for the page's first byte
-
+    """``POST /api/sweeps``; its jobs are in the list at once."""
     answer = await request.app[BACKEND].start_sweep(await read_object(request, SWEEP))
-    with contextlib.suppress(OSError):
-        await Notifier(request.app[SETTINGS], lambda _: None).trust()
     refresh(request)
     return answered(answer)
 

@@ -26,6 +26,7 @@ from arkor_dev.connection import connect
 from arkor_dev.connection.connect import _running_backend
 from arkor_dev.contract.errors import ArkorError, BadRequestError, status_of
 from arkor_dev.jobs import follow
+from arkor_dev.notices.consent import agree, pending
 from arkor_dev.project.arkor_toml import revision
 from arkor_dev.project.trust import trust
 from tests.support.fake_backend import ORG, PROJECT, TOKEN
@@ -863,13 +864,20 @@ async def test_notices_are_sent_as_configured(
     program = script(tmp_path / "tell", f"import sys\nopen({str(seen)!r}, 'a').write(sys.stdin.read())")
     text = (settings.project / "arkor.toml").read_text()
     (settings.project / "arkor.toml").write_text(f'[notify]\ncommand = ["{program}"]\n{text}')
-    started = Started(settings)
-    job = await started.job(fake_backend)
-    fake_backend.finish(job)
-    code, _ = await started.end()
-    assert code == 0
+    for agreed in (False, True):
+        if agreed:
+            asks = pending(settings)
+            assert asks is not None
+            assert agree(settings, asks["mark"])
+        started = Started(settings)
+        job = await started.job(fake_backend)
+        fake_backend.finish(job)
+        code, output = await started.end()
+        assert code == 0
+        assert seen.exists() == agreed
+        assert ("Nobody has agreed to that" in " ".join(output)) == (not agreed)
     (told,) = seen.read_text().splitlines()
-    assert json.loads(told)["job"] == {"id": job, "name": "first", "status": "completed"}
+    assert json.loads(told)["job"] == {"id": job, "name": "first #2", "status": "completed"}
 
 
 async def test_a_data_option_replaces_the_trainers_data(

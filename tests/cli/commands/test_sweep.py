@@ -60,6 +60,8 @@ def test_a_sweep_is_printed_with_its_verdict_first() -> None:
         list(lines_of(running))[1]
         == "3 of about 9 trials, confirming the best with fresh seeds; ends about -"
     )
+    untimed = {**running, "plan": {"trials": 9}}
+    assert list(lines_of(untimed))[1] == "3 of about 9 trials, confirming the best with fresh seeds"
 
 
 TOML = """

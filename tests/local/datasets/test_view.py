@@ -295,6 +295,16 @@ def test_rows_are_filtered_by_role_length_and_source(tmp_path: Path, tokenizer: 
         row for row, length in enumerate(lengths, 1) if length == lengths[1]
     ]
     assert rows(most=1) == []
+    # Many at once, and from where that has ended on.
+    for search in ({"source": 1}, {"text": "?"}):
+        every = rows(**search)
+        few = view.find("text", 0, count=2, **search)
+        assert few == {"row": every[0], "rows": every[:2], "reached": every[1]}
+        rest = view.find("text", few["reached"], count=100, **search)
+        assert rest == {"row": every[2], "rows": every[2:], "reached": 6}
+    longer = view.find("longer", 0, than=min(lengths) - 1, count=4)
+    assert longer == {"row": 1, "rows": [1, 2, 3, 4], "reached": 4}
+    assert view.find("longer", 4, than=max(lengths), count=4) == {"row": None, "rows": [], "reached": 6}
     view.close()
     german = "Das ist nicht ein Problem, und die Lieferung kommt auch mit der Post für Sie."
     texts = [

@@ -78,6 +78,15 @@ def test_tpe_finds_a_good_rate_in_a_range() -> None:
     assert rates[0]["low"] <= rates[0]["mean"] <= rates[0]["high"]
 
 
+def test_the_end_is_expected_by_the_usual_pace_once_a_job_was_timed() -> None:
+    sweep = sweep_of(GRID, jobs=9)
+    assert plan.expected_seconds(sweep, plan.planned(sweep, math.inf)[1]) is None
+    sweep.paces = [4.0, 4.0, 4.1, 9.0]  # the machine was busy once
+    expected = plan.expected_seconds(sweep, plan.planned(sweep, math.inf)[1])
+    took = run(sweep, lambda settings, part: settings["learningRate"], slow=4.0)[1]
+    assert expected == pytest.approx(took, rel=0.15)
+
+
 @pytest.mark.parametrize("slow", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("hours", [0.5, 1.0, 3.0])
 def test_a_sweep_ends_before_its_deadline(slow: float, hours: float) -> None:

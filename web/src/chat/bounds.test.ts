@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { checkpointReader } from "./checkpoint-reader";
+import { historyReader } from "./history";
 import {
   BUILT_IN,
   bounded,
@@ -53,17 +53,34 @@ describe("idsToDelete", () => {
   });
 });
 
-describe("checkpointReader", () => {
+describe("historyReader", () => {
   it("finds the steps in pieces of a history, in order, once, whatever else is there", () => {
     const frames = [20, 10, 20].map(
       (step) => `event: checkpoint.saved\ndata: ${JSON.stringify({ type: "checkpoint.saved", step })}\n\n`,
     );
     const text = `${frames.join(": hi\n\n")}event: training.log\ndata: {"step":15}\n\nevent: checkpoint.saved\ndata: {"step":"x"}\n\nevent: checkpoint.saved\ndata: no\n\n`;
-    const reader = checkpointReader();
+    const reader = historyReader();
     for (const byte of new TextEncoder().encode(text)) reader.push(Uint8Array.of(byte));
-    expect(reader.steps()).toEqual([10, 20]);
+    expect(reader.read().steps).toEqual([10, 20]);
     reader.push(new TextEncoder().encode('event: checkpoint.removed\ndata: {"step":10}\n\n'));
-    expect(reader.steps()).toEqual([20]);
+    expect(reader.read().steps).toEqual([20]);
+  });
+
+  it("finds the prompts of a run in order, without those that something was answered before", () => {
+    const before = [{ role: "assistant", content: "It sails." }];
+    const prompts = [
+      { number: 2, prompt: "Where?", messages: [{ role: "system", content: "s" }] },
+      { number: 1, prompt: "When?", step: 0 },
+      { number: 1, prompt: "When?", step: 10 },
+      { number: 3, prompt: "And then?", messages: before },
+      { number: "4", prompt: "What?" },
+      { number: 5, prompt: 5 },
+      null,
+    ];
+    const reader = historyReader();
+    for (const prompt of prompts)
+      reader.push(new TextEncoder().encode(`event: sample.created\ndata: ${JSON.stringify(prompt)}\n\n`));
+    expect(reader.read()).toEqual({ steps: [], questions: ["When?", "Where?"] });
   });
 });
 

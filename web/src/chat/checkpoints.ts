@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import { errorText } from "../api/client";
 import type { Job } from "../contract.gen";
-import { checkpointSteps } from "./checkpoint-reader";
+import { historyOf } from "./history";
 import type { Target } from "./model/types";
 import { adapterJobs } from "./targets";
 
@@ -48,8 +48,8 @@ async function read(jobId: string): Promise<void> {
   const before = known.peek().get(jobId) ?? NONE;
   let next: Checkpoints;
   try {
-    const steps = await checkpointSteps(jobId);
-    next = { steps: steps ?? [], loaded: true, error: null, gone: steps === null };
+    const history = await historyOf(jobId);
+    next = { steps: history?.steps ?? [], loaded: true, error: null, gone: history === null };
   } catch (error) {
     next = { ...before, error: errorText(error) };
   }

@@ -10,13 +10,18 @@ const openStreams = new Map<
     users: number;
     timer?: ReturnType<typeof setTimeout> | undefined;
     /** Whether it has continued since the list last reported that the job had ended; undefined before such a report. */
-    again?: boolean;
+    again?: boolean | undefined;
   }
 >();
+/** What the list last reported, also of a job whose stream is opened later. */
+let hasEnded: (id: string) => boolean | undefined = () => undefined;
 
 function streamOf(id: string): JobStream {
   let known = openStreams.get(id);
-  if (known === undefined) openStreams.set(id, (known = { stream: new JobStream(id), users: 0 }));
+  if (known === undefined) {
+    known = { stream: new JobStream(id), users: 0, again: hasEnded(id) ? false : undefined };
+    openStreams.set(id, known);
+  }
   return known.stream;
 }
 
@@ -36,6 +41,7 @@ function retain(id: string): () => void {
 
 /** Reopens the streams of jobs that were over and have been resumed. `isOver`: undefined for a job not in the list. */
 export function reopenStreams(isOver: (id: string) => boolean | undefined): void {
+  hasEnded = isOver;
   for (const [id, known] of openStreams) {
     const over = isOver(id);
     if (over) known.again = false;

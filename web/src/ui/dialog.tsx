@@ -69,6 +69,8 @@ interface Question {
   title: string;
   text: ComponentChildren;
   action: string;
+  /** The button that answers no; `Back` by default. */
+  no?: string;
   /** A further choice that leads elsewhere and counts as no. */
   other?: { label: string; href: string };
   danger?: boolean;
@@ -105,7 +107,7 @@ export function Confirmation() {
       <p class="ui-dialog-text">{question.text}</p>
       <div class="ui-dialog-actions">
         <Button data-focus onClick={() => close(false)}>
-          Back
+          {question.no ?? "Back"}
         </Button>
         {question.other && (
           <a class="ui-button" href={question.other.href} onClick={() => close(false)}>

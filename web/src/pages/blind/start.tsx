@@ -61,7 +61,7 @@ export function Start({ job, given, mine, answered, begin }: Props) {
         hint={`${
           canKeep()
             ? "Your votes are kept with the job under this name."
-            : "This backend keeps no votes: they are gone when the page is closed."
+            : "This backend keeps no votes after the page is closed."
         } Answers that you prefer become rows of data/preferences.jsonl.`}
       >
         <input

@@ -1,10 +1,10 @@
-/** Filters of a search besides its text: a role, a length, a source. */
+/** What else than its text filters rows: a role, a length, a source. */
 import type { Trainer } from "../../contract.gen";
 import { clean } from "../../lib/text";
 import { Select } from "../../ui/controls/switch";
 import type { Search } from "./view";
 
-export type Filter = Pick<Search, "role" | "language" | "least" | "most" | "source" | "group">;
+export type Filter = Omit<Search, "want" | "than">;
 
 /** Languages that can be detected; a script stands for all of its languages. */
 const LANGUAGES = [
@@ -46,7 +46,8 @@ interface Props {
 
 export function Filters({ filter, set, sources }: Props) {
   const change = <K extends keyof Filter>(key: K, value: Filter[K] | undefined): void => {
-    const { [key]: _, ...rest } = filter;
+    // Rows with a finding can't be filtered further.
+    const { [key]: _, code: __, ...rest } = filter;
     set(value === undefined ? rest : { ...rest, [key]: value });
   };
   const length = (key: "least" | "most", label: string) => (
@@ -62,10 +63,10 @@ export function Filters({ filter, set, sources }: Props) {
       }
     />
   );
-  const count = Object.keys(filter).length;
+  const count = Object.keys(filter).filter((key) => key !== "text").length;
   return (
     <details class="data-filters">
-      <summary>Search options{count > 0 ? ` (${count})` : ""}</summary>
+      <summary>Filter{count > 0 ? ` (${count})` : ""}</summary>
       <span class="data-filter-fields">
         <Select
           aria-label="Said by"
@@ -93,18 +94,6 @@ export function Filters({ filter, set, sources }: Props) {
             onChange={(source) => change("source", source === "" ? undefined : Number(source))}
           />
         )}
-        {filter.group !== undefined && (
-          <button
-            type="button"
-            class="ui-button ui-button-plain ui-button-small"
-            onClick={() => change("group", undefined)}
-          >
-            Any group
-          </button>
-        )}
-        <button type="submit" class="ui-button ui-button-plain ui-button-small">
-          Next match
-        </button>
       </span>
     </details>
   );

@@ -44,9 +44,9 @@ interface Props {
   /** Whether every row has been read. */
   all: boolean;
   hrefOf: (row: number) => string;
-  /** Goes to the next row of a finding, if the backend supports it. */
-  next: (code: string) => void;
-  canGoOn: (code: string) => boolean;
+  /** Filters the list by a finding, if the backend supports it. */
+  filter: (code: string) => void;
+  canFilter: (code: string) => boolean;
   /** What was not checked, one sentence each. */
   leftOut: readonly string[];
   /** The immediate remedy for a finding, if there is one. */
@@ -85,12 +85,12 @@ export function Findings({ findings, all, leftOut, ...rest }: Props) {
 function One({
   finding,
   hrefOf,
-  next,
-  canGoOn,
+  filter,
+  canFilter,
   remedyOf,
   exclude,
   fix: offerFix,
-}: { finding: Finding } & Pick<Props, "hrefOf" | "next" | "canGoOn" | "remedyOf" | "exclude" | "fix">) {
+}: { finding: Finding } & Pick<Props, "hrefOf" | "filter" | "canFilter" | "remedyOf" | "exclude" | "fix">) {
   const { level, title, why, fix, rows, count, code } = finding;
   const listed = rows.slice(0, MOST_ROWS);
   const out = code !== "excluded";
@@ -141,7 +141,7 @@ function One({
               <a href={hrefOf(row)} title={clean(where, 200)}>
                 Row {number(row)}
               </a>
-              <bdi class="hint ellipsis">{clean(excerpt, 80)}</bdi>
+              <bdi class="hint">{clean(excerpt, 80)}</bdi>
               {fixable && (
                 <Button
                   small
@@ -165,13 +165,10 @@ function One({
             </li>
           ))}
         </ul>
-        {count > listed.length && canGoOn(code) && (
-          <p class="data-finding-more hint num">
-            {number(count)} rows in all{" "}
-            <Button small kind="quiet" onClick={() => next(code)}>
-              Next row
-            </Button>
-          </p>
+        {count > 1 && canFilter(code) && (
+          <Button small kind="quiet" onClick={() => filter(code)}>
+            List only these {number(count)} rows
+          </Button>
         )}
       </details>
     </li>

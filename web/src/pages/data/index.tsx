@@ -161,7 +161,6 @@ function Page({ known, trainer, config }: { known: Manifest; trainer: Trainer; c
           />
         )}
         <p class="data-line-words dim">{view ? sourceWords(view) : ""}</p>
-        <Ways trainer={trainer.name} />
       </header>
       {unmapped && mapping && revision !== undefined && (
         <div class="data-map">
@@ -172,7 +171,7 @@ function Page({ known, trainer, config }: { known: Manifest; trainer: Trainer; c
       {unmapped && trainer.problem !== undefined ? null : error !== null ? (
         <ErrorNote title="Couldn't show the data" error={error} retry={() => void opened.again()} />
       ) : view && view.indexed > 0 ? (
-        <Dataset opened={opened} view={view} trainer={trainer} />
+        <Dataset {...{ opened, view, trainer }} ways={<Ways trainer={trainer.name} />} />
       ) : view && view.rows === 0 ? (
         <Empty title="This data set has no rows." />
       ) : (

@@ -7,6 +7,7 @@ import { Button } from "../../ui/controls/button";
 import { type VirtualHandle, VirtualRows } from "../../ui/list/virtual-list";
 import { lineHeight } from "../../ui/text-size";
 import type { Marks } from "./judge/marks";
+import { positionOf } from "./matches";
 import type { OpenedView } from "./view";
 
 /** A row's height in lines of text; must match the stylesheet. */
@@ -21,11 +22,15 @@ interface Props {
   choose: (row: number) => void;
   /** The verdicts of rows, during judging. */
   marks: Marks | null;
+  /** With a filter, the rows that match. */
+  only: readonly number[] | undefined;
 }
 
-export function Rows({ opened, chosen, cut, choose, marks }: Props) {
-  const { count } = opened;
-  const base = Math.floor((chosen - 1) / LIST) * LIST;
+export function Rows({ opened, chosen, cut, choose, marks, only }: Props) {
+  const count = only ? only.length : opened.count;
+  const position = only ? Math.max(0, Math.min(positionOf(only, chosen), count - 1)) : chosen - 1;
+  const base = Math.floor(position / LIST) * LIST;
+  const rowAt = (index: number): number => (only ? only[index]! : index + 1);
   const rows = Math.min(LIST, count - base);
   const handle = useRef<VirtualHandle | null>(null);
   const box = useRef<HTMLDivElement>(null);
@@ -36,8 +41,8 @@ export function Rows({ opened, chosen, cut, choose, marks }: Props) {
       const [inner, outer] = [row.getBoundingClientRect(), list.getBoundingClientRect()];
       if (inner.top >= outer.top && inner.bottom <= outer.bottom) return;
     }
-    handle.current?.scrollTo(chosen - 1 - base);
-  }, [chosen, base]);
+    handle.current?.scrollTo(position - base);
+  }, [chosen, position, base]);
   return (
     <div class="data-rows" ref={box}>
       <VirtualRows
@@ -47,7 +52,7 @@ export function Rows({ opened, chosen, cut, choose, marks }: Props) {
         rowHeight={ROW * lineHeight.value}
         handle={handle}
         render={(index) => {
-          const row = base + index + 1;
+          const row = rowAt(base + index);
           return (
             <Row
               key={row}
@@ -62,11 +67,16 @@ export function Rows({ opened, chosen, cut, choose, marks }: Props) {
       />
       {count > LIST && (
         <p class="data-pages hint num">
-          <Button small kind="quiet" disabled={base === 0} onClick={() => choose(base - LIST + 1)}>
+          <Button small kind="quiet" disabled={base === 0} onClick={() => choose(rowAt(base - LIST))}>
             Before
           </Button>
           {number(base + 1)}–{number(base + rows)} of {number(count)}
-          <Button small kind="quiet" disabled={base + rows >= count} onClick={() => choose(base + LIST + 1)}>
+          <Button
+            small
+            kind="quiet"
+            disabled={base + rows >= count}
+            onClick={() => choose(rowAt(base + LIST))}
+          >
             After
           </Button>
         </p>

@@ -1,4 +1,5 @@
 /** A view with its figures, its lengths, its findings, and the selected row. */
+import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useActions } from "../../actions/actions";
 import { api, errorText, isAbort } from "../../api/client";
@@ -22,6 +23,7 @@ import { type Filter, Filters, sourcesOf } from "./filters";
 import { Findings, merged, type Remedy } from "./findings";
 import { Histogram } from "./histogram";
 import { Marks } from "./judge/marks";
+import { type Matches, positionOf, useMatches } from "./matches";
 import { Rows } from "./rows";
 import { Row, rolesOf } from "./tokens";
 import type { OpenedView, Search } from "./view";
@@ -54,10 +56,13 @@ export function Dataset({
   opened,
   view,
   trainer,
+  ways,
 }: {
   opened: OpenedView;
   view: DatasetView;
   trainer: Trainer;
+  /** Links to other ways to get or to judge rows. */
+  ways: ComponentChildren;
 }) {
   const requested = Number(route.value.query.get("row")) || 1;
   const chosen = Math.min(Math.max(1, requested), view.indexed);
@@ -65,6 +70,7 @@ export function Dataset({
   const cut = moved ?? view.maxLength ?? FALLBACK_CUT;
   const lengths = opened.lengths.value;
   const field = useRef<HTMLInputElement>(null);
+  const side = useRef<HTMLElement>(null);
   const [typed, setTyped] = useState("");
   const [filter, setFilter] = useState<Filter>({});
   const [note, setNote] = useState("");
@@ -168,16 +174,47 @@ export function Dataset({
     setNote("");
     setQuery({ row: Math.min(Math.max(1, row), view.indexed) });
   };
+  const filtered = Object.keys(filter).length > 0;
+  const matches = useMatches(
+    opened,
+    filtered ? { want: filter.code === undefined ? "text" : "finding", ...filter } : null,
+  );
+  const searched = matches !== null && matches.reached >= view.indexed;
+  /** The row from before the filter, and the match that was shown instead of it. */
+  const jump = useRef<{ from: number; to: number | null } | null>(null);
+  const filterBy = (next: Filter): void => {
+    setNote("");
+    setFilter(next);
+    setTyped(next.text ?? "");
+    const from = jump.current?.to === chosen ? jump.current.from : chosen;
+    jump.current = { from, to: null };
+    if (Object.keys(next).length > 0) return;
+    jump.current = null;
+    choose(from);
+  };
+  useEffect(() => {
+    if (!matches || !jump.current || jump.current.to !== null) return;
+    const row = matches.rows[positionOf(matches.rows, chosen)] ?? (searched ? matches.rows[0] : undefined);
+    if (row === undefined) return;
+    jump.current.to = row;
+    if (row !== chosen) choose(row);
+  }, [matches, searched]);
+  /** Selects the next row, or the one before; of those that match, if there is a filter. */
+  const move = (by: 1 | -1): void => {
+    if (!matches) return choose(chosen + by);
+    const { rows } = matches;
+    const at = positionOf(rows, chosen);
+    const row = rows[by < 0 || rows[at] === chosen ? at + by : at];
+    if (row !== undefined) choose(row);
+  };
   const find = async (search: Search, none: string, after = chosen): Promise<number | null> => {
     searching.current?.abort();
     const abort = new AbortController();
     searching.current = abort;
-    setNote(search.want === "text" ? "Searching" : "");
+    setNote("");
     try {
       const row = await opened.find(search, after, abort.signal);
-      setNote(
-        row !== null ? "" : view.read === 0 && search.want !== "text" ? "No row has been read yet." : none,
-      );
+      setNote(row !== null ? "" : view.read === 0 ? "No row has been read yet." : none);
       if (row !== null) {
         setQuery({ row });
         announce(`Row ${number(row)}`);
@@ -198,16 +235,15 @@ export function Dataset({
     setQuery({ meaning: "1" });
     document.getElementById("data-meaning")?.focus();
   };
-  const showGroup = (group: number, title: string): void => {
-    setFilter({ group });
-    setTyped("");
-    void find({ want: "text", group }, `No other row about ${clean(title, 60)}.`);
+  const showGroup = (group: number): void => {
+    if (filter.group === group) move(1);
+    else filterBy({ group });
   };
   const nextCut = (): void =>
     void find({ want: "longer", than: cut }, `No row is longer than ${number(cut)}.`);
   useActions("Data", [
-    { name: "data.next", label: "Next row", keys: "j", hidden: true, run: () => choose(chosen + 1) },
-    { name: "data.previous", label: "Previous row", keys: "k", hidden: true, run: () => choose(chosen - 1) },
+    { name: "data.next", label: "Next row", keys: "j", hidden: true, run: () => move(1) },
+    { name: "data.previous", label: "Previous row", keys: "k", hidden: true, run: () => move(-1) },
     {
       name: "data.longest",
       label: "Longest row, then the next shorter one",
@@ -270,53 +306,6 @@ export function Dataset({
   return (
     <>
       <Progress view={view} />
-      <dl class="figures data-figures num">
-        <Figure
-          name="Rows"
-          value={`${number(figures.rows)}${view.rows === null ? "+" : ""}`}
-          note={figures.without}
-        />
-        <Figure
-          name="Tokens"
-          value={number(figures.tokens)}
-          note={figures.truncated > 0 ? `${number(figures.truncated)} truncated` : rolesOf(view.roles)}
-        />
-        <Figure
-          name="Learned"
-          value={figures.tokens === 0 ? "–" : `${number((100 * figures.learned) / figures.tokens, 0)} %`}
-          note={plural(figures.learned, "token")}
-        />
-        <Figure
-          name="Mean row"
-          value={figures.mean === null ? "–" : number(figures.mean)}
-          note={longest > 0 ? `longest ${number(Math.min(longest, cut))}` : ""}
-        />
-      </dl>
-      <div class="data-overview">
-        {lengths && figures.rows > 0 && lengths.read > 0 ? (
-          <Histogram view={view} lengths={lengths} cut={cut} onCut={setMoved} onUse={use} />
-        ) : (
-          view.state !== "ready" && (
-            <section class="data-lengths">
-              <h2>Row length in tokens</h2>
-              <Skeleton lines={4} height={20} />
-            </section>
-          )
-        )}
-        {/* What the row check leaves to the tokenizer. */}
-        <Findings
-          findings={findings}
-          // What was found before an edit stays until the rows are checked again, with nothing to press.
-          remedyOf={inFile.stale ? () => null : remedyOf}
-          exclude={inFile.stale ? null : exclude}
-          fix={editable && !inFile.stale ? (code, row) => setFixing({ code, row }) : null}
-          leftOut={(checked?.leftOut ?? []).filter((sentence) => !sentence.includes("tokenizer"))}
-          all={view.state === "ready"}
-          hrefOf={hrefOf}
-          next={(code) => void find({ want: "finding", code }, "No other row has this finding.")}
-          canGoOn={(code) => view.findings.some((finding) => finding.code === code)}
-        />
-      </div>
       {meant && meaning && view.state !== "opening" && (
         <meaning.ByMeaning
           {...{ opened, chosen, choose, showGroup }}
@@ -341,11 +330,9 @@ export function Dataset({
         class="data-tools"
         onSubmit={(event) => {
           event.preventDefault();
-          if (typed || Object.keys(filter).length > 0)
-            void find(
-              { want: "text", ...(typed ? { text: typed } : {}), ...filter },
-              typed ? `No row has “${clean(typed, 60)}”.` : "No row fits.",
-            );
+          const { text, code, ...rest } = filter;
+          if (typed !== (text ?? "")) filterBy(typed ? { ...rest, text: typed } : rest);
+          else if (filtered) move(1);
         }}
       >
         <input
@@ -353,12 +340,22 @@ export function Dataset({
           class="ui-input data-search"
           type="search"
           aria-label="Search rows"
-          placeholder="Search rows, Enter for the next"
+          placeholder="Search rows"
           maxLength={1000}
           value={typed}
-          onInput={(event) => setTyped(event.currentTarget.value)}
+          onInput={({ currentTarget: { value } }) => {
+            setTyped(value);
+            const { text, ...rest } = filter;
+            if (value === "" && text !== undefined) filterBy(rest);
+          }}
         />
-        <Filters filter={filter} set={setFilter} sources={sourcesOf(trainer)} />
+        {/* Enter submits a form of several fields only if it has such a button. */}
+        <button type="submit" hidden />
+        <Filters
+          filter={filter}
+          set={(next) => filterBy(typed ? { ...next, text: typed } : next)}
+          sources={sourcesOf(trainer)}
+        />
         <Button small onClick={() => void findLongest()} title="Longest row, then the next shorter one (l)">
           Longest
         </Button>
@@ -395,13 +392,28 @@ export function Dataset({
             Judge
           </Button>
         )}
+        <Button
+          small
+          kind="quiet"
+          class="data-jump"
+          onClick={() => {
+            side.current?.scrollIntoView();
+            side.current?.focus({ preventScroll: true });
+          }}
+        >
+          {findings.length > 0 ? plural(findings.length, "finding") : "Lengths"}
+        </Button>
         <span class="data-note hint" role="status">
-          {note}
+          {note || (matches && matchWords(matches, searched, filter.text, view.indexed))}
         </span>
-        <Legend />
+        {filtered && (
+          <Button small onClick={() => filterBy({})}>
+            Show all rows
+          </Button>
+        )}
       </form>
       <div class="data-view">
-        <Rows {...{ opened, chosen, cut, choose, marks }} />
+        <Rows {...{ opened, chosen, cut, choose, marks }} only={matches?.rows} />
         <section class="data-one" aria-label="The row">
           {judging && judge && marks && editable && (
             <judge.Judge {...{ opened, trainer, chosen, marks, choose }} close={endJudging} />
@@ -453,7 +465,60 @@ export function Dataset({
               }
             />
           )}
+          <Legend />
         </section>
+        {mode === null && (
+          <section class="data-side" aria-label="The data set" tabIndex={-1} ref={side}>
+            <dl class="figures data-figures num">
+              <Figure
+                name="Rows"
+                value={`${number(figures.rows)}${view.rows === null ? "+" : ""}`}
+                note={figures.without}
+              />
+              <Figure
+                name="Tokens"
+                value={number(figures.tokens)}
+                note={figures.truncated > 0 ? `${number(figures.truncated)} truncated` : rolesOf(view.roles)}
+              />
+              <Figure
+                name="Learned"
+                value={
+                  figures.tokens === 0 ? "–" : `${number((100 * figures.learned) / figures.tokens, 0)} %`
+                }
+                note={plural(figures.learned, "token")}
+              />
+              <Figure
+                name="Mean row"
+                value={figures.mean === null ? "–" : number(figures.mean)}
+                note={longest > 0 ? `longest ${number(Math.min(longest, cut))}` : ""}
+              />
+            </dl>
+            {/* What the row check leaves to the tokenizer. */}
+            <Findings
+              findings={findings}
+              // What was found before an edit stays until the rows are checked again, with nothing to press.
+              remedyOf={inFile.stale ? () => null : remedyOf}
+              exclude={inFile.stale ? null : exclude}
+              fix={editable && !inFile.stale ? (code, row) => setFixing({ code, row }) : null}
+              leftOut={(checked?.leftOut ?? []).filter((sentence) => !sentence.includes("tokenizer"))}
+              all={view.state === "ready"}
+              hrefOf={hrefOf}
+              filter={(code) => filterBy({ code })}
+              canFilter={(code) => view.findings.some((finding) => finding.code === code)}
+            />
+            {lengths && figures.rows > 0 && lengths.read > 0 ? (
+              <Histogram view={view} lengths={lengths} cut={cut} onCut={setMoved} onUse={use} />
+            ) : (
+              view.state !== "ready" && (
+                <section class="data-lengths">
+                  <h2>Row length in tokens</h2>
+                  <Skeleton lines={4} height={20} />
+                </section>
+              )
+            )}
+            {ways}
+          </section>
+        )}
       </div>
     </>
   );
@@ -477,6 +542,19 @@ function useCheck({ name }: Trainer, id: string | null): { check: DataCheck | nu
     return () => abort.abort();
   }, [name, id]);
   return { check: checked?.check ?? null, stale: checked !== null && checked.id !== id };
+}
+
+/** `12 of 102 rows` */
+function matchWords(
+  { rows, error }: Matches,
+  searched: boolean,
+  text: string | undefined,
+  all: number,
+): string {
+  if (error !== null) return error;
+  if (rows.length > 0 || !searched)
+    return `${number(rows.length)} of ${plural(all, "row")}${searched ? "" : ", searching"}`;
+  return text ? `No row has “${clean(text, 60)}”.` : "No row fits.";
 }
 
 function Legend() {

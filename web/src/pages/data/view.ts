@@ -138,21 +138,20 @@ export class OpenedView {
 
   /** The next match after `after`, then from the first row on; null if there is none. */
   async find(search: Search, after: number, abort: AbortSignal): Promise<number | null> {
-    const row = await this.searched(search, after, abort);
-    if (row !== null || after === 0) return row;
-    return this.searched(search, 0, abort);
+    const { row } = await this.searched({ ...search, after }, abort);
+    return row !== null || after === 0 ? row : (await this.searched({ ...search, after: 0 }, abort)).row;
   }
 
-  private async searched(search: Search, after: number, abort: AbortSignal): Promise<number | null> {
-    let from = after;
-    while (true) {
-      const query = new URLSearchParams({ after: String(from) });
-      for (const [name, value] of Object.entries(search)) query.set(name, String(value));
-      const { found } = await api<{ found: DatasetFound }>(this.path(`/find?${query}`), { signal: abort });
-      // A text search runs in slices; anything else in one go, as far as rows have been read.
-      if (found.row !== null || search.want !== "text" || found.reached <= from) return found.row;
-      from = found.reached;
-    }
+  /** Up to `count` matches after `after`, as far as one slice of the search comes. */
+  async matches(search: Search, after: number, count: number, abort: AbortSignal) {
+    const { rows = [], reached } = await this.searched({ ...search, after, count }, abort);
+    return { rows, reached };
+  }
+
+  private async searched(search: object, abort: AbortSignal): Promise<DatasetFound> {
+    const query = new URLSearchParams();
+    for (const [name, value] of Object.entries(search)) query.set(name, String(value));
+    return (await this.get<{ found: DatasetFound }>(`/find?${query}`, abort)).found;
   }
 
   private path(below = ""): string {

@@ -1,6 +1,6 @@
-/** Before a start: the findings in the data, and how to continue. Loaded when the button is pressed. */
+/** Before a start: the findings in the data, and what the project does at its end. Loaded when the button is pressed. */
 import { api } from "../../api/client";
-import type { DataCheck, Finding, Trainer } from "../../contract.gen";
+import type { DataCheck, Finding, NoticeConsent, Trainer } from "../../contract.gen";
 import { plural } from "../../lib/format";
 import { INVALID } from "../../lib/invalid-rows";
 import { clean, displayName } from "../../lib/text";
@@ -38,6 +38,28 @@ export async function askAboutData(trainer: Trainer, changes: Changes): Promise<
   });
   if (!sure) return null;
   return unreadable ? { skipBadRows: true } : {};
+}
+
+/** The `[notify]` that was refused: it is not asked about again until it changes, or the page is loaded again. */
+let refused = "";
+
+/** Asks, once for each content, whether the project's `[notify]` may take effect; the run starts either way. */
+export async function askAboutNotices(): Promise<void> {
+  const { pending } = await api<{ pending: NoticeConsent | null }>("/notices");
+  if (!pending || pending.mark === refused) return;
+  const agreed = await confirm({
+    title: "Allow this project's notices?",
+    text: (
+      <>
+        When a job ends, [notify] of arkor.toml would {clean(pending.does.join(", and "), 1000)}. Allow it
+        only if you trust this project; the run starts either way.
+      </>
+    ),
+    action: "Allow",
+    no: "Run without notices",
+  });
+  if (agreed) await api("/notices", { method: "POST", body: { mark: pending.mark } });
+  else refused = pending.mark;
 }
 
 /** The button names what it does: rows with secrets are trained on only if it says so. */

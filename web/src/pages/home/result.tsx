@@ -13,13 +13,12 @@ import { clean, displayName } from "../../lib/text";
 import { href, jobHref } from "../../router";
 import { features } from "../../store/features";
 import { Button } from "../../ui/controls/button";
-import { ErrorNote } from "../../ui/empty";
 import { RelativeTime } from "../../ui/time";
 import { stateOf, stateWords, VerdictMark } from "../../ui/verdict";
 import { Pair } from "../job/answers";
 import { systemOf } from "../job/answers/samples";
 import { openExtend } from "../job/header/open-extend";
-import { useReplay } from "../job/header/use-replay";
+import { canReplay, ReplayButton } from "../job/header/replay-button";
 import { lossOf } from "../job/progress/own-figures";
 import { originOf, statusOf } from "../job/state";
 
@@ -130,7 +129,6 @@ const STRENGTH = 50;
 function Remedy({ job, evaluation }: { job: Job; evaluation: Evaluation }) {
   const { extendTo } = evaluation;
   const state = stateOf(evaluation);
-  const replay = useReplay(job, state === "worse");
   if (state === "learning" && extendTo !== undefined && job.resumable !== undefined)
     return <Button onClick={() => void openExtend(job)}>Extend to {number(extendTo)} steps</Button>;
   if (state === "mixed" && features.value.has("strength"))
@@ -143,18 +141,7 @@ function Remedy({ job, evaluation }: { job: Job; evaluation: Evaluation }) {
         Try {STRENGTH} % strength
       </a>
     );
-  if (replay.open)
-    return (
-      <>
-        <Button
-          title="A fifth of each step's rows are the base model's own answers to general questions: it forgets less"
-          onClick={replay.open}
-        >
-          Run again with replay
-        </Button>
-        {replay.error !== null && <ErrorNote error={replay.error} />}
-      </>
-    );
+  if (state === "worse" && canReplay(job)) return <ReplayButton job={job} />;
   if (state === "same" || state === "unclear" || state === "worse")
     return (
       <a class="ui-button ui-button-plain" href={href("/docs", { page: "fix-a-bad-run" })}>

@@ -33,9 +33,10 @@ export async function runTrainer(trainer: Trainer, dryRun: boolean): Promise<voi
   starting.value = true;
   clearStartError();
   try {
-    const { askAboutData } = await import("./data-question");
+    const { askAboutData, askAboutNotices } = await import("./data-question");
     const decided = await askAboutData(trainer, changesFor(trainer));
     if (decided === null) return;
+    await askAboutNotices();
     const run = await startTraining(trainer, dryRun, draftRequest(trainer, decided));
     editedMeanwhile.value = run === null;
     if (run === null) announce("arkor.toml changed. Review the settings, then run again.");

@@ -1,4 +1,4 @@
-/** One job: while it runs, its curve; once it is done, its verdict, answers and exports before the curve. */
+/** One job: while it runs, its curve; once it is done, its verdict, its answers beside the curve, and its exports. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import { historyLoaded, useStream } from "../../events/use-stream";
 import { displayName } from "../../lib/text";
@@ -59,6 +59,7 @@ function JobView({ id }: { id: string }) {
   }
   const now: JobNow = { id, job, run, version, status };
   const reported = isReported(job);
+  const done = status === "completed" && !reported;
   const answers = <LazyAnswers key="answers" {...now} chart={chart} />;
   return (
     <article class="job" data-focus-next="h1">
@@ -66,18 +67,19 @@ function JobView({ id }: { id: string }) {
       <Notices job={job} stream={stream} version={version} status={status} />
       {!held && [
         !isActive(status) && !reported && <LazyVerdict key="verdict" {...now} />,
-        status === "completed" &&
-          !reported && [
-            <LazyPreferences key="preferences" job={job} />,
-            answers,
-            <LazyCorrections key="corrections" job={job} />,
-            <LazyExports key="exports" job={job} />,
-            <LazyContradictions key="contradictions" {...now} />,
-          ],
-        <section key="training" class="job-training" aria-label="Training">
-          <Figures {...now} />
-          <JobCurve {...now} chart={chart} />
-        </section>,
+        done && <LazyPreferences key="preferences" job={job} />,
+        <div key="both" class="job-both">
+          {done && answers}
+          <section key="training" class="job-training" aria-label="Training">
+            <Figures {...now} />
+            <JobCurve {...now} chart={chart} />
+          </section>
+        </div>,
+        done && [
+          <LazyExports key="exports" job={job} />,
+          <LazyCorrections key="corrections" job={job} />,
+          <LazyContradictions key="contradictions" {...now} />,
+        ],
         <LazyRollouts key="rollouts" {...now} />,
         status !== "completed" && answers,
         <Checkpoints key="checkpoints" {...now} branch={again.change} />,

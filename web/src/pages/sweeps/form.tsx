@@ -88,6 +88,8 @@ function Fields({ trainers, written }: { trainers: readonly Trainer[]; written: 
       ...(jobs ? { jobs: Number(jobs) } : {}),
     };
     await attempt(async () => {
+      const { askAboutNotices } = await import("../home/data-question");
+      await askAboutNotices();
       try {
         const { sweep } = await api<{ sweep: Sweep }>("/sweeps", { method: "POST", body });
         go(href("/sweeps", { id: sweep.id }));

@@ -191,7 +191,9 @@ function progressWords(sweep: Sweep): string {
   const parts = [
     sweep.plan ? `${number(done)} of about ${plural(sweep.plan.trials, "trial")}` : "Estimating a run",
     confirming ? "the best is being confirmed with fresh seeds" : "",
-    ends === null ? "" : `ends about ${clock(ends, false)}`,
+    ends !== null
+      ? `ends about ${clock(ends, false)}`
+      : sweep.plan && "the end is estimated once a trial has been timed",
   ];
   return `${parts.filter(Boolean).join(", ")}.`;
 }

@@ -20,7 +20,7 @@ interface Props {
   version: string;
   choose: (row: number) => void;
   /** Finds the next row of a group. */
-  showGroup: (group: number, title: string) => void;
+  showGroup: (group: number) => void;
   /** Whether the user opened it, rather than the page. */
   takesFocus: boolean;
   close: () => void;
@@ -101,13 +101,8 @@ function One({
         {few ? " · few rows" : ""}
       </span>
       <span class="meaning-actions">
-        <Button
-          small
-          kind="quiet"
-          onClick={() => showGroup(at, title)}
-          aria-label={`Next row about ${title}`}
-        >
-          Next row
+        <Button small kind="quiet" onClick={() => showGroup(at)} aria-label={`Show rows about ${title}`}>
+          Show rows
         </Button>
         {group.examples[0] !== undefined && (
           <Button

@@ -96,6 +96,8 @@ async function repeat(job: Job, trainer: Trainer): Promise<void> {
     "Same settings, seed and data: on this machine the result is identical. Changes on Home stay as they are.";
   const title = `Run ${displayName(job.name)} again?`;
   if (!(await confirm({ title, text, action: "Run training" }))) return;
+  const { askAboutNotices } = await import("../../home/data-question");
+  await askAboutNotices();
   const run = await startTraining(trainer, job.config.dryRun === true, { like: job.id });
   if (run === null) throw new Error("The project was edited a moment ago. Try again.");
   shownRun.value = startedRun.value = run;

@@ -10,7 +10,7 @@ import { features } from "../../../store/features";
 import { Button } from "../../../ui/controls/button";
 import { ErrorNote } from "../../../ui/empty";
 import { stateOf, stateWords, VerdictMark } from "../../../ui/verdict";
-import { useReplay } from "../header/use-replay";
+import { canReplay, ReplayButton } from "../header/replay-button";
 import { answerFigures, choiceOf, GENERAL, ownSentences, type Part, partsOf, warningOf } from "./figures";
 import { Examples, General } from "./general";
 import { Intervals } from "./intervals";
@@ -127,24 +127,12 @@ function Tile({ job, part }: { job: Job; part: Part }) {
           <a href={href("/playground", { target: `final*0.5:${job.id}` })}>Try it at 50 % strength</a>
         )}
       </p>
-      {forgets && <Remember job={job} />}
+      {forgets && canReplay(job) && (
+        <p>
+          <ReplayButton small job={job} />
+        </p>
+      )}
     </div>
-  );
-}
-
-/** Opens the form with a setting against forgetting, for methods that have it. */
-function Remember({ job }: { job: Job }) {
-  const { open, error } = useReplay(job, true);
-  if (!open) return null;
-  return (
-    <>
-      <p>
-        <Button small onClick={open}>
-          Run again with replay
-        </Button>
-      </p>
-      {error !== null && <ErrorNote error={error} />}
-    </>
   );
 }
 

@@ -1,19 +1,7 @@
 import { expect, test } from "vitest";
-import type { Job } from "../../../contract.gen";
-import { promptsOf, questionsOf } from "./openers";
+import { heldOut } from "./openers";
 
-test("a job's own sample prompts open a conversation", () => {
-  const of = (samples: unknown) => promptsOf({ config: { samples } } as unknown as Job);
-  expect(of(["Where is it?", "Where is it?", " ", 3, "x".repeat(400), "b", "c", "d"])).toEqual([
-    "Where is it?",
-    "b",
-    "c",
-  ]);
-  expect(of("off")).toEqual([]);
-  expect(promptsOf(undefined)).toEqual([]);
-});
-
-test("else held-out questions do that nothing was answered before", () => {
+test("held-out questions open a conversation if nothing was answered before them, short ones, each once", () => {
   const earlier = [
     { role: "user", content: "a" },
     { role: "assistant", content: "b" },
@@ -27,9 +15,12 @@ test("else held-out questions do that nothing was answered before", () => {
     { question: "c", messages: earlier },
     { question: "d", messages: alone },
     { question: "e" },
+    { question: "e" },
+    { question: " " },
+    { question: "x".repeat(400) },
     {},
     null,
   ];
-  expect(questionsOf(rows)).toEqual(["d", "e"]);
-  expect(questionsOf("hostile")).toEqual([]);
+  expect(heldOut(rows)).toEqual(["d", "e"]);
+  expect(heldOut("hostile")).toEqual([]);
 });

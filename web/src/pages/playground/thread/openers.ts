@@ -1,47 +1,49 @@
-/** Questions to open a conversation with: the job's sample prompts or held-out rows, as it never trained on them. */
+/** Questions to open a conversation with: those that the run showed, else held-out rows. It trained on neither. */
 import { useEffect, useState } from "preact/hooks";
 import { api } from "../../../api/client";
+import { historyOf, isAnswered } from "../../../chat/history";
 import type { Target } from "../../../chat/model/types";
-import type { Job } from "../../../contract.gen";
+import { newestAdapter } from "../../../chat/targets";
 import { isObject } from "../../../lib/json";
 import { features } from "../../../store/features";
-import { jobById } from "../../../store/jobs";
+import { jobById, jobs } from "../../../store/jobs";
 
 const GENERAL = ["Who are you, and what can you do?", "Write to a customer whose parcel is late."];
 const MOST = 3;
 const LONGEST = 300;
 
-/** Empty until the questions are there: what is shown must not change under the pointer. */
-export function useOpeners(target: Target | undefined): readonly string[] {
-  const job = target && target.kind !== "base" ? jobById(target.jobId) : undefined;
-  const own = promptsOf(job);
-  const evaluatedJob = own.length === 0 && job?.evaluation && features.value.has("evaluation") ? job.id : "";
-  const [heldOut, setHeldOut] = useState<{ id: string; questions: string[] }>({ id: "", questions: [] });
+/**
+ * Those of the first adapter among the targets, else of the newest one. Empty until they are there: what is shown must
+ * not change under the pointer.
+ */
+export function useOpeners(targets: readonly Target[]): readonly string[] {
+  const adapter = targets.find(({ kind }) => kind !== "base") ?? newestAdapter(jobs.value);
+  const id = adapter && adapter.kind !== "base" ? adapter.jobId : "";
+  const evaluated = Boolean(jobById(id)?.evaluation) && features.value.has("evaluation");
+  const [known, setKnown] = useState<{ id: string; questions: string[] }>({ id: "", questions: [] });
   useEffect(() => {
-    if (!evaluatedJob) return;
+    if (!id) return;
     const gone = new AbortController();
-    api<{ rows?: unknown }>(`/jobs/${encodeURIComponent(evaluatedJob)}/evaluation`, { signal: gone.signal })
-      .then(({ rows }) => questionsOf(rows))
+    questionsOf(id, evaluated, gone.signal)
       .catch(() => [])
-      .then((questions) => gone.signal.aborted || setHeldOut({ id: evaluatedJob, questions }));
+      .then((questions) => gone.signal.aborted || setKnown({ id, questions }));
     return () => gone.abort();
-  }, [evaluatedJob]);
-  if (own.length > 0) return own;
-  if (heldOut.id !== evaluatedJob) return evaluatedJob ? [] : GENERAL;
-  return heldOut.questions.length > 0 ? heldOut.questions : GENERAL;
+  }, [id, evaluated]);
+  if (known.id !== id) return [];
+  return known.questions.length > 0 ? known.questions : GENERAL;
 }
 
-/** The sample prompts that the job's settings name. */
-export function promptsOf(job: Job | undefined): string[] {
-  const samples: unknown = job?.config?.samples;
-  return Array.isArray(samples) ? usable(samples) : [];
+async function questionsOf(id: string, evaluated: boolean, signal: AbortSignal): Promise<string[]> {
+  const shown = usable((await historyOf(id, signal))?.questions ?? []);
+  if (shown.length > 0 || !evaluated) return shown;
+  return heldOut(
+    (await api<{ rows?: unknown }>(`/jobs/${encodeURIComponent(id)}/evaluation`, { signal })).rows,
+  );
 }
 
 /** The questions of held-out rows; a row's later question would lack the answers before it. */
-export function questionsOf(rows: unknown): string[] {
-  const answered = (row: Record<string, unknown>): boolean =>
-    Array.isArray(row.messages) && row.messages.some((turn) => isObject(turn) && turn.role === "assistant");
-  const first = (Array.isArray(rows) ? rows : []).filter(isObject).filter((row) => !answered(row));
+export function heldOut(rows: unknown): string[] {
+  const first = (Array.isArray(rows) ? rows : []).filter(isObject).filter((row) => !isAnswered(row));
   return usable(first.map((row) => row.question));
 }
 

@@ -42,7 +42,7 @@ interface StartProps {
 }
 
 function Start({ ask, compared, known, searched }: StartProps) {
-  const openers = useOpeners(shownTargets(current.value)[0]);
+  const openers = useOpeners(shownTargets(current.value));
   if (!known && !searched) return null;
   if (!known) {
     return (
