@@ -164,7 +164,7 @@ async def test_the_first_row_is_near_the_top(studio: Studio, open_page: OpenPage
         await expect(page.get_by_role("heading", name="Row length in tokens")).to_be_in_viewport()
 
 
-async def test_a_flagged_row_is_excluded_with_one_press_and_included_again(
+async def test_a_flagged_row_is_excluded_and_included(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
     toml = studio.settings.project / "arkor.toml"

@@ -400,7 +400,7 @@ async def test_without_consent_to_notices_the_run_starts_without_them(
     assert pending(studio.settings) is not None
 
 
-async def test_a_command_that_failed_can_be_run_again_at_once(studio: Studio, open_page: OpenPage) -> None:
+async def test_a_failed_command_can_be_run_again(studio: Studio, open_page: OpenPage) -> None:
     typescript_project(studio.settings.project, "print('no memory'); raise SystemExit(3)")
     async with open_page(studio.url, None) as page:
         await page.add_init_script(HOLDABLE)

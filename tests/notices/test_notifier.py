@@ -263,7 +263,7 @@ async def test_hanging_failing_and_missing_commands_are_warnings(
     assert "the command program cannot be started" in warnings[0]
 
 
-async def test_a_flood_of_events_is_no_flood_of_notices(settings: Settings, webhook: Webhook) -> None:
+async def test_the_number_of_notices_is_bounded(settings: Settings, webhook: Webhook) -> None:
     ask(settings, f'webhook = "{webhook.url}"')
     async with notifier(settings) as (told, _):
         for number in range(500):
