@@ -6,7 +6,8 @@ on the Python that runs this. Settings with their help and form data (``web/src/
 ``form.gen.ts``, separate because the first load does not need them) and ``docs/settings.md`` come from
 ``arkor_dev/contract/settings/``. ``man/arkor-dev.1`` comes from the table of commands (``man_page.py``), and
 ``docs/llms.txt``, the contents of the documentation for language models, from the navigation in
-``zensical.toml``.
+``zensical.toml``. ``arkor_dev/contract/extras_table.py`` has the extras of ``pyproject.toml``, for machines
+that have the package's code without its metadata.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ EVENTS = ROOT / "docs" / "events.md"
 MAN = ROOT / "man" / "arkor-dev.1"
 DOCS = ROOT / "docs"
 LLMS = DOCS / "llms.txt"
+EXTRAS = ROOT / "arkor_dev" / "contract" / "extras_table.py"
 
 SETTINGS_EXAMPLE = """\
 [[trainer]]
@@ -528,6 +530,21 @@ def _first_sentences(page: Path, count: int) -> str:
     )
 
 
+def extras(project: dict[str, Any]) -> str:
+    """Return the module with what each extra needs, and the core; environment markers are left out."""
+    lists = {"": project["dependencies"], **project["optional-dependencies"]}
+    rows = []
+    for name, lines in lists.items():
+        quoted = [json.dumps(line.partition(";")[0].strip()) for line in lines]
+        if not name.startswith("dev"):
+            rows.append(f"    {json.dumps(name)}: ({', '.join(quoted)}{',' * (len(quoted) == 1)}),\n")
+    return (
+        '"""What each extra needs; "" is the package. Written by scripts/generate.py from pyproject.toml."""'
+        "\n\nfrom __future__ import annotations\n\nfrom typing import Final\n\n"
+        f"REQUIREMENTS: Final[dict[str, tuple[str, ...]]] = {{\n{''.join(rows)}}}\n"
+    )
+
+
 def generated() -> dict[Path, str]:
     """Return every generated file with its content."""
     return {
@@ -539,6 +556,7 @@ def generated() -> dict[Path, str]:
         PROBED: probes(),
         EVENTS: events(MODULES[1].read_text(encoding="utf-8")),
         MAN: man_page(),
+        EXTRAS: extras(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]),
         LLMS: contents(tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]),
     }
 

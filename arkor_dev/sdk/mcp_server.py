@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev import __version__
 from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError
+from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.core.plain_text import one_line
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
 
     from .async_studio import AsyncRun
 
-MISSING: Final = (
-    "The package mcp is missing. Install it in the environment of arkor-dev: pip install 'arkor-dev[mcp]'"
-)
 PATIENCE: Final = 40.0
 """Seconds that a tool waits at most; clients commonly give up after 60."""
 POLL: Final = 0.3
@@ -63,7 +61,7 @@ async def run_mcp(settings: Settings, *, allow_start: bool) -> int:
     try:
         server = server_of(Tools(settings, allow_start=allow_start))
     except ImportError:
-        raise BadRequestError(MISSING) from None
+        raise BadRequestError(f"Assistants need one more package: {install_command('mcp')}") from None
     await server.run_stdio_async()
     return 0
 
