@@ -25,7 +25,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A wheel and an sdist, built from a copy so that no build folder is left in the tree."""
     work = tmp_path_factory.mktemp("packaging")
     source = work / "source"
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*NOT_SOURCE))
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*NOT_SOURCE, "site"))  # as a clean clone
     subprocess.run(
         [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(work / "dist"), str(source)],
         check=True,
@@ -43,6 +43,8 @@ def test_wheel_holds_the_page_and_asks_for_five_packages(archives: tuple[Path, P
     assert any(re.fullmatch(r"arkor_dev/static/assets/.*\.js", name) for name in names)
     assert any(name.startswith("arkor_dev/project/template/") for name in names)
     assert "arkor_dev/py.typed" in names
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert {f"arkor_dev/site/{name}" for name in (*pages, "llms.txt")} <= set(names), "what Help shows"
     assert not any(name.startswith("tests/") for name in names)
     required = [r for r in metadata.get_all("Requires-Dist") or [] if "extra ==" not in r]
     assert {re.split(r"[<>=!~ ;\[]", r)[0] for r in required} == CORE
