@@ -96,11 +96,11 @@ def test_the_install_is_the_lock_files_own(tmp_path: Path, lock: str, hoisted: b
         package
     )
     (package / "package.json").write_text("{}")
-    assert f"`{tool} {'install' if tool == 'npm' else 'add'} arkor`" in not_installed(package)
+    assert f"`{tool} {'install' if tool == 'npm' else 'add'} FILE.tgz`" in not_installed(package)
 
 
 def test_no_lock_file_is_npms(tmp_path: Path) -> None:
-    assert "`npm install arkor`" in not_installed(tmp_path)
+    assert "`npm install FILE.tgz`" in not_installed(tmp_path)
 
 
 def test_yarns_plug_and_play_has_no_commands_to_find(tmp_path: Path) -> None:

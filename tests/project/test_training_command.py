@@ -127,7 +127,7 @@ def test_neither(settings: Settings, nothing_on_path: Path) -> None:
         training_command(settings, {})
     assert (status_of(fault.value), fault.value.text) == (400, NO_COMMAND)
     assert "arkor-dev init" in NO_COMMAND
-    assert "npm install arkor" in NO_COMMAND
+    assert "npm install FILE.tgz" in NO_COMMAND
 
 
 def test_a_project_that_is_not_installed_is_told_how(settings: Settings, nothing_on_path: Path) -> None:
