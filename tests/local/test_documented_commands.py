@@ -57,6 +57,7 @@ NOT_RUN: Final = {
     r"^arkor-dev docs": "opens a browser: tests/cli/commands/test_docs.py",
     r"import-config": "a file of another tool: tests/cli/commands/test_import_config.py",
     r"ARKOR_CONFORMANCE": "another backend: tests/conformance",
+    r"^HTTPS_PROXY=": "a proxy: tests/backend/test_client.py",
     r"^arkor-dev login": "a browser and a person: tests/cli/account/test_login.py",
     r"^arkor-dev push": "a hub, after asking a person: tests/cli/commands/push, tests/local/server",
     r" --repeat": "tests/local/test_verify_repeat.py",

@@ -15,8 +15,8 @@ from arkor_dev.project.starter import initialize
 
 NOT_ON_NPM: Final = (
     "A TypeScript project needs the package arkor, and npm's registry does not have it (`npm install arkor` "
-    "fails). You need its file (.tgz) from Arkor. Without it, use `arkor-dev init` alone: that project needs no "
-    "Node, and trains on this machine or on the managed backend.\n"
+    "fails). You need its file (.tgz) from Arkor. Without it, use `arkor-dev init` alone: that project "
+    "needs no Node, and trains on this machine or on the managed backend.\n"
 )
 
 
