@@ -40,7 +40,7 @@ from .metrics import Metrics, Point, point_of
 from .requests import config_of, messages_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
     from arkor_dev.backend.client import Backend
     from arkor_dev.contract.dataset_shapes import DataCheck
@@ -419,6 +419,22 @@ class AsyncAdapter:
         in the current one if None. Returns it. Raises RunFailedError if the files are not the trained model.
         """
         target = target_of(str(out or f"{slug_of(self._run.name or self._run.id)}-{form}"), replace=replace)
+        await self.exported(form, target, quantization=quantization, strength=strength)
+        return target
+
+    async def exported(
+        self,
+        form: str,
+        target: Path,
+        *,
+        quantization: str | None = None,
+        strength: float = 1.0,
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> dict[str, Any]:
+        """Write the result into ``target``, of `target_of`; return the backend's record and its proof.
+
+        ``progress`` gets a line for each change. Raises RunFailedError if the files are another model.
+        """
         backend = self._studio.backend
         request: dict[str, Any] = {"format": form, "step": self._step, "quantization": quantization}
         request["strength"] = None if strength == 1 else strength
@@ -431,7 +447,7 @@ class AsyncAdapter:
                 replace_folder(folder, target)
 
         try:
-            export = await finished(backend, self._run.id, str(export["id"]), take, quiet=True)
+            export = await finished(backend, self._run.id, str(export["id"]), take, progress=progress)
         finally:
             with contextlib.suppress(ArkorError):
                 await asyncio.shield(backend.delete_export(self._run.id, str(export["id"])))
@@ -439,7 +455,7 @@ class AsyncAdapter:
         if not isinstance(proof, dict) or proof.get("verdict") != "same":
             reason = proof.get("sentence") if isinstance(proof, dict) else "The proof is missing."
             raise RunFailedError(f"Do not use the files in {target}. {reason}")
-        return target
+        return export
 
 
 def _is_lasting(data: object) -> bool:

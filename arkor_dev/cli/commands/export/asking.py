@@ -110,14 +110,15 @@ async def finished(
     export_id: str,
     take: Callable[[dict[str, Any]], Awaitable[None]] | None = None,
     *,
-    quiet: bool = False,
+    progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Wait for the export with its proof and return it; raises its failure. Shows its progress.
 
-    With ``quiet`` nothing is shown. ``take`` is awaited once with the export when its files are there, before
-    they have been verified.
+    ``progress`` gets the words for it in place of the terminal. ``take`` is awaited once with the export when
+    its files are there, before they have been verified.
     """
-    with shown_progress(quiet=quiet) as show:
+    with shown_progress(quiet=progress is not None) as on_terminal:
+        show = progress or on_terminal
         while True:
             export = export_in((await backend.get_export(job_id, export_id)).body)
             state = export.get("state")
