@@ -854,8 +854,8 @@ COMMANDS: Final = {
         Command(
             "mcp", "let an assistant use the project's runs as tools (Model Context Protocol)",
             "Serve the project's runs as tools for an assistant, by the Model Context Protocol over standard "
-            "input and output: list, start, watch, verdict, chat, export. A person allows each start on Studio's "
-            "page. Assistants start this command themselves: docs/mcp.md has their configuration.",
+            "input and output: list, start, watch, verdict, chat, export. A person allows each start on "
+            "Studio's page. Assistants start this command themselves: docs/mcp.md has their configuration.",
             "", _mcp_arguments, _mcp, on_backend=True,
         ),
         Command(

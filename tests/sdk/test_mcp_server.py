@@ -179,7 +179,7 @@ async def test_an_assistant_starts_what_a_person_allowed_and_reads_the_result(pr
 
         seen: list[str | None] = []
 
-        async def progressed(_: float, __: float | None, message: str | None) -> None:
+        async def progressed(progress: float, total: float | None, message: str | None) -> None:
             seen.append(message)
 
         result = await client.call_tool("export_job", {"format": "adapter"}, progress_callback=progressed)
