@@ -89,6 +89,8 @@ KEY: Final = Schema(
 """``{label}``, whose length counts after stripping."""
 
 
+IGNORED_HEADER: Final = "X-Arkor-Ignored"
+"""Names the standard options of a request to a deployment that have no effect there, separated by commas."""
 UNAUTHORIZED: Final = 401
 RATE_LIMITED: Final = 429
 FAILED: Final = 500

@@ -50,6 +50,21 @@ def test_an_open_deployment_answers_in_openais_form(target: Target, make: Make) 
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_options_without_effect_are_accepted_and_named_in_a_header(
+    target: Target, make: Make, stream: bool
+) -> None:
+    need(target, "serving")
+    slug = make()["slug"]
+    body = {**ASK, "parallel_tool_calls": False, "user": "me", "store": False, "stream": stream}
+    with target.open("POST", f"/v1/serve/{slug}/chat/completions", body) as answer:
+        assert answer.status == 200, answer.read()
+        assert answer.headers["X-Arkor-Ignored"] == "parallel_tool_calls, user"
+        answer.read()
+    with target.open("POST", f"/v1/serve/{slug}/chat/completions", ASK) as answer:
+        assert "X-Arkor-Ignored" not in answer.headers
+
+
 def test_a_stream_is_openais_chunks_and_nothing_else(target: Target, make: Make) -> None:
     need(target, "serving")
     slug = make()["slug"]

@@ -79,6 +79,8 @@ class FakeServing:
             raise RefusedError(400, "messages is missing.", code="invalid_value", param="messages")
         self.asked.append(body)
         self._note(deployment, body)
+        without_effect = [name for name in ("parallel_tool_calls", "user") if name in body]
+        ignored = {"X-Arkor-Ignored": ", ".join(without_effect)} if without_effect else {}
         envelope = {"id": "chatcmpl-1", "created": 1, "model": slug}
         usage = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
         if not body.get("stream"):
@@ -86,8 +88,8 @@ class FakeServing:
             message = {"role": "assistant", "content": "".join(self.chunks)}
             choices = [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}]
             told = {**envelope, "object": "chat.completion", "choices": choices, "usage": usage}
-            return web.json_response(told)
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+            return web.json_response(told, headers=ignored)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **ignored})
         await response.prepare(request)
 
         async def send(delta: dict[str, Any], reason: str | None = None) -> None:

@@ -57,6 +57,9 @@ NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
     "response_format": ({"type": "text"},),
     "logit_bias": ({},),
     "parallel_tool_calls": (True,),
+    "store": (False,),
+    "metadata": ({},),
+    "service_tier": ("auto", "default"),
     "stop": ([],),
     "echo": (False,),
     "best_of": (1,),
@@ -64,10 +67,13 @@ NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
 }
 """Values with which an option has no effect."""
 IGNORED: Final = frozenset(
-    {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "stream_options"}
-)
-"""Options that do not affect the answer itself."""
-HANDLED_FIELDS: Final = frozenset({"model", "messages", "prompt", "stream", "n"})
+    {
+        "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
+        "parallel_tool_calls",
+    }
+)  # fmt: skip
+"""Standard options that have no effect here: accepted, and named in the answer's header."""
+HANDLED_FIELDS: Final = frozenset({"model", "messages", "prompt", "stream", "stream_options", "n"})
 CHAT_ONLY: Final = frozenset({"tools", "tool_choice", "response_format", "top_logprobs"})
 
 _OPTIONS: Final = Schema(Field("include_usage", FLAG, null=True))
@@ -112,6 +118,8 @@ class ChatRequest:
     stream: bool
     usage: bool
     prompts: tuple[Any, ...] = ()
+    ignored: tuple[str, ...] = ()
+    """Options of the caller that have no effect here."""
 
     @property
     def chats(self) -> list[dict[str, Any]]:
@@ -230,12 +238,12 @@ def _set_options(body: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in body.items()
-        if name not in HANDLED_FIELDS | IGNORED and value is not None and not _is_neutral(name, value)
+        if name not in HANDLED_FIELDS | IGNORED and _has_effect(name, value)
     }
 
 
-def _is_neutral(name: str, value: object) -> bool:
-    return any(
+def _has_effect(name: str, value: object) -> bool:
+    return value is not None and not any(
         value == neutral and isinstance(value, bool) == isinstance(neutral, bool)
         for neutral in NEUTRAL.get(name, ())
     )
@@ -259,8 +267,9 @@ def _request(body: Mapping[str, Any], chat: dict[str, Any], supported: frozenset
         chat["topP"] = max(LEAST_TOP_P, chat["topP"])
     options = body.get("stream_options") or {}
     return ChatRequest(
-        chat, body.get("n") or 1, body.get("stream") is True, options.get("include_usage") is True
-    )
+        chat, body.get("n") or 1, body.get("stream") is True, options.get("include_usage") is True,
+        ignored=tuple(sorted(name for name in IGNORED & body.keys() if _has_effect(name, body[name]))),
+    )  # fmt: skip
 
 
 def _message(message: object, param: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import aiohttp
 from aiohttp import ClientConnectionResetError, hdrs, web
 
 from arkor_dev.backend.http_errors import bounded
-from arkor_dev.contract.deployments import RATE_LIMITED, UNAUTHORIZED, WRONG_KEY, error_body
+from arkor_dev.contract.deployments import IGNORED_HEADER, RATE_LIMITED, UNAUTHORIZED, WRONG_KEY, error_body
 from arkor_dev.contract.errors import ArkorError, BackendError, SlowRequestError, TooLargeError, status_of
 from arkor_dev.server.api.envelope import BODY_TIMEOUT
 from arkor_dev.server.app_keys import BACKEND
@@ -26,6 +26,7 @@ READ_SECONDS: Final = 60.0
 """How long a caller may take to read a piece of its answer."""
 EVENT_STREAM: Final = "text/event-stream"
 _KEY: Final = re.compile(r"Bearer +([\x21-\x7e]{1,200})", re.IGNORECASE | re.ASCII)
+_NAMES: Final = re.compile(r"[a-z_]{1,40}(, [a-z_]{1,40}){0,15}")
 NO_KEY: Final = "-"
 """Forwarded instead of a credential that cannot be a key; as wrong as any other."""
 EMPTY_KEY: Final = "The API key is empty: set ARKOR_API_KEY to a key of this endpoint."
@@ -74,11 +75,16 @@ async def _passed(request: web.Request, path: list[str], body: bytes | None) -> 
             raise BackendError(NOT_NOW) from None
         if len(answer) > ANSWER_LIMIT:
             raise BackendError(NOT_NOW)
-        return web.Response(status=upstream.status, body=bytes(answer), content_type="application/json")
+        return web.Response(
+            status=upstream.status, body=bytes(answer), content_type="application/json",
+            headers=_ignored(upstream),
+        )  # fmt: skip
 
 
 async def _streamed(request: web.Request, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
-    response = web.StreamResponse(status=upstream.status, headers={hdrs.CONTENT_TYPE: EVENT_STREAM})
+    response = web.StreamResponse(
+        status=upstream.status, headers={hdrs.CONTENT_TYPE: EVENT_STREAM, **_ignored(upstream)}
+    )
     await response.prepare(request)
     size = 0
     try:
@@ -96,6 +102,12 @@ async def _streamed(request: web.Request, upstream: aiohttp.ClientResponse) -> w
         if request.transport is not None:
             request.transport.abort()
     return response
+
+
+def _ignored(upstream: aiohttp.ClientResponse) -> dict[str, str]:
+    """Return the header that names options without effect, if the backend sent a valid one."""
+    value = upstream.headers.get(IGNORED_HEADER, "")
+    return {IGNORED_HEADER: value} if _NAMES.fullmatch(value) else {}
 
 
 async def _body(request: web.Request) -> bytes:

@@ -64,6 +64,19 @@ async def test_a_stream_comes_piece_by_piece(served: Served) -> None:
     assert pieces[-1].endswith(b"data: [DONE]\n\n")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_options_without_effect_are_named_to_the_caller(served: Served, stream: bool) -> None:
+    body = {**ASK, "stream": stream, "user": "me"}
+    url = f"{served.url()}/chat/completions"
+    async with served.studio.stranger.post(url, json=body, headers=keyed(served)) as answer:
+        assert answer.headers["X-Arkor-Ignored"] == "user"
+
+
+@pytest.mark.parametrize("value", ["user, <b>", "x" * 41, ", ".join(["user"] * 17), "user;a=b"])
+def test_another_text_in_that_header_is_not_passed_on(value: str) -> None:
+    assert routes._NAMES.fullmatch(value) is None
+
+
 @pytest.mark.parametrize("path", ["models", "models/bot"])
 async def test_models(served: Served, path: str) -> None:
     async with served.studio.stranger.get(f"{served.url()}/{path}", headers=keyed(served)) as answer:

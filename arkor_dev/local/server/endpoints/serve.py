@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from arkor_dev.contract import strict_json
-from arkor_dev.contract.deployments import ENDPOINT_KEY_HEADER, error_body
+from arkor_dev.contract.deployments import ENDPOINT_KEY_HEADER, IGNORED_HEADER, error_body
 from arkor_dev.contract.errors import ArkorError, BadRequestError, NotFoundError, status_of
 from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, AnswerFormat, Choice
@@ -104,7 +104,7 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
                     return await _streamed(request, form, chat_request, choices, noted, record)
                 async for _ in noted:
                     pass
-                return web.json_response(form.complete(choices))
+                return web.json_response(form.complete(choices), headers=_said_ignored(chat_request))
         finally:
             record.answers = [choice.text for choice in choices if choice.done]
             record.prompt = form.usage(choices)["prompt_tokens"]
@@ -134,6 +134,10 @@ async def _read_request(request: web.Request, call: str, caller: Caller) -> Chat
     except SchemaError as fault:
         raise renamed(str(fault)) from None
     return chat_request
+
+
+def _said_ignored(chat_request: ChatRequest) -> dict[str, str]:
+    return {IGNORED_HEADER: ", ".join(chat_request.ignored)} if chat_request.ignored else {}
 
 
 def _logged_messages(chat_request: ChatRequest) -> list[dict[str, Any]]:
@@ -171,7 +175,7 @@ async def _streamed(
         try:
             async for number, message in messages:
                 if response is None:
-                    response = await open_stream(request)
+                    response = await open_stream(request, _said_ignored(chat_request))
                     await stack.enter_async_context(pinged(response, PING, PING_SECONDS))
                 if number not in begun:
                     begun.add(number)
