@@ -108,6 +108,22 @@ def error_body(status: int, text: str, code: object = None, param: object = None
     return {"error": {"message": text, "type": kind, "param": param, "code": code}}
 
 
+MESSAGES_ERRORS: Final = {
+    400: "invalid_request_error",
+    UNAUTHORIZED: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    RATE_LIMITED: "rate_limit_error",
+}
+
+
+def messages_error_body(status: int, text: str) -> dict[str, object]:
+    """Build ``{"type": "error", "error": {type, message}}``, Anthropic's form of `error_body`."""
+    kind = MESSAGES_ERRORS.get(status, "api_error" if status >= FAILED else "invalid_request_error")
+    return {"type": "error", "error": {"type": kind, "message": text}}
+
+
 class EndpointRequest(TypedDict):
     """One request to a deployment. Times are seconds since its arrival; ``at`` is ISO 8601 in UTC.
 

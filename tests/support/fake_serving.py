@@ -42,6 +42,7 @@ class FakeServing:
             web.get(f"{one}/models/{{model}}", self._models),
             web.post(f"{one}/chat/completions", self._chat),
             web.post(f"{one}/completions", self._chat),
+            web.post(f"{one}/messages", self._messages),
             web.post(f"{one}/embeddings", self._embeddings),
             web.get("/v1/endpoints/{id}/requests", self._requests),
             web.get("/v1/endpoints/{id}/requests/{request}", self._request),
@@ -111,6 +112,12 @@ class FakeServing:
         await response.write(b"data: [DONE]\n\n")
         await response.write_eof()
         return response
+
+    async def _messages(self, request: web.Request) -> web.Response:
+        slug, body = self._caller(request)["slug"], parsed(await request.read())
+        self.asked.append(body)
+        content = [{"type": "text", "text": "".join(self.chunks)}]
+        return web.json_response({"type": "message", "role": "assistant", "model": slug, "content": content})
 
     def _note(self, deployment: dict[str, Any], body: dict[str, Any]) -> None:
         log = self.log.setdefault(deployment["id"], [])

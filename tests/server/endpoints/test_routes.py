@@ -77,6 +77,22 @@ def test_another_text_in_that_header_is_not_passed_on(value: str) -> None:
     assert routes._NAMES.fullmatch(value) is None
 
 
+async def test_anthropics_call_has_its_own_header_for_the_key_and_its_own_errors(served: Served) -> None:
+    url, body = f"{served.url()}/messages", {**ASK, "max_tokens": 5}
+    for headers in ({"X-Api-Key": served.key}, keyed(served)):
+        async with served.studio.stranger.post(url, json=body, headers=headers) as answer:
+            assert (answer.status, (await answer.json())["type"]) == (200, "message")
+    for headers, kind in (({"X-Api-Key": "ak-wrong"}, "authentication_error"), ({}, "authentication_error")):
+        async with served.studio.stranger.post(url, json=body, headers=headers) as answer:
+            assert answer.status == 401
+            error = await answer.json()
+        assert error["type"] == "error"
+        assert error["error"]["type"] == kind
+        assert set(error["error"]) == {"type", "message"}
+    async with served.studio.stranger.post(url, data="x", headers={"X-Api-Key": served.key}) as answer:
+        assert (answer.status, (await answer.json())["error"]["type"]) == (415, "invalid_request_error")
+
+
 @pytest.mark.parametrize("path", ["models", "models/bot"])
 async def test_models(served: Served, path: str) -> None:
     async with served.studio.stranger.get(f"{served.url()}/{path}", headers=keyed(served)) as answer:
