@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.deployments import messages_error_body
 from arkor_dev.contract.rules import FILLED, FLAG, Rule, integer, quoted
 from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.local.jobs.records import compact
 
 from .openai import MESSAGES, TOKENS, ChatRequest, checked, read_chat, refused
 
@@ -215,7 +216,7 @@ class MessagesFormat:
         for index, (call, name, arguments) in enumerate(map(_parts, calls), start=int(self._has_text)):
             tool = {"type": "tool_use", "id": call["id"], "name": name, "input": dict[str, Any]()}
             yield _event("content_block_start", index=index, content_block=tool)
-            delta = {"type": "input_json_delta", "partial_json": json.dumps(arguments, ensure_ascii=False)}
+            delta = {"type": "input_json_delta", "partial_json": compact(arguments)}
             yield _event("content_block_delta", index=index, delta=delta)
             yield _event("content_block_stop", index=index)
         yield _event("message_delta", delta=_ending(done.get("reason")), usage=_usage(done))
@@ -227,11 +228,11 @@ class MessagesFormat:
     @staticmethod
     def fault(status: int, text: str, code: object) -> Event:
         """Return the event of an error within a stream."""
-        return "error", json.dumps(messages_error_body(status, text))
+        return "error", compact(messages_error_body(status, text))
 
 
 def _event(kind: str, **fields: Any) -> Event:
-    return kind, json.dumps({"type": kind, **fields}, ensure_ascii=False)
+    return kind, compact({"type": kind, **fields})
 
 
 def _parts(call: Mapping[str, Any]) -> tuple[Mapping[str, Any], str, dict[str, Any]]:

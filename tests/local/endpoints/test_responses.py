@@ -85,7 +85,12 @@ def test_tools_and_formats_have_the_form_of_a_chat() -> None:
 
 
 def test_what_has_no_effect_is_accepted() -> None:
-    neutral = {"truncation": "disabled", "include": [], "previous_response_id": None, "background": False}
+    neutral: dict[str, Any] = {
+        "truncation": "disabled",
+        "include": [],
+        "previous_response_id": None,
+        "background": False,
+    }
     asked = read(**neutral, store=True, metadata={"a": "b"}, user="me", parallel_tool_calls=False)
     assert asked.ignored == ("metadata", "parallel_tool_calls", "store", "user")
 
