@@ -276,8 +276,11 @@ def test_anthropics_client_reads_errors(here: Here, claude: Anthropic, stream: b
         claude.messages.create(**asked | {"model": "claude"})
     body: Any = fault.value.body
     assert body["error"]["type"] == "not_found_error"
-    for given in ({"api_key": "ak-wrong"}, {"auth_token": "ak-wrong"}):
-        wrong = Anthropic(base_url=here.url("bot").removesuffix("/v1"), max_retries=0, **given)
+    url = here.url("bot").removesuffix("/v1")
+    for wrong in (
+        Anthropic(base_url=url, max_retries=0, api_key="ak-wrong"),
+        Anthropic(base_url=url, max_retries=0, auth_token="ak-wrong"),
+    ):
         with wrong, pytest.raises(anthropic.AuthenticationError):
             wrong.messages.create(**asked)
 
