@@ -236,7 +236,7 @@ def _event(kind: str, **fields: Any) -> Event:
 
 
 def _parts(call: Mapping[str, Any]) -> tuple[Mapping[str, Any], str, dict[str, Any]]:
-    """Return a tool call, the tool's name and its arguments; those that are no JSON object as ``text``."""
+    """Return a tool call, the tool's name and its arguments; invalid JSON as ``text``."""
     function = call["function"]
     try:
         arguments = json.loads(function["arguments"])
