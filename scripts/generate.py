@@ -7,7 +7,8 @@ on the Python that runs this. Settings with their help and form data (``web/src/
 ``arkor_dev/contract/settings/``. ``man/arkor-dev.1`` comes from the table of commands (``man_page.py``), and
 ``docs/llms.txt``, the contents of the documentation for language models, from the navigation in
 ``zensical.toml``. The synchronous Python API comes from the asynchronous one, and the types of its settings
-from theirs (``python_api.py``).
+from theirs (``python_api.py``). ``arkor_dev/contract/extras_table.py`` has the extras of ``pyproject.toml``,
+for machines that have the package's code without its metadata.
 """
 
 from __future__ import annotations
@@ -60,6 +61,7 @@ MAN = ROOT / "man" / "arkor-dev.1"
 DOCS = ROOT / "docs"
 LLMS = DOCS / "llms.txt"
 SDK = ROOT / "arkor_dev" / "sdk"
+EXTRAS = ROOT / "arkor_dev" / "contract" / "extras_table.py"
 
 SETTINGS_EXAMPLE = """\
 [[trainer]]
@@ -638,6 +640,21 @@ def _first_sentences(page: Path, count: int) -> str:
     )
 
 
+def extras(project: dict[str, Any]) -> str:
+    """Return the module with what each extra needs, and the core; environment markers are left out."""
+    lists = {"": project["dependencies"], **project["optional-dependencies"]}
+    rows = []
+    for name, lines in lists.items():
+        quoted = [json.dumps(line.partition(";")[0].strip()) for line in lines]
+        if not name.startswith("dev"):
+            rows.append(f"    {json.dumps(name)}: ({', '.join(quoted)}{',' * (len(quoted) == 1)}),\n")
+    return (
+        '"""What each extra needs; "" is the package. Written by scripts/generate.py from pyproject.toml."""'
+        "\n\nfrom __future__ import annotations\n\nfrom typing import Final\n\n"
+        f"REQUIREMENTS: Final[dict[str, tuple[str, ...]]] = {{\n{''.join(rows)}}}\n"
+    )
+
+
 def generated() -> dict[Path, str]:
     """Return every generated file with its content."""
     return {
@@ -651,6 +668,7 @@ def generated() -> dict[Path, str]:
         MAN: man_page(),
         SDK / "studio.py": synchronous((SDK / "async_studio.py").read_text(encoding="utf-8")),
         SDK / "training_settings.py": setting_types(),
+        EXTRAS: extras(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]),
         LLMS: contents(tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]),
     }
 

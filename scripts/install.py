@@ -32,7 +32,7 @@ def announcement(extras: str, build: Build | None, *, has_gpu: bool) -> str:
     if build is not None:
         lines += build_lines(build, has_gpu=has_gpu)
     if "gguf" in extras.split(","):
-        lines.append("llama.cpp (llama-cpp-python): compiled here, some 3 minutes on two cores.")
+        lines.append("llama.cpp (llama-cpp-python): compiled here, about 11 minutes of processor time.")
         if not any(map(shutil.which, ("c++", "g++", "clang++"))):
             lines.append(
                 "It needs a C++ compiler, and there is none. On Debian and Ubuntu: apt install g++ cmake"

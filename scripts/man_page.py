@@ -22,6 +22,7 @@ ENVIRONMENT = {
     "ARKOR_AT_ONCE": "as --at-once",
     "ARKOR_CLUSTER": "as --on",
     "ARKOR_NO_RESUME": "as --no-resume, if it is 1",
+    "HTTPS_PROXY, NO_PROXY": "the proxy for https to other machines, and the hosts that need none",
     "HF_HUB_OFFLINE": "if it is 1, local training contacts no model hub",
 }
 FILES = {

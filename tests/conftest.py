@@ -13,6 +13,7 @@ import pytest
 
 from arkor_dev.core.settings import Settings
 from arkor_dev.project import dataset_source
+from tests.support.environments import Environment
 from tests.support.fake_backend import running_fake_backend
 from tests.support.node import node
 from tests.support.ports import held_ports
@@ -120,6 +121,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in LEAKY:
         monkeypatch.delenv(name, raising=False)
     return folder
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Environment:
+    """An empty environment, which is taken for that of this process."""
+    return Environment(tmp_path, monkeypatch)
 
 
 @pytest.fixture

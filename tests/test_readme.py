@@ -119,3 +119,31 @@ def test_pictures_are_used_and_few() -> None:
     committed -= {docs / "llms.txt"}  # generated
     assert shown == committed
     assert len(shown) <= 20
+
+
+BY_NAME = re.compile(
+    r"arkor-dev(\[|@)"  # also what --from and --with take
+    r"|\b(pip|uv add|uvx|uv tool|pipx)( (install|run|upgrade))?( -\S+)* '?arkor-dev\b"
+)
+"""A command that lets an index say what this package is: anybody may have its name there."""
+OWNED = ("uv tool upgrade arkor-dev", "pipx upgrade arkor-dev")
+"""These look where the package came from."""
+
+
+def test_no_text_installs_this_package_by_its_name() -> None:
+    for bad in (
+        "pip install arkor-dev", "pip install 'arkor-dev[x]'", "uvx arkor-dev", "uv pip install -U arkor-dev",
+        "pipx install arkor-dev", "uv tool install arkor-dev", "uvx --from arkor-dev@latest arkor-dev",
+    ):  # fmt: skip
+        assert BY_NAME.search(bad), bad
+    folders = ("arkor_dev", "docs", "examples", "man", "scripts", "web/src")
+    texts = [*ROOT.glob("*.md"), *(path for name in folders for path in (ROOT / name).rglob("*"))]
+    kinds = {".md", ".py", ".ts", ".tsx", ".txt", ".toml", ".1", ".yaml", ""}
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in texts
+        if path.suffix in kinds and path.is_file() and "static" not in path.parts and "site" not in path.parts
+        for match in BY_NAME.finditer(path.read_text(encoding="utf-8"))
+        if match[0] not in OWNED
+    ]
+    assert found == []

@@ -685,7 +685,8 @@ def _setup(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _self_arguments(own: CommandLine) -> None:
-    own.add_argument("action", metavar="ACTION", nargs="?", help="update or uninstall")
+    own.add_argument("action", metavar="ACTION", nargs="?", help="update, add or uninstall")
+    own.add_argument("extras", metavar="EXTRA", nargs="*", help="add: the extras, such as gguf or mcp")
     own.add_argument("--dry-run", action="store_true", help="only print the command")
     add_yes(own, "uninstall: do not ask")
 
@@ -693,7 +694,9 @@ def _self_arguments(own: CommandLine) -> None:
 def _self(settings: Settings, arguments: argparse.Namespace) -> int:
     from .commands.self_command import run_self
 
-    return run_self(settings, arguments.action, yes=arguments.yes, dry_run=arguments.dry_run)
+    return run_self(
+        settings, arguments.action, arguments.extras, yes=arguments.yes, dry_run=arguments.dry_run
+    )
 
 
 def _mcp_arguments(mcp: CommandLine) -> None:
@@ -889,17 +892,18 @@ COMMANDS: Final = {
             "", _setup_arguments, _setup,
         ),
         Command(
-            "self", "update or uninstall Arkor Studio",
-            "Update or uninstall this installation with the tool that made it: uv tool, pipx, uv or pip. "
-            "Prints the command instead where that is for you to decide, such as in a clone. Uninstalling "
-            "keeps projects, jobs, adapters and models, and says where they are.",
-            "update|uninstall", _self_arguments, _self,
+            "self", "update Arkor Studio, add an extra to it, or uninstall it",
+            "Update or uninstall this installation, or add the packages of an extra, with the tool that made "
+            "it: uv tool, pipx, uv or pip. Prints the command instead where that is for you to decide, such "
+            "as in a clone or under uvx. Uninstalling keeps projects, jobs, adapters and models, and says "
+            "where they are.",
+            "update|add|uninstall", _self_arguments, _self,
         ),
         Command(
             "mcp", "let an assistant use the project's runs as tools (Model Context Protocol)",
             "Serve the project's runs as tools for an assistant, by the Model Context Protocol over standard "
-            "input and output: list, start, watch, verdict and chat. A person allows each start on Studio's "
-            "page. Assistants start this command themselves: docs/mcp.md has their configuration.",
+            "input and output: list, start, watch, verdict, chat, export. A person allows each start on "
+            "Studio's page. Assistants start this command themselves: docs/mcp.md has their configuration.",
             "", _mcp_arguments, _mcp, on_backend=True,
         ),
         Command(

@@ -39,6 +39,7 @@ EXIT_CODES = {
     "3": "start: the job was cancelled or deleted",
     "4": "paused, and can be resumed: the job of start; data make, also by its budget",
     "130": "interrupted",
+    "143": "ended by SIGTERM, as by a service manager; Studio and serve end with 0",
 }
 
 

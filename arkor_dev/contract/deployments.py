@@ -101,6 +101,8 @@ def managed_url(slug: str) -> str:
     return f"https://{slug}.arkor.app/v1"
 
 
+IGNORED_HEADER: Final = "X-Arkor-Ignored"
+"""Names the standard options of a request to a deployment that have no effect there, separated by commas."""
 UNAUTHORIZED: Final = 401
 RATE_LIMITED: Final = 429
 FAILED: Final = 500
@@ -116,6 +118,22 @@ def error_body(status: int, text: str, code: object = None, param: object = None
     elif status == UNAUTHORIZED:
         kind = "authentication_error"
     return {"error": {"message": text, "type": kind, "param": param, "code": code}}
+
+
+MESSAGES_ERRORS: Final = {
+    400: "invalid_request_error",
+    UNAUTHORIZED: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    RATE_LIMITED: "rate_limit_error",
+}
+
+
+def messages_error_body(status: int, text: str) -> dict[str, object]:
+    """Build ``{"type": "error", "error": {type, message}}``, Anthropic's form of `error_body`."""
+    kind = MESSAGES_ERRORS.get(status, "api_error" if status >= FAILED else "invalid_request_error")
+    return {"type": "error", "error": {"type": kind, "message": text}}
 
 
 class EndpointRequest(TypedDict):

@@ -6,46 +6,31 @@ never loads. Nothing here imports torch: its build is read from its files.
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
-from importlib.metadata import PackageNotFoundError, distribution, distributions
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
+from arkor_dev.contract.extras import TORCH_BACKEND, install_command
 from arkor_dev.contract.gpus import torch_build
+from arkor_dev.contract.origin import origin
 
-EXTRA: Final = "'arkor-dev[local]'"
-"""How pip and uv name this package with the extra, wherever it was installed from."""
 CUDA_GB: Final = 5.9
 CPU_GB: Final = 1.1
 """Disk space of the whole environment, measured on Linux x86-64 with torch 2.15.0+cu132 and 2.13.0+cpu."""
 DRIVERS: Final = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/usr/lib/wsl/lib/libcuda.so.1")
 
 
-def by_uv(python: str, requirement: str = EXTRA) -> str:
-    """Return the command that installs it with the build of PyTorch for this machine."""
-    return f"{python} -m pip install uv && {python} -m uv pip install --torch-backend=auto {requirement}"
-
-
-def origin() -> str:
-    """Return where this package was installed from, in pip's form with the extra: a folder, or the index."""
-    try:
-        metadata = json.loads(distribution("arkor-dev").read_text("direct_url.json") or "{}")
-        return shlex.quote(f"{unquote(urlsplit(metadata['url']).path)}[local]")
-    except (PackageNotFoundError, OSError, ValueError, KeyError, TypeError):
-        return EXTRA
-
-
 def install_advice() -> str:
     """Return the commands that install what local training needs, into this environment or another."""
-    python = shlex.quote(sys.executable)
-    advice = f"Run `arkor-dev setup`, or install them into this Python: {python} -m pip install {EXTRA}"
-    if sys.platform == "linux":
+    command = install_command("local")
+    advice = f"Run `arkor-dev setup`, or install them: {command}"
+    fitting = install_command("local", torch_backend=True)
+    if sys.platform == "linux" and fitting != command:
         advice += (
             f" (on Linux {CUDA_GB:g} GB with NVIDIA's libraries), or, where download.pytorch.org can be "
-            f"reached, with the build for this machine ({CPU_GB:g} GB without an NVIDIA GPU): {by_uv(python)}"
+            f"reached, with the build for this machine ({CPU_GB:g} GB without an NVIDIA GPU): {fitting}"
         )
     return advice
 
@@ -74,4 +59,6 @@ def oversized_build() -> tuple[str, str] | None:
         f"PyTorch is the build for NVIDIA GPUs ({cuda_bytes() / 1e9:.1f} GB), and no NVIDIA GPU was found. "
         "Training works, on the CPU."
     )
-    return text, f"To save most of that, make a new environment and run there: {by_uv('python', origin())}"
+    requirement = shlex.quote(origin().requirement(("local",)))
+    anew = f"python -m pip install uv && python -m uv pip install {TORCH_BACKEND} {requirement}"
+    return text, f"To save most of that, make a new environment and run there: {anew}"

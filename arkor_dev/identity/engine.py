@@ -12,12 +12,12 @@ import importlib.util
 import os
 import secrets
 import sys
-from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import arkor_dev
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.extras import requirements
 from arkor_dev.core.torch_build import has_nvidia_gpu, install_advice
 
 if TYPE_CHECKING:
@@ -27,26 +27,6 @@ REQUIRED: Final = ("torch", "transformers", "peft")
 FOLDER: Final = "engine"
 EXTRAS: Final = ("local",)
 GPU_EXTRAS: Final = ("gpu", "gpu4bit")
-
-
-def requirements(*extras: str) -> list[str]:
-    """Return the requirements of ``extras``; "" is the package's own.
-
-    Raises BadRequestError if this package was never installed, so that nothing says what it needs.
-    """
-    try:
-        lines = requires("arkor-dev") or []
-    except PackageNotFoundError:
-        raise BadRequestError(
-            "This arkor-dev was not installed, so it does not know what it needs. Install it with pip."
-        ) from None
-    split = [line.replace("'", '"').partition(";") for line in lines]
-    return [
-        name.strip()
-        for extra in extras
-        for name, _, mark in split
-        if (f'extra == "{extra}"' in mark if extra else "extra ==" not in mark)
-    ]
 
 
 def needs() -> list[str]:
@@ -68,10 +48,7 @@ def is_complete() -> bool:
 
 def engine_python(settings: Settings) -> Path | None:
     """Return the Python of the engine's environment, if it was set up."""
-    try:
-        python = engine_folder(settings) / "bin" / "python"
-    except BadRequestError:
-        return None
+    python = engine_folder(settings) / "bin" / "python"
     return python if python.is_file() else None
 
 

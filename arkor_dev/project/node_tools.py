@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ENTRY: Final = "src/arkor/index.ts"
-# The lock file of each package manager, and its commands to install everything or one more package.
+# The lock file of each package manager, and its commands to install everything or one more package. arkor is
+# on no registry, where anybody could take its name: it is installed from its file.
 _MANAGERS: Final = (
-    ("pnpm-lock.yaml", "pnpm install", "pnpm add arkor"),
-    ("yarn.lock", "yarn install", "yarn add arkor"),
-    ("bun.lock", "bun install", "bun add arkor"),
-    ("bun.lockb", "bun install", "bun add arkor"),
-    ("package-lock.json", "npm install", "npm install arkor"),
+    ("pnpm-lock.yaml", "pnpm install", "pnpm add FILE.tgz"),
+    ("yarn.lock", "yarn install", "yarn add FILE.tgz"),
+    ("bun.lock", "bun install", "bun add FILE.tgz"),
+    ("bun.lockb", "bun install", "bun add FILE.tgz"),
+    ("package-lock.json", "npm install", "npm install FILE.tgz"),
 )
 _COMPARATOR: Final = re.compile(r"(>=|<=|>|<|\^|~|=)?\s*v?(\d+|[xX*])(?:\.(\d+|[xX*]))?(?:\.(\d+|[xX*]))?")
 
@@ -59,7 +60,7 @@ def repository_of(project: Path) -> Path:
 
 def not_installed(project: Path) -> str:
     """Say what to do without an ``arkor`` command, with the project's package manager."""
-    install, add = "npm install", "npm install arkor"
+    install, add = "npm install", "npm install FILE.tgz"
     for folder in _package_folders(project):
         if (folder / ".pnp.cjs").exists():
             return (
@@ -72,7 +73,10 @@ def not_installed(project: Path) -> str:
             break
     if _depends(project):
         return f"package.json names arkor, but it is not installed. Run `{install}` in the project."
-    return f"The arkor CLI is not installed, so {ENTRY} cannot be built. Run `{add}` in the project."
+    return (
+        f"The arkor CLI is not installed, so {ENTRY} cannot be built. npm's registry does not have it: with "
+        f"the package's file, run `{add}` in the project."
+    )
 
 
 def no_node(project: Path) -> str:

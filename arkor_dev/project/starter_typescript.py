@@ -1,6 +1,7 @@
 """The files of a new TypeScript project, for the ``arkor`` package and the managed backend.
 
-It has one trainer on one of Arkor's demonstration data sets, which are chats with their system prompt.
+It has one trainer on one of Arkor's demonstration data sets, which are chats with their system prompt. Its
+package.json does not name ``arkor``: no registry has it, so npm would install whatever takes that name.
 """
 
 from __future__ import annotations
@@ -56,7 +57,6 @@ def starter_typescript(template: str, package: str) -> dict[Path, bytes]:
         "private": True,
         "type": "module",
         "scripts": {"build": "arkor build", "start": "arkor start"},
-        "devDependencies": {"arkor": "latest"},
     }
     entry = Path(ENTRY)
     texts = {

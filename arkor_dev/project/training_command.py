@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 NO_COMMAND = (
     "This project has no training command. Either describe a trainer in arkor.toml "
-    "(`arkor-dev init` writes one), or install the TypeScript CLI in the project (`npm install arkor`)."
+    "(`arkor-dev init` writes one), or install the TypeScript CLI in the project, from the file of its "
+    "package, which npm's registry does not have (`npm install FILE.tgz`)."
 )
 
 NOT_LOCAL = (

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, Unpack, cast, get_args
 
+from arkor_dev.client.background_work import export_words
 from arkor_dev.client.creation import create, name_for
 from arkor_dev.client.endpoints import (
     SERVING,
@@ -61,7 +62,7 @@ from .metrics import Metrics, Point, point_of
 from .requests import config_of, has_trainers, messages_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
     from arkor_dev.backend.client import Backend
     from arkor_dev.contract.dataset_shapes import DataCheck
@@ -522,6 +523,22 @@ class AsyncAdapter:
         in the current one if None. Returns it. Raises RunFailedError if the files are not the trained model.
         """
         target = target_of(str(out or f"{slug_of(self._run.name or self._run.id)}-{form}"), replace=replace)
+        await self.exported(form, target, quantization=quantization, strength=strength)
+        return target
+
+    async def exported(
+        self,
+        form: str,
+        target: Path,
+        *,
+        quantization: str | None = None,
+        strength: float = 1.0,
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> dict[str, Any]:
+        """Write the result into ``target``, of `target_of`; return the backend's record and its proof.
+
+        ``progress`` gets a line for each change. Raises RunFailedError if the files are another model.
+        """
         backend = self._studio.backend
         request = request_of(
             {}, form=form, checkpoint=FINAL if self._step is None else self._step,
@@ -535,7 +552,9 @@ class AsyncAdapter:
                 replace_folder(folder, target)
 
         try:
-            export = await finished(backend, self._run.id, str(export["id"]), take)
+            export = await finished(
+                backend, self._run.id, str(export["id"]), take, lambda now: progress(export_words(now))
+            )
         finally:
             with contextlib.suppress(ArkorError):
                 await asyncio.shield(backend.delete_export(self._run.id, str(export["id"])))
@@ -543,7 +562,7 @@ class AsyncAdapter:
         if not isinstance(proof, dict) or proof.get("verdict") != SAME:
             reason = proof.get("sentence") if isinstance(proof, dict) else "The proof is missing."
             raise RunFailedError(f"Do not use the files in {target}. {reason}")
-        return target
+        return export
 
 
 class AsyncEndpoint:

@@ -40,7 +40,7 @@ def fields_of(settings: Mapping[str, Any]) -> dict[str, object]:
     """
     named: dict[str, str] = {}
     by_field: dict[str, object] = {}
-    for name, value in _flat(settings):
+    for name, value in flat(settings):
         field = _field(name)
         if field in named:
             raise BadRequestError(f"{named[field]} and {name} are the same setting. Remove one of the two.")
@@ -48,7 +48,7 @@ def fields_of(settings: Mapping[str, Any]) -> dict[str, object]:
     return by_field
 
 
-def _flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield settings with those of a table under the table's name, as in ``lora.r``."""
     for name, value in settings.items():
         if isinstance(value, dict) and any(row.table == name for row in SETTINGS):

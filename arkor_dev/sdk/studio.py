@@ -277,6 +277,23 @@ class Adapter(Blocking[AsyncAdapter]):
             self.inner.export(form, out, quantization=quantization, strength=strength, replace=replace)
         )
 
+    def exported(
+        self,
+        form: str,
+        target: Path,
+        *,
+        quantization: str | None = None,
+        strength: float = 1.0,
+        progress: Callable[[str], None] = lambda _: None,
+    ) -> dict[str, Any]:
+        """Write the result into ``target``, of `target_of`; return the backend's record and its proof.
+
+        ``progress`` gets a line for each change. Raises RunFailedError if the files are another model.
+        """
+        return self._loop.run(
+            self.inner.exported(form, target, quantization=quantization, strength=strength, progress=progress)
+        )
+
 
 class Endpoint(Blocking[AsyncEndpoint]):
     """An endpoint: an adapter or model that other programs call by OpenAI's API."""

@@ -17,7 +17,7 @@ from yarl import URL
 
 from arkor_dev import __version__
 from arkor_dev.backend.client import Backend
-from arkor_dev.backend.http_client import MIB, HttpClient, Timeouts, open_http_client
+from arkor_dev.backend.http_client import MIB, HttpClient, Timeouts, open_http_client, proxy_for
 from arkor_dev.backend.http_errors import holds
 from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.contract.errors import ArkorError, TimedOutError, TooOldError, status_of
@@ -545,7 +545,28 @@ async def test_loopback_addresses_bypass_the_proxy(
         assert "reach the proxy" in (await fails(backend_at("https://api.example", http).me())).text
 
 
-async def test_the_token_is_never_logged(
+@pytest.mark.parametrize(
+    ("address", "proxy"),
+    [
+        ("https://api.example/v1", "http://proxy.example:3128"),
+        ("https://inside.example/v1", None),
+        ("https://a.inside.example/v1", None),
+        ("http://api.example/v1", None),
+        ("https://127.0.0.1:4000", None),
+        ("https://localhost:4000", None),
+    ],
+)
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
+def test_https_to_other_machines_goes_through_the_proxy_but_to_those_of_no_proxy(
+    monkeypatch: pytest.MonkeyPatch, name: str, address: str, proxy: str | None
+) -> None:
+    monkeypatch.setenv(name, "http://proxy.example:3128")
+    monkeypatch.setenv("HTTP_PROXY", "http://other.example:3128")
+    monkeypatch.setenv("NO_PROXY", "inside.example")
+    assert proxy_for(URL(address)) == (proxy and URL(proxy))
+
+
+async def test_no_secret_is_logged(
     backend: Backend, fake_backend: FakeBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

@@ -50,7 +50,22 @@ def test_an_open_deployment_answers_like_openai(target: Target, make: Make) -> N
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
 
 
-def test_a_stream_consists_of_openai_chunks(target: Target, make: Make) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+def test_options_without_effect_are_accepted_and_named_in_a_header(
+    target: Target, make: Make, stream: bool
+) -> None:
+    need(target, "serving")
+    slug = make()["slug"]
+    body = {**ASK, "parallel_tool_calls": False, "user": "me", "store": False, "stream": stream}
+    with target.open("POST", f"/v1/serve/{slug}/chat/completions", body) as answer:
+        assert answer.status == 200, answer.read()
+        assert answer.headers["X-Arkor-Ignored"] == "parallel_tool_calls, user"
+        answer.read()
+    with target.open("POST", f"/v1/serve/{slug}/chat/completions", ASK) as answer:
+        assert "X-Arkor-Ignored" not in answer.headers
+
+
+def test_a_stream_is_openais_chunks_and_nothing_else(target: Target, make: Make) -> None:
     need(target, "serving")
     slug = make()["slug"]
     with target.open("POST", f"/v1/serve/{slug}/chat/completions", {**ASK, "stream": True}) as answer:

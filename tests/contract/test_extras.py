@@ -1,51 +1,119 @@
-"""The command that installs an extra names this Python and the packages: it works wherever it is pasted."""
+"""The commands that add an extra: by the environment's owner, and with no index asked for this package."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
+import importlib
 import shlex
 import sys
-from types import SimpleNamespace
-from typing import Any
+import tomllib
+from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.contract.extras import install_command
+from arkor_dev.contract import origin
+from arkor_dev.contract.extras import install_command, requirements
+
+if TYPE_CHECKING:
+    from tests.support.environments import Environment
+
+RECEIPT = """\
+[tool]
+requirements = [
+    { name = "arkor-dev", extras = ["mcp"], path = "/w h/a.whl" },
+    { name = "pyyaml", specifier = ">=6" },
+    { name = "mine", path = "/home/me/mine.whl" },
+]
+"""
+TOOL = "uv tool install '--with=pyyaml>=6' --with=/home/me/mine.whl"
+WHEEL = '{"url": "file:///w%20h/a.whl", "archive_info": {}}'
 
 
-def test_the_install_command_names_this_python_and_the_packages() -> None:
-    words = shlex.split(install_command("gguf"))
-    assert words[:4] == [sys.executable, "-m", "pip", "install"]
-    assert [word.partition("<")[0].partition(">")[0] for word in words[4:]] == [
-        "llama-cpp-python",
-        "sentencepiece",
-        "gguf",
+def test_each_extra_needs_what_the_project_declares() -> None:
+    project = tomllib.loads((origin.ROOT / "pyproject.toml").read_text())["project"]
+    assert requirements("") == project["dependencies"]
+    assert requirements("local", "gguf", "local") == [
+        *project["optional-dependencies"]["local"],
+        *project["optional-dependencies"]["gguf"],
     ]
-    assert "arkor-dev" not in install_command("gguf"), "which need not be on an index"
 
 
 @pytest.mark.parametrize(
-    ("installer", "pip", "begins"),
+    ("files", "command", "with_backend"),
     [
-        ("uv", False, ["uv", "pip", "install", "--python", "/my env/python"]),
-        ("pip", True, ["/my env/python", "-m", "pip", "install"]),
-        ("pip", False, ["/my env/python", "-m", "ensurepip", "&&", "/my env/python", "-m", "pip", "install"]),
+        (
+            {"INSTALLER": "pip"},
+            "'{python}' -m pip install 'optuna>=4'",
+            (
+                "'{python}' -m pip install uv"
+                " && '{python}' -m uv pip install --python '{python}' --torch-backend=auto 'optuna>=4'"
+            ),
+        ),
+        (
+            {"INSTALLER": "uv"},
+            "uv pip install --python '{python}' 'optuna>=4'",
+            "uv pip install --python '{python}' --torch-backend=auto 'optuna>=4'",
+        ),
+        (
+            {"INSTALLER": "uv", "direct_url.json": WHEEL, "../uv-receipt.toml": RECEIPT},
+            f"{TOOL} '/w h/a.whl[mcp,sweep]'",
+            f"{TOOL} --torch-backend=auto '/w h/a.whl[mcp,sweep]'",
+        ),
+        (
+            {"INSTALLER": "uv", "direct_url.json": WHEEL, "../pipx_metadata.json": "{}"},
+            "pipx inject arkor-dev 'optuna>=4'",
+            "pipx inject arkor-dev 'optuna>=4'",
+        ),
     ],
 )
-def test_the_install_command_suits_the_environment(
-    monkeypatch: pytest.MonkeyPatch, installer: str, pip: bool, begins: list[str]
+def test_the_owner_of_the_environment_adds_the_packages(
+    environment: Environment, files: dict[str, str], command: str, with_backend: str
 ) -> None:
-    found: Any = SimpleNamespace(
-        read_text=lambda _: f"{installer}\n",
-        requires=[
-            "a>=1",
-            "b<2; extra == 'x'",
-            "c; python_version > '3' and extra == 'x'",
-            "d; extra == 'xy'",
-        ],
-    )
-    monkeypatch.setattr(importlib.metadata, "distribution", lambda _: found)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object() if pip else None)
-    monkeypatch.setattr(sys, "executable", "/my env/python")
-    assert shlex.split(install_command("x")) == [*begins, "b<2", "c"]
+    environment.add("mcp", "2.0")
+    environment.install(files)
+    python = environment.python
+    assert install_command("sweep") == command.format(python=python)
+    assert install_command("sweep", torch_backend=True) == with_backend.format(python=python)
+
+
+@pytest.mark.parametrize(
+    ("folder", "files", "command"),
+    [
+        ("archive-v0/x", {"INSTALLER": "uv"}, "uvx --from '/w h/a.whl[mcp,sweep]' arkor-dev"),
+        (
+            ".cache/x",
+            {"INSTALLER": "pip", "../pipx_metadata.json": "{}"},
+            "pipx run --spec '/w h/a.whl[mcp,sweep]' arkor-dev",
+        ),
+    ],
+)
+def test_an_environment_for_one_call_is_made_anew_from_the_same_file_with_the_extras_it_has(
+    environment: Environment, folder: str, files: dict[str, str], command: str
+) -> None:
+    environment.move(folder)
+    environment.add("mcp", "2.0")
+    environment.install({**files, "direct_url.json": WHEEL})
+    assert install_command("sweep") == command
+
+
+def test_an_environment_without_pip_gets_it_first(environment: Environment) -> None:
+    environment.install({"INSTALLER": "pip"})
+    (environment.prefix / "pip.py").unlink()
+    importlib.invalidate_caches()
+    words = shlex.split(install_command("sweep"))
+    assert words == [
+        sys.executable,
+        "-m",
+        "ensurepip",
+        "&&",
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "optuna>=4",
+    ]
+
+
+def test_the_engines_environment_which_has_no_metadata_gets_packages_by_name(
+    environment: Environment,
+) -> None:
+    assert shlex.split(install_command("mcp", "sweep"))[-3:] == ["install", "mcp>=2", "optuna>=4"]

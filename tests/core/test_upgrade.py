@@ -1,85 +1,102 @@
-"""The command that upgrades this installation, for each way to install it."""
+"""The commands that upgrade and remove this installation, for each way to install it."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from arkor_dev.contract.origin import ROOT
 from arkor_dev.core.upgrade import installation, upgrade_command
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from tests.support.environments import Environment
 
 CLONE = '"url": "file:///home/a%20b/clone"'
+EDITABLE = {"direct_url.json": f'{{{CLONE}, "dir_info": {{"editable": true}}}}'}
+FOLDER = {"direct_url.json": f'{{{CLONE}, "dir_info": {{}}}}'}
+WHEEL = {"direct_url.json": '{"url": "file:///tmp/a.whl", "archive_info": {}}'}
+GIT = {"direct_url.json": '{"url": "https://x.example/r?a&b", "vcs_info": {"vcs": "git"}}'}
+PIPX = {"../pipx_metadata.json": "{}"}
+UV = {"INSTALLER": "uv"}
+UV_TOOL = {"../uv-receipt.toml": "", **UV}
+NEWER = "  # name the newer file in its place"
 
 
 @pytest.mark.parametrize(
     ("files", "command"),
     [
-        ({"INSTALLER": "pip\n"}, "'{python}' -m pip install --upgrade arkor-dev"),
-        ({"INSTALLER": "uv"}, "uv pip install --python '{python}' --upgrade arkor-dev"),
+        ({"INSTALLER": "pip\n"}, "'{python}' -m pip install --upgrade 'arkor-dev[mcp]'"),
+        (UV, "uv pip install --python '{python}' --upgrade 'arkor-dev[mcp]'"),
         ({"INSTALLER": "conda"}, "conda update --prefix '{prefix}' arkor-dev"),
-        ({"../pipx_metadata.json": "{}"}, "pipx upgrade arkor-dev"),
-        ({"../uv-receipt.toml": "", "INSTALLER": "uv"}, "uv tool upgrade arkor-dev"),
+        (PIPX, "pipx upgrade arkor-dev"),
+        (PIPX | WHEEL, f"pipx install --force '/tmp/a.whl[mcp]'{NEWER}"),
+        (UV_TOOL, "uv tool upgrade arkor-dev"),
+        (UV_TOOL | WHEEL, f"uv tool install --reinstall-package arkor-dev '/tmp/a.whl[mcp]'{NEWER}"),
+        (EDITABLE, "git -C '/home/a b/clone' pull"),
         (
-            {"direct_url.json": f'{{{CLONE}, "dir_info": {{"editable": true}}}}'},
-            "git -C '/home/a b/clone' pull",
+            FOLDER,
+            "git -C '/home/a b/clone' pull && '{python}' -m pip install --upgrade '/home/a b/clone[mcp]'",
         ),
-        (
-            {"direct_url.json": f'{{{CLONE}, "dir_info": {{}}}}', "INSTALLER": "pip"},
-            "git -C '/home/a b/clone' pull && '{python}' -m pip install --upgrade '/home/a b/clone'",
-        ),
-        (
-            {"direct_url.json": '{"url": "https://x.example/r?a&b", "vcs_info": {"vcs": "git"}}'},
-            "'{python}' -m pip install --upgrade 'git+https://x.example/r?a&b'",
-        ),
-        (
-            {"direct_url.json": '{"url": "file:///tmp/a.whl", "archive_info": {}}'},
-            "'{python}' -m pip install --upgrade arkor-dev",
-        ),
-        ({"direct_url.json": "{"}, "'{python}' -m pip install --upgrade arkor-dev"),
+        (GIT, "'{python}' -m pip install --upgrade 'arkor-dev[mcp] @ git+https://x.example/r?a&b'"),
+        (WHEEL, f"'{{python}}' -m pip install --upgrade '/tmp/a.whl[mcp]'{NEWER}"),
+        ({"direct_url.json": "{"}, "'{python}' -m pip install --upgrade 'arkor-dev[mcp]'"),
     ],
 )
-def test_the_command_is_that_of_the_installer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], command: str
+def test_the_command_is_that_of_the_installer_and_keeps_the_extras(
+    environment: Environment, files: dict[str, str], command: str
 ) -> None:
-    prefix = tmp_path / "an environment"
-    packages = prefix / "arkor_dev-0.1.0.dist-info"
-    packages.mkdir(parents=True)
-    for name, text in {"METADATA": "Name: arkor-dev\nVersion: 0.1.0\n", **files}.items():
-        (packages / name).write_text(text)
-    python = str(prefix / "bin" / "python")
-    monkeypatch.setattr(sys, "path", [str(prefix)])
-    monkeypatch.setattr(sys, "prefix", str(prefix))
-    monkeypatch.setattr(sys, "executable", python)
-    assert upgrade_command() == command.format(python=python, prefix=prefix)
+    environment.add("mcp", "2.0")
+    environment.install(files)
+    assert upgrade_command() == command.format(python=environment.python, prefix=environment.prefix)
 
 
-def test_temporary_environments_are_not_upgraded_in_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        (WHEEL, f"uvx --refresh-package arkor-dev --from '/tmp/a.whl[mcp]' arkor-dev{NEWER}"),
+        (
+            GIT,
+            "uvx --refresh-package arkor-dev --from 'arkor-dev[mcp] @ git+https://x.example/r?a&b' arkor-dev",
+        ),
+        ({}, "uvx --from 'arkor-dev[mcp]@latest' arkor-dev"),
+    ],
+)
+def test_uvx_calls_the_same_origin_again_with_the_extras_that_it_has(
+    environment: Environment, files: dict[str, str], command: str
 ) -> None:
-    prefix = tmp_path / "uv" / "archive-v0" / "x"
-    packages = prefix / "arkor_dev-0.1.0.dist-info"
-    packages.mkdir(parents=True)
-    (packages / "METADATA").write_text("Name: arkor-dev\nVersion: 0.1.0\n")
-    monkeypatch.setattr(sys, "path", [str(prefix)])
-    monkeypatch.setattr(sys, "prefix", str(prefix))
+    environment.move("uv/archive-v0/x")
+    environment.add("mcp", "2.0")
+    environment.install(UV | files)
+    assert upgrade_command() == command
+    assert not installation().may_run
+
+
+def test_pipx_run_does_too(environment: Environment) -> None:
+    environment.move(".cache/x")
+    environment.install(PIPX | WHEEL)
+    assert upgrade_command() == f"pipx run --no-cache --spec /tmp/a.whl arkor-dev{NEWER}"
+    assert installation().remove == ("rm", "-r", str(environment.prefix))
+    assert not installation().may_run
+
+
+@pytest.mark.parametrize(
+    ("files", "may_run", "remove"),
+    [
+        ({"INSTALLER": "pip"}, True, ["-m", "pip", "uninstall", "--yes", "arkor-dev"]),
+        ({"INSTALLER": "conda"}, False, ["remove", "--prefix", "{prefix}", "arkor-dev"]),
+        (EDITABLE, False, ["-m", "pip", "uninstall", "--yes", "arkor-dev"]),
+        (WHEEL, True, ["-m", "pip", "uninstall", "--yes", "arkor-dev"]),
+    ],
+)
+def test_what_changes_more_than_this_installation_is_not_run(
+    environment: Environment, files: dict[str, str], may_run: bool, remove: list[str]
+) -> None:
+    environment.install(files)
     found = installation()
-    assert (found.may_run, found.remove[1:]) == (True, ("-m", "pip", "uninstall", "--yes", "arkor-dev"))
-    (packages / "INSTALLER").write_text("uv")
-    assert (installation().may_run, upgrade_command()) == (False, "uvx arkor-dev@latest")
-    (packages / "INSTALLER").write_text("conda")
-    assert not installation().may_run
-    (packages / "INSTALLER").write_text("pip")
-    (packages / "direct_url.json").write_text(f'{{{CLONE}, "dir_info": {{"editable": true}}}}')
-    assert not installation().may_run
+    assert found.may_run is may_run
+    assert [*found.remove[1:]] == [each.format(prefix=environment.prefix) for each in remove]
 
 
-def test_an_uninstalled_clone_is_upgraded_by_git_pull(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "path", [])
-    monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    assert upgrade_command().startswith("git -C ")
+def test_a_clone_that_was_never_installed_is_pulled(environment: Environment) -> None:
+    assert upgrade_command() == f"git -C {ROOT} pull"

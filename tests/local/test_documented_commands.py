@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.engine, pytest.mark.beside, pytest.mark.timeout(900)]
 
 NOT_RUN: Final = {
-    r"\b(pip|apt|npm) install ": "installs; that there is such an extra is looked at",
+    r"\b(pip|apt|npm|uv tool|pipx) install |^uv tool$": "installs; that there is such an extra is looked at",
     r"-m venv |^cd |^exit$": "makes a folder, or goes there: the sandbox has both",
     r"^\./scripts/(?!studio$)": "installs, or takes minutes; that there is such a script is looked at",
     r"^cd web && npx": "the page's own tests",
@@ -53,10 +53,11 @@ NOT_RUN: Final = {
     r"^arkor-dev sweep": "a search of many runs: tests/local/sweeps, tests/cli/commands/test_sweep.py",
     r"^arkor-dev mcp": "an assistant's other end: tests/sdk/test_mcp_server.py",
     r"data (make|more|judge) |data/made/": "a teacher: tests/making/test_documentation.py runs the walk",
-    r"^arkor-dev self (update|uninstall)$": "changes the installation: tests/cli/commands/test_self.py",
+    r"^arkor-dev self (update|uninstall|add .*)$": "changes it: tests/cli/commands/test_self.py",
     r"^arkor-dev docs": "opens a browser: tests/cli/commands/test_docs.py",
     r"import-config": "a file of another tool: tests/cli/commands/test_import_config.py",
     r"ARKOR_CONFORMANCE": "another backend: tests/conformance",
+    r"^HTTPS_PROXY=": "a proxy: tests/backend/test_client.py",
     r"^arkor-dev login": "a browser and a person: tests/cli/account/test_login.py",
     r"^arkor-dev push": "a hub, after asking a person: tests/cli/commands/push, tests/local/server",
     r" --repeat": "tests/local/test_verify_repeat.py",
@@ -114,8 +115,8 @@ def test_documented_commands_run_or_have_a_reason_not_to() -> None:
         why, text = reason(command), command.text
         ours = STUDIO.match(text) or text.startswith(("arkor-dev ", ". .venv/"))
         assert why or ours, f"{command.where}: {text}: run it, or say in NOT_RUN why not"
-        named = re.findall(r"(?:arkor-dev|the/clone)\[([^\]]+)\]", text)
-        assert {extra for each in named for extra in each.split(",")} <= extras, text
+        named = re.findall(r"(?:FILE\.whl|the/clone)\[([^\]]+)\]|^arkor-dev self add (\S+)$", text)
+        assert {extra for each in named for extra in "".join(each).split(",")} <= extras, text
         if script := re.match(r"\./(scripts/[\w-]+)", text):
             assert os.access(ROOT / script[1], os.X_OK), text
         if why and text.startswith("arkor-dev "):

@@ -1,4 +1,4 @@
-"""OpenAI's own Python client, unchanged, against an endpoint of this machine that serves a true adapter."""
+"""The Python clients of OpenAI and Anthropic, unchanged, against an endpoint that serves a true adapter."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import anthropic
 import openai
 import pytest
+from anthropic import Anthropic
 from jsonschema import Draft202012Validator
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel, Field
@@ -199,7 +201,91 @@ def test_a_stream_has_the_same_text_and_usage(client: OpenAI) -> None:
     assert all(chunk.usage is None for chunk in others)
 
 
-def test_several_answers_are_returned(client: OpenAI) -> None:
+def test_the_responses_call_gives_the_same_answer_whole_and_streamed(client: OpenAI) -> None:
+    expected = client.chat.completions.create(model="bot", messages=HI, temperature=0, max_tokens=24)
+    asked: Any = {"model": "bot", "input": QUESTIONS[0], "temperature": 0, "max_output_tokens": 24}
+    whole = client.responses.create(**asked)
+    assert whole.output_text == expected.choices[0].message.content
+    assert whole.status == "completed"
+    with client.responses.stream(**asked) as stream:
+        texts = [event.delta for event in stream if event.type == "response.output_text.delta"]
+        ended = stream.get_final_response()
+    assert "".join(texts) == ended.output_text == whole.output_text
+    for usage in (whole.usage, ended.usage):
+        assert usage is not None
+        assert expected.usage is not None
+        assert usage.input_tokens == expected.usage.prompt_tokens
+        assert usage.output_tokens == expected.usage.completion_tokens
+    cut = client.responses.create(**asked | {"max_output_tokens": 2})
+    assert (cut.status, cut.incomplete_details and cut.incomplete_details.reason) == (
+        "incomplete",
+        "max_output_tokens",
+    )
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_responses_call_refuses_by_its_own_names(client: OpenAI, stream: bool) -> None:
+    asked: Any = {"model": "bot", "input": "Hi", "max_output_tokens": 4, "stream": stream}
+    bad = {"type": "json_schema", "name": "x", "schema": {"uniqueItems": True}}
+    for more, param in (
+        ({"text": {"format": bad}}, "text.format"),
+        ({"previous_response_id": "resp_1"}, "previous_response_id"),
+        ({"input": "word " * 4000}, "input"),
+    ):
+        with pytest.raises(openai.BadRequestError) as fault:
+            client.responses.create(**asked | more)
+        assert fault.value.param == param
+    with pytest.raises(openai.NotFoundError):
+        client.responses.create(**asked | {"model": "gpt-5"})
+
+
+@pytest.fixture
+def claude(here: Here, bot: tuple[str, str]) -> Iterator[Anthropic]:
+    url = here.url("bot").removesuffix("/v1")
+    with Anthropic(base_url=url, api_key=bot[1], max_retries=0, timeout=120) as client:
+        yield client
+
+
+def test_anthropics_client_gets_the_same_answer_whole_and_streamed(client: OpenAI, claude: Anthropic) -> None:
+    asked: Any = {"model": "bot", "max_tokens": 24, "messages": HI, "extra_body": {"temperature": 0}}
+    expected = client.chat.completions.create(**asked)
+    whole = claude.messages.create(**asked)
+    (block,) = whole.content
+    assert block.type == "text"
+    assert block.text == expected.choices[0].message.content
+    assert whole.stop_reason == "end_turn"
+    with claude.messages.stream(**asked) as stream:
+        assert "".join(stream.text_stream) == block.text
+        ended = stream.get_final_message()
+    assert ended.content[0].type == "text"
+    assert ended.stop_reason == "end_turn"
+    for usage in (whole.usage, ended.usage):
+        assert expected.usage is not None
+        assert usage.input_tokens + (usage.cache_read_input_tokens or 0) == expected.usage.prompt_tokens
+        assert usage.output_tokens == expected.usage.completion_tokens
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_anthropics_client_reads_errors(here: Here, claude: Anthropic, stream: bool) -> None:
+    asked: Any = {"model": "bot", "max_tokens": 4, "messages": HI, "stream": stream}
+    with pytest.raises(anthropic.BadRequestError, match="thinking"):
+        claude.messages.create(**asked | {"thinking": {"type": "enabled", "budget_tokens": 1024}})
+    with pytest.raises(anthropic.BadRequestError, match="maximum context length is 256 tokens"):
+        claude.messages.create(**asked | {"messages": [{"role": "user", "content": "word " * 4000}]})
+    with pytest.raises(anthropic.NotFoundError) as fault:
+        claude.messages.create(**asked | {"model": "claude"})
+    body: Any = fault.value.body
+    assert body["error"]["type"] == "not_found_error"
+    url = here.url("bot").removesuffix("/v1")
+    for wrong in (
+        Anthropic(base_url=url, max_retries=0, api_key="ak-wrong"),
+        Anthropic(base_url=url, max_retries=0, auth_token="ak-wrong"),
+    ):
+        with wrong, pytest.raises(anthropic.AuthenticationError):
+            wrong.messages.create(**asked)
+
+
+def test_several_answers(client: OpenAI) -> None:
     answer = client.chat.completions.create(model="bot", messages=HI, n=3, temperature=0, max_tokens=5)
     assert [choice.index for choice in answer.choices] == [0, 1, 2]
     assert len({choice.message.content for choice in answer.choices}) == 1
@@ -540,6 +626,38 @@ def test_a_forced_tool_call_fits_its_schema(client: OpenAI) -> None:
         assert call.type == "function"
         assert call.function.name == "store"
         Draft202012Validator(PLACE).validate(json.loads(call.function.arguments))
+
+
+def test_the_responses_call_forces_a_call_too_whole_and_streamed(client: OpenAI) -> None:
+    tool: Any = {"type": "function", "name": "store", "parameters": PLACE, "strict": False}
+    asked: dict[str, Any] = {"model": "bot", "input": "Hi", "max_output_tokens": 180, "tools": [tool]}
+    asked |= {"tool_choice": "required", "temperature": 2, "extra_body": {"seed": 2}}
+    create: Any = client.responses.create
+    stream: Any = client.responses.stream
+    whole = create(**asked)
+    with stream(**asked) as events:
+        ended = events.get_final_response()
+    for answer in (whole, ended):
+        (call,) = (item for item in answer.output if item.type == "function_call")
+        assert call.name == "store"
+        Draft202012Validator(PLACE).validate(json.loads(call.arguments))
+
+
+def test_anthropics_client_gets_the_call_too_whole_and_streamed(claude: Anthropic) -> None:
+    tool = {"name": "store", "input_schema": PLACE}
+    asked: dict[str, Any] = {"model": "bot", "messages": HI, "max_tokens": 180, "tools": [tool]}
+    asked["extra_body"] = {"seed": 2, "temperature": 1}
+    create: Any = claude.messages.create
+    answer = create(**asked, tool_choice={"type": "any"})
+    (block,) = (each for each in answer.content if each.type == "tool_use")
+    assert (answer.stop_reason, block.name) == ("tool_use", "store")
+    Draft202012Validator(PLACE).validate(block.input)
+    stream: Any = claude.messages.stream
+    with stream(**asked, tool_choice={"type": "tool", "name": "store"}) as events:
+        ended = events.get_final_message()
+    (streamed,) = (each for each in ended.content if each.type == "tool_use")
+    assert ended.stop_reason == "tool_use"
+    Draft202012Validator(PLACE).validate(streamed.input)
 
 
 def _deep(times: int) -> Any:

@@ -98,11 +98,11 @@ def test_the_install_command_matches_the_lock_file(tmp_path: Path, lock: str, ho
         package
     )
     (package / "package.json").write_text("{}")
-    assert f"`{tool} {'install' if tool == 'npm' else 'add'} arkor`" in not_installed(package)
+    assert f"`{tool} {'install' if tool == 'npm' else 'add'} FILE.tgz`" in not_installed(package)
 
 
-def test_without_a_lock_file_npm_is_suggested(tmp_path: Path) -> None:
-    assert "`npm install arkor`" in not_installed(tmp_path)
+def test_no_lock_file_is_npms(tmp_path: Path) -> None:
+    assert "`npm install FILE.tgz`" in not_installed(tmp_path)
 
 
 def test_yarn_plug_and_play_is_refused_with_its_remedy(tmp_path: Path) -> None:

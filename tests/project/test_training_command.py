@@ -123,7 +123,7 @@ def test_without_arkor_toml_or_a_command_starting_is_refused(
         training_command(settings, {})
     assert (status_of(fault.value), fault.value.text) == (400, NO_COMMAND)
     assert "arkor-dev init" in NO_COMMAND
-    assert "npm install arkor" in NO_COMMAND
+    assert "npm install FILE.tgz" in NO_COMMAND
 
 
 def test_a_typescript_project_without_its_packages_names_the_install_command(

@@ -218,7 +218,7 @@ async def test_a_missing_cli_names_the_install_command(project: Path) -> None:
     text = await failure(source(project, ""))
     assert text == (
         "The arkor CLI is not installed, so src/arkor/index.ts cannot be built. "
-        "Run `npm install arkor` in the project."
+        "npm's registry does not have it: with the package's file, run `npm install FILE.tgz` in the project."
     )
 
 

@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("mcp")
 pytest.importorskip("torch")
 from mcp import Client, StdioServerParameters
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, Implementation
 
 from arkor_dev.cli.main import parser
@@ -21,7 +22,8 @@ from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.settings import Settings
 from arkor_dev.project.start_requests import answer, folder_of, waiting
 from arkor_dev.sdk.async_studio import AsyncStudio
-from arkor_dev.sdk.mcp_server import Tools
+from arkor_dev.sdk.mcp_results import Jobs  # noqa: TC001 (read by get_type_hints)
+from arkor_dev.sdk.mcp_server import Tools, structured
 from tests.local.conftest import made_once, make_project
 from tests.local.forking_backend import worker_template
 from tests.local.harness import Backend
@@ -68,7 +70,8 @@ def server(settings: Settings, *options: str) -> StdioServerParameters:
 async def call(client: Client, tool: str, **given: Any) -> Any:
     result = await client.call_tool(tool, given)
     assert not result.is_error, text_of(result)
-    return json.loads(text_of(result))
+    assert json.loads(text_of(result)) == result.structured_content
+    return result.structured_content
 
 
 async def refused(client: Client, tool: str, **given: Any) -> str:
@@ -86,9 +89,10 @@ async def test_an_invalid_trainer_is_listed_with_its_error(tmp_path: Path) -> No
     good = '[[trainer]]\nname = "good"\nmodel = "m"\ndataset = "chats.jsonl"\nsteps = 1\n'
     (tmp_path / "arkor.toml").write_text(good + '[[trainer]]\nname = "bad"\nsteps = -1\n')
     settings = Settings(tmp_path, tmp_path, tmp_path / "data", tmp_path / "cache", local=True)
-    first, second = await Tools(settings, allow_start=False).list_trainers()
-    assert (first["name"], first["config"]["model"], "problem" in first) == ("good", "m", False)
-    assert (second["name"], "steps" in second["problem"], "config" in second) == ("bad", True, False)
+    first, second = (await Tools(settings, allow_start=False).list_trainers())["trainers"]
+    assert (first["name"], first["data"], "problem" in first) == ("good", "chats.jsonl", False)
+    assert first["settings"] == {"model": "m", "steps": 1}
+    assert (second["name"], "steps" in second["problem"], "settings" in second) == ("bad", True, False)
 
 
 @pytest.fixture
@@ -107,6 +111,8 @@ def quiet_project(tmp_path: Path) -> Settings:
         ({"epochs": 1, "num_train_epochs": 9999}, "the same setting"),
         ({"replay": 0.2, "replay_dataset": "other.jsonl"}, "the trainer's own"),
         ({"base_kl": 0.2, "replayDataset": "other.jsonl"}, "the trainer's own"),
+        ({"numTrainEpochs": 1}, "Write epochs for numTrainEpochs, as list_trainers does"),
+        ({"lora": {"rank": 4}}, "lora"),
         ({"dry_run": True}, "not one of the settings"),
         ({"dryRun": True}, "not one of the settings"),
         ({"model": "m" * 2000}, "model"),
@@ -127,7 +133,7 @@ async def test_a_request_shows_every_setting_that_the_run_would_change(
 ) -> None:
     monkeypatch.setattr("arkor_dev.sdk.mcp_server.PATIENCE", 0.0)
     tools = Tools(quiet_project, allow_start=False)
-    changes = {"numTrainEpochs": 9999, "lora": {"r": 4}, "model": "n", "samples": "off"}
+    changes = {"epochs": 9999, "lora": {"r": 4}, "model": "n", "samples": "off"}
     await tools.start_training("test", None, changes, dry_run=True)
     request = await one_request(quiet_project)
     await tools.close()
@@ -143,9 +149,9 @@ async def test_an_assistant_starts_an_allowed_run_and_reads_its_result(project: 
         names = {tool.name for tool in (await client.list_tools()).tools}
         assert names == {
             "list_trainers", "check_data", "list_jobs", "start_training", "training_request", "watch_job",
-            "pause_job", "resume_job", "get_verdict", "compare_jobs", "chat",
+            "pause_job", "resume_job", "get_verdict", "compare_jobs", "chat", "export_job", "export_status",
         }  # fmt: skip
-        assert [each["name"] for each in await call(client, "list_trainers")] == ["parrot"]
+        assert [each["name"] for each in (await call(client, "list_trainers"))["trainers"]] == ["parrot"]
 
         changed = {"learning_rate": 0.02, "lora.r": 4}
         asked = asyncio.create_task(call(client, "start_training", settings=changed))
@@ -156,7 +162,7 @@ async def test_an_assistant_starts_an_allowed_run_and_reads_its_result(project: 
             "data/chats.jsonl",
         )
         assert request["changes"] == [["learning_rate", "0.02"], ["lora.r", "4"]]
-        assert await call(client, "list_jobs") == []
+        assert await call(client, "list_jobs") == {"jobs": []}
         answer(folder_of(project), request["id"], allow=True)
         started = await asked
 
@@ -164,10 +170,34 @@ async def test_an_assistant_starts_an_allowed_run_and_reads_its_result(project: 
         assert done["status"] == "completed"
         assert {"step", "loss", "evalLoss"} <= set(done["lastFigures"])
         verdict = await call(client, "get_verdict")
-        assert verdict["sentence"] == (await call(client, "list_jobs", status="completed"))[0]["verdict"]
+        assert (
+            verdict["sentence"] == (await call(client, "list_jobs", status="completed"))["jobs"][0]["verdict"]
+        )
         said = await call(client, "chat", question="Hello", max_tokens=4)
         assert said["job"] == started["job"]
         assert said["answer"]
+
+        seen: list[str | None] = []
+
+        async def progressed(progress: float, total: float | None, message: str | None) -> None:
+            seen.append(message)
+
+        result = await client.call_tool("export_job", {"format": "adapter"}, progress_callback=progressed)
+        export = result.structured_content
+        assert export is not None, text_of(result)
+        while export["state"] == "running":
+            assert export["progress"]
+            export = await call(client, "export_status", export=export["export"])
+        folder = Path(export["path"])
+        assert folder == project.project / "exports" / "parrot-adapter"
+        assert (folder / "adapter_model.safetensors").is_file()
+        assert export["proof"]["verdict"] == "same"
+        assert any(str(folder) in line for line in export["use"])
+        assert seen
+        again = await call(client, "export_job")
+        assert Path(again["path"]).name == "parrot-adapter-2"
+        assert "no such export" in await refused(client, "export_status", export="x")
+        assert await refused(client, "export_job", format="../x")
 
 
 async def test_a_run_nobody_allowed_is_not_started(project: Settings) -> None:
@@ -195,8 +225,15 @@ async def test_a_server_with_allow_start_does_not_ask(project: Settings) -> None
             name for name, tool in listed.items() if tool.annotations and tool.annotations.read_only_hint
         } == {
             *("list_trainers", "check_data", "list_jobs", "training_request", "watch_job", "get_verdict"),
-            *("compare_jobs", "chat"),
+            *("compare_jobs", "chat", "export_status"),
         }
+        assert [name for name, tool in listed.items() if not tool.output_schema] == []
+        schema = listed["get_verdict"].output_schema
+        assert schema is not None
+        part = schema["$defs"]["EvaluationPart"]
+        assert {"rows", "base", "adapter", "difference", "sentence"} <= set(part["required"]), (
+            "the contract's"
+        )
 
 
 async def test_the_backend_of_a_started_run_stays_open_until_waiting_calls_have_answered(
@@ -227,6 +264,26 @@ async def test_the_backend_of_a_started_run_stays_open_until_waiting_calls_have_
         assert not closed.is_set()
     await keeping
     assert closed.is_set()
+
+
+async def test_an_answer_that_breaks_its_type_is_refused_without_quoting_it() -> None:
+    async def tool() -> Jobs:
+        return {"jobs": [{"job": "j", "name": {"secret": "token"}}]}  # type: ignore[typeddict-item]
+
+    with pytest.raises(ToolError) as refusal:
+        await structured(tool)()
+    assert str(refusal.value) == "The backend's answer is not as its contract says, at jobs.0.name."
+
+
+async def test_exports_are_not_written_through_a_link_out_of_the_project(
+    quiet_project: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (quiet_project.project / "exports").symlink_to(tmp_path_factory.mktemp("elsewhere"))
+    with pytest.raises(BadRequestError, match="is a link"):
+        Tools(quiet_project, allow_start=False)._export_folder("a/../b-adapter")
+    (quiet_project.project / "exports").unlink()
+    folder = Tools(quiet_project, allow_start=False)._export_folder("a/../b-adapter")
+    assert folder.parent == quiet_project.project / "exports"
 
 
 async def test_an_assistant_checks_the_data_before_a_run(quiet_project: Settings) -> None:

@@ -42,6 +42,7 @@ class FakeServing:
             web.get(f"{one}/models/{{model}}", self._models),
             web.post(f"{one}/chat/completions", self._chat),
             web.post(f"{one}/completions", self._chat),
+            web.post(f"{one}/messages", self._messages),
             web.post(f"{one}/embeddings", self._embeddings),
             web.get("/v1/endpoints/{id}/requests", self._requests),
             web.get("/v1/endpoints/{id}/requests/{request}", self._request),
@@ -79,6 +80,8 @@ class FakeServing:
             raise RefusedError(400, "messages is missing.", code="invalid_value", param="messages")
         self.asked.append(body)
         self._note(deployment, body)
+        without_effect = [name for name in ("parallel_tool_calls", "user") if name in body]
+        ignored = {"X-Arkor-Ignored": ", ".join(without_effect)} if without_effect else {}
         envelope = {"id": "chatcmpl-1", "created": 1, "model": slug}
         usage = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}
         if not body.get("stream"):
@@ -86,8 +89,8 @@ class FakeServing:
             message = {"role": "assistant", "content": "".join(self.chunks)}
             choices = [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}]
             told = {**envelope, "object": "chat.completion", "choices": choices, "usage": usage}
-            return web.json_response(told)
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+            return web.json_response(told, headers=ignored)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **ignored})
         await response.prepare(request)
 
         async def send(delta: dict[str, Any], reason: str | None = None) -> None:
@@ -109,6 +112,12 @@ class FakeServing:
         await response.write(b"data: [DONE]\n\n")
         await response.write_eof()
         return response
+
+    async def _messages(self, request: web.Request) -> web.Response:
+        slug, body = self._caller(request)["slug"], parsed(await request.read())
+        self.asked.append(body)
+        content = [{"type": "text", "text": "".join(self.chunks)}]
+        return web.json_response({"type": "message", "role": "assistant", "model": slug, "content": content})
 
     def _note(self, deployment: dict[str, Any], body: dict[str, Any]) -> None:
         log = self.log.setdefault(deployment["id"], [])

@@ -11,7 +11,7 @@ from arkor_dev.cli.consent import require_cluster_trust
 from arkor_dev.client.features import features_of
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import BackendError, BadRequestError
-from arkor_dev.contract.extras import install_command
+from arkor_dev.contract.extras import install_command, quoted
 from arkor_dev.contract.placement import ADDRESS, CLUSTER, INSECURE, STORAGE
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.project.toml.compute import cluster_of, load_storage, question
@@ -66,7 +66,7 @@ def lines_of(cluster: Mapping[str, Any]) -> Iterator[str]:
             state = f"has not answered: {one_line(node['problem'], 300)}"
         elif node["missing"]:
             lacks = ", ".join(node["missing"])
-            state = f"lacks {lacks}: pip install 'arkor-dev[local]' in the Python that Ray runs with"
+            state = f"lacks {lacks}: in the Python that Ray runs with, pip install {quoted('local')}"
         else:
             state = ", ".join(f"{name} {version}" for name, version in node["versions"].items())
         yield "  " + one_line(f"{node['name']}: {_amounts(node)}; {state}", 1000)

@@ -9,19 +9,29 @@ from pathlib import Path
 
 from arkor_dev.cli.browser import open_browser
 from arkor_dev.contract.errors import NotFoundError
+from arkor_dev.server.api.documentation import pages
 
 SITE = Path(__file__).parents[2] / "site"
-"""Built by scripts/check-docs; a wheel has it, a clone after that."""
+"""Built by scripts/check-docs: a release's wheel has it, a clone after that; others have Markdown alone."""
 
 
 async def run_docs(*, print_only: bool) -> int:
-    """Open the first page, or print its path; return the exit code. Raises NotFoundError if there is none."""
+    """Open the first page, or print its path; return the exit code.
+
+    Without the built site, print where the Markdown is. Raises NotFoundError if there is none.
+    """
     page = SITE / "index.html"
     if not page.is_file():
-        raise NotFoundError(
-            "This copy was installed from its sources, which come without the built documentation. Read the "
-            "files in docs/ of the clone, or build it there: ./scripts/check-docs"
+        index = pages().get("index")
+        if index is None:
+            raise NotFoundError(
+                "This copy came without its documentation. Install it from a clone or a wheel."
+            )
+        print(  # noqa: T201
+            f"This copy has the documentation as Markdown, in {index.parent}\n"
+            "Studio's page shows it: Help (Ctrl K). In a clone, ./scripts/check-docs builds what this opens."
         )
+        return 0
     print(page)  # noqa: T201
     if not print_only and not await open_browser(page.as_uri()):
         print("No browser could be started. Open the file above in one.")  # noqa: T201

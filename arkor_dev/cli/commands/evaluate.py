@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.event_text import verdict_lines
+from arkor_dev.client.background_work import progress_words
 from arkor_dev.client.evaluation import evaluate
 from arkor_dev.client.features import features_of
 from arkor_dev.client.job_list import choose_job, jobs_of
@@ -24,7 +25,7 @@ from arkor_dev.contract.errors import (
 from arkor_dev.core.plain_text import one_line
 
 from .jobs import require_sign_in
-from .waiting import progress_words, shown_progress
+from .waiting import shown_progress
 
 if TYPE_CHECKING:
     from argparse import Namespace

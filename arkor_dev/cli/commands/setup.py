@@ -1,6 +1,6 @@
 """``arkor-dev setup``: installs the local engine into a separate environment.
 
-For installations of only the core, such as by ``uvx arkor-dev``, so that users need not know about extras.
+For installations of only the core, so that users need not know about extras.
 The next call continues an interrupted installation.
 """
 

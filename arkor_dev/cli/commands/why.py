@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.backend.calls import object_of
 from arkor_dev.client import background_work
+from arkor_dev.client.background_work import progress_words
 from arkor_dev.client.job_list import choose_job, jobs_of
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import BackendError, ConflictError, NotFoundError
 from arkor_dev.core.plain_text import one_line
 
 from .jobs import require_sign_in
-from .waiting import progress_words, shown_progress
+from .waiting import shown_progress
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import arkor_dev
 from arkor_dev import __version__
-from arkor_dev.contract.errors import BadRequestError
-from arkor_dev.identity import engine
+from arkor_dev.contract import extras
 from arkor_dev.identity.engine import GPU_EXTRAS
 
 if TYPE_CHECKING:
@@ -50,16 +49,8 @@ def packed() -> bytes:
 
 
 def requirements() -> tuple[list[str], list[str]]:
-    """Return the requirements for local training, and further ones for NVIDIA GPUs.
-
-    Raises BadRequestError if this package was never installed, so that nothing says what it needs.
-    """
-    try:
-        return engine.requirements("", *EXTRAS), engine.requirements(*GPU_EXTRAS)
-    except BadRequestError as fault:
-        raise BadRequestError(
-            f"{fault.text} Or name a Python of the other machine: python below [compute] in arkor.toml."
-        ) from None
+    """Return the requirements for local training, and further ones for NVIDIA GPUs."""
+    return extras.requirements("", *EXTRAS), extras.requirements(*GPU_EXTRAS)
 
 
 def environment(needs: list[str]) -> str:

@@ -15,6 +15,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.extras import quoted
 from arkor_dev.local.workers.errors import JobFailure
 
 from .actor_client import POLL_SECONDS, ActorClient, start_actor
@@ -60,7 +61,7 @@ class WorkerGroup:
             if missing := actor.facts["missing"]:
                 raise JobFailure(
                     f"The node {actor.facts['node']} has no {', '.join(missing)}: install what training "
-                    "needs there (pip install 'arkor-dev[local]'), in the Python that Ray runs with"
+                    f"needs in the Python that Ray runs with there: pip install {quoted('local')}"
                 )
 
     def release(self, seconds: float) -> bool:

@@ -7,9 +7,15 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from arkor_dev.contract.deployments import error_body
+from arkor_dev.local.jobs.records import compact
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+Event = tuple[str | None, str]
+"""The name and the data of an event in a stream; OpenAI's chunks have no names."""
+DONE: Final = "[DONE]"
 CHAT: Final = "chat/completions"
 COMPLETION: Final = "completions"
 
@@ -39,6 +45,14 @@ def fingerprint(engine_facts: Mapping[str, Any] | None) -> str | None:
         return None
     return "_".join(
         ["fp", *(engine_facts[name] for name in ("engine", "precision", "weights") if engine_facts.get(name))]
+    )
+
+
+def prompt_tokens(choices: Sequence[Choice], answers: int, of: str = "promptTokens") -> int:
+    """Return the tokens of all prompts, each of which has so many ``answers``."""
+    groups = (choices[start : start + answers] for start in range(0, len(choices), answers))
+    return sum(
+        max((choice.done.get(of, 0) for choice in group if choice.done), default=0) for group in groups
     )
 
 
@@ -97,13 +111,30 @@ class AnswerFormat:
         """Return the chunk with the usage, which follows all others if the caller requested it."""
         return {**self._envelope, "object": self._stream_kind, "choices": [], "usage": self.usage(choices)}
 
+    def starting(self, number: int) -> Iterator[Event]:
+        """Yield the events before the first text of an answer."""
+        if first := self.begin(number):
+            yield None, compact(first)
+
+    def events(self, number: int, message: Mapping[str, Any]) -> Iterator[Event]:
+        """Yield the events of one message of the engine, including the final one."""
+        yield None, compact(self.part(number, message))
+
+    def ending(self, choices: list[Choice], *, usage: bool) -> Iterator[Event]:
+        """Yield the events after the last answer, with the ``usage`` if the caller requested it."""
+        if usage:
+            yield None, compact(self.end(choices))
+        yield None, DONE
+
+    @staticmethod
+    def fault(status: int, text: str, code: object) -> Event:
+        """Return the event of an error within a stream."""
+        return None, compact(error_body(status, text, code))
+
     def usage(self, choices: list[Choice]) -> dict[str, Any]:
         """Return OpenAI's ``usage``: each prompt counts once, plus the tokens of each answer."""
-        prompt = cached = 0
-        for start in range(0, len(choices), self._answers):
-            ended = [choice.done for choice in choices[start : start + self._answers] if choice.done]
-            prompt += max((done["promptTokens"] for done in ended), default=0)
-            cached += max((done.get("cachedTokens", 0) for done in ended), default=0)
+        prompt = prompt_tokens(choices, self._answers)
+        cached = prompt_tokens(choices, self._answers, "cachedTokens")
         completion = sum(choice.done["completionTokens"] for choice in choices if choice.done)
         return {
             "prompt_tokens": prompt,

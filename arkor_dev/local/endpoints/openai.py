@@ -6,7 +6,7 @@ A missing, null or neutral option (a penalty of 0) counts as not set, since clie
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
@@ -57,6 +57,9 @@ NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
     "response_format": ({"type": "text"},),
     "logit_bias": ({},),
     "parallel_tool_calls": (True,),
+    "store": (False,),
+    "metadata": ({},),
+    "service_tier": ("auto", "default"),
     "stop": ([],),
     "echo": (False,),
     "best_of": (1,),
@@ -64,10 +67,13 @@ NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
 }
 """Values with which an option has no effect."""
 IGNORED: Final = frozenset(
-    {"user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "stream_options"}
-)
-"""Options that do not affect the answer itself."""
-HANDLED_FIELDS: Final = frozenset({"model", "messages", "prompt", "stream", "n"})
+    {
+        "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
+        "parallel_tool_calls",
+    }
+)  # fmt: skip
+"""Standard options that have no effect here: accepted, and named in the answer's header."""
+HANDLED_FIELDS: Final = frozenset({"model", "messages", "prompt", "stream", "stream_options", "n"})
 CHAT_ONLY: Final = frozenset({"tools", "tool_choice", "response_format", "top_logprobs"})
 
 _OPTIONS: Final = Schema(Field("include_usage", FLAG, null=True))
@@ -112,6 +118,10 @@ class ChatRequest:
     stream: bool
     usage: bool
     prompts: tuple[Any, ...] = ()
+    ignored: tuple[str, ...] = ()
+    """Options of the caller that have no effect here."""
+    repeated: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that the answer repeats, in the Responses API."""
 
     @property
     def chats(self) -> list[dict[str, Any]]:
@@ -129,34 +139,34 @@ def read_chat(body: object, slug: str, supported: frozenset[str]) -> ChatRequest
 
     Raises BadRequestError with the invalid ``param``, and NotFoundError for another model.
     """
-    checked = _checked(body, CHAT)
-    _check_model(checked, slug)
-    messages = [_message(message, f"messages[{index}]") for index, message in enumerate(checked["messages"])]
-    return _request(checked, {"messages": messages}, supported)
+    asked = checked(body, CHAT)
+    _check_model(asked, slug)
+    messages = [_message(message, f"messages[{index}]") for index, message in enumerate(asked["messages"])]
+    return _request(asked, {"messages": messages}, supported)
 
 
 def read_completion(body: object, slug: str, supported: frozenset[str]) -> ChatRequest:
     """Parse a body of ``completions``: one or more texts (or token ids) to continue. See `read_chat`."""
-    checked = _checked(body, COMPLETION)
-    _check_model(checked, slug)
-    prompt = checked["prompt"]
+    asked = checked(body, COMPLETION)
+    _check_model(asked, slug)
+    prompt = asked["prompt"]
     prompts = prompt if isinstance(prompt, list) and not is_prompt(prompt) else [prompt]
     if not prompts or not all(text and is_prompt(text) for text in prompts):
-        raise _refused("prompt", "prompt must be a text that is not empty, its token ids, or a list of such")
-    if len(prompts) * (checked.get("n") or 1) > MOST_CHOICES:
-        raise _refused("prompt", f"A request can have {MOST_CHOICES} answers in all: send fewer prompts")
+        raise refused("prompt", "prompt must be a text that is not empty, its token ids, or a list of such")
+    if len(prompts) * (asked.get("n") or 1) > MOST_CHOICES:
+        raise refused("prompt", f"A request can have {MOST_CHOICES} answers in all: send fewer prompts")
     if "prompt" not in supported:
-        raise _refused("prompt", "This endpoint does not support text completions: use chat/completions")
-    for name in CHAT_ONLY & _set_options(checked).keys():
-        raise _refused(name, f"{name} is not a setting of completions")
+        raise refused("prompt", "This endpoint does not support text completions: use chat/completions")
+    for name in CHAT_ONLY & _set_options(asked).keys():
+        raise refused(name, f"{name} is not a setting of completions")
     chat: dict[str, Any] = {"prompt": prompts[0]}
-    if checked.get("echo"):
+    if asked.get("echo"):
         chat["echo"] = True
-    elif checked.get("max_tokens") == 0:
-        raise _refused("max_tokens", "max_tokens must be 1 or more without echo")
-    if (count := checked.get("logprobs")) is not None:
+    elif asked.get("max_tokens") == 0:
+        raise refused("max_tokens", "max_tokens must be 1 or more without echo")
+    if (count := asked.get("logprobs")) is not None:
         chat |= {"logprobs": True, "topLogprobs": count}
-    options = {name: value for name, value in checked.items() if name not in ("echo", "logprobs")}
+    options = {name: value for name, value in asked.items() if name not in ("echo", "logprobs")}
     return replace(_request(options, chat, supported), prompts=tuple(prompts))
 
 
@@ -183,12 +193,12 @@ def template_fault(text: str) -> BadRequestError | None:
     """
     if not text.startswith(REFUSAL):
         return None
-    return _refused("messages", "The model's chat template rejects this conversation")
+    return refused("messages", "The model's chat template rejects this conversation")
 
 
 def prompt_fault(text: str) -> BadRequestError | None:
     """Convert the engine's message about a token that the model lacks; None for other messages."""
-    return _refused("prompt", text) if _TOKEN.match(text) else None
+    return refused("prompt", text) if _TOKEN.match(text) else None
 
 
 def format_fault(text: str) -> BadRequestError | None:
@@ -201,14 +211,16 @@ def renamed(text: str) -> BadRequestError:
     names = {field: parameter for parameter, field in FIELDS.items() if parameter != "max_completion_tokens"}
     field, _, message = text.partition(" ")
     name = names.get(field, field)
-    return _refused(name, f"{name} {message}")
+    return refused(name, f"{name} {message}")
 
 
-def _refused(param: str, text: str, code: str = "invalid_value") -> BadRequestError:
+def refused(param: str, text: str, code: str = "invalid_value") -> BadRequestError:
+    """Return a refusal of one field of a caller's request."""
     return BadRequestError(text, param=param, code=code)
 
 
-def _checked(body: object, schema: Schema) -> dict[str, Any]:
+def checked(body: object, schema: Schema) -> dict[str, Any]:
+    """Return a body that fits the schema. Raises BadRequestError with the invalid ``param``."""
     try:
         return check(body, schema)
     except SchemaError as fault:
@@ -230,12 +242,12 @@ def _set_options(body: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: value
         for name, value in body.items()
-        if name not in HANDLED_FIELDS | IGNORED and value is not None and not _is_neutral(name, value)
+        if name not in HANDLED_FIELDS | IGNORED and _has_effect(name, value)
     }
 
 
-def _is_neutral(name: str, value: object) -> bool:
-    return any(
+def _has_effect(name: str, value: object) -> bool:
+    return value is not None and not any(
         value == neutral and isinstance(value, bool) == isinstance(neutral, bool)
         for neutral in NEUTRAL.get(name, ())
     )
@@ -245,12 +257,12 @@ def _request(body: Mapping[str, Any], chat: dict[str, Any], supported: frozenset
     for name, value in _set_options(body).items():
         field = FIELDS.get(name)
         if field is None:
-            raise _refused(name, f"{quoted(name)} is not a setting of this endpoint", "unsupported_parameter")
+            raise refused(name, f"{quoted(name)} is not a setting of this endpoint", "unsupported_parameter")
         if name == "tool_choice" and value == "none":
             chat.pop("tools", None)
             continue
         if field not in supported:
-            raise _refused(
+            raise refused(
                 name, f"This endpoint does not support {name}: leave it out", "unsupported_parameter"
             )
         if field != "tools" or body.get("tool_choice") != "none":
@@ -259,17 +271,18 @@ def _request(body: Mapping[str, Any], chat: dict[str, Any], supported: frozenset
         chat["topP"] = max(LEAST_TOP_P, chat["topP"])
     options = body.get("stream_options") or {}
     return ChatRequest(
-        chat, body.get("n") or 1, body.get("stream") is True, options.get("include_usage") is True
-    )
+        chat, body.get("n") or 1, body.get("stream") is True, options.get("include_usage") is True,
+        ignored=tuple(sorted(name for name in IGNORED & body.keys() if _has_effect(name, body[name]))),
+    )  # fmt: skip
 
 
 def _message(message: object, param: str) -> dict[str, Any]:
     """Return an OpenAI message in the contract's format: parts joined, the role developer as system."""
     if not isinstance(message, dict):
-        raise _refused(param, f"{param} must be a JSON object, not {quoted(message)}")
+        raise refused(param, f"{param} must be a JSON object, not {quoted(message)}")
     role, content = message.get("role"), message.get("content")
     if role not in ("system", "developer", "user", "assistant", "tool"):
-        raise _refused(
+        raise refused(
             f"{param}.role",
             f"{param}.role must be system, developer, user, assistant or tool, not {quoted(role)}",
         )
@@ -277,12 +290,12 @@ def _message(message: object, param: str) -> dict[str, Any]:
     calls = message.get("tool_calls")
     if calls is not None:
         if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
-            raise _refused(f"{param}.tool_calls", f"{param}.tool_calls must be a list of JSON objects")
+            raise refused(f"{param}.tool_calls", f"{param}.tool_calls must be a list of JSON objects")
         converted["tool_calls"] = calls
     if isinstance(message.get("tool_call_id"), str):
         converted["tool_call_id"] = message["tool_call_id"]
     if content is None and not calls:
-        raise _refused(f"{param}.content", f"{param}.content is missing: it must be text")
+        raise refused(f"{param}.content", f"{param}.content is missing: it must be text")
     converted["content"] = "" if content is None else _text(content, f"{param}.content")
     return converted
 
@@ -292,12 +305,12 @@ def _text(content: object, param: str) -> str:
         return content
     parts = content if isinstance(content, list) else None
     if parts is None:
-        raise _refused(param, f"{param} must be text, or a list of parts of text, not {quoted(content)}")
+        raise refused(param, f"{param} must be text, or a list of parts of text, not {quoted(content)}")
     texts = []
     for number, part in enumerate(parts):
         if not isinstance(part, dict) or part.get("type") != "text" or not isinstance(part.get("text"), str):
             kind = part.get("type") if isinstance(part, dict) else part
-            raise _refused(
+            raise refused(
                 f"{param}[{number}]",
                 f"{param}[{number}] must be a part of text; {quoted(kind)} cannot be read",
             )

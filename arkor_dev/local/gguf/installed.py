@@ -24,7 +24,7 @@ def lacking() -> str | None:
     """Return why GGUF files can't be created and loaded here, with advice; None if they can."""
     if all(importlib.util.find_spec(name) for name in PACKAGES):
         return None
-    compiler = "compiling takes about 3 minutes"
+    compiler = "compiling takes about 11 minutes of processor time"
     if not any(map(shutil.which, COMPILERS)):
         hint = COMPILER_HINTS.get(sys.platform, COMPILER_HINTS["linux"])
         compiler += f" and needs a C++ compiler, which this machine lacks; {hint}"

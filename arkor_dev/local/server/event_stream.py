@@ -17,7 +17,7 @@ from arkor_dev.local.jobs.records import compact, now
 from arkor_dev.local.jobs.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from arkor_dev.local.jobs.async_store import AsyncStore
 
@@ -51,9 +51,9 @@ def frame(name: str | None, data: str, event_id: int | None = None) -> bytes:
     return ("\n".join([*lines, f"data: {data}"]) + "\n\n").encode()
 
 
-async def open_stream(request: web.Request) -> web.StreamResponse:
-    """Send the headers of a stream without a content length."""
-    response = web.StreamResponse(headers=HEADERS)
+async def open_stream(request: web.Request, headers: Mapping[str, str] | None = None) -> web.StreamResponse:
+    """Send the headers of a stream without a content length, with further ``headers``."""
+    response = web.StreamResponse(headers={**HEADERS, **(headers or {})})
     await response.prepare(request)
     return response
 

@@ -13,6 +13,7 @@ import statistics
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.sweep_space import combinations, is_whole
 from arkor_dev.local.workers.errors import JobFailure
@@ -38,7 +39,7 @@ def import_optuna() -> Any:
         import optuna
     except ImportError:
         raise JobFailure(
-            "Searching for settings needs Optuna: install the extra with  pip install 'arkor-dev[sweep]'"
+            f"Searching for settings needs Optuna. Install it with: {install_command('sweep')}"
         ) from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna

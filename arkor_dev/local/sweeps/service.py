@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.events import TRAINING_LOG
+from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.contract.sweep_space import LENGTH, combinations, space_problem
 from arkor_dev.local.cards.job_rows import files_read
@@ -649,8 +650,8 @@ def _check_request(config: dict[str, Any], body: dict[str, Any]) -> None:
     grid_size = combinations(space)
     if (grid_size is None or grid_size > GRID_MOST) and importlib.util.find_spec("optuna") is None:
         raise BadRequestError(
-            f"A space of more than {GRID_MOST} combinations needs Optuna: install the extra with  "
-            "pip install 'arkor-dev[sweep]'"
+            f"A space of more than {GRID_MOST} combinations needs Optuna. Install it with: "
+            f"{install_command('sweep')}"
         )
 
 

@@ -12,7 +12,7 @@ from arkor_dev.server.app_keys import BACKEND
 from arkor_dev.server.security.guards import add_security_headers, expectation_guard, host_guard
 from arkor_dev.server.security.same_user import same_user_guard
 
-from .routes import ROUTES, fault_answer
+from .routes import MESSAGES, ROUTES, fault_answer
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Middleware
@@ -28,7 +28,8 @@ def endpoint_app(settings: Settings, backend: Backend, slug: str) -> web.Applica
     @web.middleware
     async def only_this_one(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.match_info.get("slug", slug) != slug:
-            return fault_answer(NotFoundError("This endpoint does not exist", code="endpoint_not_found"))
+            fault = NotFoundError("This endpoint does not exist", code="endpoint_not_found")
+            return fault_answer(fault, anthropic=request.path.endswith(f"/{MESSAGES}"))
         return await handler(request)
 
     guards: list[Middleware] = [error_envelope, host_guard]

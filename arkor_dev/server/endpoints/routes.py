@@ -10,7 +10,15 @@ import aiohttp
 from aiohttp import ClientConnectionResetError, hdrs, web
 
 from arkor_dev.backend.http_errors import bounded
-from arkor_dev.contract.deployments import ENDPOINT_PATH, RATE_LIMITED, UNAUTHORIZED, WRONG_KEY, error_body
+from arkor_dev.contract.deployments import (
+    ENDPOINT_PATH,
+    IGNORED_HEADER,
+    RATE_LIMITED,
+    UNAUTHORIZED,
+    WRONG_KEY,
+    error_body,
+    messages_error_body,
+)
 from arkor_dev.contract.errors import ArkorError, BackendError, SlowRequestError, TooLargeError, status_of
 from arkor_dev.server.api.envelope import BODY_TIMEOUT
 from arkor_dev.server.app_keys import BACKEND
@@ -26,6 +34,10 @@ READ_SECONDS: Final = 60.0
 """How long a caller may take to read a piece of its answer."""
 EVENT_STREAM: Final = "text/event-stream"
 _KEY: Final = re.compile(r"Bearer +([\x21-\x7e]{1,200})", re.IGNORECASE | re.ASCII)
+_NAMES: Final = re.compile(r"[a-z_]{1,40}(, [a-z_]{1,40}){0,15}")
+KEY_HEADER: Final = "X-Api-Key"
+MESSAGES: Final = "messages"
+"""Anthropic's call; all others are OpenAI's."""
 NO_KEY: Final = "-"
 """Forwarded instead of a credential that cannot be a key; as wrong as any other."""
 EMPTY_KEY: Final = "The API key is empty: set ARKOR_API_KEY to a key of this endpoint."
@@ -58,7 +70,7 @@ def call(*path: str) -> Handler:
         except ArkorError as fault:
             if fault.extra.get("code") == WRONG_KEY and _has_empty_key(request):
                 fault = fault.reworded(EMPTY_KEY, **fault.extra)
-            return fault_answer(fault)
+            return fault_answer(fault, anthropic=path == (MESSAGES,))
 
     return handler
 
@@ -74,11 +86,16 @@ async def _passed(request: web.Request, path: list[str], body: bytes | None) -> 
             raise BackendError(NOT_NOW) from None
         if len(answer) > ANSWER_LIMIT:
             raise BackendError(NOT_NOW)
-        return web.Response(status=upstream.status, body=bytes(answer), content_type="application/json")
+        return web.Response(
+            status=upstream.status, body=bytes(answer), content_type="application/json",
+            headers=_ignored(upstream),
+        )  # fmt: skip
 
 
 async def _streamed(request: web.Request, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
-    response = web.StreamResponse(status=upstream.status, headers={hdrs.CONTENT_TYPE: EVENT_STREAM})
+    response = web.StreamResponse(
+        status=upstream.status, headers={hdrs.CONTENT_TYPE: EVENT_STREAM, **_ignored(upstream)}
+    )
     await response.prepare(request)
     size = 0
     try:
@@ -96,6 +113,12 @@ async def _streamed(request: web.Request, upstream: aiohttp.ClientResponse) -> w
         if request.transport is not None:
             request.transport.abort()
     return response
+
+
+def _ignored(upstream: aiohttp.ClientResponse) -> dict[str, str]:
+    """Return the header that names options without effect, if the backend sent a valid one."""
+    value = upstream.headers.get(IGNORED_HEADER, "")
+    return {IGNORED_HEADER: value} if _NAMES.fullmatch(value) else {}
 
 
 async def _body(request: web.Request) -> bytes:
@@ -122,8 +145,10 @@ async def _body(request: web.Request) -> bytes:
 
 
 def _key(request: web.Request) -> str | None:
-    """Return the caller's key from a bearer token; None for any other credential."""
+    """Return the caller's key from a bearer token, or from Anthropic's header; None without either."""
     headers = request.headers.getall(hdrs.AUTHORIZATION, [])
+    if not headers:
+        headers = [f"Bearer {key}" for key in request.headers.getall(KEY_HEADER, [])]
     if not headers:
         return None
     match = _KEY.fullmatch(headers[0]) if len(headers) == 1 else None
@@ -135,8 +160,8 @@ def _has_empty_key(request: web.Request) -> bool:
     return request.headers.get(hdrs.AUTHORIZATION, "").strip().lower() == "bearer"
 
 
-def fault_answer(error: ArkorError) -> web.Response:
-    """Format an error like OpenAI; replace its text if it was not written for callers."""
+def fault_answer(error: ArkorError, *, anthropic: bool = False) -> web.Response:
+    """Format an error like OpenAI, or Anthropic; replace its text if it was not written for callers."""
     status, code = status_of(error), error.extra.get("code")
     text = error.text if code else WORDS.get(status, NOT_NOW)
     headers = {}
@@ -149,6 +174,8 @@ def fault_answer(error: ArkorError) -> web.Response:
     if status == RATE_LIMITED:
         headers[hdrs.RETRY_AFTER] = str(retry_after if isinstance(retry_after, int) else 1)
     body = error_body(status, text, code, error.extra.get("param"))
+    if anthropic:
+        body = messages_error_body(status, text)
     return web.json_response(body, status=status, headers=headers)
 
 
@@ -157,5 +184,7 @@ ROUTES: Final = [
     web.get(f"{ENDPOINT_PATH}/models/{{model}}", call("models", "model"), allow_head=False),
     web.post(f"{ENDPOINT_PATH}/chat/completions", call("chat", "completions")),
     web.post(f"{ENDPOINT_PATH}/completions", call("completions")),
+    web.post(f"{ENDPOINT_PATH}/responses", call("responses")),
+    web.post(f"{ENDPOINT_PATH}/{MESSAGES}", call(MESSAGES)),
     web.post(f"{ENDPOINT_PATH}/embeddings", call("embeddings")),
 ]

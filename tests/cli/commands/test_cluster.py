@@ -10,12 +10,13 @@ import pytest
 from arkor_dev.cli.commands.cluster import lines_of
 from arkor_dev.cli.main import main
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.extras import quoted
 from tests.support.fake_placement import ADDRESS_OF_IT, FREE, NODES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-LACKS = "lacks torch: pip install 'arkor-dev[local]' in the Python that Ray runs with"
+LACKS = f"lacks torch: in the Python that Ray runs with, pip install {quoted('local')}"
 
 
 def test_a_cluster_is_listed_with_its_nodes() -> None:

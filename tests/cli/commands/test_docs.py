@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from arkor_dev.cli.commands import docs
 from arkor_dev.cli.main import main
+from arkor_dev.server.api import documentation
 
 ROOT = Path(__file__).parents[3]
 
@@ -23,10 +25,15 @@ def test_docs_opens_the_first_page(
     browser.chmod(0o755)
     monkeypatch.setenv("BROWSER", str(browser))
     monkeypatch.setattr(docs, "SITE", tmp_path / "site")
+    monkeypatch.setattr(docs, "pages", lambda: documentation.pages([tmp_path / "site"]))
     assert main(["docs"]) == 2
-    assert "./scripts/check-docs" in capsys.readouterr().err
+    assert "came without its documentation" in capsys.readouterr().err
     page = tmp_path / "site" / "index.html"
     page.parent.mkdir()
+    (page.parent / "llms.txt").write_text(documentation.TITLE)
+    assert main(["docs"]) == 0
+    assert f"as Markdown, in {page.parent}\n" in capsys.readouterr().out
+    assert not opened.exists()
     page.write_text("<h1>Arkor Studio</h1>")
     assert main(["docs"]) == 0
     assert capsys.readouterr().out.splitlines() == [str(page)]
@@ -69,3 +76,18 @@ def build(root: Path) -> str:
     done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=root)
     assert bool(done.returncode) == bool(done.stderr)
     return done.stderr
+
+
+def test_the_script_gets_what_builds_the_site_where_that_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    script = shutil.copy(ROOT / "scripts" / "check-docs", tmp_path / "scripts")
+    python, said = tmp_path / ".venv" / "bin" / "python", tmp_path / "said"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\necho "$@" >> {said}\ntest "$1" != -c\n')  # it has no zensical
+    python.chmod(0o755)
+    subprocess.run([sys.executable, "-I", "-S", script, "argument"], check=True, capture_output=True)
+    asked, installed, built = said.read_text().splitlines()
+    assert asked == "-c import zensical"
+    assert installed.startswith("-m pip install ")
+    assert installed.endswith(f"--constraint {tmp_path / 'constraints.txt'} zensical")
+    assert built == f"{script} argument"

@@ -102,12 +102,22 @@ def test_neutral_parameters_are_ignored() -> None:
         "tools": [],
         "seed": None,
         "stop": None,
-        "user": "somebody",
-        "store": True,
-        "metadata": {"a": "b"},
+        "user": None,
+        "store": False,
+        "metadata": {},
         "service_tier": "auto",
     }
     assert read(NOW, **neutral) == read()
+
+
+def test_standard_options_without_effect_are_accepted_and_named() -> None:
+    without_effect = {
+        "user": "somebody", "store": True, "metadata": {"a": "b"}, "service_tier": "flex",
+        "parallel_tool_calls": False,
+    }  # fmt: skip
+    asked = read(NOW, **without_effect)
+    assert asked.ignored == ("metadata", "parallel_tool_calls", "service_tier", "store", "user")
+    assert asked.chat == read().chat
 
 
 @pytest.mark.parametrize(
@@ -121,7 +131,6 @@ def test_neutral_parameters_are_ignored() -> None:
         {"tool_choice": "required", "tools": [TOOL]},
         {"logit_bias": {"5": 1}},
         {"functions": [{"name": "f"}]},
-        {"parallel_tool_calls": False},
         {"reasoning_effort": "high"},
         {"modalities": ["audio"]},
         {"something_new": 5},

@@ -64,6 +64,35 @@ async def test_a_completion_is_streamed(served: Served) -> None:
     assert pieces[-1].endswith(b"data: [DONE]\n\n")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_options_without_effect_are_named_to_the_caller(served: Served, stream: bool) -> None:
+    body = {**ASK, "stream": stream, "user": "me"}
+    url = f"{served.url()}/chat/completions"
+    async with served.studio.stranger.post(url, json=body, headers=keyed(served)) as answer:
+        assert answer.headers["X-Arkor-Ignored"] == "user"
+
+
+@pytest.mark.parametrize("value", ["user, <b>", "x" * 41, ", ".join(["user"] * 17), "user;a=b"])
+def test_another_text_in_that_header_is_not_passed_on(value: str) -> None:
+    assert routes._NAMES.fullmatch(value) is None
+
+
+async def test_anthropics_call_has_its_own_header_for_the_key_and_its_own_errors(served: Served) -> None:
+    url, body = f"{served.url()}/messages", {**ASK, "max_tokens": 5}
+    for headers in ({"X-Api-Key": served.key}, keyed(served)):
+        async with served.studio.stranger.post(url, json=body, headers=headers) as answer:
+            assert (answer.status, (await answer.json())["type"]) == (200, "message")
+    for headers, kind in (({"X-Api-Key": "ak-wrong"}, "authentication_error"), ({}, "authentication_error")):
+        async with served.studio.stranger.post(url, json=body, headers=headers) as answer:
+            assert answer.status == 401
+            error = await answer.json()
+        assert error["type"] == "error"
+        assert error["error"]["type"] == kind
+        assert set(error["error"]) == {"type", "message"}
+    async with served.studio.stranger.post(url, data="x", headers={"X-Api-Key": served.key}) as answer:
+        assert (answer.status, (await answer.json())["error"]["type"]) == (415, "invalid_request_error")
+
+
 @pytest.mark.parametrize("path", ["models", "models/bot"])
 async def test_models_are_listed(served: Served, path: str) -> None:
     async with served.studio.stranger.get(f"{served.url()}/{path}", headers=keyed(served)) as answer:

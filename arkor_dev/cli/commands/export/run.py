@@ -9,7 +9,9 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.commands.jobs import require_sign_in
-from arkor_dev.cli.commands.waiting import export_words, shown_progress
+from arkor_dev.cli.commands.waiting import shown_progress
+from arkor_dev.client.background_work import export_words
+from arkor_dev.client.export_usage import lines_for, model_name
 from arkor_dev.client.exports import (
     LINE,
     SAME,
@@ -27,7 +29,7 @@ from arkor_dev.contract.errors import ArkorError, BadRequestError
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.core.plain_text import one_line
 
-from .usage import create_in_ollama, lines_for, model_name
+from .ollama import create_in_ollama
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.cli.commands.jobs import require_sign_in
-from arkor_dev.cli.commands.waiting import export_words, progress_words, shown_progress
+from arkor_dev.cli.commands.waiting import shown_progress
 from arkor_dev.cli.consent import can_ask, confirm
+from arkor_dev.client.background_work import export_words, progress_words
 from arkor_dev.client.exports import SAME, fetch, finished, is_readable, order, request_of
 from arkor_dev.client.job_list import choose_job, jobs_of
 from arkor_dev.connection.connect import joined

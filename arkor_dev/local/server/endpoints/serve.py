@@ -1,4 +1,4 @@
-"""Serves requests of a deployment's callers in OpenAI's format (docs/contract.md#serving).
+"""Serves requests of a deployment's callers in OpenAI's and Anthropic's formats (docs/contract.md#serving).
 
 The response starts with the first text of the answer, so that earlier errors still have their own status.
 """
@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from arkor_dev.contract import strict_json
-from arkor_dev.contract.deployments import ENDPOINT_KEY_HEADER, error_body
+from arkor_dev.contract.deployments import ENDPOINT_KEY_HEADER, IGNORED_HEADER
 from arkor_dev.contract.errors import ArkorError, BadRequestError, NotFoundError, status_of
 from arkor_dev.contract.schema import SchemaError, check
-from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, AnswerFormat, Choice
+from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, AnswerFormat, Choice, prompt_tokens
+from arkor_dev.local.endpoints.anthropic import MESSAGES_CALL, MessagesFormat, read_messages
 from arkor_dev.local.endpoints.openai import ChatRequest, read_chat, read_completion, renamed
 from arkor_dev.local.endpoints.requests import Request
+from arkor_dev.local.endpoints.responses import RESPONSES, ResponsesFormat, in_callers_names, read_response
 from arkor_dev.local.endpoints.service import Caller, CallerFault
 from arkor_dev.local.jobs.records import compact
 from arkor_dev.local.server.chat import ASK
@@ -29,17 +31,25 @@ from arkor_dev.local.server.requests import check_scope
 from . import ENDPOINTS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
+
+    from arkor_dev.local.endpoints.answers import Event
 
 PING_SECONDS: Final = 5.0
 PING: Final = b": ping\n\n"
 """An SSE comment rather than an event, since OpenAI's clients parse every event as a chunk."""
-DONE: Final = "[DONE]"
 CLIENT_CLOSED: Final = 499
 """Nginx's status for a client that has disconnected; no one receives it."""
 KNOWN: Final = frozenset(field.name for field in ASK.fields)
 """Fields of the chat call that a caller may set."""
-READERS: Final = {CHAT: read_chat, COMPLETION: read_completion}
+READERS: Final = {
+    CHAT: read_chat,
+    COMPLETION: read_completion,
+    MESSAGES_CALL: read_messages,
+    RESPONSES: read_response,
+}
+
+Form = AnswerFormat | MessagesFormat | ResponsesFormat
 
 routes = web.RouteTableDef()
 
@@ -86,6 +96,19 @@ async def completions(request: web.Request) -> web.StreamResponse:
     return await _answered(request, COMPLETION)
 
 
+@routes.post("/v1/serve/{slug}/messages")
+async def messages(request: web.Request) -> web.StreamResponse:
+    return await _answered(request, MESSAGES_CALL)
+
+
+@routes.post("/v1/serve/{slug}/responses")
+async def responses(request: web.Request) -> web.StreamResponse:
+    try:
+        return await _answered(request, RESPONSES)
+    except BadRequestError as fault:
+        raise in_callers_names(fault) from None
+
+
 async def _answered(request: web.Request, call: str) -> web.StreamResponse:
     caller = await _caller(request)
     record = Request(caller.deployment["id"], call, caller.key and caller.key.prefix)
@@ -94,9 +117,12 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
         chat_request = await _read_request(request, call, caller)
         record.stream, record.messages = chat_request.stream, _logged_messages(chat_request)
         choices = [Choice() for _ in range(chat_request.answers * len(chat_request.chats))]
-        form = AnswerFormat(
-            call, caller.deployment["slug"], caller.deployment["answeredBy"], chat_request.answers
-        )
+        slug, answers = caller.deployment["slug"], chat_request.answers
+        form: Form = AnswerFormat(call, slug, caller.deployment["answeredBy"], answers)
+        if call == MESSAGES_CALL:
+            form = MessagesFormat(slug)
+        elif call == RESPONSES:
+            form = ResponsesFormat(slug, chat_request.repeated)
         try:
             async with request.app[ENDPOINTS].answers(caller, chat_request) as messages:
                 noted = _noted(messages, choices, record, began)
@@ -104,10 +130,10 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
                     return await _streamed(request, form, chat_request, choices, noted, record)
                 async for _ in noted:
                     pass
-                return web.json_response(form.complete(choices))
+                return web.json_response(form.complete(choices), headers=_said_ignored(chat_request))
         finally:
             record.answers = [choice.text for choice in choices if choice.done]
-            record.prompt = form.usage(choices)["prompt_tokens"]
+            record.prompt = prompt_tokens(choices, answers)
     except CallerFault as fault:
         record.status, record.error = status_of(fault.fault), fault.detail
         raise fault.fault from None
@@ -136,6 +162,10 @@ async def _read_request(request: web.Request, call: str, caller: Caller) -> Chat
     return chat_request
 
 
+def _said_ignored(chat_request: ChatRequest) -> dict[str, str]:
+    return {IGNORED_HEADER: ", ".join(chat_request.ignored)} if chat_request.ignored else {}
+
+
 def _logged_messages(chat_request: ChatRequest) -> list[dict[str, Any]]:
     if chat_request.prompts:
         texts = [prompt if isinstance(prompt, str) else compact(prompt) for prompt in chat_request.prompts]
@@ -159,7 +189,7 @@ async def _noted(
 
 async def _streamed(
     request: web.Request,
-    form: AnswerFormat,
+    form: Form,
     chat_request: ChatRequest,
     choices: list[Choice],
     messages: AsyncIterator[tuple[int, dict[str, Any]]],
@@ -171,23 +201,25 @@ async def _streamed(
         try:
             async for number, message in messages:
                 if response is None:
-                    response = await open_stream(request)
+                    response = await open_stream(request, _said_ignored(chat_request))
                     await stack.enter_async_context(pinged(response, PING, PING_SECONDS))
                 if number not in begun:
                     begun.add(number)
-                    if first := form.begin(number):
-                        await response.write(frame(None, compact(first)))
-                await response.write(frame(None, compact(form.part(number, message))))
+                    await _write(response, form.starting(number))
+                await _write(response, form.events(number, message))
         except CallerFault as fault:
             if response is None:
                 raise
             record.status, record.error = status_of(fault.fault), fault.detail
-            error = error_body(record.status, fault.fault.text, fault.fault.extra.get("code"))
-            await response.write(frame(None, compact(error)))
+            text, code = fault.fault.text, fault.fault.extra.get("code")
+            await _write(response, [form.fault(record.status, text, code)])
         else:
             assert response is not None  # every answer has a final message
-            if chat_request.usage:
-                await response.write(frame(None, compact(form.end(choices))))
-            await response.write(frame(None, DONE))
+            await _write(response, form.ending(choices, usage=chat_request.usage))
     await response.write_eof()
     return response
+
+
+async def _write(response: web.StreamResponse, events: Iterable[Event]) -> None:
+    for name, data in events:
+        await response.write(frame(name, data))

@@ -11,7 +11,7 @@ it("says what is free, and what is wrong on each machine", () => {
   ];
   expect(clusterWords({ address: "head:1", nodes, free: { cpus: 6, gpus: 1, memory: 24e9 } })).toEqual([
     "Free now: 6 processors, 1 GPU and 24.0 GB on 3 machines.",
-    "10.0.0.6 lacks torch, peft: pip install 'arkor-dev[local]' there.",
+    "10.0.0.6 lacks torch, peft: install them in the Python that Ray runs with there.",
     "10.0.0.7 has not answered: it broke",
   ]);
 });

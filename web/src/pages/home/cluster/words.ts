@@ -17,7 +17,7 @@ export function clusterWords({ problem, free, nodes = [] }: Cluster): string[] {
     if (silent !== undefined) parts.push(`${node} has not answered: ${clean(silent, 300)}`);
     else if (missing.length > 0)
       parts.push(
-        `${node} lacks ${missing.map((module) => clean(module, 100)).join(", ")}: pip install 'arkor-dev[local]' there.`,
+        `${node} lacks ${missing.map((module) => clean(module, 100)).join(", ")}: install them in the Python that Ray runs with there.`,
       );
   }
   return parts;

@@ -1,0 +1,264 @@
+"""Converts Anthropic's Messages requests to the contract's chat call, and answers to Anthropic's form.
+
+A request becomes one of OpenAI's first, so that both have the same limits and refusals. Every refusal names
+the caller's own field. Thinking, pictures and server tools are refused; caching hints are ignored.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.deployments import messages_error_body
+from arkor_dev.contract.rules import FILLED, FLAG, Rule, integer, quoted
+from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.local.jobs.records import compact
+
+from .openai import MESSAGES, TOKENS, ChatRequest, checked, read_chat, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from .answers import Choice, Event
+
+MESSAGES_CALL: Final = "messages"
+REASONS: Final = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
+SAME: Final = (
+    "model",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "stream",
+    "metadata",
+    "service_tier",
+    "seed",
+)
+"""Options with the name that they have in OpenAI's request, or in vLLM's."""
+LONGEST_STOP: Final = 200
+HANDLED: Final = frozenset(
+    {*SAME, "system", "messages", "stop_sequences", "tools", "tool_choice", "thinking"}
+)
+UNSUPPORTED: Final = "unsupported_parameter"
+CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
+
+BODY: Final = Schema(
+    Field("model", FILLED, needed=True),
+    Field("max_tokens", integer(1, TOKENS), needed=True),
+    Field("messages", Rule("list", 1, MESSAGES, noun=f"a list of 1 to {MESSAGES:,} messages"), needed=True),
+    Field("stream", FLAG, null=True),
+    Field("temperature", Rule("number", 0, 1), null=True),
+    Field("top_p", Rule("number", 0, 1), null=True),
+    Field("stop_sequences", Rule("list", 0, 16), null=True),
+    Field("tools", Rule("list", 0, 1000), null=True),
+    Field("tool_choice", Rule("object"), null=True),
+    Field("thinking", Rule("object"), null=True),
+)
+
+
+def read_messages(body: object, slug: str, supported: frozenset[str]) -> ChatRequest:
+    """Parse a body of ``messages``; see `read_chat` for the arguments and what it raises."""
+    asked = checked(body, BODY)
+    converted: dict[str, Any] = {name: asked[name] for name in SAME if name in asked}
+    system = asked.get("system")
+    messages = [] if system is None else [{"role": "system", "content": _text(system, "system")}]
+    for index, message in enumerate(asked["messages"]):
+        messages += _messages(message, f"messages[{index}]")
+    converted["messages"] = messages
+    for at, text in enumerate(asked.get("stop_sequences") or ()):
+        if not isinstance(text, str) or not 1 <= len(text) <= LONGEST_STOP:
+            where = f"stop_sequences[{at}]"
+            raise refused(where, f"{where} must be text of 1 to {LONGEST_STOP} characters")
+    if asked.get("stop_sequences"):
+        converted["stop"] = asked["stop_sequences"]
+    if asked.get("tools"):
+        converted["tools"] = [_tool(tool, f"tools[{at}]") for at, tool in enumerate(asked["tools"])]
+    converted |= _tool_choice(asked.get("tool_choice") or {})
+    if (asked.get("thinking") or {}).get("type", "disabled") != "disabled":
+        raise refused("thinking", "This endpoint does not support thinking: leave it out", UNSUPPORTED)
+    for name, value in asked.items():
+        if name not in HANDLED and value is not None:
+            raise refused(name, f"{quoted(name)} is not a setting of this endpoint", UNSUPPORTED)
+    return read_chat(converted, slug, supported)
+
+
+def _tool_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
+    converted: dict[str, Any] = {}
+    kind = choice.get("type", "auto")
+    if kind == "tool" and isinstance(choice.get("name"), str):
+        converted["tool_choice"] = {"type": "function", "function": {"name": choice["name"]}}
+    elif isinstance(kind, str) and kind in CHOICES:
+        converted["tool_choice"] = CHOICES[kind]
+    else:
+        raise refused("tool_choice", "tool_choice must be of the type auto, any, none, or tool with a name")
+    if choice.get("disable_parallel_tool_use") is True:
+        converted["parallel_tool_calls"] = False
+    return converted
+
+
+def _tool(tool: object, param: str) -> dict[str, Any]:
+    if not isinstance(tool, dict) or tool.get("type") not in (None, "custom"):
+        kind = tool.get("type") if isinstance(tool, dict) else tool
+        raise refused(param, f"{param} must be a tool of the caller's; {quoted(kind)} cannot be used here")
+    for name, kind in (("name", str), ("input_schema", dict)):
+        if not isinstance(tool.get(name), kind):
+            what = "text" if kind is str else "a JSON object"
+            raise refused(f"{param}.{name}", f"{param}.{name} must be {what}, not {quoted(tool.get(name))}")
+    function = {"name": tool["name"], "parameters": tool["input_schema"]}
+    if tool.get("description") is not None:
+        function["description"] = tool["description"]
+    return {"type": "function", "function": function}
+
+
+def _messages(message: object, param: str) -> Iterator[dict[str, Any]]:
+    """Yield a message as OpenAI's: each tool's result is a message of its own, before the text."""
+    if not isinstance(message, dict):
+        raise refused(param, f"{param} must be a JSON object, not {quoted(message)}")
+    role, content = message.get("role"), message.get("content")
+    if role not in ("user", "assistant"):
+        raise refused(f"{param}.role", f"{param}.role must be user or assistant, not {quoted(role)}")
+    if isinstance(content, str):
+        yield {"role": role, "content": content}
+        return
+    if not isinstance(content, list) or not content:
+        raise refused(f"{param}.content", f"{param}.content must be text, or a list of blocks")
+    texts, calls = [], []
+    for at, block in enumerate(content):
+        where = f"{param}.content[{at}]"
+        match block:
+            case {"type": "text", "text": str(text)}:
+                texts.append(text)
+            case {"type": "tool_use", "id": str(identity), "name": str(name), "input": dict(arguments)} if (
+                role == "assistant"
+            ):
+                function = {"name": name, "arguments": json.dumps(arguments, ensure_ascii=False)}
+                calls.append({"id": identity, "type": "function", "function": function})
+            case {"type": "tool_result", "tool_use_id": str(identity)} if role == "user":
+                result = block.get("content") or ""
+                yield {"role": "tool", "tool_call_id": identity, "content": _text(result, f"{where}.content")}
+            case _:
+                kind = block.get("type") if isinstance(block, dict) else block
+                raise refused(where, f"{where} cannot be read: {quoted(kind)} is not a block of this message")
+    if texts or calls:
+        converted: dict[str, Any] = {"role": role, "content": "\n\n".join(texts)}
+        yield {**converted, "tool_calls": calls} if calls else converted
+
+
+def _text(content: object, param: str) -> str:
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise refused(param, f"{param} must be text, or a list of blocks of text, not {quoted(content)}")
+    texts = []
+    for at, block in enumerate(content):
+        if (
+            not isinstance(block, dict)
+            or block.get("type") != "text"
+            or not isinstance(block.get("text"), str)
+        ):
+            raise refused(f"{param}[{at}]", f"{param}[{at}] must be a block of text")
+        texts.append(block["text"])
+    return "\n\n".join(texts)
+
+
+class MessagesFormat:
+    """Format of one request's answer; ``model`` is the name that the caller knows."""
+
+    def __init__(self, model: str) -> None:
+        self._envelope = {
+            "id": f"msg_{secrets.token_hex(12)}",
+            "type": "message",
+            "role": "assistant",
+            "model": model,
+        }
+        self._has_text = False
+
+    def complete(self, choices: list[Choice]) -> dict[str, Any]:
+        """Return the answer to a request without a stream."""
+        (choice,) = choices
+        content: list[dict[str, Any]] = []
+        if choice.text or not choice.calls:
+            content.append({"type": "text", "text": choice.text})
+        content += [
+            {"type": "tool_use", "id": call["id"], "name": name, "input": arguments}
+            for call, name, arguments in map(_parts, choice.calls)
+        ]
+        return {
+            **self._envelope,
+            "content": content,
+            **_ending((choice.done or {}).get("reason")),
+            "usage": _usage(choice.done or {}),
+        }
+
+    def starting(self, number: int) -> Iterator[Event]:
+        """Yield the event before the first text; the tokens of the prompt follow at the end."""
+        assert number == 0
+        message = {**self._envelope, "content": [], **_ending(None), "usage": _usage({})}
+        yield _event("message_start", message=message)
+
+    def events(self, number: int, message: Mapping[str, Any]) -> Iterator[Event]:
+        """Yield the events of one message of the engine, including the final one."""
+        assert number == 0
+        done = message.get("done")
+        calls = (done or {}).get("toolCalls") or ()
+        if message.get("text") or (done is not None and not calls and not self._has_text):
+            if not self._has_text:
+                block = {"type": "text", "text": ""}
+                yield _event("content_block_start", index=0, content_block=block)
+                self._has_text = True
+            if text := message.get("text"):
+                yield _event("content_block_delta", index=0, delta={"type": "text_delta", "text": text})
+        if done is None:
+            return
+        if self._has_text:
+            yield _event("content_block_stop", index=0)
+        for index, (call, name, arguments) in enumerate(map(_parts, calls), start=int(self._has_text)):
+            tool = {"type": "tool_use", "id": call["id"], "name": name, "input": dict[str, Any]()}
+            yield _event("content_block_start", index=index, content_block=tool)
+            delta = {"type": "input_json_delta", "partial_json": compact(arguments)}
+            yield _event("content_block_delta", index=index, delta=delta)
+            yield _event("content_block_stop", index=index)
+        yield _event("message_delta", delta=_ending(done.get("reason")), usage=_usage(done))
+
+    def ending(self, choices: list[Choice], *, usage: bool) -> Iterator[Event]:
+        """Yield the event after the answer, with which the usage has been sent."""
+        yield _event("message_stop")
+
+    @staticmethod
+    def fault(status: int, text: str, code: object) -> Event:
+        """Return the event of an error within a stream."""
+        return "error", compact(messages_error_body(status, text))
+
+
+def _event(kind: str, **fields: Any) -> Event:
+    return kind, compact({"type": kind, **fields})
+
+
+def _parts(call: Mapping[str, Any]) -> tuple[Mapping[str, Any], str, dict[str, Any]]:
+    """Return a tool call, the tool's name and its arguments; invalid JSON as ``text``."""
+    function = call["function"]
+    try:
+        arguments = json.loads(function["arguments"])
+    except (ValueError, RecursionError):
+        arguments = None
+    return (
+        call,
+        function["name"],
+        (arguments if isinstance(arguments, dict) else {"text": function["arguments"]}),
+    )
+
+
+def _ending(reason: str | None) -> dict[str, Any]:
+    return {"stop_reason": None if reason is None else REASONS.get(reason, "end_turn"), "stop_sequence": None}
+
+
+def _usage(done: Mapping[str, Any]) -> dict[str, int]:
+    """Return Anthropic's ``usage``, in which the tokens that were read again are not among the input's."""
+    cached = done.get("cachedTokens", 0)
+    return {
+        "input_tokens": max(0, done.get("promptTokens", 0) - cached),
+        "output_tokens": done.get("completionTokens", 0),
+        "cache_read_input_tokens": cached,
+        "cache_creation_input_tokens": 0,
+    }

@@ -1,0 +1,292 @@
+"""Converts requests of OpenAI's Responses API to the contract's chat call, and answers to its form.
+
+A request becomes one of chat/completions first, so that both have the same limits and refusals; a refusal has
+the caller's own name of the field. Nothing is stored: a conversation is sent whole each time.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.rules import FILLED, FLAG, Rule, integer, quoted
+from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.local.jobs.records import compact
+
+from .answers import Event, prompt_tokens
+from .openai import IGNORED, MESSAGES, TOKENS, ChatRequest, checked, read_chat, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from .answers import Choice
+
+RESPONSES: Final = "responses"
+SAME: Final = frozenset({"model", "temperature", "top_p", "stream", "seed", "top_k", *IGNORED})
+"""Options with the name that they have in a request of chat/completions."""
+HANDLED: Final = frozenset(
+    {*SAME, "input", "instructions", "max_output_tokens", "tools", "tool_choice", "text"}
+)
+NEUTRAL: Final = {"truncation": "disabled", "background": False, "include": [], "top_logprobs": 0}
+"""Values with which an option has no effect."""
+NAMES: Final = {"response_format": "text.format", "max_tokens": "max_output_tokens", "messages": "input"}
+"""Fields of chat/completions, and of this call."""
+ROLES: Final = ("system", "developer", "user", "assistant")
+
+BODY: Final = Schema(
+    Field("model", FILLED, null=True),
+    Field("input", Rule("other"), needed=True),
+    Field("stream", FLAG, null=True),
+    Field("max_output_tokens", integer(1, TOKENS), null=True),
+    Field("temperature", Rule("number", 0, 2), null=True),
+    Field("top_p", Rule("number", 0, 1), null=True),
+    Field("tools", Rule("list", 0, 1000), null=True),
+    Field("text", Rule("object"), null=True),
+)
+
+
+def read_response(body: object, slug: str, supported: frozenset[str]) -> ChatRequest:
+    """Parse a body of ``responses``; see `read_chat` for the arguments and what it raises."""
+    asked = checked(body, BODY)
+    for name, value in asked.items():
+        if name not in HANDLED and value is not None and value != NEUTRAL.get(name):
+            text = f"{quoted(name)} is not a setting of this endpoint"
+            if name == "previous_response_id":
+                text = "previous_response_id: nothing is stored here; send the whole conversation as input"
+            raise refused(name, text, "unsupported_parameter")
+    converted: dict[str, Any] = {name: asked[name] for name in SAME & asked.keys()}
+    instructions = asked.get("instructions")
+    messages = [] if instructions is None else [
+        {"role": "system", "content": _text(instructions, "instructions")}
+    ]  # fmt: skip
+    converted["messages"] = messages + _messages(asked["input"])
+    if asked.get("max_output_tokens") is not None:
+        converted["max_tokens"] = asked["max_output_tokens"]
+    if asked.get("tools"):
+        converted["tools"] = [_tool(tool, f"tools[{at}]") for at, tool in enumerate(asked["tools"])]
+    choice = asked.get("tool_choice")
+    if isinstance(choice, dict) and choice.get("type") == "function":
+        choice = {"type": "function", "function": {"name": choice.get("name")}}
+    converted["tool_choice"] = choice
+    text_format = (asked.get("text") or {}).get("format")
+    if isinstance(text_format, dict) and text_format.get("type") == "json_schema":
+        inner = {name: value for name, value in text_format.items() if name != "type"}
+        text_format = {"type": "json_schema", "json_schema": inner}
+    converted["response_format"] = text_format
+    request = read_chat(converted, slug, supported)
+    repeated = {
+        "instructions": instructions,
+        "max_output_tokens": asked.get("max_output_tokens"),
+        "temperature": asked.get("temperature"),
+        "top_p": asked.get("top_p"),
+        "tools": asked.get("tools") or [],
+        "tool_choice": asked.get("tool_choice") or "auto",
+        "text": asked.get("text") or {"format": {"type": "text"}},
+    }
+    return replace(request, repeated=repeated)
+
+
+def in_callers_names(fault: BadRequestError) -> BadRequestError:
+    """Return a refusal of chat/completions with this call's name of the field."""
+    param = fault.extra.get("param")
+    root = param.partition("[")[0].partition(".")[0] if isinstance(param, str) else None
+    if root not in NAMES:
+        return fault
+    name, extra = NAMES[root], {key: value for key, value in fault.extra.items() if key != "param"}
+    text = fault.text.replace(root, name, 1) if fault.text.startswith(root) else fault.text
+    return BadRequestError(text, **extra, param=name)
+
+
+def _messages(given: object) -> list[dict[str, Any]]:
+    if isinstance(given, str) and given:
+        return [{"role": "user", "content": given}]
+    if not isinstance(given, list) or not 1 <= len(given) <= MESSAGES:
+        raise refused("input", f"input must be text, or a list of 1 to {MESSAGES:,} items")
+    messages: list[dict[str, Any]] = []
+    for at, item in enumerate(given):
+        where = f"input[{at}]"
+        match item:
+            case {"role": str(role), "content": content} if item.get("type", "message") == "message":
+                if role not in ROLES:
+                    raise refused(f"{where}.role", f"{where}.role must be one of {', '.join(ROLES)}")
+                messages.append({"role": role, "content": _text(content, f"{where}.content")})
+            case {"type": "function_call", "call_id": str(call), "name": str(name), "arguments": str(text)}:
+                if not messages or messages[-1]["role"] != "assistant":
+                    messages.append({"role": "assistant", "content": ""})
+                function = {"name": name, "arguments": text}
+                calls = messages[-1].setdefault("tool_calls", [])
+                calls.append({"id": call, "type": "function", "function": function})
+            case {"type": "function_call_output", "call_id": str(call), "output": output}:
+                content = _text(output, f"{where}.output")
+                messages.append({"role": "tool", "tool_call_id": call, "content": content})
+            case _:
+                kind = item.get("type") if isinstance(item, dict) else item
+                raise refused(
+                    where, f"{where} cannot be read: {quoted(kind)} is not an item of text or a call"
+                )
+    return messages
+
+
+def _text(content: object, param: str) -> str:
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise refused(param, f"{param} must be text, or a list of parts of text, not {quoted(content)}")
+    texts = []
+    for at, part in enumerate(content):
+        match part:
+            case {"type": "input_text" | "output_text" | "text", "text": str(text)}:
+                texts.append(text)
+            case _:
+                raise refused(f"{param}[{at}]", f"{param}[{at}] must be a part of text")
+    return "".join(texts)
+
+
+def _tool(tool: object, param: str) -> dict[str, Any]:
+    if not isinstance(tool, dict) or tool.get("type") != "function":
+        kind = tool.get("type") if isinstance(tool, dict) else tool
+        raise refused(
+            param, f"{param} must be a function of the caller's; {quoted(kind)} cannot be used here"
+        )
+    if not isinstance(tool.get("name"), str):
+        raise refused(f"{param}.name", f"{param}.name must be text, not {quoted(tool.get('name'))}")
+    function = {name: value for name, value in tool.items() if name != "type" and value is not None}
+    return {"type": "function", "function": function}
+
+
+class ResponsesFormat:
+    """Format of one request's answer; ``repeated`` are the request's settings, which the answer repeats."""
+
+    def __init__(self, model: str, repeated: Mapping[str, Any]) -> None:
+        self._envelope = {
+            "id": f"resp_{secrets.token_hex(12)}",
+            "object": "response",
+            "created_at": int(time.time()),
+            "model": model,
+            "error": None,
+            "metadata": {},
+            "parallel_tool_calls": True,
+            "previous_response_id": None,
+            "store": False,
+            "truncation": "disabled",
+            **repeated,
+        }
+        self._message = f"msg_{secrets.token_hex(12)}"
+        self._text = ""
+        self._number = -1
+        self._calls: list[dict[str, Any]] = []
+
+    def complete(self, choices: list[Choice]) -> dict[str, Any]:
+        """Return the answer to a request without a stream."""
+        (choice,) = choices
+        calls = list(map(_call, choice.calls))
+        return self._whole(choice, [*self._spoken(choice.text, calls), *calls])
+
+    def _spoken(self, text: str, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        if not text and calls:
+            return []
+        content = [_part(text)]
+        return [self._item("completed", content)]
+
+    def _item(self, status: str, content: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "type": "message", "id": self._message, "role": "assistant", "status": status, "content": content,
+        }  # fmt: skip
+
+    def _whole(self, choice: Choice, output: list[dict[str, Any]]) -> dict[str, Any]:
+        is_cut = (choice.done or {}).get("reason") == "length"
+        written = (choice.done or {}).get("completionTokens", 0)
+        prompt = prompt_tokens([choice], 1)
+        return {
+            **self._envelope,
+            "status": "incomplete" if is_cut else "completed",
+            "incomplete_details": {"reason": "max_output_tokens"} if is_cut else None,
+            "output": output,
+            "usage": {
+                "input_tokens": prompt,
+                "input_tokens_details": {
+                    "cached_tokens": prompt_tokens([choice], 1, "cachedTokens"),
+                    "cache_write_tokens": 0,
+                },
+                "output_tokens": written,
+                "output_tokens_details": {"reasoning_tokens": 0},
+                "total_tokens": prompt + written,
+            },
+        }
+
+    def starting(self, number: int) -> Iterator[Event]:
+        """Yield the events before the first text."""
+        assert number == 0
+        begun = {
+            **self._envelope,
+            "status": "in_progress",
+            "incomplete_details": None,
+            "output": [],
+            "usage": None,
+        }
+        yield self._event("response.created", response=begun)
+        yield self._event("response.in_progress", response=begun)
+
+    def events(self, number: int, message: Mapping[str, Any]) -> Iterator[Event]:
+        """Yield the events of one message of the engine, including the final one."""
+        assert number == 0
+        done, place = message.get("done"), {"item_id": self._message, "output_index": 0, "content_index": 0}
+        self._calls = list(map(_call, (done or {}).get("toolCalls") or ()))
+        has_begun = bool(self._text)
+        self._text += message.get("text") or ""
+        if not has_begun and (self._text or (done is not None and not self._calls)):
+            item = self._item("in_progress", [])
+            yield self._event("response.output_item.added", output_index=0, item=item)
+            yield self._event("response.content_part.added", **place, part=_part(""))
+            has_begun = True
+        if text := message.get("text"):
+            yield self._event("response.output_text.delta", **place, delta=text, logprobs=[])
+        if done is None:
+            return
+        if has_begun:
+            yield self._event("response.output_text.done", **place, text=self._text, logprobs=[])
+            yield self._event("response.content_part.done", **place, part=_part(self._text))
+            item = self._item("completed", [_part(self._text)])
+            yield self._event("response.output_item.done", output_index=0, item=item)
+        for index, call in enumerate(self._calls, start=int(has_begun)):
+            opened = {**call, "arguments": "", "status": "in_progress"}
+            yield self._event("response.output_item.added", output_index=index, item=opened)
+            which: dict[str, Any] = {"item_id": call["id"], "output_index": index}
+            text = call["arguments"]
+            yield self._event("response.function_call_arguments.delta", **which, delta=text)
+            yield self._event(
+                "response.function_call_arguments.done", **which, name=call["name"], arguments=text
+            )
+            yield self._event("response.output_item.done", output_index=index, item=call)
+
+    def ending(self, choices: list[Choice], *, usage: bool) -> Iterator[Event]:
+        """Yield the event after the answer, which has all of it."""
+        (choice,) = choices
+        whole = self._whole(choice, [*self._spoken(choice.text, self._calls), *self._calls])
+        yield self._event(f"response.{whole['status']}", response=whole)
+
+    def fault(self, status: int, text: str, code: object) -> Event:
+        """Return the event of an error within a stream."""
+        return self._event("error", code=code, message=text, param=None)
+
+    def _event(self, kind: str, **fields: Any) -> Event:
+        self._number += 1
+        return kind, compact({"type": kind, "sequence_number": self._number, **fields})
+
+
+def _part(text: str) -> dict[str, Any]:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def _call(call: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "function_call",
+        "id": f"fc_{secrets.token_hex(12)}",
+        "call_id": call["id"],
+        "name": call["function"]["name"],
+        "arguments": call["function"]["arguments"],
+        "status": "completed",
+    }

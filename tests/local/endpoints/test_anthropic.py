@@ -1,0 +1,185 @@
+"""Anthropic's requests as the contract's chat call, and answers in Anthropic's form."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from anthropic.types import Message, RawMessageStreamEvent
+from pydantic import TypeAdapter
+
+from arkor_dev.contract.errors import BadRequestError, NotFoundError
+from arkor_dev.local.endpoints.answers import Choice
+from arkor_dev.local.endpoints.anthropic import MessagesFormat, read_messages
+from arkor_dev.local.server.endpoints.serve import KNOWN
+
+HI = [{"role": "user", "content": "Hi"}]
+TOOL = {"name": "find", "description": "Find it.", "input_schema": {"type": "object", "properties": {}}}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "find", "arguments": '{"a": 1}'}}
+USE = {"type": "tool_use", "id": "t1", "name": "find", "input": {"a": "ä"}}
+RESULT = {"type": "tool_result", "tool_use_id": "t1", "content": [5]}
+DONE: dict[str, Any] = {"reason": "stop", "promptTokens": 5, "completionTokens": 2, "cachedTokens": 3}
+
+
+def read(**asked: Any) -> dict[str, Any]:
+    return read_messages({"model": "bot", "max_tokens": 9, "messages": HI, **asked}, "bot", KNOWN).chat
+
+
+def test_a_conversation_with_tools_is_that_of_the_chat_call() -> None:
+    messages = [
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": "Where?", "cache_control": {"type": "ephemeral"}}],
+        },
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "text", "text": "Looking."},
+                {"type": "tool_use", "id": "t1", "name": "find", "input": {"a": "ä"}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "text", "text": "here"}]},
+                {"type": "tool_result", "tool_use_id": "t2", "is_error": True},
+                {"type": "text", "text": "So?"},
+            ],
+        },
+    ]
+    chat = read(messages=messages, system=[{"type": "text", "text": "Be brief."}], tools=[TOOL])
+    call = {"id": "t1", "type": "function", "function": {"name": "find", "arguments": '{"a": "ä"}'}}
+    assert chat["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Where?"},
+        {"role": "assistant", "content": "Looking.", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "t1", "content": "here"},
+        {"role": "tool", "tool_call_id": "t2", "content": ""},
+        {"role": "user", "content": "So?"},
+    ]
+    function = {"name": "find", "parameters": TOOL["input_schema"], "description": "Find it."}
+    assert chat["tools"] == [{"type": "function", "function": function}]
+    assert chat["maxTokens"] == 9
+
+
+@pytest.mark.parametrize(
+    ("choice", "contracts"),
+    [
+        ({"type": "any"}, "required"),
+        ({"type": "tool", "name": "find"}, {"type": "function", "function": {"name": "find"}}),
+    ],
+)
+def test_a_choice_of_tools(choice: dict[str, Any], contracts: object) -> None:
+    assert read(tools=[TOOL], tool_choice=choice)["toolChoice"] == contracts
+    assert "tools" not in read(tools=[TOOL], tool_choice={"type": "none"})
+    assert "toolChoice" not in read(tools=[TOOL], tool_choice={"type": "auto"})
+
+
+def test_what_has_no_effect_is_accepted_and_named() -> None:
+    more = {"metadata": {"user_id": "x"}, "thinking": {"type": "disabled"}, "service_tier": "standard_only"}
+    choice = {"type": "auto", "disable_parallel_tool_use": True}
+    asked = read_messages(
+        {"model": "bot", "max_tokens": 9, "messages": HI, "tool_choice": choice, **more}, "bot", KNOWN
+    )
+    assert asked.ignored == ("metadata", "parallel_tool_calls", "service_tier")
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [
+        ({"max_tokens": None}, "max_tokens"),
+        ({"messages": []}, "messages"),
+        ({"messages": ["x"]}, "messages[0]"),
+        ({"messages": [{"role": "system", "content": "x"}]}, "messages[0].role"),
+        ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": [{"type": "image"}]}]}, "messages[0].content[0]"),
+        ({"messages": [{"role": "user", "content": [USE]}]}, "messages[0].content[0]"),
+        ({"messages": [{"role": "user", "content": [RESULT]}]}, "messages[0].content[0].content[0]"),
+        ({"system": 5}, "system"),
+        ({"temperature": 1.5}, "temperature"),
+        ({"stop_sequences": ["a", ""]}, "stop_sequences[1]"),
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools[0]"),
+        ({"tools": [{"name": 5, "input_schema": {}}]}, "tools[0].name"),
+        ({"tools": [{"name": "a", "input_schema": "x"}]}, "tools[0].input_schema"),
+        ({"tool_choice": {"type": "some"}}, "tool_choice"),
+        ({"tool_choice": {"type": ["any"]}}, "tool_choice"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, "thinking"),
+        ({"container": "x"}, "container"),
+        ({"stop": "x"}, "stop"),
+    ],
+)  # fmt: skip
+def test_a_refusal_names_the_field_of_the_caller(asked: dict[str, Any], param: str) -> None:
+    with pytest.raises(BadRequestError) as fault:
+        read(**asked)
+    assert fault.value.extra["param"] == param
+    assert param.partition("[")[0] in fault.value.text
+
+
+def test_another_model_is_not_found() -> None:
+    with pytest.raises(NotFoundError, match="is not served here"):
+        read(model="claude")
+
+
+def said(*messages: dict[str, Any]) -> Choice:
+    choice = Choice()
+    for message in messages:
+        choice.add(message)
+    return choice
+
+
+@pytest.mark.parametrize(
+    ("messages", "content", "reason"),
+    [
+        (({"text": "Hi"}, {"text": "!"}, {"done": DONE}), [{"type": "text", "text": "Hi!"}], "end_turn"),
+        (({"text": "Hi"}, {"done": {**DONE, "reason": "length"}}), [{"type": "text", "text": "Hi"}],
+         "max_tokens"),
+        (({"done": DONE},), [{"type": "text", "text": ""}], "end_turn"),
+        (
+            ({"text": "Hm"}, {"done": {**DONE, "reason": "tool_calls", "toolCalls": [CALL]}}),
+            [{"type": "text", "text": "Hm"}, {**USE, "id": "call_1", "input": {"a": 1}}],
+            "tool_use",
+        ),
+        (
+            ({"done": {**DONE, "reason": "tool_calls", "toolCalls": [
+                {**CALL, "function": {"name": "find", "arguments": "[5"}}]}},),
+            [{"type": "tool_use", "id": "call_1", "name": "find", "input": {"text": "[5"}}],
+            "tool_use",
+        ),
+    ],
+)  # fmt: skip
+def test_a_whole_answer_and_its_stream_say_the_same(
+    messages: tuple[dict[str, Any], ...], content: list[dict[str, Any]], reason: str
+) -> None:
+    choice = said(*messages)
+    whole = Message.model_validate(MessagesFormat("bot").complete([choice]))
+    assert [part.model_dump(exclude_none=True, exclude={"caller"}) for part in whole.content] == content
+    assert (whole.stop_reason, whole.model, whole.role) == (reason, "bot", "assistant")
+    assert (whole.usage.input_tokens, whole.usage.cache_read_input_tokens, whole.usage.output_tokens) == (
+        2,
+        3,
+        2,
+    )
+
+    form = MessagesFormat("bot")
+    events = [*form.starting(0), *(event for each in messages for event in form.events(0, each))]
+    events += form.ending([choice], usage=False)
+    parsed = [TypeAdapter[Any](RawMessageStreamEvent).validate_python(json.loads(data)) for _, data in events]
+    assert [name for name, _ in events] == [event.type for event in parsed]
+    texts = "".join(
+        event.delta.text
+        for event in parsed
+        if getattr(getattr(event, "delta", None), "type", "") == "text_delta"
+    )
+    assert texts == choice.text
+    starts = [event.content_block.type for event in parsed if event.type == "content_block_start"]
+    assert starts == [part["type"] for part in content]
+    (ending,) = (event for event in parsed if event.type == "message_delta")
+    assert (ending.delta.stop_reason, ending.usage.output_tokens, ending.usage.input_tokens) == (reason, 2, 2)
+
+
+def test_an_error_within_a_stream_is_anthropics() -> None:
+    name, data = MessagesFormat("bot").fault(503, "Not now.", "model_unavailable")
+    assert (name, json.loads(data)) == (
+        "error", {"type": "error", "error": {"type": "api_error", "message": "Not now."}},
+    )  # fmt: skip

@@ -1,0 +1,183 @@
+"""Requests of OpenAI's Responses API as the contract's chat call, and answers in its form."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from openai.types.responses import Response, ResponseStreamEvent
+from pydantic import TypeAdapter
+
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.local.endpoints.answers import Choice
+from arkor_dev.local.endpoints.responses import ResponsesFormat, in_callers_names, read_response
+from arkor_dev.local.server.endpoints.serve import KNOWN
+
+if TYPE_CHECKING:
+    from arkor_dev.local.endpoints.openai import ChatRequest
+
+TOOL = {
+    "type": "function",
+    "name": "find",
+    "parameters": {"type": "object", "properties": {}},
+    "strict": True,
+}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "find", "arguments": '{"a": 1}'}}
+DONE: dict[str, Any] = {"reason": "stop", "promptTokens": 5, "completionTokens": 2, "cachedTokens": 3}
+
+
+def read(**asked: Any) -> ChatRequest:
+    try:
+        return read_response({"model": "bot", "input": "Hi", **asked}, "bot", KNOWN)
+    except BadRequestError as fault:
+        raise in_callers_names(fault) from None
+
+
+def test_text_is_a_message_of_the_user() -> None:
+    asked = read(instructions="Be brief.", max_output_tokens=9, stream=True)
+    assert asked.stream
+    assert asked.chat["maxTokens"] == 9
+    assert asked.chat["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hi"},
+    ]
+
+
+def test_items_with_calls_are_the_messages_of_a_chat() -> None:
+    items = [
+        {"role": "user", "content": [{"type": "input_text", "text": "Where?"}]},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Looking."}]},
+        {"type": "function_call", "call_id": "c1", "name": "find", "arguments": "{}", "id": "fc_1"},
+        {"type": "function_call", "call_id": "c2", "name": "find", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": "here"},
+        {
+            "type": "function_call_output",
+            "call_id": "c2",
+            "output": [{"type": "input_text", "text": "there"}],
+        },
+        {"type": "function_call", "call_id": "c3", "name": "find", "arguments": "{}"},
+    ]
+
+    def call(identity: str) -> dict[str, Any]:
+        return {"id": identity, "type": "function", "function": {"name": "find", "arguments": "{}"}}
+
+    assert read(input=items).chat["messages"] == [
+        {"role": "user", "content": "Where?"},
+        {"role": "assistant", "content": "Looking.", "tool_calls": [call("c1"), call("c2")]},
+        {"role": "tool", "tool_call_id": "c1", "content": "here"},
+        {"role": "tool", "tool_call_id": "c2", "content": "there"},
+        {"role": "assistant", "content": "", "tool_calls": [call("c3")]},
+    ]
+
+
+def test_tools_and_formats_have_the_form_of_a_chat() -> None:
+    schema = {"type": "json_schema", "name": "place", "schema": {"type": "object"}, "strict": True}
+    asked = read(tools=[TOOL], tool_choice={"type": "function", "name": "find"}).chat
+    function = {name: value for name, value in TOOL.items() if name != "type"}
+    assert asked["tools"] == [{"type": "function", "function": function}]
+    assert asked["toolChoice"] == {"type": "function", "function": {"name": "find"}}
+    assert read(text={"format": schema}).chat["responseFormat"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "place", "schema": {"type": "object"}, "strict": True},
+    }
+    assert "responseFormat" not in read(text={"format": {"type": "text"}}).chat
+
+
+def test_what_has_no_effect_is_accepted() -> None:
+    neutral: dict[str, Any] = {
+        "truncation": "disabled",
+        "include": [],
+        "previous_response_id": None,
+        "background": False,
+    }
+    asked = read(**neutral, store=True, metadata={"a": "b"}, user="me", parallel_tool_calls=False)
+    assert asked.ignored == ("metadata", "parallel_tool_calls", "store", "user")
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [
+        ({"input": None}, "input"),
+        ({"input": ""}, "input"),
+        ({"input": []}, "input"),
+        ({"input": [5]}, "input[0]"),
+        ({"input": [{"type": "reasoning", "id": "r"}]}, "input[0]"),
+        ({"input": [{"role": "tool", "content": "x"}]}, "input[0].role"),
+        ({"input": [{"role": "user", "content": 5}]}, "input[0].content"),
+        ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input[0].content[0]"),
+        ({"instructions": 5}, "instructions"),
+        ({"max_output_tokens": 0}, "max_output_tokens"),
+        ({"temperature": 3}, "temperature"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0]"),
+        ({"tools": [{"type": "function"}]}, "tools[0].name"),
+        ({"previous_response_id": "resp_1"}, "previous_response_id"),
+        ({"reasoning": {"effort": "high"}}, "reasoning"),
+        ({"messages": []}, "messages"),
+    ],
+)
+def test_a_refusal_names_the_field_of_the_caller(asked: dict[str, Any], param: str) -> None:
+    with pytest.raises(BadRequestError) as fault:
+        read(**asked)
+    if param != "messages":
+        assert fault.value.extra["param"] == param
+    assert param.partition("[")[0] in fault.value.text
+
+
+def test_a_refused_format_has_its_name_in_this_call() -> None:
+    fault = BadRequestError("response_format cannot be enforced: #", param="response_format", code="x")
+    renamed = in_callers_names(fault)
+    assert (renamed.text, renamed.extra) == (
+        "text.format cannot be enforced: #",
+        {"code": "x", "param": "text.format"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("messages", "kinds", "status"),
+    [
+        (({"text": "Hi"}, {"text": "!"}, {"done": DONE}), ["message"], "completed"),
+        (({"text": "Hi"}, {"done": {**DONE, "reason": "length"}}), ["message"], "incomplete"),
+        (({"done": DONE},), ["message"], "completed"),
+        (
+            ({"text": "Hm"}, {"done": {**DONE, "toolCalls": [CALL]}}),
+            ["message", "function_call"],
+            "completed",
+        ),
+        (({"done": {**DONE, "toolCalls": [CALL, CALL]}},), ["function_call", "function_call"], "completed"),
+    ],
+)
+def test_a_whole_answer_and_its_stream_say_the_same(
+    messages: tuple[dict[str, Any], ...], kinds: list[str], status: str
+) -> None:
+    choice = Choice()
+    for message in messages:
+        choice.add(message)
+    repeated = read(tools=[TOOL]).repeated
+    whole = Response.model_validate(ResponsesFormat("bot", repeated).complete([choice]))
+    assert ([item.type for item in whole.output], whole.status) == (kinds, status)
+    assert whole.output_text == choice.text
+    assert whole.usage is not None
+    assert (whole.usage.input_tokens, whole.usage.output_tokens, whole.usage.total_tokens) == (5, 2, 7)
+    assert whole.usage.input_tokens_details.cached_tokens == 3
+    assert (whole.incomplete_details is not None) is (status == "incomplete")
+
+    form = ResponsesFormat("bot", repeated)
+    events = [*form.starting(0), *(event for each in messages for event in form.events(0, each))]
+    events += form.ending([choice], usage=False)
+    parsed = [TypeAdapter[Any](ResponseStreamEvent).validate_python(json.loads(data)) for _, data in events]
+    assert [name for name, _ in events] == [event.type for event in parsed]
+    assert [event.sequence_number for event in parsed] == [*range(len(parsed))]
+    assert (
+        "".join(event.delta for event in parsed if event.type == "response.output_text.delta") == choice.text
+    )
+    done = [event.item for event in parsed if event.type == "response.output_item.done"]
+    final = parsed[-1].response
+    assert [item.model_dump() for item in done] == [item.model_dump() for item in final.output]
+    assert ([item.type for item in final.output], final.status) == (kinds, status)
+
+
+def test_an_error_within_a_stream_is_an_event_of_that_name() -> None:
+    name, data = ResponsesFormat("bot", {}).fault(503, "Not now.", "model_unavailable")
+    assert name == "error"
+    assert json.loads(data)["message"] == "Not now."
