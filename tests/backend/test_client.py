@@ -566,7 +566,7 @@ def test_https_to_other_machines_goes_through_the_proxy_but_to_those_of_no_proxy
     assert proxy_for(URL(address)) == (proxy and URL(proxy))
 
 
-async def test_no_secret_is_logged(
+async def test_the_token_is_never_logged(
     backend: Backend, fake_backend: FakeBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

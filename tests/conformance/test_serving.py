@@ -65,7 +65,7 @@ def test_options_without_effect_are_accepted_and_named_in_a_header(
         assert "X-Arkor-Ignored" not in answer.headers
 
 
-def test_a_stream_is_openais_chunks_and_nothing_else(target: Target, make: Make) -> None:
+def test_a_stream_consists_of_openai_chunks(target: Target, make: Make) -> None:
     need(target, "serving")
     slug = make()["slug"]
     with target.open("POST", f"/v1/serve/{slug}/chat/completions", {**ASK, "stream": True}) as answer:

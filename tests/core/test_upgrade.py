@@ -89,7 +89,7 @@ def test_pipx_run_does_too(environment: Environment) -> None:
         (WHEEL, True, ["-m", "pip", "uninstall", "--yes", "arkor-dev"]),
     ],
 )
-def test_what_changes_more_than_this_installation_is_not_run(
+def test_temporary_environments_are_not_upgraded_in_place(
     environment: Environment, files: dict[str, str], may_run: bool, remove: list[str]
 ) -> None:
     environment.install(files)
@@ -98,5 +98,5 @@ def test_what_changes_more_than_this_installation_is_not_run(
     assert [*found.remove[1:]] == [each.format(prefix=environment.prefix) for each in remove]
 
 
-def test_a_clone_that_was_never_installed_is_pulled(environment: Environment) -> None:
+def test_an_uninstalled_clone_is_upgraded_by_git_pull(environment: Environment) -> None:
     assert upgrade_command() == f"git -C {ROOT} pull"

@@ -285,7 +285,7 @@ def test_anthropics_client_reads_errors(here: Here, claude: Anthropic, stream: b
             wrong.messages.create(**asked)
 
 
-def test_several_answers(client: OpenAI) -> None:
+def test_several_answers_are_returned(client: OpenAI) -> None:
     answer = client.chat.completions.create(model="bot", messages=HI, n=3, temperature=0, max_tokens=5)
     assert [choice.index for choice in answer.choices] == [0, 1, 2]
     assert len({choice.message.content for choice in answer.choices}) == 1

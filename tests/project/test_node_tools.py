@@ -101,7 +101,7 @@ def test_the_install_command_matches_the_lock_file(tmp_path: Path, lock: str, ho
     assert f"`{tool} {'install' if tool == 'npm' else 'add'} FILE.tgz`" in not_installed(package)
 
 
-def test_no_lock_file_is_npms(tmp_path: Path) -> None:
+def test_without_a_lock_file_npm_is_suggested(tmp_path: Path) -> None:
     assert "`npm install FILE.tgz`" in not_installed(tmp_path)
 
 
