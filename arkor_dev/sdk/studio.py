@@ -11,7 +11,7 @@ from .async_studio import AsyncAdapter, AsyncData, AsyncEndpoint
 from .blocking import Blocking, BlockingRun, BlockingStudio
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from arkor_dev.contract.dataset_shapes import DataCheck

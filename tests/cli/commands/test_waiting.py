@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.cli.commands.waiting import progress_words, shown_progress
+from arkor_dev.cli.commands.waiting import shown_progress
+from arkor_dev.client.background_work import progress_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
