@@ -382,7 +382,7 @@ def _stage(
 
         own = sets_of(preparation, run, failed)
     losses = base_losses(run)
-    stopping, marks = _stopping(preparation, run, general)
+    ended, marks = stopping(preparation, run, general)
     measured_by = run.method.measure
     measure: EvaluationMeasure = {"label": measured_by.label, "unit": measured_by.unit}
     if measured_by.higher:
@@ -409,12 +409,12 @@ def _stage(
         failed=failed,
         dry=bool(preparation.settings.get("dryRun")),
         split=preparation.split,
-        stops=stopping,
+        stops=ended,
         marks=marks,
     )
 
 
-def _stopping(
+def stopping(
     preparation: Preparation, run: Run, general: Sequence[Example]
 ) -> tuple[Sequence[Example], EndMarks]:
     """Return the general questions' reference answers up to their end marks, and how many training rows teach
