@@ -264,15 +264,10 @@ class Stage:
             needed = needed or (bool(self.preference) and not self.relative)
             model = stack.enter_context(base) if needed else adapter
             for measured_set in missing:
-                measured_set.take_base(losses := self._losses(model, measured_set))
-                self._cached(measured_set).keep(measured_set.laid, losses)
+                self._measure_base(model, measured_set)
             self._generated = self._wrote(model, adapted=False), after
             if floor.base_of_examples is None:
-                with self.remeasuring(model) as anew:
-                    losses = self._losses(anew, floor)
-                floor.base_of_examples = floor.in_order(losses)
-                if self._kept_again:
-                    self._kept_again.keep(floor.laid, losses)
+                self._measure_floor(model)
             if self.preference and not self.relative:
                 start = self._margins(model)
             for own, figures in scores:
@@ -287,12 +282,37 @@ class Stage:
             margin = judged.evaluation["margin"]
             judged.evaluation["sets"] = [own.part(before, now, margin) for own, before, now in pairs]
         if self.stops and general.base and general.adapter:
-            ends = [_split(self.general, self.stops, losses)[1] for losses in (general.base, general.adapter)]
-            judged.evaluation["stopping"] = self.marks.compared(compare(*ends))
+            of_base, of_adapter = (
+                _split(self.general, self.stops, losses)[1] for losses in (general.base, general.adapter)
+            )
+            judged.evaluation["stopping"] = self.marks.compared(compare(of_base, of_adapter))
         if warning := self._warning(judged):
             judged.evaluation["warning"] = warning
         judged.evaluation["seconds"] = round(time.monotonic() - self.began, 2)
         return judged
+
+    def warm_cache(self, base: Model) -> None:
+        """Measure what can be cached of the base before there is an adapter. Raises :class:`Stopped`, and
+        :class:`JobFailure` for a non-finite loss.
+        """
+        self.prepare()
+        for measured_set in self._sets:
+            if measured_set.base is None and not isinstance(self._cached(measured_set), NoCache):
+                self._measure_base(base, measured_set)
+        if self._kept_again and self._floor.base_of_examples is None:
+            self._measure_floor(base)
+        self._answer(self.answered.of_base, base, adapted=False)
+
+    def _measure_base(self, model: Model, measured_set: _Set) -> None:
+        measured_set.take_base(losses := self._losses(model, measured_set))
+        self._cached(measured_set).keep(measured_set.laid, losses)
+
+    def _measure_floor(self, model: Model) -> None:
+        with self.remeasuring(model) as anew:
+            losses = self._losses(anew, self._floor)
+        self._floor.base_of_examples = self._floor.in_order(losses)
+        if self._kept_again:
+            self._kept_again.keep(self._floor.laid, losses)
 
     @property
     def _higher(self) -> str:
@@ -425,8 +445,10 @@ class Stage:
             beyond["choice"] = self.choice
         compared = None
         if general.base and general.adapter:
-            both = [_split(self.general, self.stops, losses)[0] for losses in (general.base, general.adapter)]
-            compared = compare(*both, margin=margin)
+            of_base, of_adapter = (
+                _split(self.general, self.stops, losses)[0] for losses in (general.base, general.adapter)
+            )
+            compared = compare(of_base, of_adapter, margin=margin)
             general_sentence = beside_base(
                 GENERAL, compared, self.questions, self.answered.length, dry=self.dry
             )
