@@ -22,18 +22,19 @@ if TYPE_CHECKING:
     from arkor_dev.local.workers.link import Link
 
 SECONDS: Final = 120.0
-"""Maximum time, in seconds: a large model takes too long for what it saves."""
+"""Maximum processor time of each thread, in seconds: a large model takes too long for what it saves."""
 
 
 def warm(job: dict[str, Any], link: Link) -> dict[str, Any]:
     """Fill the cache for ``job``, in the order in which the job needs the entries; return ``warmed``, whether
     nothing is missing.
     """
-    until = time.monotonic() + SECONDS
     preparation = Preparation(job, RunEvents(lambda *_: None), lambda *_: None)
     preparation.read()
     preparation.load(link.receive())
     preparation.encode()
+    import torch
+
     from arkor_dev.local.training.final_evaluation.measure import base_losses, stage_of
     from arkor_dev.local.training.samples.greedy import switched_off
     from arkor_dev.local.training.samples.sampler import Samples, switches_off
@@ -43,8 +44,10 @@ def warm(job: dict[str, Any], link: Link) -> dict[str, Any]:
     if not switches_off(run):  # the job's model and its base differ in more than the adapter
         return {"warmed": True}
 
+    until = time.process_time() + SECONDS * torch.get_num_threads()
+
     def stopped() -> bool:
-        return time.monotonic() > until
+        return time.process_time() > until
 
     try:
         with switched_off(run.model):
