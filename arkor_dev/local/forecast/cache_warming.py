@@ -44,7 +44,7 @@ def warm(job: dict[str, Any], link: Link) -> dict[str, Any]:
     if not switches_off(run):  # the job's model and its base differ in more than the adapter
         return {"warmed": True}
 
-    until = time.process_time() + SECONDS * torch.get_num_threads()
+    until: float = time.process_time() + SECONDS * torch.get_num_threads()
 
     def stopped() -> bool:
         return time.process_time() > until
