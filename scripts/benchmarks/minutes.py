@@ -1,9 +1,10 @@
 """Measures the minutes from a press on Run to the verdict, on the example project, through a whole Studio.
 
-Twice: on a machine that has the starter model, with a page open and a worker waiting, and on one that has to
-fetch it from the package index. Times are those of the job's events, from the request that a press on Run
-sends. Beside it, a plain script with TRL's SFTTrainer loads the same model, trains as many steps on the same
-rows, evaluates as often, and then measures and asks base and adapter what the verdict does.
+Three times: on a machine that has the starter model and a worker waiting; after the page has been open for as
+long as one reads it, so that the run's estimate and what it needs of its base are known; and on a machine
+that has to fetch the model from the package index. Times are those of the job's events, from the request that
+a press on Run sends. Beside it, a plain script with TRL's SFTTrainer loads the same model, trains as many
+steps on the same rows, evaluates as often, and then measures and asks base and adapter what the verdict does.
 ``python -m benchmarks.minutes trl STEPS`` runs that script, and prints its figures as JSON.
 """
 
@@ -41,6 +42,9 @@ WHOLE: Final = 100.0
 IN_STEPS: Final = ("data", "forward", "backward", "optimizer")
 IDLE_SECONDS: Final = 20.0
 """How long a page is open before Run is pressed: a worker waits by then."""
+READ_SECONDS: Final = 90.0
+"""How long a page is open that asks for an estimate, as Home does."""
+POLL_SECONDS: Final = 3.0
 UNLIMITED: Final = ClientTimeout(total=None)
 BATCH, RANK, EVERY, ANSWERED, WORDS, SAMPLED, SAMPLE_WORDS = 4, 8, 10, 8, 32, 3, 64
 
@@ -51,6 +55,9 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     steps = QUICK_STEPS if quick else STEPS
     present = asyncio.run(_run(steps, CACHE.parent))
     yield from _figures("model present", present, FIRST_LOSS["present"])
+    if not quick:
+        read = asyncio.run(_run(steps, CACHE.parent, READ_SECONDS))
+        yield from _figures("page read", read, FIRST_LOSS["present"])
     beside = in_a_process("minutes", "trl", steps)
     yield Figure("Run to verdict, a TRL script beside", present["verdict"], "s", beside["whole"], most=1)
     yield Figure("  to the first loss", present["loss"], "s", beside["loss"], most=1)
@@ -70,8 +77,11 @@ def _figures(name: str, found: Mapping[str, Any], most: float) -> Iterator[Figur
         yield Figure(f"  of which {phase}", seconds, "s")
 
 
-async def _run(steps: int, cache: Path | None) -> dict[str, Any]:
-    """Run the example in a Studio with this cache, or with an empty one; return the times of its events."""
+async def _run(steps: int, cache: Path | None, reading: float = 0.0) -> dict[str, Any]:
+    """Run the example in a Studio with this cache, or with an empty one; return the times of its events.
+
+    Before, a page asks for an estimate for as many seconds as ``reading``.
+    """
     with tempfile.TemporaryDirectory() as folder:
         home, project = Path(folder, "home"), Path(folder, "project")
         shutil.copytree(EXAMPLE, project)
@@ -81,8 +91,15 @@ async def _run(steps: int, cache: Path | None) -> dict[str, Any]:
         env = {"XDG_CACHE_HOME": str(cache or home / ".cache")}
         async with running_daemon(home, free_port(), "--local", "--project", str(project), **env) as daemon:
             await daemon.api("GET", "/api/capabilities")
-            await asyncio.sleep(IDLE_SECONDS)
-            body = {"trainer": TRAINER, "revision": (await daemon.api("GET", "/api/manifest"))["revision"]}
+            manifest = await daemon.api("GET", "/api/manifest")
+            config = next(each["config"] for each in manifest["trainers"] if each["name"] == TRAINER)
+            until = time.monotonic() + reading
+            while time.monotonic() < until:
+                await daemon.api("POST", "/api/forecast", json={"config": config})
+                await asyncio.sleep(POLL_SECONDS)
+            if not reading:
+                await asyncio.sleep(IDLE_SECONDS)
+            body = {"trainer": TRAINER, "revision": manifest["revision"]}
             began = time.time()
             async with daemon.stream("POST", "/api/train", json=body, timeout=UNLIMITED) as output:
                 said = (await output.read()).decode(errors="replace")

@@ -36,6 +36,7 @@ FORKED: Final = (
     "arkor_dev.local.embeddings.worker",
     "arkor_dev.local.evaluation.comparing",
     "arkor_dev.local.exports.worker",
+    "arkor_dev.local.forecast.cache_warming",
     "arkor_dev.local.forecast.worker",
     "arkor_dev.local.gguf.worker",
     "arkor_dev.local.inference.worker",

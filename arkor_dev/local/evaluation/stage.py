@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 TOGETHER: Final = 16
 """Maximum number of rows computed at once, except for the held-out ones."""
-PADDED: Final = 256
+PADDED: Final = 512
 """Maximum number of tokens in a batch of those rows, padding included, unless a single row is longer. It is
 below what nearly any training step needs for its backward pass, so the peak is reached in training.
 """
@@ -207,11 +207,8 @@ class Stage:
         held_out = self._held_out = _Set(
             self.held_out, batches_by_length(lengths_of(self.held_out), self.batch)
         )
-        batches = batches_by_length(lengths_of(self.general), TOGETHER, PADDED)
-        general = self._general = _Set(self.general, batches, general=True)
-        batches = batches_by_length(lengths_of(self.stops), TOGETHER, PADDED)
-        stops = self._stops = _Set(self.stops, batches, general=True)
-        self._sets = [measured_set for measured_set in (held_out, general, stops) if measured_set.examples]
+        general = self._general = _Set(*questions_with_ends(self.general, self.stops), general=True)
+        self._sets = [measured_set for measured_set in (held_out, general) if measured_set.examples]
         held_out.adapter = list(self.known) if self.known is not None and not self._higher else None
         for measured_set in self._sets:
             if cached := self._cached(measured_set).get(measured_set.laid):
@@ -267,15 +264,10 @@ class Stage:
             needed = needed or (bool(self.preference) and not self.relative)
             model = stack.enter_context(base) if needed else adapter
             for measured_set in missing:
-                measured_set.take_base(losses := self._losses(model, measured_set))
-                self._cached(measured_set).keep(measured_set.laid, losses)
+                self._measure_base(model, measured_set)
             self._generated = self._wrote(model, adapted=False), after
             if floor.base_of_examples is None:
-                with self.remeasuring(model) as anew:
-                    losses = self._losses(anew, floor)
-                floor.base_of_examples = floor.in_order(losses)
-                if self._kept_again:
-                    self._kept_again.keep(floor.laid, losses)
+                self._measure_floor(model)
             if self.preference and not self.relative:
                 start = self._margins(model)
             for own, figures in scores:
@@ -289,13 +281,38 @@ class Stage:
         if pairs:
             margin = judged.evaluation["margin"]
             judged.evaluation["sets"] = [own.part(before, now, margin) for own, before, now in pairs]
-        stops = self._stops
-        if stops.base and stops.adapter:
-            judged.evaluation["stopping"] = self.marks.compared(compare(stops.base, stops.adapter))
+        if self.stops and general.base and general.adapter:
+            of_base, of_adapter = (
+                _split(self.general, self.stops, losses)[1] for losses in (general.base, general.adapter)
+            )
+            judged.evaluation["stopping"] = self.marks.compared(compare(of_base, of_adapter))
         if warning := self._warning(judged):
             judged.evaluation["warning"] = warning
         judged.evaluation["seconds"] = round(time.monotonic() - self.began, 2)
         return judged
+
+    def warm_cache(self, base: Model) -> None:
+        """Measure what can be cached of the base before there is an adapter. Raises :class:`Stopped`, and
+        :class:`JobFailure` for a non-finite loss.
+        """
+        self.prepare()
+        for measured_set in self._sets:
+            if measured_set.base is None and not isinstance(self._cached(measured_set), NoCache):
+                self._measure_base(base, measured_set)
+        if self._kept_again and self._floor.base_of_examples is None:
+            self._measure_floor(base)
+        self._answer(self.answered.of_base, base, adapted=False)
+
+    def _measure_base(self, model: Model, measured_set: _Set) -> None:
+        measured_set.take_base(losses := self._losses(model, measured_set))
+        self._cached(measured_set).keep(measured_set.laid, losses)
+
+    def _measure_floor(self, model: Model) -> None:
+        with self.remeasuring(model) as anew:
+            losses = self._losses(anew, self._floor)
+        self._floor.base_of_examples = self._floor.in_order(losses)
+        if self._kept_again:
+            self._kept_again.keep(self._floor.laid, losses)
 
     @property
     def _higher(self) -> str:
@@ -303,10 +320,8 @@ class Stage:
         return self.measure["label"] if self.measure and self.measure.get("higher") else ""
 
     def _cached(self, measured_set: _Set) -> BaseLosses | NoCache:
-        """Return the cache for the base's losses on a set. End marks are not cached because they are few, nor
-        are rewards, which may have changed.
-        """
-        anew = measured_set is self._stops or (self._higher and not measured_set.general)
+        """Return the cache for the base's losses on a set. Rewards are not cached: they may have changed."""
+        anew = self._higher and not measured_set.general
         return NoCache() if self.cache is None or anew else self.cache
 
     def _wrote(self, model: Model, *, adapted: bool) -> Mapping[str, str]:
@@ -430,7 +445,10 @@ class Stage:
             beyond["choice"] = self.choice
         compared = None
         if general.base and general.adapter:
-            compared = compare(general.base, general.adapter, margin=margin)
+            of_base, of_adapter = (
+                _split(self.general, self.stops, losses)[0] for losses in (general.base, general.adapter)
+            )
+            compared = compare(of_base, of_adapter, margin=margin)
             general_sentence = beside_base(
                 GENERAL, compared, self.questions, self.answered.length, dry=self.dry
             )
@@ -518,6 +536,33 @@ class Stage:
                 **({"chose": True} if self.chose and self.chose[index] else {}),
                 **context_of(row),
             }
+
+
+def questions_with_ends(questions: Sequence[Any], stops: Sequence[Any]) -> tuple[list[Any], list[list[int]]]:
+    """Return ``questions``, each followed by its example in ``stops``, and their batches.
+
+    Of the two, which differ only in what is learned, a packed batch computes the tokens once.
+    """
+    ends = {example.where: example for example in stops}
+    examples, lengths = list[Any](), list[int]()
+    for question in questions:
+        pair = [question, ends[question.where]] if question.where in ends else [question]
+        examples += pair
+        lengths += [question.tokens] * len(pair)
+    return examples, batches_by_length(lengths, TOGETHER, PADDED)
+
+
+def _split(
+    questions: Sequence[Any], stops: Sequence[Any], losses: Sequence[float]
+) -> tuple[list[float], list[float]]:
+    """Split the losses of `questions_with_ends` into those of the questions and of the end marks."""
+    ended = {example.where for example in stops}
+    of_questions, of_ends, rest = list[float](), list[float](), iter(losses)
+    for question in questions:
+        of_questions.append(next(rest))
+        if question.where in ended:
+            of_ends.append(next(rest))
+    return of_questions, of_ends
 
 
 def again_of(held_out: Sequence[Any], batch: int) -> tuple[list[int], list[list[int]]]:

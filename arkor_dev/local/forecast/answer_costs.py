@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.settings.evaluation import samples_off
-from arkor_dev.local.evaluation.end_marks import MOST
 from arkor_dev.local.evaluation.general import Work, affordable, answerable
 from arkor_dev.local.training.samples.budget import MOST_TOKENS, expected_seconds
 
@@ -120,7 +119,7 @@ class ComparisonCosts:
         count = affordable(self.work, counts, steps, every) if counts else 0
         base = self.held_out * (self.keys[0] not in self.known)
         base += self.again * (self.keys[REPEATED] not in self.known)
-        questions = count * (1 + (self.keys.get(count) not in self.known)) + 2 * min(MOST, count)
+        questions = count * (1 + (self.keys.get(count) not in self.known))
         return base + questions * self.question + self.own
 
     def with_cached(self, cached: Collection[str]) -> ComparisonCosts:

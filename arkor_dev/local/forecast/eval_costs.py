@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.evaluation.by_length import batches_by_length, lengths_of, measured
 from arkor_dev.local.evaluation.general import ANSWERS, PASSES, WRITTEN, fewer
-from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, again_of
-from arkor_dev.local.training.final_evaluation.measure import all_questions, answers_of
+from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, again_of, questions_with_ends
+from arkor_dev.local.training.final_evaluation.measure import all_questions, answers_of, stopping
 from arkor_dev.local.training.final_evaluation.own_sets import sets_of
 from arkor_dev.local.training.greedy import Watch, answers
 from arkor_dev.local.workers.errors import JobFailure
@@ -129,10 +129,8 @@ class EvaluationCosts:
         keys, seconds_per_question = {0: losses.key(batches), REPEATED: losses.again().key(repeated)}, 0.0
         for count in counts if questions else ():
             group = fewer(questions, count)
-            laid = [
-                [group[index] for index in order]
-                for order in batches_by_length(lengths_of(group), TOGETHER, PADDED)
-            ]
+            examples, order_of = questions_with_ends(group, stopping(self._preparation, run, group)[0])
+            laid = [[examples[index] for index in order] for order in order_of]
             keys[len(group)] = losses.key(laid)
             self.batches = [*self.batches, *laid]
             seconds_per_question = seconds_per_question or sum(map(self._work, laid)) / len(group)

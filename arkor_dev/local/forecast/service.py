@@ -2,6 +2,9 @@
 
 Measuring never delays a job: the measurement is killed when a job starts, and repeated afterwards; requests
 that are no longer polled are dropped. Measurements are stored and corrected by later runs.
+
+A job that has been estimated is likely to be started: when nothing is to be measured, what it needs of its
+base model is computed (``cache_warming``), on a processor only: a GPU takes a moment for it.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import logging
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -31,7 +35,7 @@ from .estimate import estimate, fit_together, spread_over
 from .measurement import Measurement, MeasurementStore, data_parts, key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -39,6 +43,8 @@ if TYPE_CHECKING:
     from arkor_dev.local.jobs.store import Verdict
     from arkor_dev.local.models.catalog import Model, Models
     from arkor_dev.local.workers.process import Child
+
+log = logging.getLogger(__name__)
 
 SECONDS: Final = 17.0
 """Time in seconds for measuring steps, from when measuring starts; a running step is completed."""
@@ -79,11 +85,13 @@ class Forecasts:
         self._entries: dict[str, Entry] = {}
         self._background = BackgroundQueue(busy, self._next, self._work, self._failed)
         self._current: tuple[Entry, Child] | None = None
+        self._warming: tuple[Entry, Child] | None = None
+        self._warmed: set[str] = set()
 
     @property
     def measuring(self) -> bool:
         """Whether a measurement is running or due."""
-        return self._current is not None or self._background.pending
+        return self._current is not None or self._unmeasured() is not None
 
     def running(self) -> AbstractAsyncContextManager[None]:
         """Process requests for the duration of the block."""
@@ -128,8 +136,9 @@ class Forecasts:
     def training_begins(self) -> None:
         """Stop measuring, so that the job has the machine to itself."""
         self._background.preempt()
-        if self._current:
-            self._current[1].kill()
+        for working in (self._current, self._warming):
+            if working:
+                working[1].kill()
 
     def training_ended(self, config: Mapping[str, Any], verdict: Verdict, seconds: float) -> None:
         """Correct an estimate by its completed run, and continue with waiting requests."""
@@ -235,9 +244,12 @@ class Forecasts:
         measured = self._store.get(entry.key)
         if measured:
             forecast = await self._estimate(measured, entry.config, self._busy())
+            self._background.wake()
             return {"id": entry.id, "state": "measured", **forecast}
         if entry.error:
             return {"id": entry.id, "state": "failed", "error": entry.error}
+        if self._warming:
+            self._warming[1].kill()  # an estimate that somebody waits for comes first
         self._background.wake()
         measuring = self._current is not None and self._current[0].key == entry.key
         view: Forecast = {"id": entry.id, "state": "measuring" if measuring else "waiting"}
@@ -260,15 +272,63 @@ class Forecasts:
         return entry is not None
 
     def _next(self) -> Entry | None:
-        """Return the newest active request: older ones of the same user are outdated."""
+        return self._unmeasured() or self._cold()
+
+    def _active(self) -> Iterator[Entry]:
+        """Yield the active requests, newest first: older ones of the same user are outdated."""
         for entry in reversed(list(self._entries.values())):
-            is_polled = time.monotonic() - entry.polled_at < POLL_SECONDS
-            if is_polled and not entry.error and self._store.get(entry.key) is None:
-                return entry
-        return None
+            if time.monotonic() - entry.polled_at < POLL_SECONDS and not entry.error:
+                yield entry
+
+    def _unmeasured(self) -> Entry | None:
+        return next((entry for entry in self._active() if self._store.get(entry.key) is None), None)
+
+    def _cold(self) -> Entry | None:
+        """Return the newest active request if the cache of its base is to be filled."""
+        entry = next(self._active(), None)
+        if entry is None or entry.id in self._warmed:
+            return None
+        measured = self._store.get(entry.key)
+        return entry if measured and measured.device == "cpu" else None
 
     async def _work(self, entry: Entry) -> None:
-        await self._measure(entry, lambda _: None)
+        if self._store.get(entry.key) is None:
+            await self._measure(entry, lambda _: None)
+        else:
+            await self._warm(entry)
+
+    async def _warm(self, entry: Entry) -> None:
+        """Fill the cache for a job, if it fits into the free memory; a failure only means a slower job."""
+        measured = self._store.get(entry.key)
+        if measured and (await self._estimate(measured, entry.config, busy=False)).get("fits"):
+            try:
+                child = await SPARE.start("arkor_dev.local.forecast.cache_warming")
+            except OSError as error:
+                log.warning("the process that fills the cache could not be started: %s", error)
+                self._warmed.add(entry.id)
+                return
+            self._warming = entry, child
+            try:
+                if not self._busy():
+                    self._send_job(child, entry)
+                    await child.result("warmed", "The process that fills the cache")
+            except JobFailure as failure:
+                if not child.alive and (self._busy() or self._unmeasured()):
+                    return  # it made room, and continues later
+                log.info("the cache of a base model could not be filled: %s", failure)
+            finally:
+                self._warming = None
+                await child.stop()
+        self._warmed.add(entry.id)
+
+    def _send_job(self, child: Child, entry: Entry, **more: object) -> None:
+        """Send a worker the job and its model."""
+        folders = {"data": str(self._data), "project": str(self._project)}
+        child.send(id="forecast", config=entry.config, **folders, **more)
+        second = str(entry.second.path) if entry.second else None
+        child.send(
+            name=entry.model.name, path=str(entry.model.path), note=entry.model.note, second=second
+        )
 
     def _failed(self, entry: Entry, reason: str) -> None:
         if entry.id in self._entries:  # otherwise the request was dropped
@@ -284,20 +344,8 @@ class Forecasts:
         try:
             if self._busy() and not urgent:  # a job has started in the meantime
                 raise JobFailure("A job has started")
-            child.send(
-                id="forecast",
-                config=entry.config,
-                data=str(self._data),
-                project=str(self._project),
-                scratch=str(scratch),
-                asked=requested_at,
-                seconds=SECONDS,
-                free=memory().free,
-            )
-            second = str(entry.second.path) if entry.second else None
-            child.send(
-                name=entry.model.name, path=str(entry.model.path), note=entry.model.note, second=second
-            )
+            more = {"scratch": str(scratch), "asked": requested_at, "seconds": SECONDS}
+            self._send_job(child, entry, **more, free=memory().free)
 
             def report(fields: Progress) -> None:
                 entry.progress = fields

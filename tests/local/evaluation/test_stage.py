@@ -16,6 +16,7 @@ from arkor_dev.data.rows import Row
 from arkor_dev.local.evaluation.answers import Answers, GeneratedAnswer, Stopped
 from arkor_dev.local.evaluation.base_losses import BaseLosses
 from arkor_dev.local.evaluation.by_length import batches_by_length, lengths_of, measured
+from arkor_dev.local.evaluation.end_marks import EndMarks
 from arkor_dev.local.evaluation.paired import compare
 from arkor_dev.local.evaluation.preferred import preferred
 from arkor_dev.local.evaluation.stage import DRY, PADDED, TOGETHER, Stage
@@ -241,7 +242,31 @@ def test_rows_are_identified_by_text_and_tokens() -> None:
     assert other_rows["groups"] == [0] * 10
 
 
-def test_an_interrupted_measurement_stores_nothing(tmp_path: Path) -> None:
+def test_end_marks_are_measured_beside_their_questions_and_are_not_questions(tmp_path: Path) -> None:
+    """A packed batch computes the tokens of the two once. A second run knows the base's."""
+    questions = [replace(row, where=f"general question {number}") for number, row in enumerate(GENERAL, 1)]
+    ended = questions[::2]
+    marks = [Example([row.ids[0], 3], [-100, 3], row.where) for row in ended]
+    found = []
+    for _ in range(2):
+        adapter, base = Model(0.25), Model(0.0)
+        counted = EndMarks(rows=9, ended=9)
+        given = {"general": questions, "stops": marks, "marks": counted}
+        judged = stage(**given, cache=BaseLosses(tmp_path, {"model": "f00d"})).run(adapter, base.later())
+        found.append(judged.evaluation)
+        batches = [batch for batch in adapter.batches if max(batch) >= 500]
+        for mark in marks:
+            assert any(batch.count(mark.ids[0]) == 2 for batch in batches), "in another batch"
+    assert base.entered == 0
+    for evaluation in found:
+        of_marks = [1 + row.ids[0] / 100 for row in marks]
+        assert evaluation["stopping"]["base"] == round(math.exp(-sum(of_marks) / len(marks)), 5)
+        of_questions = [1 + row.ids[0] / 100 for row in questions]
+        assert evaluation["general"]["rows"] == len(questions)
+        assert evaluation["general"]["base"] == pytest.approx(sum(of_questions) / len(questions), abs=1e-5)
+
+
+def test_it_stops_between_batches_and_keeps_nothing_half(tmp_path: Path) -> None:
     asked = iter([False, False, True])
     kept = BaseLosses(tmp_path, {"model": "f00d"})
     judging = stage(known=[1.0] * 10, cache=kept, general=[], cancelled=lambda: next(asked))

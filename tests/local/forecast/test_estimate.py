@@ -11,7 +11,6 @@ import pytest
 from arkor_dev.contract.gpus import Gpu
 from arkor_dev.data.rows import Row
 from arkor_dev.local.evaluation.base_losses import FILE
-from arkor_dev.local.evaluation.end_marks import MOST
 from arkor_dev.local.evaluation.general import Work
 from arkor_dev.local.forecast import measurement
 from arkor_dev.local.forecast.answer_costs import ComparisonCosts, GenerationSpeed
@@ -80,22 +79,18 @@ COMPARING = ComparisonCosts(
 )
 
 
-MARKS = 2 * MOST * 0.1
-"""The seconds of measuring how likely both models stop."""
-
-
-def test_one_measurement_forecasts_any_number_of_steps() -> None:
+def test_any_number_of_steps_is_known_from_one_measurement() -> None:
     forecast = estimate(MEASURED, CONFIG, PLENTY, 10**12, busy=False)
     assert forecast["trainingSeconds"] == 2 + 4 + 3 + 17 * 3
     assert forecast["evaluationSeconds"] == 4 * 1.5  # after 6, 12, 18 and 20
     compared = estimate(replace(MEASURED, comparing=COMPARING), CONFIG, PLENTY, 10**12, busy=False)
     # The base beside the adapter, at the end, on as few questions as there may be: the run is short.
-    assert compared["evaluationSeconds"] == pytest.approx(4 * 1.5 + 2.5 + 2 * 24 * 0.1 + MARKS)
-    assert compared["seconds"] == pytest.approx(forecast["seconds"] + 7.3 + MARKS)
+    assert compared["evaluationSeconds"] == pytest.approx(4 * 1.5 + 2.5 + 2 * 24 * 0.1)
+    assert compared["seconds"] == pytest.approx(forecast["seconds"] + 7.3)
     longer = estimate(
         replace(MEASURED, comparing=COMPARING), {**CONFIG, "maxSteps": 600}, PLENTY, None, busy=False
     )
-    assert longer["evaluationSeconds"] == pytest.approx(100 * 1.5 + 2.5 + 2 * 64 * 0.1 + MARKS)
+    assert longer["evaluationSeconds"] == pytest.approx(100 * 1.5 + 2.5 + 2 * 64 * 0.1)
     assert forecast["savingSeconds"] == pytest.approx(5 * 0.1)  # the adapter at the end is one more
     assert forecast["seconds"] == pytest.approx(5 + 60 + 6 + 0.5)
     assert (forecast["checkpoints"], forecast["diskBytes"]) == (4, 4 * 11 * MB + 4 * MB)
@@ -326,18 +321,16 @@ def test_stored_base_answers_are_not_forecast(tmp_path: Path) -> None:
         return estimate(found, CONFIG, PLENTY, None, busy=False)["evaluationSeconds"] - 4 * 1.5
 
     assert MeasurementStore(tmp_path).get("one") == measured
-    assert seconds() == pytest.approx(2.5 + 2 * 24 * 0.1 + MARKS)
+    assert seconds() == pytest.approx(2.5 + 2 * 24 * 0.1)
     (tmp_path / FILE).write_text(json.dumps({"few": [1.0] * 24, "other": [2.0]}))
-    assert seconds() == pytest.approx(2.5 + 24 * 0.1 + MARKS)
+    assert seconds() == pytest.approx(2.5 + 24 * 0.1)
     (tmp_path / FILE).write_text(json.dumps({"few": [1.0] * 24, "rows": [2.0], "again": [2.0]}))
-    assert seconds() == pytest.approx(24 * 0.1 + MARKS)
+    assert seconds() == pytest.approx(24 * 0.1)
     found = MeasurementStore(tmp_path).get("one")
     assert found
     MeasurementStore(tmp_path).put("one", found.corrected(1.0, 1.0))
     (tmp_path / FILE).unlink()
-    assert seconds() == pytest.approx(2.5 + 2 * 24 * 0.1 + MARKS), (
-        "what is known is not kept with the measurement"
-    )
+    assert seconds() == pytest.approx(2.5 + 2 * 24 * 0.1), "what is known is not kept with the measurement"
 
 
 def test_the_measurement_key_has_everything_that_changes_a_step(

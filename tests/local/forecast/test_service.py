@@ -60,3 +60,103 @@ async def test_an_interrupted_measurement_is_not_a_failed_one(
         while not entry.error:  # noqa: ASYNC110 - only the report shows the end
             await asyncio.sleep(0.01)
     assert (begun, entry.error) == (2, "no rows")
+
+
+class Warming:
+    """A process that fills the cache until it is killed."""
+
+    def __init__(self) -> None:
+        self.alive, self._ended = True, asyncio.Event()
+
+    def send(self, **_: object) -> None: ...
+
+    async def result(self, *_: object) -> dict[str, Any]:
+        await self._ended.wait()
+        raise JobFailure("killed")
+
+    def kill(self) -> None:
+        self.alive = False
+        self._ended.set()
+
+    async def stop(self) -> None:
+        self.kill()
+
+
+@pytest.mark.parametrize(("forecast", "starts"), [({}, 0), ({"fits": False}, 0), ({"fits": True}, 1)])
+async def test_an_estimate_stays_known_where_the_cache_cannot_be_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forecast: dict[str, Any], starts: int
+) -> None:
+    """Without the memory, if the free memory is unknown, or if no process can be started."""
+    started = 0
+    forecasts = Forecasts(None, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
+    forecasts._store = SimpleNamespace(get=lambda _: SimpleNamespace(device="cpu"))  # type: ignore[assignment]
+
+    async def estimated(*_: object, **__: object) -> dict[str, Any]:
+        return forecast
+
+    async def start(_: str) -> None:
+        nonlocal started
+        started += 1
+        raise OSError("too many processes")
+
+    monkeypatch.setattr(forecasts, "_estimate", estimated)
+    monkeypatch.setattr(service, "SPARE", SimpleNamespace(start=start))
+    entry = forecasts._entries["first"] = Entry("first", "known", {}, Model("m", tmp_path))
+    async with forecasts.running(), asyncio.timeout(60):
+        while "first" not in forecasts._warmed:  # noqa: ASYNC110 - nothing reports it
+            await asyncio.sleep(0.001)
+        assert (await forecasts._view(entry))["state"] == "measured"
+    assert started == starts
+    assert entry.error is None
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+async def test_filling_the_cache_of_a_base_makes_room_for_jobs_and_measurements(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    """And is taken up again, until it is done. A GPU needs none of it."""
+    busy, started = False, list[Warming]()
+    forecasts = Forecasts(None, tmp_path, tmp_path, lambda: busy)  # type: ignore[arg-type]
+    known: dict[str, Any] = {"known": SimpleNamespace(device=device)}
+    forecasts._store = SimpleNamespace(get=known.get)  # type: ignore[assignment]
+
+    async def fits(*_: object, **__: object) -> dict[str, Any]:
+        return {"fits": True}
+
+    async def start(_: str) -> Warming:
+        started.append(Warming())
+        return started[-1]
+
+    async def measure(entry: Entry, _: Any) -> None:
+        known[entry.key] = SimpleNamespace(device="cuda")
+
+    async def warmed_up(count: int) -> None:
+        while len(started) < count or forecasts._warming is None:  # noqa: ASYNC110 - nothing reports it
+            await asyncio.sleep(0.001)
+
+    monkeypatch.setattr(forecasts, "_estimate", fits)
+    monkeypatch.setattr(forecasts, "_measure", measure)
+    monkeypatch.setattr(service, "SPARE", SimpleNamespace(start=start))
+    entry = forecasts._entries["first"] = Entry("first", "known", {}, Model("m", tmp_path))
+    async with forecasts.running(), asyncio.timeout(60):
+        if device == "cuda":
+            await asyncio.sleep(0.02)
+            assert not started
+            return
+        await warmed_up(1)
+        assert not forecasts.measuring, "a process may wait with its libraries imported meanwhile"
+        busy = True
+        forecasts.training_begins()
+        while forecasts._warming:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        busy = False
+        forecasts._background.wake()
+        await warmed_up(2)
+        other = forecasts._entries["other"] = Entry("other", "other", {}, Model("m", tmp_path))
+        await forecasts._view(other)
+        while "other" not in known:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        del forecasts._entries["other"]
+        await forecasts._view(entry)
+        await warmed_up(3)
+        assert len(started) == 3

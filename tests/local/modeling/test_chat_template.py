@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ pytest.importorskip("jinja2")
 from arkor_dev.data.rows import Row
 from arkor_dev.local.modeling.chat_template import PLAIN_TEMPLATE, ready_tokenizer, render, renderings
 from arkor_dev.local.modeling.example import IGNORED
-from arkor_dev.local.modeling.template_limits import MEMORY
+from arkor_dev.local.modeling.template_limits import KILL_SECONDS, LINUX_TICKS, MEMORY, within_limits
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.resources import peak_memory, reset_peak_memory, resident_memory
@@ -152,7 +153,26 @@ def test_a_long_row_is_truncated_or_refused(tokenizer: Any) -> None:
         encode(tokenizer, Row(TALK, "d, line 1"), Encoding(first))
 
 
-def test_an_exception_of_the_template_is_reported(tokenizer: Any) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="counts ticks on Linux alone")
+def test_the_limit_on_processor_time_counts_as_the_system_does(
+    tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In ticks, which after a long training on a busy machine are far ahead of what ``getrusage`` says."""
+    ticks, limits = time.clock_gettime(LINUX_TICKS), []
+    assert 0 < ticks < 2 * time.process_time() + 1
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: {LINUX_TICKS: 10_000.0}[clock])
+
+    def note() -> str:
+        limits.append(resource.getrlimit(resource.RLIMIT_CPU)[0])
+        return "text"
+
+    before = resource.getrlimit(resource.RLIMIT_CPU)
+    assert within_limits(note) == "text"
+    assert limits == [10_000 + 1 + KILL_SECONDS]
+    assert resource.getrlimit(resource.RLIMIT_CPU) == before
+
+
+def test_a_template_s_own_refusal_is_told(tokenizer: Any) -> None:
     tokenizer.chat_template = "{{ raise_exception('only user and assistant') }}"
     with pytest.raises(
         JobFailure,

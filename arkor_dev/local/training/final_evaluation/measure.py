@@ -159,7 +159,7 @@ class FinalEvaluation:
         if run is None or not run.held_out:
             return 0.0
         if self._stage is None:
-            self._stage = _stage(self._preparation, run, self._cancelled, quiet=True)
+            self._stage = stage_of(self._preparation, run, self._cancelled, quiet=True)
             if run.plan.evaluate:  # the last step's evaluation measures the adapter
                 self._stage.known = [0.0] * len(run.held_out)
             self._stage.prepare()
@@ -177,7 +177,7 @@ class FinalEvaluation:
             return True
         try:
             self._history.end(run.kept_step)
-            stage = self._stage = _stage(preparation, run, self._cancelled)
+            stage = self._stage = stage_of(preparation, run, self._cancelled)
             _set_choice(stage, preparation, self._history, None)
             stage.known = self._history.rows.get(run.kept_step)
             stage.prepare()
@@ -226,7 +226,7 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
     # Use the run's questions, although only a few of its rows were read here.
     before = results.read(results.result_file(job, None))
     answers = results.answers_in(before) or ANSWERS[-1]
-    stage = _stage(preparation, run, lambda: False, results.questions_in(before), answers)
+    stage = stage_of(preparation, run, lambda: False, results.questions_in(before), answers)
     if data is None:
         _set_choice(stage, preparation, History(job), step)
     else:
@@ -316,7 +316,7 @@ def _best(preparation: Preparation, history: History, margin: float) -> dict[str
     return fields
 
 
-def _stage(
+def stage_of(
     preparation: Preparation,
     run: Run,
     cancelled: Callable[[], bool],
@@ -345,7 +345,7 @@ def _stage(
 
         own = sets_of(preparation, run, failed)
     losses = run.base_losses()
-    stopping, marks = _stopping(preparation, run, general)
+    ended, marks = stopping(preparation, run, general)
     measured_by = run.method.measure
     measure: EvaluationMeasure = {"label": measured_by.label, "unit": measured_by.unit}
     if measured_by.higher:
@@ -372,12 +372,12 @@ def _stage(
         failed=failed,
         dry=bool(preparation.settings.get("dryRun")),
         split=preparation.split,
-        stops=stopping,
+        stops=ended,
         marks=marks,
     )
 
 
-def _stopping(
+def stopping(
     preparation: Preparation, run: Run, general: Sequence[Example]
 ) -> tuple[Sequence[Example], EndMarks]:
     """Return the general questions' reference answers up to their end marks, and how many training rows teach

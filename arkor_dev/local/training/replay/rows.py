@@ -37,7 +37,7 @@ PENALIZED: Final = 0.2
 """The share of replayed rows in each step if only a penalty is set: the same as the default for replay."""
 FIRST: Final = 4
 """Number of answers in the first batch, for which the first step waits."""
-TOGETHER: Final = 16
+TOGETHER: Final = 48
 """Number of answers generated together in later batches."""
 ROOM: Final = 0.5
 """Fraction by which a batch's tokens may grow: its size was chosen to fit the memory."""

@@ -1,10 +1,11 @@
 """Generates sample answers when they are due, and sends them as events.
 
 The final adapter answers after its verdict, and checkpoints before that if the time budget allows
-(``budget``). The base model answers with the first of them, so that the first step does not wait for it; a
-model that cannot compute as its base later answers before the first step. A checkpoint's answers are sent
-before the job records it as a resume point, so a killed job repeats the step together with its answers. A
-job that was paused during a round repeats that round when it resumes; the backend knows which were sent.
+(``budget``). The base model answers with the first of them, so that the first step does not wait for it, and
+short answers of it are cached; a model that cannot compute as its base later answers before the first step. A
+checkpoint's answers are sent before the job records it as a resume point, so a killed job repeats the step
+together with its answers. A job that was paused during a round repeats that round when it resumes; the
+backend knows which were sent.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import time
 import traceback
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from arkor_dev.contract.events import (
     CHECKPOINT_SAVED,
@@ -24,11 +25,11 @@ from arkor_dev.contract.events import (
 from arkor_dev.local.training.greedy import Answer, Watch, answers, switched_off
 from arkor_dev.local.training.phases import ADAPTED, SAMPLING
 
-from .budget import MINIMUM_SECONDS, MOST_TOKENS, SHARE, SampleBudget
+from .budget import MINIMUM_SECONDS, MOST_TOKENS, SHARE, USEFUL_TOKENS, SampleBudget
 from .prompts import prompts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from arkor_dev.local.training.preparation import Preparation
@@ -46,6 +47,18 @@ SURE: Final = 0.5
 """Factor applied to an estimated duration until the first step is measured."""
 ANSWER_TEXT: Final = 4000
 """Maximum length of an answer that is sent, in characters."""
+
+
+class Round(NamedTuple):
+    """Answers of at most ``tokens``, each its text and whether it is truncated.
+
+    Reading the prompts took ``first`` seconds, and a token of every answer ``token``.
+    """
+
+    first: float
+    token: float
+    tokens: int
+    answers: Sequence[tuple[str, bool]]
 
 
 class Samples:
@@ -89,6 +102,14 @@ class Samples:
             self._budget.required = 0
         missing = self._run is not None and self._run.kept_step not in self._sent
         return not (missing and self._stopped())
+
+    def warm_cache(self, run: Run) -> None:
+        """Generate and cache answers of the base, as short as those of a short run, unless they are known."""
+        if not self._prompts or _known(run.base_losses().entry(self._key(run)), len(self._prompts)):
+            return
+        if base := base_of(run):
+            with base:
+                self._generate(run, 0, lambda *_: USEFUL_TOKENS)
 
     def _note(self, name: str, fields: Mapping[str, Any]) -> None:
         run = self._run
@@ -162,27 +183,52 @@ class Samples:
             self._answer(run, step)
 
     def _answer(self, run: Run, step: int) -> None:
-        adapted = step > 0 and run.plan.adapter is not None
-        began, prompts = self._clock(), [prompt.ids for prompt in self._prompts]
-        read, tokens = len(prompts) * max(map(len, prompts)), 0
+        began, count = self._clock(), len(self._prompts)
+        read = count * max(len(prompt.ids) for prompt in self._prompts)
 
         def limit(first: float, per_token: float) -> int:
-            nonlocal tokens
             duration = self._run_seconds(run, first / read, self._clock() - began)
-            tokens = self._budget.limit(duration, first, per_token)
-            run.phases.written = len(prompts), per_token, adapted
+            return self._budget.limit(duration, first, per_token)
+
+        known = None if step else _known(run.base_losses().entry(self._key(run)), count)
+        if known and limit(known.first, known.token) != USEFUL_TOKENS:
+            known = None  # there is time for longer ones
+        round_ = known or self._generate(run, step, limit)
+        if round_ is None:
+            return
+        run.phases.written = count, round_.token, step > 0 and run.plan.adapter is not None
+        required = step in (0, run.plan.steps, run.kept_step)
+        self._budget.finish(self._clock() - began, round_.tokens, required=required)
+        if known:
+            self._budget.last = known.first + known.tokens * known.token
+        for prompt, (text, truncated) in zip(self._prompts, round_.answers, strict=True):
+            cut = {"truncated": True} if truncated else {}
+            self._emit(SAMPLE_CREATED, step=step, **prompt.fields, answer=text, **cut)
+        self._sent.add(step)
+
+    def _generate(self, run: Run, step: int, limit: Callable[[float, float], int]) -> Round | None:
+        """Generate all answers, and cache the base's; return None if the job is stopped."""
+        paces, tokens = (0.0, 0.0), 0
+
+        def length(first: float, per_token: float) -> int:
+            nonlocal paces, tokens
+            paces, tokens = (first, per_token), limit(first, per_token)
             return tokens
 
-        watch = Watch(limit, self._stopped, self._clock)
+        watch = Watch(length, self._stopped, self._clock)
+        prompts = [prompt.ids for prompt in self._prompts]
         written: list[Answer] = answers(run.loss, self._tokenizer, self._ends, prompts, watch, MOST_TOKENS)
         if watch.interrupted:
-            return
-        required = step in (0, run.plan.steps, run.kept_step)
-        self._budget.finish(self._clock() - began, tokens or watch.tokens, required=required)
-        for prompt, answer in zip(self._prompts, written, strict=True):
-            cut = {"truncated": True} if answer.truncated else {}
-            self._emit(SAMPLE_CREATED, step=step, **prompt.fields, answer=answer.text[:ANSWER_TEXT], **cut)
-        self._sent.add(step)
+            return None
+        texts = [(answer.text[:ANSWER_TEXT], answer.truncated) for answer in written]
+        if not step and tokens == USEFUL_TOKENS:
+            run.base_losses().put(self._key(run), [*paces, texts])
+        return Round(*paces, tokens or watch.tokens, texts)
+
+    def _key(self, run: Run) -> str:
+        """Return the cache key of the base's answers of at most ``USEFUL_TOKENS``."""
+        own = [-1]  # no answers of others have this key
+        return run.base_losses().answers_key([*(prompt.ids for prompt in self._prompts), own], USEFUL_TOKENS)
 
     def _seconds_left(self) -> float:
         """Estimate the seconds of all remaining rounds, each as long as the last one."""
@@ -207,6 +253,15 @@ class Samples:
         evaluations = plan.steps // plan.evaluate + 2 if plan.evaluate else 0
         held_out = sum(row.tokens for row in run.held_out) * evaluations
         return now - self._began + SURE * token * (LEARNING * learned + held_out)
+
+
+def _known(stored: Any, count: int) -> Round | None:
+    """Parse the base's cached answers; None if they are missing or were edited."""
+    match stored:
+        case [float(first), float(token), [*answers]] if len(answers) == count and min(first, token) >= 0:
+            if all(isinstance(each, list) and list(map(type, each)) == [str, bool] for each in answers):
+                return Round(first, token, USEFUL_TOKENS, [(text, truncated) for text, truncated in answers])
+    return None
 
 
 def base_of(run: Run) -> AbstractContextManager[None] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from itertools import pairwise
 from types import SimpleNamespace
@@ -49,6 +50,12 @@ class Simulated:
         monkeypatch.setattr(sampler, "prompts_of", lambda _: (prompts, [0]))
         monkeypatch.setattr(sampler, "answers", self._answers)
         monkeypatch.setattr(sampler, "base_of", lambda _: self._base())
+        self.cached: dict[str, Any] = {}
+        self.cache = SimpleNamespace(
+            entry=self.cached.get,
+            put=lambda key, value: self.cached.update({key: json.loads(json.dumps(value))}),
+            answers_key=lambda prompts, longest: f"{len(prompts)} prompts, {longest} tokens",
+        )
 
     def go(self, steps: int, save: int) -> list[int]:
         """Make the run; the steps whose answers were sent."""
@@ -61,6 +68,7 @@ class Simulated:
             train=40 * rows,
             held_out=4 * rows,
             loss=None,
+            base_losses=lambda: self.cache,
             writer=SimpleNamespace(has_checkpoint=lambda _: True),
             clock=SimpleNamespace(lap=lambda _: None),
             phases=Phases(),
@@ -164,3 +172,37 @@ def test_with_too_little_time_checkpoints_are_skipped_evenly(
     gaps = [after - before for before, after in pairwise(steps)]
     assert max(gaps) <= 2 * 60 / len(steps) + 2, "they are spread over the run"
     assert machine.said().count("answered at some of the checkpoints only") == 1
+
+
+def test_the_base_answers_once_as_briefly_as_in_a_short_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later run has the same answers of it, and the adapter's are as long."""
+    first = Simulated(monkeypatch, 5e-4, 2e-2)
+    first.go(20, 20)
+    known = dict(first.cached)
+    later = Simulated(monkeypatch, 5e-4, 2e-2)
+    later.cached |= known
+    later.go(20, 20)
+    assert [told for told in later.told if told[0] == "sample.created"] == [
+        told for told in first.told if told[0] == "sample.created"
+    ]
+    assert later.answering == pytest.approx(first.answering / 2)
+    assert later.cached == known
+    # With time for longer answers, the base gives longer ones.
+    long = Simulated(monkeypatch, 5e-4, 5e-3)
+    long.cached |= known
+    long.cached |= {key: [0.06, 0.004, value[-1]] for key, value in known.items()}
+    long.go(3000, 500)
+    assert {fields["answer"] for name, fields in long.told if name == "sample.created"} == {
+        f"{MOST_TOKENS} tokens"
+    }
+
+
+@pytest.mark.parametrize("edited", [None, 7, [], [0.1, 0.2], ["a", 0.2, []], [0.1, -1.0, [["a", False]] * 3]])
+def test_edited_answers_are_made_again(monkeypatch: pytest.MonkeyPatch, edited: Any) -> None:
+    machine = Simulated(monkeypatch, 5e-4, 2e-2)
+    machine.cached[f"4 prompts, {USEFUL_TOKENS} tokens"] = edited
+    machine.go(20, 20)
+    assert [f"{USEFUL_TOKENS} tokens"] * 6 == [
+        fields["answer"] for name, fields in machine.told if name == "sample.created"
+    ]
+    assert machine.cached[f"4 prompts, {USEFUL_TOKENS} tokens"] != edited

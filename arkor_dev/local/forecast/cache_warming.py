@@ -1,0 +1,68 @@
+"""The process that computes what a job needs of its base model, before that job is started.
+
+The base's losses on held-out rows and general questions, and its answers to replayed prompts, sample prompts
+and general questions, depend on no step. A job that finds them in the cache (``evaluation.base_losses``)
+spends its time on steps. Like a measurement, it is the first process to be killed if memory runs out, and
+ends when a job starts: what is cached by then is kept.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.evaluation.answers import Stopped
+from arkor_dev.local.training.preparation import Preparation
+from arkor_dev.local.training.run_events import RunEvents
+from arkor_dev.local.workers.link import serve_one
+
+from .worker import be_killed_first
+
+if TYPE_CHECKING:
+    from arkor_dev.local.workers.link import Link
+
+SECONDS: Final = 120.0
+"""Maximum processor time of each thread, in seconds: a large model takes too long for what it saves."""
+
+
+def warm(job: dict[str, Any], link: Link) -> dict[str, Any]:
+    """Fill the cache for ``job``, in the order in which the job needs the entries; return ``warmed``, whether
+    nothing is missing.
+    """
+    preparation = Preparation(job, RunEvents(lambda *_: None), lambda *_: None)
+    preparation.read()
+    preparation.load(link.receive())
+    preparation.encode()
+    import torch
+
+    from arkor_dev.local.training.final_evaluation.measure import stage_of
+    from arkor_dev.local.training.greedy import switched_off
+    from arkor_dev.local.training.samples.sampler import Samples, switches_off
+
+    run = preparation.make_run()
+    run.begin()
+    if not switches_off(run):  # the job's model and its base differ in more than the adapter
+        return {"warmed": True}
+
+    until: float = time.process_time() + SECONDS * torch.get_num_threads()
+
+    def stopped() -> bool:
+        return time.process_time() > until
+
+    try:
+        with switched_off(run.model):
+            if replay := run.replay:
+                for batch in replay.remaining:
+                    replay.answer(batch, run.loss, run.base, run.base_losses(), stopped)
+            Samples(preparation, stopped, time.monotonic()).warm_cache(run)
+            stage_of(preparation, run, stopped, quiet=True).warm_cache(run.loss)
+    except Stopped:
+        return {"warmed": False}
+    finally:
+        run.loss.close()
+    return {"warmed": True}
+
+
+if __name__ == "__main__":
+    be_killed_first()
+    serve_one(warm, lambda error: f"{type(error).__name__}: {error}", nice=10)
