@@ -266,7 +266,7 @@ def test_end_marks_are_measured_beside_their_questions_and_are_not_questions(tmp
         assert evaluation["general"]["base"] == pytest.approx(sum(of_questions) / len(questions), abs=1e-5)
 
 
-def test_it_stops_between_batches_and_keeps_nothing_half(tmp_path: Path) -> None:
+def test_an_interrupted_measurement_stores_nothing(tmp_path: Path) -> None:
     asked = iter([False, False, True])
     kept = BaseLosses(tmp_path, {"model": "f00d"})
     judging = stage(known=[1.0] * 10, cache=kept, general=[], cancelled=lambda: next(asked))

@@ -79,7 +79,7 @@ COMPARING = ComparisonCosts(
 )
 
 
-def test_any_number_of_steps_is_known_from_one_measurement() -> None:
+def test_one_measurement_forecasts_any_number_of_steps() -> None:
     forecast = estimate(MEASURED, CONFIG, PLENTY, 10**12, busy=False)
     assert forecast["trainingSeconds"] == 2 + 4 + 3 + 17 * 3
     assert forecast["evaluationSeconds"] == 4 * 1.5  # after 6, 12, 18 and 20

@@ -172,7 +172,7 @@ def test_the_limit_on_processor_time_counts_as_the_system_does(
     assert resource.getrlimit(resource.RLIMIT_CPU) == before
 
 
-def test_a_template_s_own_refusal_is_told(tokenizer: Any) -> None:
+def test_an_exception_of_the_template_is_reported(tokenizer: Any) -> None:
     tokenizer.chat_template = "{{ raise_exception('only user and assistant') }}"
     with pytest.raises(
         JobFailure,
