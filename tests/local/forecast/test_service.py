@@ -101,7 +101,7 @@ async def test_an_estimate_stays_known_where_the_cache_cannot_be_filled(
 
     monkeypatch.setattr(forecasts, "_estimate", estimated)
     monkeypatch.setattr(service, "SPARE", SimpleNamespace(start=start))
-    entry = forecasts._entries["first"] = Entry("first", "known", {}, Model("m", tmp_path))
+    entry = forecasts._entries["first"] = Entry("first", "known", {}, Model("m", tmp_path), None)
     async with forecasts.running(), asyncio.timeout(60):
         while "first" not in forecasts._warmed:  # noqa: ASYNC110 - nothing reports it
             await asyncio.sleep(0.001)
@@ -137,7 +137,7 @@ async def test_filling_the_cache_of_a_base_makes_room_for_jobs_and_measurements(
     monkeypatch.setattr(forecasts, "_estimate", fits)
     monkeypatch.setattr(forecasts, "_measure", measure)
     monkeypatch.setattr(service, "SPARE", SimpleNamespace(start=start))
-    entry = forecasts._entries["first"] = Entry("first", "known", {}, Model("m", tmp_path))
+    entry = forecasts._entries["first"] = Entry("first", "known", {}, Model("m", tmp_path), None)
     async with forecasts.running(), asyncio.timeout(60):
         if device == "cuda":
             await asyncio.sleep(0.02)
@@ -152,7 +152,7 @@ async def test_filling_the_cache_of_a_base_makes_room_for_jobs_and_measurements(
         busy = False
         forecasts._background.wake()
         await warmed_up(2)
-        other = forecasts._entries["other"] = Entry("other", "other", {}, Model("m", tmp_path))
+        other = forecasts._entries["other"] = Entry("other", "other", {}, Model("m", tmp_path), None)
         await forecasts._view(other)
         while "other" not in known:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
