@@ -209,13 +209,13 @@ def test_what_was_trained_in_4_bit_answers_and_leaves_as_it_was_trained(tiny: Pa
         frozen = {weight.dtype for weight in run.model.parameters() if not weight.requires_grad}
         assert not [dtype for dtype in frozen if dtype.itemsize > 2]
         final = tmp_path / "jobs" / run.job_id / "final"
-        said, done = answer(TransformersEngine(), ask(tiny, final, fourBit=True))
+        said, done = answer(TransformersEngine(), ask(tiny, final, four_bit=True))
         assert said == PHRASE
-        assert "why" not in done
+        assert done.why is None
         device.others = device.total - 100_000  # nothing of it is free
-        said, done = answer(TransformersEngine(), ask(tiny, final, fourBit=True))
+        said, done = answer(TransformersEngine(), ask(tiny, final, four_bit=True))
         assert said == PHRASE
-        assert "the processor answers" in done["why"]
+        assert "the processor answers" in str(done.why)
     made = Export("merged", final, "adapter", tiny, "tiny", tmp_path / "merged", nothing, four_bit=True)
     assert made.make(ROWS)["proof"]["verdict"] == "same"
     whole = set_up(tmp_path / "merged", tmp_path / "again", config, train=rows)
@@ -289,8 +289,8 @@ def test_a_model_that_comes_in_4_bit_is_trained_as_one_quantized_while_loaded(
         assert run.run().status == "completed"
         assert bytes_of(tmp_path / "a") == bytes_of(tmp_path / "b")
         final = tmp_path / "b" / "jobs" / "job" / "final"
-        told = answer(TransformersEngine(), ask(stored, final, fourBit=True))
-        assert told[0] == answer(TransformersEngine(), ask(tiny, final, fourBit=True))[0]
+        told = answer(TransformersEngine(), ask(stored, final, four_bit=True))
+        assert told[0] == answer(TransformersEngine(), ask(tiny, final, four_bit=True))[0]
         half = load_base(stored, dtype_name="float16").model  # what a T4 computes in
         assert half.lm_head.weight.dtype == torch.float16
         for setting in ({"fullFineTuning": True}, {"initLoraWeights": "pissa"}):
@@ -350,7 +350,7 @@ def test_a_vision_tower_stays_off_the_gpu(seeing: Path, tmp_path: Path) -> None:
         run = run_on_device(seeing, tmp_path, CONFIG, 0, base=base)
         assert losses_of(run) == pytest.approx(known, rel=0.05)
         final = tmp_path / "jobs" / run.job_id / "final"
-        assert answer(TransformersEngine(), ask(seeing, final))[1]["precision"] == "bfloat16"
+        assert answer(TransformersEngine(), ask(seeing, final))[1].precision == "bfloat16"
         base = load_in_float32(seeing)
         merged = merge(with_adapter(base.model, final))
         save_merged(merged, base.tokenizer, "seeing", torch.float32, tmp_path / "out")
@@ -427,16 +427,16 @@ def test_an_adapter_answers(kind: str, tiny: Path, adapter: Path, monkeypatch: p
         engine = TransformersEngine()
         said, done = answer(engine, ask(tiny, adapter))
         assert said == PHRASE
-        assert (done["precision"], done.get("why")) == ("bfloat16", None)
+        assert (done.precision, done.why) == ("bfloat16", None)
         assert engine.base.model.device.type == kind
         if kind == "mps":
             return  # it has the processor's memory
         device.others = round(0.8 * device.total)
         said, done = answer(engine, ask(tiny, adapter, training=True))
         assert said == PHRASE
-        assert "while a job trains on it" in done["why"]
+        assert "while a job trains on it" in str(done.why)
         assert engine.base.model.device.type == "cpu"
-        assert answer(engine, ask(tiny, adapter))[1].get("why") is None, "the job is over"
+        assert answer(engine, ask(tiny, adapter))[1].why is None, "the job is over"
         monkeypatch.setattr(module, "memory", lambda: Memory(1000, 2000))
         with pytest.raises(JobFailure, match="This model cannot answer now"):
             answer(TransformersEngine(), ask(tiny, adapter, training=True))

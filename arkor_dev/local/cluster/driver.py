@@ -40,7 +40,11 @@ class Driver:
     def __init__(self) -> None:
         self._connection, self._spare, self._jobs_left = ClusterConnection(), SpareActor(), MAX_JOBS
         self._ended = threading.Event()
-        handlers = {"cancel": self._pass_on, "pause": self._pass_on, "known": self._acknowledge}
+        handlers: dict[Any, Any] = {
+            "cancel": self._pass_on,
+            "pause": self._pass_on,
+            "known": self._acknowledge,
+        }
         self.link = Link({**handlers, "detach": self._detach, "end": self._end})
         self.job = JobSession(self.link, self._connection, self._spare)
 

@@ -18,6 +18,7 @@ import threading
 import traceback
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
+from .codec import KIND, Codec, M, Message, encode
 from .errors import JobFailure
 
 if TYPE_CHECKING:
@@ -43,10 +44,16 @@ def kill_own_group() -> None:
 class Link:
     """JSON lines from the backend on standard input, and to it on the original standard output."""
 
-    def __init__(self, handlers: dict[str, Callable[[dict[str, Any]], None]] | None = None) -> None:
-        """Take over both pipes. ``handlers``, by a message's ``do``, run at once in the reader's thread."""
+    def __init__(self, handlers: Mapping[Any, Callable[[Any], None]] | None = None) -> None:
+        """Take over both pipes. ``handlers``, by a message's class, run at once in the reader's thread."""
         die_with_parent()
-        self._handlers = handlers or {}
+        self._handlers = {
+            kind if isinstance(kind, str) else kind.__name__: (
+                None if isinstance(kind, str) else Codec(kind),
+                run,
+            )
+            for kind, run in (handlers or {}).items()
+        }
         self._inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._out: IO[bytes] = os.fdopen(os.dup(1), "wb", buffering=0)
@@ -56,9 +63,9 @@ class Link:
     def _read(self) -> None:
         for line in sys.stdin.buffer:
             message = json.loads(line)
-            handler = self._handlers.get(message.get("do", ""))
-            if handler:
-                handler(message)
+            codec, run = self._handlers.get(message.get("do") or message.get(KIND), (None, None))
+            if run:
+                run(codec.of(message) if codec else message)
             else:
                 self._inbox.put(message)
         kill_own_group()
@@ -67,9 +74,17 @@ class Link:
         """Wait for the next message that has no handler."""
         return self._inbox.get()
 
-    def send(self, **fields: Any) -> None:
+    def receive_one(self, *kinds: type[M]) -> M:
+        """Wait for the next message without a handler. Raises ValueError if it is none of ``kinds``."""
+        return Codec(*kinds).of(self._inbox.get())
+
+    def send(self, message: Message | None = None, /, **fields: Any) -> None:
         """Write one message; end this process if the backend is gone."""
-        line = json.dumps(fields, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        line = (
+            encode(message)
+            if message is not None
+            else json.dumps(fields, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        )
         try:
             with self._lock:
                 self._out.write(line)

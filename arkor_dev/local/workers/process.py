@@ -10,8 +10,9 @@ import os
 import signal
 import sys
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from .codec import Codec, M, Message, encode
 from .errors import SLOW_TEMPLATE, TRY_AGAIN, JobFailure
 from .out_of_memory import out_of_memory_kills
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Progress
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 BUFFERED = 16 * 2**20
 """Bytes of a worker's output to buffer."""
@@ -128,14 +130,24 @@ class Child:
         """Whether it can receive messages. A process that was just killed may not have ended yet."""
         return self._process.returncode is None and not self._is_ending
 
-    def send(self, **fields: Any) -> None:
+    def send(self, message: Message | None = None, /, **fields: Any) -> None:
         """Queue one message. If the worker is gone, the code that reads its messages notices."""
         if self._process.stdin and not self._process.stdin.is_closing():
             with contextlib.suppress(ConnectionError):
-                self._process.stdin.write(json.dumps(fields).encode() + b"\n")
+                self._process.stdin.write(
+                    encode(message) if message is not None else json.dumps(fields).encode() + b"\n"
+                )
+
+    async def batches_of(self, codec: Codec[M]) -> AsyncIterator[list[M]]:
+        """Yield lists of messages that arrived together, until the worker ends; other output kills it."""
+        async for batch in self._decoded(codec.decode):
+            yield batch
 
     async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
-        """Yield lists of messages that arrived together, until the worker ends; other output kills it."""
+        async for batch in self._decoded(message_in):
+            yield batch
+
+    async def _decoded(self, decode: Callable[[bytes | bytearray], T]) -> AsyncIterator[list[T]]:
         assert self._process.stdout
         buffer = bytearray()
         while data := await self._process.stdout.read(2**16):
@@ -144,7 +156,7 @@ class Child:
                 if b"\n" in data:
                     *lines, incomplete = buffer.split(b"\n")
                     buffer = incomplete
-                    yield [message_in(line) for line in lines]
+                    yield [decode(line) for line in lines]
                 if len(buffer) > MESSAGE_LIMIT:
                     raise ValueError(f"more than {MESSAGE_LIMIT:,} bytes")
             except (ValueError, RecursionError) as fault:

@@ -85,11 +85,6 @@ def test_how_it_is_answered() -> None:
     assert (asked.stream, asked.usage, asked.answers) == (True, True, 3)
 
 
-def test_each_answer_has_a_seed_of_its_own() -> None:
-    assert [read(seed=7, n=3).seed_of(number)["seed"] for number in range(3)] == [7, 8, 9]
-    assert read(n=3).seed_of(2) == {}
-
-
 def test_what_says_nothing_is_as_if_it_were_not_there() -> None:
     neutral = {
         "frequency_penalty": 0,

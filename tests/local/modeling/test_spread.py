@@ -150,7 +150,7 @@ def test_what_one_gpu_cannot_hold_is_answered_by_two(deep: Path, tmp_path: Path)
     with devices.two_cards(2_000_000, 2_000_000) as cards:
         engine = TransformersEngine()
         said, done = answer(engine, ask(deep, adapter))
-        assert (said, done.get("why"), engine.base.gpus) == (PHRASE, None, 2)
+        assert (said, done.why, engine.base.gpus) == (PHRASE, None, 2)
         assert all(card.allocated for card in cards)
 
 

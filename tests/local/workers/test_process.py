@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.local.inference.client import Inference
+from arkor_dev.local.inference.messages import AnswerRequest
 from arkor_dev.local.workers import out_of_memory, process
 from arkor_dev.local.workers.errors import SMALLER, TRY_AGAIN, JobFailure
 from arkor_dev.local.workers.process import Child
@@ -74,13 +75,13 @@ async def test_an_answer_of_a_worker_that_says_no_message_ends(monkeypatch: pyte
     inference = Inference(module=WILD)
     try:
         with pytest.raises(JobFailure, match="sent an invalid message"):
-            async with asyncio.timeout(30), inference.answer(say="no JSON") as messages:
+            async with asyncio.timeout(30), inference.answer(AnswerRequest("base", "no JSON")) as messages:
                 assert [message async for message in messages]
         monkeypatch.setattr(process, "out_of_memory_kills", lambda: None)
         with pytest.raises(
             JobFailure, match=r"memory runs out: close other programs, or choose a smaller model\.$"
         ):
-            async with asyncio.timeout(30), inference.answer(say="killed") as messages:
+            async with asyncio.timeout(30), inference.answer(AnswerRequest("base", "killed")) as messages:
                 assert [message async for message in messages]
     finally:
         await inference.close()
