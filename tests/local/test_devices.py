@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.local.execution.messages import JobRequest
+from arkor_dev.local.forecast.messages import MeasurementRequest
+from arkor_dev.local.models.catalog import Model
 from tests.local.tiny_run import events_of, losses_of, set_up
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from arkor_dev.local.workers.codec import Message
     from tests.support.devices import Device
 
 pytestmark = [
@@ -268,10 +272,10 @@ def test_a_model_that_comes_in_4_bit_is_trained_as_one_quantized_while_loaded(
             **config,
         }
         data.mkdir(exist_ok=True)
-        job = {"id": "job", "config": config, "data": str(data), "project": str(tmp_path)}
+        job = JobRequest("job", config, str(data), str(tmp_path))
         preparation = Preparation(job, lambda *_, **__: None, nothing)
         preparation.read()
-        preparation.load({"name": "tiny", "path": str(model), "note": None})
+        preparation.load(Model("tiny", model))
         preparation.encode()
         return preparation
 
@@ -367,10 +371,10 @@ def test_a_vision_tower_stays_off_the_gpu(seeing: Path, tmp_path: Path) -> None:
 class Said:
     """A backend's link of the test's own, which has said ``messages``."""
 
-    def __init__(self, *messages: dict[str, Any]) -> None:
+    def __init__(self, *messages: Message) -> None:
         self._messages = list(messages)
 
-    def receive(self) -> dict[str, Any]:
+    def receive(self, _: object) -> Message:
         return self._messages.pop(0)
 
     def progress(self, *_: Any) -> None:
@@ -388,10 +392,10 @@ def measure(tiny: Path, root: Path, seconds: float, **settings: Any) -> Any:
     source = {"type": "file", "path": "long.jsonl"}
     config = {**CONFIG, "model": "tiny", "datasetSource": source, "batchSize": 16, "evalSteps": 0}
     config |= settings
-    job = {"id": "forecast", "config": config, "data": str(root), "project": str(root), "free": 2**34}
-    job |= {"scratch": str(root / "scratch"), "asked": time.time(), "seconds": seconds}
-    link: Any = Said({"name": "tiny", "path": str(tiny), "note": None})
-    return Measurement.of_json(worker.measure(job, link)["measured"])
+    job = JobRequest("forecast", config, str(root), str(root))
+    request = MeasurementRequest(job, str(root / "scratch"), time.time(), seconds, 2**34)
+    link: Any = Said(Model("tiny", tiny))
+    return Measurement.of_json(worker.measure(request, link).measurement)
 
 
 def test_a_forecast_on_a_gpu_is_of_what_the_gpu_does(tiny: Path, tmp_path: Path) -> None:

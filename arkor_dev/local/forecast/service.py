@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.gpus import nvidia_gpus
 from arkor_dev.data.sources import SourceError, inside
 from arkor_dev.local.execution.choice import is_elsewhere
+from arkor_dev.local.execution.messages import JobRequest
 from arkor_dev.local.jobs.running.job_runner import RunningJob
 from arkor_dev.local.modeling.gpu_count import CONTEXT, enough_gpus, is_unspecified, least_bytes
 from arkor_dev.local.workers.background import BackgroundQueue, background_task
@@ -28,6 +29,7 @@ from arkor_dev.local.workers.spare import SPARE
 from .advice import advice, refusal
 from .estimate import estimate, fit_together, spread_over
 from .measurement import Measurement, MeasurementStore, data_parts, key_of
+from .messages import Measured, MeasurementRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -272,31 +274,23 @@ class Forecasts:
         try:
             if self._busy() and not urgent:  # a job has started in the meantime
                 raise JobFailure("A job has started")
-            child.send(
-                id="forecast",
-                config=entry.config,
-                data=str(self._data),
-                project=str(self._project),
-                scratch=str(scratch),
-                asked=requested_at,
-                seconds=SECONDS,
-                free=memory().free,
-            )
-            child.send(name=entry.model.name, path=str(entry.model.path), note=entry.model.note)
+            job = JobRequest("forecast", entry.config, str(self._data), str(self._project))
+            child.send(MeasurementRequest(job, str(scratch), requested_at, SECONDS, memory().free))
+            child.send(entry.model)
 
             def report(fields: Progress) -> None:
                 entry.progress = fields
                 progress(fields)
 
             async with asyncio.timeout(PATIENCE):
-                message = await child.result("measured", "The measuring process", report, SMALLER)
+                found = await child.result(Measured, "The measuring process", report, SMALLER)
         except TimeoutError:
             raise JobFailure(f"The measurement took longer than {PATIENCE:.0f} s and was given up") from None
         finally:
             self._current = None
             await child.stop()
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
-        measured = Measurement.of_json(message["measured"])
+        measured = Measurement.of_json(found.measurement)
         await asyncio.to_thread(self._store.put, entry.key, measured)
 
     def _correct(self, config: dict[str, Any], seconds: float, peak: int | None) -> None:

@@ -163,7 +163,7 @@ class Inference:
         self._stopping[number] = asyncio.get_running_loop().call_later(self._stop_seconds, kill)
 
     async def _read(self, child: Child) -> None:
-        async for batch in child.batches_of(ANSWERS):
+        async for batch in child.batches(ANSWERS):
             for answered in batch:
                 self._dispatch(answered.id, answered.part)
         await child.ended()

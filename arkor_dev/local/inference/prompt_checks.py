@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.local.inference.check_messages import CountTokens, TokensCounted
 from arkor_dev.local.inference.limited_checks import IDLE_SECONDS, LimitedChecks, LimitReachedError
 from arkor_dev.local.inference.prompt_length import TOO_LONG
 
@@ -42,15 +43,15 @@ class PromptChecks(LimitedChecks):
             return
         try:
             async with self._turn(caller) as check:
-                most: int | None = await check({"model": str(model), "texts": texts})
+                counted = await check(CountTokens(str(model), texts))
         except LimitReachedError:
             raise BadRequestError(
                 "Counting the conversation's tokens exceeds the limits on time or memory: shorten it",
                 code="invalid_value",
                 param="messages",
             ) from None
-        if most is not None:
-            raise BadRequestError(TOO_LONG.format(most, ask.name))
+        if isinstance(counted, TokensCounted) and counted.limit is not None:
+            raise BadRequestError(TOO_LONG.format(counted.limit, ask.name))
 
 
 def texts_of(ask: AnswerRequest) -> list[str]:

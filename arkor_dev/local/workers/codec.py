@@ -20,14 +20,15 @@ from typing import Annotated, Any, Final, Generic, Literal, NotRequired, TypeVar
 
 KIND: Final = "kind"
 UNIONS: Final = (Union, types.UnionType)
-SHOWN: Final = 60
-"""Maximum number of characters of an invalid value in an error."""
-Read = Callable[[object], Any]
-"""Turns a JSON value into a field's value. Raises ValueError."""
+SHOWN: Final = 60  # characters of an invalid value in an error
+Read = Callable[[object], Any]  # turns a JSON value into a field's value, or raises ValueError
 
 
 class Message:
-    """Base class of all messages."""
+    """Base class of all messages; none may have a field ``kind``."""
+
+    def __init_subclass__(cls) -> None:
+        assert KIND not in cls.__annotations__, f"{cls.__name__}.{KIND} would hide the kind of the message"
 
 
 M = TypeVar("M", bound=Message)
@@ -47,8 +48,8 @@ class Bounds:
 
 def encode(message: Message) -> bytes:
     """Return the line for ``message``. Raises ValueError for a number that is not finite."""
-    fields = _as_json(message)
-    return json.dumps(fields, separators=(",", ":"), allow_nan=False, default=_as_json).encode() + b"\n"
+    line = json.dumps(_as_json(message), separators=(",", ":"), allow_nan=False, default=_as_json)
+    return line.encode() + b"\n"
 
 
 def _as_json(value: object) -> object:

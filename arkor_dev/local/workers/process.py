@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import signal
 import sys
 from collections import deque
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from .codec import Codec, M, Message, encode
 from .errors import SLOW_TEMPLATE, TRY_AGAIN, JobFailure
+from .messages import Failed, ProgressReport, RunModule
 from .out_of_memory import out_of_memory_kills
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Progress
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 BUFFERED = 16 * 2**20
 """Bytes of a worker's output to buffer."""
@@ -63,14 +62,6 @@ QUIET = {
 def passed(*more: str) -> dict[str, str]:
     """Return this process's environment variables in `PASSED` and in ``more``."""
     return {name: os.environ[name] for name in (*PASSED, *more) if name in os.environ}
-
-
-def message_in(line: bytes | bytearray) -> dict[str, Any]:
-    """Parse a worker's message. Raises ValueError or RecursionError if it is not a JSON object."""
-    message = json.loads(line)
-    if not isinstance(message, dict):
-        raise ValueError("no object")
-    return message
 
 
 class Child:
@@ -119,7 +110,7 @@ class Child:
     def run(self, module: str) -> None:
         """Let a process that waits for it (``training.preloaded``) run ``module``."""
         self.module = module
-        self.send(run=module)
+        self.send(RunModule(module))
 
     @property
     def pid(self) -> int:
@@ -130,24 +121,14 @@ class Child:
         """Whether it can receive messages. A process that was just killed may not have ended yet."""
         return self._process.returncode is None and not self._is_ending
 
-    def send(self, message: Message | None = None, /, **fields: Any) -> None:
+    def send(self, message: Message) -> None:
         """Queue one message. If the worker is gone, the code that reads its messages notices."""
         if self._process.stdin and not self._process.stdin.is_closing():
             with contextlib.suppress(ConnectionError):
-                self._process.stdin.write(
-                    encode(message) if message is not None else json.dumps(fields).encode() + b"\n"
-                )
+                self._process.stdin.write(encode(message))
 
-    async def batches_of(self, codec: Codec[M]) -> AsyncIterator[list[M]]:
+    async def batches(self, codec: Codec[M]) -> AsyncIterator[list[M]]:
         """Yield lists of messages that arrived together, until the worker ends; other output kills it."""
-        async for batch in self._decoded(codec.decode):
-            yield batch
-
-    async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
-        async for batch in self._decoded(message_in):
-            yield batch
-
-    async def _decoded(self, decode: Callable[[bytes | bytearray], T]) -> AsyncIterator[list[T]]:
         assert self._process.stdout
         buffer = bytearray()
         while data := await self._process.stdout.read(2**16):
@@ -156,7 +137,7 @@ class Child:
                 if b"\n" in data:
                     *lines, incomplete = buffer.split(b"\n")
                     buffer = incomplete
-                    yield [decode(line) for line in lines]
+                    yield [codec.decode(line) for line in lines]
                 if len(buffer) > MESSAGE_LIMIT:
                     raise ValueError(f"more than {MESSAGE_LIMIT:,} bytes")
             except (ValueError, RecursionError) as fault:
@@ -164,30 +145,41 @@ class Child:
                 self.kill()
                 return
 
-    async def messages(self) -> AsyncIterator[dict[str, Any]]:
-        async for batch in self.batches():
-            for message in batch:
-                yield message
-
     async def result(
         self,
-        field: str,
+        kind: type[M],
         subject: str,
         progress: Callable[[Progress], None] = lambda _: None,
         relief: str = TRY_AGAIN,
-    ) -> dict[str, Any]:
-        """Return the first message with ``field``; pass every earlier ``progress`` to ``progress``.
+        ignored: tuple[type[Message], ...] = (),
+    ) -> M:
+        """Return the first message of ``kind``; pass every earlier progress to ``progress``.
 
-        Raises JobFailure with the ``error`` that a worker sends, or if it ends without a result: ``subject``
-        is its name in the message, ``relief`` the advice if memory ran out.
+        Raises JobFailure with the reason that a worker sends, or if it ends without a result: ``subject`` is
+        its name in the message, ``relief`` the advice if memory ran out.
         """
-        async for message in self.messages():
-            if "progress" in message:
-                progress(message["progress"])
-            if "error" in message:
-                raise JobFailure(message["error"])
-            if field in message:
+        async for message in self.replies((kind, *ignored), subject, progress, relief):
+            if isinstance(message, kind):
                 return message
+        raise AssertionError("replies never end by themselves")
+
+    async def replies(
+        self,
+        kinds: tuple[type[Message], ...],
+        subject: str,
+        progress: Callable[[Progress], None],
+        relief: str = TRY_AGAIN,
+    ) -> AsyncIterator[Message]:
+        """Yield the messages of these kinds; the caller leaves at the last. Raises like `result`."""
+        async for batch in self.batches(Codec[Message](*kinds, ProgressReport, Failed)):
+            for message in batch:
+                match message:
+                    case ProgressReport(fields):
+                        progress(fields)
+                    case Failed(error):
+                        raise JobFailure(error)
+                    case _:
+                        yield message
         await self.ended()
         raise JobFailure(self.cause(subject, relief))
 

@@ -14,7 +14,7 @@ ENDLESS = "endless"
 def main() -> None:
     link = Link({Stop: lambda _: None})
     for count in itertools.count(1):
-        question = link.receive_one(Ask)
+        question = link.receive(Ask)
         link.send(Answered(question.id, Text(str(count))))
         if question.request.name != ENDLESS:
             link.send(Answered(question.id, Done("stop")))

@@ -113,6 +113,11 @@ def test_a_nested_value_of_another_type_is_refused(field: str, value: object) ->
         ALL.of({**fields, field: value})
 
 
+def test_a_field_that_would_hide_the_kind_is_an_error() -> None:
+    with pytest.raises(AssertionError, match=r"Hiding\.kind would hide"):
+        type("Hiding", (Message,), {"__annotations__": {"kind": "str"}})
+
+
 def test_a_deeply_nested_line_is_a_recursion_error_and_no_crash() -> None:
     with pytest.raises(RecursionError):
         ALL.decode(b'{"kind": "Text", "text": ' + b"[" * 100_000)

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from arkor_dev.local.inference.client import Inference
 from arkor_dev.local.inference.messages import AnswerRequest
 from arkor_dev.local.workers import out_of_memory, process
+from arkor_dev.local.workers.codec import Codec
 from arkor_dev.local.workers.errors import SMALLER, TRY_AGAIN, JobFailure
+from arkor_dev.local.workers.messages import Failed
 from arkor_dev.local.workers.process import Child
 
+from .questions import Question
 from .wild import WORDS
 
 if TYPE_CHECKING:
@@ -29,8 +32,8 @@ async def test_what_is_no_message_ends_it(say: str, monkeypatch: pytest.MonkeyPa
     child = await Child.start(WILD)
     try:
         async with asyncio.timeout(30):
-            child.send(say=say)
-            heard: list[dict[str, Any]] = [each async for batch in child.batches() for each in batch]
+            child.send(Question(say))
+            heard = [each async for batch in child.batches(Codec(Failed)) for each in batch]
             await child.ended()
         assert len(heard) <= 1
         assert child.cause("It").startswith("It sent an invalid message, and was killed")

@@ -10,6 +10,7 @@ import time
 
 from arkor_dev.local.inference.messages import Answered, Begun
 from arkor_dev.local.workers.codec import encode
+from arkor_dev.local.workers.messages import Failed
 
 WORDS = {
     "no JSON": b"Traceback (most recent call last)\n",
@@ -25,8 +26,8 @@ def main() -> None:
         said = order["request"]["name"]
         os.write(1, encode(Answered(order["id"], Begun())))
     else:
-        said = order["say"]
-        os.write(1, b'{"progress": {}}\n')
+        said = order["text"]
+        os.write(1, encode(Failed("")))
     while said == "no end":
         os.write(1, b"x" * 2**16)
     if said == "killed":
