@@ -15,20 +15,24 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.local.inference.structured_output.request import Format
 from arkor_dev.local.workers.resources import peak_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from arkor_dev.local.inference.messages import AnswerRequest
 
 COUNTS: Final = (1, 4, 8)
 HELD: Final = {"type": "array", "items": {"type": "object", "properties": {"name": {"type": "string"}}}}
 """A schema that allows answers of any length, with free text as in most schemas."""
 
 
-def questions(count: int) -> list[list[dict[str, str]]]:
+def questions(count: int) -> list[list[dict[str, object]]]:
     """Return conversations that share only their beginning."""
     return [
         [{"role": "user", "content": f"Tell a long story about {number} parrots and their ledger."}]
@@ -54,41 +58,44 @@ def quick(model: Path, tokens: int, gguf: str, adapter: str, lora: str) -> dict[
 
     asking = Asking(LlamaEngine())
     engine = asking.engine
-    base = {**ask(model, None), "gguf": gguf, "lora": None}
-    adapted = {**ask(model, Path(adapter)), "gguf": gguf, "lora": lora}
+    base = replace(ask(model, None), gguf=gguf)
+    adapted = replace(ask(model, Path(adapter)), gguf=gguf, lora=lora)
     return looped(asking, tokens, base, adapted, lambda: engine._conversations.forget())
 
 
 def looped(
     asking: Any,
     tokens: int,
-    base: dict[str, Any],
-    adapted: dict[str, Any],
+    base: AnswerRequest,
+    adapted: AnswerRequest,
     forget: Callable[[], None],
 ) -> dict[str, Any]:
     """Return one engine's figures, with the base model and (``adapted1``) with an adapter."""
-    asking.answer({**base, "messages": questions(1)[0], "maxTokens": 4})
+    asking.answer(replace(base, messages=questions(1)[0], max_tokens=4))
     asking.engine.ends.clear()  # every answer reaches its full length
     figures: dict[str, Any] = {"format": asking.engine.facts["precision"]}
-    held = {**base, "format": {"schema": json.dumps({**HELD, "minItems": 1000}), "field": "responseFormat"}}
+    held = replace(base, format=Format(json.dumps({**HELD, "minItems": 1000}), "responseFormat"))
     for name, question, count in (
         *((f"rate{count}", base, count) for count in COUNTS),
         *((f"held{count}", held, count) for count in COUNTS),
         ("adapted1", adapted, 1),
     ):
         if question is not base:
-            asking.answer({**question, "messages": questions(1)[0], "maxTokens": 4})
+            asking.answer(replace(question, messages=questions(1)[0], max_tokens=4))
         forget()
-        told = [asking.ask({**question, "messages": each, "maxTokens": tokens}) for each in questions(count)]
+        told = [asking.ask(replace(question, messages=each, max_tokens=tokens)) for each in questions(count)]
         began = time.perf_counter()
         asking.finish(*told)
         figures[name] = count * tokens / (time.perf_counter() - began)
     forget()
-    first = {**base, "messages": questions(1)[0], "maxTokens": tokens}
+    first = replace(base, messages=questions(1)[0], max_tokens=tokens)
     said, done = asking.answer(first)
-    then = [{"role": "assistant", "content": said}, {"role": "user", "content": "And then?"}]
-    _, after = asking.answer({**first, "messages": [*first["messages"], *then]})
-    figures |= {"first": done["firstTokenSeconds"], "next": after["firstTokenSeconds"]}
+    then: list[dict[str, object]] = [
+        {"role": "assistant", "content": said},
+        {"role": "user", "content": "And then?"},
+    ]
+    _, after = asking.answer(replace(first, messages=[*(first.messages or ()), *then]))
+    figures |= {"first": done.first_token_seconds, "next": after.first_token_seconds}
     running = asking.ask(first)
     asking.turn(3)
     # A stop is noticed after the current step: in the worst case, that step has just begun.
@@ -170,7 +177,7 @@ def llama(gguf: Path, tokens: int) -> dict[str, Any]:
     import llama_cpp
 
     model = llama_cpp.Llama(str(gguf), n_ctx=2048, verbose=False)
-    prompt = model.tokenize(questions(1)[0][0]["content"].encode())
+    prompt = model.tokenize(str(questions(1)[0][0]["content"]).encode())
     began, times = time.perf_counter(), []
     for _, _ in zip(range(tokens), model.generate(prompt, temp=0.0), strict=False):
         times.append(time.perf_counter() - began)

@@ -23,6 +23,8 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.evaluation.paired import compare
+from arkor_dev.local.execution.messages import JobRequest
+from arkor_dev.local.models.catalog import Model
 
 from .figures import Figure
 from .sides import in_a_process
@@ -143,10 +145,10 @@ def in_turns(seed: int, steps: int, number: str) -> dict[str, float]:
     config |= {"seed": seed, "numberFormat": number}
     seconds: dict[str, list[float]] = {"plain": [], "replay": [], "penalty": []}
     with tempfile.TemporaryDirectory() as folder:
-        job = {"id": "job", "config": config, "data": folder, "project": str(EXAMPLE)}
+        job = JobRequest("job", config, folder, str(EXAMPLE))
         preparation = Preparation(job, RunEvents(lambda *_: None), lambda *_: None)
         preparation.read()
-        preparation.load({"path": str(starter()), "name": "starter", "note": None})
+        preparation.load(Model("starter", starter()))
         preparation.encode()
         trained = preparation.make_run()
         trained.begin()
@@ -182,10 +184,10 @@ def run(way: str, seed: int, steps: int, number: str) -> dict[str, Any]:
     seen: dict[str, Any] = {}
     emit = RunEvents(lambda name, fields: seen.update({name: fields}))
     with tempfile.TemporaryDirectory() as folder:
-        job = {"id": "job", "config": config, "data": folder, "project": str(EXAMPLE)}
+        job = JobRequest("job", config, folder, str(EXAMPLE))
         preparation = Preparation(job, emit, lambda *_: None)
         preparation.read()
-        preparation.load({"path": str(starter()), "name": "starter", "note": None})
+        preparation.load(Model("starter", starter()))
         preparation.encode()
         judging = FinalEvaluation(preparation, lambda: False)
         trained = preparation.make_run()

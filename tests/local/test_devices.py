@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.local.execution.messages import JobRequest
+from arkor_dev.local.forecast.messages import MeasurementRequest
+from arkor_dev.local.models.catalog import Model
 from tests.local.tiny_run import events_of, losses_of, set_up
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from arkor_dev.local.workers.codec import Message
     from tests.support.devices import Device
 
 pytestmark = [
@@ -209,13 +213,13 @@ def test_a_4_bit_adapter_answers_and_exports_as_trained(tiny: Path, tmp_path: Pa
         frozen = {weight.dtype for weight in run.model.parameters() if not weight.requires_grad}
         assert not [dtype for dtype in frozen if dtype.itemsize > 2]
         final = tmp_path / "jobs" / run.job_id / "final"
-        said, done = answer(TransformersEngine(), ask(tiny, final, fourBit=True))
+        said, done = answer(TransformersEngine(), ask(tiny, final, four_bit=True))
         assert said == PHRASE
-        assert "why" not in done
+        assert done.why is None
         device.others = device.total - 100_000  # nothing of it is free
-        said, done = answer(TransformersEngine(), ask(tiny, final, fourBit=True))
+        said, done = answer(TransformersEngine(), ask(tiny, final, four_bit=True))
         assert said == PHRASE
-        assert "the processor answers" in done["why"]
+        assert "the processor answers" in str(done.why)
     made = Export("merged", final, "adapter", tiny, "tiny", tmp_path / "merged", nothing, four_bit=True)
     assert made.make(ROWS)["proof"]["verdict"] == "same"
     whole = set_up(tmp_path / "merged", tmp_path / "again", config, train=rows)
@@ -266,10 +270,10 @@ def test_a_stored_4_bit_model_trains_like_one_quantized_on_load(tiny: Path, tmp_
             **config,
         }
         data.mkdir(exist_ok=True)
-        job = {"id": "job", "config": config, "data": str(data), "project": str(tmp_path)}
+        job = JobRequest("job", config, str(data), str(tmp_path))
         preparation = Preparation(job, lambda *_, **__: None, nothing)
         preparation.read()
-        preparation.load({"name": "tiny", "path": str(model), "note": None})
+        preparation.load(Model("tiny", model))
         preparation.encode()
         return preparation
 
@@ -287,8 +291,8 @@ def test_a_stored_4_bit_model_trains_like_one_quantized_on_load(tiny: Path, tmp_
         assert run.run().status == "completed"
         assert bytes_of(tmp_path / "a") == bytes_of(tmp_path / "b")
         final = tmp_path / "b" / "jobs" / "job" / "final"
-        told = answer(TransformersEngine(), ask(stored, final, fourBit=True))
-        assert told[0] == answer(TransformersEngine(), ask(tiny, final, fourBit=True))[0]
+        told = answer(TransformersEngine(), ask(stored, final, four_bit=True))
+        assert told[0] == answer(TransformersEngine(), ask(tiny, final, four_bit=True))[0]
         half = load_base(stored, dtype_name="float16").model  # what a T4 computes in
         assert half.lm_head.weight.dtype == torch.float16
         for setting in ({"fullFineTuning": True}, {"initLoraWeights": "pissa"}):
@@ -348,7 +352,7 @@ def test_a_vision_tower_stays_off_the_gpu(seeing: Path, tmp_path: Path) -> None:
         run = run_on_device(seeing, tmp_path, CONFIG, 0, base=base)
         assert losses_of(run) == pytest.approx(known, rel=0.05)
         final = tmp_path / "jobs" / run.job_id / "final"
-        assert answer(TransformersEngine(), ask(seeing, final))[1]["precision"] == "bfloat16"
+        assert answer(TransformersEngine(), ask(seeing, final))[1].precision == "bfloat16"
         base = load_in_float32(seeing)
         merged = merge(with_adapter(base.model, final))
         save_merged(merged, base.tokenizer, "seeing", torch.float32, tmp_path / "out")
@@ -365,10 +369,10 @@ def test_a_vision_tower_stays_off_the_gpu(seeing: Path, tmp_path: Path) -> None:
 class Said:
     """A backend's link of the test's own, which has said ``messages``."""
 
-    def __init__(self, *messages: dict[str, Any]) -> None:
+    def __init__(self, *messages: Message) -> None:
         self._messages = list(messages)
 
-    def receive(self) -> dict[str, Any]:
+    def receive(self, _: object) -> Message:
         return self._messages.pop(0)
 
     def progress(self, *_: Any) -> None:
@@ -386,10 +390,10 @@ def measure(tiny: Path, root: Path, seconds: float, **settings: Any) -> Any:
     source = {"type": "file", "path": "long.jsonl"}
     config = {**CONFIG, "model": "tiny", "datasetSource": source, "batchSize": 16, "evalSteps": 0}
     config |= settings
-    job = {"id": "forecast", "config": config, "data": str(root), "project": str(root), "free": 2**34}
-    job |= {"scratch": str(root / "scratch"), "asked": time.time(), "seconds": seconds}
-    link: Any = Said({"name": "tiny", "path": str(tiny), "note": None})
-    return Measurement.of_json(worker.measure(job, link)["measured"])
+    job = JobRequest("forecast", config, str(root), str(root))
+    request = MeasurementRequest(job, str(root / "scratch"), time.time(), seconds, 2**34)
+    link: Any = Said(Model("tiny", tiny))
+    return Measurement.of_json(worker.measure(request, link).measurement)
 
 
 def test_a_gpu_forecast_measures_gpu_time_and_memory(tiny: Path, tmp_path: Path) -> None:
@@ -427,16 +431,16 @@ def test_an_adapter_answers_on_the_gpu_or_falls_back(
         engine = TransformersEngine()
         said, done = answer(engine, ask(tiny, adapter))
         assert said == PHRASE
-        assert (done["precision"], done.get("why")) == ("bfloat16", None)
+        assert (done.precision, done.why) == ("bfloat16", None)
         assert engine.base.model.device.type == kind
         if kind == "mps":
             return  # it has the processor's memory
         device.others = round(0.8 * device.total)
         said, done = answer(engine, ask(tiny, adapter, training=True))
         assert said == PHRASE
-        assert "while a job trains on it" in done["why"]
+        assert "while a job trains on it" in str(done.why)
         assert engine.base.model.device.type == "cpu"
-        assert answer(engine, ask(tiny, adapter))[1].get("why") is None, "the job is over"
+        assert answer(engine, ask(tiny, adapter))[1].why is None, "the job is over"
         monkeypatch.setattr(module, "memory", lambda: Memory(1000, 2000))
         with pytest.raises(JobFailure, match="This model cannot answer now"):
             answer(TransformersEngine(), ask(tiny, adapter, training=True))

@@ -13,16 +13,21 @@ import sys
 import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import numpy as np
 import torch
 import torch.distributed.tensor  # a whole model's weights are saved by it
 
+from arkor_dev.local.execution.messages import Ended, JobRequest
+from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training import worker
 
 from .tiny_model import chats, make, write_jsonl
+
+if TYPE_CHECKING:
+    from arkor_dev.local.workers.codec import Message
 
 CONFIG: dict[str, Any] = {
     "model": "tiny",
@@ -39,19 +44,20 @@ class Link:
     """A worker's link to the backend: has the job's messages, and remembers how the job ended."""
 
     def __init__(self, _: object) -> None:
-        self._messages: list[dict[str, Any]] = []
+        self._messages: list[Message] = []
         self.end = ""
 
     def of(self, folder: Path) -> None:
         """Prepare the messages of a job whose files are in ``folder``."""
-        job = {"id": "warm", "config": CONFIG, "data": str(folder / "data"), "project": str(folder)}
-        self._messages = [job, {"path": str(folder / "tiny"), "name": "tiny", "note": None}]
+        job = JobRequest("warm", CONFIG, str(folder / "data"), str(folder))
+        self._messages = [job, Model("tiny", folder / "tiny")]
 
-    def receive(self) -> dict[str, Any]:
+    def receive(self, _: object) -> Message:
         return self._messages.pop(0)
 
-    def send(self, **fields: Any) -> None:
-        self.end = fields.get("end", self.end)
+    def send(self, message: Message) -> None:
+        if isinstance(message, Ended):
+            self.end = message.status
 
     def progress(self, *_: object) -> None:
         pass

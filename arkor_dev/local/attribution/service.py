@@ -11,13 +11,14 @@ import asyncio
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.provenance.statement import StatementError, internal, read_statement
 from arkor_dev.contract.run_names import LONGEST
 from arkor_dev.contract.settings.evaluation import NO_SAMPLES
 from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.local.execution.messages import JobRequest
 from arkor_dev.local.jobs.job_config import LEFT_OUT
 from arkor_dev.local.jobs.job_folder import (
     attribution_file,
@@ -29,6 +30,8 @@ from arkor_dev.local.jobs.job_folder import (
 )
 from arkor_dev.local.jobs.store import Store, new_id
 from arkor_dev.local.workers.service import WorkerService, WorkerTask
+
+from .messages import Attributed, AttributionRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -63,7 +66,7 @@ class Task(WorkerTask):
 
     job: dict[str, Any]
     name: str
-    do: str
+    do: Literal["why", "rows", "prove"]
     order: dict[str, Any]
 
     @property
@@ -104,12 +107,13 @@ class Attributions(WorkerService[Task]):
         if job["status"] not in TERMINAL:
             raise ConflictError(f"The job {job['name']} is {job['status']}: ask why when it has ended")
         await asyncio.to_thread(saved_folder, self._data, job, None)
+        do: Literal["why", "rows"] = "rows" if messages is None else "why"
         if messages is None:
-            question, name, do = dict[str, Any](), ROWS, "rows"
+            question, name = dict[str, Any](), ROWS
         else:
             question = {"messages": messages, **({} if answer is None else {"answer": answer})}
             digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
-            name, do = f"why_{digest[:16]}", "why"
+            name = f"why_{digest[:16]}"
         task = self._tasks.get((job["id"], name))
         if (task is None or task.error) and await self._stored(job["id"], name) is None:
             self._start((job["id"], name), Task(job, name, do, question))
@@ -245,16 +249,10 @@ class Attributions(WorkerService[Task]):
         config = await self._store.config_of(task.job)
         model = await self._models.ensure(config["model"], task.tell)
         async with self._worker(task, WORKER) as child:
-            child.send(
-                do=task.do,
-                id=job_id,
-                config=config,
-                data=str(self._data),
-                project=str(self._project),
-                **task.order,
-            )
-            child.send(name=model.name, path=str(model.path), note=model.note)
-            result = (await child.result("found", "The attributing process", task.tell))["found"]
+            job = JobRequest(job_id, config, str(self._data), str(self._project))
+            child.send(AttributionRequest(job, task.do, **task.order))
+            child.send(model)
+            result = (await child.result(Attributed, "The attributing process", task.tell)).found
         if self._tasks.get((job_id, task.name)) is not task:
             return  # the job has been deleted meanwhile
         if task.do != "prove":

@@ -1,6 +1,6 @@
 """The process that traces one answer, scores one proof, or looks for rows that contradict others.
 
-The request is ``{do, id, config, data, project, …}``; the result is ``found``. Start with ``work``.
+Start with ``work``.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from arkor_dev.data.reader import open_data
 from arkor_dev.data.sources import SourceError, every_file
 from arkor_dev.local.evaluation.stage import texts_of
 from arkor_dev.local.jobs.job_folder import adapter_folder
+from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training.preparation import Preparation
 from arkor_dev.local.workers.errors import JobFailure, failure_reason
-from arkor_dev.local.workers.link import serve_one
+from arkor_dev.local.workers.link import serve
 
 from .lexical import CLOSE, likenesses
+from .messages import Attributed, AttributionRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.workers.link import Link
@@ -34,17 +36,17 @@ MOST: Final = 100
 """Maximum number of contradicting rows listed."""
 
 
-def work(order: dict[str, Any], link: Link) -> dict[str, Any]:
+def work(order: AttributionRequest, link: Link) -> Attributed:
     """Process the backend's request."""
-    preparation = Preparation(order, lambda *_, **__: None, link.progress)
+    preparation = Preparation(order.job, lambda *_, **__: None, link.progress)
     preparation.read()
-    preparation.load(link.receive())
+    preparation.load(link.receive(Model))
     preparation.encode()
     from .trained import Trained
 
     trained = Trained(preparation)
     tasks = {"why": why, "rows": contradicting, "prove": prove}
-    return {"found": tasks[order["do"]](trained, Rows(preparation), order, link)}
+    return Attributed(tasks[order.task](trained, Rows(preparation), order, link))
 
 
 class Rows:
@@ -83,11 +85,11 @@ def _refuse(_: object) -> Any:
     raise SourceError("not a file of the project")
 
 
-def why(trained: Trained, rows: Rows, order: Mapping[str, Any], _: Link) -> dict[str, Any]:
+def why(trained: Trained, rows: Rows, order: AttributionRequest, _: Link) -> dict[str, Any]:
     """Return the contract's ``Attribution`` of an answer: which models give it, and its likely causes."""
-    messages = order["messages"]
-    trained.load_adapter(adapter_folder(Path(order["data"]), order["id"], None))
-    answer = order.get("answer") or trained.answer(messages)
+    messages = order.messages
+    trained.load_adapter(adapter_folder(Path(order.job.data), order.job.id, None))
+    answer = order.answer or trained.answer(messages)
     if not answer:
         raise JobFailure("The adapter's answer is empty, so there is nothing to trace")
     example = trained.example(messages, answer)
@@ -109,7 +111,7 @@ def why(trained: Trained, rows: Rows, order: Mapping[str, Any], _: Link) -> dict
     return result | {"random": [{"where": where[row]} for row in drawn]}
 
 
-def contradicting(trained: Trained, rows: Rows, _: Mapping[str, Any], link: Link) -> dict[str, Any]:
+def contradicting(trained: Trained, rows: Rows, _: AttributionRequest, link: Link) -> dict[str, Any]:
     """Return the rows that contradict those most similar to them, or if there are none, unproven ones.
 
     See ``contradictions``.
@@ -135,14 +137,14 @@ def contradicting(trained: Trained, rows: Rows, _: Mapping[str, Any], link: Link
     }
 
 
-def prove(trained: Trained, _: Rows, order: Mapping[str, Any], link: Link) -> dict[str, Any]:
+def prove(trained: Trained, _: Rows, order: AttributionRequest, link: Link) -> dict[str, Any]:
     """For every adapter in ``folders``, return the answer's log-probability and the adapter's own answer."""
-    example = trained.example(order["messages"], order["answer"])
+    example = trained.example(order.messages, order.answer or "")
     scores = {}
-    for number, (name, folder) in enumerate(order["folders"].items()):
-        link.progress("Asking the adapters", number, len(order["folders"]), "adapters")
+    for number, (name, folder) in enumerate(order.folders.items()):
+        link.progress("Asking the adapters", number, len(order.folders), "adapters")
         trained.load_adapter(Path(folder))
-        scores[name] = {**_logp(trained.score(example)), "text": trained.answer(order["messages"])}
+        scores[name] = {**_logp(trained.score(example)), "text": trained.answer(order.messages)}
     return scores
 
 
@@ -151,4 +153,4 @@ def _logp(scored: Scored) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    serve_one(work, failure_reason, nice=5)
+    serve(AttributionRequest, work, failure_reason, nice=5)

@@ -19,6 +19,8 @@ from .resume_points import ResumePlan, ResumePoint, checked_points, drop_later
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from arkor_dev.local.execution.messages import JobRequest
+
 
 @dataclass
 class Continuation:
@@ -30,15 +32,15 @@ class Continuation:
     incomplete points that were skipped.
     """
 
-    job: Mapping[str, Any]
+    job: JobRequest
     origin: dict[str, Any] = field(default_factory=dict)
     passed: list[str] = field(default_factory=list)
     _hashing: threading.Thread | None = None
 
     def __post_init__(self) -> None:
-        self.options: Mapping[str, Any] = self.job.get("resume") or {}
+        self.options: Mapping[str, Any] = self.job.resume or {}
         self.points: list[ResumePoint] = []
-        data, job_id = Path(self.job["data"]), self.job["id"]
+        data, job_id = Path(self.job.data), self.job.id
         # The database does not know a point saved at the moment of a crash: events of the steps before it may
         # be lost.
         newest = self.options.get("kept", 0)
@@ -76,10 +78,10 @@ class Continuation:
 
         It takes seconds for a large model.
         """
-        job, data = self.job, Path(self.job["data"])
+        job, data = self.job, Path(self.job.data)
 
         def hash_all() -> None:
-            self.origin.update(origin.files(job["config"], Path(job["project"]), model, data, second))
+            self.origin.update(origin.files(job.config, Path(job.project), model, data, second))
 
         self._hashing = threading.Thread(target=hash_all, name="hashes", daemon=True)
         self._hashing.start()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.local.workers.codec import encode
 
 from .errors import NodeLostError, RequeueError
 from .node.actor import JobActor
@@ -12,9 +13,10 @@ from .node_messages import parse_facts
 from .resources import actor_options, shortage, startup_timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from arkor_dev.local.execution.leases import Lease
+    from arkor_dev.local.workers.codec import Message
 
     from .resources import ResourceRequest
 
@@ -61,9 +63,9 @@ class ActorClient:
         answer = self._result(self._actor.reuse.remote(self._name, *job), seconds)
         self._name, self.facts = lease.name, parse_facts(answer, of_job=True)
 
-    def send(self, message: Mapping[str, Any]) -> None:
+    def send(self, message: Message) -> None:
         """Send a message to the worker, without waiting for it to arrive."""
-        self._actor.call.remote(self._name, "send", json.dumps(message).encode())
+        self._actor.call.remote(self._name, "send", encode(message))
 
     def close(self, seconds: float) -> bool:
         """End the worker and remove its files; return whether certainly nothing of the job remains."""

@@ -1,14 +1,14 @@
 """The process between the backend and a cluster. To the backend it is a training worker, one job at a time.
 
 It receives a job and its model, sends their files to a node, and forwards the worker's messages, each only
-after the files that it mentions have arrived. If the node is lost, the process ends with ``lost``, which the
+after the files that it mentions have arrived. If the node is lost, the process ends with `Lost`, which the
 backend treats as a crash: the job resumes from its last files that arrived. Without capacity it ends with
-``waits``. ``end`` removes everything from the cluster; ``detach`` leaves the job training there. After
+`Waits`. `Leave` removes everything from the cluster; `Detach` leaves the job training there. After
 attaching to a job that already trains there, all messages since the last acknowledged one are forwarded.
 
-After ``end`` the process exits, unless its job was completed and nothing of it remains: then it sends
-``free`` and can take another job on the same cluster. If its connection no longer works, it exits without
-reporting on that job. ``hold`` keeps the job's actor briefly for a next job with the same request; ``seeks``
+After `Leave` the process exits, unless its job was completed and nothing of it remains: then it sends
+`Free` and can take another job on the same cluster. If its connection no longer works, it exits without
+reporting on that job. ``hold`` keeps the job's actor briefly for a next job with the same request; `Seeking`
 says that this process waits for resources, so that other drivers release theirs.
 """
 
@@ -22,13 +22,17 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from arkor_dev.contract.placement import CLUSTER, INSECURE
 from arkor_dev.local.execution import leases
+from arkor_dev.local.execution.messages import Cancel, Detach, Free, JobRequest, Leave, Pause, Stored
 from arkor_dev.local.workers.link import Link
 
 from .driver_cache import ClusterConnection, SpareActor
 from .job_session import RELEASE_SECONDS, JobSession
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
+
+    from arkor_dev.local.execution.messages import Command
+    from arkor_dev.local.workers.codec import Message
 
 MAX_JOBS: Final = 20
 """Maximum number of jobs per process, which limits whatever Ray may accumulate in memory."""
@@ -40,38 +44,38 @@ class Driver:
     def __init__(self) -> None:
         self._connection, self._spare, self._jobs_left = ClusterConnection(), SpareActor(), MAX_JOBS
         self._ended = threading.Event()
-        handlers = {"cancel": self._pass_on, "pause": self._pass_on, "known": self._acknowledge}
-        self.link = Link({**handlers, "detach": self._detach, "end": self._end})
+        commands: dict[type[Message], Callable[[Any], None]] = {Cancel: self._pass_on, Pause: self._pass_on}
+        self.link = Link({**commands, Stored: self._acknowledge, Detach: self._detach, Leave: self._end})
         self.job = JobSession(self.link, self._connection, self._spare)
 
-    def _pass_on(self, message: Mapping[str, Any]) -> None:
+    def _pass_on(self, message: Command) -> None:
         self.job.pass_on(message)
 
-    def _acknowledge(self, message: Mapping[str, Any]) -> None:
-        self.job.acknowledge(message)
+    def _acknowledge(self, message: Stored) -> None:
+        self.job.acknowledge(message.mark)
 
-    def _detach(self, _: Mapping[str, Any]) -> None:
+    def _detach(self, _: Detach) -> None:
         self.job.detach()
         self._release_and_exit()
 
-    def _end(self, message: Mapping[str, Any]) -> None:
+    def _end(self, message: Leave) -> None:
         """Leave the cluster; become free if nothing of the job remains there, else exit."""
         self._jobs_left -= 1
-        is_clean = self.job.release(hold=bool(message.get("hold") and self._jobs_left))
+        is_clean = self.job.release(hold=message.hold and self._jobs_left > 0)
         if not (is_clean and self.job.is_complete and self._jobs_left):
             self._exit()
         self.job = JobSession(self.link, self._connection, self._spare)
         self._ended.set()
-        self.link.send(free=True)
+        self.link.send(Free())
 
     def _release_and_exit(self) -> NoReturn:
         self.job.release()
         self._exit()
 
     def run(self) -> NoReturn:
-        """Run jobs until the backend sends ``end``, or is gone."""
+        """Run jobs until the backend sends `Leave`, or is gone."""
         while True:
-            job = self.link.receive()
+            job = self.link.receive(JobRequest)
             if self._connection.is_open and not self._can_run(job):
                 self._exit()
             self.job.run(job)
@@ -79,10 +83,10 @@ class Driver:
                 self._release_and_exit()
             self._ended.clear()
 
-    def _can_run(self, job: Mapping[str, Any]) -> bool:
+    def _can_run(self, job: JobRequest) -> bool:
         """Return whether the open connection serves this job; a detached job may be on another cluster."""
-        config = job["config"]
-        if leases.of_job(Path(job["data"]), job["id"]):
+        config = job.config
+        if leases.of_job(Path(job.data), job.id):
             return False
         return self._connection.works(config[CLUSTER], insecure=bool(config.get(INSECURE)))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from typing import Any
 
+from arkor_dev.local.execution.messages import Ended, Lost, Waits
 from arkor_dev.local.workers.errors import JobFailure
 
 
@@ -34,18 +34,18 @@ class ProtocolError(Exception):
     """A node has sent something that no worker sends. ``str()`` describes it."""
 
 
-def final_message(error: Exception) -> dict[str, Any]:
+def final_message(error: Exception) -> Ended | Lost | Waits:
     """Return the final message of a job that ``error`` ended; unexpected errors are logged, too."""
     if isinstance(error, RequeueError):
-        return {"waits": str(error)}
+        return Waits(str(error))
     if isinstance(error, PausedError):
-        return {"end": "paused", "fields": {"reason": "ended", "message": str(error)}}
+        return Ended("paused", {"reason": "ended", "message": str(error)})
     if isinstance(error, NodeLostError):
-        return {"lost": str(error)}
+        return Lost(str(error))
     text = str(error)
     if not isinstance(error, JobFailure):
         traceback.print_exception(error)
         text = f"{type(error).__name__}: {error}"
     if isinstance(error, ProtocolError):
         text = f"The cluster's node sent {error}: do not use it"
-    return {"end": "failed", "fields": {"error": text}}
+    return Ended("failed", {"error": text})

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED, TRAINING_RESUMED
 from arkor_dev.local.checkpoints.resume_points import drop_before, drop_later
+from arkor_dev.local.execution.messages import Ended, ResumePoint, TrainingEvent
 from arkor_dev.local.jobs.atomic_folder import PART
 from arkor_dev.local.jobs.job_folder import (
     CHECKPOINTS,
@@ -36,6 +37,8 @@ from .storage.shared import SHARED_FOLDERS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
+
+    from arkor_dev.local.execution.messages import Report
 
     from .storage.shared import SharedFiles
 
@@ -58,30 +61,41 @@ class IncomingFiles:
         self._read, self._shared = read, shared
         self.received = 0
 
-    def handle(self, message: Mapping[str, Any], snapshot: Callable[[str], bytes]) -> bool:
+    def handle(self, message: Report, snapshot: Callable[[str], bytes]) -> bool:
         """Fetch the files that a worker's ``message`` mentions; return whether to pass the message on.
 
         ``snapshot(below)`` returns the node's list of the job's files in a folder. Raises the errors of
         `fetch`.
         """
-        step, name = message.get("fields", {}).get("step"), message.get("event")
-        if name in (CHECKPOINT_SAVED, CHECKPOINT_REMOVED, TRAINING_RESUMED) and type(step) is not int:
+        match message:
+            case TrainingEvent(name, fields) if name in (
+                CHECKPOINT_SAVED,
+                CHECKPOINT_REMOVED,
+                TRAINING_RESUMED,
+            ):
+                self._handle_event(name, fields.get("step"), snapshot)
+            case ResumePoint(step):
+                return self._take_resume_point(step, snapshot)
+            case Ended():
+                self.fetch(snapshot("."))
+        return True
+
+    def _handle_event(self, name: str, step: object, snapshot: Callable[[str], bytes]) -> None:
+        if type(step) is not int:
             raise ProtocolError(f"{name} without a step")
         if name == CHECKPOINT_SAVED:
             self.fetch(snapshot(f"{CHECKPOINTS}/{step}"))
-        elif name == CHECKPOINT_REMOVED and checkpoint_folder(self._data, self._job, step).is_dir():
-            drop_checkpoint(self._data, self._job, step)
         elif name == TRAINING_RESUMED:
             drop_later(self._data, self._job, step)
-        elif "kept" in message:
-            step = message["kept"]
-            if not checkpoint_folder(self._data, self._job, step).is_dir():
-                self.fetch(snapshot(f"{RESUME}/{step}"))
-                if not resume_folder(self._data, self._job, step).is_dir():
-                    return False  # the node already has a later one, reported by a later message
-            drop_before(self._data, self._job, step)
-        elif "end" in message:
-            self.fetch(snapshot("."))
+        elif checkpoint_folder(self._data, self._job, step).is_dir():
+            drop_checkpoint(self._data, self._job, step)
+
+    def _take_resume_point(self, step: int, snapshot: Callable[[str], bytes]) -> bool:
+        if not checkpoint_folder(self._data, self._job, step).is_dir():
+            self.fetch(snapshot(f"{RESUME}/{step}"))
+            if not resume_folder(self._data, self._job, step).is_dir():
+                return False  # the node already has a later one, reported by a later message
+        drop_before(self._data, self._job, step)
         return True
 
     def fetch(self, listing: bytes) -> None:

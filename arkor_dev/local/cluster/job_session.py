@@ -6,16 +6,28 @@ All state of a job is in its own `JobSession`, so none of it can leak into the d
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_STARTED
 from arkor_dev.contract.placement import CLUSTER, INSECURE, STORAGE, host_of, is_loopback
 from arkor_dev.local.checkpoints.origin import FileHashes
 from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.execution import leases
+from arkor_dev.local.execution.messages import (
+    Attached,
+    Ended,
+    JobRequest,
+    Lost,
+    Marked,
+    ModelWanted,
+    Seeking,
+    TrainingEvent,
+)
+from arkor_dev.local.models.catalog import Model
+from arkor_dev.local.workers.codec import encode
 from arkor_dev.local.workers.errors import JobFailure
 
 from . import outgoing_files
@@ -30,15 +42,14 @@ from .errors import (
     final_message,
 )
 from .incoming_files import IncomingFiles
-from .node_messages import localize_paths, parse_messages
+from .node_messages import localized, parse_messages
 from .reattach import attach, remove_actor, wait_or_give_up
 from .resources import ResourceRequest
 from .storage.driver_side import COPY_SECONDS, open_storage, storage_summary, use_storage
 from .worker_group import PeerWorkers, WorkerGroup, start_group
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from arkor_dev.local.execution.messages import Command, Report
     from arkor_dev.local.workers.link import Link
 
     from .actor_client import ActorClient
@@ -59,7 +70,7 @@ class JobSession:
         )
         self._location, self._stays = "", False
         self._acknowledged = 0
-        self._early_messages: list[Mapping[str, Any]] = []
+        self._early_messages: list[Command] = []
         self._lock = threading.Lock()
         self._faults: list[Exception] = []  # raised by other threads, re-raised where messages are read
         self._model_thread: threading.Thread | None = None
@@ -71,9 +82,9 @@ class JobSession:
         is_idle = self._model_thread is not None and not self._model_thread.is_alive()
         return self._is_completed and self.lease is not None and is_idle and not self._faults
 
-    def acknowledge(self, message: Mapping[str, Any]) -> None:
+    def acknowledge(self, mark: str) -> None:
         """Record that all messages before this mark are stored here, so that the node may drop them."""
-        self._acknowledged = self._number_of(message["mark"])
+        self._acknowledged = self._number_of(mark)
 
     def _number_of(self, mark: str | None) -> int:
         """Return the number of the message after a mark; 0 for a mark of another actor."""
@@ -84,7 +95,7 @@ class JobSession:
         """Make `release` leave the job training on the node, if it has begun."""
         self._stays = self.lease is not None and self.lease.begun
 
-    def pass_on(self, message: Mapping[str, Any]) -> None:
+    def pass_on(self, message: Command) -> None:
         """Send a command to the worker, or keep it until a worker has started."""
         with self._lock:
             if self.group is None:
@@ -110,7 +121,7 @@ class JobSession:
                 self.lease.give_up()  # the job ended, or continues elsewhere, perhaps with other settings
         return is_clean
 
-    def run(self, job: dict[str, Any]) -> None:
+    def run(self, job: JobRequest) -> None:
         """Run the job; convert any error to a final message."""
         try:
             self._train(job)
@@ -126,13 +137,13 @@ class JobSession:
             self._stays = self.lease is not None and self.lease.begun and not error.gone
             subject = f"The node {node}" if node else "A node"
             error = WorkerEndedError(f"{subject} of the cluster {self.address} was lost ({error}).")
-        self.link.send(**final_message(error))
+        self.link.send(final_message(error))
 
-    def _train(self, job: dict[str, Any]) -> None:
+    def _train(self, job: JobRequest) -> None:
         self.job = job
-        config, data = job["config"], Path(job["data"])
+        config, data = job.config, Path(job.data)
         self.address = config[CLUSTER]
-        self.lease = leases.of_job(data, job["id"])
+        self.lease = leases.of_job(data, job.id)
         group = (self._attach(data) if self.lease else None) or self._start(data)
         self.home, self.node = group.first.facts["home"], group.first.facts["node"]
         with self._lock:
@@ -156,7 +167,7 @@ class JobSession:
             )
         try:
             self._connection.open(lease.address, data, self._on_timeout, insecure=lease.insecure)
-            actor = attach(lease, self._number_of(self.job.get("mark")))
+            actor = attach(lease, self._number_of(self.job.mark))
         except (JobFailure, NodeLostError) as fault:
             wait_or_give_up(lease, fault)
         except ProtocolError:
@@ -167,25 +178,26 @@ class JobSession:
             self.lease = None
             return None
         self.lease = lease.update(silent=0.0, tried=0.0)
-        self._acknowledged = self._number_of(self.job.get("mark"))
+        self._acknowledged = self._number_of(self.job.mark)
         actor.facts = {"home": lease.home, "node": lease.node}
         target = f"the node {lease.node} of the cluster {lease.address}"
         self._location = f"It trains on {target}."
         self.peers = PeerWorkers([actor], self._faults.append)
-        self.link.send(attached=True)
+        self.link.send(Attached())
         text = f"Reconnected to {target}, where it has trained on."
-        self.link.send(event=TRAINING_MESSAGE, fields={"message": text})
+        self.link.send(TrainingEvent(TRAINING_MESSAGE, {"message": text}))
         return WorkerGroup([actor])
 
     # Starting on new actors
 
     def _start(self, data: Path) -> WorkerGroup:
         """Start the job's workers on the cluster and send them everything that they need except the model."""
-        job, config = self.job, self.job["config"]
-        if job.get("attaches"):
-            self._restart(job)
-        if job.get("resume") is None:
-            drop_later(data, job["id"], -1)  # of a start that the database does not contain
+        config = self.job.config
+        if self.job.attaches:
+            self._restart()
+        job = self.job
+        if job.resume is None:
+            drop_later(data, job.id, -1)  # of a start that the database does not contain
         self.hashes = FileHashes(data)
         files = outgoing_files.job_files(job)
         insecure = bool(config.get(INSECURE))
@@ -193,7 +205,7 @@ class JobSession:
             self.link.progress(f"Connecting to the cluster {self.address}", 0, None, "")
             self._connection.open(self.address, data, self._on_timeout, insecure=insecure)
         for old in leases.leases(data):
-            if old.job == job["id"] and old.address == self.address and remove_actor(old.actor, old.name):
+            if old.job == job.id and old.address == self.address and remove_actor(old.actor, old.name):
                 old.delete()
         self._request = ResourceRequest.of(config)
         group = self._reuse_spare(data, insecure) or self._start_group(data, insecure)
@@ -211,7 +223,7 @@ class JobSession:
         self._location += use_storage(group.actors, config.get(STORAGE))
         self._send(group, files, "the data")
         self._location += storage_summary(group.actors, config.get(STORAGE))
-        started = {"id": job["id"], "config": config, "resume": job.get("resume")}
+        started = JobRequest(job.id, config, "", "", job.resume)  # the node has its own folders
         self.peers = PeerWorkers(group.actors, self._faults.append)
         self._acknowledged = self.peers.start(started, outgoing_files.thread_count(config))
         # In a thread: the worker reads its data, and may already fail, while the model is being sent.
@@ -227,33 +239,31 @@ class JobSession:
         if spare is None:
             return None
         self.lease = leases.Lease.new(
-            data, self.job["id"], self.address, insecure=insecure, actor=spare.actor_name
+            data, self.job.id, self.address, insecure=insecure, actor=spare.actor_name
         )
         self._set_pending(group := WorkerGroup([spare]))
         return group if reuse_actor(spare, self.lease) else None
 
     def _start_group(self, data: Path, insecure: bool) -> WorkerGroup:
         self._set_pending(None)
-        self.link.send(seeks=True)
+        self.link.send(Seeking(True))
         self.link.progress(f"Waiting for a node of {self.address}", 0, None, "")
         self.lease = None  # without a driver, several workers do not notice that one is gone
         if self._request.workers == 1:
-            self.lease = leases.Lease.new(data, self.job["id"], self.address, insecure=insecure)
-        group = start_group(self.job["id"], self._request, self.lease, self._set_pending)
+            self.lease = leases.Lease.new(data, self.job.id, self.address, insecure=insecure)
+        group = start_group(self.job.id, self._request, self.lease, self._set_pending)
         self._set_pending(group)
-        self.link.send(seeks=False)
+        self.link.send(Seeking(False))
         return group
 
-    def _restart(self, job: dict[str, Any]) -> None:
-        """Prepare a job for new actors after losing its old one: report why, and request its model."""
-        resume = job["resume"]
+    def _restart(self) -> None:
+        """Prepare the job for new actors after losing its old one: report why, and request its model."""
+        resume = self.job.resume or {}
         if resume.get("stand"):
             raise PausedError("Its worker on the cluster was lost while the local backend was stopped.")
-        job["resume"] = {
-            **resume,
-            "why": f"{resume['why']} Its worker on the cluster was lost in the meantime.",
-        }
-        self.link.send(wants="model")
+        why = f"{resume['why']} Its worker on the cluster was lost in the meantime."
+        self.job = replace(self.job, resume={**resume, "why": why})
+        self.link.send(ModelWanted())
 
     def _set_pending(self, group: WorkerGroup | None) -> None:
         with self._lock:
@@ -277,12 +287,12 @@ class JobSession:
             outgoing_files.Sender(actor.call, node, self.hashes, self.link.progress).send(files, subject)
 
     def _send_model(self, group: WorkerGroup) -> None:
-        model = self.link.receive()
+        model = self.link.receive(Model)
         try:
-            files, folder = outgoing_files.model_files(model, Path(self.job["project"]))
-            self._send(group, files, f"the model {model['name']}")
+            files, folder = outgoing_files.model_files(model, Path(self.job.project))
+            self._send(group, files, f"the model {model.name}")
             for actor in group.actors:
-                actor.call("send", json.dumps({**model, "path": folder}).encode())
+                actor.call("send", encode(replace(model, path=Path(folder))))
             if self.lease:
                 # From now on the worker needs nothing from this machine: a later driver may attach to it.
                 self.lease = self.lease.update(begun=True)
@@ -296,9 +306,9 @@ class JobSession:
         shared, problem = open_storage(self.job, actor)
         self._location += problem
         incoming = IncomingFiles(
-            data, self.job["id"], lambda name, offset: actor.call("read", name, offset), shared
+            data, self.job.id, lambda name, offset: actor.call("read", name, offset), shared
         )
-        folders = {"data": str(data), "project": self.job["project"]}
+        folders = {"data": str(data), "project": self.job.project}
         count = self._acknowledged
         while True:
             if self._faults:
@@ -311,10 +321,10 @@ class JobSession:
                 # The backend acknowledges a mark once it has stored the message. Until then the node keeps
                 # it, so that after a crash of this process or the backend, the next driver continues with
                 # this message.
-                if self.lease and "end" not in message:  # after the end nothing is acknowledged
-                    message["mark"] = f"{self.lease.name}:{count}"
-                self._handle(localize_paths(message, self.home, folders), actor, incoming)
-                if "end" in message:
+                # After the end nothing is acknowledged.
+                mark = f"{self.lease.name}:{count}" if self.lease else None
+                self._handle(localized(message, self.home, folders), mark, actor, incoming)
+                if isinstance(message, Ended):
                     return
                 if not self.lease:  # no later driver can attach and need these messages again
                     self._acknowledged = count
@@ -323,19 +333,26 @@ class JobSession:
                     self.peers.wait_for_fault()
                 if self._faults:
                     raise self._faults[0]
-                self.link.send(lost=f"{exit_status['cause']} It ran on the node {self.node}.")
+                self.link.send(Lost(f"{exit_status['cause']} It ran on the node {self.node}."))
                 return
 
-    def _handle(self, message: dict[str, Any], actor: ActorClient, incoming: IncomingFiles) -> None:
+    def _handle(self, message: Report, mark: str | None, actor: ActorClient, incoming: IncomingFiles) -> None:
         """Pass a message on, once the files that it mentions are on this machine."""
-        fields = message.get("fields", {})
-        if message.get("end") == "paused" and fields.get("reason") == "disk":
+        if (
+            isinstance(message, Ended)
+            and message.status == "paused"
+            and message.fields.get("reason") == "disk"
+        ):
             raise NodeLostError("its disk is full", gone=True)
         if not incoming.handle(message, lambda below: actor.call("snapshot", below, seconds=COPY_SECONDS)):
             return
-        if "end" in message:
-            fields.pop("outOfMemory", None)  # advice about this machine's memory does not apply to the node
-            self._is_completed = message["end"] == "completed"
-        self.link.send(**message)
-        if message.get("event") == TRAINING_STARTED:
-            self.link.send(event=TRAINING_MESSAGE, fields={"message": self._location})
+        match message:
+            case Ended(status, fields):
+                # Advice about this machine's memory does not apply to the node.
+                fields = {name: value for name, value in fields.items() if name != "outOfMemory"}
+                self._is_completed = status == "completed"
+                self.link.send(Ended(status, fields))
+            case _:
+                self.link.send(message if mark is None else Marked(mark, message))
+        if isinstance(message, TrainingEvent) and message.name == TRAINING_STARTED:
+            self.link.send(TrainingEvent(TRAINING_MESSAGE, {"message": self._location}))

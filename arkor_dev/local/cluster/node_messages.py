@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import strict_json
@@ -19,12 +19,23 @@ from arkor_dev.contract.events import (
     TRAINING_RESUMED,
     TRAINING_STARTED,
 )
+from arkor_dev.local.execution.messages import (
+    Ended,
+    Meeting,
+    Report,
+    ResumePoint,
+    TrainingEvent,
+)
+from arkor_dev.local.workers.codec import Codec
 from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.messages import ProgressReport
 
 from .errors import ProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from arkor_dev.local.workers.codec import M, Message
 
 JOB_FACTS: Final = ("node", "home")
 """Facts about a job's actor in addition to the machine's: the node's address and the job's folder there."""
@@ -39,6 +50,8 @@ EVENTS: Final = frozenset(
     }
 )
 """Events that a worker may send. Only the backend may report that a job or a stream has ended."""
+REPORTS: Final = Codec[Report](TrainingEvent, ProgressReport, ResumePoint, Ended)
+FIRST_REPORTS: Final = Codec[Report | Meeting](TrainingEvent, ProgressReport, ResumePoint, Ended, Meeting)
 RESERVED_FIELDS: Final = frozenset({"type", "jobId", "timestamp"})
 """Fields that every event has, set by the backend."""
 
@@ -65,17 +78,9 @@ def _is_line(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= LINE and value.isprintable()
 
 
-def parse_messages(answer: bytes) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+def parse_messages(answer: bytes) -> tuple[list[Report], dict[str, Any] | None]:
     """Return the messages in a node's response, and how its worker ended, if it has. Raises ProtocolError."""
-    try:
-        fields = strict_json.parse(answer)
-        messages, exit_status = fields["messages"], fields["over"]
-        is_valid = isinstance(messages, list) and all(_is_message(message) for message in messages)
-        is_valid &= exit_status is None or isinstance(exit_status["cause"], str)
-    except (ValueError, KeyError, TypeError):
-        is_valid = False
-    if not is_valid:
-        raise ProtocolError("an invalid message")
+    messages, exit_status = _parse(answer, REPORTS)
     return messages, exit_status
 
 
@@ -84,39 +89,49 @@ def parse_rendezvous(answer: bytes) -> tuple[int | None, dict[str, Any] | None]:
 
     Raises ProtocolError, and JobFailure with the reason if a worker has failed.
     """
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        if (fields := strict_json.parse(answer))["messages"]:
-            first, port = fields["messages"][0], fields["messages"][0]["meets"]
-            if len(first) == 1 and type(port) is int and 0 < port < 1 << 16:
-                return port, None
-    messages, exit_status = parse_messages(answer)
-    if messages and messages[0].get("end") == "failed":
-        raise JobFailure(str(messages[0]["fields"].get("error")))
-    if messages:
-        raise ProtocolError("another message than the port where its workers meet")
-    return None, exit_status
+    messages, exit_status = _parse(answer, FIRST_REPORTS)
+    match messages:
+        case []:
+            return None, exit_status
+        case [Meeting(int(port)), *others] if not any(isinstance(other, Meeting) for other in others):
+            return port, None
+        case [Ended("failed", fields), *_]:
+            raise JobFailure(str(fields.get("error")))
+    raise ProtocolError("another message than the port where its workers meet")
 
 
-def _is_message(message: object) -> bool:
-    if not isinstance(message, dict) or len(message) > 2:
-        return False
-    has_fields = isinstance(message.get("fields"), dict) and not RESERVED_FIELDS & message["fields"].keys()
-    if "event" in message:
-        return has_fields and message["event"] in EVENTS
-    if "end" in message:
-        return has_fields and message["end"] in ENDS
-    if "kept" in message:
-        return type(message["kept"]) is int and 0 <= message["kept"] < 1 << 62
-    progress = message.get("progress")
-    if not isinstance(progress, dict) or progress.keys() != {"label", "done", "total", "unit"}:
-        return False
-    numbers = (int, float)
-    return (
-        isinstance(progress["label"], str)
-        and isinstance(progress["unit"], str)
-        and isinstance(progress["done"], numbers)
-        and isinstance(progress["total"], (*numbers, type(None)))
-    )
+def _parse(answer: bytes, codec: Codec[M]) -> tuple[list[M], dict[str, Any] | None]:
+    try:
+        fields = strict_json.parse(answer)
+        exit_status = fields["over"]
+        if not (exit_status is None or isinstance(exit_status["cause"], str)):
+            raise ProtocolError("an invalid exit status")
+        messages = [codec.of(message) for message in fields["messages"]]
+    except (ValueError, KeyError, TypeError):
+        raise ProtocolError("an invalid message") from None
+    if not all(map(_is_allowed, messages)):
+        raise ProtocolError("an invalid message")
+    return messages, exit_status
+
+
+def _is_allowed(message: Message) -> bool:
+    """Return whether a worker may send this: events and ends of other names are the backend's own."""
+    match message:
+        case TrainingEvent(name, fields):
+            return name in EVENTS and not RESERVED_FIELDS & fields.keys()
+        case Ended(status, fields):
+            return status in ENDS and not RESERVED_FIELDS & fields.keys()
+    return True
+
+
+def localized(message: Report, remote_home: str, folders: Mapping[str, str]) -> Report:
+    """Replace folders below ``remote_home`` in a message by this machine's."""
+    match message:
+        case TrainingEvent() | Ended():
+            return replace(message, fields=localize_paths(message.fields, remote_home, folders))
+        case ProgressReport(progress):
+            return ProgressReport(localize_paths(progress, remote_home, folders))
+    return message
 
 
 def localize_paths(value: Any, remote_home: str, folders: Mapping[str, str]) -> Any:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from arkor_dev.local.checkpoints.origin import FileHashes
+    from arkor_dev.local.execution.messages import JobRequest
+    from arkor_dev.local.models.catalog import Model
 
 FORMATS: Final = "number-formats.json"
 """Stored benchmarks of processors: on a known type the job uses the same dtype as on this machine."""
@@ -73,13 +75,13 @@ class Sender:
             raise JobFailure(f"Couldn't send {subject} to the node {self.node}: {fault}") from None
 
 
-def job_files(job: Mapping[str, Any]) -> FileSet:
-    """Return the files that a ``job``, ``{id, config, data, project, resume}``, needs besides its model.
+def job_files(job: JobRequest) -> FileSet:
+    """Return the files that a ``job`` needs besides its model.
 
     Raises JobFailure for data that is missing or must not leave this machine.
     """
-    file_set, project, data = FileSet(), Path(job["project"]), Path(job["data"])
-    config = job["config"]
+    file_set, project, data = FileSet(), Path(job.project), Path(job.data)
+    config = job.config
     for _, source in sources_of(config):
         for part in parts_of(source):
             if part["type"] == "file":
@@ -95,16 +97,16 @@ def job_files(job: Mapping[str, Any]) -> FileSet:
         _add_data(file_set, project, evaluation_set["path"])
     if (data / FORMATS).is_file():
         file_set.files[f"data/{FORMATS}"] = data / FORMATS
-    home = job_folder(data, job["id"])
-    for folder in (PARENT, *(RESUME_FOLDERS if job.get("resume") else ())):
+    home = job_folder(data, job.id)
+    for folder in (PARENT, *(RESUME_FOLDERS if job.resume else ())):
         for path in _regular_files(home / folder):
-            file_set.files[f"data/jobs/{job['id']}/{path.relative_to(home).as_posix()}"] = path
+            file_set.files[f"data/jobs/{job.id}/{path.relative_to(home).as_posix()}"] = path
     return file_set
 
 
-def model_files(model: Mapping[str, Any], project: Path) -> tuple[FileSet, str]:
-    """Return the files of a ``model``, ``{name, path, note}``, and its folder's name on the node."""
-    folder, root = Path(model["path"]), project.resolve()
+def model_files(model: Model, project: Path) -> tuple[FileSet, str]:
+    """Return the files of a ``model``, and its folder's name on the node."""
+    folder, root = model.path, project.resolve()
     is_in_project = folder.is_relative_to(root) and folder != root
     name = f"project/{folder.relative_to(root).as_posix()}" if is_in_project else "model"
     paths = [path for path in sorted(folder.iterdir()) if path.suffix in MODEL_FILES and path.is_file()]

@@ -1,12 +1,7 @@
 """One-shot tasks on a cluster, each in its own process: ``python -m arkor_dev.local.cluster.tasks``.
 
-The process receives one message, with the name of a ``task``, and sends one:
-
-- ``status`` ``{address, insecure, cache}`` → ``{cluster}``, the contract's ``Cluster``;
-- ``capacity`` ``{config}`` → ``{room}``: whether a job with that config could start now;
-- ``remove`` ``{address, insecure, actors}`` (the actors' names by the names of their jobs) → ``{gone}``,
-the names of the jobs that are completely removed. If the cluster does not respond the list is empty, and
-the backend retries later.
+The process receives one `ClusterTask` and sends its result. If the cluster does not respond, no job counts as
+removed, and the backend retries later.
 """
 
 from __future__ import annotations
@@ -18,8 +13,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.placement import CLUSTER, INSECURE
+from arkor_dev.local.execution.messages import (
+    CapacityFound,
+    ClusterDescribed,
+    ClusterTask,
+    DescribeCluster,
+    FindCapacity,
+    JobsRemoved,
+    RemoveJobs,
+)
+from arkor_dev.local.workers.codec import Codec
 from arkor_dev.local.workers.errors import JobFailure
-from arkor_dev.local.workers.link import serve_one
+from arkor_dev.local.workers.link import serve
 
 from . import access, code_package, connection, resources
 from .errors import ProtocolError
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.local.workers.link import Link
 
+TASKS: Final = Codec[ClusterTask](DescribeCluster, FindCapacity, RemoveJobs)
 NODES_SECONDS: Final = 20.0
 """Time limit for the responses of all nodes together, in seconds."""
 
@@ -104,15 +110,16 @@ def _remove(address: str, actors: Mapping[str, str], *, insecure: bool) -> list[
     return [name for name, actor in actors.items() if remove_actor(actor, name)]
 
 
-def run_task(message: dict[str, Any], _: Link) -> dict[str, Any]:
+def run_task(task: ClusterTask, _: Link) -> ClusterDescribed | CapacityFound | JobsRemoved:
     """Return the response to the process's only message."""
-    if message["task"] == "status":
-        cache = Path(message["cache"])
-        return {"cluster": cluster_status(message["address"], cache, insecure=message["insecure"])}
-    if message["task"] == "capacity":
-        return {"room": _has_capacity(message["config"])}
-    return {"gone": _remove(message["address"], message["actors"], insecure=message["insecure"])}
+    match task:
+        case DescribeCluster(address, insecure, cache):
+            return ClusterDescribed(cluster_status(address, Path(cache), insecure=insecure))
+        case FindCapacity(config):
+            return CapacityFound(_has_capacity(config))
+        case RemoveJobs(address, insecure, actors):
+            return JobsRemoved(_remove(address, actors, insecure=insecure))
 
 
 if __name__ == "__main__":
-    serve_one(run_task, lambda error: f"{type(error).__name__}: {error}")
+    serve(TASKS, run_task, lambda error: f"{type(error).__name__}: {error}")

@@ -8,14 +8,16 @@ The actor of a single worker outlives it, thanks to its lease.
 from __future__ import annotations
 
 import contextlib
-import json
 import secrets
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.extras import quoted
+from arkor_dev.local.execution.messages import Ended, GroupMember
+from arkor_dev.local.workers.codec import encode
 from arkor_dev.local.workers.errors import JobFailure
 
 from .actor_client import POLL_SECONDS, ActorClient, start_actor
@@ -25,9 +27,10 @@ from .node_messages import parse_facts, parse_messages, parse_rendezvous
 from .resources import STARTUP_SECONDS, actor_options, shortage, startup_timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from arkor_dev.local.execution.leases import Lease
+    from arkor_dev.local.execution.messages import JobRequest
 
     from .resources import ResourceRequest
 
@@ -127,26 +130,25 @@ class PeerWorkers:
         self._has_fault = threading.Event()
         self._watchers: list[threading.Thread] = []
 
-    def start(self, job: Mapping[str, Any], threads: int | None) -> int:
+    def start(self, job: JobRequest, threads: int | None) -> int:
         """Start all workers, rank 0 first; return how many messages of rank 0 were consumed.
 
         With several workers the first message of rank 0 is the port where they meet. Raises the errors of
         `ActorClient.call`.
         """
         if not self._peers:
-            self._first.call("start", json.dumps(job).encode(), threads)
+            self._first.call("start", encode(job), threads)
             return 0
         address, token = self._first.facts["node"], secrets.token_hex(32)
         actors = (self._first, *self._peers)
-        members: list[dict[str, Any]] = [
-            {"rank": rank, "count": len(actors), "host": actor.facts["node"], "token": token}
-            for rank, actor in enumerate(actors)
+        members = [
+            GroupMember(rank, len(actors), actor.facts["node"], token) for rank, actor in enumerate(actors)
         ]
-        self._first.call("start", json.dumps({**job, "group": members[0]}).encode(), threads)
+        self._first.call("start", encode(replace(job, group=members[0])), threads)
         port = self._wait_for_port()
         for actor, member in zip(self._peers, members[1:], strict=True):
-            joining = {**member, "address": address, "port": port}
-            actor.call("start", json.dumps({**job, "group": joining}).encode(), threads)
+            joining = replace(member, address=address, port=port)
+            actor.call("start", encode(replace(job, group=joining)), threads)
         for actor in self._peers:
             watcher = threading.Thread(target=self._watch, args=(actor,), name="peer worker", daemon=True)
             self._watchers.append(watcher)
@@ -171,10 +173,11 @@ class PeerWorkers:
                 messages, exit_status = parse_messages(actor.call("poll", count, count, POLL_SECONDS))
                 count += len(messages)
                 for message in messages:
-                    if message.get("end") == "failed":
-                        raise JobFailure(f"{message['fields'].get('error')} (the worker on the node {node})")
-                    if "end" in message:
-                        return
+                    match message:
+                        case Ended("failed", fields):
+                            raise JobFailure(f"{fields.get('error')} (the worker on the node {node})")
+                        case Ended():
+                            return
                 if exit_status and not messages:
                     raise WorkerEndedError(f"{exit_status['cause']} It ran on the node {node}.")
         except NodeLostError as fault:

@@ -20,12 +20,25 @@ from arkor_dev.contract.errors import ConflictError, NotFoundError, UnavailableE
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
+from .messages import (
+    VIEW_MESSAGES,
+    AskView,
+    CloseView,
+    ModelReady,
+    OpenView,
+    ViewAnswered,
+    ViewFailed,
+    ViewProgress,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.models.catalog import Models
+
+    from .messages import ViewMessage
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +106,7 @@ class Datasets:
         self._training = training
         self._idle_seconds, self._ask_seconds = idle_seconds, ask_seconds
         self._views: dict[str, _View] = {}
-        self._pending: dict[int, tuple[_View, asyncio.Future[dict[str, Any]]]] = {}
+        self._pending: dict[int, tuple[_View, asyncio.Future[ViewAnswered]]] = {}
         self._numbers = itertools.count(1)
         self._starting = asyncio.Lock()
         self._child: Child | None = None
@@ -135,8 +148,7 @@ class Datasets:
         child = await self._worker()
         view = _View(secrets.token_hex(8), key, config, requested)
         self._views[view.id] = view
-        where = {"project": str(self._project), "scratch": str(self._scratch / view.id)}
-        child.send(do="open", id=view.id, config=config, **where)
+        child.send(OpenView(view.id, config, str(self._project), str(self._scratch / view.id)))
         view.task = asyncio.create_task(self._bring_model(view, child))
         return await self.status(view.id)
 
@@ -179,7 +191,7 @@ class Datasets:
         if view.task:
             view.task.cancel()
         if self._child:
-            self._child.send(do="close", id=view_id)
+            self._child.send(CloseView(view_id))
         await asyncio.to_thread(shutil.rmtree, self._scratch / view_id, ignore_errors=True)
 
     async def close(self) -> None:
@@ -206,13 +218,11 @@ class Datasets:
         child = self._child
         assert child is not None  # only a failed view has no process
         number, loop = next(self._numbers), asyncio.get_running_loop()
-        answer: asyncio.Future[dict[str, Any]] = loop.create_future()
+        answer: asyncio.Future[ViewAnswered] = loop.create_future()
         self._pending[number] = view, answer
         if self._idle:
             self._idle.cancel()
-        child.send(
-            do="ask", number=number, id=view.id, what=question, fields=fields, training=self._training()
-        )
+        child.send(AskView(number, view.id, question, fields, self._training()))
         try:
             async with asyncio.timeout(self._ask_seconds):
                 message = await answer
@@ -224,9 +234,9 @@ class Datasets:
             del self._pending[number]
             if not self._pending:
                 self._wait_for_the_end()
-        if message.get("missing"):
+        if message.missing:
             raise NotFoundError("This row does not exist")
-        return message.get("answer")
+        return message.answer
 
     async def _worker(self) -> Child:
         async with self._starting:
@@ -248,37 +258,37 @@ class Datasets:
         except JobFailure as failure:
             self._fail(view, str(failure))
         else:
-            child.send(do="model", id=view.id, path=str(model.path))
+            child.send(ModelReady(view.id, str(model.path)))
 
     async def _read(self, child: Child) -> None:
-        async for message in child.messages():
-            self._sort(message)
+        async for batch in child.batches(VIEW_MESSAGES):
+            for message in batch:
+                self._sort(message)
         await child.ended()
         if self._child is child:
             self._child = None
         for view in list(self._views.values()):
             self._fail(view, child.cause("The process that reads the data"))
 
-    def _sort(self, message: dict[str, Any]) -> None:
-        if "number" in message:
-            _, answer = self._pending.get(message["number"], (None, None))
-            if answer and not answer.done():
-                answer.set_result(message)
-            return
-        view = self._views.get(message["id"])
-        if view and "failed" in message:
-            self._fail(view, message["failed"])
-        elif view:
-            view.progress = message["progress"]
+    def _sort(self, message: ViewMessage) -> None:
+        match message:
+            case ViewAnswered(number):
+                _, answer = self._pending.get(number, (None, None))
+                if answer and not answer.done():
+                    answer.set_result(message)
+            case ViewFailed(view_id, reason) if view := self._views.get(view_id):
+                self._fail(view, reason)
+            case ViewProgress(view_id, progress) if view := self._views.get(view_id):
+                view.progress = progress
 
     def _fail(self, view: _View, reason: str) -> None:
         """Mark a view as failed, and pass the reason to all waiting requests."""
         view.failed = reason
         if view.task and view.task is not asyncio.current_task():
             view.task.cancel()
-        for asked_view, answer in self._pending.values():
+        for number, (asked_view, answer) in self._pending.items():
             if asked_view is view and not answer.done():
-                answer.set_result({})
+                answer.set_result(ViewAnswered(number))
 
     def _wait_for_the_end(self) -> None:
         if self._idle:

@@ -1,10 +1,5 @@
 """The process that tokenizes data sets: it answers requests at once, and reads rows in between.
 
-Messages in: ``{"do": "open", "id", "config", "project", "scratch"}``, then ``{"do": "model", "id", "path"}``
-once the model is on this machine; ``{"do": "ask", "number", "id", "what", "training", …}`` and ``{"do":
-"close", "id"}``. Out: ``{"number", "answer"}``, or ``{"number", "missing"}`` for a row that does not exist;
-``{"id", "progress"}`` and ``{"id", "failed"}``.
-
 Needs no torch, and hides it from transformers: importing it would triple the time and memory.
 """
 
@@ -29,10 +24,13 @@ from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import Link
 
 from .index import Index
+from .messages import AskView, CloseView, ModelReady, OpenView, ViewAnswered, ViewFailed, ViewProgress
 from .view import Reading, View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from arkor_dev.data.reader import DataFile
 
 SLICE_SECONDS: Final = 0.02
 """Maximum time in seconds that a request waits for rows being read, except for an enormous row."""
@@ -50,15 +48,32 @@ class Opened:
     model: Path | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What a tokenizer needs is imported."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilesFound:
+    """The files of the view ``id`` are on this machine."""
+
+    id: str
+    files: Sequence[DataFile]
+
+
+Todo = OpenView | ModelReady | AskView | CloseView | Imported | FilesFound
+"""Work from the backend, or from this process's other threads."""
+
+
 class DatasetWorker:
     """All views of this process."""
 
     def __init__(self) -> None:
         self._opened: dict[str, Opened] = {}
         self._tokenizers: dict[Path, Any] = {}
-        self._todo: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[Todo] = queue.SimpleQueue()
         self._training = self._imported = False
-        self.link = Link(dict.fromkeys(("open", "model", "ask", "close"), self._todo.put))
+        self.link = Link(dict.fromkeys((OpenView, ModelReady, AskView, CloseView), self._todo.put))
 
     def run(self) -> None:
         """Run until standard input ends."""
@@ -82,54 +97,53 @@ class DatasetWorker:
         view = opened.view
         return view is not None and view.busy and (self._imported or len(view.index) == 0)
 
-    def _take(self, message: dict[str, Any]) -> None:
-        number = message.get("id", "")
-        if message["do"] == "open":
-            self._opened[number] = Opened(message["config"])
-            threading.Thread(target=self._find, args=(message,), daemon=True).start()
-            return
-        if message["do"] == "imported":
-            self._imported = True
-            for key in list(self._opened):
-                self._join(key)
-            return
-        opened = self._opened.get(number)
-        if opened is None:
-            return  # closed in the meantime
-        match message["do"]:
-            case "files":
-                opened.view = View(Index(message["files"]))
+    def _take(self, todo: Todo) -> None:
+        match todo:
+            case OpenView(number, config):
+                self._opened[number] = Opened(config)
+                threading.Thread(target=self._find, args=(todo,), daemon=True).start()
+            case Imported():
+                self._imported = True
+                for key in list(self._opened):
+                    self._join(key)
+            case FilesFound() | ModelReady() | AskView() | CloseView() if opened := self._opened.get(todo.id):
+                self._take_for(todo, opened)
+            # Otherwise it was closed in the meantime.
+
+    def _take_for(self, todo: FilesFound | ModelReady | AskView | CloseView, opened: Opened) -> None:
+        match todo:
+            case FilesFound(number, files):
+                opened.view = View(Index(files))
                 self._join(number)
-            case "model":
-                opened.model = Path(message["path"])
+            case ModelReady(number, path):
+                opened.model = Path(path)
                 self._join(number)
-            case "ask":
-                self._training = message["training"]
-                self._answer(message, opened)
-            case "close":
+            case AskView(training=training):
+                self._training = training
+                self._answer(todo, opened)
+            case CloseView(number):
                 self._close(number)
 
     def _import(self) -> None:
         """Import the parts of transformers that a tokenizer needs, while files are being indexed."""
         importlib.import_module("arkor_dev.local.modeling.tokenizer")
-        self._todo.put({"do": "imported"})
+        self._todo.put(Imported())
 
-    def _find(self, message: dict[str, Any]) -> None:
+    def _find(self, message: OpenView) -> None:
         """Find a view's files in a separate thread, downloading those that are not in the project."""
-        number = message["id"]
+        number = message.id
 
         def progress(label: str, done: float, total: float | None, unit: str) -> None:
-            fields = {"label": label, "done": done, "total": total, "unit": unit}
-            self.link.send(id=number, progress=fields)
+            self.link.send(ViewProgress(number, {"label": label, "done": done, "total": total, "unit": unit}))
 
-        source, scratch = message["config"]["datasetSource"], Path(message["scratch"])
+        source, scratch = message.config["datasetSource"], Path(message.scratch)
         try:
-            forms = method(JobSettings(message["config"]).get("method")).record.forms
-            files = fetched(source, Path(message["project"]), scratch, progress, forms)
+            forms = method(JobSettings(message.config).get("method")).record.forms
+            files = fetched(source, Path(message.project), scratch, progress, forms)
         except JobFailure as failure:
             self._fail(number, str(failure))
         else:
-            self._todo.put({"do": "files", "id": number, "files": files})
+            self._todo.put(FilesFound(number, files))
 
     def _join(self, number: str) -> None:
         """Load a view's tokenizer once its files and model are available."""
@@ -164,20 +178,19 @@ class DatasetWorker:
 
         self._guarded(number, read)
 
-    def _answer(self, message: dict[str, Any], opened: Opened) -> None:
-        number, view = message["number"], opened.view
+    def _answer(self, question: AskView, opened: Opened) -> None:
+        number, view = question.number, opened.view
         if view is None:
-            self.link.send(number=number, answer=None)
+            self.link.send(ViewAnswered(number))
             return
 
         def answer(view: View) -> None:
-            fields = message["fields"]
             try:
-                self.link.send(number=number, answer=getattr(view, message["what"])(**fields))
+                self.link.send(ViewAnswered(number, getattr(view, question.what)(**question.fields)))
             except IndexError:
-                self.link.send(number=number, missing=True)
+                self.link.send(ViewAnswered(number, missing=True))
 
-        self._guarded(message["id"], answer)
+        self._guarded(question.id, answer)
 
     def _guarded(self, number: str, work: Callable[[View], None]) -> None:
         """Use a view in the block; an exception closes only that view."""
@@ -195,8 +208,8 @@ class DatasetWorker:
             self._fail(number, reason)
 
     def _fail(self, number: str, reason: str) -> None:
-        self.link.send(id=number, failed=reason)
-        self._todo.put({"do": "close", "id": number})
+        self.link.send(ViewFailed(number, reason))
+        self._todo.put(CloseView(number))
 
     def _close(self, number: str) -> None:
         opened = self._opened.pop(number)

@@ -1,8 +1,6 @@
 """The process that measures the loss of each row of a data set under a model.
 
-The request is ``{config, project, target, adapter}``, followed by the model's ``{path}``. ``adapter`` is the
-folder of a LoRA adapter, or null for the base model. The result is ``found``: the number of newly measured
-rows. Rows found in any file for the same model are not measured again, and results are saved every few
+Rows found in any file for the same model are not measured again, and results are saved every few
 seconds, so that an interrupted task can continue. Start with ``work``.
 """
 
@@ -13,12 +11,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.rows.encoding import Encoding
 from arkor_dev.local.workers.errors import JobFailure, failure_reason
-from arkor_dev.local.workers.link import serve_one
+from arkor_dev.local.workers.link import serve
 
+from .messages import MeasureRows, RowsRead
 from .rows import LONGEST, Read, read_rows
 
 if TYPE_CHECKING:
@@ -33,14 +33,12 @@ KEEP_SECONDS: Final = 20.0
 LABEL: Final = "Measuring losses"
 
 
-def work(order: dict[str, Any], link: Link) -> dict[str, Any]:
+def work(order: MeasureRows, link: Link) -> RowsRead:
     """Process the backend's request."""
-    settings = JobSettings(order["config"])
-    rows = read_rows(order["config"], Path(order["project"]), settings)
-    target, adapter = Path(order["target"]), order["adapter"] and Path(order["adapter"])
-    return {
-        "found": {"measured": measure(rows, settings, Path(link.receive()["path"]), adapter, target, link)}
-    }
+    settings = JobSettings(order.config)
+    rows = read_rows(order.config, Path(order.project), settings)
+    target, adapter = Path(order.target), Path(order.adapter) if order.adapter else None
+    return RowsRead(measure(rows, settings, link.receive(Model).path, adapter, target, link))
 
 
 def measure(
@@ -140,4 +138,4 @@ def _example(tokenizer: Any, row: Row, kind: Method, encoding: Encoding) -> Exam
 
 
 if __name__ == "__main__":
-    serve_one(work, failure_reason, nice=5)
+    serve(MeasureRows, work, failure_reason, nice=5)

@@ -15,6 +15,8 @@ from arkor_dev.local.jobs.disk import embeddings_folder
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.service import WorkerService, WorkerTask
 
+from .messages import EmbedRows, MeasureRows, RowsRead
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -108,13 +110,14 @@ class Embeddings(WorkerService[Task]):
             target = await asyncio.to_thread(self._target, task.config, model, task.losses)
         except (SourceError, OSError) as fault:
             raise JobFailure(f"The rows cannot be embedded: {fault}") from None
-        order: dict[str, Any] = {"project": str(self._project), "target": str(target)}
+        where = task.config, str(self._project), str(target)
+        order: EmbedRows | MeasureRows = EmbedRows(*where)
         if task.losses:
-            order["adapter"] = str(task.losses.adapter) if task.losses.adapter else None
+            order = MeasureRows(*where, str(task.losses.adapter) if task.losses.adapter else None)
         async with self._worker(task, LOSSES_WORKER if task.losses else WORKER) as child:
-            child.send(config=task.config, **order)
-            child.send(path=str(model.path))
-            await child.result("found", "The process that reads the rows", task.tell)
+            child.send(order)
+            child.send(model)
+            await child.result(RowsRead, "The process that reads the rows", task.tell)
         if self._tasks.get(task.key) is task:
             del self._tasks[task.key]
 

@@ -1,7 +1,6 @@
 """The process that embeds a data set's rows and looks for groups of similar ones.
 
-The request is ``{config, project, target}``, followed by the model's ``{path}``. The result is ``found``: the
-number of rows with embeddings. Runs no model. Start with ``work``.
+Runs no model. Start with ``work``.
 """
 
 from __future__ import annotations
@@ -10,10 +9,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.workers.errors import JobFailure, failure_reason
-from arkor_dev.local.workers.link import serve_one
+from arkor_dev.local.workers.link import serve
 
+from .messages import EmbedRows, RowsRead
 from .rows import LONGEST, Read, read_rows
 
 if TYPE_CHECKING:
@@ -32,11 +33,10 @@ EXAMPLES: Final = 3
 LABEL: Final = "Embedding rows"
 
 
-def work(order: dict[str, Any], link: Link) -> dict[str, Any]:
+def work(order: EmbedRows, link: Link) -> RowsRead:
     """Process the backend's request."""
-    rows = read_rows(order["config"], Path(order["project"]), JobSettings(order["config"]))
-    target = Path(order["target"])
-    return {"found": {"embedded": embed(rows, Path(link.receive()["path"]), target, link)}}
+    rows = read_rows(order.config, Path(order.project), JobSettings(order.config))
+    return RowsRead(embed(rows, link.receive(Model).path, Path(order.target), link))
 
 
 def embed(rows: Sequence[Read], model: Path, target: Path, link: Link) -> int:
@@ -133,4 +133,4 @@ def _described(rows: Sequence[Read], vectors: Any, points: Any, labels: Any, ski
 
 
 if __name__ == "__main__":
-    serve_one(work, failure_reason, nice=5)
+    serve(EmbedRows, work, failure_reason, nice=5)

@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.deployments import error_body
+from arkor_dev.local.inference.messages import Done, Text
+from arkor_dev.local.inference.response_format import answered_by
 from arkor_dev.local.jobs.records import compact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from arkor_dev.local.inference.messages import TokenLogprob, ToolCall
 
 Event = tuple[str | None, str]
 """The name and the data of an event in a stream; OpenAI's chunks have no names."""
@@ -25,18 +29,20 @@ class Choice:
     """The current state of one answer to a request. ``done`` is the engine's final message."""
 
     text: str = ""
-    tokens: list[Any] = field(default_factory=list)
-    done: dict[str, Any] | None = None
+    tokens: list[TokenLogprob] = field(default_factory=list)
+    done: Done | None = None
 
-    def add(self, message: Mapping[str, Any]) -> None:
-        self.text += message.get("text", "")
-        self.done = message.get("done", self.done)
-        self.tokens += _tokens(message)
+    def add(self, part: Text | Done) -> None:
+        if isinstance(part, Text):
+            self.text += part.text
+        else:
+            self.done = part
+        self.tokens += part.logprobs
 
     @property
-    def calls(self) -> list[dict[str, Any]]:
+    def calls(self) -> list[ToolCall]:
         """The tool calls, known only at the end of the answer."""
-        return list((self.done or {}).get("toolCalls") or ())
+        return list(self.done.tool_calls) if self.done else []
 
 
 def fingerprint(engine_facts: Mapping[str, Any] | None) -> str | None:
@@ -48,12 +54,14 @@ def fingerprint(engine_facts: Mapping[str, Any] | None) -> str | None:
     )
 
 
-def prompt_tokens(choices: Sequence[Choice], answers: int, of: str = "promptTokens") -> int:
-    """Return the tokens of all prompts, each of which has so many ``answers``."""
+def prompt_tokens(choices: Sequence[Choice], answers: int, *, cached: bool = False) -> int:
+    """Return the tokens of all prompts, or the ``cached`` ones; each prompt has so many ``answers``."""
+
+    def tokens(done: Done) -> int:
+        return done.cached_tokens if cached else done.prompt_tokens
+
     groups = (choices[start : start + answers] for start in range(0, len(choices), answers))
-    return sum(
-        max((choice.done.get(of, 0) for choice in group if choice.done), default=0) for group in groups
-    )
+    return sum(max((tokens(choice.done) for choice in group if choice.done), default=0) for group in groups)
 
 
 class AnswerFormat:
@@ -92,20 +100,19 @@ class AnswerFormat:
                 answer["message"]["tool_calls"] = choice.calls
         else:
             answer = {"text": choice.text}
-        return self._choice(number, answer, choice.tokens, (choice.done or {}).get("reason"))
+        return self._choice(number, answer, choice.tokens, choice.done.reason if choice.done else None)
 
     def begin(self, number: int) -> dict[str, Any] | None:
         """Return the chunk before the first text, which contains the role; a plain completion has none."""
         return self._chunk(number, {"role": "assistant", "content": ""}) if self._chat else None
 
-    def part(self, number: int, message: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the chunk of one message of the engine, including the final one."""
-        delta: dict[str, Any] = {"content": message["text"]} if "text" in message else {}
-        done = message.get("done", {})
-        self._note(done)
-        if calls := done.get("toolCalls"):
-            delta["tool_calls"] = [{"index": index, **call} for index, call in enumerate(calls)]
-        return self._chunk(number, delta, _tokens(message), done.get("reason"))
+    def part(self, number: int, part: Text | Done) -> dict[str, Any]:
+        """Return the chunk of one part of the engine's answer, including the final one."""
+        if isinstance(part, Text):
+            return self._chunk(number, {"content": part.text}, part.logprobs)
+        self._note(part)
+        calls = [{"index": index, **call} for index, call in enumerate(part.tool_calls)]
+        return self._chunk(number, {"tool_calls": calls} if calls else {}, part.logprobs, part.reason)
 
     def end(self, choices: list[Choice]) -> dict[str, Any]:
         """Return the chunk with the usage, which follows all others if the caller requested it."""
@@ -116,7 +123,7 @@ class AnswerFormat:
         if first := self.begin(number):
             yield None, compact(first)
 
-    def events(self, number: int, message: Mapping[str, Any]) -> Iterator[Event]:
+    def events(self, number: int, message: Text | Done) -> Iterator[Event]:
         """Yield the events of one message of the engine, including the final one."""
         yield None, compact(self.part(number, message))
 
@@ -134,8 +141,8 @@ class AnswerFormat:
     def usage(self, choices: list[Choice]) -> dict[str, Any]:
         """Return OpenAI's ``usage``: each prompt counts once, plus the tokens of each answer."""
         prompt = prompt_tokens(choices, self._answers)
-        cached = prompt_tokens(choices, self._answers, "cachedTokens")
-        completion = sum(choice.done["completionTokens"] for choice in choices if choice.done)
+        cached = prompt_tokens(choices, self._answers, cached=True)
+        completion = sum(choice.done.completion_tokens for choice in choices if choice.done)
         return {
             "prompt_tokens": prompt,
             "completion_tokens": completion,
@@ -143,44 +150,46 @@ class AnswerFormat:
             "prompt_tokens_details": {"cached_tokens": cached},
         }
 
-    def _note(self, *ends: Mapping[str, Any] | None) -> None:
+    def _note(self, *ends: Done | None) -> None:
         """Record the answering engine, once a final message states it."""
         for done in ends:
-            self._envelope["system_fingerprint"] = fingerprint(done) or self._envelope["system_fingerprint"]
+            if done and (answered := fingerprint(answered_by(done))):
+                self._envelope["system_fingerprint"] = answered
 
     @property
     def _stream_kind(self) -> str:
         return f"{self._kind}.chunk" if self._chat else self._kind
 
     def _chunk(
-        self, number: int, delta: dict[str, Any], tokens: Any = (), reason: str | None = None
+        self,
+        number: int,
+        delta: dict[str, Any],
+        tokens: Sequence[TokenLogprob] = (),
+        reason: str | None = None,
     ) -> dict[str, Any]:
         answer = {"delta": delta} if self._chat else {"text": delta.get("content", "")}
         chunk = self._choice(number, answer, tokens, reason)
         return {**self._envelope, "object": self._stream_kind, "choices": [chunk]}
 
-    def _choice(self, number: int, answer: dict[str, Any], tokens: Any, reason: str | None) -> dict[str, Any]:
+    def _choice(
+        self, number: int, answer: dict[str, Any], tokens: Sequence[TokenLogprob], reason: str | None
+    ) -> dict[str, Any]:
         logprobs = None
         if tokens:
             logprobs = {"content": list(tokens), "refusal": None} if self._chat else _by_column(tokens)
         return {"index": number, **answer, "logprobs": logprobs, "finish_reason": reason}
 
 
-def _tokens(message: Mapping[str, Any]) -> list[Any]:
-    """Return the log probabilities of a message; those of unsent text come with the final one."""
-    return list(message.get("logprobs") or message.get("done", {}).get("logprobs") or ())
-
-
-def _by_column(tokens: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _by_column(tokens: Sequence[TokenLogprob]) -> dict[str, Any]:
     """Return log probabilities in the format of the completions call.
 
     ``top_logprobs`` contains the token itself besides the likeliest, and None for a prompt's first.
     """
 
-    def alternatives(token: Mapping[str, Any]) -> dict[str, float] | None:
+    def alternatives(token: TokenLogprob) -> dict[str, float | None] | None:
         if token["logprob"] is None:
             return None
-        logprobs: dict[str, float] = {}
+        logprobs: dict[str, float | None] = {}
         for candidate in (*token["top_logprobs"], token):  # different tokens may have the same text
             logprobs.setdefault(candidate["token"], candidate["logprob"])
         return logprobs

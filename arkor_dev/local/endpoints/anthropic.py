@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.deployments import messages_error_body
 from arkor_dev.contract.rules import FILLED, FLAG, Rule, integer, quoted
 from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.local.inference.messages import Done, Text
 from arkor_dev.local.jobs.records import compact
 
 from .openai import MESSAGES, TOKENS, ChatRequest, checked, read_chat, refused
@@ -187,27 +188,28 @@ class MessagesFormat:
         return {
             **self._envelope,
             "content": content,
-            **_ending((choice.done or {}).get("reason")),
-            "usage": _usage(choice.done or {}),
+            **_ending(choice.done.reason if choice.done else None),
+            "usage": _usage(choice.done),
         }
 
     def starting(self, number: int) -> Iterator[Event]:
         """Yield the event before the first text; the tokens of the prompt follow at the end."""
         assert number == 0
-        message = {**self._envelope, "content": [], **_ending(None), "usage": _usage({})}
+        message = {**self._envelope, "content": [], **_ending(None), "usage": _usage(None)}
         yield _event("message_start", message=message)
 
-    def events(self, number: int, message: Mapping[str, Any]) -> Iterator[Event]:
+    def events(self, number: int, message: Text | Done) -> Iterator[Event]:
         """Yield the events of one message of the engine, including the final one."""
         assert number == 0
-        done = message.get("done")
-        calls = (done or {}).get("toolCalls") or ()
-        if message.get("text") or (done is not None and not calls and not self._has_text):
+        done = message if isinstance(message, Done) else None
+        text = message.text if isinstance(message, Text) else ""
+        calls = done.tool_calls if done else []
+        if text or (done is not None and not calls and not self._has_text):
             if not self._has_text:
                 block = {"type": "text", "text": ""}
                 yield _event("content_block_start", index=0, content_block=block)
                 self._has_text = True
-            if text := message.get("text"):
+            if text:
                 yield _event("content_block_delta", index=0, delta={"type": "text_delta", "text": text})
         if done is None:
             return
@@ -219,7 +221,7 @@ class MessagesFormat:
             delta = {"type": "input_json_delta", "partial_json": compact(arguments)}
             yield _event("content_block_delta", index=index, delta=delta)
             yield _event("content_block_stop", index=index)
-        yield _event("message_delta", delta=_ending(done.get("reason")), usage=_usage(done))
+        yield _event("message_delta", delta=_ending(done.reason), usage=_usage(done))
 
     def ending(self, choices: list[Choice], *, usage: bool) -> Iterator[Event]:
         """Yield the event after the answer, with which the usage has been sent."""
@@ -253,12 +255,11 @@ def _ending(reason: str | None) -> dict[str, Any]:
     return {"stop_reason": None if reason is None else REASONS.get(reason, "end_turn"), "stop_sequence": None}
 
 
-def _usage(done: Mapping[str, Any]) -> dict[str, int]:
+def _usage(done: Done | None) -> dict[str, int]:
     """Return Anthropic's ``usage``, in which the tokens that were read again are not among the input's."""
-    cached = done.get("cachedTokens", 0)
     return {
-        "input_tokens": max(0, done.get("promptTokens", 0) - cached),
-        "output_tokens": done.get("completionTokens", 0),
-        "cache_read_input_tokens": cached,
+        "input_tokens": max(0, done.prompt_tokens - done.cached_tokens) if done else 0,
+        "output_tokens": done.completion_tokens if done else 0,
+        "cache_read_input_tokens": done.cached_tokens if done else 0,
         "cache_creation_input_tokens": 0,
     }

@@ -128,11 +128,6 @@ class ChatRequest:
         """The chat calls, one for each prompt."""
         return [{**self.chat, "prompt": prompt} for prompt in self.prompts] or [self.chat]
 
-    def seed_of(self, number: int) -> dict[str, Any]:
-        """Return the fields that are specific to answer ``number`` (from 0): a reproducible seed."""
-        seed = self.chat.get("seed")
-        return {} if seed is None else {"seed": seed + number}
-
 
 def read_chat(body: object, slug: str, supported: frozenset[str]) -> ChatRequest:
     """Parse a body of ``chat/completions``; ``supported`` are the fields that the engine supports.

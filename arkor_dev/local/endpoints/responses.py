@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.rules import FILLED, FLAG, Rule, integer, quoted
 from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.local.inference.messages import Done, Text
 from arkor_dev.local.jobs.records import compact
 
 from .answers import Event, prompt_tokens
@@ -197,8 +198,8 @@ class ResponsesFormat:
         }  # fmt: skip
 
     def _whole(self, choice: Choice, output: list[dict[str, Any]]) -> dict[str, Any]:
-        is_cut = (choice.done or {}).get("reason") == "length"
-        written = (choice.done or {}).get("completionTokens", 0)
+        is_cut = choice.done is not None and choice.done.reason == "length"
+        written = choice.done.completion_tokens if choice.done else 0
         prompt = prompt_tokens([choice], 1)
         return {
             **self._envelope,
@@ -208,7 +209,7 @@ class ResponsesFormat:
             "usage": {
                 "input_tokens": prompt,
                 "input_tokens_details": {
-                    "cached_tokens": prompt_tokens([choice], 1, "cachedTokens"),
+                    "cached_tokens": prompt_tokens([choice], 1, cached=True),
                     "cache_write_tokens": 0,
                 },
                 "output_tokens": written,
@@ -230,19 +231,21 @@ class ResponsesFormat:
         yield self._event("response.created", response=begun)
         yield self._event("response.in_progress", response=begun)
 
-    def events(self, number: int, message: Mapping[str, Any]) -> Iterator[Event]:
+    def events(self, number: int, message: Text | Done) -> Iterator[Event]:
         """Yield the events of one message of the engine, including the final one."""
         assert number == 0
-        done, place = message.get("done"), {"item_id": self._message, "output_index": 0, "content_index": 0}
-        self._calls = list(map(_call, (done or {}).get("toolCalls") or ()))
+        done = message if isinstance(message, Done) else None
+        text = message.text if isinstance(message, Text) else ""
+        place = {"item_id": self._message, "output_index": 0, "content_index": 0}
+        self._calls = list(map(_call, done.tool_calls if done else ()))
         has_begun = bool(self._text)
-        self._text += message.get("text") or ""
+        self._text += text
         if not has_begun and (self._text or (done is not None and not self._calls)):
             item = self._item("in_progress", [])
             yield self._event("response.output_item.added", output_index=0, item=item)
             yield self._event("response.content_part.added", **place, part=_part(""))
             has_begun = True
-        if text := message.get("text"):
+        if text:
             yield self._event("response.output_text.delta", **place, delta=text, logprobs=[])
         if done is None:
             return

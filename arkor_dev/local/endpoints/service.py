@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from arkor_dev.contract.deployments import UNAVAILABLE_TARGET, WRONG_KEY
@@ -25,6 +25,7 @@ from arkor_dev.contract.errors import (
 )
 from arkor_dev.local.inference.admission import AdmissionQueue, RateLimit
 from arkor_dev.local.inference.engines.choice import AUTO, EXACT, LLAMA
+from arkor_dev.local.inference.messages import Done, EngineChosen, Text
 from arkor_dev.local.inference.response_format import answered_by
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -34,6 +35,7 @@ from .openai import context_fault, format_fault, prompt_fault, template_fault
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 
+    from arkor_dev.local.inference.messages import AnswerRequest, StreamPart
     from arkor_dev.local.jobs.async_store import AsyncStore
 
     from .openai import ChatRequest
@@ -58,11 +60,11 @@ class Engine(Protocol):
     async def check_target(self, body: dict[str, Any]) -> None:
         """Raise ArkorError if the target of a chat call is not available now."""
 
-    async def prepare(self, body: dict[str, Any], caller: str) -> tuple[str, dict[str, Any]]:
+    async def prepare(self, body: dict[str, Any], caller: str) -> AnswerRequest:
         """Return the engine's request for a chat call from ``caller``. Raises ArkorError."""
 
-    def events(self, name: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        """Yield the answer's messages. Raises JobFailure."""
+    def events(self, ask: AnswerRequest) -> AsyncGenerator[StreamPart, None]:
+        """Yield the answer's parts. Raises JobFailure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +230,8 @@ class Endpoints:
     @contextlib.asynccontextmanager
     async def answers(
         self, caller: Caller, request: ChatRequest
-    ) -> AsyncIterator[AsyncIterator[tuple[int, dict[str, Any]]]]:
-        """Yield the messages of a request's answers, each with the number of its answer; exiting ends them.
+    ) -> AsyncIterator[AsyncIterator[tuple[int, Text | Done]]]:
+        """Yield the parts of a request's answers, each with the number of its answer; exiting ends them.
 
         Entering only checks the request. Errors are raised as `CallerFault`.
         """
@@ -239,11 +241,11 @@ class Endpoints:
             if request.chat.get("echo"):
                 self._check_echo(caller.deployment)
             for chat in request.chats:
-                name, ask = await self._engine.prepare({**target, **chat}, caller.name)
-                prepared += [(name, {**ask, **request.seed_of(number)}) for number in range(request.answers)]
+                ask = await self._engine.prepare({**target, **chat}, caller.name)
+                prepared += [_numbered(ask, number) for number in range(request.answers)]
         except ArkorError as fault:
             raise caller_fault(fault) from None
-        messages_queue: asyncio.Queue[tuple[int, dict[str, Any]] | None] = asyncio.Queue()
+        messages_queue: asyncio.Queue[tuple[int, Text | Done] | None] = asyncio.Queue()
         task = asyncio.create_task(self._all(caller, prepared, messages_queue))
         self._running[task] = caller
         task.add_done_callback(lambda _: messages_queue.put_nowait(None))
@@ -290,13 +292,13 @@ class Endpoints:
         """Reset the choice of a deployment's engine."""
         self._engines.pop(deployment, None)
 
-    def _record_engine(self, deployment: Mapping[str, Any], done: Mapping[str, Any]) -> None:
+    def _record_engine(self, deployment: Mapping[str, Any], done: Done) -> None:
         if deployment["answeredBy"] is None and (engine_facts := answered_by(done)):
             self.store.post(deployments.record_answered, deployment["id"], engine_facts)
 
     async def _messages(
-        self, task: asyncio.Task[None], messages_queue: asyncio.Queue[tuple[int, dict[str, Any]] | None]
-    ) -> AsyncIterator[tuple[int, dict[str, Any]]]:
+        self, task: asyncio.Task[None], messages_queue: asyncio.Queue[tuple[int, Text | Done] | None]
+    ) -> AsyncIterator[tuple[int, Text | Done]]:
         while (message := await messages_queue.get()) is not None:
             yield message
         if task.cancelled():
@@ -308,31 +310,38 @@ class Endpoints:
     async def _all(
         self,
         caller: Caller,
-        prepared: list[tuple[str, dict[str, Any]]],
-        messages_queue: asyncio.Queue[tuple[int, dict[str, Any]] | None],
+        prepared: list[AnswerRequest],
+        messages_queue: asyncio.Queue[tuple[int, Text | Done] | None],
     ) -> None:
         """Run each answer once it is admitted; the first failure ends the others."""
 
-        async def generate(number: int, name: str, ask: dict[str, Any]) -> None:
-            echo = bool(ask.get("echo"))
-            async with self._queue.admit(caller.name), self._choice(caller.deployment, echo=echo) as choice:
-                answer = self._engine.events(name, {**ask, "engine": choice.engine})
-                async with contextlib.aclosing(answer) as messages:
-                    async for message in messages:
-                        if "chosen" in message:
-                            choice.settle(message["chosen"])
-                        elif "progress" not in message:
-                            messages_queue.put_nowait((number, message))
-                            if (done := message.get("done")) and not echo:
-                                self._record_engine(caller.deployment, done)
+        async def generate(number: int, ask: AnswerRequest) -> None:
+            settings = caller.deployment
+            async with self._queue.admit(caller.name), self._choice(settings, echo=ask.echo) as choice:
+                answer = self._engine.events(replace(ask, engine=choice.engine))
+                async with contextlib.aclosing(answer) as parts:
+                    async for part in parts:
+                        match part:
+                            case EngineChosen(engine):
+                                choice.settle(engine)
+                            case Text() | Done():
+                                messages_queue.put_nowait((number, part))
+                        if isinstance(part, Done) and not ask.echo:
+                            self._record_engine(settings, part)
 
-        tasks = [asyncio.create_task(generate(number, *ask)) for number, ask in enumerate(prepared)]
+        tasks = [asyncio.create_task(generate(number, ask)) for number, ask in enumerate(prepared)]
         try:
             await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _numbered(ask: AnswerRequest, number: int) -> AnswerRequest:
+    """Return the request for answer ``number`` (from 0), whose seed is its own and reproducible."""
+    seed = ask.sampling.seed
+    return ask if seed is None else replace(ask, sampling=replace(ask.sampling, seed=seed + number))
 
 
 def _target_fields(target: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
-from . import results
+from . import messages, results
 from .halves import judging
+from .messages import CompareScores
 from .minimums import ROWS
 
 if TYPE_CHECKING:
@@ -98,9 +99,9 @@ async def compare(folder: Path, first_run: Compared, second_run: Compared, data:
     """
     first, second = await asyncio.to_thread(_on_same_rows, folder, first_run, second_run, data)
     async with Child.running(WORKER) as child:
-        child.send(one=first, other=second, beside=_called(second_run), called=data)
+        child.send(CompareScores(first, second, _called(second_run), data))
         try:
-            return (await child.result("comparison", "The comparing process"))["comparison"]
+            return (await child.result(messages.Compared, "The comparing process")).comparison
         except JobFailure as failure:
             raise UnavailableError(str(failure)) from None
 

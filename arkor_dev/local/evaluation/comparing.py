@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.workers.link import serve_one
+from arkor_dev.local.workers.link import serve
 
+from .messages import Compared, CompareScores
 from .paired import compare
 from .results import chose_either
 from .words import HELD_OUT, beside_adapter, part
@@ -32,9 +33,9 @@ def compared(scores: dict[str, Any], other_scores: dict[str, Any], other_job: st
     return part(name, comparison, beside_adapter(name, comparison, other_job))
 
 
-def _compared(message: dict[str, Any], _: Link) -> dict[str, Any]:
-    return {"comparison": compared(message["one"], message["other"], message["beside"], message["called"])}
+def _compared(request: CompareScores, _: Link) -> Compared:
+    return Compared(compared(request.scores, request.other_scores, request.other_job, request.called))
 
 
 if __name__ == "__main__":
-    serve_one(_compared, lambda error: f"{type(error).__name__}: {error}")
+    serve(CompareScores, _compared, lambda error: f"{type(error).__name__}: {error}")

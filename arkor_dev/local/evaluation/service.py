@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.data.sources import REPLAY, SourceError, inside, parts_of
+from arkor_dev.local.execution.messages import Ended, JobRequest, SavedModel, TrainingEvent
 from arkor_dev.local.jobs.job_folder import job_folder, saved_folder
 from arkor_dev.local.jobs.peer_adapter import ELSEWHERE
 from arkor_dev.local.jobs.store import Store
@@ -187,18 +188,16 @@ class Evaluations(WorkerService[EvaluationTask]):
 
         model = await self._models.ensure(config["model"], task.tell)
         async with self._worker(task, WORKER) as child:
-            saved: dict[str, Any] = {"folder": str(task.folder), "step": task.step, "data": task.data}
-            saved["strengths"] = task.strengths
-            saved["general"] = config.get(ELSEWHERE) is True
-            child.send(
-                id=job_id, config=config, data=str(self._data), project=str(self._project), evaluate=saved
+            saved = SavedModel(
+                str(task.folder), task.step, task.data, task.strengths, config.get(ELSEWHERE) is True
             )
-            child.send(name=model.name, path=str(model.path), note=model.note)
-            message = await child.result("end", "The evaluating process", task.tell)
-            fields: dict[str, Any] = message["fields"]
-            if message["end"] != "completed":
-                raise JobFailure(fields.get("error", "It was ended"))
-            return dict(fields["evaluation"])
+            child.send(JobRequest(job_id, config, str(self._data), str(self._project), evaluate=saved))
+            child.send(model)
+            ignored = (TrainingEvent,)
+            end = await child.result(Ended, "The evaluating process", task.tell, ignored=ignored)
+            if end.status != "completed":
+                raise JobFailure(end.fields.get("error", "It was ended"))
+            return dict(end.fields["evaluation"])
 
 
 def _on_file(config: dict[str, Any], data: str) -> dict[str, Any]:

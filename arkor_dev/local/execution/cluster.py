@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.placement import CLUSTER as CLUSTER_FIELD
 from arkor_dev.contract.placement import INSECURE
+from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
 from . import leases
 from .drivers import DriverPool
+from .messages import CapacityFound, Ended, FindCapacity, Free, JobsRemoved, RemoveJobs, Seeking
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
+    from arkor_dev.local.workers.codec import M, Message
+
     from .drivers import DriverProcess
-    from .interface import JobRequest, Worker
+    from .interface import Worker
+    from .messages import JobRequest, WorkerMessage
 
 TASKS: Final = "arkor_dev.local.cluster.tasks"
 TASK_SECONDS: Final = 150.0
@@ -36,28 +41,31 @@ class ClusterWorker:
 
     def __init__(self, drivers: DriverPool, process: DriverProcess) -> None:
         self._drivers, self._process = drivers, process
-        self._unanswered: list[dict[str, Any]] | None = [] if process.is_reused else None
+        self._unanswered: list[Message] | None = [] if process.is_reused else None
         self._completed = False
 
-    def send(self, **fields: Any) -> None:
+    def send(self, message: Message) -> None:
         if self._unanswered is not None:
-            self._unanswered.append(fields)
-        self._process.child.send(**fields)
+            self._unanswered.append(message)
+        self._process.child.send(message)
 
-    async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
+    async def batches(self) -> AsyncIterator[list[WorkerMessage]]:
         while True:
             async for batch in self._process.batches:
                 self._unanswered = None
-                self._completed = any(message.get("end") == "completed" for message in batch)
+                self._completed = any(
+                    isinstance(message, Ended) and message.status == "completed" for message in batch
+                )
                 for message in batch:
-                    self._process.seeks = message.get("seeks", self._process.seeks)
-                yield batch
+                    if isinstance(message, Seeking):
+                        self._process.seeks = message.seeks
+                yield [message for message in batch if not isinstance(message, Free)]
             if self._unanswered is None:
                 return
             self._process = await self._drivers.start(self._process.key, self._process)
             messages, self._unanswered = self._unanswered, None
-            for fields in messages:
-                self.send(**fields)
+            for unanswered in messages:
+                self.send(unanswered)
 
     async def ended(self) -> int:
         return await self._process.child.ended()
@@ -79,11 +87,11 @@ class ClusterExecution:
         self._drivers = DriverPool()
 
     async def start(self, job: JobRequest) -> Worker:
-        config = job["config"]
+        config = job.config
         # A job that keeps training is on its lease's cluster, which may differ from the config's.
-        key = None if job.get("attaches") else (config[CLUSTER_FIELD], config.get(INSECURE), job["data"])
+        key = None if job.attaches else (config[CLUSTER_FIELD], config.get(INSECURE), job.data)
         driver = ClusterWorker(self._drivers, await self._drivers.acquire(key))
-        driver.send(**job)
+        driver.send(job)
         return driver
 
     async def close(self) -> None:
@@ -120,24 +128,23 @@ class ClusterExecution:
         return is_clean
 
     async def _remove(self, address: str, insecure: bool, actors: dict[str, str]) -> list[str]:
-        answer = await _run_task(task="remove", address=address, insecure=insecure, actors=actors)
-        removed: list[str] = answer.get("gone", [])
-        return removed
+        removed = await _run_task(RemoveJobs(address, insecure, actors), JobsRemoved)
+        return removed.gone if removed else []
 
     async def has_capacity(self, config: Mapping[str, Any]) -> bool:
         """See `Execution`; a cluster that does not respond in time has no capacity."""
-        return bool((await _run_task(task="capacity", config=config)).get("room"))
+        found = await _run_task(FindCapacity({**config}), CapacityFound)
+        return found is not None and found.room
 
 
-async def _run_task(**message: Any) -> dict[str, Any]:
-    """Return the response of a one-shot task (`cluster.tasks`); empty if it does not arrive in time."""
+async def _run_task(task: FindCapacity | RemoveJobs, answer: type[M]) -> M | None:
+    """Return the result of a one-shot task (`cluster.tasks`); None if it fails or takes too long."""
     async with Child.running(TASKS) as child:
-        child.send(**message)
-        with contextlib.suppress(TimeoutError):
+        child.send(task)
+        with contextlib.suppress(TimeoutError, JobFailure):
             async with asyncio.timeout(TASK_SECONDS):
-                async for answer in child.messages():
-                    return answer
-    return {}
+                return await child.result(answer, "The process that asked the cluster")
+    return None
 
 
 CLUSTER: Final = ClusterExecution()

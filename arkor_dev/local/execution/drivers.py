@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.workers.process import Child
 
+from .messages import FROM_DRIVER, Free, Leave
+
 if TYPE_CHECKING:
     Key = tuple[Any, ...]
 
@@ -28,14 +30,14 @@ class DriverProcess:
 
     def __init__(self, child: Child, key: Key | None) -> None:
         self.child, self.key = child, key
-        self.batches: Final = child.batches()
+        self.batches: Final = child.batches(FROM_DRIVER)
         self.is_reused = self.seeks = False
         """``is_reused``: it was idle before its current job. ``seeks``: it waits for free resources."""
 
     async def _free(self) -> bool:
         """Return whether its next message reports that it is free."""
         async for batch in self.batches:
-            return batch == [{"free": True}]
+            return batch == [Free()]
         return False
 
     async def release(self, *, completed: bool = False, hold: bool = False) -> bool:
@@ -44,7 +46,7 @@ class DriverProcess:
         ``completed`` is true if its last message was the completion of its job. ``hold`` lets it hold the
         job's actor briefly.
         """
-        self.child.send(do="end", hold=hold)
+        self.child.send(Leave(hold))
         releasing: asyncio.Task[Any] = asyncio.create_task(
             self._free() if completed and self.key else self.child.ended()
         )

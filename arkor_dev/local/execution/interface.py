@@ -1,65 +1,16 @@
-"""Interface for running a job, on this machine or elsewhere.
-
-Messages to a worker: a `JobRequest`, then the model, then perhaps ``do``: ``cancel``, or ``pause`` with a
-``reason``. Messages from a worker are `WorkerMessage`. A worker that exits without an ``end`` has crashed,
-and the job resumes from its last saved state.
-
-Workers of some executions continue without the backend. They add a text ``mark`` to their messages. The
-backend stores it with the message, confirms that by sending it back as ``do: known``, and passes it to the
-next worker, which continues after that message. ``do: detach`` ends only the backend's part. A worker that
-attaches to such a job begins with ``attached``; any other sends ``wants`` and then receives the model.
-"""
+"""Interface for running a job, on this machine or elsewhere; its messages are in ``messages``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NotRequired, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import Progress
+    from arkor_dev.local.workers.codec import Message
 
-
-class JobRequest(TypedDict):
-    """The first message to a worker. ``data`` and ``project`` are folders on this machine.
-
-    ``resume`` describes how an interrupted job resumes (``checkpoints.continuation``). ``device`` is the name
-    of a GPU in ``CUDA_VISIBLE_DEVICES``, or the names of several over which the model is spread; ``devices``
-    are those of several GPUs that share each batch. A job that keeps training without the backend has
-    ``attaches`` and its ``mark``.
-    """
-
-    id: str
-    config: dict[str, Any]
-    data: str
-    project: str
-    resume: NotRequired[dict[str, Any] | None]
-    device: NotRequired[str]
-    devices: NotRequired[list[str]]
-    attaches: NotRequired[bool]
-    mark: NotRequired[str | None]
-
-
-class WorkerMessage(TypedDict, total=False):
-    """One message of a worker; each has a few of these fields.
-
-    ``event`` comes with ``fields``. ``kept`` is a step from which the job can resume; its files are already
-    in the backend's data folder. ``end``, with ``fields``, is the final message. ``lost`` is a crash with its
-    reason, and ``waits`` the reason why the job must wait: no resources are free, or the cluster where it
-    trains does not respond. Both reasons are sentences.
-    """
-
-    event: str
-    fields: dict[str, Any]
-    progress: Progress
-    kept: int
-    end: str
-    lost: str
-    waits: str
-    mark: str
-    attached: bool
-    wants: bool
+    from .messages import JobRequest, WorkerMessage
 
 
 class Worker(Protocol):
@@ -73,11 +24,11 @@ class Worker(Protocol):
     def ran_out_of_memory(self) -> bool:
         """Whether the system has killed it because memory ran out, or may have."""
 
-    def send(self, **fields: Any) -> None:
+    def send(self, message: Message) -> None:
         """Queue one message, without waiting for it to be sent."""
 
-    def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
-        """Yield lists of `WorkerMessage` that arrived together, until the worker ends."""
+    def batches(self) -> AsyncIterator[Sequence[WorkerMessage]]:
+        """Yield lists of messages that arrived together, until the worker ends."""
 
     async def ended(self) -> int:
         """Wait for its end; return the exit status, negative for a signal."""

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from arkor_dev.local.workers.errors import TRY_AGAIN
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+from .messages import REPORTS, Command, Ended, GroupMember, Meeting
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from arkor_dev.local.workers.codec import Message
     from arkor_dev.local.workers.process import Child
+
+    from .messages import JobRequest, Report
 
 
 class LocalGroup:
@@ -19,17 +25,17 @@ class LocalGroup:
     Only rank 0 reports, and receives commands. When one worker ends early, all of them end.
     """
 
-    def __init__(self, children: Sequence[Child], job: Mapping[str, Any], devices: Sequence[str]) -> None:
+    def __init__(self, children: Sequence[Child], job: JobRequest, devices: Sequence[str]) -> None:
         self._children, self._job, self._devices = children, job, devices
         self._address: str | None = None
-        self._for_peers: list[dict[str, Any]] = []
+        self._for_peers: list[Message] = []
         self._ended_first: Child | None = None
-        self._batches: asyncio.Queue[list[dict[str, Any]] | None] = asyncio.Queue()
-        self._start(0, {})
+        self._batches: asyncio.Queue[list[Report] | None] = asyncio.Queue()
+        self._start(0)
 
-    def _start(self, rank: int, address: Mapping[str, Any]) -> None:
-        group = {"rank": rank, "count": len(self._children), **address}
-        self._children[rank].send(**self._job, device=self._devices[rank], group=group)
+    def _start(self, rank: int, address: str = "") -> None:
+        group = GroupMember(rank, len(self._children), address=address)
+        self._children[rank].send(replace(self._job, device=self._devices[rank], group=group))
 
     @property
     def killed(self) -> bool:
@@ -41,20 +47,20 @@ class LocalGroup:
         """Whether it was killed because memory ran out, or may have been."""
         return self._ended_first is not None and self._ended_first.ran_out_of_memory
 
-    def send(self, **fields: Any) -> None:
+    def send(self, message: Message) -> None:
         """Queue one message: a command goes to rank 0, anything else to all."""
-        self._children[0].send(**fields)
-        if "do" not in fields:
-            self._for_peers.append(fields)
+        self._children[0].send(message)
+        if not isinstance(message, Command):
+            self._for_peers.append(message)
             if self._address is not None:
-                self._tell_peers(fields)
+                self._tell_peers(message)
 
-    def _tell_peers(self, *messages: Mapping[str, Any]) -> None:
+    def _tell_peers(self, *messages: Message) -> None:
         for peer in self._children[1:]:
             for message in messages:
-                peer.send(**message)
+                peer.send(message)
 
-    async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
+    async def batches(self) -> AsyncIterator[list[Report]]:
         """Yield the messages of rank 0, and another worker's failure, until one ends early or rank 0 ends."""
         reading = [asyncio.create_task(self._read(rank)) for rank, _ in enumerate(self._children)]
         try:
@@ -68,28 +74,33 @@ class LocalGroup:
 
     async def _read(self, rank: int) -> None:
         child, is_over = self._children[rank], False
-        async for batch in child.batches():
-            is_over = is_over or any("end" in message for message in batch)
-            if rank:  # of other ranks only failures count
-                batch = [message for message in batch if message.get("end") == "failed"]
-            elif self._address is None:
-                self._meet(batch)
-                batch = [message for message in batch if "meets" not in message]
-            if batch:
-                self._batches.put_nowait(batch)
+        async for batch in child.batches(REPORTS):
+            reports: list[Report] = []
+            for message in batch:
+                match message:
+                    case Meeting(str(address)) if not rank and self._address is None:
+                        self._meet(address)
+                    case Meeting():
+                        pass
+                    case Ended(status):
+                        is_over = True
+                        if not rank or status == "failed":  # of other ranks only failures count
+                            reports.append(message)
+                    case _ if not rank:
+                        reports.append(message)
+            if reports:
+                self._batches.put_nowait(reports)
         await child.gone()
         if rank == 0 or not is_over:
             self._ended_first = self._ended_first or child
             self._batches.put_nowait(None)
 
-    def _meet(self, batch: Sequence[Mapping[str, Any]]) -> None:
-        """Start the other workers once rank 0 has reported where they meet."""
-        for message in batch:
-            if "meets" in message:
-                self._address = message["meets"]
-                for rank in range(1, len(self._children)):
-                    self._start(rank, {"address": self._address})
-                self._tell_peers(*self._for_peers)
+    def _meet(self, address: str) -> None:
+        """Start the other workers, since rank 0 has reported where they meet."""
+        self._address = address
+        for rank in range(1, len(self._children)):
+            self._start(rank, address)
+        self._tell_peers(*self._for_peers)
 
     async def ended(self) -> int:
         """Wait until all have ended; return the exit status of the one that ended first."""

@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.workers.process import Child
 from arkor_dev.local.workers.spare import SPARE
 
 from .local_group import LocalGroup
+from .messages import REPORTS, Meeting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
-    from .interface import Execution, JobRequest, Worker
+    from .interface import Execution, Worker
+    from .messages import JobRequest, Report
 
 WORKER: Final = "arkor_dev.local.training.worker"
+
+
+class LocalWorker:
+    """One training process; see `Worker`."""
+
+    def __init__(self, child: Child) -> None:
+        self._child = child
+        self.send, self.ended, self.stop, self.cause = child.send, child.ended, child.stop, child.cause
+
+    @property
+    def killed(self) -> bool:
+        return self._child.killed
+
+    @property
+    def ran_out_of_memory(self) -> bool:
+        return self._child.ran_out_of_memory
+
+    async def batches(self) -> AsyncIterator[list[Report]]:
+        async for batch in self._child.batches(REPORTS):
+            yield [message for message in batch if not isinstance(message, Meeting)]
 
 
 class LocalProcess:
@@ -24,12 +47,12 @@ class LocalProcess:
     grace = 0.3
 
     async def start(self, job: JobRequest) -> Worker:
-        devices = job.get("devices")
+        devices = job.devices
         if devices is None:
             # A GPU must be chosen before the libraries look for one.
-            child = await (Child.start(WORKER) if "device" in job else SPARE.start(WORKER))
-            child.send(**job)
-            return child
+            child = await (Child.start(WORKER) if job.device is not None else SPARE.start(WORKER))
+            child.send(job)
+            return LocalWorker(child)
         children: list[Child] = []
         try:
             while len(children) < len(devices):
@@ -38,7 +61,7 @@ class LocalProcess:
             for child in children:
                 await child.stop()
             raise
-        return LocalGroup(children, {key: value for key, value in job.items() if key != "devices"}, devices)
+        return LocalGroup(children, replace(job, devices=None), devices)
 
     def attaches(self, _: Path, __: str) -> bool:
         """Return False: a worker ends with the backend."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from arkor_dev.contract.bodies import LLAMA_FORMATS, QUANTIZED_FORMATS, USUAL_QUANTIZATION
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.local.execution.messages import JobRequest
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH
 from arkor_dev.local.jobs.job_folder import (
     export_file,
@@ -34,6 +35,7 @@ from arkor_dev.local.workers.errors import JobFailure, write_failure
 from arkor_dev.local.workers.service import WorkerService, WorkerTask
 
 from .formats import FORMATS, described, refusal, usage
+from .messages import MakeExport, Verified, Written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -294,25 +296,26 @@ class Exports(WorkerService[ExportRequest]):
         async with self._worker(request, WORKER) as child:
             if request.cancelled:  # meanwhile
                 raise JobFailure("The request was cancelled")
-            child.send(
-                id=job_id,
-                config=config,
-                data=str(self._data),
-                project=str(self._project),
-                format=record["format"],
-                quantization=record.get("quantization"),
-                strength=record.get("strength", FULL_STRENGTH),
-                cache=str(self._cache),
-                source=str(request.source),
-                kind=await asyncio.to_thread(kind_of, request.source),
-                target=str(export_folder(self._data, job_id, record["id"])),
-                written=record["state"] == "verifying",
-            )
-            child.send(name=model.name, path=str(model.path))
-            # First the files are written; the next message is the whole export, with its proof.
-            message = await child.result("files", "The exporting process", report)
-            if "proof" not in message:
-                record |= {**message, "state": "verifying"}
-                message = await child.result("proof", "The exporting process", report)
             target = export_folder(self._data, job_id, record["id"])
-            return {**message, "usage": await asyncio.to_thread(usage, record["format"], target)}
+            child.send(
+                MakeExport(
+                    job=JobRequest(job_id, config, str(self._data), str(self._project)),
+                    format=record["format"],
+                    quantization=record.get("quantization"),
+                    strength=record.get("strength", FULL_STRENGTH),
+                    cache=str(self._cache),
+                    source=str(request.source),
+                    source_kind=await asyncio.to_thread(kind_of, request.source),
+                    target=str(target),
+                    written=record["state"] == "verifying",
+                )
+            )
+            child.send(model)
+            async for message in child.replies((Written, Verified), "The exporting process", report):
+                match message:
+                    case Written(size, files):
+                        record |= {"bytes": size, "files": files, "state": "verifying"}
+                    case Verified(size, files, proof):
+                        usages = await asyncio.to_thread(usage, record["format"], target)
+                        return {"bytes": size, "files": files, "proof": proof, "usage": usages}
+        raise AssertionError("replies never end by themselves")

@@ -9,60 +9,62 @@ from typing import TYPE_CHECKING, Any
 from arkor_dev.contract.bodies import LLAMA_FORMATS
 from arkor_dev.local.modeling.chat_template import template_arguments
 from arkor_dev.local.modeling.gate import comes_in_4_bit
+from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training.preparation import Preparation
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory, write_failure
-from arkor_dev.local.workers.link import serve_one
+from arkor_dev.local.workers.link import serve
 
 from .formats import ON_4_BIT
+from .messages import MakeExport, Verified, Written
 
 if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
     from arkor_dev.local.workers.link import Link
 
 
-def export(request: dict[str, Any], link: Link) -> dict[str, Any]:
-    """Return ``{bytes, files, proof}`` of the export; send ``{bytes, files}`` once the files are written.
+def export(request: MakeExport, link: Link) -> Verified:
+    """Make the export; send `Written` once the files are written.
 
     If they are ``written`` already, they are only verified.
     """
-    form = request["format"]
+    form = request.format
     rows = _rows(request, link)
-    model = link.receive()
+    model = link.receive(Model)
     os.environ["HF_HUB_OFFLINE"] = "1"  # from here on everything is read from local folders
     from .export import Export
 
-    base, source, target = Path(model["path"]), Path(request["source"]), Path(request["target"])
+    base, source, target = model.path, Path(request.source), Path(request.target)
     arguments = (
         form,
         source,
-        request["kind"],
+        request.source_kind,
         base,
-        model["name"],
+        model.name,
         target,
         link.progress,
-        request["strength"],
+        request.strength,
     )
 
     def written(files: dict[str, Any]) -> None:
-        link.send(**files)
+        link.send(Written(**files))
 
-    four_bit = bool(request["config"].get("loadIn4bit")) or comes_in_4_bit(base)
+    four_bit = bool(request.job.config.get("loadIn4bit")) or comes_in_4_bit(base)
     if four_bit and form == "gguf-lora":
         raise JobFailure(ON_4_BIT)
     options: dict[str, Any] = {"four_bit": four_bit, "written": written}
-    options["arguments"] = template_arguments(request["config"])
+    options["arguments"] = template_arguments(request.job.config)
     if form in LLAMA_FORMATS:
         from .llama.export import LlamaExport
 
-        llama_arguments = (request["quantization"], Path(request["cache"]))
-        return LlamaExport(*arguments, *llama_arguments, **options).make(rows)
-    return Export(*arguments, **options, in_place=request["written"]).make(rows)
+        llama_arguments = (request.quantization or "", Path(request.cache))
+        return Verified(**LlamaExport(*arguments, *llama_arguments, **options).make(rows))
+    return Verified(**Export(*arguments, **options, in_place=request.written).make(rows))
 
 
-def _rows(request: dict[str, Any], link: Link) -> list[Row]:
+def _rows(request: MakeExport, link: Link) -> list[Row]:
     """Return rows of the job's data: held-out ones, else training ones; empty if the data are gone."""
     try:
-        preparation = Preparation(request, lambda *_, **__: None, link.progress)
+        preparation = Preparation(request.job, lambda *_, **__: None, link.progress)
         preparation.read()
     except JobFailure:
         return []
@@ -78,4 +80,4 @@ def _reason(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    serve_one(export, _reason, nice=5)
+    serve(MakeExport, export, _reason, nice=5)

@@ -9,13 +9,15 @@ ends when a job starts: what is cached by then is kept.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.evaluation.answers import Stopped
+from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training.preparation import Preparation
 from arkor_dev.local.training.run_events import RunEvents
-from arkor_dev.local.workers.link import serve_one
+from arkor_dev.local.workers.link import serve
 
+from .messages import WarmCache, Warmed
 from .worker import be_killed_first
 
 if TYPE_CHECKING:
@@ -25,13 +27,11 @@ SECONDS: Final = 120.0
 """Maximum processor time of each thread, in seconds: a large model takes too long for what it saves."""
 
 
-def warm(job: dict[str, Any], link: Link) -> dict[str, Any]:
-    """Fill the cache for ``job``, in the order in which the job needs the entries; return ``warmed``, whether
-    nothing is missing.
-    """
-    preparation = Preparation(job, RunEvents(lambda *_: None), lambda *_: None)
+def warm(request: WarmCache, link: Link) -> Warmed:
+    """Fill the cache for a job, in the order in which the job needs the entries."""
+    preparation = Preparation(request.job, RunEvents(lambda *_: None), lambda *_: None)
     preparation.read()
-    preparation.load(link.receive())
+    preparation.load(link.receive(Model))
     preparation.encode()
     import torch
 
@@ -42,7 +42,7 @@ def warm(job: dict[str, Any], link: Link) -> dict[str, Any]:
     run = preparation.make_run()
     run.begin()
     if not switches_off(run):  # the job's model and its base differ in more than the adapter
-        return {"warmed": True}
+        return Warmed(complete=True)
 
     until: float = time.process_time() + SECONDS * torch.get_num_threads()
 
@@ -57,12 +57,12 @@ def warm(job: dict[str, Any], link: Link) -> dict[str, Any]:
             Samples(preparation, stopped, time.monotonic()).warm_cache(run)
             stage_of(preparation, run, stopped, quiet=True).warm_cache(run.loss)
     except Stopped:
-        return {"warmed": False}
+        return Warmed(complete=False)
     finally:
         run.loss.close()
-    return {"warmed": True}
+    return Warmed(complete=True)
 
 
 if __name__ == "__main__":
     be_killed_first()
-    serve_one(warm, lambda error: f"{type(error).__name__}: {error}", nice=10)
+    serve(WarmCache, warm, lambda error: f"{type(error).__name__}: {error}", nice=10)

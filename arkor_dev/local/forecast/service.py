@@ -16,13 +16,14 @@ import json
 import logging
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.gpus import nvidia_gpus
 from arkor_dev.data.methods import second_model_of
 from arkor_dev.data.sources import SourceError, inside
 from arkor_dev.local.execution.choice import is_elsewhere
+from arkor_dev.local.execution.messages import JobRequest
 from arkor_dev.local.jobs.running.job_runner import RunningJob
 from arkor_dev.local.modeling.gpu_count import CONTEXT, enough_gpus, is_unspecified, least_bytes
 from arkor_dev.local.workers.background import BackgroundQueue, background_task
@@ -33,6 +34,7 @@ from arkor_dev.local.workers.spare import SPARE
 from .advice import advice, refusal
 from .estimate import estimate, fit_together, spread_over
 from .measurement import Measurement, MeasurementStore, data_parts, key_of
+from .messages import Measured, MeasurementRequest, WarmCache, Warmed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -69,6 +71,11 @@ class Entry:
     polled_at: float = field(default_factory=time.monotonic)
     progress: Progress | None = None
     error: str | None = None
+
+    @property
+    def models(self) -> Model:
+        """The message with the places of both models."""
+        return replace(self.model, second=self.second.path if self.second else None)
 
 
 class Forecasts:
@@ -310,8 +317,9 @@ class Forecasts:
             self._warming = entry, child
             try:
                 if not self._busy():
-                    self._send_job(child, entry)
-                    await child.result("warmed", "The process that fills the cache")
+                    child.send(WarmCache(self._job(entry)))
+                    child.send(entry.models)
+                    await child.result(Warmed, "The process that fills the cache")
             except JobFailure as failure:
                 if not child.alive and (self._busy() or self._unmeasured()):
                     return  # it made room, and continues later
@@ -321,14 +329,8 @@ class Forecasts:
                 await child.stop()
         self._warmed.add(entry.id)
 
-    def _send_job(self, child: Child, entry: Entry, **more: object) -> None:
-        """Send a worker the job and its model."""
-        folders = {"data": str(self._data), "project": str(self._project)}
-        child.send(id="forecast", config=entry.config, **folders, **more)
-        second = str(entry.second.path) if entry.second else None
-        child.send(
-            name=entry.model.name, path=str(entry.model.path), note=entry.model.note, second=second
-        )
+    def _job(self, entry: Entry) -> JobRequest:
+        return JobRequest("forecast", entry.config, str(self._data), str(self._project))
 
     def _failed(self, entry: Entry, reason: str) -> None:
         if entry.id in self._entries:  # otherwise the request was dropped
@@ -344,22 +346,24 @@ class Forecasts:
         try:
             if self._busy() and not urgent:  # a job has started in the meantime
                 raise JobFailure("A job has started")
-            more = {"scratch": str(scratch), "asked": requested_at, "seconds": SECONDS}
-            self._send_job(child, entry, **more, free=memory().free)
+            child.send(
+                MeasurementRequest(self._job(entry), str(scratch), requested_at, SECONDS, memory().free)
+            )
+            child.send(entry.models)
 
             def report(fields: Progress) -> None:
                 entry.progress = fields
                 progress(fields)
 
             async with asyncio.timeout(PATIENCE):
-                message = await child.result("measured", "The measuring process", report, SMALLER)
+                found = await child.result(Measured, "The measuring process", report, SMALLER)
         except TimeoutError:
             raise JobFailure(f"The measurement took longer than {PATIENCE:.0f} s and was given up") from None
         finally:
             self._current = None
             await child.stop()
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
-        measured = Measurement.of_json(message["measured"])
+        measured = Measurement.of_json(found.measurement)
         await asyncio.to_thread(self._store.put, entry.key, measured)
 
     def _correct(self, config: dict[str, Any], seconds: float, peak: int | None) -> None:

@@ -10,14 +10,16 @@ import contextlib
 import random
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training.preparation import Preparation
 from arkor_dev.local.training.rows.batches import packs
 from arkor_dev.local.workers.errors import out_of_memory
-from arkor_dev.local.workers.link import serve_one
+from arkor_dev.local.workers.link import serve
 
 from .measurement import Measurement
+from .messages import Measured, MeasurementRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,16 +47,16 @@ def _characters(row: Row) -> int:
     return len(row.text or "") + sum(len(str(message.get("content") or "")) for message in row.messages)
 
 
-def measure(job: dict[str, Any], link: Link) -> dict[str, Any]:
-    """Return ``measured``: the cost of the job in the backend's message."""
+def measure(request: MeasurementRequest, link: Link) -> Measured:
+    """Return the cost of the job in the backend's message."""
     # The time by this process's clock at which it was requested.
-    requested_at = time.monotonic() - (time.time() - job["asked"])
-    preparation = Preparation(job, lambda *_, **__: None, link.progress)
+    requested_at = time.monotonic() - (time.time() - request.requested_at)
+    preparation = Preparation(request.job, lambda *_, **__: None, link.progress)
     preparation.read()
     train = preparation.train_rows
     looked, longest = sample_of(train, preparation.plan.batch_size, preparation.settings.get("seed"))
     preparation.train_rows = looked
-    preparation.load(link.receive())
+    preparation.load(link.receive(Model))
     started = time.monotonic()
     preparation.encode()
     encoding, share = time.monotonic() - started, len(train) / len(looked)
@@ -71,9 +73,9 @@ def measure(job: dict[str, Any], link: Link) -> dict[str, Any]:
     def progress(done: int, total: int) -> None:
         link.progress("Measuring", done, total, "steps")
 
-    measuring = StepMeasurement(run, job["free"], requested_at + job["seconds"], progress)
+    measuring = StepMeasurement(run, request.free, requested_at + request.seconds, progress)
     long_rows = preparation.train if longest else []
-    figures = measuring.measure(Path(job["scratch"]), long_rows, preparation)
+    figures = measuring.measure(Path(request.scratch), long_rows, preparation)
     lengths = sorted(row.tokens for row in rows)
     learned = sum(sequence.learned for row in rows for sequence in row.sequences)
     measured = Measurement(
@@ -91,7 +93,7 @@ def measure(job: dict[str, Any], link: Link) -> dict[str, Any]:
         lengths=[lengths[percentile * (len(lengths) - 1) // LENGTHS] for percentile in range(LENGTHS + 1)],
         **figures,
     )
-    return {"measured": measured.as_json()}
+    return Measured(measured.as_json())
 
 
 def be_killed_first() -> None:
@@ -108,4 +110,4 @@ def _reason(error: Exception) -> str:
 
 if __name__ == "__main__":
     be_killed_first()
-    serve_one(measure, _reason, nice=5)  # as in training, whose speed it measures
+    serve(MeasurementRequest, measure, _reason, nice=5)  # as in training, whose speed it measures

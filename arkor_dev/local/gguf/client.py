@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
 from .cache_paths import base_path, lora_path
 from .installed import lacking
+from .messages import CreateGguf, GgufCreated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.models.catalog import Model
@@ -44,18 +45,20 @@ class GgufFiles:
         For the starter model of the package index this is its own 4-bit file, whatever the ``quantization``.
         """
         path = await asyncio.to_thread(base_path, model.path, quantization, self._cache)
-        return await self._create(path, model, progress, quantization=quantization, adapter=None)
+        request = CreateGguf(model.path, model.name, self._cache, quantization)
+        return await self._create(path, request, progress)
 
     async def lora(self, model: Model, adapter: Path, progress: Report) -> Path:
         """Return the adapter as GGUF, at its trained strength for llama.cpp's scale 1. Raises JobFailure."""
         path = await asyncio.to_thread(lora_path, adapter, model.path, self._cache)
-        return await self._create(path, model, progress, adapter=str(adapter))
+        request = CreateGguf(model.path, model.name, self._cache, adapter=adapter)
+        return await self._create(path, request, progress)
 
-    async def _create(self, path: Path, model: Model, progress: Report, **request: Any) -> Path:
+    async def _create(self, path: Path, request: CreateGguf, progress: Report) -> Path:
         if await asyncio.to_thread(path.is_file):
             return path
         if reason := lacking():
             raise JobFailure(reason)
         async with self._lock, Child.running(WORKER) as child:
-            child.send(model=str(model.path), name=model.name, cache=str(self._cache), **request)
-            return Path((await child.result("path", "Making the GGUF file", progress))["path"])
+            child.send(request)
+            return (await child.result(GgufCreated, "Making the GGUF file", progress)).path

@@ -9,21 +9,24 @@ from __future__ import annotations
 import json
 import runpy
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
-from arkor_dev.local.workers.link import serve_one
+from arkor_dev.local.workers.link import serve
 
 from .limited import limit_memory
+from .messages import CONVERSIONS, CheckSupport, ConvertLora, ConvertModel, Quantize, TaskDone
 from .quantizing import quantize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
     from arkor_dev.local.workers.link import Link
+
+    from .messages import Conversion
 
 PROBE: Final = [{"role": "user", "content": "Hello"}]
 PHI: Final = "phi-3"
@@ -31,14 +34,14 @@ PIECES: Final = "llama"
 """llama.cpp's name for a SentencePiece vocabulary."""
 
 
-def check_support(request: Mapping[str, Any], _: Path) -> None:
+def check_support(request: CheckSupport) -> None:
     """Raise JobFailure if llama.cpp's converter does not know the architecture of the model in ``source``."""
     from transformers import AutoConfig
 
     from arkor_dev.local.modeling.auto_class import model_class
 
-    script = _script(Path(request["converters"]), "convert_hf_to_gguf")
-    config = AutoConfig.from_pretrained(request["source"], trust_remote_code=False, local_files_only=True)
+    script = _script(request.converters, "convert_hf_to_gguf")
+    config = AutoConfig.from_pretrained(request.source, trust_remote_code=False, local_files_only=True)
     name = model_class(config).__name__  # with which the merged model is written
     hparams = {**config.to_dict(), "architectures": [name]}
     try:
@@ -50,25 +53,26 @@ def check_support(request: Mapping[str, Any], _: Path) -> None:
         ) from None
 
 
-def convert_model(request: Mapping[str, Any], scratch: Path) -> None:
+def convert_model(request: ConvertModel) -> None:
     """Convert a complete model in transformers' format to a 16-bit GGUF file."""
-    source, target = Path(request["source"]), Path(request["target"])
-    script = _script(Path(request["converters"]), "convert_hf_to_gguf")
+    source = request.source
+    script = _script(request.converters, "convert_hf_to_gguf")
     tokenizer, ends = _tokenizer_of(source)
-    _match_training(source, tokenizer, ends, scratch)
-    name = _name_of(request["name"], source, tokenizer)
-    arguments = ["--outfile", str(target), "--outtype", request["type"], "--model-name", name]
+    _match_training(source, tokenizer, ends, request.scratch)
+    name = _name_of(request.name, source, tokenizer)
+    arguments = ["--outfile", str(request.target), "--outtype", request.type, "--model-name", name]
     _run(script, [*arguments, str(source)])
 
 
-def convert_lora(request: Mapping[str, Any], scratch: Path) -> None:
+def convert_lora(request: ConvertLora) -> None:
     """Convert a LoRA adapter in PEFT's format to a GGUF file, scaled by ``strength``."""
     from .lora import plain_adapter
 
-    adapter = plain_adapter(Path(request["source"]), scratch / "adapter", float(request["strength"]))
-    folder = Path(request["converters"])
+    adapter = plain_adapter(request.source, request.scratch / "adapter", request.strength)
+    folder = request.converters
     _script(folder, "convert_hf_to_gguf")
-    arguments = ["--outfile", request["target"], "--outtype", "f32", "--base", request["base"], str(adapter)]
+    where = ["--outfile", str(request.target), "--base", str(request.base)]
+    arguments = [*where, "--outtype", "f32", str(adapter)]
     sys.argv = ["convert_lora_to_gguf.py", *arguments]
     try:
         runpy.run_path(str(folder / "convert_lora_to_gguf.py"), run_name="__main__")
@@ -227,22 +231,22 @@ def _find_pretokenizer(
     return name_found
 
 
-TASKS: Final[Mapping[str, Callable[[Mapping[str, Any], Path], None]]] = {
-    "check": check_support,
-    "model": convert_model,
-    "lora": convert_lora,
-    "quantize": quantize,
-}
-
-
 def main() -> None:
-    serve_one(_serve, _reason)
+    serve(CONVERSIONS, _serve, _reason)
 
 
-def _serve(request: dict[str, Any], _link: Link) -> dict[str, Any]:
-    limit_memory(request["memory"])
-    TASKS[request["work"]](request, Path(request["scratch"]))
-    return {"answer": True}
+def _serve(request: Conversion, _link: Link) -> TaskDone:
+    limit_memory(request.memory)
+    match request:
+        case CheckSupport():
+            check_support(request)
+        case ConvertModel():
+            convert_model(request)
+        case ConvertLora():
+            convert_lora(request)
+        case Quantize():
+            quantize(request)
+    return TaskDone()
 
 
 def _reason(error: Exception) -> str:

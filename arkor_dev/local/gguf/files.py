@@ -22,9 +22,12 @@ from arkor_dev.local.workers.errors import JobFailure
 from .cache_paths import base_path, gguf_folder, is_starter_wheel, lora_path
 from .converters import converters
 from .limited import Limits, run
+from .messages import CheckSupport, ConvertLora, ConvertModel, Quantize, TaskDone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from .messages import Conversion
 
     Progress = Callable[[str, float, float | None, str], None]
 
@@ -32,10 +35,10 @@ CONVERT: Final = "arkor_dev.local.gguf.convert"
 BITS: Final = {"f16": 16.0, "q8_0": 8.5, "q6_k": 6.6, "q5_k_m": 5.7, "q4_k_m": 4.9, "q4_0": 4.6}
 """Approximate bits per weight in a whole file with each quantization, measured."""
 LABELS: Final = {
-    "check": "Checking the architecture",
-    "model": "Converting to GGUF",
-    "lora": "Converting the adapter",
-    "quantize": "Quantizing",
+    CheckSupport: "Checking the architecture",
+    ConvertModel: "Converting to GGUF",
+    ConvertLora: "Converting the adapter",
+    Quantize: "Quantizing",
 }
 FULL: Final = "f16"
 MOST_ADAPTERS: Final = 64
@@ -72,8 +75,8 @@ def make_model(
 
 def check_support(model: Path, scratch: Path, cache: Path, progress: Progress) -> None:
     """Raise JobFailure if the model in ``model`` cannot be converted, before anything is computed for it."""
-    request = {"converters": str(converters(cache, progress)), "source": str(model)}
-    _run("check", request, scratch, 0, progress)
+    limits = Limits.of(0)
+    _run(CheckSupport(limits.memory, converters(cache, progress), model), limits, progress)
 
 
 def convert(
@@ -87,19 +90,20 @@ def convert(
     require_space(scratch, sum(file_bytes(count, form) for form in {FULL, quantization}))
     folder = converters(cache, progress)
     target = scratch / "whole.gguf"
-    request = {"converters": str(folder), "source": str(source), "name": portable_name(name)}
+    limits = Limits.of(size)
+    request = ConvertModel(limits.memory, folder, source, portable_name(name), FULL, target, scratch)
     with _reporting_size(target, file_bytes(count, FULL), "Converting to GGUF", progress):
-        _run("model", {**request, "type": FULL, "target": str(target)}, scratch, size, progress)
+        _run(request, limits, progress)
     return target
 
 
 def quantize(source: Path, quantization: str, scratch: Path, progress: Progress) -> Path:
     """Quantize a 16-bit file into ``scratch``. Raises JobFailure."""
     target, size = scratch / "quantized.gguf", source.stat().st_size
-    request = {"source": str(source), "target": str(target), "type": quantization}
+    limits = Limits.of(size)
     expected = int(size * BITS[quantization] / BITS[FULL])
     with _reporting_size(target, expected, f"Quantizing to {quantization}", progress):
-        _run("quantize", request, scratch, size, progress)
+        _run(Quantize(limits.memory, source, target, quantization), limits, progress)
     return target
 
 
@@ -114,15 +118,9 @@ def make_lora(
     with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=target.parent) as scratch_folder:
         scratch, part = Path(scratch_folder), Path(scratch_folder) / "lora.gguf"
         progress("Converting the adapter to GGUF", 0, None, "")
-        request = {
-            "converters": str(folder),
-            "source": str(adapter),
-            "base": str(base),
-            "strength": strength,
-            "target": str(part),
-        }
-        size = sum(path.stat().st_size for path in adapter.glob("*.safetensors"))
-        _run("lora", request, scratch, size, progress)
+        limits = Limits.of(sum(path.stat().st_size for path in adapter.glob("*.safetensors")))
+        request = ConvertLora(limits.memory, folder, adapter, base, strength, part, scratch)
+        _run(request, limits, progress)
         part.replace(target)
 
 
@@ -167,8 +165,8 @@ def _sweep(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _run(task: str, request: dict[str, Any], scratch: Path, size: int, progress: Progress) -> None:
-    run(CONVERT, {**request, "work": task, "scratch": str(scratch)}, Limits.of(size), progress, LABELS[task])
+def _run(task: Conversion, limits: Limits, progress: Progress) -> None:
+    run(CONVERT, task, limits.seconds, progress, LABELS[type(task)], TaskDone)
 
 
 def _reporting_size(path: Path, total: int, label: str, progress: Progress) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -11,13 +10,15 @@ import sys
 import tempfile
 import threading
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Final
 
+from arkor_dev.local.workers.codec import Codec, M, Message, encode
 from arkor_dev.local.workers.errors import JobFailure
-from arkor_dev.local.workers.process import DEFAULTS, MESSAGE_LIMIT, QUIET, message_in, passed
+from arkor_dev.local.workers.messages import Failed, ProgressReport
+from arkor_dev.local.workers.process import DEFAULTS, MESSAGE_LIMIT, QUIET, passed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     Progress = Callable[[str, float, float | None, str], None]
 
@@ -39,8 +40,8 @@ class Limits:
         return cls(600 + size / 2e7, 6 * GIB + 3 * size)
 
 
-def run(module: str, request: Mapping[str, Any], limits: Limits, progress: Progress, doing: str) -> Any:
-    """Send the program ``module`` one ``request``; return its ``answer``.
+def run(module: str, request: Message, seconds: float, progress: Progress, doing: str, answer: type[M]) -> M:
+    """Send the program ``module`` one ``request``; return its ``answer``, within ``seconds``.
 
     Raises JobFailure with the child's own reason, or with how it ended; ``doing`` names the task.
     """
@@ -61,25 +62,21 @@ def run(module: str, request: Mapping[str, Any], limits: Limits, progress: Progr
             timed_out.set()
             _kill(child)
 
-        timer = threading.Timer(limits.seconds, end)
+        timer = threading.Timer(seconds, end)
         timer.start()
         try:
             with contextlib.suppress(BrokenPipeError):
-                child.stdin.write(json.dumps({**request, "memory": limits.memory}).encode() + b"\n")
+                child.stdin.write(encode(request))
                 child.stdin.flush()
-            for message in _messages(child.stdout, doing):
-                if "progress" in message:
-                    progress_message = message["progress"]
-                    progress(
-                        progress_message["label"],
-                        progress_message["done"],
-                        progress_message["total"],
-                        progress_message["unit"],
-                    )
-                elif "error" in message:
-                    raise JobFailure(message["error"])
-                elif "answer" in message:
-                    return message["answer"]
+            codec = Codec[M | ProgressReport | Failed](answer, ProgressReport, Failed)
+            for message in _messages(child.stdout, codec, doing):
+                match message:
+                    case ProgressReport(report):
+                        progress(report["label"], report["done"], report["total"], report["unit"])
+                    case Failed(error):
+                        raise JobFailure(error)
+                    case _ if isinstance(message, answer):
+                        return message
             child.wait()
         finally:
             timer.cancel()
@@ -89,19 +86,19 @@ def run(module: str, request: Mapping[str, Any], limits: Limits, progress: Progr
             with contextlib.suppress(OSError):
                 child.stdin.close()
         if timed_out.is_set():
-            raise JobFailure(f"{doing} took longer than {limits.seconds / 60:.0f} minutes and was ended")
+            raise JobFailure(f"{doing} took longer than {seconds / 60:.0f} minutes and was ended")
         errors.seek(max(0, errors.tell() - 20_000))
         lines = errors.read().decode(errors="replace").splitlines()
         last = next((line for line in reversed(lines) if line.strip()), "it left no message")
         raise JobFailure(f"{doing} ended with exit status {child.returncode}: {last[:LINE_LENGTH]}")
 
 
-def _messages(stdout: IO[bytes], doing: str) -> Iterator[dict[str, Any]]:
+def _messages(stdout: IO[bytes], codec: Codec[M], doing: str) -> Iterator[M]:
     """Yield a child's messages until it ends. Raises JobFailure for any other output."""
     while line := stdout.readline(MESSAGE_LIMIT):
         try:
             if line.endswith(b"\n"):  # otherwise it ended within a message
-                yield message_in(line)
+                yield codec.decode(line)
             elif len(line) == MESSAGE_LIMIT:
                 raise ValueError("it has no end")
         except (ValueError, RecursionError) as fault:

@@ -9,7 +9,6 @@ for tensors for which llama.cpp chose Q5_1, the closer of the two types is used.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.workers.errors import JobFailure
@@ -17,19 +16,21 @@ from arkor_dev.local.workers.resources import available_cores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
+
+    from .messages import Quantize
 
 ROWS: Final = 256
 """Maximum number of sampled rows of a tensor, evenly spaced."""
 
 
-def quantize(request: Mapping[str, Any], scratch: Path) -> None:
-    """Quantize the 16-bit file ``source`` to ``target`` as ``type``. Raises JobFailure."""
-    del scratch
-    source, target = Path(request["source"]), Path(request["target"])
-    _quantize(source, target, request["type"], {})
+def quantize(request: Quantize) -> None:
+    """Quantize a file. Raises JobFailure."""
+    source, target = request.source, request.target
+    _quantize(source, target, request.type, {})
     if types := _better_types(source, target):
         target.unlink()
-        _quantize(source, target, request["type"], types)
+        _quantize(source, target, request.type, types)
 
 
 def _quantize(source: Path, target: Path, kind: str, types: Mapping[str, int]) -> None:

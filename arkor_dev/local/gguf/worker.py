@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.local.workers.errors import write_failure
-from arkor_dev.local.workers.link import serve_one
+from arkor_dev.local.workers.link import serve
 
 from .files import cached_base, cached_lora
+from .messages import CreateGguf, GgufCreated
 
 if TYPE_CHECKING:
     from arkor_dev.local.workers.link import Link
 
 
-def create(request: dict[str, Any], link: Link) -> dict[str, str]:
-    """Create the requested file; return its ``path``. Raises JobFailure."""
-    model, cache = Path(request["model"]), Path(request["cache"])
-    if request["adapter"] is not None:
-        path = cached_lora(Path(request["adapter"]), model, cache, link.progress)
+def create(request: CreateGguf, link: Link) -> GgufCreated:
+    """Create the requested file. Raises JobFailure."""
+    model, cache = request.model, request.cache
+    if request.adapter is not None:
+        path = cached_lora(request.adapter, model, cache, link.progress)
     else:
-        path = cached_base(model, request["name"], request["quantization"], cache, link.progress)
-    return {"path": str(path)}
+        path = cached_base(model, request.name, request.quantization, cache, link.progress)
+    return GgufCreated(path)
 
 
 def main() -> None:
-    serve_one(create, _reason)
+    serve(CreateGguf, create, _reason)
 
 
 def _reason(error: Exception) -> str:

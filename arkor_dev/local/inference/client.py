@@ -14,13 +14,17 @@ import contextlib
 import itertools
 import logging
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.workers.errors import SLOW_TEMPLATE, SMALLER_MODEL, JobFailure
 from arkor_dev.local.workers.process import Child
 
+from .messages import ANSWERS, Ask, Begun, Done, Failed, Loading, Stop, Text
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from .messages import AnswerRequest, Part, StreamPart
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +41,11 @@ EVICTED: Final = "A job has started and needs the memory of the model that answe
 
 @dataclass(eq=False)
 class _Answer:
-    """An answer: the request, its worker, the messages so far, and whether any of them had text."""
+    """An answer: the request, its worker, the parts so far, and whether any of them had text."""
 
-    ask: dict[str, Any]
+    request: AnswerRequest
     child: Child | None = None
-    messages: asyncio.Queue[dict[str, Any]] = field(default_factory=asyncio.Queue)
+    parts: asyncio.Queue[Part] = field(default_factory=asyncio.Queue)
     started: bool = False
 
 
@@ -68,17 +72,17 @@ class Inference:
         self._closed = False
 
     @contextlib.asynccontextmanager
-    async def answer(self, **ask: Any) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
-        """Send a request; the body reads messages up to ``done``. Leaving the body stops the answer."""
+    async def answer(self, request: AnswerRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
+        """Send a request; the body reads parts up to `Done`. Leaving the body stops the answer."""
         number = next(self._numbers)
-        answer = self._answers[number] = _Answer(ask)
+        answer = self._answers[number] = _Answer(request)
         if self._idle:
             self._idle.cancel()
             self._idle = None
         try:
             child = await self._worker()
             self._send(number, answer, child)
-            yield self._messages(answer)
+            yield self._parts(answer)
         finally:
             # It is still present if no final message has arrived.
             if self._answers.pop(number, None) and answer.child is not None and answer.child is self._child:
@@ -124,14 +128,16 @@ class Inference:
 
         self._freeing_memory = asyncio.get_running_loop().call_later(seconds if self._answers else 0, unload)
 
-    async def _messages(self, answer: _Answer) -> AsyncIterator[dict[str, Any]]:
+    async def _parts(self, answer: _Answer) -> AsyncIterator[StreamPart]:
         while True:
-            message = await answer.messages.get()
-            if "error" in message:
-                raise JobFailure(message["error"])
-            yield message
-            if "done" in message:
-                return
+            match await answer.parts.get():
+                case Failed(error):
+                    raise JobFailure(error)
+                case Done() as done:
+                    yield done
+                    return
+                case Loading() | Text() as part:
+                    yield part
 
     async def _worker(self) -> Child:
         async with self._starting:
@@ -153,12 +159,13 @@ class Inference:
                 log.warning("the inference process did not stop an answer in time: restarting it")
                 child.kill()
 
-        child.send(do="stop", id=number)
+        child.send(Stop(number))
         self._stopping[number] = asyncio.get_running_loop().call_later(self._stop_seconds, kill)
 
     async def _read(self, child: Child) -> None:
-        async for message in child.messages():
-            self._dispatch(message)
+        async for batch in child.batches(ANSWERS):
+            for answered in batch:
+                self._dispatch(answered.id, answered.part)
         await child.ended()
         if self._child is child:
             self._child = None
@@ -172,7 +179,7 @@ class Inference:
         }
         if child.overran and (guilty := answers_of_child.pop(self._begun_last or 0, None)):
             self._answers.pop(self._begun_last or 0)
-            guilty.messages.put_nowait({"error": SLOW_TEMPLATE})
+            guilty.parts.put_nowait(Failed(SLOW_TEMPLATE))
         waiting = {
             number: answer for number, answer in answers_of_child.items() if stuck and not answer.started
         }
@@ -187,19 +194,19 @@ class Inference:
                     if child is self._evicted
                     else child.cause("The chat process", SMALLER_MODEL)
                 )
-                answer.messages.put_nowait({"error": reason})
+                answer.parts.put_nowait(Failed(reason))
         if waiting:
             self._retry = asyncio.create_task(self._send_again(waiting))
 
-    def _dispatch(self, message: dict[str, Any]) -> None:
-        number, last = message["id"], "done" in message or "error" in message
-        if "begins" in message:
+    def _dispatch(self, number: int, part: Part) -> None:
+        if isinstance(part, Begun):
             self._begun_last = number
             return
+        last = isinstance(part, Done | Failed)
         answer = self._answers.pop(number, None) if last else self._answers.get(number)
         if answer:
-            answer.started = answer.started or "text" in message
-            answer.messages.put_nowait(message)
+            answer.started = answer.started or isinstance(part, Text)
+            answer.parts.put_nowait(part)
         elif last and (timer := self._stopping.pop(number, None)):
             timer.cancel()
             self._start_idle_timer()
@@ -210,7 +217,7 @@ class Inference:
         except JobFailure as failure:
             for number, answer in waiting.items():
                 self._answers.pop(number, None)
-                answer.messages.put_nowait({"error": str(failure)})
+                answer.parts.put_nowait(Failed(str(failure)))
             return
         for number, answer in waiting.items():
             if number in self._answers:
@@ -218,7 +225,7 @@ class Inference:
 
     def _send(self, number: int, answer: _Answer, child: Child) -> None:
         answer.child = child
-        child.send(id=number, do="chat", **answer.ask)
+        child.send(Ask(number, answer.request))
 
     def _start_idle_timer(self) -> None:
         """Start the idle timer for unloading the worker if no answer is left."""

@@ -11,15 +11,20 @@ import asyncio
 import contextlib
 import signal
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import UnavailableError
 from arkor_dev.local.workers.process import Child, passed
 
 from .admission import AdmissionQueue
+from .check_messages import CHECKED
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from arkor_dev.local.workers.codec import Message
+
+    from .check_messages import Checked
 
 WAITING_OF_ONE: Final = 4
 """Maximum number of waiting checks per caller."""
@@ -64,7 +69,7 @@ class LimitedChecks:
             await self._ending
 
     @contextlib.asynccontextmanager
-    async def _turn(self, caller: str) -> AsyncIterator[Callable[[Mapping[str, Any]], Awaitable[Any]]]:
+    async def _turn(self, caller: str) -> AsyncIterator[Callable[[Message], Awaitable[Checked]]]:
         """Wait for ``caller``'s turn; yield the function that checks a request, see `_check`.
 
         Raises RateLimitedError if too many checks are waiting.
@@ -83,7 +88,7 @@ class LimitedChecks:
                     self._expensive_callers.popitem(last=False)
                 raise
 
-    async def _check(self, request: Mapping[str, Any]) -> Any:
+    async def _check(self, request: Message) -> Checked:
         """Return the process's answer; the caller must hold an admission.
 
         Raises LimitReachedError, and UnavailableError if this machine cannot check anything now.
@@ -96,7 +101,7 @@ class LimitedChecks:
                 child = await self._process()
                 answer = await self._answer(child, request)
                 if answer is not None:
-                    return answer["answer"]
+                    return answer
                 status = await child.ended()
                 if -status in OWN_SIGNALS:
                     break
@@ -107,13 +112,13 @@ class LimitedChecks:
             self._busy = False
             self._idle = asyncio.get_running_loop().call_later(self._idle_seconds, self._unload)
 
-    async def _answer(self, child: Child, request: Mapping[str, Any]) -> dict[str, Any] | None:
+    async def _answer(self, child: Child, request: Message) -> Checked | None:
         """Return the process's message; None if it ends without one."""
         received = False
         try:
             async with asyncio.timeout(SECONDS):
-                child.send(**request)
-                batch = await anext(child.batches(), None)
+                child.send(request)
+                batch = await anext(child.batches(CHECKED), None)
                 received = True
                 return batch[0] if batch else None
         except TimeoutError:

@@ -1,7 +1,6 @@
 """The limited process that counts the tokens of long conversations.
 
-In: ``{"model", "texts"}``, a model's folder and the texts of a prompt. Out: ``{"answer"}``, the model's
-context length if the texts have more tokens, else null.
+It receives `CountTokens` and sends `TokensCounted`.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import Any, Final
 
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.local.gguf.limited import limit_cpu_time, limit_memory
+from arkor_dev.local.inference.check_messages import CountTokens, TokensCounted
 from arkor_dev.local.inference.prompt_length import exceeds
 from arkor_dev.local.workers.link import Link
 
@@ -38,20 +38,20 @@ def main() -> None:
         return len(tokenizer.encode_batch_fast([piece], add_special_tokens=False)[0])
 
     while True:
-        request: dict[str, Any] = link.receive()
+        request = link.receive(CountTokens)
         limit_cpu_time(KILL_SECONDS)
         too_long = False
         # The library raises nothing more specific; the loop reports the error.
         with contextlib.suppress(Exception):
-            if folder != request["model"]:
+            if folder != request.model:
                 folder, tokenizer, most = None, None, None
-                most = context(Path(request["model"]))
-                tokenizer = Tokenizer.from_file(str(Path(request["model"]) / "tokenizer.json"))
+                most = context(Path(request.model))
+                tokenizer = Tokenizer.from_file(str(Path(request.model) / "tokenizer.json"))
                 tokenizer.no_padding()
                 tokenizer.no_truncation()
-                folder = request["model"]
-            too_long = most is not None and exceeds(count, request["texts"], most)
-        link.send(answer=most if too_long else None)
+                folder = request.model
+            too_long = most is not None and exceeds(count, request.texts, most)
+        link.send(TokensCounted(most if too_long else None))
 
 
 def context(folder: Path) -> int | None:

@@ -9,9 +9,12 @@ from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule, quoted
 from arkor_dev.contract.schema import Field, Schema
 
 from .engines.choice import LLAMA
+from .messages import Sampling
 from .structured_output.request import format_of
 from .structured_output.schemas import FormatError
 
+TEMPERATURE: Final = 0.7
+TOP_P: Final = 0.95
 STOPS: Final = 16
 STOP_CHARACTERS: Final = 200
 MOST_TOKENS: Final = 1_000_000
@@ -92,17 +95,17 @@ def problem(body: dict[str, Any]) -> str | None:
     return None
 
 
-def sampling(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the sampling options, tools and format in the worker's form."""
-    stop, response_format = body.get("stop"), format_of(body)
-    return {
-        **{
-            name: body.get(name)
-            for name in ("seed", "topK", "minP", "repetitionPenalty", "frequencyPenalty", "presencePenalty")
-        },
-        "stop": [stop] if isinstance(stop, str) else stop,
-        "logprobs": (body.get("topLogprobs") or 0) if body.get("logprobs") else None,
-        "echo": body.get("echo") is True,
-        "tools": body.get("tools") if body.get("toolChoice") != "none" else None,
-        "format": response_format._asdict() if response_format else None,
-    }
+def sampling(body: dict[str, Any]) -> Sampling:
+    """Return the options of choosing the next token."""
+    temperature, top_p = body.get("temperature"), body.get("topP")
+    return Sampling(
+        temperature=float(TEMPERATURE if temperature is None else temperature),
+        top_p=float(TOP_P if top_p is None else top_p),
+        top_k=int(body.get("topK") or 0),
+        min_p=body.get("minP") or 0.0,
+        repetition=body.get("repetitionPenalty"),
+        frequency=body.get("frequencyPenalty") or 0.0,
+        presence=body.get("presencePenalty") or 0.0,
+        seed=None if (seed := body.get("seed")) is None else int(seed),
+        logprobs=int(body.get("topLogprobs") or 0) if body.get("logprobs") else None,
+    )

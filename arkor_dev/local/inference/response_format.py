@@ -7,7 +7,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
+
+    from .messages import Done, TokenLogprob, ToolCall
 
 
 def envelope(kind: str, model: str) -> dict[str, Any]:
@@ -20,53 +22,54 @@ def envelope(kind: str, model: str) -> dict[str, Any]:
     }
 
 
-def whole_choice(text: str, entries: list[dict[str, Any]], done: dict[str, Any]) -> dict[str, Any]:
+def whole_choice(text: str, entries: list[TokenLogprob], done: Done) -> dict[str, Any]:
     """Return the only choice of a complete answer: text or tool calls, and token probabilities."""
-    calls = done.get("toolCalls")
+    calls = done.tool_calls
     message = {
         "role": "assistant",
         "content": text if text or not calls else None,
         **({"tool_calls": calls} if calls else {}),
     }
-    entries = [*entries, *done.get("logprobs", ())]
+    entries = [*entries, *done.logprobs]
     weights = {"logprobs": logprobs(entries)} if entries else {}
-    return {"index": 0, "message": message, **weights, "finish_reason": done["reason"]}
+    return {"index": 0, "message": message, **weights, "finish_reason": done.reason}
 
 
-def logprobs(entries: list[dict[str, Any]] | None) -> dict[str, Any] | None:
+def logprobs(entries: list[TokenLogprob]) -> dict[str, Any] | None:
     """Return ``{content: [{token, logprob, bytes, top_logprobs}]}``; None for a chunk without tokens."""
     return {"content": entries} if entries else None
 
 
-def indexed(calls: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def indexed(calls: Iterable[ToolCall]) -> list[dict[str, Any]]:
     """Return the tool calls of a chunk with their indices."""
     return [{"index": index, **call} for index, call in enumerate(calls)]
 
 
-def figures(done: dict[str, Any]) -> dict[str, Any]:
+def figures(done: Done) -> dict[str, Any]:
     """Return ``usage``, ``timings`` and the engine, for the last chunk or a complete answer."""
-    prompt, completion = done["promptTokens"], done["completionTokens"]
+    prompt, completion = done.prompt_tokens, done.completion_tokens
     usage: dict[str, Any] = {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": done.get("cachedTokens", 0)},
+        "prompt_tokens_details": {"cached_tokens": done.cached_tokens},
     }
     engine = answered_by(done)
     return {"usage": usage, "timings": _timings(done), **({"answeredBy": engine} if engine else {})}
 
 
-def answered_by(done: Mapping[str, Any]) -> dict[str, str]:
+def answered_by(done: Done) -> dict[str, str]:
     """Return the engine that answered, its ``precision``, the ``weights``' name, and ``why`` if given."""
-    return {name: done[name] for name in ("engine", "precision", "weights", "why") if done.get(name)}
+    facts = {"engine": done.engine, "precision": done.precision, "weights": done.weights, "why": done.why}
+    return {name: fact for name, fact in facts.items() if fact}
 
 
-def _timings(done: dict[str, Any]) -> dict[str, float]:
+def _timings(done: Done) -> dict[str, float]:
     """Return seconds to the first token, seconds in total, and tokens per second after the first."""
-    after_first = done["seconds"] - done["firstTokenSeconds"]
-    counted = after_first > 0 and done["completionTokens"] > 1
+    after_first = done.seconds - done.first_token_seconds
+    counted = after_first > 0 and done.completion_tokens > 1
     return {
-        "firstTokenSeconds": done["firstTokenSeconds"],
-        "seconds": done["seconds"],
-        "tokensPerSecond": round((done["completionTokens"] - 1) / after_first, 2) if counted else 0.0,
+        "firstTokenSeconds": done.first_token_seconds,
+        "seconds": done.seconds,
+        "tokensPerSecond": round((done.completion_tokens - 1) / after_first, 2) if counted else 0.0,
     }

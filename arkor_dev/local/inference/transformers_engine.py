@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from arkor_dev.local.inference.messages import AnswerRequest
+
 ADAPTERS: Final = 4
 UNPACKED: Final = "\0unpacked"
 """Suffix in a base's key if its weights must stay readable for adapters."""
@@ -97,26 +99,26 @@ class TransformersEngine:
     def tokenizer(self) -> Any:
         return self.base.tokenizer
 
-    def base_key_of(self, ask: dict[str, Any]) -> str:
+    def base_key_of(self, ask: AnswerRequest) -> str:
         """Return a key for the way in which the base must be loaded. Unpacked weights serve every request, so
         they are kept for later ones.
         """
-        if ask["adapter"] is not None and reads_weights(Path(ask["adapter"])):
-            self._unpacked.add(ask["base"])
-        key = f"{ask['base']}{UNPACKED if ask['base'] in self._unpacked else ''}"
-        key += FOUR_BIT if ask.get("fourBit") else ""
+        if ask.adapter is not None and reads_weights(Path(ask.adapter)):
+            self._unpacked.add(ask.base)
+        key = f"{ask.base}{UNPACKED if ask.base in self._unpacked else ''}"
+        key += FOUR_BIT if ask.four_bit else ""
         key += SCORED if _is_scored(ask) else ""
-        return key + WITH_TRAINING if ask.get("training") and torch.cuda.is_available() else key
+        return key + WITH_TRAINING if ask.training and torch.cuda.is_available() else key
 
-    def begin(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> Row:
+    def begin(self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None]) -> Row:
         """Load what is needed and build the prompt; the adapter stays in use until `end`."""
         active = self._load(ask, base_key, progress)
         prompt = prompt_of(self.tokenizer, ask, self.base.context)
         if self._plan:
-            torch.set_num_threads(self._plan.shared_threads if ask.get("training") else self._plan.threads)
+            torch.set_num_threads(self._plan.shared_threads if ask.training else self._plan.threads)
         row = Row(active, prompt, self.base.context - len(prompt))
-        if _is_scored(ask):
-            row.scores, row.alternatives = [SampledToken(prompt[0])], ask["logprobs"]
+        if ask.echo and ask.sampling.logprobs is not None:
+            row.scores, row.alternatives = [SampledToken(prompt[0])], ask.sampling.logprobs
         assert self._forward
         if self._forward.plain:
             cached_layers = [] if row.scores else self._prompt_cache.find(active, prompt)
@@ -229,9 +231,9 @@ class TransformersEngine:
         if MergedWeights.fit(self.base.model, adapter):
             self._merged[adapter] = MergedWeights(self.base.model, adapter)
 
-    def _load(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> ActiveAdapter:
+    def _load(self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None]) -> ActiveAdapter:
         if self._base_key != base_key:
-            progress(f"Loading {ask['name']}")
+            progress(f"Loading {ask.name}")
             self._base_key, self._base, self._active, self._forward = None, None, None, None
             self._adapters.clear()
             self._scales.clear()
@@ -239,7 +241,7 @@ class TransformersEngine:
             self._batches.clear()
             self._prompt_cache.clear()
             base, why_not_gpu = _load_base(
-                Path(ask["base"]),
+                Path(ask.base),
                 four_bit=FOUR_BIT in base_key,
                 with_training=WITH_TRAINING in base_key,
                 as_stored=SCORED not in base_key,
@@ -261,13 +263,13 @@ class TransformersEngine:
                 self.facts["why"] = why_not_gpu
             self._forward = Forward(base.model)
             self._base, self._base_key = base, base_key
-        active, strength = ActiveAdapter(), ask.get("strength", FULL_STRENGTH)
+        active, strength = ActiveAdapter(), ask.strength
         # At strength 0, use the base itself instead of adding zeros.
-        if ask["adapter"] is not None and strength > 0:
+        if ask.adapter is not None and strength > 0:
             # A folder's name is not a valid module name: it may contain dots.
-            adapter = hashlib.sha256(ask["adapter"].encode()).hexdigest()[:16]
+            adapter = hashlib.sha256(ask.adapter.encode()).hexdigest()[:16]
             if adapter not in self._adapters:
-                self._add(adapter, ask["adapter"])
+                self._add(adapter, ask.adapter)
             self._adapters.move_to_end(adapter)
             if strength == FULL_STRENGTH:
                 self._merge(adapter)
@@ -343,9 +345,9 @@ def _load_base(
     return load_base(path, device="cpu" if reason else None, as_stored=as_stored), reason
 
 
-def _is_scored(ask: dict[str, Any]) -> bool:
+def _is_scored(ask: AnswerRequest) -> bool:
     """Return whether the log probabilities of the prompt's tokens are requested."""
-    return bool(ask.get("echo")) and ask.get("logprobs") is not None
+    return ask.echo and ask.sampling.logprobs is not None
 
 
 def _scores(logits: Any, targets: list[int], count: int) -> list[SampledToken]:

@@ -1,7 +1,6 @@
 """The process that answers chats; all answers share one loaded base model (``generation.loop``).
 
-Messages in: ``{"do": "chat", "id", …}`` and ``{"do": "stop", "id"}``. Out: ``{"id", "text", "logprobs"?}``,
-``{"id", "done": {…}}``, ``{"id", "error"}``, ``{"id", "begins"}``, ``{"id", "progress"}``.
+It receives `Ask` and `Stop`, and sends `Answered`.
 """
 
 from __future__ import annotations
@@ -10,16 +9,18 @@ import functools
 import os
 import queue
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.local.workers.link import Link
 
 from .generation.interface import GenerationRequest
+from .messages import Answered, Ask, Done, Failed, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .generation.interface import Engine
+    from .messages import Part
 
 
 class InferenceWorker:
@@ -28,23 +29,23 @@ class InferenceWorker:
     def __init__(self) -> None:
         self._stops: dict[int, threading.Event] = {}
         self._inbox: queue.SimpleQueue[GenerationRequest] = queue.SimpleQueue()
-        self.link = Link({"chat": self._chat, "stop": self._stop})
+        self.link = Link({Ask: self._ask, Stop: self._stop})
 
-    def _chat(self, ask: dict[str, Any]) -> None:
+    def _ask(self, ask: Ask) -> None:
         # Registered at once, while libraries are still being imported: a stop may arrive before they are
         # ready.
-        stop = self._stops[ask["id"]] = threading.Event()
-        self._inbox.put(GenerationRequest(ask, stop, functools.partial(self._send, ask["id"])))
+        stop = self._stops[ask.id] = threading.Event()
+        self._inbox.put(GenerationRequest(ask.request, stop, functools.partial(self._send, ask.id)))
 
-    def _stop(self, message: dict[str, Any]) -> None:
-        event = self._stops.get(message["id"])
+    def _stop(self, message: Stop) -> None:
+        event = self._stops.get(message.id)
         if event:
             event.set()
 
-    def _send(self, number: int, **fields: Any) -> None:
-        if "done" in fields or "error" in fields:
+    def _send(self, number: int, part: Part) -> None:
+        if isinstance(part, Done | Failed):
             del self._stops[number]
-        self.link.send(id=number, **fields)
+        self.link.send(Answered(number, part))
 
     def run(self, engine: Callable[[], Engine]) -> None:
         """Answer requests with the engine that ``engine`` creates, until standard input ends."""

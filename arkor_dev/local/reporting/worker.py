@@ -1,8 +1,7 @@
 """The process that reports one job to one program, through that program's own package.
 
-It receives ``{"to", "job", "folder", "state"}``, then ``{"events": [[name, fields], …]}`` repeatedly, and
-``{"end": status}``. It replies to each with ``{"done": true}``, with the location ``where`` once the run is
-open, or with ``{"fault": why}`` before it ends. The file ``state`` records the last reported step, so that
+It receives `BeginReport`, then `ReportEvents` repeatedly, and `EndReport`. It replies to each with
+`Accepted`, or with `ReportFault` before it ends. The file ``state`` records the last reported step, so that
 steps that are computed again after a crash are not reported twice.
 """
 
@@ -26,6 +25,7 @@ from arkor_dev.contract.events import (
     figure_fields,
 )
 from arkor_dev.contract.provenance.statement import is_number
+from arkor_dev.local.reporting.messages import ORDERS, Accepted, BeginReport, EndReport, ReportFault
 from arkor_dev.local.reporting.writers import WRITERS, Job
 from arkor_dev.local.workers.link import Link
 
@@ -165,29 +165,29 @@ def main() -> None:
     """Report until told to end; send any error as a reply."""
     pipe = private_input()
     link = Link()
-    request = link.receive()
+    request = link.receive(BeginReport)
     try:
         # If the package asks a question, it must not read the pipe, which the link has taken over.
         sys.stdin = Path(os.devnull).open()  # noqa: SIM115 - for the rest of the process's life
         assert not pipe.closed
-        os.chdir(request["folder"])
-        writer = WRITERS[request["to"]](Job(**request["job"]))
-        reporter = Reporter(writer, Reported(Path(request["state"])))
-        link.send(done=True)
+        os.chdir(request.folder)
+        writer = WRITERS[request.to](Job(**request.job))
+        reporter = Reporter(writer, Reported(Path(request.state)))
+        link.send(Accepted())
         while True:
-            message = link.receive()
-            if "end" in message:
-                reporter.close(message["end"])
-                link.send(done=True)
+            order = link.receive_of(ORDERS)
+            if isinstance(order, EndReport):
+                reporter.close(order.status)
+                link.send(Accepted())
                 return
-            for name, fields in message["events"]:
+            for name, fields in order.events:
                 reporter.take(name, fields)
             reporter.flush()
             location, reporter.location = reporter.location, None
-            link.send(done=True, **({"where": SECRET.sub("//***@", location)} if location else {}))
+            link.send(Accepted(SECRET.sub("//***@", location) if location else None))
     except BaseException as error:  # noqa: BLE001 - a package may raise what it likes, and end the process
         traceback.print_exc()
-        link.send(fault=describe_error(error))
+        link.send(ReportFault(describe_error(error)))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,8 +22,10 @@ from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.gguf.installed import lacking
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, MAX_STRENGTH
 from arkor_dev.local.inference.engines.choice import LLAMA
+from arkor_dev.local.inference.messages import AnswerRequest, Done, Loading, Text
 from arkor_dev.local.inference.request_options import FIELDS, is_prompt, problem, sampling
 from arkor_dev.local.inference.response_format import envelope, figures, indexed, logprobs, whole_choice
+from arkor_dev.local.inference.structured_output.request import format_of
 from arkor_dev.local.jobs.atomic_folder import MANIFEST, damage
 from arkor_dev.local.jobs.job_folder import checkpoint_folder, checkpoint_steps, final_folder, kind_of
 from arkor_dev.local.jobs.records import compact
@@ -40,15 +43,14 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.inference.engines.router import EngineRouter
+    from arkor_dev.local.inference.messages import StreamPart, TokenLogprob
     from arkor_dev.local.inference.prompt_checks import PromptChecks
     from arkor_dev.local.inference.structured_output.check import FormatChecks
     from arkor_dev.local.jobs.async_store import AsyncStore
-    from arkor_dev.local.models.catalog import Models
+    from arkor_dev.local.models.catalog import Model, Models
 
 PING_SECONDS: Final = 5.0
 MAX_TOKENS: Final = 512
-TEMPERATURE: Final = 0.7
-TOP_P: Final = 0.95
 PLAYGROUND: Final = "playground"
 """Caller of requests that belong to no endpoint."""
 
@@ -112,10 +114,10 @@ class Chat:
 
     async def handle(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         """Serve one request, an ``ASK``; any refusal comes before the stream begins."""
-        name, ask = await self.prepare(body)
+        ask = await self.prepare(body)
         if body.get("stream") is False:
-            return await self._complete(name, ask)
-        return await self._stream(request, name, ask)
+            return await self._complete(ask)
+        return await self._stream(request, ask)
 
     async def check_target(self, body: dict[str, Any]) -> None:
         """Raise ArkorError if the target in ``body`` (``adapter`` or ``baseModel``) cannot answer now."""
@@ -128,23 +130,19 @@ class Chat:
         except JobFailure as failure:
             raise BadRequestError(str(failure)) from None
 
-    async def prepare(self, body: dict[str, Any], caller: str = PLAYGROUND) -> tuple[str, dict[str, Any]]:
-        """Return the model, and the engine's request, for an ``ASK`` from ``caller``; pass both to `events`.
+    async def prepare(self, body: dict[str, Any], caller: str = PLAYGROUND) -> AnswerRequest:
+        """Return the engine's request for an ``ASK`` from ``caller``, for `events`.
 
         Raises ArkorError if it cannot be answered.
         """
-
-        def number_of(field: str, default: float) -> float:
-            value = body.get(field)
-            return float(default if value is None else value)
-
         if body.get("engine") == LLAMA and (reason := lacking()):
             raise ConflictError(reason)
         name, folder, config = await self._target(body)
         if folder is not None:
             await self._check_whole(folder)
         is_full = folder is not None and kind_of(folder) == "model"
-        strength = number_of("adapterStrength", FULL_STRENGTH)
+        given, most, stop = body.get("adapterStrength"), body.get("maxTokens"), body.get("stop")
+        strength = float(FULL_STRENGTH if given is None else given)
         if folder is not None and strength != FULL_STRENGTH:
             why = (
                 "the model was fully fine-tuned"
@@ -153,21 +151,24 @@ class Chat:
             )
             if why:
                 raise ConflictError(f"This adapter works only at full strength: {why}")
-        ask = {
-            "base": str(folder) if is_full else None,
-            "adapter": str(folder) if folder and not is_full else None,
-            "strength": strength,
-            "whole": is_full,
-            "fourBit": bool(config.get("loadIn4bit")),
-            "templateArguments": template_arguments(config),
-            "engine": body.get("engine"),
-            "messages": body.get("messages"),
-            "prompt": body.get("prompt"),
-            "temperature": number_of("temperature", TEMPERATURE),
-            "topP": number_of("topP", TOP_P),
-            "maxTokens": int(number_of("maxTokens", MAX_TOKENS)),
-            **sampling(body),
-        }
+        ask = AnswerRequest(
+            base=str(folder) if is_full else "",
+            name=name,
+            adapter=str(folder) if folder and not is_full else None,
+            strength=strength,
+            whole=is_full,
+            four_bit=bool(config.get("loadIn4bit")),
+            template_arguments=template_arguments(config),
+            engine=body.get("engine"),
+            messages=body.get("messages"),
+            prompt=body.get("prompt"),
+            sampling=sampling(body),
+            max_tokens=int(MAX_TOKENS if most is None else most),
+            stop=[stop] if isinstance(stop, str) else stop,
+            echo=body.get("echo") is True,
+            tools=body.get("tools") if body.get("toolChoice") != "none" else None,
+            format=format_of(body),
+        )
         model = folder if is_full else None
         try:
             if not is_full and (local_model := self._models.find_local(name)):
@@ -175,10 +176,10 @@ class Chat:
         except JobFailure as failure:
             raise BadRequestError(str(failure)) from None
         if model:
-            await self._prompts.check(caller, ask, name, model)
-        if ask["format"]:
-            await self._formats.check(caller, **ask["format"])
-        return name, ask
+            await self._prompts.check(caller, ask, model)
+        if ask.format:
+            await self._formats.check(caller, ask.format.schema, ask.format.field)
+        return ask
 
     async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None, dict[str, Any]]:
         """Return the base model's name, and the result's (adapter's or model's) folder and config, if any."""
@@ -213,24 +214,23 @@ class Chat:
                     raise ConflictError(f"This adapter's files are damaged: {wrong}. Train it again")
                 self._whole_ones.add(key)
 
-    async def events(self, name: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        """Yield the messages of preparing and answering as one stream; download a missing model first."""
-        if ask["base"] is None:
-            async with contextlib.aclosing(self._prepared(name)) as preparing:
-                async for message in preparing:
-                    if "progress" in message:
-                        yield message
+    async def events(self, ask: AnswerRequest) -> AsyncGenerator[StreamPart, None]:
+        """Yield the parts of preparing and answering as one stream; download a missing model first."""
+        if not ask.base:
+            async with contextlib.aclosing(self._prepared(ask.name)) as preparing:
+                async for part in preparing:
+                    if isinstance(part, Loading):
+                        yield part
                     else:
-                        name, ask = message["name"], {**ask, "base": message["path"]}
-        if not ask["fourBit"]:
-            ask = {**ask, "fourBit": await asyncio.to_thread(comes_in_4_bit, Path(ask["base"]))}
-        answering = self._inference.answer(name=name, training=self._training(), **ask)
-        async with answering as messages:
+                        ask = replace(ask, name=part.name, base=str(part.path))
+        if not ask.four_bit:
+            ask = replace(ask, four_bit=await asyncio.to_thread(comes_in_4_bit, Path(ask.base)))
+        async with self._inference.answer(replace(ask, training=self._training())) as messages:
             async for message in messages:
                 yield message
 
-    async def _prepared(self, name: str) -> AsyncGenerator[dict[str, Any], None]:
-        """Prepare a model: yield ``progress``, and finally its ``name`` and ``path``."""
+    async def _prepared(self, name: str) -> AsyncGenerator[Loading | Model, None]:
+        """Prepare a model: yield the progress, and finally the model."""
         waiting: asyncio.Queue[Progress] = asyncio.Queue()
         ensuring = asyncio.create_task(self._models.ensure(name, waiting.put_nowait))
         label = ""
@@ -241,61 +241,63 @@ class Chat:
                 if hearing.done():
                     label = hearing.result()["label"]
                     notices.progress(hearing.result())
-                    yield {"progress": hearing.result()}
+                    yield Loading(hearing.result())
                 hearing.cancel()
-            model = ensuring.result()
-            yield {"name": model.name, "path": str(model.path)}
+            yield ensuring.result()
         finally:
             ensuring.cancel()
             if label:
                 notices.progress_ended(label)
 
-    async def _complete(self, name: str, ask: dict[str, Any]) -> web.Response:
+    async def _complete(self, ask: AnswerRequest) -> web.Response:
         words: list[str] = []
-        logged: list[dict[str, Any]] = []
-        done: dict[str, Any] = {}
+        logged: list[TokenLogprob] = []
+        done = Done("cancelled")
         try:
-            async with contextlib.aclosing(self.events(name, ask)) as events:
-                async for message in events:
-                    words.append(message.get("text", ""))
-                    logged += message.get("logprobs", ())
-                    done = message.get("done", done)
+            async with contextlib.aclosing(self.events(ask)) as events:
+                async for part in events:
+                    match part:
+                        case Text(text, entries):
+                            words.append(text)
+                            logged += entries
+                        case Done():
+                            done = part
         except JobFailure as failure:
             raise UnavailableError(str(failure)) from None
         return web.json_response(
             {
-                **envelope("chat.completion", name),
+                **envelope("chat.completion", ask.name),
                 "choices": [whole_choice("".join(words), logged, done)],
                 **figures(done),
             }
         )
 
-    async def _stream(self, request: web.Request, name: str, ask: dict[str, Any]) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, ask: AnswerRequest) -> web.StreamResponse:
         response = await open_stream(request)
-        head = envelope("chat.completion.chunk", name)
-        prepare = ask["logprobs"] is not None
+        head = envelope("chat.completion.chunk", ask.name)
+        with_logprobs = ask.sampling.logprobs is not None
 
-        def chunk(delta: dict[str, Any], message: dict[str, Any], reason: str | None = None) -> bytes:
-            more = {"logprobs": logprobs(message.get("logprobs"))} if prepare else {}
-            choice = {"index": 0, "delta": delta, **more, "finish_reason": reason}
-            return frame(None, compact({**head, "choices": [choice], **(figures(message) if reason else {})}))
+        def chunk(delta: dict[str, Any], entries: list[TokenLogprob], done: Done | None = None) -> bytes:
+            more = {"logprobs": logprobs(entries)} if with_logprobs else {}
+            choice = {"index": 0, "delta": delta, **more, "finish_reason": done.reason if done else None}
+            return frame(None, compact({**head, "choices": [choice], **(figures(done) if done else {})}))
 
         ping = frame(PING, "{}")
         async with (
             pinged(response, ping, PING_SECONDS),
-            contextlib.aclosing(self.events(name, ask)) as events,
+            contextlib.aclosing(self.events(ask)) as events,
         ):
             try:
-                async for message in events:
-                    if "progress" in message:
-                        await response.write(frame(CHAT_PROGRESS, compact(message["progress"])))
-                    elif "text" in message:
-                        await response.write(chunk({"content": message["text"]}, message))
-                    elif "done" in message:
-                        done = message["done"]
-                        if calls := indexed(done.get("toolCalls", ())):
-                            await response.write(chunk({"tool_calls": calls}, {}))
-                        await response.write(chunk({}, done, done["reason"]))
+                async for part in events:
+                    match part:
+                        case Loading(progress):
+                            await response.write(frame(CHAT_PROGRESS, compact(progress)))
+                        case Text(text, entries):
+                            await response.write(chunk({"content": text}, entries))
+                        case Done():
+                            if calls := indexed(part.tool_calls):
+                                await response.write(chunk({"tool_calls": calls}, []))
+                            await response.write(chunk({}, part.logprobs, part))
             except JobFailure as failure:
                 await response.write(frame(CHAT_ERROR, compact({"error": str(failure)})))
             await response.write(frame(None, CHAT_DONE))

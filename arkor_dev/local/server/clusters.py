@@ -12,6 +12,7 @@ from aiohttp import web
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.placement import ADDRESS
+from arkor_dev.local.execution.messages import ClusterDescribed, DescribeCluster
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
@@ -58,16 +59,14 @@ class Clusters:
 
     async def _look(self, address: str, insecure: bool) -> dict[str, Any]:
         async with Child.running(TASKS) as child:
-            child.send(task="status", address=address, insecure=insecure, cache=str(self._data))
+            child.send(DescribeCluster(address, insecure, str(self._data)))
             try:
                 async with asyncio.timeout(LOOK_SECONDS):
-                    answer = await child.result("cluster", "The process that inspected it")
+                    return (await child.result(ClusterDescribed, "The process that inspected it")).cluster
             except JobFailure as failure:
                 return {"address": address, "problem": str(failure)}
             except TimeoutError:
                 return {"address": address, "problem": f"It did not answer within {LOOK_SECONDS:.0f} s"}
-        cluster: dict[str, Any] = answer["cluster"]
-        return cluster
 
     async def close(self) -> None:
         """End every process."""

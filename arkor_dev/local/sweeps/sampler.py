@@ -80,9 +80,7 @@ def ask(
     return next((candidate for candidate in itertools.islice(rest, 100_000) if candidate not in tried), None)
 
 
-def importances(
-    space: Mapping[str, Any], trials: Sequence[tuple[dict[str, Any], float]], seed: int
-) -> list[dict[str, Any]]:
+def importances(space: Mapping[str, Any], trials: Sequence[Observation], seed: int) -> list[dict[str, Any]]:
     """Return the importance of each setting, from 0 to 1 with sum 1, most important first.
 
     ``low`` and ``high`` bound the middle 90 % over bootstrap resamples of the trials. Uses PED-ANOVA

@@ -37,6 +37,7 @@ from arkor_dev.local.workers.process import Child
 
 from . import plan, record
 from .judging import none, selecting_loss
+from .messages import HeldOut, HoldOut, Judged, JudgeSweep, Suggested, SuggestTrial
 from .plan import Conclude, Confirm, Extend, Try
 from .record import SEARCH, START, WINNER, Estimate, Sweep, Trial
 from .sampler import GRID_MOST
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.forecast.service import Forecasts
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.jobs.scheduler import Scheduler
+    from arkor_dev.local.workers.codec import M
 
 log = logging.getLogger(__name__)
 
@@ -143,10 +145,9 @@ class Sweeps:
         ``evalSplit`` of the error is a share of the rows that would suffice.
         """
         try:
-            answer = await self._ask(do="hold out", config=config, project=str(self._project))
+            found = (await self._ask(HoldOut(config, str(self._project)), HeldOut)).held_out
         except JobFailure as failure:  # data that no trial could read
             raise BadRequestError(str(failure)) from None
-        found = answer["heldOut"]
         if found is None or found["groups"] >= 2 * minimums.ROWS:
             return
         share = found["share"]
@@ -322,12 +323,10 @@ class Sweeps:
                 for entry, trial in zip(trials, sweep.search, strict=True)
                 if not trial.error or entry[1]
             ]
-            answer = await self._ask(
-                do="ask", space=sweep.space, config=sweep.config, seed=sweep.seed,
-                # Failed trials count as tried.
-                trials=[*valid, *(entry for entry in trials if entry not in valid)],
-            )  # fmt: skip
-            settings = answer["settings"]
+            # Failed trials count as tried.
+            tried = [*valid, *(entry for entry in trials if entry not in valid)]
+            request = SuggestTrial(sweep.space, sweep.config, sweep.seed, tried)
+            settings = (await self._ask(request, Suggested)).settings
         if settings is None:
             self._exhausted.add(sweep.id)
             return
@@ -517,18 +516,17 @@ class Sweeps:
         pairs = self._pairs(sweep)
         complete = len(pairs) >= plan.SEEDS
         trials = [[_with_defaults(sweep, trial), trial.losses[0]] for trial in sweep.search if trial.losses]
-        ask: dict[str, Any] = {
-            "space": sweep.space,
-            "seed": sweep.seed,
-            "trials": trials,
-            "measure": _measure(sweep),
-        }
-        ask["start"] = [start for start, _ in pairs] if complete else []
-        ask["winner"] = [winner for _, winner in pairs] if complete else []
+        request = JudgeSweep(
+            space=sweep.space,
+            seed=sweep.seed,
+            trials=trials,
+            measure=_measure(sweep),
+            start=[start for start, _ in pairs] if complete else [],
+            winner=[winner for _, winner in pairs] if complete else [],
+        )
         try:
-            answer = await self._ask(do="judge", **ask)
-            sweep.importances = answer["importances"]
-            verdict = answer.get("verdict")
+            judged = await self._ask(request, Judged)
+            sweep.importances, verdict = judged.importances, judged.verdict
         except JobFailure as failure:
             verdict, why = None, str(failure)
         if verdict is None:
@@ -552,11 +550,10 @@ class Sweeps:
         seeds = sorted(seed or 0 for role, seed in by_role if role == START and (WINNER, seed) in by_role)
         return [(by_role[START, seed], by_role[WINNER, seed]) for seed in seeds]
 
-    async def _ask(self, **message: Any) -> dict[str, Any]:
+    async def _ask(self, request: HoldOut | SuggestTrial | JudgeSweep, answer: type[M]) -> M:
         async with Child.running(WORKER) as child:
-            child.send(**{"config": {}, **message})
-            answer: dict[str, Any] = (await child.result("found", "The process of the sweep"))["found"]
-            return answer
+            child.send(request)
+            return await child.result(answer, "The process of the sweep")
 
     async def _write(self, sweep: Sweep) -> None:
         """Store a sweep. Raises OSError; if the sweep is known, it is stored once the disk has space."""

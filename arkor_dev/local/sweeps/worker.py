@@ -5,27 +5,35 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.workers.link import serve_one
+from arkor_dev.local.workers.codec import Codec
+from arkor_dev.local.workers.link import serve
 
 from . import judging, sampler
 from .held_out import held_out
+from .messages import HeldOut, HoldOut, Judged, JudgeSweep, Suggested, SuggestTrial
 
 if TYPE_CHECKING:
     from arkor_dev.local.workers.link import Link
 
+REQUESTS = Codec[HoldOut | SuggestTrial | JudgeSweep](HoldOut, SuggestTrial, JudgeSweep)
 
-def _answer(message: dict[str, Any], _: Link) -> dict[str, Any]:
-    if message["do"] == "hold out":
-        return {"found": {"heldOut": held_out(message["config"], Path(message["project"]))}}
-    trials = [(settings, loss) for settings, loss in message["trials"]]
-    if message["do"] == "ask":
-        settings = sampler.ask(message["space"], message["config"], trials, message["seed"])
-        return {"found": {"settings": settings}}
-    answer: dict[str, Any] = {"importances": sampler.importances(message["space"], trials, message["seed"])}
-    if message["start"]:
-        answer["verdict"] = judging.judged(message["start"], message["winner"], message["measure"])
-    return {"found": answer}
+
+def _answer(request: HoldOut | SuggestTrial | JudgeSweep, _: Link) -> HeldOut | Suggested | Judged:
+    match request:
+        case HoldOut(config, project):
+            return HeldOut(held_out(config, Path(project)))
+        case SuggestTrial(space, config, seed, trials):
+            return Suggested(sampler.ask(space, config, [_pair(trial) for trial in trials], seed))
+    importances = sampler.importances(request.space, [_pair(trial) for trial in request.trials], request.seed)
+    if not request.start:
+        return Judged(importances)
+    return Judged(importances, judging.judged(request.start, request.winner, request.measure))
+
+
+def _pair(trial: list[Any]) -> sampler.Observation:
+    settings, loss = trial
+    return settings, loss
 
 
 if __name__ == "__main__":
-    serve_one(_answer, lambda error: f"{type(error).__name__}: {error}")
+    serve(REQUESTS, _answer, lambda error: f"{type(error).__name__}: {error}")

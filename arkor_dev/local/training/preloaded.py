@@ -1,6 +1,6 @@
 """The process that imports the training's libraries before a worker is needed; then it is that worker.
 
-Its first line of standard input names the module to run: ``{"run": MODULE}``. It creates no thread and opens
+Its first line of standard input, a `RunModule`, names the module to run. It creates no thread and opens
 no GPU before that, so the module finds the process as if it had been started for it.
 """
 
@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
-import json
 import os
 import runpy
 import sys
 from typing import Final
 
+from arkor_dev.local.workers.codec import Codec
 from arkor_dev.local.workers.link import die_with_parent
+from arkor_dev.local.workers.messages import RunModule
 
 MODULES: Final = (
     "arkor_dev.local.forecast.measure",
@@ -53,7 +54,7 @@ def main() -> None:
     line = first_line()
     if not line:
         return
-    module = json.loads(line)["run"]
+    module = Codec[RunModule](RunModule).decode(line).module
     sys.argv = [module]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

@@ -36,12 +36,14 @@ from .schedule import default_rate
 from .stop import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from arkor_dev.contract.shapes import DatasetSource
     from arkor_dev.data.rows import Row
+    from arkor_dev.local.execution.messages import JobRequest
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.number_format import Choice
+    from arkor_dev.local.models.catalog import Model
 
     from .distributed.process_group import ProcessGroup
     from .replay.rows import Replay
@@ -62,19 +64,17 @@ class Preparation:
     its first start.
     """
 
-    def __init__(
-        self, job: Mapping[str, Any], emit: Callable[..., None], progress: Callable[..., None]
-    ) -> None:
-        self.job_id, self.config, self.data = job["id"], job["config"], Path(job["data"])
-        self._device: str | None = job.get("device")
-        self.project, self._rank = Path(job["project"]), (job.get("group") or {"rank": 0})["rank"]
+    def __init__(self, job: JobRequest, emit: Callable[..., None], progress: Callable[..., None]) -> None:
+        self.job_id, self.config, self.data = job.id, job.config, Path(job.data)
+        self._device = job.device
+        self.project, self._rank = Path(job.project), job.group.rank if job.group else 0
         self.emit, self.progress = emit, progress
         self.settings, self.parameters = JobSettings(self.config), 0
         self.method = method(self.settings.get("method"))
         self.method.check(self.settings)
         # A later evaluation on a file of the project is not compared with the training rows.
-        self._on_file = (job.get("evaluate") or {}).get("data") is not None
-        self._judges_only = bool(job.get("evaluate"))
+        self._on_file = job.evaluate is not None and job.evaluate.data is not None
+        self._judges_only = job.evaluate is not None
         self.continuation = Continuation(job)
         if restart_reason := self.continuation.restart_reason:
             self.emit(TRAINING_RESUMED, step=0, message=restart_reason)
@@ -162,14 +162,14 @@ class Preparation:
         restart = self.continuation.options.get("restart", 0)
         return Plan.of(self.settings, units, eval_rows, packed_to, restart, self.parameters)
 
-    def load(self, model: Mapping[str, Any]) -> None:
+    def load(self, model: Model) -> None:
         """Load the ``model`` located by the backend as ``base``; determine its context limit ``longest``."""
         # Everything is read from local folders from here on: no library may contact the Hub.
         os.environ["HF_HUB_OFFLINE"] = "1"
         from arkor_dev.local.modeling.template_syntax import check_template
 
         if any(row.text is None for row in self.train_rows):  # plain text does not use the template
-            check_template(Path(model["path"]))
+            check_template(model.path)
         import torch
 
         from arkor_dev.local.modeling.base_model import load_base, why_processor
@@ -181,12 +181,11 @@ class Preparation:
         if threads := self.continuation.threads:
             torch.set_num_threads(threads)
 
-        self.path = Path(model["path"])
-        self.name, self.note = self.settings.resolve("model", model["name"]), model["note"]
+        self.path = model.path
+        self.name, self.note = self.settings.resolve("model", model.name), model.note
         if self.note:
             self.say(self.note)
-        second = model.get("second")
-        self.continuation.hash_files(self.path, Path(second) if second else None)
+        self.continuation.hash_files(self.path, model.second)
         self.progress(f"Loading {self.name}", 0, None, "")
         self.format = asked_format(self.settings)
         if part := check_trainable(self.path):
@@ -200,7 +199,7 @@ class Preparation:
             self._say_gpus(gpus)
             self.settings.resolve("gpus", self.base.gpus)
         self._set_up_template()
-        self.second = self._load_second(Path(second)) if second else None
+        self.second = self._load_second(model.second) if model.second else None
         if why := why_processor():
             self.say(why)
         if self.settings.get("activationOffloading") and self.base.device != "cuda":

@@ -16,9 +16,11 @@ from arkor_dev.local.cards.sample_file import sample_observer
 from arkor_dev.local.checkpoints.origin import FileHashes, hash_of_readable_data
 from arkor_dev.local.checkpoints.preflight import check_writable
 from arkor_dev.local.checkpoints.resume_points import drop_later
+from arkor_dev.local.execution.messages import Cancel, Ended, JobRequest, Pause, ResumePoint, TrainingEvent
 from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.metrics.divergence import Divergence
 from arkor_dev.local.metrics.system_metrics import Machine, Sampler
+from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers import resources
 from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memory
 from arkor_dev.local.workers.link import Link
@@ -46,56 +48,56 @@ class Work:
         self.divergence = Divergence()
         self.silent = False
         self.meeting: Rendezvous | None = None
-        self.link = Link({"cancel": lambda _: self.cancel.set(), "pause": self._pause})
+        self.link = Link({Cancel: lambda _: self.cancel.set(), Pause: self._pause})
 
-    def _pause(self, message: Mapping[str, Any]) -> None:
-        self.pause = message["reason"]
+    def _pause(self, message: Pause) -> None:
+        self.pause = message.reason
 
     def _send(self, name: str, fields: Mapping[str, Any]) -> None:
         if not self.silent:
-            self.link.send(event=name, fields=fields)
+            self.link.send(TrainingEvent(name, dict(fields)))
 
     def _look_for_divergence(self, name: str, fields: Mapping[str, Any]) -> None:
         if message := self.divergence.record(name, fields):
             self._send(TRAINING_MESSAGE, message)
 
     def train(self) -> None:
-        job, began = self.link.receive(), time.monotonic()
-        meeting = self.meeting = Rendezvous.of(job, self.link)
+        job, began = self.link.receive(JobRequest), time.monotonic()
+        data, folder = Path(job.data), job_folder(Path(job.data), job.id)
+        meeting = self.meeting = Rendezvous.of(job.group, self.link)
         self.silent = meeting is not None and meeting.rank > 0  # only rank 0 reports
-        if device := job.get("device"):  # before listing what exists
+        if device := job.device:  # before listing what exists
             os.environ["CUDA_VISIBLE_DEVICES"] = device
         if not self.silent:
-            if not job.get("resume") and not job.get("evaluate"):
-                drop_later(Path(job["data"]), job["id"], -1)  # from a start that the database has lost
-            check_writable(Path(job["data"]), job["id"])
-        keep = sample_observer(job_folder(Path(job["data"]), job["id"]))
+            if not job.resume and not job.evaluate:
+                drop_later(data, job.id, -1)  # from a start that the database has lost
+            check_writable(data, job.id)
+        keep = sample_observer(folder)
         emit = RunEvents(self._send, keep, self._look_for_divergence)
         phases = Phases(emit)
-        if not job.get("evaluate"):
+        if not job.evaluate:
             phases.enter(LOADING)
         preparation = Preparation(job, emit, self._progress)
         # Used by the backend or by the final comparison; reading them records their values.
         for field in ("reportTo", "pauseOnBattery", "cpus", "gpus", "memory", "workers", "verdictMargin"):
             preparation.settings.get(field)
-        keeps_rows = not (job.get("resume") or job.get("evaluate") or self.silent)
-        read = job["config"], Path(job["project"]), FileHashes(Path(job["data"]))
+        keeps_rows = not (job.resume or job.evaluate or self.silent)
+        read = job.config, Path(job.project), FileHashes(data)
         files = hash_of_readable_data(*read) if keeps_rows else ""
         preparation.read()
         if keeps_rows:
             files = files if hash_of_readable_data(*read) == files else FILES_CHANGED
             read[-1].save()
-            folder = job_folder(Path(job["data"]), job["id"])
             save_rows(folder, preparation.train_rows, preparation.eval_rows, files)
         if meeting:
             meeting.check(preparation.plan.batch_size)
-        model = self.link.receive()
-        if saved := job.get("evaluate"):  # of an earlier job; nothing is trained
+        model = self.link.receive(Model)
+        if saved := job.evaluate:  # of an earlier job; nothing is trained
             from .final_evaluation.measure import judge_kept, measure_strengths
 
-            measure = measure_strengths if saved.get("strengths") else judge_kept
+            measure = measure_strengths if saved.strengths else judge_kept
             evaluation = measure(preparation, model, saved)
-            self.link.send(end="completed", fields={"evaluation": evaluation})
+            self.link.send(Ended("completed", {"evaluation": evaluation}))
             return
         preparation.load(model)
         preparation.encode()
@@ -105,7 +107,7 @@ class Work:
             group = ProcessGroup(meeting, preparation.base.device)
             if self.silent:
                 preparation.make_run(group=group).run()
-                self.link.send(end="completed", fields={})
+                self.link.send(Ended("completed", {}))
                 return
         else:
             group = None
@@ -127,7 +129,7 @@ class Work:
             status, fields = run.run()
         if status == "completed":
             if judging.judge() and samples.end():  # a person waits for the verdict
-                rewrite_card(Path(job["data"]), job["id"])
+                rewrite_card(data, job.id)
                 fields["metrics"]["peakBytes"] = resources.peak_memory()
                 if peaks := run.base.gpu_peaks():
                     fields["metrics"]["gpuPeakBytes"] = peaks
@@ -135,14 +137,14 @@ class Work:
                 status, fields = "cancelled", {}
             else:  # all steps are saved: the comparison follows after resuming
                 status, fields = "paused", {"step": run.step, "reason": self.pause}
-        self.link.send(end=status, fields=fields)
+        self.link.send(Ended(status, fields))
 
     def _progress(self, label: str, done: float, total: float | None, unit: str) -> None:
         if not self.silent:
             self.link.progress(label, done, total, unit)
 
     def _report_resume_point(self, step: int) -> None:
-        self.link.send(kept=step)
+        self.link.send(ResumePoint(step))
 
     def run(self) -> None:
         """Run the job; report any error in words for the user."""
@@ -157,7 +159,7 @@ class Work:
             fault = {} if step is None else {"nonFinite": True, "step": step}
             if isinstance(failure, OutOfMemory):
                 fault["outOfMemory"] = True
-            self.link.send(end="failed", fields={"error": str(failure), **fault})
+            self.link.send(Ended("failed", {"error": str(failure), **fault}))
         except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
             traceback.print_exc()
             fields: dict[str, Any] = {"error": f"{type(error).__name__}: {error}"}
@@ -165,7 +167,7 @@ class Work:
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                 fields["error"] = f"The machine ran out of memory: lower batch_size or max_length ({reason})."
                 fields["outOfMemory"] = True
-            self.link.send(end="failed", fields=fields)
+            self.link.send(Ended("failed", fields))
         finally:
             if self.meeting and self.meeting.folder:
                 self.meeting.folder.remove()

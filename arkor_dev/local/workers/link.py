@@ -18,7 +18,9 @@ import threading
 import traceback
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
+from .codec import KIND, Codec, M, Message, encode
 from .errors import JobFailure
+from .messages import Failed, ProgressReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,11 +45,11 @@ def kill_own_group() -> None:
 class Link:
     """JSON lines from the backend on standard input, and to it on the original standard output."""
 
-    def __init__(self, handlers: dict[str, Callable[[dict[str, Any]], None]] | None = None) -> None:
-        """Take over both pipes. ``handlers``, by a message's ``do``, run at once in the reader's thread."""
+    def __init__(self, handlers: Mapping[type[Message], Callable[[Any], None]] | None = None) -> None:
+        """Take over both pipes. ``handlers``, by a message's class, run at once in the reader's thread."""
         die_with_parent()
-        self._handlers = handlers or {}
-        self._inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._handlers = {kind.__name__: (Codec(kind), run) for kind, run in (handlers or {}).items()}
+        self._inbox: queue.SimpleQueue[dict[str, object]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._out: IO[bytes] = os.fdopen(os.dup(1), "wb", buffering=0)
         os.dup2(2, 1)
@@ -56,20 +58,24 @@ class Link:
     def _read(self) -> None:
         for line in sys.stdin.buffer:
             message = json.loads(line)
-            handler = self._handlers.get(message.get("do", ""))
-            if handler:
-                handler(message)
+            if handler := self._handlers.get(message.get(KIND)):
+                codec, run = handler
+                run(codec.of(message))
             else:
                 self._inbox.put(message)
         kill_own_group()
 
-    def receive(self) -> dict[str, Any]:
-        """Wait for the next message that has no handler."""
-        return self._inbox.get()
+    def receive_of(self, codec: Codec[M]) -> M:
+        """Wait for the next message without a handler. Raises ValueError if ``codec`` does not know it."""
+        return codec.of(self._inbox.get())
 
-    def send(self, **fields: Any) -> None:
+    def receive(self, kind: type[M]) -> M:
+        """Wait for the next message without a handler. Raises ValueError if it is no ``kind``."""
+        return self.receive_of(Codec(kind))
+
+    def send(self, message: Message) -> None:
         """Write one message; end this process if the backend is gone."""
-        line = json.dumps(fields, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        line = encode(message)
         try:
             with self._lock:
                 self._out.write(line)
@@ -78,7 +84,7 @@ class Link:
 
     def progress(self, label: str, done: float, total: float | None, unit: str) -> None:
         """Report the progress of a long preparation."""
-        self.send(progress={"label": label, "done": done, "total": total, "unit": unit})
+        self.send(ProgressReport({"label": label, "done": done, "total": total, "unit": unit}))
 
 
 def main() -> None:
@@ -91,13 +97,14 @@ if __name__ == "__main__":
     main()
 
 
-def serve_one(
-    work: Callable[[dict[str, Any], Link], Mapping[str, Any]],
+def serve(
+    kinds: Codec[M] | type[M],
+    work: Callable[[M, Link], Message],
     reason: Callable[[Exception], str],
     *,
     nice: int = 0,
 ) -> NoReturn:
-    """Send the result of ``work`` on the only message, or an ``error``, and end this process.
+    """Send the result of ``work`` on the first message, one of ``kinds``, or `Failed`; end this process.
 
     The error is the text of a `JobFailure`, or the result of ``reason`` for any other exception. ``nice``
     lowers this process's priority below that of chats and the page.
@@ -105,13 +112,13 @@ def serve_one(
     if hasattr(os, "nice"):
         os.nice(nice)
     link = Link()
-    request = link.receive()
+    request = link.receive_of(kinds if isinstance(kinds, Codec) else Codec(kinds))
     try:
-        link.send(**work(request, link))
+        link.send(work(request, link))
     except JobFailure as failure:
-        link.send(error=str(failure))
+        link.send(Failed(str(failure)))
     except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
         traceback.print_exc()
-        link.send(error=reason(error))
+        link.send(Failed(reason(error)))
     sys.stderr.flush()
     os._exit(0)

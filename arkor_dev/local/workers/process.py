@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import signal
 import sys
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from .codec import Codec, M, Message, encode
 from .errors import SLOW_TEMPLATE, TRY_AGAIN, JobFailure
+from .messages import Failed, ProgressReport, RunModule
 from .out_of_memory import out_of_memory_kills
 
 if TYPE_CHECKING:
@@ -63,14 +64,6 @@ def passed(*more: str) -> dict[str, str]:
     return {name: os.environ[name] for name in (*PASSED, *more) if name in os.environ}
 
 
-def message_in(line: bytes | bytearray) -> dict[str, Any]:
-    """Parse a worker's message. Raises ValueError or RecursionError if it is not a JSON object."""
-    message = json.loads(line)
-    if not isinstance(message, dict):
-        raise ValueError("no object")
-    return message
-
-
 class Child:
     """A running worker. Its standard input stays open: closing it ends the worker."""
 
@@ -117,7 +110,7 @@ class Child:
     def run(self, module: str) -> None:
         """Let a process that waits for it (``training.preloaded``) run ``module``."""
         self.module = module
-        self.send(run=module)
+        self.send(RunModule(module))
 
     @property
     def pid(self) -> int:
@@ -128,13 +121,13 @@ class Child:
         """Whether it can receive messages. A process that was just killed may not have ended yet."""
         return self._process.returncode is None and not self._is_ending
 
-    def send(self, **fields: Any) -> None:
+    def send(self, message: Message) -> None:
         """Queue one message. If the worker is gone, the code that reads its messages notices."""
         if self._process.stdin and not self._process.stdin.is_closing():
             with contextlib.suppress(ConnectionError):
-                self._process.stdin.write(json.dumps(fields).encode() + b"\n")
+                self._process.stdin.write(encode(message))
 
-    async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
+    async def batches(self, codec: Codec[M]) -> AsyncIterator[list[M]]:
         """Yield lists of messages that arrived together, until the worker ends; other output kills it."""
         assert self._process.stdout
         buffer = bytearray()
@@ -144,7 +137,7 @@ class Child:
                 if b"\n" in data:
                     *lines, incomplete = buffer.split(b"\n")
                     buffer = incomplete
-                    yield [message_in(line) for line in lines]
+                    yield [codec.decode(line) for line in lines]
                 if len(buffer) > MESSAGE_LIMIT:
                     raise ValueError(f"more than {MESSAGE_LIMIT:,} bytes")
             except (ValueError, RecursionError) as fault:
@@ -152,30 +145,41 @@ class Child:
                 self.kill()
                 return
 
-    async def messages(self) -> AsyncIterator[dict[str, Any]]:
-        async for batch in self.batches():
-            for message in batch:
-                yield message
-
     async def result(
         self,
-        field: str,
+        kind: type[M],
         subject: str,
         progress: Callable[[Progress], None] = lambda _: None,
         relief: str = TRY_AGAIN,
-    ) -> dict[str, Any]:
-        """Return the first message with ``field``; pass every earlier ``progress`` to ``progress``.
+        ignored: tuple[type[Message], ...] = (),
+    ) -> M:
+        """Return the first message of ``kind``; pass every earlier progress to ``progress``.
 
-        Raises JobFailure with the ``error`` that a worker sends, or if it ends without a result: ``subject``
-        is its name in the message, ``relief`` the advice if memory ran out.
+        Raises JobFailure with the reason that a worker sends, or if it ends without a result: ``subject`` is
+        its name in the message, ``relief`` the advice if memory ran out.
         """
-        async for message in self.messages():
-            if "progress" in message:
-                progress(message["progress"])
-            if "error" in message:
-                raise JobFailure(message["error"])
-            if field in message:
+        async for message in self.replies((kind, *ignored), subject, progress, relief):
+            if isinstance(message, kind):
                 return message
+        raise AssertionError("replies never end by themselves")
+
+    async def replies(
+        self,
+        kinds: tuple[type[Message], ...],
+        subject: str,
+        progress: Callable[[Progress], None],
+        relief: str = TRY_AGAIN,
+    ) -> AsyncIterator[Message]:
+        """Yield the messages of these kinds; the caller leaves at the last. Raises like `result`."""
+        async for batch in self.batches(Codec[Message](*kinds, ProgressReport, Failed)):
+            for message in batch:
+                match message:
+                    case ProgressReport(fields):
+                        progress(fields)
+                    case Failed(error):
+                        raise JobFailure(error)
+                    case _:
+                        yield message
         await self.ended()
         raise JobFailure(self.cause(subject, relief))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.local.checkpoints.preflight import check_writable
+from arkor_dev.local.execution.messages import JobRequest
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -53,16 +54,10 @@ def test_the_preflight_precedes_reading_and_loading(tmp_path: Path) -> None:
 
     (tmp_path / "jobs").write_text("a file in the folder's place")
     # There is no project and no data: had it read on, the reason would be another.
-    job: dict[str, object] = {
-        "id": "job_1",
-        "data": str(tmp_path),
-        "project": "/nowhere",
-        "config": {},
-        "resume": {},
-    }
+    job = JobRequest("job_1", {}, str(tmp_path), "/nowhere")
 
     class Link:
-        def receive(self) -> dict[str, object]:
+        def receive(self, _: object) -> JobRequest:
             return job
 
         def progress(self, *_: object) -> None:

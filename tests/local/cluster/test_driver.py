@@ -18,13 +18,16 @@ from arkor_dev.local.cluster.resources import ResourceRequest
 from arkor_dev.local.cluster.worker_group import PeerWorkers, WorkerGroup
 from arkor_dev.local.execution import leases
 from arkor_dev.local.execution.leases import Lease
+from arkor_dev.local.execution.messages import Cancel, Free, JobRequest, Leave, Lost, Marked, TrainingEvent
 from tests.local.harness import until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arkor_dev.local.workers.codec import Message
+
 JOB = "job_0123456789ab"
-STORY = [{"event": "training.log", "fields": {"step": step}} for step in range(1, 7)]
+STORY = [{"kind": "TrainingEvent", "name": "training.log", "fields": {"step": step}} for step in range(1, 7)]
 
 
 class There(ActorClient):
@@ -47,23 +50,24 @@ class Told:
     """The backend, which knows all that it is told only after the end."""
 
     def __init__(self, _: object) -> None:
-        self.heard: list[dict[str, Any]] = []
+        self.heard: list[Message] = []
 
-    def send(self, **message: Any) -> None:
+    def send(self, message: Message) -> None:
         self.heard.append(message)
 
 
 def follow(data: Path, lease: Lease | None) -> tuple[There, Told]:
     told = Told({})
     work = JobSession(told, ClusterConnection(), SpareActor())  # type: ignore[arg-type]
-    work.job, work.lease = {"id": JOB, "project": str(data), "config": {}}, lease
+    work.job, work.lease = JobRequest(JOB, {}, "", str(data)), lease
     work.home, work.node = "/home/of/it", "node"
     work._acknowledged = 0 if lease else 1  # the port at which several workers meet was the first message
     place = There(work._acknowledged)
     work.peers = PeerWorkers([place], lambda fault: pytest.fail(str(fault)))
     work._follow(place, data)
-    assert told.heard.pop() == {"lost": "It ends. It ran on the node node."}
-    assert [message["fields"]["step"] for message in told.heard] == list(range(1, 7))
+    assert told.heard.pop() == Lost("It ends. It ran on the node node.")
+    events = [message.message if isinstance(message, Marked) else message for message in told.heard]
+    assert events == [TrainingEvent("training.log", {"step": step}) for step in range(1, 7)]
     return place, told
 
 
@@ -71,13 +75,14 @@ def test_a_single_worker_keeps_unacknowledged_messages(tmp_path: Path) -> None:
     lease = Lease.new(tmp_path, JOB, "ray://head:10001", insecure=False)
     place, told = follow(tmp_path, lease)
     assert place.known == [0, 0, 0, 0]
-    assert [message["mark"] for message in told.heard] == [f"{lease.name}:{step}" for step in range(1, 7)]
+    marks = [message.mark for message in told.heard if isinstance(message, Marked)]
+    assert marks == [f"{lease.name}:{step}" for step in range(1, 7)]
 
 
 def test_several_workers_keep_no_acknowledged_messages(tmp_path: Path) -> None:
     place, told = follow(tmp_path, None)
     assert place.known == [1, 3, 5, 7]
-    assert not [message for message in told.heard if "mark" in message]
+    assert not [message for message in told.heard if isinstance(message, Marked)]
 
 
 class Stuck(ActorClient):
@@ -132,8 +137,8 @@ def work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> driver.Driver:
 
 def test_a_driver_is_clean_after_its_job(work: driver.Driver, tmp_path: Path) -> None:
     before = work.job
-    work._end({})
-    assert work.link.heard == [{"free": True}]  # type: ignore[attr-defined]
+    work._end(Leave(hold=False))
+    assert work.link.heard == [Free()]  # type: ignore[attr-defined]
     assert leases.leases(tmp_path) == []
     assert work.job is not before
     assert vars(work.job).keys() == vars(JobSession(work.link, work._connection, work._spare)).keys()
@@ -163,7 +168,7 @@ def test_a_placement_is_kept_briefly_for_an_equal_request(
     monkeypatch.setattr(driver_cache, "HOLD_SECONDS", 60.0)
     place = Closed(None)
     work.job.group, work.job._request = WorkerGroup([place]), ResourceRequest(2)
-    work._end({"hold": True})
+    work._end(Leave(hold=True))
     assert work._spare.take(ResourceRequest(2)) is place
     assert work._spare.take(ResourceRequest(2)) is None
     assert place.given_back == 0
@@ -172,7 +177,7 @@ def test_a_placement_is_kept_briefly_for_an_equal_request(
     assert place.given_back == 1
     assert work._spare.hold(place, ResourceRequest(2), 1.0)
     with pytest.raises(SystemExit):  # nothing is left of it when the process ends
-        work._end({})
+        work._end(Leave(hold=False))
     assert place.given_back == 2
 
 
@@ -215,14 +220,14 @@ def test_a_driver_in_an_unexpected_state_ends(work: driver.Driver, odd: str) -> 
     else:
         work._jobs_left = 1
     with pytest.raises(SystemExit):
-        work._end({})
+        work._end(Leave(hold=False))
     assert work.link.heard == []  # type: ignore[attr-defined]
 
 
-def test_early_messages_wait_for_the_placement(work: driver.Driver) -> None:
-    work._end({})
-    work._pass_on({"do": "cancel"})
-    assert work.job._early_messages == [{"do": "cancel"}]
+def test_an_order_that_comes_with_the_next_job_waits_for_its_place(work: driver.Driver) -> None:
+    work._end(Leave(hold=False))
+    work._pass_on(Cancel())
+    assert work.job._early_messages == [Cancel()]
 
 
 def test_a_connection_is_reused_while_it_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ from arkor_dev.local.cluster.node_messages import (
     parse_messages,
     parse_rendezvous,
 )
+from arkor_dev.local.execution.messages import Ended, ResumePoint, TrainingEvent
 from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.messages import ProgressReport
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,12 +144,21 @@ def answer(*messages: object, over: object = None) -> bytes:
 
 def test_valid_worker_messages_pass() -> None:
     said = [
-        {"event": "training.log", "fields": {"step": 1, "loss": 2.5}},
-        {"progress": {"label": "Reading", "done": 1, "total": None, "unit": "rows"}},
-        {"kept": 10},
-        {"end": "completed", "fields": {}},
+        {"kind": "TrainingEvent", "name": "training.log", "fields": {"step": 1, "loss": 2.5}},
+        {
+            "kind": "ProgressReport",
+            "progress": {"label": "Reading", "done": 1, "total": None, "unit": "rows"},
+        },
+        {"kind": "ResumePoint", "step": 10},
+        {"kind": "Ended", "status": "completed", "fields": {}},
     ]
-    assert parse_messages(answer(*said)) == (said, None)
+    parsed = [
+        TrainingEvent("training.log", {"step": 1, "loss": 2.5}),
+        ProgressReport({"label": "Reading", "done": 1, "total": None, "unit": "rows"}),
+        ResumePoint(10),
+        Ended("completed", {}),
+    ]
+    assert parse_messages(answer(*said)) == (parsed, None)
     over = {"killed": True, "cause": "It was killed."}
     assert parse_messages(answer(over=over)) == ([], over)
 
@@ -157,10 +168,10 @@ def test_every_worker_event_passes() -> None:
     of_jobs = {value for value in types if "." in value}
     own = {*events.ENDINGS.values(), events.TRAINING_PAUSED, events.MODEL_PROGRESS}
     for name in of_jobs - own:
-        assert parse_messages(answer({"event": name, "fields": {}}))[0], name
+        assert parse_messages(answer({"kind": "TrainingEvent", "name": name, "fields": {}}))[0], name
     for name in own:
         with pytest.raises(ProtocolError):
-            parse_messages(answer({"event": name, "fields": {}}))
+            parse_messages(answer({"kind": "TrainingEvent", "name": name, "fields": {}}))
 
 
 @pytest.mark.parametrize(
@@ -168,27 +179,27 @@ def test_every_worker_event_passes() -> None:
     [
         b"\x80\x04\x95",
         b"[]",
-        answer({"waits": "x"}),
-        answer({"lost": "x"}),
-        answer({"end": "deleted", "fields": {}}),
-        answer({"end": "completed"}),
-        answer({"event": "", "fields": {}}),
-        answer({"event": "a\nb", "fields": {}}),
-        answer({"event": "training.log", "fields": []}),
-        answer({"event": ["training.log"], "fields": {}}),
-        answer({"event": "end", "fields": {}}),
-        answer({"event": "training.completed", "fields": {}}),
-        answer({"event": "training.paused", "fields": {}}),
-        answer({"event": "model.progress", "fields": {}}),
-        answer({"event": "training.log", "fields": {"jobId": "job_1"}}),
-        answer({"event": "training.log", "fields": {"type": "training.completed"}}),
-        answer({"end": "completed", "fields": {"timestamp": "2020-01-01T00:00:00Z"}}),
-        answer({"kept": -1}),
-        answer({"kept": True}),
-        answer({"progress": {"label": "x"}}),
-        answer({"event": "training.log", "fields": {}, "end": "x"}),
+        answer({"kind": "Waits", "reason": "x"}),
+        answer({"kind": "Lost", "reason": "x"}),
+        answer({"kind": "Ended", "status": "deleted", "fields": {}}),
+        answer({"kind": "Ended", "status": "completed"}),
+        answer({"kind": "TrainingEvent", "name": "", "fields": {}}),
+        answer({"kind": "TrainingEvent", "name": "a\nb", "fields": {}}),
+        answer({"kind": "TrainingEvent", "name": "training.log", "fields": []}),
+        answer({"kind": "TrainingEvent", "name": ["training.log"], "fields": {}}),
+        answer({"kind": "TrainingEvent", "name": "end", "fields": {}}),
+        answer({"kind": "TrainingEvent", "name": "training.completed", "fields": {}}),
+        answer({"kind": "TrainingEvent", "name": "training.paused", "fields": {}}),
+        answer({"kind": "TrainingEvent", "name": "model.progress", "fields": {}}),
+        answer({"kind": "TrainingEvent", "name": "training.log", "fields": {"jobId": "job_1"}}),
+        answer({"kind": "TrainingEvent", "name": "training.log", "fields": {"type": "training.completed"}}),
+        answer({"kind": "Ended", "status": "completed", "fields": {"timestamp": "2020-01-01T00:00:00Z"}}),
+        answer({"kind": "ResumePoint", "step": -1}),
+        answer({"kind": "ResumePoint", "step": True}),
+        answer({"kind": "ProgressReport", "progress": {"label": "x"}}),
+        answer({"kind": "TrainingEvent", "name": "training.log", "fields": {}, "end": "x"}),
         answer("text"),
-        b'{"messages": [{"event": "training.log", "fields": {"loss": NaN}}], "over": null}',
+        answer({"kind": "TrainingEvent", "name": "training.log", "fields": {"loss": float("nan")}}),
         answer(over="over"),
     ],
 )
@@ -199,7 +210,11 @@ def test_unknown_worker_messages_are_refused(body: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("said", "port"),
-    [(answer({"meets": 4321}), 4321), (answer({"meets": 65535}, {"kept": 1}), 65535), (answer(), None)],
+    [
+        (answer({"kind": "Meeting", "address": 4321}), 4321),
+        (answer({"kind": "Meeting", "address": 65535}, {"kind": "ResumePoint", "step": 1}), 65535),
+        (answer(), None),
+    ],
 )
 def test_the_rendezvous_port_is_parsed(said: bytes, port: int | None) -> None:
     assert parse_rendezvous(said) == (port, None)
@@ -209,19 +224,24 @@ def test_a_worker_that_ended_before_its_port_has_the_reason() -> None:
     over = {"killed": False, "cause": "It ended."}
     assert parse_rendezvous(answer(over=over)) == (None, over)
     with pytest.raises(JobFailure, match="no such address"):
-        parse_rendezvous(answer({"end": "failed", "fields": {"error": "no such address"}}))
+        parse_rendezvous(
+            answer({"kind": "Ended", "status": "failed", "fields": {"error": "no such address"}})
+        )
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        answer({"meets": 0}),
-        answer({"meets": 65536}),
-        answer({"meets": True}),
-        answer({"meets": "22"}),
-        answer({"meets": 4321, "host": "10.0.0.1"}),
-        answer({"kept": 1}),
-        answer({"event": "training.log", "fields": {}}, {"meets": 4321}),
+        answer({"kind": "Meeting", "address": 0}),
+        answer({"kind": "Meeting", "address": 65536}),
+        answer({"kind": "Meeting", "address": True}),
+        answer({"kind": "Meeting", "address": "22"}),
+        answer({"kind": "Meeting", "address": 4321, "host": "10.0.0.1"}),
+        answer({"kind": "ResumePoint", "step": 1}),
+        answer(
+            {"kind": "TrainingEvent", "name": "training.log", "fields": {}},
+            {"kind": "Meeting", "address": 4321},
+        ),
         answer([]),
         b"[]",
         b"\x80\x04\x95",
@@ -234,7 +254,7 @@ def test_invalid_ports_are_refused(body: bytes) -> None:
 
 def test_a_repeated_port_is_refused() -> None:
     with pytest.raises(ProtocolError):
-        parse_messages(answer({"meets": 4321}))
+        parse_messages(answer({"kind": "Meeting", "address": 4321}))
 
 
 FACTS: dict[str, Any] = {"python": "3.11.7", "versions": {"torch": "2.13.0"}, "missing": ["peft"]}

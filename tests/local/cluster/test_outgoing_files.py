@@ -8,6 +8,8 @@ import pytest
 
 from arkor_dev.local.cluster import code_package
 from arkor_dev.local.cluster.outgoing_files import job_files, model_files
+from arkor_dev.local.execution.messages import JobRequest
+from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -22,15 +24,10 @@ def write(path: Path, text: str = "{}") -> Path:
     return path
 
 
-def job_of(root: Path, resume: object = None, **config: Any) -> dict[str, Any]:
+def job_of(root: Path, resume: dict[str, Any] | None = None, **config: Any) -> JobRequest:
     source = {"type": "file", "path": "data/chats.jsonl"}
-    return {
-        "id": ID,
-        "config": {"datasetSource": source, **config},
-        "data": str(root / "state"),
-        "project": str(root / "bot"),
-        "resume": resume,
-    }
+    whole = {"datasetSource": source, **config}
+    return JobRequest(ID, whole, str(root / "state"), str(root / "bot"), resume)
 
 
 @pytest.fixture
@@ -84,11 +81,11 @@ def test_a_project_model_keeps_its_relative_path(root: Path) -> None:
     folder = write(root / "bot" / "models" / "tiny" / "config.json").parent
     write(folder / "model.safetensors")
     write(folder / "training.log")
-    sent, name = model_files({"name": "./models/tiny", "path": str(folder), "note": None}, root / "bot")
+    sent, name = model_files(Model("./models/tiny", folder), root / "bot")
     assert name == "project/models/tiny"
     assert set(sent.files) == {f"{name}/config.json", f"{name}/model.safetensors"}
     elsewhere = write(root / "cache" / "config.json").parent
-    assert model_files({"name": "x", "path": str(elsewhere), "note": None}, root / "bot")[1] == "model"
+    assert model_files(Model("x", elsewhere), root / "bot")[1] == "model"
 
 
 def test_the_code_package_excludes_studio_and_is_hashed(tmp_path: Path) -> None:

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from openai.types import Completion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, AnswerFormat, Choice
+from arkor_dev.local.inference.messages import Done, Text
 
-CALL = {"id": "call_1", "type": "function", "function": {"name": "find", "arguments": '{"a": 1}'}}
-TOKEN = {"token": "Hi", "logprob": -0.1, "bytes": [72, 105], "top_logprobs": []}
-DONE: dict[str, Any] = {"reason": "stop", "promptTokens": 5, "completionTokens": 2, "cachedTokens": 3}
+if TYPE_CHECKING:
+    from arkor_dev.local.inference.messages import Candidate, TokenLogprob, ToolCall
+
+CALL: ToolCall = {
+    "id": "call_1",
+    "type": "function",
+    "function": {"name": "find", "arguments": '{"a": 1}'},
+}
+TOKEN: TokenLogprob = {"token": "Hi", "logprob": -0.1, "bytes": [72, 105], "top_logprobs": []}
+DONE = Done("stop", prompt_tokens=5, completion_tokens=2, cached_tokens=3)
 
 
-def said(*messages: dict[str, Any]) -> Choice:
+def said(*messages: Text | Done) -> Choice:
     choice = Choice()
     for message in messages:
         choice.add(message)
     return choice
 
 
-def test_a_tool_call_has_no_content() -> None:
-    choice = said({"done": {**DONE, "reason": "tool_calls", "toolCalls": [CALL]}})
+def test_a_call_of_a_tool_is_a_message_without_text() -> None:
+    choice = said(replace(DONE, reason="tool_calls", tool_calls=[CALL]))
     told = ChatCompletion.model_validate(AnswerFormat(CHAT, "bot").complete([choice]), strict=True)
     (answer,) = told.choices
     assert answer.finish_reason == "tool_calls"
@@ -31,8 +40,8 @@ def test_a_tool_call_has_no_content() -> None:
     assert answer.message.tool_calls[0].model_dump(exclude_none=True) == CALL
 
 
-def test_a_tool_call_is_streamed_with_the_last_chunk() -> None:
-    message = {"done": {**DONE, "reason": "tool_calls", "toolCalls": [CALL, CALL]}}
+def test_a_call_of_a_tool_comes_with_the_last_chunk_of_a_stream() -> None:
+    message = replace(DONE, reason="tool_calls", tool_calls=[CALL, CALL])
     chunk = ChatCompletionChunk.model_validate(AnswerFormat(CHAT, "bot").part(1, message), strict=True)
     (choice,) = chunk.choices
     assert (choice.index, choice.finish_reason) == (1, "tool_calls")
@@ -42,20 +51,20 @@ def test_a_tool_call_is_streamed_with_the_last_chunk() -> None:
     assert calls[0].function.arguments == '{"a": 1}'
 
 
-def test_log_probabilities_are_streamed_with_their_text() -> None:
-    first, last = {"text": "Hi", "logprobs": [TOKEN]}, {"done": {**DONE, "logprobs": [TOKEN]}}
+def test_probabilities_come_with_their_text_and_the_rest_with_the_end() -> None:
+    first, last = Text("Hi", [TOKEN]), replace(DONE, logprobs=[TOKEN])
     told = ChatCompletion.model_validate(AnswerFormat(CHAT, "bot").complete([said(first, last)]), strict=True)
     assert told.choices[0].logprobs is not None
     assert len(told.choices[0].logprobs.content or []) == 2
     for message in (first, last):
         chunk = ChatCompletionChunk.model_validate(AnswerFormat(CHAT, "bot").part(0, message), strict=True)
         assert chunk.choices[0].logprobs is not None
-    plain = ChatCompletionChunk.model_validate(AnswerFormat(CHAT, "bot").part(0, {"text": "Hi"}), strict=True)
+    plain = ChatCompletionChunk.model_validate(AnswerFormat(CHAT, "bot").part(0, Text("Hi")), strict=True)
     assert plain.choices[0].logprobs is None
 
 
-def test_prompt_tokens_count_once_for_several_answers() -> None:
-    choices = [said({"text": "a"}, {"done": DONE}), said({"text": "b"}, {"done": DONE})]
+def test_what_was_asked_counts_once_for_several_answers() -> None:
+    choices = [said(Text("a"), DONE), said(Text("b"), DONE)]
     form = AnswerFormat(CHAT, "bot", answers=2)
     usage = ChatCompletion.model_validate(form.complete(choices), strict=True).usage
     assert usage is not None
@@ -68,19 +77,28 @@ def test_prompt_tokens_count_once_for_several_answers() -> None:
 
 def test_a_text_completion_has_no_roles() -> None:
     form = AnswerFormat(COMPLETION, "bot")
-    told = Completion.model_validate(form.complete([said({"text": "on"}, {"done": DONE})]), strict=True)
+    told = Completion.model_validate(form.complete([said(Text("on"), DONE)]), strict=True)
     assert (told.choices[0].text, told.choices[0].finish_reason) == ("on", "stop")
     assert form.begin(0) is None
-    (choice,) = form.part(0, {"text": "on"})["choices"]
+    (choice,) = form.part(0, Text("on"))["choices"]
     assert choice == {"index": 0, "text": "on", "logprobs": None, "finish_reason": None}
 
 
-def test_a_text_completion_has_log_probabilities_in_columns() -> None:
-    first = {"token": "O", "logprob": None, "bytes": [79], "top_logprobs": [], "offset": 0}
-    likely = [{**TOKEN, "token": "n", "logprob": -0.2}, {**TOKEN, "token": "m", "logprob": -3.0}]
-    second = {"token": "m", "logprob": -3.0, "bytes": [109], "top_logprobs": likely, "offset": 1}
-    third = {**second, "token": "x", "logprob": -9.0, "offset": 2}
-    choice = said({"text": "Omx", "logprobs": [first, second, third]}, {"done": DONE})
+def test_a_bare_text_has_its_probabilities_in_columns() -> None:
+    first: TokenLogprob = {"token": "O", "logprob": None, "bytes": [79], "top_logprobs": [], "offset": 0}
+    likely: list[Candidate] = [
+        {"token": "n", "logprob": -0.2, "bytes": [110]},
+        {"token": "m", "logprob": -3.0, "bytes": [109]},
+    ]
+    second: TokenLogprob = {
+        "token": "m",
+        "logprob": -3.0,
+        "bytes": [109],
+        "top_logprobs": likely,
+        "offset": 1,
+    }
+    third: TokenLogprob = {**second, "token": "x", "logprob": -9.0, "offset": 2}
+    choice = said(Text("Omx", [first, second, third]), DONE)
     told = AnswerFormat(COMPLETION, "bot").complete([choice])["choices"][0]["logprobs"]
     assert told == {
         "tokens": ["O", "m", "x"],
@@ -91,20 +109,19 @@ def test_a_text_completion_has_log_probabilities_in_columns() -> None:
 
 
 def test_each_prompt_counts_once_in_the_usage() -> None:
-    choices = [said({"done": {**DONE, "promptTokens": tokens}}) for tokens in (5, 5, 7, 7)]
+    choices = [said(replace(DONE, prompt_tokens=tokens)) for tokens in (5, 5, 7, 7)]
     usage = AnswerFormat(COMPLETION, "bot", answers=2).usage(choices)
     assert (usage["prompt_tokens"], usage["completion_tokens"]) == (12, 8)
 
 
-def test_the_system_fingerprint_names_engine_weights_and_dtype() -> None:
-    done = {**DONE, "engine": "llama.cpp", "precision": "q8_0", "weights": "0a1b2c"}
+def test_a_fingerprint_names_engine_weights_and_number_format() -> None:
+    done = replace(DONE, engine="llama.cpp", precision="q8_0", weights="0a1b2c")
     form = AnswerFormat(CHAT, "bot")
-    assert form.part(0, {"text": "Hi"})["system_fingerprint"] is None  # it is not known yet
-    assert form.part(0, {"done": done})["system_fingerprint"] == "fp_llama.cpp_q8_0_0a1b2c"
-    assert form.end([said({"done": done})])["system_fingerprint"] == "fp_llama.cpp_q8_0_0a1b2c"
+    assert form.part(0, Text("Hi"))["system_fingerprint"] is None  # it is not known yet
+    assert form.part(0, done)["system_fingerprint"] == "fp_llama.cpp_q8_0_0a1b2c"
+    assert form.end([said(done)])["system_fingerprint"] == "fp_llama.cpp_q8_0_0a1b2c"
     assert (
-        AnswerFormat(CHAT, "bot").complete([said({"done": done})])["system_fingerprint"]
-        == "fp_llama.cpp_q8_0_0a1b2c"
+        AnswerFormat(CHAT, "bot").complete([said(done)])["system_fingerprint"] == "fp_llama.cpp_q8_0_0a1b2c"
     )
     known = AnswerFormat(COMPLETION, "bot", {"engine": "transformers", "precision": "float32"})
-    assert known.part(0, {"text": "Hi"})["system_fingerprint"] == "fp_transformers_float32"
+    assert known.part(0, Text("Hi"))["system_fingerprint"] == "fp_transformers_float32"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,14 +13,15 @@ from pydantic import TypeAdapter
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.local.endpoints.answers import Choice
 from arkor_dev.local.endpoints.anthropic import MessagesFormat, read_messages
+from arkor_dev.local.inference.messages import Done, Text, ToolCall
 from arkor_dev.local.server.endpoints.serve import KNOWN
 
 HI = [{"role": "user", "content": "Hi"}]
 TOOL = {"name": "find", "description": "Find it.", "input_schema": {"type": "object", "properties": {}}}
-CALL = {"id": "call_1", "type": "function", "function": {"name": "find", "arguments": '{"a": 1}'}}
+CALL: ToolCall = {"id": "call_1", "type": "function", "function": {"name": "find", "arguments": '{"a": 1}'}}
 USE = {"type": "tool_use", "id": "t1", "name": "find", "input": {"a": "ä"}}
 RESULT = {"type": "tool_result", "tool_use_id": "t1", "content": [5]}
-DONE: dict[str, Any] = {"reason": "stop", "promptTokens": 5, "completionTokens": 2, "cachedTokens": 3}
+DONE = Done("stop", prompt_tokens=5, completion_tokens=2, cached_tokens=3)
 
 
 def read(**asked: Any) -> dict[str, Any]:
@@ -121,7 +123,7 @@ def test_another_model_is_not_found() -> None:
         read(model="claude")
 
 
-def said(*messages: dict[str, Any]) -> Choice:
+def said(*messages: Text | Done) -> Choice:
     choice = Choice()
     for message in messages:
         choice.add(message)
@@ -131,25 +133,25 @@ def said(*messages: dict[str, Any]) -> Choice:
 @pytest.mark.parametrize(
     ("messages", "content", "reason"),
     [
-        (({"text": "Hi"}, {"text": "!"}, {"done": DONE}), [{"type": "text", "text": "Hi!"}], "end_turn"),
-        (({"text": "Hi"}, {"done": {**DONE, "reason": "length"}}), [{"type": "text", "text": "Hi"}],
+        ((Text("Hi"), Text("!"), DONE), [{"type": "text", "text": "Hi!"}], "end_turn"),
+        ((Text("Hi"), replace(DONE, reason="length")), [{"type": "text", "text": "Hi"}],
          "max_tokens"),
-        (({"done": DONE},), [{"type": "text", "text": ""}], "end_turn"),
+        ((DONE,), [{"type": "text", "text": ""}], "end_turn"),
         (
-            ({"text": "Hm"}, {"done": {**DONE, "reason": "tool_calls", "toolCalls": [CALL]}}),
+            (Text("Hm"), replace(DONE, reason="tool_calls", tool_calls=[CALL])),
             [{"type": "text", "text": "Hm"}, {**USE, "id": "call_1", "input": {"a": 1}}],
             "tool_use",
         ),
         (
-            ({"done": {**DONE, "reason": "tool_calls", "toolCalls": [
-                {**CALL, "function": {"name": "find", "arguments": "[5"}}]}},),
+            (replace(DONE, reason="tool_calls", tool_calls=[
+                {**CALL, "function": {"name": "find", "arguments": "[5"}}]),),
             [{"type": "tool_use", "id": "call_1", "name": "find", "input": {"text": "[5"}}],
             "tool_use",
         ),
     ],
 )  # fmt: skip
 def test_a_whole_answer_and_its_stream_say_the_same(
-    messages: tuple[dict[str, Any], ...], content: list[dict[str, Any]], reason: str
+    messages: tuple[Text | Done, ...], content: list[dict[str, Any]], reason: str
 ) -> None:
     choice = said(*messages)
     whole = Message.model_validate(MessagesFormat("bot").complete([choice]))

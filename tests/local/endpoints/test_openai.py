@@ -85,12 +85,7 @@ def test_stream_options_and_n_are_read() -> None:
     assert (asked.stream, asked.usage, asked.answers) == (True, True, 3)
 
 
-def test_each_answer_has_its_own_seed() -> None:
-    assert [read(seed=7, n=3).seed_of(number)["seed"] for number in range(3)] == [7, 8, 9]
-    assert read(n=3).seed_of(2) == {}
-
-
-def test_neutral_parameters_are_ignored() -> None:
+def test_what_says_nothing_is_as_if_it_were_not_there() -> None:
     neutral = {
         "frequency_penalty": 0,
         "presence_penalty": 0.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ from pydantic import TypeAdapter
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.local.endpoints.answers import Choice
 from arkor_dev.local.endpoints.responses import ResponsesFormat, in_callers_names, read_response
+from arkor_dev.local.inference.messages import Done, Text, ToolCall
 from arkor_dev.local.server.endpoints.serve import KNOWN
 
 if TYPE_CHECKING:
@@ -23,8 +25,8 @@ TOOL = {
     "parameters": {"type": "object", "properties": {}},
     "strict": True,
 }
-CALL = {"id": "call_1", "type": "function", "function": {"name": "find", "arguments": '{"a": 1}'}}
-DONE: dict[str, Any] = {"reason": "stop", "promptTokens": 5, "completionTokens": 2, "cachedTokens": 3}
+CALL: ToolCall = {"id": "call_1", "type": "function", "function": {"name": "find", "arguments": '{"a": 1}'}}
+DONE = Done("stop", prompt_tokens=5, completion_tokens=2, cached_tokens=3)
 
 
 def read(**asked: Any) -> ChatRequest:
@@ -136,19 +138,19 @@ def test_a_refused_format_has_its_name_in_this_call() -> None:
 @pytest.mark.parametrize(
     ("messages", "kinds", "status"),
     [
-        (({"text": "Hi"}, {"text": "!"}, {"done": DONE}), ["message"], "completed"),
-        (({"text": "Hi"}, {"done": {**DONE, "reason": "length"}}), ["message"], "incomplete"),
-        (({"done": DONE},), ["message"], "completed"),
+        ((Text("Hi"), Text("!"), DONE), ["message"], "completed"),
+        ((Text("Hi"), replace(DONE, reason="length")), ["message"], "incomplete"),
+        ((DONE,), ["message"], "completed"),
         (
-            ({"text": "Hm"}, {"done": {**DONE, "toolCalls": [CALL]}}),
+            (Text("Hm"), replace(DONE, tool_calls=[CALL])),
             ["message", "function_call"],
             "completed",
         ),
-        (({"done": {**DONE, "toolCalls": [CALL, CALL]}},), ["function_call", "function_call"], "completed"),
+        ((replace(DONE, tool_calls=[CALL, CALL]),), ["function_call", "function_call"], "completed"),
     ],
 )
 def test_a_whole_answer_and_its_stream_say_the_same(
-    messages: tuple[dict[str, Any], ...], kinds: list[str], status: str
+    messages: tuple[Text | Done, ...], kinds: list[str], status: str
 ) -> None:
     choice = Choice()
     for message in messages:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +21,7 @@ from arkor_dev.local.endpoints.openai import ChatRequest
 from arkor_dev.local.endpoints.requests import Request
 from arkor_dev.local.endpoints.service import Caller, CallerFault, Endpoints
 from arkor_dev.local.inference import admission
+from arkor_dev.local.inference.messages import AnswerRequest, Done, EngineChosen, Loading, Sampling, Text
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.errors import JobFailure
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
     from pathlib import Path
 
-DONE = {"reason": "stop", "promptTokens": 3, "completionTokens": 1}
+    from arkor_dev.local.inference.messages import StreamPart
+
+DONE = Done("stop", prompt_tokens=3, completion_tokens=1)
 HI = ChatRequest({"messages": [{"role": "user", "content": "hi"}]}, 1, False, False)
 
 
@@ -41,6 +45,7 @@ class Engine:
         self.active = self.most = self.asked_for = self.checking = 0
         self.slow_checks: set[str] = set()
         self.bodies: list[dict[str, Any]] = []
+        self.requests: list[AnswerRequest] = []
         self.fault: Exception | None = None
         self.early_fault: Exception | None = None
         self.auto, self.done = "exact", DONE
@@ -50,29 +55,31 @@ class Engine:
         if self.refusal:
             raise self.refusal
 
-    async def prepare(self, body: dict[str, Any], caller: str) -> tuple[str, dict[str, Any]]:
+    async def prepare(self, body: dict[str, Any], caller: str) -> AnswerRequest:
         if caller in self.slow_checks:
             self.checking += 1
             await asyncio.Event().wait()
         if self.refusal:
             raise self.refusal
-        return "tiny", body
+        self.bodies.append(body)
+        prompt, sampling = body.get("prompt"), Sampling(seed=body.get("seed"))
+        return AnswerRequest("", "tiny", echo=body.get("echo", False), prompt=prompt, sampling=sampling)
 
-    async def events(self, name: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+    async def events(self, ask: AnswerRequest) -> AsyncGenerator[StreamPart, None]:
         self.active += 1
         self.most = max(self.most, self.active)
-        self.bodies.append(ask)
+        self.requests.append(ask)
         try:
-            yield {"progress": {"label": "Loading"}}
+            yield Loading({"label": "Loading", "done": 0, "total": None, "unit": ""})
             if self.early_fault:
                 raise self.early_fault
-            yield {"chosen": ask["engine"] or self.auto}
+            yield EngineChosen(ask.engine or self.auto)
             await asyncio.sleep(0.01)  # as long as an answer takes
             await self.let.wait()
             if self.fault:
                 raise self.fault
-            yield {"text": name}
-            yield {"done": self.done}
+            yield Text(ask.name)
+            yield self.done
         finally:
             self.active -= 1
 
@@ -100,7 +107,7 @@ async def make(endpoints: Endpoints, slug: str = "bot", **more: Any) -> tuple[di
 
 async def answer(
     endpoints: Endpoints, caller: Caller, asked: ChatRequest = HI
-) -> list[tuple[int, dict[str, Any]]]:
+) -> list[tuple[int, Text | Done]]:
     async with endpoints.answers(caller, asked) as messages:
         return [message async for message in messages]
 
@@ -116,11 +123,11 @@ async def test_only_the_exact_engine_scores_prompts(endpoints: Endpoints, engine
     caller = await endpoints.caller("bot", None)
     scored = ChatRequest({"echo": True}, 1, False, False, ("a", [5]))
     assert len(await answer(endpoints, caller, scored)) == 4
-    assert [(body["prompt"], body["engine"]) for body in engine.bodies] == [("a", "exact"), ([5], "exact")]
+    assert [(asked.prompt, asked.engine) for asked in engine.requests] == [("a", "exact"), ([5], "exact")]
     # It says nothing about who answers everything else.
-    engine.auto, engine.done = "llama.cpp", {**DONE, "engine": "llama.cpp"}
+    engine.auto, engine.done = "llama.cpp", replace(DONE, engine="llama.cpp")
     await answer(endpoints, caller)
-    assert engine.bodies[-1]["engine"] is None
+    assert engine.requests[-1].engine is None
     async with asyncio.timeout(60):  # it is noted who has answered, after the answer
         while (await endpoints.caller("bot", None)).deployment["answeredBy"] is None:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -136,15 +143,16 @@ async def test_a_caller_with_a_key_gets_an_answer(endpoints: Endpoints, engine: 
     _, key = await make(endpoints)
     caller = await endpoints.caller("bot", key["plaintext"])
     assert caller.key == (key["id"], key["prefix"])
-    assert await answer(endpoints, caller) == [(0, {"text": "tiny"}), (0, {"done": DONE})]
-    assert engine.bodies == [{"baseModel": "tiny", **HI.chat, "engine": None}]
+    assert await answer(endpoints, caller) == [(0, Text("tiny")), (0, DONE)]
+    assert engine.bodies == [{"baseModel": "tiny", **HI.chat}]
+    assert [asked.engine for asked in engine.requests] == [None]
 
 
 async def test_an_adapter_is_requested_by_its_job(endpoints: Endpoints, engine: Engine) -> None:
     adapter = {"kind": "final", "jobId": "job_1"}
     await make(endpoints, target={"kind": "adapter", "adapter": adapter}, authMode="none")
     await answer(endpoints, await endpoints.caller("bot", None))
-    assert engine.bodies == [{"adapter": adapter, **HI.chat, "engine": None}]
+    assert engine.bodies == [{"adapter": adapter, **HI.chat}]
 
 
 async def test_invalid_callers_are_refused(endpoints: Endpoints) -> None:
@@ -218,7 +226,7 @@ async def test_a_slow_reader_holds_no_slot(endpoints: Endpoints, engine: Engine)
     caller = await endpoints.caller("bot", None)
     async with endpoints.answers(caller, HI), endpoints.answers(caller, HI), endpoints.answers(caller, HI):
         # None of the three reads, and the fourth is answered.
-        assert await answer(endpoints, caller) == [(0, {"text": "tiny"}), (0, {"done": DONE})]
+        assert await answer(endpoints, caller) == [(0, Text("tiny")), (0, DONE)]
     assert engine.active == 0
 
 
@@ -226,8 +234,8 @@ async def test_each_of_several_answers_waits_for_a_slot(endpoints: Endpoints, en
     await make(endpoints, authMode="none")
     caller = await endpoints.caller("bot", None)
     messages = await answer(endpoints, caller, ChatRequest({**HI.chat, "seed": 5}, 4, False, False))
-    assert sorted(number for number, message in messages if "done" in message) == [0, 1, 2, 3]
-    assert sorted(body["seed"] for body in engine.bodies) == [5, 6, 7, 8]
+    assert sorted(number for number, message in messages if isinstance(message, Done)) == [0, 1, 2, 3]
+    assert sorted(asked.sampling.seed or 0 for asked in engine.requests) == [5, 6, 7, 8]
     assert engine.most == 2
 
 
@@ -236,15 +244,15 @@ async def test_an_endpoint_keeps_its_engine_until_changed(endpoints: Endpoints, 
     made, _ = await make(endpoints, authMode="none")
 
     async def engines(count: int, served: Endpoints = endpoints) -> list[str | None]:
-        engine.bodies.clear()
+        engine.requests.clear()
         callers = [await served.caller("bot", None) for _ in range(count)]
         await asyncio.gather(*(answer(served, caller) for caller in callers))
-        return [body["engine"] for body in engine.bodies]
+        return [asked.engine for asked in engine.requests]
 
     engine.let.clear()
     first = asyncio.create_task(engines(3))  # at once: one finds out, and the others keep to it
     await until(lambda: engine.active)
-    engine.auto, engine.done = "llama.cpp", {**DONE, "engine": "transformers", "precision": "float32"}
+    engine.auto, engine.done = "llama.cpp", replace(DONE, engine="transformers", precision="float32")
     engine.let.set()
     assert await first == [None, "exact", "exact"]
     assert await engines(1) == ["exact"]
@@ -258,7 +266,7 @@ async def test_an_endpoint_keeps_its_engine_until_changed(endpoints: Endpoints, 
     assert await engines(1) == ["llama.cpp"]
     await endpoints.store.request(deployments.change, made["id"], {"engine": "auto"})
     endpoints.choose_anew(made["id"])
-    engine.done = {**DONE, "engine": "llama.cpp", "precision": "q8_0"}
+    engine.done = replace(DONE, engine="llama.cpp", precision="q8_0")
     assert await engines(2) == [None, "llama.cpp"]
 
 

@@ -5,31 +5,38 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
-from typing import Any
+
+from arkor_dev.local.execution.messages import Ended, GroupMember, JobRequest, Meeting, Pause, TrainingEvent
+from arkor_dev.local.models.catalog import Model
+from arkor_dev.local.workers.codec import Codec, Message, encode
 
 
-def say(**message: Any) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
+def say(message: Message) -> None:
+    sys.stdout.buffer.write(encode(message))
     sys.stdout.flush()
 
 
-told: list[dict[str, Any]] = []
-for line in sys.stdin:
-    told.append(json.loads(line))
-    group = told[0]["group"]
-    rank = group["rank"]
-    if len(told) == 1 and not rank:
-        say(meets="/run/meet")
-    elif "path" in told[-1]:
-        say(event="told", fields={"first": told[0], "then": told[1:], "rank": rank})
-        end = told[0]["config"]["ends"][rank]
-        if end == "dies":
-            os.kill(os.getpid(), signal.SIGKILL)
-        elif end:
-            say(end=end, fields={"error": f"of rank {rank}"} if end == "failed" else {})
-    elif "do" in told[-1]:
-        say(end=f"after {told[-1]['do']}", fields={"rank": rank})
+ORDERS = Codec[JobRequest | Model | Pause](JobRequest, Model, Pause)
+job = JobRequest("", {}, "", "")
+then: list[object] = []
+rank = 0
+for line in sys.stdin.buffer:
+    match ORDERS.decode(line):
+        case JobRequest(group=GroupMember(rank)) as job:
+            if not rank:
+                say(Meeting("/run/meet"))
+        case Model() as model:
+            then.append(model.name)
+            group = {"rank": rank, "count": job.group.count} if job.group else None
+            first = {"device": job.device, "group": group}
+            say(TrainingEvent("told", {"first": first, "then": then, "rank": rank}))
+            end = job.config["ends"][rank]
+            if end == "dies":
+                os.kill(os.getpid(), signal.SIGKILL)
+            elif end:
+                say(Ended(end, {"error": f"of rank {rank}"} if end == "failed" else {}))
+        case Pause():
+            say(Ended("after pause", {"rank": rank}))

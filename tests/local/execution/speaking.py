@@ -7,34 +7,38 @@ A job says whether the one before it in its process was told to hold its place.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from typing import Any
+
+from arkor_dev.local.execution.messages import Ended, Free, JobRequest, Leave, Seeking, TrainingEvent
+from arkor_dev.local.models.catalog import Model
+from arkor_dev.local.workers.codec import Codec, Message, encode
 
 
-def say(**message: Any) -> None:
-    sys.stdout.write(json.dumps(message) + "\n")
+def say(message: Message) -> None:
+    sys.stdout.buffer.write(encode(message))
     sys.stdout.flush()
 
 
-job: dict[str, Any] = {}
+ORDERS = Codec[JobRequest | Model | Leave](JobRequest, Model, Leave)
+job: JobRequest | None = None
 ends_next = held = False
-for line in sys.stdin:
-    told = json.loads(line)
-    if "config" in told:
-        if ends_next:
-            break
-        job, ends_next = told, "alone" in told["config"]
-    elif "name" in told and "seeks" in job["config"]:
-        say(seeks=True)
-    elif "name" in told:  # the model
-        fields = {"pid": os.getpid(), "job": job["id"], "model": told["name"], "held": held}
-        say(event="training.message", fields=fields)
-        say(end=job["config"].get("ends", "completed"), fields={})
-    elif told.get("do") == "end":
-        if not job or job.get("attaches") or "ends" in job["config"] or "seeks" in job["config"]:
-            break
-        job, held = ({} if "deaf" not in job["config"] else job), told["hold"]
-        if not job:
-            say(free=True)
+for line in sys.stdin.buffer:
+    match ORDERS.decode(line):
+        case JobRequest() as told:
+            if ends_next:
+                break
+            job, ends_next = told, "alone" in told.config
+        case Model() if job and "seeks" in job.config:
+            say(Seeking(True))
+        case Model(name) if job:
+            fields = {"pid": os.getpid(), "job": job.id, "model": name, "held": held}
+            say(TrainingEvent("training.message", fields))
+            say(Ended(job.config.get("ends", "completed"), {}))
+        case Leave(hold):
+            if job is None or job.attaches or "ends" in job.config or "seeks" in job.config:
+                break
+            held = hold
+            if "deaf" not in job.config:
+                job = None
+                say(Free())

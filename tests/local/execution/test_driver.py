@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.local.execution import cluster, drivers
+from arkor_dev.local.execution.messages import Leave
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from arkor_dev.local.workers.codec import Message
 
 
 class Stuck:
@@ -20,13 +23,13 @@ class Stuck:
         self.told: list[Any] = []
         self.killed = asyncio.Event()
 
-    def send(self, **fields: Any) -> None:
-        self.told.append(fields)
+    def send(self, message: Message) -> None:
+        self.told.append(message)
 
     def kill(self) -> None:
         self.killed.set()
 
-    async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
+    async def batches(self, _: object) -> AsyncIterator[list[Message]]:
         await self.killed.wait()
         yield []
 
@@ -44,7 +47,7 @@ async def test_a_driver_that_ends_too_slowly_is_killed(monkeypatch: pytest.Monke
     stuck = Stuck()
     async with asyncio.timeout(60):
         await driver(stuck).stop()
-    assert stuck.told == [{"do": "end", "hold": False}]
+    assert stuck.told == [Leave(hold=False)]
 
 
 async def test_a_cancelled_stop_kills_the_driver() -> None:

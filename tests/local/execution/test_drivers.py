@@ -6,16 +6,20 @@ import asyncio
 import contextlib
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from arkor_dev.local.execution import drivers
 from arkor_dev.local.execution.cluster import ClusterExecution
-from arkor_dev.local.execution.interface import JobRequest
+from arkor_dev.local.execution.messages import Ended, JobRequest, Seeking, TrainingEvent
+from arkor_dev.local.models.catalog import Model
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from arkor_dev.local.execution.messages import WorkerMessage
 
 ADDRESS = "ray://head:10001"
 
@@ -39,19 +43,19 @@ async def carried(
 ) -> dict[str, Any]:
     """What a job says that is carried to its end. All of it is its own."""
     config = {"cluster": address, **more.pop("config", {})}
-    order: Any = {"id": job, "config": config, "data": "/data", "resume": None, **more}
-    worker = await cluster.start(order)
-    worker.send(name=f"model of {job}", path="/model", note=None)
-    said: list[dict[str, Any]] = []
+    worker = await cluster.start(JobRequest(job, config, more.pop("data", "/data"), "/project", **more))
+    worker.send(Model(f"model of {job}", Path("/model")))
+    said: list[WorkerMessage] = []
     async with asyncio.timeout(60):
         async for batch in worker.batches():
             said += batch
-            if "end" in said[-1]:
+            if isinstance(said[-1], Ended):
                 break
         await worker.stop()
     told, end = said
-    assert end == {"end": config.get("ends", "completed"), "fields": {}}
-    fields: dict[str, Any] = told["fields"]
+    assert end == Ended(config.get("ends", "completed"), {})
+    assert isinstance(told, TrainingEvent)
+    fields = told.fields
     assert (fields["job"], fields["model"]) == (job, f"model of {job}")
     return fields
 
@@ -128,14 +132,15 @@ async def test_a_model_sent_during_replacement_reaches_the_new_driver(
     start = drivers.DriverPool.start
 
     async def late(*arguments: Any) -> drivers.DriverProcess:
-        worker.send(name="model of job_2", path="/model", note=None)
+        worker.send(Model("model of job_2", Path("/model")))
         return await start(*arguments)
 
     monkeypatch.setattr(drivers.DriverPool, "start", late)
     async with asyncio.timeout(60):
         said = await anext(worker.batches())
     await worker.stop()
-    assert said[0]["fields"]["model"] == "model of job_2"
+    assert isinstance(said[0], TrainingEvent)
+    assert said[0].fields["model"] == "model of job_2"
 
 
 async def test_a_driver_with_a_lost_connection_is_replaced(cluster: ClusterExecution) -> None:
@@ -174,9 +179,9 @@ async def test_a_placement_group_is_kept_for_the_next_job(
     assert (await carried(cluster, "job_2"))["held"]
     config = {"cluster": ADDRESS, "seeks": True}
     worker = await cluster.start(JobRequest(id="job_s", config=config, data="/other", project="/project"))
-    worker.send(name="model", path="/model", note=None)
+    worker.send(Model("model", Path("/model")))
     async for batch in worker.batches():
-        assert batch == [{"seeks": True}]
+        assert batch == [Seeking(True)]
         break
     await carry(cluster, "job_3")
     assert not (await carried(cluster, "job_4"))["held"]

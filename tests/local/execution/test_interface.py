@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from arkor_dev.local.execution.messages import (
+    Detach,
+    Ended,
+    JobRequest,
+    Marked,
+    ModelWanted,
+    ResumePoint,
+    Stored,
+    TrainingEvent,
+)
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.running.worker_session import CRASHED, DETACHED, WorkerSession
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.models.catalog import Model
+from arkor_dev.local.workers.messages import ProgressReport
 from tests.local.jobs.test_async_store import CONFIG
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import Progress
+    from arkor_dev.local.execution.messages import WorkerMessage
+    from arkor_dev.local.workers.codec import Message
 
 
 class Elsewhere:
@@ -27,9 +42,9 @@ class Elsewhere:
     killed = ran_out_of_memory = False
     alone = False
 
-    def __init__(self, *words: dict[str, Any]) -> None:
-        self.job: Mapping[str, Any] = {}
-        self.told: list[dict[str, Any]] = []
+    def __init__(self, *words: WorkerMessage) -> None:
+        self.job = JobRequest("", {}, "", "")
+        self.told: list[Message] = []
         self.stopped = False
         self._words = words
         self._model = asyncio.Event()
@@ -37,16 +52,16 @@ class Elsewhere:
     def attaches(self, _: Path, __: str) -> bool:
         return self.alone
 
-    async def start(self, job: Mapping[str, Any]) -> Elsewhere:
+    async def start(self, job: JobRequest) -> Elsewhere:
         self.job = job
         return self
 
-    def send(self, **fields: Any) -> None:
-        self.told.append(fields)
-        if "path" in fields:
+    def send(self, message: Message) -> None:
+        self.told.append(message)
+        if isinstance(message, Model):
             self._model.set()
 
-    async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
+    async def batches(self) -> AsyncIterator[list[WorkerMessage]]:
         await self._model.wait()
         for word in self._words:
             yield [word]
@@ -93,18 +108,17 @@ async def run(
         store.close()
 
 
-PROGRESS = {"label": "Reading", "done": 1, "total": None, "unit": "rows"}
-LOSS = {"event": "training.log", "fields": {"step": 1, "loss": 2.5}}
+PROGRESS: Progress = {"label": "Reading", "done": 1, "total": None, "unit": "rows"}
+LOSS = TrainingEvent("training.log", {"step": 1, "loss": 2.5})
 
 
-async def test_a_job_runs_through_its_execution(tmp_path: Path) -> None:
-    elsewhere = Elsewhere(LOSS, {"kept": 1}, {"end": "completed", "fields": {"metrics": {"steps": 1}}})
+async def test_a_job_runs_where_its_execution_says(tmp_path: Path) -> None:
+    elsewhere = Elsewhere(LOSS, ResumePoint(1), Ended("completed", {"metrics": {"steps": 1}}))
     verdict, events, job = await run(tmp_path, elsewhere)
     assert verdict == Verdict("completed", {"metrics": {"steps": 1}})
     assert [name for name, _ in events] == ["training.log"]
-    folders = {"data": str(tmp_path), "project": str(tmp_path)}
-    assert elsewhere.job == {"id": job, "config": CONFIG, **folders, "resume": None}
-    assert elsewhere.told == [{"name": CONFIG["model"], "path": str(tmp_path), "note": None}]
+    assert elsewhere.job == JobRequest(job, CONFIG, str(tmp_path), str(tmp_path))
+    assert elsewhere.told == [Model(CONFIG["model"], tmp_path)]
     assert elsewhere.stopped
 
 
@@ -115,8 +129,8 @@ async def test_a_worker_without_a_final_message_has_crashed(tmp_path: Path) -> N
     assert elsewhere.stopped
 
 
-def said(step: int) -> dict[str, Any]:
-    return {"event": "training.log", "fields": {"step": step, "loss": 1.0}, "mark": f"place:{step}"}
+def said(step: int) -> Marked:
+    return Marked(f"place:{step}", TrainingEvent("training.log", {"step": step, "loss": 1.0}))
 
 
 class Left(Elsewhere):
@@ -124,42 +138,42 @@ class Left(Elsewhere):
 
     alone = True
 
-    async def start(self, job: Mapping[str, Any]) -> Elsewhere:
-        mark = job.get("mark")
-        marks = [word.get("mark") for word in self._words]
-        self._words = self._words[marks.index(mark) + 1 if mark else 0 :]
+    async def start(self, job: JobRequest) -> Elsewhere:
+        marks = [word.mark if isinstance(word, Marked) else None for word in self._words]
+        self._words = self._words[marks.index(job.mark) + 1 if job.mark else 0 :]
         return await super().start(job)
 
-    async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
+    async def batches(self) -> AsyncIterator[list[WorkerMessage]]:
         for word in self._words:
             yield [word]
-            if "wants" in word:
+            if isinstance(word, ModelWanted):
                 async with asyncio.timeout(60):
                     await self._model.wait()
 
 
-async def test_buffered_messages_are_read_once_in_order(tmp_path: Path) -> None:
-    words = [said(1), {"progress": PROGRESS, "mark": "place:p"}, said(2), said(3)]
+async def test_what_was_said_while_nobody_was_there_is_heard_once_and_in_order(tmp_path: Path) -> None:
+    words = [said(1), Marked("place:p", ProgressReport(PROGRESS)), said(2), said(3)]
     verdict, _, job = await run(tmp_path, Elsewhere(*words[:3]))
     assert verdict.status == CRASHED
     store = Store(tmp_path / "backend.sqlite", "local")
     assert store.recover(trains_elsewhere=lambda *_: True) == [job]
     store.close()
-    left = Left(*words, {"end": "completed", "fields": {"metrics": {}}})
+    left = Left(*words, Ended("completed", {"metrics": {}}))
     verdict, events, _ = await run(tmp_path, left)
     assert verdict.status == "completed"
     assert [json.loads(data)["step"] for name, data in events if name == "training.log"] == [1, 2, 3]
-    assert (left.job["attaches"], left.job["mark"]) == (True, "place:2")
-    assert left.told == [{"do": "known", "mark": "place:3"}]  # and no model
-    assert left.job["resume"]["why"]
-    assert "mark" not in left.job["resume"]
+    assert (left.job.attaches, left.job.mark) == (True, "place:2")
+    assert left.told == [Stored("place:3")]  # and no model
+    assert left.job.resume
+    assert left.job.resume["why"]
+    assert "mark" not in left.job.resume
 
 
 async def test_a_detached_job_is_left_running(tmp_path: Path) -> None:
     left = Left(said(1))
     verdict, _, _ = await run(tmp_path, left, pause="ended")
     assert verdict.status == DETACHED
-    assert left.told[-1] == {"do": "detach"}
+    assert left.told[-1] == Detach()
     assert left.stopped
 
 
@@ -168,7 +182,7 @@ async def test_a_lost_execution_requests_the_model_again(tmp_path: Path) -> None
     store = Store(tmp_path / "backend.sqlite", "local")
     store.recover(trains_elsewhere=lambda *_: True)
     store.close()
-    gone = Left({"mark": "place:1"}, {"wants": "model"}, LOSS, {"end": "completed", "fields": {}})
+    gone = Left(said(1), ModelWanted(), LOSS, Ended("completed", {}))
     verdict, _, _ = await run(tmp_path, gone)
     assert verdict.status == "completed"
-    assert gone.told == [{"name": CONFIG["model"], "path": str(tmp_path), "note": None}]
+    assert gone.told == [Model(CONFIG["model"], tmp_path)]

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from arkor_dev.local.execution import local_process
 from arkor_dev.local.execution.local_process import LOCAL_PROCESS
+from arkor_dev.local.execution.messages import Ended, JobRequest, Pause
+from arkor_dev.local.models.catalog import Model
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from arkor_dev.local.execution.interface import Worker
+    from arkor_dev.local.execution.messages import WorkerMessage
 
 GPUS = ["GPU-a", "GPU-b"]
-MODEL = {"name": "tiny", "path": "/tiny", "note": None}
+MODEL = Model("tiny", Path("/tiny"))
 
 
 @pytest.fixture
@@ -26,7 +30,7 @@ async def start(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
     started: list[Worker] = []
 
     async def start(*ends: str | None) -> Worker:
-        job: Any = {"id": "job", "config": {"ends": ends}, "data": "/d", "project": "/p", "devices": GPUS}
+        job = JobRequest("job", {"ends": ends}, "/d", "/p", devices=GPUS)
         started.append(await LOCAL_PROCESS.start(job))
         return started[-1]
 
@@ -35,44 +39,44 @@ async def start(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
         await worker.stop()
 
 
-async def said(worker: Worker) -> list[dict[str, Any]]:
+async def said(worker: Worker) -> list[Any]:
     """What it says up to its last word or its end."""
-    messages: list[dict[str, Any]] = []
+    messages: list[WorkerMessage] = []
     async with asyncio.timeout(60):
         async for batch in worker.batches():
             messages += batch
-            if "end" in messages[-1]:
+            if isinstance(messages[-1], Ended):
                 break
     return messages
 
 
 async def test_only_rank_0_reports_and_gets_requests(start: Any) -> None:
     worker = await start(None, "completed")
-    worker.send(**MODEL)
+    worker.send(MODEL)
     reading = asyncio.create_task(said(worker))
     await asyncio.sleep(0)
-    worker.send(do="pause", reason="asked")
+    worker.send(Pause("asked"))
     told, end = await reading
-    assert end == {"end": "after pause", "fields": {"rank": 0}}
-    assert told["fields"]["rank"] == 0
-    first = told["fields"]["first"]
+    assert end == Ended("after pause", {"rank": 0})
+    assert told.fields["rank"] == 0
+    first = told.fields["first"]
     assert (first["device"], first["group"]) == ("GPU-a", {"rank": 0, "count": 2})
-    assert told["fields"]["then"] == [MODEL]
+    assert told.fields["then"] == [MODEL.name]
 
 
 async def test_a_failure_of_any_rank_fails_the_job(start: Any) -> None:
     """It has its own GPU, rank 0's socket, and the model, whenever that was sent."""
     worker = await start(None, "failed")
-    worker.send(**MODEL)
+    worker.send(MODEL)
     *_, end = await said(worker)
-    assert end == {"end": "failed", "fields": {"error": "of rank 1"}}
+    assert end == Ended("failed", {"error": "of rank 1"})
 
 
 @pytest.mark.parametrize(("ends", "gpu"), [(("dies", None), "GPU-a"), ((None, "dies"), "GPU-b")])
 async def test_killing_one_rank_ends_all(start: Any, ends: Any, gpu: str) -> None:
     worker = await start(*ends)
-    worker.send(**MODEL)
-    assert not [message for message in await said(worker) if "end" in message]
+    worker.send(MODEL)
+    assert not [message for message in await said(worker) if isinstance(message, Ended)]
     async with asyncio.timeout(60):
         await worker.ended()
     assert worker.killed

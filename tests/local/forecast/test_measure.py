@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.local.execution.messages import JobRequest
+from arkor_dev.local.forecast.messages import MeasurementRequest
+from arkor_dev.local.models.catalog import Model
+from arkor_dev.local.workers.codec import encode
 from tests.local.conftest import CONFIG, make_project
 from tests.local.forked import Forked
 from tests.local.harness import FORKS
@@ -30,16 +34,16 @@ def measured(
     """Let a worker of its own measure ``config`` for so many seconds."""
     data = root / f"data-{seconds}"
     data.mkdir()
-    job = {"id": "forecast", "config": config, "data": str(data), "project": str(root), "free": 2**34}
-    job |= {"scratch": str(data / "scratch"), "asked": time.time(), "seconds": seconds}
+    job = JobRequest("forecast", config, str(data), str(root))
+    request = MeasurementRequest(job, str(data / "scratch"), time.time(), seconds, 2**34)
     child = Forked(template, "arkor_dev.local.forecast.worker", dict(os.environ), sys.stderr.fileno())
     with child.stdout, child.stdin:
-        for message in (job, {"name": "tiny", "path": str(model), "note": None}):
-            child.stdin.write(json.dumps(message).encode() + b"\n")
+        for message in (request, Model("tiny", model)):
+            child.stdin.write(encode(message))
         child.stdin.flush()
         messages = [json.loads(line) for line in child.stdout]
     assert child.wait() == 0
-    found: dict[str, Any] = messages[-1]["measured"]
+    found: dict[str, Any] = messages[-1]["measurement"]
     return found
 
 

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import queue
 import threading
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.inference.generation.interface import GenerationRequest
+from arkor_dev.local.inference.messages import AnswerRequest, Done, Failed, Sampling, Text
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arkor_dev.local.inference.messages import Part, TokenLogprob
+
 TURNS = 2000
 
 
-def ask(base: Path, adapter: Path | None, **more: Any) -> dict[str, Any]:
-    return {
-        "base": str(base),
-        "name": "tiny",
-        "adapter": str(adapter) if adapter else None,
+def ask(base: Path, adapter: Path | None, **more: Any) -> AnswerRequest:
+    """A request for the likeliest answer; ``more`` are its fields and those of its `Sampling`."""
+    sampling = {field.name: more.pop(field.name) for field in fields(Sampling) if field.name in more}
+    usual: dict[str, Any] = {
         "messages": [{"role": "user", "content": "Where is the ledger?"}],
-        "temperature": 0,
-        "topP": 1.0,
-        "maxTokens": 16,
-        **more,
+        "max_tokens": 16,
+        "sampling": Sampling(**sampling),
     }
+    return AnswerRequest(str(base), "tiny", str(adapter) if adapter else None, **usual | more)
 
 
 class Told:
@@ -34,16 +36,21 @@ class Told:
     def __init__(self) -> None:
         self.stop = threading.Event()
         self.texts: list[str] = []
-        self.logprobs: list[dict[str, Any]] = []
-        self.done: dict[str, Any] = {}
+        self.logprobs: list[TokenLogprob] = []
+        self.done = Done("cancelled")
         self.error = ""
+        self.over = False
 
-    def __call__(self, **fields: Any) -> None:
-        self.texts += [fields["text"]] if "text" in fields else []
-        self.logprobs += fields.get("logprobs", [])
-        self.done = fields.get("done", self.done)
-        self.logprobs += self.done.get("logprobs", []) if "done" in fields else []
-        self.error = fields.get("error", self.error)
+    def __call__(self, part: Part) -> None:
+        match part:
+            case Text(text):
+                self.texts.append(text)
+                self.logprobs += part.logprobs
+            case Done():
+                self.done, self.over = part, True
+                self.logprobs += part.logprobs
+            case Failed(error):
+                self.error, self.over = error, True
 
     @property
     def text(self) -> str:
@@ -54,13 +61,9 @@ class Told:
         return [each["token"] for each in self.logprobs]
 
     @property
-    def heights(self) -> list[float]:
+    def heights(self) -> list[float | None]:
         """The log probability of each token."""
         return [each["logprob"] for each in self.logprobs]
-
-    @property
-    def over(self) -> bool:
-        return bool(self.done or self.error)
 
 
 class Asking:
@@ -74,7 +77,7 @@ class Asking:
         self.engine: Any = engine or TransformersEngine()
         self.loop = Loop(self.engine, self.inbox)
 
-    def ask(self, question: dict[str, Any]) -> Told:
+    def ask(self, question: AnswerRequest) -> Told:
         """Put a question in line."""
         told = Told()
         self.inbox.put(GenerationRequest(question, told.stop, told))
@@ -94,7 +97,7 @@ class Asking:
             self.turn()
         raise AssertionError("it does not end")
 
-    def answer(self, question: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    def answer(self, question: AnswerRequest) -> tuple[str, Done]:
         """One answer, by itself: its text and what its end says."""
         told = self.ask(question)
         self.finish(told)
@@ -103,6 +106,6 @@ class Asking:
         return told.text, told.done
 
 
-def answer(engine: Any, question: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def answer(engine: Any, question: AnswerRequest) -> tuple[str, Done]:
     """One answer of ``engine`` by itself."""
     return Asking(engine).answer(question)

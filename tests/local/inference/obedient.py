@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import itertools
 
+from arkor_dev.local.inference.messages import Answered, Ask, Done, Stop, Text
 from arkor_dev.local.workers.link import Link
+
+ENDLESS = "endless"
+"""The name of a model whose answers do not end."""
 
 
 def main() -> None:
-    link = Link({"stop": lambda _: None})
+    link = Link({Stop: lambda _: None})
     for count in itertools.count(1):
-        question = link.receive()
-        link.send(id=question["id"], text=str(count))
-        if not question.get("endless"):
-            link.send(id=question["id"], done={"reason": "stop"})
+        question = link.receive(Ask)
+        link.send(Answered(question.id, Text(str(count))))
+        if question.request.name != ENDLESS:
+            link.send(Answered(question.id, Done("stop")))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from .asking import Asking, answer, ask
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arkor_dev.local.inference.messages import AnswerRequest
     from tests.local.conftest import Trained
 
 engine_test = pytest.mark.engine
@@ -36,7 +37,7 @@ def plain_way(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -
     monkeypatch.setattr(engine_module, "fastest_plan", lambda *_: ComputePlan(torch.float32, packed, 1, 1))
 
 
-def logits(engine: Any, question: dict[str, Any]) -> Any:
+def logits(engine: Any, question: AnswerRequest) -> Any:
     """What the model makes of the question, token by token, as the engine has it answer."""
     import torch
 
@@ -45,7 +46,7 @@ def logits(engine: Any, question: dict[str, Any]) -> Any:
     engine._load(question, engine.base_key_of(question), lambda _: None)
     torch.set_num_threads(1)
     tokenizer = engine.base.tokenizer
-    text = render(tokenizer, question["messages"], add_generation_prompt=True)
+    text = render(tokenizer, question.messages or (), add_generation_prompt=True)
     ids = tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
     with torch.inference_mode():
         return engine.base.model(input_ids=ids).logits.clone()
@@ -104,7 +105,7 @@ def test_a_strength_equals_peft_scaling(trained: Trained, tiny: Path, strength: 
     tokenizer = engine.base.tokenizer
     from arkor_dev.local.modeling.chat_template import render
 
-    text = render(tokenizer, question["messages"], add_generation_prompt=True)
+    text = render(tokenizer, question.messages or (), add_generation_prompt=True)
     ids = tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
     with torch.inference_mode():
         wanted = model(input_ids=ids).logits
@@ -142,7 +143,7 @@ def test_concurrent_answers_keep_their_strength(trained: Trained, tiny: Path) ->
 
     single, told = TransformersEngine(), dict[str, Any]()
     for strength in (0.0, 1.0, 0.1, 0.2, 0.3, 0.4, 0.05, 0.15, 0.25, 1.5):
-        question = ask(tiny, final(trained), strength=strength, maxTokens=48)
+        question = ask(tiny, final(trained), strength=strength, max_tokens=48)
         told.setdefault(answer(single, question)[0], question)
     # Those that say something else, as many as answer at once: from others nothing would be seen.
     alone, asks = list(told)[:MAX_CONCURRENT], list(told.values())[:MAX_CONCURRENT]

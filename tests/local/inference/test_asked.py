@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from arkor_dev.local.inference.messages import AnswerRequest
     from tests.local.conftest import Trained
 
 pytestmark = [
@@ -28,15 +29,15 @@ def asking() -> Asking:
 
 
 @pytest.fixture
-def parrot(trained: Trained, tiny: Path) -> Callable[..., dict[str, Any]]:
+def parrot(trained: Trained, tiny: Path) -> Callable[..., AnswerRequest]:
     """A question to the adapter that has learned the phrase."""
     final = trained.data / "jobs" / trained.job / "final"
     return lambda **more: ask(tiny, final, **more)
 
 
-def test_a_seed_is_reproducible_beside_other_answers(asking: Asking, tiny: Path) -> None:
-    def drawn(seed: int | None) -> dict[str, Any]:
-        return ask(tiny, None, temperature=1.5, seed=seed, maxTokens=24)
+def test_a_seed_gives_the_same_answer_again_also_beside_others(asking: Asking, tiny: Path) -> None:
+    def drawn(seed: int | None) -> AnswerRequest:
+        return ask(tiny, None, temperature=1.5, seed=seed, max_tokens=24)
 
     first, other = asking.answer(drawn(5))[0], asking.answer(drawn(6))[0]
     assert first != other
@@ -45,30 +46,32 @@ def test_a_seed_is_reproducible_beside_other_answers(asking: Asking, tiny: Path)
     assert [told[0].text, told[1].text, told[3].text] == [other, first, other]
 
 
-def test_top_k_1_is_greedy(asking: Asking, tiny: Path, parrot: Callable[..., dict[str, Any]]) -> None:
+def test_top_k_of_one_is_the_likeliest_whatever_the_heat(
+    asking: Asking, tiny: Path, parrot: Callable[..., AnswerRequest]
+) -> None:
     plain = asking.answer(ask(tiny, None))[0]
-    assert asking.answer(ask(tiny, None, temperature=5.0, topK=1))[0] == plain
-    assert asking.answer(ask(tiny, None, temperature=5.0, minP=1.0))[0] == plain
-    assert asking.answer(parrot(repetitionPenalty=0.05))[0] != PHRASE
+    assert asking.answer(ask(tiny, None, temperature=5.0, top_k=1))[0] == plain
+    assert asking.answer(ask(tiny, None, temperature=5.0, min_p=1.0))[0] == plain
+    assert asking.answer(parrot(repetition=0.05))[0] != PHRASE
 
 
-def test_an_answer_ends_before_a_stop_text(asking: Asking, parrot: Callable[..., dict[str, Any]]) -> None:
+def test_an_answer_ends_before_a_stop_text(asking: Asking, parrot: Callable[..., AnswerRequest]) -> None:
     text, done = asking.answer(parrot(stop=["keeps", "never"]))
     assert text == PHRASE.partition("keeps")[0]
-    assert done["reason"] == "stop"
+    assert done.reason == "stop"
     assert asking.answer(parrot(stop=["ledger.."]))[0] == PHRASE
-    assert asking.answer(parrot(maxTokens=2))[1]["reason"] == "length"
+    assert asking.answer(parrot(max_tokens=2))[1].reason == "length"
 
 
-def test_log_probabilities_come_with_their_text(
-    asking: Asking, parrot: Callable[..., dict[str, Any]]
+def test_what_a_token_weighed_is_told_with_its_text(
+    asking: Asking, parrot: Callable[..., AnswerRequest]
 ) -> None:
     told = asking.ask(parrot(logprobs=2))
     asking.finish(told)
     assert "".join(each["token"] for each in told.logprobs) == PHRASE
-    assert len(told.logprobs) == told.done["completionTokens"] - 1  # the end token has no text
+    assert len(told.logprobs) == told.done.completion_tokens - 1  # the end token has no text
     for each in told.logprobs:
-        assert -5 < each["logprob"] <= 0
+        assert -5 < (each["logprob"] or 0) <= 0
         assert bytes(each["bytes"]).decode() == each["token"]
         assert each["top_logprobs"][0]["token"] == each["token"]
         assert len(each["top_logprobs"]) == 2
@@ -77,8 +80,8 @@ def test_log_probabilities_come_with_their_text(
     assert all(each["top_logprobs"] == [] for each in told.logprobs)
 
 
-def test_tool_calls_are_reported(
-    asking: Asking, parrot: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+def test_a_call_of_a_tool_is_told_as_such(
+    asking: Asking, parrot: Callable[..., AnswerRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The phrase is made a call: the tiny model learned to say nothing else."""
     from arkor_dev.local.inference.generation import decoding
@@ -96,22 +99,24 @@ def test_tool_calls_are_reported(
 
     monkeypatch.setattr(decoding.IncrementalDecoder, "push", push)
     tools = [{"type": "function", "function": {"name": "ledger", "parameters": {"type": "object"}}}]
-    said, done = asking.answer(parrot(tools=tools, maxTokens=40))
+    said, done = asking.answer(parrot(tools=tools, max_tokens=40))
     if not words or "".join(words) != PHRASE:
         pytest.fail(f"the adapter said {''.join(words)!r} with tools")
     assert said == ""
-    assert done["reason"] == "tool_calls"
-    (call,) = done["toolCalls"]
+    assert done.reason == "tool_calls"
+    (call,) = done.tool_calls
     assert call["function"] == {"name": "ledger", "arguments": '{"open": true}'}
 
 
-def test_a_raw_prompt_is_continued(asking: Asking, tiny: Path, parrot: Callable[..., dict[str, Any]]) -> None:
+def test_a_text_is_gone_on_from_as_it_is(
+    asking: Asking, tiny: Path, parrot: Callable[..., AnswerRequest]
+) -> None:
     from arkor_dev.local.modeling.chat_template import render
 
     question = parrot()
-    raw = render(asking.engine.tokenizer, question["messages"], add_generation_prompt=True)
+    raw = render(asking.engine.tokenizer, question.messages or (), add_generation_prompt=True)
     assert asking.answer(parrot(messages=None, prompt=raw))[0] == PHRASE
-    assert asking.answer(ask(tiny, None, messages=None, prompt=""))[1]["promptTokens"] == 1
+    assert asking.answer(ask(tiny, None, messages=None, prompt=""))[1].prompt_tokens == 1
 
 
 def test_tool_calls_reach_the_template_as_objects() -> None:
@@ -137,4 +142,4 @@ def test_tool_calls_reach_the_template_as_objects() -> None:
 
 def test_the_answer_names_engine_and_dtype(asking: Asking, tiny: Path) -> None:
     done = asking.answer(ask(tiny, None))[1]
-    assert (done["engine"], done["precision"]) == ("transformers", "float32")
+    assert (done.engine, done.precision) == ("transformers", "float32")

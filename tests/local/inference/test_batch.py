@@ -80,7 +80,7 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.mark.usefixtures("endless")
 def test_batched_answers_equal_single_ones(family: Path, request: pytest.FixtureRequest) -> None:
     asks = [
-        ask(family, None, logprobs=0, **question(place, maxTokens=8 + 6 * (place % 3))) for place in range(4)
+        ask(family, None, logprobs=0, **question(place, max_tokens=8 + 6 * (place % 3))) for place in range(4)
     ]
     alone = []
     for each in asks:
@@ -98,7 +98,7 @@ def test_batched_answers_equal_single_ones(family: Path, request: pytest.Fixture
     assert [each.text for each in together] == [each.text for each in alone]
     for one, other in zip(alone, together, strict=True):
         assert one.tokens == other.tokens
-        assert len(one.tokens) == one.done["completionTokens"]
+        assert len(one.tokens) == one.done.completion_tokens
         assert one.heights == pytest.approx(other.heights, abs=1e-3)
     assert len({tuple(each.heights) for each in alone}) > 1
     assert asking.engine._forward.plain == ("by generate" not in request.node.callspec.params["family"])
@@ -124,18 +124,18 @@ def test_answers_of_one_adapter_share_each_step(
     assert [each.text for each in told] == [PHRASE] * 4
     assert max(sizes) == 4
     # Each prompt is read by itself, and then nearly all steps are shared.
-    tokens = sum(each.done["completionTokens"] for each in told)
+    tokens = sum(each.done.completion_tokens for each in told)
     assert len(sizes) - 4 < tokens / 2
 
 
 def test_a_failed_answer_ends_no_other(tiny: Path) -> None:
     asking = Asking()
-    good = asking.ask(ask(tiny, None, maxTokens=30))
+    good = asking.ask(ask(tiny, None, max_tokens=30))
     asking.turn(3)
     too_long = asking.ask(ask(tiny, None, messages=[{"role": "user", "content": "word " * 400}]))
     asking.finish(good, too_long)
     assert "shorten it" in too_long.error
-    assert good.text == answer(Asking().engine, ask(tiny, None, maxTokens=30))[0]
+    assert good.text == answer(Asking().engine, ask(tiny, None, max_tokens=30))[0]
 
 
 @pytest.mark.usefixtures("endless")
@@ -143,7 +143,7 @@ def test_a_failed_step_ends_its_answers_and_is_not_cached(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asking = Asking()
-    told = [asking.ask(ask(tiny, None, **question(place, maxTokens=40))) for place in range(2)]
+    told = [asking.ask(ask(tiny, None, **question(place, max_tokens=40))) for place in range(2)]
     asking.turn(5)
     with monkeypatch.context() as patch:
         patch.setattr(asking.engine.base.model, "forward", lambda **_: 1 / 0)
@@ -157,16 +157,16 @@ def test_a_follow_up_prefills_only_new_tokens(trained: Trained, tiny: Path) -> N
     asking, final = Asking(), trained.data / "jobs" / trained.job / "final"
     first = ask(tiny, final)
     said, done = asking.answer(first)
-    assert done["cachedTokens"] == 0
+    assert done.cached_tokens == 0
     longer = [
-        *first["messages"],
+        *(first.messages or ()),
         {"role": "assistant", "content": said},
         {"role": "user", "content": QUESTIONS[1]},
     ]
     second = ask(tiny, final, messages=longer)
     text, again = asking.answer(second)
     assert said == PHRASE
-    assert again["cachedTokens"] == done["promptTokens"] + done["completionTokens"] - 1
+    assert again.cached_tokens == done.prompt_tokens + done.completion_tokens - 1
     assert text == answer(Asking().engine, second)[0]
     # The same question again, also while an answer that continues it runs.
     running = asking.ask(second)
@@ -174,7 +174,7 @@ def test_a_follow_up_prefills_only_new_tokens(trained: Trained, tiny: Path) -> N
     assert asking.answer(second)[0] == text
     asking.finish(running)
     assert running.text == text
-    assert running.done["cachedTokens"] == again["promptTokens"] - 1
+    assert running.done.cached_tokens == again.prompt_tokens - 1
 
 
 def test_prefix_caches_are_per_adapter_and_strength(trained: Trained, tiny: Path) -> None:
@@ -183,7 +183,7 @@ def test_prefix_caches_are_per_adapter_and_strength(trained: Trained, tiny: Path
         asked = ask(tiny, adapter, strength=strength, **question(2))
         text, done = asking.answer(asked)
         assert text == answer(Asking().engine, asked)[0]
-    assert done["cachedTokens"] == done["promptTokens"] - 1
+    assert done.cached_tokens == done.prompt_tokens - 1
 
 
 def test_the_prefix_cache_evicts_the_oldest() -> None:
@@ -216,8 +216,8 @@ def test_the_prefix_cache_evicts_the_oldest() -> None:
 @pytest.mark.usefixtures("endless")
 def test_chunked_prefill_interleaves_with_other_answers(tiny: Path) -> None:
     asking = Asking()
-    long = ask(tiny, None, messages=[{"role": "user", "content": " ".join(QUESTIONS[:16])}], maxTokens=4)
-    first = asking.ask(ask(tiny, None, maxTokens=30))
+    long = ask(tiny, None, messages=[{"role": "user", "content": " ".join(QUESTIONS[:16])}], max_tokens=4)
+    first = asking.ask(ask(tiny, None, max_tokens=30))
     asking.turn(2)
     (answer_of_first,) = asking.loop._answers
     before = answer_of_first.tokens
@@ -235,5 +235,5 @@ def test_chunked_prefill_interleaves_with_other_answers(tiny: Path) -> None:
     asking.turn()
     third.stop.set()
     asking.turn()
-    assert third.done["reason"] == "cancelled"
-    assert third.done["completionTokens"] == 0
+    assert third.done.reason == "cancelled"
+    assert third.done.completion_tokens == 0

@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.local.inference.client import Inference
+from arkor_dev.local.inference.messages import AnswerRequest, Text
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 from tests.support.waiting import until
 
+from .obedient import ENDLESS
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+REQUEST = AnswerRequest("base", "tiny")
 
 
 @pytest.fixture
@@ -28,9 +33,10 @@ async def inference() -> AsyncIterator[Inference]:
 
 async def said(inference: Inference) -> str:
     """What the worker answers: how many questions it was asked."""
-    async with asyncio.timeout(60), inference.answer() as messages:
-        text, _ = [message async for message in messages]
-    return str(text["text"])
+    async with asyncio.timeout(60), inference.answer(REQUEST) as parts:
+        text, _ = [part async for part in parts]
+    assert isinstance(text, Text)
+    return text.text
 
 
 async def test_a_request_during_unloading_goes_to_the_next_worker(
@@ -60,7 +66,7 @@ async def test_a_request_to_an_ending_worker_is_sent_once(
 
     monkeypatch.setattr(hung, "ended", late)
     monkeypatch.setattr(inference, "_stop_seconds", 0.01)
-    async with inference.answer():
+    async with inference.answer(REQUEST):
         pass
     await until(lambda: not hung.alive, 60)
     asking = asyncio.create_task(said(inference))
@@ -78,7 +84,7 @@ async def test_a_worker_that_cannot_start_is_an_error(monkeypatch: pytest.Monkey
     inference = Inference()
     for _ in range(2):
         with pytest.raises(JobFailure, match=r"inference process cannot be started: .*unavailable"):
-            async with inference.answer(base="base"):
+            async with inference.answer(REQUEST):
                 pass
     assert inference._answers == {}
     await inference.close()
@@ -92,8 +98,8 @@ async def test_a_starting_job_unloads_the_model(inference: Inference) -> None:
     inference.free_memory()
     await until(lambda: not resting.alive, 60)
     assert await said(inference) == "1"
-    async with asyncio.timeout(60), inference.answer(endless=True) as messages:
-        assert await anext(messages)
+    async with asyncio.timeout(60), inference.answer(AnswerRequest("base", ENDLESS)) as messages:
+        await anext(messages)
         inference.free_memory(0.01)
         with pytest.raises(JobFailure, match="A job has started and needs the memory"):
             await anext(messages)

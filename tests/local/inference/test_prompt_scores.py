@@ -54,7 +54,7 @@ def test_prompt_scores_equal_transformers(trained: Trained, tiny: Path, stepwise
         wanted, likeliest = expected(tiny, adapter, ids)
         for prompt, most in ((ids, 1), (TEXT, 0)):
             scored = asking.ask(
-                ask(tiny, adapter, messages=None, prompt=prompt, echo=True, logprobs=2, maxTokens=most)
+                ask(tiny, adapter, messages=None, prompt=prompt, echo=True, logprobs=2, max_tokens=most)
             )
             asking.finish(scored)
             assert not scored.error
@@ -65,9 +65,9 @@ def test_prompt_scores_equal_transformers(trained: Trained, tiny: Path, stepwise
             tokenizer = asking.engine.tokenizer
             tops = [each["top_logprobs"][0]["token"] for each in told[: len(wanted)]]
             assert tops == [tokenizer.decode([token]) for token in likeliest]
-            assert scored.done["completionTokens"] == most
+            assert scored.done.completion_tokens == most
             if not most:
-                assert (scored.text, scored.done["reason"]) == (TEXT, "length")
+                assert (scored.text, scored.done.reason) == (TEXT, "length")
             places = [each["offset"] for each in scored.logprobs]
             assert places == sorted(places)
             for each in scored.logprobs[: len(ids)]:
@@ -80,9 +80,9 @@ def test_prompt_scores_include_the_end_token(trained: Trained, tiny: Path) -> No
     final = trained.data / "jobs" / trained.job / "final"
     asking = Asking()
     prompt = f"<|im_start|>user\n{QUESTIONS[0]}<|im_end|>\n<|im_start|>assistant\n{PHRASE}"
-    scored = asking.ask(ask(tiny, final, messages=None, prompt=prompt, echo=True, logprobs=1, maxTokens=1))
+    scored = asking.ask(ask(tiny, final, messages=None, prompt=prompt, echo=True, logprobs=1, max_tokens=1))
     asking.finish(scored)
-    assert scored.done["reason"] == "stop"
+    assert scored.done.reason == "stop"
     assert scored.tokens[-1] == "<|im_end|>"
     missing = asking.ask(ask(tiny, final, messages=None, prompt=[5, 9_999]))
     asking.finish(missing)

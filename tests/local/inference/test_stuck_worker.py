@@ -7,12 +7,13 @@ import contextlib
 import os
 import shutil
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
 
 from arkor_dev.local.inference.client import Inference
+from arkor_dev.local.inference.messages import Done, Text
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.forking_backend import fork_workers
 
@@ -21,6 +22,8 @@ from .asking import ask
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from arkor_dev.local.inference.messages import AnswerRequest, StreamPart
 
 # One worker for them all; a test that hangs it leaves the one that replaced it.
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(400), pytest.mark.asyncio(loop_scope="module")]
@@ -43,10 +46,11 @@ async def inference(template: dict[str, str]) -> AsyncIterator[Inference]:
         await inference.close()
 
 
-async def words(inference: Inference, question: dict[str, Any]) -> dict[str, Any]:
+async def words(inference: Inference, question: AnswerRequest) -> Done:
     """What the last message says once the answer is complete."""
-    async with asyncio.timeout(100), inference.answer(**question, tools=None) as messages:
-        done: dict[str, Any] = [message async for message in messages][-1]["done"]
+    async with asyncio.timeout(100), inference.answer(question) as messages:
+        done = [message async for message in messages][-1]
+    assert isinstance(done, Done)
     return done
 
 
@@ -56,7 +60,7 @@ async def hang(inference: Inference, tiny: Path) -> None:
     os.kill(inference._child.pid, signal.SIGSTOP)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inference, "_stop_seconds", SOON)
-        async with inference.answer(**ask(tiny, None)):
+        async with inference.answer(ask(tiny, None)):
             pass
 
 
@@ -67,7 +71,7 @@ async def test_a_hanging_worker_is_replaced(inference: Inference, tiny: Path) ->
     await hang(inference, tiny)
     # It waits behind the one that hangs, and is asked again by itself.
     done = await words(inference, ask(tiny, None))
-    assert done["completionTokens"] > 0
+    assert done.completion_tokens > 0
     assert inference._child.pid != stuck
 
 
@@ -76,8 +80,8 @@ async def test_an_acknowledged_stop_keeps_the_worker(inference: Inference, tiny:
     assert inference._child
     worker = inference._child.pid
     for _ in range(5):
-        async with inference.answer(**ask(tiny, None, maxTokens=200)) as messages:
-            assert "text" in await anext(aiter(messages))
+        async with inference.answer(ask(tiny, None, max_tokens=200)) as messages:
+            assert isinstance(await anext(aiter(messages)), Text)
         if inference._stopping:  # else this process stood still until the answer was whole
             break
     (timer,) = inference._stopping.values()
@@ -85,7 +89,7 @@ async def test_an_acknowledged_stop_keeps_the_worker(inference: Inference, tiny:
         while inference._stopping:  # noqa: ASYNC110 - the acknowledgement is what is waited for
             await asyncio.sleep(0.01)
     assert timer.cancelled()  # it will not be ended now
-    assert (await words(inference, ask(tiny, None)))["completionTokens"] > 0
+    assert (await words(inference, ask(tiny, None))).completion_tokens > 0
     assert inference._child.pid == worker
 
 
@@ -100,22 +104,23 @@ async def test_a_request_cancelled_before_sending_stops_nobody(inference: Infere
         with contextlib.suppress(asyncio.CancelledError):
             await asking
     assert not inference._stopping
-    assert (await words(inference, ask(tiny, None)))["completionTokens"] > 0
+    assert (await words(inference, ask(tiny, None))).completion_tokens > 0
     assert inference._child.pid == worker
 
 
-async def _rest_of(messages: AsyncIterator[dict[str, Any]]) -> list[dict[str, Any]]:
+async def _rest_of(messages: AsyncIterator[StreamPart]) -> list[StreamPart]:
     return [message async for message in messages]
 
 
 async def test_an_interrupted_answer_has_its_reason(inference: Inference, tiny: Path) -> None:
     for _ in range(5):
-        async with inference.answer(**ask(tiny, None, maxTokens=240)) as messages:
+        async with inference.answer(ask(tiny, None, max_tokens=240)) as messages:
             answer = aiter(messages)
-            while "text" not in await anext(answer):
+            while not isinstance(await anext(answer), Text):
                 pass
             await hang(inference, tiny)
-            why, rest = "", list[dict[str, Any]]()
+            why: str = ""
+            rest: list[StreamPart] = []
             try:
                 rest = await asyncio.wait_for(_rest_of(answer), 60)
             except JobFailure as fault:
@@ -154,7 +159,7 @@ async def test_chat_templates_are_sandboxed_and_bounded(
         await words(inference, ask(folder, None))
     assert inference._child
     worker = inference._child.pid
-    assert (await words(inference, ask(tiny, None)))["completionTokens"] > 0
+    assert (await words(inference, ask(tiny, None))).completion_tokens > 0
     assert inference._child.pid == worker
 
 
@@ -165,6 +170,6 @@ async def test_an_uninterruptible_template_fails_only_its_answer(
     await words(inference, ask(tiny, None))
     hanging = asyncio.create_task(words(inference, ask(folder, None)))
     waiting = asyncio.create_task(words(inference, ask(tiny, None)))
-    assert (await waiting)["completionTokens"] > 0  # whoever asked for the other one is still there
+    assert (await waiting).completion_tokens > 0  # whoever asked for the other one is still there
     with pytest.raises(JobFailure, match="takes longer than"):
         await hanging

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.local.inference.client import Inference
+from arkor_dev.local.inference.messages import Done
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_model import PHRASE, make, make_tokenizer
 from tests.local.tiny_run import set_up
@@ -43,7 +44,7 @@ def test_adapters_are_switched_cached_and_unloaded(
     engine = TransformersEngine()
     bare, done = answer(engine, ask(tiny, None))
     assert PHRASE not in bare
-    assert done["promptTokens"] > 5
+    assert done.prompt_tokens > 5
     folders = [tmp_path / f"copy.{n}" for n in range(ADAPTERS + 2)]
     for folder in folders:
         shutil.copytree(trained.data / "jobs" / trained.job / "final", folder)
@@ -55,7 +56,7 @@ def test_adapters_are_switched_cached_and_unloaded(
         (folder / "adapter_config.json").write_text(json.dumps(settings))
         said, done = answer(engine, ask(tiny, folder))
         assert said == PHRASE
-        assert done["reason"] == "stop"
+        assert done.reason == "stop"
         assert len(engine._adapters) <= ADAPTERS
         assert set(engine._adapters) == set(engine.base.model.peft_config)
     # Settings that would fill the memory, or take minutes, are refused at once, and nobody else notices.
@@ -71,14 +72,14 @@ def test_adapters_are_switched_cached_and_unloaded(
     stopped = asking.ask(ask(tiny, None))
     stopped.stop.set()
     asking.turn()
-    assert stopped.done["reason"] == "cancelled"
+    assert stopped.done.reason == "cancelled"
     # A stop in the middle is heard before the next token.
-    begun = asking.ask(ask(tiny, None, maxTokens=200))
+    begun = asking.ask(ask(tiny, None, max_tokens=200))
     while len(begun.texts) < 3:
         asking.turn()
     begun.stop.set()
     asking.turn()
-    assert begun.done["reason"] == "cancelled"
+    assert begun.done.reason == "cancelled"
     assert len(begun.texts) == 3
     assert not engine._batches
     # Another base takes the place of the first, adapters and all.
@@ -162,9 +163,10 @@ async def test_an_idle_model_is_unloaded_and_reloaded(tiny: Path, monkeypatch: p
     inference = Inference(idle_seconds=0.2)
     try:
         for _ in range(2):
-            async with inference.answer(**ask(tiny, None, tools=None)) as messages:
+            async with inference.answer(ask(tiny, None)) as messages:
                 last = [message async for message in messages][-1]
-            assert last["done"]["completionTokens"] > 0
+            assert isinstance(last, Done)
+            assert last.completion_tokens > 0
             assert inference.loaded
             async with asyncio.timeout(30):
                 while inference.loaded:  # noqa: ASYNC110 - it is the clock that is waited for
@@ -216,7 +218,7 @@ def test_a_16_bit_base_answers_as_in_float32(
 
     monkeypatch.setattr(engine_module, "fastest_plan", plan)
     engine = TransformersEngine()
-    answer(engine, ask(stored, None, maxTokens=1))
+    answer(engine, ask(stored, None, max_tokens=1))
     assert dtypes == [{torch.bfloat16}]
     ids = torch.arange(9)[None]
     with torch.inference_mode():

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.local.execution.messages import Ended, JobRequest, Waits
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.running import placement_queue, worker_session
 from arkor_dev.local.jobs.scheduler import Scheduler
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WHY = "The job asks for 8 processors, and 2 are free"
-END = {"end": "completed", "fields": {"metrics": {}}}
+END = Ended("completed", {"metrics": {}})
 
 
 class Full:
@@ -31,9 +32,9 @@ class Full:
         self.free = False
         self.asked = asyncio.Event()
 
-    async def start(self, job: Mapping[str, Any]) -> Elsewhere:
-        waits = not self.free and job["config"].get("cluster") is not None
-        return await Elsewhere(*([{"waits": WHY}] if waits else [LOSS, END])).start(job)
+    async def start(self, job: JobRequest) -> Elsewhere:
+        waits = not self.free and job.config.get("cluster") is not None
+        return await Elsewhere(*([Waits(WHY)] if waits else [LOSS, END])).start(job)
 
     def attaches(self, _: Path, __: str) -> bool:
         return False

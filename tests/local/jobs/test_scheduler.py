@@ -11,6 +11,7 @@ import pytest
 
 from arkor_dev.contract.errors import ConflictError
 from arkor_dev.contract.gpus import Gpu
+from arkor_dev.local.execution.messages import Cancel, Ended, JobRequest, Pause, ResumePoint, TrainingEvent
 from arkor_dev.local.jobs import async_store, disk
 from arkor_dev.local.jobs import scheduler as scheduler_module
 from arkor_dev.local.jobs.async_store import AsyncStore
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
+    from arkor_dev.local.execution.messages import Report
     from arkor_dev.local.jobs.running.job_runner import RunningJob
+    from arkor_dev.local.workers.codec import Message
 
 
 class Worker:
@@ -49,23 +52,24 @@ class Worker:
     def __init__(self) -> None:
         self._told = asyncio.Event()
         self.trains = False
-        self.job: dict[str, Any] = {}
-        self._end: dict[str, Any] = {}
+        self.job = JobRequest("", {}, "", "")
+        self._end = Ended("", {})
         self.started.append(self)
 
-    def send(self, **message: Any) -> None:
-        if "config" in message:
-            self.job = message
-        elif message.get("do") == "cancel":
-            self._end = {"end": "cancelled", "fields": {"step": 7}}
-            self._told.set()
-        elif message.get("do") == "pause" and not self.deaf:
-            self._end = {"end": "paused", "fields": {"step": 7, "reason": message["reason"]}}
-            self._told.set()
+    def send(self, message: Message) -> None:
+        match message:
+            case JobRequest():
+                self.job = message
+            case Cancel():
+                self._end = Ended("cancelled", {"step": 7})
+                self._told.set()
+            case Pause(reason) if not self.deaf:
+                self._end = Ended("paused", {"step": 7, "reason": reason})
+                self._told.set()
 
-    async def batches(self) -> AsyncIterator[list[dict[str, Any]]]:
+    async def batches(self, _: object) -> AsyncIterator[list[Report]]:
         started = {"totalSteps": 9, "settings": {}}
-        yield [{"event": "training.started", "fields": {"metadata": started}}, {"kept": 4}]
+        yield [TrainingEvent("training.started", {"metadata": started}), ResumePoint(4)]
         if self.crashes:
             return
         self.trains = True
@@ -193,7 +197,7 @@ async def test_a_job_that_does_not_fit_fails_before_its_worker_starts(
         failed = await has_status(store, job, "failed")
         assert failed["error"] == "Not started, since it cannot fit."
         await trains(store, other)
-        assert [worker.job["id"] for worker in Worker.started] == [other]
+        assert [worker.job.id for worker in Worker.started] == [other]
         # What has run here once is let go on.
         await store.write(Store.resume, again, "It was resumed by a person.", {})
         await scheduler.cancel(other)
@@ -246,8 +250,8 @@ async def test_a_resumed_job_precedes_queued_ones(store: AsyncStore, tmp_path: P
         assert await status_of(store, waiting) == "queued"
         while len(Worker.started) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-    assert Worker.started[0].job["resume"] is None
-    assert Worker.started[1].job["resume"] == {
+    assert Worker.started[0].job.resume is None
+    assert Worker.started[1].job.resume == {
         "why": "It was resumed by a person.",
         "force": True,
         "kept": 4,
@@ -302,7 +306,7 @@ async def test_a_crashed_job_is_resumed_at_most_three_times(
     assert record["error"] == (
         "The training process was killed (signal 9). That was the third time at step 0"
     )
-    assert [worker.job["resume"] for worker in Worker.started] == [
+    assert [worker.job.resume for worker in Worker.started] == [
         None,
         {
             "crashes": [0, 1],
@@ -337,7 +341,7 @@ async def test_a_job_killed_three_times_is_paused(
         resumed = await store.write(Store.resume, job, "It was resumed by a person.", {})
     assert resumed["status"] == "queued"
     assert len(Worker.started) == 3
-    assert Worker.started[1].job["resume"]["why"] == "Its training process had been killed."
+    assert (Worker.started[1].job.resume or {})["why"] == "Its training process had been killed."
 
 
 async def test_a_job_paused_by_a_full_disk_resumes_with_space(
@@ -420,8 +424,8 @@ async def test_a_job_pauses_on_battery_and_resumes_on_power(
         power.battery = False
         while len(Worker.started) < 4:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-    assert Worker.started[-1].job["resume"]["why"] == "The machine has power again."
-    assert {worker.job["id"] for worker in Worker.started} == {job, other}
+    assert (Worker.started[-1].job.resume or {})["why"] == "The machine has power again."
+    assert {worker.job.id for worker in Worker.started} == {job, other}
 
 
 async def test_on_battery_a_job_pauses_before_loading(
@@ -561,7 +565,7 @@ async def test_a_model_is_spread_over_the_requested_gpus(store: AsyncStore, tmp_
         await until(lambda: bool(Worker.started), 60)
         runner.cancel()
         await running
-    assert Worker.started[0].job["device"] == "0,1"
+    assert Worker.started[0].job.device == "0,1"
 
 
 async def test_a_large_job_is_spread_over_two_free_gpus(store: AsyncStore, tmp_path: Path) -> None:
@@ -578,7 +582,7 @@ async def test_a_large_job_is_spread_over_two_free_gpus(store: AsyncStore, tmp_p
         await trains(store, large)
         await scheduler.cancel(large)
         await trains(store, forbidden)
-    devices = {worker.job["id"]: worker.job["device"] for worker in Worker.started}
+    devices = {worker.job.id: worker.job.device for worker in Worker.started}
     assert devices == {small: "0", large: "0,1", forbidden: "0"}
 
 
@@ -589,15 +593,15 @@ async def test_a_job_out_of_gpu_memory_restarts_on_two_gpus(
     (job,) = await made(store, 1)
     knowing = Knowing()
 
-    async def batches(worker: Worker) -> AsyncIterator[list[dict[str, Any]]]:
+    async def batches(worker: Worker, _: object) -> AsyncIterator[list[Report]]:
         knowing.large = [1]  # as is known once its model was downloaded
-        yield [{"end": "failed", "fields": {"error": "It does not fit.", "outOfMemory": True}}]
+        yield [Ended("failed", {"error": "It does not fit.", "outOfMemory": True})]
 
     monkeypatch.setattr(Worker, "batches", batches)
     async with asyncio.timeout(60), several(store, tmp_path, None, "0", "1", knowing=knowing).running():
         await has_status(store, job, "failed")
-    assert [worker.job["device"] for worker in Worker.started] == ["0", "0,1"]
-    assert "its model is spread over 2" in Worker.started[1].job["resume"]["why"]
+    assert [worker.job.device for worker in Worker.started] == ["0", "0,1"]
+    assert "its model is spread over 2" in (Worker.started[1].job.resume or {})["why"]
 
 
 async def test_by_default_one_job_runs_per_device(store: AsyncStore, tmp_path: Path) -> None:
@@ -606,7 +610,7 @@ async def test_by_default_one_job_runs_per_device(store: AsyncStore, tmp_path: P
         await trains(store, jobs[0])
         await trains(store, jobs[1])
         assert await status_of(store, jobs[2]) == "queued"
-    devices = {worker.job["id"]: worker.job["device"] for worker in Worker.started}
+    devices = {worker.job.id: worker.job.device for worker in Worker.started}
     assert devices == {jobs[0]: "0", jobs[1]: "GPU-f00d"}
     single = several(store, tmp_path, None, "0")
     for job in jobs:
@@ -615,7 +619,7 @@ async def test_by_default_one_job_runs_per_device(store: AsyncStore, tmp_path: P
     async with asyncio.timeout(60), single.running():
         await trains(store, one)
         assert await status_of(store, two) == "queued"
-    assert "device" not in Worker.started[-1].job
+    assert Worker.started[-1].job.device is None
 
 
 def test_usable_gpus_are_found_without_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -704,7 +708,7 @@ async def test_reporters_get_the_start_of_an_adopted_job(
     reports = Reports()
     monkeypatch.setattr(Reporting, "begin", lambda *_, **__: reports)
     monkeypatch.setattr(Reporting, "end", lambda *_: None)
-    left = Left(said(1), said(2), {"end": "completed", "fields": {"metrics": {}}})
+    left = Left(said(1), said(2), Ended("completed", {"metrics": {}}))
     for module in (scheduler_module, worker_session):
         monkeypatch.setattr(module, "execution_of", lambda _: left)
     job = (await store.write(Store.create, "a", CONFIG))["id"]
@@ -713,7 +717,7 @@ async def test_reporters_get_the_start_of_an_adopted_job(
     await store.write(Store.append, job, [began, ("training.log", {"step": 1})], None, "place:1")
     async with asyncio.timeout(60), scheduler_of(store, tmp_path).running():
         await has_status(store, job, "completed")
-    assert left.job["mark"] == "place:1"
+    assert left.job.mark == "place:1"
     assert reports.names == ["training.started", "training.log"]
 
 
@@ -779,7 +783,7 @@ async def test_sweep_jobs_yield_to_other_jobs(store: AsyncStore, tmp_path: Path)
         await scheduler.cancel(person)
         await until(lambda: len(Worker.started) == 3 and Worker.started[2].trains)
         assert await status(trials[0]) == "running"
-        assert Worker.started[2].job["resume"]["why"] == auto_resume.PASSED["yielded"]
+        assert (Worker.started[2].job.resume or {})["why"] == auto_resume.PASSED["yielded"]
 
 
 async def test_a_job_can_be_deleted_on_a_full_disk(

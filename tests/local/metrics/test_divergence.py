@@ -13,6 +13,8 @@ from arkor_dev.local.metrics.divergence import WINDOW, Divergence
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from arkor_dev.local.execution.messages import TrainingEvent
+
 
 def told(losses: Iterable[float]) -> list[dict[str, Any]]:
     watch = Divergence()
@@ -65,10 +67,10 @@ def test_the_divergence_message_follows_its_log_event() -> None:
 
     class Link:
         def __init__(self) -> None:
-            self.sent: list[dict[str, Any]] = []
+            self.sent: list[TrainingEvent] = []
 
-        def send(self, **fields: Any) -> None:
-            self.sent.append(fields)
+        def send(self, event: TrainingEvent) -> None:
+            self.sent.append(event)
 
     work = Work.__new__(Work)
     link = Link()
@@ -76,6 +78,6 @@ def test_the_divergence_message_follows_its_log_event() -> None:
     emit = RunEvents(work._send, work._look_for_divergence)
     for step in range(1, 60):
         emit("training.log", step=step, loss=1.0 if step < 30 else 4.0)
-    (at,) = (n for n, message in enumerate(link.sent) if message["event"] == "training.message")
-    assert link.sent[at]["fields"]["step"] == link.sent[at - 1]["fields"]["step"]
+    (at,) = (n for n, message in enumerate(link.sent) if message.name == "training.message")
+    assert link.sent[at].fields["step"] == link.sent[at - 1].fields["step"]
     assert len(link.sent) == 60

@@ -157,7 +157,7 @@ def test_fp8_weights_are_dequantized(tiny: Path, tmp_path: Path, monkeypatch: py
     adapter = tmp_path / "jobs" / run.job_id / "final"
     base = load_in_float32(model)
     assert all(torch.equal(base.model.state_dict()[name], weight) for name, weight in known.items())
-    assert answer(TransformersEngine(), ask(model, adapter))[1]["completionTokens"] > 0
+    assert answer(TransformersEngine(), ask(model, adapter))[1].completion_tokens > 0
     merged = merge(with_adapter(base.model, adapter))
     expected = {name: weight.bfloat16() for name, weight in merged.state_dict().items()}
     save_merged(merged, base.tokenizer, "fp8", torch.bfloat16, tmp_path / "out")

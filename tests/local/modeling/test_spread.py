@@ -10,6 +10,8 @@ import pytest
 
 pytest.importorskip("torch")
 
+from arkor_dev.local.execution.messages import JobRequest
+from arkor_dev.local.models.catalog import Model
 from tests.local.tiny_run import events_of, losses_of, set_up
 
 if TYPE_CHECKING:
@@ -81,16 +83,11 @@ def test_spreading_excludes_several_workers(tmp_path: Path) -> None:
         """Hear nothing."""
 
     def of(**config: Any) -> Preparation:
-        job = {"id": "job", "config": config, "data": str(tmp_path), "project": str(tmp_path)}
-        return Preparation(job, ignored, ignored)
+        return Preparation(JobRequest("job", config, str(tmp_path), str(tmp_path)), ignored, ignored)
 
     assert of(gpus=2)._gpus() == 2
-    assert (
-        Preparation(
-            {"id": "job", "config": {}, "data": "", "project": "", "device": "GPU-1,GPU-2"}, ignored, ignored
-        )._gpus()
-        == 2
-    )
+    two = JobRequest("job", {}, "", "", device="GPU-1,GPU-2")
+    assert Preparation(two, ignored, ignored)._gpus() == 2
     assert of(gpus=1, workers=2)._gpus() == 1
     with pytest.raises(JobFailure, match="set only one of both"):
         of(gpus=2, workers=2)._gpus()
@@ -106,14 +103,14 @@ def test_a_model_too_large_for_one_gpu_is_spread_unless_that_is_forbidden(
     from tests.support import devices
 
     write_jsonl(tmp_path / "rows.jsonl", [{"prompt": asked, "completion": PHRASE} for asked in QUESTIONS])
-    model = {"name": "deep", "path": str(deep), "note": None}
+    model = Model("deep", deep)
     monkeypatch.setattr(module, "CONTEXT", 0)
 
     def loaded(**config: Any) -> tuple[Any, list[str]]:
         said: list[str] = []
         source = {"type": "file", "path": "rows.jsonl"}
-        job = {"id": "job", "config": {**CONFIG, "datasetSource": source, **config}}
-        job |= {"data": str(tmp_path), "project": str(tmp_path)}
+        whole = {**CONFIG, "datasetSource": source, **config}
+        job = JobRequest("job", whole, str(tmp_path), str(tmp_path))
         preparation = module.Preparation(
             job, lambda _, **fields: said.append(str(fields.get("message"))), lambda *_: None
         )
@@ -150,7 +147,7 @@ def test_a_large_model_answers_on_two_gpus(deep: Path, tmp_path: Path) -> None:
     with devices.two_cards(2_000_000, 2_000_000) as cards:
         engine = TransformersEngine()
         said, done = answer(engine, ask(deep, adapter))
-        assert (said, done.get("why"), engine.base.gpus) == (PHRASE, None, 2)
+        assert (said, done.why, engine.base.gpus) == (PHRASE, None, 2)
         assert all(card.allocated for card in cards)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp.test_utils import TestClient, TestServer
 
+from arkor_dev.local.inference.messages import AnswerRequest
 from arkor_dev.local.jobs.job_folder import checkpoint_folder, final_folder
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.server.app import create_app
@@ -41,8 +42,9 @@ async def test_a_job_that_is_chatting_is_not_deleted(tmp_path: Path) -> None:
                         assert (await answer.json())["error"].startswith("The job served is answering")
                     return answer.status
 
-            asked.append({"adapter": None})
-            asked.append({"adapter": str(checkpoint_folder(tmp_path, served, 10))})
+            asked.append(AnswerRequest("", "tiny"))
+            adapter = str(checkpoint_folder(tmp_path, served, 10))
+            asked.append(AnswerRequest("", "tiny", adapter))
             assert [await delete(served), await delete(other)] == [409, 204]
             assert final_folder(tmp_path, served).is_dir()
             assert not final_folder(tmp_path, other).exists()

@@ -24,6 +24,7 @@ from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.sweeps import plan, record, service
 from arkor_dev.local.sweeps.held_out import held_out
+from arkor_dev.local.sweeps.messages import HeldOut, HoldOut, Judged, JudgeSweep, Suggested, SuggestTrial
 from arkor_dev.local.sweeps.record import MOST_TRIALS, Estimate, Sweep, Trial
 from arkor_dev.local.sweeps.service import Sweeps
 from tests.local.conftest import CONFIG, make_project
@@ -33,6 +34,7 @@ from tests.support.waiting import until as until_async
 
 if TYPE_CHECKING:
     from arkor_dev.local.jobs.async_store import AsyncStore
+    from arkor_dev.local.workers.codec import Message
 
 __all__ = ["store"]
 
@@ -146,10 +148,13 @@ class Known:
 def asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """No process for Optuna, and data of which enough is held out."""
 
-    async def ask(self: object, **message: Any) -> dict[str, Any]:
-        if message["do"] == "hold out":
-            return {"heldOut": None}
-        return {"settings": {"learningRate": 1e-4 * len(message["trials"])}, "importances": []}
+    async def ask(self: object, request: Message, _: object) -> Message:
+        match request:
+            case SuggestTrial(trials=trials):
+                return Suggested({"learningRate": 1e-4 * len(trials)})
+            case JudgeSweep():
+                return Judged([])
+        return HeldOut(None)
 
     monkeypatch.setattr(Sweeps, "_ask", ask)
 
@@ -196,8 +201,8 @@ async def test_a_stuck_sweep_is_ended_at_its_deadline(
 async def test_a_sweep_with_too_few_held_out_rows_is_refused(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def ask(_: object, *, config: dict[str, Any], project: str, **__: Any) -> dict[str, Any]:
-        return {"heldOut": held_out(config, Path(project))}  # in this process
+    async def ask(_: object, request: HoldOut, __: object) -> HeldOut:
+        return HeldOut(held_out(request.config, Path(request.project)))  # in this process
 
     monkeypatch.setattr(Sweeps, "_ask", ask)
     sweeps = sweeps_of(store, tmp_path, scheduler_of(store, tmp_path))

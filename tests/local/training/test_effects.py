@@ -10,6 +10,8 @@ import pytest
 pytest.importorskip("torch")
 
 from arkor_dev.local.checkpoints.figures import Evaluated
+from arkor_dev.local.execution.messages import JobRequest
+from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.plan import asked_format
 from tests.local.tiny_model import write_jsonl
@@ -287,11 +289,11 @@ def test_chat_labels_and_max_length_reach_the_batches(tiny: Path, tmp_path: Path
 
     def prepared(model: Path, **config: Any) -> Preparation:
         source = {"type": "file", "path": "d.jsonl"}
-        job = {"id": "j", "data": str(tmp_path / "data"), "project": str(tmp_path)}
         whole = {"model": "m", "datasetSource": source, "maxSteps": 1, **config}
-        told = Preparation({**job, "config": whole}, lambda *_, **__: None, lambda *_: None)
+        job = JobRequest("j", whole, str(tmp_path / "data"), str(tmp_path))
+        told = Preparation(job, lambda *_, **__: None, lambda *_: None)
         told.read()
-        told.load({"name": "m", "path": str(model), "note": None})
+        told.load(Model("m", model))
         told.encode()
         return told
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,9 @@ import pytest
 
 pytest.importorskip("torch")
 
+from arkor_dev.local.execution.messages import Ended, JobRequest, Pause
 from arkor_dev.local.metrics.divergence import Divergence
+from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training import worker
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.run import Ending
@@ -18,7 +21,8 @@ from arkor_dev.local.training.worker import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from arkor_dev.local.workers.codec import Message
 
 pytestmark = [
     pytest.mark.engine,
@@ -29,14 +33,14 @@ pytestmark = [
 class Link:
     """The pipe to the backend."""
 
-    def __init__(self, job: dict[str, Any]) -> None:
-        self._messages = [job, {"path": "model"}]
-        self.sent: list[dict[str, Any]] = []
+    def __init__(self, job: JobRequest) -> None:
+        self._messages: list[Message] = [job, Model("model", Path("model"))]
+        self.sent: list[Message] = []
 
-    def receive(self) -> dict[str, Any]:
+    def receive(self, _: object) -> Message:
         return self._messages.pop(0)
 
-    def send(self, **message: Any) -> None:
+    def send(self, message: Message) -> None:
         self.sent.append(message)
 
     def progress(self, *_: Any) -> None:
@@ -66,7 +70,7 @@ class Preparation:
     [
         (lambda work: None, "completed", {"steps": 9, "gpuPeakBytes": [4_800_000_000]}),
         (lambda work: work.cancel.set(), "cancelled", {}),
-        (lambda work: work._pause({"reason": "ended"}), "paused", {"step": 9, "reason": "ended"}),
+        (lambda work: work._pause(Pause("ended")), "paused", {"step": 9, "reason": "ended"}),
     ],
 )
 def test_an_interrupted_comparison_leaves_the_job_unchanged(
@@ -111,11 +115,11 @@ def test_an_interrupted_comparison_leaves_the_job_unchanged(
     monkeypatch.setattr(measure, "FinalEvaluation", FinalEvaluation)
     monkeypatch.setattr(sampler, "Samples", Samples)
     work = Work.__new__(Work)
-    link = Link({"id": "job", "data": str(tmp_path), "project": str(tmp_path), "config": {}, "resume": None})
+    link = Link(JobRequest("job", {}, str(tmp_path), str(tmp_path)))
     work.cancel, work.pause, work.divergence = threading.Event(), None, Divergence()
     work.link = link  # type: ignore[assignment]
     work.train()
-    (said,) = [message for message in link.sent if "end" in message]
-    assert said["end"] == end
-    told = said["fields"].get("metrics", said["fields"])
+    (said,) = [message for message in link.sent if isinstance(message, Ended)]
+    assert said.status == end
+    told = said.fields.get("metrics", said.fields)
     assert {key: value for key, value in told.items() if key != "peakBytes"} == fields

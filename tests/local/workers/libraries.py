@@ -8,8 +8,9 @@ PRESENT = [name for name in ("peft", "torch", "transformers") if name in sys.mod
 
 if __name__ == "__main__":
     from arkor_dev.local.workers.link import Link
+    from tests.local.workers.questions import Libraries, Question
 
     link = Link()
-    asked = link.receive()["ask"]
+    asked = link.receive(Question).text
     torch = sys.modules.get("torch")
-    link.send(libraries=PRESENT, asked=asked, name=__name__, cuda=bool(torch and torch.cuda.is_initialized()))
+    link.send(Libraries([*PRESENT], asked, __name__, bool(torch and torch.cuda.is_initialized())))

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from arkor_dev.local.inference.client import Inference
+from arkor_dev.local.inference.messages import AnswerRequest
 from arkor_dev.local.workers import out_of_memory, process
+from arkor_dev.local.workers.codec import Codec
 from arkor_dev.local.workers.errors import SMALLER, TRY_AGAIN, JobFailure
+from arkor_dev.local.workers.messages import Failed
 from arkor_dev.local.workers.process import Child
 
+from .questions import Question
 from .wild import WORDS
 
 if TYPE_CHECKING:
@@ -28,8 +32,8 @@ async def test_an_invalid_message_ends_the_worker(say: str, monkeypatch: pytest.
     child = await Child.start(WILD)
     try:
         async with asyncio.timeout(30):
-            child.send(say=say)
-            heard: list[dict[str, Any]] = [each async for batch in child.batches() for each in batch]
+            child.send(Question(say))
+            heard = [each async for batch in child.batches(Codec(Failed)) for each in batch]
             await child.ended()
         assert len(heard) <= 1
         assert child.cause("It").startswith("It sent an invalid message, and was killed")
@@ -76,13 +80,13 @@ async def test_an_invalid_message_ends_the_answer(monkeypatch: pytest.MonkeyPatc
     inference = Inference(module=WILD)
     try:
         with pytest.raises(JobFailure, match="sent an invalid message"):
-            async with asyncio.timeout(30), inference.answer(say="no JSON") as messages:
+            async with asyncio.timeout(30), inference.answer(AnswerRequest("base", "no JSON")) as messages:
                 assert [message async for message in messages]
         monkeypatch.setattr(process, "out_of_memory_kills", lambda: None)
         with pytest.raises(
             JobFailure, match=r"memory runs out: close other programs, or choose a smaller model\.$"
         ):
-            async with asyncio.timeout(30), inference.answer(say="killed") as messages:
+            async with asyncio.timeout(30), inference.answer(AnswerRequest("base", "killed")) as messages:
                 assert [message async for message in messages]
     finally:
         await inference.close()

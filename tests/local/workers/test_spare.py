@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +11,8 @@ from arkor_dev.local.workers import spare
 from arkor_dev.local.workers.spare import IDLE_SECONDS, LEAST_FREE, SpareWorker
 from tests.local.conftest import CONFIG
 from tests.local.harness import Backend, until
+
+from .questions import Libraries, Question
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -81,11 +83,11 @@ async def test_a_killed_spare_worker_is_replaced(machine: Machine) -> None:
     assert await machine.waiting() not in (None, child)
 
 
-async def told_by(child: Child) -> dict[str, Any]:
+async def told_by(child: Child) -> Libraries:
     """What the module that a worker runs says of its process."""
     try:
-        child.send(ask="which libraries are there?")
-        return await child.result("libraries", "The worker")
+        child.send(Question("which libraries are there?"))
+        return await child.result(Libraries, "The worker")
     finally:
         await child.stop()
 
@@ -100,10 +102,10 @@ async def test_a_spare_worker_has_its_libraries_imported(forked_workers: None) -
     assert child is waiting
     assert child.module == LIBRARIES
     told = await told_by(child)
-    assert set(told["libraries"]) == {"peft", "torch", "transformers"}
-    assert told["asked"] == "which libraries are there?"
-    assert told["name"] == "__main__"
-    assert not told["cuda"], "a GPU is chosen later"
+    assert set(told.libraries) == {"peft", "torch", "transformers"}
+    assert told.asked == "which libraries are there?"
+    assert told.name == "__main__"
+    assert not told.cuda, "a GPU is chosen later"
 
 
 @pytest.mark.engine

@@ -8,6 +8,10 @@ import signal
 import sys
 import time
 
+from arkor_dev.local.inference.messages import Answered, Begun
+from arkor_dev.local.workers.codec import encode
+from arkor_dev.local.workers.messages import Failed
+
 WORDS = {
     "no JSON": b"Traceback (most recent call last)\n",
     "no object": b'["progress"]\n',
@@ -18,8 +22,12 @@ WORDS = {
 
 def main() -> None:
     order = json.loads(sys.stdin.buffer.readline())
-    os.write(1, json.dumps({"id": order.get("id"), "progress": {}}).encode() + b"\n")
-    said = order["say"]
+    if "request" in order:
+        said = order["request"]["name"]
+        os.write(1, encode(Answered(order["id"], Begun())))
+    else:
+        said = order["text"]
+        os.write(1, encode(Failed("")))
     while said == "no end":
         os.write(1, b"x" * 2**16)
     if said == "killed":

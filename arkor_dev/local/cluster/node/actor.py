@@ -23,6 +23,7 @@ import shutil
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +31,9 @@ from typing import Any, Final
 import arkor_dev
 from arkor_dev.local.cluster.protocol import CHUNK, RETURNED_FOLDERS, SHA256, file_entry, is_safe_name, proof
 from arkor_dev.local.cluster.storage.node_side import STORE_PACKAGES, NodeStorage
+from arkor_dev.local.execution.messages import REPORTS, Cancel, Command, JobRequest, Pause
+from arkor_dev.local.models.catalog import Model
+from arkor_dev.local.workers.codec import Codec, encode
 from arkor_dev.local.workers.errors import SMALLER
 from arkor_dev.local.workers.process import Child
 
@@ -37,6 +41,8 @@ from .job_folders import lock_folder, sweep, user_folder
 from .spool import Spool
 
 WORKER: Final = "arkor_dev.local.training.worker"
+JOB: Final = Codec[JobRequest](JobRequest)
+MESSAGES: Final = Codec[Command | Model](Cancel, Pause, Model)
 REQUIRED: Final = ("torch", "transformers", "peft")
 SPOOL_BYTES: Final = 256 << 20
 """Maximum bytes of messages waiting on disk for a driver: above that, the worker waits."""
@@ -224,25 +230,26 @@ class HostedJob:
 
     async def start(self, job: bytes, threads: int | None) -> bytes:
         """Start the worker for ``job`` (JSON), using this node's folders."""
-        message = json.loads(job)
+        request = JOB.decode(job)
         env = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         env.pop("OMP_NUM_THREADS", None)  # Ray has set it to the requested processors
         if threads is not None:
             env["OMP_NUM_THREADS"] = str(threads)
         env |= {"PYTHONSAFEPATH": "1", "PYTHONPATH": str(Path(arkor_dev.__file__).parents[1])}
         self._child = await Child.start(WORKER, env, alone=True)
-        self._child.send(**message, data=str(self._home / "data"), project=str(self._home / "project"))
+        home = self._home
+        self._child.send(replace(request, data=str(home / "data"), project=str(home / "project")))
         self._create_task(self._read_messages(self._child))
         return b"{}"
 
     async def send(self, message: bytes) -> bytes:
-        """Pass a message (JSON) on to the worker; a ``path`` in it is relative to the job's folder."""
-        fields = json.loads(message)
-        if "path" in fields:
-            fields["path"] = str(self._home / fields["path"])
+        """Pass a message (JSON) on to the worker; the path of a model is relative to the job's folder."""
+        parsed = MESSAGES.decode(message)
+        if isinstance(parsed, Model):
+            parsed = replace(parsed, path=self._home / parsed.path)
         if self._child:
-            self._child.send(**fields)
-            self._begun |= "path" in fields
+            self._child.send(parsed)
+            self._begun |= isinstance(parsed, Model)
         return b"{}"
 
     async def poll(self, after: int, acknowledged: int, seconds: float) -> bytes:
@@ -273,8 +280,8 @@ class HostedJob:
         exited = asyncio.ensure_future(
             child.gone()
         )  # ends the pause below, so that final messages are not delayed
-        async for batch in child.batches():
-            lines = [json.dumps(message).encode() for message in batch]
+        async for batch in child.batches(REPORTS):
+            lines = [encode(message).rstrip() for message in batch]
             while not self._add_to_spool(lines):  # noqa: ASYNC110 - no disk announces free space
                 await asyncio.sleep(FULL_SECONDS)
             self._has_news.set()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.placement import STORAGE
 
 from .shared import SharedFiles
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from arkor_dev.local.cluster.actor_client import ActorClient
+    from arkor_dev.local.execution.messages import JobRequest
 
 COPY_SECONDS: Final = 600.0
 """Seconds that a node may take to copy files to or from it. A node that dies meanwhile is noticed at once."""
@@ -37,16 +38,16 @@ def use_storage(actors: Sequence[ActorClient], root: str | None) -> str:
     return f" Checkpoints are stored on this machine only, and not in {root}: {', '.join(problems)}."
 
 
-def open_storage(job: Mapping[str, Any], actor: ActorClient) -> tuple[SharedFiles | None, str]:
+def open_storage(job: JobRequest, actor: ActorClient) -> tuple[SharedFiles | None, str]:
     """Return a ``job``'s shared files as this machine sees them, or None with a sentence on the reason.
 
     While this machine waits for them, it tells ``actor`` that the driver is still running.
     """
-    root = job["config"].get(STORAGE)
+    root = job.config.get(STORAGE)
     if not root:
         return None, ""
     try:
-        return SharedFiles.open(root, job["id"], lambda: _keep_alive(actor), writes=False), ""
+        return SharedFiles.open(root, job.id, lambda: _keep_alive(actor), writes=False), ""
     except OSError as fault:
         reason = _line(str(fault))
         return None, f" This machine does not see {root} ({reason}): they come through the cluster."

@@ -5,17 +5,20 @@ Writes to a file the log probabilities of all tokens at each learned position of
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.gguf.limited import limit_memory
-from arkor_dev.local.workers.link import serve_one
+from arkor_dev.local.workers.link import serve
 from arkor_dev.local.workers.resources import available_cores
 
+from .messages import ReadByLlama, ReadWithLlama
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from arkor_dev.local.workers.link import Link
+
+    from .messages import VocabularyFacts
 
 LOG_PROBABILITIES: Final = "likely.npy"
 IGNORED: Final = -100
@@ -62,20 +65,20 @@ class Reader:
         return tokens
 
 
-def evaluate(request: Mapping[str, Any], progress: Callable[[float, float], None]) -> dict[str, Any]:
-    """Read every text and answer every prompt of ``request``; return ``{answers, vocabulary}``."""
+def evaluate(request: ReadWithLlama, progress: Callable[[float, float], None]) -> ReadByLlama:
+    """Read every text and answer every prompt of ``request``."""
     import numpy as np
 
     from arkor_dev.local.gguf.llama_vocabulary import quiet, vocabulary_of
 
     quiet()
-    texts, prompts, most = request["texts"], request["prompts"], request["answerTokens"]
+    texts, prompts, most = request.texts, request.prompts, request.answer_tokens
     longest = max(len(ids) for ids in (*(text["ids"] for text in texts), *prompts)) + most
-    reader = Reader(request["model"], request["lora"], longest)
+    reader = Reader(str(request.model), str(request.lora) if request.lora else None, longest)
     learned = [[row for row, label in enumerate(text["labels"][1:]) if label != IGNORED] for text in texts]
     total, size = len(texts) + len(prompts), reader.llama.n_vocab()
     log_probabilities = np.lib.format.open_memmap(
-        Path(request["out"]) / LOG_PROBABILITIES, "w+", np.float32, (sum(map(len, learned)), size)
+        request.out / LOG_PROBABILITIES, "w+", np.float32, (sum(map(len, learned)), size)
     )
     row = 0
     for number, (text, positions) in enumerate(zip(texts, learned, strict=True)):
@@ -88,32 +91,33 @@ def evaluate(request: Mapping[str, Any], progress: Callable[[float, float], None
     answers = []
     for number, prompt in enumerate(prompts, len(texts)):
         progress(number, total)
-        answers.append(reader.answer(prompt, set(request["ends"]), most))
-    with vocabulary_of(Path(request["model"])) as vocabulary:
-        vocabulary_facts = {
+        answers.append(reader.answer(prompt, set(request.ends), most))
+    with vocabulary_of(request.model) as vocabulary:
+        vocabulary_facts: VocabularyFacts = {
             "size": size,
             "template": vocabulary.template,
             "addsStart": vocabulary.adds_start,
-            "noEnds": [token for token in request["ends"] if not vocabulary.ends(token)],
-            "tokens": [vocabulary.tokens(text, add_special=False) for text in request["conversations"]],
+            "noEnds": [token for token in request.ends if not vocabulary.ends(token)],
+            "tokens": [vocabulary.tokens(text, add_special=False) for text in request.conversations],
         }
-    return {"answers": answers, "vocabulary": vocabulary_facts}
+    return ReadByLlama(answers, vocabulary_facts)
 
 
 def main() -> None:
-    serve_one(
+    serve(
+        ReadWithLlama,
         _serve,
         lambda error: f"llama.cpp cannot use the exported file: {type(error).__name__}: {str(error)[:300]}",
     )
 
 
-def _serve(request: dict[str, Any], link: Link) -> dict[str, Any]:
-    limit_memory(request["memory"])
+def _serve(request: ReadWithLlama, link: Link) -> ReadByLlama:
+    limit_memory(request.memory)
 
     def progress(done: float, total: float) -> None:
-        link.progress(f"Testing {request['subject']}", done, total, "questions")
+        link.progress(f"Testing {request.subject}", done, total, "questions")
 
-    return {"answer": evaluate(request, progress)}
+    return evaluate(request, progress)
 
 
 if __name__ == "__main__":

@@ -16,12 +16,15 @@ from arkor_dev.local.modeling.chat_template import render
 from arkor_dev.local.workers.errors import JobFailure
 
 from .child import LOG_PROBABILITIES
+from .messages import ReadByLlama, ReadWithLlama
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from arkor_dev.local.exports.proof import Questions
+
+    from .messages import VocabularyFacts
 
     Progress = Callable[[str, float, float | None, str], None]
 
@@ -33,7 +36,7 @@ class LlamaOutputs:
     """A GGUF file's ``outputs`` for the questions, and properties of its ``vocabulary`` (see ``child``)."""
 
     outputs: Outputs
-    vocabulary: dict[str, Any]
+    vocabulary: VocabularyFacts
     conversations: list[str]
 
 
@@ -61,18 +64,20 @@ def evaluate(
 ) -> LlamaOutputs:
     """Run the GGUF file ``model`` in a child process. Raises :class:`JobFailure` for unusable output."""
     prompts = questions.prompts if answers else []
-    request = {
-        "model": str(model),
-        "lora": None if lora is None else str(lora),
-        "texts": [{"ids": text.ids, "labels": text.labels} for text in questions.texts],
-        "prompts": prompts,
-        "ends": questions.ends,
-        "answerTokens": ANSWER_TOKENS,
-        "conversations": conversations,
-        "out": str(scratch),
-        "subject": subject,
-    }
-    answer = run(CHILD, request, Limits.of(model.stat().st_size), progress, f"Testing {subject}")
+    limits = Limits.of(model.stat().st_size)
+    request = ReadWithLlama(
+        memory=limits.memory,
+        model=model,
+        lora=lora,
+        texts=[{"ids": text.ids, "labels": text.labels} for text in questions.texts],
+        prompts=prompts,
+        ends=questions.ends,
+        answer_tokens=ANSWER_TOKENS,
+        conversations=conversations,
+        out=scratch,
+        subject=subject,
+    )
+    answer = run(CHILD, request, limits.seconds, progress, f"Testing {subject}", ReadByLlama)
     counts = [len(targets) for targets in questions.targets]
     # The child reads untrusted files, so its output is validated before use.
     log_probabilities = np.load(scratch / LOG_PROBABILITIES, mmap_mode="r", allow_pickle=False)
@@ -81,12 +86,12 @@ def evaluate(
         or log_probabilities.dtype != np.float32
     ):
         raise JobFailure(
-            f"The exported file has {answer['vocabulary']['size']} tokens, and the trained model's "
+            f"The exported file has {answer.vocabulary['size']} tokens, and the trained model's "
             f"vocabulary {questions.vocabulary}"
         )
     by_text = torch.from_numpy(np.array(log_probabilities)).split(counts)
     (scratch / LOG_PROBABILITIES).unlink()
-    return LlamaOutputs(Outputs(list(by_text), answer["answers"]), answer["vocabulary"], conversations)
+    return LlamaOutputs(Outputs(list(by_text), answer.answers), answer.vocabulary, conversations)
 
 
 def adds_start(tokenizer: Any, conversation: str) -> bool:

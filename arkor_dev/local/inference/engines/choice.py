@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict, deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.bodies import ENGINES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from arkor_dev.local.inference.messages import Done
 
 AUTO, EXACT, LLAMA = ENGINES
 ON_GPU: Final = "this machine has a GPU, on which transformers answers"
@@ -31,9 +31,9 @@ class Pace:
     def __init__(self) -> None:
         self._rates: defaultdict[tuple[str, str], deque[float]] = defaultdict(lambda: deque(maxlen=MEASURED))
 
-    def add(self, engine: str, base: str, done: Mapping[str, Any]) -> None:
+    def add(self, engine: str, base: str, done: Done) -> None:
         """Record an answer's final message."""
-        tokens, seconds = done["completionTokens"], done["seconds"] - done["firstTokenSeconds"]
+        tokens, seconds = done.completion_tokens, done.seconds - done.first_token_seconds
         if tokens >= LEAST_TOKENS and seconds > 0:
             self._rates[engine, base].append((tokens - 1) / seconds)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.gpus import nvidia_gpus
 from arkor_dev.local.gguf.installed import lacking, offloads
 from arkor_dev.local.inference.client import Inference
+from arkor_dev.local.inference.messages import Done, EngineChosen, Loading
 from arkor_dev.local.modeling.adapter_abilities import why_full_strength_only
 from arkor_dev.local.modeling.gpu_count import weights_of
 from arkor_dev.local.models.catalog import Model
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
     from arkor_dev.contract.shapes import Progress
+    from arkor_dev.local.inference.messages import AnswerRequest, StreamPart
 
-    Messages = AsyncIterator[dict[str, Any]]
 
 WORKER: Final = "arkor_dev.local.inference.llama.worker"
 UNUSED_SECONDS: Final = 60.0
@@ -55,24 +57,22 @@ class EngineRouter:
         self._files = LlamaFiles(cache)
         self._pace = Pace()
         self._names = WeightsNames()
-        self._active: list[dict[str, Any]] = []
+        self._active: list[AnswerRequest] = []
         self._started = 0
         self._offloads: bool | None = None
         self._on_gpu: str | None = None
         """The base that llama.cpp has loaded, whose memory is no longer free."""
 
     @contextlib.asynccontextmanager
-    async def answer(self, *, engine: str | None = None, **ask: Any) -> AsyncIterator[Messages]:
-        """Send a request; the body reads messages up to the one with ``done``. Leaving the body stops the
-        answer.
+    async def answer(self, ask: AnswerRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
+        """Send a request; the body reads parts up to `Done`. Leaving the body stops the answer.
 
-        Before the first text, one message has ``chosen``, the engine that answers. ``whole`` in ``ask`` means
-        that the base is a model fully fine-tuned by a job.
+        `EngineChosen` precedes the first text.
         """
         self._active.append(ask)
         self._started += 1
         try:
-            engine_name = EXACT if ask.get("echo") else engine or self._default_engine
+            engine_name = EXACT if ask.echo else ask.engine or self._default_engine
             async with contextlib.aclosing(self._messages(engine_name, ask)) as messages:
                 yield messages
         finally:
@@ -99,10 +99,10 @@ class EngineRouter:
 
     def answers_from(self, folder: Path) -> bool:
         """Return whether an adapter or model in ``folder`` is answering now."""
-        used = [ask.get(part) for ask in self._active for part in ("adapter", "base")]
-        return any(part and Path(part).is_relative_to(folder) for part in used)
+        used = [folder for ask in self._active for folder in (ask.adapter, ask.base)]
+        return any(path and Path(path).is_relative_to(folder) for path in used)
 
-    async def _messages(self, engine_name: str, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+    async def _messages(self, engine_name: str, ask: AnswerRequest) -> AsyncGenerator[StreamPart, None]:
         reason: str | None = None
         if engine_name != EXACT:
             started = False
@@ -111,58 +111,58 @@ class EngineRouter:
                     raise JobFailure(reason)
                 async with contextlib.aclosing(self._llama_messages(ask)) as messages:
                     async for message in messages:
-                        if not started and "progress" not in message:
+                        if not (started or isinstance(message, Loading)):
                             started = True
-                            yield {"chosen": LLAMA}
+                            yield EngineChosen(LLAMA)
                         yield message
                 return
             except JobFailure as failure:
                 if started or engine_name == LLAMA:
                     raise
                 reason = str(failure)
-        yield {"chosen": EXACT}
+        yield EngineChosen(EXACT)
         async with contextlib.aclosing(self._engine_messages(EXACT, ask)) as messages:
             async for message in messages:
-                yield (
-                    {"done": {"why": reason, **message["done"]}} if reason and "done" in message else message
-                )
+                if isinstance(message, Done):
+                    message = replace(message, why=message.why or reason)
+                yield message
 
-    async def _reason_against_llama(self, ask: dict[str, Any]) -> str | None:
+    async def _reason_against_llama(self, ask: AnswerRequest) -> str | None:
         """Say why llama.cpp should not answer this request, which names no engine; None if it should."""
         if lacking():
             return NOT_INSTALLED
-        if ask.get("fourBit"):
+        if ask.four_bit:
             return FOUR_BIT
         if self._gpu and (reason := await self._reason_against_gpu(ask)):
             return reason
         model = _model(ask)
-        if slower := self._pace.slower(ask["base"]):
+        if slower := self._pace.slower(ask.base):
             return slower
-        if adapter := ask["adapter"]:
+        if adapter := ask.adapter:
             if reason := self._files.failed(adapter):
                 return reason
             if reason := await asyncio.to_thread(why_full_strength_only, Path(adapter)):
                 return f"llama.cpp cannot use this adapter: {reason}"
         if await self._files.ready(model):
             return None
-        if ask.get("whole"):
+        if ask.whole:
             return WHOLE_MODEL
-        if reason := self._files.failed(ask["base"]):
+        if reason := self._files.failed(ask.base):
             return reason
-        if ask.get("training"):
+        if ask.training:
             return AFTER_TRAINING
         self._files.convert_soon(model)
         return MAKING
 
-    async def _reason_against_gpu(self, ask: dict[str, Any]) -> str | None:
+    async def _reason_against_gpu(self, ask: AnswerRequest) -> str | None:
         """Say why llama.cpp should not answer on this machine's GPU; None if it should."""
         if self._offloads is None:
             self._offloads = await offloads()
-        if not self._offloads or ask.get("training"):
+        if not self._offloads or ask.training:
             return ON_GPU
-        if ask["base"] != self._on_gpu:
+        if ask.base != self._on_gpu:
             try:
-                weights = (await asyncio.to_thread(weights_of, Path(ask["base"])))[0]
+                weights = (await asyncio.to_thread(weights_of, Path(ask.base)))[0]
             except (OSError, ValueError):  # whoever loads it says why
                 return ON_GPU
             free = [gpu.free or 0 for gpu in await asyncio.to_thread(nvidia_gpus)]
@@ -170,59 +170,59 @@ class EngineRouter:
                 return NO_ROOM
         return None
 
-    async def _llama_messages(self, ask: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        """Yield the answer's messages, preceded by ``progress`` while its files are created."""
-        if reason := lacking() or (FOUR_BIT if ask.get("fourBit") else None):
+    async def _llama_messages(self, ask: AnswerRequest) -> AsyncGenerator[StreamPart, None]:
+        """Yield the answer's messages, preceded by `Loading` while its files are created."""
+        if reason := lacking() or (FOUR_BIT if ask.four_bit else None):
             raise JobFailure(reason)
-        model, adapter = _model(ask), ask["adapter"]
-        files: dict[str, Any] = {"gguf": None, "lora": None}
+        model, adapter = _model(ask), ask.adapter
+        gguf, lora = "", None
 
         async def prepare(progress: Callable[[Progress], None]) -> None:
-            files["gguf"] = str(await self._files.base(model, progress))
-            if adapter is not None and ask.get("strength", 1) > 0:
-                files["lora"] = str(await self._files.adapter(model, Path(adapter), progress))
+            nonlocal gguf, lora
+            gguf = str(await self._files.base(model, progress))
+            if adapter is not None and ask.strength > 0:
+                lora = str(await self._files.adapter(model, Path(adapter), progress))
 
         async with contextlib.aclosing(_progress_of(prepare)) as updates:
             async for message in updates:
                 yield message
-        async with contextlib.aclosing(self._engine_messages(LLAMA, {**ask, **files})) as messages:
+        ask = replace(ask, gguf=gguf, lora=lora)
+        async with contextlib.aclosing(self._engine_messages(LLAMA, ask)) as messages:
             async for message in messages:
                 yield message
 
-    async def _engine_messages(
-        self, engine: str, ask: dict[str, Any]
-    ) -> AsyncGenerator[dict[str, Any], None]:
-        started_before, alone = self._started, len(self._active) == 1 and not ask.get("training")
-        async with self._engines[engine].answer(**ask) as messages:
+    async def _engine_messages(self, engine: str, ask: AnswerRequest) -> AsyncGenerator[StreamPart, None]:
+        started_before, alone = self._started, len(self._active) == 1 and not ask.training
+        async with self._engines[engine].answer(ask) as messages:
             async for message in messages:
-                if "done" in message:
+                if isinstance(message, Done):
                     weights = await asyncio.to_thread(self._weights, ask)
-                    self._on_gpu = ask["base"] if engine == LLAMA else None
-                    message = {**message, "done": {**message["done"], "weights": weights}}
+                    self._on_gpu = ask.base if engine == LLAMA else None
+                    message = replace(message, weights=weights)
                     if alone and self._started == started_before:
-                        self._pace.add(engine, ask["base"], message["done"])
+                        self._pace.add(engine, ask.base, message)
                     self._engines[LLAMA if engine == EXACT else EXACT].unload_after(UNUSED_SECONDS)
                 yield message
 
-    def _weights(self, ask: dict[str, Any]) -> str | None:
+    def _weights(self, ask: AnswerRequest) -> str | None:
         """Return the name of the weights that answer; None if their files no longer exist."""
-        folders = [Path(ask["base"])]
-        if ask["adapter"] is not None and ask.get("strength", 1) > 0:
-            folders.append(Path(ask["adapter"]))
+        folders = [Path(ask.base)]
+        if ask.adapter is not None and ask.strength > 0:
+            folders.append(Path(ask.adapter))
         try:
             return self._names.of(*folders)
         except OSError:
             return None
 
 
-def _model(ask: dict[str, Any]) -> Model:
-    return Model(ask["name"], Path(ask["base"]))
+def _model(ask: AnswerRequest) -> Model:
+    return Model(ask.name, Path(ask.base))
 
 
 async def _progress_of(
     work: Callable[[Callable[[Progress], None]], Awaitable[None]],
-) -> AsyncGenerator[dict[str, Any], None]:
-    """Run ``work`` and yield the ``progress`` messages that it reports."""
+) -> AsyncGenerator[StreamPart, None]:
+    """Run ``work`` and yield the `Loading` messages that it reports."""
     updates: asyncio.Queue[Progress | None] = asyncio.Queue()
 
     async def working() -> None:
@@ -234,7 +234,7 @@ async def _progress_of(
     task = asyncio.create_task(working())
     try:
         while (progress := await updates.get()) is not None:
-            yield {"progress": progress}
+            yield Loading(progress)
         await task
     finally:
         task.cancel()

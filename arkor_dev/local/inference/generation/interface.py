@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from arkor_dev.local.inference.messages import AnswerRequest, Part
+
     from .sampling import SampledToken
 
 MAX_CONCURRENT: Final = 8
@@ -22,18 +24,12 @@ MAX_CONCURRENT: Final = 8
 class GenerationRequest:
     """One request for an answer.
 
-    ``ask`` has ``base`` and ``name``, ``adapter`` (a folder or None), ``messages`` (or ``prompt``, a text or
-    the token ids to continue), ``temperature``, ``topP``, ``maxTokens``; optionally ``tools``, ``stop``
-    (texts), ``fourBit`` (the adapter was trained on 4-bit weights), ``format``
-    (``structured_output.request.Format`` as an object), ``strength`` (of the adapter, 1 is full), ``echo``
-    (the answer begins with the prompt and its log probabilities), the other fields of ``Sampling``, and
-    ``training`` if a job is running at the same time. ``send`` gets ``begins`` when its turn comes,
-    ``progress``, ``text``, and finally ``done`` or ``error``.
+    ``send`` gets `Begun` when its turn comes, `Loading` and `Text`, and finally `Done` or `Failed`.
     """
 
-    ask: dict[str, Any]
+    ask: AnswerRequest
     stop: threading.Event
-    send: Callable[..., None]
+    send: Callable[[Part], None]
     base_key: str = ""
 
 
@@ -86,10 +82,10 @@ class Engine(Protocol):
     def facts(self) -> dict[str, str]:
         """The engine's name and its precision, for the answer's last message."""
 
-    def base_key_of(self, ask: dict[str, Any]) -> str:
+    def base_key_of(self, ask: AnswerRequest) -> str:
         """Return a key for the way in which the base must be loaded for this request."""
 
-    def begin(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> Conversation:
+    def begin(self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None]) -> Conversation:
         """Load what is needed and build the prompt. Raises JobFailure."""
 
     def read(self, conversation: Any) -> NDArray[np.float32] | None:

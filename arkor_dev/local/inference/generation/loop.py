@@ -15,15 +15,16 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.inference.generation.interface import MAX_CONCURRENT
+from arkor_dev.local.inference.messages import Begun, Done, Failed, Loading, Text
 from arkor_dev.local.inference.structured_output.constraint import Vocabulary
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 
 from .decoding import IncrementalDecoder, StopFilter
-from .sampling import SampledToken, Sampler, Sampling
+from .sampling import SampledToken, Sampler
 from .tool_calls import ToolCalls, tool_names
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from arkor_dev.local.inference.messages import Candidate, FinishReason, TokenLogprob
     from arkor_dev.local.inference.structured_output.constraint import Constraint
 
     from .interface import Engine, GenerationRequest
@@ -57,14 +59,14 @@ class _Answer:
     token: int = 0
     tokens: int = 0
     first: float | None = None
-    logprobs: list[dict[str, Any]] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
     offset: int = 0
     """Number of characters before the next token, if a plain text is continued."""
 
     @property
     def is_plain(self) -> bool:
         """Whether it continues a text, without a chat template."""
-        return self.request.ask.get("prompt") is not None
+        return self.request.ask.prompt is not None
 
 
 class Loop:
@@ -108,7 +110,7 @@ class Loop:
     def _drop_stopped(self) -> None:
         for request in [candidate for candidate in self._waiting if candidate.stop.is_set()]:
             self._waiting.remove(request)
-            request.send(done=_done("cancelled"))
+            request.send(Done("cancelled"))
         for answer in [candidate for candidate in self._answers if candidate.request.stop.is_set()]:
             self._finish(answer, "cancelled")
 
@@ -128,25 +130,23 @@ class Loop:
 
     def _start(self, request: GenerationRequest) -> _Answer:
         engine, ask = self.engine, request.ask
-        request.send(begins=True)  # the chat template may be the last thing that this process does
-        conversation = engine.begin(
-            ask, request.base_key, lambda label: request.send(progress=_progress(label))
-        )
-        format_options = ask.get("format")
+        request.send(Begun())  # the chat template may be the last thing that this process does
+        conversation = engine.begin(ask, request.base_key, lambda label: request.send(_loading(label)))
         try:
-            constraint = self._vocabulary().constrain(**format_options) if format_options else None
+            constraint = self._vocabulary().constrain(**vars(ask.format)) if ask.format else None
         except BaseException:
             engine.end(conversation)
             raise
-        names = tool_names(ask.get("tools"))
+        sampling = replace(ask.sampling, repetition=ask.sampling.repetition or engine.repetition)
+        names = tool_names(ask.tools)
         return _Answer(
             request,
             conversation,
-            Sampler(Sampling.of(ask, engine.repetition), conversation.prompt),
+            Sampler(sampling, conversation.prompt),
             IncrementalDecoder(engine.tokenizer),
-            StopFilter(ask.get("stop") or ()),
+            StopFilter(ask.stop or ()),
             ToolCalls(names),
-            min(ask["maxTokens"], conversation.max_new_tokens),
+            min(ask.max_tokens, conversation.max_new_tokens),
             time.monotonic(),
             constraint,
         )
@@ -166,7 +166,7 @@ class Loop:
             next_read = min(reading, key=_unread)
             with self._guarded([next_read.request]):
                 next_read.logits = engine.read(next_read.conversation)
-                if next_read.logits is not None and next_read.request.ask.get("echo"):
+                if next_read.logits is not None and next_read.request.ask.echo:
                     self._send_prompt(next_read)
                     if not next_read.limit:
                         self._finish(next_read, "length")
@@ -214,10 +214,11 @@ class Loop:
 
     def _send_prompt(self, answer: _Answer) -> None:
         """Send the prompt as the beginning of the answer, with its log probabilities if requested."""
-        tokenizer, prompt = self.engine.tokenizer, answer.request.ask["prompt"]
+        tokenizer, prompt = self.engine.tokenizer, answer.request.ask.prompt
         scores, entries = answer.conversation.scores or (), []
-        text = prompt
-        if not isinstance(prompt, str):
+        if isinstance(prompt, str):
+            text = prompt
+        else:
             text = tokenizer.decode(prompt, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         written = IncrementalDecoder(tokenizer, special=True)
         for chosen in scores:
@@ -226,44 +227,50 @@ class Loop:
             # The tokenizer may have added a first token that is not part of the text.
             answer.offset += len(piece) if text.startswith(piece, answer.offset) else 0
         answer.offset = len(text)
-        answer.request.send(text=text, **({"logprobs": entries[:LOGPROBS_PER_MESSAGE]} if entries else {}))
+        answer.request.send(Text(text, entries[:LOGPROBS_PER_MESSAGE]))
         for start in range(LOGPROBS_PER_MESSAGE, len(entries), LOGPROBS_PER_MESSAGE):
-            answer.request.send(text="", logprobs=entries[start : start + LOGPROBS_PER_MESSAGE])
+            answer.request.send(Text("", entries[start : start + LOGPROBS_PER_MESSAGE]))
 
     def _send_text(self, answer: _Answer, text: str) -> None:
         if out := answer.calls.push(text):
             logprobs, answer.logprobs = answer.logprobs, []
-            answer.request.send(text=out, **({"logprobs": logprobs} if logprobs else {}))
+            answer.request.send(Text(out, logprobs))
 
-    def _finish(self, answer: _Answer, reason: str) -> None:
+    def _finish(self, answer: _Answer, reason: FinishReason) -> None:
         self._answers.remove(answer)
         self.engine.end(answer.conversation)
         self._send_text(answer, answer.stops.flush())
         text, calls = answer.calls.end()
         if text:
-            answer.request.send(text=text)
+            answer.request.send(Text(text))
         now = time.monotonic()
-        done = _done(
+        done = Done(
             "tool_calls" if calls and reason == "stop" else reason,
-            promptTokens=len(answer.conversation.prompt),
-            cachedTokens=answer.conversation.cached,
-            completionTokens=answer.tokens,
-            firstTokenSeconds=round((answer.first or now) - answer.started, 4),
+            prompt_tokens=len(answer.conversation.prompt),
+            cached_tokens=answer.conversation.cached,
+            completion_tokens=answer.tokens,
+            first_token_seconds=round((answer.first or now) - answer.started, 4),
             seconds=round(now - answer.started, 4),
+            tool_calls=calls,
+            logprobs=answer.logprobs,
             **self.engine.facts,
         )
-        if calls:
-            done["toolCalls"] = calls
-        if answer.logprobs:
-            done["logprobs"] = answer.logprobs
-        answer.request.send(done=done)
+        answer.request.send(done)
 
-    def _logprob(self, chosen: SampledToken, answer: _Answer) -> dict[str, Any]:
+    def _logprob(self, chosen: SampledToken, answer: _Answer) -> TokenLogprob:
         likeliest = [self._token(token, logprob) for token, logprob in chosen.likeliest]
-        offset = {"offset": answer.offset} if answer.is_plain else {}
-        return {**self._token(chosen.token, chosen.logprob), "top_logprobs": likeliest, **offset}
+        own = self._token(chosen.token, chosen.logprob)
+        entry: TokenLogprob = {
+            "token": own["token"],
+            "logprob": own["logprob"],
+            "bytes": own["bytes"],
+            "top_logprobs": likeliest,
+        }
+        if answer.is_plain:
+            entry["offset"] = answer.offset
+        return entry
 
-    def _token(self, token: int, logprob: float | None) -> dict[str, Any]:
+    def _token(self, token: int, logprob: float | None) -> Candidate:
         text = self.engine.tokenizer.decode([token], clean_up_tokenization_spaces=False)
         # JSON has no infinity: an impossible token is sent as a very unlikely one.
         height = None if logprob is None else max(logprob, -9999.0)
@@ -278,7 +285,7 @@ class Loop:
             self._answers.remove(answer)
             self.engine.end(answer.conversation)
         for request in requests:
-            request.send(error=reason)
+            request.send(Failed(reason))
 
 
 class _Guard:
@@ -304,13 +311,8 @@ class _Guard:
         return True
 
 
-def _done(reason: str, **fields: Any) -> dict[str, Any]:
-    figures = {"promptTokens": 0, "completionTokens": 0, "firstTokenSeconds": 0.0, "seconds": 0.0}
-    return {"reason": reason, **figures, **fields}
-
-
-def _progress(label: str) -> dict[str, Any]:
-    return {"label": label, "done": 0, "total": None, "unit": ""}
+def _loading(label: str) -> Loading:
+    return Loading({"label": label, "done": 0, "total": None, "unit": ""})
 
 
 def _unread(answer: _Answer) -> int:

@@ -12,17 +12,19 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from arkor_dev.local.inference.messages import AnswerRequest
+
 CHARACTERS: Final = 8
 """Characters per token of the context above which a text is counted before it is tokenized as a whole."""
 
 
-def prompt_of(tokenizer: Any, ask: dict[str, Any], context: int) -> list[int]:
+def prompt_of(tokenizer: Any, ask: AnswerRequest, context: int) -> list[int]:
     """Return the tokens of ``ask``: its ``prompt``, a text or token ids, unchanged, or its ``messages`` in
-    the model's chat template, with the ``templateArguments`` of the adapter's training.
+    the model's chat template, with the ``template_arguments`` of the adapter's training.
 
     Raises JobFailure if they leave no room for an answer, or if an id is not in the model's vocabulary.
     """
-    raw = ask.get("prompt")
+    raw = ask.prompt
     if isinstance(raw, list):
         if (largest := max(raw)) >= len(tokenizer):
             raise JobFailure(f"prompt has the token {largest}, and the model has {len(tokenizer)} tokens")
@@ -31,17 +33,17 @@ def prompt_of(tokenizer: Any, ask: dict[str, Any], context: int) -> list[int]:
         raw
         if raw is not None
         else render(
-            with_arguments(tokenizer, ask.get("templateArguments") or {}),
-            _readable(ask["messages"]),
+            with_arguments(tokenizer, ask.template_arguments),
+            _readable(ask.messages or ()),
             add_generation_prompt=True,
-            tools=ask.get("tools"),
+            tools=ask.tools,
         )
     )
     # `prompt_checks` cannot count what the model's template makes of a conversation.
     if len(text) > CHARACTERS * context and exceeds(
         lambda piece: len(tokenizer(piece, add_special_tokens=False)["input_ids"]), [text], context
     ):
-        raise JobFailure(TOO_LONG.format(context, ask["name"]))
+        raise JobFailure(TOO_LONG.format(context, ask.name))
     ids: list[int] = tokenizer(text, add_special_tokens=raw is not None)["input_ids"]
     # A model needs at least one token.
     ids = (
@@ -50,10 +52,10 @@ def prompt_of(tokenizer: Any, ask: dict[str, Any], context: int) -> list[int]:
     return _within(ids, ask, context)
 
 
-def _within(ids: list[int], ask: dict[str, Any], context: int) -> list[int]:
+def _within(ids: list[int], ask: AnswerRequest, context: int) -> list[int]:
     if len(ids) >= context:
         raise JobFailure(
-            f"The conversation has {len(ids)} tokens, and {ask['name']} reads at most {context}: shorten it"
+            f"The conversation has {len(ids)} tokens, and {ask.name} reads at most {context}: shorten it"
         )
     return ids
 

@@ -7,52 +7,19 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
+    from arkor_dev.local.inference.messages import Sampling
+
 FIRST_CANDIDATES: Final = 512
 """Number of likeliest tokens that are considered first: sorting a whole vocabulary is slow."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How the next token is chosen. A temperature of 0 chooses the likeliest one; a ``top_k`` of 0 means all.
-
-    ``repetition`` divides or multiplies the logit of every token in the prompt or the answer (Keskar et al.
-    2019); ``frequency`` (per occurrence) and ``presence`` (once) are subtracted for tokens of the answer.
-    ``logprobs`` is the number of alternatives reported with each token; None reports nothing.
-    """
-
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = 0
-    min_p: float = 0.0
-    repetition: float = 1.0
-    frequency: float = 0.0
-    presence: float = 0.0
-    seed: int | None = None
-    logprobs: int | None = None
-
-    @classmethod
-    def of(cls, ask: Mapping[str, Any], repetition: float = 1.0) -> Sampling:
-        """Return the options in a request's fields; ``repetition`` is the model's own, the default."""
-        return cls(
-            temperature=ask["temperature"],
-            top_p=ask["topP"],
-            top_k=ask.get("topK") or 0,
-            min_p=ask.get("minP") or 0.0,
-            repetition=ask.get("repetitionPenalty") or repetition,
-            frequency=ask.get("frequencyPenalty") or 0.0,
-            presence=ask.get("presencePenalty") or 0.0,
-            seed=ask.get("seed"),
-            logprobs=ask.get("logprobs"),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +58,15 @@ class Sampler:
 
     def _penalised(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         sampling, scores = self._sampling, logits
-        if sampling.repetition != 1 and self._in_context:
+        repetition = sampling.repetition or 1.0
+        if repetition != 1 and self._in_context:
             in_context = np.fromiter(self._in_context, np.int64)
             in_context = in_context[in_context < scores.size]
             scores = scores.copy()
             scores[in_context] = np.where(
                 scores[in_context] < 0,
-                scores[in_context] * sampling.repetition,
-                scores[in_context] / sampling.repetition,
+                scores[in_context] * repetition,
+                scores[in_context] / repetition,
             )
         if (sampling.frequency or sampling.presence) and self._counts:
             written = np.fromiter(self._counts, np.int64)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from arkor_dev.local.inference.messages import ToolCall
+
 MARK: Final = "<tool_call>"
 END: Final = "</tool_call>"
 LIST_MARK: Final = "[TOOL_CALLS]"
@@ -46,7 +48,7 @@ class ToolCalls:
         self._has_text = self._has_text or bool(out.strip())
         return out
 
-    def end(self) -> tuple[str, list[dict[str, Any]]]:
+    def end(self) -> tuple[str, list[ToolCall]]:
         """Return the held-back text if it was not a call, else ``tool_calls`` in OpenAI's form."""
         calls = _calls(self._held_back, self._names) if self._names else []
         return ("", calls) if calls else (self._held_back, [])
@@ -60,7 +62,7 @@ def _beginning(text: str) -> int:
     return min(starts, default=len(text))
 
 
-def _calls(text: str, names: Collection[str]) -> list[dict[str, Any]]:
+def _calls(text: str, names: Collection[str]) -> list[ToolCall]:
     """Return the calls in ``text``; none if any part of it is not a call of one of ``names``."""
     if MARK in text:
         before, *parts = text.split(MARK)
@@ -82,7 +84,7 @@ def _json(text: str) -> Any:
         return None
 
 
-def _call(value: Any, names: Collection[str]) -> dict[str, Any] | None:
+def _call(value: Any, names: Collection[str]) -> ToolCall | None:
     if not isinstance(value, dict):
         return None
     inner = value.get("function", value)

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.regular_files import read_small
-from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, ActiveAdapter
+from arkor_dev.local.inference.adapter_scale import ActiveAdapter
 from arkor_dev.local.inference.generation.interface import MAX_CONCURRENT
 from arkor_dev.local.inference.generation.prompt import prompt_of
 from arkor_dev.local.modeling.chat_template import end_ids
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from arkor_dev.local.inference.messages import AnswerRequest
 
 ADAPTERS: Final = 4
 MOST_CACHED: Final = 8
@@ -88,19 +90,19 @@ class LlamaEngine:
         assert self._native
         return self._native
 
-    def base_key_of(self, ask: dict[str, Any]) -> str:
+    def base_key_of(self, ask: AnswerRequest) -> str:
         """Return a key for the way in which the base must be loaded."""
-        return str(ask["gguf"])
+        return str(ask.gguf)
 
-    def begin(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> Row:
+    def begin(self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None]) -> Row:
         """Load what is needed and build the prompt; the adapter stays in use until `end`."""
         active = self._load(ask, base_key, progress)
-        self.native.use_threads(self._shared_threads if ask.get("training") else self._threads)
+        self.native.use_threads(self._shared_threads if ask.training else self._threads)
         prompt = prompt_of(self.tokenizer, ask, self._context)
         if max(prompt) >= self.native.size:
             raise JobFailure("The GGUF file has fewer tokens than the model's tokenizer")
         max_new_tokens = self._context - len(prompt)
-        reserved = len(prompt) + min(ask["maxTokens"], max_new_tokens)
+        reserved = len(prompt) + min(ask.max_tokens, max_new_tokens)
         # Reserve memory for the longest possible answer: llama.cpp cannot grow it while other answers are
         # running.
         self._reserve(reserved)
@@ -181,15 +183,15 @@ class LlamaEngine:
         self._conversations = Conversations(native)
         self._base_key = base_key
 
-    def _load(self, ask: dict[str, Any], base_key: str, progress: Callable[[str], None]) -> ActiveAdapter:
+    def _load(self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None]) -> ActiveAdapter:
         if self._base_key != base_key:
-            progress(f"Loading {ask['name']}")
+            progress(f"Loading {ask.name}")
             self._base_key = None
             self._adapters.clear()
             if self._native:
                 self._native.close()
                 self._native = None
-            folder = Path(ask["base"])
+            folder = Path(ask.base)
             self.tokenizer, self._context = load_tokenizer(folder), load_context(folder)
             generation = _generation(folder)
             self.ends = end_ids(self.tokenizer, SimpleNamespace(generation_config=generation))
@@ -202,12 +204,12 @@ class LlamaEngine:
             self._measure()
             self.facts = {"engine": "llama.cpp", "precision": self.native.precision}
             self._base_key = base_key
-        strength = ask.get("strength", FULL_STRENGTH)
+        strength = ask.strength
         # At strength 0, use the base itself instead of adding zeros.
-        if ask["lora"] is None or strength <= 0:
+        if ask.lora is None or strength <= 0:
             return ActiveAdapter()
-        self._add(ask["lora"])
-        return ActiveAdapter(ask["lora"], strength)
+        self._add(ask.lora)
+        return ActiveAdapter(ask.lora, strength)
 
     def _add(self, adapter: str) -> None:
         if adapter not in self._adapters:

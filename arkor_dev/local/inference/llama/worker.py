@@ -1,7 +1,4 @@
-"""The process that answers with llama.cpp. It has the same messages as ``inference.worker``.
-
-A request also has ``gguf``, the base model's file, and ``lora``, the adapter's file or None.
-"""
+"""The process that answers with llama.cpp. It has the same messages as ``inference.worker``."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from typing import Final
 
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.local.inference.check_messages import CompileSchema, SchemaCompiled
 from arkor_dev.local.inference.limited_checks import IDLE_SECONDS, LimitedChecks, LimitReachedError
 
 MOST_RESULTS: Final = 256
@@ -32,7 +33,9 @@ class FormatChecks(LimitedChecks):
             try:
                 async with self._turn(caller) as compiles:
                     if key not in self._results:
-                        self._results[key] = await compiles({"schema": schema})
+                        compiled = await compiles(CompileSchema(schema))
+                        assert isinstance(compiled, SchemaCompiled)
+                        self._results[key] = compiled.fault
             except LimitReachedError:
                 self._results[key] = TOO_MUCH
         self._results.move_to_end(key)

@@ -1,15 +1,16 @@
 """The limited process that compiles a schema before its request continues.
 
-In: ``{"schema"}``, JSON from `schemas.read`. Out: ``{"answer"}``, why it cannot be compiled, or null. A
-schema that needs too much time or memory kills only this process.
+It receives `CompileSchema` and sends `SchemaCompiled`. A schema that needs too much time or memory kills
+only this process.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from typing import Final
 
 from arkor_dev.local.gguf.limited import limit_cpu_time, limit_memory
+from arkor_dev.local.inference.check_messages import CompileSchema, SchemaCompiled
 from arkor_dev.local.workers.link import Link
 
 MEMORY: Final = 512 * 2**20
@@ -38,9 +39,9 @@ def main() -> None:
         return None if time.process_time() - started <= SECONDS else "it takes too long to compile"
 
     while True:
-        request: dict[str, Any] = link.receive()
+        request = link.receive(CompileSchema)
         limit_cpu_time(KILL_SECONDS)
-        link.send(answer=fault_in(request["schema"]))
+        link.send(SchemaCompiled(fault_in(request.schema)))
 
 
 if __name__ == "__main__":

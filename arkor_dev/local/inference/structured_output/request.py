@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final
 
 from arkor_dev.contract.rules import quoted
 
@@ -15,7 +16,8 @@ UNFORCED: Final[tuple[object, ...]] = (None, "auto", "none")
 FREE: Final[tuple[object, ...]] = (None, {}, {"type": "text"})
 
 
-class Format(NamedTuple):
+@dataclass(frozen=True)
+class Format:
     """The JSON of a schema from `schemas.read`, and the request's field that requires it."""
 
     schema: str

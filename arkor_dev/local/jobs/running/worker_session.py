@@ -9,24 +9,39 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Final, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import MODEL_PROGRESS, TRAINING_MESSAGE, TRAINING_PHASE, TRAINING_STARTED
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.data.methods import second_model_of
 from arkor_dev.local.execution.choice import execution_of
-from arkor_dev.local.execution.interface import JobRequest
+from arkor_dev.local.execution.messages import (
+    Cancel,
+    Detach,
+    Ended,
+    JobRequest,
+    Lost,
+    Marked,
+    ModelWanted,
+    Pause,
+    ResumePoint,
+    Stored,
+    TrainingEvent,
+    Waits,
+)
 from arkor_dev.local.jobs.store import KILLED, Store, Verdict
 from arkor_dev.local.jobs.verdict_file import keep_verdict
 from arkor_dev.local.workers import daemon_messages as notices
 from arkor_dev.local.workers.errors import SMALLER, JobFailure
+from arkor_dev.local.workers.messages import ProgressReport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from arkor_dev.contract.shapes import Progress
-    from arkor_dev.local.execution.interface import Execution, Worker, WorkerMessage
+    from arkor_dev.local.execution.interface import Execution, Worker
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.jobs.event_log import Event
     from arkor_dev.local.models.catalog import Models
@@ -144,17 +159,22 @@ class WorkerSession:
 
         Afterwards ``attached`` says whether the worker was already training.
         """
-        job = JobRequest(id=self._job, config=self._config, data=str(data), project=str(project))
-        if len(self._devices) > 1 and (self._config.get("workers") or 1) > 1:
-            job["devices"] = self._devices
-        elif self._devices:
-            job["device"] = ",".join(self._devices)
+        shared = len(self._devices) > 1 and (self._config.get("workers") or 1) > 1
         resume_options = {key: value for key, value in self._resume_options.items() if key != "mark"}
-        job["resume"] = resume_options if resume_options.get("why") else None
-        self.attached = job["resume"] is not None and self._execution.attaches(data, self._job)
-        if self.attached:
-            job["attaches"], job["mark"] = True, self._resume_options.get("mark")
-        else:
+        resume = resume_options if resume_options.get("why") else None
+        self.attached = resume is not None and self._execution.attaches(data, self._job)
+        job = JobRequest(
+            id=self._job,
+            config=self._config,
+            data=str(data),
+            project=str(project),
+            resume=resume,
+            device=",".join(self._devices) if self._devices and not shared else None,
+            devices=self._devices if shared else None,
+            attaches=self.attached,
+            mark=self._resume_options.get("mark") if self.attached else None,
+        )
+        if not self.attached:
             self._model_wanted.set()
         worker = await self._execution.start(job)
         following = asyncio.create_task(self._follow(worker))
@@ -171,13 +191,13 @@ class WorkerSession:
                     break
                 if pausing in done:
                     if self._reason == ENDED and self._execution.attaches(data, self._job):
-                        worker.send(do="detach")
+                        worker.send(Detach())
                         return Verdict(DETACHED, {})
                     if not (self._steps or self.attached):  # no message reports anything to store
                         break
-                    worker.send(do="pause", reason=self._reason)
+                    worker.send(Pause(self._reason))
             if cancelling.done() and not following.done():
-                worker.send(do="cancel")
+                worker.send(Cancel())
                 await asyncio.wait({following}, timeout=self._execution.grace)
             if following.done():
                 verdict = following.result()
@@ -215,12 +235,7 @@ class WorkerSession:
             second = await self._models.ensure(name, report) if name else None
         if fetched:
             self._enter_phase(LOADING)
-        worker.send(
-            name=model.name,
-            path=str(model.path),
-            note=model.note,
-            second=str(second.path) if second else None,
-        )
+        worker.send(replace(model, second=second.path if second else None))
 
     def _enter_phase(self, phase: str) -> None:
         self._store.post(Store.append, self._job, [(TRAINING_PHASE, {"phase": phase})])
@@ -231,9 +246,12 @@ class WorkerSession:
 
     async def _stored(self, worker: Worker, preparing: PreparationProgress) -> Verdict:
         """Store the worker's events as they arrive; return how it ended."""
-        async for batch in cast("AsyncIterator[list[WorkerMessage]]", worker.batches()):
-            events: list[Event] = [(m["event"], m["fields"]) for m in batch if "event" in m]
-            resumable, mark = (_last(batch, key) for key in ("kept", "mark"))
+        async for batch in worker.batches():
+            marks = [message.mark for message in batch if isinstance(message, Marked)]
+            messages = [message.message if isinstance(message, Marked) else message for message in batch]
+            events: list[Event] = [(m.name, m.fields) for m in messages if isinstance(m, TrainingEvent)]
+            points = [message.step for message in messages if isinstance(message, ResumePoint)]
+            resumable, mark = points[-1] if points else None, marks[-1] if marks else None
             if events or resumable is not None or mark is not None:
                 self._steps = self._steps or any(name == TRAINING_STARTED for name, _ in events)
                 began = time.monotonic()
@@ -245,26 +263,22 @@ class WorkerSession:
                 self._on_events(events)
             if mark is not None:
                 self._marked = True
-                worker.send(do="known", mark=mark)
-            for message in batch:
-                if "progress" in message:
-                    preparing(message["progress"])
-                if "wants" in message:
-                    self.attached = False
-                    self._model_wanted.set()
-                if "end" in message:
-                    return Verdict(message["end"], message["fields"])
-                if "lost" in message:
-                    return Verdict(CRASHED, {"error": message["lost"], "why": message["lost"]})
-                if "waits" in message:
-                    return Verdict(WAITS, {"why": message["waits"]})
+                worker.send(Stored(mark))
+            for message in messages:
+                match message:
+                    case ProgressReport(progress):
+                        preparing(progress)
+                    case ModelWanted():
+                        self.attached = False
+                        self._model_wanted.set()
+                    case Ended(status, fields):
+                        return Verdict(status, fields)
+                    case Lost(reason):
+                        return Verdict(CRASHED, {"error": reason, "why": reason})
+                    case Waits(reason):
+                        return Verdict(WAITS, {"why": reason})
         await worker.ended()
         cause: dict[str, Any] = {"error": worker.cause("The training process", SMALLER)}
         if worker.ran_out_of_memory:
             return Verdict(CRASHED, {**cause, "outOfMemory": True})
         return Verdict(KILLED if worker.killed else CRASHED, cause)
-
-
-def _last(batch: Sequence[Mapping[str, Any]], key: str) -> Any:
-    """Return the value of ``key`` in the last message that contains it, or None."""
-    return next((message[key] for message in reversed(batch) if key in message), None)

@@ -23,6 +23,7 @@ from arkor_dev.local.endpoints.openai import ChatRequest, read_chat, read_comple
 from arkor_dev.local.endpoints.requests import Request
 from arkor_dev.local.endpoints.responses import RESPONSES, ResponsesFormat, in_callers_names, read_response
 from arkor_dev.local.endpoints.service import Caller, CallerFault
+from arkor_dev.local.inference.messages import Done, Text
 from arkor_dev.local.jobs.records import compact
 from arkor_dev.local.server.chat import ASK
 from arkor_dev.local.server.event_stream import frame, open_stream, pinged
@@ -175,15 +176,15 @@ def _logged_messages(chat_request: ChatRequest) -> list[dict[str, Any]]:
 
 
 async def _noted(
-    messages: AsyncIterator[tuple[int, dict[str, Any]]], choices: list[Choice], record: Request, began: float
-) -> AsyncIterator[tuple[int, dict[str, Any]]]:
+    messages: AsyncIterator[tuple[int, Text | Done]], choices: list[Choice], record: Request, began: float
+) -> AsyncIterator[tuple[int, Text | Done]]:
     """Yield the messages, and log the result."""
     async for number, message in messages:
-        if record.first is None and message.get("text"):
+        if record.first is None and isinstance(message, Text) and message.text:
             record.first = round(time.monotonic() - began, 4)
         choices[number].add(message)
-        if done := message.get("done"):
-            record.completion += done["completionTokens"]
+        if isinstance(message, Done):
+            record.completion += message.completion_tokens
         yield number, message
 
 
@@ -192,7 +193,7 @@ async def _streamed(
     form: Form,
     chat_request: ChatRequest,
     choices: list[Choice],
-    messages: AsyncIterator[tuple[int, dict[str, Any]]],
+    messages: AsyncIterator[tuple[int, Text | Done]],
     record: Request,
 ) -> web.StreamResponse:
     response: web.StreamResponse | None = None

@@ -11,14 +11,14 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from arkor_dev.local.execution.messages import Meeting
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.socket_folder import STORE, SocketFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from arkor_dev.local.execution.messages import GroupMember
     from arkor_dev.local.workers.link import Link
 
 
@@ -48,29 +48,29 @@ class Rendezvous:
     folder: SocketFolder | None = None
 
     @classmethod
-    def of(cls, job: Mapping[str, Any], link: Link) -> Rendezvous | None:
-        """Return the rendezvous that a ``job``'s ``group`` describes, ``{rank, count, host?, token?,
-        address?, port?}``, or None.
+    def of(cls, group: GroupMember | None, link: Link) -> Rendezvous | None:
+        """Return the rendezvous of a member of a ``group``; None for a job that trains alone.
 
         Raises OSError if rank 0 cannot listen.
         """
-        group = job.get("group")
         if group is None:
             return None
-        rank, count, host = group["rank"], group["count"], group.get("host", "")
-        token = group["token"] if host else ""
+        rank, count, host = group.rank, group.count, group.host
+        token = group.token if host else ""
+        if host and not token:
+            raise ValueError("the token of the job's workers is missing")
         if rank:
-            return cls(rank, count, host, group["address"], group.get("port", 0), token)
+            return cls(rank, count, host, group.address, group.port, token)
         if host:
             listener = socket.create_server((host, 0), family=family_of(host), backlog=BACKLOG)
             port = listener.getsockname()[1]
-            link.send(meets=port)
+            link.send(Meeting(port))
             return cls(rank, count, host, host, port, token, listener)
         folder, listener = SocketFolder.make(), socket.socket(socket.AF_UNIX)
         address = str(folder.socket)
         listener.bind(address)
         listener.listen(BACKLOG)
-        link.send(meets=address)
+        link.send(Meeting(address))
         return cls(rank, count, host, address, 0, token, listener, folder)
 
     @property

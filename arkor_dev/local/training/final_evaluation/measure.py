@@ -53,7 +53,9 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import EvaluationMeasure, EvaluationStrength
     from arkor_dev.local.evaluation.base_losses import BaseLosses
     from arkor_dev.local.evaluation.stage import Own
+    from arkor_dev.local.execution.messages import SavedModel
     from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.models.catalog import Model
     from arkor_dev.local.training.preparation import Preparation
     from arkor_dev.local.training.run import Run
 
@@ -203,15 +205,13 @@ class FinalEvaluation:
         return True
 
 
-def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mapping[str, Any]) -> Any:
-    """Evaluate ``saved``, ``{folder, step, data, general}``; store and return the :class:`Evaluation`.
+def judge_kept(preparation: Preparation, model: Model, saved: SavedModel) -> Any:
+    """Evaluate ``saved``; store and return the :class:`Evaluation`.
 
-    ``preparation`` has read the job's rows, and ``model`` is the base model located by the backend. ``step``
-    is the checkpoint's step, or None for the final model; ``data`` is the file to evaluate on, or None for
-    the held-out rows. ``general`` also measures the general questions if ``data`` is given. Raises
+    ``preparation`` has read the job's rows, and ``model`` is the base model located by the backend. Raises
     :class:`JobFailure` without held-out rows.
     """
-    folder, step, data = Path(saved["folder"]), saved["step"], saved["data"]
+    folder, step, data = Path(saved.folder), saved.step, saved.data
     if not preparation.eval_rows:
         raise JobFailure("No rows were held out of this job's training, so nothing can be measured")
     preparation.train_rows = preparation.train_rows[:FEW]
@@ -231,7 +231,7 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
         _set_choice(stage, preparation, History(job), step)
     else:
         stage.called = data
-        if not saved.get("general"):
+        if not saved.general:
             stage.general, stage.stops, stage.answered = [], [], NOBODY
     judged = stage.run(run.loss, _switched_off(run.loss) if adapter else _fresh(preparation, run))
     run.loss.close()
@@ -242,15 +242,15 @@ def judge_kept(preparation: Preparation, model: Mapping[str, Any], saved: Mappin
     elif step is None:
         judged.evaluation.update(_best(preparation, History(job), judged.evaluation["margin"]))
     results.write(results.result_file(job, step, data), judged._asdict())
-    if saved.get("general"):  # the job has no other rows, and the page shows these
+    if saved.general:  # the job has no other rows, and the page shows these
         results.write(results.result_file(job, step), judged._asdict())
     if data is None:
         rewrite_card(preparation.data, preparation.job_id, step)
     return judged.evaluation
 
 
-def measure_strengths(preparation: Preparation, model: Mapping[str, Any], saved: Mapping[str, Any]) -> Any:
-    """Measure the final adapter in ``saved``, ``{folder}``, at each of `STRENGTHS`, on the rows that its
+def measure_strengths(preparation: Preparation, model: Model, saved: SavedModel) -> Any:
+    """Measure the final adapter in ``saved`` at each of `STRENGTHS`, on the rows that its
     verdict was measured on; store the losses and return the contract's :class:`Evaluation`.
 
     Other arguments are as in `judge_kept`. Raises :class:`JobFailure` if the verdict no longer exists.
@@ -263,7 +263,7 @@ def measure_strengths(preparation: Preparation, model: Mapping[str, Any], saved:
     preparation.load(model)
     preparation.encode()
     run = preparation.make_run()
-    run.loss = _base_with_adapter(run, Path(saved["folder"]))
+    run.loss = _base_with_adapter(run, Path(saved.folder))
     general = general_examples(run, results.questions_in(before))[0]
     chose = results.chose_in(before.get("scores"), len(preparation.eval_rows))
     strengths: list[EvaluationStrength] = []

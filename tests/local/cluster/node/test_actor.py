@@ -7,17 +7,19 @@ import hashlib
 import json
 import tempfile
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from arkor_dev.local.cluster.node import actor as module
+from arkor_dev.local.execution.messages import JobRequest, Leave
+from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.process import Child
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 TEXT = b"weights of a model, in some pieces"
 SHA256 = hashlib.sha256(TEXT).hexdigest()
@@ -83,9 +85,9 @@ async def test_the_last_message_of_an_ended_worker_is_returned_at_once(
 ) -> None:
     monkeypatch.setattr(module, "PAUSE_SECONDS", 60)
     child = await Child.start("tests.local.execution.speaking")
-    child.send(id="job_1", config={"ends": "failed"})
-    child.send(name="model")
-    child.send(do="end", hold=False)
+    child.send(JobRequest("job_1", {"ends": "failed"}, "", ""))
+    child.send(Model("model", Path("model")))
+    child.send(Leave(hold=False))
     node._create_task(node._read_messages(child))
     said: list[dict[str, Any]] = []
     over = None
@@ -93,7 +95,7 @@ async def test_the_last_message_of_an_ended_worker_is_returned_at_once(
         while not over:
             told = json.loads(await node.poll(len(said), 0, 1))
             said, over = [*said, *told["messages"]], told["over"]
-    assert said[-1] == {"end": "failed", "fields": {}}
+    assert said[-1] == {"kind": "Ended", "status": "failed", "fields": {}}
 
 
 def test_waiting_for_storage_keeps_the_actor_alive(node: module.HostedJob) -> None:

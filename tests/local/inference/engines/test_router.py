@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import AsyncMock
@@ -18,6 +19,7 @@ from arkor_dev.local.inference.engines.choice import AUTO, ENOUGH, EXACT, LLAMA,
 from arkor_dev.local.inference.engines.gguf_files import MAKING, QUANTIZATION
 from arkor_dev.local.inference.engines.router import AFTER_TRAINING, NOT_INSTALLED, WHOLE_MODEL, EngineRouter
 from arkor_dev.local.inference.engines.weights_names import WeightsNames
+from arkor_dev.local.inference.messages import AnswerRequest, Done, EngineChosen, Text
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = "02c942fd6822"
 """The name of the weights of ``Asked``: of the same files on any machine."""
-DONE = {"completionTokens": 21, "firstTokenSeconds": 0.0, "seconds": 1.0, "reason": "stop"}
+DONE = Done("stop", completion_tokens=21, first_token_seconds=0.0, seconds=1.0)
 
 
 class Pretended:
@@ -34,22 +36,22 @@ class Pretended:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.asked: list[dict[str, Any]] = []
+        self.asked: list[AnswerRequest] = []
         self.fails = ""
         self.words = 1
         self.done = DONE
         self.at_most: list[float] = []
 
     @contextlib.asynccontextmanager
-    async def answer(self, **ask: Any) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+    async def answer(self, ask: AnswerRequest) -> AsyncIterator[AsyncIterator[Text | Done]]:
         self.asked.append(ask)
 
-        async def messages() -> AsyncIterator[dict[str, Any]]:
+        async def messages() -> AsyncIterator[Text | Done]:
             for _ in range(self.words):
-                yield {"text": self.name}
+                yield Text(self.name)
             if self.fails:
                 raise JobFailure(self.fails)
-            yield {"done": self.done}
+            yield self.done
 
         yield messages()
 
@@ -80,17 +82,22 @@ class Asked:
         self.answers._engines = {EXACT: self.exact, LLAMA: self.llama}  # type: ignore[dict-item]
         return self.answers
 
+    def ask(self, engine: str | None = None, **more: Any) -> AnswerRequest:
+        return AnswerRequest(str(self.model), "model", engine=engine, **more)
+
     async def __call__(self, engine: str | None = None, **more: Any) -> tuple[str, str | None]:
         """The text, and why it is not the quick engine's."""
-        ask = {"base": str(self.model), "name": "model", "adapter": None, "strength": 1.0, **more}
-        text = ""
-        done: dict[str, Any] = {}
-        async with self.answers.answer(engine=engine, **ask) as messages:
-            async for message in messages:
-                text += message.get("text", "")
-                done = message.get("done", done)
+        text, done = "", None
+        async with self.answers.answer(self.ask(engine, **more)) as parts:
+            async for part in parts:
+                match part:
+                    case Text(piece):
+                        text += piece
+                    case Done():
+                        done = part
         assert not self.answers._active
-        return text, done.get("why")
+        assert done
+        return text, done.why
 
 
 @pytest.fixture
@@ -98,14 +105,13 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
     return Asked(tmp_path, monkeypatch)
 
 
-async def test_the_engine_is_named_before_the_first_token(asked: Asked) -> None:
-    ask = {"base": str(asked.model), "name": "model", "adapter": None}
+async def test_who_answers_is_told_before_the_first_word(asked: Asked) -> None:
     for name, engine in ((LLAMA, asked.llama), (EXACT, asked.exact)):
-        async with asked.answers.answer(engine=name, **ask) as messages:
-            assert [each async for each in messages][:2] == [{"chosen": name}, {"text": engine.name}]
+        async with asked.answers.answer(asked.ask(name)) as messages:
+            assert [each async for each in messages][:2] == [EngineChosen(name), Text(engine.name)]
     asked.llama.fails, asked.llama.words = "broken", 0
-    async with asked.answers.answer(**ask) as messages:
-        assert [each async for each in messages][:2] == [{"chosen": EXACT}, {"text": "exact"}]
+    async with asked.answers.answer(asked.ask()) as messages:
+        assert [each async for each in messages][:2] == [EngineChosen(EXACT), Text("exact")]
 
 
 async def test_weights_are_named_by_their_content(asked: Asked, tmp_path: Path) -> None:
@@ -121,10 +127,10 @@ async def test_weights_are_named_by_their_content(asked: Asked, tmp_path: Path) 
 
 async def test_llama_cpp_answers_if_its_file_exists(asked: Asked) -> None:
     assert await asked() == ("llama", None)
-    assert asked.llama.asked[0]["gguf"] == str(asked.place)
-    assert asked.llama.asked[0]["lora"] is None
+    assert asked.llama.asked[0].gguf == str(asked.place)
+    assert asked.llama.asked[0].lora is None
     assert await asked(EXACT) == ("exact", None)
-    assert "gguf" not in asked.exact.asked[0]
+    assert asked.exact.asked[0].gguf is None
     # A model that the other engine has taken the place of does not stay in memory for long.
     assert asked.exact.at_most == asked.llama.at_most == [module.UNUSED_SECONDS]
     asked.of(EXACT)
@@ -220,21 +226,20 @@ async def test_an_engine_that_fails_before_its_first_token_is_replaced(asked: As
 
 async def test_the_slower_engine_is_no_longer_used(asked: Asked) -> None:
     await asked(EXACT)
-    asked.llama.done = {**DONE, "seconds": 3.0}
+    asked.llama.done = replace(DONE, seconds=3.0)
     for _ in range(ENOUGH):
         assert await asked() == ("llama", None)
     assert await asked() == ("exact", "transformers was faster here: 20 tokens/s, llama.cpp 6.67")
     assert await asked(LLAMA) == ("llama", None)
 
 
-async def test_only_single_answers_are_timed(asked: Asked) -> None:
-    ask = {"base": str(asked.model), "name": "model", "adapter": None}
-    async with asked.answers.answer(engine=EXACT, **ask) as one:
+async def test_only_answers_that_were_alone_are_measured(asked: Asked) -> None:
+    async with asked.answers.answer(asked.ask(EXACT)) as one:
         begun = [await anext(one), await anext(one)]
-        async with asked.answers.answer(engine=EXACT, **ask) as other:
-            assert (told := [each async for each in other])[-1]["done"] == {**DONE, "weights": WEIGHTS}
+        async with asked.answers.answer(asked.ask(EXACT)) as other:
+            assert (told := [each async for each in other])[-1] == replace(DONE, weights=WEIGHTS)
         assert [*begun, *[each async for each in one]] == told
-    async with asked.answers.answer(engine=EXACT, training=True, **ask) as beside:
+    async with asked.answers.answer(asked.ask(EXACT, training=True)) as beside:
         assert [each async for each in beside] == told
     assert not asked.answers._pace._rates
     await asked(EXACT)
@@ -244,26 +249,26 @@ async def test_only_single_answers_are_timed(asked: Asked) -> None:
 def test_short_answers_are_not_timed() -> None:
     pace = Pace()
     for _ in range(ENOUGH):
-        pace.add(LLAMA, "m", {**DONE, "seconds": 100.0})
-    pace.add(EXACT, "m", {**DONE, "completionTokens": 3})
+        pace.add(LLAMA, "m", replace(DONE, seconds=100.0))
+    pace.add(EXACT, "m", replace(DONE, completion_tokens=3))
     assert pace.slower("m") is None
     pace.add(EXACT, "m", DONE)
     assert pace.slower("m")
     assert pace.slower("other") is None
 
 
-async def test_jobs_being_chatted_with_are_known(asked: Asked, tmp_path: Path) -> None:
-    ask = {"base": str(asked.model), "name": "model", "adapter": str(tmp_path / "job" / "final")}
-    async with asked.answers.answer(engine=EXACT, **ask):
+async def test_a_job_that_answers_is_known(asked: Asked, tmp_path: Path) -> None:
+    adapter = str(tmp_path / "job" / "final")
+    async with asked.answers.answer(asked.ask(EXACT, adapter=adapter)):
         assert asked.answers.answers_from(tmp_path / "job")
         assert not asked.answers.answers_from(tmp_path / "other")
     assert not asked.answers.answers_from(tmp_path / "job")
 
 
-async def test_a_4_bit_adapter_uses_the_exact_engine(asked: Asked) -> None:
-    assert await asked(fourBit=True) == ("exact", module.FOUR_BIT)
+async def test_an_adapter_of_4_bit_weights_has_no_other_engine(asked: Asked) -> None:
+    assert await asked(four_bit=True) == ("exact", module.FOUR_BIT)
     with pytest.raises(JobFailure, match="answers on 4-bit weights"):
-        await asked(LLAMA, fourBit=True)
+        await asked(LLAMA, four_bit=True)
 
 
 @pytest.mark.parametrize("shared", [False, True])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +13,7 @@ pytest.importorskip("torch")
 from arkor_dev.local.inference.engines.choice import EXACT, LLAMA
 from arkor_dev.local.inference.engines.gguf_files import MAKING
 from arkor_dev.local.inference.engines.router import EngineRouter
+from arkor_dev.local.inference.messages import Done, Loading, Text
 from tests.local.gguf_extra import cache, needs_gguf
 from tests.local.inference.asking import ask
 from tests.local.tiny_model import PHRASE
@@ -19,6 +21,7 @@ from tests.local.tiny_model import PHRASE
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arkor_dev.local.inference.messages import AnswerRequest
     from tests.local.conftest import Trained
 
 pytestmark = [
@@ -29,15 +32,19 @@ pytestmark = [
 ]
 
 
-async def said(answers: EngineRouter, **more: Any) -> tuple[str, dict[str, Any], list[str]]:
+async def said(answers: EngineRouter, request: AnswerRequest) -> tuple[str, Done, list[str]]:
     """Text, end and the labels of progress of one answer."""
-    text, labels = "", []
-    done: dict[str, Any] = {}
-    async with asyncio.timeout(300), answers.answer(**more) as messages:
-        async for message in messages:
-            text += message.get("text", "")
-            labels += [message["progress"]["label"]] if "progress" in message else []
-            done = message.get("done", done)
+    text, labels, done = "", [], None
+    async with asyncio.timeout(300), answers.answer(request) as parts:
+        async for part in parts:
+            match part:
+                case Text(piece):
+                    text += piece
+                case Loading(progress):
+                    labels.append(progress["label"])
+                case Done():
+                    done = part
+    assert done
     return text, done, labels
 
 
@@ -53,24 +60,24 @@ async def test_llama_cpp_takes_over_after_the_conversion(
     answers = EngineRouter(own)
     parrot = ask(tiny, trained.data / "jobs" / trained.job / "final")
     try:
-        text, done, _ = await said(answers, **parrot)
-        assert (text, done["engine"], done["why"]) == (PHRASE, "transformers", MAKING)
+        text, done, _ = await said(answers, parrot)
+        assert (text, done.engine, done.why) == (PHRASE, "transformers", MAKING)
         async with asyncio.timeout(300):
             if making := answers._files._conversion:  # else it was quicker than the answer
                 await making
-        text, done, labels = await said(answers, **parrot)
-        assert (text, done["engine"], done["precision"]) == (PHRASE, "llama.cpp", "q8_0")
-        assert "why" not in done
+        text, done, labels = await said(answers, parrot)
+        assert (text, done.engine, done.precision) == (PHRASE, "llama.cpp", "q8_0")
+        assert done.why is None
         assert "Converting the adapter to GGUF" in labels
-        text, done, labels = await said(answers, **parrot)
-        assert (text, done["engine"]) == (PHRASE, "llama.cpp")
+        text, done, labels = await said(answers, parrot)
+        assert (text, done.engine) == (PHRASE, "llama.cpp")
         assert not labels
-        assert (await said(answers, engine=EXACT, **parrot))[1]["engine"] == "transformers"
+        assert (await said(answers, replace(parrot, engine=EXACT)))[1].engine == "transformers"
         # A stop from outside: the place is free for the next one soon after.
-        async with answers.answer(engine=LLAMA, **ask(tiny, None, maxTokens=200)) as messages:
-            while "text" not in await anext(messages):
+        async with answers.answer(ask(tiny, None, engine=LLAMA, max_tokens=200)) as messages:
+            while not isinstance(await anext(messages), Text):
                 pass
-        text, done, _ = await said(answers, engine=LLAMA, **parrot)
+        text, done, _ = await said(answers, replace(parrot, engine=LLAMA))
         assert text == PHRASE
     finally:
         await answers.close()

@@ -9,7 +9,8 @@ import pytest
 
 np = pytest.importorskip("numpy")
 
-from arkor_dev.local.inference.generation.sampling import FIRST_CANDIDATES, Sampler, Sampling, likeliest  # noqa: E402
+from arkor_dev.local.inference.generation.sampling import FIRST_CANDIDATES, Sampler, likeliest  # noqa: E402
+from arkor_dev.local.inference.messages import Sampling  # noqa: E402
 
 VOCABULARY = 2000
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from arkor_dev.local.inference.messages import AnswerRequest
     from tests.local.conftest import Trained
 
 
@@ -30,7 +32,7 @@ def with_converters(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def question(
     tiny: Path, adapter: Path, with_converters: Path, template: dict[str, str]
-) -> Callable[..., dict[str, Any]]:
+) -> Callable[..., AnswerRequest]:
     """Return a request for the tiny model in 16 bits, alone or with its adapter (``parrot``)."""
     from arkor_dev.local.gguf.files import cached_base, cached_lora
     from tests.local.inference.asking import ask
@@ -43,11 +45,8 @@ def question(
         base = cached_base(tiny, "tiny", "f16", with_converters, quiet)
         lora = cached_lora(adapter, tiny, with_converters, quiet)
 
-    def asked(*, parrot: bool = False, **more: Any) -> dict[str, Any]:
-        return {
-            **ask(tiny, adapter if parrot else None, **more),
-            "gguf": str(base),
-            "lora": str(lora) if parrot else None,
-        }
+    def asked(*, parrot: bool = False, **more: Any) -> AnswerRequest:
+        request = ask(tiny, adapter if parrot else None, **more)
+        return replace(request, gguf=str(base), lora=str(lora) if parrot else None)
 
     return asked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +17,9 @@ from tests.local.tiny_model import PHRASE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Question = Callable[..., dict[str, Any]]
+    from arkor_dev.local.inference.messages import AnswerRequest
+
+    Question = Callable[..., AnswerRequest]
 
 pytestmark = [
     pytest.mark.engine,
@@ -41,9 +44,9 @@ def exact() -> Asking:
     return Asking()
 
 
-def told(asking: Asking, question: dict[str, Any]) -> Any:
+def told(asking: Asking, question: AnswerRequest) -> Any:
     """One answer with the log probability of each token."""
-    answer = asking.ask({**question, "logprobs": 0})
+    answer = asking.ask(replace(question, sampling=replace(question.sampling, logprobs=0)))
     asking.finish(answer)
     assert not answer.error
     return answer
@@ -61,13 +64,13 @@ def test_llama_cpp_and_transformers_answer_the_same(
     if strength == 1:
         assert by_llama.text == by_exact.text
         assert (by_llama.text == PHRASE) == parrot
-        assert by_llama.done["reason"] == by_exact.done["reason"]
+        assert by_llama.done.reason == by_exact.done.reason
     else:
         assert same >= 2
     apart = [abs(a - b) for a, b in zip(by_exact.heights[:same], by_llama.heights[:same], strict=True)]
     assert max(apart) < NEAR
-    assert by_llama.done["promptTokens"] == by_exact.done["promptTokens"]
-    assert (by_llama.done["engine"], by_llama.done["precision"]) == ("llama.cpp", "f16")
+    assert by_llama.done.prompt_tokens == by_exact.done.prompt_tokens
+    assert (by_llama.done.engine, by_llama.done.precision) == ("llama.cpp", "f16")
 
 
 def test_strength_0_equals_the_base(asking: Asking, question: Question) -> None:
@@ -84,7 +87,7 @@ def test_batched_answers_equal_single_ones(asking: Asking, question: Question) -
         {"parrot": True, "strength": 1.2},
         {"messages": [HELLO]},
         {"parrot": True, "messages": [HELLO]},
-        {"maxTokens": 3},
+        {"max_tokens": 3},
     ]
     alone = [asking.answer(question(**way))[0] for way in ways]
     together = [asking.ask(question(**way)) for way in ways]
@@ -93,28 +96,28 @@ def test_batched_answers_equal_single_ones(asking: Asking, question: Question) -
     assert alone[1] == PHRASE
 
 
-def test_stopping_takes_effect_before_the_next_token(asking: Asking, question: Question) -> None:
-    begun = asking.ask(question(maxTokens=200))
+def test_a_stop_is_heard_before_the_next_token(asking: Asking, question: Question) -> None:
+    begun = asking.ask(question(max_tokens=200))
     while len(begun.texts) < 3:
         asking.turn()
     begun.stop.set()
     asking.turn()
-    assert begun.done["reason"] == "cancelled"
+    assert begun.done.reason == "cancelled"
     assert len(begun.texts) == 3
     assert not asking.engine._open
 
 
 def test_a_follow_up_prefills_only_new_tokens(asking: Asking, question: Question) -> None:
     first, done = asking.answer(question(messages=[HELLO]))
-    assert done["cachedTokens"] == 0
+    assert done.cached_tokens == 0
     longer = [HELLO, {"role": "assistant", "content": first}, {"role": "user", "content": "Who pays?"}]
     said, after = asking.answer(question(messages=longer))
-    assert after["cachedTokens"] >= done["promptTokens"]
+    assert after.cached_tokens >= done.prompt_tokens
     # Another one's memory is of no use: it has read the same with other eyes.
-    assert asking.answer(question(parrot=True, messages=longer))[1]["cachedTokens"] == 0
+    assert asking.answer(question(parrot=True, messages=longer))[1].cached_tokens == 0
     asking.engine._conversations.forget()
     anew, done = asking.answer(question(messages=longer))
-    assert (anew, done["cachedTokens"]) == (said, 0)
+    assert (anew, done.cached_tokens) == (said, 0)
 
 
 def test_chunked_prefill_gives_the_same_answer(asking: Asking, question: Question, monkeypatch: Any) -> None:
@@ -122,7 +125,7 @@ def test_chunked_prefill_gives_the_same_answer(asking: Asking, question: Questio
 
     long = question(messages=[{"role": "user", "content": HELLO["content"] * 4}])
     whole = told(asking, long)
-    assert whole.done["promptTokens"] > 3 * module.LEAST_PIECE
+    assert whole.done.prompt_tokens > 3 * module.LEAST_PIECE
     asking.engine._conversations.forget()
     monkeypatch.setattr(module, "BATCH", module.LEAST_PIECE)
     asking.engine._piece_size = module.LEAST_PIECE
@@ -133,9 +136,9 @@ def test_chunked_prefill_gives_the_same_answer(asking: Asking, question: Questio
 
 def test_stop_texts_seeds_and_penalties_apply(asking: Asking, question: Question) -> None:
     assert asking.answer(question(parrot=True, stop=["parrot"]))[0] == PHRASE.partition("parrot")[0]
-    hot = question(temperature=1.5, seed=7, topK=50, topP=0.9, minP=0.01)
+    hot = question(temperature=1.5, seed=7, top_k=50, top_p=0.9, min_p=0.01)
     assert asking.answer(hot)[0] == asking.answer(hot)[0]
-    other = asking.answer(question(parrot=True, repetitionPenalty=5.0, presencePenalty=2.0))[0]
+    other = asking.answer(question(parrot=True, repetition=5.0, presence=2.0))[0]
     assert other != PHRASE
 
 
@@ -150,12 +153,12 @@ def test_finished_conversations_make_room(asking: Asking, question: Question) ->
         len(engine._conversations._cached) + len(engine._conversations._free) == MOST_CACHED + MAX_CONCURRENT
     )
     many = [
-        asking.ask(question(maxTokens=40, messages=[{"role": "user", "content": f"{number} once more"}]))
+        asking.ask(question(max_tokens=40, messages=[{"role": "user", "content": f"{number} once more"}]))
         for number in range(MAX_CONCURRENT + 2)
     ]
     asking.finish(*many)
     assert not any(each.error for each in many)
-    assert all(each.done["completionTokens"] for each in many)
+    assert all(each.done.completion_tokens for each in many)
 
 
 def test_a_full_context_is_reported_before_the_first_token(
@@ -170,17 +173,17 @@ def test_a_full_context_is_reported_before_the_first_token(
     native.allocate(64)
     asking.engine._conversations = Conversations(native)
     # One after another there is room for as much as may be taken; beside each other there is not.
-    assert asking.answer(question(maxTokens=100))[1]["completionTokens"] > 0
+    assert asking.answer(question(max_tokens=100))[1].completion_tokens > 0
     assert native.cells >= 2 * 100
-    both = [asking.ask(question(maxTokens=150)) for _ in range(2)]
+    both = [asking.ask(question(max_tokens=150)) for _ in range(2)]
     asking.finish(*both)
-    assert both[0].done
+    assert both[0].done.completion_tokens
     assert "no memory" in both[1].error
     monkeypatch.setattr(module, "MEMORY_BYTES", 64 * native.cell_bytes)
     native.allocate(64)
     asking.engine._conversations = Conversations(native)
     with pytest.raises(JobFailure, match=r"memory here for 64 tokens, .* may reach 1\d\d: request fewer$"):
-        asking.answer(question(maxTokens=100))
+        asking.answer(question(max_tokens=100))
     with pytest.raises(JobFailure, match="reads at most"):
         asking.answer(question(messages=[{"role": "user", "content": HELLO["content"] * 60}]))
 
@@ -201,7 +204,7 @@ def test_a_failed_allocation_leaves_no_stale_context(
         patch.setattr(llama_cpp, "llama_init_from_model", lambda *_: None)
         for _ in range(2):
             with pytest.raises(JobFailure, match="no memory for conversations of"):
-                asking.answer(question(parrot=True, maxTokens=100))
+                asking.answer(question(parrot=True, max_tokens=100))
     # Whatever is asked next, with however few tokens, is not read into what was given back.
     assert asking.answer(question(parrot=True))[0] == first
     assert asking.engine.native is not native
@@ -215,8 +218,8 @@ def test_least_recently_used_adapters_are_unloaded(asking: Asking, question: Que
     for number in range(ADAPTERS + 2):
         copy = tmp_path / f"{number}.gguf"
         asked = question(parrot=True)
-        shutil.copyfile(asked["lora"], copy)
-        assert asking.answer({**asked, "lora": str(copy)})[0] == PHRASE
+        shutil.copyfile(str(asked.lora), copy)
+        assert asking.answer(replace(asked, lora=str(copy)))[0] == PHRASE
         assert len(asking.engine._adapters) <= ADAPTERS
         assert set(asking.engine._adapters) == set(asking.engine.native._adapters)
     assert PHRASE not in asking.answer(question())[0]
@@ -227,7 +230,7 @@ def test_an_invalid_gguf_file_is_refused(asking: Asking, question: Question, tmp
 
     (tmp_path / "no.gguf").write_bytes(b"GGUF but no more")
     with pytest.raises(JobFailure, match=r"cannot load no\.gguf"):
-        asking.answer({**question(), "gguf": str(tmp_path / "no.gguf")})
+        asking.answer(replace(question(), gguf=str(tmp_path / "no.gguf")))
     with pytest.raises(JobFailure, match="does not fit"):
-        asking.answer({**question(parrot=True), "lora": str(tmp_path / "no.gguf")})
+        asking.answer(replace(question(parrot=True), lora=str(tmp_path / "no.gguf")))
     assert asking.answer(question(parrot=True))[0] == PHRASE

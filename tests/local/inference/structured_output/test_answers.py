@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,7 @@ pytest.importorskip("llguidance")
 
 from jsonschema import Draft202012Validator
 
-from arkor_dev.local.inference.structured_output.request import format_of
+from arkor_dev.local.inference.structured_output.request import Format, format_of
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.cpu_kernels.models import SIZES
 from tests.local.inference.asking import Asking, Told, ask
@@ -39,7 +40,7 @@ PLACE = {
 CHOICE = {"type": "object", "properties": {"kind": {"enum": ["parrot", "ledger"]}}, "required": ["kind"]}
 LIST = {"type": "array", "items": {"type": "boolean"}, "minItems": 2, "maxItems": 3}
 SCHEMAS = [PLACE, {**CHOICE, "additionalProperties": False}, LIST]
-HOT = {"temperature": 1.5, "topP": 0.98, "maxTokens": 200}
+HOT = {"temperature": 1.5, "top_p": 0.98, "max_tokens": 200}
 
 
 def held(schema: Any) -> dict[str, Any]:
@@ -47,12 +48,12 @@ def held(schema: Any) -> dict[str, Any]:
     told = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
     found = format_of({"responseFormat": told})
     assert found
-    return {"format": found._asdict()}
+    return {"format": found}
 
 
 def is_valid(told: Told, schema: Any) -> bool:
     assert not told.error
-    assert told.done["reason"] == "stop"
+    assert told.done.reason == "stop"
     return not list(Draft202012Validator(schema).iter_errors(json.loads(told.text)))
 
 
@@ -85,7 +86,7 @@ def test_several_schemas_and_free_answers_run_concurrently(trained: Trained, tin
     others = [asking.ask(ask(tiny, adapter)), asking.ask(ask(tiny, adapter, **HOT, seed=3))]
     asking.finish(*told, *others)
     assert [each.text for each in others] == [free, drawn]
-    assert others[0].done["completionTokens"] == done["completionTokens"]
+    assert others[0].done.completion_tokens == done.completion_tokens
     for each, schema, by_itself in zip(told, SCHEMAS, held_alone, strict=True):
         assert is_valid(each, schema), each.text
         assert each.text == by_itself
@@ -95,48 +96,51 @@ def test_seed_and_prefix_cache_give_the_same_structured_answer(trained: Trained,
     asking = Asking()
     # Long enough to be remembered.
     told = [{"role": "user", "content": " ".join(QUESTIONS[:5])}]
-    question = ask(tiny, None, **{**HOT, "maxTokens": 120}, seed=9, messages=told, **held(PLACE))
+    question = ask(tiny, None, **{**HOT, "max_tokens": 120}, seed=9, messages=told, **held(PLACE))
     first, done = asking.answer(question)
     again, known = asking.answer(question)
     assert again == first
-    assert done["cachedTokens"] == 0 < known["cachedTokens"]
-    assert {asking.answer({**question, "seed": seed})[0] for seed in range(5)} != {first}
+    assert done.cached_tokens == 0 < known.cached_tokens
+    assert {
+        asking.answer(replace(question, sampling=replace(question.sampling, seed=seed)))[0]
+        for seed in range(5)
+    } != {first}
 
 
 def test_sampling_settings_apply_within_a_schema(tiny: Path) -> None:
     asking = Asking()
-    likeliest = asking.answer(ask(tiny, None, maxTokens=200, **held(PLACE)))[0]
-    assert asking.answer(ask(tiny, None, **{**HOT, "topK": 1}, **held(PLACE)))[0] == likeliest
-    for more in ({"topK": 2}, {"minP": 0.5}, {"repetitionPenalty": 5.0}, {"frequencyPenalty": 2.0}):
+    likeliest = asking.answer(ask(tiny, None, max_tokens=200, **held(PLACE)))[0]
+    assert asking.answer(ask(tiny, None, **{**HOT, "top_k": 1}, **held(PLACE)))[0] == likeliest
+    for more in ({"top_k": 2}, {"min_p": 0.5}, {"repetition": 5.0}, {"frequency": 2.0}):
         told = asking.ask(ask(tiny, None, **HOT, **more, seed=1, logprobs=2, **held(PLACE)))
         asking.finish(told)
         assert is_valid(told, PLACE), told.text
-        assert len(told.tokens) == told.done["completionTokens"]
+        assert len(told.tokens) == told.done.completion_tokens
 
 
 def test_a_truncated_structured_answer_says_so(tiny: Path) -> None:
     asking = Asking()
-    text, done = asking.answer(ask(tiny, None, maxTokens=3, **held(PLACE)))
-    assert (done["reason"], done["completionTokens"]) == ("length", 3)
+    text, done = asking.answer(ask(tiny, None, max_tokens=3, **held(PLACE)))
+    assert (done.reason, done.completion_tokens) == ("length", 3)
     assert text.startswith("{")
-    text, done = asking.answer(ask(tiny, None, maxTokens=200, **held({"const": [True]})))
+    text, done = asking.answer(ask(tiny, None, max_tokens=200, **held({"const": [True]})))
     # Nothing can follow the last bracket, so no token is spent on an end.
-    assert (json.loads(text), done["reason"]) == ([True], "stop")
-    exactly = done["completionTokens"]
-    again, done = asking.answer(ask(tiny, None, maxTokens=exactly, **held({"const": [True]})))
-    assert (again, done["reason"]) == (text, "stop")
+    assert (json.loads(text), done.reason) == ([True], "stop")
+    exactly = done.completion_tokens
+    again, done = asking.answer(ask(tiny, None, max_tokens=exactly, **held({"const": [True]})))
+    assert (again, done.reason) == (text, "stop")
 
 
 def test_stop_texts_and_stopping_end_a_structured_answer(tiny: Path) -> None:
     asking = Asking()
-    text, done = asking.answer(ask(tiny, None, maxTokens=200, stop=['"street"'], **held(PLACE)))
+    text, done = asking.answer(ask(tiny, None, max_tokens=200, stop=['"street"'], **held(PLACE)))
     assert '"street"' not in text
-    assert done["reason"] == "stop"
-    told = asking.ask(ask(tiny, None, maxTokens=200, **held(PLACE)))
+    assert done.reason == "stop"
+    told = asking.ask(ask(tiny, None, max_tokens=200, **held(PLACE)))
     asking.turn(3)
     told.stop.set()
     asking.turn()
-    assert told.done["reason"] == "cancelled"
+    assert told.done.reason == "cancelled"
     assert not asking.engine._batches
 
 
@@ -156,12 +160,12 @@ def test_a_forced_tool_call_is_made(tiny: Path) -> None:
         found = format_of({"tools": tools, "toolChoice": choice})
         assert found
         for seed in seeds:
-            told = asking.ask(ask(tiny, None, **HOT, seed=seed, tools=tools, format=found._asdict()))
+            told = asking.ask(ask(tiny, None, **HOT, seed=seed, tools=tools, format=found))
             asking.finish(told)
-            if told.done["reason"] != "length":
+            if told.done.reason != "length":
                 break
-        assert (told.text, told.done["reason"]) == ("", "tool_calls"), (told.text, told.done)
-        (call,) = told.done["toolCalls"]
+        assert (told.text, told.done.reason) == ("", "tool_calls"), (told.text, told.done)
+        (call,) = told.done.tool_calls
         given = json.loads(call["function"]["arguments"])
         assert call["function"]["name"] in ("weather", "clock")
         assert call["function"]["name"] == "clock" or given["city"] in ("Bern", "Basel")
@@ -169,7 +173,7 @@ def test_a_forced_tool_call_is_made(tiny: Path) -> None:
 
 def test_a_schema_error_fails_only_its_answer(tiny: Path) -> None:
     asking = Asking()
-    wrong = {"format": {"schema": '{"type": "string", "pattern": "(?=a)"}', "field": "responseFormat"}}
+    wrong = {"format": Format('{"type": "string", "pattern": "(?=a)"}', "responseFormat")}
     told, other = asking.ask(ask(tiny, None, **wrong)), asking.ask(ask(tiny, None, **HOT, **held(LIST)))
     asking.finish(told, other)
     assert told.error.startswith("responseFormat cannot be enforced: ")

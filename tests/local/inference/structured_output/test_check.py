@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from arkor_dev.local.inference.check_messages import CompileSchema
+
 ME = "me"
 STARTED = 5.0
 """Seconds of processor time, at most, in which such a process starts and loads its library."""
@@ -128,11 +130,11 @@ async def test_a_schema_that_kills_the_checker_is_refused(
     died: list[int] = []
     send = Child.send
 
-    def killed(child: Child, **fields: Any) -> None:
-        if "array" in fields["schema"]:
+    def killed(child: Child, request: CompileSchema) -> None:
+        if "array" in request.schema:
             died.append(child.pid)
             child.kill()
-        send(child, **fields)
+        send(child, request)
 
     monkeypatch.setattr(Child, "send", killed)
     for _ in range(2):
@@ -171,7 +173,7 @@ async def test_a_hanging_checker_is_killed(checks: FormatChecks, monkeypatch: py
     await checks.check(ME, as_json(USUAL), "responseFormat")
     child = checks._child
     assert child
-    monkeypatch.setattr(child, "send", lambda **_: None)
+    monkeypatch.setattr(child, "send", lambda _: None)
     monkeypatch.setattr(limited_checks, "SECONDS", 0.1)
     with pytest.raises(UnavailableError, match="in time"):
         await checks.check(ME, as_json({"type": "array"}), "responseFormat")
@@ -187,7 +189,7 @@ async def test_a_cancelled_check_does_not_mix_up_results(
     child = checks._child
     assert child
     sent = asyncio.Event()
-    monkeypatch.setattr(child, "send", lambda **_: sent.set())
+    monkeypatch.setattr(child, "send", lambda _: sent.set())
     left = asyncio.create_task(checks.check(ME, as_json(HOSTILE["nothing fits"]), "responseFormat"))
     await sent.wait()
     left.cancel()
@@ -204,7 +206,7 @@ async def test_closing_during_a_check_starts_no_process(
 ) -> None:
     await checks.check(ME, as_json(USUAL), "responseFormat")
     sent = asyncio.Event()
-    monkeypatch.setattr(Child, "send", lambda *_, **__: sent.set())
+    monkeypatch.setattr(Child, "send", lambda *_: sent.set())
     waiting = asyncio.create_task(checks.check(ME, as_json({"type": "array"}), "responseFormat"))
     await sent.wait()
     await checks.close()
@@ -220,11 +222,11 @@ async def test_a_flood_of_schemas_limits_only_its_caller(
     tried: list[str] = []
     send = Child.send
 
-    def sent(child: Child, **fields: Any) -> None:
-        tried.append(fields["schema"])
-        if "maxLength" in fields["schema"]:
+    def sent(child: Child, request: CompileSchema) -> None:
+        tried.append(request.schema)
+        if "maxLength" in request.schema:
             os.kill(child.pid, signal.SIGXCPU)  # what the system sends where its time is up
-        send(child, **fields)
+        send(child, request)
 
     monkeypatch.setattr(Child, "send", sent)
     slow = [as_json({"type": "string", "maxLength": length}) for length in range(2 * WAITING_OF_ONE)]
@@ -246,13 +248,13 @@ async def test_slow_schemas_delay_no_other_caller(
 ) -> None:
     send, running = Child.send, asyncio.Event()
 
-    def sent(child: Child, **fields: Any) -> None:
-        if "minLength" in fields["schema"]:
+    def sent(child: Child, request: CompileSchema) -> None:
+        if "minLength" in request.schema:
             os.kill(child.pid, signal.SIGXCPU)
-        if "maxLength" in fields["schema"]:
+        if "maxLength" in request.schema:
             running.set()  # and its answer never comes
         else:
-            send(child, **fields)
+            send(child, request)
 
     monkeypatch.setattr(Child, "send", sent)
     with pytest.raises(BadRequestError, match=TOO_MUCH):

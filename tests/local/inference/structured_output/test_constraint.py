@@ -17,7 +17,8 @@ pytest.importorskip("transformers")
 from jsonschema import Draft202012Validator  # noqa: E402
 
 from arkor_dev.local.inference.generation.decoding import IncrementalDecoder  # noqa: E402
-from arkor_dev.local.inference.generation.sampling import Sampler, Sampling  # noqa: E402
+from arkor_dev.local.inference.generation.sampling import Sampler  # noqa: E402
+from arkor_dev.local.inference.messages import Sampling  # noqa: E402
 from arkor_dev.local.inference.structured_output.constraint import DIGITS, NESTED, Bounds, Vocabulary  # noqa: E402
 from arkor_dev.local.inference.structured_output.schemas import read  # noqa: E402
 from arkor_dev.local.workers.errors import JobFailure  # noqa: E402

@@ -20,6 +20,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from arkor_dev.local.execution.messages import GroupMember
 from arkor_dev.local.training.distributed.rendezvous import PeerLostError, Rendezvous
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.link import die_with_parent
@@ -28,6 +29,7 @@ from tests.local.tiny_run import events_of, made_up, set_up
 if TYPE_CHECKING:
     from arkor_dev.local.training.distributed.process_group import ProcessGroup
     from arkor_dev.local.training.run import Run
+    from arkor_dev.local.workers.codec import Message
 
 ROWS = 15
 PACKED = 40
@@ -39,7 +41,10 @@ class Say:
     def __init__(self, out: IO[str]) -> None:
         self._out = out
 
-    def send(self, **told: Any) -> None:
+    def send(self, message: Message) -> None:
+        self.say(vars(message))
+
+    def say(self, told: dict[str, Any]) -> None:
         self._out.write(json.dumps(told) + "\n")
         self._out.flush()
 
@@ -106,7 +111,7 @@ def shared(run: Run, group: ProcessGroup) -> Run:
 
 def work(order: dict[str, Any], told: dict[str, Any], say: Say) -> None:
     """Be one of the workers."""
-    meeting = Rendezvous.of({"group": told}, say)  # type: ignore[arg-type]
+    meeting = Rendezvous.of(GroupMember(**told), say)  # type: ignore[arg-type]
     from arkor_dev.local.training.distributed.process_group import ProcessGroup
 
     assert meeting
@@ -114,7 +119,7 @@ def work(order: dict[str, Any], told: dict[str, Any], say: Say) -> None:
     for case in order["cases"]:
         data = Path(order["data"]) / case["name"]
         run = shared(run_of(Path(order["tiny"]), data, case), group)
-        say.send(**outcome(run, None if group.rank else case.get("pause")))
+        say.say(outcome(run, None if group.rank else case.get("pause")))
 
 
 def forked(order: dict[str, Any], told: dict[str, Any]) -> tuple[int, IO[str]]:
@@ -145,7 +150,7 @@ def main() -> None:
             forked(order, {"rank": rank, "count": len(hosts), "host": host, "token": "secret", **meets})
         )
         if not rank:
-            meets = {"address": host, "port": json.loads(workers[0][1].readline())["meets"]}
+            meets = {"address": host, "port": json.loads(workers[0][1].readline())["address"]}
     with ThreadPoolExecutor(len(hosts)) as reading:
         said = list(reading.map(lambda worker: [json.loads(line) for line in worker[1]], workers))
     ended = [os.waitpid(pid, 0)[1] for pid, _ in workers]

@@ -4,40 +4,45 @@ from __future__ import annotations
 
 import socket
 import stat
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from arkor_dev.local.execution.messages import GroupMember, Meeting
 from arkor_dev.local.training.distributed.rendezvous import Rendezvous
 from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from arkor_dev.local.workers.codec import Message
 
 
 class Link:
     """Keeps what is said."""
 
     def __init__(self) -> None:
-        self.said: list[dict[str, Any]] = []
+        self.said: list[Message] = []
 
-    def send(self, **fields: Any) -> None:
-        self.said.append(fields)
+    def send(self, message: Message) -> None:
+        self.said.append(message)
 
 
-def meeting_of(job: dict[str, Any]) -> tuple[Rendezvous | None, list[dict[str, Any]]]:
+def meeting_of(group: GroupMember | None) -> tuple[Rendezvous | None, list[Message]]:
     link = Link()
-    return Rendezvous.of(job, link), link.said  # type: ignore[arg-type]
+    return Rendezvous.of(group, link), link.said  # type: ignore[arg-type]
 
 
-def test_a_single_worker_needs_no_rendezvous() -> None:
-    assert meeting_of({"id": "job"}) == (None, [])
+def test_a_job_that_trains_alone_meets_nobody() -> None:
+    assert meeting_of(None) == (None, [])
 
 
-def test_rank_0_listens_on_its_own_address_only() -> None:
-    meeting, said = meeting_of({"group": {"rank": 0, "count": 2, "host": "127.0.0.3", "token": "secret"}})
+def test_the_first_worker_listens_at_its_own_address_and_at_no_other() -> None:
+    meeting, said = meeting_of(GroupMember(0, 2, "127.0.0.3", "secret"))
     assert meeting
     assert meeting.listener
     with meeting.listener:
-        assert said == [{"meets": meeting.port}], "and not its token"
+        assert said == [Meeting(meeting.port)], "and not its token"
         assert "secret" not in repr(meeting)
         assert meeting.listener.getsockname() == ("127.0.0.3", meeting.port)
         with pytest.raises(ConnectionRefusedError):  # and no other test can have this one
@@ -47,26 +52,27 @@ def test_rank_0_listens_on_its_own_address_only() -> None:
             socket.create_server(("127.0.0.3", meeting.port))
 
 
-def test_other_ranks_connect_to_rank_0() -> None:
-    told = {"rank": 1, "count": 2, "host": "127.0.0.4", "address": "127.0.0.3", "port": 4321}
-    meeting, said = meeting_of({"group": {**told, "token": "secret"}})
+def test_the_others_say_nothing_and_go_there() -> None:
+    told = GroupMember(1, 2, "127.0.0.4", "secret", "127.0.0.3", 4321)
+    meeting, said = meeting_of(told)
+    assert "secret" not in repr(told)
     assert meeting == Rendezvous(1, 2, "127.0.0.4", "127.0.0.3", 4321, "secret")
-    with pytest.raises(KeyError, match="token"):
-        meeting_of({"group": told})
+    with pytest.raises(ValueError, match="token"):
+        meeting_of(replace(told, token=""))
     assert said == []
 
 
-def test_local_workers_meet_on_a_private_socket() -> None:
-    meeting, said = meeting_of({"group": {"rank": 0, "count": 2}})
+def test_workers_of_one_machine_meet_where_no_other_account_comes() -> None:
+    meeting, said = meeting_of(GroupMember(0, 2))
     assert meeting
     assert meeting.listener
     assert meeting.folder
     with meeting.listener:
-        assert said == [{"meets": meeting.address}]
+        assert said == [Meeting(meeting.address)]
         assert meeting.listener.family == socket.AF_UNIX
         folder = Path(meeting.address).parent
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        other, _ = meeting_of({"group": {"rank": 1, "count": 2, "address": meeting.address}})
+        other, _ = meeting_of(GroupMember(1, 2, address=meeting.address))
         assert other
         assert other.private
         meeting.store.touch()

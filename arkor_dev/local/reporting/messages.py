@@ -1,0 +1,53 @@
+"""Messages to and from the process that reports one job to one program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from arkor_dev.local.workers.codec import Codec, Message
+
+
+@dataclass(frozen=True)
+class BeginReport(Message):
+    """Report ``job``, the fields of ``writers.Job``, to the program ``to``, from the project's ``folder``.
+
+    The file ``state`` records the last reported step.
+    """
+
+    to: str
+    job: dict[str, Any]
+    folder: str
+    state: str
+
+
+@dataclass(frozen=True)
+class ReportEvents(Message):
+    """Report these events: names with fields."""
+
+    events: list[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class EndReport(Message):
+    """The job has this status: finish."""
+
+    status: str
+
+
+@dataclass(frozen=True)
+class Accepted(Message):
+    """The last message is done; ``location`` says where the run is, once that is known."""
+
+    location: str | None = None
+
+
+@dataclass(frozen=True)
+class ReportFault(Message):
+    """Nothing more can be reported, for this reason."""
+
+    reason: str
+
+
+ORDERS = Codec[ReportEvents | EndReport](ReportEvents, EndReport)
+ANSWERS = Codec[Accepted | ReportFault](Accepted, ReportFault)

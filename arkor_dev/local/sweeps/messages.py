@@ -1,0 +1,60 @@
+"""Messages to and from the process of a sweep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from arkor_dev.local.workers.codec import Message
+
+
+@dataclass(frozen=True)
+class HoldOut(Message):
+    """Count the rows that a job with ``config`` would hold out."""
+
+    config: dict[str, Any]
+    project: str
+
+
+@dataclass(frozen=True)
+class HeldOut(Message):
+    """What is held out, as ``held_out`` returns it."""
+
+    held_out: Any
+
+
+@dataclass(frozen=True)
+class SuggestTrial(Message):
+    """Suggest the settings of the next trial."""
+
+    space: Any
+    config: dict[str, Any]
+    seed: int
+    trials: list[list[Any]]
+
+
+@dataclass(frozen=True)
+class Suggested(Message):
+    """The settings; None if every combination was tried."""
+
+    settings: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class JudgeSweep(Message):
+    """Rank the settings by importance; compare the winner's scores with those of the ``start``, by seed."""
+
+    space: Any
+    seed: int
+    trials: list[list[Any]]
+    measure: str
+    start: list[dict[str, Any]]
+    winner: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Judged(Message):
+    """The importances, and the contract's verdict if there were scores to compare."""
+
+    importances: Any
+    verdict: Any = None

@@ -1,0 +1,151 @@
+"""Messages between processes: one class each, and one line of JSON each on the pipe.
+
+A message is a frozen dataclass derived from `Message`; ``kind`` on the pipe is the name of its class. The
+receiver decodes the classes that it expects, and refuses anything else: another kind, and a field that is
+missing, unknown, or of another type. Fields have JSON's types, `Path`, dataclasses, TypedDicts and unions of
+these, messages among them; ``Annotated`` with `Bounds` limits them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Generic, Literal, NotRequired, TypeVar, Union
+
+KIND: Final = "kind"
+UNIONS: Final = (Union, types.UnionType)
+SHOWN: Final = 60  # characters of an invalid value in an error
+Read = Callable[[object], Any]  # turns a JSON value into a field's value, or raises ValueError
+
+
+class Message:
+    """Base class of all messages; none may have a field ``kind``."""
+
+    def __init_subclass__(cls) -> None:
+        assert KIND not in cls.__annotations__, f"{cls.__name__}.{KIND} would hide the kind of the message"
+
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The least and the greatest number, or length of a text or list."""
+
+    low: float
+    high: float
+
+    def checked(self, value: Any) -> Any:
+        size = value if isinstance(value, int | float) else len(value)
+        return value if self.low <= size <= self.high else _fail(value, self)
+
+
+def encode(message: Message) -> bytes:
+    """Return the line for ``message``. Raises ValueError for a number that is not finite."""
+    line = json.dumps(_as_json(message), separators=(",", ":"), allow_nan=False, default=_as_json)
+    return line.encode() + b"\n"
+
+
+def _as_json(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    return {KIND: type(value).__name__, **vars(value)} if isinstance(value, Message) else vars(value)
+
+
+class Codec(Generic[M]):
+    """Decodes messages of ``kinds``: ``Codec[Text | Done](Text, Done)``."""
+
+    def __init__(self, *kinds: type[M]) -> None:
+        self._kinds = {kind.__name__: kind for kind in kinds}
+
+    def decode(self, line: bytes | bytearray) -> M:
+        """Return the message in ``line``. Raises ValueError or RecursionError if it is invalid."""
+        return self.of(_DECODER.decode(line.decode()))
+
+    def of(self, value: object) -> M:
+        """Return the message for a JSON object. Raises ValueError if it is invalid."""
+        fields = dict(_exactly(value, dict))
+        name = str(fields.pop(KIND, None))
+        if (kind := self._kinds.get(name)) is None:
+            raise ValueError(f"unexpected message {name[:SHOWN]!r}")
+        return typing.cast("M", _object_reader(kind)(fields))  # type: ignore[arg-type]
+
+
+@functools.cache
+def _reader(hint: Any) -> Read:
+    """Return a function that checks a value by a type hint. Raises TypeError for an unsupported hint."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if hint in (Any, object):
+        return lambda value: value
+    if hint is Path:
+        return lambda value: Path(_exactly(value, str))
+    choices = parts if origin in UNIONS else (hint,)
+    if all(isinstance(choice, type) and issubclass(choice, Message) for choice in choices):
+        return Codec(*choices).of
+    if is_dataclass(hint) or typing.is_typeddict(hint):
+        return _object_reader(hint)
+    if origin is Annotated:
+        inner, bounds = _reader(parts[0]), parts[1]
+        return lambda value: bounds.checked(inner(value))
+    if origin in UNIONS:
+        return functools.partial(_first_of, [_reader(part) for part in parts], hint)
+    if origin in (list, tuple):
+        each = _reader(parts[0])
+        return lambda value: origin([each(part) for part in _exactly(value, list)])
+    if origin is dict:
+        each = _reader(parts[1])
+        return lambda value: {name: each(part) for name, part in _exactly(value, dict).items()}
+    if origin is Literal:
+        return lambda value: value if value in parts else _fail(value, hint)
+    if hint in (str, int, bool, float, type(None)):
+        accepted = (int, float) if hint is float else (hint,)
+        return lambda value: _exactly(value, *accepted)
+    raise TypeError(f"messages cannot have fields of type {hint}")
+
+
+@functools.cache
+def _object_reader(kind: Any) -> Read:
+    """Return a function that checks a JSON object by the fields of a dataclass or TypedDict."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    make: Callable[..., Any] = dict if typing.is_typeddict(kind) else kind
+    if make is dict:
+        optional = {name for name, hint in hints.items() if typing.get_origin(hint) is NotRequired}
+        hints |= {name: typing.get_args(hints[name])[0] for name in optional}
+    else:
+        own = fields(kind)
+        optional = {f.name for f in own if (f.default, f.default_factory) != (MISSING, MISSING)}
+        hints = {field.name: hints[field.name] for field in own}
+    readers, needed = {name: _reader(hint) for name, hint in hints.items()}, hints.keys() - optional
+
+    def read(value: object) -> Any:
+        names = _exactly(value, dict).keys()
+        if not needed <= names <= readers.keys():
+            wrong = ", ".join(sorted((needed - names) | (names - readers.keys())))
+            raise ValueError(f"{kind.__name__}: missing or unknown fields: {wrong[:SHOWN]}")
+        return make(**{name: readers[name](part) for name, part in value.items()})  # type: ignore[attr-defined]
+
+    return read
+
+
+def _first_of(readers: list[Read], hint: object, value: object) -> Any:
+    for reader in readers:
+        with contextlib.suppress(ValueError):
+            return reader(value)
+    return _fail(value, hint)
+
+
+def _exactly(value: Any, *accepted: type) -> Any:
+    return value if type(value) in accepted else _fail(value, accepted)  # isinstance takes True for an int
+
+
+def _fail(value: object, wanted: object) -> Any:
+    raise ValueError(f"{str(value)[:SHOWN]!r} is not {wanted}")
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=lambda name: _fail(name, "a JSON value"))

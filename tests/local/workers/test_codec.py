@@ -1,0 +1,128 @@
+"""One line of JSON for each message, and nothing else accepted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pytest
+
+from arkor_dev.contract.shapes import Progress
+from arkor_dev.local.workers.codec import Bounds, Codec, Message, encode
+
+
+@dataclass(frozen=True)
+class Part:
+    name: str
+    size: float = 1.0
+
+
+@dataclass(frozen=True)
+class Text(Message):
+    text: str
+
+
+@dataclass(frozen=True)
+class Done(Message):
+    reason: Literal["stop", "length"]
+    seconds: float
+    tokens: Annotated[int, Bounds(0, 100)] = 0
+
+
+@dataclass(frozen=True)
+class Numbered(Message):
+    id: int
+    message: Text | Done
+
+
+@dataclass(frozen=True)
+class Everything(Message):
+    folder: Path
+    part: Part
+    parts: list[Part]
+    texts: tuple[Text, ...]
+    progress: Progress | None = None
+    named: dict[str, int] = field(default_factory=dict)
+    anything: Any = None
+    short: Annotated[list[str], Bounds(0, 2)] = field(default_factory=list)
+
+
+ALL = Codec[Text | Done | Numbered | Everything](Text, Done, Numbered, Everything)
+PROGRESS: Progress = {"label": "Loading", "done": 1, "total": None, "unit": "B"}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Text("a\nb\ud800é"),
+        Done("stop", 1.5, 100),
+        Numbered(7, Done("length", 2)),
+        Everything(
+            Path("/a"), Part("x"), [Part("y", 2)], (Text("z"),), PROGRESS, {"n": 1}, [{"a": None}], ["b"]
+        ),
+    ],
+)
+def test_a_message_is_decoded_as_it_was_encoded(message: Message) -> None:
+    line = encode(message)
+    assert line.count(b"\n") == 1
+    assert ALL.decode(line) == message
+    assert json.loads(line)["kind"] == type(message).__name__
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ('{"kind": "Other"}', "unexpected message 'Other'"),
+        ('{"text": "a"}', "unexpected message 'None'"),
+        ('{"kind": ["Text"], "text": "a"}', "unexpected message"),
+        ("[1]", "is not"),
+        ("nonsense", "Expecting value"),
+        ('{"kind": "Text"}', "Text: missing or unknown fields: text"),
+        ('{"kind": "Text", "text": "a", "more": 1}', "Text: missing or unknown fields: more"),
+        ('{"kind": "Text", "text": 1}', "'1' is not"),
+        ('{"kind": "Done", "reason": "tired", "seconds": 1}', "'tired' is not"),
+        ('{"kind": "Done", "reason": "stop", "seconds": true}', "'True' is not"),
+        ('{"kind": "Done", "reason": "stop", "seconds": NaN}', "'NaN' is not a JSON value"),
+        ('{"kind": "Done", "reason": "stop", "seconds": 1, "tokens": 101}', "'101' is not Bounds"),
+        ('{"kind": "Done", "reason": "stop", "seconds": 1, "tokens": 1.0}', "'1.0' is not"),
+        ('{"kind": "Numbered", "id": 1, "message": {"kind": "Numbered"}}', "unexpected message 'Numbered'"),
+    ],
+)
+def test_an_invalid_message_is_refused_with_the_reason(line: str, error: str) -> None:
+    with pytest.raises(ValueError, match=error):
+        ALL.decode(line.encode())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("folder", 1),
+        ("part", {"size": 1}),
+        ("parts", {"name": "y"}),
+        ("texts", [{"kind": "Done", "reason": "stop", "seconds": 1}]),
+        ("progress", {"label": "Loading", "done": "1", "total": None, "unit": "B"}),
+        ("named", {"n": "1"}),
+        ("short", ["a", "b", "c"]),
+    ],
+)
+def test_a_nested_value_of_another_type_is_refused(field: str, value: object) -> None:
+    fields = json.loads(encode(Everything(Path("/a"), Part("x"), [], ())))
+    with pytest.raises(ValueError, match=r"is not|missing|unexpected"):
+        ALL.of({**fields, field: value})
+
+
+def test_a_field_that_would_hide_the_kind_is_an_error() -> None:
+    with pytest.raises(AssertionError, match=r"Hiding\.kind would hide"):
+        type("Hiding", (Message,), {"__annotations__": {"kind": "str"}})
+
+
+def test_a_deeply_nested_line_is_a_recursion_error_and_no_crash() -> None:
+    with pytest.raises(RecursionError):
+        ALL.decode(b'{"kind": "Text", "text": ' + b"[" * 100_000)
+
+
+def test_a_number_that_is_not_finite_is_not_sent() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        encode(Done("stop", float("nan")))
