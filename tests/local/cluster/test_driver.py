@@ -224,7 +224,7 @@ def test_a_driver_in_an_unexpected_state_ends(work: driver.Driver, odd: str) -> 
     assert work.link.heard == []  # type: ignore[attr-defined]
 
 
-def test_an_order_that_comes_with_the_next_job_waits_for_its_place(work: driver.Driver) -> None:
+def test_early_messages_wait_for_the_placement(work: driver.Driver) -> None:
     work._end(Leave(hold=False))
     work._pass_on(Cancel())
     assert work.job._early_messages == [Cancel()]

@@ -30,7 +30,7 @@ def said(*messages: Text | Done) -> Choice:
     return choice
 
 
-def test_a_call_of_a_tool_is_a_message_without_text() -> None:
+def test_a_tool_call_has_no_content() -> None:
     choice = said(replace(DONE, reason="tool_calls", tool_calls=[CALL]))
     told = ChatCompletion.model_validate(AnswerFormat(CHAT, "bot").complete([choice]), strict=True)
     (answer,) = told.choices
@@ -40,7 +40,7 @@ def test_a_call_of_a_tool_is_a_message_without_text() -> None:
     assert answer.message.tool_calls[0].model_dump(exclude_none=True) == CALL
 
 
-def test_a_call_of_a_tool_comes_with_the_last_chunk_of_a_stream() -> None:
+def test_a_tool_call_is_streamed_with_the_last_chunk() -> None:
     message = replace(DONE, reason="tool_calls", tool_calls=[CALL, CALL])
     chunk = ChatCompletionChunk.model_validate(AnswerFormat(CHAT, "bot").part(1, message), strict=True)
     (choice,) = chunk.choices
@@ -51,7 +51,7 @@ def test_a_call_of_a_tool_comes_with_the_last_chunk_of_a_stream() -> None:
     assert calls[0].function.arguments == '{"a": 1}'
 
 
-def test_probabilities_come_with_their_text_and_the_rest_with_the_end() -> None:
+def test_log_probabilities_are_streamed_with_their_text() -> None:
     first, last = Text("Hi", [TOKEN]), replace(DONE, logprobs=[TOKEN])
     told = ChatCompletion.model_validate(AnswerFormat(CHAT, "bot").complete([said(first, last)]), strict=True)
     assert told.choices[0].logprobs is not None
@@ -63,7 +63,7 @@ def test_probabilities_come_with_their_text_and_the_rest_with_the_end() -> None:
     assert plain.choices[0].logprobs is None
 
 
-def test_what_was_asked_counts_once_for_several_answers() -> None:
+def test_prompt_tokens_count_once_for_several_answers() -> None:
     choices = [said(Text("a"), DONE), said(Text("b"), DONE)]
     form = AnswerFormat(CHAT, "bot", answers=2)
     usage = ChatCompletion.model_validate(form.complete(choices), strict=True).usage
@@ -84,7 +84,7 @@ def test_a_text_completion_has_no_roles() -> None:
     assert choice == {"index": 0, "text": "on", "logprobs": None, "finish_reason": None}
 
 
-def test_a_bare_text_has_its_probabilities_in_columns() -> None:
+def test_a_text_completion_has_log_probabilities_in_columns() -> None:
     first: TokenLogprob = {"token": "O", "logprob": None, "bytes": [79], "top_logprobs": [], "offset": 0}
     likely: list[Candidate] = [
         {"token": "n", "logprob": -0.2, "bytes": [110]},
@@ -114,7 +114,7 @@ def test_each_prompt_counts_once_in_the_usage() -> None:
     assert (usage["prompt_tokens"], usage["completion_tokens"]) == (12, 8)
 
 
-def test_a_fingerprint_names_engine_weights_and_number_format() -> None:
+def test_the_system_fingerprint_names_engine_weights_and_dtype() -> None:
     done = replace(DONE, engine="llama.cpp", precision="q8_0", weights="0a1b2c")
     form = AnswerFormat(CHAT, "bot")
     assert form.part(0, Text("Hi"))["system_fingerprint"] is None  # it is not known yet

@@ -85,7 +85,7 @@ def test_stream_options_and_n_are_read() -> None:
     assert (asked.stream, asked.usage, asked.answers) == (True, True, 3)
 
 
-def test_what_says_nothing_is_as_if_it_were_not_there() -> None:
+def test_neutral_parameters_are_ignored() -> None:
     neutral = {
         "frequency_penalty": 0,
         "presence_penalty": 0.0,

@@ -112,7 +112,7 @@ PROGRESS: Progress = {"label": "Reading", "done": 1, "total": None, "unit": "row
 LOSS = TrainingEvent("training.log", {"step": 1, "loss": 2.5})
 
 
-async def test_a_job_runs_where_its_execution_says(tmp_path: Path) -> None:
+async def test_a_job_runs_through_its_execution(tmp_path: Path) -> None:
     elsewhere = Elsewhere(LOSS, ResumePoint(1), Ended("completed", {"metrics": {"steps": 1}}))
     verdict, events, job = await run(tmp_path, elsewhere)
     assert verdict == Verdict("completed", {"metrics": {"steps": 1}})
@@ -151,7 +151,7 @@ class Left(Elsewhere):
                     await self._model.wait()
 
 
-async def test_what_was_said_while_nobody_was_there_is_heard_once_and_in_order(tmp_path: Path) -> None:
+async def test_buffered_messages_are_read_once_in_order(tmp_path: Path) -> None:
     words = [said(1), Marked("place:p", ProgressReport(PROGRESS)), said(2), said(3)]
     verdict, _, job = await run(tmp_path, Elsewhere(*words[:3]))
     assert verdict.status == CRASHED

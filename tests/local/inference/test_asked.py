@@ -35,7 +35,7 @@ def parrot(trained: Trained, tiny: Path) -> Callable[..., AnswerRequest]:
     return lambda **more: ask(tiny, final, **more)
 
 
-def test_a_seed_gives_the_same_answer_again_also_beside_others(asking: Asking, tiny: Path) -> None:
+def test_a_seed_is_reproducible_beside_other_answers(asking: Asking, tiny: Path) -> None:
     def drawn(seed: int | None) -> AnswerRequest:
         return ask(tiny, None, temperature=1.5, seed=seed, max_tokens=24)
 
@@ -46,9 +46,7 @@ def test_a_seed_gives_the_same_answer_again_also_beside_others(asking: Asking, t
     assert [told[0].text, told[1].text, told[3].text] == [other, first, other]
 
 
-def test_top_k_of_one_is_the_likeliest_whatever_the_heat(
-    asking: Asking, tiny: Path, parrot: Callable[..., AnswerRequest]
-) -> None:
+def test_top_k_1_is_greedy(asking: Asking, tiny: Path, parrot: Callable[..., AnswerRequest]) -> None:
     plain = asking.answer(ask(tiny, None))[0]
     assert asking.answer(ask(tiny, None, temperature=5.0, top_k=1))[0] == plain
     assert asking.answer(ask(tiny, None, temperature=5.0, min_p=1.0))[0] == plain
@@ -63,9 +61,7 @@ def test_an_answer_ends_before_a_stop_text(asking: Asking, parrot: Callable[...,
     assert asking.answer(parrot(max_tokens=2))[1].reason == "length"
 
 
-def test_what_a_token_weighed_is_told_with_its_text(
-    asking: Asking, parrot: Callable[..., AnswerRequest]
-) -> None:
+def test_log_probabilities_come_with_their_text(asking: Asking, parrot: Callable[..., AnswerRequest]) -> None:
     told = asking.ask(parrot(logprobs=2))
     asking.finish(told)
     assert "".join(each["token"] for each in told.logprobs) == PHRASE
@@ -80,7 +76,7 @@ def test_what_a_token_weighed_is_told_with_its_text(
     assert all(each["top_logprobs"] == [] for each in told.logprobs)
 
 
-def test_a_call_of_a_tool_is_told_as_such(
+def test_tool_calls_are_reported(
     asking: Asking, parrot: Callable[..., AnswerRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The phrase is made a call: the tiny model learned to say nothing else."""
@@ -108,9 +104,7 @@ def test_a_call_of_a_tool_is_told_as_such(
     assert call["function"] == {"name": "ledger", "arguments": '{"open": true}'}
 
 
-def test_a_text_is_gone_on_from_as_it_is(
-    asking: Asking, tiny: Path, parrot: Callable[..., AnswerRequest]
-) -> None:
+def test_a_raw_prompt_is_continued(asking: Asking, tiny: Path, parrot: Callable[..., AnswerRequest]) -> None:
     from arkor_dev.local.modeling.chat_template import render
 
     question = parrot()

@@ -114,7 +114,7 @@ def test_unchecked_tokens_are_limited_by_the_loop(hidden: str) -> None:
     assert sum(seen) <= 10_000 + 2 * PIECE
 
 
-def test_thoughts_that_templates_drop_do_not_count() -> None:
+def test_dropped_thoughts_are_not_counted() -> None:
     thoughts = f"<think>{MEGABYTE}</think>Hm."
     message: dict[str, object] = {"role": "assistant", "content": thoughts, "tool_calls": [{"id": "é"}]}
     ask = AnswerRequest("", "tiny", messages=[message], tools=[{"a": 1}])

@@ -105,7 +105,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Asked:
     return Asked(tmp_path, monkeypatch)
 
 
-async def test_who_answers_is_told_before_the_first_word(asked: Asked) -> None:
+async def test_the_engine_is_named_before_the_first_token(asked: Asked) -> None:
     for name, engine in ((LLAMA, asked.llama), (EXACT, asked.exact)):
         async with asked.answers.answer(asked.ask(name)) as messages:
             assert [each async for each in messages][:2] == [EngineChosen(name), Text(engine.name)]
@@ -233,7 +233,7 @@ async def test_the_slower_engine_is_no_longer_used(asked: Asked) -> None:
     assert await asked(LLAMA) == ("llama", None)
 
 
-async def test_only_answers_that_were_alone_are_measured(asked: Asked) -> None:
+async def test_only_single_answers_are_timed(asked: Asked) -> None:
     async with asked.answers.answer(asked.ask(EXACT)) as one:
         begun = [await anext(one), await anext(one)]
         async with asked.answers.answer(asked.ask(EXACT)) as other:
@@ -257,7 +257,7 @@ def test_short_answers_are_not_timed() -> None:
     assert pace.slower("other") is None
 
 
-async def test_a_job_that_answers_is_known(asked: Asked, tmp_path: Path) -> None:
+async def test_jobs_being_chatted_with_are_known(asked: Asked, tmp_path: Path) -> None:
     adapter = str(tmp_path / "job" / "final")
     async with asked.answers.answer(asked.ask(EXACT, adapter=adapter)):
         assert asked.answers.answers_from(tmp_path / "job")
@@ -265,7 +265,7 @@ async def test_a_job_that_answers_is_known(asked: Asked, tmp_path: Path) -> None
     assert not asked.answers.answers_from(tmp_path / "job")
 
 
-async def test_an_adapter_of_4_bit_weights_has_no_other_engine(asked: Asked) -> None:
+async def test_a_4_bit_adapter_uses_the_exact_engine(asked: Asked) -> None:
     assert await asked(four_bit=True) == ("exact", module.FOUR_BIT)
     with pytest.raises(JobFailure, match="answers on 4-bit weights"):
         await asked(LLAMA, four_bit=True)

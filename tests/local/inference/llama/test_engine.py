@@ -96,7 +96,7 @@ def test_batched_answers_equal_single_ones(asking: Asking, question: Question) -
     assert alone[1] == PHRASE
 
 
-def test_a_stop_is_heard_before_the_next_token(asking: Asking, question: Question) -> None:
+def test_stopping_takes_effect_before_the_next_token(asking: Asking, question: Question) -> None:
     begun = asking.ask(question(max_tokens=200))
     while len(begun.texts) < 3:
         asking.turn()

@@ -33,11 +33,11 @@ def meeting_of(group: GroupMember | None) -> tuple[Rendezvous | None, list[Messa
     return Rendezvous.of(group, link), link.said  # type: ignore[arg-type]
 
 
-def test_a_job_that_trains_alone_meets_nobody() -> None:
+def test_a_single_worker_needs_no_rendezvous() -> None:
     assert meeting_of(None) == (None, [])
 
 
-def test_the_first_worker_listens_at_its_own_address_and_at_no_other() -> None:
+def test_rank_0_listens_on_its_own_address_only() -> None:
     meeting, said = meeting_of(GroupMember(0, 2, "127.0.0.3", "secret"))
     assert meeting
     assert meeting.listener
@@ -52,7 +52,7 @@ def test_the_first_worker_listens_at_its_own_address_and_at_no_other() -> None:
             socket.create_server(("127.0.0.3", meeting.port))
 
 
-def test_the_others_say_nothing_and_go_there() -> None:
+def test_other_ranks_connect_to_rank_0() -> None:
     told = GroupMember(1, 2, "127.0.0.4", "secret", "127.0.0.3", 4321)
     meeting, said = meeting_of(told)
     assert "secret" not in repr(told)
@@ -62,7 +62,7 @@ def test_the_others_say_nothing_and_go_there() -> None:
     assert said == []
 
 
-def test_workers_of_one_machine_meet_where_no_other_account_comes() -> None:
+def test_local_workers_meet_on_a_private_socket() -> None:
     meeting, said = meeting_of(GroupMember(0, 2))
     assert meeting
     assert meeting.listener
