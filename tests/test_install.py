@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from arkor_dev.core import installer
-from arkor_dev.core.installer import Build, Installer, Progress, TextDisplay
+from arkor_dev.core.installer import Build, Installer, InstallProgress, TextDisplay
 from tests.support.processes import script
 
 ROOT = Path(__file__).parent.parent
@@ -72,7 +72,7 @@ def test_uv_chooses_the_torch_build(tmp_path: Path) -> None:
 
 def test_elapsed_time_is_minutes_and_seconds() -> None:
     for seconds, shown in ((0.9, "0:00  0.00 GB fetched"), (125.2, "2:05  ")):
-        assert installer.progress_line(Progress(seconds, 0, 0, "looking")).startswith(shown)
+        assert installer.progress_line(InstallProgress(seconds, 0, 0, "looking")).startswith(shown)
 
 
 def test_the_progress_of_uv_is_read_from_its_output() -> None:

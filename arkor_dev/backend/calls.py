@@ -17,7 +17,7 @@ from arkor_dev import __version__
 from arkor_dev.contract.errors import BackendError, NotFoundError, UnauthorizedError
 from arkor_dev.contract.shapes import CLIENT_HEADER
 
-from .http_client import MIB, Answer, HttpClient
+from .http_client import MIB, HttpClient, Response
 from .interfaces import refused
 
 if TYPE_CHECKING:
@@ -66,12 +66,12 @@ class ScopedCalls:
         method: str,
         *path: str,
         need: Need = "read",
-        without: Answer | None = None,
+        without: Response | None = None,
         data: bytes | None = None,
         limit: int = 8 * MIB,
         parameters: Mapping[str, str] | None = None,
         patience: float | None = None,
-    ) -> Answer:
+    ) -> Response:
         credentials = await self.identity.credentials()
         for _ in range(2):
             try:

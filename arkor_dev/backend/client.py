@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.deployments import ENDPOINT_KEY_HEADER
 
 from .calls import EVENT_STREAM, Need, ScopedCalls, headers_for, json_bytes, object_of, url_of
-from .http_client import MIB, Answer, HttpClient
+from .http_client import MIB, HttpClient, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from .interfaces import Credentials
 
-__all__ = ["Answer", "Backend", "ProjectCalls", "anonymous_identity", "sign_in_config"]
+__all__ = ["Backend", "ProjectCalls", "Response", "anonymous_identity", "sign_in_config"]
 
 PAUSE_SECONDS: Final = 600.0
 """How long a job's current step, and writing what it saves, may take."""
@@ -38,8 +38,8 @@ ARCHIVE_SECONDS: Final = 3600.0
 SERVE_SECONDS: Final = 600.0
 """As long as OpenAI's clients wait: a caller may have to queue before its answer starts."""
 JOBS_LIMIT: Final = 256 * MIB
-NO_JOBS: Final = Answer(200, b'{"jobs":[]}')
-NO_DEPLOYMENTS: Final = Answer(200, b'{"deployments":[],"scopeMissing":true}')
+NO_JOBS: Final = Response(200, b'{"jobs":[]}')
+NO_DEPLOYMENTS: Final = Response(200, b'{"deployments":[],"scopeMissing":true}')
 
 
 async def anonymous_identity(http: HttpClient, base_url: str) -> dict[str, object]:
@@ -90,10 +90,10 @@ def _call(
     path: str,
     *,
     need: Need | None = None,
-    without: Answer | None = None,
+    without: Response | None = None,
     limit: int = 8 * MIB,
     patience: float | None = None,
-) -> Callable[..., Coroutine[Any, Any, Answer]]:
+) -> Callable[..., Coroutine[Any, Any, Response]]:
     """Return a method of `Backend` that makes one call.
 
     It takes a string for each ``{}`` of ``path``, then the JSON body, or for a GET the query.
@@ -101,7 +101,7 @@ def _call(
     names = path.count("{}")
     is_read = method == "GET"
 
-    async def send(self: Backend, *arguments: Any) -> Answer:
+    async def send(self: Backend, *arguments: Any) -> Response:
         segments, (rest,) = iter(arguments[:names]), arguments[names:] or (None,)
         return await self._call(
             method, *(next(segments) if part == "{}" else part for part in path.split("/")),
@@ -188,18 +188,18 @@ class Backend(ScopedCalls):
         answer = await self._call("POST", "jobs", need="write", data=json_bytes(body))
         return object_of(answer.body)
 
-    async def export_job(self, job_id: str, path: str) -> Answer:
+    async def export_job(self, job_id: str, path: str) -> Response:
         """Write a job with all its files to a file on the backend's machine: ``{bytes}``."""
         data = json_bytes({"path": path})
         call = ("POST", "jobs", job_id, "export")
         return await self._call(*call, need="write", data=data, patience=ARCHIVE_SECONDS)
 
-    async def import_job(self, path: str) -> Answer:
+    async def import_job(self, path: str) -> Response:
         """Import a job from such a file: ``{job}``."""
         data = json_bytes({"path": path})
         return await self._call("POST", "jobs", "import", need="write", data=data, patience=ARCHIVE_SECONDS)
 
-    async def import_adapter(self, body: Mapping[str, object]) -> Answer:
+    async def import_adapter(self, body: Mapping[str, object]) -> Response:
         """Import an adapter trained elsewhere, ``{path, data, model?}``: ``{job}``."""
         data = json_bytes(body)
         return await self._call("POST", "adapters", need="write", data=data, patience=ARCHIVE_SECONDS)
@@ -249,6 +249,6 @@ class Backend(ScopedCalls):
             first_byte=SERVE_SECONDS, pause=SERVE_SECONDS,
         )  # fmt: skip
 
-    async def get_dataset(self, *path: str, parameters: Mapping[str, str] | None = None) -> Answer:
+    async def get_dataset(self, *path: str, parameters: Mapping[str, str] | None = None) -> Response:
         """Return a view of a data set, or a part of it: its lengths, its rows, or one row."""
         return await self._call("GET", "datasets", *path, parameters=parameters)

@@ -48,7 +48,7 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A backend's complete response. ``headers`` are those to pass on to the browser."""
 
     status: int
@@ -81,7 +81,7 @@ class HttpClient:
         limit: int = 8 * MIB,
         secrets: Iterable[str] = (),
         patience: float | None = None,
-    ) -> Answer:
+    ) -> Response:
         """Return one complete response: at most ``limit`` bytes of JSON, or nothing.
 
         ``patience`` is the timeout of a slow call, in seconds. The response is checked, not parsed. Raises
@@ -108,7 +108,7 @@ class HttpClient:
                     )
                 if body and bytes(body[:64]).lstrip()[:1] not in (b"{", b"["):
                     raise BackendError(f"{host} did not answer with JSON. Check that it is the backend.")
-                return Answer(response.status, bytes(body), passed_on(response, secrets))
+                return Response(response.status, bytes(body), passed_on(response, secrets))
         except TimeoutError:
             raise TimedOutError(
                 f"{host} did not finish its answer in {self.timeouts.total:g} s. Try again."

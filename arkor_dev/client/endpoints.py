@@ -14,7 +14,7 @@ from arkor_dev.core.plain_text import one_line
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from arkor_dev.backend.client import Answer, Backend
+    from arkor_dev.backend.client import Backend, Response
     from arkor_dev.contract.shapes import AdapterRef, Deployment
 
 SERVING: Final = "serving"
@@ -104,7 +104,7 @@ def slug_of(name: str, job_id: str) -> str:
     return "endpoint"
 
 
-def value_of(answer: Answer, field: str) -> Any:
+def value_of(answer: Response, field: str) -> Any:
     """Return a field of the backend's answer. Raises BackendError if it has none."""
     try:
         return json.loads(answer.body)[field]

@@ -37,7 +37,7 @@ LOG: Final = "install.log"
 
 
 @dataclass(frozen=True)
-class Progress:
+class InstallProgress:
     """An installation so far: seconds, bytes downloaded and written, and its current activity."""
 
     seconds: float
@@ -52,7 +52,7 @@ class Display(Protocol):
     terminal: bool
     pause: float
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: InstallProgress) -> None:
         """Show it."""
 
     def close(self) -> None:
@@ -67,7 +67,7 @@ class TextDisplay:
         self.terminal = out.isatty()
         self.pause = PAUSE if self.terminal else PAUSE_LOG
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: InstallProgress) -> None:
         """Write the line."""
         line = progress_line(progress)
         columns = shutil.get_terminal_size().columns - 1
@@ -240,7 +240,7 @@ def fetched_by_uv(words: str) -> int:
     return sum(int(float(size) * UNITS[unit]) for name, size, unit in sizes if name in done)
 
 
-def progress_line(progress: Progress) -> str:
+def progress_line(progress: InstallProgress) -> str:
     clock = f"{int(progress.seconds) // 60}:{int(progress.seconds) % 60:02}"
     fetched, unpacked = progress.fetched / GIGABYTE, progress.unpacked / GIGABYTE
     return f"{clock}  {fetched:.2f} GB fetched, {unpacked:.2f} GB unpacked  {progress.now}"
@@ -264,7 +264,9 @@ def run_shown(command: list[str], folder: Path, display: Display, cwd: Path | No
                 fetched_bytes = max(
                     fetched_bytes, bytes_in(Path(fetched)) + fetched_by_uv(text)
                 )  # files go once unpacked
-                display.show(Progress(now, fetched_bytes, bytes_in(site) - bytes_before, activity_of(text)))
+                display.show(
+                    InstallProgress(now, fetched_bytes, bytes_in(site) - bytes_before, activity_of(text))
+                )
         except BaseException:
             process.terminate()
             process.wait()

@@ -64,7 +64,7 @@ class Splice(NamedTuple):
     new: bytes
 
 
-class Part(NamedTuple):
+class ReplacedPart(NamedTuple):
     """A replaced part: its offset in the new file, its old and new content, and the bytes around it."""
 
     offset: int
@@ -93,7 +93,7 @@ class SplicedFile:
             offset, size = offset + len(part), size - len(part)
         return b"".join(parts)
 
-    def replace(self, splices: Sequence[Splice]) -> list[Part]:
+    def replace(self, splices: Sequence[Splice]) -> list[ReplacedPart]:
         """Write the file with its ``splices``, which do not overlap and are in order; return the parts.
 
         Raises ChangedError if another program changes the file meanwhile, and OSError if the disk refuses or
@@ -174,7 +174,7 @@ class SplicedFile:
         names = os.fsencode(temporary), os.fsencode(self._name)
         return bool(rename(self._folder, names[0], self._folder, names[1], _EXCHANGE) == 0)
 
-    def locate(self, parts: Sequence[Part]) -> list[Splice]:
+    def locate(self, parts: Sequence[ReplacedPart]) -> list[Splice]:
         """Return the splices that undo ``parts``, wherever they have moved to.
 
         Raises ChangedError if one is no longer there, or is there more than once.
@@ -212,7 +212,7 @@ class SplicedFile:
             raise ChangedError
         return found
 
-    def _parts(self, splices: Sequence[Splice]) -> list[Part]:
+    def _parts(self, splices: Sequence[Splice]) -> list[ReplacedPart]:
         """Return the parts with their context, as they will be in the new file."""
         parts, shift = [], 0
         for splice in splices:
@@ -236,7 +236,7 @@ class SplicedFile:
                 after, nearest = after + later.new, later.offset + later.size
             if len(after) < CONTEXT:
                 after += self.read(nearest, min(CONTEXT, self._stat.st_size - nearest))
-            result.append(Part(offset, old, new, before, after[:CONTEXT]))
+            result.append(ReplacedPart(offset, old, new, before, after[:CONTEXT]))
             before_it, at = (before + new)[-CONTEXT:], end
         return result
 

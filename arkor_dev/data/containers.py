@@ -49,7 +49,7 @@ class SlowError(DataError):
     """Reading takes longer than it may."""
 
 
-class TooLargeError(DataError):
+class OversizedFileError(DataError):
     """The file exceeds the size limit."""
 
     def __init__(self, limit: int) -> None:
@@ -64,14 +64,14 @@ def lines_in(
     while piece := file.readline(MAX_ROW + 1):
         size = len(piece)
         if offset + size > limit:
-            raise TooLargeError(limit)
+            raise OversizedFileError(limit)
         yield offset, line, piece if size <= MAX_ROW else None, size
         offset += size
         start = offset
         while not piece.endswith(b"\n") and (piece := file.readline(MAX_ROW)):
             offset += len(piece)
             if offset > limit:
-                raise TooLargeError(limit)
+                raise OversizedFileError(limit)
             if offset - start > MOST_PASSED:
                 raise endless(f"line {line}")
         line += 1

@@ -10,7 +10,7 @@ import json
 import re
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from .containers import MOST_PASSED, Record, TooLargeError, blank, endless, too_long
+from .containers import MOST_PASSED, OversizedFileError, Record, blank, endless, too_long
 from .json_lines import BYTE_ORDER_MARK
 from .json_text import parsed
 from .rows import MAX_ROW, DataError, RowError
@@ -185,7 +185,7 @@ class _Splitter:
     def _read_more(self) -> bool:
         piece = self.file.read(PIECE)
         if self.offset + len(self.buffer) > self.limit:
-            raise TooLargeError(self.limit)
+            raise OversizedFileError(self.limit)
         if self.at - self.start > MAX_ROW:
             self.line += self.buffer.count(b"\n", self.start, self.at)
             self.let_go += self.at - self.start

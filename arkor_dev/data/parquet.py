@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from arkor_dev.contract.extras import install_command
 
-from .containers import Record, SlowError, TooLargeError, too_long
+from .containers import OversizedFileError, Record, SlowError, too_long
 from .json_text import parsed
 from .rows import MAX_ROW, DataError
 
@@ -55,7 +55,7 @@ class Parquet:
                     number += 1
                     size += len(reply)
                 if size > self._limit:
-                    raise TooLargeError(self._limit)
+                    raise OversizedFileError(self._limit)
                 count = min(4 * count, MOST_AT_ONCE)
         except DataError as fault:
             yield Record(number, 0, 0, fault)

@@ -38,7 +38,7 @@ MOST: Final = 8 * MAX_ROW
 """Largest row, in the library's form, that is converted to JSON; numbers are shorter there."""
 
 
-class Reading:
+class ParquetReader:
     """One file, readable from any row on."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -142,7 +142,7 @@ def main() -> None:
         row = first + 1
         try:
             if reading is None:
-                reading = Reading(os.fdopen(int(sys.argv[1]), "rb"))
+                reading = ParquetReader(os.fdopen(int(sys.argv[1]), "rb"))
             for reply in reading.answer(first, count):
                 out.write(reply)
                 row += 1

@@ -48,7 +48,7 @@ MOST_WORDS: Final = 2000
 _WORD: Final = re.compile(r"\w+")
 
 
-class Pair(NamedTuple):
+class RewrittenPair(NamedTuple):
     """Two rows by their indices, and the likeness of question and answer taken together."""
 
     first: int
@@ -77,7 +77,7 @@ def are_copies(texts: Sequence[tuple[str, str]]) -> bool:
     return 2 * len(always) < len(usual)
 
 
-def rewritten_pairs(texts: Sequence[tuple[str, str]]) -> Iterator[Pair]:
+def rewritten_pairs(texts: Sequence[tuple[str, str]]) -> Iterator[RewrittenPair]:
     """Yield pairs of rows that were rewritten from each other, given as question and answer.
 
     Where one of two rows has no question, or no answer, only the other part is compared.
@@ -110,7 +110,7 @@ def rewritten_pairs(texts: Sequence[tuple[str, str]]) -> Iterator[Pair]:
                 lengths = [min(map(len, parts)) for parts in zip(row, rows[other], strict=True)]
                 likeness = _likeness(lengths, shared, sizes[index], sizes[other])
                 if likeness is not None:
-                    yield Pair(other, index, likeness)
+                    yield RewrittenPair(other, index, likeness)
 
 
 def _likeness(

@@ -6,7 +6,7 @@ import csv
 from io import StringIO
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from .containers import MOST_PASSED, Record, TooLargeError, blank, endless, too_long
+from .containers import MOST_PASSED, OversizedFileError, Record, blank, endless, too_long
 from .forms import COLUMNS as OURS
 from .json_lines import BYTE_ORDER_MARK
 from .json_text import decoded
@@ -194,7 +194,7 @@ class _Lines:
         self.line += raw.endswith(b"\n")
         self.passed += 1
         if self.offset > self.limit:
-            raise TooLargeError(self.limit)
+            raise OversizedFileError(self.limit)
         if self.offset - self.record_start > MAX_ROW:
             raise too_long()
         if b"\0" in raw:
@@ -212,7 +212,7 @@ class _Lines:
         while piece := self.file.readline(MAX_ROW):
             self.offset += len(piece)
             if self.offset > self.limit:
-                raise TooLargeError(self.limit)
+                raise OversizedFileError(self.limit)
             if self.offset - start > MOST_PASSED:
                 raise endless(f"line {line}")
             if piece.endswith(b"\n"):

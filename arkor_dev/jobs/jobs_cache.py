@@ -20,7 +20,7 @@ from arkor_dev.contract.errors import ArkorError, InternalError, UnavailableErro
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from arkor_dev.backend.http_client import Answer
+    from arkor_dev.backend.http_client import Response
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class JobsList:
     _gzip: asyncio.Future[bytes] | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, answer: Answer) -> JobsList:
+    def of(cls, answer: Response) -> JobsList:
         """Wrap a backend's answer, with a tag for its content."""
         return cls(answer.body, answer.headers, hashlib.blake2b(answer.body, digest_size=16).hexdigest())
 
@@ -62,7 +62,7 @@ class JobsCache:
     """The backend's list of jobs, at most `INTERVAL` seconds old while it is requested."""
 
     def __init__(
-        self, fetch: Callable[[], Awaitable[Answer]], *, clock: Callable[[], float] = time.monotonic,
+        self, fetch: Callable[[], Awaitable[Response]], *, clock: Callable[[], float] = time.monotonic,
         interval: float = INTERVAL, idle: float = IDLE, patience: float = PATIENCE,
     ) -> None:  # fmt: skip
         self._fetch = fetch

@@ -62,7 +62,7 @@ def find_documents(paths: Iterable[Path], project: Path) -> list[tuple[Path, str
 
 async def read_documents(documents: Sequence[tuple[Path, str]]) -> AsyncIterator[Document]:
     """Yield each document, in order. One that cannot be read has a ``problem``."""
-    reader = _Reader()
+    reader = _DocumentReader()
     try:
         for path, name in documents:
             yield await reader.read(path, name)
@@ -95,7 +95,7 @@ def _listed() -> str:
     return ", ".join(suffix.removeprefix(".") for suffix in SUFFIXES)
 
 
-class _Reader:
+class _DocumentReader:
     """The process that reads; a new one replaces one that was stopped."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.settings.json_schema import WORDS, schema_fault, valid
 from arkor_dev.data.messages import turn
 
-from .request import Candidate, Request, items_of
+from .request import Candidate, TeacherRequest, items_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -69,7 +69,7 @@ class Kind:
             if not isinstance(self.schema, dict) or self.schema.get("type") != "object":
                 raise BadRequestError('The schema must have "type": "object".')
 
-    def request(self, passage: Passage, model: str) -> Request:
+    def request(self, passage: Passage, model: str) -> TeacherRequest:
         """Return the request that makes rows from a passage."""
         instructions, keys = self._instructions()
         item = {
@@ -86,7 +86,7 @@ class Kind:
         }
         example = json.dumps({name: f"<{name}>" for name in (*keys, "quote")})
         heading = f"\nSection: {passage.heading}" if passage.heading else ""
-        return Request(
+        return TeacherRequest(
             model,
             [
                 {"role": "system", "content": f"{instructions} {_RULES % example}"},

@@ -28,7 +28,7 @@ class UnreadableAnswerError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class TeacherRequest:
     """A conversation for the teacher, the JSON Schema of its answer, and the answer's most tokens."""
 
     model: str

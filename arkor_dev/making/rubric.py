@@ -19,7 +19,7 @@ from arkor_dev.project.data_editor import config_of, files_in
 from arkor_dev.project.reviews import add_reviews, reviews_of
 
 from .making import Maker
-from .request import Request, items_of
+from .request import TeacherRequest, items_of
 from .tasks import Task
 
 if TYPE_CHECKING:
@@ -104,13 +104,13 @@ def load_rows(project: Path, trainer: str, rubric: str, model: str) -> Loaded:
     return loaded
 
 
-def _request(row: Row, rubric: str, model: str) -> Request:
+def _request(row: Row, rubric: str, model: str) -> TeacherRequest:
     content: Any = {"text": row.text} if row.text is not None else {"messages": row.messages}
     messages = [
         {"role": "system", "content": _INSTRUCTIONS % rubric},
         {"role": "user", "content": json.dumps(content, ensure_ascii=False)},
     ]
-    return Request(model, messages, _SCHEMA, MAX_TOKENS, 0.0)
+    return TeacherRequest(model, messages, _SCHEMA, MAX_TOKENS, 0.0)
 
 
 def _read(answer: str) -> Iterator[tuple[str, str] | str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .request import Request
+    from .request import TeacherRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,5 +22,5 @@ class Task:
 
     source: str
     made_from: str
-    request: Request
+    request: TeacherRequest
     read: Callable[[str], Iterator[Any]]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.backend.client import Backend
 
-    from .request import Request
+    from .request import TeacherRequest
 
 BASE: Final = "base"
 """Instead of an address: the backend's own base model."""
@@ -72,7 +72,7 @@ class Teacher(Protocol):
     host: str
     at_once: int
 
-    async def ask(self, request: Request) -> Reply:
+    async def ask(self, request: TeacherRequest) -> Reply:
         """Make one attempt. Raises AttemptError and TeacherError."""
 
 
@@ -86,7 +86,7 @@ class BackendTeacher:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    async def ask(self, request: Request) -> Reply:
+    async def ask(self, request: TeacherRequest) -> Reply:
         body = {
             "messages": list(request.messages),
             "baseModel": request.model,
@@ -160,7 +160,7 @@ class HttpTeacher:
         self._temperature = True
         self._limit = "max_tokens"
 
-    async def ask(self, request: Request) -> Reply:
+    async def ask(self, request: TeacherRequest) -> Reply:
         """See ``Teacher.ask``."""
         body: dict[str, Any] = {
             "model": request.model,

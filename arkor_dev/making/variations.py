@@ -17,7 +17,7 @@ from arkor_dev.data.reader import open_data
 from arkor_dev.data.rows import Row
 
 from .kinds import LEAST_TOKENS, ROW_TOKENS
-from .request import Candidate, Request, items_of
+from .request import Candidate, TeacherRequest, items_of
 from .tasks import Task
 
 if TYPE_CHECKING:
@@ -102,7 +102,9 @@ def _task(kind: str, item: Item, count: int, model: str) -> Task | str:
     return Task(where, content_key(item.row), request, partial(_variations, before, count))
 
 
-def _request(messages: Sequence[dict[str, Any]], keys: dict[str, Any], most: int, model: str) -> Request:
+def _request(
+    messages: Sequence[dict[str, Any]], keys: dict[str, Any], most: int, model: str
+) -> TeacherRequest:
     item = {"type": "object", "properties": keys, "required": [*keys], "additionalProperties": False}
     shape = {
         "type": "object",
@@ -110,7 +112,7 @@ def _request(messages: Sequence[dict[str, Any]], keys: dict[str, Any], most: int
         "required": ["rows"],
         "additionalProperties": False,
     }
-    return Request(model, messages, shape, max(LEAST_TOKENS, ROW_TOKENS * most), TEMPERATURE)
+    return TeacherRequest(model, messages, shape, max(LEAST_TOKENS, ROW_TOKENS * most), TEMPERATURE)
 
 
 def _variations(before: list[dict[str, Any]], most: int, answer: str) -> Iterator[Candidate | str]:

@@ -31,7 +31,7 @@ FOLLOWED: Final = 16
 """Maximum number of jobs followed, newest first."""
 
 
-class Watch:
+class JobWatch:
     """Follows the jobs of ``backend`` for ``notifier``."""
 
     def __init__(self, backend: Backend, notifier: Notifier, seconds: float = POLL_SECONDS) -> None:
@@ -114,7 +114,7 @@ async def watching(
 ) -> AsyncIterator[None]:
     """Send notices while the block runs; its end does not wait."""
     notifier = Notifier(settings, warn)
-    task = asyncio.create_task(Watch(backend, notifier).run(), name="notices")
+    task = asyncio.create_task(JobWatch(backend, notifier).run(), name="notices")
     try:
         yield
     finally:

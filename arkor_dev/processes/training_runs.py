@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     Prepare = Callable[[Launch], Awaitable[tuple[Launch, Callable[[], None]]]]
 
 
-class Run:
+class CommandRun:
     """One command: its output, its state, its end."""
 
     def __init__(
@@ -278,7 +278,7 @@ class TrainingRuns:
     def __init__(self, project: Path, on_change: Callable[[], None], records: Path | None = None) -> None:
         self._project = project
         self._on_change = on_change
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[str, CommandRun] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._starting = asyncio.Lock()
         self._budget = OutputBudget()
@@ -297,18 +297,18 @@ class TrainingRuns:
         """Return every run, newest first."""
         return [run.view() for run in reversed(self._runs.values())]
 
-    def live(self) -> list[Run]:
+    def live(self) -> list[CommandRun]:
         """Return the runs that have not ended."""
         return [run for run in self._runs.values() if run.running]
 
-    def get(self, run_id: str) -> Run:
+    def get(self, run_id: str) -> CommandRun:
         """Return one run. Raises NotFoundError for an id that this launch has not issued."""
         try:
             return self._runs[run_id]
         except KeyError:
             raise NotFoundError("This launch of Studio has no such run.") from None
 
-    async def start(self, launch: Launch, prepare: Prepare | None = None) -> Run:
+    async def start(self, launch: Launch, prepare: Prepare | None = None) -> CommandRun:
         """Start a command. Raises ConflictError, with the run's id, if its trainer is already running.
 
         ``prepare`` runs first, once it is known that nothing is running. It returns the launch as it should
@@ -321,7 +321,7 @@ class TrainingRuns:
                     raise ConflictError(f"{name} is already running.", run=run.id)
             await asyncio.to_thread(self._marks.write_down)
             launch, on_begun = await prepare(launch) if prepare else (launch, lambda: None)
-            run = Run(launch, self._project, self._on_change, on_begun, self._budget, self._marks)
+            run = CommandRun(launch, self._project, self._on_change, on_begun, self._budget, self._marks)
             try:
                 await run.start()
             except BaseException:

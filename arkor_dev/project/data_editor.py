@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import DataChanged, EditableRow
     from arkor_dev.contract.shapes import DatasetSource, JobConfig
     from arkor_dev.core.atomic_write import State
-    from arkor_dev.core.spliced_file import Part, SplicedFile
+    from arkor_dev.core.spliced_file import ReplacedPart, SplicedFile
     from arkor_dev.data.containers import Container
     from arkor_dev.data.reader import DataFile
 
@@ -200,7 +200,7 @@ class DataEditor:
         self._project = project
         self._lock = threading.Lock()
         self._indexed: OrderedDict[Path, FileRows] = OrderedDict()
-        self._undo: OrderedDict[str, list[tuple[str, list[Part]]]] = OrderedDict()
+        self._undo: OrderedDict[str, list[tuple[str, list[ReplacedPart]]]] = OrderedDict()
 
     def row(self, trainer: str, number: int) -> EditableRow:
         """Return row ``number`` (from 1) of a trainer's data set for editing. Raises NotFoundError."""
@@ -237,7 +237,7 @@ class DataEditor:
             change = self._undo.get(token)
             if change is None:
                 raise ConflictError("This change can no longer be undone: Studio was restarted since.")
-            done: list[tuple[str, list[Part]]] = []
+            done: list[tuple[str, list[ReplacedPart]]] = []
             rows = 0
             for name, parts in change:
                 with self._opened(name) as file:
@@ -288,7 +288,7 @@ class DataEditor:
                 if row in by_file.setdefault(at, {}):
                     raise BadRequestError("Two changes name the same row. Send one change per row.")
                 by_file[at][row] = change
-            done: list[tuple[str, list[Part]]] = []
+            done: list[tuple[str, list[ReplacedPart]]] = []
             moved: list[Moved] = []
             try:
                 for at, of_file in by_file.items():
@@ -307,7 +307,7 @@ class DataEditor:
 
     def _write(
         self, rows: FileRows, changes: Mapping[int, RowChange], moved: list[Moved]
-    ) -> tuple[str, list[Part]]:
+    ) -> tuple[str, list[ReplacedPart]]:
         """Change rows of a file, and record in ``moved`` what edited rows became."""
         file = rows.file
         if rows.kind is not None:
@@ -339,7 +339,7 @@ class DataEditor:
             text = f"{name} cannot be written: {fault.strerror or fault}. It is as it was."
             raise BadRequestError(text) from None
 
-    def _keep(self, done: list[tuple[str, list[Part]]]) -> str:
+    def _keep(self, done: list[tuple[str, list[ReplacedPart]]]) -> str:
         token = secrets.token_hex(8)
         self._undo[token] = done
         while len(self._undo) > 1 and (len(self._undo) > UNDO or self._undo_size() > UNDO_BYTES):

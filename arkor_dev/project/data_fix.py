@@ -47,7 +47,7 @@ PLAN_BYTES: Final = 64 * 2**20
 
 
 @dataclass
-class Plan:
+class FixPlan:
     """What would change. ``counts`` are rows by kind, ``diff`` has one hunk per row, with secrets masked."""
 
     changes: list[RowChange] = field(default_factory=list)
@@ -76,7 +76,7 @@ def plan_fixes(
     only: Collection[str] = (),
     row: int | None = None,
     progress: Progress = lambda *_: None,
-) -> Plan:
+) -> FixPlan:
     """Plan the fixes of the findings in ``only``, by default of all but those on request.
 
     With ``row`` only of the row with that number. Raises BadRequestError for an unknown kind, and OSError.
@@ -90,7 +90,7 @@ def plan_fixes(
         for number in numbers.get(kind, ()):
             if row in (None, number):
                 rows_by_file.setdefault(number, set()).add(kind)
-    plan = Plan()
+    plan = FixPlan()
     _plan_rows(plan, files, rows_by_file)
     if IN_EVAL in kinds and (leaks := numbers.get(IN_EVAL)):
         _plan_leaks(plan, files, held_out, leaks if row is None else [row] if row in leaks else [])
@@ -117,7 +117,7 @@ async def fixes_in_child(project: Path, trainer: str, only: Sequence[str], row: 
     return fixes
 
 
-def _plan_rows(plan: Plan, files: Sequence[DataFile], numbers: Mapping[int, set[str]]) -> None:
+def _plan_rows(plan: FixPlan, files: Sequence[DataFile], numbers: Mapping[int, set[str]]) -> None:
     first = 1
     occurrences: Counter[tuple[int, int]] = Counter()
     for file in files:
@@ -143,7 +143,9 @@ def _plan_rows(plan: Plan, files: Sequence[DataFile], numbers: Mapping[int, set[
                 _plan_row(plan, rows, body, at, entry, inside[at])
 
 
-def _plan_row(plan: Plan, rows: FileRows, body: bytes, at: int, entry: str, kinds: Collection[str]) -> None:
+def _plan_row(
+    plan: FixPlan, rows: FileRows, body: bytes, at: int, entry: str, kinds: Collection[str]
+) -> None:
     file = rows.file
     removed = next((kind for kind in REMOVES if kind in kinds), None)
     if removed:
@@ -165,7 +167,7 @@ def _plan_row(plan: Plan, rows: FileRows, body: bytes, at: int, entry: str, kind
 
 
 def _plan_leaks(
-    plan: Plan, files: Sequence[DataFile], held_out: Sequence[DataFile], numbers: array[int] | list[int]
+    plan: FixPlan, files: Sequence[DataFile], held_out: Sequence[DataFile], numbers: array[int] | list[int]
 ) -> None:
     if {file.path for file in files} & {file.path for file in held_out}:
         plan.left_out.append(
@@ -234,7 +236,7 @@ def _first_difference(texts: Sequence[str]) -> int:
     return bisect_left(range(min(len(old), len(new))), True, key=lambda at: old[: at + 1] != new[: at + 1])
 
 
-def as_wire(plan: Plan) -> DataFixes:
+def as_wire(plan: FixPlan) -> DataFixes:
     """Return a plan for the wire; `changes_of` reads its changes."""
     return {
         "counts": dict(plan.counts),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.regular_files import MIB
 from arkor_dev.contract.rules import text_line
-from arkor_dev.data.containers import SlowError, TooLargeError
+from arkor_dev.data.containers import OversizedFileError, SlowError
 from arkor_dev.data.detect import is_parquet
 from arkor_dev.data.exclusions import MAX_ENTRIES, are_entries
 from arkor_dev.data.forms import COLUMNS
@@ -305,7 +305,7 @@ def _check_rows(files: Sequence[DataFile], until: float) -> tuple[DataLook, bool
         for located in data.scan():
             read += max(1, located.location.size)
             late = read > CHECKED_BYTES or time.monotonic() > until
-            if late or isinstance(located.record.raw, TooLargeError):
+            if late or isinstance(located.record.raw, OversizedFileError):
                 return unreadable.look(), False
             rows += 1
             if located.location.size > CHECKED_ROW and not isinstance(located.record.raw, RowError):
@@ -426,7 +426,7 @@ def _count(files: Sequence[DataFile], until: float) -> int | None:
     rows = 0
     with open_data(files, COUNTED_BYTES) as data:
         for located in data.scan():
-            if isinstance(located.record.raw, TooLargeError):
+            if isinstance(located.record.raw, OversizedFileError):
                 return None
             rows += located.location.line > 0
             if time.monotonic() > until:

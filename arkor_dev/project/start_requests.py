@@ -47,7 +47,7 @@ def folder_of(settings: Settings) -> Path:
     return settings.data / "start-requests" / digest
 
 
-class Request:
+class PendingStart:
     """A request that waits for its answer while the block runs.
 
     Raises BadRequestError if the page cannot show all of it, and ConflictError for too many at once.

@@ -27,7 +27,7 @@ from arkor_dev.data.sources import REPLAY, parts_of
 from arkor_dev.jobs.figures import rows_of
 from arkor_dev.project.arkor_toml import choose, load_trainers
 from arkor_dev.project.data_check import check_trainer
-from arkor_dev.project.start_requests import SECONDS, Request, folder_of
+from arkor_dev.project.start_requests import SECONDS, PendingStart, folder_of
 from arkor_dev.server.open_studios import session_of
 
 from .async_studio import AsyncStudio
@@ -282,7 +282,7 @@ class Tools:
             "changes": _differences(chosen["config"], config),
             "dryRun": config.get(DRY_RUN) is True,
         }
-        request = Request(folder_of(self._settings), start)
+        request = PendingStart(folder_of(self._settings), start)
         self._requests[request.id] = asyncio.create_task(self._once_allowed(request, name, config))
         return await self.training_request(request.id)
 
@@ -322,7 +322,7 @@ class Tools:
             f"{SECONDS / 60:.0f} minutes of the request. Then call training_request again.",
         }
 
-    async def _once_allowed(self, request: Request, name: str, config: dict[str, object]) -> StartAnswer:
+    async def _once_allowed(self, request: PendingStart, name: str, config: dict[str, object]) -> StartAnswer:
         with request:
             while (allowed := request.answer()) is None:  # noqa: ASYNC110
                 await asyncio.sleep(POLL)  # the answer is a file of another process

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from arkor_dev.backend.client import Backend
     from arkor_dev.core.settings import Settings
     from arkor_dev.identity.local_backend import Notice
-    from arkor_dev.processes.training_runs import Run
+    from arkor_dev.processes.training_runs import CommandRun
 
 NOTICES_AFTER: Final = 2.0
 """Seconds after the start until jobs are watched for ``[notify]``."""
@@ -116,7 +116,7 @@ async def _hot_swap(app: web.Application) -> None:
     """Let running TypeScript trainers take edits of their sources."""
     runs = app[keys.RUNS]
 
-    async def start_again(run: Run) -> None:
+    async def start_again(run: CommandRun) -> None:
         await runs.start(replace(run.launch, trainer=None), prepared(app))
         app[keys.JOBS].refresh()
 

@@ -18,7 +18,7 @@ from arkor_dev.contract.errors import ArkorError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from arkor_dev.processes.training_runs import Run, TrainingRuns
+    from arkor_dev.processes.training_runs import CommandRun, TrainingRuns
     from arkor_dev.project.typescript import Bundle, TypeScriptProject
     from arkor_dev.project.watch import ProjectWatch
 
@@ -37,7 +37,7 @@ class HotSwap:
         watch: ProjectWatch,
         runs: TrainingRuns,
         project: Callable[[], TypeScriptProject],
-        start_again: Callable[[Run], Awaitable[object]],
+        start_again: Callable[[CommandRun], Awaitable[object]],
     ) -> None:
         self._watch, self._runs, self._project = watch, runs, project
         self._start_again = start_again
@@ -54,7 +54,7 @@ class HotSwap:
             for task in self._restarting:
                 task.cancel()
 
-    async def _outdated(self) -> list[tuple[Run, Bundle]]:
+    async def _outdated(self) -> list[tuple[CommandRun, Bundle]]:
         """Build the project, and return the runs that have another bundle loaded, with the new one."""
         runs = [run for run in self._runs.live() if run.launch.config is not None and not run.ending]
         if not runs:
@@ -66,7 +66,7 @@ class HotSwap:
                 return [(run, bundle) for run in runs if run.bundle != bundle.digest]
         return []
 
-    def _apply(self, run: Run, bundle: Bundle) -> bool:
+    def _apply(self, run: CommandRun, bundle: Bundle) -> bool:
         """Swap the callbacks of ``run``, or stop it to start again; return False if it is too early."""
         if run.job_id is None:
             return False
@@ -79,7 +79,7 @@ class HotSwap:
             task.add_done_callback(self._restarting.discard)
         return True
 
-    async def _restart(self, run: Run) -> None:
+    async def _restart(self, run: CommandRun) -> None:
         await run.finished.wait()
         if run.exit_code != 0 or run.stopped:
             return  # it failed, or a person has stopped it

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.local.inference.structured_output.request import Format
+from arkor_dev.local.inference.structured_output.request import OutputFormat
 from arkor_dev.local.workers.resources import peak_memory
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def looped(
     asking.answer(replace(base, messages=questions(1)[0], max_tokens=4))
     asking.engine.ends.clear()  # every answer reaches its full length
     figures: dict[str, Any] = {"format": asking.engine.facts["precision"]}
-    held = replace(base, format=Format(json.dumps({**HELD, "minItems": 1000}), "responseFormat"))
+    held = replace(base, format=OutputFormat(json.dumps({**HELD, "minItems": 1000}), "responseFormat"))
     for name, question, count in (
         *((f"rate{count}", base, count) for count in COUNTS),
         *((f"held{count}", held, count) for count in COUNTS),

@@ -158,12 +158,12 @@ def run(cell: Cell, base: Base, steps: int | None) -> dict[str, Any]:
     import torch
 
     from arkor_dev.local.evaluation.general import questions
-    from arkor_dev.local.modeling.number_format import Choice
+    from arkor_dev.local.modeling.number_format import DtypeChoice
     from arkor_dev.local.training.job_settings import JobSettings
     from arkor_dev.local.training.methods import method
     from arkor_dev.local.training.plan import Plan
     from arkor_dev.local.training.rows.encoding import Encoding, encode
-    from arkor_dev.local.training.run import ModelSource, Run
+    from arkor_dev.local.training.run import ModelSource, TrainingLoop
     from arkor_dev.local.training.run_events import RunEvents
 
     own = replace(base, model=copy.deepcopy(base.model))
@@ -185,7 +185,7 @@ def run(cell: Cell, base: Base, steps: int | None) -> dict[str, Any]:
         del config["loraR"]
     plan = Plan.of(JobSettings({**config, **LAYERS[cell.layers]}), len(train), 0)
     with tempfile.TemporaryDirectory() as folder:
-        run = Run(
+        run = TrainingLoop(
             method=method("sft"),
             base=own,
             source=ModelSource("starter"),
@@ -197,7 +197,7 @@ def run(cell: Cell, base: Base, steps: int | None) -> dict[str, Any]:
             seed=cell.seed,
             settings={},
             emit=RunEvents(lambda *_: None),
-            choice=Choice(torch.float32 if whole else torch.bfloat16, "the same for all cells"),
+            choice=DtypeChoice(torch.float32 if whole else torch.bfloat16, "the same for all cells"),
         )
         training = None
         if cell.rate:

@@ -137,7 +137,7 @@ def _over_seeds(way: str, there: Mapping[tuple[str, int], Mapping[str, Any]]) ->
 
 def in_turns(seed: int, steps: int, number: str) -> dict[str, float]:
     """Return each kind of step's processor time in seconds, with placeholders of full length as answers."""
-    from arkor_dev.local.training.preparation import Preparation
+    from arkor_dev.local.training.preparation import RunPreparation
     from arkor_dev.local.training.run_events import RunEvents
     from arkor_dev.project.data_editor import config_of
 
@@ -146,7 +146,7 @@ def in_turns(seed: int, steps: int, number: str) -> dict[str, float]:
     seconds: dict[str, list[float]] = {"plain": [], "replay": [], "penalty": []}
     with tempfile.TemporaryDirectory() as folder:
         job = JobRequest("job", config, folder, str(EXAMPLE))
-        preparation = Preparation(job, RunEvents(lambda *_: None), lambda *_: None)
+        preparation = RunPreparation(job, RunEvents(lambda *_: None), lambda *_: None)
         preparation.read()
         preparation.load(Model("starter", starter()))
         preparation.encode()
@@ -173,7 +173,7 @@ def run(way: str, seed: int, steps: int, number: str) -> dict[str, Any]:
     from arkor_dev.local.evaluation.by_length import measured
     from arkor_dev.local.training.final_evaluation.measure import FinalEvaluation, general_examples
     from arkor_dev.local.training.greedy import switched_off
-    from arkor_dev.local.training.preparation import Preparation
+    from arkor_dev.local.training.preparation import RunPreparation
     from arkor_dev.local.training.run_events import RunEvents
     from arkor_dev.project.data_editor import config_of
 
@@ -185,7 +185,7 @@ def run(way: str, seed: int, steps: int, number: str) -> dict[str, Any]:
     emit = RunEvents(lambda name, fields: seen.update({name: fields}))
     with tempfile.TemporaryDirectory() as folder:
         job = JobRequest("job", config, folder, str(EXAMPLE))
-        preparation = Preparation(job, emit, lambda *_: None)
+        preparation = RunPreparation(job, emit, lambda *_: None)
         preparation.read()
         preparation.load(Model("starter", starter()))
         preparation.encode()

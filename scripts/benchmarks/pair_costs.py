@@ -21,7 +21,7 @@ from .preferences import pairs
 from .starter import starter
 
 if TYPE_CHECKING:
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run import TrainingLoop
 
 PAIRS: Final = 16
 BATCH: Final = 4
@@ -62,7 +62,7 @@ def main() -> None:
     print(json.dumps({**figures, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 
 
-def _run(folder: Path, side: str, steps: int) -> Run:
+def _run(folder: Path, side: str, steps: int) -> TrainingLoop:
     from arkor_dev.data.row_parser import row_of
     from arkor_dev.local.modeling.tokenizer import load_tokenizer
     from arkor_dev.local.training.methods import method

@@ -21,7 +21,7 @@ from .starter import starter
 if TYPE_CHECKING:
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.plan import Plan
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run import TrainingLoop
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "support-bot" / "data" / "chats.jsonl"
@@ -48,19 +48,19 @@ def _plan(steps: int, rows: int) -> Plan:
     return Plan.of(JobSettings({**config, "saveSteps": 0, "evalSteps": 0}), rows, 0)
 
 
-def _run(folder: Path, rows: str, steps: int) -> Run:
+def _run(folder: Path, rows: str, steps: int) -> TrainingLoop:
     """Return our run before it begins."""
     from arkor_dev.local.modeling.base_model import load_base
     from arkor_dev.local.modeling.number_format import choose
     from arkor_dev.local.training.methods import method
-    from arkor_dev.local.training.run import ModelSource, Run
+    from arkor_dev.local.training.run import ModelSource, TrainingLoop
     from arkor_dev.local.training.run_events import RunEvents
 
     base = load_base(starter(), as_stored=True)
     train = _rows(rows, base.tokenizer)
     tokens = BATCH * sum(len(row.ids) for row in train) // len(train)
     choice = choose(base.model, base.device, base.dtype, tokens, None, folder / "formats.json")
-    return Run(
+    return TrainingLoop(
         method=method("sft"),
         base=base,
         source=ModelSource("starter"),
@@ -105,7 +105,7 @@ def _mixed(tokenizer: Any) -> list[Example]:
     return rows
 
 
-def _ours(run: Run) -> dict[str, Any]:
+def _ours(run: TrainingLoop) -> dict[str, Any]:
     """Time the parts of our steps: forward pass, backward pass, optimizer and the rest."""
     from arkor_dev.local.training.rows.batches import endless
 
@@ -148,7 +148,7 @@ def _timed(owner: Any, name: str) -> list[float]:
     return seconds
 
 
-def _products(run: Run, batches: list[list[Example]]) -> float:
+def _products(run: TrainingLoop, batches: list[list[Example]]) -> float:
     """Return the seconds of the matrix products that a step must compute.
 
     These are the products of the frozen layers and the output layer, forward and backward, and six products

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
-from arkor_dev.project.start_requests import Request, folder_of
+from arkor_dev.project.start_requests import PendingStart, folder_of
 from arkor_dev.server.serve import bind, serving
 from tests.support.waiting import until
 
@@ -289,7 +289,7 @@ async def test_a_requested_run_needs_a_persons_consent(studio: Studio, open_page
         "changes": [["learning_rate", "0.02"], ["reward_funcs", '["' + "long name " * 90 + 'end"]']],
         "dryRun": False,
     }  # fmt: skip
-    with Request(folder_of(studio.settings), said) as request:
+    with PendingStart(folder_of(studio.settings), said) as request:
         async with open_page(studio.url) as page:
             asked = page.get_by_role("alert").filter(has_text="Assistant wants to start training bot")
             await expect(asked).to_contain_text("learning_rate = 0.02")

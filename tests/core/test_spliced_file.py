@@ -80,7 +80,7 @@ def test_a_file_truncated_meanwhile_is_not_changed(file: Path) -> None:
         with pytest.raises(ChangedError):
             opened_file.replace([Splice(4000, 1, b"y")])
         with pytest.raises(ChangedError):
-            opened_file.locate([spliced_file.Part(9, b"", b"z" * 40, b"", b"")])
+            opened_file.locate([spliced_file.ReplacedPart(9, b"", b"z" * 40, b"", b"")])
     assert file.read_bytes() == b"short"
 
 

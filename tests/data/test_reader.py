@@ -15,7 +15,7 @@ import pytest
 
 from arkor_dev.contract.extras import install_command
 from arkor_dev.data import detect, table
-from arkor_dev.data.containers import TooLargeError
+from arkor_dev.data.containers import OversizedFileError
 from arkor_dev.data.reader import DataFile, Item, open_data
 from arkor_dev.data.rows import MAX_ROW, DataError, Row, RowError
 
@@ -152,7 +152,7 @@ def test_a_parquet_file_that_expands_hugely_is_refused(tmp_path: Path) -> None:
     assert len(items) == 65
     with opened_again("much.parquet", ["a"] * 65, shared) as data:
         data.limit = 20
-        assert isinstance(list(data)[-1].row, TooLargeError)
+        assert isinstance(list(data)[-1].row, OversizedFileError)
     one_cell = arrow.DictionaryArray.from_arrays([0] * 300, [long])
     with opened_again("cell.parquet", ["a"], arrow.ListArray.from_arrays([0, 300], one_cell)) as data:
         assert said(list(data)) == ["cell.parquet: row 1 needs more than 1024 MiB of memory"]
@@ -356,7 +356,7 @@ def test_a_gzip_bomb_takes_bounded_memory_and_time(tmp_path: Path, start: bytes)
     began = time.process_time()  # a machine that stands still is no bomb
     with open_data([DataFile(path, "d")], limit=48 * 2**20) as data:
         rows = [item.row for item in data]
-    assert isinstance(rows[-1], TooLargeError)
+    assert isinstance(rows[-1], OversizedFileError)
     assert tracemalloc.get_traced_memory()[1] < 40 * 2**20
     tracemalloc.stop()
     assert time.process_time() - began < 20

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.backend.http_client import Answer
+from arkor_dev.backend.http_client import Response
 from arkor_dev.contract.errors import ArkorError, BackendError, TooOldError, status_of
 from arkor_dev.jobs.jobs_cache import IDLE, INTERVAL, JobsCache
 from tests.support.waiting import until
@@ -33,10 +33,10 @@ class Source:
         """How often it was asked; ``at`` says when, in loop time."""
         return len(self.at)
 
-    async def fetch(self) -> Answer:
+    async def fetch(self) -> Response:
         """One poll."""
         self.at.append(asyncio.get_running_loop().time())
-        answer = Answer(200, self.text.encode(), {"Warning": "old"})
+        answer = Response(200, self.text.encode(), {"Warning": "old"})
         await self.gate.wait()
         if self.fault is not None:
             raise self.fault

@@ -49,9 +49,9 @@ def emulated(kind: str, **facts: Any) -> AbstractContextManager[Device]:
 def run_on_device(tiny: Path, data: Path, config: dict[str, Any], held_out: int = 3, **more: Any) -> Any:
     """A run that was not begun, in the number format of the device that is found."""
     from arkor_dev.local.modeling.base_model import pick_device
-    from arkor_dev.local.modeling.number_format import Choice
+    from arkor_dev.local.modeling.number_format import DtypeChoice
 
-    return set_up(tiny, data, config, held_out, choice=Choice(pick_device()[1], "of the device"), **more)
+    return set_up(tiny, data, config, held_out, choice=DtypeChoice(pick_device()[1], "of the device"), **more)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -192,7 +192,7 @@ def test_a_merge_is_computed_in_float32(
 def test_a_4_bit_adapter_answers_and_exports_as_trained(tiny: Path, tmp_path: Path) -> None:
     """On its quantized weights, on the GPU and on the processor; and merged with them, multiplied out."""
     pytest.importorskip("bitsandbytes")
-    from arkor_dev.local.exports.export import Export
+    from arkor_dev.local.exports.export import ExportTask
     from arkor_dev.local.inference.transformers_engine import TransformersEngine
     from arkor_dev.local.modeling.base_model import load_base, load_dequantized
     from arkor_dev.local.modeling.tokenizer import load_tokenizer
@@ -220,7 +220,7 @@ def test_a_4_bit_adapter_answers_and_exports_as_trained(tiny: Path, tmp_path: Pa
         said, done = answer(TransformersEngine(), ask(tiny, final, four_bit=True))
         assert said == PHRASE
         assert "the processor answers" in str(done.why)
-    made = Export("merged", final, "adapter", tiny, "tiny", tmp_path / "merged", nothing, four_bit=True)
+    made = ExportTask("merged", final, "adapter", tiny, "tiny", tmp_path / "merged", nothing, four_bit=True)
     assert made.make(ROWS)["proof"]["verdict"] == "same"
     whole = set_up(tmp_path / "merged", tmp_path / "again", config, train=rows)
     whole.begin()
@@ -238,12 +238,12 @@ def test_a_stored_4_bit_model_trains_like_one_quantized_on_load(tiny: Path, tmp_
     pytest.importorskip("bitsandbytes")
     import torch
 
-    from arkor_dev.local.exports.export import Export
+    from arkor_dev.local.exports.export import ExportTask
     from arkor_dev.local.inference.transformers_engine import TransformersEngine
     from arkor_dev.local.modeling.base_model import load_base
     from arkor_dev.local.modeling.gpu_count import weights_of
     from arkor_dev.local.modeling.tokenizer import load_tokenizer, save_tokenizer
-    from arkor_dev.local.training.preparation import Preparation
+    from arkor_dev.local.training.preparation import RunPreparation
     from arkor_dev.local.workers.errors import JobFailure
     from tests.local.exports.test_export import ROWS, nothing
     from tests.local.inference.asking import answer, ask
@@ -259,7 +259,7 @@ def test_a_stored_4_bit_model_trains_like_one_quantized_on_load(tiny: Path, tmp_
     assert weights_of(stored)[0] == pytest.approx(weights_of(tiny)[0], rel=0.05)
     write_jsonl(tmp_path / "rows.jsonl", chats(12))
 
-    def prepare(model: Path, data: Path, **config: Any) -> Preparation:
+    def prepare(model: Path, data: Path, **config: Any) -> RunPreparation:
         source = {"type": "file", "path": "rows.jsonl"}
         config = {
             "model": "tiny",
@@ -271,7 +271,7 @@ def test_a_stored_4_bit_model_trains_like_one_quantized_on_load(tiny: Path, tmp_
         }
         data.mkdir(exist_ok=True)
         job = JobRequest("job", config, str(data), str(tmp_path))
-        preparation = Preparation(job, lambda *_, **__: None, nothing)
+        preparation = RunPreparation(job, lambda *_, **__: None, nothing)
         preparation.read()
         preparation.load(Model("tiny", model))
         preparation.encode()
@@ -298,7 +298,7 @@ def test_a_stored_4_bit_model_trains_like_one_quantized_on_load(tiny: Path, tmp_
         for setting in ({"fullFineTuning": True}, {"initLoraWeights": "pissa"}):
             with pytest.raises(JobFailure, match="come in 4 bit: remove"):
                 prepare(stored, tmp_path / "c", **setting)
-    made = Export("merged", final, "adapter", stored, "tiny", tmp_path / "out", nothing, four_bit=True)
+    made = ExportTask("merged", final, "adapter", stored, "tiny", tmp_path / "out", nothing, four_bit=True)
     assert made.make(ROWS)["proof"]["verdict"] == "same"
     assert not hasattr(load_base(tmp_path / "out").model.config, "quantization_config")
     with pytest.raises(JobFailure, match="choose the repository with the full weights"):

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.example import Example
-    from arkor_dev.local.modeling.number_format import Choice
+    from arkor_dev.local.modeling.number_format import DtypeChoice
     from arkor_dev.local.training.plan import Plan
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run import TrainingLoop
 
 ROWS = 6
 
@@ -56,15 +56,15 @@ def tiny_run(
     tiny: Path,
     data: Path,
     plan: Plan,
-    choice: Choice,
+    choice: DtypeChoice,
     emit: RunEvents,
     train: Sequence[Example] | None = None,
     held_out: Sequence[Example] = (),
     **facts: Any,
-) -> Run:
+) -> TrainingLoop:
     """A run of ``plan`` on ``train``, else on ``ROWS`` rows of made-up tokens; ``emit`` gets its events."""
     from arkor_dev.local.training.methods import method
-    from arkor_dev.local.training.run import ModelSource, Run
+    from arkor_dev.local.training.run import ModelSource, TrainingLoop
 
     named: dict[str, Any] = {
         "method": method("sft"),
@@ -72,7 +72,7 @@ def tiny_run(
         "settings": {},
         "seed": 1,
     }
-    return Run(
+    return TrainingLoop(
         source=ModelSource("tiny", four_bit=facts.pop("four_bit", False)),
         base=facts.pop("base", None) or read(tiny),
         plan=plan,
@@ -85,17 +85,17 @@ def tiny_run(
     )
 
 
-def set_up(tiny: Path, data: Path, config: dict[str, Any], held_out: int = 0, **more: Any) -> Run:
+def set_up(tiny: Path, data: Path, config: dict[str, Any], held_out: int = 0, **more: Any) -> TrainingLoop:
     """A run of a job's ``config`` in float32 on 12 rows; its events lie in ``run.emit.calls``, in order."""
     import torch
 
-    from arkor_dev.local.modeling.number_format import Choice
+    from arkor_dev.local.modeling.number_format import DtypeChoice
     from arkor_dev.local.training.job_settings import JobSettings
     from arkor_dev.local.training.plan import Plan
 
     rows = more.pop("train", None) or made_up(12)
     plan = Plan.of(JobSettings({"saveSteps": 0, "warmupSteps": 0, **config}), len(rows), held_out)
-    choice = more.pop("choice", Choice(torch.float32, "of the test"))
+    choice = more.pop("choice", DtypeChoice(torch.float32, "of the test"))
     run = tiny_run(
         tiny, data, plan, choice, Events(), train=rows, held_out=made_up(12 + held_out)[12:], **more
     )
@@ -126,13 +126,13 @@ class Events(RunEvents):
         return [fields[field] for name, fields in self.calls if name == "training.log" and field in fields]
 
 
-def losses_of(run: Run) -> list[float]:
+def losses_of(run: TrainingLoop) -> list[float]:
     """Run it to its end; the loss of each step."""
     run.run()
     return events_of(run).figures("loss")
 
 
-def events_of(run: Run) -> Events:
+def events_of(run: TrainingLoop) -> Events:
     """What a run of `set_up` has sent."""
     assert isinstance(run.emit, Events)
     return run.emit

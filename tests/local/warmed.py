@@ -73,7 +73,7 @@ def warm() -> None:
         folder = Path(name)
         make(folder / "tiny")
         write_jsonl(folder / "chats.jsonl", chats(20))
-        work: Any = worker.Work()
+        work: Any = worker.TrainingWork()
         work.link.of(folder)
         work.train()
     assert work.link.end == "completed"

@@ -130,7 +130,7 @@ async def test_a_slow_document_times_out_without_delaying_the_next(
 ) -> None:
     path = tmp_path / "a.md"
     path.write_text("Words.")
-    reader = documents._Reader()
+    reader = documents._DocumentReader()
     try:
         with monkeypatch.context() as patch:
             patch.setattr(documents, "SECONDS", 0.0)

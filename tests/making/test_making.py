@@ -22,7 +22,7 @@ from arkor_dev.data.exclusions import row_hash
 from arkor_dev.data.reviews import read_reviews, selection
 from arkor_dev.making import making, start, teacher
 from arkor_dev.making.kinds import occurs
-from arkor_dev.making.request import Request
+from arkor_dev.making.request import TeacherRequest
 from tests.support.scripted_teacher import Said, passage_of, right, scripted, sentences
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ async def test_the_token_budget_is_never_exceeded(launch: Settings, counted: boo
     cut_off: list[str] = []
 
     def script(number: int, body: dict[str, Any]) -> Said:
-        request = Request("", body["messages"], body["response_format"]["json_schema"]["schema"], 0, 0)
+        request = TeacherRequest("", body["messages"], body["response_format"]["json_schema"]["schema"], 0, 0)
         usage = {"prompt_tokens": request.most_input(), "completion_tokens": body["max_tokens"]}
         charges.append(sum(usage.values()))
         answer = right(body)
@@ -432,7 +432,7 @@ def test_a_killed_command_repeats_no_request(launch: Settings, tmp_path: Path) -
 
 def test_most_input_is_an_upper_bound_of_prompt_tokens() -> None:
     """No tokenizer makes more tokens of a text than it has bytes; templates add a few to each message."""
-    request = Request("m", [{"role": "user", "content": "ä" * 100}], {}, 10, 0)
+    request = TeacherRequest("m", [{"role": "user", "content": "ä" * 100}], {}, 10, 0)
     assert request.most_input() >= 200 + 64
 
 

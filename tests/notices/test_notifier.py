@@ -17,7 +17,7 @@ from arkor_dev.notices import delivery
 from arkor_dev.notices.consent import agree, pending
 from arkor_dev.notices.delivery import signature
 from arkor_dev.notices.notifier import AT_ONCE, Notifier, facts_of
-from arkor_dev.notices.watch import Watch
+from arkor_dev.notices.watch import JobWatch
 from arkor_dev.project.arkor_toml import load_trainers
 from arkor_dev.server.app_keys import BACKEND
 from tests.support.processes import script
@@ -334,7 +334,7 @@ async def test_unwatched_jobs_send_notices(
     running = fake_backend.add_job("running", name="running")
     ask(settings, f'webhook = "{webhook.url}"')
     async with notifier(settings) as (told, _):
-        watch = asyncio.create_task(Watch(studio.app[BACKEND], told, seconds=0.02).run())
+        watch = asyncio.create_task(JobWatch(studio.app[BACKEND], told, seconds=0.02).run())
         await until(lambda: fake_backend.count("GET /v1/jobs/{id}/events/stream") == 1)
         fake_backend.finish(running, "failed")
         quick = fake_backend.add_job("running", name="quick")
@@ -348,7 +348,7 @@ async def test_unwatched_jobs_send_notices(
 async def test_a_project_without_notify_polls_no_jobs(studio: Studio, fake_backend: FakeBackend) -> None:
     before = fake_backend.count("GET /v1/jobs")
     async with notifier(studio.settings) as (told, _):
-        watch = asyncio.create_task(Watch(studio.app[BACKEND], told, seconds=0.001).run())
+        watch = asyncio.create_task(JobWatch(studio.app[BACKEND], told, seconds=0.001).run())
         await asyncio.sleep(0)
         for _ in range(20):
             assert not await told.ready()
@@ -383,7 +383,7 @@ async def test_a_sweep_sends_one_notice_at_its_end(settings: Settings, webhook: 
     asked = asyncio.Event()
     ask(settings, f'webhook = "{webhook.url}"')
     async with notifier(settings) as (told, _):
-        watch = asyncio.create_task(Watch(Sweeping(), told, seconds=0.02).run())  # type: ignore[arg-type]
+        watch = asyncio.create_task(JobWatch(Sweeping(), told, seconds=0.02).run())  # type: ignore[arg-type]
         await asked.wait()
         sweep |= {"state": "completed", "verdict": {"verdict": "better", "sentence": "Better by 0.1 to 0.2."}}
         await until(lambda: bool(webhook.seen))

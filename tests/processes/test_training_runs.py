@@ -13,7 +13,7 @@ import pytest
 
 from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.processes import training_runs as training
-from arkor_dev.processes.training_runs import Launch, Run, TrainingRuns
+from arkor_dev.processes.training_runs import CommandRun, Launch, TrainingRuns
 from tests.support.processes import HIDDEN, STUBBORN, STUBBORN_COUNT, children, gone, pids_in, script
 
 if TYPE_CHECKING:
@@ -32,15 +32,15 @@ class Services:
     def _changed(self) -> None:
         self.changes += 1
 
-    async def start(self, *argv: str, key: str = "key") -> Run:
+    async def start(self, *argv: str, key: str = "key") -> CommandRun:
         """Start a command."""
         return await self.runs.start(Launch(list(argv), key=key, trainer=key, file=None, dry_run=False))
 
-    async def shell(self, command: str, key: str = "key") -> Run:
+    async def shell(self, command: str, key: str = "key") -> CommandRun:
         """Start a line of shell."""
         return await self.start("/bin/sh", "-c", command, key=key)
 
-    async def managed(self, command: str) -> Run:
+    async def managed(self, command: str) -> CommandRun:
         """Start a line of shell as the managed product's command."""
         launch = Launch(
             ["/bin/sh", "-c", command], key="key", trainer=None, file=None, dry_run=False, typescript=True
@@ -56,7 +56,7 @@ async def services(tmp_path: Path) -> AsyncIterator[Services]:
     await services.runs.close()
 
 
-async def output(run: Run) -> bytes:
+async def output(run: CommandRun) -> bytes:
     """The whole output, once the run has ended."""
     found, offset = b"", 0
     async with asyncio.timeout(60):
@@ -67,7 +67,7 @@ async def output(run: Run) -> bytes:
             found += data
 
 
-async def printed(run: Run, what: bytes) -> None:
+async def printed(run: CommandRun, what: bytes) -> None:
     """Wait until the output holds ``what``."""
     async with asyncio.timeout(60):
         while what not in run.output.peek(0)[0]:
@@ -167,7 +167,7 @@ async def test_concurrent_starts_of_a_trainer_create_one_run(services: Services)
     starts = await asyncio.gather(
         *(services.shell("sleep 60", key="a") for _ in range(5)), return_exceptions=True
     )
-    (run,) = [start for start in starts if isinstance(start, Run)]
+    (run,) = [start for start in starts if isinstance(start, CommandRun)]
     faults = [start for start in starts if isinstance(start, ArkorError)]
     assert [(status_of(fault), fault.extra) for fault in faults] == [(409, {"run": run.id})] * 4
     assert "a is already running" in faults[0].text

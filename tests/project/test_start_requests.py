@@ -11,7 +11,7 @@ import pytest
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError
 from arkor_dev.project import start_requests
-from arkor_dev.project.start_requests import COUNT_SECONDS, MOST, Request, WaitingCount, answer, waiting
+from arkor_dev.project.start_requests import COUNT_SECONDS, MOST, PendingStart, WaitingCount, answer, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ SAID: dict[str, Any] = {
 
 def test_a_start_request_is_answered_once_and_deleted(tmp_path: Path) -> None:
     for allow in (True, False):
-        with Request(tmp_path, SAID) as request:
+        with PendingStart(tmp_path, SAID) as request:
             (shown,) = waiting(tmp_path)
             assert (shown["id"], shown["client"], shown["changes"]) == (request.id, "test", [["a", "1"]])
             assert request.answer() is None
@@ -55,7 +55,7 @@ async def test_pending_requests_are_counted_at_most_once_a_second(
     assert await asyncio.gather(*(count.get() for _ in range(50))) == [0] * 50
     assert listed == 1
     monkeypatch.undo()
-    with Request(tmp_path, SAID):
+    with PendingStart(tmp_path, SAID):
         assert await count.get() == 0
         now += COUNT_SECONDS
         assert await count.get() == 1
@@ -63,12 +63,12 @@ async def test_pending_requests_are_counted_at_most_once_a_second(
 
 def test_invalid_late_and_excess_answers_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "requests"
-    with Request(folder, SAID) as request:
+    with PendingStart(folder, SAID) as request:
         for name in ("../x", "", request.id[:-1], "."):
             with pytest.raises(NotFoundError):
                 answer(folder, name, allow=True)
-        others = [Request(folder, SAID).__enter__() for _ in range(MOST - 1)]
-        with pytest.raises(ConflictError, match="Answer those first"), Request(folder, SAID):
+        others = [PendingStart(folder, SAID).__enter__() for _ in range(MOST - 1)]
+        with pytest.raises(ConflictError, match="Answer those first"), PendingStart(folder, SAID):
             pass
         monkeypatch.setattr("arkor_dev.project.start_requests.time.time", lambda: time.monotonic() + 1e12)
         assert list(waiting(folder)) == []
@@ -102,8 +102,8 @@ def test_requests_of_ended_programs_are_not_listed(tmp_path: Path) -> None:
 )
 def test_a_request_that_cannot_be_displayed_is_refused(tmp_path: Path, hidden: dict[str, Any]) -> None:
     with pytest.raises(BadRequestError, match="cannot show"):
-        Request(tmp_path, {**SAID, **hidden})
-    with Request(tmp_path, SAID) as request:
+        PendingStart(tmp_path, {**SAID, **hidden})
+    with PendingStart(tmp_path, SAID) as request:
         path = tmp_path / f"{request.id}.json"
         path.write_text(json.dumps({**json.loads(path.read_bytes()), **hidden}))
         assert list(waiting(tmp_path)) == []

@@ -50,7 +50,7 @@ BACKEND_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class DoctorCheck:
     """One line of output: the subject, its state, and the next step if there is one."""
 
     name: str
@@ -79,7 +79,7 @@ async def run_doctor(settings: Settings, *, as_json: bool = False) -> int:
     return 0 if healthy else 1
 
 
-def _verdict(settings: Settings, checks: list[Check]) -> str:
+def _verdict(settings: Settings, checks: list[DoctorCheck]) -> str:
     failed = sum(check.status == "fail" for check in checks)
     if failed:
         subject, steps = ("1 check", "step") if failed == 1 else (f"{failed} checks", "steps")
@@ -91,121 +91,123 @@ def _verdict(settings: Settings, checks: list[Check]) -> str:
     return f"{fine} Next: arkor-dev{option}"
 
 
-async def _over_ssh(settings: Settings, host: str) -> Check:
+async def _over_ssh(settings: Settings, host: str) -> DoctorCheck:
     """Connect to the other machine, and report what it has."""
     from arkor_dev.connection.ssh.backend import describe_host
 
     try:
         text = await describe_host(settings, host)
     except ArkorError as fault:
-        return Check("ssh", "fail", fault.text)
-    return Check("ssh", "ok", text)
+        return DoctorCheck("ssh", "fail", fault.text)
+    return DoctorCheck("ssh", "ok", text)
 
 
-def _versions() -> Iterator[Check]:
-    yield Check(
+def _versions() -> Iterator[DoctorCheck]:
+    yield DoctorCheck(
         "Studio", "ok", f"arkor-dev {__version__}, aiohttp {version('aiohttp')}.",
         f"To upgrade: {upgrade_command()}",
     )  # fmt: skip
-    yield Check("Python", "ok", f"{platform.python_version()} at {sys.executable}")
+    yield DoctorCheck("Python", "ok", f"{platform.python_version()} at {sys.executable}")
 
 
-def _port(settings: Settings) -> Check:
+def _port(settings: Settings) -> DoctorCheck:
     try:
         with bind(settings.port) as sock:
             port = sock.getsockname()[1]
     except ArkorError as fault:
-        return Check("Port", "fail", fault.text)
+        return DoctorCheck("Port", "fail", fault.text)
     if settings.port is None and port != DEFAULT_PORT:
-        return Check("Port", "warn", f"{DEFAULT_PORT} is taken; Studio will use {port}.")
-    return Check("Port", "ok", f"{port} is free.")
+        return DoctorCheck("Port", "warn", f"{DEFAULT_PORT} is taken; Studio will use {port}.")
+    return DoctorCheck("Port", "ok", f"{port} is free.")
 
 
-def _project(settings: Settings) -> Check:
+def _project(settings: Settings) -> DoctorCheck:
     folder = settings.project
     if not os.access(folder, os.R_OK | os.X_OK):
-        return Check("Project", "fail", f"{folder} cannot be read.", "Fix the folder's permissions.")
+        return DoctorCheck("Project", "fail", f"{folder} cannot be read.", "Fix the folder's permissions.")
     state = folder / ".arkor"
     if not settings.local and not os.access(state if state.exists() else folder, os.W_OK | os.X_OK):
-        return Check(
+        return DoctorCheck(
             "Project", "fail", f"{state} cannot be written, where the project's scope is kept.",
             "Fix the folder's permissions, or train on this machine: arkor-dev --local",
         )  # fmt: skip
     try:
         check_folder(folder)
     except ArkorError as fault:
-        return Check("Project", "fail", fault.text)
-    return Check("Project", "ok", f"{folder}")
+        return DoctorCheck("Project", "fail", fault.text)
+    return DoctorCheck("Project", "ok", f"{folder}")
 
 
-def _command(settings: Settings) -> Check:
+def _command(settings: Settings) -> DoctorCheck:
     try:
         launch = training_command(settings, {})
     except ArkorError as fault:
         # A folder that is not yet a project is fine; a project whose trainer can't run is not.
         declared = (settings.project / "arkor.toml").exists() or is_typescript(settings.project)
-        return Check("Training", "fail" if declared else "warn", fault.text)
+        return DoctorCheck("Training", "fail" if declared else "warn", fault.text)
     if launch.trainer is not None:
-        return Check("Training", "ok", f"arkor.toml, first trainer {launch.trainer!r}.")
-    return Check("Training", "ok", f"{launch.argv[0]}")
+        return DoctorCheck("Training", "ok", f"arkor.toml, first trainer {launch.trainer!r}.")
+    return DoctorCheck("Training", "ok", f"{launch.argv[0]}")
 
 
-async def _node(settings: Settings) -> list[Check]:
+async def _node(settings: Settings) -> list[DoctorCheck]:
     """Check Node, for a project that needs it."""
     project = settings.project
     if (project / "arkor.toml").exists() or not is_typescript(project):
         return []
     if (node := shutil.which("node")) is None:
-        return [Check("Node.js", "fail", no_node(project))]
+        return [DoctorCheck("Node.js", "fail", no_node(project))]
     version, required = await node_version(node), wanted_node(project)
     product = f"Node.js {required}" if required else "Node.js"
     step = f"Install {product} from https://nodejs.org or with your version manager."
     if version is None:
-        return [Check("Node.js", "fail", f"{node} cannot be run.", step)]
+        return [DoctorCheck("Node.js", "fail", f"{node} cannot be run.", step)]
     if required is None:
-        return [Check("Node.js", "ok", f"{version} at {node}")]
+        return [DoctorCheck("Node.js", "ok", f"{version} at {node}")]
     if not satisfies(version, required):
-        return [Check("Node.js", "warn", f"{version} at {node}, but the project asks for {required}.", step)]
-    return [Check("Node.js", "ok", f"{version} at {node}, which is in {required}.")]
+        return [
+            DoctorCheck("Node.js", "warn", f"{version} at {node}, but the project asks for {required}.", step)
+        ]
+    return [DoctorCheck("Node.js", "ok", f"{version} at {node}, which is in {required}.")]
 
 
-def _extra(settings: Settings) -> Check:
+def _extra(settings: Settings) -> DoctorCheck:
     if (text := missing_extra(settings)) is not None:
-        return Check("Local extra", "fail", text)
+        return DoctorCheck("Local extra", "fail", text)
     if not is_complete():
-        return Check("Local extra", "ok", f"in an environment of its own: {engine_python(settings)}")
+        return DoctorCheck("Local extra", "ok", f"in an environment of its own: {engine_python(settings)}")
     versions = ", ".join(f"{name} {_version(name)}" for name in REQUIRED)
     if (extra_packages := oversized_build()) is not None:
         text, way_out = extra_packages
-        return Check("Local extra", "warn", f"{versions}. {text}", way_out)
-    return Check("Local extra", "ok", versions)
+        return DoctorCheck("Local extra", "warn", f"{versions}. {text}", way_out)
+    return DoctorCheck("Local extra", "ok", versions)
 
 
-def _gpu() -> Iterator[Check]:
+def _gpu() -> Iterator[DoctorCheck]:
     """Check the GPU, if there is one; nothing without torch."""
     if (kind := torch_build()) is None:
         return
     if problem := idle_gpu(kind):
         name, needed = problem
         text = f"{name} is there, but the installed PyTorch cannot use it: training runs on the processor."
-        yield Check("GPU", "warn", text, f"Install {needed}: https://pytorch.org/get-started/locally")
+        yield DoctorCheck("GPU", "warn", text, f"Install {needed}: https://pytorch.org/get-started/locally")
     for gpu in nvidia_gpus() if kind == "cuda" else amd_gpus() if kind == "rocm" else ():
         memory_text = (
             f", {format_bytes(gpu.free)} of {format_bytes(gpu.total)} free" if gpu.free and gpu.total else ""
         )
-        yield Check("GPU", "ok", f"{gpu.name}{memory_text}.")
+        yield DoctorCheck("GPU", "ok", f"{gpu.name}{memory_text}.")
 
 
-def _cluster(settings: Settings) -> Iterator[Check]:
+def _cluster(settings: Settings) -> Iterator[DoctorCheck]:
     """Check the cluster setting without connecting: any project may name a cluster."""
     if (address := cluster_of(settings)) is None:
         return
     if importlib.util.find_spec("ray") is None:
         text = f"{address} needs Ray, which is not installed."
-        yield Check("Cluster", "fail", text, install_command("ray"))
+        yield DoctorCheck("Cluster", "fail", text, install_command("ray"))
     else:
         step = f"Show it: arkor-dev cluster status {address}"
-        yield Check("Cluster", "ok", f"{address}, Ray {_version('ray')}.", step)
+        yield DoctorCheck("Cluster", "ok", f"{address}, Ray {_version('ray')}.", step)
 
 
 def _version(name: str) -> str:
@@ -215,13 +217,13 @@ def _version(name: str) -> str:
         return "of unknown version"
 
 
-def _folders(settings: Settings) -> Iterator[Check]:
+def _folders(settings: Settings) -> Iterator[DoctorCheck]:
     for name, folder in (("Jobs", settings.local_data), ("Models", settings.cache)):
         existing = _nearest(folder)
         if os.access(existing, os.W_OK | os.X_OK) and existing.is_dir():
-            yield Check(name, "ok", f"{folder}")
+            yield DoctorCheck(name, "ok", f"{folder}")
         else:
-            yield Check(
+            yield DoctorCheck(
                 name, "fail", f"{folder} can't be created or written.", f"Fix the permissions of {existing}."
             )
 
@@ -233,58 +235,58 @@ def _nearest(path: Path) -> Path:
     return path
 
 
-async def _managed(settings: Settings) -> list[Check]:
+async def _managed(settings: Settings) -> list[DoctorCheck]:
     path = settings.arkor_home / "credentials.json"
     stored: Stored | None = None
     try:
         stored = read_credentials(path)
     except NoCredentialsError as fault:
         state = "is not JSON" if fault.damaged else "does not exist yet"
-        check = Check(
+        check = DoctorCheck(
             "Credentials", "warn", f"{path} {state}; Studio creates an anonymous identity at its start."
         )
     except ArkorError as fault:
-        return [Check("Credentials", "fail", fault.text)]
+        return [DoctorCheck("Credentials", "fail", fault.text)]
     else:
         check = _rights(path, stored)
     if stored is None and not os.access(existing := _nearest(settings.arkor_home), os.W_OK | os.X_OK):
-        check = Check(
+        check = DoctorCheck(
             "Credentials", "fail", f"{path} can't be created.", f"Fix the permissions of {existing}."
         )
     return [check, *await _backend(settings, stored)]
 
 
-def _rights(path: Path, stored: Stored) -> Check:
+def _rights(path: Path, stored: Stored) -> DoctorCheck:
     identity = "anonymous identity" if stored.mode == "anon" else f"account ({stored.mode})"
     if path.stat().st_mode & 0o077:
-        return Check(
+        return DoctorCheck(
             "Credentials", "warn", f"{path}: {identity}, and others on this machine can read it.",
             f"Run: chmod 600 {path}",
         )  # fmt: skip
-    return Check("Credentials", "ok", f"{path}: {identity}")
+    return DoctorCheck("Credentials", "ok", f"{path}: {identity}")
 
 
-async def _backend(settings: Settings, stored: Stored | None) -> list[Check]:
+async def _backend(settings: Settings, stored: Stored | None) -> list[DoctorCheck]:
     try:
         url = base_url_of(settings.cloud_url, stored)
         async with asyncio.timeout(BACKEND_SECONDS), open_http_client() as http:
             if stored is None:
                 await sign_in_config(http, url)
-                return [Check("Backend", "ok", f"{url} answers.")]
+                return [DoctorCheck("Backend", "ok", f"{url} answers.")]
             identity = FileIdentity(settings, http)
             scopes = FileScopes(settings.project, ProjectCalls(http))
             await Backend(http, identity, scopes).me()
             credentials = await identity.credentials()
             scope = await scopes.for_read(credentials)
-            answers = Check("Backend", "ok", f"{url} answers: {header_line(credentials, scope)}")
+            answers = DoctorCheck("Backend", "ok", f"{url} answers: {header_line(credentials, scope)}")
             if scope is None and (settings.project / ".arkor" / "state.json").exists():
                 text = ".arkor/state.json belongs to another identity, so the jobs list stays empty."
                 return [
                     answers,
-                    Check("Scope", "warn", text, "Run `arkor-dev login`, or move the file away."),
+                    DoctorCheck("Scope", "warn", text, "Run `arkor-dev login`, or move the file away."),
                 ]
             return [answers]
     except ArkorError as fault:
-        return [Check("Backend", "fail", fault.text)]
+        return [DoctorCheck("Backend", "fail", fault.text)]
     except TimeoutError:
-        return [Check("Backend", "fail", f"{url} has not answered in {BACKEND_SECONDS:g} s.")]
+        return [DoctorCheck("Backend", "fail", f"{url} has not answered in {BACKEND_SECONDS:g} s.")]

@@ -26,7 +26,7 @@ from arkor_dev.core.installer import (
     Build,
     Display,
     Installer,
-    Progress,
+    InstallProgress,
     TextDisplay,
     build_lines,
     bytes_in,
@@ -52,7 +52,7 @@ BUILD: Final = "pytorch-build.json"
 NEXT: Final = "Next: arkor-dev --local --open"
 
 
-class Report(Protocol):
+class SetupReport(Protocol):
     """Reports the progress of a setup, to a person or to a program."""
 
     display: Display
@@ -90,7 +90,7 @@ class SetupMessages:
         )
 
 
-class JsonLines:
+class JsonReport:
     """Prints one JSON object per line, for programs: ``{"step": "looking" | "plan" | "progress" |
     "installed", …}``.
     """
@@ -113,7 +113,7 @@ class JsonLines:
             words=build_lines(build, has_gpu=gpu) if build else [],
         )  # fmt: skip
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: InstallProgress) -> None:
         self._write(
             step="progress", seconds=round(progress.seconds, 1), fetched=progress.fetched,
             unpacked=progress.unpacked, now=progress.now,
@@ -132,11 +132,11 @@ class JsonLines:
 def run_setup(settings: Settings, *, yes: bool, dry_run: bool, remove: bool, as_json: bool = False) -> int:
     """Install, say what would be installed, or remove it; return the exit code. Raises ArkorError.
 
-    ``as_json`` prints one object per line: see `JsonLines`.
+    ``as_json`` prints one object per line: see `JsonReport`.
     """
     if remove:
         return _remove(settings, yes=yes)
-    report: Report = JsonLines() if as_json else SetupMessages()
+    report: SetupReport = JsonReport() if as_json else SetupMessages()
     if is_complete():
         if as_json:
             report.installed(Path(sys.prefix), None)
@@ -201,7 +201,7 @@ def _installer(folder: Path) -> Installer:
     return Installer(str(python))
 
 
-def _plan(report: Report, installer: Installer, target: Path, cache: Path) -> None:
+def _plan(report: SetupReport, installer: Installer, target: Path, cache: Path) -> None:
     """Say what will be installed where. Raises BadRequestError for a full disk."""
     build = installer.resolve_torch(cache / BUILD)
     existing = next(folder for folder in target.parents if folder.exists())

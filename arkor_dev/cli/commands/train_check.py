@@ -36,7 +36,7 @@ from arkor_dev.jobs.follow import JobEvent, follow
 from arkor_dev.project.arkor_toml import load_trainers
 from arkor_dev.project.starter import initialize
 
-from .doctor import Check
+from .doctor import DoctorCheck
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -74,9 +74,9 @@ PACKAGES: Final = ("torch", "transformers", "peft")
 
 async def run_train_check(settings: Settings, *, as_json: bool = False) -> int:
     """Train; print each result at once, then the report; return 1 if something failed, else 0."""
-    checks: list[Check] = []
+    checks: list[DoctorCheck] = []
 
-    def say(check: Check) -> None:
+    def say(check: DoctorCheck) -> None:
         checks.append(check)
         if not as_json:
             print(f"{check.status:<4}  {check.name:<11} {one_line(check.text, 1000)}", flush=True)  # noqa: T201
@@ -93,12 +93,12 @@ async def run_train_check(settings: Settings, *, as_json: bool = False) -> int:
         try:
             config = config_of(project)
             async with connected(trial_settings, lambda _: None) as backend:
-                trial = Trial(backend, trial_settings, config)
+                trial = TrainCheck(backend, trial_settings, config)
                 for part in (trial.forecast, trial.train, trial.answer, trial.interrupt):
                     async for check in part():
                         say(check)
         except ArkorError as fault:
-            say(Check("Training", "fail", fault.text))
+            say(DoctorCheck("Training", "fail", fault.text))
     healthy = all(check.status != "fail" for check in checks)
     if as_json:
         print(json.dumps({"ok": healthy, "checks": [asdict(check) for check in checks]}, indent=2))  # noqa: T201
@@ -120,7 +120,7 @@ def config_of(project: Path) -> dict[str, Any]:
     return config
 
 
-def report(checks: list[Check]) -> str:
+def report(checks: list[DoctorCheck]) -> str:
     """Format the results for a bug report."""
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     gpus = ", ".join(gpu.name for gpu in (*nvidia_gpus(), *amd_gpus())) or "none found"
@@ -131,7 +131,7 @@ def report(checks: list[Check]) -> str:
     return "\nTo paste into a bug report:\n\n" + "\n".join(lines)
 
 
-class Trial:
+class TrainCheck:
     """The parts of the check, each of which yields its results."""
 
     def __init__(self, backend: Backend, settings: Settings, config: dict[str, Any]) -> None:
@@ -139,7 +139,7 @@ class Trial:
         self._forecast: dict[str, Any] = {}
         self._job = ""
 
-    async def forecast(self) -> AsyncIterator[Check]:
+    async def forecast(self) -> AsyncIterator[DoctorCheck]:
         """Forecast the job, as Studio does beside its form."""
         answer = await self._backend.create_forecast({"config": {**self._config, **SHORT}})
         deadline = time.monotonic() + FORECAST_SECONDS
@@ -152,12 +152,14 @@ class Trial:
             self._forecast = answered
             memory = _object(answered.get("device")) or _object(answered.get("memory"))
             text = f"{answered['seconds']:.1f} s and {_size(memory.get('peakBytes'))} for {STEPS} steps."
-            yield Check("Forecast", "ok", text)
+            yield DoctorCheck("Forecast", "ok", text)
         else:
             # Training downloads a model that is not here yet.
-            yield Check("Forecast", "warn", str(answered.get("error") or "It took too long to measure."))
+            yield DoctorCheck(
+                "Forecast", "warn", str(answered.get("error") or "It took too long to measure.")
+            )
 
-    async def train(self) -> AsyncIterator[Check]:
+    async def train(self) -> AsyncIterator[DoctorCheck]:
         """Train, evaluate on the held-out rows, and compare with the forecast."""
         began, why = time.monotonic(), list[str]()
         job = await create(self._backend, self._settings, "doctor", {**self._config, **SHORT}, None)
@@ -169,18 +171,20 @@ class Trial:
                 facts = _object(data.get("metadata"))
                 reasons = [text for text in why if text.startswith(REASONS)]
                 device = f"{facts.get('device')}, {facts.get('processor')}, {facts.get('threads')} threads"
-                yield Check("Device", "warn" if len(reasons) > 1 else "ok", ". ".join([device, *reasons]))
+                yield DoctorCheck(
+                    "Device", "warn" if len(reasons) > 1 else "ok", ". ".join([device, *reasons])
+                )
             elif name == TRAINING_FAILED:
-                yield Check("Training", "fail", str(data.get("error")))
+                yield DoctorCheck("Training", "fail", str(data.get("error")))
             elif name == TRAINING_COMPLETED:
                 seconds = time.monotonic() - began
                 yield self._completed(_object(data.get("metrics")), seconds)
                 if forecast := self._forecast.get("seconds"):
                     ratio = max(seconds, forecast) / max(0.1, min(seconds, forecast))
                     text = f"{forecast:.1f} s forecast, {seconds:.1f} s taken."
-                    yield Check("Time", "warn" if ratio > FAR else "ok", text)
+                    yield DoctorCheck("Time", "warn" if ratio > FAR else "ok", text)
 
-    def _completed(self, metrics: dict[str, Any], seconds: float) -> Check:
+    def _completed(self, metrics: dict[str, Any], seconds: float) -> DoctorCheck:
         parts = _object(metrics.get("secondsIn"))
         per_step = sum(float(parts.get(part, 0)) for part in ("forward", "backward", "optimizer"))
         held_out = metrics.get("evalLoss")
@@ -189,9 +193,9 @@ class Trial:
             f"held-out loss {_figure(held_out)}, {_size(metrics.get('peakBytes'))} of memory, "
             f"{seconds:.1f} s in all."
         )
-        return Check("Training", "ok" if isinstance(held_out, float) else "fail", text)
+        return DoctorCheck("Training", "ok" if isinstance(held_out, float) else "fail", text)
 
-    async def answer(self) -> AsyncIterator[Check]:
+    async def answer(self) -> AsyncIterator[DoctorCheck]:
         """Let the adapter answer a question."""
         body = {
             "messages": [{"role": "user", "content": "Say hello."}],
@@ -205,11 +209,11 @@ class Trial:
         rate = timings.get("tokensPerSecond")
         text = f"{by.get('engine')} in {by.get('precision')}"
         text += f", {rate:.3g} tokens/s." if isinstance(rate, int | float) else "."
-        yield Check(
+        yield DoctorCheck(
             "Answer", "ok" if reply.get("choices") else "fail", f"{text} {by.get('why') or ''}".strip()
         )
 
-    async def interrupt(self) -> AsyncIterator[Check]:
+    async def interrupt(self) -> AsyncIterator[DoctorCheck]:
         """Pause and resume a job; it must continue after the step at which it was paused."""
         config = {**self._config, **ENDLESS}
         job = (await create(self._backend, self._settings, "doctor, interrupted", config, None)).id
@@ -217,7 +221,7 @@ class Trial:
         async for name, data in self._events(job):
             step = data.get("step")
             if name == TRAINING_FAILED:
-                yield Check("Pause", "fail", str(data.get("error")))
+                yield DoctorCheck("Pause", "fail", str(data.get("error")))
             elif name == TRAINING_LOG and paused is None and "loss" in data:
                 paused = 0
                 await self._backend.pause_job(job)
@@ -226,7 +230,7 @@ class Trial:
                 await self._backend.resume_job(job, {})
             elif name == TRAINING_LOG and paused and isinstance(step, int) and step > paused:
                 text = f"It stood after step {paused} and went on with step {step}."
-                yield Check("Pause", "ok" if step == paused + 1 else "fail", text)
+                yield DoctorCheck("Pause", "ok" if step == paused + 1 else "fail", text)
                 await self._backend.cancel_job(job)
                 return
 

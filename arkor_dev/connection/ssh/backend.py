@@ -34,7 +34,7 @@ from . import package
 from .answers import read_backend, read_host_state, read_missing, read_nothing
 from .files import Hashes, OutgoingFile, files_of_project
 from .host import checked
-from .link import Link, linked, pieces, socket_folder
+from .link import SshLink, linked, pieces, socket_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ class SshBackend:
         self._sent: list[OutgoingFile] = []
         self._sending: asyncio.Task[None] | None = None
         self._progress = self._code = ""
-        self._link: Link | None = None
+        self._link: SshLink | None = None
         self._folder: Path | None = None
         self._ready: Credentials | None = None
         self._moved = asyncio.Event()
@@ -148,7 +148,7 @@ class SshBackend:
         self._sent = []  # the files there may have been removed in the meantime
         self._folder = await asyncio.to_thread(socket_folder)
         python = await asyncio.to_thread(load_ssh_python, self._settings.project, self._host)
-        self._link = link = await Link.open(self._host, python, self._folder, self._on_backend, self._step)
+        self._link = link = await SshLink.open(self._host, python, self._folder, self._on_backend, self._step)
         env = await self._prepare(link, python)
         await self._send_changed()
         started = await link.ask(
@@ -157,7 +157,7 @@ class SshBackend:
         )  # fmt: skip
         await self._use(link, started)
 
-    async def _prepare(self, link: Link, python: str | None) -> str | None:
+    async def _prepare(self, link: SshLink, python: str | None) -> str | None:
         """Install the package and its environment there; return its name, None for ``python``."""
         if not self._code:  # as it was when this process started
             self._code = await asyncio.to_thread(package.digest)
@@ -185,7 +185,7 @@ class SshBackend:
         options += [] if settings.at_once is None else [f"--at-once={settings.at_once}"]
         return options + ([] if settings.engine is None else [f"--engine={settings.engine}"])
 
-    async def _use(self, link: Link, backend: RemoteBackend) -> None:
+    async def _use(self, link: SshLink, backend: RemoteBackend) -> None:
         """Forward the socket of the backend that the other side has named."""
         local = await link.forward(backend.socket)
         if link is not self._link:

@@ -54,7 +54,7 @@ _SOCKET: Final = re.compile(r"/[A-Za-z0-9._/@+=,-]{1,106}")
 Answer = TypeVar("Answer")
 
 
-class Link:
+class SshLink:
     """An open session. ``closed`` is set once it has ended."""
 
     def __init__(
@@ -278,11 +278,11 @@ def socket_folder() -> Path:
 
 
 @asynccontextmanager
-async def linked(host: str, python: str | None, on_quiet: Callable[[str], None]) -> AsyncIterator[Link]:
-    """Yield a session for requests only; see `Link.open`. Raises ArkorError if it cannot be opened."""
+async def linked(host: str, python: str | None, on_quiet: Callable[[str], None]) -> AsyncIterator[SshLink]:
+    """Yield a session for requests only; see `SshLink.open`. Raises ArkorError if it cannot be opened."""
     folder = await asyncio.to_thread(socket_folder)
     try:
-        link = await Link.open(host, python, folder, lambda *_: None, on_quiet)
+        link = await SshLink.open(host, python, folder, lambda *_: None, on_quiet)
         try:
             yield link
         finally:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev.data.prompts import PROMPT
 
-from .finding import SHOWN_ROWS, Check, CheckedRow, RowGroup, be, finding_row, have
+from .finding import SHOWN_ROWS, Check, CheckedRow, FoundRows, be, finding_row, have
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,12 +36,12 @@ BEGINNING: Final = 300
 """Characters of an answer in which to look for a refusal."""
 
 
-class Answers(Check):
+class AnswerCheck(Check):
     """What the assistant says, and how long rows are."""
 
     def __init__(self) -> None:
-        self._empty, self._refusing, self._tiny = RowGroup(), RowGroup(), RowGroup()
-        self._answers, self._rows = Lengths(), Lengths()
+        self._empty, self._refusing, self._tiny = FoundRows(), FoundRows(), FoundRows()
+        self._answers, self._rows = LengthHistogram(), LengthHistogram()
         self._longest: list[tuple[int, int, FindingRow]] = []
 
     def examine(self, checked: CheckedRow) -> None:
@@ -101,7 +101,7 @@ class Answers(Check):
         usual = self._rows.at(0.9)
         longest = sorted(self._longest, reverse=True)
         rows = [row for length, _, row in longest if length > FAR * usual]
-        odd = RowGroup(max(len(rows), self._rows.longer_than(FAR * usual)) if rows else 0, rows)
+        odd = FoundRows(max(len(rows), self._rows.longer_than(FAR * usual)) if rows else 0, rows)
         if 0 < odd.count <= self._rows.count / 50:
             yield odd.finding(
                 "odd-length",
@@ -114,7 +114,7 @@ class Answers(Check):
             )
 
 
-class Lengths:
+class LengthHistogram:
     """A histogram of lengths, in classes that grow with the length: a few hundred numbers."""
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from .finding import Check, CheckedRow, RowGroup, have
+from .finding import Check, CheckedRow, FoundRows, have
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -68,7 +68,7 @@ class Characters(Check):
     """Broken and invisible characters, and white space around messages."""
 
     def __init__(self) -> None:
-        self._broken, self._controls, self._spaced = RowGroup(), RowGroup(), RowGroup()
+        self._broken, self._controls, self._spaced = FoundRows(), FoundRows(), FoundRows()
 
     def examine(self, checked: CheckedRow) -> None:
         text = checked.text

@@ -14,12 +14,12 @@ from arkor_dev.data.reader import EXCLUDED, LEFT_OUT, open_data
 from arkor_dev.data.rows import DataError, RowError
 
 from . import likeness, repeats
-from .answers import Answers
+from .answers import AnswerCheck
 from .characters import Characters
-from .finding import CheckedRow, RowGroup
+from .finding import CheckedRow, FoundRows
 from .languages import Languages
 from .likeness import Likeness
-from .preferences import Preferences
+from .preferences import PreferenceCheck
 from .privacy import Secrets
 from .repeats import Leaks, Repeats
 from .shape import Turns, Unreadable, empty, excluded, left_out
@@ -53,19 +53,19 @@ def check_data(
 
     With ``seconds`` it stops in time and says where. Raises OSError for a file that cannot be read.
     """
-    return _Reading(files, held_out, progress, seconds).report()
+    return _DataReading(files, held_out, progress, seconds).report()
 
 
 def rows_found(
     files: Sequence[DataFile], held_out: Sequence[DataFile] = (), progress: Progress = lambda *_: None
 ) -> dict[str, array[int]]:
     """Return the numbers of all rows of each finding, by its code. Raises like `check_data`."""
-    reading = _Reading(files, held_out, progress, None)
+    reading = _DataReading(files, held_out, progress, None)
     reading.report()
     return reading.numbers
 
 
-class _Reading:
+class _DataReading:
     def __init__(
         self,
         files: Sequence[DataFile],
@@ -78,10 +78,10 @@ class _Reading:
         self.unreadable = Unreadable()
         self.repeats, self.likeness, self.leaks = Repeats(), Likeness(), Leaks()
         self.checks = [
-            self.repeats, self.leaks, self.likeness, Turns(), Answers(), Preferences(), Characters(),
+            self.repeats, self.leaks, self.likeness, Turns(), AnswerCheck(), PreferenceCheck(), Characters(),
             Secrets(), Languages(),
         ]  # fmt: skip
-        self.out = {EXCLUDED: RowGroup(), LEFT_OUT: RowGroup()}
+        self.out = {EXCLUDED: FoundRows(), LEFT_OUT: FoundRows()}
         self.left_out = [TOKENIZER]
         self.rows = 0
         self.numbers: dict[str, array[int]] = {}

@@ -50,7 +50,7 @@ class Located(Finding):
 
 
 @dataclass
-class RowGroup:
+class FoundRows:
     """Rows with something in common; the first few are kept to be shown."""
 
     count: int = 0
@@ -82,7 +82,7 @@ class RowGroup:
         }
 
 
-class Numbered(RowGroup):
+class Numbered(FoundRows):
     """Rows known only by number; the first few are excerpted when they are read again."""
 
     def __init__(self) -> None:

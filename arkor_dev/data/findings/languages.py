@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from .finding import Check, CheckedRow, RowGroup, be
+from .finding import Check, CheckedRow, FoundRows, be
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,12 +77,12 @@ class Languages(Check):
     """Answers in another language than most of them."""
 
     def __init__(self) -> None:
-        self._by_language: dict[str, RowGroup] = {}
+        self._by_language: dict[str, FoundRows] = {}
 
     def examine(self, checked: CheckedRow) -> None:
         language = language_of(checked.answer)
         if language is not None:
-            self._by_language.setdefault(language, RowGroup()).add(checked)
+            self._by_language.setdefault(language, FoundRows()).add(checked)
 
     def findings(self) -> Iterator[Finding]:
         """See ``Check.findings``."""
@@ -98,7 +98,7 @@ class Languages(Check):
             (row for _, rows_of_language in others for row in rows_of_language.rows),
             key=lambda row: row["row"],
         )
-        yield RowGroup(count, rows[:20]).finding(
+        yield FoundRows(count, rows[:20]).finding(
             "languages",
             "note",
             f"{be(count)} answered in a different language from most: {names}",

@@ -13,7 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
-from .finding import Check, CheckedRow, RowGroup, be
+from .finding import Check, CheckedRow, FoundRows, be
 from .repeats import digest
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Likeness(Check):
         self._run_count = 0
         self.full = False
         """Whether there were more candidate pairs than MOST_PAIRS."""
-        self._near_duplicates = RowGroup()
+        self._near_duplicates = FoundRows()
 
     def examine(self, checked: CheckedRow) -> None:
         self.rows += 1

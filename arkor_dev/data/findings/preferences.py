@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.rules import counted
 
-from .answers import Lengths
-from .finding import Check, CheckedRow, Numbered, RowGroup, be
+from .answers import LengthHistogram
+from .finding import Check, CheckedRow, FoundRows, Numbered, be
 from .repeats import digest
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ ONE_SIDED: Final = 0.8
 MOST_ROWS: Final = 1_000_000
 
 
-class Preferences(Check):
+class PreferenceCheck(Check):
     """What the pairs of a data set have in common."""
 
     def __init__(self) -> None:
         self.pairs = self.ratings = self.good = 0
         self._longer = self._shorter = 0
-        self._chosen, self._rejected = Lengths(), Lengths()
-        self._identical = RowGroup()
+        self._chosen, self._rejected = LengthHistogram(), LengthHistogram()
+        self._identical = FoundRows()
         self._numbers: dict[tuple[int, int, int], int] = {}
         self._contradicting = Numbered()
 

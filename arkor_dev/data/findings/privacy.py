@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from .finding import Check, CheckedRow, RowGroup, have
+from .finding import Check, CheckedRow, FoundRows, have
 from .masking import addresses, cards, keys, phones
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ class Secrets(Check):
     """Keys and tokens, card numbers, e-mail addresses, phone numbers."""
 
     def __init__(self) -> None:
-        self._keys, self._cards, self._addresses = RowGroup(), RowGroup(), RowGroup()
-        self._phones = RowGroup()
+        self._keys, self._cards, self._addresses = FoundRows(), FoundRows(), FoundRows()
+        self._phones = FoundRows()
 
     def examine(self, checked: CheckedRow) -> None:
         for group, find in (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev.data.prompts import PROMPT
 
-from .finding import Check, CheckedRow, Numbered, RowGroup, be, have
+from .finding import Check, CheckedRow, FoundRows, Numbered, be, have
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -152,7 +152,7 @@ class Leaks(Check):
 
     def __init__(self) -> None:
         self._held_out: set[int] = set()
-        self._leaks = RowGroup()
+        self._leaks = FoundRows()
 
     def learn(self, held_out: CheckedRow) -> None:
         """Add a row of the evaluation set; they come before those of the training set."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from .finding import SHOWN_ROWS, Check, CheckedRow, RowGroup, be, have, one_line
+from .finding import SHOWN_ROWS, Check, CheckedRow, FoundRows, be, have, one_line
 from .masking import masked
 
 if TYPE_CHECKING:
@@ -56,10 +56,10 @@ class Unreadable:
     """Invalid rows. Their excerpt is the reason, which names line and column."""
 
     def __init__(self) -> None:
-        self._by_fault: dict[Fault, RowGroup] = {}
+        self._by_fault: dict[Fault, FoundRows] = {}
 
     def add(self, number: int, where: str, error: RowError) -> None:
-        rows = self._by_fault.setdefault(error.kind, RowGroup())
+        rows = self._by_fault.setdefault(error.kind, FoundRows())
         rows.count += 1
         rows.numbers.append(number)
         if len(rows.rows) < SHOWN_ROWS:
@@ -90,7 +90,7 @@ def empty() -> Finding:
     }
 
 
-def excluded(rows: RowGroup) -> Iterator[Finding]:
+def excluded(rows: FoundRows) -> Iterator[Finding]:
     """Yield the finding of rows that ``exclude`` names, if there are any."""
     if rows.count:
         yield rows.finding(
@@ -109,7 +109,7 @@ LEFT_OUT_WHY: Final = (
 LEFT_OUT_FIX: Final = 'Accept rows on the Data page, or set only = "all" to train on every row.'
 
 
-def left_out(rows: RowGroup) -> Iterator[Finding]:
+def left_out(rows: FoundRows) -> Iterator[Finding]:
     """Yield the finding of rows that their judgements leave out, if there are any."""
     if rows.count:
         title = f"{be(rows.count)} left out by judgements"
@@ -120,7 +120,7 @@ class Turns(Check):
     """Conversations with an empty user message, two turns of one role in a row, or an unanswered end."""
 
     def __init__(self) -> None:
-        self._out_of_turn, self._unanswered, self._unasked = RowGroup(), RowGroup(), RowGroup()
+        self._out_of_turn, self._unanswered, self._unasked = FoundRows(), FoundRows(), FoundRows()
 
     def examine(self, checked: CheckedRow) -> None:
         turns = [message for message in checked.row.messages if message["role"] != "system"]

@@ -61,7 +61,7 @@ RESULT_FIELDS: Final = (
 
 
 @dataclass(eq=False)
-class Task(WorkerTask):
+class AttributionTask(WorkerTask):
     """Work for a worker: ``do`` is ``why``, ``rows`` or ``prove``; ``name`` is the attribution's id."""
 
     job: dict[str, Any]
@@ -74,7 +74,7 @@ class Task(WorkerTask):
         return self.job["id"], self.name
 
 
-class Attributions(WorkerService[Task]):
+class Attributions(WorkerService[AttributionTask]):
     """Runs requested attributions in order. ``busy`` says whether a job is training; ``wake`` starts jobs.
 
     ``copy_parent`` copies a folder into a new job, which starts from it.
@@ -116,7 +116,7 @@ class Attributions(WorkerService[Task]):
             name = f"why_{digest[:16]}"
         task = self._tasks.get((job["id"], name))
         if (task is None or task.error) and await self._stored(job["id"], name) is None:
-            self._start((job["id"], name), Task(job, name, do, question))
+            self._start((job["id"], name), AttributionTask(job, name, do, question))
         return await self.state_of(job, name)
 
     async def state_of(self, job: dict[str, Any], name: str) -> Attribution:
@@ -240,10 +240,10 @@ class Attributions(WorkerService[Task]):
             "answer": stored["answer"],
             "folders": {side: str(final_folder(self._data, of)) for side, of in folders.items()},
         }
-        self._start((job["id"], name), Task(job, name, "prove", order))
+        self._start((job["id"], name), AttributionTask(job, name, "prove", order))
         return proof | {"state": "scoring"}
 
-    async def _work(self, task: Task) -> None:
+    async def _work(self, task: AttributionTask) -> None:
         """Run a task in a worker and keep its result. Raises JobFailure if it ends without one."""
         job_id = task.job["id"]
         config = await self._store.config_of(task.job)

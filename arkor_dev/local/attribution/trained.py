@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.local.modeling.example import Example
-    from arkor_dev.local.training.preparation import Preparation
+    from arkor_dev.local.training.preparation import RunPreparation
 
 TOKENS_AT_ONCE: Final = 2048
 LONGEST_ANSWER: Final = 128
@@ -54,7 +54,7 @@ class Trained:
     split by row.
     """
 
-    def __init__(self, preparation: Preparation) -> None:
+    def __init__(self, preparation: RunPreparation) -> None:
         self._preparation = preparation
         self._data, self._job = preparation.data, preparation.job_id
         self.rows = hash_of_rows(preparation.train, preparation.held_out)

@@ -14,7 +14,7 @@ from arkor_dev.data.sources import SourceError, every_file
 from arkor_dev.local.evaluation.stage import texts_of
 from arkor_dev.local.jobs.job_folder import adapter_folder
 from arkor_dev.local.models.catalog import Model
-from arkor_dev.local.training.preparation import Preparation
+from arkor_dev.local.training.preparation import RunPreparation
 from arkor_dev.local.workers.errors import JobFailure, failure_reason
 from arkor_dev.local.workers.link import serve
 
@@ -38,7 +38,7 @@ MOST: Final = 100
 
 def work(order: AttributionRequest, link: Link) -> Attributed:
     """Process the backend's request."""
-    preparation = Preparation(order.job, lambda *_, **__: None, link.progress)
+    preparation = RunPreparation(order.job, lambda *_, **__: None, link.progress)
     preparation.read()
     preparation.load(link.receive(Model))
     preparation.encode()
@@ -52,7 +52,7 @@ def work(order: AttributionRequest, link: Link) -> Attributed:
 class Rows:
     """The training rows of ``preparation``, for display."""
 
-    def __init__(self, preparation: Preparation) -> None:
+    def __init__(self, preparation: RunPreparation) -> None:
         self._rows: dict[str, Row] = {row.where: row for row in preparation.train_rows}
         self._numbers: dict[str, int] | None = None
         self._preparation = preparation

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Pace:
+class StepPace:
     """Loss and speed since the last report; evaluating and saving do not count as training time.
 
     ``figures`` are those of the training method, one value per step.
@@ -107,18 +107,18 @@ class Best:
         )
 
 
-def figures_of(pace: Pace, best: Best) -> dict[str, Any]:
+def figures_of(pace: StepPace, best: Best) -> dict[str, Any]:
     """Return all figures in the form of a saved state."""
-    figures: dict[str, Pace | Best] = {"pace": pace, "best": best}
+    figures: dict[str, StepPace | Best] = {"pace": pace, "best": best}
     return {
         key: {attribute.name: getattr(holder, attribute.name) for attribute in fields(holder)}
         for key, holder in figures.items()
     }
 
 
-def set_figures(state: Mapping[str, Any], pace: Pace, best: Best) -> None:
+def set_figures(state: Mapping[str, Any], pace: StepPace, best: Best) -> None:
     """Restore ``pace`` and ``best`` from ``state``; values set by the plan are kept. Raises KeyError."""
-    holders: dict[str, Pace | Best] = {"pace": pace, "best": best}
+    holders: dict[str, StepPace | Best] = {"pace": pace, "best": best}
     for key, holder in holders.items():
         for attribute in fields(holder):
             if attribute.name not in ("patience", "threshold"):

@@ -91,7 +91,7 @@ def set_random_states(states: Mapping[str, Any], device: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class StateParts:
     """The parts of a run that change with each step: trained weights by name, optimizer, scaler, figures."""
 
     weights: Mapping[str, Any]

@@ -16,7 +16,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .packing import PackedRows, RowGroup, Span
+    from .packing import AttentionGroup, PackedRows, Span
 
 NAME: Final = "arkor_rows"
 HARMLESS: Final = frozenset(
@@ -84,7 +84,7 @@ def _row_of(tensor: Any, spans: Sequence[Span]) -> Any:
     return torch.cat(parts, 2) if len(parts) > 1 else parts[0]
 
 
-def _gather(tensor: Any, group: RowGroup) -> Any:
+def _gather(tensor: Any, group: AttentionGroup) -> Any:
     """Gather a group's rows of ``tensor``, ``[1, heads, positions, size]``: ``[rows, length, heads,
     size]``.
     """

@@ -31,7 +31,7 @@ class Span(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class RowGroup:
+class AttentionGroup:
     """Rows of a packed batch whose attention is computed at once, as a rectangle ``[rows, length]``.
 
     ``positions`` maps the flat rectangle to positions of the batch; a shorter row repeats its last one.
@@ -59,7 +59,7 @@ class PackedRows:
     ids: Any
     positions: Any
     rows: tuple[tuple[Span, ...], ...]
-    groups: tuple[RowGroup, ...]
+    groups: tuple[AttentionGroup, ...]
     learned_positions: Any
     targets: Any
 
@@ -117,7 +117,7 @@ def _length(spans: Sequence[Span]) -> int:
     return at + end - start
 
 
-def _groups(rows: Sequence[tuple[Span, ...]]) -> tuple[RowGroup, ...]:
+def _groups(rows: Sequence[tuple[Span, ...]]) -> tuple[AttentionGroup, ...]:
     """Group short rows of similar length, for which the overhead of a call exceeds its computation."""
     lengths = list(map(_length, rows))
     groups: list[list[int]] = []
@@ -134,7 +134,7 @@ def _groups(rows: Sequence[tuple[Span, ...]]) -> tuple[RowGroup, ...]:
     return tuple(_group([rows[number] for number in numbers]) for numbers in groups)
 
 
-def _group(rows: Sequence[tuple[Span, ...]]) -> RowGroup:
+def _group(rows: Sequence[tuple[Span, ...]]) -> AttentionGroup:
     length = max(map(_length, rows))
     places: list[int] = []
     all_spans: list[Span] = []
@@ -149,7 +149,7 @@ def _group(rows: Sequence[tuple[Span, ...]]) -> RowGroup:
         places += [places[-1]] * (first + length - stop)
         empty += [*range(first, moved[-1].at), *range(stop, first + length)]
     flat, nowhere = (torch.tensor(positions, dtype=torch.long) for positions in (places, empty))
-    return RowGroup(len(rows), length, flat, tuple(all_spans), tuple(own), nowhere)
+    return AttentionGroup(len(rows), length, flat, tuple(all_spans), tuple(own), nowhere)
 
 
 def shared_beginning(rows: Sequence[list[int]]) -> int:

@@ -37,7 +37,7 @@ EXCERPT: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FindingKind:
     """A kind of finding. In its texts, ``{n}`` is the number of rows, ``{length}`` the truncation length."""
 
     flag: int
@@ -50,7 +50,7 @@ class Kind:
 
 
 KINDS: Final = (
-    Kind(
+    FindingKind(
         UNREADABLE,
         "unreadable",
         "error",
@@ -59,7 +59,7 @@ KINDS: Final = (
         "Training stops at the first unreadable row, or skips it with skip_bad_rows.",
         "Correct or remove these rows.",
     ),
-    Kind(
+    FindingKind(
         REFUSED,
         "template-refuses",
         "error",
@@ -68,7 +68,7 @@ KINDS: Final = (
         "The model's chat template does not allow such a conversation, and training stops there.",
         "Convert these rows to the form that the template expects: usually alternating user and assistant.",
     ),
-    Kind(
+    FindingKind(
         NOTHING,
         "nothing-to-learn",
         "error",
@@ -77,7 +77,7 @@ KINDS: Final = (
         "The chat template drops the whole answer, and training stops there.",
         "End each of these rows with an answer, or remove them.",
     ),
-    Kind(
+    FindingKind(
         CUT_AWAY,
         "answer-cut-away",
         "error",
@@ -86,7 +86,7 @@ KINDS: Final = (
         "Nothing is left to learn within {length} tokens, and training stops there.",
         "Raise max_length, shorten the text before the answer, or remove these rows.",
     ),
-    Kind(
+    FindingKind(
         CUT,
         "cut",
         "warning",
@@ -95,7 +95,7 @@ KINDS: Final = (
         "The rest is truncated: the model learns answers that stop in the middle.",
         "Raise max_length, or shorten these rows.",
     ),
-    Kind(
+    FindingKind(
         MISSED,
         "answer-not-learned",
         "warning",
@@ -104,7 +104,7 @@ KINDS: Final = (
         "The chat template drops the answer, or part of it, such as its reasoning.",
         "Choose a model whose chat template keeps such answers, or write them as plain answers.",
     ),
-    Kind(
+    FindingKind(
         SYSTEM,
         "system-dropped",
         "warning",
@@ -113,7 +113,7 @@ KINDS: Final = (
         "The model never sees this text, in training or later.",
         "Move them into the first user message, or choose a model whose template has a system prompt.",
     ),
-    Kind(
+    FindingKind(
         TOOLS,
         "tools-dropped",
         "warning",
@@ -122,7 +122,7 @@ KINDS: Final = (
         "The model learns calls to tools that it has never seen described.",
         "Choose a model whose chat template supports tools, or describe them in the system prompt.",
     ),
-    Kind(
+    FindingKind(
         CALLS,
         "calls-dropped",
         "warning",
@@ -131,7 +131,7 @@ KINDS: Final = (
         "The model does not learn to call tools, and sees results without their calls.",
         "Choose a model whose chat template supports tool calls, or remove these rows.",
     ),
-    Kind(
+    FindingKind(
         END,
         "no-end-mark",
         "warning",
@@ -140,7 +140,7 @@ KINDS: Final = (
         "The model does not learn where an answer ends, and keeps generating.",
         "Choose a model whose chat template ends an answer with a special token.",
     ),
-    Kind(
+    FindingKind(
         SPECIAL,
         "special-in-text",
         "warning",
@@ -149,7 +149,7 @@ KINDS: Final = (
         "The tokenizer treats it as the real one: a turn seems to start or end in the middle of a text.",
         "Remove these words from the texts, unless they are intended as the model's special tokens.",
     ),
-    Kind(
+    FindingKind(
         EXCLUDED,
         "excluded",
         "note",
@@ -158,7 +158,7 @@ KINDS: Final = (
         "arkor.toml lists them in exclude, so they are not trained on.",
         "Include a row to train on it again.",
     ),
-    Kind(
+    FindingKind(
         LEFT_OUT,
         "left-out",
         "note",
@@ -201,7 +201,7 @@ class Findings:
         """Return the findings, errors first."""
         return [self._finding(kind, length) for kind in KINDS if self._rows[kind.flag].count]
 
-    def _finding(self, kind: Kind, length: int) -> Finding:
+    def _finding(self, kind: FindingKind, length: int) -> Finding:
         collected = self._rows[kind.flag]
         rows: list[FindingRow] = [
             {"row": -row, "where": where, "excerpt": excerpt}

@@ -33,7 +33,7 @@ TEMPLATE: Final = "template"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ShownExample:
     """One of a row's examples, with each token's role."""
 
     coded: EncodedText
@@ -64,7 +64,7 @@ class TokenizedRow:
     """
 
     row: Row
-    parts: list[Part]
+    parts: list[ShownExample]
     lost: list[dict[str, Any]]
     missed: bool
     drops_tools: bool
@@ -108,7 +108,7 @@ def tokenize_row(tokenizer: Any, row: Row, method: Method, encoding: Encoding) -
     for rendering in renderings:
         code = coded(tokenizer, row, rendering, encoding.responses_only)
         ranges, left_out = _messages_in(row, code)
-        parts.append(Part(code, _roles(code.offsets, ranges, len(code.ids))))
+        parts.append(ShownExample(code, _roles(code.offsets, ranges, len(code.ids))))
         lost = [message for message in lost if message in left_out]
     return TokenizedRow(
         row, parts, lost, bool(missed), _drops_tools(tokenizer, row), _drops_calls(tokenizer, row)

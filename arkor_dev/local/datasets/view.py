@@ -46,7 +46,7 @@ RAW: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadingSettings:
     """How training would read the rows: tokenizer, learned tokens, and where rows are truncated."""
 
     tokenizer: Any
@@ -61,7 +61,7 @@ class View:
     def __init__(self, index: Index) -> None:
         self.index = index
         self._form = index.data.words()
-        self.reading: Reading | None = None
+        self.reading: ReadingSettings | None = None
         self._specials: Any = None
         self._special_ids: frozenset[int] = frozenset()
         self._walk = index.data.scan(every=True)
@@ -76,7 +76,7 @@ class View:
         self._texts_size = 0
         self._embedded: Embedded | None = None
 
-    def read_by(self, reading: Reading) -> None:
+    def read_by(self, reading: ReadingSettings) -> None:
         """Set how rows are tokenized from now on."""
         self.reading = reading
         self._specials = special_pattern(reading.tokenizer)

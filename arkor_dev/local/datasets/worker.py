@@ -25,7 +25,7 @@ from arkor_dev.local.workers.link import Link
 
 from .index import Index
 from .messages import AskView, CloseView, ModelReady, OpenView, ViewAnswered, ViewFailed, ViewProgress
-from .view import Reading, View
+from .view import ReadingSettings, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -166,7 +166,7 @@ class DatasetWorker:
             _lower_priority()
             context = load_context(path)
             view.read_by(
-                Reading(
+                ReadingSettings(
                     with_arguments(self._tokenizers[path], template_arguments(opened.config)),
                     method(settings.get("method")),
                     Encoding.of(

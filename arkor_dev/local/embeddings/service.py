@@ -48,7 +48,7 @@ class Losses:
 
 
 @dataclass(eq=False)
-class Task(WorkerTask):
+class EmbeddingTask(WorkerTask):
     """Requested embeddings of the data set of ``config``, or its ``losses``."""
 
     key: str
@@ -56,7 +56,7 @@ class Task(WorkerTask):
     losses: Losses | None
 
 
-class Embeddings(WorkerService[Task]):
+class Embeddings(WorkerService[EmbeddingTask]):
     """Embeds rows, or measures their losses, in order of the requests. ``busy``: whether a job is training.
 
     Calls without ``losses`` concern embeddings.
@@ -72,7 +72,7 @@ class Embeddings(WorkerService[Task]):
         state = await self.state_of(config, losses)
         if state["state"] in ("none", "failed"):
             key = _key(config, losses)
-            self._start(key, Task(key, config, losses))
+            self._start(key, EmbeddingTask(key, config, losses))
             state = await self.state_of(config, losses)
         return state
 
@@ -103,7 +103,7 @@ class Embeddings(WorkerService[Task]):
         """Cancel and forget the request for a data set."""
         self._drop(_key(config, losses))
 
-    async def _work(self, task: Task) -> None:
+    async def _work(self, task: EmbeddingTask) -> None:
         """Run the task in a worker. Raises JobFailure."""
         model = await self._models.ensure(task.config["model"], task.tell)
         try:

@@ -25,7 +25,7 @@ COMPLETION: Final = "completions"
 
 
 @dataclass
-class Choice:
+class AnswerChoice:
     """The current state of one answer to a request. ``done`` is the engine's final message."""
 
     text: str = ""
@@ -54,7 +54,7 @@ def fingerprint(engine_facts: Mapping[str, Any] | None) -> str | None:
     )
 
 
-def prompt_tokens(choices: Sequence[Choice], answers: int, *, cached: bool = False) -> int:
+def prompt_tokens(choices: Sequence[AnswerChoice], answers: int, *, cached: bool = False) -> int:
     """Return the tokens of all prompts, or the ``cached`` ones; each prompt has so many ``answers``."""
 
     def tokens(done: Done) -> int:
@@ -85,13 +85,13 @@ class AnswerFormat:
             "system_fingerprint": fingerprint(engine_facts),
         }
 
-    def complete(self, choices: list[Choice]) -> dict[str, Any]:
+    def complete(self, choices: list[AnswerChoice]) -> dict[str, Any]:
         """Return the answer to a request without a stream."""
         self._note(*(choice.done for choice in choices))
         written = [self._complete_choice(number, choice) for number, choice in enumerate(choices)]
         return {**self._envelope, "object": self._kind, "choices": written, "usage": self.usage(choices)}
 
-    def _complete_choice(self, number: int, choice: Choice) -> dict[str, Any]:
+    def _complete_choice(self, number: int, choice: AnswerChoice) -> dict[str, Any]:
         answer: dict[str, Any]
         if self._chat:
             content = None if choice.calls and not choice.text else choice.text
@@ -114,7 +114,7 @@ class AnswerFormat:
         calls = [{"index": index, **call} for index, call in enumerate(part.tool_calls)]
         return self._chunk(number, {"tool_calls": calls} if calls else {}, part.logprobs, part.reason)
 
-    def end(self, choices: list[Choice]) -> dict[str, Any]:
+    def end(self, choices: list[AnswerChoice]) -> dict[str, Any]:
         """Return the chunk with the usage, which follows all others if the caller requested it."""
         return {**self._envelope, "object": self._stream_kind, "choices": [], "usage": self.usage(choices)}
 
@@ -127,7 +127,7 @@ class AnswerFormat:
         """Yield the events of one message of the engine, including the final one."""
         yield None, compact(self.part(number, message))
 
-    def ending(self, choices: list[Choice], *, usage: bool) -> Iterator[Event]:
+    def ending(self, choices: list[AnswerChoice], *, usage: bool) -> Iterator[Event]:
         """Yield the events after the last answer, with the ``usage`` if the caller requested it."""
         if usage:
             yield None, compact(self.end(choices))
@@ -138,7 +138,7 @@ class AnswerFormat:
         """Return the event of an error within a stream."""
         return None, compact(error_body(status, text, code))
 
-    def usage(self, choices: list[Choice]) -> dict[str, Any]:
+    def usage(self, choices: list[AnswerChoice]) -> dict[str, Any]:
         """Return OpenAI's ``usage``: each prompt counts once, plus the tokens of each answer."""
         prompt = prompt_tokens(choices, self._answers)
         cached = prompt_tokens(choices, self._answers, cached=True)

@@ -16,12 +16,12 @@ from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.inference.messages import Done, Text
 from arkor_dev.local.jobs.records import compact
 
-from .openai import MESSAGES, TOKENS, ChatRequest, checked, read_chat, refused
+from .openai import MESSAGES, TOKENS, OpenAIRequest, checked, read_chat, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .answers import Choice, Event
+    from .answers import AnswerChoice, Event
 
 MESSAGES_CALL: Final = "messages"
 REASONS: Final = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
@@ -58,7 +58,7 @@ BODY: Final = Schema(
 )
 
 
-def read_messages(body: object, slug: str, supported: frozenset[str]) -> ChatRequest:
+def read_messages(body: object, slug: str, supported: frozenset[str]) -> OpenAIRequest:
     """Parse a body of ``messages``; see `read_chat` for the arguments and what it raises."""
     asked = checked(body, BODY)
     converted: dict[str, Any] = {name: asked[name] for name in SAME if name in asked}
@@ -175,7 +175,7 @@ class MessagesFormat:
         }
         self._has_text = False
 
-    def complete(self, choices: list[Choice]) -> dict[str, Any]:
+    def complete(self, choices: list[AnswerChoice]) -> dict[str, Any]:
         """Return the answer to a request without a stream."""
         (choice,) = choices
         content: list[dict[str, Any]] = []
@@ -223,7 +223,7 @@ class MessagesFormat:
             yield _event("content_block_stop", index=index)
         yield _event("message_delta", delta=_ending(done.reason), usage=_usage(done))
 
-    def ending(self, choices: list[Choice], *, usage: bool) -> Iterator[Event]:
+    def ending(self, choices: list[AnswerChoice], *, usage: bool) -> Iterator[Event]:
         """Yield the event after the answer, with which the usage has been sent."""
         yield _event("message_stop")
 

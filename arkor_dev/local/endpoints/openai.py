@@ -107,7 +107,7 @@ _CONTEXT: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class ChatRequest:
+class OpenAIRequest:
     """A parsed request: the contract's chat call without its target, and the format of the answer.
 
     ``answers`` is the number of answers to each of the ``chats``, which differ only in the prompt.
@@ -129,7 +129,7 @@ class ChatRequest:
         return [{**self.chat, "prompt": prompt} for prompt in self.prompts] or [self.chat]
 
 
-def read_chat(body: object, slug: str, supported: frozenset[str]) -> ChatRequest:
+def read_chat(body: object, slug: str, supported: frozenset[str]) -> OpenAIRequest:
     """Parse a body of ``chat/completions``; ``supported`` are the fields that the engine supports.
 
     Raises BadRequestError with the invalid ``param``, and NotFoundError for another model.
@@ -140,7 +140,7 @@ def read_chat(body: object, slug: str, supported: frozenset[str]) -> ChatRequest
     return _request(asked, {"messages": messages}, supported)
 
 
-def read_completion(body: object, slug: str, supported: frozenset[str]) -> ChatRequest:
+def read_completion(body: object, slug: str, supported: frozenset[str]) -> OpenAIRequest:
     """Parse a body of ``completions``: one or more texts (or token ids) to continue. See `read_chat`."""
     asked = checked(body, COMPLETION)
     _check_model(asked, slug)
@@ -248,7 +248,7 @@ def _has_effect(name: str, value: object) -> bool:
     )
 
 
-def _request(body: Mapping[str, Any], chat: dict[str, Any], supported: frozenset[str]) -> ChatRequest:
+def _request(body: Mapping[str, Any], chat: dict[str, Any], supported: frozenset[str]) -> OpenAIRequest:
     for name, value in _set_options(body).items():
         field = FIELDS.get(name)
         if field is None:
@@ -265,7 +265,7 @@ def _request(body: Mapping[str, Any], chat: dict[str, Any], supported: frozenset
     if "topP" in chat:
         chat["topP"] = max(LEAST_TOP_P, chat["topP"])
     options = body.get("stream_options") or {}
-    return ChatRequest(
+    return OpenAIRequest(
         chat, body.get("n") or 1, body.get("stream") is True, options.get("include_usage") is True,
         ignored=tuple(sorted(name for name in IGNORED & body.keys() if _has_effect(name, body[name]))),
     )  # fmt: skip

@@ -35,7 +35,7 @@ COLUMNS: Final = "seq, at, call, status, key, stream, prompt, completion, first,
 
 
 @dataclass
-class Request:
+class LoggedRequest:
     """A request in progress; times are seconds from its arrival. Its text is ``messages`` and ``answers``."""
 
     deployment: str
@@ -53,7 +53,7 @@ class Request:
     answers: list[str] = field(default_factory=list)
 
 
-def add(store: Store, request: Request) -> None:
+def add(store: Store, request: LoggedRequest) -> None:
     """Store a finished request, with its text if its deployment keeps texts and still exists."""
     db = store.writing
     with transaction(db):

@@ -18,12 +18,12 @@ from arkor_dev.local.inference.messages import Done, Text
 from arkor_dev.local.jobs.records import compact
 
 from .answers import Event, prompt_tokens
-from .openai import IGNORED, MESSAGES, TOKENS, ChatRequest, checked, read_chat, refused
+from .openai import IGNORED, MESSAGES, TOKENS, OpenAIRequest, checked, read_chat, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from .answers import Choice
+    from .answers import AnswerChoice
 
 RESPONSES: Final = "responses"
 SAME: Final = frozenset({"model", "temperature", "top_p", "stream", "seed", "top_k", *IGNORED})
@@ -49,7 +49,7 @@ BODY: Final = Schema(
 )
 
 
-def read_response(body: object, slug: str, supported: frozenset[str]) -> ChatRequest:
+def read_response(body: object, slug: str, supported: frozenset[str]) -> OpenAIRequest:
     """Parse a body of ``responses``; see `read_chat` for the arguments and what it raises."""
     asked = checked(body, BODY)
     for name, value in asked.items():
@@ -180,7 +180,7 @@ class ResponsesFormat:
         self._number = -1
         self._calls: list[dict[str, Any]] = []
 
-    def complete(self, choices: list[Choice]) -> dict[str, Any]:
+    def complete(self, choices: list[AnswerChoice]) -> dict[str, Any]:
         """Return the answer to a request without a stream."""
         (choice,) = choices
         calls = list(map(_call, choice.calls))
@@ -197,7 +197,7 @@ class ResponsesFormat:
             "type": "message", "id": self._message, "role": "assistant", "status": status, "content": content,
         }  # fmt: skip
 
-    def _whole(self, choice: Choice, output: list[dict[str, Any]]) -> dict[str, Any]:
+    def _whole(self, choice: AnswerChoice, output: list[dict[str, Any]]) -> dict[str, Any]:
         is_cut = choice.done is not None and choice.done.reason == "length"
         written = choice.done.completion_tokens if choice.done else 0
         prompt = prompt_tokens([choice], 1)
@@ -265,7 +265,7 @@ class ResponsesFormat:
             )
             yield self._event("response.output_item.done", output_index=index, item=call)
 
-    def ending(self, choices: list[Choice], *, usage: bool) -> Iterator[Event]:
+    def ending(self, choices: list[AnswerChoice], *, usage: bool) -> Iterator[Event]:
         """Yield the event after the answer, which has all of it."""
         (choice,) = choices
         whole = self._whole(choice, [*self._spoken(choice.text, self._calls), *self._calls])

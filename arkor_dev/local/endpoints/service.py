@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from arkor_dev.local.inference.messages import AnswerRequest, StreamPart
     from arkor_dev.local.jobs.async_store import AsyncStore
 
-    from .openai import ChatRequest
-    from .requests import Request
+    from .openai import OpenAIRequest
+    from .requests import LoggedRequest
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ REFUSALS_SECONDS: Final = 1.0
 NOT_NOW: Final = "This endpoint's model cannot answer now. Its owner sees why on Studio's Endpoints page."
 
 
-class Engine(Protocol):
+class AnsweringEngine(Protocol):
     """Interface of the answering engine; `arkor_dev.local.server.chat.Chat` implements it."""
 
     async def check_target(self, body: dict[str, Any]) -> None:
@@ -120,7 +120,9 @@ class Endpoints:
     ``launched`` is the launch's default engine.
     """
 
-    def __init__(self, store: AsyncStore, engine: Engine, concurrent: int, launched: str = AUTO) -> None:
+    def __init__(
+        self, store: AsyncStore, engine: AnsweringEngine, concurrent: int, launched: str = AUTO
+    ) -> None:
         self.store = store
         self._launched = launched
         self._engine = engine
@@ -209,9 +211,9 @@ class Endpoints:
             self.store.post(deployments.record_used, key)
 
     def _log_refusal(self, deployment: str, status: int, text: str) -> None:
-        self.log_request(requests.Request(deployment, "", status=status, error=text))
+        self.log_request(requests.LoggedRequest(deployment, "", status=status, error=text))
 
-    def log_request(self, request: Request) -> None:
+    def log_request(self, request: LoggedRequest) -> None:
         if request.status >= requests.FAULT:
             now = time.monotonic()
             if now - self._refused.get(request.deployment, -REFUSALS_SECONDS) < REFUSALS_SECONDS:
@@ -229,7 +231,7 @@ class Endpoints:
 
     @contextlib.asynccontextmanager
     async def answers(
-        self, caller: Caller, request: ChatRequest
+        self, caller: Caller, request: OpenAIRequest
     ) -> AsyncIterator[AsyncIterator[tuple[int, Text | Done]]]:
         """Yield the parts of a request's answers, each with the number of its answer; exiting ends them.
 

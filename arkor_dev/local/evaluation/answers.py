@@ -139,7 +139,7 @@ class Stopped(Exception):  # noqa: N818 - a requested stop, not an error
     """The job was cancelled while it was being measured."""
 
 
-class Model(Protocol):
+class MeasuredModel(Protocol):
     """Measures rows: returns each one's summed loss and weight.
 
     ``row_losses`` uses the training method's own loss; ``cross_entropy`` always measures the learned tokens.
@@ -185,12 +185,12 @@ class Answers:
         self.batches = [(len(prompts), longest, adapted) for adapted in models if prompts]
         """Each batch: its number of answers, their token limit, and whether the adapter answers."""
 
-    def of_adapter(self, model: Model, stopped: Callable[[], bool]) -> int:
+    def of_adapter(self, model: MeasuredModel, stopped: Callable[[], bool]) -> int:
         """Generate the adapter's answers; return their number. Raises :class:`Stopped`."""
         self._adapter = self._all(model, stopped)
         return len(self._adapter)
 
-    def of_base(self, model: Model, stopped: Callable[[], bool]) -> int:
+    def of_base(self, model: MeasuredModel, stopped: Callable[[], bool]) -> int:
         """Generate and cache the base's answers unless known; return their count. Raises :class:`Stopped`."""
         if not self.needs_base:
             return 0
@@ -235,7 +235,7 @@ class Answers:
             for question, base, adapter in both
         ]
 
-    def _all(self, model: Model, stopped: Callable[[], bool]) -> list[GeneratedAnswer]:
+    def _all(self, model: MeasuredModel, stopped: Callable[[], bool]) -> list[GeneratedAnswer]:
         if not self._prompts:
             return []
         written = self._write(model, self._prompts, self._longest, stopped)

@@ -35,7 +35,7 @@ WRITTEN: Final = 12
 """Cost of generating a token, in tokens read, when several answers are generated at once."""
 
 
-class Work(NamedTuple):
+class TokenCounts(NamedTuple):
     """Numbers of tokens in a training step, in all held-out rows, and in a general question.
 
     Tokens are counted, instead of measuring time, so that a job uses the same questions on a busy machine.
@@ -46,7 +46,7 @@ class Work(NamedTuple):
     question: float
 
 
-def affordable(work: Work, counts: Sequence[int], steps: int, every: int) -> int:
+def affordable(work: TokenCounts, counts: Sequence[int], steps: int, every: int) -> int:
     """Return which of ``counts``, largest first, a run of ``steps`` can afford.
 
     The run is evaluated every ``every`` steps. Assumes an empty cache of base losses, so that a second run
@@ -58,7 +58,7 @@ def affordable(work: Work, counts: Sequence[int], steps: int, every: int) -> int
     return next((count for count in counts if 2 * count * work.question <= most), counts[-1])
 
 
-def answerable(work: Work, steps: int, every: int) -> tuple[int, int]:
+def answerable(work: TokenCounts, steps: int, every: int) -> tuple[int, int]:
     """Return how many questions a run can afford to answer, and their token limit; see :func:`affordable`."""
     evaluations = -(-steps // every) if every else 0
     most = ANSWERS_SHARE * (PASSES * steps * work.step + evaluations * work.held_out)

@@ -59,7 +59,7 @@ ADAPTER: Final = "default"
 
 
 @dataclass
-class Export:
+class ExportTask:
     """The export of ``source`` in the format ``form``.
 
     ``source`` is an adapter or, if ``kind`` is ``model``, a fully fine-tuned model. ``base`` is the folder of

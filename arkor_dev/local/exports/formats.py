@@ -21,7 +21,7 @@ ON_4_BIT: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class FormatRecord:
     """One export format. ``full_model``: it has the whole model's weights; ``llama``: llama.cpp reads it.
 
     ``usage`` has a command or line of code per program, with the placeholders FOLDER and NAME.
@@ -36,15 +36,17 @@ class Format:
 FORMATS: Final = {
     record.name: record
     for record in (
-        Format("adapter", (("In Python", 'PeftModel.from_pretrained(base, "FOLDER")'),), full_model=False),
-        Format(
+        FormatRecord(
+            "adapter", (("In Python", 'PeftModel.from_pretrained(base, "FOLDER")'),), full_model=False
+        ),
+        FormatRecord(
             "merged",
             (
                 ("In Python", 'AutoModelForCausalLM.from_pretrained("FOLDER")'),
                 ("vLLM", "vllm serve FOLDER"),
             ),
         ),
-        Format(
+        FormatRecord(
             "gguf",
             (
                 ("llama.cpp", "llama-cli -m FOLDER/model.gguf"),
@@ -53,7 +55,7 @@ FORMATS: Final = {
             ),
             llama=True,
         ),
-        Format(
+        FormatRecord(
             "gguf-lora",
             (
                 ("llama.cpp", "llama-cli -m BASE.gguf --lora FOLDER/adapter.gguf"),
@@ -62,7 +64,7 @@ FORMATS: Final = {
             full_model=False,
             llama=True,
         ),
-        Format(
+        FormatRecord(
             "ollama",
             (("Ollama", "ollama create NAME -f FOLDER/Modelfile"), ("Then", "ollama run NAME")),
             llama=True,

@@ -30,7 +30,7 @@ OUTPUT_BYTES: Final = 2**28
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class Tolerances:
     """Limits within which two models count as equal: divergence in nats per token, agreement of confident
     choices.
 
@@ -51,14 +51,14 @@ class Bounds:
 SURE: Final = 0.5
 """Probability above which rounding does not change the first choice."""
 BOUNDS: Final = {
-    "adapter": Bounds(1e-5, 0.999),
-    "merged": Bounds(2e-3, 0.97),
-    "f16": Bounds(1e-3, 0.97),
-    "q8_0": Bounds(0.02, 0.95, 0.05),
-    "q6_k": Bounds(0.03, 0.95, 0.05),
-    "q5_k_m": Bounds(0.1, 0.9, 0.2),
-    "q4_k_m": Bounds(0.2, 0.85, 0.3),
-    "q4_0": Bounds(0.3, 0.8, 0.5),
+    "adapter": Tolerances(1e-5, 0.999),
+    "merged": Tolerances(2e-3, 0.97),
+    "f16": Tolerances(1e-3, 0.97),
+    "q8_0": Tolerances(0.02, 0.95, 0.05),
+    "q6_k": Tolerances(0.03, 0.95, 0.05),
+    "q5_k_m": Tolerances(0.1, 0.9, 0.2),
+    "q4_k_m": Tolerances(0.2, 0.85, 0.3),
+    "q4_0": Tolerances(0.3, 0.8, 0.5),
 }
 """Limits by format, and for GGUF by quantization. An adapter keeps its exact numbers; merged weights are
 rounded to the base's dtype. docs/exports.md explains the error sources of the others.
@@ -214,7 +214,7 @@ def agreement(trained: Outputs, other: Outputs) -> tuple[int, int]:
 
 
 def proof(
-    bounds: Bounds,
+    bounds: Tolerances,
     questions: Questions,
     base: Outputs,
     trained: Outputs,

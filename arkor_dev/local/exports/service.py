@@ -51,7 +51,7 @@ ENOUGH_SECONDS: Final = 2.0
 """Seconds of measurement before a rate is meaningful."""
 
 
-class Pace:
+class ExportPace:
     """Measures the rate of successive stages; a new label starts the next stage."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -287,7 +287,7 @@ class Exports(WorkerService[ExportRequest]):
         if config is None:
             raise JobFailure("The job was deleted")
 
-        pace = Pace()
+        pace = ExportPace()
 
         def report(progress: Progress) -> None:
             record["progress"] = pace.estimate(progress)

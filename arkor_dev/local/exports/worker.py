@@ -10,7 +10,7 @@ from arkor_dev.contract.bodies import LLAMA_FORMATS
 from arkor_dev.local.modeling.chat_template import template_arguments
 from arkor_dev.local.modeling.gate import comes_in_4_bit
 from arkor_dev.local.models.catalog import Model
-from arkor_dev.local.training.preparation import Preparation
+from arkor_dev.local.training.preparation import RunPreparation
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory, write_failure
 from arkor_dev.local.workers.link import serve
 
@@ -31,7 +31,7 @@ def export(request: MakeExport, link: Link) -> Verified:
     rows = _rows(request, link)
     model = link.receive(Model)
     os.environ["HF_HUB_OFFLINE"] = "1"  # from here on everything is read from local folders
-    from .export import Export
+    from .export import ExportTask
 
     base, source, target = model.path, Path(request.source), Path(request.target)
     arguments = (
@@ -58,13 +58,13 @@ def export(request: MakeExport, link: Link) -> Verified:
 
         llama_arguments = (request.quantization or "", Path(request.cache))
         return Verified(**LlamaExport(*arguments, *llama_arguments, **options).make(rows))
-    return Verified(**Export(*arguments, **options, in_place=request.written).make(rows))
+    return Verified(**ExportTask(*arguments, **options, in_place=request.written).make(rows))
 
 
 def _rows(request: MakeExport, link: Link) -> list[Row]:
     """Return rows of the job's data: held-out ones, else training ones; empty if the data are gone."""
     try:
-        preparation = Preparation(request.job, lambda *_, **__: None, link.progress)
+        preparation = RunPreparation(request.job, lambda *_, **__: None, link.progress)
         preparation.read()
     except JobFailure:
         return []

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.settings.evaluation import samples_off
-from arkor_dev.local.evaluation.general import Work, affordable, answerable
+from arkor_dev.local.evaluation.general import TokenCounts, affordable, answerable
 from arkor_dev.local.training.samples.budget import MOST_TOKENS, expected_seconds
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class ComparisonCosts:
     ``answers`` are cache keys of the base's answers by number and length.
     """
 
-    work: Work
+    work: TokenCounts
     held_out: float
     again: float
     question: float
@@ -146,7 +146,7 @@ class ComparisonCosts:
         names = ("held_out", "again", "question", "own")
         held_out, again, question, own = (float(stored[name]) for name in names)
         answers = {str(size): str(key) for size, key in stored["answers"].items()}
-        work = Work(*map(float, stored["work"]))
+        work = TokenCounts(*map(float, stored["work"]))
         return cls(
             work,
             held_out,

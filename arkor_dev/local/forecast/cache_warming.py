@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.models.catalog import Model
-from arkor_dev.local.training.preparation import Preparation
+from arkor_dev.local.training.preparation import RunPreparation
 from arkor_dev.local.training.run_events import RunEvents
 from arkor_dev.local.workers.link import serve
 
@@ -29,7 +29,7 @@ SECONDS: Final = 120.0
 
 def warm(request: WarmCache, link: Link) -> Warmed:
     """Fill the cache for a job, in the order in which the job needs the entries."""
-    preparation = Preparation(request.job, RunEvents(lambda *_: None), lambda *_: None)
+    preparation = RunPreparation(request.job, RunEvents(lambda *_: None), lambda *_: None)
     preparation.read()
     preparation.load(link.receive(Model))
     preparation.encode()

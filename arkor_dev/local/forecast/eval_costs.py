@@ -12,7 +12,7 @@ from arkor_dev.local.evaluation.general import ANSWERS, PASSES, WRITTEN, fewer
 from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, again_of, questions_with_ends
 from arkor_dev.local.training.final_evaluation.measure import all_questions, answers_of, stopping
 from arkor_dev.local.training.final_evaluation.own_sets import sets_of
-from arkor_dev.local.training.greedy import Watch, answers
+from arkor_dev.local.training.greedy import GenerationLimit, answers
 from arkor_dev.local.workers.errors import JobFailure
 
 from .answer_costs import REPEATED, ComparisonCosts, GenerationSpeed
@@ -21,8 +21,8 @@ from .steps import Batch, question_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from arkor_dev.local.training.preparation import Preparation
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.preparation import RunPreparation
+    from arkor_dev.local.training.run import TrainingLoop
 
 SMALL_BATCH: Final = 4
 LARGE_BATCH: Final = 8
@@ -40,8 +40,8 @@ class EvaluationCosts:
 
     def __init__(
         self,
-        preparation: Preparation,
-        run: Run,
+        preparation: RunPreparation,
+        run: TrainingLoop,
         deadline: float,
         work: Callable[[Batch], float],
         seconds: Callable[[float], float],
@@ -69,7 +69,7 @@ class EvaluationCosts:
                 return TIMED_TOKENS
 
             batch = [questions[index % len(questions)] for index in range(count)]
-            watch = Watch(length, lambda: False)
+            watch = GenerationLimit(length, lambda: False)
             answers(self._run.loss, self._run.base.tokenizer, [], batch, watch, TIMED_TOKENS)
         return GenerationSpeed.of(
             (SMALL_BATCH, *paces[SMALL_BATCH]), (LARGE_BATCH, *paces[LARGE_BATCH]), longest

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from arkor_dev.local.training.preparation import Preparation
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.preparation import RunPreparation
+    from arkor_dev.local.training.run import TrainingLoop
 
     from .answer_costs import GenerationSpeed
 
@@ -134,7 +134,7 @@ class MeasuredStep:
 class StepMeasurement:
     """Measures ``run``, which has not begun, until ``deadline`` (of ``time.monotonic``)."""
 
-    run: Run
+    run: TrainingLoop
     free: int | None
     deadline: float
     progress: Callable[[int, int], None]
@@ -143,7 +143,7 @@ class StepMeasurement:
     typical: list[MeasuredStep] = field(default_factory=list)
     total: int = 0
 
-    def measure(self, scratch: Path, long_rows: Batch, preparation: Preparation) -> dict[str, Any]:
+    def measure(self, scratch: Path, long_rows: Batch, preparation: RunPreparation) -> dict[str, Any]:
         """Return the fields of a `Measurement` that come from steps; ``long_rows`` are further rows."""
         run = self.run
         prompts = first_steps(run)

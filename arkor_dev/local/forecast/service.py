@@ -60,7 +60,7 @@ FAILED_SECONDS: Final = 60.0
 
 
 @dataclass
-class Entry:
+class ForecastEntry:
     """One request: a job's config and the progress of its estimate."""
 
     id: str
@@ -89,10 +89,10 @@ class Forecasts:
         self._project = project
         self._busy = busy
         self._store = MeasurementStore(data)
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, ForecastEntry] = {}
         self._background = BackgroundQueue(busy, self._next, self._work, self._failed)
-        self._current: tuple[Entry, Child] | None = None
-        self._warming: tuple[Entry, Child] | None = None
+        self._current: tuple[ForecastEntry, Child] | None = None
+        self._warming: tuple[ForecastEntry, Child] | None = None
         self._warmed: set[str] = set()
 
     @property
@@ -216,7 +216,7 @@ class Forecasts:
 
     # Internal
 
-    async def _entry(self, config: dict[str, Any]) -> Entry:
+    async def _entry(self, config: dict[str, Any]) -> ForecastEntry:
         """Return the request for ``config``. Raises JobFailure if it can't be estimated."""
         if is_elsewhere(config):
             raise JobFailure("An estimate measures this machine, but the job is to run on a cluster")
@@ -227,7 +227,7 @@ class Forecasts:
             raise JobFailure(f"The model {config['model']} is not downloaded yet: its first run does that")
         second = self._second(config)
         key = await asyncio.to_thread(self._key, config, model)
-        return Entry(_id_of(key, config), key, config, model, second)
+        return ForecastEntry(_id_of(key, config), key, config, model, second)
 
     def _second(self, config: Mapping[str, Any]) -> Model | None:
         """Return the second model that the job needs. Raises JobFailure if it is not downloaded."""
@@ -246,7 +246,7 @@ class Forecasts:
         second = self._second(config)
         return key_of(config, model.path, [*files, *(sorted(second.path.iterdir()) if second else ())])
 
-    async def _view(self, entry: Entry) -> Forecast:
+    async def _view(self, entry: ForecastEntry) -> Forecast:
         entry.polled_at = time.monotonic()
         measured = self._store.get(entry.key)
         if measured:
@@ -278,19 +278,19 @@ class Forecasts:
             self._current[1].kill()
         return entry is not None
 
-    def _next(self) -> Entry | None:
+    def _next(self) -> ForecastEntry | None:
         return self._unmeasured() or self._cold()
 
-    def _active(self) -> Iterator[Entry]:
+    def _active(self) -> Iterator[ForecastEntry]:
         """Yield the active requests, newest first: older ones of the same user are outdated."""
         for entry in reversed(list(self._entries.values())):
             if time.monotonic() - entry.polled_at < POLL_SECONDS and not entry.error:
                 yield entry
 
-    def _unmeasured(self) -> Entry | None:
+    def _unmeasured(self) -> ForecastEntry | None:
         return next((entry for entry in self._active() if self._store.get(entry.key) is None), None)
 
-    def _cold(self) -> Entry | None:
+    def _cold(self) -> ForecastEntry | None:
         """Return the newest active request if the cache of its base is to be filled."""
         entry = next(self._active(), None)
         if entry is None or entry.id in self._warmed:
@@ -298,13 +298,13 @@ class Forecasts:
         measured = self._store.get(entry.key)
         return entry if measured and measured.device == "cpu" else None
 
-    async def _work(self, entry: Entry) -> None:
+    async def _work(self, entry: ForecastEntry) -> None:
         if self._store.get(entry.key) is None:
             await self._measure(entry, lambda _: None)
         else:
             await self._warm(entry)
 
-    async def _warm(self, entry: Entry) -> None:
+    async def _warm(self, entry: ForecastEntry) -> None:
         """Fill the cache for a job, if it fits into the free memory; a failure only means a slower job."""
         measured = self._store.get(entry.key)
         if measured and (await self._estimate(measured, entry.config, busy=False)).get("fits"):
@@ -329,15 +329,15 @@ class Forecasts:
                 await child.stop()
         self._warmed.add(entry.id)
 
-    def _job(self, entry: Entry) -> JobRequest:
+    def _job(self, entry: ForecastEntry) -> JobRequest:
         return JobRequest("forecast", entry.config, str(self._data), str(self._project))
 
-    def _failed(self, entry: Entry, reason: str) -> None:
+    def _failed(self, entry: ForecastEntry, reason: str) -> None:
         if entry.id in self._entries:  # otherwise the request was dropped
             entry.error = reason
 
     async def _measure(
-        self, entry: Entry, progress: Callable[[Progress], None], *, urgent: bool = False
+        self, entry: ForecastEntry, progress: Callable[[Progress], None], *, urgent: bool = False
     ) -> None:
         """Measure in a worker, beside a job only if ``urgent``; store the result or raise JobFailure."""
         requested_at, scratch = time.time(), self._data / "forecast"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.objective import Objective
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run import TrainingLoop
 
 MOST_STEPS: Final = 512
 QUESTION: Final = 512
@@ -35,7 +35,7 @@ Step = list[Batch]
 """The batches of a step, whose gradients are accumulated."""
 
 
-def first_steps(run: Run) -> list[Step]:
+def first_steps(run: TrainingLoop) -> list[Step]:
     """Return the run's first steps exactly: at least an epoch, unless that is too long."""
     mean = sum(row.tokens for row in run.train) / len(run.train)
     count = min(MOST_STEPS, max(1, round(MOST_TOKENS / (mean * run.plan.batch_size))))
@@ -66,7 +66,7 @@ def thinned(row: Example, tokens: int) -> Example:
     return replace(part(row), others=tuple(part(sequence) for sequence in row.others))
 
 
-def sizes_of(run: Run, row: Example) -> Sizes:
+def sizes_of(run: TrainingLoop, row: Example) -> Sizes:
     """Return a begun run's sizes, and the memory that layers save on two pieces of ``row``."""
     model, config = unwrapped(run.model), unwrapped(run.model).config.get_text_config()
     hidden, layers = int(config.hidden_size), int(config.num_hidden_layers)

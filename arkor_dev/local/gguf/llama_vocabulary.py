@@ -23,7 +23,7 @@ def _discard(level: int, text: bytes, user_data: Any) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Vocabulary:
+class LlamaVocabulary:
     """The vocabulary of a loaded model; ``pointer`` is llama.cpp's."""
 
     model: Any
@@ -61,7 +61,7 @@ def quiet() -> None:
 
 
 @contextlib.contextmanager
-def vocabulary_of(path: Path) -> Iterator[Vocabulary]:
+def vocabulary_of(path: Path) -> Iterator[LlamaVocabulary]:
     """Load the vocabulary of the file at ``path``. Raises ValueError if llama.cpp cannot read it."""
     params = llama_cpp.llama_model_default_params()
     params.vocab_only = True
@@ -69,6 +69,6 @@ def vocabulary_of(path: Path) -> Iterator[Vocabulary]:
     if not model:
         raise ValueError("llama.cpp cannot read the file")
     try:
-        yield Vocabulary(model, llama_cpp.llama_model_get_vocab(model))
+        yield LlamaVocabulary(model, llama_cpp.llama_model_get_vocab(model))
     finally:
         llama_cpp.llama_model_free(model)

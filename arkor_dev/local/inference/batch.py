@@ -121,7 +121,7 @@ def _has_plain_layers(model: Any) -> bool:
 
 
 @dataclass(eq=False)
-class Row:
+class BatchRow:
     """One conversation: its prompt, and which tokens of prompt and answer are cached."""
 
     group: ActiveAdapter
@@ -141,12 +141,12 @@ class Batch:
     """The rows of one group whose prompts have been read."""
 
     def __init__(self, forward: Forward) -> None:
-        self.rows: list[Row] = []
+        self.rows: list[BatchRow] = []
         self._forward = forward
         self._cache: Any = None
         self._consistent = True
 
-    def add(self, row: Row) -> None:
+    def add(self, row: BatchRow) -> None:
         """Add a row with its cache."""
         if not self.rows:
             self._cache = row.cache
@@ -163,7 +163,7 @@ class Batch:
         row.cache = None
         self.rows.append(row)
 
-    def step(self, rows: list[Row], tokens: list[int]) -> Any:
+    def step(self, rows: list[BatchRow], tokens: list[int]) -> Any:
         """Add a token to each row of the batch; return logits ``[rows, vocabulary]``."""
         token_of = dict(zip(map(id, rows), tokens, strict=True))
         ordered_tokens = [token_of[id(row)] for row in self.rows]
@@ -178,7 +178,7 @@ class Batch:
         index_of = {id(row): index for index, row in enumerate(self.rows)}
         return logits[[index_of[id(row)] for row in rows]]
 
-    def remove(self, row: Row) -> Layers:
+    def remove(self, row: BatchRow) -> Layers:
         """Remove a row; return its keys and values, one per token, or None if they are incomplete."""
         index = self.rows.index(row)
         del self.rows[index]

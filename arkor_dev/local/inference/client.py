@@ -40,7 +40,7 @@ EVICTED: Final = "A job has started and needs the memory of the model that answe
 
 
 @dataclass(eq=False)
-class _Answer:
+class _PendingAnswer:
     """An answer: the request, its worker, the parts so far, and whether any of them had text."""
 
     request: AnswerRequest
@@ -62,7 +62,7 @@ class Inference:
         self._reader: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
         self._numbers = itertools.count(1)
-        self._answers: dict[int, _Answer] = {}
+        self._answers: dict[int, _PendingAnswer] = {}
         self._stopping: dict[int, asyncio.TimerHandle] = {}
         self._idle: asyncio.TimerHandle | None = None
         self._retry: asyncio.Task[None] | None = None
@@ -75,7 +75,7 @@ class Inference:
     async def answer(self, request: AnswerRequest) -> AsyncIterator[AsyncIterator[StreamPart]]:
         """Send a request; the body reads parts up to `Done`. Leaving the body stops the answer."""
         number = next(self._numbers)
-        answer = self._answers[number] = _Answer(request)
+        answer = self._answers[number] = _PendingAnswer(request)
         if self._idle:
             self._idle.cancel()
             self._idle = None
@@ -128,7 +128,7 @@ class Inference:
 
         self._freeing_memory = asyncio.get_running_loop().call_later(seconds if self._answers else 0, unload)
 
-    async def _parts(self, answer: _Answer) -> AsyncIterator[StreamPart]:
+    async def _parts(self, answer: _PendingAnswer) -> AsyncIterator[StreamPart]:
         while True:
             match await answer.parts.get():
                 case Failed(error):
@@ -211,7 +211,7 @@ class Inference:
             timer.cancel()
             self._start_idle_timer()
 
-    async def _send_again(self, waiting: dict[int, _Answer]) -> None:
+    async def _send_again(self, waiting: dict[int, _PendingAnswer]) -> None:
         try:
             child = await self._worker()
         except JobFailure as failure:
@@ -223,7 +223,7 @@ class Inference:
             if number in self._answers:
                 self._send(number, answer, child)
 
-    def _send(self, number: int, answer: _Answer, child: Child) -> None:
+    def _send(self, number: int, answer: _PendingAnswer, child: Child) -> None:
         answer.child = child
         child.send(Ask(number, answer.request))
 

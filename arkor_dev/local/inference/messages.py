@@ -9,7 +9,7 @@ from arkor_dev.contract.shapes import Progress
 from arkor_dev.local.workers.codec import Codec, Message
 
 from .adapter_scale import FULL_STRENGTH
-from .structured_output.request import Format
+from .structured_output.request import OutputFormat
 
 FinishReason = Literal["stop", "length", "tool_calls", "cancelled"]
 
@@ -62,7 +62,7 @@ class AnswerRequest(Message):
     stop: list[str] | None = None
     echo: bool = False
     tools: list[object] | None = None
-    format: Format | None = None
+    format: OutputFormat | None = None
     training: bool = False
     gguf: str | None = None
     lora: str | None = None

@@ -28,7 +28,7 @@ from arkor_dev.local.workers.machine import memory
 
 from .adapter_scale import FULL_STRENGTH, ActiveAdapter, AdapterScale
 from .answer_speed import CORES, ComputePlan, convert, fastest_plan, half_of_cores
-from .batch import Batch, Forward, Layers, Row, cache_of, layers_of
+from .batch import Batch, BatchRow, Forward, Layers, cache_of, layers_of
 from .generate_fallback import StepwiseGenerate
 from .generation.prompt import prompt_of
 from .generation.sampling import SampledToken
@@ -110,13 +110,13 @@ class TransformersEngine:
         key += SCORED if _is_scored(ask) else ""
         return key + WITH_TRAINING if ask.training and torch.cuda.is_available() else key
 
-    def begin(self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None]) -> Row:
+    def begin(self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None]) -> BatchRow:
         """Load what is needed and build the prompt; the adapter stays in use until `end`."""
         active = self._load(ask, base_key, progress)
         prompt = prompt_of(self.tokenizer, ask, self.base.context)
         if self._plan:
             torch.set_num_threads(self._plan.shared_threads if ask.training else self._plan.threads)
-        row = Row(active, prompt, self.base.context - len(prompt))
+        row = BatchRow(active, prompt, self.base.context - len(prompt))
         if ask.echo and ask.sampling.logprobs is not None:
             row.scores, row.alternatives = [SampledToken(prompt[0])], ask.sampling.logprobs
         assert self._forward
@@ -130,7 +130,7 @@ class TransformersEngine:
             self._adapters[active.adapter] += 1
         return row
 
-    def read(self, row: Row) -> NDArray[np.float32] | None:
+    def read(self, row: BatchRow) -> NDArray[np.float32] | None:
         """Read a chunk of the prompt; once all of it is read, the row joins its group."""
         self._activate(row.group)
         if row.fallback:
@@ -158,7 +158,7 @@ class TransformersEngine:
             self._batches.setdefault(row.group, Batch(self._forward)).add(row)
             return _figures(logits[0])
 
-    def _score_at_once(self, row: Row) -> None:
+    def _score_at_once(self, row: BatchRow) -> None:
         """Score a prompt of a model that cannot read it in chunks."""
         assert row.scores
         with torch.inference_mode():
@@ -166,7 +166,7 @@ class TransformersEngine:
             logits = self.base.model(input_ids=ids, use_cache=False).logits
             row.scores += _scores(logits[0], row.prompt[1:], row.alternatives)
 
-    def step(self, rows: list[Row], tokens: list[int]) -> NDArray[np.float32]:
+    def step(self, rows: list[BatchRow], tokens: list[int]) -> NDArray[np.float32]:
         """Add a token to each row of one group; return the next logits."""
         self._activate(rows[0].group)
         if rows[0].fallback:
@@ -176,7 +176,7 @@ class TransformersEngine:
         with torch.inference_mode():
             return _figures(self._batches[rows[0].group].step(rows, tokens))
 
-    def end(self, row: Row) -> None:
+    def end(self, row: BatchRow) -> None:
         """Remove a row, and cache what was read and generated."""
         if row.group.adapter is not None:
             self._adapters[row.group.adapter] -= 1

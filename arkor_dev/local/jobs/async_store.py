@@ -89,7 +89,7 @@ class ChangeSignal:
         self._event = asyncio.Event()
 
 
-class Writer:
+class StoreWriter:
     """A thread that runs calls in order, and retries one while the disk refuses it."""
 
     def __init__(self, on_trouble: Callable[[str | None], object] = lambda _: None) -> None:
@@ -166,7 +166,7 @@ class AsyncStore:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._writer = Writer(self._report)
+        self._writer = StoreWriter(self._report)
         self._reader = ThreadPoolExecutor(1, "store-reader")
         self.pulse = ChangeSignal()
         self.project_id = store.project_id

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
-    from arkor_dev.local.jobs.running.job_runner import Observer, Waiting
+    from arkor_dev.local.jobs.running.job_runner import BackgroundWork, Observer
     from arkor_dev.local.models.catalog import Models
 
     from .async_store import AsyncStore
@@ -62,7 +62,7 @@ class Scheduler:
     """Runs queued jobs in order, and deletes jobs."""
 
     observer: Observer | None = None
-    waiting: Sequence[Waiting] = ()
+    waiting: Sequence[BackgroundWork] = ()
 
     def __init__(
         self,

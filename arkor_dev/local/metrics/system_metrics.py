@@ -103,7 +103,7 @@ class _Gpu:
         return figures
 
 
-class Sampler:
+class MetricsSampler:
     """Sends ``system.metrics`` through ``emit`` every ``seconds`` in its ``with`` block; never raises.
 
     ``step()`` returns the current step; ``machine()`` creates the object to sample.

@@ -30,7 +30,7 @@ ROWS: Final = (16, 1024)
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class DtypeChoice:
     """The dtype to compute in (trained weights are always float32), and the reason in a sentence."""
 
     dtype: Any
@@ -41,33 +41,35 @@ class Choice:
         return str(self.dtype).removeprefix("torch.")
 
 
-def choose(model: Any, device: str, loaded: Any, tokens: int, requested: str | None, cache: Path) -> Choice:
+def choose(
+    model: Any, device: str, loaded: Any, tokens: int, requested: str | None, cache: Path
+) -> DtypeChoice:
     """Return the format for training ``model``, whose weights are in ``loaded``, with ``tokens`` per step.
 
     ``requested`` is the job's own choice (float32, bfloat16 or float16) or None, ``cache`` the file with
     earlier measurements.
     """
     if device != "cpu":
-        return Choice(
+        return DtypeChoice(
             loaded, "as requested by the job" if requested else f"what this {device} device computes in"
         )
     if requested:
-        return Choice(getattr(torch, requested), "as requested by the job")
+        return DtypeChoice(getattr(torch, requested), "as requested by the job")
     if loaded != torch.float32:
-        return Choice(loaded, "as the model was loaded")
+        return DtypeChoice(loaded, "as the model was loaded")
     shape = _largest_product(model)
     if shape is None:
-        return Choice(torch.float32, "the model has no linear layer to measure")
+        return DtypeChoice(torch.float32, "the model has no linear layer to measure")
     rows = 1 << (min(max(tokens, ROWS[0]), ROWS[1]) - 1).bit_length()
     seconds = _cached_measurement(cache, rows, *shape)
     if seconds is None:
-        return Choice(torch.float32, "this processor does not support bfloat16 products")
+        return DtypeChoice(torch.float32, "this processor does not support bfloat16 products")
     slow, quick = seconds
     reason = (
         f"a product of this model's shape ({rows} by {shape[0]} by {shape[1]}) takes this processor "
         f"{1000 * quick:.2g} ms in bfloat16 and {1000 * slow:.2g} ms in float32"
     )
-    return Choice(torch.bfloat16 if slow > MARGIN * quick else torch.float32, reason)
+    return DtypeChoice(torch.bfloat16 if slow > MARGIN * quick else torch.float32, reason)
 
 
 def _largest_product(model: Any) -> tuple[int, int] | None:

@@ -64,7 +64,7 @@ class Tensor(NamedTuple):
     start: int
 
 
-class _Reader:
+class _GgufReader:
     """Reads a GGUF file's ``metadata`` and the positions of its ``tensors``."""
 
     def __init__(self, data: mmap.mmap) -> None:
@@ -108,7 +108,7 @@ def convert_starter(
     """Convert ``gguf`` to bfloat16 safetensors: half of float32's size, exact enough for 4-bit weights."""
     folder.mkdir()
     with gguf.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        read = _Reader(data)
+        read = _GgufReader(data)
         _write_weights(folder / "model.safetensors", data, read, progress)
         fields = {name.removeprefix("tokenizer.ggml."): value for name, value in read.metadata.items()}
         files = {
@@ -125,7 +125,7 @@ def convert_starter(
     (folder / "README.md").write_text(f"# {TITLE}\n\n{STARTER_NOTE}.\n", encoding="utf-8")
 
 
-def _write_weights(path: Path, data: mmap.mmap, read: _Reader, progress: Progress) -> None:
+def _write_weights(path: Path, data: mmap.mmap, read: _GgufReader, progress: Progress) -> None:
     heads = read.metadata["llama.attention.head_count"], read.metadata["llama.attention.head_count_kv"]
     rotated = {"attn_q": heads[0], "attn_k": heads[1]}
     tensors = sorted((_name(name), name, tensor) for name, tensor in read.tensors.items())

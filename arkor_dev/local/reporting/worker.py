@@ -26,13 +26,13 @@ from arkor_dev.contract.events import (
 )
 from arkor_dev.contract.provenance.statement import is_number
 from arkor_dev.local.reporting.messages import ORDERS, Accepted, BeginReport, EndReport, ReportFault
-from arkor_dev.local.reporting.writers import WRITERS, Job
+from arkor_dev.local.reporting.writers import WRITERS, ReportedJob
 from arkor_dev.local.workers.link import Link
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from arkor_dev.local.reporting.writers import Writer
+    from arkor_dev.local.reporting.writers import RunWriter
 
 TRAIN: Final = {
     "loss": "train/loss",
@@ -79,7 +79,7 @@ class Reported:
 class Reporter:
     """Passes a job's events to a ``writer``; ``location`` tells where to find the run, once that is known."""
 
-    def __init__(self, writer: Writer, reported: Reported) -> None:
+    def __init__(self, writer: RunWriter, reported: Reported) -> None:
         self._writer, self._reported = writer, reported
         self._open = False
         self._train, self._eval = dict(TRAIN), dict(EVAL)
@@ -171,7 +171,7 @@ def main() -> None:
         sys.stdin = Path(os.devnull).open()  # noqa: SIM115 - for the rest of the process's life
         assert not pipe.closed
         os.chdir(request.folder)
-        writer = WRITERS[request.to](Job(**request.job))
+        writer = WRITERS[request.to](ReportedJob(**request.job))
         reporter = Reporter(writer, Reported(Path(request.state)))
         link.send(Accepted())
         while True:

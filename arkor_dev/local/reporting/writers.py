@@ -21,7 +21,7 @@ BAD: Final = ("failed", "crashed")
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ReportedJob:
     """The reported job: its id and name, and the name of its project."""
 
     id: str
@@ -34,7 +34,7 @@ class Job:
         return f"{NAME.sub('-', self.name).strip('-.')[:60] or 'job'}-{self.id}"
 
 
-class Writer(Protocol):
+class RunWriter(Protocol):
     """One run in a reporter. All methods may raise any exception of the package."""
 
     def open(self, settings: Mapping[str, Any], run: str | None) -> tuple[str | None, str]:
@@ -53,10 +53,10 @@ class Writer(Protocol):
         """End the run."""
 
 
-class TensorBoard(Writer):
+class TensorBoard(RunWriter):
     """Event files below ``runs`` in the project, or in the folder that ``TENSORBOARD_LOGGING_DIR`` names."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: ReportedJob) -> None:
         protos = "tensorboard.compat.proto"
         self._event = importlib.import_module(f"{protos}.event_pb2")
         self._summary = importlib.import_module(f"{protos}.summary_pb2")
@@ -99,10 +99,10 @@ class TensorBoard(Writer):
         self._writer.close()
 
 
-class Trackio(Writer):
+class Trackio(RunWriter):
     """A run in Trackio, in the project's name; stored on this machine by default."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: ReportedJob) -> None:
         self._trackio = importlib.import_module("trackio")
         self._job = job
 
@@ -119,10 +119,10 @@ class Trackio(Writer):
         self._trackio.finish()
 
 
-class Wandb(Writer):
+class Wandb(RunWriter):
     """A Weights & Biases run with the job's id, in the project's name or ``WANDB_PROJECT``."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: ReportedJob) -> None:
         os.environ.setdefault("WANDB_SILENT", "true")
         os.environ.setdefault("WANDB_CONSOLE", "off")
         self._wandb = importlib.import_module("wandb")
@@ -143,10 +143,10 @@ class Wandb(Writer):
         self._run.finish(exit_code=int(status in BAD))
 
 
-class MLflow(Writer):
+class MLflow(RunWriter):
     """A run of MLflow in the experiment of the project's name or ``MLFLOW_EXPERIMENT_NAME``."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: ReportedJob) -> None:
         self._mlflow = importlib.import_module("mlflow")
         self._job = job
 
@@ -169,7 +169,7 @@ class MLflow(Writer):
         self._mlflow.end_run("FINISHED" if status == "completed" else "FAILED" if status in BAD else "KILLED")
 
 
-WRITERS: Final[dict[str, Callable[[Job], Writer]]] = {
+WRITERS: Final[dict[str, Callable[[ReportedJob], RunWriter]]] = {
     "tensorboard": TensorBoard,
     "trackio": Trackio,
     "wandb": Wandb,

@@ -23,7 +23,7 @@ from .record import MOST_TRIALS, SEARCH, START, WINNER
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .record import Sweep, Trial
+    from .record import SweepRecord, Trial
 
 REDUCTION: Final = 3
 RUNGS: Final = (1 / 9, 1 / 3, 1.0)
@@ -77,7 +77,7 @@ def supports_halving(space: Mapping[str, Any]) -> bool:
     return not SCHEDULE & space.keys()
 
 
-def rungs_of(sweep: Sweep) -> list[float]:
+def rungs_of(sweep: SweepRecord) -> list[float]:
     """Return the fractions of the full length at which trials are compared."""
     assert sweep.estimate
     if not supports_halving(sweep.space):
@@ -87,7 +87,7 @@ def rungs_of(sweep: Sweep) -> list[float]:
     return [part for part in RUNGS if part == 1.0 or round(steps * part) >= least]
 
 
-def config_of(sweep: Sweep, trial: Trial) -> dict[str, Any]:
+def config_of(sweep: SweepRecord, trial: Trial) -> dict[str, Any]:
     """Return the config of a trial's job, up to its rung."""
     held_out = value_of(sweep.config, "splitSeed")
     shared = {
@@ -108,7 +108,7 @@ def config_of(sweep: Sweep, trial: Trial) -> dict[str, Any]:
     return {**config, **shared, **seed}
 
 
-def changes_of(sweep: Sweep, trial: Trial) -> dict[str, Any]:
+def changes_of(sweep: SweepRecord, trial: Trial) -> dict[str, Any]:
     """Return the settings that turn the sweep's config into the trial's; null removes a setting."""
     complete = config_of(sweep, replace(trial, rung=sweep.last))
     known = by_field()
@@ -120,7 +120,7 @@ def changes_of(sweep: Sweep, trial: Trial) -> dict[str, Any]:
     return {key: value for key, value in {**changed, **gone}.items() if key not in excluded}
 
 
-def _at_rung(sweep: Sweep, trial: Trial, config: dict[str, Any]) -> dict[str, Any]:
+def _at_rung(sweep: SweepRecord, trial: Trial, config: dict[str, Any]) -> dict[str, Any]:
     """Return a trial's config with the length of its rung, without a decay before the last one."""
     last = trial.rung == sweep.last or trial.role != SEARCH
     if value_of(config, "lrSchedulerType") not in STEADY:
@@ -139,7 +139,7 @@ def _at_rung(sweep: Sweep, trial: Trial, config: dict[str, Any]) -> dict[str, An
     return {**config, "numTrainEpochs": value_of(config, "numTrainEpochs") * part}
 
 
-def _warmup(sweep: Sweep, settings: Mapping[str, Any]) -> int:
+def _warmup(sweep: SweepRecord, settings: Mapping[str, Any]) -> int:
     """Return a trial's number of warmup steps, the same at each rung."""
     assert sweep.estimate
     config = sweep.config
@@ -163,24 +163,24 @@ def value_of(config: Mapping[str, Any], field: str) -> Any:
 # Time
 
 
-def pace_of(sweep: Sweep) -> float:
+def pace_of(sweep: SweepRecord) -> float:
     """Return the factor on the estimate: slightly more than the slowest recent run."""
     return SAFETY * max(sweep.paces[-RECENT:]) if sweep.paces else UNKNOWN_PACE
 
 
-def seconds_of(sweep: Sweep, before: float, after: float) -> float:
+def seconds_of(sweep: SweepRecord, before: float, after: float) -> float:
     """Return the estimated seconds of a job from one fraction of the full length to another."""
     assert sweep.estimate
     return pace_of(sweep) * uncorrected(sweep, before, after)
 
 
-def uncorrected(sweep: Sweep, before: float, after: float) -> float:
+def uncorrected(sweep: SweepRecord, before: float, after: float) -> float:
     """Return the seconds of the original estimate, without correction."""
     assert sweep.estimate
     return sweep.estimate.fixed + (after - before) * sweep.estimate.training
 
 
-def reserve(sweep: Sweep) -> float:
+def reserve(sweep: SweepRecord) -> float:
     """Return the seconds before the deadline in which no job may run."""
     assert sweep.deadline is not None
     low, high = RESERVE_BOUNDS
@@ -190,18 +190,18 @@ def reserve(sweep: Sweep) -> float:
     return max(least, 2 * pace_of(sweep) * sweep.estimate.training / max(1, sweep.estimate.steps))
 
 
-def seconds_left(sweep: Sweep, now: float) -> float:
+def seconds_left(sweep: SweepRecord, now: float) -> float:
     """Return the seconds for which jobs may still run; infinity without a deadline."""
     return math.inf if sweep.deadline is None else sweep.deadline - reserve(sweep) - now
 
 
-def confirming_seconds(sweep: Sweep) -> float:
+def confirming_seconds(sweep: SweepRecord) -> float:
     """Return the estimated seconds of the remaining confirmation runs."""
     done = sum(not trial.under_way for trial in sweep.trials if trial.role != SEARCH)
     return (2 * SEEDS - done) * seconds_of(sweep, 0.0, 1.0)
 
 
-def halving_seconds(sweep: Sweep, trials: int) -> float:
+def halving_seconds(sweep: SweepRecord, trials: int) -> float:
     """Return the estimated seconds for promoting ``trials`` trials, all at the first rung, to the end."""
     total, remaining = 0.0, trials
     for level in range(1, len(sweep.rungs)):
@@ -211,7 +211,7 @@ def halving_seconds(sweep: Sweep, trials: int) -> float:
     return total
 
 
-def most_trials(sweep: Sweep) -> int:
+def most_trials(sweep: SweepRecord) -> int:
     """Return the maximum number of trials, given the space and the limit."""
     limits, grid_size = [MOST_TRIALS, sweep.jobs or MOST_TRIALS], combinations(sweep.space)
     if grid_size is not None:
@@ -220,7 +220,7 @@ def most_trials(sweep: Sweep) -> int:
     return min(limits)
 
 
-def planned(sweep: Sweep, seconds_left: float) -> tuple[int, float]:
+def planned(sweep: SweepRecord, seconds_left: float) -> tuple[int, float]:
     """Return the planned number of trials, and the seconds until the end of the sweep."""
     search = sweep.search
     running = sum(trial.under_way for trial in search if trial.rung == 0)
@@ -241,7 +241,7 @@ def planned(sweep: Sweep, seconds_left: float) -> tuple[int, float]:
     return count, total + confirming_seconds(sweep)
 
 
-def expected_seconds(sweep: Sweep, planned_seconds: float) -> float | None:
+def expected_seconds(sweep: SweepRecord, planned_seconds: float) -> float | None:
     """Return the seconds of the planned jobs at the usual pace; ``planned`` takes the slowest, to be safe.
 
     None before a job was timed: the estimate alone can be far off.
@@ -254,7 +254,7 @@ def expected_seconds(sweep: Sweep, planned_seconds: float) -> float | None:
 # The next action
 
 
-def next_action(sweep: Sweep, seconds_left: float, exhausted: bool = False) -> Action | None:
+def next_action(sweep: SweepRecord, seconds_left: float, exhausted: bool = False) -> Action | None:
     """Return the action to take with ``seconds_left`` seconds before the deadline; None to wait for a job.
 
     ``exhausted``: all different settings have been tried. Sets ``level`` and ``best`` as the sweep
@@ -298,7 +298,7 @@ def next_action(sweep: Sweep, seconds_left: float, exhausted: bool = False) -> A
     return _confirmation(sweep, seconds_left, waiting=waiting)
 
 
-def _promoted(sweep: Sweep, level: int) -> list[Trial]:
+def _promoted(sweep: SweepRecord, level: int) -> list[Trial]:
     """Return the trials that continue to rung ``level``: a third and the initial settings, best first."""
     evaluated = [trial for trial in sweep.search if len(trial.losses) >= level and trial.error is None]
     ranked = sorted(evaluated, key=lambda trial: (trial.losses[level - 1], trial.number))
@@ -309,7 +309,7 @@ def _promoted(sweep: Sweep, level: int) -> list[Trial]:
     )
 
 
-def finalists(sweep: Sweep) -> list[Trial]:
+def finalists(sweep: SweepRecord) -> list[Trial]:
     """Return the trials at the highest rung that the starting settings have reached, best first."""
     known = [trial for trial in sweep.search if trial.error is None]
     rung = len(known[0].losses) if known and known[0].number == 0 else 0
@@ -317,7 +317,7 @@ def finalists(sweep: Sweep) -> list[Trial]:
     return sorted(evaluated, key=lambda trial: (trial.losses[rung - 1], trial.number))
 
 
-def _confirmation(sweep: Sweep, seconds_left: float, *, waiting: bool) -> Action | None:
+def _confirmation(sweep: SweepRecord, seconds_left: float, *, waiting: bool) -> Action | None:
     if sweep.best is None:
         if error := sweep.search[0].error:
             return Conclude(f"The run with your settings failed: {error}")
@@ -341,6 +341,6 @@ def _confirmation(sweep: Sweep, seconds_left: float, *, waiting: bool) -> Action
     return None if waiting else Conclude()
 
 
-def fresh_seeds(sweep: Sweep) -> list[int]:
+def fresh_seeds(sweep: SweepRecord) -> list[int]:
     """Return the seeds of the confirmation runs."""
     return [(value_of(sweep.config, "seed") + offset) % 2**32 for offset in range(1, SEEDS + 1)]

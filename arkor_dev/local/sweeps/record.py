@@ -79,7 +79,7 @@ class Estimate:
 
 
 @dataclass
-class Sweep:
+class SweepRecord:
     """A sweep from its start to its verdict. ``began`` and ``deadline`` are in seconds since 1970.
 
     ``estimate`` is None until it is measured, or until the first trial has been timed: a run of the starting
@@ -129,7 +129,7 @@ class Sweep:
         return searched if role == SEARCH else MOST_TRIALS + len(self.trials) - searched
 
 
-def write(data: Path, sweep: Sweep) -> None:
+def write(data: Path, sweep: SweepRecord) -> None:
     """Store a sweep, flushed to disk. Raises OSError, and leaves no folder of a sweep that was not stored."""
     file = _file(data, sweep.id)
     try:
@@ -147,7 +147,7 @@ def delete(data: Path, sweep_id: str) -> None:
     shutil.rmtree(path.parent, ignore_errors=True)
 
 
-def read_all(data: Path) -> dict[str, Sweep]:
+def read_all(data: Path) -> dict[str, SweepRecord]:
     """Return all sweeps by id, oldest first; one whose record is damaged has failed, and says so."""
     folder = data / SWEEPS
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
@@ -163,14 +163,14 @@ def _file(data: Path, sweep_id: str) -> JobFile:
     return JobFile(data / SWEEPS / sweep_id, "sweep.json")
 
 
-def _read(file: JobFile) -> Sweep:
+def _read(file: JobFile) -> SweepRecord:
     value = file.read_json()
     try:
         return decode(value, file.job.name)
     except SchemaError as fault:
         known: dict[str, Any] = value if isinstance(value, dict) else {}
         name, created = known.get("name"), known.get("created")
-        return Sweep(
+        return SweepRecord(
             file.job.name,
             str(name) if FILLED.fits(name) else f"damaged {file.job.name}",
             str(created) if TIME.fits(created) else UNKNOWN_TIME,
@@ -184,7 +184,7 @@ def _read(file: JobFile) -> Sweep:
         )
 
 
-def decode(value: object, sweep_id: str) -> Sweep:
+def decode(value: object, sweep_id: str) -> SweepRecord:
     """Return a sweep from its record. Raises SchemaError for anything that `write` would not have stored."""
     if value is None:
         raise SchemaError("it is not JSON, or too large")
@@ -195,11 +195,11 @@ def decode(value: object, sweep_id: str) -> Sweep:
         check_config(record["config"])
     except BadRequestError as fault:
         raise SchemaError(str(fault)) from None
-    facts: dict[str, Any] = {field.name: record.get(field.name) for field in fields(Sweep)}
+    facts: dict[str, Any] = {field.name: record.get(field.name) for field in fields(SweepRecord)}
     facts["trials"] = [Trial(**_only(Trial, trial)) for trial in record["trials"]]
     estimate = facts["estimate"]
     facts["estimate"] = estimate and Estimate(**_only(Estimate, estimate))
-    return Sweep(**facts)
+    return SweepRecord(**facts)
 
 
 def _only(kind: type[Trial | Estimate], record: dict[str, Any]) -> dict[str, Any]:

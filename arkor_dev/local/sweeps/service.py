@@ -39,7 +39,7 @@ from . import plan, record
 from .judging import none, selecting_loss
 from .messages import HeldOut, HoldOut, Judged, JudgeSweep, Suggested, SuggestTrial
 from .plan import Conclude, Confirm, Extend, Try
-from .record import SEARCH, START, WINNER, Estimate, Sweep, Trial
+from .record import SEARCH, START, WINNER, Estimate, SweepRecord, Trial
 from .sampler import GRID_MOST
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Sweeps:
         self._must_wait = must_wait
         self._store, self._scheduler, self._forecasts = store, scheduler, forecasts
         self._data, self._project = data, project
-        self._sweeps: dict[str, Sweep] = record.read_all(data)
+        self._sweeps: dict[str, SweepRecord] = record.read_all(data)
         self._turn = asyncio.Lock()
         self._news = asyncio.Event()
         self._exhausted: set[str] = set()
@@ -128,7 +128,7 @@ class Sweeps:
         async with self._turn:
             if other := next((known for known in self._sweeps.values() if known.state == "running"), None):
                 raise ConflictError(f"The sweep {other.name} is running: wait for its end, or stop it")
-            sweep = Sweep(
+            sweep = SweepRecord(
                 record.new_sweep_id(), body["name"].strip(), now(), began, config, body["space"],
                 plan.value_of(config, "seed"), deadline, body.get("jobs"),
                 data=await asyncio.to_thread(hash_of_readable_data, config, self._project, self._hashes),
@@ -183,7 +183,7 @@ class Sweeps:
             self._sweeps.pop(sweep_id, None)
             self._unwritten.discard(sweep_id)
 
-    def _get(self, sweep_id: str) -> Sweep:
+    def _get(self, sweep_id: str) -> SweepRecord:
         if sweep_id not in self._sweeps:
             raise NotFoundError(f"There is no sweep {sweep_id}")
         return self._sweeps[sweep_id]
@@ -226,7 +226,7 @@ class Sweeps:
                 for waiting in waits:
                     waiting.cancel()
 
-    async def _advance(self, sweep: Sweep) -> bool:
+    async def _advance(self, sweep: SweepRecord) -> bool:
         """Take one action of a running sweep; return whether another one may follow immediately."""
         await self._compare_data(sweep)
         if sweep.deadline is not None and plan.seconds_left(sweep, time.time()) <= 0:
@@ -262,7 +262,7 @@ class Sweeps:
                 await self._write(sweep)
         return action is not None
 
-    async def _compare_data(self, sweep: Sweep) -> None:
+    async def _compare_data(self, sweep: SweepRecord) -> None:
         """Hold the sweep while its data set's files differ from those at its start."""
         data = await asyncio.to_thread(hash_of_readable_data, sweep.config, self._project, self._hashes)
         if data == sweep.data:
@@ -271,7 +271,7 @@ class Sweeps:
             self._held.add(sweep.id)
             notices.message("warning", f"The sweep {sweep.name} waits. {OTHER_DATA}")
 
-    async def _estimate(self, sweep: Sweep) -> bool:
+    async def _estimate(self, sweep: SweepRecord) -> bool:
         """Estimate a run of the starting settings; return whether an estimate exists.
 
         A run that cannot be estimated in advance, such as one on a cluster or with data to download, is
@@ -298,7 +298,7 @@ class Sweeps:
         await self._write(sweep)
         return True
 
-    def _apply_estimate(self, sweep: Sweep, estimate: Estimate) -> None:
+    def _apply_estimate(self, sweep: SweepRecord, estimate: Estimate) -> None:
         """Plan the search from the estimate; set the sweep's error if there is no time for it."""
         sweep.estimate = estimate
         sweep.rungs = plan.rungs_of(sweep)
@@ -314,7 +314,7 @@ class Sweeps:
 
     # Trials
 
-    async def _try(self, sweep: Sweep) -> None:
+    async def _try(self, sweep: SweepRecord) -> None:
         settings: dict[str, Any] | None = {}
         if sweep.search:
             trials = [[trial.settings, trial.losses[0] if trial.losses else None] for trial in sweep.search]
@@ -333,7 +333,7 @@ class Sweeps:
         await self._begin(sweep, settings)
 
     async def _begin(
-        self, sweep: Sweep, settings: dict[str, Any], role: str = SEARCH, seed: int | None = None
+        self, sweep: SweepRecord, settings: dict[str, Any], role: str = SEARCH, seed: int | None = None
     ) -> None:
         trial = Trial(sweep.number_of(role), settings, new_id(), role, seed)
         self._begun.add(trial.job)
@@ -341,7 +341,7 @@ class Sweeps:
         await self._write(sweep)
         await self._create(sweep, trial)
 
-    async def _create(self, sweep: Sweep, trial: Trial) -> None:
+    async def _create(self, sweep: SweepRecord, trial: Trial) -> None:
         try:
             config = check_config(plan.config_of(sweep, trial))
             await asyncio.to_thread(check_files, config, self._project)
@@ -356,7 +356,7 @@ class Sweeps:
         await self._store.write(Store.create, name, config, forecast, None, trial.job, part)
         self._scheduler.wake()
 
-    async def _extend(self, sweep: Sweep, trial: Trial) -> None:
+    async def _extend(self, sweep: SweepRecord, trial: Trial) -> None:
         job = await self._store.read(Store.get, trial.job)
         orders = {"force": False, "further": (job or {}).get("resumable", 0), "unasked": True}
         try:
@@ -368,7 +368,7 @@ class Sweeps:
             await self._write(sweep)
         self._scheduler.wake()
 
-    async def _record_results(self, sweep: Sweep) -> bool:
+    async def _record_results(self, sweep: SweepRecord) -> bool:
         """Record the jobs' results, and repeat changes that a crash prevented; return whether any changed."""
         changed, jobs = False, await self._store.read(Store.of_sweep, sweep.id)
         for trial in sweep.trials:
@@ -405,7 +405,7 @@ class Sweeps:
             await self._write(sweep)
         return changed
 
-    def _read_other_data(self, sweep: Sweep, trial: Trial, job: dict[str, Any]) -> bool:
+    def _read_other_data(self, sweep: SweepRecord, trial: Trial, job: dict[str, Any]) -> bool:
         """Return whether an ended job read other data than those of the sweep's start, or refused them."""
         if job["status"] == "failed" and DATA_CHANGED in (job.get("error") or ""):
             return True  # it was to continue
@@ -414,7 +414,7 @@ class Sweeps:
             return job["status"] == "failed" and not trial.losses and sweep.id in self._held
         return read != sweep.data and job["status"] in ("completed", "failed")
 
-    async def _repeat(self, sweep: Sweep, trial: Trial) -> None:
+    async def _repeat(self, sweep: SweepRecord, trial: Trial) -> None:
         """Run a trial's last part again, with the sweep's data."""
         trial.repeats += 1
         if trial.repeats > MOST_REPEATS:
@@ -427,7 +427,7 @@ class Sweeps:
             await self._write(sweep)
             await self._create(sweep, trial)
 
-    def _take(self, sweep: Sweep, trial: Trial, job: dict[str, Any]) -> None:
+    def _take(self, sweep: SweepRecord, trial: Trial, job: dict[str, Any]) -> None:
         """Record the result of a completed job."""
         scores, measure = self._scores(trial)
         if scores is None:
@@ -471,7 +471,7 @@ class Sweeps:
         if job["status"] == "running":
             self._seen[job["id"]] = at
 
-    async def _record_time(self, sweep: Sweep, trial: Trial, job: dict[str, Any]) -> None:
+    async def _record_time(self, sweep: SweepRecord, trial: Trial, job: dict[str, Any]) -> None:
         """Correct the estimate by the job's time, which is too short if the job was only partly observed."""
         spent, reached = self._spent.pop(trial.job, None), len(trial.losses)
         if trial.error or sweep.error:
@@ -501,17 +501,17 @@ class Sweeps:
 
     # The end
 
-    async def _cancel(self, sweep: Sweep) -> None:
+    async def _cancel(self, sweep: SweepRecord) -> None:
         jobs = await self._store.read(Store.of_sweep, sweep.id)
         going = [job_id for job_id, job in jobs.items() if job["status"] not in TERMINAL]
         await asyncio.gather(*(self._scheduler.cancel(job_id) for job_id in going))
 
-    async def _fail(self, sweep: Sweep, why: str) -> None:
+    async def _fail(self, sweep: SweepRecord, why: str) -> None:
         sweep.state, sweep.error, sweep.ended = "failed", why, now()
         await self._write(sweep)
         notices.message("error", f"The sweep {sweep.name} has ended: {why}")
 
-    async def _end(self, sweep: Sweep, state: str, why: str) -> None:
+    async def _end(self, sweep: SweepRecord, state: str, why: str) -> None:
         """End a sweep with its verdict; ``why`` explains a possible lack of results to judge."""
         pairs = self._pairs(sweep)
         complete = len(pairs) >= plan.SEEDS
@@ -540,7 +540,7 @@ class Sweeps:
         await self._write(sweep)
         notices.message("info", f"The sweep {sweep.name} has ended. {verdict['sentence']}")
 
-    def _pairs(self, sweep: Sweep) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    def _pairs(self, sweep: SweepRecord) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Return the scores of the starting settings and of the winner, by seed."""
         by_role: dict[tuple[str, int | None], dict[str, Any]] = {}
         for trial in sweep.trials:
@@ -555,7 +555,7 @@ class Sweeps:
             child.send(request)
             return await child.result(answer, "The process of the sweep")
 
-    async def _write(self, sweep: Sweep) -> None:
+    async def _write(self, sweep: SweepRecord) -> None:
         """Store a sweep. Raises OSError; if the sweep is known, it is stored once the disk has space."""
         if sweep.id in self._sweeps:
             self._unwritten.add(sweep.id)
@@ -564,7 +564,7 @@ class Sweeps:
 
     # The contract's shapes
 
-    def _view(self, sweep: Sweep) -> dict[str, Any]:
+    def _view(self, sweep: SweepRecord) -> dict[str, Any]:
         view: dict[str, Any] = {
             "id": sweep.id,
             "name": sweep.name,
@@ -607,7 +607,7 @@ class Sweeps:
         return view
 
 
-def _trial_view(sweep: Sweep, trial: Trial) -> dict[str, Any]:
+def _trial_view(sweep: SweepRecord, trial: Trial) -> dict[str, Any]:
     view: dict[str, Any] = {
         "number": trial.number,
         "role": trial.role,
@@ -652,13 +652,13 @@ def _check_request(config: dict[str, Any], body: dict[str, Any]) -> None:
         )
 
 
-def _with_defaults(sweep: Sweep, trial: Trial) -> dict[str, Any]:
+def _with_defaults(sweep: SweepRecord, trial: Trial) -> dict[str, Any]:
     """Return a trial's values for the whole space, including those shared with the starting settings."""
     shared = {field: sweep.config[field] for field in sweep.space if sweep.config.get(field) is not None}
     return {**shared, **trial.settings}
 
 
-def _measure(sweep: Sweep) -> str:
+def _measure(sweep: SweepRecord) -> str:
     """Return the name of the held-out rows' score, such as ``mean loss``."""
     label = _lower(str((sweep.measure or {}).get("label", "loss")))[:MEASURE]
     return label if label.startswith("mean ") else f"mean {label}"

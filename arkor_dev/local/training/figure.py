@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class MethodFigure:
     """A figure that a method reports beside its loss.
 
     ``name`` is its field in ``training.log``, in camel case; held-out figures begin with ``eval``:

@@ -27,7 +27,7 @@ class Answering(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class GreedyAnswer:
     """An answer, ``truncated`` at the length limit; ``ids`` are its tokens without the end token ``end``."""
 
     text: str
@@ -40,7 +40,7 @@ SYNCHRONIZED: Final = 4
 """The first tokens are timed with the GPU synchronized, since the CPU runs ahead of it."""
 
 
-class Watch(StoppingCriteria):  # type: ignore[misc]
+class GenerationLimit(StoppingCriteria):  # type: ignore[misc]
     """Stops generation at the length limit, or as soon as ``stopped`` returns true.
 
     ``limit`` returns the maximum number of tokens in an answer. It is called at each token from the second
@@ -79,10 +79,10 @@ def answers(
     tokenizer: Any,
     ends: Sequence[int],
     prompts: Sequence[Sequence[int]],
-    watch: Watch,
+    watch: GenerationLimit,
     longest: int,
     draw: Any = None,
-) -> list[Answer]:
+) -> list[GreedyAnswer]:
     """Generate answers to ``prompts``, each its token ids, of at most ``longest`` tokens; each of ``ends``
     ends an answer.
 
@@ -112,12 +112,12 @@ def answers(
     return [_answer(tokenizer, ends, row) for row in generated[:, width:].tolist()]
 
 
-def _answer(tokenizer: Any, ends: Sequence[int], tokens: list[int]) -> Answer:
+def _answer(tokenizer: Any, ends: Sequence[int], tokens: list[int]) -> GreedyAnswer:
     end = next((index for index, token in enumerate(tokens) if token in ends), None)
     text = tokenizer.decode(tokens[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False)
     if end is None:
         text = re.sub(r"[\s\ufffd]+$", "", text)  # an incomplete character
-    return Answer(text.strip(), end is None, tuple(tokens[:end]), None if end is None else tokens[end])
+    return GreedyAnswer(text.strip(), end is None, tuple(tokens[:end]), None if end is None else tokens[end])
 
 
 @contextmanager

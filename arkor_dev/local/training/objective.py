@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from .figure import Figure
+    from .figure import MethodFigure
     from .run_context import RunContext
 
 PROBE: Final = 24
@@ -111,7 +111,7 @@ class Objective(ABC):
         """Return the method's figures since the last call, by their names in ``Method.figures``."""
         return {}
 
-    def more_figures(self) -> list[Figure]:
+    def more_figures(self) -> list[MethodFigure]:
         """Return figures specific to this job, in addition to its method's."""
         return []
 

@@ -14,7 +14,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_PHASE
-from arkor_dev.local.evaluation.general import PASSES, WRITTEN, Work
+from arkor_dev.local.evaluation.general import PASSES, WRITTEN, TokenCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ class Phases:
     ) -> None:
         self._emit, self._clock = emit, clock
         self.later: list[Callable[[], float]] = []
-        self.work = Work(0, 0, 0)
+        self.work = TokenCounts(0, 0, 0)
         self.written: tuple[int, float, bool] | None = None
         self._phase = ""
         self._sent: tuple[float, float] | None = None

@@ -42,12 +42,12 @@ if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
     from arkor_dev.local.execution.messages import JobRequest
     from arkor_dev.local.modeling.base_model import Base
-    from arkor_dev.local.modeling.number_format import Choice
+    from arkor_dev.local.modeling.number_format import DtypeChoice
     from arkor_dev.local.models.catalog import Model
 
     from .distributed.process_group import ProcessGroup
     from .replay.rows import Replay
-    from .run import Run
+    from .run import TrainingLoop
 
 SHOWN_BAD_ROWS: Final = 5
 ALONE: Final = (
@@ -57,7 +57,7 @@ ALONE: Final = (
 FORMATS: Final = ("float32", "bfloat16", "float16")
 
 
-class Preparation:
+class RunPreparation:
     """Everything before the first step, in stages, which an estimate also runs.
 
     ``emit`` sends events, ``progress`` reports a stage's progress. A resumed job does not repeat reports of
@@ -176,7 +176,7 @@ class Preparation:
         from arkor_dev.local.modeling.gate import check_trainable, comes_in_4_bit
         from arkor_dev.local.modeling.tokenizer import default_length
 
-        from .run import Run  # noqa: F401 - with all its dependencies
+        from .run import TrainingLoop  # noqa: F401 - with all its dependencies
 
         if threads := self.continuation.threads:
             torch.set_num_threads(threads)
@@ -353,14 +353,14 @@ class Preparation:
         stop: Stop | None = None,
         step_done: Callable[[int], None] = lambda _: None,
         group: ProcessGroup | None = None,
-    ) -> Run:
-        """Create the run in the best dtype for this processor; a ``group`` uses rank 0's. See `Run`."""
+    ) -> TrainingLoop:
+        """Create the loop in the best dtype for this processor; a ``group`` uses rank 0's."""
         import torch
 
         from arkor_dev.local.cards.writer import CardWriter
         from arkor_dev.local.modeling.number_format import choose
 
-        from .run import ModelSource, Run, Saving
+        from .run import ModelSource, Saving, TrainingLoop
 
         if not group and (self.settings.get("workers") or 1) > 1:
             self.settings.resolve("workers", 1)
@@ -370,7 +370,7 @@ class Preparation:
         choice = self._earlier_choice() or choose(
             base.model, base.device, base.dtype, tokens, self.format, format_cache
         )
-        make: Callable[..., Run] = Run
+        make: Callable[..., TrainingLoop] = TrainingLoop
         workers = {}
         if group:
             from .distributed.run import DistributedRun, agree_on_format
@@ -417,14 +417,14 @@ class Preparation:
         run.saving.describe_files = CardWriter(self, run)
         return run
 
-    def _earlier_choice(self) -> Choice | None:
+    def _earlier_choice(self) -> DtypeChoice | None:
         """Return the dtype that a resumed job chose when it started on a CPU."""
         import torch
 
-        from arkor_dev.local.modeling.number_format import Choice
+        from arkor_dev.local.modeling.number_format import DtypeChoice
 
         before = self.continuation.before
         name, reason = before.get("format"), before.get("formatReason")
         if self.base.device != "cpu" or name not in FORMATS:
             return None
-        return Choice(getattr(torch, name), str(reason))
+        return DtypeChoice(getattr(torch, name), str(reason))

@@ -19,16 +19,22 @@ import torch
 from arkor_dev.contract.events import TRAINING_LOG, TRAINING_MESSAGE, TRAINING_RESUMED, TRAINING_STARTED
 from arkor_dev.contract.regular_files import sha256_of
 from arkor_dev.local.checkpoints.checkpoint_writer import CheckpointWriter, NoSpaceError
-from arkor_dev.local.checkpoints.figures import Best, Evaluated, Pace, figures_of, set_figures
+from arkor_dev.local.checkpoints.figures import Best, Evaluated, StepPace, figures_of, set_figures
 from arkor_dev.local.checkpoints.origin import facts_of
 from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.checkpoints.rollback import NonFiniteError, Rollback, check_finite, non_finite
-from arkor_dev.local.checkpoints.state import Parts, StateError, check_weights, restore_newest, write_state
+from arkor_dev.local.checkpoints.state import (
+    StateError,
+    StateParts,
+    check_weights,
+    restore_newest,
+    write_state,
+)
 from arkor_dev.local.cpu_kernels.allocator import keep_freed_memory
 from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.base_losses import BaseLosses
 from arkor_dev.local.evaluation.by_length import by_row, measured, of_rows, rows_in
-from arkor_dev.local.evaluation.general import Work
+from arkor_dev.local.evaluation.general import TokenCounts
 from arkor_dev.local.evaluation.stage import tokens_of
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 from arkor_dev.local.modeling.example import weight_of
@@ -63,9 +69,9 @@ if TYPE_CHECKING:
     from arkor_dev.local.checkpoints.resume_points import ResumePlan
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.example import Example
-    from arkor_dev.local.modeling.number_format import Choice
+    from arkor_dev.local.modeling.number_format import DtypeChoice
 
-    from .figure import Figure
+    from .figure import MethodFigure
     from .objective import Objective
     from .plan import Plan
     from .replay.rows import Replay
@@ -106,7 +112,7 @@ class Saving:
 
 
 @dataclass
-class Run:
+class TrainingLoop:
     """One job's training.
 
     Args:
@@ -147,7 +153,7 @@ class Run:
     seed: int
     settings: Mapping[str, object]
     emit: RunEvents
-    choice: Choice
+    choice: DtypeChoice
     stop: Stop = field(default_factory=Stop)
     saving: Saving = field(default_factory=Saving)
     resume_plan: ResumePlan | None = None
@@ -196,8 +202,8 @@ class Run:
         self.optimizer = make_optimizer(model, plan.optimizer)
         # Only float16's range is so small that gradients underflow.
         self.scaler = torch.amp.GradScaler(self.base.device, enabled=self.choice.dtype == torch.float16)
-        self.parts = Parts(weights, self.optimizer, self.scaler, self.base.device)
-        self.pace, self.rollback = Pace(), Rollback(plan.rolls_back)
+        self.parts = StateParts(weights, self.optimizer, self.scaler, self.base.device)
+        self.pace, self.rollback = StepPace(), Rollback(plan.rolls_back)
         self.best = Best(plan.patience, plan.threshold)
         self.last_loss = math.nan
 
@@ -239,11 +245,11 @@ class Run:
             **facts_of(self.saving.origin()),
         }
 
-    def work(self, general: Sequence[Example] = ()) -> Work:
+    def work(self, general: Sequence[Example] = ()) -> TokenCounts:
         """Count the tokens read by the training, and by the comparison with the base."""
         plan = self.plan
         unit = plan.packed_to or self.loss.reads(self.train) / len(self.train)
-        return Work(
+        return TokenCounts(
             step=unit * plan.batch_size * plan.accumulation,
             held_out=tokens_of(self.held_out),
             question=tokens_of(general) / max(1, len(general)),
@@ -604,5 +610,5 @@ def _mean(losses: Sequence[tuple[float, float]]) -> float:
     return sum(loss for loss, _ in losses) / sum(weight for _, weight in losses)
 
 
-def _figure_fields(figure: Figure) -> dict[str, str]:
+def _figure_fields(figure: MethodFigure) -> dict[str, str]:
     return {"name": figure.name, "label": figure.label, "unit": figure.unit}

@@ -19,7 +19,7 @@ from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.execution.messages import Cancel, Ended, JobRequest, Pause, ResumePoint, TrainingEvent
 from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.metrics.divergence import Divergence
-from arkor_dev.local.metrics.system_metrics import Machine, Sampler
+from arkor_dev.local.metrics.system_metrics import Machine, MetricsSampler
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers import resources
 from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memory
@@ -27,7 +27,7 @@ from arkor_dev.local.workers.link import Link
 
 from .distributed.rendezvous import PeerLostError, Rendezvous
 from .phases import LOADING, Phases
-from .preparation import Preparation
+from .preparation import RunPreparation
 from .run_events import RunEvents
 from .stop import Stop
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 LOST_SECONDS: Final = 30.0
 
 
-class Work:
+class TrainingWork:
     """One job, from its first message to its end."""
 
     def __init__(self) -> None:
@@ -77,7 +77,7 @@ class Work:
         phases = Phases(emit)
         if not job.evaluate:
             phases.enter(LOADING)
-        preparation = Preparation(job, emit, self._progress)
+        preparation = RunPreparation(job, emit, self._progress)
         # Used by the backend or by the final comparison; reading them records their values.
         for field in ("reportTo", "pauseOnBattery", "cpus", "gpus", "memory", "workers", "verdictMargin"):
             preparation.settings.get(field)
@@ -125,7 +125,7 @@ class Work:
         judging.follow(run)
         samples.follow(run)
         # Called on a separate thread; observers belong to the run's thread.
-        with Sampler(RunEvents(self._send), lambda: run.step, lambda: Machine(run.base.gpu)):
+        with MetricsSampler(RunEvents(self._send), lambda: run.step, lambda: Machine(run.base.gpu)):
             status, fields = run.run()
         if status == "completed":
             if judging.judge() and samples.end():  # a person waits for the verdict
@@ -176,6 +176,6 @@ class Work:
 if __name__ == "__main__":
     if hasattr(os, "nice"):
         os.nice(5)  # chat and the page take priority on a shared processor, without starving training
-    Work().run()
+    TrainingWork().run()
     sys.stdout.flush()
     os._exit(0)

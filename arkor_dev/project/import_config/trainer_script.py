@@ -92,7 +92,7 @@ def convert_script(conversion: Conversion, script: Script) -> None:
     """Carry over the trainer that a script creates. Raises BadRequestError."""
     if "unsloth" in script.modules:
         conversion.tool = UNSLOTH
-    _Reading(conversion, script).trainer()
+    _ScriptReading(conversion, script).trainer()
 
 
 def _refuse(line: int, why: str) -> NoReturn:
@@ -100,7 +100,7 @@ def _refuse(line: int, why: str) -> NoReturn:
 
 
 @dataclass(slots=True)
-class _Reading:
+class _ScriptReading:
     conversion: Conversion
     script: Script
     adapted: set[int] = field(default_factory=set)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import settings
 
-from .positions import Header, Pair, layout
+from .positions import Header, KeyValue, layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -250,7 +250,7 @@ class _Insertion:
 
     at: int
     indent: str
-    like: Pair | None
+    like: KeyValue | None
 
 
 class _Editor:
@@ -273,14 +273,14 @@ class _Editor:
 
     # --- a key that is there --------------------------------------------------------------------------------
 
-    def _replace(self, pair: Pair, value: object) -> str:
+    def _replace(self, pair: KeyValue, value: object) -> str:
         before, statement = self.text[pair.value : pair.end], self._statement(pair).start
         start, indent = self._line_start(statement), self._indent(statement)
         lifted = [f"{indent}{comment}{self._line_end(start)}" for comment in _comments(before).elements()]
         head, between = self.text[:start], self.text[start : pair.value]
         return f"{head}{''.join(lifted)}{between}{to_toml(value, before)}{self.text[pair.end :]}"
 
-    def _take_line(self, pair: Pair) -> str:
+    def _take_line(self, pair: KeyValue) -> str:
         """Remove the line; a comment after the value, or in it, becomes its own line."""
         start, end = self._line_start(pair.start), self._next_line(pair.end)
         comments = _comments(self.text[pair.value : end]).elements()
@@ -292,7 +292,7 @@ class _Editor:
                 start = len(self.text[:start].rstrip("\r\n"))
         return self.text[:start] + comment_lines + self.text[end:]
 
-    def _take_from_braces(self, pair: Pair) -> str:
+    def _take_from_braces(self, pair: KeyValue) -> str:
         """Remove the pair with one of its commas."""
         head, rest = self.text[: pair.start], self.text[pair.end :]
         after = rest.lstrip(" \t")
@@ -348,7 +348,7 @@ class _Editor:
             return f"{self.text[:at]}{line}{line_end}{self.text[at:]}"
         return f"{self.text}{line_end}{line}"  # the file ends without a line end, and still will
 
-    def _equals(self, like: Pair | None, key: str) -> str:
+    def _equals(self, like: KeyValue | None, key: str) -> str:
         """Return the equals sign, spaced like the neighbour's and in its column if possible."""
         if like is None:
             return " = "
@@ -359,10 +359,10 @@ class _Editor:
 
     # --- lines ----------------------------------------------------------------------------------------------
 
-    def _lines(self) -> list[Pair]:
+    def _lines(self) -> list[KeyValue]:
         return [pair for pair in self.layout.pairs if pair.braces is None]
 
-    def _statement(self, pair: Pair) -> Pair:
+    def _statement(self, pair: KeyValue) -> KeyValue:
         """Return the pair on its own lines that contains this one."""
         return next(statement for statement in reversed(self._lines()) if statement.start <= pair.start)
 

@@ -38,7 +38,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class KeyValue:
     """``key = value``: the key from ``start`` to ``key_end``, the value from ``value`` to ``end``.
 
     ``braces`` is the position at which the inline table around it opens; None for a pair on its own line.
@@ -59,7 +59,7 @@ class Layout:
     """
 
     headers: list[Header]
-    pairs: list[Pair]
+    pairs: list[KeyValue]
     braces: dict[Path, int]
     members: dict[Path, tuple[int, int]]
 
@@ -136,7 +136,7 @@ class _Scanner:
         index, value = len(self.layout.pairs), self.at
         self._value(path)
         end = value + len(self.text[value : self.at].rstrip(" \t"))
-        self.layout.pairs.insert(index, Pair(path, start, key_end, value, end, braces))
+        self.layout.pairs.insert(index, KeyValue(path, start, key_end, value, end, braces))
 
     def _dotted_key(self) -> list[str]:
         keys: list[str] = []

@@ -23,7 +23,7 @@ from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.server.security.guards import is_api, is_endpoint, json_error, refusal
 
 if TYPE_CHECKING:
-    from arkor_dev.backend.client import Answer
+    from arkor_dev.backend.client import Response
     from arkor_dev.contract.schema import Schema
     from arkor_dev.server.security.guards import Handler
 
@@ -82,7 +82,7 @@ def _log_break(error: Exception, request: web.Request) -> None:
             log.error("%s %s broke off", request.method, request.path, exc_info=error)
 
 
-def answered(answer: Answer) -> web.Response:
+def answered(answer: Response) -> web.Response:
     """Forward a backend's response unchanged."""
     headers = {**answer.headers, hdrs.CONTENT_TYPE: "application/json; charset=utf-8"}
     return web.Response(status=answer.status, body=answer.body, headers=headers)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
-    from arkor_dev.backend.client import Answer
+    from arkor_dev.backend.client import Response
     from arkor_dev.contract.schema import Schema
 
 BELOW: Final = (
@@ -53,7 +53,7 @@ BELOW: Final = (
 def passed(
     method: str,
     path: str,
-    call: Callable[..., Coroutine[Any, Any, Answer]],
+    call: Callable[..., Coroutine[Any, Any, Response]],
     schema: Schema | None = None,
     *,
     optional: bool = False,

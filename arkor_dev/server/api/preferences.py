@@ -18,7 +18,7 @@ from .corrections import MESSAGE, MESSAGES, SHORT
 from .envelope import read_object
 
 if TYPE_CHECKING:
-    from arkor_dev.backend.client import Answer
+    from arkor_dev.backend.client import Response
 
 MODEL = text_line(300, "a model's name, on one line")
 
@@ -90,7 +90,7 @@ async def undo(request: web.Request) -> web.Response:
     return web.json_response({})
 
 
-def _learned(answer: Answer) -> dict[str, list[tuple[str, str]]]:
+def _learned(answer: Response) -> dict[str, list[tuple[str, str]]]:
     """Return the jobs that learned from each file: when each was created, and its name."""
     from arkor_dev.backend.calls import object_of
     from arkor_dev.project.line_file import includes

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from arkor_dev.contract.shapes import TrainRequest
-    from arkor_dev.processes.training_runs import Launch, Prepare, Run
+    from arkor_dev.processes.training_runs import CommandRun, Launch, Prepare
 
 ID = text_line(200, "a job's id")
 PATH = text_line(1000, "the path of a file of the project")
@@ -51,7 +51,7 @@ def _cut(dropped: int) -> bytes:
     ).encode()
 
 
-async def _stream(request: web.Request, run: Run) -> web.StreamResponse:
+async def _stream(request: web.Request, run: CommandRun) -> web.StreamResponse:
     """Stream the run's output as bytes from its start, until it ends or the client disconnects."""
     response = web.StreamResponse(headers={"X-Arkor-Run": run.id, "X-Accel-Buffering": "no"})
     response.content_type = "text/plain"

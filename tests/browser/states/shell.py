@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from playwright.async_api import expect
 
-from arkor_dev.project.start_requests import Request, folder_of
+from arkor_dev.project.start_requests import PendingStart, folder_of
 from tests.browser.steps import hurried
 
 from . import PROMPTLY, Scene, state, trained, walk
@@ -83,7 +83,7 @@ async def start(scene: Scene) -> AsyncGenerator[None]:
         "dryRun": False,
     }  # fmt: skip
     trained(scene.fake, "support-bot")
-    with Request(folder_of(scene.studio.settings), said):
+    with PendingStart(folder_of(scene.studio.settings), said):
         await scene.go("/#/jobs")
         await expect(scene.page.get_by_role("button", name="Allow")).to_be_visible()
         yield

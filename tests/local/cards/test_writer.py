@@ -32,7 +32,7 @@ from tests.support.fake_evaluation import EVALUATION
 from tests.support.statements import write_folder
 
 if TYPE_CHECKING:
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run import TrainingLoop
     from tests.local.conftest import Trained
 
 
@@ -149,7 +149,7 @@ def private_words(answered: Trained) -> list[str]:
     return [str(answered.data), str(Path.home()), "chats.jsonl", "/tmp/", *names]
 
 
-def prepared(run: Run, data: Path, tiny: Path, project: Path, **config: Any) -> Any:
+def prepared(run: TrainingLoop, data: Path, tiny: Path, project: Path, **config: Any) -> Any:
     """As much of a preparation as a provenance is made of."""
     return SimpleNamespace(
         config={"model": "./tiny", "datasetSource": {"type": "file", "path": "rows.jsonl"}, **config},

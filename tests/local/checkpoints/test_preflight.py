@@ -50,7 +50,7 @@ def test_the_preflight_tolerates_a_full_disk_only(
 
 
 def test_the_preflight_precedes_reading_and_loading(tmp_path: Path) -> None:
-    from arkor_dev.local.training.worker import Work
+    from arkor_dev.local.training.worker import TrainingWork
 
     (tmp_path / "jobs").write_text("a file in the folder's place")
     # There is no project and no data: had it read on, the reason would be another.
@@ -63,7 +63,7 @@ def test_the_preflight_precedes_reading_and_loading(tmp_path: Path) -> None:
         def progress(self, *_: object) -> None:
             pass
 
-    work = Work.__new__(Work)
+    work = TrainingWork.__new__(TrainingWork)
     work.link = Link()  # type: ignore[assignment]
     with pytest.raises(JobFailure, match="cannot be written"):
         work.train()

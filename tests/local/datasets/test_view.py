@@ -11,7 +11,7 @@ import pytest
 from arkor_dev.data.reader import DataFile
 from arkor_dev.data.reviews import Selection
 from arkor_dev.local.datasets.index import Index
-from arkor_dev.local.datasets.view import Reading, View
+from arkor_dev.local.datasets.view import ReadingSettings, View
 from arkor_dev.local.modeling.chat_template import ready_tokenizer
 from arkor_dev.local.modeling.example import IGNORED
 from arkor_dev.local.training.methods import method
@@ -56,7 +56,7 @@ def view_of(tmp_path: Path, tokenizer: Any) -> Iterator[ViewOf]:
         tokenizer.chat_template = template
         view = View(Index([DataFile(path, "d.jsonl")]))
         opened.append(view)
-        view.read_by(Reading(tokenizer, method("sft"), Encoding(cut, not learn_all), 8192))
+        view.read_by(ReadingSettings(tokenizer, method("sft"), Encoding(cut, not learn_all), 8192))
         until = time.monotonic() + 30
         while view.busy:
             assert time.monotonic() < until
@@ -77,7 +77,7 @@ def test_excluded_rows_are_shown_and_not_counted(tmp_path: Path, tokenizer: Any)
     def read(*exclude: str, selection: Selection | None = None) -> View:
         file = DataFile(path, "d.jsonl", exclude=frozenset(exclude), selection=selection)
         view = View(Index([file]))
-        view.read_by(Reading(tokenizer, method("sft"), Encoding(512, True), 8192))
+        view.read_by(ReadingSettings(tokenizer, method("sft"), Encoding(512, True), 8192))
         while view.busy:
             view.work(0.02)
         return view
@@ -256,7 +256,7 @@ def test_rows_are_readable_before_the_view_is_complete(tmp_path: Path, tokenizer
     assert view.rows(300, 5)[0]["excerpt"].endswith("?")
     assert view.row(300)["shown"] == 0
     tokenizer.chat_template = CHATML
-    view.read_by(Reading(tokenizer, method("sft"), Encoding(512), 8192))
+    view.read_by(ReadingSettings(tokenizer, method("sft"), Encoding(512), 8192))
     assert view.status()["read"] == 0
     assert view.row(300)["learned"] == view.rows(300, 1)[0]["learned"] > 0
     assert view.find("longest", 0) == {"row": None, "reached": 0}
@@ -276,7 +276,7 @@ def test_rows_are_filtered_by_role_length_and_source(tmp_path: Path, tokenizer: 
         files.append(DataFile(path, name, source=source))
     tokenizer.chat_template = CHATML
     view = View(Index(files))
-    view.read_by(Reading(tokenizer, method("sft"), Encoding(512), 8192))
+    view.read_by(ReadingSettings(tokenizer, method("sft"), Encoding(512), 8192))
     while view.busy:
         view.work(1)
 

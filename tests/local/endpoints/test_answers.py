@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from openai.types import Completion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, AnswerFormat, Choice
+from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, AnswerChoice, AnswerFormat
 from arkor_dev.local.inference.messages import Done, Text
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ TOKEN: TokenLogprob = {"token": "Hi", "logprob": -0.1, "bytes": [72, 105], "top_
 DONE = Done("stop", prompt_tokens=5, completion_tokens=2, cached_tokens=3)
 
 
-def said(*messages: Text | Done) -> Choice:
-    choice = Choice()
+def said(*messages: Text | Done) -> AnswerChoice:
+    choice = AnswerChoice()
     for message in messages:
         choice.add(message)
     return choice

@@ -11,7 +11,7 @@ from anthropic.types import Message, RawMessageStreamEvent
 from pydantic import TypeAdapter
 
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
-from arkor_dev.local.endpoints.answers import Choice
+from arkor_dev.local.endpoints.answers import AnswerChoice
 from arkor_dev.local.endpoints.anthropic import MessagesFormat, read_messages
 from arkor_dev.local.inference.messages import Done, Text, ToolCall
 from arkor_dev.local.server.endpoints.serve import KNOWN
@@ -123,8 +123,8 @@ def test_another_model_is_not_found() -> None:
         read(model="claude")
 
 
-def said(*messages: Text | Done) -> Choice:
-    choice = Choice()
+def said(*messages: Text | Done) -> AnswerChoice:
+    choice = AnswerChoice()
     for message in messages:
         choice.add(message)
     return choice

@@ -10,7 +10,7 @@ import pytest
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.local.endpoints import deployments
-from arkor_dev.local.endpoints.requests import Request, add, listing
+from arkor_dev.local.endpoints.requests import LoggedRequest, add, listing
 from arkor_dev.local.jobs.store import Store
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def test_deleting_a_deployment_deletes_its_keys_and_requests(
     bot, other = make(runRetentionMode="unlimited"), make(slug="other")
     for each in (bot, other):
         deployments.issue(store, each["id"], "shop")
-        add(store, Request(each["id"], "chat/completions", answers=["hm"]))
+        add(store, LoggedRequest(each["id"], "chat/completions", answers=["hm"]))
     deployments.remove(store, bot["id"])
     assert deployments.keys(store, bot["id"]) == []
     assert listing(store, bot, None)["requests"] == []

@@ -11,7 +11,7 @@ from arkor_dev.local.endpoints.openai import (
     FIELDS,
     MESSAGES,
     TOKENS,
-    ChatRequest,
+    OpenAIRequest,
     context_fault,
     read_chat,
     read_completion,
@@ -25,7 +25,7 @@ ALL = NOW | set(FIELDS.values()) | {"prompt"}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
 
 
-def read(known: frozenset[str] = ALL, /, **body: Any) -> ChatRequest:
+def read(known: frozenset[str] = ALL, /, **body: Any) -> OpenAIRequest:
     return read_chat({"model": "bot", "messages": [USER], **body}, "bot", known)
 
 
@@ -37,7 +37,7 @@ def refused(known: frozenset[str] = ALL, /, **body: Any) -> BadRequestError:
 
 
 def test_a_minimal_request_is_read() -> None:
-    assert read() == ChatRequest({"messages": [USER]}, 1, False, False)
+    assert read() == OpenAIRequest({"messages": [USER]}, 1, False, False)
 
 
 def test_the_model_is_optional() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.local.endpoints import deployments, requests
-from arkor_dev.local.endpoints.requests import Request, add, forget_texts, listing, read_request
+from arkor_dev.local.endpoints.requests import LoggedRequest, add, forget_texts, listing, read_request
 from arkor_dev.local.jobs.store import Store
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ def ago(**time: float) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def said(deployment: str, **more: Any) -> Request:
+def said(deployment: str, **more: Any) -> LoggedRequest:
     """A request that was answered."""
     figures = {"prompt": 5, "completion": 10, "seconds": 2.0, "first": 0.5, "key": "ak-1234567"}
-    return Request(
+    return LoggedRequest(
         deployment, "chat/completions", messages=ASKED, answers=["At the door."], **{**figures, **more}
     )
 
@@ -170,7 +170,7 @@ def test_request_totals_are_summed(store: Store, make: Make) -> None:
     }
     for seconds in range(1, 21):
         add(store, said(bot["id"], seconds=float(seconds)))
-    add(store, Request(bot["id"], "chat/completions", status=429, seconds=900.0))
+    add(store, LoggedRequest(bot["id"], "chat/completions", status=429, seconds=900.0))
     assert listing(store, bot, None)["totals"] == {
         "requests": 21,
         "errors": 1,

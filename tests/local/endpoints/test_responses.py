@@ -11,13 +11,13 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from arkor_dev.contract.errors import BadRequestError
-from arkor_dev.local.endpoints.answers import Choice
+from arkor_dev.local.endpoints.answers import AnswerChoice
 from arkor_dev.local.endpoints.responses import ResponsesFormat, in_callers_names, read_response
 from arkor_dev.local.inference.messages import Done, Text, ToolCall
 from arkor_dev.local.server.endpoints.serve import KNOWN
 
 if TYPE_CHECKING:
-    from arkor_dev.local.endpoints.openai import ChatRequest
+    from arkor_dev.local.endpoints.openai import OpenAIRequest
 
 TOOL = {
     "type": "function",
@@ -29,7 +29,7 @@ CALL: ToolCall = {"id": "call_1", "type": "function", "function": {"name": "find
 DONE = Done("stop", prompt_tokens=5, completion_tokens=2, cached_tokens=3)
 
 
-def read(**asked: Any) -> ChatRequest:
+def read(**asked: Any) -> OpenAIRequest:
     try:
         return read_response({"model": "bot", "input": "Hi", **asked}, "bot", KNOWN)
     except BadRequestError as fault:
@@ -152,7 +152,7 @@ def test_a_refused_format_has_its_name_in_this_call() -> None:
 def test_a_whole_answer_and_its_stream_say_the_same(
     messages: tuple[Text | Done, ...], kinds: list[str], status: str
 ) -> None:
-    choice = Choice()
+    choice = AnswerChoice()
     for message in messages:
         choice.add(message)
     repeated = read(tools=[TOOL]).repeated

@@ -17,8 +17,8 @@ from arkor_dev.contract.errors import (
     status_of,
 )
 from arkor_dev.local.endpoints import deployments, requests, service
-from arkor_dev.local.endpoints.openai import ChatRequest
-from arkor_dev.local.endpoints.requests import Request
+from arkor_dev.local.endpoints.openai import OpenAIRequest
+from arkor_dev.local.endpoints.requests import LoggedRequest
 from arkor_dev.local.endpoints.service import Caller, CallerFault, Endpoints
 from arkor_dev.local.inference import admission
 from arkor_dev.local.inference.messages import AnswerRequest, Done, EngineChosen, Loading, Sampling, Text
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.inference.messages import StreamPart
 
 DONE = Done("stop", prompt_tokens=3, completion_tokens=1)
-HI = ChatRequest({"messages": [{"role": "user", "content": "hi"}]}, 1, False, False)
+HI = OpenAIRequest({"messages": [{"role": "user", "content": "hi"}]}, 1, False, False)
 
 
 class Engine:
@@ -106,7 +106,7 @@ async def make(endpoints: Endpoints, slug: str = "bot", **more: Any) -> tuple[di
 
 
 async def answer(
-    endpoints: Endpoints, caller: Caller, asked: ChatRequest = HI
+    endpoints: Endpoints, caller: Caller, asked: OpenAIRequest = HI
 ) -> list[tuple[int, Text | Done]]:
     async with endpoints.answers(caller, asked) as messages:
         return [message async for message in messages]
@@ -121,7 +121,7 @@ async def until(what: Any) -> None:
 async def test_only_the_exact_engine_scores_prompts(endpoints: Endpoints, engine: Engine) -> None:
     made, _ = await make(endpoints, authMode="none")
     caller = await endpoints.caller("bot", None)
-    scored = ChatRequest({"echo": True}, 1, False, False, ("a", [5]))
+    scored = OpenAIRequest({"echo": True}, 1, False, False, ("a", [5]))
     assert len(await answer(endpoints, caller, scored)) == 4
     assert [(asked.prompt, asked.engine) for asked in engine.requests] == [("a", "exact"), ([5], "exact")]
     # It says nothing about who answers everything else.
@@ -233,7 +233,7 @@ async def test_a_slow_reader_holds_no_slot(endpoints: Endpoints, engine: Engine)
 async def test_each_of_several_answers_waits_for_a_slot(endpoints: Endpoints, engine: Engine) -> None:
     await make(endpoints, authMode="none")
     caller = await endpoints.caller("bot", None)
-    messages = await answer(endpoints, caller, ChatRequest({**HI.chat, "seed": 5}, 4, False, False))
+    messages = await answer(endpoints, caller, OpenAIRequest({**HI.chat, "seed": 5}, 4, False, False))
     assert sorted(number for number, message in messages if isinstance(message, Done)) == [0, 1, 2, 3]
     assert sorted(asked.sampling.seed or 0 for asked in engine.requests) == [5, 6, 7, 8]
     assert engine.most == 2
@@ -350,7 +350,8 @@ async def test_requests_being_checked_hold_no_slot(endpoints: Endpoints, engine:
     slow, quick = [await endpoints.caller("bot", each["plaintext"]) for each in (key, other)]
     engine.slow_checks = {slow.name}
     asking = [
-        asyncio.create_task(answer(endpoints, slow, ChatRequest(HI.chat, 4, False, False))) for _ in range(9)
+        asyncio.create_task(answer(endpoints, slow, OpenAIRequest(HI.chat, 4, False, False)))
+        for _ in range(9)
     ]
     await until(lambda: engine.checking == 9)  # several answers of one request are checked once
     assert len(await answer(endpoints, quick)) == 2
@@ -363,7 +364,7 @@ async def test_a_failed_answer_ends_the_others(endpoints: Endpoints, engine: Eng
     await make(endpoints, authMode="none")
     engine.fault = JobFailure("no")
     with pytest.raises(CallerFault):
-        await answer(endpoints, await endpoints.caller("bot", None), ChatRequest(HI.chat, 4, False, False))
+        await answer(endpoints, await endpoints.caller("bot", None), OpenAIRequest(HI.chat, 4, False, False))
     assert (engine.active, endpoints._queue.waiting) == (0, 0)
 
 
@@ -375,7 +376,7 @@ async def test_repeated_refusals_are_logged_once(
     for _ in range(20):
         with pytest.raises(ForbiddenError):
             await endpoints.caller("bot", "ak-wrong")
-    endpoints.log_request(Request(made["id"], "chat/completions", key["prefix"]))
+    endpoints.log_request(LoggedRequest(made["id"], "chat/completions", key["prefix"]))
     await endpoints.store.request(deployments.listing)  # behind what is to be written
     log = (await endpoints.store.read(requests.listing, made, None))["requests"]
     assert [each["status"] for each in log] == [200, 401]
@@ -386,7 +387,7 @@ async def test_expired_texts_are_erased_at_start(tmp_path: Path, engine: Engine)
     store = AsyncStore(Store(tmp_path / "backend.sqlite", "local"))
     served = Endpoints(store, engine, 4)
     made, _ = await make(served, runRetentionMode="days", runRetentionDays=1)
-    old = Request(made["id"], "chat/completions", at="2020-01-01T00:00:00.000Z", answers=["hm"])
+    old = LoggedRequest(made["id"], "chat/completions", at="2020-01-01T00:00:00.000Z", answers=["hm"])
     await store.request(requests.add, old)
 
     def kept() -> int:

@@ -15,7 +15,7 @@ from arkor_dev.local.evaluation.general import (
     QUESTIONS,
     SHARE,
     WRITTEN,
-    Work,
+    TokenCounts,
     affordable,
     answerable,
     encoded,
@@ -82,7 +82,7 @@ def test_an_unusable_question_is_replaced() -> None:
 
 @pytest.mark.parametrize("steps", [1, 10, 40, 100, 1000])
 def test_the_comparison_takes_a_small_share_of_the_run(steps: int) -> None:
-    work = Work(step=600, held_out=1500, question=60)
+    work = TokenCounts(step=600, held_out=1500, question=60)
     count = affordable(work, COUNTS, steps, 10)
     run = 3 * steps * work.step + -(-steps // 10) * work.held_out
     taken = work.held_out + 2 * count * work.question
@@ -95,7 +95,7 @@ def test_the_comparison_takes_a_small_share_of_the_run(steps: int) -> None:
 
 @pytest.mark.parametrize("steps", [1, 40, 400, 4000, 40_000])
 def test_answers_take_a_small_share_of_the_run(steps: int) -> None:
-    work = Work(step=600, held_out=1500, question=60)
+    work = TokenCounts(step=600, held_out=1500, question=60)
     count, longest = answerable(work, steps, 10)
     taken = 2 * count * longest * WRITTEN
     run = 3 * steps * work.step + -(-steps // 10) * work.held_out
@@ -106,7 +106,7 @@ def test_answers_take_a_small_share_of_the_run(steps: int) -> None:
 
 
 def test_the_number_of_questions_grows_with_the_run() -> None:
-    work = Work(step=600, held_out=1500, question=60)
+    work = TokenCounts(step=600, held_out=1500, question=60)
     assert affordable(work, COUNTS, 1000, 250) == 64
     assert affordable(work, COUNTS, 1, 0) == 24
     assert affordable(work, (8,), 1, 0) == 8

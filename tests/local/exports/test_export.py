@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from arkor_dev.data.rows import Row
 from arkor_dev.local.exports import files
-from arkor_dev.local.exports.export import Export
+from arkor_dev.local.exports.export import ExportTask
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_model import chats
@@ -59,7 +59,7 @@ def adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def export(
     source: Path, tiny: Path, target: Path, form: str = "merged", kind: str = "adapter"
 ) -> dict[str, Any]:
-    return Export(form, source, kind, tiny, "tiny", target, nothing).make(ROWS)
+    return ExportTask(form, source, kind, tiny, "tiny", target, nothing).make(ROWS)
 
 
 def test_files_are_written_before_the_proof(tiny: Path, adapter: Path, tmp_path: Path) -> None:
@@ -76,7 +76,9 @@ def test_files_are_written_before_the_proof(tiny: Path, adapter: Path, tmp_path:
             }
 
         target = tmp_path / form
-        made = Export(form, adapter, "adapter", tiny, "tiny", target, progress, written=written).make(ROWS)
+        made = ExportTask(form, adapter, "adapter", tiny, "tiny", target, progress, written=written).make(
+            ROWS
+        )
         assert (heard.index("written") == 0) == first
         assert heard.index("written") < heard.index("Testing the exported files")
         assert made["proof"]["verdict"] == "same"
@@ -110,7 +112,7 @@ def test_existing_files_are_verified_only(tiny: Path, adapter: Path, tmp_path: P
     first = export(adapter, tiny, target, form)
     times = {path.name: path.stat().st_mtime_ns for path in target.iterdir()}
     told: list[Any] = []
-    again = Export(
+    again = ExportTask(
         form, adapter, "adapter", tiny, "tiny", target, nothing, written=told.append, in_place=True
     )
     assert again.make(ROWS) == first

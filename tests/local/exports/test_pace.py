@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from arkor_dev.local.exports.service import Pace
+from arkor_dev.local.exports.service import ExportPace
 
 
 def test_the_time_left_is_that_of_the_current_phase() -> None:
     now = [0.0]
-    pace = Pace(lambda: now[0])
+    pace = ExportPace(lambda: now[0])
 
     def left(seconds: float, label: str, done: float, total: float | None = 100.0) -> Any:
         now[0] = seconds

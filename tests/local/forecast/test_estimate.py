@@ -11,7 +11,7 @@ import pytest
 from arkor_dev.contract.gpus import Gpu
 from arkor_dev.data.rows import Row
 from arkor_dev.local.evaluation.base_losses import FILE
-from arkor_dev.local.evaluation.general import Work
+from arkor_dev.local.evaluation.general import TokenCounts
 from arkor_dev.local.forecast import measurement
 from arkor_dev.local.forecast.answer_costs import ComparisonCosts, GenerationSpeed
 from arkor_dev.local.forecast.estimate import estimate, fit_together
@@ -71,7 +71,7 @@ MEASURED = Measurement(
 )
 PLENTY = Memory(64 * 10**9, 64 * 10**9)
 COMPARING = ComparisonCosts(
-    Work(step=600, held_out=1500, question=60),
+    TokenCounts(step=600, held_out=1500, question=60),
     2.0,
     0.5,
     0.1,

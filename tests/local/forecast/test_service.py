@@ -11,7 +11,7 @@ import pytest
 
 from arkor_dev.contract.gpus import Gpu
 from arkor_dev.local.forecast import service
-from arkor_dev.local.forecast.service import Entry, Forecasts
+from arkor_dev.local.forecast.service import ForecastEntry, Forecasts
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -44,10 +44,12 @@ async def test_an_interrupted_measurement_is_not_a_failed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forecasts = Forecasts(None, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
-    entry = forecasts._entries["forecast_1"] = Entry("forecast_1", "key", {}, Model("m", tmp_path), None)
+    entry = forecasts._entries["forecast_1"] = ForecastEntry(
+        "forecast_1", "key", {}, Model("m", tmp_path), None
+    )
     begun = 0
 
-    async def measure(_: Entry, __: Any) -> None:
+    async def measure(_: ForecastEntry, __: Any) -> None:
         nonlocal begun
         begun += 1
         if begun == 1:
@@ -101,7 +103,7 @@ async def test_an_estimate_stays_known_where_the_cache_cannot_be_filled(
 
     monkeypatch.setattr(forecasts, "_estimate", estimated)
     monkeypatch.setattr(service, "SPARE", SimpleNamespace(start=start))
-    entry = forecasts._entries["first"] = Entry("first", "known", {}, Model("m", tmp_path), None)
+    entry = forecasts._entries["first"] = ForecastEntry("first", "known", {}, Model("m", tmp_path), None)
     async with forecasts.running(), asyncio.timeout(60):
         while "first" not in forecasts._warmed:  # noqa: ASYNC110 - nothing reports it
             await asyncio.sleep(0.001)
@@ -127,7 +129,7 @@ async def test_filling_the_cache_of_a_base_makes_room_for_jobs_and_measurements(
         started.append(Warming())
         return started[-1]
 
-    async def measure(entry: Entry, _: Any) -> None:
+    async def measure(entry: ForecastEntry, _: Any) -> None:
         known[entry.key] = SimpleNamespace(device="cuda")
 
     async def warmed_up(count: int) -> None:
@@ -137,7 +139,7 @@ async def test_filling_the_cache_of_a_base_makes_room_for_jobs_and_measurements(
     monkeypatch.setattr(forecasts, "_estimate", fits)
     monkeypatch.setattr(forecasts, "_measure", measure)
     monkeypatch.setattr(service, "SPARE", SimpleNamespace(start=start))
-    entry = forecasts._entries["first"] = Entry("first", "known", {}, Model("m", tmp_path), None)
+    entry = forecasts._entries["first"] = ForecastEntry("first", "known", {}, Model("m", tmp_path), None)
     async with forecasts.running(), asyncio.timeout(60):
         if device == "cuda":
             await asyncio.sleep(0.02)
@@ -152,7 +154,7 @@ async def test_filling_the_cache_of_a_base_makes_room_for_jobs_and_measurements(
         busy = False
         forecasts._background.wake()
         await warmed_up(2)
-        other = forecasts._entries["other"] = Entry("other", "other", {}, Model("m", tmp_path), None)
+        other = forecasts._entries["other"] = ForecastEntry("other", "other", {}, Model("m", tmp_path), None)
         await forecasts._view(other)
         while "other" not in known:  # noqa: ASYNC110
             await asyncio.sleep(0.001)

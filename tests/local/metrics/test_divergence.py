@@ -63,7 +63,7 @@ def test_only_training_losses_count() -> None:
 
 def test_the_divergence_message_follows_its_log_event() -> None:
     from arkor_dev.local.training.run_events import RunEvents
-    from arkor_dev.local.training.worker import Work
+    from arkor_dev.local.training.worker import TrainingWork
 
     class Link:
         def __init__(self) -> None:
@@ -72,7 +72,7 @@ def test_the_divergence_message_follows_its_log_event() -> None:
         def send(self, event: TrainingEvent) -> None:
             self.sent.append(event)
 
-    work = Work.__new__(Work)
+    work = TrainingWork.__new__(TrainingWork)
     link = Link()
     work.link, work.divergence, work.silent = link, Divergence(), False  # type: ignore[assignment]
     emit = RunEvents(work._send, work._look_for_divergence)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract.events import SystemMetrics
-from arkor_dev.local.metrics.system_metrics import Machine, Sampler
+from arkor_dev.local.metrics.system_metrics import Machine, MetricsSampler
 from tests.local.harness import until
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def test_samples_have_the_current_step() -> None:
         step += 1
         return step
 
-    with Sampler(
+    with MetricsSampler(
         lambda name, **fields: sent.append((name, fields)), now, machine(lambda: {"cpu": 0.5}), 0.01
     ):
         until(lambda: len(sent) >= 3)
@@ -74,7 +74,7 @@ def test_an_unreadable_machine_does_not_end_a_run() -> None:
         tried.set()
         raise RuntimeError("no such file")
 
-    with Sampler(lambda name, **_: sent.append(name), lambda: 0, machine(refuse), 0.01):
+    with MetricsSampler(lambda name, **_: sent.append(name), lambda: 0, machine(refuse), 0.01):
         assert tried.wait(60)
     assert sent == []
 
@@ -88,7 +88,7 @@ def test_a_hanging_reading_does_not_delay_the_end() -> None:
         hangs.wait(110)
         return {"cpu": 1.0}
 
-    sampler = Sampler(lambda name, **_: sent.append(name), lambda: 0, machine(hang), 0.01)
+    sampler = MetricsSampler(lambda name, **_: sent.append(name), lambda: 0, machine(hang), 0.01)
     with sampler:
         assert asked.wait(60)
     hangs.set()

@@ -103,7 +103,7 @@ def test_a_vision_model_answers_and_exports_its_tower(tiny: Path, tmp_path: Path
     import torch
     from safetensors.torch import load_file
 
-    from arkor_dev.local.exports.export import Export
+    from arkor_dev.local.exports.export import ExportTask
     from arkor_dev.local.inference.transformers_engine import TransformersEngine
     from tests.local.exports.test_export import ROWS, nothing, trained
     from tests.local.inference.asking import answer, ask
@@ -111,7 +111,7 @@ def test_a_vision_model_answers_and_exports_its_tower(tiny: Path, tmp_path: Path
     model = make("Qwen3VL", tiny, tmp_path / "model", **KINDS["Qwen3VL"])
     adapter = trained(model, tmp_path, maxSteps=30, learningRate=2e-2, loraTargetModules="all-linear")
     assert answer(TransformersEngine(), ask(model, adapter))[0].startswith("Ahoy")
-    made = Export("merged", adapter, "adapter", model, "m", tmp_path / "out", nothing).make(ROWS)
+    made = ExportTask("merged", adapter, "adapter", model, "m", tmp_path / "out", nothing).make(ROWS)
     assert made["proof"]["verdict"] == "same"
     assert (tmp_path / "out" / "preprocessor_config.json").is_file()
     stored, exported = (load_file(each / "model.safetensors") for each in (model, tmp_path / "out"))

@@ -105,7 +105,7 @@ def test_trained_weights_stay_float32_in_bfloat16_jobs(tiny: Path, tmp_path: Pat
     """A job in bfloat16 on the tiny model, step by step beside the same one in float32."""
     import torch
 
-    from arkor_dev.local.modeling.number_format import Choice
+    from arkor_dev.local.modeling.number_format import DtypeChoice
     from arkor_dev.local.training.job_settings import JobSettings
     from arkor_dev.local.training.plan import Plan
 
@@ -113,7 +113,7 @@ def test_trained_weights_stay_float32_in_bfloat16_jobs(tiny: Path, tmp_path: Pat
     plan = Plan.of(JobSettings(config), ROWS, 0)
     losses: dict[str, list[float]] = {}
     for dtype in (torch.float32, torch.bfloat16):
-        found = Choice(dtype, "of the test")
+        found = DtypeChoice(dtype, "of the test")
         run = tiny_run(tiny, tmp_path, plan, found, events := Events())
         assert run.run().status == "completed"
         told = [fields for _, fields in events.calls]

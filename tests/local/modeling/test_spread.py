@@ -76,18 +76,18 @@ def test_a_spread_model_learns_the_same_bits(deep: Path, tmp_path: Path) -> None
 
 
 def test_spreading_excludes_several_workers(tmp_path: Path) -> None:
-    from arkor_dev.local.training.preparation import Preparation
+    from arkor_dev.local.training.preparation import RunPreparation
     from arkor_dev.local.workers.errors import JobFailure
 
     def ignored(*_: Any, **__: Any) -> None:
         """Hear nothing."""
 
-    def of(**config: Any) -> Preparation:
-        return Preparation(JobRequest("job", config, str(tmp_path), str(tmp_path)), ignored, ignored)
+    def of(**config: Any) -> RunPreparation:
+        return RunPreparation(JobRequest("job", config, str(tmp_path), str(tmp_path)), ignored, ignored)
 
     assert of(gpus=2)._gpus() == 2
     two = JobRequest("job", {}, "", "", device="GPU-1,GPU-2")
-    assert Preparation(two, ignored, ignored)._gpus() == 2
+    assert RunPreparation(two, ignored, ignored)._gpus() == 2
     assert of(gpus=1, workers=2)._gpus() == 1
     with pytest.raises(JobFailure, match="set only one of both"):
         of(gpus=2, workers=2)._gpus()
@@ -111,7 +111,7 @@ def test_a_model_too_large_for_one_gpu_is_spread_unless_that_is_forbidden(
         source = {"type": "file", "path": "rows.jsonl"}
         whole = {**CONFIG, "datasetSource": source, **config}
         job = JobRequest("job", whole, str(tmp_path), str(tmp_path))
-        preparation = module.Preparation(
+        preparation = module.RunPreparation(
             job, lambda _, **fields: said.append(str(fields.get("message"))), lambda *_: None
         )
         preparation.read()

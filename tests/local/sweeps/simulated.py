@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.sweeps import plan, sampler
 from arkor_dev.local.sweeps.plan import Conclude, Confirm, Extend, Try
-from arkor_dev.local.sweeps.record import SEARCH, WINNER, Estimate, Sweep, Trial
+from arkor_dev.local.sweeps.record import SEARCH, WINNER, Estimate, SweepRecord, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,15 +20,15 @@ GRID: dict[str, list[Any]] = {
 CONFIG: dict[str, Any] = {"model": "m", "maxSteps": 90, "learningRate": 1e-4, "loraR": 4, "batchSize": 4}
 
 
-def sweep_of(space: dict[str, Any], config: dict[str, Any] = CONFIG, **more: Any) -> Sweep:
-    sweep = Sweep("sweep_0", "s", "now", 0.0, config, space, **{"seed": 1, **more})
+def sweep_of(space: dict[str, Any], config: dict[str, Any] = CONFIG, **more: Any) -> SweepRecord:
+    sweep = SweepRecord("sweep_0", "s", "now", 0.0, config, space, **{"seed": 1, **more})
     sweep.estimate = Estimate(steps=90, fixed=2.0, training=90.0)
     sweep.rungs = plan.rungs_of(sweep)
     return sweep
 
 
 def run(
-    sweep: Sweep,
+    sweep: SweepRecord,
     loss_of: Callable[[dict[str, Any], float], float],
     seconds: float = math.inf,
     slow: float = 1.0,

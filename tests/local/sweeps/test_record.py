@@ -11,7 +11,7 @@ import pytest
 from arkor_dev.contract.schema import SchemaError
 from arkor_dev.local.jobs.job_folder import JobFile
 from arkor_dev.local.sweeps import record
-from arkor_dev.local.sweeps.record import START, Estimate, Sweep, Trial
+from arkor_dev.local.sweeps.record import START, Estimate, SweepRecord, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +21,8 @@ CONFIG: dict[str, Any] = {"model": "m", "datasetSource": {"type": "file", "path"
 NAME = "sweep_00000000000a"
 
 
-def sweep(name: str = NAME) -> Sweep:
-    return Sweep(
+def sweep(name: str = NAME) -> SweepRecord:
+    return SweepRecord(
         name, "s", "2026-01-01T00:00:00Z", 1e9, CONFIG, {"learningRate": [1e-5, 1e-3]}, 7, 2e9, 20,
         estimate=Estimate(9, 1.0, 2.0), rungs=[1 / 3, 1.0], level=1, best=1, paces=[1.1],
         facts={"rows": "a", "tokens": "b"}, measure={"name": "reward", "higher": True},

@@ -25,7 +25,7 @@ from arkor_dev.local.jobs.store import Store, Verdict
 from arkor_dev.local.sweeps import plan, record, service
 from arkor_dev.local.sweeps.held_out import held_out
 from arkor_dev.local.sweeps.messages import HeldOut, HoldOut, Judged, JudgeSweep, Suggested, SuggestTrial
-from arkor_dev.local.sweeps.record import MOST_TRIALS, Estimate, Sweep, Trial
+from arkor_dev.local.sweeps.record import MOST_TRIALS, Estimate, SweepRecord, Trial
 from arkor_dev.local.sweeps.service import Sweeps
 from tests.local.conftest import CONFIG, make_project
 from tests.local.harness import Backend, until
@@ -267,7 +267,9 @@ async def test_trials_yield_to_other_work(store: AsyncStore, tmp_path: Path) -> 
 async def test_a_crashed_sweep_is_continued(store: AsyncStore, tmp_path: Path) -> None:
     """The record has a trial without its job, and one that was to go on to its next rung."""
     make_project(tmp_path)
-    sweep = Sweep("sweep_00000000000a", "s", "2026-01-01", time.time(), TINY, SPACE, 1, time.time() + 3600)
+    sweep = SweepRecord(
+        "sweep_00000000000a", "s", "2026-01-01", time.time(), TINY, SPACE, 1, time.time() + 3600
+    )
     sweep.data = hash_of_readable_data(TINY, tmp_path, FileHashes(tmp_path))
     sweep.estimate, sweep.facts = Estimate(9, 1.0, 1.0), {"rows": "a", "tokens": "b"}
     sweep.rungs, sweep.level = [1 / 3, 1.0], 1

@@ -14,7 +14,7 @@ from tests.local.tiny_run import events_of, losses_of, made_up, set_up
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run import TrainingLoop
 
 pytestmark = [
     pytest.mark.engine,
@@ -23,14 +23,14 @@ pytestmark = [
 BRIEF: dict[str, Any] = {"maxSteps": 3, "learningRate": 1e-2, "lrSchedulerType": "constant"}
 
 
-def begun(tiny: Path, folder: Path, **config: Any) -> Run:
+def begun(tiny: Path, folder: Path, **config: Any) -> TrainingLoop:
     """A run before its first step."""
     run = set_up(tiny, folder, {**BRIEF, **config})
     run.begin()
     return run
 
 
-def learning(run: Run) -> list[str]:
+def learning(run: TrainingLoop) -> list[str]:
     """The names of what learns, without the model's and PEFT's own words around them."""
     return [
         name.removeprefix("base_model.model.model.").replace(".default", "").removesuffix(".weight")

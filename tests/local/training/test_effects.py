@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.local.modeling.example import Example
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run import TrainingLoop
 
 pytestmark = [
     pytest.mark.engine,
@@ -200,9 +200,9 @@ def test_the_requested_dtype_is_read(config: dict[str, Any], wanted: str | None)
 def test_matrix_products_use_the_requested_dtype(tiny: Path, tmp_path: Path, name: str) -> None:
     import torch
 
-    from arkor_dev.local.modeling.number_format import Choice
+    from arkor_dev.local.modeling.number_format import DtypeChoice
 
-    run = set_up(tiny, tmp_path, BRIEF, choice=Choice(getattr(torch, name), "of the test"))
+    run = set_up(tiny, tmp_path, BRIEF, choice=DtypeChoice(getattr(torch, name), "of the test"))
     run.begin()
     seen: list[Any] = []
     run.model.get_base_model().model.layers[0].mlp.register_forward_hook(
@@ -214,7 +214,9 @@ def test_matrix_products_use_the_requested_dtype(tiny: Path, tmp_path: Path, nam
     assert run.scaler.is_enabled() == (name == "float16")
 
 
-def evaluated(tiny: Path, folder: Path, figures: list[float], **config: Any) -> tuple[Run, dict[str, Any]]:
+def evaluated(
+    tiny: Path, folder: Path, figures: list[float], **config: Any
+) -> tuple[TrainingLoop, dict[str, Any]]:
     """A run that measures after each step and finds ``figures`` on the rows that choose; what it came to.
 
     On all rows it finds the opposite: 10 less each figure.
@@ -276,7 +278,7 @@ def test_only_the_newest_checkpoints_are_kept(tiny: Path, tmp_path: Path) -> Non
 def test_chat_labels_and_max_length_reach_the_batches(tiny: Path, tmp_path: Path) -> None:
     """From a job's config through everything that comes before the first step."""
     from arkor_dev.local.modeling.example import IGNORED
-    from arkor_dev.local.training.preparation import Preparation
+    from arkor_dev.local.training.preparation import RunPreparation
 
     turns = [
         ("user", "Who pays?"),
@@ -287,11 +289,11 @@ def test_chat_labels_and_max_length_reach_the_batches(tiny: Path, tmp_path: Path
     chat = {"messages": [{"role": role, "content": text} for role, text in turns]}
     write_jsonl(tmp_path / "d.jsonl", [chat])
 
-    def prepared(model: Path, **config: Any) -> Preparation:
+    def prepared(model: Path, **config: Any) -> RunPreparation:
         source = {"type": "file", "path": "d.jsonl"}
         whole = {"model": "m", "datasetSource": source, "maxSteps": 1, **config}
         job = JobRequest("j", whole, str(tmp_path / "data"), str(tmp_path))
-        told = Preparation(job, lambda *_, **__: None, lambda *_: None)
+        told = RunPreparation(job, lambda *_, **__: None, lambda *_: None)
         told.read()
         told.load(Model("m", model))
         told.encode()
@@ -302,7 +304,7 @@ def test_chat_labels_and_max_length_reach_the_batches(tiny: Path, tmp_path: Path
         (row,) = told.train
         return taught(told, row), len(row.ids)
 
-    def taught(told: Preparation, row: Example) -> str:
+    def taught(told: RunPreparation, row: Example) -> str:
         return str(told.base.tokenizer.decode([label for label in row.labels if label != IGNORED]))
 
     answers, length = learned()

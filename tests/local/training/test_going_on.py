@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run import TrainingLoop
 
 pytestmark = [
     pytest.mark.engine,
@@ -52,7 +52,7 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def begin(tiny: Path, data: Path, config: dict[str, Any], **more: Any) -> Run:
+def begin(tiny: Path, data: Path, config: dict[str, Any], **more: Any) -> TrainingLoop:
     data.mkdir(exist_ok=True)
     held_out = 4 if "evalSteps" in config else 0
     train = made_up(14)
@@ -85,8 +85,8 @@ def bytes_of(data: Path) -> bytes:
     return weights.read_bytes()
 
 
-def pausing_after(step: int) -> Callable[[Run], None]:
-    def arrange(run: Run) -> None:
+def pausing_after(step: int) -> Callable[[TrainingLoop], None]:
+    def arrange(run: TrainingLoop) -> None:
         run.stop.pausing = lambda: "asked" if run.step >= step else None
 
     return arrange

@@ -17,7 +17,7 @@ from tests.local.tiny_run import Events, events_of, made_up, set_up
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run import TrainingLoop
 
 pytestmark = [
     pytest.mark.engine,
@@ -34,7 +34,7 @@ class Broken:
     """Make a run's loss non-finite for one row, or after a number of calls."""
 
     def __init__(
-        self, run: Run, *, where: str | None = None, after: float = math.inf, times: int = 1
+        self, run: TrainingLoop, *, where: str | None = None, after: float = math.inf, times: int = 1
     ) -> None:
         self._loss = run.loss
         self._where, self._after, self._times = where, after, times
@@ -53,7 +53,7 @@ class Broken:
         return getattr(self._loss, name)
 
 
-def breaking(run: Run, **how: Any) -> Run:
+def breaking(run: TrainingLoop, **how: Any) -> TrainingLoop:
     """``run``, whose loss breaks as ``how`` says once it has been made."""
     begin = run.begin
 

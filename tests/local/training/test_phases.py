@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from arkor_dev.local.evaluation.general import Work
+from arkor_dev.local.evaluation.general import TokenCounts
 from arkor_dev.local.training.phases import ADAPTED, Phases
 
 
@@ -25,7 +25,7 @@ class Clock:
 def run_of(steps: int = 40, evaluate: int = 10, save: int = 20) -> tuple[Phases, Clock, list[dict[str, Any]]]:
     clock, sent = Clock(), list[dict[str, Any]]()
     phases = Phases(lambda name, **fields: sent.append({"event": name, **fields}), clock)
-    phases.work = Work(step=300, held_out=1000, question=0)
+    phases.work = TokenCounts(step=300, held_out=1000, question=0)
     plan: Any = SimpleNamespace(steps=steps, evaluate=evaluate, save=save)
     phases.start(plan, 0)
     return phases, clock, sent

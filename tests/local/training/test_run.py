@@ -240,7 +240,7 @@ def until_cancelled(backend: Backend, job: str) -> float:
 def test_a_diverging_run_fails_with_a_reason(tiny: Path, tmp_path: Path) -> None:
     import torch
 
-    from arkor_dev.local.modeling.number_format import Choice
+    from arkor_dev.local.modeling.number_format import DtypeChoice
 
     # Weight decay multiplies every weight by 1 - 10 * 1 at each step, whatever the gradient: float32 ends at
     # 9 ** 41, so no processor's rounding can save this run. No job may ask for such a rate.
@@ -253,7 +253,7 @@ def test_a_diverging_run_fails_with_a_reason(tiny: Path, tmp_path: Path) -> None
     }
     plan = Plan.of(JobSettings(config), ROWS, 0)
     plan = replace(plan, schedule=replace(plan.schedule, height=10.0))
-    run = tiny_run(tiny, tmp_path, plan, Choice(torch.float32, "of the test"), Events())
+    run = tiny_run(tiny, tmp_path, plan, DtypeChoice(torch.float32, "of the test"), Events())
     with pytest.raises(JobFailure, match=r"learning rate 10 is too high .*; try learning_rate 1"):
         run.run()
 

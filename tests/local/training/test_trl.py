@@ -14,7 +14,7 @@ from tests.local.tiny_run import losses_of, made_up, set_up
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run import TrainingLoop
 
 pytestmark = [
     pytest.mark.engine,
@@ -57,7 +57,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
-def theirs(tiny: Path, folder: Path, ours: Run, options: dict[str, Any]) -> list[float]:
+def theirs(tiny: Path, folder: Path, ours: TrainingLoop, options: dict[str, Any]) -> list[float]:
     """The losses of TRL's trainer, from the adapter that ``ours`` has before its first step, on its rows."""
     import torch
     from datasets import Dataset

@@ -12,12 +12,11 @@ import pytest
 pytest.importorskip("torch")
 
 from arkor_dev.local.execution.messages import Ended, JobRequest, Pause
-from arkor_dev.local.metrics.divergence import Divergence
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training import worker
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.run import Ending
-from arkor_dev.local.training.worker import Work
+from arkor_dev.local.training.worker import TrainingWork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,12 +75,10 @@ class Preparation:
 def test_an_interrupted_comparison_leaves_the_job_unchanged(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    stopped: Callable[[Work], None],
+    stopped: Callable[[TrainingWork], None],
     end: str,
     fields: dict[str, Any],
 ) -> None:
-    import threading
-
     from arkor_dev.local.training.final_evaluation import measure
     from arkor_dev.local.training.samples import sampler
 
@@ -110,14 +107,13 @@ def test_an_interrupted_comparison_leaves_the_job_unchanged(
             stopped(work)
             return not self._cancelled()
 
-    monkeypatch.setattr(worker, "Preparation", Preparation)
-    monkeypatch.setattr(worker, "Sampler", lambda *_: nullcontext())
+    monkeypatch.setattr(worker, "RunPreparation", Preparation)
+    monkeypatch.setattr(worker, "MetricsSampler", lambda *_: nullcontext())
     monkeypatch.setattr(measure, "FinalEvaluation", FinalEvaluation)
     monkeypatch.setattr(sampler, "Samples", Samples)
-    work = Work.__new__(Work)
     link = Link(JobRequest("job", {}, str(tmp_path), str(tmp_path)))
-    work.cancel, work.pause, work.divergence = threading.Event(), None, Divergence()
-    work.link = link  # type: ignore[assignment]
+    monkeypatch.setattr(worker, "Link", lambda commands: link)
+    work = TrainingWork()
     work.train()
     (said,) = [message for message in link.sent if isinstance(message, Ended)]
     assert said.status == end

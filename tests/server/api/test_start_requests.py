@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from arkor_dev.contract.shapes import REQUESTS_HEADER
-from arkor_dev.project.start_requests import Request, folder_of
+from arkor_dev.project.start_requests import PendingStart, folder_of
 from arkor_dev.server.app_keys import START_REQUESTS
 from tests.project.test_start_requests import SAID
 
@@ -17,7 +17,7 @@ async def test_start_requests_are_counted_and_answered_once(studio: Studio) -> N
     async with studio.session.get("/api/jobs") as jobs:
         assert REQUESTS_HEADER not in jobs.headers
         tag = jobs.headers["ETag"]
-    with Request(folder_of(studio.settings), SAID) as request:
+    with PendingStart(folder_of(studio.settings), SAID) as request:
         studio.app[START_REQUESTS].expire()  # as time does
         async with studio.session.get("/api/jobs", headers={"If-None-Match": tag}) as jobs:
             assert (jobs.status, jobs.headers[REQUESTS_HEADER]) == (304, "1")

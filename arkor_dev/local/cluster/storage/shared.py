@@ -29,7 +29,7 @@ COPY_SECONDS: Final = 400.0
 """Seconds that one call may copy: less than a node's own limit, since the node also hashes its files."""
 
 
-class Store(Protocol):
+class FileStore(Protocol):
     """Interface of the storage for a job's files. Every method raises OSError."""
 
     def touch(self) -> None: ...
@@ -49,8 +49,8 @@ class SharedFiles:
     ``keep_alive`` is called every few seconds while waiting.
     """
 
-    def __init__(self, store: Store, keep_alive: Step = _do_nothing) -> None:
-        self._store: Store | None = store
+    def __init__(self, store: FileStore, keep_alive: Step = _do_nothing) -> None:
+        self._store: FileStore | None = store
         self._keep_alive = keep_alive
 
     @classmethod
@@ -59,7 +59,7 @@ class SharedFiles:
 
         Raises OSError with the reason.
         """
-        kind: Callable[..., Store] = RemoteStore if "://" in root else FolderStore
+        kind: Callable[..., FileStore] = RemoteStore if "://" in root else FolderStore
         store = run_with_deadline(OPEN_SECONDS, lambda _: kind(root, job, writes=writes), keep_alive)
         return cls(store, keep_alive)
 

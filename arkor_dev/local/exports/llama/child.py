@@ -25,7 +25,7 @@ IGNORED: Final = -100
 """Label of a token that is not learned, as in training."""
 
 
-class Reader:
+class LlamaModel:
     """A model in llama.cpp, with or without an adapter."""
 
     def __init__(self, model: str, lora: str | None, longest: int) -> None:
@@ -74,7 +74,7 @@ def evaluate(request: ReadWithLlama, progress: Callable[[float, float], None]) -
     quiet()
     texts, prompts, most = request.texts, request.prompts, request.answer_tokens
     longest = max(len(ids) for ids in (*(text["ids"] for text in texts), *prompts)) + most
-    reader = Reader(str(request.model), str(request.lora) if request.lora else None, longest)
+    reader = LlamaModel(str(request.model), str(request.lora) if request.lora else None, longest)
     learned = [[row for row, label in enumerate(text["labels"][1:]) if label != IGNORED] for text in texts]
     total, size = len(texts) + len(prompts), reader.llama.n_vocab()
     log_probabilities = np.lib.format.open_memmap(

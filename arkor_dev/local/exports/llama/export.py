@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 
 from arkor_dev.local.cards.writer import describe_lora, describe_merged
-from arkor_dev.local.exports.export import Export
+from arkor_dev.local.exports.export import ExportTask
 from arkor_dev.local.exports.files import merge, save_merged
 from arkor_dev.local.exports.proof import BOUNDS, divergence, sure_choices
 from arkor_dev.local.exports.template_checks import CONVERSATIONS
@@ -47,7 +47,7 @@ MODEL, ADAPTER, MODELFILE = "model.gguf", "adapter.gguf", "Modelfile"
 
 
 @dataclass
-class LlamaExport(Export):
+class LlamaExport(ExportTask):
     """The export of ``source`` as GGUF with ``quantization``; ``cache`` has converters and base models."""
 
     quantization: str = FULL

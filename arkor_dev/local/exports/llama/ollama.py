@@ -30,7 +30,7 @@ MOST_CONTEXT: Final = 8192
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class TemplateParts:
     """The parts of a conversation: ``begin`` once, each role's ``(before, after)``, and the
     ``generation_prompt`` for an answer.
 
@@ -44,7 +44,7 @@ class Parts:
     stops: Sequence[str] = field(default=())
 
 
-def parts_of(tokenizer: Any, ends: Sequence[int]) -> Parts:
+def parts_of(tokenizer: Any, ends: Sequence[int]) -> TemplateParts:
     """Split the template into its parts. Raises :class:`JobFailure` if it has another structure."""
 
     def written(*roles: str, prompt: bool) -> list[str]:
@@ -92,10 +92,10 @@ def parts_of(tokenizer: Any, ends: Sequence[int]) -> Parts:
         roles[SYSTEM] = (before_system.removeprefix(opened), after_system)
         begin = opened
     stops = [text for text in tokenizer.convert_ids_to_tokens(list(ends)) if text]
-    return Parts(begin, roles, prompt_beginning, default, stops)
+    return TemplateParts(begin, roles, prompt_beginning, default, stops)
 
 
-def template_of(parts: Parts, *, adds_start: str = "") -> str:
+def template_of(parts: TemplateParts, *, adds_start: str = "") -> str:
     """Format the parts as an Ollama template; Ollama adds the start token ``adds_start`` itself."""
     begin = parts.begin.removeprefix(adds_start)
     text = _literal(begin) + "{{ range .Messages }}"
@@ -115,7 +115,7 @@ def _literal(text: str) -> str:
     return f"{{{{ {literal} }}}}" if text else ""
 
 
-def modelfile(parts: Parts, *, adds_start: str, context: int) -> str:
+def modelfile(parts: TemplateParts, *, adds_start: str, context: int) -> str:
     """Return the Modelfile for ``model.gguf``. Raises :class:`JobFailure` if it cannot be expressed."""
     lines = ["FROM ./model.gguf", _instruction("TEMPLATE", template_of(parts, adds_start=adds_start))]
     if parts.default:

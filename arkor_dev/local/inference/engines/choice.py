@@ -25,7 +25,7 @@ LEAST_TOKENS: Final = 16
 """Minimum number of tokens in an answer for measuring speed."""
 
 
-class Pace:
+class AnswerPace:
     """Each engine's measured speed with each base model, from answers that were generated alone."""
 
     def __init__(self) -> None:

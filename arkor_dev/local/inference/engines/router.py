@@ -17,7 +17,7 @@ from arkor_dev.local.modeling.gpu_count import weights_of
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.errors import JobFailure
 
-from .choice import AUTO, EXACT, LLAMA, NO_ROOM, ON_GPU, Pace
+from .choice import AUTO, EXACT, LLAMA, NO_ROOM, ON_GPU, AnswerPace
 from .gguf_files import MAKING, LlamaFiles
 from .weights_names import WeightsNames
 
@@ -55,7 +55,7 @@ class EngineRouter:
         self._gpu = gpu
         self._engines = {EXACT: Inference(), LLAMA: Inference(module=WORKER)}
         self._files = LlamaFiles(cache)
-        self._pace = Pace()
+        self._pace = AnswerPace()
         self._names = WeightsNames()
         self._active: list[AnswerRequest] = []
         self._started = 0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cached:
+class _CachedSequence:
     group: Hashable
     tokens: list[int]
     sequence: int
@@ -31,7 +31,7 @@ class Conversations:
     def __init__(self, native: Native) -> None:
         self._native = native
         self._free = list(range(native.sequences))
-        self._cached: list[_Cached] = []
+        self._cached: list[_CachedSequence] = []
 
     def open(self, group: Hashable, prompt: Sequence[int]) -> tuple[int, int]:
         """Return a sequence for ``prompt``, and how many of its tokens are in its memory, except the last."""
@@ -61,7 +61,7 @@ class Conversations:
             if common_prefix(cached.tokens, tokens) == len(cached.tokens):
                 self._cached.remove(cached)
                 self._drop(cached.sequence)
-        self._cached.append(_Cached(group, list(tokens), sequence))
+        self._cached.append(_CachedSequence(group, list(tokens), sequence))
 
     def evict(self) -> bool:
         """Evict the least recently used conversation; return False if there is none."""

@@ -54,7 +54,7 @@ OUT_OF_MEMORY: Final = (
 
 
 @dataclass(eq=False)
-class Row:
+class LlamaRow:
     """One conversation: its prompt, and which tokens of prompt and answer are in memory."""
 
     group: ActiveAdapter
@@ -81,7 +81,7 @@ class LlamaEngine:
         self._native: Native | None = None
         self._context = 0
         self._adapters: OrderedDict[str, int] = OrderedDict()
-        self._open: list[Row] = []
+        self._open: list[LlamaRow] = []
         self._threads = self._shared_threads = max(1, CORES // 2)
         self._piece_size = LEAST_PIECE
 
@@ -94,7 +94,7 @@ class LlamaEngine:
         """Return a key for the way in which the base must be loaded."""
         return str(ask.gguf)
 
-    def begin(self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None]) -> Row:
+    def begin(self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None]) -> LlamaRow:
         """Load what is needed and build the prompt; the adapter stays in use until `end`."""
         active = self._load(ask, base_key, progress)
         self.native.use_threads(self._shared_threads if ask.training else self._threads)
@@ -107,13 +107,13 @@ class LlamaEngine:
         # running.
         self._reserve(reserved)
         sequence, cached = self._conversations.open(active, prompt)
-        row = Row(active, prompt, max_new_tokens, sequence, cached, reserved, prompt[:cached])
+        row = LlamaRow(active, prompt, max_new_tokens, sequence, cached, reserved, prompt[:cached])
         self._open.append(row)
         if active.adapter is not None:
             self._adapters[active.adapter] += 1
         return row
 
-    def read(self, row: Row) -> NDArray[np.float32] | None:
+    def read(self, row: LlamaRow) -> NDArray[np.float32] | None:
         """Read a chunk of the prompt; return the first token's logits once all of it is read."""
         self.native.use_adapter(row.group.adapter, row.group.strength)
         start = len(row.tokens)
@@ -125,12 +125,12 @@ class LlamaEngine:
             self._adjust_piece(time.perf_counter() - started)
         return logits[0] if last else None
 
-    def step(self, rows: list[Row], tokens: list[int]) -> NDArray[np.float32]:
+    def step(self, rows: list[LlamaRow], tokens: list[int]) -> NDArray[np.float32]:
         """Add a token to each row of one group; return the next logits."""
         self.native.use_adapter(rows[0].group.adapter, rows[0].group.strength)
         return self._read(rows, [[token] for token in tokens])
 
-    def end(self, row: Row) -> None:
+    def end(self, row: LlamaRow) -> None:
         """Remove a row, and cache what was read and generated."""
         self._open.remove(row)
         if row.group.adapter is not None:
@@ -138,7 +138,7 @@ class LlamaEngine:
         self._conversations.close(row.group, row.tokens, row.sequence, complete=row.complete)
 
     def _read(
-        self, rows: list[Row], pieces: list[list[int]], *, want_logits: bool = True
+        self, rows: list[LlamaRow], pieces: list[list[int]], *, want_logits: bool = True
     ) -> NDArray[np.float32]:
         batch = [(row.sequence, len(row.tokens), piece) for row, piece in zip(rows, pieces, strict=True)]
         try:

@@ -17,14 +17,14 @@ FREE: Final[tuple[object, ...]] = (None, {}, {"type": "text"})
 
 
 @dataclass(frozen=True)
-class Format:
+class OutputFormat:
     """The JSON of a schema from `schemas.read`, and the request's field that requires it."""
 
     schema: str
     field: str
 
 
-def format_of(body: dict[str, Any]) -> Format | None:
+def format_of(body: dict[str, Any]) -> OutputFormat | None:
     """Return the answer's format; None for any text. Raises FormatError with a full sentence."""
     choice, response_format = body.get(CHOICE), body.get(RESPONSE)
     forced = choice not in UNFORCED
@@ -39,7 +39,7 @@ def format_of(body: dict[str, Any]) -> Format | None:
         schema = _call(choice, body.get("tools") or []) if forced else _response(response_format)
     except FormatError as fault:
         raise FormatError(f"{field} cannot be enforced: {fault}") from None
-    return Format(json.dumps(schema, ensure_ascii=False, separators=(",", ":")), field)
+    return OutputFormat(json.dumps(schema, ensure_ascii=False, separators=(",", ":")), field)
 
 
 def _response(response_format: Any) -> Any:

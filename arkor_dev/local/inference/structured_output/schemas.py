@@ -70,13 +70,13 @@ def read(schema: object, location: str = "#") -> Any:
 
     Raises FormatError for an invalid or unenforceable part, with its location.
     """
-    reader = _Reader(location)
+    reader = _SchemaReader(location)
     result = reader.schema(schema, "#", 0)
     reader.check_references()
     return result
 
 
-class _Reader:
+class _SchemaReader:
     def __init__(self, location: str) -> None:
         self._location = location
         self._schemas = self._values = self._characters = 0

@@ -35,7 +35,7 @@ class RunningJob(NamedTuple):
     same_device: bool
 
 
-class Waiting(Protocol):
+class BackgroundWork(Protocol):
     """Work that never runs during training, and continues afterwards."""
 
     def training_begins(self) -> None: ...

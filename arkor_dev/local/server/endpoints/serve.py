@@ -17,10 +17,10 @@ from arkor_dev.contract import strict_json
 from arkor_dev.contract.deployments import ENDPOINT_KEY_HEADER, IGNORED_HEADER
 from arkor_dev.contract.errors import ArkorError, BadRequestError, NotFoundError, status_of
 from arkor_dev.contract.schema import SchemaError, check
-from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, AnswerFormat, Choice, prompt_tokens
+from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, AnswerChoice, AnswerFormat, prompt_tokens
 from arkor_dev.local.endpoints.anthropic import MESSAGES_CALL, MessagesFormat, read_messages
-from arkor_dev.local.endpoints.openai import ChatRequest, read_chat, read_completion, renamed
-from arkor_dev.local.endpoints.requests import Request
+from arkor_dev.local.endpoints.openai import OpenAIRequest, read_chat, read_completion, renamed
+from arkor_dev.local.endpoints.requests import LoggedRequest
 from arkor_dev.local.endpoints.responses import RESPONSES, ResponsesFormat, in_callers_names, read_response
 from arkor_dev.local.endpoints.service import Caller, CallerFault
 from arkor_dev.local.inference.messages import Done, Text
@@ -112,12 +112,12 @@ async def responses(request: web.Request) -> web.StreamResponse:
 
 async def _answered(request: web.Request, call: str) -> web.StreamResponse:
     caller = await _caller(request)
-    record = Request(caller.deployment["id"], call, caller.key and caller.key.prefix)
+    record = LoggedRequest(caller.deployment["id"], call, caller.key and caller.key.prefix)
     began = time.monotonic()
     try:
         chat_request = await _read_request(request, call, caller)
         record.stream, record.messages = chat_request.stream, _logged_messages(chat_request)
-        choices = [Choice() for _ in range(chat_request.answers * len(chat_request.chats))]
+        choices = [AnswerChoice() for _ in range(chat_request.answers * len(chat_request.chats))]
         slug, answers = caller.deployment["slug"], chat_request.answers
         form: Form = AnswerFormat(call, slug, caller.deployment["answeredBy"], answers)
         if call == MESSAGES_CALL:
@@ -149,7 +149,7 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
         request.app[ENDPOINTS].log_request(record)
 
 
-async def _read_request(request: web.Request, call: str, caller: Caller) -> ChatRequest:
+async def _read_request(request: web.Request, call: str, caller: Caller) -> OpenAIRequest:
     """Return the request in the body, checked like a body of the chat call."""
     try:
         body = strict_json.parse(await request.read())
@@ -163,11 +163,11 @@ async def _read_request(request: web.Request, call: str, caller: Caller) -> Chat
     return chat_request
 
 
-def _said_ignored(chat_request: ChatRequest) -> dict[str, str]:
+def _said_ignored(chat_request: OpenAIRequest) -> dict[str, str]:
     return {IGNORED_HEADER: ", ".join(chat_request.ignored)} if chat_request.ignored else {}
 
 
-def _logged_messages(chat_request: ChatRequest) -> list[dict[str, Any]]:
+def _logged_messages(chat_request: OpenAIRequest) -> list[dict[str, Any]]:
     if chat_request.prompts:
         texts = [prompt if isinstance(prompt, str) else compact(prompt) for prompt in chat_request.prompts]
         return [{"role": "user", "content": text} for text in texts]
@@ -176,7 +176,10 @@ def _logged_messages(chat_request: ChatRequest) -> list[dict[str, Any]]:
 
 
 async def _noted(
-    messages: AsyncIterator[tuple[int, Text | Done]], choices: list[Choice], record: Request, began: float
+    messages: AsyncIterator[tuple[int, Text | Done]],
+    choices: list[AnswerChoice],
+    record: LoggedRequest,
+    began: float,
 ) -> AsyncIterator[tuple[int, Text | Done]]:
     """Yield the messages, and log the result."""
     async for number, message in messages:
@@ -191,10 +194,10 @@ async def _noted(
 async def _streamed(
     request: web.Request,
     form: Form,
-    chat_request: ChatRequest,
-    choices: list[Choice],
+    chat_request: OpenAIRequest,
+    choices: list[AnswerChoice],
     messages: AsyncIterator[tuple[int, Text | Done]],
-    record: Request,
+    record: LoggedRequest,
 ) -> web.StreamResponse:
     response: web.StreamResponse | None = None
     begun: set[int] = set()

@@ -18,9 +18,9 @@ from arkor_dev.local.checkpoints.checkpoint_writer import CheckpointWriter
 from arkor_dev.local.checkpoints.figures import Evaluated
 from arkor_dev.local.checkpoints.origin import hash_of_rows
 from arkor_dev.local.modeling.example import weight_of
-from arkor_dev.local.modeling.number_format import Choice
+from arkor_dev.local.modeling.number_format import DtypeChoice
 from arkor_dev.local.training.adapter import restore_initial_weights
-from arkor_dev.local.training.run import Run
+from arkor_dev.local.training.run import TrainingLoop
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 OTHER_ROWS: Final = "The workers of this job read different rows: has the data set changed in between?"
 
 
-def agree_on_format(group: ProcessGroup, choice: Choice, rows: Sequence[Example]) -> Choice:
+def agree_on_format(group: ProcessGroup, choice: DtypeChoice, rows: Sequence[Example]) -> DtypeChoice:
     """Return rank 0's number format. Raises JobFailure if this worker's ``rows`` differ from rank 0's."""
     name, reason, known = group.broadcast_value([choice.name, choice.reason, hash_of_rows(rows)])
     if known != hash_of_rows(rows):
         raise JobFailure(OTHER_ROWS)
-    return Choice(getattr(torch, name), reason)
+    return DtypeChoice(getattr(torch, name), reason)
 
 
 class NullWriter(CheckpointWriter):
@@ -69,13 +69,13 @@ class NullWriter(CheckpointWriter):
 
 
 @dataclass
-class DistributedRun(Run):
+class DistributedRun(TrainingLoop):
     """A run that is distributed over the workers of ``group``, of which this process is one."""
 
     group: ProcessGroup = field(kw_only=True)
 
     def begin(self) -> None:
-        """See `Run`; all workers start from rank 0's weights."""
+        """See `TrainingLoop`; all workers start from rank 0's weights."""
         if self.group.rank:
             self.saving.make_writer = NullWriter
         super().begin()

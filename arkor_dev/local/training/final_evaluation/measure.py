@@ -41,7 +41,7 @@ from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.training.adapter import convert_weights, full_model, load_weights
-from arkor_dev.local.training.greedy import Watch, answers
+from arkor_dev.local.training.greedy import GenerationLimit, answers
 from arkor_dev.local.training.objective import Objective
 from arkor_dev.local.training.phases import EVALUATING
 from arkor_dev.local.training.rows.encoding import Encoding, encode
@@ -56,13 +56,13 @@ if TYPE_CHECKING:
     from arkor_dev.local.execution.messages import SavedModel
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.models.catalog import Model
-    from arkor_dev.local.training.preparation import Preparation
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.preparation import RunPreparation
+    from arkor_dev.local.training.run import TrainingLoop
 
 
 def answers_of(
-    preparation: Preparation,
-    run: Run,
+    preparation: RunPreparation,
+    run: TrainingLoop,
     general: Sequence[Example],
     cache: BaseLosses,
     limits: tuple[int, int] | None = None,
@@ -90,7 +90,7 @@ def answers_of(
     def write(
         model: Any, prompts: Sequence[Sequence[int]], longest: int, stopped: Callable[[], bool]
     ) -> list[GeneratedAnswer] | None:
-        watch = Watch(lambda first, _: longest, stopped)
+        watch = GenerationLimit(lambda first, _: longest, stopped)
         generated = answers(model, tokenizer, ends, prompts, watch, longest)
         if watch.interrupted:
             return None
@@ -102,7 +102,7 @@ def answers_of(
     return Answers([row.messages[0]["content"] for row in rows], prompts, longest, write, cache)
 
 
-def all_questions(run: Run) -> tuple[list[Example], tuple[int, ...]]:
+def all_questions(run: TrainingLoop) -> tuple[list[Example], tuple[int, ...]]:
     """Encode every general question for the model of ``run``, and list the allowed numbers of them."""
     base, dry = run.base, run.settings.get("dryRun")
     rows = questions(DRY if dry else None)
@@ -111,7 +111,7 @@ def all_questions(run: Run) -> tuple[list[Example], tuple[int, ...]]:
     return examples, (len(examples),) if dry else COUNTS
 
 
-def general_examples(run: Run, count: int | None = None) -> tuple[list[Example], int]:
+def general_examples(run: TrainingLoop, count: int | None = None) -> tuple[list[Example], int]:
     """Select the general questions for the model of ``run``; return them with their full number.
 
     Selects ``count`` of them, by default as many as the run can afford, and only a few in a dry run.
@@ -133,15 +133,15 @@ FEW: Final = 64
 class FinalEvaluation:
     """Records a run's evaluations, and measures its result when the run is over."""
 
-    def __init__(self, preparation: Preparation, cancelled: Callable[[], bool]) -> None:
+    def __init__(self, preparation: RunPreparation, cancelled: Callable[[], bool]) -> None:
         self._preparation, self._cancelled = preparation, cancelled
         self._emit = preparation.emit
         self._job = job_folder(preparation.data, preparation.job_id)
         self._history = History(self._job)
-        self._run: Run | None = None
+        self._run: TrainingLoop | None = None
         self._stage: Stage | None = None
 
-    def follow(self, run: Run) -> None:
+    def follow(self, run: TrainingLoop) -> None:
         """Record each row's loss whenever ``run`` reports an evaluation."""
         self._run = run
         run.emit.observers.append(self._note)
@@ -205,7 +205,7 @@ class FinalEvaluation:
         return True
 
 
-def judge_kept(preparation: Preparation, model: Model, saved: SavedModel) -> Any:
+def judge_kept(preparation: RunPreparation, model: Model, saved: SavedModel) -> Any:
     """Evaluate ``saved``; store and return the :class:`Evaluation`.
 
     ``preparation`` has read the job's rows, and ``model`` is the base model located by the backend. Raises
@@ -249,7 +249,7 @@ def judge_kept(preparation: Preparation, model: Model, saved: SavedModel) -> Any
     return judged.evaluation
 
 
-def measure_strengths(preparation: Preparation, model: Model, saved: SavedModel) -> Any:
+def measure_strengths(preparation: RunPreparation, model: Model, saved: SavedModel) -> Any:
     """Measure the final adapter in ``saved`` at each of `STRENGTHS`, on the rows that its
     verdict was measured on; store the losses and return the contract's :class:`Evaluation`.
 
@@ -299,14 +299,14 @@ def _scaled(model: Any, strength: float) -> Iterator[None]:
                 weight.copy_(value)
 
 
-def _set_choice(stage: Stage, preparation: Preparation, history: History, step: int | None) -> None:
+def _set_choice(stage: Stage, preparation: RunPreparation, history: History, step: int | None) -> None:
     """Let only rows judge that took no part in choosing the final adapter, or the checkpoint of ``step``."""
     stops_early = bool(preparation.settings.get("earlyStoppingPatience"))
     stage.choice = history.choice(preparation.chooses, step, stops_early=stops_early)
     stage.chose = preparation.chooses if stage.choice else ()
 
 
-def _best(preparation: Preparation, history: History, margin: float) -> dict[str, Any]:
+def _best(preparation: RunPreparation, history: History, margin: float) -> dict[str, Any]:
     saved = checkpoint_steps(preparation.data, preparation.job_id)
     measure = preparation.method.measure
     higher = measure.label if measure.higher else ""
@@ -317,8 +317,8 @@ def _best(preparation: Preparation, history: History, margin: float) -> dict[str
 
 
 def stage_of(
-    preparation: Preparation,
-    run: Run,
+    preparation: RunPreparation,
+    run: TrainingLoop,
     cancelled: Callable[[], bool],
     count: int | None = None,
     answered: tuple[int, int] | None = None,
@@ -378,7 +378,7 @@ def stage_of(
 
 
 def stopping(
-    preparation: Preparation, run: Run, general: Sequence[Example]
+    preparation: RunPreparation, run: TrainingLoop, general: Sequence[Example]
 ) -> tuple[Sequence[Example], EndMarks]:
     """Return the general questions' reference answers up to their end marks, and how many training rows teach
     an end mark.
@@ -397,7 +397,7 @@ def stopping(
     return list(stops(fewer(general, MOST), ends)), marks
 
 
-def _base_with_adapter(run: Run, folder: Path) -> Objective:
+def _base_with_adapter(run: TrainingLoop, folder: Path) -> Objective:
     """Load the base of ``run``, not yet begun, with the adapter in ``folder``, set up as in training."""
     base = run.base
     if base.device == "cpu":
@@ -424,7 +424,7 @@ def _compare_with(parent: Path, loss: Objective) -> None:
             weight.copy_(current[name])
 
 
-def _loss_of(preparation: Preparation, run: Run, folder: Path) -> Objective:
+def _loss_of(preparation: RunPreparation, run: TrainingLoop, folder: Path) -> Objective:
     """Load the model in ``folder``, without an adapter, set up as for the training of ``run``."""
     learning = run.plan.adapter is None
     base = load_base(folder, run.source.four_bit, preparation.format, learning, as_stored=True)
@@ -442,5 +442,5 @@ def _switched_off(loss: Objective) -> Iterator[Objective]:
 
 
 @contextmanager
-def _fresh(preparation: Preparation, run: Run) -> Iterator[Objective]:
+def _fresh(preparation: RunPreparation, run: TrainingLoop) -> Iterator[Objective]:
     yield _loss_of(preparation, run, preparation.path)

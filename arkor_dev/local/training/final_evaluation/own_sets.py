@@ -16,7 +16,7 @@ from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, Cost, texts_of, t
 from arkor_dev.local.evaluation.words import beside_base, part
 from arkor_dev.local.jobs.job_folder import scratch_folder
 from arkor_dev.local.modeling.chat_template import end_ids
-from arkor_dev.local.training.greedy import Watch, answers
+from arkor_dev.local.training.greedy import GenerationLimit, answers
 from arkor_dev.local.training.rows.datasets import load_rows
 from arkor_dev.local.training.rows.encoding import Encoding
 from arkor_dev.local.training.rows.prompts import rendered_prompt
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.objective import Objective
-    from arkor_dev.local.training.preparation import Preparation
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.preparation import RunPreparation
+    from arkor_dev.local.training.run import TrainingLoop
 
 LOSSES: Final = 1000
 """Maximum number of rows measured in a set that is measured by loss."""
@@ -50,7 +50,7 @@ class OwnSet:
     settings: Mapping[str, Any]
     rows: list[Row]
     of: int
-    run: Run
+    run: TrainingLoop
     project: Path
     encoding: Encoding
     _prompts: list[list[int]] = field(default_factory=list)
@@ -126,7 +126,7 @@ class OwnSet:
         prompts = [_prompt(tokenizer, row) for row in self.rows]
         texts: list[str] = [""] * len(prompts)
         for places in batches_by_length([len(prompt) for prompt in prompts], AT_ONCE, PROMPT_TOKENS):
-            watch = Watch(lambda first, _: MOST_TOKENS, stopped)
+            watch = GenerationLimit(lambda first, _: MOST_TOKENS, stopped)
             batch = [prompts[index] for index in places]
             generated = answers(model, tokenizer, ends, batch, watch, MOST_TOKENS)
             if watch.interrupted:
@@ -148,7 +148,7 @@ def _prompt(tokenizer: Any, row: Row) -> list[int]:
     return ids
 
 
-def sets_of(preparation: Preparation, run: Run, say: Callable[[str, str], None]) -> list[OwnSet]:
+def sets_of(preparation: RunPreparation, run: TrainingLoop, say: Callable[[str, str], None]) -> list[OwnSet]:
     """Return the sets of a job's config; ``say(name, why)`` receives unreadable ones."""
     sets = []
     config, settings = preparation.config, preparation.settings
@@ -186,7 +186,7 @@ def sets_of(preparation: Preparation, run: Run, say: Callable[[str, str], None])
     return sets
 
 
-def _some(rows: list[Row], settings: Mapping[str, Any], run: Run) -> list[Row]:
+def _some(rows: list[Row], settings: Mapping[str, Any], run: TrainingLoop) -> list[Row]:
     """Select rows spread over the set; if they are to be answered, only those with room for an answer."""
     most = LOSSES
     if settings.get("metric", "loss") != "loss":

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from arkor_dev.data.methods import record_of
-from arkor_dev.local.training.figure import Figure
+from arkor_dev.local.training.figure import MethodFigure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 class Method(ABC):
     """A training method. Its folder's ``__init__`` does not import torch; only :meth:`objective` does."""
 
-    measure: ClassVar[Figure] = Figure("loss", "Loss", "nats per token")
+    measure: ClassVar[MethodFigure] = MethodFigure("loss", "Loss", "nats per token")
     """The verdict's name for the loss of held-out rows; as a figure's name, also the first curve."""
-    figures: ClassVar[tuple[Figure, ...]] = ()
+    figures: ClassVar[tuple[MethodFigure, ...]] = ()
     """Figures that its objective reports besides the loss."""
     relative: ClassVar[bool] = False
     """Whether the objective's margins are already relative to the start of the run."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from arkor_dev.local.training.figure import Figure
+from arkor_dev.local.training.figure import MethodFigure
 from arkor_dev.local.training.rows.encoding import encode, rendered
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 class PreferenceMethod(Method):
     """Base of methods that learn from preferences. Only the last message of each answer is learned."""
 
-    figures: ClassVar[tuple[Figure, ...]] = (
-        Figure("rewardMargin", "Reward margin"),
-        Figure("rewardAccuracy", "Reward accuracy"),
-        Figure("rewardChosen", "Reward of chosen"),
-        Figure("rewardRejected", "Reward of rejected"),
-        Figure("logpsChosen", "Log-probability of chosen", "nats"),
-        Figure("logpsRejected", "Log-probability of rejected", "nats"),
+    figures: ClassVar[tuple[MethodFigure, ...]] = (
+        MethodFigure("rewardMargin", "Reward margin"),
+        MethodFigure("rewardAccuracy", "Reward accuracy"),
+        MethodFigure("rewardChosen", "Reward of chosen"),
+        MethodFigure("rewardRejected", "Reward of rejected"),
+        MethodFigure("logpsChosen", "Log-probability of chosen", "nats"),
+        MethodFigure("logpsRejected", "Log-probability of rejected", "nats"),
     )
 
 

@@ -15,7 +15,7 @@ from transformers import LogitsProcessor
 from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.by_length import batches_by_length
 from arkor_dev.local.modeling.chat_template import end_ids
-from arkor_dev.local.training.greedy import Answer, Watch, answers
+from arkor_dev.local.training.greedy import GenerationLimit, GreedyAnswer, answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,13 +55,13 @@ class AnswerSampler:
         self._tokenizer = run.base.tokenizer
         self._ends = end_ids(self._tokenizer, run.base.model)
 
-    def sampled(self, model: Answering, step: int, prompts: Sequence[list[int]]) -> list[Answer]:
+    def sampled(self, model: Answering, step: int, prompts: Sequence[list[int]]) -> list[GreedyAnswer]:
         """Return a sampled answer to each of a step's prompts. Raises Stopped if the job must stop."""
         random = np.random.default_rng([abs(self._run.seed), step])
         numbers = random.random((len(prompts), self._longest))
         return self._generated(model, prompts, self._run.stop.requested, numbers)
 
-    def greedy(self, model: Answering, prompts: Sequence[list[int]]) -> list[Answer]:
+    def greedy(self, model: Answering, prompts: Sequence[list[int]]) -> list[GreedyAnswer]:
         """Return the greedy answer to each prompt."""
         return self._generated(model, prompts, lambda: False)
 
@@ -71,13 +71,13 @@ class AnswerSampler:
         prompts: Sequence[list[int]],
         stopped: Callable[[], bool],
         numbers: Any = None,
-    ) -> list[Answer]:
-        by_index: dict[int, Answer] = {}
+    ) -> list[GreedyAnswer]:
+        by_index: dict[int, GreedyAnswer] = {}
         lengths = [len(prompt) + self._longest for prompt in prompts]
         for places in batches_by_length(lengths, AT_ONCE, TOKENS):
             batch = [prompts[index] for index in places]
             longest = min(self._longest, self._run.base.context - max(map(len, batch)))
-            watch = Watch(lambda *_, longest=longest: longest, stopped)
+            watch = GenerationLimit(lambda *_, longest=longest: longest, stopped)
             draw = None if numbers is None else SamplingProcessor(numbers[places], self._temperature)
             generated = answers(model, self._tokenizer, self._ends, batch, watch, longest, draw)
             if watch.interrupted:

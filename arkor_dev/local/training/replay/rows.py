@@ -13,7 +13,7 @@ from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.stage import texts_of
 from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.modeling.example import IGNORED, Example
-from arkor_dev.local.training.greedy import Watch, answers
+from arkor_dev.local.training.greedy import GenerationLimit, answers
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.training.rows.prompts import encode_prompt
 
@@ -152,7 +152,7 @@ class Replay:
         key = cache.answers_key([*prompts, [-LONGEST]], LONGEST)  # the verdict's answers have other keys
         ends, answered = end_ids(base.tokenizer, base.model), _known(cache.entry(key), len(prompts))
         if answered is None:
-            watch = Watch(lambda first, _: LONGEST, stopped)
+            watch = GenerationLimit(lambda first, _: LONGEST, stopped)
             generated = answers(loss, base.tokenizer, ends, prompts, watch, LONGEST)
             if watch.interrupted:
                 raise Stopped

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from arkor_dev.data.rows import Row
-    from arkor_dev.local.training.preparation import Preparation
+    from arkor_dev.local.training.preparation import RunPreparation
 
 COUNT: Final = 3
 """Number of held-out rows used if the setting ``samples`` has no prompts."""
@@ -29,14 +29,14 @@ BEGINNING: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class SamplePrompt:
     """``ids`` are its tokens, with the generation prompt; ``fields`` has its fields in events."""
 
     ids: list[int]
     fields: dict[str, Any]
 
 
-def prompts_of(preparation: Preparation) -> tuple[list[Prompt], list[int]]:
+def prompts_of(preparation: RunPreparation) -> tuple[list[SamplePrompt], list[int]]:
     """Return a job's prompts, and the token ids that end an answer.
 
     A model trained on plain text continues a text; its chat template has not been checked and is not run.
@@ -62,7 +62,8 @@ def prompts_of(preparation: Preparation) -> tuple[list[Prompt], list[int]]:
         texts = [samples] if isinstance(samples, str) else samples
         prompts = list(_written(texts, tokenizer, plain, room, preparation.say))
     return [
-        Prompt(prompt.ids, {"number": number, **prompt.fields}) for number, prompt in enumerate(prompts, 1)
+        SamplePrompt(prompt.ids, {"number": number, **prompt.fields})
+        for number, prompt in enumerate(prompts, 1)
     ], ends
 
 
@@ -74,7 +75,7 @@ def _eos(tokenizer: Any, model: Any) -> list[int]:
 
 def _written(
     texts: Sequence[str], tokenizer: Any, plain: bool, room: int, say: Callable[[str], None]
-) -> Iterator[Prompt]:
+) -> Iterator[SamplePrompt]:
     for number, text in enumerate(texts, 1):
         try:
             turns = [{"role": "user", "content": text}]
@@ -85,10 +86,10 @@ def _written(
         if len(ids) > room:
             say(f"Sample prompt {number} is skipped: it has {len(ids)} tokens, and {room} is the most")
             continue
-        yield Prompt(ids, {"prompt": text[:TEXT]})
+        yield SamplePrompt(ids, {"prompt": text[:TEXT]})
 
 
-def _held_out(rows: Sequence[tuple[int, Row]], tokenizer: Any, room: int) -> Iterator[Prompt]:
+def _held_out(rows: Sequence[tuple[int, Row]], tokenizer: Any, room: int) -> Iterator[SamplePrompt]:
     """Yield the first ``COUNT`` short enough questions, spread over the rows."""
     apart = max(1, len(rows) // COUNT)
     spread = [*rows[::apart]][:COUNT]
@@ -102,16 +103,16 @@ def _held_out(rows: Sequence[tuple[int, Row]], tokenizer: Any, room: int) -> Ite
             continue
         if prompt and 0 < len(prompt.ids) <= room and prompt.fields["prompt"] not in seen:
             seen.add(prompt.fields["prompt"])
-            yield Prompt(prompt.ids, {**prompt.fields, "row": number})
+            yield SamplePrompt(prompt.ids, {**prompt.fields, "row": number})
 
 
-def _of_row(row: Row, tokenizer: Any) -> Prompt | None:
+def _of_row(row: Row, tokenizer: Any) -> SamplePrompt | None:
     """Return the text before a row's last answer, and that answer; None if nothing precedes it."""
     question, reference = texts_of(row)
     if row.text is not None:
         beginning = row.text[: min(len(row.text) // 2, BEGINNING)]
         beginning = beginning.rpartition(" ")[0] or beginning
-        return Prompt(
+        return SamplePrompt(
             _text(tokenizer, beginning),
             {"prompt": beginning, "wanted": row.text[len(beginning) :].strip()[:TEXT]},
         )
@@ -122,7 +123,7 @@ def _of_row(row: Row, tokenizer: Any) -> Prompt | None:
     fields: dict[str, Any] = {"prompt": question[:TEXT]}
     if reference:
         fields["wanted"] = reference[:TEXT]
-    return Prompt(_conversation(tokenizer, before, row.tools), fields | context_of(row))
+    return SamplePrompt(_conversation(tokenizer, before, row.tools), fields | context_of(row))
 
 
 def _conversation(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any]) -> list[int]:

@@ -22,7 +22,7 @@ from arkor_dev.contract.events import (
     TRAINING_RESUMED,
     TRAINING_STARTED,
 )
-from arkor_dev.local.training.greedy import Answer, Watch, answers, switched_off
+from arkor_dev.local.training.greedy import GenerationLimit, GreedyAnswer, answers, switched_off
 from arkor_dev.local.training.phases import ADAPTED, SAMPLING
 
 from .budget import MINIMUM_SECONDS, MOST_TOKENS, SHARE, USEFUL_TOKENS, SampleBudget
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from arkor_dev.local.training.preparation import Preparation
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.preparation import RunPreparation
+    from arkor_dev.local.training.run import TrainingLoop
 
 MOST_ROUNDS: Final = 50
 """Maximum number of rounds; with more checkpoints, only every nth one answers."""
@@ -70,7 +70,7 @@ class Samples:
 
     def __init__(
         self,
-        preparation: Preparation,
+        preparation: RunPreparation,
         stopped: Callable[[], bool],
         began: float,
         clock: Callable[[], float] = time.monotonic,
@@ -81,13 +81,13 @@ class Samples:
         self._prompts, self._ends = prompts_of(preparation)
         orders, points = preparation.continuation.options, preparation.continuation.points
         self._sent: set[int] = set(orders.get("sampled", ())) if points else set()
-        self._run: Run | None = None
+        self._run: TrainingLoop | None = None
         self._due: set[int] = set()
         self._said_skipped = False
         self._budget = SampleBudget()
         self._from, self._steps_began, self._passed = 0, began, 0
 
-    def follow(self, run: Run) -> None:
+    def follow(self, run: TrainingLoop) -> None:
         """Generate answers of ``run`` as its events report progress."""
         if self._prompts:
             self._run = run
@@ -103,7 +103,7 @@ class Samples:
         missing = self._run is not None and self._run.kept_step not in self._sent
         return not (missing and self._stopped())
 
-    def warm_cache(self, run: Run) -> None:
+    def warm_cache(self, run: TrainingLoop) -> None:
         """Generate and cache answers of the base, as short as those of a short run, unless they are known."""
         if not self._prompts or _known(run.base_losses().entry(self._key(run)), len(self._prompts)):
             return
@@ -128,7 +128,7 @@ class Samples:
         ):
             self._take(run, fields["step"], "save")
 
-    def _fits_budget(self, run: Run, step: int) -> bool:
+    def _fits_budget(self, run: TrainingLoop, step: int) -> bool:
         """Return whether a checkpoint's answers fit the budget; those that do are spread over the run."""
         remaining = sum(step <= due < run.plan.steps for due in self._due)
         spare = self._budget.affordable(self._run_seconds(run))
@@ -142,7 +142,7 @@ class Samples:
             self._emit(TRAINING_MESSAGE, message=SKIPPED)
         return False
 
-    def _start(self, run: Run) -> None:
+    def _start(self, run: TrainingLoop) -> None:
         """Plan the rounds, and run one that a pause interrupted, or the base's if it is impossible later."""
         plan = run.plan
         checkpoints = range(plan.save, plan.steps + 1, plan.save) if plan.save else range(0)
@@ -156,7 +156,7 @@ class Samples:
         if ready and run.step in self._due and run.step < plan.steps:
             self._take(run, run.step, "other")
 
-    def _take(self, run: Run, step: int, before: str) -> None:
+    def _take(self, run: TrainingLoop, step: int, before: str) -> None:
         """Generate answers after ``step``, and the base's first if they are due; an error loses only these.
 
         ``before`` is the activity on which the time since the last lap was spent.
@@ -175,14 +175,14 @@ class Samples:
             self._emit(TRAINING_MESSAGE, message=f"The sample prompts could not be answered: {reason}")
         run.clock.lap("eval")
 
-    def _ask(self, run: Run, step: int) -> None:
+    def _ask(self, run: TrainingLoop, step: int) -> None:
         """Answer all prompts and send the answers, or nothing if the job is stopped."""
         if self._stopped():
             return
         with run.phases.during(SAMPLING, always=True):
             self._answer(run, step)
 
-    def _answer(self, run: Run, step: int) -> None:
+    def _answer(self, run: TrainingLoop, step: int) -> None:
         began, count = self._clock(), len(self._prompts)
         read = count * max(len(prompt.ids) for prompt in self._prompts)
 
@@ -206,7 +206,7 @@ class Samples:
             self._emit(SAMPLE_CREATED, step=step, **prompt.fields, answer=text, **cut)
         self._sent.add(step)
 
-    def _generate(self, run: Run, step: int, limit: Callable[[float, float], int]) -> Round | None:
+    def _generate(self, run: TrainingLoop, step: int, limit: Callable[[float, float], int]) -> Round | None:
         """Generate all answers, and cache the base's; return None if the job is stopped."""
         paces, tokens = (0.0, 0.0), 0
 
@@ -215,9 +215,11 @@ class Samples:
             paces, tokens = (first, per_token), limit(first, per_token)
             return tokens
 
-        watch = Watch(length, self._stopped, self._clock)
+        watch = GenerationLimit(length, self._stopped, self._clock)
         prompts = [prompt.ids for prompt in self._prompts]
-        written: list[Answer] = answers(run.loss, self._tokenizer, self._ends, prompts, watch, MOST_TOKENS)
+        written: list[GreedyAnswer] = answers(
+            run.loss, self._tokenizer, self._ends, prompts, watch, MOST_TOKENS
+        )
         if watch.interrupted:
             return None
         texts = [(answer.text[:ANSWER_TEXT], answer.truncated) for answer in written]
@@ -225,7 +227,7 @@ class Samples:
             run.base_losses().put(self._key(run), [*paces, texts])
         return Round(*paces, tokens or watch.tokens, texts)
 
-    def _key(self, run: Run) -> str:
+    def _key(self, run: TrainingLoop) -> str:
         """Return the cache key of the base's answers of at most ``USEFUL_TOKENS``."""
         own = [-1]  # no answers of others have this key
         return run.base_losses().answers_key([*(prompt.ids for prompt in self._prompts), own], USEFUL_TOKENS)
@@ -239,7 +241,7 @@ class Samples:
         slower = ADAPTED if self._sent == {0} and self._run.plan.adapter else 1.0
         return (self._budget.required + optional) * self._budget.last * slower
 
-    def _run_seconds(self, run: Run, token: float = 0.0, answering: float = 0.0) -> float:
+    def _run_seconds(self, run: TrainingLoop, token: float = 0.0, answering: float = 0.0) -> float:
         """Estimate the job's seconds without answers, from its start to its end.
 
         ``token`` is the time to read one token, which predicts the steps' time before any is measured. The
@@ -264,7 +266,7 @@ def _known(stored: Any, count: int) -> Round | None:
     return None
 
 
-def base_of(run: Run) -> AbstractContextManager[None] | None:
+def base_of(run: TrainingLoop) -> AbstractContextManager[None] | None:
     """Return a context in which the model of ``run`` computes as its base; None if that is impossible.
 
     An adapter initialised from parts of the base cannot be switched off without losing them.
@@ -274,6 +276,6 @@ def base_of(run: Run) -> AbstractContextManager[None] | None:
     return nullcontext() if run.step == 0 and run.parent is None else None
 
 
-def switches_off(run: Run) -> bool:
+def switches_off(run: TrainingLoop) -> bool:
     """Return whether the model of ``run`` computes as its base once its adapter is switched off."""
     return run.plan.adapter is not None and not run.initial_weights

@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 import gguf
 
 from arkor_dev.local.exports import files
-from arkor_dev.local.exports.export import Export
+from arkor_dev.local.exports.export import ExportTask
 from arkor_dev.local.exports.llama import export as export_module
 from arkor_dev.local.exports.llama.export import LlamaExport
 from arkor_dev.local.gguf.files import convert, make_lora
@@ -133,7 +133,7 @@ def test_an_export_has_the_requested_strength(
         made = export(adapters["tiny"], tiny, tmp_path / form, own, form, strength=0.5)
         assert made["proof"]["verdict"] == "same", made["proof"]
         losses.append(made["proof"]["loss"])
-    whole = Export("adapter", adapters["tiny"], "adapter", tiny, "tiny", tmp_path / "whole", nothing)
+    whole = ExportTask("adapter", adapters["tiny"], "adapter", tiny, "tiny", tmp_path / "whole", nothing)
     assert whole.make(ROWS)["proof"]["loss"]["exported"] < losses[0]["exported"] < losses[0]["base"]
 
 

@@ -11,7 +11,7 @@ pytest.importorskip("torch")
 
 from transformers import AutoTokenizer
 
-from arkor_dev.local.exports.export import Export
+from arkor_dev.local.exports.export import ExportTask
 from tests.local.exports.test_export import ROWS, trained
 from tests.local.families import FAMILIES
 from tests.local.gguf_extra import needs_gguf, with_converters
@@ -49,7 +49,7 @@ def family(
 
 def test_a_merged_model_of_each_family_is_complete(family: tuple[str, Path, Path], tmp_path: Path) -> None:
     name, base, adapter = family
-    made = Export("merged", adapter, "adapter", base, "tiny", tmp_path / "out", nothing).make(ROWS)
+    made = ExportTask("merged", adapter, "adapter", base, "tiny", tmp_path / "out", nothing).make(ROWS)
     assert made["proof"]["verdict"] == "same", made["proof"]
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert ("tokenizer.model" in names) == (name in WITH_PIECES)

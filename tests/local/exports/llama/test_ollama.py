@@ -152,7 +152,7 @@ def test_unprintable_characters_are_kept(mark: str) -> None:
 
 @pytest.mark.parametrize("stop", ['<"end">', '"', '""end', "C:\\end", "\n\n", "two\nlines", " end "])
 def test_stop_texts_round_trip(stop: str) -> None:
-    parts = ollama.Parts("", {"user": ("<", ">")}, "", stops=[stop, "</s>"])
+    parts = ollama.TemplateParts("", {"user": ("<", ">")}, "", stops=[stop, "</s>"])
     text = ollama.modelfile(parts, adds_start="", context=256)
     assert ollama.stops_of(text) == [stop, "</s>"]
 
@@ -161,8 +161,8 @@ def test_stop_texts_round_trip(stop: str) -> None:
 def test_texts_a_modelfile_cannot_hold_are_refused(text: str) -> None:
     """Ollama would lose a part of it, or read on past its end."""
     for parts in (
-        ollama.Parts("", {}, "", default=text + "\n" + text),
-        ollama.Parts("", {}, "", stops=[text + '"""\n' + text]),
+        ollama.TemplateParts("", {}, "", default=text + "\n" + text),
+        ollama.TemplateParts("", {}, "", stops=[text + '"""\n' + text]),
     ):
         with pytest.raises(JobFailure, match="choose the format gguf"):
             ollama.modelfile(parts, adds_start="", context=256)

@@ -15,7 +15,7 @@ import pytest
 from arkor_dev.contract.gpus import Gpu
 from arkor_dev.local.gguf.cache_paths import base_path
 from arkor_dev.local.inference.engines import router as module
-from arkor_dev.local.inference.engines.choice import AUTO, ENOUGH, EXACT, LLAMA, NO_ROOM, ON_GPU, Pace
+from arkor_dev.local.inference.engines.choice import AUTO, ENOUGH, EXACT, LLAMA, NO_ROOM, ON_GPU, AnswerPace
 from arkor_dev.local.inference.engines.gguf_files import MAKING, QUANTIZATION
 from arkor_dev.local.inference.engines.router import AFTER_TRAINING, NOT_INSTALLED, WHOLE_MODEL, EngineRouter
 from arkor_dev.local.inference.engines.weights_names import WeightsNames
@@ -247,7 +247,7 @@ async def test_only_single_answers_are_timed(asked: Asked) -> None:
 
 
 def test_short_answers_are_not_timed() -> None:
-    pace = Pace()
+    pace = AnswerPace()
     for _ in range(ENOUGH):
         pace.add(LLAMA, "m", replace(DONE, seconds=100.0))
     pace.add(EXACT, "m", replace(DONE, completion_tokens=3))

@@ -13,7 +13,7 @@ pytest.importorskip("llguidance")
 
 from jsonschema import Draft202012Validator
 
-from arkor_dev.local.inference.structured_output.request import Format, format_of
+from arkor_dev.local.inference.structured_output.request import OutputFormat, format_of
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.cpu_kernels.models import SIZES
 from tests.local.inference.asking import Asking, Told, ask
@@ -173,7 +173,7 @@ def test_a_forced_tool_call_is_made(tiny: Path) -> None:
 
 def test_a_schema_error_fails_only_its_answer(tiny: Path) -> None:
     asking = Asking()
-    wrong = {"format": Format('{"type": "string", "pattern": "(?=a)"}', "responseFormat")}
+    wrong = {"format": OutputFormat('{"type": "string", "pattern": "(?=a)"}', "responseFormat")}
     told, other = asking.ask(ask(tiny, None, **wrong)), asking.ask(ask(tiny, None, **HOT, **held(LIST)))
     asking.finish(told, other)
     assert told.error.startswith("responseFormat cannot be enforced: ")

@@ -28,7 +28,7 @@ from tests.local.tiny_run import events_of, made_up, set_up
 
 if TYPE_CHECKING:
     from arkor_dev.local.training.distributed.process_group import ProcessGroup
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run import TrainingLoop
     from arkor_dev.local.workers.codec import Message
 
 ROWS = 15
@@ -49,7 +49,7 @@ class Say:
         self._out.flush()
 
 
-def run_of(tiny: Path, data: Path, case: dict[str, Any]) -> Run:
+def run_of(tiny: Path, data: Path, case: dict[str, Any]) -> TrainingLoop:
     """The run of a case, as one worker has it."""
     from arkor_dev.local.checkpoints.resume_points import ResumePlan, checked_points
 
@@ -76,7 +76,7 @@ def run_of(tiny: Path, data: Path, case: dict[str, Any]) -> Run:
     return run
 
 
-def outcome(run: Run, pause: int | None = None) -> dict[str, Any]:
+def outcome(run: TrainingLoop, pause: int | None = None) -> dict[str, Any]:
     """What a run came to: its end, the figures of its events and a hash of its weights."""
     run.stop.pausing = lambda: "asked" if pause == run.step else None
     try:
@@ -99,13 +99,13 @@ def outcome(run: Run, pause: int | None = None) -> dict[str, Any]:
     }
 
 
-def shared(run: Run, group: ProcessGroup) -> Run:
+def shared(run: TrainingLoop, group: ProcessGroup) -> TrainingLoop:
     """The same run as one worker of ``group``; it sends its events as the worker of a job does."""
     from arkor_dev.local.training.distributed.run import DistributedRun
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run import TrainingLoop
 
     return DistributedRun(
-        **{each.name: getattr(run, each.name) for each in fields(Run) if each.init}, group=group
+        **{each.name: getattr(run, each.name) for each in fields(TrainingLoop) if each.init}, group=group
     )
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.local.modeling.example import Example
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run import TrainingLoop
 
 WORDS = sorted({*PHRASE.lower().split(), *" ".join(QUESTIONS).lower().replace("?", "").split()})
 
@@ -62,7 +62,7 @@ def encoded(model: Path, rows: Sequence[dict[str, str]], name: str = "dpo") -> l
     return method(name).encode_all(load_tokenizer(model), read, Encoding(512), lambda _: None)[0]
 
 
-def trained(model: Path, folder: Path, rows: Sequence[dict[str, str]], **config: Any) -> Run:
+def trained(model: Path, folder: Path, rows: Sequence[dict[str, str]], **config: Any) -> TrainingLoop:
     """Return a completed run on ``rows``."""
     facts: dict[str, Any] = {"train": encoded(model, rows), "method": method("dpo"), "job_id": "job"}
     run = set_up(model, folder, {"method": "dpo", "saveSteps": 0, **config}, **facts)
@@ -70,7 +70,7 @@ def trained(model: Path, folder: Path, rows: Sequence[dict[str, str]], **config:
     return run
 
 
-def verdict_on(run: Run, held_out: Sequence[Example]) -> Preferred:
+def verdict_on(run: TrainingLoop, held_out: Sequence[Example]) -> Preferred:
     """Judge a completed run as the end of a job does."""
     start = [0.0] * len(held_out)
     size = run.plan.batch_size
@@ -79,14 +79,16 @@ def verdict_on(run: Run, held_out: Sequence[Example]) -> Preferred:
     return preferred("pair", compare(start, start), start, margins, range(len(held_out)))
 
 
-def answer_lengths(run: Run, rows: Sequence[Example], longest: int = 64) -> list[int]:
+def answer_lengths(run: TrainingLoop, rows: Sequence[Example], longest: int = 64) -> list[int]:
     """Return how many tokens the model answers to each prompt, greedily and at most ``longest``."""
     from arkor_dev.local.modeling.chat_template import end_ids
     from arkor_dev.local.modeling.example import IGNORED
-    from arkor_dev.local.training.greedy import Watch, answers
+    from arkor_dev.local.training.greedy import GenerationLimit, answers
 
     prompts = [row.ids[: next(at for at, label in enumerate(row.labels) if label != IGNORED)] for row in rows]
     tokenizer = run.base.tokenizer
     ends = end_ids(tokenizer, run.base.model)
-    found = answers(run.loss, tokenizer, ends, prompts, Watch(lambda *_: longest, lambda: False), longest)
+    found = answers(
+        run.loss, tokenizer, ends, prompts, GenerationLimit(lambda *_: longest, lambda: False), longest
+    )
     return [len(each.ids) for each in found]

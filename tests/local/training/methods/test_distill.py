@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.example import Example
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run import TrainingLoop
 
 pytestmark = [
     pytest.mark.engine,
@@ -74,7 +74,7 @@ def examples(tiny: Path) -> list[Example]:
     return method("distill").encode_all(load_tokenizer(tiny), rows, Encoding(512), lambda _: None)[0]
 
 
-def run_of(tiny: Path, folder: Path, **config: Any) -> Run:
+def run_of(tiny: Path, folder: Path, **config: Any) -> TrainingLoop:
     folder.mkdir(exist_ok=True)
     facts: dict[str, Any] = {"train": examples(tiny), "method": method("distill"), "job_id": "job"}
     more = {name: config.pop(name) for name in ("resume_plan",) if name in config}

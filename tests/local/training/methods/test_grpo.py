@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.local.modeling.example import Example
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run import TrainingLoop
     from tests.local.harness import Backend
 
 pytestmark = [
@@ -88,14 +88,16 @@ FORMAT = {
 }
 
 
-def run_of(tiny: Path, folder: Path, sets: list[dict[str, Any]], prompts: int = 6, **config: Any) -> Run:
+def run_of(
+    tiny: Path, folder: Path, sets: list[dict[str, Any]], prompts: int = 6, **config: Any
+) -> TrainingLoop:
     folder.mkdir(exist_ok=True)
     (folder / "scores.py").write_text(SCORES)
     facts: dict[str, Any] = {"train": examples(tiny, prompts), "method": method("grpo"), "job_id": "job"}
     return set_up(tiny, folder, {**CONFIG, **config}, sets=sets, project=folder, **facts)
 
 
-def stirred(run: Run) -> Run:
+def stirred(run: TrainingLoop) -> TrainingLoop:
     """Begin, with an adapter that differs from its start."""
     run.begin()
     torch.manual_seed(5)

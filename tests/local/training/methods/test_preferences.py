@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.local.modeling.example import Example
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run import TrainingLoop
     from tests.local.harness import Backend
 
 pytestmark = [
@@ -72,12 +72,12 @@ def examples(tiny: Path, name: str, rows: list[dict[str, Any]] | None = None) ->
 
 def run_of(
     tiny: Path, folder: Path, name: str, rows: list[dict[str, Any]] | None = None, **config: Any
-) -> Run:
+) -> TrainingLoop:
     facts: dict[str, Any] = {"train": examples(tiny, name, rows), "method": method(name), "job_id": "job"}
     return set_up(tiny, folder, {**CONFIG, "method": name, **config}, **facts)
 
 
-def tokens_in_order(run: Run) -> list[dict[str, list[int]]]:
+def tokens_in_order(run: TrainingLoop) -> list[dict[str, list[int]]]:
     """Return the tokens of each pair in the order in which ``run`` learns from them, as TRL names them."""
     from arkor_dev.local.modeling.example import IGNORED
     from arkor_dev.local.training.rows.batches import endless
@@ -97,7 +97,7 @@ def tokens_in_order(run: Run) -> list[dict[str, list[int]]]:
     return found
 
 
-def ratings_in_order(run: Run) -> list[dict[str, Any]]:
+def ratings_in_order(run: TrainingLoop) -> list[dict[str, Any]]:
     """Return the tokens of each rating, as TRL names them: the KL is estimated on the prompt of one row with
     the answer of the row before it in its batch.
     """
@@ -126,7 +126,7 @@ def gradients_of(model: Any) -> dict[str, Any]:
 
 def trl_losses(
     tiny: Path,
-    ours: Run,
+    ours: TrainingLoop,
     trainer: Any,
     args: Any,
     rows: list[dict[str, Any]] | None = None,

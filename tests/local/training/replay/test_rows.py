@@ -13,7 +13,7 @@ from tests.local.tiny_run import events_of, losses_of, replayed_rows, set_up
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from arkor_dev.local.training.run import Run
+    from arkor_dev.local.training.run import TrainingLoop
 
 pytest.importorskip("torch")
 pytestmark = [
@@ -60,7 +60,7 @@ def test_each_step_replays_its_share(tiny: Path, tmp_path: Path) -> None:
         assert half.replay.join(step, [rows for rows in own if rows]) == batches
 
 
-def loss_on(run: Run, asked: Any) -> float:
+def loss_on(run: TrainingLoop, asked: Any) -> float:
     """How unlikely the base's own answers have become, in nats per token."""
     losses, counts = zip(*run.loss.cross_entropy(asked), strict=True)
     return float(sum(losses) / sum(counts))

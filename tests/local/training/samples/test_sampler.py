@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
-    from arkor_dev.local.training.run import Ending, Run
+    from arkor_dev.local.training.run import Ending, TrainingLoop
     from tests.local.conftest import Trained
     from tests.local.harness import Backend, Frame
 
@@ -56,7 +56,9 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SampleBudget, "affordable", lambda *_: 1000)
 
 
-def sampled(run: Run, known: Collection[int] = (), stopped: Callable[[], bool] = lambda: False) -> Ending:
+def sampled(
+    run: TrainingLoop, known: Collection[int] = (), stopped: Callable[[], bool] = lambda: False
+) -> Ending:
     """Run it with samples of three chats, of which those of the steps ``known`` were sent before."""
     rows = [Row(chat["messages"], "chats") for chat in chats(8)]
     preparation: Any = SimpleNamespace(
@@ -77,7 +79,7 @@ def sampled(run: Run, known: Collection[int] = (), stopped: Callable[[], bool] =
     return ending
 
 
-def answers_of(run: Run) -> dict[tuple[int, int], str]:
+def answers_of(run: TrainingLoop) -> dict[tuple[int, int], str]:
     """The answers by step and prompt; each is there once."""
     found = [fields for name, fields in events_of(run).calls if name == "sample.created"]
     told = {(fields["step"], fields["number"]): fields["answer"] for fields in found}
@@ -91,7 +93,7 @@ def sampled_job(shared: Backend, config: dict[str, Any]) -> tuple[str, list[Fram
     return job, list(shared.events(job))
 
 
-def messages_of(run: Run) -> list[str]:
+def messages_of(run: TrainingLoop) -> list[str]:
     return [fields["message"] for name, fields in events_of(run).calls if name == "training.message"]
 
 
@@ -103,9 +105,9 @@ def test_sampling_does_not_change_a_bit_of_training(
     """Through a pause as well, and whatever draws random numbers on the way."""
     import torch
 
-    from arkor_dev.local.modeling.number_format import Choice
+    from arkor_dev.local.modeling.number_format import DtypeChoice
 
-    choice = Choice(getattr(torch, config.get("numberFormat", "float32")), "of the test")
+    choice = DtypeChoice(getattr(torch, config.get("numberFormat", "float32")), "of the test")
     config = {**EVERY, **config}
     without = begin(tiny, tmp_path / "without", config, choice=choice)
     assert without.run().status == "completed"

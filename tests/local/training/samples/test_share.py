@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("torch")
 
 from arkor_dev.local.modeling.example import Example
-from arkor_dev.local.training.greedy import Answer
+from arkor_dev.local.training.greedy import GreedyAnswer
 from arkor_dev.local.training.phases import Phases
 from arkor_dev.local.training.run_events import RunEvents
 from arkor_dev.local.training.samples import sampler
@@ -24,7 +24,7 @@ from arkor_dev.local.training.samples.budget import (
     USEFUL_TOKENS,
     expected_seconds,
 )
-from arkor_dev.local.training.samples.prompts import Prompt
+from arkor_dev.local.training.samples.prompts import SamplePrompt
 from arkor_dev.local.training.samples.sampler import Samples
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Simulated:
         self.now = self.answering = 0.0
         self.read, self.write, self.slower = read, write, slower
         self.told: list[tuple[str, dict[str, Any]]] = []
-        prompts = [Prompt([1] * 40, {"number": number}) for number in range(1, 4)]
+        prompts = [SamplePrompt([1] * 40, {"number": number}) for number in range(1, 4)]
         monkeypatch.setattr(sampler, "prompts_of", lambda _: (prompts, [0]))
         monkeypatch.setattr(sampler, "answers", self._answers)
         monkeypatch.setattr(sampler, "base_of", lambda _: self._base())
@@ -99,7 +99,7 @@ class Simulated:
 
     def _answers(
         self, loss: Any, tokenizer: Any, ends: Any, prompts: list[list[int]], watch: Any, longest: int
-    ) -> list[Answer]:
+    ) -> list[GreedyAnswer]:
         """As the library makes them: token by token, until the watch says that it is enough."""
         import torch
 
@@ -113,7 +113,7 @@ class Simulated:
             if bool(watch(ids, None).all()):
                 break
         self.answering += self.now - began
-        return [Answer(f"{made} tokens", True) for _ in prompts]
+        return [GreedyAnswer(f"{made} tokens", True) for _ in prompts]
 
     def said(self) -> str:
         return " ".join(fields["message"] for name, fields in self.told if name == "training.message")

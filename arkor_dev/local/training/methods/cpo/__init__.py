@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.training.figure import Figure
+from arkor_dev.local.training.figure import MethodFigure
 from arkor_dev.local.training.methods.preference_rows import PairMethod
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class ContrastivePreferenceOptimization(PairMethod):
     """Prefer the chosen answer, without a reference; with ``loss_type = "simpo"`` by the mean per token."""
 
-    measure = Figure("loss", "CPO loss")
+    measure = MethodFigure("loss", "CPO loss")
 
     def check(self, settings: JobSettings) -> None:
         """Raise JobFailure for a loss that only DPO supports."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from arkor_dev.contract.settings.conflicts import FROM_BASE
 from arkor_dev.data.methods.record import BASE
-from arkor_dev.local.training.figure import Figure
+from arkor_dev.local.training.figure import MethodFigure
 from arkor_dev.local.training.methods.interface import Method
 from arkor_dev.local.training.rows.encoding import encode, rendered
 from arkor_dev.local.workers.errors import JobFailure
@@ -31,9 +31,9 @@ class Distillation(Method):
     """
 
     figures = (
-        Figure("divergence", "Divergence from the teacher", "nats per token"),
-        Figure("completionLength", "Answer length", "tokens"),
-        Figure("truncated", "Answers cut"),
+        MethodFigure("divergence", "Divergence from the teacher", "nats per token"),
+        MethodFigure("completionLength", "Answer length", "tokens"),
+        MethodFigure("truncated", "Answers cut"),
     )
 
     def check(self, settings: JobSettings) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from arkor_dev.local.training.greedy import Answer
+    from arkor_dev.local.training.greedy import GreedyAnswer
     from arkor_dev.local.training.run_context import RunContext
 
 CHUNK: Final = 256
@@ -218,7 +218,7 @@ def _prompt_length(row: Example) -> int:
     return next((index for index, label in enumerate(row.labels) if label != IGNORED), len(row.ids))
 
 
-def _answered(row: Example, prompt: list[int], answer: Answer) -> Example:
+def _answered(row: Example, prompt: list[int], answer: GreedyAnswer) -> Example:
     """Return a row with a sampled answer; the row itself if the answer is empty."""
     tokens = [*answer.ids, *([] if answer.end is None else [answer.end])]
     if not tokens:

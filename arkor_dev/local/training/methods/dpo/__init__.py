@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.training.figure import Figure
+from arkor_dev.local.training.figure import MethodFigure
 from arkor_dev.local.training.methods.preference_rows import PairMethod, adapter_alone
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class DirectPreferenceOptimization(PairMethod):
     """Prefer the chosen answer more than the reference, the model at the start of the run."""
 
-    measure = Figure("loss", "DPO loss")
+    measure = MethodFigure("loss", "DPO loss")
     relative = True
 
     def check(self, settings: JobSettings) -> None:

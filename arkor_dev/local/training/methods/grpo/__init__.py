@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.modeling.chat_template import Rendering
-from arkor_dev.local.training.figure import Figure
+from arkor_dev.local.training.figure import MethodFigure
 from arkor_dev.local.training.methods.interface import Method
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 class GroupRelativePolicyOptimization(Method):
     """Sample several answers to each prompt, and make those likelier whose reward is above their group's."""
 
-    measure = Figure("reward", "Mean reward", higher=True)
+    measure = MethodFigure("reward", "Mean reward", higher=True)
     figures = (
         measure,
-        Figure("rewardStd", "Spread of the reward"),
-        Figure("noSignal", "Prompts without signal"),
-        Figure("completionLength", "Answer length", "tokens"),
-        Figure("truncated", "Answers cut"),
-        Figure("entropy", "Entropy", "nats per token"),
+        MethodFigure("rewardStd", "Spread of the reward"),
+        MethodFigure("noSignal", "Prompts without signal"),
+        MethodFigure("completionLength", "Answer length", "tokens"),
+        MethodFigure("truncated", "Answers cut"),
+        MethodFigure("entropy", "Entropy", "nats per token"),
     )
 
     def check(self, settings: JobSettings) -> None:

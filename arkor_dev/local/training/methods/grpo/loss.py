@@ -19,11 +19,11 @@ import torch
 from arkor_dev.contract.events import ROLLOUTS_CREATED, TRAINING_MESSAGE
 from arkor_dev.local.cpu_kernels.cross_entropy import cross_entropies
 from arkor_dev.local.modeling.example import IGNORED, Example
-from arkor_dev.local.training.figure import Figure
+from arkor_dev.local.training.figure import MethodFigure
 from arkor_dev.local.training.methods.sampling import AT_ONCE, TOKENS
 from arkor_dev.local.training.objective import Objective
 
-from .rollouts import Rollout, RolloutGenerator
+from .rollouts import RolloutExample, RolloutGenerator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -73,14 +73,14 @@ class GrpoLoss(Objective):
         """Stop the processes that score answers."""
         self._answering.scoring.close()
 
-    def more_figures(self) -> list[Figure]:
+    def more_figures(self) -> list[MethodFigure]:
         """Return the mean and the spread of each reward, if there are several."""
-        figures = [Figure("kl", "KL from the start", "nats per token")] if self.settings["beta"] else []
+        figures = [MethodFigure("kl", "KL from the start", "nats per token")] if self.settings["beta"] else []
         rewards = self._answering.scoring.rewards
         for number, reward in enumerate(rewards[:PER_REWARD] if len(rewards) > 1 else (), 1):
             figures += [
-                Figure(f"reward{number}", reward.name),
-                Figure(f"reward{number}Std", f"Spread of {reward.name}"),
+                MethodFigure(f"reward{number}", reward.name),
+                MethodFigure(f"reward{number}Std", f"Spread of {reward.name}"),
             ]
         return figures
 
@@ -104,7 +104,7 @@ class GrpoLoss(Objective):
         for _ in range(self.settings["numIterations"]):
             yield learned
 
-    def judged(self, groups: Sequence[Sequence[Rollout]]) -> list[list[Rollout]]:
+    def judged(self, groups: Sequence[Sequence[RolloutExample]]) -> list[list[RolloutExample]]:
         """Return the rollouts with their advantages relative to their group's mean reward."""
         rewards = torch.tensor([[rollout.reward for rollout in group] for group in groups])
         advantages = rewards - rewards.mean(1, keepdim=True)
@@ -118,12 +118,14 @@ class GrpoLoss(Objective):
             for group, values in zip(groups, advantages.tolist(), strict=True)
         ]
 
-    def _scaled(self, groups: Sequence[Sequence[Rollout]], batches: Sequence[int]) -> list[list[Rollout]]:
+    def _scaled(
+        self, groups: Sequence[Sequence[RolloutExample]], batches: Sequence[int]
+    ) -> list[list[RolloutExample]]:
         """Set the scales and weights with which sums over tokens become the mean of ``loss_type``.
 
         ``batches`` has the number of groups of each batch whose gradients are accumulated.
         """
-        scaled: list[list[Rollout]] = []
+        scaled: list[list[RolloutExample]] = []
         for count in batches:
             batch = groups[len(scaled) : len(scaled) + count]
             rollouts, tokens = (
@@ -136,7 +138,7 @@ class GrpoLoss(Objective):
             ]
         return scaled
 
-    def _scale(self, rollout: Rollout, of_batch: float) -> dict[str, Any]:
+    def _scale(self, rollout: RolloutExample, of_batch: float) -> dict[str, Any]:
         """Return a rollout's scale and weight; ``of_batch`` is its batch's scale, used by ``bnpo``."""
         match self.settings["lossType"]:
             case "grpo":
@@ -241,7 +243,7 @@ class GrpoLoss(Objective):
     def _note(self, name: str, value: float) -> None:
         self._noted.setdefault(name, []).append(value)
 
-    def _look(self, step: int, groups: Sequence[Sequence[Rollout]]) -> None:
+    def _look(self, step: int, groups: Sequence[Sequence[RolloutExample]]) -> None:
         """Record the figures of a step's rollouts, and report some rollouts in an event."""
         rollouts = [rollout for group in groups for rollout in group]
         for rollout in rollouts:
@@ -261,7 +263,7 @@ class GrpoLoss(Objective):
         if step % self._run.plan.logging == 0 or step == 1:
             self._run.emit(ROLLOUTS_CREATED, step=step, rollouts=self._selection(rollouts))
 
-    def _say_quiet(self, step: int, silent: Sequence[Sequence[Rollout]]) -> None:
+    def _say_quiet(self, step: int, silent: Sequence[Sequence[RolloutExample]]) -> None:
         if self._said_quiet or len(self._quiet) < WINDOW or fmean(self._quiet) < HIGH:
             return
         self._said_quiet = True
@@ -277,7 +279,7 @@ class GrpoLoss(Objective):
             "else more answers per prompt (num_generations) or a higher temperature.",
         )
 
-    def _selection(self, rollouts: Sequence[Rollout]) -> list[dict[str, Any]]:
+    def _selection(self, rollouts: Sequence[RolloutExample]) -> list[dict[str, Any]]:
         """Return a few rollouts for an event, ordered from lowest to highest reward."""
         order = sorted(rollouts, key=lambda rollout: rollout.reward)
         count = min(EVENT_ROLLOUTS, len(order))

@@ -17,14 +17,14 @@ from .rewards import Scoring, rewards_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from arkor_dev.local.training.greedy import Answer
+    from arkor_dev.local.training.greedy import GreedyAnswer
     from arkor_dev.local.training.objective import Objective
     from arkor_dev.local.training.rows.prompts import Prompt
     from arkor_dev.local.training.run_context import RunContext
 
 
 @dataclass(frozen=True, slots=True)
-class Rollout(Example):
+class RolloutExample(Example):
     """A sampled answer to ``prompt``; its tokens are learned.
 
     ``scores`` has one score per reward, and ``reward`` is their weighted sum; ``advantage`` is relative to
@@ -49,7 +49,7 @@ class RolloutGenerator:
         rewards = rewards_of(run.sets, settings["rewardFuncs"], settings["rewardWeights"])
         self.scoring = Scoring(rewards, run.project)
 
-    def sampled(self, step: int, prompts: Sequence[Prompt]) -> list[list[Rollout]]:
+    def sampled(self, step: int, prompts: Sequence[Prompt]) -> list[list[RolloutExample]]:
         """Return scored answers to each prompt, without advantages. Raises Stopped if the job must stop."""
         count = self.settings["numGenerations"]
         repeated = [prompt for prompt in prompts for _ in range(count)]
@@ -64,7 +64,7 @@ class RolloutGenerator:
         ]
         return [scored[start : start + count] for start in range(0, len(scored), count)]
 
-    def greedy(self, prompts: Sequence[Prompt]) -> list[tuple[Answer, float]]:
+    def greedy(self, prompts: Sequence[Prompt]) -> list[tuple[GreedyAnswer, float]]:
         """Return the greedy answer to each prompt, with its reward."""
         answers = self._answers.greedy(self._loss, [prompt.ids for prompt in prompts])
         scores = self.scoring(
@@ -86,10 +86,10 @@ def _row(prompt: Prompt, answer: str) -> dict[str, Any]:
     }
 
 
-def _rollout(prompt: Prompt, answer: Answer) -> Rollout:
+def _rollout(prompt: Prompt, answer: GreedyAnswer) -> RolloutExample:
     tokens = [*answer.ids, *([] if answer.end is None else [answer.end])]
     labels = [IGNORED] * len(prompt.ids) + tokens
-    return Rollout(
+    return RolloutExample(
         [*prompt.ids, *tokens],
         labels,
         prompt.where,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.training.figure import Figure
+from arkor_dev.local.training.figure import MethodFigure
 from arkor_dev.local.training.methods.preference_rows import PreferenceMethod, adapter_alone, both
 from arkor_dev.local.training.rows.encoding import encode, rendered
 from arkor_dev.local.workers.errors import JobFailure
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 class KahnemanTverskyOptimization(PreferenceMethod):
     """Make good answers likelier and bad ones less likely than the reference does, from single ratings."""
 
-    measure = Figure("loss", "KTO loss")
+    measure = MethodFigure("loss", "KTO loss")
     relative = True
-    figures = (*PreferenceMethod.figures, Figure("kl", "KL from the start", "nats"))
+    figures = (*PreferenceMethod.figures, MethodFigure("kl", "KL from the start", "nats"))
 
     def check(self, settings: JobSettings) -> None:
         """Raise JobFailure for settings with which the KL cannot be estimated, and for full fine-tuning."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.local.training.figure import Figure
+from arkor_dev.local.training.figure import MethodFigure
 from arkor_dev.local.training.methods.preference_rows import PairMethod
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class OddsRatioPreferenceOptimization(PairMethod):
     """Learn the chosen answer as supervised training does, and lower the odds of the rejected one."""
 
-    measure = Figure("loss", "ORPO loss")
+    measure = MethodFigure("loss", "ORPO loss")
 
     def objective(
         self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan

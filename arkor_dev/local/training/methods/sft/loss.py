@@ -10,7 +10,7 @@ import torch
 from arkor_dev.local.cpu_kernels.cross_entropy import summed_cross_entropy, summed_divergence
 from arkor_dev.local.cpu_kernels.head import fused_cross_entropies
 from arkor_dev.local.modeling.example import weight_of
-from arkor_dev.local.training.figure import Figure
+from arkor_dev.local.training.figure import MethodFigure
 from arkor_dev.local.training.greedy import switched_off
 from arkor_dev.local.training.objective import Objective, probe
 
@@ -62,9 +62,9 @@ class CrossEntropy(Objective):
             self._scale = weight_of(batches) * self._penalized.penalty(batches)
         yield batches
 
-    def more_figures(self) -> list[Figure]:
+    def more_figures(self) -> list[MethodFigure]:
         """See :meth:`Objective.more_figures`."""
-        return [Figure("baseKl", "KL from the base", "nats per token")] if self._penalized else []
+        return [MethodFigure("baseKl", "KL from the base", "nats per token")] if self._penalized else []
 
     def figures(self) -> dict[str, float]:
         """Return the mean divergence from the base per token of replayed answers."""

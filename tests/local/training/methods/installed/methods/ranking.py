@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from arkor_dev.local.training.figure import Figure
+from arkor_dev.local.training.figure import MethodFigure
 from arkor_dev.local.training.methods.interface import Method
 from arkor_dev.local.training.objective import Objective
 from arkor_dev.local.training.rows.encoding import encode, rendered
@@ -49,8 +49,8 @@ class RankingLoss(Objective):
 
 
 class Ranking(Method):
-    measure = Figure("loss", "Ranking loss", "nats")
-    figures = (Figure("margin", "Margin", "nats"), Figure("accuracy", "Accuracy"))
+    measure = MethodFigure("loss", "Ranking loss", "nats")
+    figures = (MethodFigure("margin", "Margin", "nats"), MethodFigure("accuracy", "Accuracy"))
 
     def _both(self, row: Any) -> Any:
         return row, replace(row, messages=[row.messages[0], {**row.messages[1], "content": row.extra["bad"]}])
