@@ -66,7 +66,7 @@ class HostState:
 
 @dataclass(frozen=True, slots=True)
 class RemoteBackend:
-    """Where the backend there listens, still to be checked (`SshLink.forward`), and the token that it wants."""
+    """Where the backend there listens, to be checked by `SshLink.forward`, and the token that it wants."""
 
     socket: str
     token: str

@@ -10,7 +10,7 @@ from arkor_dev.local.workers.codec import Codec, Message
 
 @dataclass(frozen=True)
 class BeginReport(Message):
-    """Report ``job``, the fields of ``writers.ReportedJob``, to the program ``to``, from the project's ``folder``.
+    """Report ``job``, the fields of ``ReportedJob``, to the program ``to``, from the project's ``folder``.
 
     The file ``state`` records the last reported step.
     """
