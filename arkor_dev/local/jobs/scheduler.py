@@ -16,6 +16,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ConflictError, InsufficientStorageError, NotFoundError
+from arkor_dev.contract.rules import counted
 from arkor_dev.local.execution import choice
 from arkor_dev.local.execution.choice import execution_of, is_elsewhere
 from arkor_dev.local.jobs.running.job_runner import RunningJob
@@ -56,6 +57,15 @@ REST_SECONDS: Final = 2.0
 SETTLE_SECONDS: Final = 0.5
 """Seconds that shutdown first waits for a job that is being started."""
 FAULT_SECONDS: Final = 1.0
+
+
+def _paused(job: Mapping[str, Any], saved: int) -> str:
+    """Describe what a job keeps at the end of the backend (``saved``: its step, or 0) and how it goes on."""
+    if saved:
+        return f"is paused after step {saved}. It resumes by itself"
+    if steps := job["metrics"].get("step"):
+        return f"had no time to save its {counted(steps, 'step')}. It starts again by itself"
+    return "has not finished its first step. It starts again by itself"
 
 
 class Scheduler:
@@ -211,12 +221,7 @@ class Scheduler:
                 text = f"The job {job['name']} keeps training. Studio finds it when it is next opened here"
                 notices.message("info", text)
             if job and (pause := job.get("pause")):
-                step = (
-                    f"is paused after step {pause['step']}"
-                    if pause["step"]
-                    else "has not finished its first step"
-                )
-                text = f"The job {job['name']} {step}. It resumes by itself when Studio is opened here again"
+                text = f"The job {job['name']} {_paused(job, pause['step'])} when Studio is opened here again"
                 notices.message("info", text)
 
     async def _run(

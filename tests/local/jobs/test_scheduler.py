@@ -46,6 +46,7 @@ class Worker:
 
     started: ClassVar[list[Worker]] = []
     deaf = False
+    saves = True
     crashes = False
     killed = ran_out_of_memory = True
 
@@ -69,7 +70,8 @@ class Worker:
 
     async def batches(self, _: object) -> AsyncIterator[list[Report]]:
         started = {"totalSteps": 9, "settings": {}}
-        yield [TrainingEvent("training.started", {"metadata": started}), ResumePoint(4)]
+        point = ResumePoint(4) if self.saves else TrainingEvent("training.log", {"step": 3, "loss": 1.0})
+        yield [TrainingEvent("training.started", {"metadata": started}), point]
         if self.crashes:
             return
         self.trains = True
@@ -294,6 +296,18 @@ async def test_a_job_that_pauses_too_slowly_resumes_from_its_checkpoint(
     assert record is not None
     assert record["status"] == "paused"
     assert (record["pause"]["step"], record["pause"]["reason"]) == (4, "ended")
+
+
+async def test_the_end_of_studio_tells_what_a_job_could_not_save(
+    store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Worker, "deaf", True)
+    monkeypatch.setattr(Worker, "saves", False)
+    monkeypatch.setattr(scheduler_module, "REST_SECONDS", 0.1)
+    job = (await store.write(Store.create, "support-bot", CONFIG))["id"]
+    async with asyncio.timeout(60), scheduler_of(store, tmp_path).running():
+        await trains(store, job)
+    assert "The job support-bot had no time to save its 3 steps. It starts again" in capsys.readouterr().out
 
 
 async def test_a_crashed_job_is_resumed_at_most_three_times(

@@ -34,7 +34,7 @@ def test_a_job_pauses_at_shutdown_and_resumes_at_the_next_start(tmp_path: Path, 
         assert first.process.wait(30) == 0
         first.stop()
         (told,) = until(lambda: [text for text in said(first) if "The job support-bot" in text])  # noqa: B023
-        if "has not finished its first step" not in told:
+        if "is paused after step" in told:
             break
     assert told.startswith("The job support-bot is paused after step ")
     step = int(told.split("is paused after step ")[1].partition(".")[0])
