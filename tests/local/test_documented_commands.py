@@ -73,7 +73,7 @@ PAGE: Final = {
 """What the page's templates make; web/src/pages/job/exports/files.test.ts holds them to it."""
 NEEDED: Final = {"--format gguf": "llama_cpp"}
 """Libraries of extras that a command needs: without them it is not run."""
-EXIT_CODES: Final = {"arkor-dev whoami": 1}
+EXIT_CODES: Final = {"arkor-dev whoami": 1, "arkor-dev status --json": 1}
 STUDIO: Final = re.compile(r"arkor-dev --local|\./scripts/studio")
 TOML: Final = """
 [[trainer]]
