@@ -67,6 +67,17 @@ class ProjectWatch:
         """Return a digest of the state of ``arkor.toml`` and the files that it names."""
         return await asyncio.to_thread(lambda: self._files(set()))
 
+    async def settled(self) -> bool:
+        """Wait if ``arkor.toml`` was written a moment ago, perhaps in part; return whether it was not."""
+        try:
+            written = (await asyncio.to_thread(os.stat, self._project / FILE)).st_mtime
+        except OSError:
+            return True
+        if abs(time.time() - written) >= QUIET:
+            return True
+        await asyncio.sleep(QUIET)
+        return False
+
     async def run(self) -> None:
         """Watch until cancelled."""
         loop, woken = asyncio.get_running_loop(), asyncio.Event()

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.cluster.incoming_files import IncomingFiles
 from arkor_dev.local.cluster.node_messages import parse_messages
 from arkor_dev.local.cluster.protocol import CHUNK
+from arkor_dev.local.execution.messages import TrainingEvent
 from arkor_dev.local.jobs.store import Store
+from arkor_dev.local.workers.codec import encode
 
 from .figures import Figure
 
@@ -66,7 +68,7 @@ def _event(step: int) -> tuple[str, dict[str, Any]]:
 
 def messages(count: int) -> Iterator[Figure]:
     """Measure messages from nodes, checked as in the driver."""
-    said = [{"event": name, "fields": fields} for name, fields in map(_event, range(100))]
+    said = [json.loads(encode(TrainingEvent(name, fields))) for name, fields in map(_event, range(100))]
     body = json.dumps({"messages": said, "over": None}).encode()
     began = time.monotonic()
     for _ in range(max(1, count // 100)):

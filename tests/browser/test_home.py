@@ -325,6 +325,11 @@ async def test_a_saved_edit_shows_at_once_and_nothing_is_asked_for_in_between(
         data = studio.settings.project / "data" / "chats.jsonl"
         data.write_text(data.read_text() * 3)
         await expect(page.locator(".home-facts")).to_contain_text("3 examples")
+        declare(studio.settings.project, TOML.replace("12", "60"))
+        edits = page.locator(".home-note")
+        await expect(edits).to_contain_text("steps 12 → 60")
+        declare(studio.settings.project)
+        await expect(edits).to_have_count(0)
 
 
 async def test_command_output_is_sanitized(studio: Studio, open_page: OpenPage) -> None:

@@ -135,20 +135,6 @@ async def test_a_failed_data_check_does_not_block_a_run(
     assert len(fake_backend.jobs) == 1
 
 
-async def test_edits_are_shown_when_the_window_is_focused(studio: Studio, open_page: OpenPage) -> None:
-    declare(studio.settings.project)
-    async with without_polls(open_page, studio.url) as page:
-        longer(studio.settings.project)
-        await page.evaluate("dispatchEvent(new Event('focus'))")
-        await expect(page.locator(".home-facts")).to_contain_text("60 steps")
-        edits = page.locator(".home-note")
-        await expect(edits).to_have_text("arkor.toml changed: steps 12 → 60")
-        # Taken back, there is nothing to tell.
-        declare(studio.settings.project)
-        await page.evaluate("dispatchEvent(new Event('focus'))")
-        await expect(edits).to_have_count(0)
-
-
 async def test_a_run_of_an_outdated_file_is_refused_and_refreshed(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:

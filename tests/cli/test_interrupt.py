@@ -227,7 +227,7 @@ async def test_an_error_in_the_question_does_not_prevent_the_end(launch: Launch)
 async def test_a_remote_backend_loses_no_job(
     home: Path, tmp_path: Path, signed_in: None, fake_backend: FakeBackend, unused_tcp_port: int
 ) -> None:
-    fake_backend.add_job(name="remote")
+    fake_backend.add_job(name="elsewhere")
     arguments = ["--project", str(tmp_path / "project"), "--port", str(unused_tcp_port)]
     env = environment(home) | {"ARKOR_CLOUD_API_URL": fake_backend.url}
     code = "import sys\nfrom arkor_dev.cli import main\nsys.exit(main.main(sys.argv[1:]))"
@@ -235,7 +235,7 @@ async def test_a_remote_backend_loses_no_job(
         await ready(screen)
         screen.press(CTRL_C)
         assert await ended(screen) == 0
-    assert "remote" not in screen.text
+    assert "elsewhere" not in screen.text
 
 
 async def test_repeated_ctrl_c_ends_at_once(launch: Launch) -> None:

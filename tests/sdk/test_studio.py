@@ -74,9 +74,8 @@ def test_a_run_goes_from_rows_to_answers_and_files(studio: Studio, tmp_path: Pat
     if chart is not None:
         _until(lambda: chart.sentence)
         assert (chart.name, chart.status, chart.sentence) == ("parrot", "completed", verdict["sentence"])
-        loss, held_out = chart.curves
-        assert [value for _, value in loss["points"]] == run.loss
-        assert [step for step, _ in held_out["points"]] == metrics.curve("eval_loss")[0]
+        assert chart.picture
+        assert chart.picture in run._repr_html_()
         with arkor_dev.Studio(studio.project, local=True) as other:
             last = other.job(run.id).live()
         assert (last.status, last.sentence, last.picture) == ("completed", verdict["sentence"], chart.picture)

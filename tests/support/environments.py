@@ -6,6 +6,8 @@ import importlib
 import sys
 from typing import TYPE_CHECKING
 
+from arkor_dev.identity.engine import REQUIRED
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -32,6 +34,8 @@ class Environment:
         ):
             self._monkeypatch.setattr(sys, attribute, value)
 
+        for name in ("pip", *REQUIRED):  # found again, as by a process that has imported none of them
+            self._monkeypatch.delitem(sys.modules, name, raising=False)
         (self.prefix / "pip.py").touch()
         importlib.invalidate_caches()
 

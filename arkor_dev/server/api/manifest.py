@@ -83,7 +83,13 @@ async def manifest(request: web.Request) -> web.Response:
 async def _manifest(request: web.Request) -> web.Response:
     state = await request.app[WATCH].files_state()
     try:
-        answer = web.json_response(await request.app[MANIFEST].read())
+        try:
+            read = await request.app[MANIFEST].read()
+        except ArkorError:
+            if await request.app[WATCH].settled():
+                raise
+            read = await request.app[MANIFEST].read()  # an editor empties a file before it writes it
+        answer = web.json_response(read)
     except ArkorError as error:
         answer = fault_answer(error)
     tag = hashlib.sha256((answer.body or b"") + state).hexdigest()[:32]  # type: ignore[operator]

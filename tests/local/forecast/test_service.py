@@ -70,7 +70,7 @@ class Warming:
     def __init__(self) -> None:
         self.alive, self._ended = True, asyncio.Event()
 
-    def send(self, **_: object) -> None: ...
+    def send(self, _: object) -> None: ...
 
     async def result(self, *_: object) -> dict[str, Any]:
         await self._ended.wait()

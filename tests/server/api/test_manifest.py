@@ -29,6 +29,17 @@ async def test_the_manifest_reflects_arkor_toml(studio: Studio) -> None:
         assert "arkor.toml:5" in (await answer.json())["error"]
 
 
+async def test_a_file_that_an_editor_has_emptied_is_read_once_it_is_written(studio: Studio) -> None:
+    toml = studio.settings.project / "arkor.toml"
+    toml.write_text("")
+    reading = asyncio.create_task(studio.session.get("/api/manifest").__aenter__())
+    await asyncio.sleep(0.05)
+    toml.write_text(TOML)
+    answer = await reading
+    assert (answer.status, (await answer.json())["trainer"]) == (200, {"name": "first"})
+    answer.release()
+
+
 async def test_an_invalid_trainer_does_not_affect_the_others(studio: Studio) -> None:
     project = studio.settings.project
     (project / "empty.jsonl").write_text("\n")
