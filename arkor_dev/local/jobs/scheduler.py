@@ -60,7 +60,7 @@ FAULT_SECONDS: Final = 1.0
 
 
 def _paused(job: Mapping[str, Any], saved: int) -> str:
-    """Describe what a job keeps at the end of the backend (``saved``: its step, or 0) and how it continues."""
+    """Describe what a job keeps when the backend ends (``saved``: its step or 0), and how it continues."""
     if saved:
         return f"is paused after step {saved}. It resumes by itself"
     if steps := job["metrics"].get("step"):

@@ -1,1 +1,0 @@
-function e(e){let t=e?.evaluation,n=t?.bestVerdict===`better`&&t.bestKept===!0?t.bestStep:null;return typeof n==`number`&&Number.isSafeInteger(n)&&n>0?n:null}function t(t){let n=e(t);return n===null?`final:${t.id}`:`checkpoint:${t.id}:${n}`}export{e as n,t};

@@ -1,1 +1,0 @@
-function e(e,t,n=`text/plain`){let r=typeof t==`string`?new Blob([t],{type:n}):t,i=URL.createObjectURL(r),a=document.createElement(`a`);a.href=i,a.download=e,a.click(),setTimeout(()=>URL.revokeObjectURL(i),1e4)}function t(e,t){return`${e.normalize(`NFKD`).replace(/[^\p{L}\p{N}]+/gu,`-`).replace(/^-+|-+$/g,``).slice(0,60)||`arkor`}.${t}`}export{e as n,t};

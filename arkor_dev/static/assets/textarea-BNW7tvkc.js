@@ -1,1 +1,0 @@
-function e(e){return e.isComposing||e.keyCode===229}function t(t){return t.key===`Enter`&&!t.shiftKey&&!t.altKey&&!e(t)}function n(e){e&&(e.style.height=`auto`,e.style.height=`${e.scrollHeight+e.offsetHeight-e.clientHeight}px`)}export{n,t as r,e as t};
