@@ -12,6 +12,7 @@ import { servedHere } from "./address";
 import { Detail } from "./detail";
 import { Create } from "./editing/create";
 import { EndpointList } from "./list";
+import { QuickStart } from "./quickstart";
 import { Stale } from "./stale";
 import { deployments, endpointsState, refresh, watchEndpoints } from "./store";
 
@@ -111,13 +112,16 @@ function Body() {
 
 function None({ scopeMissing }: { scopeMissing: boolean }) {
   return (
-    <Empty
-      title="Give a model its own address"
-      action={<ActionButton action={NEW_ENDPOINT} kind="primary" />}
-    >
-      An endpoint serves an adapter or a base model as an OpenAI-compatible API, for your apps to call.
-      {scopeMissing &&
-        " This project is not known to the backend yet; creating an endpoint or running a training makes it known."}
-    </Empty>
+    <>
+      <Empty
+        title="Give a model its own address"
+        action={<ActionButton action={NEW_ENDPOINT} kind="primary" />}
+      >
+        An endpoint serves an adapter or a base model as an OpenAI-compatible API, for your apps to call.
+        {scopeMissing &&
+          " This project is not known to the backend yet; creating an endpoint or running a training makes it known."}
+      </Empty>
+      <QuickStart title="How your apps will call it" slug="my-model" auth="fixed_api_key" />
+    </>
   );
 }

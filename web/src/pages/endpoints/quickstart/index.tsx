@@ -1,4 +1,4 @@
-/** How to call the endpoint, in the selected programming language. */
+/** How to call an endpoint, in the selected programming language. */
 import { useState } from "preact/hooks";
 import { CopyButton } from "../../../ui/controls/copy";
 import { Chips } from "../../../ui/controls/switch";
@@ -6,12 +6,20 @@ import { baseUrlOf } from "../address";
 import type { AuthMode } from "../model";
 import { LANGUAGES, type Language, quickstart } from "./snippets";
 
-export function QuickStart({ slug, auth }: { slug: string; auth: AuthMode }) {
+export function QuickStart({
+  slug,
+  auth,
+  title = "Quick start",
+}: {
+  slug: string;
+  auth: AuthMode;
+  title?: string;
+}) {
   const [language, setLanguage] = useState<Language>("curl");
   const code = quickstart(language, slug, auth, baseUrlOf(slug));
   return (
     <section class="ep-section" aria-labelledby="ep-quickstart">
-      <h2 id="ep-quickstart">Quick start</h2>
+      <h2 id="ep-quickstart">{title}</h2>
       {code === null ? (
         <p class="dim">No endpoint can have this address, so there is no code to copy.</p>
       ) : (
