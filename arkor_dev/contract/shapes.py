@@ -52,7 +52,7 @@ class EvaluationSet(TypedDict):
     """A custom evaluation set: the rows of ``path``, a file or folder of the project.
 
     ``metric`` is ``loss``, ``exact_match``, ``contains``, ``regex`` (``pattern``, else each row's answer),
-    ``json_schema`` (``schema``), or a ``module:function`` of the project.
+    ``json_schema`` (``schema``), ``tool_call``, or a ``module:function`` of the project.
     """
 
     name: str

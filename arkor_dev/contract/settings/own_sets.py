@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 FIELD: Final = "evaluations"
-METRICS: Final = ("loss", "exact_match", "contains", "regex", "json_schema")
+METRICS: Final = ("loss", "exact_match", "contains", "regex", "json_schema", "tool_call")
 ENTRY: Final = re.compile(r"[A-Za-z_]\w{0,79}(\.[A-Za-z_]\w{0,79}){0,9}:[A-Za-z_]\w{0,79}", re.ASCII)
 """``module:function`` of the project."""
 MOST: Final = 10

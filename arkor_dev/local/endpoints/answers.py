@@ -15,7 +15,8 @@ from arkor_dev.local.jobs.records import compact
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from arkor_dev.local.inference.messages import TokenLogprob, ToolCall
+    from arkor_dev.local.inference.messages import TokenLogprob
+    from arkor_dev.local.modeling.tool_calls import ToolCall
 
 Event = tuple[str | None, str]
 """The name and the data of an event in a stream; OpenAI's chunks have no names."""

@@ -37,6 +37,7 @@ RATES: Final = {
     "contains": "containing the wanted answer",
     "regex": "matching the expression",
     "json_schema": "valid JSON for the schema",
+    "tool_call": "with the right tool calls",
 }
 DIGITS: Final = 5
 MOST_BYTES: Final = 2**16
@@ -80,7 +81,8 @@ class Scorer:
         self.close()
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> list[float]:
-        """Score each of ``rows``, ``{question, wanted, answer}`` and optionally its other ``columns``.
+        """Score each of ``rows``, ``{question, wanted, answer}`` and optionally its other ``columns``;
+        ``tool_call`` needs the row's `call_fields`, too.
 
         Raises :class:`ScoringFailure` if the metric fails or takes too long; the process has then ended.
         """

@@ -1,8 +1,8 @@
 """The process that scores answers. It is separate because a project's function may do anything.
 
 Reads lines of JSON from standard input: ``{metric, pattern, schema, project}``, then any number of
-``[{question, wanted, answer, columns}, …]``. Writes a line for each row to standard output: ``{score}``, a
-finite number, or ``{error}``, after which it ends.
+``[{question, wanted, answer, columns, tools, calls}, …]``. Writes a line for each row to standard output:
+``{score}``, a finite number, or ``{error}``, after which it ends.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.settings.json_schema import valid
 from arkor_dev.data.sources import SourceError, resolved
+from arkor_dev.local.evaluation.tool_call_match import call_fault, calls_rightly
 from arkor_dev.local.gguf.limited import limit_memory
 from arkor_dev.local.workers.descendants import adopt_orphans, end_descendants
 from arkor_dev.local.workers.link import die_with_parent
@@ -103,6 +104,8 @@ def scorer(request: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Any]:
             return lambda row: re.search(pattern or row["wanted"], row["answer"]) is not None
         case "json_schema":
             return lambda row: _is_valid(row["answer"], schema)
+        case "tool_call":
+            return _calls_rightly
     function = _entry(metric, Path(request["project"]))
     # Only a function that asks for the row's other columns gets them.
     with_columns = "columns" in inspect.signature(function).parameters
@@ -141,6 +144,12 @@ def _is_valid(answer: str, schema: Any) -> bool:
         return valid(strict_json.parse(answer.encode()), schema)
     except ValueError:
         return False
+
+
+def _calls_rightly(row: Mapping[str, Any]) -> bool:
+    if fault := call_fault(row):
+        raise ScoringError(f"The row {fault}")
+    return calls_rightly(row["answer"], row["tools"], row["calls"])
 
 
 def _tidy(text: str) -> str:

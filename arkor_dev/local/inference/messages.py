@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NotRequired, TypedDict
 
 from arkor_dev.contract.shapes import Progress
+from arkor_dev.local.modeling.tool_calls import ToolCall
 from arkor_dev.local.workers.codec import Codec, Message
 
 from .adapter_scale import FULL_STRENGTH
@@ -81,21 +82,6 @@ class Stop(Message):
     """Stop the answer ``id``."""
 
     id: int
-
-
-class CalledFunction(TypedDict):
-    """``arguments`` is JSON."""
-
-    name: str
-    arguments: str
-
-
-class ToolCall(TypedDict):
-    """A call of one of the request's tools, in OpenAI's form."""
-
-    id: str
-    type: Literal["function"]
-    function: CalledFunction
 
 
 class Candidate(TypedDict):

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .messages import Done, TokenLogprob, ToolCall
+    from arkor_dev.local.modeling.tool_calls import ToolCall
+
+    from .messages import Done, TokenLogprob
 
 
 def envelope(kind: str, model: str) -> dict[str, Any]:

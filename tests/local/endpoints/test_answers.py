@@ -12,7 +12,8 @@ from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, AnswerChoice, An
 from arkor_dev.local.inference.messages import Done, Text
 
 if TYPE_CHECKING:
-    from arkor_dev.local.inference.messages import Candidate, TokenLogprob, ToolCall
+    from arkor_dev.local.inference.messages import Candidate, TokenLogprob
+    from arkor_dev.local.modeling.tool_calls import ToolCall
 
 CALL: ToolCall = {
     "id": "call_1",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from anthropic.types import Message, RawMessageStreamEvent
@@ -13,8 +13,11 @@ from pydantic import TypeAdapter
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.local.endpoints.answers import AnswerChoice
 from arkor_dev.local.endpoints.anthropic import MessagesFormat, read_messages
-from arkor_dev.local.inference.messages import Done, Text, ToolCall
+from arkor_dev.local.inference.messages import Done, Text
 from arkor_dev.local.server.endpoints.serve import KNOWN
+
+if TYPE_CHECKING:
+    from arkor_dev.local.modeling.tool_calls import ToolCall
 
 HI = [{"role": "user", "content": "Hi"}]
 TOOL = {"name": "find", "description": "Find it.", "input_schema": {"type": "object", "properties": {}}}

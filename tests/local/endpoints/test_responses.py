@@ -13,11 +13,12 @@ from pydantic import TypeAdapter
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.local.endpoints.answers import AnswerChoice
 from arkor_dev.local.endpoints.responses import ResponsesFormat, in_callers_names, read_response
-from arkor_dev.local.inference.messages import Done, Text, ToolCall
+from arkor_dev.local.inference.messages import Done, Text
 from arkor_dev.local.server.endpoints.serve import KNOWN
 
 if TYPE_CHECKING:
     from arkor_dev.local.endpoints.openai import OpenAIRequest
+    from arkor_dev.local.modeling.tool_calls import ToolCall
 
 TOOL = {
     "type": "function",

@@ -101,6 +101,17 @@ def test_each_metric_scores_answers(own_project: Path, told: dict[str, Any], exp
     assert scored(told, own_project, ROWS, "own") == expected
 
 
+def test_tool_calls_are_scored_and_rows_without_tools_refused(own_project: Path) -> None:
+    fields = {"question": "", "wanted": "", "tools": ["find"], "calls": [["find", '{"id": 1}']]}
+    rows = [
+        {**fields, "answer": '<tool_call>{"name": "find", "arguments": {"id": 1.0}}</tool_call>'},
+        {**fields, "answer": "I call find."},
+    ]
+    assert scored({"metric": "tool_call"}, own_project, rows, "own") == [1, 0]
+    with pytest.raises(JobFailure, match="The row has no tools with a function's name"):
+        scored({"metric": "tool_call"}, own_project, [{**rows[0], "tools": []}], "own")
+
+
 def test_a_row_may_have_its_own_pattern(own_project: Path) -> None:
     row = {"question": "", "wanted": r"\d\d:\d\d", "answer": "at 01:15"}
     assert scored({"metric": "regex"}, own_project, [row], "own") == [1]
@@ -177,6 +188,18 @@ def test_rates_are_counts_with_bounded_intervals() -> None:
     assert (few["verdict"], few["tooFew"]) == ("unclear", True)
     assert few["sentence"].startswith("refunds: too few rows to tell, ")
     assert "interval" not in few["sentence"]
+
+
+def test_the_verdict_counts_right_tool_calls() -> None:
+    told = {"name": "tools", "metric": "tool_call"}
+    base, adapter = [1.0] * 12 + [0.0] * 38, [1.0] * 41 + [0.0] * 9
+    part = score_part(told, base, adapter, list(range(50)), 50)
+    assert part["sentence"].startswith(
+        "tools: better, 41 of 50 answers with the right tool calls vs. 12 for the base; 95 % interval of the"
+    )
+    same = score_part(told, base, base, list(range(50)), 50)
+    assert (same["verdict"], same["difference"]["mean"]) == ("same", 0)
+    assert same["difference"]["low"] <= 0 <= same["difference"]["high"]
 
 
 def test_a_change_of_every_answer_has_an_interval() -> None:

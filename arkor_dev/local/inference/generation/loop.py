@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.inference.generation.interface import MAX_CONCURRENT
 from arkor_dev.local.inference.messages import Begun, Done, Failed, Loading, Text
 from arkor_dev.local.inference.structured_output.constraint import Vocabulary
+from arkor_dev.local.modeling.tool_calls import ToolCalls, tool_names
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 
 from .decoding import IncrementalDecoder, StopFilter
 from .sampling import SampledToken, Sampler
-from .tool_calls import ToolCalls, tool_names
 
 if TYPE_CHECKING:
     import queue

@@ -58,7 +58,7 @@ def _response(response_format: Any) -> Any:
 
 
 def _call(choice: Any, tools: list[Any]) -> Any:
-    """Return the schema of a call of one of ``tools``, or of the named one; see ``generation.tool_calls``."""
+    """Return the schema of a call of one of ``tools``, or of the named one; see ``modeling.tool_calls``."""
     functions = {}
     for tool in tools:
         function = tool.get("function") if isinstance(tool, dict) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +14,7 @@ from arkor_dev.local.evaluation.by_length import batches_by_length, by_row, meas
 from arkor_dev.local.evaluation.own_set_scores import score_part, scored
 from arkor_dev.local.evaluation.paired import compare
 from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, Cost, texts_of, tokens_of
+from arkor_dev.local.evaluation.tool_call_match import call_fault, call_fields
 from arkor_dev.local.evaluation.words import beside_base, part
 from arkor_dev.local.jobs.job_folder import scratch_folder
 from arkor_dev.local.modeling.chat_template import end_ids
@@ -103,7 +105,8 @@ class OwnSet:
         """Return the batches to answer: the tokens of each prompt and of the wanted answer."""
         tokenizer = self.run.base.tokenizer
         prompts = [_prompt(tokenizer, row) for row in self.rows]
-        references = [tokenizer(texts_of(row)[1], add_special_tokens=False)["input_ids"] for row in self.rows]
+        wanted = [texts_of(row)[1] or json.dumps(call_fields(row)["calls"]) for row in self.rows]
+        references = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in wanted]
         return [
             [(len(prompts[index]), len(references[index]) + 1) for index in places]
             for places in batches_by_length([len(prompt) for prompt in prompts], AT_ONCE, PROMPT_TOKENS)
@@ -138,7 +141,8 @@ class OwnSet:
         for row, text in zip(self.rows, texts, strict=True):
             question, reference = texts_of(row)
             columns = dict(row.extra.get("columns", {}))
-            rows.append({"question": question, "wanted": reference, "answer": text, "columns": columns})
+            fields = {"question": question, "wanted": reference, "answer": text, "columns": columns}
+            rows.append({**fields, **call_fields(row)})
         return scored(self.settings, self.project, rows, self.name)
 
 
@@ -192,6 +196,9 @@ def _some(rows: list[Row], settings: Mapping[str, Any], run: TrainingLoop) -> li
     if settings.get("metric", "loss") != "loss":
         most, room = ANSWERS, run.base.context - MOST_TOKENS
         chats = [row for row in rows if row.text is None]
+        for row in chats if settings["metric"] == "tool_call" else ():
+            if fault := call_fault(call_fields(row)):
+                raise JobFailure(f"{row.where} {fault}")
         rows = [row for row in chats if len(_prompt(run.base.tokenizer, row)) <= room] if chats else []
         if not rows:
             raise JobFailure("none of its rows is a chat with a short enough question")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.evaluation.stage import texts_of
+from arkor_dev.local.evaluation.tool_call_match import call_fields
 from arkor_dev.local.modeling.chat_template import render
 from arkor_dev.local.modeling.example import IGNORED, Example
 from arkor_dev.local.workers.errors import JobFailure
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Prompt(Example):
-    """A prompt, of which no token is learned. ``reference`` is the reference answer, or empty."""
+    """A prompt, of which no token is learned. ``reference`` is the reference answer, or empty; ``called`` has
+    the row's `call_fields`.
+    """
 
     question: str = ""
     reference: str = ""
     columns: Mapping[str, Any] = field(default_factory=dict)
+    called: Mapping[str, Any] = field(default_factory=dict)
 
 
 def rendered_prompt(tokenizer: Any, row: Row) -> str:
@@ -49,4 +53,5 @@ def encode_prompt(tokenizer: Any, row: Row, longest: int) -> Prompt:
         question=question,
         reference=reference,
         columns=columns,
+        called=call_fields(row),
     )

@@ -11,9 +11,14 @@ pytest.importorskip("transformers")
 
 from transformers import AutoTokenizer
 
+from arkor_dev.local.training.final_evaluation import own_sets
 from arkor_dev.local.training.final_evaluation.own_sets import sets_of
+from arkor_dev.local.training.greedy import GreedyAnswer
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.methods import method
+from arkor_dev.local.training.methods.grpo.rewards import Reward, Scoring
+from arkor_dev.local.training.methods.grpo.rollouts import _row
+from arkor_dev.local.training.rows.prompts import encode_prompt
 from tests.local.tiny_model import write_jsonl
 
 if TYPE_CHECKING:
@@ -41,3 +46,39 @@ def test_evaluation_prompts_are_answered_for_any_method(name: str, tiny: Path, t
         ("right", {"answer": "3", "unit": "kg"})
     ]
     assert [failed for failed, _ in refused] == ["loss"], "a loss needs what the method learns from"
+
+
+def test_tool_calls_are_measured_and_rewarded_where_each_row_has_tools(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = {"function": {"name": "find", "arguments": '{"id": 1, "in": "the hold of the ferry"}'}}
+    messages = [{"role": "user", "content": "Where?"}, {"role": "assistant", "tool_calls": [called]}]
+    row = {"messages": messages, "tools": [{"type": "function", "function": {"name": "find"}}]}
+    write_jsonl(tmp_path / "right.jsonl", [row])
+    write_jsonl(tmp_path / "wrong.jsonl", [row, {"messages": messages}])
+    sets = [{"name": name, "path": f"{name}.jsonl", "metric": "tool_call"} for name in ("right", "wrong")]
+    preparation: Any = SimpleNamespace(
+        config={"datasetSource": {"type": "file", "path": "rows.jsonl"}, "evaluations": sets},
+        settings=JobSettings({}), data=tmp_path, job_id="job_1", project=tmp_path, progress=print, longest=64,
+    )  # fmt: skip
+    base = SimpleNamespace(tokenizer=AutoTokenizer.from_pretrained(tiny), context=512)
+    run: Any = SimpleNamespace(method=method("sft"), base=base)
+    refused: list[tuple[str, str]] = []
+    [right] = sets_of(preparation, run, lambda *why: refused.append(why))
+    assert right.questions()[0][0][1] > 10, "the forecast counts the tokens of the wanted call"
+    assert refused == [
+        ("wrong", "wrong.jsonl, line 2 has no tools with a function's name, which the metric tool_call needs")
+    ]
+
+    answer = (
+        '<tool_call>{"name": "find", "arguments": {"in": "the hold of the ferry", "id": 1.0}}</tool_call>'
+    )
+    monkeypatch.setattr(own_sets, "end_ids", lambda *_: [0])
+    monkeypatch.setattr(own_sets, "answers", lambda *_: [GreedyAnswer(answer, truncated=False)])
+    model: Any = None
+    base.model = model
+    assert right.measure(model, lambda: False, print) == [1]
+    prompt = encode_prompt(base.tokenizer, right.rows[0], 512)
+    scoring = Scoring([Reward(sets[0], 1)], tmp_path)
+    assert scoring([_row(prompt, answer), _row(prompt, "In the hold.")]) == [[1], [0]]
+    scoring.close()

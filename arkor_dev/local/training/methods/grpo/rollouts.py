@@ -82,6 +82,7 @@ def _row(prompt: Prompt, answer: str) -> dict[str, Any]:
         "wanted": prompt.reference,
         "answer": answer,
         "columns": dict(prompt.columns),
+        **prompt.called,
         "where": prompt.where,
     }
 

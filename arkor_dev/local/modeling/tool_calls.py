@@ -10,18 +10,31 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-    from arkor_dev.local.inference.messages import ToolCall
 
 MARK: Final = "<tool_call>"
 END: Final = "</tool_call>"
 LIST_MARK: Final = "[TOOL_CALLS]"
 MARKS: Final = (MARK, LIST_MARK, "<|python_tag|>")
 DIGITS: Final = 12
+
+
+class CalledFunction(TypedDict):
+    """``arguments`` is JSON."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(TypedDict):
+    """A call of one of the request's tools, in OpenAI's form."""
+
+    id: str
+    type: Literal["function"]
+    function: CalledFunction
 
 
 class ToolCalls:
