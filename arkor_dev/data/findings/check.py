@@ -23,6 +23,7 @@ from .preferences import PreferenceCheck
 from .privacy import Secrets
 from .repeats import Leaks, Repeats
 from .shape import Turns, Unreadable, empty, excluded, left_out
+from .tools import MOST_TOOLS, ToolCheck
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,9 +78,10 @@ class _DataReading:
         self.until = None if seconds is None else time.monotonic() + seconds
         self.unreadable = Unreadable()
         self.repeats, self.likeness, self.leaks = Repeats(), Likeness(), Leaks()
+        self.tools = ToolCheck()
         self.checks = [
-            self.repeats, self.leaks, self.likeness, Turns(), AnswerCheck(), PreferenceCheck(), Characters(),
-            Secrets(), Languages(),
+            self.repeats, self.leaks, self.likeness, Turns(), self.tools, AnswerCheck(), PreferenceCheck(),
+            Characters(), Secrets(), Languages(),
         ]  # fmt: skip
         self.out = {EXCLUDED: FoundRows(), LEFT_OUT: FoundRows()}
         self.left_out = [TOKENIZER]
@@ -105,6 +107,10 @@ class _DataReading:
             self.left_out.append("Further near duplicates: there are thousands of candidates.")
         if self.repeats.rows > repeats.MOST_ROWS:
             self.left_out.append(f"Repetitions after the first {repeats.MOST_ROWS:,} rows.")
+        if self.tools.full:
+            self.left_out.append(
+                f"Whether tools beyond the first {MOST_TOOLS:,}, or with very long names, are ever called."
+            )
         with open_data(self.files) as data:
             described: list[CheckedFile] = [
                 {"name": file.name, "words": data.words(at)} for at, file in enumerate(self.files)
@@ -145,6 +151,7 @@ class _DataReading:
                 if self.rows % EVERY == 0 or item.location.size > LARGE:
                     self.progress("Checking", done, total)
                 if self._is_late():
+                    self.tools.partial = True
                     self.left_out.append(f"Everything after row {self.rows:,}: the time was up.")
                     break
             else:
