@@ -35,6 +35,7 @@ CSV = "id;Frage;Antwort\n" + "".join(
 @pytest.mark.browser
 @pytest.mark.engine
 @pytest.mark.timeout(300)
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 async def test_from_an_empty_folder_to_an_export_and_in_14_presses_to_a_curl(
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
