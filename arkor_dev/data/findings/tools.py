@@ -96,7 +96,7 @@ class ToolCheck(Check):
                 "missing-result",
                 "warning",
                 f"{have(self._unanswered.count)} a tool call without a result",
-                "The conversation goes on as if there were one, so the model learns to make up results.",
+                "The conversation continues as if there were one, so the model learns to make up results.",
                 "Add a tool message with the result after the call, or remove the call.",
             )
         if not self.partial:  # a row that was not read may call them
