@@ -62,7 +62,8 @@ async def test_a_view_is_opened_read_and_closed(tmp_path: Path, shared_project: 
         assert "torch" not in (folder / "maps").read_text()
         status = (folder / "status").read_text()
         assert int(status.partition("VmHWM:")[2].split()[0]) < 400 * 1024
-        assert os.getpriority(os.PRIO_PROCESS, pid_of(datasets)) == 10
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.getpriority(os.PRIO_PROCESS, pid_of(datasets)) == max(10, own)
         others = [await datasets.open({**CONFIG, "maxLength": 16 + n}) for n in range(client.VIEWS)]
         assert len({view["id"], *(other["id"] for other in others)}) == client.VIEWS + 1
         with pytest.raises(NotFoundError):
