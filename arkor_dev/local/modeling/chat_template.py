@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.data.thoughts import opened_by, thoughts_of
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -146,16 +147,14 @@ def renderings(
     """
     answers = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
     last = answers[-1]
-    complete = Rendering(
-        render(tokenizer, messages[: last + 1], add_generation_prompt=False, tools=tools), []
-    )
+    complete = Rendering(_with_answer(tokenizer, messages[: last + 1], tools), [])
     separate: list[Rendering] = []  # longest first
     missed: list[int] = []
     for index in reversed(answers[-1:] if last_only else answers):
         try:
             after = complete.text
             if index != last:
-                after = render(tokenizer, messages[: index + 1], add_generation_prompt=False, tools=tools)
+                after = _with_answer(tokenizer, messages[: index + 1], tools)
             start = _start(tokenizer, messages[: index + 1], tools, after)
         except JobFailure:
             if index == last:
@@ -180,6 +179,29 @@ def renderings(
             separate.append(host := Rendering(after, []))
         host.spans.insert(0, (start, end))
     return [*separate[::-1], complete], missed[::-1]
+
+
+def _with_answer(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any]) -> str:
+    """Return the rendering of ``messages``, whose last one is an answer, with its thoughts.
+
+    DeepSeek's templates drop the thoughts of every answer, although their cue begins them. They are written
+    after it, as the model generates them.
+    """
+    text = render(tokenizer, messages, add_generation_prompt=False, tools=tools)
+    *before, message = messages
+    split = thoughts_of(message)
+    if not split.thoughts or not before or message.get("tool_calls") or contains(text, split.thoughts):
+        return text
+    cue = render(tokenizer, before, add_generation_prompt=True, tools=tools)
+    if not (marks := opened_by(cue)):
+        return text
+    bare = render(tokenizer, [*before, {"role": "assistant", "content": PROBE}], False, tools)
+    return f"{cue}{split.thoughts}\n{marks.end}\n\n{split.answer}{bare.partition(PROBE)[2]}"
+
+
+def contains(text: str, part: str) -> bool:
+    """Return whether ``text`` contains ``part``, whatever the white space: templates change it."""
+    return part in text or "".join(part.split()) in "".join(text.split())
 
 
 def _start(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after: str) -> int:

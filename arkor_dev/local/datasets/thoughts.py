@@ -1,0 +1,73 @@
+"""What a chat template does with the thoughts in a row's answers, and what training learns of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from arkor_dev.data.thoughts import closed_by, split_answer, thoughts_of
+from arkor_dev.local.modeling.chat_template import contains, render
+from arkor_dev.local.modeling.example import IGNORED
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arkor_dev.data.rows import Row
+    from arkor_dev.local.training.rows.encoding import EncodedText, Encoding
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateThoughts:
+    """The thoughts of a row as its template renders them.
+
+    ``dropped``: thoughts are in none of its examples. ``dropped_later``: they are learned, and later turns no
+    longer contain them. ``learned_empty``: an answer teaches to end the thoughts at once. ``forbidden``:
+    thoughts are learned after a prompt that says not to think.
+    """
+
+    dropped: bool = False
+    dropped_later: bool = False
+    learned_empty: bool = False
+    forbidden: bool = False
+
+
+def thoughts_in_template(
+    tokenizer: Any, row: Row, parts: Sequence[EncodedText], encoding: Encoding
+) -> TemplateThoughts:
+    """Return what becomes of the thoughts in ``row``, which is learned as ``parts``."""
+    if row.text is not None:
+        return TemplateThoughts()
+    learned_empty = any(_learns_empty(part) for part in parts)
+    answers = [at for at, message in enumerate(row.messages) if message["role"] == "assistant"]
+    found = {at: thoughts for at in answers if (thoughts := thoughts_of(row.messages[at]).thoughts)}
+    if not found:
+        return TemplateThoughts(learned_empty=learned_empty)
+    kept = {at for at in found if any(contains(part.text, found[at]) for part in parts)}
+    in_last = {at for at in kept if contains(parts[-1].text, found[at])}
+    expected = found.keys() & ({answers[-1]} if encoding.last_only else found.keys())
+    return TemplateThoughts(
+        dropped=bool(expected - kept),
+        dropped_later=bool(kept - in_last),
+        learned_empty=learned_empty,
+        forbidden=bool(kept) and _forbids(tokenizer, row, max(kept)),
+    )
+
+
+def _learns_empty(part: EncodedText) -> bool:
+    """Return whether an answer's empty thoughts are learned."""
+    for start, end in part.spans:
+        if split_answer(part.text[start:end]).thoughts == "":
+            tokens = zip(part.offsets, part.labels, strict=True)
+            label = next((label for (left, right), label in tokens if start <= left < right), IGNORED)
+            if label != IGNORED:
+                return True
+    return False
+
+
+def _forbids(tokenizer: Any, row: Row, answer: int) -> bool:
+    """Return whether the prompt of an answer ends with empty thoughts, which say not to think."""
+    try:
+        return closed_by(render(tokenizer, row.messages[:answer], True, row.tools))
+    except JobFailure:
+        return False
