@@ -78,6 +78,12 @@ def thoughts_of(message: Mapping[str, Any]) -> SplitAnswer:
     return split
 
 
+def split_generated(prompt: str, text: str) -> SplitAnswer:
+    """Separate the thoughts of a generated ``text`` from its answer; ``prompt`` may have begun them."""
+    marks = opened_by(prompt)
+    return split_answer(f"{marks.start}{text}" if marks else text)
+
+
 def opened_by(prompt: str) -> Marks | None:
     """Return the marks whose start a generation prompt ends with, so that the answer begins with thoughts."""
     stripped = prompt.rstrip()

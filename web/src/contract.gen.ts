@@ -557,6 +557,26 @@ export interface EvaluationStopping {
   cause?: string;
 }
 
+/** A share or a mean length of `count` answers of each model; `low` and `high` bound the difference `adapter` - `base`. */
+export interface EvaluationRate {
+  base: number;
+  adapter: number;
+  low: number;
+  high: number;
+  count: number;
+}
+
+/** The share of answers with thoughts, with `enable_thinking` `on` and `off`, by base and adapter. */
+export interface EvaluationThinking {
+  on: EvaluationRate;
+  off: EvaluationRate;
+  tokens: EvaluationRate;
+  ended?: EvaluationRate;
+  longest: number;
+  confidence: number;
+  sentence: string;
+}
+
 /** How the held-out rows were separated from the training rows. */
 export interface EvaluationSplit {
   rows: number;
@@ -595,6 +615,7 @@ export interface Evaluation {
   general?: EvaluationPart;
   sets?: EvaluationPart[];
   stopping?: EvaluationStopping;
+  thinking?: EvaluationThinking;
   strengths?: EvaluationStrength[];
   warning?: EvaluationWarning;
   bestStep?: number;
