@@ -312,8 +312,8 @@ class ChatRequest(TypedDict):
     """``adapter`` or ``baseModel`` selects the model; ``stream`` defaults to true.
 
     ``adapterStrength``, 0 to 1.5, scales the adapter; the default is 1. Feature ``strength``. ``topK`` to
-    ``topLogprobs`` belong to the feature ``sampling``; ``responseFormat`` is OpenAI's, feature ``formats``.
-    ``engine`` selects what computes the answer: feature ``engines``.
+    ``thinkingBudget`` belong to the feature ``sampling``; ``responseFormat`` is OpenAI's, feature
+    ``formats``. ``engine`` selects what computes the answer: feature ``engines``.
     """
 
     messages: list[ChatMessage]
@@ -332,6 +332,8 @@ class ChatRequest(TypedDict):
     stop: NotRequired[list[str]]
     logprobs: NotRequired[bool]
     topLogprobs: NotRequired[int]
+    enableThinking: NotRequired[bool]
+    thinkingBudget: NotRequired[int]
     stream: NotRequired[bool]
     tools: NotRequired[list[object]]
     toolChoice: NotRequired[object]

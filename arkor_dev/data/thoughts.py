@@ -6,7 +6,7 @@ Data sets hold them in a field of the message, or within the content between the
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,19 +20,20 @@ FINAL_CHANNEL: Final = "<|start|>assistant<|channel|>final<|message|>"
 @dataclass(frozen=True, slots=True)
 class Marks:
     """The texts before and after thoughts. ``alone``: ``end`` may come without ``start``, which is in the
-    generation prompt of some models.
+    generation prompt of some models. ``closing`` is the text between thoughts and answer.
     """
 
     start: str
     end: str
+    closing: str
     alone: bool = False
 
 
 MARKS: Final = (
-    Marks("<think>", "</think>", alone=True),
-    Marks("[THINK]", "[/THINK]", alone=True),
-    Marks("<|channel|>analysis<|message|>", "<|end|>"),
-    Marks("<|channel>thought", "<channel|>"),
+    Marks("<think>", "</think>", "\n</think>\n\n", alone=True),
+    Marks("[THINK]", "[/THINK]", "[/THINK]", alone=True),
+    Marks("<|channel|>analysis<|message|>", "<|end|>", f"<|end|>{FINAL_CHANNEL}"),
+    Marks("<|channel>thought", "<channel|>", "\n<channel|>"),
 )
 """Of Qwen, DeepSeek and most others; of Magistral; of gpt-oss; of Gemma 4."""
 
@@ -68,7 +69,7 @@ def split_answer(text: str) -> SplitAnswer:
     return SplitAnswer(None, text)
 
 
-def thoughts_of(message: Mapping[str, Any]) -> SplitAnswer:
+def thoughts_of(message: Mapping[str, object]) -> SplitAnswer:
     """Return a message's answer and thoughts, whether these are in a field or in the content."""
     content = message.get("content")
     split = split_answer(content if isinstance(content, str) else "")

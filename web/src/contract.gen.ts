@@ -332,6 +332,8 @@ export interface ChatRequest {
   stop?: string[];
   logprobs?: boolean;
   topLogprobs?: number;
+  enableThinking?: boolean;
+  thinkingBudget?: number;
   stream?: boolean;
   tools?: unknown[];
   toolChoice?: unknown;

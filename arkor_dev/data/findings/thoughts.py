@@ -1,7 +1,7 @@
 """Thoughts of answers: how many rows have them, how long they are, and mixtures that break the switch.
 
 Models such as Qwen3 have a switch, the argument ``enable_thinking`` of their chat template. It keeps working
-if answers have thoughts where the prompt asks for them, and none where it does not.
+if a model learns thoughts after prompts that allow them, and none after those that do not.
 """
 
 from __future__ import annotations

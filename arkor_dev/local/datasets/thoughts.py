@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.data.thoughts import closed_by, split_answer, thoughts_of
-from arkor_dev.local.modeling.chat_template import contains, render
+from arkor_dev.local.modeling.chat_template import contains
 from arkor_dev.local.modeling.example import IGNORED
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.training.rows.encoding import EncodedText, Encoding
@@ -33,9 +33,12 @@ class TemplateThoughts:
 
 
 def thoughts_in_template(
-    tokenizer: Any, row: Row, parts: Sequence[EncodedText], encoding: Encoding
+    row: Row, parts: Sequence[EncodedText], encoding: Encoding, prompt_before: Callable[[int], str]
 ) -> TemplateThoughts:
-    """Return what becomes of the thoughts in ``row``, which is learned as ``parts``."""
+    """Return what becomes of the thoughts in ``row``, which is learned as ``parts``.
+
+    ``prompt_before`` renders the prompt of the message with an index.
+    """
     if row.text is not None:
         return TemplateThoughts()
     learned_empty = any(_learns_empty(part) for part in parts)
@@ -50,7 +53,7 @@ def thoughts_in_template(
         dropped=bool(expected - kept),
         dropped_later=bool(kept - in_last),
         learned_empty=learned_empty,
-        forbidden=bool(kept) and _forbids(tokenizer, row, max(kept)),
+        forbidden=bool(kept) and _forbids(prompt_before, max(kept)),
     )
 
 
@@ -65,9 +68,9 @@ def _learns_empty(part: EncodedText) -> bool:
     return False
 
 
-def _forbids(tokenizer: Any, row: Row, answer: int) -> bool:
+def _forbids(prompt_before: Callable[[int], str], answer: int) -> bool:
     """Return whether the prompt of an answer ends with empty thoughts, which say not to think."""
     try:
-        return closed_by(render(tokenizer, row.messages[:answer], True, row.tools))
+        return closed_by(prompt_before(answer))
     except JobFailure:
         return False

@@ -110,6 +110,10 @@ class TokenizedRow:
 
 def tokenize_row(tokenizer: Any, row: Row, method: Method, encoding: Encoding) -> TokenizedRow:
     """Return the row as training sees it, before truncation. Raises JobFailure if training refuses it."""
+
+    def prompt_before(answer: int) -> str:
+        return render(tokenizer, row.messages[:answer], True, row.tools)
+
     renderings, missed = method.renderings(tokenizer, row, encoding)
     parts, lost = [], row.messages
     for rendering in renderings:
@@ -124,7 +128,7 @@ def tokenize_row(tokenizer: Any, row: Row, method: Method, encoding: Encoding) -
         bool(missed),
         _drops_tools(tokenizer, row),
         _drops_calls(tokenizer, row),
-        thoughts_in_template(tokenizer, row, [part.coded for part in parts], encoding),
+        thoughts_in_template(row, [part.coded for part in parts], encoding, prompt_before),
     )
 
 

@@ -220,7 +220,7 @@ def _start(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after:
     return start
 
 
-def common_prefix(first: Sequence[Any], second: Sequence[Any]) -> int:
+def common_prefix(first: Sequence[object], second: Sequence[object]) -> int:
     """Return the length of the common prefix of two texts, or of two lists of tokens."""
     return next(
         (index for index, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),

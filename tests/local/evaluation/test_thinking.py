@@ -55,7 +55,8 @@ def test_a_switch_that_works_has_no_warning() -> None:
     assert measured
     assert measured.sentence == (
         "With thinking on, 8 of 8 answers have thoughts (base 8; 99 % interval of the difference -48 to "
-        "48 %), on average 10 tokens of thoughts (base 20); 8 of 8 end within 64 tokens where both think (base 8). "
+        "48 %), on average 10 tokens of thoughts (base 20); 8 of 8 end within 64 tokens where both think "
+        "(base 8). "
         "With thinking off, 0 have thoughts (base 0; 99 % interval of the difference -48 to 48 %)."
     )
     wire = measured.to_wire()

@@ -121,6 +121,16 @@ def _answers(
         return NOBODY
     prompts = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
 
+    def figures(prompt: Sequence[int], answer: GreedyAnswer) -> GeneratedAnswer:
+        # Special tokens may mark the thoughts, so they are kept.
+        before, text = (
+            tokenizer.decode(ids, skip_special_tokens=False) for ids in (prompt[-TAIL:], answer.ids)
+        )
+        split = split_generated(before, text)
+        thoughts = len(tokenizer(split.thoughts or "", add_special_tokens=False)["input_ids"])
+        repeats, tokens = repeats_itself(answer.ids), len(answer.ids)
+        return GeneratedAnswer(answer.text, tokens, answer.truncated, repeats, thoughts, split.ended)
+
     def write(
         model: Any, prompts: Sequence[Sequence[int]], longest: int, stopped: Callable[[], bool]
     ) -> list[GeneratedAnswer] | None:
@@ -128,20 +138,9 @@ def _answers(
         generated = answers(model, tokenizer, ends, prompts, watch, longest)
         if watch.interrupted:
             return None
-        return [
-            _generated(tokenizer, prompt, answer) for prompt, answer in zip(prompts, generated, strict=True)
-        ]
+        return [figures(prompt, answer) for prompt, answer in zip(prompts, generated, strict=True)]
 
     return Answers([row.messages[0]["content"] for row in rows], prompts, longest, write, cache)
-
-
-def _generated(tokenizer: Any, prompt: Sequence[int], answer: GreedyAnswer) -> GeneratedAnswer:
-    """Return the figures of a generated answer. Special tokens may mark its thoughts, so they are kept."""
-    before, text = (tokenizer.decode(ids, skip_special_tokens=False) for ids in (prompt[-TAIL:], answer.ids))
-    split = split_generated(before, text)
-    thoughts = len(tokenizer(split.thoughts or "", add_special_tokens=False)["input_ids"])
-    repeats = repeats_itself(answer.ids)
-    return GeneratedAnswer(answer.text, len(answer.ids), answer.truncated, repeats, thoughts, split.ended)
 
 
 def all_questions(run: TrainingLoop) -> tuple[list[Example], tuple[int, ...]]:
