@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arkor_dev.data.thoughts import closed_by, split_answer, thoughts_of
-from arkor_dev.local.modeling.chat_template import contains
+from arkor_dev.local.modeling.chat_template import squeezed
 from arkor_dev.local.modeling.example import IGNORED
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -39,15 +39,18 @@ def thoughts_in_template(
 
     ``prompt_before`` renders the prompt of the message with an index.
     """
-    if row.text is not None:
+    if row.text is not None or not any(part.spans for part in parts):
         return TemplateThoughts()
     learned_empty = any(_learns_empty(part) for part in parts)
     answers = [at for at, message in enumerate(row.messages) if message["role"] == "assistant"]
     found = {at: thoughts for at in answers if (thoughts := thoughts_of(row.messages[at]).thoughts)}
     if not found:
         return TemplateThoughts(learned_empty=learned_empty)
-    kept = {at for at in found if any(contains(part.text, found[at]) for part in parts)}
-    in_last = {at for at in kept if contains(parts[-1].text, found[at])}
+    # A long conversation may have a thousand examples: only the answers in them are searched.
+    learned = "\n".join(part.text[start:end] for part in parts for start, end in part.spans)
+    answer_texts, last_text = squeezed(learned), squeezed(parts[-1].text)
+    kept = {at for at in found if squeezed(found[at]) in answer_texts}
+    in_last = {at for at in kept if squeezed(found[at]) in last_text}
     expected = found.keys() & ({answers[-1]} if encoding.last_only else found.keys())
     return TemplateThoughts(
         dropped=bool(expected - kept),

@@ -190,7 +190,9 @@ def _with_answer(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any]) 
     text = render(tokenizer, messages, add_generation_prompt=False, tools=tools)
     *before, message = messages
     split = thoughts_of(message)
-    if not split.thoughts or not before or message.get("tool_calls") or contains(text, split.thoughts):
+    if not split.thoughts or not before or message.get("tool_calls"):
+        return text
+    if split.thoughts in text or squeezed(split.thoughts) in squeezed(text):
         return text
     cue = render(tokenizer, before, add_generation_prompt=True, tools=tools)
     if not (marks := opened_by(cue)):
@@ -199,9 +201,9 @@ def _with_answer(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any]) 
     return f"{cue}{split.thoughts}\n{marks.end}\n\n{split.answer}{bare.partition(PROBE)[2]}"
 
 
-def contains(text: str, part: str) -> bool:
-    """Return whether ``text`` contains ``part``, whatever the white space: templates change it."""
-    return part in text or "".join(part.split()) in "".join(text.split())
+def squeezed(text: str) -> str:
+    """Return ``text`` without white space, which templates change."""
+    return "".join(text.split())
 
 
 def _start(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after: str) -> int:
