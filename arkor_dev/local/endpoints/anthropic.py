@@ -44,6 +44,7 @@ HANDLED: Final = frozenset(
     {*SAME, "system", "messages", "stop_sequences", "tools", "tool_choice", "thinking"}
 )
 UNSUPPORTED: Final = "unsupported_parameter"
+FREE: Final = ("auto", "none")
 CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 
 BODY: Final = Schema(
@@ -80,6 +81,9 @@ def read_messages(body: object, slug: str, supported: frozenset[str]) -> OpenAIR
     converted |= _tool_choice(asked.get("tool_choice") or {})
     if asked.get("thinking"):
         converted |= _thinking(asked["thinking"], asked["max_tokens"], supported)
+        if converted.get("thinking_token_budget") and converted.get("tool_choice", "auto") not in FREE:
+            text = "thinking cannot be combined with a forced tool, whose calls have no thoughts: remove one"
+            raise refused("thinking", text)
     for name, value in asked.items():
         if name not in HANDLED and value is not None:
             raise refused(name, f"{quoted(name)} is not a setting of this endpoint", UNSUPPORTED)

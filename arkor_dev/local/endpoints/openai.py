@@ -79,6 +79,7 @@ HANDLED_FIELDS: Final = frozenset({"model", "messages", "prompt", "stream", "str
 CHAT_ONLY: Final = frozenset(
     {"tools", "tool_choice", "response_format", "top_logprobs", "enable_thinking", "thinking_token_budget"}
 )
+BUDGET: Final = "thinking_token_budget"
 KWARGS: Final = "chat_template_kwargs"
 """VLLM's field for arguments of the chat template, of which ``enable_thinking`` can be set."""
 
@@ -161,6 +162,12 @@ def _with_thinking(asked: Mapping[str, object]) -> dict[str, object]:
     if options.get("reasoning_effort") == "none":
         options["enable_thinking"] = False
         del options["reasoning_effort"]
+    for name in ("response_format", "tool_choice") if options.get(BUDGET) is not None else ():
+        value = options.get(name)
+        if value != "none" and _has_effect(name, value):
+            raise refused(
+                BUDGET, f"{BUDGET} has no effect with {name}, whose answers have no thoughts: remove one"
+            )
     return options
 
 

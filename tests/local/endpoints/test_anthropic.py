@@ -113,6 +113,7 @@ def test_what_has_no_effect_is_accepted_and_named() -> None:
         ({"thinking": {"type": "enabled", "budget_tokens": True}}, "thinking.budget_tokens"),
         ({"thinking": {"type": "enabled"}}, "thinking.budget_tokens"),
         ({"thinking": {"type": "some"}}, "thinking.type"),
+        ({"thinking": {"type": "adaptive"}, "tools": [TOOL], "tool_choice": {"type": "any"}}, "thinking"),
         ({"container": "x"}, "container"),
         ({"stop": "x"}, "stop"),
     ],

@@ -135,6 +135,19 @@ def test_thinking_is_that_of_the_chat_call(body: dict[str, Any], chat: dict[str,
 
 
 @pytest.mark.parametrize(
+    "more",
+    [{"response_format": {"type": "json_object"}}, {"tools": [TOOL], "tool_choice": "required"}],
+    ids=lambda more: list(more)[-1],
+)
+def test_a_budget_for_thoughts_is_refused_where_answers_have_none(more: dict[str, Any]) -> None:
+    fault = refused(thinking_token_budget=9, **more)
+    assert fault.extra["param"] == "thinking_token_budget"
+    assert list(more)[-1] in fault.text
+    free = {"response_format": {"type": "text"}, "tool_choice": "none", "tools": [TOOL]}
+    assert read(thinking_token_budget=9, **free).chat["thinkingBudget"] == 9
+
+
+@pytest.mark.parametrize(
     "body",
     [
         {"seed": 1},
