@@ -371,7 +371,7 @@ def verdict_lines(evaluation: object) -> list[str]:
             if isinstance(part, dict)
             for part_found in (part, _answers(part))
         ),
-        split.get("sentence") if isinstance(split, dict) else None,
+        *(found.get("sentence") for found in (split, facts.get("thinking")) if isinstance(found, dict)),
         facts.get("bestSentence"),
         _extension(figure(facts.get("extendTo"))),
     ]

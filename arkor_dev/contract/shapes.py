@@ -312,8 +312,8 @@ class ChatRequest(TypedDict):
     """``adapter`` or ``baseModel`` selects the model; ``stream`` defaults to true.
 
     ``adapterStrength``, 0 to 1.5, scales the adapter; the default is 1. Feature ``strength``. ``topK`` to
-    ``topLogprobs`` belong to the feature ``sampling``; ``responseFormat`` is OpenAI's, feature ``formats``.
-    ``engine`` selects what computes the answer: feature ``engines``.
+    ``thinkingBudget`` belong to the feature ``sampling``; ``responseFormat`` is OpenAI's, feature
+    ``formats``. ``engine`` selects what computes the answer: feature ``engines``.
     """
 
     messages: list[ChatMessage]
@@ -332,6 +332,8 @@ class ChatRequest(TypedDict):
     stop: NotRequired[list[str]]
     logprobs: NotRequired[bool]
     topLogprobs: NotRequired[int]
+    enableThinking: NotRequired[bool]
+    thinkingBudget: NotRequired[int]
     stream: NotRequired[bool]
     tools: NotRequired[list[object]]
     toolChoice: NotRequired[object]
@@ -641,6 +643,35 @@ class EvaluationStopping(TypedDict):
     cause: NotRequired[str]
 
 
+class EvaluationRate(TypedDict):
+    """A share or a mean length of ``count`` answers of each model; ``low`` and ``high`` bound the difference
+    ``adapter`` - ``base``.
+    """
+
+    base: float
+    adapter: float
+    low: float
+    high: float
+    count: int
+
+
+class EvaluationThinking(TypedDict):
+    """The share of answers with thoughts, with ``enable_thinking`` ``on`` and ``off``, by base and adapter.
+
+    With the switch on, ``tokens`` is the mean length of the thoughts, zero for answers without any, and
+    ``ended`` the share that ended within ``longest`` tokens, of the questions on which both models think;
+    absent without any. ``confidence`` is the intervals' level in percent.
+    """
+
+    on: EvaluationRate
+    off: EvaluationRate
+    tokens: EvaluationRate
+    ended: NotRequired[EvaluationRate]
+    longest: int
+    confidence: int
+    sentence: str
+
+
 class EvaluationSplit(TypedDict):
     """How the held-out rows were separated from the training rows.
 
@@ -694,7 +725,8 @@ class Evaluation(TypedDict):
     whether it is better, and ``bestKept`` whether its checkpoint exists. ``step`` is a checkpoint's, absent
     for the final adapter; ``data`` is the file of the rows, unless they are the held-out ones. ``split``
     describes the separation, ``choice`` how the adapter was chosen, if it was, and ``stopping`` whether
-    answers still end. ``strengths`` are present once they were requested.
+    answers still end. ``thinking`` is present for models with a thinking switch, ``strengths`` once they were
+    requested.
     """
 
     verdict: str
@@ -707,6 +739,7 @@ class Evaluation(TypedDict):
     general: NotRequired[EvaluationPart]
     sets: NotRequired[list[EvaluationPart]]
     stopping: NotRequired[EvaluationStopping]
+    thinking: NotRequired[EvaluationThinking]
     strengths: NotRequired[list[EvaluationStrength]]
     warning: NotRequired[EvaluationWarning]
     bestStep: NotRequired[int]

@@ -144,6 +144,8 @@ class TrainingSettings(TypedDict, total=False):
     """The same as train_on_responses_only."""
     completion_only_loss: bool | None
     """Compute the loss on the last answer of each chat only."""
+    train_on_thoughts: Literal["all", "non-empty", "none", "only"] | None
+    """Which thoughts are learned: all, non-empty ones, none (the answers alone), or only thoughts."""
     packing: bool | None
     """Pack examples into sequences of up to max_length; attention stays within each example."""
     group_by_length: bool | None

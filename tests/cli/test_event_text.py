@@ -308,3 +308,9 @@ def test_the_choice_of_checkpoint_follows_the_verdict() -> None:
     evaluation = {"sentence": "Better at your task.", "choice": choice, "heldOut": {"sentence": "Your task."}}
     assert verdict_lines(evaluation) == ["Better at your task.", "Early stopping chose it.", "Your task."]
     assert verdict_lines({**evaluation, "choice": "x"}) == ["Better at your task.", "Your task."]
+
+
+def test_the_thinking_switch_is_in_the_verdict() -> None:
+    evaluation = {"sentence": "Better at your task.", "thinking": {"sentence": "With thinking on, 8 of 8."}}
+    assert verdict_lines(evaluation) == ["Better at your task.", "With thinking on, 8 of 8."]
+    assert verdict_lines({**evaluation, "thinking": 5}) == ["Better at your task."]

@@ -94,6 +94,11 @@ def test_a_raw_prompt_is_continued(target: Target) -> None:
     assert chunks[-1]["usage"]["prompt_tokens"] > 0
 
 
+def test_a_model_without_thoughts_answers_the_same(target: Target) -> None:
+    need(target, "sampling")
+    assert streamed(target, enableThinking=False, thinkingBudget=4)[0] == streamed(target)[0]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -112,6 +117,9 @@ def test_a_raw_prompt_is_continued(target: Target) -> None:
         {"stop": [5]},
         {"stop": ["x"] * 17},
         {"stop": "x" * 201},
+        {"enableThinking": 1},
+        {"thinkingBudget": -1},
+        {"thinkingBudget": 1.5},
         {"logprobs": 3},
         {"logprobs": True, "topLogprobs": 21},
         {"topLogprobs": 2},
@@ -135,6 +143,8 @@ def test_null_settings_count_as_unset(target: Target) -> None:
         "frequencyPenalty",
         "presencePenalty",
         "stop",
+        "enableThinking",
+        "thinkingBudget",
         "logprobs",
     )
     assert streamed(target, **dict.fromkeys(names))[0] == streamed(target)[0]

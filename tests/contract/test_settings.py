@@ -179,6 +179,10 @@ TOGETHER: list[tuple[dict[str, object], str]] = [
         {"completionOnlyLoss": True, "trainOnResponsesOnly": False},
         "completionOnlyLoss limits the loss to the last answer",
     ),
+    (
+        {"trainOnThoughts": "none", "trainOnResponsesOnly": False},
+        "trainOnThoughts chooses among the tokens of answers",
+    ),
     ({"lrPower": 2}, 'lrPower applies only when lrSchedulerType is "polynomial"'),
     ({"adamBeta2": 0.9, "optim": "sgd"}, 'adamBeta2 applies only when optim is "adamw" or'),
     ({"adamEpsilon": 0.1, "optim": "lion"}, 'adamEpsilon applies only when optim is "adamw" or'),

@@ -27,7 +27,10 @@ TOKEN = re.compile(r"</?s>| ?\w+|[^\w]")
 SPECIAL = ("<s>", "</s>")
 MOST = 200
 CONTEXT = 8_192
-SHAPING = ("model", "datasetSource", "trainOnResponsesOnly", "completionOnlyLoss", "maxLength")
+SHAPING = (
+    "model", "datasetSource", "trainOnResponsesOnly", "completionOnlyLoss", "enableThinking",
+    "trainOnThoughts", "maxLength",
+)  # fmt: skip
 """What of a config makes another view."""
 
 EXCLUDED = {

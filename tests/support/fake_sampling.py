@@ -24,8 +24,10 @@ def check_sampling(body: dict[str, Any]) -> None:
     whole(body, "topK", 0)
     whole(body, "topLogprobs", 0)
     number(body, "topLogprobs", 0, 20)
-    if not isinstance(body.get("logprobs"), bool | None):
-        wrong("logprobs has to be true or false.")
+    whole(body, "thinkingBudget", 0)
+    for name in ("logprobs", "enableThinking"):
+        if not isinstance(body.get(name), bool | None):
+            wrong(f"{name} has to be true or false.")
     if body.get("topLogprobs") is not None and not body.get("logprobs"):
         wrong("topLogprobs needs logprobs.")
     stops = stops_of(body)

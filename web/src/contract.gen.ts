@@ -99,6 +99,7 @@ export interface JobConfig {
   trainOnResponsesOnly?: boolean;
   completionOnlyLoss?: boolean;
   enableThinking?: boolean;
+  trainOnThoughts?: string;
   packing?: boolean;
   groupByLength?: boolean;
   labelSmoothingFactor?: number;
@@ -331,6 +332,8 @@ export interface ChatRequest {
   stop?: string[];
   logprobs?: boolean;
   topLogprobs?: number;
+  enableThinking?: boolean;
+  thinkingBudget?: number;
   stream?: boolean;
   tools?: unknown[];
   toolChoice?: unknown;
@@ -556,6 +559,26 @@ export interface EvaluationStopping {
   cause?: string;
 }
 
+/** A share or a mean length of `count` answers of each model; `low` and `high` bound the difference `adapter` - `base`. */
+export interface EvaluationRate {
+  base: number;
+  adapter: number;
+  low: number;
+  high: number;
+  count: number;
+}
+
+/** The share of answers with thoughts, with `enable_thinking` `on` and `off`, by base and adapter. */
+export interface EvaluationThinking {
+  on: EvaluationRate;
+  off: EvaluationRate;
+  tokens: EvaluationRate;
+  ended?: EvaluationRate;
+  longest: number;
+  confidence: number;
+  sentence: string;
+}
+
 /** How the held-out rows were separated from the training rows. */
 export interface EvaluationSplit {
   rows: number;
@@ -594,6 +617,7 @@ export interface Evaluation {
   general?: EvaluationPart;
   sets?: EvaluationPart[];
   stopping?: EvaluationStopping;
+  thinking?: EvaluationThinking;
   strengths?: EvaluationStrength[];
   warning?: EvaluationWarning;
   bestStep?: number;
@@ -1566,7 +1590,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "teacher" | "lmbda" | "seqKd" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "replayDataset" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "activationOffloading" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers" | "gpuTypes";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "trainOnThoughts" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "teacher" | "lmbda" | "seqKd" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "replayDataset" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "activationOffloading" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers" | "gpuTypes";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1609,6 +1633,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "trainOnResponsesOnly", label: "Loss on answers only", style: "flag" },
   { field: "completionOnlyLoss", label: "Loss on last answer only", style: "flag" },
   { field: "enableThinking", label: "Thinking", style: "flag" },
+  { field: "trainOnThoughts", label: "Loss on thoughts", style: "text" },
   { field: "packing", label: "Packing", style: "flag" },
   { field: "groupByLength", label: "Group by length", style: "flag" },
   { field: "labelSmoothingFactor", label: "Label smoothing", style: "share" },

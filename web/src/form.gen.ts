@@ -107,6 +107,7 @@ const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting |
   trainOnResponsesOnly: { group: "data", kind: "flag", fits: flag, allowed: "true or false", default: true },
   completionOnlyLoss: { group: "data", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "the local backend" },
   enableThinking: { group: "data", kind: "flag", fits: flag, allowed: "true or false", defaultWords: "the template's own", where: "the local backend" },
+  trainOnThoughts: { group: "data", kind: "choice", fits: choice("all", "non-empty", "none", "only"), allowed: "one of \"all\", \"non-empty\", \"none\", \"only\"", choices: ["all", "non-empty", "none", "only"], default: "all", where: "the local backend", methods: ["sft"] },
   packing: { group: "data", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "the local backend" },
   groupByLength: { group: "data", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "the local backend" },
   labelSmoothingFactor: { group: "data", kind: "number", fits: number(0, 0.9), allowed: "a fraction from 0 to 0.9", range: "0 to 0.9", default: 0.0, where: "the local backend" },
@@ -202,6 +203,7 @@ export const CONFLICTS: readonly {
   { field: "useRslora", text: "Rank-stabilized LoRA needs an adapter, but Full fine-tuning trains without one. Remove one of the two.", arises: (c) => isSet(c.useRslora, false) && oneOf(valueOf(c, "fullFineTuning"), true) },
   { field: "useDora", text: "DoRA needs an adapter, but Full fine-tuning trains without one. Remove one of the two.", arises: (c) => isSet(c.useDora, false) && oneOf(valueOf(c, "fullFineTuning"), true) },
   { field: "initLoraWeights", text: "Initialization needs an adapter, but Full fine-tuning trains without one. Remove one of the two.", arises: (c) => isSet(c.initLoraWeights, "default") && oneOf(valueOf(c, "fullFineTuning"), true) },
+  { field: "trainOnThoughts", text: "Loss on thoughts applies only when Training method is \"sft\". Set that, or remove Loss on thoughts.", arises: (c) => isSet(c.trainOnThoughts, "all") && !oneOf(valueOf(c, "method"), undefined, "sft") },
   { field: "beta", text: "Beta applies only when Training method is \"dpo\" or \"cpo\" or \"orpo\" or \"kto\" or \"grpo\" or \"distill\". Set that, or remove Beta.", arises: (c) => isSet(c.beta, c.method === "distill" ? 0.5 : c.method === "grpo" ? 0.0 : 0.1) && !oneOf(valueOf(c, "method"), undefined, "dpo", "cpo", "orpo", "kto", "grpo", "distill") },
   { field: "lossType", text: "Loss type applies only when Training method is \"dpo\" or \"cpo\" or \"grpo\". Set that, or remove Loss type.", arises: (c) => isSet(c.lossType, c.method === "grpo" ? "dapo" : "sigmoid") && !oneOf(valueOf(c, "method"), undefined, "dpo", "cpo", "grpo") },
   { field: "rpoAlpha", text: "RPO alpha applies only when Training method is \"dpo\". Set that, or remove RPO alpha.", arises: (c) => isSet(c.rpoAlpha, 0.0) && !oneOf(valueOf(c, "method"), undefined, "dpo") },
@@ -228,6 +230,7 @@ export const CONFLICTS: readonly {
   { field: "baseKl", text: "Base KL penalty compares with the base under the adapter, which Full fine-tuning changes. Use replay instead, or remove one of the two.", arises: (c) => isSet(c.baseKl, 0.0) && oneOf(valueOf(c, "fullFineTuning"), true) },
   { field: "baseKl", text: "Base KL penalty compares with the base under the adapter, which pissa and olora in Initialization change. Use replay instead, or remove one of the two.", arises: (c) => isSet(c.baseKl, 0.0) && oneOf(valueOf(c, "initLoraWeights"), "pissa", "olora") },
   { field: "completionOnlyLoss", text: "Loss on last answer only limits the loss to the last answer, Loss on answers only = false extends it to all tokens. Choose one.", arises: (c) => isSet(c.completionOnlyLoss, false) && oneOf(valueOf(c, "trainOnResponsesOnly"), false) },
+  { field: "trainOnThoughts", text: "Loss on thoughts chooses among the tokens of answers, Loss on answers only = false learns all tokens. Remove one of the two.", arises: (c) => isSet(c.trainOnThoughts, "all") && oneOf(valueOf(c, "trainOnResponsesOnly"), false) },
   { field: "useDora", text: "DoRA can't be combined with pissa or olora in Initialization. Choose one.", arises: (c) => isSet(c.useDora, false) && oneOf(valueOf(c, "initLoraWeights"), "pissa", "olora") },
   { field: "loadIn4bit", text: "pissa and olora in Initialization need unquantized weights. Remove Quantize to 4 bits.", arises: (c) => isSet(c.loadIn4bit, false) && oneOf(valueOf(c, "initLoraWeights"), "pissa", "olora") },
 ];

@@ -141,6 +141,13 @@ CONFLICTS: Final = (
         refused=(False,),
     ),
     Conflict(
+        "trainOnThoughts",
+        "trainOnResponsesOnly",
+        "{trainOnThoughts} chooses among the tokens of answers, {trainOnResponsesOnly} = false learns all "
+        "tokens. Remove one of the two",
+        refused=(False,),
+    ),
+    Conflict(
         "useDora",
         "initLoraWeights",
         "{useDora} can't be combined with pissa or olora in {initLoraWeights}. Choose one",

@@ -9,6 +9,11 @@ from arkor_dev.contract.rules import FLAG, Rule, text_line
 
 from .setting import EVERYWHERE, LOCAL, Setting
 
+ALL: Final = "all"
+NON_EMPTY: Final = "non-empty"
+NONE: Final = "none"
+ONLY: Final = "only"
+
 _setting = partial(Setting, group="data", where=LOCAL)
 
 ROWS: Final = (
@@ -50,6 +55,16 @@ ROWS: Final = (
         style="flag",
         default_words="the template's own",
         example=False,
+    ),
+    _setting(
+        key="train_on_thoughts",
+        field="trainOnThoughts",
+        label="Loss on thoughts",
+        help="Which thoughts are learned: all, non-empty ones, none (the answers alone), or only thoughts.",
+        rule=Rule("choice", choices=(ALL, NON_EMPTY, NONE, ONLY)),
+        style="text",
+        default=ALL,
+        methods=("sft",),
     ),
     _setting(
         key="packing",

@@ -23,6 +23,7 @@ from .preferences import PreferenceCheck
 from .privacy import Secrets
 from .repeats import Leaks, Repeats
 from .shape import Turns, Unreadable, empty, excluded, left_out
+from .thoughts import ThoughtCheck
 from .tools import MOST_TOOLS, ToolCheck
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ class _DataReading:
         self.repeats, self.likeness, self.leaks = Repeats(), Likeness(), Leaks()
         self.tools = ToolCheck()
         self.checks = [
-            self.repeats, self.leaks, self.likeness, Turns(), self.tools, AnswerCheck(), PreferenceCheck(),
-            Characters(), Secrets(), Languages(),
+            self.repeats, self.leaks, self.likeness, Turns(), self.tools, AnswerCheck(), ThoughtCheck(),
+            PreferenceCheck(), Characters(), Secrets(), Languages(),
         ]  # fmt: skip
         self.out = {EXCLUDED: FoundRows(), LEFT_OUT: FoundRows()}
         self.left_out = [TOKENIZER]

@@ -53,6 +53,8 @@ SHAPING: Final = (
     "datasetSource",
     "trainOnResponsesOnly",
     "completionOnlyLoss",
+    "enableThinking",
+    "trainOnThoughts",
     "maxLength",
 )
 """The settings on which a row's tokens depend. Other settings are not sent to the process, so that changing

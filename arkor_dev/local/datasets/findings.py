@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from arkor_dev.data.findings.shape import LEFT_OUT_FIX, LEFT_OUT_WHY
+from arkor_dev.data.findings.thoughts import KEEP_SWITCH
 
 if TYPE_CHECKING:
     import re
@@ -31,9 +32,13 @@ EXCERPT: Final = 120
     CALLS,
     END,
     SPECIAL,
+    THOUGHTS,
+    EMPTY_THOUGHTS,
+    FORBIDDEN,
+    EARLIER,
     EXCLUDED,
     LEFT_OUT,
-) = (1 << bit for bit in range(13))
+) = (1 << bit for bit in range(17))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ KINDS: Final = (
         "warning",
         "An answer of 1 row is not learned",
         "Answers of {n} rows are not learned",
-        "The chat template drops the answer, or part of it, such as its reasoning.",
+        "The chat template drops the answer, or part of it.",
         "Choose a model whose chat template keeps such answers, or write them as plain answers.",
     ),
     FindingKind(
@@ -148,6 +153,47 @@ KINDS: Final = (
         "{n} rows spell out special tokens",
         "The tokenizer treats it as the real one: a turn seems to start or end in the middle of a text.",
         "Remove these words from the texts, unless they are intended as the model's special tokens.",
+    ),
+    FindingKind(
+        THOUGHTS,
+        "thoughts-dropped",
+        "warning",
+        "The chat template drops thoughts of 1 row",
+        "The chat template drops thoughts of {n} rows",
+        "They are not learned, and the model answers without having thought.",
+        "Choose a model whose chat template has thoughts, or write them into the content, as "
+        "<think>…</think> before the answer.",
+    ),
+    FindingKind(
+        EMPTY_THOUGHTS,
+        "learned-empty-thoughts",
+        "warning",
+        "1 row teaches empty thoughts",
+        "{n} rows teach empty thoughts",
+        "The row has none, or empty ones, and the chat template writes them out. The model learns to end its "
+        "thoughts at once, also where it is asked to think: its switch (enable_thinking) stops working.",
+        KEEP_SWITCH,
+    ),
+    FindingKind(
+        FORBIDDEN,
+        "forbidden-thoughts",
+        "warning",
+        "1 row has thoughts after a prompt that says not to think",
+        "{n} rows have thoughts after a prompt that says not to think",
+        "With enable_thinking = false, the model learns to think although it is asked not to: its switch "
+        "stops working.",
+        "Remove chat_template_kwargs.enable_thinking, or remove the thoughts from the rows.",
+    ),
+    FindingKind(
+        EARLIER,
+        "earlier-thoughts",
+        "note",
+        "The chat template drops thoughts of earlier turns in 1 row",
+        "The chat template drops thoughts of earlier turns in {n} rows",
+        "As it does in a chat. Each answer is learned in an example of its own, with its own thoughts after "
+        "a text without those before it.",
+        "Nothing needs to be done. With completion_only_loss, only the last answer is learned: fewer tokens, "
+        "and less time.",
     ),
     FindingKind(
         EXCLUDED,
@@ -241,6 +287,14 @@ def flags_of(
         flags |= CALLS
     if first is not None and not _ends(seen, special_ids):
         flags |= END
+    for applies, flag in (
+        (seen.thoughts.dropped, THOUGHTS),
+        (seen.thoughts.learned_empty, EMPTY_THOUGHTS),
+        (seen.thoughts.forbidden, FORBIDDEN),
+        (seen.thoughts.dropped_later, EARLIER),
+    ):
+        if applies:
+            flags |= flag
     if any(specials.search(content) for content in contents(seen.row)):
         flags |= SPECIAL
     return flags

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.data.thoughts import thoughts_of
 from arkor_dev.local.modeling.chat_template import render
 from arkor_dev.local.modeling.example import IGNORED
 from arkor_dev.local.training.rows.encoding import coded
 from arkor_dev.local.workers.errors import JobFailure
+
+from .thoughts import thoughts_in_template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
     from arkor_dev.local.training.methods.interface import Method
     from arkor_dev.local.training.rows.encoding import EncodedText, Encoding
+
+    from .thoughts import TemplateThoughts
 
 MOST_TOKENS: Final = 4_000
 """Maximum number of a row's tokens that are shown individually."""
@@ -59,8 +64,9 @@ class ShownExample:
 class TokenizedRow:
     """A row and its examples.
 
-    ``lost`` are messages that the template omits from all examples, ``missed`` says that an answer is learned
-    from none. ``drops_tools`` and ``drops_calls``: the template omits the row's tools, or a tool call.
+    ``lost`` are messages that the template omits from all examples, thoughts aside; ``missed`` says that an
+    answer is learned from none. ``drops_tools`` and ``drops_calls``: the template omits the row's tools, or a
+    tool call.
     """
 
     row: Row
@@ -69,6 +75,7 @@ class TokenizedRow:
     missed: bool
     drops_tools: bool
     drops_calls: bool
+    thoughts: TemplateThoughts
 
     @property
     def length(self) -> int:
@@ -103,15 +110,25 @@ class TokenizedRow:
 
 def tokenize_row(tokenizer: Any, row: Row, method: Method, encoding: Encoding) -> TokenizedRow:
     """Return the row as training sees it, before truncation. Raises JobFailure if training refuses it."""
+
+    def prompt_before(answer: int) -> str:
+        return render(tokenizer, row.messages[:answer], True, row.tools)
+
     renderings, missed = method.renderings(tokenizer, row, encoding)
     parts, lost = [], row.messages
     for rendering in renderings:
-        code = coded(tokenizer, row, rendering, encoding.responses_only)
+        code = coded(tokenizer, row, rendering, encoding)
         ranges, left_out = _messages_in(row, code)
         parts.append(ShownExample(code, _roles(code.offsets, ranges, len(code.ids))))
         lost = [message for message in lost if message in left_out]
     return TokenizedRow(
-        row, parts, lost, bool(missed), _drops_tools(tokenizer, row), _drops_calls(tokenizer, row)
+        row,
+        parts,
+        lost,
+        bool(missed),
+        _drops_tools(tokenizer, row),
+        _drops_calls(tokenizer, row),
+        thoughts_in_template(row, [part.coded for part in parts], encoding, prompt_before),
     )
 
 
@@ -126,12 +143,13 @@ def _messages_in(row: Row, coding: EncodedText) -> tuple[list[tuple[int, int, st
     ranges: list[tuple[int, int, str]] = [(start, end, "assistant") for start, end in coding.spans]
     lost, squeezed = [], ""
     for message in row.messages:
-        words = content.strip() if isinstance(content := message.get("content"), str) else ""
+        content = thoughts_of(message).answer if message["role"] == "assistant" else message.get("content")
+        words = content.strip() if isinstance(content, str) else ""
         if not words:
             continue
         at = text.find(words, cursor)
         if at < 0:
-            # A template may change line breaks, for example around an answer's reasoning.
+            # A template may change line breaks.
             squeezed = squeezed or "".join(text.split())
             if "".join(words.split()) not in squeezed:
                 lost.append(message)

@@ -67,7 +67,7 @@ class View:
         self._walk = index.data.scan(every=True)
         self._lengths = array("I")
         self._learned = array("I")
-        self._flags = array("H")
+        self._flags = array("I")
         self._counts = Lengths()
         self._findings = Findings()
         self._tokens = self._learned_tokens = 0
@@ -208,7 +208,7 @@ class View:
         if want == "longer":
             matches = np.frombuffer(self._lengths, np.uint32)[after:] > than
         else:
-            matches = np.frombuffer(self._flags, np.uint16)[after:] & BY_CODE.get(code, 0) > 0
+            matches = np.frombuffer(self._flags, np.uint32)[after:] & BY_CODE.get(code, 0) > 0
         rows = [after + at + 1 for at in np.flatnonzero(matches)[: max(1, count)].tolist()]
         return _found(rows, rows[-1] if 0 < count == len(rows) else read, count)
 

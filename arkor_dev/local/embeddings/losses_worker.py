@@ -130,7 +130,7 @@ def _example(tokenizer: Any, row: Row, kind: Method, encoding: Encoding) -> Exam
         texts, _ = kind.renderings(tokenizer, row, encoding)
         if not texts:
             return None
-        coding = coded(tokenizer, row, texts[0 if kind.record.preference else -1], encoding.responses_only)
+        coding = coded(tokenizer, row, texts[0 if kind.record.preference else -1], encoding)
     except JobFailure:
         return None
     ids = coding.ids[: encoding.longest]

@@ -31,6 +31,8 @@ READS: Final = (
     "model",
     "trainOnResponsesOnly",
     "completionOnlyLoss",
+    "enableThinking",
+    "trainOnThoughts",
     "maxLength",
     "loadIn4bit",
 )

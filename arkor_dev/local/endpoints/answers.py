@@ -27,15 +27,19 @@ COMPLETION: Final = "completions"
 
 @dataclass
 class AnswerChoice:
-    """The current state of one answer to a request. ``done`` is the engine's final message."""
+    """The current state of one answer to a request, whose text may begin with ``thoughts``. ``done`` is the
+    engine's final message.
+    """
 
     text: str = ""
+    thoughts: str = ""
     tokens: list[TokenLogprob] = field(default_factory=list)
     done: Done | None = None
 
     def add(self, part: Text | Done) -> None:
         if isinstance(part, Text):
             self.text += part.text
+            self.thoughts += part.text if part.thoughts else ""
         else:
             self.done = part
         self.tokens += part.logprobs

@@ -1,7 +1,8 @@
 """Converts Anthropic's Messages requests to the contract's chat call, and answers to Anthropic's form.
 
 A request becomes one of OpenAI's first, so that both have the same limits and refusals. Every refusal names
-the caller's own field. Thinking, pictures and server tools are refused; caching hints are ignored.
+the caller's own field. Pictures and server tools are refused; caching hints are ignored. Thoughts are sent
+as blocks of their own if the caller enables thinking; those of earlier turns are dropped, as templates do.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from arkor_dev.local.inference.messages import Done, Text
 from arkor_dev.local.jobs.records import compact
 
 from .openai import MESSAGES, TOKENS, OpenAIRequest, checked, read_chat, refused
+from .thought_text import ThoughtText
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,6 +44,7 @@ HANDLED: Final = frozenset(
     {*SAME, "system", "messages", "stop_sequences", "tools", "tool_choice", "thinking"}
 )
 UNSUPPORTED: Final = "unsupported_parameter"
+FREE: Final = ("auto", "none")
 CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 
 BODY: Final = Schema(
@@ -76,12 +79,35 @@ def read_messages(body: object, slug: str, supported: frozenset[str]) -> OpenAIR
     if asked.get("tools"):
         converted["tools"] = [_tool(tool, f"tools[{at}]") for at, tool in enumerate(asked["tools"])]
     converted |= _tool_choice(asked.get("tool_choice") or {})
-    if (asked.get("thinking") or {}).get("type", "disabled") != "disabled":
-        raise refused("thinking", "This endpoint does not support thinking: leave it out", UNSUPPORTED)
+    if asked.get("thinking"):
+        converted |= _thinking(asked["thinking"], asked["max_tokens"], supported)
+        if converted.get("thinking_token_budget") and converted.get("tool_choice", "auto") not in FREE:
+            text = "thinking cannot be combined with a forced tool, whose calls have no thoughts: remove one"
+            raise refused("thinking", text)
     for name, value in asked.items():
         if name not in HANDLED and value is not None:
             raise refused(name, f"{quoted(name)} is not a setting of this endpoint", UNSUPPORTED)
     return read_chat(converted, slug, supported)
+
+
+def _thinking(thinking: Mapping[str, object], most: int, supported: frozenset[str]) -> dict[str, object]:
+    """Return what OpenAI's request, and vLLM's, has for ``thinking`` in an answer of ``most`` tokens."""
+    kind = thinking.get("type")
+    if kind not in ("enabled", "adaptive", "disabled"):
+        raise refused("thinking.type", "thinking.type must be enabled, adaptive or disabled")
+    if not {"enableThinking", "thinkingBudget"} <= supported:
+        if kind == "disabled":
+            return {}
+        raise refused("thinking", "This endpoint does not support thinking: leave it out", UNSUPPORTED)
+    if kind == "disabled":
+        return {"enable_thinking": False}
+    budget = thinking.get("budget_tokens") if kind == "enabled" else most
+    if type(budget) is not int or not 1 <= budget <= most:
+        raise refused(
+            "thinking.budget_tokens",
+            f"thinking.budget_tokens must be a whole number from 1 to max_tokens, not {quoted(budget)}",
+        )
+    return {"enable_thinking": True, "thinking_token_budget": budget}
 
 
 def _tool_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,6 +164,8 @@ def _messages(message: object, param: str) -> Iterator[dict[str, Any]]:
             case {"type": "tool_result", "tool_use_id": str(identity)} if role == "user":
                 result = block.get("content") or ""
                 yield {"role": "tool", "tool_call_id": identity, "content": _text(result, f"{where}.content")}
+            case {"type": "thinking" | "redacted_thinking"} if role == "assistant":
+                pass
             case _:
                 kind = block.get("type") if isinstance(block, dict) else block
                 raise refused(where, f"{where} cannot be read: {quoted(kind)} is not a block of this message")
@@ -173,14 +201,22 @@ class MessagesFormat:
             "role": "assistant",
             "model": model,
         }
-        self._has_text = False
+        self._thoughts: ThoughtText | None = None
+        self._blocks = 0
+        self._open = False
 
     def complete(self, choices: list[AnswerChoice]) -> dict[str, Any]:
         """Return the answer to a request without a stream."""
         (choice,) = choices
         content: list[dict[str, Any]] = []
-        if choice.text or not choice.calls:
-            content.append({"type": "text", "text": choice.text})
+        text = choice.text
+        if choice.thoughts:
+            thoughts = ThoughtText()
+            block = {"type": "thinking", "thinking": thoughts.push(choice.thoughts) + thoughts.end()}
+            content.append({**block, "signature": ""})
+            text = text.removeprefix(choice.thoughts).lstrip()
+        if text or not (choice.calls or content):
+            content.append({"type": "text", "text": text})
         content += [
             {"type": "tool_use", "id": call["id"], "name": name, "input": arguments}
             for call, name, arguments in map(_parts, choice.calls)
@@ -201,27 +237,60 @@ class MessagesFormat:
     def events(self, number: int, message: Text | Done) -> Iterator[Event]:
         """Yield the events of one message of the engine, including the final one."""
         assert number == 0
-        done = message if isinstance(message, Done) else None
-        text = message.text if isinstance(message, Text) else ""
-        calls = done.tool_calls if done else []
-        if text or (done is not None and not calls and not self._has_text):
-            if not self._has_text:
-                block = {"type": "text", "text": ""}
-                yield _event("content_block_start", index=0, content_block=block)
-                self._has_text = True
-            if text:
-                yield _event("content_block_delta", index=0, delta={"type": "text_delta", "text": text})
-        if done is None:
+        if isinstance(message, Text):
+            yield from self._text(message)
             return
-        if self._has_text:
-            yield _event("content_block_stop", index=0)
-        for index, (call, name, arguments) in enumerate(map(_parts, calls), start=int(self._has_text)):
-            tool = {"type": "tool_use", "id": call["id"], "name": name, "input": dict[str, Any]()}
-            yield _event("content_block_start", index=index, content_block=tool)
-            delta = {"type": "input_json_delta", "partial_json": compact(arguments)}
-            yield _event("content_block_delta", index=index, delta=delta)
-            yield _event("content_block_stop", index=index)
-        yield _event("message_delta", delta=_ending(done.reason), usage=_usage(done))
+        yield from self._end_thoughts()
+        if not message.tool_calls and not self._blocks:
+            yield from self._begin({"type": "text", "text": ""})
+        yield from self._end()
+        for call, name, arguments in map(_parts, message.tool_calls):
+            yield from self._begin(
+                {"type": "tool_use", "id": call["id"], "name": name, "input": dict[str, Any]()}
+            )
+            yield self._delta({"type": "input_json_delta", "partial_json": compact(arguments)})
+            yield from self._end()
+        yield _event("message_delta", delta=_ending(message.reason), usage=_usage(message))
+
+    def _text(self, message: Text) -> Iterator[Event]:
+        """Yield the events of a piece of thoughts or text."""
+        if message.thoughts:
+            if self._thoughts is None:
+                self._thoughts = ThoughtText()
+                yield from self._begin({"type": "thinking", "thinking": "", "signature": ""})
+            if thoughts := self._thoughts.push(message.text):
+                yield self._delta({"type": "thinking_delta", "thinking": thoughts})
+            return
+        text = message.text
+        if self._thoughts is not None:  # the line breaks after them belong to neither
+            text = text.lstrip() if self._blocks == 1 else text
+            if not text:
+                return
+            yield from self._end_thoughts()
+        if text:
+            if not self._open:
+                yield from self._begin({"type": "text", "text": ""})
+            yield self._delta({"type": "text_delta", "text": text})
+
+    def _end_thoughts(self) -> Iterator[Event]:
+        """Yield the end of the block of thoughts if it is open."""
+        if self._thoughts is not None and self._open and self._blocks == 1:
+            if thoughts := self._thoughts.end():
+                yield self._delta({"type": "thinking_delta", "thinking": thoughts})
+            yield from self._end()
+
+    def _begin(self, block: Mapping[str, object]) -> Iterator[Event]:
+        yield _event("content_block_start", index=self._blocks, content_block=block)
+        self._blocks += 1
+        self._open = True
+
+    def _delta(self, delta: Mapping[str, object]) -> Event:
+        return _event("content_block_delta", index=self._blocks - 1, delta=delta)
+
+    def _end(self) -> Iterator[Event]:
+        if self._open:
+            yield _event("content_block_stop", index=self._blocks - 1)
+            self._open = False
 
     def ending(self, choices: list[AnswerChoice], *, usage: bool) -> Iterator[Event]:
         """Yield the event after the answer, with which the usage has been sent."""

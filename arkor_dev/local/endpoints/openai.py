@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
-from arkor_dev.contract.rules import FILLED, FLAG, Rule, integer, quoted
+from arkor_dev.contract.rules import FILLED, FLAG, Rule, integer, quoted, text_line
 from arkor_dev.contract.schema import Field, Schema, SchemaError, check
 from arkor_dev.local.inference.request_options import LIKELIEST, is_prompt
 from arkor_dev.local.modeling.chat_template import REFUSAL
@@ -42,6 +42,8 @@ FIELDS: Final = {
     "tools": "tools",
     "tool_choice": "toolChoice",
     "response_format": "responseFormat",
+    "enable_thinking": "enableThinking",
+    "thinking_token_budget": "thinkingBudget",
 }
 """OpenAI's field name, or vLLM's if OpenAI has none, and the contract's."""
 NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
@@ -69,12 +71,17 @@ NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
 IGNORED: Final = frozenset(
     {
         "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
-        "parallel_tool_calls",
+        "parallel_tool_calls", "reasoning_effort",
     }
 )  # fmt: skip
 """Standard options that have no effect here: accepted, and named in the answer's header."""
 HANDLED_FIELDS: Final = frozenset({"model", "messages", "prompt", "stream", "stream_options", "n"})
-CHAT_ONLY: Final = frozenset({"tools", "tool_choice", "response_format", "top_logprobs"})
+CHAT_ONLY: Final = frozenset(
+    {"tools", "tool_choice", "response_format", "top_logprobs", "enable_thinking", "thinking_token_budget"}
+)
+BUDGET: Final = "thinking_token_budget"
+KWARGS: Final = "chat_template_kwargs"
+"""VLLM's field for arguments of the chat template, of which ``enable_thinking`` can be set."""
 
 _OPTIONS: Final = Schema(Field("include_usage", FLAG, null=True))
 CHAT: Final = Schema(
@@ -86,6 +93,7 @@ CHAT: Final = Schema(
         Field("top_p", Rule("number", 0, 1), null=True),
         Field("max_tokens", integer(1, TOKENS), null=True),
         Field("max_completion_tokens", integer(1, TOKENS), null=True),
+        Field("reasoning_effort", text_line(20), null=True),
         Field(
             "messages",
             Rule("list", 1, MESSAGES, noun=f"a list of 1 to {MESSAGES:,} messages"),
@@ -137,7 +145,30 @@ def read_chat(body: object, slug: str, supported: frozenset[str]) -> OpenAIReque
     asked = checked(body, CHAT)
     _check_model(asked, slug)
     messages = [_message(message, f"messages[{index}]") for index, message in enumerate(asked["messages"])]
-    return _request(asked, {"messages": messages}, supported)
+    return _request(_with_thinking(asked), {"messages": messages}, supported)
+
+
+def _with_thinking(asked: Mapping[str, object]) -> dict[str, object]:
+    """Return a request with ``enable_thinking`` if another of its fields says whether to think.
+
+    An effort above "none" stays ignored: there are no levels, and the model's own default applies.
+    """
+    options = {name: value for name, value in asked.items() if name != KWARGS}
+    arguments = asked.get(KWARGS)
+    if arguments is not None:
+        if not isinstance(arguments, dict) or not arguments.keys() <= {"enable_thinking"}:
+            raise refused(KWARGS, f"{KWARGS} can only have enable_thinking", "unsupported_parameter")
+        options |= arguments
+    if options.get("reasoning_effort") == "none":
+        options["enable_thinking"] = False
+        del options["reasoning_effort"]
+    for name in ("response_format", "tool_choice") if options.get(BUDGET) is not None else ():
+        value = options.get(name)
+        if value != "none" and _has_effect(name, value):
+            raise refused(
+                BUDGET, f"{BUDGET} has no effect with {name}, whose answers have no thoughts: remove one"
+            )
+    return options
 
 
 def read_completion(body: object, slug: str, supported: frozenset[str]) -> OpenAIRequest:

@@ -26,14 +26,20 @@ if TYPE_CHECKING:
     from .answers import AnswerChoice
 
 RESPONSES: Final = "responses"
-SAME: Final = frozenset({"model", "temperature", "top_p", "stream", "seed", "top_k", *IGNORED})
+EFFORT: Final = "reasoning_effort"
+SAME: Final = frozenset({"model", "temperature", "top_p", "stream", "seed", "top_k", *IGNORED}) - {EFFORT}
 """Options with the name that they have in a request of chat/completions."""
 HANDLED: Final = frozenset(
-    {*SAME, "input", "instructions", "max_output_tokens", "tools", "tool_choice", "text"}
+    {*SAME, "input", "instructions", "max_output_tokens", "tools", "tool_choice", "text", "reasoning"}
 )
 NEUTRAL: Final = {"truncation": "disabled", "background": False, "include": [], "top_logprobs": 0}
 """Values with which an option has no effect."""
-NAMES: Final = {"response_format": "text.format", "max_tokens": "max_output_tokens", "messages": "input"}
+NAMES: Final = {
+    "response_format": "text.format",
+    "max_tokens": "max_output_tokens",
+    "messages": "input",
+    EFFORT: "reasoning",
+}
 """Fields of chat/completions, and of this call."""
 ROLES: Final = ("system", "developer", "user", "assistant")
 
@@ -46,6 +52,7 @@ BODY: Final = Schema(
     Field("top_p", Rule("number", 0, 1), null=True),
     Field("tools", Rule("list", 0, 1000), null=True),
     Field("text", Rule("object"), null=True),
+    Field("reasoning", Rule("object"), null=True),
 )
 
 
@@ -77,7 +84,10 @@ def read_response(body: object, slug: str, supported: frozenset[str]) -> OpenAIR
         inner = {name: value for name, value in text_format.items() if name != "type"}
         text_format = {"type": "json_schema", "json_schema": inner}
     converted["response_format"] = text_format
+    if (effort := (asked.get("reasoning") or {}).get("effort")) is not None:
+        converted[EFFORT] = effort
     request = read_chat(converted, slug, supported)
+    request = replace(request, ignored=tuple(NAMES.get(name, name) for name in request.ignored))
     repeated = {
         "instructions": instructions,
         "max_output_tokens": asked.get("max_output_tokens"),

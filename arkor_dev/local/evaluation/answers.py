@@ -6,6 +6,8 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+from arkor_dev.data.thoughts import split_answer
+
 from .paired import compare
 
 if TYPE_CHECKING:
@@ -36,17 +38,23 @@ _REFUSAL: Final = re.compile(
 
 
 class GeneratedAnswer(NamedTuple):
-    """An answer: its text, its number of ``tokens``, and whether it was truncated or repeats itself."""
+    """An answer: its text, its number of ``tokens``, and whether it was truncated or repeats itself.
+
+    ``thoughts`` is the number of tokens of its thoughts, and ``ended`` says whether they end.
+    """
 
     text: str
     tokens: int
     truncated: bool
     repeats: bool
+    thoughts: int = 0
+    ended: bool = True
 
     @property
     def refuses(self) -> bool:
         """Return whether it begins like a refusal in English."""
-        return _REFUSAL.search(self.text[:BEGINNING].replace("\u2019", "'")) is not None
+        answer = split_answer(self.text).answer if self.ended else ""
+        return _REFUSAL.search(answer[:BEGINNING].replace("\u2019", "'")) is not None
 
 
 def repeats_itself(ids: Sequence[int]) -> bool:
@@ -172,7 +180,7 @@ class Answers:
         ],
         cache: BaseLosses | None = None,
     ) -> None:
-        self._questions, self._prompts, self._longest = questions, prompts, longest
+        self.questions, self.prompts, self.longest = questions, prompts, longest
         self._write, self._cache = write, cache
         self.key = cache.answers_key(prompts, longest) if cache and prompts else ""
         self.longest_prompt = max(map(len, prompts), default=0)
@@ -200,6 +208,11 @@ class Answers:
         return len(self._base)
 
     @property
+    def pairs(self) -> list[tuple[GeneratedAnswer, GeneratedAnswer]]:
+        """The answers of base and adapter to each question; none until both have answered."""
+        return list(zip(self._base or (), self._adapter, strict=False))
+
+    @property
     def length(self) -> str | None:
         """Describe how much longer or shorter the adapter answers; None if that is small or unknown."""
         return length_words(self._base, self._adapter) if self._base and self._adapter else None
@@ -208,7 +221,7 @@ class Answers:
         """Return the contract's ``answers`` on general questions; None if none were generated."""
         if not self._base or not self._adapter:
             return None
-        return rates(self._base, self._adapter, self._longest)
+        return rates(self._base, self._adapter, self.longest)
 
     def repetition(self, examples: int) -> EvaluationWarning | None:
         """Return a warning if the adapter's answers repeat themselves more often beyond chance."""
@@ -217,7 +230,7 @@ class Answers:
         before, after = _rates(self._base)["repeating"], _rates(self._adapter)["repeating"]
         began: list[EvaluationAnswer] = [
             {"question": question, "base": base.text, "adapter": adapter.text}
-            for question, base, adapter in zip(self._questions, self._base, self._adapter, strict=True)
+            for question, base, adapter in zip(self.questions, self._base, self._adapter, strict=True)
             if adapter.repeats and not base.repeats
         ]
         sentence = (
@@ -229,16 +242,16 @@ class Answers:
 
     def side_by_side(self) -> list[dict[str, str]]:
         """Return the answers of both models in the contract's form."""
-        both = zip(self._questions, self._base or (), self._adapter, strict=False)
+        both = zip(self.questions, self._base or (), self._adapter, strict=False)
         return [
             {"question": question, "base": base.text, "adapter": adapter.text}
             for question, base, adapter in both
         ]
 
     def _all(self, model: MeasuredModel, stopped: Callable[[], bool]) -> list[GeneratedAnswer]:
-        if not self._prompts:
+        if not self.prompts:
             return []
-        written = self._write(model, self._prompts, self._longest, stopped)
+        written = self._write(model, self.prompts, self.longest, stopped)
         if written is None:
             raise Stopped
         return [answer._replace(text=answer.text[:TEXT]) for answer in written]
@@ -252,7 +265,7 @@ def _known(stored: Any, count: int) -> list[GeneratedAnswer] | None:
     """Parse cached answers; None if they are missing or were edited."""
     if not isinstance(stored, list) or len(stored) != count:
         return None
-    kinds = (str, int, bool, bool)
+    kinds = (str, int, bool, bool, int, bool)
     for entry in stored:
         sound = isinstance(entry, list) and len(entry) == len(kinds)
         if not sound or any(type(value) is not kind for value, kind in zip(entry, kinds, strict=True)):

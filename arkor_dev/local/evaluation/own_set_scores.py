@@ -165,23 +165,8 @@ def score_part(
     of: int,
 ) -> EvaluationPart:
     """Return the figures of a scored set, for which more is better; ``of`` is its total number of rows."""
-    metric, rate = settings["metric"], settings["metric"] in RATES
-    # For scores, the gain is adapter minus base. Even a sample in which all rows are correct has a sampling
-    # error.
-    turned = compare(adapter, base, groups, least=1 / len(base) if rate else 0.0)
-    compared = replace(turned, base=turned.adapter, adapter=turned.base)
-    if rate:
-        low, high = compared.low, compared.high
-        if compared.mean and not compared.error:
-            # All rows changed by the same amount, so the bootstrap draws do not vary. Use the exact bound on
-            # the share of rows that changed otherwise (Clopper and Pearson, The Use of Confidence or Fiducial
-            # Limits, 1934).
-            widening = 1 - ((1 - compared.confidence / 100) / 2) ** (1 / compared.groups)
-            low, high = low - widening, high + widening
-        low, high = max(-1.0, low), min(1.0, high)
-        if by_chance(base, adapter) >= 1 - compared.confidence / 100:
-            low, high = min(low, 0.0), max(high, 0.0)
-        compared = replace(compared, low=low, high=high)
+    metric = settings["metric"]
+    compared = compare_scores(base, adapter, groups, rate=metric in RATES)
     figures = {"mean": compared.mean, "low": compared.low, "high": compared.high}
     part: EvaluationPart = {
         "name": settings["name"],
@@ -201,6 +186,31 @@ def score_part(
     if of > compared.rows:
         part["of"] = of
     return part
+
+
+def compare_scores(
+    base: Sequence[float], adapter: Sequence[float], groups: Sequence[Hashable], *, rate: bool
+) -> Comparison:
+    """Compare scores of the same rows, of which more is better: the mean is that of adapter minus base.
+
+    ``rate``: each score is 0 or 1.
+    """
+    # Even a sample in which all rows are correct has a sampling error.
+    turned = compare(adapter, base, groups, least=1 / len(base) if rate else 0.0)
+    compared = replace(turned, base=turned.adapter, adapter=turned.base)
+    if rate:
+        low, high = compared.low, compared.high
+        if compared.mean and not compared.error:
+            # All rows changed by the same amount, so the bootstrap draws do not vary. Use the exact bound on
+            # the share of rows that changed otherwise (Clopper and Pearson, The Use of Confidence or Fiducial
+            # Limits, 1934).
+            widening = 1 - ((1 - compared.confidence / 100) / 2) ** (1 / compared.groups)
+            low, high = low - widening, high + widening
+        low, high = max(-1.0, low), min(1.0, high)
+        if by_chance(base, adapter) >= 1 - compared.confidence / 100:
+            low, high = min(low, 0.0), max(high, 0.0)
+        compared = replace(compared, low=low, high=high)
+    return compared
 
 
 def by_chance(base: Sequence[float], adapter: Sequence[float]) -> float:

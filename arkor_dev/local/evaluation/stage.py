@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from .answers import Answers, MeasuredModel
     from .base_losses import BaseLosses
+    from .thinking import Thinking
 
 TOGETHER: Final = 16
 """Maximum number of rows computed at once, except for the held-out ones."""
@@ -150,8 +151,9 @@ class Stage:
     and the rows that ``chose`` take no part in the verdict (see ``halves``). ``stops`` are examples in which
     only the answer's end mark is learned, and ``marks`` counts the training rows that teach it.
 
-    ``batch`` held-out rows are measured at once; some general questions are also ``answered``. ``known`` has
-    the adapter's losses on the held-out rows if they have been measured already; ``cache`` caches the base's.
+    ``batch`` held-out rows are measured at once; some general questions are also ``answered``, by a model
+    with a ``thinking`` switch in both of its positions. ``known`` has the adapter's losses on the held-out
+    rows if they have been measured already; ``cache`` caches the base's.
     ``own`` are the job's custom sets; ``failed(name, why)`` is called for one that cannot be measured. A
     ``dry`` run gets no verdict. ``measure`` is the training method's name for its loss. If ``higher`` is set,
     more is better: the losses are negated rewards of answers, generated in the batches ``written`` (number of
@@ -182,6 +184,7 @@ class Stage:
     remeasuring: Callable[[Any], AbstractContextManager[Any]] = nullcontext
     own: Sequence[Own] = ()
     answered: Answers = NOBODY
+    thinking: Thinking | None = None
     failed: Callable[[str, str], None] = lambda name, why: None
     dry: bool = False
     measure: EvaluationMeasure | None = None
@@ -226,7 +229,7 @@ class Stage:
         if self.preference:
             passes.append((held_out, 1 if self.relative else 2))
         self._total = sum(times * len(measured_set.examples) for measured_set, times in passes)
-        self._total += 2 * sum(own.count for own in self.own) + self.answered.total
+        self._total += 2 * sum(own.count for own in self.own) + sum(asked.total for asked in self._asked)
         self._costs = {own.name: own.cost() for own in self.own}
         self.to_read = sum(times * tokens_of(measured_set.examples) for measured_set, times in passes)
         self.to_read += 2 * sum(cost.read for cost in self._costs.values())
@@ -236,7 +239,7 @@ class Stage:
             for batch in cost.written
             for adapted in (True, False)
         ]
-        self.to_write += self.answered.batches
+        self.to_write += [batch for asked in self._asked for batch in asked.batches]
         self.to_write += [(*batch, adapted) for batch in self.written for adapted in (True, False)]
 
     def run(self, adapter: MeasuredModel, base: AbstractContextManager[MeasuredModel]) -> Judged:
@@ -256,11 +259,12 @@ class Stage:
         margins = self._margins(adapter) if self.preference else []
         start = [0.0] * len(margins)
         scores = [(own, self._own(own, adapter, adapted=True)) for own in self.own]
-        self._answer(self.answered.of_adapter, adapter, adapted=True)
+        self._answer(adapter, adapted=True)
         pairs: list[tuple[Own, list[float], list[float]]] = []
         with ExitStack() as stack:
             missing = [measured_set for measured_set in self._sets if measured_set.base is None]
-            needed = missing or floor.base_of_examples is None or self.own or self.answered.needs_base
+            needed = bool(missing or self.own) or floor.base_of_examples is None
+            needed = needed or any(asked.needs_base for asked in self._asked)
             needed = needed or (bool(self.preference) and not self.relative)
             model = stack.enter_context(base) if needed else adapter
             for measured_set in missing:
@@ -274,7 +278,7 @@ class Stage:
                 before = None if figures is None else self._own(own, model, adapted=False)
                 if before is not None and figures is not None:
                     pairs.append((own, before, figures))
-            self._answer(self.answered.of_base, model, adapted=False)
+            self._answer(model, adapted=False)
         measured = held_out.base_of_examples or []
         noise = noise_floor([measured[index] for index in self._places], floor.base_of_examples or [])
         judged = self._judged(held_out.base or [], held_out.adapter or [], general, noise, (start, margins))
@@ -286,6 +290,8 @@ class Stage:
                 _split(self.general, self.stops, losses)[1] for losses in (general.base, general.adapter)
             )
             judged.evaluation["stopping"] = self.marks.compared(compare(of_base, of_adapter))
+        if self.thinking and (thoughts := self.thinking.measured()):
+            judged.evaluation["thinking"] = thoughts.to_wire()
         if warning := self._warning(judged):
             judged.evaluation["warning"] = warning
         judged.evaluation["seconds"] = round(time.monotonic() - self.began, 2)
@@ -301,7 +307,7 @@ class Stage:
                 self._measure_base(base, measured_set)
         if self._kept_again and self._floor.base_of_examples is None:
             self._measure_floor(base)
-        self._answer(self.answered.of_base, base, adapted=False)
+        self._answer(base, adapted=False)
 
     def _measure_base(self, model: MeasuredModel, measured_set: _Set) -> None:
         measured_set.take_base(losses := self._losses(model, measured_set))
@@ -331,10 +337,11 @@ class Stage:
         return model.pop_answers() if self._higher else {}
 
     def _warning(self, judged: Judged) -> EvaluationWarning | None:
-        """Return a warning if the adapter no longer stops, if its answers repeat themselves, or if the reward
-        rose while something else got worse.
+        """Return a warning if the adapter no longer stops, if its thinking switch no longer works, if its
+        answers repeat themselves, or if the reward rose while something else got worse.
 
-        The examples are the longest answers, those that repeat themselves, or those whose reward rose most.
+        The examples are the longest answers, those with or without thoughts unlike the base's, those that
+        repeat themselves, or those whose reward rose most.
         """
         evaluation = judged.evaluation
         if cause := evaluation.get("stopping", {}).get("cause"):
@@ -347,6 +354,8 @@ class Stage:
                 "sentence": f"The adapter continues where an answer is complete. {cause}.",
                 "examples": goes_on,
             }
+        if self.thinking and (broken := self.thinking.warning(EXAMPLES)):
+            return broken
         if repetition := self.answered.repetition(EXAMPLES):
             return repetition
         if not self._higher or evaluation["heldOut"]["verdict"] != "better":
@@ -385,17 +394,21 @@ class Stage:
             for batch in self._costs[own.name].written:
                 self.to_write.remove((*batch, adapted))
 
-    def _answer(
-        self,
-        answer: Callable[[MeasuredModel, Callable[[], bool]], int],
-        model: MeasuredModel,
-        *,
-        adapted: bool,
-    ) -> None:
-        if count := answer(model, self.cancelled):
-            self._done += count
-            self.to_write.remove(next(batch for batch in self.answered.batches if batch[2] == adapted))
-            self.progress("Evaluating", self._done, self._total, "rows")
+    @property
+    def _asked(self) -> list[Answers]:
+        """The questions to answer; those of the thinking switch may be the same."""
+        asked = [self.answered]
+        if self.thinking:
+            asked += [each for each in (self.thinking.on, self.thinking.off) if each is not self.answered]
+        return asked
+
+    def _answer(self, model: MeasuredModel, *, adapted: bool) -> None:
+        for asked in self._asked:
+            answer = asked.of_adapter if adapted else asked.of_base
+            if count := answer(model, self.cancelled):
+                self._done += count
+                self.to_write.remove(next(batch for batch in asked.batches if batch[2] == adapted))
+                self.progress("Evaluating", self._done, self._total, "rows")
 
     def _margins(self, model: MeasuredModel) -> list[float]:
         """Return each held-out row's margin, summed over the row's examples."""

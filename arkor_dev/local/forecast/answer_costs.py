@@ -92,7 +92,8 @@ class ComparisonCosts:
     repeated measurement (which takes ``again`` seconds), and a number of general questions that of these
     questions. Keys in ``known`` are not measured again. ``own`` is the time of the job's custom sets with
     both models. ``longest_question`` is the length in tokens of the longest question to answer, 0 for none;
-    ``answers`` are cache keys of the base's answers by number and length.
+    ``answers`` are cache keys of the base's answers by number and length. A model with a thinking switch
+    answers them in ``positions`` of it.
     """
 
     work: TokenCounts
@@ -104,6 +105,7 @@ class ComparisonCosts:
     own: float = 0.0
     longest_question: int = 0
     answers: Mapping[str, str] = field(default_factory=dict)
+    positions: int = 1
 
     def answering(self, steps: int, every: int, writing: GenerationSpeed | None) -> float:
         """Return the maximum seconds that a run of ``steps`` spends on general questions with both models."""
@@ -111,7 +113,8 @@ class ComparisonCosts:
             return 0.0
         count, longest = answerable(self.work, steps, every)
         models = 1 + (self.answers.get(f"{count}/{longest}") not in self.known)
-        return models * (writing.first(count, self.longest_question) + longest * writing.token(count))
+        seconds = writing.first(count, self.longest_question) + longest * writing.token(count)
+        return models * self.positions * seconds
 
     def seconds(self, steps: int, every: int) -> float:
         """Return the seconds of a run of ``steps`` evaluated every ``every`` steps, without answers."""
@@ -137,6 +140,7 @@ class ComparisonCosts:
             "own": self.own,
             "longest_question": self.longest_question,
             "answers": dict(self.answers),
+            "positions": self.positions,
         }
 
     @classmethod
@@ -156,4 +160,5 @@ class ComparisonCosts:
             own=own,
             longest_question=int(stored["longest_question"]),
             answers=answers,
+            positions=int(stored["positions"]),
         )

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.evaluation.by_length import batches_by_length, lengths_of, measured
 from arkor_dev.local.evaluation.general import ANSWERS, PASSES, WRITTEN, fewer
 from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, again_of, questions_with_ends
-from arkor_dev.local.training.final_evaluation.measure import all_questions, answers_of, stopping
+from arkor_dev.local.training.final_evaluation.measure import (
+    all_questions,
+    answers_of,
+    stopping,
+    thinking_of,
+)
 from arkor_dev.local.training.final_evaluation.own_sets import sets_of
 from arkor_dev.local.training.greedy import GenerationLimit, answers
 from arkor_dev.local.workers.errors import JobFailure
@@ -138,6 +143,7 @@ class EvaluationCosts:
             f"{count}/{longest}": answers_of(self._preparation, run, questions, losses, (count, longest))
             for count, longest in ANSWERS
         }
+        thinks = thinking_of(run, next(iter(answered.values())), losses)
         return ComparisonCosts(
             run.work(questions),
             pace * work,
@@ -146,4 +152,5 @@ class EvaluationCosts:
             keys,
             longest_question=max(answers_asked.longest_prompt for answers_asked in answered.values()),
             answers={name: answers_asked.key for name, answers_asked in answered.items()},
+            positions=2 if thinks else 1,
         )

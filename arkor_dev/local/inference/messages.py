@@ -45,7 +45,8 @@ class AnswerRequest(Message):
     ``four_bit``: the adapter was trained on 4-bit weights. ``prompt`` is a text or token ids to continue,
     instead of ``messages``. With ``echo`` the answer begins with the prompt and its log probabilities.
     ``training``: a job is running at the same time. ``engine`` is the requested one; llama.cpp also gets the
-    files ``gguf``, of the base, and ``lora``, of the adapter.
+    files ``gguf``, of the base, and ``lora``, of the adapter. ``thinking_budget`` is the maximum number of
+    tokens of its thoughts; without it, thoughts are text like any other.
     """
 
     base: str
@@ -67,6 +68,7 @@ class AnswerRequest(Message):
     training: bool = False
     gguf: str | None = None
     lora: str | None = None
+    thinking_budget: int | None = None
 
 
 @dataclass(frozen=True)
@@ -120,10 +122,11 @@ class EngineChosen(Message):
 
 @dataclass(frozen=True)
 class Text(Message):
-    """A piece of the answer."""
+    """A piece of the answer, or of its ``thoughts`` and their marks in a request with a budget for them."""
 
     text: str
     logprobs: list[TokenLogprob] = field(default_factory=list)
+    thoughts: bool = False
 
 
 @dataclass(frozen=True)

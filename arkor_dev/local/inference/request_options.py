@@ -64,6 +64,8 @@ FIELDS: Final = (
         ),
         null=True,
     ),
+    Field("enableThinking", FLAG, null=True),
+    Field("thinkingBudget", Rule("whole", 0, MOST_TOKENS), null=True),
     Field("logprobs", FLAG, null=True),
     Field("topLogprobs", Rule("whole", 0, LIKELIEST), null=True),
     Field("echo", FLAG, null=True),
@@ -86,12 +88,17 @@ def problem(body: dict[str, Any]) -> str | None:
             return ECHO_NEEDS_EXACT
     elif (most := body.get("maxTokens")) is not None and most < 1:
         return f"maxTokens must be 1 or more without echo, not {quoted(most)}"
+    for name in ("enableThinking", "thinkingBudget"):
+        if body.get(name) is not None and body.get("messages") is None:
+            return f"{name} requires messages: a continued text has no thoughts"
     if body.get("structuredOutputs"):
         return "The local backend does not support structuredOutputs: use responseFormat"
     try:
-        format_of(body)
+        form = format_of(body)
     except FormatError as fault:
         return str(fault)
+    if form and body.get("thinkingBudget") is not None:
+        return f"thinkingBudget has no effect with {form.field}, whose answers have no thoughts: remove one"
     return None
 
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.data.thoughts import opened_by, thoughts_of
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -146,16 +147,14 @@ def renderings(
     """
     answers = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
     last = answers[-1]
-    complete = Rendering(
-        render(tokenizer, messages[: last + 1], add_generation_prompt=False, tools=tools), []
-    )
+    complete = Rendering(_with_answer(tokenizer, messages[: last + 1], tools), [])
     separate: list[Rendering] = []  # longest first
     missed: list[int] = []
     for index in reversed(answers[-1:] if last_only else answers):
         try:
             after = complete.text
             if index != last:
-                after = render(tokenizer, messages[: index + 1], add_generation_prompt=False, tools=tools)
+                after = _with_answer(tokenizer, messages[: index + 1], tools)
             start = _start(tokenizer, messages[: index + 1], tools, after)
         except JobFailure:
             if index == last:
@@ -182,6 +181,31 @@ def renderings(
     return [*separate[::-1], complete], missed[::-1]
 
 
+def _with_answer(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any]) -> str:
+    """Return the rendering of ``messages``, whose last one is an answer, with its thoughts.
+
+    DeepSeek's templates drop the thoughts of every answer, although their cue begins them. They are written
+    after it, as the model generates them.
+    """
+    text = render(tokenizer, messages, add_generation_prompt=False, tools=tools)
+    *before, message = messages
+    split = thoughts_of(message)
+    if not split.thoughts or not before or message.get("tool_calls"):
+        return text
+    if split.thoughts in text or squeezed(split.thoughts) in squeezed(text):
+        return text
+    cue = render(tokenizer, before, add_generation_prompt=True, tools=tools)
+    if not (marks := opened_by(cue)):
+        return text
+    bare = render(tokenizer, [*before, {"role": "assistant", "content": PROBE}], False, tools)
+    return f"{cue}{split.thoughts}\n{marks.end}\n\n{split.answer}{bare.partition(PROBE)[2]}"
+
+
+def squeezed(text: str) -> str:
+    """Return ``text`` without white space, which templates change."""
+    return "".join(text.split())
+
+
 def _start(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after: str) -> int:
     """Return the position after the cue where the last of ``messages`` begins in its rendering ``after``."""
     if len(messages) == 1:
@@ -198,7 +222,7 @@ def _start(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after:
     return start
 
 
-def common_prefix(first: Sequence[Any], second: Sequence[Any]) -> int:
+def common_prefix(first: Sequence[object], second: Sequence[object]) -> int:
     """Return the length of the common prefix of two texts, or of two lists of tokens."""
     return next(
         (index for index, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),

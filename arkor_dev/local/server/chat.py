@@ -158,7 +158,7 @@ class Chat:
             strength=strength,
             whole=is_full,
             four_bit=bool(config.get("loadIn4bit")),
-            template_arguments=template_arguments(config),
+            template_arguments={**template_arguments(config), **template_arguments(body)},
             engine=body.get("engine"),
             messages=body.get("messages"),
             prompt=body.get("prompt"),
@@ -168,6 +168,7 @@ class Chat:
             echo=body.get("echo") is True,
             tools=body.get("tools") if body.get("toolChoice") != "none" else None,
             format=format_of(body),
+            thinking_budget=body.get("thinkingBudget"),
         )
         model = folder if is_full else None
         try:

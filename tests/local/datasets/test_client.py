@@ -80,7 +80,13 @@ async def test_settings_that_change_no_token_share_a_view(tmp_path: Path, shared
         }
         assert (await datasets.open({**CONFIG, **others, "loraR": 64}))["id"] == view["id"]
         assert (await datasets.open({**CONFIG, "trainOnResponsesOnly": None}))["id"] == view["id"]
-        for field, value in (("trainOnResponsesOnly", False), ("completionOnlyLoss", True), ("maxLength", 9)):
+        for field, value in (
+            ("trainOnResponsesOnly", False),
+            ("completionOnlyLoss", True),
+            ("enableThinking", False),
+            ("trainOnThoughts", "none"),
+            ("maxLength", 9),
+        ):
             assert (await datasets.open({**CONFIG, field: value}))["id"] != view["id"]
 
 

@@ -226,7 +226,7 @@ def test_a_row_of_several_examples_shows_each(view_of: ViewOf, tokenizer: Any) -
     assert states(row) == [label != IGNORED for example in examples for label in example.labels]
     assert row["length"] == max(row["examples"])
     assert view.status()["tokens"] == sum(sum(view.row(number)["examples"]) for number in (1, 2))
-    assert codes(view) == {"answer-not-learned": 1}
+    assert codes(view) == {"thoughts-dropped": 1}
 
 
 def test_a_plain_text_is_learned_completely(view_of: ViewOf) -> None:

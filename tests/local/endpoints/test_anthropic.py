@@ -109,7 +109,11 @@ def test_what_has_no_effect_is_accepted_and_named() -> None:
         ({"tools": [{"name": "a", "input_schema": "x"}]}, "tools[0].input_schema"),
         ({"tool_choice": {"type": "some"}}, "tool_choice"),
         ({"tool_choice": {"type": ["any"]}}, "tool_choice"),
-        ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, "thinking"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, "thinking.budget_tokens"),
+        ({"thinking": {"type": "enabled", "budget_tokens": True}}, "thinking.budget_tokens"),
+        ({"thinking": {"type": "enabled"}}, "thinking.budget_tokens"),
+        ({"thinking": {"type": "some"}}, "thinking.type"),
+        ({"thinking": {"type": "adaptive"}, "tools": [TOOL], "tool_choice": {"type": "any"}}, "thinking"),
         ({"container": "x"}, "container"),
         ({"stop": "x"}, "stop"),
     ],
@@ -119,6 +123,41 @@ def test_a_refusal_names_the_field_of_the_caller(asked: dict[str, Any], param: s
         read(**asked)
     assert fault.value.extra["param"] == param
     assert param.partition("[")[0] in fault.value.text
+
+
+@pytest.mark.parametrize(
+    ("thinking", "chat"),
+    [
+        ({"type": "enabled", "budget_tokens": 7}, {"enableThinking": True, "thinkingBudget": 7}),
+        ({"type": "adaptive"}, {"enableThinking": True, "thinkingBudget": 9}),
+        ({"type": "disabled"}, {"enableThinking": False}),
+    ],
+)
+def test_thinking_is_that_of_the_chat_call(thinking: dict[str, Any], chat: dict[str, Any]) -> None:
+    asked = read(thinking=thinking)
+    assert {name: asked[name] for name in ("enableThinking", "thinkingBudget") if name in asked} == chat
+
+
+def test_earlier_thoughts_are_not_repeated() -> None:
+    blocks = [
+        {"type": "thinking", "thinking": "Hm.", "signature": ""},
+        {"type": "redacted_thinking", "data": "x"},
+        {"type": "text", "text": "Yes."},
+    ]
+    messages = [*HI, {"role": "assistant", "content": blocks}, *HI]
+    assert read(messages=messages)["messages"][1] == {"role": "assistant", "content": "Yes."}
+
+
+def test_an_engine_without_thinking_refuses_it_by_name() -> None:
+    body = {"model": "bot", "max_tokens": 9, "messages": HI}
+    fields = KNOWN - {"thinkingBudget"}
+    with pytest.raises(BadRequestError) as fault:
+        read_messages({**body, "thinking": {"type": "adaptive"}}, "bot", fields)
+    assert fault.value.extra == {"param": "thinking", "code": "unsupported_parameter"}
+    assert read_messages({**body, "thinking": {"type": "disabled"}}, "bot", fields).chat == {
+        "messages": HI,
+        "maxTokens": 9,
+    }
 
 
 def test_another_model_is_not_found() -> None:
@@ -151,6 +190,25 @@ def said(*messages: Text | Done) -> AnswerChoice:
             [{"type": "tool_use", "id": "call_1", "name": "find", "input": {"text": "[5"}}],
             "tool_use",
         ),
+        (
+            (Text("<thi", thoughts=True), Text("nk>\nIs it a ", thoughts=True),
+             Text("x < y? ", thoughts=True), Text("No.\n</think>\n", thoughts=True), Text("\n"),
+             Text("Ye"), Text("s.\n"), DONE),
+            [{"type": "thinking", "thinking": "Is it a x < y? No.", "signature": ""},
+             {"type": "text", "text": "Yes.\n"}],
+            "end_turn",
+        ),
+        (
+            (Text("Cut in the middle", thoughts=True), replace(DONE, reason="length")),
+            [{"type": "thinking", "thinking": "Cut in the middle", "signature": ""}],
+            "max_tokens",
+        ),
+        (
+            (Text("Hm.</think>", thoughts=True), replace(DONE, reason="tool_calls", tool_calls=[CALL])),
+            [{"type": "thinking", "thinking": "Hm.", "signature": ""},
+             {"type": "tool_use", "id": "call_1", "name": "find", "input": {"a": 1}}],
+            "tool_use",
+        ),
     ],
 )  # fmt: skip
 def test_a_whole_answer_and_its_stream_say_the_same(
@@ -176,7 +234,13 @@ def test_a_whole_answer_and_its_stream_say_the_same(
         for event in parsed
         if getattr(getattr(event, "delta", None), "type", "") == "text_delta"
     )
-    assert texts == choice.text
+    assert texts == choice.text.removeprefix(choice.thoughts).lstrip()
+    thoughts = "".join(
+        event.delta.thinking
+        for event in parsed
+        if getattr(getattr(event, "delta", None), "type", "") == "thinking_delta"
+    )
+    assert thoughts == "".join(part.get("thinking", "") for part in content)
     starts = [event.content_block.type for event in parsed if event.type == "content_block_start"]
     assert starts == [part["type"] for part in content]
     (ending,) = (event for event in parsed if event.type == "message_delta")

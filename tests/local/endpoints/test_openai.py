@@ -116,6 +116,38 @@ def test_standard_options_without_effect_are_accepted_and_named() -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "chat"),
+    [
+        ({"thinking_token_budget": 64}, {"thinkingBudget": 64}),
+        ({"enable_thinking": False}, {"enableThinking": False}),
+        ({"chat_template_kwargs": {"enable_thinking": True}}, {"enableThinking": True}),
+        ({"chat_template_kwargs": {}}, {}),
+        ({"reasoning_effort": "none"}, {"enableThinking": False}),
+        ({"reasoning_effort": "high"}, {}),
+        ({"reasoning_effort": None}, {}),
+    ],
+)
+def test_thinking_is_that_of_the_chat_call(body: dict[str, Any], chat: dict[str, Any]) -> None:
+    """There are no levels of effort: above "none" they have no effect, which the answer's header says."""
+    asked = read(**body)
+    assert asked.chat == {"messages": [USER], **chat}
+    assert asked.ignored == (("reasoning_effort",) if body.get("reasoning_effort") == "high" else ())
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"response_format": {"type": "json_object"}}, {"tools": [TOOL], "tool_choice": "required"}],
+    ids=lambda more: list(more)[-1],
+)
+def test_a_budget_for_thoughts_is_refused_where_answers_have_none(more: dict[str, Any]) -> None:
+    fault = refused(thinking_token_budget=9, **more)
+    assert fault.extra["param"] == "thinking_token_budget"
+    assert list(more)[-1] in fault.text
+    free = {"response_format": {"type": "text"}, "tool_choice": "none", "tools": [TOOL]}
+    assert read(thinking_token_budget=9, **free).chat["thinkingBudget"] == 9
+
+
+@pytest.mark.parametrize(
     "body",
     [
         {"seed": 1},
@@ -126,7 +158,9 @@ def test_standard_options_without_effect_are_accepted_and_named() -> None:
         {"tool_choice": "required", "tools": [TOOL]},
         {"logit_bias": {"5": 1}},
         {"functions": [{"name": "f"}]},
-        {"reasoning_effort": "high"},
+        {"reasoning_effort": "none"},
+        {"thinking_token_budget": 9},
+        {"chat_template_kwargs": {"documents": []}},
         {"modalities": ["audio"]},
         {"something_new": 5},
     ],
@@ -134,8 +168,9 @@ def test_standard_options_without_effect_are_accepted_and_named() -> None:
 )
 def test_unsupported_parameters_are_refused_by_name(body: dict[str, Any]) -> None:
     fault = refused(NOW, **body)
-    assert fault.extra == {"param": next(iter(body)), "code": "unsupported_parameter"}
-    assert next(iter(body)) in fault.text
+    param = {"reasoning_effort": "enable_thinking"}.get(next(iter(body)), next(iter(body)))
+    assert fault.extra == {"param": param, "code": "unsupported_parameter"}
+    assert param in fault.text
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,8 @@ def test_what_has_no_effect_is_accepted() -> None:
         ({"tools": [{"type": "web_search"}]}, "tools[0]"),
         ({"tools": [{"type": "function"}]}, "tools[0].name"),
         ({"previous_response_id": "resp_1"}, "previous_response_id"),
-        ({"reasoning": {"effort": "high"}}, "reasoning"),
+        ({"reasoning": "high"}, "reasoning"),
+        ({"reasoning": {"effort": 5}}, "reasoning"),
         ({"messages": []}, "messages"),
     ],
 )

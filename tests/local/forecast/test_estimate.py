@@ -184,6 +184,9 @@ def test_general_questions_are_in_the_forecast() -> None:
     # 8 questions of 30 tokens, and 32 tokens of 0.07 s: by the adapter, and by a base that is not known.
     assert more("short") == pytest.approx(8 * 30 * 0.001 + 32 * 0.07, abs=0.1)
     assert more("") == pytest.approx(2 * (8 * 30 * 0.001 + 32 * 0.07), abs=0.1)
+    asked = replace(asked, positions=2)  # of a thinking switch
+    assert more("short") == pytest.approx(2 * (8 * 30 * 0.001 + 32 * 0.07), abs=0.1)
+    asked = replace(asked, positions=1)
     assert more("long", maxSteps=20_000) == pytest.approx(16 * 30 * 0.001 + 96 * 0.11, abs=0.1)
     assert (
         estimate(replace(measured, writing=None), CONFIG, PLENTY, None, busy=False)["evaluationSeconds"] > 0

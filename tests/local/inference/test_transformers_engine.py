@@ -13,7 +13,7 @@ import pytest
 from arkor_dev.local.inference.client import Inference
 from arkor_dev.local.inference.messages import Done
 from arkor_dev.local.workers.errors import JobFailure
-from tests.local.tiny_model import PHRASE, make, make_tokenizer
+from tests.local.tiny_model import CHATML, PHRASE, make, make_tokenizer
 from tests.local.tiny_run import set_up
 
 from .asking import Asking, answer, ask
@@ -242,3 +242,20 @@ def test_every_adapter_answers_the_same_in_a_batch(
     engine = TransformersEngine()
     for name in ("plain", "head", "base", "dora", "plain", "wide", "head", "pissa", "base", "dora"):
         assert answer(engine, ask(tiny, folders[name]))[0] == alone[name], name
+
+
+def test_thoughts_of_a_real_model_end_after_their_budget(tiny: Path, tmp_path: Path) -> None:
+    """Its prompt begins them, and a model of random weights does not end them by itself."""
+    model = shutil.copytree(tiny, tmp_path / "thinks")
+    (model / "chat_template.jinja").write_text(
+        CHATML.replace("assistant\n{% endif %}", "assistant\n<think>\n{% endif %}")
+    )
+    asking = Asking()
+    free, _ = asking.answer(ask(model, None, max_tokens=40))
+    assert "</think>" not in free
+    limited, done = asking.answer(ask(model, None, max_tokens=40, thinking_budget=5))
+    thoughts, end, rest = limited.partition("\n</think>\n\n")
+    assert end
+    assert rest
+    assert free.startswith(thoughts.rstrip("\ufffd"))
+    assert done.completion_tokens == 40

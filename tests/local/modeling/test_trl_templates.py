@@ -16,6 +16,7 @@ from arkor_dev.data.rows import Row
 from arkor_dev.local.modeling.chat_template import render, with_arguments
 from arkor_dev.local.modeling.example import IGNORED
 from arkor_dev.local.training.rows.encoding import Encoding, encode
+from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_model import make_tokenizer
 
 FOUND = find_spec("trl")  # its files are read: importing it would take seconds
@@ -121,6 +122,116 @@ def test_the_answers_learned_are_those_of_trl() -> None:
                 ), (name, before)
                 compared += 1
     assert compared > 120
+
+
+def thinking(name: str, thoughts: str, answer: str) -> dict[str, Any]:
+    """An answer with thoughts, in the form that a template reads."""
+    match name:
+        case "qwen3":
+            return turn("assistant", answer, reasoning_content=thoughts)
+        case "gptoss":
+            return turn("assistant", answer, thinking=thoughts)
+    return turn("assistant", f"<think>\n{thoughts}\n</think>\n\n{answer}")
+
+
+@pytest.mark.parametrize("name", ["qwen3", "gptoss", "deepseek_r1_distill"])
+def test_the_thoughts_learned_are_those_of_trl(name: str) -> None:
+    """TRL has them in its training templates, also where the model's own drops them. There, gpt-oss has none
+    in the history, so TRL teaches its earlier answers without thoughts.
+    """
+    talk = [
+        CHAT[0],
+        thinking(name, "Is the parcel lost?", "One answer."),
+        CHAT[2],
+        thinking(name, "The ledger has it.", "the ledger."),
+    ]
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = (FOLDER / f"{name}_training.jinja").read_text()
+    theirs = labels_of_trl(tokenizer, talk, [])
+    tokenizer.chat_template = (FOLDER / f"{name}.jinja").read_text()
+    ours = our_labels(tokenizer, talk, [])
+    assert len(ours) == len(theirs) == 2
+    for place, (found, of_trl) in enumerate(zip(ours, theirs, strict=True)):
+        cue = render(tokenizer, talk[: 2 * place + 1], add_generation_prompt=True)
+        if name == "gptoss" and place == 0:
+            assert of_trl == "<|start|>assistant<|channel|>final<|message|>One answer.<|end|>"
+            assert "<|channel|>analysis<|message|>Is the parcel lost?<|end|>" in found
+            continue
+        before, of_ours, rest = of_trl.rstrip().rpartition(found.rstrip())
+        assert of_ours
+        assert not rest
+        assert cue.endswith(before)  # they may count a part of the cue as well
+        assert talk[2 * place + 1].get("thinking", "the ") in found
+
+
+@pytest.mark.parametrize("name", ["qwen3", "gptoss", "deepseek_r1_distill"])
+def test_an_answer_is_learned_after_the_prompt_of_a_chat(name: str) -> None:
+    """Earlier thoughts are dropped there, so each answer has an example of its own."""
+    talk = [
+        CHAT[0],
+        thinking(name, "Is the parcel lost?", "One answer."),
+        CHAT[2],
+        thinking(name, "The ledger has it.", "the ledger."),
+    ]
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = (FOLDER / f"{name}.jinja").read_text()
+    examples, _ = encode(tokenizer, Row(talk, "d, line 1"), Encoding(10_000))
+    assert len(examples) == 2
+    for example, turns in zip(examples, (1, 3), strict=True):
+        first = next(at for at, label in enumerate(example.labels) if label != IGNORED)
+        prompt = tokenizer.decode(example.ids[:first])
+        assert prompt == render(tokenizer, talk[:turns], add_generation_prompt=True)
+        assert "Is the parcel lost?" not in prompt
+
+
+LEARNED = {
+    "qwen3": ("<think>\nWhy?\n</think>\n\n", "Yes.<|im_end|>"),
+    "gptoss": (
+        "<|channel|>analysis<|message|>Why?<|end|>",
+        "<|start|>assistant<|channel|>final<|message|>Yes.<|return|>",
+    ),
+    "deepseek_r1_distill": ("Why?\n</think>\n\n", "Yes.<\uff5cend\u2581of\u2581sentence\uff5c>"),
+}
+"""What an answer consists of, by its template: its thoughts and the rest."""
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_thoughts_and_answer_can_be_learned_alone(name: str) -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = (FOLDER / f"{name}.jinja").read_text()
+    row = Row([CHAT[0], thinking(name, "Why?", "Yes.")], "d, line 1")
+    thoughts, answer = LEARNED[name]
+
+    def learned(which: str) -> str:
+        ((example,), _) = encode(tokenizer, row, Encoding(10_000, thoughts=which))
+        (text,) = runs(tokenizer, example.ids, [label != IGNORED for label in example.labels])
+        return text.rstrip("\n")
+
+    assert learned("all") == learned("non-empty") == thoughts + answer
+    # A token of this tokenizer may join the end of the thoughts with the line breaks after it.
+    assert learned("none") == answer
+    assert thoughts.startswith(learned("only").rstrip())
+    assert learned("only").startswith(thoughts.rstrip())
+
+
+def test_empty_thoughts_are_not_learned_if_asked_for() -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = (FOLDER / "qwen3.jinja").read_text()
+    row = Row([CHAT[0], turn("assistant", "Yes.")], "d, line 1")
+
+    def example(which: str, template: Any) -> Any:
+        return encode(template, row, Encoding(10_000, thoughts=which))[0][0]
+
+    everything, non_empty = example("all", tokenizer), example("non-empty", tokenizer)
+    assert our_labels(tokenizer, row.messages, []) == ["<think>\n\n</think>\n\nYes.<|im_end|>"]
+    # The example is then that of a prompt that says not to think.
+    assert non_empty == example("all", with_arguments(tokenizer, {"enable_thinking": False}))
+    assert non_empty.ids == everything.ids
+    assert non_empty.learned < everything.learned
+    with pytest.raises(
+        JobFailure, match=r'd, line 1: has no thoughts to learn, and train_on_thoughts is "only"'
+    ):
+        example("only", tokenizer)
 
 
 @pytest.mark.parametrize("value", [True, False])

@@ -159,7 +159,10 @@ def test_template_arguments_apply_to_training_chat_and_export(
         return found
 
     final = {"adapter": {"kind": "final", "jobId": job}}
-    assert read(**final) < read(baseModel="./models/thinks")
+    thinking = read(baseModel="./models/thinks")
+    assert read(**final) < thinking
+    assert read(**final, enableThinking=True) == thinking  # a single answer may have the other
+    assert read(baseModel="./models/thinks", enableThinking=False) == read(**final)
     export = shared.call("POST", f"/v1/jobs/{job}/exports", {"format": "merged"}).json["export"]["id"]
 
     def made() -> Any:

@@ -18,6 +18,8 @@ from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from arkor_dev.local.inference.generation.interface import MAX_CONCURRENT
 from arkor_dev.local.inference.messages import Begun, Done, Failed, Loading, Text
 from arkor_dev.local.inference.structured_output.constraint import Vocabulary
@@ -26,11 +28,11 @@ from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 
 from .decoding import IncrementalDecoder, StopFilter
 from .sampling import SampledToken, Sampler
+from .thinking import ThinkingBudget
 
 if TYPE_CHECKING:
     import queue
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from arkor_dev.local.inference.messages import Candidate, FinishReason, TokenLogprob
@@ -55,6 +57,7 @@ class _Answer:
     limit: int
     started: float
     constraint: Constraint | None
+    budget: ThinkingBudget | None
     logits: NDArray[np.float32] | None = None
     token: int = 0
     tokens: int = 0
@@ -149,6 +152,9 @@ class Loop:
             min(ask.max_tokens, conversation.max_new_tokens),
             time.monotonic(),
             constraint,
+            None
+            if ask.thinking_budget is None
+            else ThinkingBudget(engine.tokenizer, conversation.prompt, ask.thinking_budget),
         )
 
     def _vocabulary(self) -> Vocabulary:
@@ -187,13 +193,16 @@ class Loop:
     def _chosen(self, answer: _Answer) -> bool:
         """Choose an answer's next token and send the text it completes; return whether it continues."""
         assert answer.logits is not None
-        constraint = answer.constraint
+        constraint, budget = answer.constraint, answer.budget
         allowed = constraint.allowed(answer.logits.size) if constraint else None
+        forced = budget.forced() if budget else None
+        if forced is not None:
+            allowed = np.arange(answer.logits.size) == forced
         chosen = answer.sampler.choose(answer.logits, allowed)
         answer.token, answer.tokens = chosen.token, answer.tokens + 1
         if answer.first is None:
             answer.first = time.monotonic()
-        ended = chosen.token in self.engine.ends
+        ended = forced is None and chosen.token in self.engine.ends
         if chosen.logprob is not None and (answer.is_plain or not ended):
             answer.logprobs.append(self._logprob(chosen, answer))
         if ended:
@@ -201,7 +210,10 @@ class Loop:
             return False
         text = answer.text.push(chosen.token)
         answer.offset += len(text)
-        self._send_text(answer, answer.stops.push(text))
+        text, thoughts = answer.stops.push(text), False
+        if budget:
+            text, thoughts = budget.push(chosen.token, text)
+        self._send_text(answer, text, thoughts=thoughts)
         if answer.stops.met:
             self._finish(answer, "stop")
         elif constraint and (end := constraint.accept(chosen.token)):
@@ -231,15 +243,16 @@ class Loop:
         for start in range(LOGPROBS_PER_MESSAGE, len(entries), LOGPROBS_PER_MESSAGE):
             answer.request.send(Text("", entries[start : start + LOGPROBS_PER_MESSAGE]))
 
-    def _send_text(self, answer: _Answer, text: str) -> None:
+    def _send_text(self, answer: _Answer, text: str, *, thoughts: bool = False) -> None:
         if out := answer.calls.push(text):
             logprobs, answer.logprobs = answer.logprobs, []
-            answer.request.send(Text(out, logprobs))
+            answer.request.send(Text(out, logprobs, thoughts))
 
     def _finish(self, answer: _Answer, reason: FinishReason) -> None:
         self._answers.remove(answer)
         self.engine.end(answer.conversation)
-        self._send_text(answer, answer.stops.flush())
+        held = answer.budget.flush() if answer.budget else ""
+        self._send_text(answer, held + answer.stops.flush())
         text, calls = answer.calls.end()
         if text:
             answer.request.send(Text(text))

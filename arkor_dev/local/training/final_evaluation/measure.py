@@ -17,6 +17,7 @@ from peft import PeftModel
 
 from arkor_dev.contract.events import EVALUATION_COMPLETED, TRAINING_LOG, TRAINING_MESSAGE
 from arkor_dev.contract.settings.evaluation import samples_off
+from arkor_dev.data.thoughts import split_generated
 from arkor_dev.local.cards.writer import rewrite_card
 from arkor_dev.local.evaluation import results
 from arkor_dev.local.evaluation.answers import NOBODY, Answers, GeneratedAnswer, Stopped, repeats_itself
@@ -35,11 +36,12 @@ from arkor_dev.local.evaluation.general import (
 from arkor_dev.local.evaluation.halves import judging
 from arkor_dev.local.evaluation.history import History
 from arkor_dev.local.evaluation.stage import Stage
+from arkor_dev.local.evaluation.thinking import Thinking
 from arkor_dev.local.evaluation.words import DIGITS
 from arkor_dev.local.jobs.job_folder import checkpoint_steps, job_folder, kind_of
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import load_base
-from arkor_dev.local.modeling.chat_template import end_ids, render
+from arkor_dev.local.modeling.chat_template import end_ids, render, with_arguments
 from arkor_dev.local.training.adapter import convert_weights, full_model, load_weights
 from arkor_dev.local.training.greedy import GenerationLimit, answers
 from arkor_dev.local.training.objective import Objective
@@ -51,13 +53,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from arkor_dev.contract.shapes import EvaluationMeasure, EvaluationStrength
+    from arkor_dev.data.rows import Row
     from arkor_dev.local.evaluation.base_losses import BaseLosses
     from arkor_dev.local.evaluation.stage import Own
     from arkor_dev.local.execution.messages import SavedModel
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.models.catalog import Model
+    from arkor_dev.local.training.greedy import GreedyAnswer
     from arkor_dev.local.training.preparation import RunPreparation
     from arkor_dev.local.training.run import TrainingLoop
+
+
+SWITCH: Final = "enable_thinking"
+"""The argument of chat templates that switches thinking on and off."""
+TAIL: Final = 32
+"""Number of tokens at the end of a prompt in which thoughts may begin."""
 
 
 def answers_of(
@@ -72,20 +82,54 @@ def answers_of(
     By default, as many as can be answered in a small fraction of the run's time. None for a dry run, a job
     without samples, or a model trained on plain text.
     """
-    settings, tokenizer = preparation.settings, run.base.tokenizer
+    settings = preparation.settings
     quiet = settings.get("dryRun") or samples_off(settings.get("samples"))
     if quiet or not general or all(row.text is not None for row in preparation.train_rows):
         return NOBODY
     plan = run.plan
     count, longest = limits or answerable(run.work(general), plan.steps, plan.evaluate)
     chosen = {example.where for example in fewer(general, count)}
-    rows = [row for row in questions() if row.where in chosen]
+    return _answers(run, [row for row in questions() if row.where in chosen], longest, cache)
+
+
+def thinking_of(run: TrainingLoop, answered: Answers, cache: BaseLosses) -> Thinking | None:
+    """Return the questions of ``answered`` with the model's thinking switch on and off; None without one."""
+    if not answered.questions or SWITCH not in str(run.base.tokenizer.chat_template):
+        return None
+    asked = set(answered.questions)
+    rows = [row for row in questions() if row.messages[0]["content"] in asked]
+    on, off = (_answers(run, rows, answered.longest, cache, {SWITCH: value}) for value in (True, False))
+    if on.prompts == off.prompts:
+        return None
+    same = {id(each): answered for each in (on, off) if each.prompts == answered.prompts}
+    return Thinking(same.get(id(on), on), same.get(id(off), off))
+
+
+def _answers(
+    run: TrainingLoop,
+    rows: Sequence[Row],
+    longest: int,
+    cache: BaseLosses,
+    arguments: Mapping[str, bool] | None = None,
+) -> Answers:
+    """Return the questions of ``rows``, rendered with ``arguments`` of the chat template."""
+    tokenizer = with_arguments(run.base.tokenizer, arguments or {})
     try:
         ends = end_ids(tokenizer, run.base.model)
         texts = [render(tokenizer, row.messages[:1], add_generation_prompt=True) for row in rows]
     except JobFailure:  # if the template rejects a question, skip it here, too
         return NOBODY
     prompts = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+
+    def figures(prompt: Sequence[int], answer: GreedyAnswer) -> GeneratedAnswer:
+        # Special tokens may mark the thoughts, so they are kept.
+        before, text = (
+            tokenizer.decode(ids, skip_special_tokens=False) for ids in (prompt[-TAIL:], answer.ids)
+        )
+        split = split_generated(before, text)
+        thoughts = len(tokenizer(split.thoughts or "", add_special_tokens=False)["input_ids"])
+        repeats, tokens = repeats_itself(answer.ids), len(answer.ids)
+        return GeneratedAnswer(answer.text, tokens, answer.truncated, repeats, thoughts, split.ended)
 
     def write(
         model: Any, prompts: Sequence[Sequence[int]], longest: int, stopped: Callable[[], bool]
@@ -94,10 +138,7 @@ def answers_of(
         generated = answers(model, tokenizer, ends, prompts, watch, longest)
         if watch.interrupted:
             return None
-        return [
-            GeneratedAnswer(answer.text, len(answer.ids), answer.truncated, repeats_itself(answer.ids))
-            for answer in generated
-        ]
+        return [figures(prompt, answer) for prompt, answer in zip(prompts, generated, strict=True)]
 
     return Answers([row.messages[0]["content"] for row in rows], prompts, longest, write, cache)
 
@@ -232,7 +273,7 @@ def judge_kept(preparation: RunPreparation, model: Model, saved: SavedModel) -> 
     else:
         stage.called = data
         if not saved.general:
-            stage.general, stage.stops, stage.answered = [], [], NOBODY
+            stage.general, stage.stops, stage.answered, stage.thinking = [], [], NOBODY, None
     judged = stage.run(run.loss, _switched_off(run.loss) if adapter else _fresh(preparation, run))
     run.loss.close()
     if step is not None:
@@ -345,6 +386,7 @@ def stage_of(
 
         own = sets_of(preparation, run, failed)
     losses = run.base_losses()
+    asked = answers_of(preparation, run, general, losses, answered)
     ended, marks = stopping(preparation, run, general)
     measured_by = run.method.measure
     measure: EvaluationMeasure = {"label": measured_by.label, "unit": measured_by.unit}
@@ -368,7 +410,8 @@ def stage_of(
         relative=run.method.relative,
         remeasuring=Objective.rounded,
         own=own,
-        answered=answers_of(preparation, run, general, losses, answered),
+        answered=asked,
+        thinking=thinking_of(run, asked, losses),
         failed=failed,
         dry=bool(preparation.settings.get("dryRun")),
         split=preparation.split,

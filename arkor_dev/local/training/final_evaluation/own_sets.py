@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.data.groups import groups_of
 from arkor_dev.data.prompts import PROMPTS
+from arkor_dev.data.thoughts import split_answer, split_generated
 from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.by_length import batches_by_length, by_row, measured
 from arkor_dev.local.evaluation.own_set_scores import score_part, scored
@@ -126,7 +127,8 @@ class OwnSet:
     ) -> list[float]:
         tokenizer = self.run.base.tokenizer
         ends = end_ids(tokenizer, self.run.base.model)
-        prompts = [_prompt(tokenizer, row) for row in self.rows]
+        rendered = [rendered_prompt(tokenizer, row) for row in self.rows]
+        prompts = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in rendered]
         texts: list[str] = [""] * len(prompts)
         for places in batches_by_length([len(prompt) for prompt in prompts], AT_ONCE, PROMPT_TOKENS):
             watch = GenerationLimit(lambda first, _: MOST_TOKENS, stopped)
@@ -135,11 +137,12 @@ class OwnSet:
             if watch.interrupted:
                 raise Stopped
             for index, answer in zip(places, generated, strict=True):
-                texts[index] = answer.text
+                texts[index] = split_generated(rendered[index], answer.text).answer
             done(len(places))
         rows = []
         for row, text in zip(self.rows, texts, strict=True):
             question, reference = texts_of(row)
+            reference = split_answer(reference).answer
             columns = dict(row.extra.get("columns", {}))
             fields = {"question": question, "wanted": reference, "answer": text, "columns": columns}
             rows.append({**fields, **call_fields(row)})

@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from arkor_dev.contract.settings.data import ALL, NON_EMPTY, NONE, ONLY
+from arkor_dev.data.thoughts import split_answer
 from arkor_dev.local.modeling.chat_template import Rendering, renderings
 from arkor_dev.local.modeling.example import IGNORED, Example
 from arkor_dev.local.workers.errors import JobFailure
@@ -26,16 +28,23 @@ class Encoding:
     """How rows become examples, of at most ``longest`` tokens.
 
     ``responses_only``: only answers are learned; ``last_only``: only the last answer of each row.
+    ``thoughts`` says which thoughts in the answers are learned: see the setting ``train_on_thoughts``.
     """
 
     longest: int
     responses_only: bool = True
     last_only: bool = False
+    thoughts: str = ALL
 
     @classmethod
     def of(cls, settings: JobSettings, longest: int) -> Encoding:
         """Build from a job's settings."""
-        return cls(longest, settings.get("trainOnResponsesOnly"), settings.get("completionOnlyLoss"))
+        return cls(
+            longest,
+            settings.get("trainOnResponsesOnly"),
+            settings.get("completionOnlyLoss"),
+            settings.get("trainOnThoughts"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +78,9 @@ def rendered(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Renderi
     return [rendering for rendering in all_renderings if rendering.spans] or all_renderings, missed
 
 
-def coded(tokenizer: Any, row: Row, rendering: Rendering, responses_only: bool) -> EncodedText:
+def coded(tokenizer: Any, row: Row, rendering: Rendering, encoding: Encoding) -> EncodedText:
     """Tokenize one of a row's renderings without truncating it."""
-    text, spans = rendering.text, rendering.spans
+    text, spans, responses_only = rendering.text, rendering.spans, encoding.responses_only
     with_offsets = responses_only or bool(getattr(tokenizer, "is_fast", False))
     # A chat template writes its own special tokens; for plain text the tokenizer adds them.
     special = row.text is not None
@@ -79,11 +88,25 @@ def coded(tokenizer: Any, row: Row, rendering: Rendering, responses_only: bool) 
     ids, offsets = coding["input_ids"], coding.get("offset_mapping", [])
     labels = list(ids)
     if responses_only:
+        if row.text is None:
+            spans = [_learned(text, span, encoding.thoughts) for span in spans]
         labels = [
             token if any(start <= left < end and left < right for start, end in spans) else IGNORED
             for token, (left, right) in zip(ids, offsets, strict=True)
         ]
-    return EncodedText(text, ids, labels, offsets, spans)
+    return EncodedText(text, ids, labels, offsets, rendering.spans)
+
+
+def _learned(text: str, span: tuple[int, int], thoughts: str) -> tuple[int, int]:
+    """Return the part of an answer's range that is learned; ``thoughts`` as in `Encoding`."""
+    start, end = span
+    if thoughts == ALL:
+        return span
+    split = split_answer(text[start:end])
+    answer = start + split.answer_start if split.ended else end
+    if thoughts == ONLY:
+        return start, answer if split.thoughts else start
+    return start if split.thoughts and thoughts == NON_EMPTY else answer, end
 
 
 def encode(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
@@ -101,7 +124,7 @@ def encode(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example],
         start = rendering.spans[0][0] if rendering.spans else 0
         if start >= beyond:  # as much context as in an example left empty by truncation
             continue
-        coding = coded(tokenizer, row, rendering, encoding.responses_only)
+        coding = coded(tokenizer, row, rendering, encoding)
         longest = max(longest, len(coding.ids))
         labels = coding.labels[:max_length]
         if teaches(labels):
@@ -113,6 +136,12 @@ def encode(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example],
             raise JobFailure(
                 f"{row.where}: {longest} tokens long, and max_length {max_length} truncates it before the "
                 "answer: raise max_length or shorten the row"
+            )
+        if encoding.thoughts in (ONLY, NONE):
+            what = "thoughts" if encoding.thoughts == ONLY else "answer"
+            raise JobFailure(
+                f'{row.where}: has no {what} to learn, and train_on_thoughts is "{encoding.thoughts}": '
+                "change it, or remove the row"
             )
         if any(message.get("tool_calls") for message in row.messages):
             raise JobFailure(

@@ -19,7 +19,7 @@ from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.methods.grpo.rewards import Reward, Scoring
 from arkor_dev.local.training.methods.grpo.rollouts import _row
 from arkor_dev.local.training.rows.prompts import encode_prompt
-from tests.local.tiny_model import write_jsonl
+from tests.local.tiny_model import CHATML, write_jsonl
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +46,35 @@ def test_evaluation_prompts_are_answered_for_any_method(name: str, tiny: Path, t
         ("right", {"answer": "3", "unit": "kg"})
     ]
     assert [failed for failed, _ in refused] == ["loss"], "a loss needs what the method learns from"
+
+
+@pytest.mark.parametrize(
+    ("cue", "thought"), [("", "<think>\nFour?\n</think>\n\n"), ("<think>\n", "Four?</think>")]
+)
+def test_answers_are_scored_without_their_thoughts(
+    cue: str, thought: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = [
+        {"role": "user", "content": "2 + 1?"},
+        {"role": "assistant", "content": "<think>1 + 1 + 1</think>3"},
+    ]
+    write_jsonl(tmp_path / "check.jsonl", [{"messages": turns}])
+    sets = [{"name": "right", "path": "check.jsonl", "metric": "exact_match"}]
+    preparation: Any = SimpleNamespace(
+        config={"datasetSource": {"type": "file", "path": "rows.jsonl"}, "evaluations": sets},
+        settings=JobSettings({}), data=tmp_path, job_id="job_1", project=tmp_path, progress=print, longest=64,
+    )  # fmt: skip
+    base = SimpleNamespace(tokenizer=AutoTokenizer.from_pretrained(tiny), context=512, model=None)
+    base.tokenizer.chat_template = CHATML.replace("assistant\n{% endif %}", f"assistant\n{cue}{{% endif %}}")
+    run: Any = SimpleNamespace(method=method("sft"), base=base)
+    [right] = sets_of(preparation, run, print)
+    monkeypatch.setattr(own_sets, "end_ids", lambda *_: [0])
+    scores = []
+    for text in (f"{thought}3", f"{thought}4", thought.partition("</think>")[0]):
+        monkeypatch.setattr(own_sets, "answers", lambda *_, text=text: [GreedyAnswer(text, truncated=False)])
+        model: Any = None
+        scores += right.measure(model, lambda: False, print)
+    assert scores == [1, 0, 0]
 
 
 def test_tool_calls_are_measured_and_rewarded_where_each_row_has_tools(

@@ -96,12 +96,14 @@ describe("the answers to general questions", () => {
       sentence: "",
       general: { ...part(0, 0, 0), answers: some },
       stopping: { sentence: "It stops." },
+      thinking: { sentence: "With thinking on, 16 of 16 answers have thoughts." },
     }) as unknown as Evaluation;
 
   it("are counted of both", () => {
     expect(answerFigures(judged(answers))).toEqual({
       sentence,
       stopping: "It stops.",
+      thinking: "With thinking on, 16 of 16 answers have thoughts.",
       rows: [
         ["Tokens on average", "14.5", "58"],
         ["Cut after 64 tokens", "0 of 16", "11 of 16"],

@@ -138,6 +138,8 @@ export interface AnswerFigures {
   sentence: string;
   /** The probability that each stops where an answer is complete; empty if unknown. */
   stopping: string;
+  /** What the thinking switch does; empty for a model without one. */
+  thinking: string;
   /** Counts, for the base and the adapter. */
   rows: readonly (readonly [what: string, base: string, adapter: string])[];
 }
@@ -157,10 +159,12 @@ export function answerFigures(evaluation: Evaluation): AnswerFigures | null {
     const [before, after] = [finite(base?.[key]), finite(adapter?.[key])];
     return before === null || after === null ? [] : [[label, `${before}${of}`, `${after}${of}`]];
   });
-  const stopping: unknown = isObject(evaluation.stopping) ? evaluation.stopping.sentence : null;
+  const sentenceOf = (part: unknown) =>
+    isObject(part) && typeof part.sentence === "string" ? clean(part.sentence, 600) : "";
   return {
     sentence: clean(answers.sentence, 600),
-    stopping: typeof stopping === "string" ? clean(stopping, 600) : "",
+    stopping: sentenceOf(evaluation.stopping),
+    thinking: sentenceOf(evaluation.thinking),
     rows,
   };
 }

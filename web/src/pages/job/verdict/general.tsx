@@ -45,7 +45,7 @@ export function General({ id, figures, version }: Props) {
           ))}
         </tbody>
       </table>
-      {figures.stopping !== "" && <p style={WIDTH}>{figures.stopping}</p>}
+      {[figures.stopping, figures.thinking].map((text) => text !== "" && <p style={WIDTH}>{text}</p>)}
       {error ? <ErrorNote error={error} retry={retry} /> : !result && <Skeleton />}
       <Examples said={saidOf(result?.answers)} />
     </>

@@ -1,0 +1,83 @@
+"""Ends an answer's thoughts after a number of tokens, by choosing the text that closes them."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+
+from arkor_dev.data.thoughts import MARKS, opened_by
+
+from .decoding import IncrementalDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+TAIL: Final = 32
+"""Number of tokens at the end of a prompt in which thoughts may begin."""
+SEARCHED: Final = 64
+"""Number of characters in which the end of thoughts is searched: more than the longest mark and token."""
+
+
+class Tokenizer(Protocol):
+    """What is needed of a model's tokenizer."""
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
+
+    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool) -> str: ...
+
+
+class ThinkingBudget:
+    """The thoughts of one answer, of at most ``budget`` tokens."""
+
+    def __init__(self, tokenizer: Tokenizer, prompt: Sequence[int], budget: int) -> None:
+        self._tokenizer, self._left = tokenizer, budget
+        self._decoder = IncrementalDecoder(tokenizer, special=True)
+        self._marks = opened_by(tokenizer.decode(prompt[-TAIL:], skip_special_tokens=False))
+        self._state: Literal["undecided", "thinking", "closing", "over"] = "undecided"
+        if self._marks:
+            self._state = "thinking"
+        self._closing: deque[int] = deque()
+        self._text = self._held = ""
+
+    def forced(self) -> int | None:
+        """Return the token that must come next, once the thoughts have used up their tokens."""
+        if self._state == "thinking" and self._left <= 0 and self._marks:
+            closing = self._tokenizer.encode(self._marks.closing, add_special_tokens=False)
+            self._closing, self._state = deque(closing), "closing"
+        return self._closing[0] if self._closing else None
+
+    def push(self, token: int, text: str) -> tuple[str, bool]:
+        """Add ``token``, which completes ``text``; return what can be sent, and whether it belongs to the
+        thoughts or their marks. What may be the beginning of a mark is held back.
+        """
+        match self._state:
+            case "over":
+                return text, False
+            case "closing":
+                self._closing.popleft()
+                self._state = "closing" if self._closing else "over"
+                return text, True
+        self._text += self._decoder.push(token)
+        if self._state == "undecided":
+            self._held += text
+            return (self.flush(), self._marks is not None) if self._decided() else ("", False)
+        self._left -= 1
+        self._text = self._text[-SEARCHED:]
+        if self._marks and self._marks.end in self._text:
+            self._state = "over"
+        return text, True
+
+    def flush(self) -> str:
+        """Return the text that was held back."""
+        held, self._held = self._held, ""
+        return held
+
+    def _decided(self) -> bool:
+        """Return whether it is known if the answer begins with thoughts."""
+        begun = self._text.lstrip()
+        self._marks = next((marks for marks in MARKS if begun.startswith(marks.start)), None)
+        if self._marks:
+            self._state = "over" if self._marks.end in begun else "thinking"
+        elif not any(marks.start.startswith(begun) for marks in MARKS):
+            self._state = "over"
+        return self._state != "undecided"
