@@ -40,6 +40,10 @@ OPTIMIZERS: Final = {
 }
 """Optimizers that make the same updates with less memory for their state."""
 SCHEDULERS: Final = {"warmup_stable_decay": "wsd"}
+DECISIVE: Final = {"epochs": "steps", "warmup_steps": "warmup_ratio", "warmup_ratio": "warmup_steps"}
+"""Settings whose default does not count beside another one."""
+ACCUMULATION: Final = "gradient_accumulation_steps"
+UNSLOTH: Final = "Unsloth"
 REPORTERS: Final = ("tensorboard", "trackio", "wandb", "mlflow")
 
 
@@ -110,11 +114,15 @@ class Conversion:
             else:
                 self.unneeded.append(entry.key)  # what it would turn on is off here, too
 
-    def default(self, values: Mapping[str, Any]) -> None:
-        """Set what the file leaves to its tool's default, which is another one here."""
+    def default(self, values: Mapping[str, Any], given: Iterable[str] = ()) -> None:
+        """Set what the file leaves to its tool's default, which is another one here.
+
+        ``given`` are the file's keys by its own names: none of them is left out, though it may be computed.
+        """
+        known = {*self.settings, *(BY_NAME.get(key, key) for key in given)}
         for key, value in values.items():
-            if key != "epochs" or "steps" not in self.settings:
-                self.settings.setdefault(key, value)
+            if key not in known and DECISIVE.get(key) not in known:
+                self.settings[key] = value
 
     def data(self, entry: Entry, name: str, **more: Any) -> dict[str, Any]:
         """Return a data set by name: a file of the project, an address, or a data set of Hugging Face.
@@ -142,6 +150,7 @@ class Conversion:
 
     def finish(self) -> None:
         """Remove settings that have no effect or exclude each other, with a note for each."""
+        self._count_prompts()
         for decisive, ignored in (("steps", "epochs"), ("warmup_steps", "warmup_ratio")):
             if decisive in self.settings and ignored in self.settings:
                 self._drop(ignored, f"{decisive} decides, as it does in {self.tool}")
@@ -158,8 +167,36 @@ class Conversion:
         self.notes.sort(key=lambda note: note.line)
 
     def _drop(self, key: str, text: str) -> None:
+        """Remove a setting, with a note unless it is only a default of the tool."""
         del self.settings[key]
-        self.notes.append(Note(self.lines[key], key, text))
+        if key in self.lines:
+            self.notes.append(Note(self.lines[key], key, text))
+
+    def _count_prompts(self) -> None:
+        """Convert the batch of GRPO, which TRL counts in answers, to one of prompts."""
+        batch, accumulation = self.settings.get("batch_size"), self.settings.get(ACCUMULATION, 1)
+        if self.settings.get("method") != "grpo" or batch is None:
+            return
+        generations = self.settings.get("num_generations", ROWS["num_generations"].default)
+        answers = batch * accumulation
+        if answers % generations and self.tool == UNSLOTH:
+            answers = generations * accumulation  # it raises the batch to the answers of one prompt
+        prompts = max(1, answers // generations)
+        together = max(1, batch // generations)
+        if prompts % together:
+            together = 1
+        after = (together, prompts // together)
+        if after == (batch, accumulation):
+            return
+        self.settings["batch_size"], self.settings[ACCUMULATION] = after
+        line = next(
+            self.lines[key] for key in ("batch_size", "num_generations", "method") if key in self.lines
+        )
+        text = (
+            f"{answers} answers a step are those of {prompts} {'prompt' if prompts == 1 else 'prompts'}: "
+            "batch_size counts prompts here"
+        )
+        self.notes.append(Note(line, "per_device_train_batch_size", text))
 
 
 def _is_file(name: str) -> bool:
@@ -342,6 +379,14 @@ def loss_type(conversion: Conversion, entry: Entry) -> None:
     conversion.set("loss_type", entry, value)
 
 
+def prompt_length(conversion: Conversion, entry: Entry) -> None:
+    """Add a note on what becomes of a long prompt."""
+    if conversion.settings.get("method") == "grpo":
+        conversion.note(entry, "prompts are not cut here: one that max_length has no room for ends the job")
+    else:
+        conversion.note(entry, "prompts are cut by max_length together with their answers")
+
+
 def rewards(conversion: Conversion, entry: Entry) -> None:
     """Add a note on where reward functions are declared here."""
     conversion.note(
@@ -391,7 +436,7 @@ COMMON: Final[dict[str, Any]] = {
     "warmup_steps": warmup,
     "loss_type": loss_type,
     "reward_funcs": rewards,
-    "max_prompt_length": unsupported("prompts are cut by max_length together with their answers"),
+    "max_prompt_length": prompt_length,
     "max_completion_length": "max_completion_length",
     "bf16": half_precision("bf16"),
     "fp16": half_precision("fp16"),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from arkor_dev.contract.errors import BadRequestError
 
-from .conversion import OWN_TEMPLATE, noted, rewards
+from .conversion import OWN_TEMPLATE, UNSLOTH, noted, rewards
 from .entries import Computed, Entry
 from .hugging_face import (
     DEFAULTS,
@@ -24,15 +24,16 @@ from .hugging_face import (
     LORA_DEFAULTS,
     MODEL,
     OF_TRL,
+    PAIRS,
     PEFT,
     RULES,
     TRAINER,
-    UNSLOTH,
+    UNSLOTH_DEFAULTS,
 )
 from .script import Change, Script, Value, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from .conversion import Conversion
 
@@ -41,6 +42,8 @@ TRAINERS: Final = {
     "ORPOTrainer": "orpo", "CPOTrainer": "cpo", "GRPOTrainer": "grpo",
 }  # fmt: skip
 """Our method by the class of the trainer."""
+CONFIGS: Final = {"Trainer": "TrainingArguments", "UnslothTrainer": "SFTConfig"}
+"""The class of a trainer's arguments, where it has not the trainer's name."""
 ARGUMENTS: Final = re.compile(r"\w*TrainingArguments|[A-Z]{2,5}Config")
 """Calls with training arguments: SFTConfig, TrainingArguments, UnslothTrainingArguments …"""
 TEXT_MODEL: Final = re.compile(
@@ -55,9 +58,11 @@ AUDIO: Final = (
 """Modules of scripts that train on sound."""
 SAME_MODEL: Final = (
     "prepare_model_for_kbit_training", "prepare_model_for_int8_training", "for_training", "compile",
-    "prepare",
+    "prepare", "setup_chat_format", "clone_chat_template",
 )  # fmt: skip
 """Functions that return the model that they are given."""
+TEMPLATES: Final = ("get_chat_template", "setup_chat_format", "clone_chat_template")
+"""Functions that give a tokenizer another chat template."""
 SAME_OBJECT: Final = ("to", "cuda", "half", "float", "bfloat16", "eval", "train", "requires_grad_")
 """Methods of a model that return it."""
 NO_EFFECT_ON_ROWS: Final = ("shuffle", "with_format", "flatten_indices", "to_iterable_dataset", "copy")
@@ -82,6 +87,14 @@ LOADING: Final = (
     "use_exact_model_name",
 )  # fmt: skip
 """Keys of loading a model that have no effect on training here, or that are read by themselves."""
+FOUR_BIT: Final = "load_in_4bit"
+PRECISION: Final = (FOUR_BIT, "load_in_8bit", "load_in_16bit", "load_in_fp8", "full_finetuning")
+"""Keys without any of which Unsloth loads a model in 4-bit."""
+LOADED_LENGTH: Final = 2048
+"""Unsloth's ``max_seq_length``, if a script leaves it out."""
+FAST_LANGUAGE_MODEL: Final = re.compile(r"Fast(?:Language|Llama|Mistral|Gemma2?|Qwen[23]|Cohere)Model")
+EMBEDDINGS: Final = "embed_tokens"
+"""What Unsloth trains in full where it is among the adapted layers."""
 COLLATORS: Final = ("DataCollatorForSeq2Seq", "DataCollatorForLanguageModeling", "DataCollatorWithPadding")
 PLAIN_COLLATORS: Final = "the rows are padded and masked as the method needs it: it is not carried over"
 LAYERS: Final = ("finetune_language_layers", "finetune_attention_modules", "finetune_mlp_modules")
@@ -103,12 +116,17 @@ def _refuse(line: int, why: str) -> NoReturn:
 class _ScriptReading:
     conversion: Conversion
     script: Script
-    adapted: set[int] = field(default_factory=set)
-    """Calls with LoRA settings that have been carried over."""
+    adapted: dict[int, int] = field(default_factory=dict)
+    """Lines of the calls with LoRA settings that have been carried over."""
     cut: Value | None = None
     """The ``train_test_split`` that the rows come from."""
     tested: Value | None = None
     """The ``train_test_split`` that the evaluation rows come from."""
+
+    @property
+    def defaults(self) -> Mapping[str, Mapping[str, Any]]:
+        """The defaults of the classes of arguments, by their names."""
+        return UNSLOTH_DEFAULTS if self.conversion.tool == UNSLOTH else DEFAULTS
 
     def trainer(self) -> None:
         call = self._only_trainer()
@@ -119,6 +137,8 @@ class _ScriptReading:
         if TRAINERS[name] != "sft":
             self.conversion.set("method", Entry(name, TRAINERS[name], node.lineno))
         self._model(self.script.argument(call, "model", 0), node.lineno)
+        if self.adapted and self.conversion.settings.get("full_fine_tuning"):
+            self._remove_adapter()
         self._adapter(self.script.argument(call, "peft_config"), node.lineno)
         # What is given to the trainer counts more than what the model is loaded with.
         plain = name in ("SFTTrainer", "UnslothTrainer", "Trainer", "ORPOTrainer", "CPOTrainer")
@@ -190,7 +210,9 @@ class _ScriptReading:
 
     def _arguments(self, trainer: Value, args: Value | None) -> None:
         """Carry over the training arguments, with what is changed in them before the trainer is created."""
+        trains = name_of(trainer.node.func) if isinstance(trainer.node, ast.Call) else ""
         if args is None or self.script.value(args) is None:
+            self._argument_defaults(CONFIGS.get(trains, trains.replace("Trainer", "Config")), trains)
             return
         name = args.node.id if isinstance(args.node, ast.Name) else None
         call = self.script.follow(args)
@@ -213,8 +235,14 @@ class _ScriptReading:
             else:
                 entries[change.key] = Entry(change.key, value, change.line, name_of(node.func))
         self.conversion.apply(entries.values(), RULES)
-        defaults = DEFAULTS.get(name_of(node.func), {})
-        self.conversion.default({key: value for key, value in defaults.items() if key not in entries})
+        self._argument_defaults(name_of(node.func), trains, entries)
+
+    def _argument_defaults(self, config: str, trainer: str, given: Iterable[str] = ()) -> None:
+        """Set what a class of arguments has in place of those that are left out."""
+        defaults = self.defaults.get(config, {})
+        if config == "TrainingArguments" and trainer == "SFTTrainer" and self.defaults is DEFAULTS:
+            defaults = {**defaults, "max_length": DEFAULTS["SFTConfig"]["max_length"]}
+        self.conversion.default(defaults, given)
 
     def _note_change(self, change: Change, why: str) -> None:
         source = self.script.lines[change.line - 1].strip()
@@ -273,8 +301,11 @@ class _ScriptReading:
                 self.conversion.note(Entry(name, None, call.node.lineno), "callbacks are not carried over")
             elif name == "train_on_responses_only":
                 self.conversion.unneeded.append(name)  # the default here
-            elif name == "get_chat_template" and call.place.order < trainer.place.order:
+            elif name in TEMPLATES and call.place.order < trainer.place.order:
                 self.conversion.note(Entry(name, None, call.node.lineno), OWN_TEMPLATE)
+        for change in self.script.changes:
+            if change.key == "chat_template" and change.place.order < trainer.place.order:
+                self.conversion.note(Entry(change.key, None, change.line), OWN_TEMPLATE)
 
     # --- the model
 
@@ -362,12 +393,23 @@ class _ScriptReading:
             _refuse(node.lineno, f"the model's name is computed by the script ({source}): write it out")
         self.conversion.apply([replace(name, key="model_name")], MODEL)
         rules = {**MODEL, **dict.fromkeys((*LOADING, "auto_model"))}
+        pairs = self.conversion.settings.get("method", "").upper() in PAIRS
+        if pairs:
+            rules["max_seq_length"] = None  # the trainer cuts rows at its own length
         for entry in entries.values():
             if entry.key not in rules and isinstance(entry.value, Computed):
                 self.conversion.note(entry, f"is not carried over: {entry.value.source}")
             else:
                 self.conversion.apply([entry], rules)
         self._quantization(call)
+        if owner.startswith("Fast"):
+            given = {key for key, entry in entries.items() if entry.value is not False} | entries.keys() & {
+                FOUR_BIT
+            }
+            if not given & {*PRECISION, "quantization_config"}:
+                self.conversion.default({FOUR_BIT: True})
+            if not pairs and "max_seq_length" not in entries:
+                self.conversion.default({"max_length": LOADED_LENGTH})
 
     def _quantization(self, call: Value) -> None:
         given = self.script.argument(call, "quantization_config")
@@ -395,7 +437,7 @@ class _ScriptReading:
         """Carry over the LoRA settings of a call."""
         node = call.node
         assert isinstance(node, ast.Call)
-        self.adapted.add(id(node))
+        self.adapted[id(node)] = node.lineno
         rules = {
             **PEFT, "bias": None, "model": None, "peft_config": None, "max_seq_length": "max_length",
             "ensure_weight_tying": None, "adapter_name": None, "qat_scheme": None,
@@ -413,6 +455,28 @@ class _ScriptReading:
         # PEFT's function takes a LoraConfig, Unsloth's the settings themselves.
         if name_of(node.func) == "LoraConfig" or self.script.argument(call, "peft_config", 1) is None:
             self.conversion.default(LORA_DEFAULTS[name_of(node.func)])
+        if isinstance(node.func, ast.Attribute) and FAST_LANGUAGE_MODEL.fullmatch(name_of(node.func.value)):
+            self._train_embeddings()
+
+    def _train_embeddings(self) -> None:
+        """Carry over embeddings among the adapted layers as Unsloth trains them: in full."""
+        settings = self.conversion.settings
+        layers = settings.get("lora.target_modules")
+        if isinstance(layers, list) and EMBEDDINGS in layers and layers != [EMBEDDINGS]:
+            settings["lora.target_modules"] = [name for name in layers if name != EMBEDDINGS]
+            settings["lora.modules_to_save"] = [*settings.get("lora.modules_to_save", []), EMBEDDINGS]
+            line = self.conversion.lines["lora.target_modules"]
+            text = f"Unsloth trains {EMBEDDINGS} in full, without LoRA: modules_to_save"
+            self.conversion.note(Entry("target_modules", None, line), text)
+
+    def _remove_adapter(self) -> None:
+        """Remove the LoRA settings: Unsloth adds no adapter if it has loaded a model to train in full."""
+        settings = self.conversion.settings
+        for key in [key for key in settings if key.startswith("lora.")]:
+            del settings[key]
+        for line in self.adapted.values():
+            text = "has no effect, since full_finetuning trains all weights"
+            self.conversion.note(Entry("get_peft_model", None, line), text)
 
     def _adapter(self, given: Value | None, line: int) -> None:
         """Carry over ``peft_config``; without any adapter, all weights are trained."""

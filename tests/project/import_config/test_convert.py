@@ -305,6 +305,7 @@ SFTTrainer(model="owner/model", args=SFTConfig(max_length=64, epochs_of_mine=1),
         "dataset": "data/a.jsonl",
         "batch_size": 8,  # TRL's defaults
         "learning_rate": 2e-5,
+        "warmup_steps": 0,
         "max_length": 64,
         "full_fine_tuning": True,
     }
@@ -357,6 +358,7 @@ use_peft: false
         "max_length": 1024,
         "batch_size": 8,
         "learning_rate": 1e-6,
+        "warmup_steps": 0,
         "full_fine_tuning": True,
     }
     assert set(notes) == {"beta"}
@@ -465,9 +467,9 @@ def test_llama_factory_preferences_are_converted(tmp_path: Path) -> None:
 
 def test_trl_grpo_rewards_are_converted(tmp_path: Path) -> None:
     trainer, notes = trainer_of(tmp_path, "grpo.py", GRPO)
-    names = ("method", "num_generations", "loss_type", "beta")
-    assert [trainer[name] for name in names] == ["grpo", 4, "dr_grpo", 0.0]
-    assert set(notes) == {"reward_funcs", "max_prompt_length"}
+    names = ("method", "num_generations", "loss_type", "beta", "batch_size")
+    assert [trainer[name] for name in names] == ["grpo", 4, "dr_grpo", 0.0, 2]
+    assert set(notes) == {"reward_funcs", "max_prompt_length", "per_device_train_batch_size"}
     assert "[[evaluation]]" in notes["reward_funcs"][0]
 
 

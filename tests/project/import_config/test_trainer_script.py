@@ -87,8 +87,12 @@ def test_a_notebook_yields_the_trained_model(tmp_path: Path, after: str) -> None
         "dataset": {"huggingface": "unsloth/alpaca-cleaned"},
         "steps": 60,
         "batch_size": 2,
+        "gradient_accumulation_steps": 2,
         "learning_rate": 2e-4,
         "max_length": 1024,  # the trainer's counts, not the one that the model is loaded with
+        "warmup_ratio": 0.1,
+        "weight_decay": 0.001,
+        "seed": 3407,
         "load_in_4bit": True,
         "lora": {"r": 16, "alpha": 32},
     }
@@ -232,3 +236,49 @@ LOADS = "m = AutoModelForCausalLM.from_pretrained('a/b')\n"
 def test_unsupported_constructs_are_refused_with_their_line(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(BadRequestError, match=says):
         imported(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "expected"),
+    [
+        ("SFTTrainer", {"learning_rate": 2e-5, "batch_size": 8, "max_length": 1024, "warmup_steps": 0}),
+        ("DPOTrainer", {"learning_rate": 1e-6, "batch_size": 8, "max_length": 1024, "warmup_steps": 0}),
+        ("Trainer", {"learning_rate": 5e-5, "batch_size": 8, "warmup_steps": 0}),
+        (
+            "GRPOTrainer",
+            {
+                "learning_rate": 1e-6,
+                "batch_size": 1,  # prompts: eight answers are those of one
+                "max_completion_length": 512,
+                "warmup_steps": 0,
+            },
+        ),
+    ],
+)
+@pytest.mark.parametrize("args", ["", "args=None, ", "args={}(), "])
+def test_a_trainer_without_arguments_has_their_defaults(
+    tmp_path: Path, trainer: str, expected: dict[str, Any], args: str
+) -> None:
+    config = "TrainingArguments" if trainer == "Trainer" else trainer.replace("Trainer", "Config")
+    text = f'{trainer}(model="a/b", {args.format(config)}train_dataset=load_dataset("c/d"))\n'
+    result, _ = imported(tmp_path, text)
+    start = ("name", "model", "dataset", "method", "full_fine_tuning", "gradient_accumulation_steps")
+    assert {key: value for key, value in result.items() if key not in start} == expected
+
+
+def test_a_computed_argument_has_no_default_in_its_place(tmp_path: Path) -> None:
+    args = "SFTConfig(per_device_train_batch_size=size(), warmup_ratio=share(), max_length=longest())"
+    trainer, notes = imported(tmp_path, PLAIN.replace("SFTConfig()", args))
+    assert not {"batch_size", "warmup_steps", "max_length"} & trainer.keys()
+    assert {"per_device_train_batch_size", "warmup_ratio", "max_length"} <= notes.keys()
+
+
+def test_transformers_arguments_of_an_sft_trainer_cut_rows_as_trl_does(tmp_path: Path) -> None:
+    trainer, _ = imported(tmp_path, PLAIN.replace("SFTConfig()", "TrainingArguments()"))
+    assert trainer["max_length"] == 1024
+
+
+def test_long_prompts_are_cut_or_refused_by_method(tmp_path: Path) -> None:
+    for trainer, says in (("DPO", "prompts are cut"), ("GRPO", "prompts are not cut")):
+        text = PLAIN.replace("SFTConfig()", "SFTConfig(max_prompt_length=9)").replace("SFT", trainer)
+        assert says in imported(tmp_path, text)[1]["max_prompt_length"][1]
