@@ -164,7 +164,7 @@ class Conversion:
             if conflict is None:
                 break
             self._drop(FIELDS[conflict[0]].key, conflict[1].partition(". ")[0])
-        self.notes.sort(key=lambda note: note.line)
+        self.notes = sorted(dict.fromkeys(self.notes), key=lambda note: note.line)
 
     def _drop(self, key: str, text: str) -> None:
         """Remove a setting, with a note unless it is only a default of the tool."""
@@ -308,13 +308,22 @@ def scheduler(conversion: Conversion, entry: Entry) -> None:
 
 def scheduler_options(conversion: Conversion, entry: Entry) -> None:
     """Carry over the schedule's own options, a mapping."""
+    _options(conversion, entry, "lr_scheduler_kwargs")
+
+
+def _options(conversion: Conversion, entry: Entry, table: str) -> None:
     options = entry.value if isinstance(entry.value, dict) else {}
     for name, value in options.items():
-        key = f"lr_scheduler_kwargs.{name}"
+        key = f"{table}.{name}"
         if key in ROWS:
             conversion.set(key, entry, value)
         else:
             conversion.note(entry, f"{name} has no equivalent here")
+
+
+def template_options(conversion: Conversion, entry: Entry) -> None:
+    """Carry over the options of the chat template, a mapping."""
+    _options(conversion, entry, "chat_template_kwargs")
 
 
 def steps(conversion: Conversion, entry: Entry) -> None:
@@ -422,7 +431,8 @@ WITHOUT_EFFECT: Final = (
     "dataloader_pin_memory", "dataloader_prefetch_factor", "dataset_num_proc", "remove_unused_columns",
     "ddp_timeout", "ddp_find_unused_parameters", "local_rank", "tf32", "push_to_hub", "hub_model_id",
     "hub_strategy", "resume_from_checkpoint", "disable_tqdm", "use_cache", "attn_implementation",
-    "device_map", "torch_dtype", "dtype", "token",
+    "device_map", "torch_dtype", "dtype", "token", "log_completions", "num_completions_to_print",
+    "trackio_space_id", "project",
 )  # fmt: skip
 """Keys that have no effect on training here."""
 COMMON: Final[dict[str, Any]] = {
@@ -432,6 +442,7 @@ COMMON: Final[dict[str, Any]] = {
     "lr_scheduler": scheduler,
     "lr_scheduler_type": scheduler,
     "lr_scheduler_kwargs": scheduler_options,
+    "chat_template_kwargs": template_options,
     "max_steps": steps,
     "warmup_steps": warmup,
     "loss_type": loss_type,

@@ -42,8 +42,9 @@ UNSLOTH_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "GRPOConfig": {**_OF_UNSLOTH, "beta": 0.001, "loss_type": "bnpo"},
 }
 """The same for scripts that import Unsloth, which changes TRL's classes, but not those of transformers."""
+LAYERS: Final = "lora.target_modules"
 LORA_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
-    "LoraConfig": {"lora.r": 8, "lora.alpha": 8},
+    "LoraConfig": {"lora.r": 8, "lora.alpha": 8, LAYERS: ["q_proj", "v_proj"]},
     "get_peft_model": {"lora.r": 16, "lora.alpha": 16},
 }
 """The same for LoRA settings: PEFT's, and those of Unsloth's function."""
@@ -53,9 +54,15 @@ OF_METHODS: Final = {
     "center_rewards_coefficient": "reward", "kl_coef": "ppo", "beta": "dpo",
 }  # fmt: skip
 """Methods by arguments that only their command of ``trl`` takes; ``beta`` is most often that of DPO."""
+PEFT_LAYERS: Final = "is missing: PEFT adapts these layers of most models, not all"
 LEARNED_PART: Final = ("assistant_only_loss", "completion_only_loss")
 LEARNS_ALL: Final = "learns whole chats; here only their answers are, unless train_on_responses_only = false"
-COMMAND_LORA: Final[dict[str, Any]] = {"lora.r": 16, "lora.alpha": 32, "lora.dropout": 0.05}
+COMMAND_LORA: Final[dict[str, Any]] = {
+    **LORA_DEFAULTS["LoraConfig"],
+    "lora.r": 16,
+    "lora.alpha": 32,
+    "lora.dropout": 0.05,
+}
 """Those of ``trl sft --config``."""
 
 
@@ -170,6 +177,8 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
     conversion.apply(entries, RULES)
     conversion.default(DEFAULTS[f"{named.upper()}Config"], by_key)
     if adapts:
+        if LAYERS not in conversion.settings:
+            conversion.note(replace(entries[0], key="lora_target_modules"), PEFT_LAYERS)
         conversion.default(COMMAND_LORA)
     _rows(conversion, by_key)
 

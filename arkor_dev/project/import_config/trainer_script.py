@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from arkor_dev.contract.errors import BadRequestError
 
-from .conversion import OWN_TEMPLATE, UNSLOTH, noted, rewards
+from .conversion import OWN_TEMPLATE, UNSLOTH, noted, refuse, rewards
 from .entries import Computed, Entry
 from .hugging_face import (
     DEFAULTS,
+    LAYERS,
     LEARNED_PART,
     LEARNS_ALL,
     LORA_DEFAULTS,
@@ -26,11 +27,12 @@ from .hugging_face import (
     OF_TRL,
     PAIRS,
     PEFT,
+    PEFT_LAYERS,
     RULES,
     TRAINER,
     UNSLOTH_DEFAULTS,
 )
-from .script import Change, Script, Value, name_of
+from .script import Change, Place, Script, Value, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -70,6 +72,14 @@ PACKAGED: Final = ("json", "csv", "parquet", "text")
 """Names of formats that ``load_dataset`` takes in place of a data set."""
 FILES: Final = ("from_json", "from_csv", "from_parquet", "from_text")
 LOADER: Final = re.compile(r"load_dataset|from_(?:json|csv|parquet|text)")
+WITHOUT_TOOLS: Final = "answers are sampled without tools and environments here"
+REFUSED: Final = {
+    "tools": WITHOUT_TOOLS,
+    "environment_factory": WITHOUT_TOOLS,
+    "rollout_func": WITHOUT_TOOLS,
+    "compute_loss_func": "the loss is the method's own here",
+}
+"""Arguments of a trainer that a run would be another one without."""
 READ_APART: Final = ("model", "args", "train_dataset", "eval_dataset", "peft_config")
 """Arguments of a trainer that are followed by themselves."""
 TRAINER_WITHOUT_EFFECT: Final = (
@@ -97,7 +107,7 @@ EMBEDDINGS: Final = "embed_tokens"
 """What Unsloth trains in full where it is among the adapted layers."""
 COLLATORS: Final = ("DataCollatorForSeq2Seq", "DataCollatorForLanguageModeling", "DataCollatorWithPadding")
 PLAIN_COLLATORS: Final = "the rows are padded and masked as the method needs it: it is not carried over"
-LAYERS: Final = ("finetune_language_layers", "finetune_attention_modules", "finetune_mlp_modules")
+KINDS: Final = ("finetune_language_layers", "finetune_attention_modules", "finetune_mlp_modules")
 PARTS: Final = ("train", "test")
 
 
@@ -269,6 +279,8 @@ class _ScriptReading:
         for entry in self.script.keywords(trainer):
             if entry.key == "reward_funcs":
                 rewards(self.conversion, entry)
+            elif entry.key in REFUSED and entry.value not in (None, []):
+                refuse(entry, REFUSED[entry.key])
             elif entry.key == "data_collator":
                 self._collator(entry)
             elif entry.key in READ_APART:
@@ -316,7 +328,7 @@ class _ScriptReading:
             steps += 1
             node = current.node
             if isinstance(node, ast.Name):
-                current = self.script.follow(current)
+                current = self._named(node.id, current.place)
                 continue
             value = self.script.value(current) if current.part is None else None
             if isinstance(value, str):
@@ -341,12 +353,38 @@ class _ScriptReading:
                 current = self.script.returned(current)
         self._only_model(given, line)
 
+    def _named(self, name: str, place: Place) -> Value | None:
+        """Return what a model's name stands for, whether or not a condition has it pass through a function
+        that returns the same model."""
+        found = self.script.assigned(name, place)
+        while len(found) > 1 and self._keeps(found[0], name):
+            found = found[1:]
+        return found[0] if len(found) == 1 else None
+
+    def _keeps(self, value: Value | None, name: str) -> bool:
+        """Return whether a call returns the model that it is given by this name."""
+        node = value.node if value is not None else None
+        if value is None or not isinstance(node, ast.Call):
+            return False
+        given = self.script.argument(value, "model", 0)
+        return (
+            name_of(node.func) in SAME_MODEL
+            and given is not None
+            and isinstance(given.node, ast.Name)
+            and given.node.id == name
+        )
+
     def _only_model(self, given: Value | None, line: int) -> None:
         """Use the only model that the script loads; refuse if there are several, or none."""
         if given is None:
             _refuse(line, "the trainer is given no model")
         loads = [call for call in self.script.calls if self._loads_model(call)]
         source = self.script.computed(given.node).source
+        if isinstance(given.node, ast.Attribute):
+            _refuse(
+                line,
+                f"the trainer's model ({source}) comes from the command line or a file: write its name out",
+            )
         if len(loads) != 1:
             _refuse(line, f"the trainer's model ({source}) cannot be followed to one that the script loads")
         node = loads[0].node
@@ -441,12 +479,12 @@ class _ScriptReading:
         rules = {
             **PEFT, "bias": None, "model": None, "peft_config": None, "max_seq_length": "max_length",
             "ensure_weight_tying": None, "adapter_name": None, "qat_scheme": None,
-            **dict.fromkeys(LAYERS),
+            **dict.fromkeys(KINDS),
         }  # fmt: skip
         for entry in self.script.keywords(call):
             if entry.key == "finetune_vision_layers" and entry.value is not False:
                 _refuse(entry.line, "the layers for pictures are trained, too; only text is trained on here")
-            if entry.key in LAYERS and entry.value is not True:
+            if entry.key in KINDS and entry.value is not True:
                 self.conversion.note(entry, "all linear layers are adapted: choose them by target_modules")
             elif entry.key == "bias" and entry.value != "none":
                 self.conversion.note(entry, "biases are not trained here")
@@ -454,7 +492,10 @@ class _ScriptReading:
                 self.conversion.apply([entry], rules)
         # PEFT's function takes a LoraConfig, Unsloth's the settings themselves.
         if name_of(node.func) == "LoraConfig" or self.script.argument(call, "peft_config", 1) is None:
-            self.conversion.default(LORA_DEFAULTS[name_of(node.func)])
+            defaults = LORA_DEFAULTS[name_of(node.func)]
+            if LAYERS in defaults and self.script.argument(call, "target_modules") is None:
+                self.conversion.note(Entry("target_modules", None, node.lineno), PEFT_LAYERS)
+            self.conversion.default(defaults)
         if isinstance(node.func, ast.Attribute) and FAST_LANGUAGE_MODEL.fullmatch(name_of(node.func.value)):
             self._train_embeddings()
 
@@ -522,6 +563,12 @@ class _ScriptReading:
         held_out = self.script.argument(trainer, "eval_dataset")
         if held_out is not None and self.script.value(held_out) is not None:
             found = self._source(held_out, "test")
+            if any(source in self.conversion.datasets for source in found):
+                found = []
+                self.conversion.note(
+                    Entry("eval_dataset", None, held_out.node.lineno),
+                    "is a part of the same rows: an automatic share of them is held out",
+                )
             self.conversion.held_out = found[0] if found else None
             if len(found) > 1:
                 self.conversion.note(
@@ -580,9 +627,12 @@ class _ScriptReading:
                     self._note_rows(node, f"which of the rows are used is computed by the script: {source}")
                 current = Value(node.value, current.place)
                 continue
+            if isinstance(node, ast.Tuple) and current.part is not None and current.part < len(node.elts):
+                current = Value(node.elts[current.part], current.place)
+                continue
             if not isinstance(node, ast.Call):
                 break
-            call, name = Value(node, current.place), name_of(node.func)
+            call, name = Value(node, current.place, current.part), name_of(node.func)
             if LOADER.fullmatch(name):
                 return self._load(call, split, part)
             if name in ("concatenate_datasets", "interleave_datasets"):
@@ -671,7 +721,10 @@ class _ScriptReading:
             return [self.conversion.data(path, path.value)]
         if "data_dir" in values:
             self.conversion.note(values["data_dir"], "is not carried over: name the files")
-        wanted, more = self._wanted(values.get("split"), split), dict[str, Any]()
+        splits = values.get("split")
+        if splits is not None and isinstance(splits.value, list) and call.part is not None:
+            splits = replace(splits, value=splits.value[call.part] if call.part < len(splits.value) else None)
+        wanted, more = self._wanted(splits, split), dict[str, Any]()
         files = values.get("data_files")
         if files is not None:
             names = files.value

@@ -332,8 +332,9 @@ def test_transformers_arguments_in_json_are_converted(tmp_path: Path) -> None:
     assert trainer["dataset"] == {"huggingface": "c/d"}
     assert (trainer["epochs"], trainer["eval_every"], trainer["optimizer"]) == (2, 0, "adamw_torch")
     assert "max_length" not in trainer  # rows are not cut, unlike by default
-    assert trainer["lora"] == {"r": 4, "alpha": 32, "dropout": 0.05}  # the defaults of `trl`
-    assert set(notes) == {"assistant_only_loss"}
+    layers = ["q_proj", "v_proj"]
+    assert trainer["lora"] == {"r": 4, "alpha": 32, "dropout": 0.05, "target_modules": layers}  # as by `trl`
+    assert set(notes) == {"assistant_only_loss", "lora_target_modules"}
 
 
 def test_trl_arguments_in_yaml_are_converted(tmp_path: Path) -> None:
@@ -469,7 +470,9 @@ def test_trl_grpo_rewards_are_converted(tmp_path: Path) -> None:
     trainer, notes = trainer_of(tmp_path, "grpo.py", GRPO)
     names = ("method", "num_generations", "loss_type", "beta", "batch_size")
     assert [trainer[name] for name in names] == ["grpo", 4, "dr_grpo", 0.0, 2]
-    assert set(notes) == {"reward_funcs", "max_prompt_length", "per_device_train_batch_size"}
+    assert set(notes) == {
+        "reward_funcs", "max_prompt_length", "per_device_train_batch_size", "target_modules",
+    }  # fmt: skip
     assert "[[evaluation]]" in notes["reward_funcs"][0]
 
 

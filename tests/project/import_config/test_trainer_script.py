@@ -120,7 +120,7 @@ if big:
 rows = load_dataset("owner/rows")
 rows["train_sft"] = shorten(rows["train_sft"])
 split = rows["train_sft"].filter(keep).train_test_split(test_size=0.2)
-peft = LoraConfig(r=4)
+peft = LoraConfig(r=4, target_modules=["k_proj"])
 peft.lora_alpha = 64
 trainer = SFTTrainer(
     "owner/model", args, train_dataset=split["train"], eval_dataset=split["test"], peft_config=peft,
@@ -143,7 +143,7 @@ def test_overrides_and_keywords_are_converted_or_named(tmp_path: Path) -> None:
         "weight_decay": 0.1,
         "warmup_ratio": 0.1,
         "eval_split": 0.2,
-        "lora": {"r": 4, "alpha": 64},
+        "lora": {"r": 4, "alpha": 64, "target_modules": ["k_proj"]},
     }
     assert {key: line for key, (line, _) in notes.items()} == {
         "**unknown()": 4,
@@ -192,7 +192,7 @@ def load():
 bits = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
 def main():
     rows = concatenate_datasets([load_dataset("a/one", split="train"), load_dataset("b/two", split="train")])
-    model = get_peft_model(load(), LoraConfig(r=2 * 8))
+    model = get_peft_model(load(), LoraConfig(r=2 * 8, target_modules="all-linear"))
     Trainer(model=model, args=TrainingArguments(max_steps=3), train_dataset=rows.shuffle(seed=1)).train()
 if __name__ == "__main__":
     main()
@@ -201,7 +201,7 @@ if __name__ == "__main__":
     assert trainer["model"] == "owner/base"
     assert trainer["dataset"] == [{"huggingface": "a/one"}, {"huggingface": "b/two"}]
     assert trainer["load_in_4bit"] is True
-    assert trainer["lora"] == {"r": 16, "alpha": 8}
+    assert trainer["lora"] == {"r": 16, "alpha": 8, "target_modules": "all-linear"}
     assert set(notes) == {"Trainer"}
 
 
@@ -224,6 +224,11 @@ LOADS = "m = AutoModelForCausalLM.from_pretrained('a/b')\n"
         ("m, _ = FastModel.from_pretrained('a/b', auto_model=Whisper)\n" + WITH_MODEL, "Whisper is not"),
         ("from snac import SNAC\n" + PLAIN, "Line 1: trains on sound .snac."),
         (PLAIN.replace("args", "data_collator=UnslothVisionDataCollator(m), args"), "Collator: only text"),
+        (PLAIN.replace("args=", "tools=[search], args="), "Line 1: tools: answers are sampled without tools"),
+        (PLAIN.replace("args=", "environment_factory=Game, args="), "environment_factory: answers are"),
+        (PLAIN.replace("args=", "rollout_func=play, args="), "rollout_func: answers are sampled without"),
+        (PLAIN.replace("args=", "compute_loss_func=mine, args="), "compute_loss_func: the loss is the meth"),
+        (PLAIN.replace('"a/b"', "options.model"), "comes from the command line or a file: write its name o"),
         (PLAIN.replace("SFTConfig()", "parse()"), "training arguments .parse... are not written out"),
         (PLAIN.replace('"a/b"', "sys.argv[1]"), "the trainer's model .sys.argv.1.. cannot be followed"),
         (LOADS.replace("'a/b'", "input()") + WITH_MODEL, "computed by the script .input..."),
@@ -282,3 +287,69 @@ def test_long_prompts_are_cut_or_refused_by_method(tmp_path: Path) -> None:
     for trainer, says in (("DPO", "prompts are cut"), ("GRPO", "prompts are not cut")):
         text = PLAIN.replace("SFTConfig()", "SFTConfig(max_prompt_length=9)").replace("SFT", trainer)
         assert says in imported(tmp_path, text)[1]["max_prompt_length"][1]
+
+
+def test_splits_are_followed_to_the_name_that_each_is_assigned_to(tmp_path: Path) -> None:
+    text = """\
+def both():
+    return load_dataset("c/d", split="train"), load_dataset("c/d", split="validation")
+rows, test = {}
+SFTTrainer("a/b", train_dataset=rows.map(shorten), eval_dataset=test.map(shorten))
+"""
+    expected = ({"huggingface": "c/d"}, "validation")
+    for given in ('load_dataset("c/d", split=["train[:5%]", "validation"])', "both()"):
+        trainer, notes = imported(tmp_path, text.format(given))
+        assert (trainer["dataset"], trainer["eval_dataset"]["split"]) == expected
+        assert ("split" in notes) is ("[:5%]" in given)
+        assert "split" not in notes or notes["split"][1].endswith("not train[:5%]")
+
+
+def test_rows_that_are_learned_do_not_judge_the_run(tmp_path: Path) -> None:
+    text = """\
+rows = load_dataset("c/d", split="train")
+SFTTrainer("a/b", train_dataset=rows.select(most), eval_dataset=rows.select(rest))
+"""
+    trainer, notes = imported(tmp_path, text)
+    assert "eval_dataset" not in trainer
+    assert notes["eval_dataset"] == (2, "is a part of the same rows: an automatic share of them is held out")
+
+
+def test_a_condition_that_keeps_the_model_does_not_hide_it(tmp_path: Path) -> None:
+    text = f"""\
+{LOADS}other = AutoModelForCausalLM.from_pretrained("e/f")
+if bare:
+    m, tokenizer = setup_chat_format(m, tokenizer)
+if small:
+    m = prepare_model_for_kbit_training(m)
+{WITH_MODEL}"""
+    trainer, notes = imported(tmp_path, text)
+    assert trainer["model"] == "a/b"
+    assert notes["setup_chat_format"] == (4, "the model's own chat template is used")
+
+
+def test_an_adapter_without_layers_has_those_of_peft(tmp_path: Path) -> None:
+    text = PLAIN.replace("args=", "peft_config=LoraConfig(), args=")
+    trainer, notes = imported(tmp_path, text)
+    assert trainer["lora"] == {"r": 8, "alpha": 8, "target_modules": ["q_proj", "v_proj"]}
+    assert notes["target_modules"] == (1, "is missing: PEFT adapts these layers of most models, not all")
+    given = imported(tmp_path, text.replace("LoraConfig()", "LoraConfig(target_modules='all-linear')"))
+    assert given[0]["lora"]["target_modules"] == "all-linear"
+    assert "target_modules" not in given[1]
+
+
+def test_options_of_the_chat_template_are_converted(tmp_path: Path) -> None:
+    options = 'SFTConfig(chat_template_kwargs={"enable_thinking": False, "novel": 1}, log_completions=True)'
+    trainer, notes = imported(tmp_path, PLAIN.replace("SFTConfig()", options))
+    assert trainer["chat_template_kwargs"] == {"enable_thinking": False}
+    assert notes["chat_template_kwargs"] == (1, "novel has no equivalent here")
+    assert "log_completions" not in notes
+
+
+def test_a_note_is_written_once(tmp_path: Path) -> None:
+    text = """\
+rows = load_dataset("c/d").map(shorten)
+SFTTrainer("a/b", train_dataset=rows["train"], eval_dataset=rows["test"])
+"""
+    path = tmp_path / "train.py"
+    path.write_text(text)
+    assert [note.key for note in convert(path, tmp_path).notes] == ["map", "SFTTrainer"]
