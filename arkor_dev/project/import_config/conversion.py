@@ -396,6 +396,13 @@ def prompt_length(conversion: Conversion, entry: Entry) -> None:
         conversion.note(entry, "prompts are cut by max_length together with their answers")
 
 
+def reward_scale(conversion: Conversion, entry: Entry) -> None:
+    """Carry over the scale of the rewards, which older versions of TRL have as a flag."""
+    names = {True: "group", False: "none"}
+    given = entry.value
+    conversion.set("scale_rewards", entry, names[given] if isinstance(given, bool) else given)
+
+
 def rewards(conversion: Conversion, entry: Entry) -> None:
     """Add a note on where reward functions are declared here."""
     conversion.note(
@@ -447,6 +454,7 @@ COMMON: Final[dict[str, Any]] = {
     "warmup_steps": warmup,
     "loss_type": loss_type,
     "reward_funcs": rewards,
+    "scale_rewards": reward_scale,
     "max_prompt_length": prompt_length,
     "max_completion_length": "max_completion_length",
     "bf16": half_precision("bf16"),

@@ -179,9 +179,13 @@ class _ScriptReading:
             and re.fullmatch(r"(?!Patch)(?:[A-Z]\w*)?Trainer", name_of(call.node.func))
         ]
         if not found:
+            other = "".join(
+                f" Not read, since it is not Python: line {line}, {text}."
+                for line, text in script.skipped[:3]
+            )
             raise BadRequestError(
-                "The script creates no trainer, such as SFTTrainer(…), so there is nothing to import. "
-                "Nothing was written."
+                "The script creates no trainer, such as SFTTrainer(…), so there is nothing to import."
+                f"{other} Nothing was written."
             )
         names = [
             (name_of(call.node.func), call.node.lineno) for call in found if isinstance(call.node, ast.Call)

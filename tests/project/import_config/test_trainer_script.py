@@ -353,3 +353,19 @@ SFTTrainer("a/b", train_dataset=rows["train"], eval_dataset=rows["test"])
     path = tmp_path / "train.py"
     path.write_text(text)
     assert [note.key for note in convert(path, tmp_path).notes] == ["map", "SFTTrainer"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [("False", "none"), ("True", "group"), ("'batch'", "batch"), ("'none'", "none")]
+)
+def test_the_scale_of_rewards_is_converted(tmp_path: Path, given: str, expected: str) -> None:
+    text = PLAIN.replace("SFTConfig()", f"GRPOConfig(scale_rewards={given})").replace("SFT", "GRPO")
+    trainer, notes = imported(tmp_path, text)
+    assert trainer["scale_rewards"] == expected
+    assert "scale_rewards" not in notes
+
+
+def test_a_notebook_that_writes_its_script_is_refused_with_the_cell(tmp_path: Path) -> None:
+    cells = notebook("x = 1", f"%%writefile train.py\n{PLAIN}", "!accelerate launch train.py")
+    with pytest.raises(BadRequestError, match=r"no trainer.* Not read, .* line 2, %%writefile"):
+        imported(tmp_path, cells, "train.ipynb")
