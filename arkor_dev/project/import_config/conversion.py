@@ -43,7 +43,11 @@ SCHEDULERS: Final = {"warmup_stable_decay": "wsd"}
 DECISIVE: Final = {"epochs": "steps", "warmup_steps": "warmup_ratio", "warmup_ratio": "warmup_steps"}
 """Settings whose default does not count beside another one."""
 ACCUMULATION: Final = "gradient_accumulation_steps"
+AXOLOTL: Final = "Axolotl"
 UNSLOTH: Final = "Unsloth"
+OF_TRANSFORMERS: Final = (AXOLOTL, "AutoTrain", "LLaMA-Factory", "TRL", UNSLOTH)
+"""Tools that train by the Trainer of transformers, with its schedules."""
+WARM_UP: Final = {"warmup_steps", "warmup_ratio"}
 REPORTERS: Final = ("tensorboard", "trackio", "wandb", "mlflow")
 
 
@@ -151,6 +155,7 @@ class Conversion:
     def finish(self) -> None:
         """Remove settings that have no effect or exclude each other, with a note for each."""
         self._count_prompts()
+        self._warm_up()
         for decisive, ignored in (("steps", "epochs"), ("warmup_steps", "warmup_ratio")):
             if decisive in self.settings and ignored in self.settings:
                 self._drop(ignored, f"{decisive} decides, as it does in {self.tool}")
@@ -165,6 +170,18 @@ class Conversion:
                 break
             self._drop(FIELDS[conflict[0]].key, conflict[1].partition(". ")[0])
         self.notes = sorted(dict.fromkeys(self.notes), key=lambda note: note.line)
+
+    def _warm_up(self) -> None:
+        """Leave the warm-up that transformers makes: none if constant, and no steps are a ratio's."""
+        if self.tool not in OF_TRANSFORMERS:
+            return
+        if self.settings.get("scheduler") == "constant":
+            for key in WARM_UP & self.settings.keys():
+                if not self.settings[key]:
+                    self.lines.pop(key, None)
+                self._drop(key, f"is not carried over: a constant schedule has no warm-up in {self.tool}")
+        elif self.settings.get("warmup_steps") == 0 and "warmup_ratio" in self.settings:
+            del self.settings["warmup_ratio" if self.tool == AXOLOTL else "warmup_steps"]
 
     def _drop(self, key: str, text: str) -> None:
         """Remove a setting, with a note unless it is only a default of the tool."""

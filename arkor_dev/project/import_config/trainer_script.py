@@ -80,7 +80,14 @@ REFUSED: Final = {
     "compute_loss_func": "the loss is the method's own here",
 }
 """Arguments of a trainer that a run would be another one without."""
-READ_APART: Final = ("model", "args", "train_dataset", "eval_dataset", "peft_config")
+POSITIONS: Final = {
+    "": ("model", "args"),
+    "dpo": ("model", "ref_model", "args"),
+    "kto": ("model", "ref_model", "args"),
+    "grpo": ("model", "reward_funcs", "args"),
+}
+"""A trainer's arguments that may be given by position, by method."""
+READ_APART: Final = ("ref_model", "model", "args", "train_dataset", "eval_dataset", "peft_config")
 """Arguments of a trainer that are followed by themselves."""
 TRAINER_WITHOUT_EFFECT: Final = (
     "tokenizer", "processing_class", "processor", "dataset_num_proc", "dataset_batch_size",
@@ -151,8 +158,8 @@ class _ScriptReading:
             self._remove_adapter()
         self._adapter(self.script.argument(call, "peft_config"), node.lineno)
         # What is given to the trainer counts more than what the model is loaded with.
-        plain = name in ("SFTTrainer", "UnslothTrainer", "Trainer", "ORPOTrainer", "CPOTrainer")
-        self._arguments(call, self.script.argument(call, "args", 1 if plain else None))
+        places = POSITIONS.get(TRAINERS[name], POSITIONS[""])
+        self._arguments(call, self.script.argument(call, "args", places.index("args")))
         self._keywords(call)
         self._data(call)
         self._afterwards(call)
@@ -266,8 +273,15 @@ class _ScriptReading:
         """Carry over the arguments of the trainer itself."""
         node = trainer.node
         assert isinstance(node, ast.Call)
-        known = ("model", "args") if TRAINERS[name_of(node.func)] in ("sft", "orpo", "cpo") else ("model",)
-        for item in node.args[len(known) :]:
+        places = POSITIONS.get(TRAINERS[name_of(node.func)], POSITIONS[""])
+        if "ref_model" in places:
+            self._reference(self.script.argument(trainer, "ref_model", places.index("ref_model")))
+        elif "reward_funcs" in places and len(node.args) > 1:
+            functions = Value(node.args[1], trainer.place)
+            rewards(
+                self.conversion, Entry("reward_funcs", self.script.value(functions), functions.node.lineno)
+            )
+        for item in node.args[len(places) :]:
             source = self.script.computed(item).source
             self.conversion.note(Entry(source, None, item.lineno), "is given by position, so it is not read")
         rules: Mapping[str, Any] = {
@@ -278,7 +292,6 @@ class _ScriptReading:
             "quantization_config": noted("is not carried over: load_in_4bit = true quantizes the model"),
             "reward_funcs": None,
             "formatting_func": noted("rows keep their form: the function is not carried over"),
-            "ref_model": noted("the reference is the base model, or the adapter that the run starts from"),
         }
         for entry in self.script.keywords(trainer):
             if entry.key == "reward_funcs":
@@ -293,6 +306,28 @@ class _ScriptReading:
                 self.conversion.note(entry, f"is not carried over: {entry.value.source}")
             else:
                 self.conversion.apply([entry], rules)
+
+    def _reference(self, given: Value | None) -> None:
+        """Note a reference model other than the trained one."""
+        if given is None or self.script.value(given) is None:
+            return
+        call = self.script.follow(given)
+        if call is not None and isinstance(call.node, ast.Call) and self._loads_model(call):
+            name = next(
+                (
+                    found
+                    for key in ("model_name", *MODEL_NAMES)
+                    if (found := self.script.argument(call, key, 0)) is not None
+                ),
+                None,
+            )
+            if name is not None and self.script.value(name) == self.conversion.model:
+                self.conversion.unneeded.append("ref_model")
+                return
+        self.conversion.note(
+            Entry("ref_model", None, given.node.lineno),
+            "the reference is the base model, or the adapter that the run starts from",
+        )
 
     def _collator(self, entry: Entry) -> None:
         if isinstance(entry.value, Computed) and not entry.value.source.startswith(COLLATORS):

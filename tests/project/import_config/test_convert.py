@@ -191,6 +191,26 @@ def test_axolotl_without_an_adapter_trains_all_weights(tmp_path: Path) -> None:
     assert "lora" not in trainer
 
 
+@pytest.mark.parametrize(
+    ("text", "warmup"),
+    [
+        ("base_model: a/b\nadapter: lora\n", {"warmup_ratio": 0.03}),
+        ("base_model: a/b\nadapter: lora\nwarmup_steps: 0\nwarmup_ratio: 0.2\n", {"warmup_steps": 0}),
+        ("base_model: a/b\nadapter: lora\nlr_scheduler: constant\n", {}),
+        ("stage: sft\nmodel_name_or_path: a/b\ndataset: c\n", {"warmup_steps": 0}),
+        (
+            "stage: sft\nmodel_name_or_path: a/b\ndataset: c\nwarmup_steps: 0\nwarmup_ratio: 0.2\n",
+            {"warmup_ratio": 0.2},
+        ),
+    ],
+)
+def test_a_warm_up_that_is_left_out_is_the_one_of_the_tool(
+    tmp_path: Path, text: str, warmup: dict[str, float]
+) -> None:
+    trainer, _ = trainer_of(tmp_path, "config.yaml", text)
+    assert {key: value for key, value in trainer.items() if key.startswith("warmup")} == warmup
+
+
 def test_llama_factory_reads_its_list_of_data_sets(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()

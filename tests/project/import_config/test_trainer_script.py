@@ -369,3 +369,66 @@ def test_a_notebook_that_writes_its_script_is_refused_with_the_cell(tmp_path: Pa
     cells = notebook("x = 1", f"%%writefile train.py\n{PLAIN}", "!accelerate launch train.py")
     with pytest.raises(BadRequestError, match=r"no trainer.* Not read, .* line 2, %%writefile"):
         imported(tmp_path, cells, "train.ipynb")
+
+
+@pytest.mark.parametrize(
+    ("given", "warmup", "noted"),
+    [
+        ("warmup_steps=0, warmup_ratio=0.1", {"warmup_ratio": 0.1}, []),
+        ("warmup_steps=4, warmup_ratio=0.1", {"warmup_steps": 4}, ["warmup_ratio"]),
+        ("lr_scheduler_type='constant', warmup_ratio=0.1", {}, ["warmup_ratio"]),
+        ("lr_scheduler_type='constant', warmup_steps=4", {}, ["warmup_steps"]),
+        ("lr_scheduler_type='constant', warmup_steps=0", {}, []),
+        ("lr_scheduler_type='constant'", {}, []),
+        ("lr_scheduler_type='constant_with_warmup', warmup_steps=4", {"warmup_steps": 4}, []),
+    ],
+)
+def test_the_warm_up_is_the_one_that_transformers_makes(
+    tmp_path: Path, given: str, warmup: dict[str, float], noted: list[str]
+) -> None:
+    trainer, notes = imported(tmp_path, PLAIN.replace("SFTConfig()", f"SFTConfig({given})"))
+    assert {key: value for key, value in trainer.items() if key.startswith("warmup")} == warmup
+    assert [key for key in notes if key.startswith("warmup")] == noted
+    if noted == ["warmup_steps"]:
+        assert notes["warmup_steps"] == (1, "is not carried over: a constant schedule has no warm-up in TRL")
+
+
+@pytest.mark.parametrize(
+    ("given", "noted"),
+    [
+        ("None", False),
+        ("ref_model=None", False),
+        ("ref_model=AutoModelForCausalLM.from_pretrained('a/b')", False),
+        ("AutoModelForCausalLM.from_pretrained('a/b', dtype='auto')", False),
+        ("ref_model='a/other'", True),
+        ("AutoModelForCausalLM.from_pretrained('a/other')", True),
+        ("ref_model=reference()", True),
+    ],
+)
+def test_another_reference_model_is_named(tmp_path: Path, given: str, noted: bool) -> None:
+    text = (
+        f'DPOTrainer(AutoModelForCausalLM.from_pretrained("a/b"), {given}, train_dataset=load_dataset("c/d"))'
+    )
+    trainer, notes = imported(tmp_path, text)
+    assert trainer["model"] == "a/b"
+    says = "the reference is the base model, or the adapter that the run starts from"
+    assert notes.get("ref_model") == ((1, says) if noted else None)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "DPOTrainer('a/b', None, DPOConfig(learning_rate=3e-6), train_dataset=rows)",
+        "KTOTrainer('a/b', None, KTOConfig(learning_rate=3e-6), train_dataset=rows)",
+        "GRPOTrainer('a/b', graded, GRPOConfig(learning_rate=3e-6), train_dataset=rows)",
+        "SFTTrainer('a/b', SFTConfig(learning_rate=3e-6), train_dataset=rows)",
+    ],
+)
+def test_arguments_by_position_are_read(tmp_path: Path, call: str) -> None:
+    trainer, notes = imported(tmp_path, f'rows = load_dataset("c/d")\n{call}')
+    assert trainer["learning_rate"] == 3e-6
+    assert not [key for key, (_, text) in notes.items() if "by position" in text]
+    assert ("reward_funcs" in notes) is ("GRPO" in call)
+    assert (
+        "by position" in imported(tmp_path, f"rows = 1\n{call.replace('train_dataset=', '')}")[1]["rows"][1]
+    )
