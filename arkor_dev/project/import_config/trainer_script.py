@@ -454,6 +454,8 @@ class _ScriptReading:
                 node.lineno,
                 f"{owner or 'this'} is not a language model for text, which is what is trained here",
             )
+        if len(node.args) > 1:
+            _refuse(node.lineno, "arguments of from_pretrained by position are not read: name them")
         entries = {entry.key: entry for entry in self.script.keywords(call)}
         for key, entry in entries.items():
             if key == "auto_model" and not str(getattr(entry.value, "source", "")).endswith("ForCausalLM"):
@@ -515,6 +517,10 @@ class _ScriptReading:
         node = call.node
         assert isinstance(node, ast.Call)
         self.adapted[id(node)] = node.lineno
+        config = name_of(node.func) == "LoraConfig"
+        of_unsloth = isinstance(node.func, ast.Attribute) and name_of(node.func.value).startswith("Fast")
+        if len(node.args) > (0 if config else 1 if of_unsloth else 2):
+            _refuse(node.lineno, f"arguments of {name_of(node.func)} by position are not read: name them")
         rules = {
             **PEFT, "bias": None, "model": None, "peft_config": None, "max_seq_length": "max_length",
             "ensure_weight_tying": None, "adapter_name": None, "qat_scheme": None,
@@ -586,6 +592,13 @@ class _ScriptReading:
                     return
                 _refuse(node.lineno, f"{name} is used in a way that cannot be followed to the trainer")
         if not self.adapted:
+            settings = self.conversion.settings
+            if settings.get(FOUR_BIT) and not settings.get("full_fine_tuning"):
+                _refuse(
+                    self.conversion.lines.get(FOUR_BIT, line),
+                    "the model is loaded in 4-bit and is given no adapter, so it can only be a saved one: "
+                    "train that on with arkor-dev start --from JOB",
+                )
             self.conversion.set("full_fine_tuning", Entry("peft_config", True, line))
 
     # --- data
