@@ -437,3 +437,20 @@ def test_arguments_by_position_are_read(tmp_path: Path, call: str) -> None:
     assert (
         "by position" in imported(tmp_path, f"rows = 1\n{call.replace('train_dataset=', '')}")[1]["rows"][1]
     )
+
+
+def test_names_that_the_script_gives_to_imports_are_followed(tmp_path: Path) -> None:
+    text = """\
+from datasets import load_dataset as rows_of
+from trl import SFTTrainer as Teacher, SFTConfig as Settings
+from trl.trainer import x as DPOTrainer
+from peft import LoraConfig as Small
+Teacher("a/b", Settings(max_steps=3), train_dataset=rows_of("c/d"), peft_config=Small(r=4))
+"""
+    trainer, _ = imported(tmp_path, text)
+    assert (trainer["steps"], trainer["lora"]["r"]) == (3, 4)
+    assert trainer["dataset"] == {"huggingface": "c/d"}
+    with pytest.raises(BadRequestError, match="creates no trainer"):
+        imported(tmp_path, text.replace("from peft", "Teacher = choose()\nfrom peft"))
+    own = text + "def load_dataset(name):\n    return [name]\n"
+    assert imported(tmp_path, own)[0]["dataset"] == "data/train.jsonl"
