@@ -129,6 +129,16 @@ def _refuse(line: int, why: str) -> NoReturn:
     raise BadRequestError(f"Line {line}: {why}. Nothing was written.")
 
 
+def _require_some_written(entries: Iterable[Entry], what: str) -> None:
+    """Refuse a call all of whose keywords come from a mapping that the script computes."""
+    entries = list(entries)
+    if entries and all(entry.key.startswith("**") for entry in entries):
+        _refuse(
+            entries[0].line,
+            f"{what} ({entries[0].key.removeprefix('**')}) are computed by the script: write them out",
+        )
+
+
 @dataclass(slots=True)
 class _ScriptReading:
     conversion: Conversion
@@ -246,6 +256,7 @@ class _ScriptReading:
                 "that they come from, or write them out",
             )
         entries = {entry.key: entry for entry in self.script.keywords(call)}
+        _require_some_written(entries.values(), "the training arguments")
         if node.args and not (len(node.args) == 1 and "output_dir" not in entries):
             _refuse(node.lineno, "training arguments by position are not read: name them")
         changes = self.script.changes_of(name, call.place, trainer.place) if name else []
@@ -526,7 +537,9 @@ class _ScriptReading:
             "ensure_weight_tying": None, "adapter_name": None, "qat_scheme": None,
             **dict.fromkeys(KINDS),
         }  # fmt: skip
-        for entry in self.script.keywords(call):
+        entries = self.script.keywords(call)
+        _require_some_written((entry for entry in entries if entry.key != "model"), "the LoRA settings")
+        for entry in entries:
             if entry.key == "finetune_vision_layers" and entry.value is not False:
                 _refuse(entry.line, "the layers for pictures are trained, too; only text is trained on here")
             if entry.key in KINDS and entry.value is not True:

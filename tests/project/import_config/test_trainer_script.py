@@ -235,6 +235,8 @@ LOADS = "m = AutoModelForCausalLM.from_pretrained('a/b')\n"
         ("m = PeftModel.from_pretrained(base, 'x')\n" + WITH_MODEL, "starts from an adapter"),
         (PLAIN.replace("args=", "peft_config=choose(), args="), "is not a LoraConfig that the script writes"),
         (LOADS.replace("'a/b'", "'a/b', {}") + WITH_MODEL, "arguments of from_pretrained by position are"),
+        (PLAIN.replace("SFTConfig()", "SFTConfig(**read())"), "the training arguments .read... are computed"),
+        (PLAIN.replace("args=", "peft_config=LoraConfig(**c), args="), "LoRA settings .c. are computed by"),
         (PLAIN.replace("args=", "peft_config=LoraConfig(16), args="), "of LoraConfig by position are not"),
         (LOADS + "m = FastModel.get_peft_model(m, 16)\n" + WITH_MODEL, "Line 2: arguments of get_peft_model"),
         (LOADS.replace("'a/b'", "'a/b', load_in_4bit=True") + WITH_MODEL, "Line 1: the model is loaded in 4"),
