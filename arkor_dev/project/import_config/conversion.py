@@ -47,6 +47,8 @@ AXOLOTL: Final = "Axolotl"
 UNSLOTH: Final = "Unsloth"
 OF_TRANSFORMERS: Final = (AXOLOTL, "AutoTrain", "LLaMA-Factory", "TRL", UNSLOTH)
 """Tools that train by the Trainer of transformers, with its schedules."""
+WITH_REFERENCE: Final = ("dpo", "kto")
+"""Methods that compare the adapter with the model below it, so that they cannot train all weights."""
 WARM_UP: Final = {"warmup_steps", "warmup_ratio"}
 REPORTERS: Final = ("tensorboard", "trackio", "wandb", "mlflow")
 
@@ -156,6 +158,10 @@ class Conversion:
         """Remove settings that have no effect or exclude each other, with a note for each."""
         self._count_prompts()
         self._warm_up()
+        method, full = self.settings.get("method"), "full_fine_tuning"
+        if method in WITH_REFERENCE and self.settings.get(full):
+            text = f"{method} trains an adapter here: a run needs this setting removed"
+            self.notes.append(Note(self.lines.get(full, 1), full, text))
         for decisive, ignored in (("steps", "epochs"), ("warmup_steps", "warmup_ratio")):
             if decisive in self.settings and ignored in self.settings:
                 self._drop(ignored, f"{decisive} decides, as it does in {self.tool}")

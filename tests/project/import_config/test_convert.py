@@ -382,7 +382,7 @@ use_peft: false
         "warmup_steps": 0,
         "full_fine_tuning": True,
     }
-    assert set(notes) == {"beta"}
+    assert set(notes) == {"beta", "full_fine_tuning"}
     (tmp_path / "rm.yaml").write_text("model_name_or_path: a/b\ncenter_rewards_coefficient: 0.1\n")
     with pytest.raises(BadRequestError, match="reward"):
         convert(tmp_path / "rm.yaml", tmp_path)

@@ -456,3 +456,15 @@ Teacher("a/b", Settings(max_steps=3), train_dataset=rows_of("c/d"), peft_config=
         imported(tmp_path, text.replace("from peft", "Teacher = choose()\nfrom peft"))
     own = text + "def load_dataset(name):\n    return [name]\n"
     assert imported(tmp_path, own)[0]["dataset"] == "data/train.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("trainer", "noted"), [("DPO", True), ("KTO", True), ("ORPO", False), ("SFT", False)]
+)
+def test_a_method_with_a_reference_is_said_to_need_an_adapter(
+    tmp_path: Path, trainer: str, noted: bool
+) -> None:
+    found, notes = imported(tmp_path, PLAIN.replace("SFT", trainer))
+    assert found["full_fine_tuning"] is True
+    says = f"{trainer.lower()} trains an adapter here: a run needs this setting removed"
+    assert notes.get("full_fine_tuning") == ((1, says) if noted else None)
