@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from .conversion import COMMON, OWN_TEMPLATE, flag, model, noted, refuse, unsupported, used
+from .conversion import COMMON, OWN_TEMPLATE, flag, model, noted, refuse, used
 from .entries import flattened
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ RULES: Final[dict[str, Any]] = {
     "params.seed": "seed",
     "params.block_size": _length,
     "params.model_max_length": None,
-    "params.max_prompt_length": unsupported("prompts are cut by max_length together with their answers"),
+    "params.max_prompt_length": COMMON["max_prompt_length"],
     "params.max_completion_length": "max_completion_length",
     "params.num_completions": _generations,
     "params.epochs": "epochs",

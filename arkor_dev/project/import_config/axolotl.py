@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from .conversion import (
+    AXOLOTL,
     COMMON,
     OWN_TEMPLATE,
     TEXT_ONLY,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from .conversion import Conversion
     from .entries import Entry
 
-NAME: Final = "Axolotl"
+NAME: Final = AXOLOTL
 FORMS: Final = {"alpaca": "alpaca", "sharegpt": "sharegpt", "completion": "text"}
 """Our form of rows by the first part of ``type``."""
 PAIR_COLUMNS: Final = {
@@ -51,7 +52,7 @@ PART: Final = (
 )  # fmt: skip
 """Keys of a data set that are read, or have no effect here: of a chat only the answers are learned."""
 DEFAULTS: Final[dict[str, Any]] = {
-    "epochs": 1, "batch_size": 1, "scheduler": "cosine", "max_length": 512,
+    "epochs": 1, "batch_size": 1, "scheduler": "cosine", "max_length": 512, "warmup_ratio": 0.03,
 }  # fmt: skip
 """Values of keys that are left out, where ours are different."""
 

@@ -40,6 +40,16 @@ OPTIMIZERS: Final = {
 }
 """Optimizers that make the same updates with less memory for their state."""
 SCHEDULERS: Final = {"warmup_stable_decay": "wsd"}
+DECISIVE: Final = {"epochs": "steps", "warmup_steps": "warmup_ratio", "warmup_ratio": "warmup_steps"}
+"""Settings whose default does not count beside another one."""
+ACCUMULATION: Final = "gradient_accumulation_steps"
+AXOLOTL: Final = "Axolotl"
+UNSLOTH: Final = "Unsloth"
+OF_TRANSFORMERS: Final = (AXOLOTL, "AutoTrain", "LLaMA-Factory", "TRL", UNSLOTH)
+"""Tools that train by the Trainer of transformers, with its schedules."""
+WITH_REFERENCE: Final = ("dpo", "kto")
+"""Methods that compare the adapter with the model below it, so that they cannot train all weights."""
+WARM_UP: Final = {"warmup_steps", "warmup_ratio"}
 REPORTERS: Final = ("tensorboard", "trackio", "wandb", "mlflow")
 
 
@@ -110,11 +120,15 @@ class Conversion:
             else:
                 self.unneeded.append(entry.key)  # what it would turn on is off here, too
 
-    def default(self, values: Mapping[str, Any]) -> None:
-        """Set what the file leaves to its tool's default, which is another one here."""
+    def default(self, values: Mapping[str, Any], given: Iterable[str] = ()) -> None:
+        """Set what the file leaves to its tool's default, which is another one here.
+
+        ``given`` are the file's keys by its own names: none of them is left out, though it may be computed.
+        """
+        known = {*self.settings, *(BY_NAME.get(key, key) for key in given)}
         for key, value in values.items():
-            if key != "epochs" or "steps" not in self.settings:
-                self.settings.setdefault(key, value)
+            if key not in known and DECISIVE.get(key) not in known:
+                self.settings[key] = value
 
     def data(self, entry: Entry, name: str, **more: Any) -> dict[str, Any]:
         """Return a data set by name: a file of the project, an address, or a data set of Hugging Face.
@@ -142,6 +156,12 @@ class Conversion:
 
     def finish(self) -> None:
         """Remove settings that have no effect or exclude each other, with a note for each."""
+        self._count_prompts()
+        self._warm_up()
+        method, full = self.settings.get("method"), "full_fine_tuning"
+        if method in WITH_REFERENCE and self.settings.get(full):
+            text = f"{method} trains an adapter here: a run needs this setting removed"
+            self.notes.append(Note(self.lines.get(full, 1), full, text))
         for decisive, ignored in (("steps", "epochs"), ("warmup_steps", "warmup_ratio")):
             if decisive in self.settings and ignored in self.settings:
                 self._drop(ignored, f"{decisive} decides, as it does in {self.tool}")
@@ -155,11 +175,51 @@ class Conversion:
             if conflict is None:
                 break
             self._drop(FIELDS[conflict[0]].key, conflict[1].partition(". ")[0])
-        self.notes.sort(key=lambda note: note.line)
+        self.notes = sorted(dict.fromkeys(self.notes), key=lambda note: note.line)
+
+    def _warm_up(self) -> None:
+        """Leave the warm-up that transformers makes: none if constant, and no steps are a ratio's."""
+        if self.tool not in OF_TRANSFORMERS:
+            return
+        if self.settings.get("scheduler") == "constant":
+            for key in WARM_UP & self.settings.keys():
+                if not self.settings[key]:
+                    self.lines.pop(key, None)
+                self._drop(key, f"is not carried over: a constant schedule has no warm-up in {self.tool}")
+        elif self.settings.get("warmup_steps") == 0 and "warmup_ratio" in self.settings:
+            del self.settings["warmup_ratio" if self.tool == AXOLOTL else "warmup_steps"]
 
     def _drop(self, key: str, text: str) -> None:
+        """Remove a setting, with a note unless it is only a default of the tool."""
         del self.settings[key]
-        self.notes.append(Note(self.lines[key], key, text))
+        if key in self.lines:
+            self.notes.append(Note(self.lines[key], key, text))
+
+    def _count_prompts(self) -> None:
+        """Convert the batch of GRPO, which TRL counts in answers, to one of prompts."""
+        batch, accumulation = self.settings.get("batch_size"), self.settings.get(ACCUMULATION, 1)
+        if self.settings.get("method") != "grpo" or batch is None:
+            return
+        generations = self.settings.get("num_generations", ROWS["num_generations"].default)
+        answers = batch * accumulation
+        if answers % generations and self.tool == UNSLOTH:
+            answers = generations * accumulation  # it raises the batch to the answers of one prompt
+        prompts = max(1, answers // generations)
+        together = max(1, batch // generations)
+        if prompts % together:
+            together = 1
+        after = (together, prompts // together)
+        if after == (batch, accumulation):
+            return
+        self.settings["batch_size"], self.settings[ACCUMULATION] = after
+        line = next(
+            self.lines[key] for key in ("batch_size", "num_generations", "method") if key in self.lines
+        )
+        text = (
+            f"{answers} answers a step are those of {prompts} {'prompt' if prompts == 1 else 'prompts'}: "
+            "batch_size counts prompts here"
+        )
+        self.notes.append(Note(line, "per_device_train_batch_size", text))
 
 
 def _is_file(name: str) -> bool:
@@ -271,13 +331,22 @@ def scheduler(conversion: Conversion, entry: Entry) -> None:
 
 def scheduler_options(conversion: Conversion, entry: Entry) -> None:
     """Carry over the schedule's own options, a mapping."""
+    _options(conversion, entry, "lr_scheduler_kwargs")
+
+
+def _options(conversion: Conversion, entry: Entry, table: str) -> None:
     options = entry.value if isinstance(entry.value, dict) else {}
     for name, value in options.items():
-        key = f"lr_scheduler_kwargs.{name}"
+        key = f"{table}.{name}"
         if key in ROWS:
             conversion.set(key, entry, value)
         else:
             conversion.note(entry, f"{name} has no equivalent here")
+
+
+def template_options(conversion: Conversion, entry: Entry) -> None:
+    """Carry over the options of the chat template, a mapping."""
+    _options(conversion, entry, "chat_template_kwargs")
 
 
 def steps(conversion: Conversion, entry: Entry) -> None:
@@ -342,6 +411,21 @@ def loss_type(conversion: Conversion, entry: Entry) -> None:
     conversion.set("loss_type", entry, value)
 
 
+def prompt_length(conversion: Conversion, entry: Entry) -> None:
+    """Add a note on what becomes of a long prompt."""
+    if conversion.settings.get("method") == "grpo":
+        conversion.note(entry, "prompts are not cut here: one that max_length has no room for ends the job")
+    else:
+        conversion.note(entry, "prompts are cut by max_length together with their answers")
+
+
+def reward_scale(conversion: Conversion, entry: Entry) -> None:
+    """Carry over the scale of the rewards, which older versions of TRL have as a flag."""
+    names = {True: "group", False: "none"}
+    given = entry.value
+    conversion.set("scale_rewards", entry, names[given] if isinstance(given, bool) else given)
+
+
 def rewards(conversion: Conversion, entry: Entry) -> None:
     """Add a note on where reward functions are declared here."""
     conversion.note(
@@ -377,7 +461,8 @@ WITHOUT_EFFECT: Final = (
     "dataloader_pin_memory", "dataloader_prefetch_factor", "dataset_num_proc", "remove_unused_columns",
     "ddp_timeout", "ddp_find_unused_parameters", "local_rank", "tf32", "push_to_hub", "hub_model_id",
     "hub_strategy", "resume_from_checkpoint", "disable_tqdm", "use_cache", "attn_implementation",
-    "device_map", "torch_dtype", "dtype", "token",
+    "device_map", "torch_dtype", "dtype", "token", "log_completions", "num_completions_to_print",
+    "trackio_space_id", "project",
 )  # fmt: skip
 """Keys that have no effect on training here."""
 COMMON: Final[dict[str, Any]] = {
@@ -387,11 +472,13 @@ COMMON: Final[dict[str, Any]] = {
     "lr_scheduler": scheduler,
     "lr_scheduler_type": scheduler,
     "lr_scheduler_kwargs": scheduler_options,
+    "chat_template_kwargs": template_options,
     "max_steps": steps,
     "warmup_steps": warmup,
     "loss_type": loss_type,
     "reward_funcs": rewards,
-    "max_prompt_length": unsupported("prompts are cut by max_length together with their answers"),
+    "scale_rewards": reward_scale,
+    "max_prompt_length": prompt_length,
     "max_completion_length": "max_completion_length",
     "bf16": half_precision("bf16"),
     "fp16": half_precision("fp16"),

@@ -16,21 +16,35 @@ if TYPE_CHECKING:
     from .entries import Entry
 
 NAME: Final = "TRL"
-UNSLOTH: Final = "Unsloth"
-"""Unsloth's scripts call TRL, too."""
+PAIRS: Final = ("DPO", "KTO", "ORPO", "CPO")
+"""Methods whose trainers cut rows at a length of their own."""
+_COMMON: Final[dict[str, Any]] = {"batch_size": 8, "warmup_steps": 0}
 DEFAULTS: Final[dict[str, dict[str, Any]]] = {
-    "TrainingArguments": {"learning_rate": 5e-5, "batch_size": 8},
-    "UnslothTrainingArguments": {"learning_rate": 5e-5, "batch_size": 8},
-    "SFTConfig": {"learning_rate": 2e-5, "batch_size": 8, "max_length": 1024},
-    **{
-        f"{name}Config": {"learning_rate": 1e-6, "batch_size": 8, "max_length": 1024}
-        for name in ("DPO", "KTO", "ORPO", "CPO")
-    },
-    "GRPOConfig": {"learning_rate": 1e-6, "batch_size": 8},
+    "TrainingArguments": {"learning_rate": 5e-5, **_COMMON},
+    "SFTConfig": {"learning_rate": 2e-5, "max_length": 1024, **_COMMON},
+    **{f"{name}Config": {"learning_rate": 1e-6, "max_length": 1024, **_COMMON} for name in PAIRS},
+    "GRPOConfig": {"learning_rate": 1e-6, "max_completion_length": 512, **_COMMON},
 }
 """Values of arguments that are left out, by the class of the arguments, where ours are different."""
+_OF_UNSLOTH: Final[dict[str, Any]] = {
+    "learning_rate": 5e-5,
+    "batch_size": 4,
+    "gradient_accumulation_steps": 2,
+    "warmup_ratio": 0.1,
+    "weight_decay": 0.001,
+    "seed": 3407,
+}
+UNSLOTH_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
+    "TrainingArguments": DEFAULTS["TrainingArguments"],
+    "SFTConfig": _OF_UNSLOTH,
+    "UnslothTrainingArguments": _OF_UNSLOTH,
+    **{f"{name}Config": {**_OF_UNSLOTH, "max_length": 1024} for name in PAIRS},
+    "GRPOConfig": {**_OF_UNSLOTH, "beta": 0.001, "loss_type": "bnpo"},
+}
+"""The same for scripts that import Unsloth, which changes TRL's classes, but not those of transformers."""
+LAYERS: Final = "lora.target_modules"
 LORA_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
-    "LoraConfig": {"lora.r": 8, "lora.alpha": 8},
+    "LoraConfig": {"lora.r": 8, "lora.alpha": 8, LAYERS: ["q_proj", "v_proj"]},
     "get_peft_model": {"lora.r": 16, "lora.alpha": 16},
 }
 """The same for LoRA settings: PEFT's, and those of Unsloth's function."""
@@ -40,11 +54,16 @@ OF_METHODS: Final = {
     "center_rewards_coefficient": "reward", "kl_coef": "ppo", "beta": "dpo",
 }  # fmt: skip
 """Methods by arguments that only their command of ``trl`` takes; ``beta`` is most often that of DPO."""
+PEFT_LAYERS: Final = "is missing: PEFT adapts these layers of most models, not all"
 LEARNED_PART: Final = ("assistant_only_loss", "completion_only_loss")
 LEARNS_ALL: Final = "learns whole chats; here only their answers are, unless train_on_responses_only = false"
-COMMAND_DEFAULTS: Final[dict[str, Any]] = {"learning_rate": 2e-5, "batch_size": 8, "max_length": 1024}
-COMMAND_LORA: Final[dict[str, Any]] = {"lora.r": 16, "lora.alpha": 32, "lora.dropout": 0.05}
-"""The same for ``trl sft --config``."""
+COMMAND_LORA: Final[dict[str, Any]] = {
+    **LORA_DEFAULTS["LoraConfig"],
+    "lora.r": 16,
+    "lora.alpha": 32,
+    "lora.dropout": 0.05,
+}
+"""Those of ``trl sft --config``."""
 
 
 def _model(conversion: Conversion, entry: Entry) -> None:
@@ -136,6 +155,7 @@ RULES: Final[dict[str, Any]] = {
     **dict.fromkeys(("dataset_config", "dataset_train_split", "dataset_test_split"), used),
     "dataset_text_field": _text_field,
     "chat_template_path": noted(OWN_TEMPLATE),
+    "embedding_learning_rate": noted("all weights are trained at learning_rate"),
 }
 
 
@@ -155,9 +175,10 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
         conversion.unneeded += unused
         entries = [entry for entry in entries if entry.key not in unused]
     conversion.apply(entries, RULES)
-    defaults = COMMAND_DEFAULTS | ({"learning_rate": 1e-6} if named != "sft" else {})
-    conversion.default({key: value for key, value in defaults.items() if key not in by_key})
+    conversion.default(DEFAULTS[f"{named.upper()}Config"], by_key)
     if adapts:
+        if LAYERS not in conversion.settings:
+            conversion.note(replace(entries[0], key="lora_target_modules"), PEFT_LAYERS)
         conversion.default(COMMAND_LORA)
     _rows(conversion, by_key)
 

@@ -34,7 +34,7 @@ OTHER_USES: Final = {
     "task": "evaluates a model",
 }
 DEFAULTS: Final[dict[str, Any]] = {
-    "learning_rate": 5e-5, "batch_size": 8, "max_length": 2048,
+    "learning_rate": 5e-5, "batch_size": 8, "max_length": 2048, "warmup_steps": 0,
 }  # fmt: skip
 """Values of keys that are left out, where ours are different."""
 INFO: Final = "dataset_info.json"

@@ -39,6 +39,7 @@ CODE_MAGICS: Final = ("capture", "time", "timeit", "memit", "prun")
 TRAINING: Final = re.compile(
     r"Trainer|TrainingArguments|Config\(|from_pretrained|get_peft_model|load_dataset"
 )
+LIBRARIES: Final = ("datasets", "peft", "transformers", "trl", "unsloth")
 _COMMAND: Final = re.compile(r"[ \t]*[!%?]")
 _ASSIGNED_COMMAND: Final = re.compile(r"([^=!%\n]++=[ \t]*+)[!%].*")
 _PARSE: Final = ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -289,6 +290,7 @@ class Script:
 
     def read(self, tree: ast.Module) -> None:
         """Record what a module does."""
+        _use_full_names(tree)
         self._block(tree.body, None, ())
 
     def _block(
@@ -506,6 +508,29 @@ def _compiled(text: str) -> ast.Module:
         tree = compile(text, "<script>", "exec", _PARSE)
     assert isinstance(tree, ast.Module)
     return tree
+
+
+def _use_full_names(tree: ast.Module) -> None:
+    """Replace the script's own names of what it imports from the libraries by theirs, in place."""
+    names: list[ast.Name] = []
+    own: set[str] = set()
+    imported: dict[str, str] = {}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name():
+                names.append(node)
+                if not isinstance(node.ctx, ast.Load):
+                    own.add(node.id)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                own.add(node.name)
+            case ast.arg():
+                own.add(node.arg)
+            case ast.ImportFrom(module=str(module)) if module.partition(".")[0] in LIBRARIES:
+                imported.update({alias.asname: alias.name for alias in node.names if alias.asname})
+    for name in names:
+        full = imported.get(name.id)
+        if full is not None and not own & {name.id, full}:
+            name.id = full
 
 
 def name_of(function: ast.expr) -> str:

@@ -15,24 +15,27 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from arkor_dev.contract.errors import BadRequestError
 
-from .conversion import OWN_TEMPLATE, noted, rewards
+from .conversion import OWN_TEMPLATE, UNSLOTH, noted, refuse, rewards
 from .entries import Computed, Entry
 from .hugging_face import (
     DEFAULTS,
+    LAYERS,
     LEARNED_PART,
     LEARNS_ALL,
     LORA_DEFAULTS,
     MODEL,
     OF_TRL,
+    PAIRS,
     PEFT,
+    PEFT_LAYERS,
     RULES,
     TRAINER,
-    UNSLOTH,
+    UNSLOTH_DEFAULTS,
 )
-from .script import Change, Script, Value, name_of
+from .script import Change, Place, Script, Value, name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from .conversion import Conversion
 
@@ -41,6 +44,8 @@ TRAINERS: Final = {
     "ORPOTrainer": "orpo", "CPOTrainer": "cpo", "GRPOTrainer": "grpo",
 }  # fmt: skip
 """Our method by the class of the trainer."""
+CONFIGS: Final = {"Trainer": "TrainingArguments", "UnslothTrainer": "SFTConfig"}
+"""The class of a trainer's arguments, where it has not the trainer's name."""
 ARGUMENTS: Final = re.compile(r"\w*TrainingArguments|[A-Z]{2,5}Config")
 """Calls with training arguments: SFTConfig, TrainingArguments, UnslothTrainingArguments …"""
 TEXT_MODEL: Final = re.compile(
@@ -55,9 +60,11 @@ AUDIO: Final = (
 """Modules of scripts that train on sound."""
 SAME_MODEL: Final = (
     "prepare_model_for_kbit_training", "prepare_model_for_int8_training", "for_training", "compile",
-    "prepare",
+    "prepare", "setup_chat_format", "clone_chat_template",
 )  # fmt: skip
 """Functions that return the model that they are given."""
+TEMPLATES: Final = ("get_chat_template", "setup_chat_format", "clone_chat_template")
+"""Functions that give a tokenizer another chat template."""
 SAME_OBJECT: Final = ("to", "cuda", "half", "float", "bfloat16", "eval", "train", "requires_grad_")
 """Methods of a model that return it."""
 NO_EFFECT_ON_ROWS: Final = ("shuffle", "with_format", "flatten_indices", "to_iterable_dataset", "copy")
@@ -65,7 +72,22 @@ PACKAGED: Final = ("json", "csv", "parquet", "text")
 """Names of formats that ``load_dataset`` takes in place of a data set."""
 FILES: Final = ("from_json", "from_csv", "from_parquet", "from_text")
 LOADER: Final = re.compile(r"load_dataset|from_(?:json|csv|parquet|text)")
-READ_APART: Final = ("model", "args", "train_dataset", "eval_dataset", "peft_config")
+WITHOUT_TOOLS: Final = "answers are sampled without tools and environments here"
+REFUSED: Final = {
+    "tools": WITHOUT_TOOLS,
+    "environment_factory": WITHOUT_TOOLS,
+    "rollout_func": WITHOUT_TOOLS,
+    "compute_loss_func": "the loss is the method's own here",
+}
+"""Arguments of a trainer that a run would be another one without."""
+POSITIONS: Final = {
+    "": ("model", "args"),
+    "dpo": ("model", "ref_model", "args"),
+    "kto": ("model", "ref_model", "args"),
+    "grpo": ("model", "reward_funcs", "args"),
+}
+"""A trainer's arguments that may be given by position, by method."""
+READ_APART: Final = ("ref_model", "model", "args", "train_dataset", "eval_dataset", "peft_config")
 """Arguments of a trainer that are followed by themselves."""
 TRAINER_WITHOUT_EFFECT: Final = (
     "tokenizer", "processing_class", "processor", "dataset_num_proc", "dataset_batch_size",
@@ -82,9 +104,17 @@ LOADING: Final = (
     "use_exact_model_name",
 )  # fmt: skip
 """Keys of loading a model that have no effect on training here, or that are read by themselves."""
+FOUR_BIT: Final = "load_in_4bit"
+PRECISION: Final = (FOUR_BIT, "load_in_8bit", "load_in_16bit", "load_in_fp8", "full_finetuning")
+"""Keys without any of which Unsloth loads a model in 4-bit."""
+LOADED_LENGTH: Final = 2048
+"""Unsloth's ``max_seq_length``, if a script leaves it out."""
+FAST_LANGUAGE_MODEL: Final = re.compile(r"Fast(?:Language|Llama|Mistral|Gemma2?|Qwen[23]|Cohere)Model")
+EMBEDDINGS: Final = "embed_tokens"
+"""What Unsloth trains in full where it is among the adapted layers."""
 COLLATORS: Final = ("DataCollatorForSeq2Seq", "DataCollatorForLanguageModeling", "DataCollatorWithPadding")
 PLAIN_COLLATORS: Final = "the rows are padded and masked as the method needs it: it is not carried over"
-LAYERS: Final = ("finetune_language_layers", "finetune_attention_modules", "finetune_mlp_modules")
+KINDS: Final = ("finetune_language_layers", "finetune_attention_modules", "finetune_mlp_modules")
 PARTS: Final = ("train", "test")
 
 
@@ -99,16 +129,31 @@ def _refuse(line: int, why: str) -> NoReturn:
     raise BadRequestError(f"Line {line}: {why}. Nothing was written.")
 
 
+def _require_some_written(entries: Iterable[Entry], what: str) -> None:
+    """Refuse a call all of whose keywords come from a mapping that the script computes."""
+    entries = list(entries)
+    if entries and all(entry.key.startswith("**") for entry in entries):
+        _refuse(
+            entries[0].line,
+            f"{what} ({entries[0].key.removeprefix('**')}) are computed by the script: write them out",
+        )
+
+
 @dataclass(slots=True)
 class _ScriptReading:
     conversion: Conversion
     script: Script
-    adapted: set[int] = field(default_factory=set)
-    """Calls with LoRA settings that have been carried over."""
+    adapted: dict[int, int] = field(default_factory=dict)
+    """Lines of the calls with LoRA settings that have been carried over."""
     cut: Value | None = None
     """The ``train_test_split`` that the rows come from."""
     tested: Value | None = None
     """The ``train_test_split`` that the evaluation rows come from."""
+
+    @property
+    def defaults(self) -> Mapping[str, Mapping[str, Any]]:
+        """The defaults of the classes of arguments, by their names."""
+        return UNSLOTH_DEFAULTS if self.conversion.tool == UNSLOTH else DEFAULTS
 
     def trainer(self) -> None:
         call = self._only_trainer()
@@ -119,10 +164,12 @@ class _ScriptReading:
         if TRAINERS[name] != "sft":
             self.conversion.set("method", Entry(name, TRAINERS[name], node.lineno))
         self._model(self.script.argument(call, "model", 0), node.lineno)
+        if self.adapted and self.conversion.settings.get("full_fine_tuning"):
+            self._remove_adapter()
         self._adapter(self.script.argument(call, "peft_config"), node.lineno)
         # What is given to the trainer counts more than what the model is loaded with.
-        plain = name in ("SFTTrainer", "UnslothTrainer", "Trainer", "ORPOTrainer", "CPOTrainer")
-        self._arguments(call, self.script.argument(call, "args", 1 if plain else None))
+        places = POSITIONS.get(TRAINERS[name], POSITIONS[""])
+        self._arguments(call, self.script.argument(call, "args", places.index("args")))
         self._keywords(call)
         self._data(call)
         self._afterwards(call)
@@ -149,9 +196,13 @@ class _ScriptReading:
             and re.fullmatch(r"(?!Patch)(?:[A-Z]\w*)?Trainer", name_of(call.node.func))
         ]
         if not found:
+            other = "".join(
+                f" Not read, since it is not Python: line {line}, {text}."
+                for line, text in script.skipped[:3]
+            )
             raise BadRequestError(
-                "The script creates no trainer, such as SFTTrainer(…), so there is nothing to import. "
-                "Nothing was written."
+                "The script creates no trainer, such as SFTTrainer(…), so there is nothing to import."
+                f"{other} Nothing was written."
             )
         names = [
             (name_of(call.node.func), call.node.lineno) for call in found if isinstance(call.node, ast.Call)
@@ -190,7 +241,9 @@ class _ScriptReading:
 
     def _arguments(self, trainer: Value, args: Value | None) -> None:
         """Carry over the training arguments, with what is changed in them before the trainer is created."""
+        trains = name_of(trainer.node.func) if isinstance(trainer.node, ast.Call) else ""
         if args is None or self.script.value(args) is None:
+            self._argument_defaults(CONFIGS.get(trains, trains.replace("Trainer", "Config")), trains)
             return
         name = args.node.id if isinstance(args.node, ast.Name) else None
         call = self.script.follow(args)
@@ -203,6 +256,7 @@ class _ScriptReading:
                 "that they come from, or write them out",
             )
         entries = {entry.key: entry for entry in self.script.keywords(call)}
+        _require_some_written(entries.values(), "the training arguments")
         if node.args and not (len(node.args) == 1 and "output_dir" not in entries):
             _refuse(node.lineno, "training arguments by position are not read: name them")
         changes = self.script.changes_of(name, call.place, trainer.place) if name else []
@@ -213,8 +267,14 @@ class _ScriptReading:
             else:
                 entries[change.key] = Entry(change.key, value, change.line, name_of(node.func))
         self.conversion.apply(entries.values(), RULES)
-        defaults = DEFAULTS.get(name_of(node.func), {})
-        self.conversion.default({key: value for key, value in defaults.items() if key not in entries})
+        self._argument_defaults(name_of(node.func), trains, entries)
+
+    def _argument_defaults(self, config: str, trainer: str, given: Iterable[str] = ()) -> None:
+        """Set what a class of arguments has in place of those that are left out."""
+        defaults = self.defaults.get(config, {})
+        if config == "TrainingArguments" and trainer == "SFTTrainer" and self.defaults is DEFAULTS:
+            defaults = {**defaults, "max_length": DEFAULTS["SFTConfig"]["max_length"]}
+        self.conversion.default(defaults, given)
 
     def _note_change(self, change: Change, why: str) -> None:
         source = self.script.lines[change.line - 1].strip()
@@ -224,8 +284,15 @@ class _ScriptReading:
         """Carry over the arguments of the trainer itself."""
         node = trainer.node
         assert isinstance(node, ast.Call)
-        known = ("model", "args") if TRAINERS[name_of(node.func)] in ("sft", "orpo", "cpo") else ("model",)
-        for item in node.args[len(known) :]:
+        places = POSITIONS.get(TRAINERS[name_of(node.func)], POSITIONS[""])
+        if "ref_model" in places:
+            self._reference(self.script.argument(trainer, "ref_model", places.index("ref_model")))
+        elif "reward_funcs" in places and len(node.args) > 1:
+            functions = Value(node.args[1], trainer.place)
+            rewards(
+                self.conversion, Entry("reward_funcs", self.script.value(functions), functions.node.lineno)
+            )
+        for item in node.args[len(places) :]:
             source = self.script.computed(item).source
             self.conversion.note(Entry(source, None, item.lineno), "is given by position, so it is not read")
         rules: Mapping[str, Any] = {
@@ -236,11 +303,12 @@ class _ScriptReading:
             "quantization_config": noted("is not carried over: load_in_4bit = true quantizes the model"),
             "reward_funcs": None,
             "formatting_func": noted("rows keep their form: the function is not carried over"),
-            "ref_model": noted("the reference is the base model, or the adapter that the run starts from"),
         }
         for entry in self.script.keywords(trainer):
             if entry.key == "reward_funcs":
                 rewards(self.conversion, entry)
+            elif entry.key in REFUSED and entry.value not in (None, []):
+                refuse(entry, REFUSED[entry.key])
             elif entry.key == "data_collator":
                 self._collator(entry)
             elif entry.key in READ_APART:
@@ -249,6 +317,28 @@ class _ScriptReading:
                 self.conversion.note(entry, f"is not carried over: {entry.value.source}")
             else:
                 self.conversion.apply([entry], rules)
+
+    def _reference(self, given: Value | None) -> None:
+        """Note a reference model other than the trained one."""
+        if given is None or self.script.value(given) is None:
+            return
+        call = self.script.follow(given)
+        if call is not None and isinstance(call.node, ast.Call) and self._loads_model(call):
+            name = next(
+                (
+                    found
+                    for key in ("model_name", *MODEL_NAMES)
+                    if (found := self.script.argument(call, key, 0)) is not None
+                ),
+                None,
+            )
+            if name is not None and self.script.value(name) == self.conversion.model:
+                self.conversion.unneeded.append("ref_model")
+                return
+        self.conversion.note(
+            Entry("ref_model", None, given.node.lineno),
+            "the reference is the base model, or the adapter that the run starts from",
+        )
 
     def _collator(self, entry: Entry) -> None:
         if isinstance(entry.value, Computed) and not entry.value.source.startswith(COLLATORS):
@@ -273,8 +363,11 @@ class _ScriptReading:
                 self.conversion.note(Entry(name, None, call.node.lineno), "callbacks are not carried over")
             elif name == "train_on_responses_only":
                 self.conversion.unneeded.append(name)  # the default here
-            elif name == "get_chat_template" and call.place.order < trainer.place.order:
+            elif name in TEMPLATES and call.place.order < trainer.place.order:
                 self.conversion.note(Entry(name, None, call.node.lineno), OWN_TEMPLATE)
+        for change in self.script.changes:
+            if change.key == "chat_template" and change.place.order < trainer.place.order:
+                self.conversion.note(Entry(change.key, None, change.line), OWN_TEMPLATE)
 
     # --- the model
 
@@ -285,7 +378,7 @@ class _ScriptReading:
             steps += 1
             node = current.node
             if isinstance(node, ast.Name):
-                current = self.script.follow(current)
+                current = self._named(node.id, current.place)
                 continue
             value = self.script.value(current) if current.part is None else None
             if isinstance(value, str):
@@ -310,12 +403,38 @@ class _ScriptReading:
                 current = self.script.returned(current)
         self._only_model(given, line)
 
+    def _named(self, name: str, place: Place) -> Value | None:
+        """Return what a model's name stands for, whether or not a condition has it pass through a function
+        that returns the same model."""
+        found = self.script.assigned(name, place)
+        while len(found) > 1 and self._keeps(found[0], name):
+            found = found[1:]
+        return found[0] if len(found) == 1 else None
+
+    def _keeps(self, value: Value | None, name: str) -> bool:
+        """Return whether a call returns the model that it is given by this name."""
+        node = value.node if value is not None else None
+        if value is None or not isinstance(node, ast.Call):
+            return False
+        given = self.script.argument(value, "model", 0)
+        return (
+            name_of(node.func) in SAME_MODEL
+            and given is not None
+            and isinstance(given.node, ast.Name)
+            and given.node.id == name
+        )
+
     def _only_model(self, given: Value | None, line: int) -> None:
         """Use the only model that the script loads; refuse if there are several, or none."""
         if given is None:
             _refuse(line, "the trainer is given no model")
         loads = [call for call in self.script.calls if self._loads_model(call)]
         source = self.script.computed(given.node).source
+        if isinstance(given.node, ast.Attribute):
+            _refuse(
+                line,
+                f"the trainer's model ({source}) comes from the command line or a file: write its name out",
+            )
         if len(loads) != 1:
             _refuse(line, f"the trainer's model ({source}) cannot be followed to one that the script loads")
         node = loads[0].node
@@ -346,6 +465,8 @@ class _ScriptReading:
                 node.lineno,
                 f"{owner or 'this'} is not a language model for text, which is what is trained here",
             )
+        if len(node.args) > 1:
+            _refuse(node.lineno, "arguments of from_pretrained by position are not read: name them")
         entries = {entry.key: entry for entry in self.script.keywords(call)}
         for key, entry in entries.items():
             if key == "auto_model" and not str(getattr(entry.value, "source", "")).endswith("ForCausalLM"):
@@ -362,12 +483,23 @@ class _ScriptReading:
             _refuse(node.lineno, f"the model's name is computed by the script ({source}): write it out")
         self.conversion.apply([replace(name, key="model_name")], MODEL)
         rules = {**MODEL, **dict.fromkeys((*LOADING, "auto_model"))}
+        pairs = self.conversion.settings.get("method", "").upper() in PAIRS
+        if pairs:
+            rules["max_seq_length"] = None  # the trainer cuts rows at its own length
         for entry in entries.values():
             if entry.key not in rules and isinstance(entry.value, Computed):
                 self.conversion.note(entry, f"is not carried over: {entry.value.source}")
             else:
                 self.conversion.apply([entry], rules)
         self._quantization(call)
+        if owner.startswith("Fast"):
+            given = {key for key, entry in entries.items() if entry.value is not False} | entries.keys() & {
+                FOUR_BIT
+            }
+            if not given & {*PRECISION, "quantization_config"}:
+                self.conversion.default({FOUR_BIT: True})
+            if not pairs and "max_seq_length" not in entries:
+                self.conversion.default({"max_length": LOADED_LENGTH})
 
     def _quantization(self, call: Value) -> None:
         given = self.script.argument(call, "quantization_config")
@@ -395,16 +527,22 @@ class _ScriptReading:
         """Carry over the LoRA settings of a call."""
         node = call.node
         assert isinstance(node, ast.Call)
-        self.adapted.add(id(node))
+        self.adapted[id(node)] = node.lineno
+        config = name_of(node.func) == "LoraConfig"
+        of_unsloth = isinstance(node.func, ast.Attribute) and name_of(node.func.value).startswith("Fast")
+        if len(node.args) > (0 if config else 1 if of_unsloth else 2):
+            _refuse(node.lineno, f"arguments of {name_of(node.func)} by position are not read: name them")
         rules = {
             **PEFT, "bias": None, "model": None, "peft_config": None, "max_seq_length": "max_length",
             "ensure_weight_tying": None, "adapter_name": None, "qat_scheme": None,
-            **dict.fromkeys(LAYERS),
+            **dict.fromkeys(KINDS),
         }  # fmt: skip
-        for entry in self.script.keywords(call):
+        entries = self.script.keywords(call)
+        _require_some_written((entry for entry in entries if entry.key != "model"), "the LoRA settings")
+        for entry in entries:
             if entry.key == "finetune_vision_layers" and entry.value is not False:
                 _refuse(entry.line, "the layers for pictures are trained, too; only text is trained on here")
-            if entry.key in LAYERS and entry.value is not True:
+            if entry.key in KINDS and entry.value is not True:
                 self.conversion.note(entry, "all linear layers are adapted: choose them by target_modules")
             elif entry.key == "bias" and entry.value != "none":
                 self.conversion.note(entry, "biases are not trained here")
@@ -412,7 +550,32 @@ class _ScriptReading:
                 self.conversion.apply([entry], rules)
         # PEFT's function takes a LoraConfig, Unsloth's the settings themselves.
         if name_of(node.func) == "LoraConfig" or self.script.argument(call, "peft_config", 1) is None:
-            self.conversion.default(LORA_DEFAULTS[name_of(node.func)])
+            defaults = LORA_DEFAULTS[name_of(node.func)]
+            if LAYERS in defaults and self.script.argument(call, "target_modules") is None:
+                self.conversion.note(Entry("target_modules", None, node.lineno), PEFT_LAYERS)
+            self.conversion.default(defaults)
+        if isinstance(node.func, ast.Attribute) and FAST_LANGUAGE_MODEL.fullmatch(name_of(node.func.value)):
+            self._train_embeddings()
+
+    def _train_embeddings(self) -> None:
+        """Carry over embeddings among the adapted layers as Unsloth trains them: in full."""
+        settings = self.conversion.settings
+        layers = settings.get("lora.target_modules")
+        if isinstance(layers, list) and EMBEDDINGS in layers and layers != [EMBEDDINGS]:
+            settings["lora.target_modules"] = [name for name in layers if name != EMBEDDINGS]
+            settings["lora.modules_to_save"] = [*settings.get("lora.modules_to_save", []), EMBEDDINGS]
+            line = self.conversion.lines["lora.target_modules"]
+            text = f"Unsloth trains {EMBEDDINGS} in full, without LoRA: modules_to_save"
+            self.conversion.note(Entry("target_modules", None, line), text)
+
+    def _remove_adapter(self) -> None:
+        """Remove the LoRA settings: Unsloth adds no adapter if it has loaded a model to train in full."""
+        settings = self.conversion.settings
+        for key in [key for key in settings if key.startswith("lora.")]:
+            del settings[key]
+        for line in self.adapted.values():
+            text = "has no effect, since full_finetuning trains all weights"
+            self.conversion.note(Entry("get_peft_model", None, line), text)
 
     def _adapter(self, given: Value | None, line: int) -> None:
         """Carry over ``peft_config``; without any adapter, all weights are trained."""
@@ -442,6 +605,13 @@ class _ScriptReading:
                     return
                 _refuse(node.lineno, f"{name} is used in a way that cannot be followed to the trainer")
         if not self.adapted:
+            settings = self.conversion.settings
+            if settings.get(FOUR_BIT) and not settings.get("full_fine_tuning"):
+                _refuse(
+                    self.conversion.lines.get(FOUR_BIT, line),
+                    "the model is loaded in 4-bit and is given no adapter, so it can only be a saved one: "
+                    "train that on with arkor-dev start --from JOB",
+                )
             self.conversion.set("full_fine_tuning", Entry("peft_config", True, line))
 
     # --- data
@@ -458,6 +628,12 @@ class _ScriptReading:
         held_out = self.script.argument(trainer, "eval_dataset")
         if held_out is not None and self.script.value(held_out) is not None:
             found = self._source(held_out, "test")
+            if any(source in self.conversion.datasets for source in found):
+                found = []
+                self.conversion.note(
+                    Entry("eval_dataset", None, held_out.node.lineno),
+                    "is a part of the same rows: an automatic share of them is held out",
+                )
             self.conversion.held_out = found[0] if found else None
             if len(found) > 1:
                 self.conversion.note(
@@ -516,9 +692,12 @@ class _ScriptReading:
                     self._note_rows(node, f"which of the rows are used is computed by the script: {source}")
                 current = Value(node.value, current.place)
                 continue
+            if isinstance(node, ast.Tuple) and current.part is not None and current.part < len(node.elts):
+                current = Value(node.elts[current.part], current.place)
+                continue
             if not isinstance(node, ast.Call):
                 break
-            call, name = Value(node, current.place), name_of(node.func)
+            call, name = Value(node, current.place, current.part), name_of(node.func)
             if LOADER.fullmatch(name):
                 return self._load(call, split, part)
             if name in ("concatenate_datasets", "interleave_datasets"):
@@ -607,7 +786,10 @@ class _ScriptReading:
             return [self.conversion.data(path, path.value)]
         if "data_dir" in values:
             self.conversion.note(values["data_dir"], "is not carried over: name the files")
-        wanted, more = self._wanted(values.get("split"), split), dict[str, Any]()
+        splits = values.get("split")
+        if splits is not None and isinstance(splits.value, list) and call.part is not None:
+            splits = replace(splits, value=splits.value[call.part] if call.part < len(splits.value) else None)
+        wanted, more = self._wanted(splits, split), dict[str, Any]()
         files = values.get("data_files")
         if files is not None:
             names = files.value

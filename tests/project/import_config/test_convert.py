@@ -191,6 +191,26 @@ def test_axolotl_without_an_adapter_trains_all_weights(tmp_path: Path) -> None:
     assert "lora" not in trainer
 
 
+@pytest.mark.parametrize(
+    ("text", "warmup"),
+    [
+        ("base_model: a/b\nadapter: lora\n", {"warmup_ratio": 0.03}),
+        ("base_model: a/b\nadapter: lora\nwarmup_steps: 0\nwarmup_ratio: 0.2\n", {"warmup_steps": 0}),
+        ("base_model: a/b\nadapter: lora\nlr_scheduler: constant\n", {}),
+        ("stage: sft\nmodel_name_or_path: a/b\ndataset: c\n", {"warmup_steps": 0}),
+        (
+            "stage: sft\nmodel_name_or_path: a/b\ndataset: c\nwarmup_steps: 0\nwarmup_ratio: 0.2\n",
+            {"warmup_ratio": 0.2},
+        ),
+    ],
+)
+def test_a_warm_up_that_is_left_out_is_the_one_of_the_tool(
+    tmp_path: Path, text: str, warmup: dict[str, float]
+) -> None:
+    trainer, _ = trainer_of(tmp_path, "config.yaml", text)
+    assert {key: value for key, value in trainer.items() if key.startswith("warmup")} == warmup
+
+
 def test_llama_factory_reads_its_list_of_data_sets(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
@@ -305,6 +325,7 @@ SFTTrainer(model="owner/model", args=SFTConfig(max_length=64, epochs_of_mine=1),
         "dataset": "data/a.jsonl",
         "batch_size": 8,  # TRL's defaults
         "learning_rate": 2e-5,
+        "warmup_steps": 0,
         "max_length": 64,
         "full_fine_tuning": True,
     }
@@ -331,8 +352,9 @@ def test_transformers_arguments_in_json_are_converted(tmp_path: Path) -> None:
     assert trainer["dataset"] == {"huggingface": "c/d"}
     assert (trainer["epochs"], trainer["eval_every"], trainer["optimizer"]) == (2, 0, "adamw_torch")
     assert "max_length" not in trainer  # rows are not cut, unlike by default
-    assert trainer["lora"] == {"r": 4, "alpha": 32, "dropout": 0.05}  # the defaults of `trl`
-    assert set(notes) == {"assistant_only_loss"}
+    layers = ["q_proj", "v_proj"]
+    assert trainer["lora"] == {"r": 4, "alpha": 32, "dropout": 0.05, "target_modules": layers}  # as by `trl`
+    assert set(notes) == {"assistant_only_loss", "lora_target_modules"}
 
 
 def test_trl_arguments_in_yaml_are_converted(tmp_path: Path) -> None:
@@ -357,9 +379,10 @@ use_peft: false
         "max_length": 1024,
         "batch_size": 8,
         "learning_rate": 1e-6,
+        "warmup_steps": 0,
         "full_fine_tuning": True,
     }
-    assert set(notes) == {"beta"}
+    assert set(notes) == {"beta", "full_fine_tuning"}
     (tmp_path / "rm.yaml").write_text("model_name_or_path: a/b\ncenter_rewards_coefficient: 0.1\n")
     with pytest.raises(BadRequestError, match="reward"):
         convert(tmp_path / "rm.yaml", tmp_path)
@@ -465,9 +488,11 @@ def test_llama_factory_preferences_are_converted(tmp_path: Path) -> None:
 
 def test_trl_grpo_rewards_are_converted(tmp_path: Path) -> None:
     trainer, notes = trainer_of(tmp_path, "grpo.py", GRPO)
-    names = ("method", "num_generations", "loss_type", "beta")
-    assert [trainer[name] for name in names] == ["grpo", 4, "dr_grpo", 0.0]
-    assert set(notes) == {"reward_funcs", "max_prompt_length"}
+    names = ("method", "num_generations", "loss_type", "beta", "batch_size")
+    assert [trainer[name] for name in names] == ["grpo", 4, "dr_grpo", 0.0, 2]
+    assert set(notes) == {
+        "reward_funcs", "max_prompt_length", "per_device_train_batch_size", "target_modules",
+    }  # fmt: skip
     assert "[[evaluation]]" in notes["reward_funcs"][0]
 
 

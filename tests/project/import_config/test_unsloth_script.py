@@ -1,0 +1,165 @@
+"""Scripts that import Unsloth: its classes have other defaults than TRL's, and so does its adapter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .test_trainer_script import imported
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCRIPT = """\
+from unsloth import FastLanguageModel
+model, tokenizer = FastLanguageModel.from_pretrained("owner/base"{load})
+model = FastLanguageModel.get_peft_model(model{adapter})
+rows = load_dataset("owner/rows", split="train")
+{before}
+trainer = {trainer}(model=model, args={config}({args}), train_dataset=rows)
+trainer = train_on_responses_only(trainer)
+"""
+LORA = {"r": 16, "alpha": 16}
+IN_FULL = "Unsloth trains embed_tokens in full, without LoRA: modules_to_save"
+START = {"name": "imported", "model": "owner/base", "dataset": {"huggingface": "owner/rows"}}
+
+
+def script(
+    trainer: str = "SFTTrainer",
+    args: str = "",
+    *,
+    config: str = "",
+    load: str = "",
+    adapter: str = "",
+    before: str = "",
+) -> str:
+    """Return a script that trains the base model."""
+    return SCRIPT.format(
+        trainer=trainer,
+        config=config or trainer.replace("Trainer", "Config"),
+        args=args,
+        load=load,
+        adapter=adapter,
+        before=before,
+    )
+
+
+def test_what_unsloth_leaves_out_has_its_defaults(tmp_path: Path) -> None:
+    trainer, notes = imported(tmp_path, script())
+    assert trainer == {
+        **START,
+        "batch_size": 4,
+        "gradient_accumulation_steps": 2,
+        "learning_rate": 5e-5,
+        "max_length": 2048,
+        "warmup_ratio": 0.1,
+        "weight_decay": 0.001,
+        "load_in_4bit": True,
+        "seed": 3407,
+        "lora": LORA,
+    }
+    assert not notes
+
+
+def test_given_values_replace_unsloths_defaults(tmp_path: Path) -> None:
+    text = script(
+        args="learning_rate=1e-4, warmup_steps=3, weight_decay=0.0, seed=1, gradient_accumulation_steps=1",
+        load=", max_seq_length=512, load_in_4bit=False",
+    )
+    trainer, notes = imported(tmp_path, text)
+    assert trainer == {
+        **START,
+        "batch_size": 4,
+        "gradient_accumulation_steps": 1,
+        "learning_rate": 1e-4,
+        "warmup_steps": 3,
+        "weight_decay": 0.0,
+        "max_length": 512,
+        "seed": 1,
+        "lora": LORA,
+    }
+    assert not notes
+
+
+@pytest.mark.parametrize("load", ["load_in_16bit=True", "load_in_8bit=True", "load_in_fp8=True"])
+def test_unsloth_loads_in_4bit_unless_another_precision_is_given(tmp_path: Path, load: str) -> None:
+    assert "load_in_4bit" not in imported(tmp_path, script(load=f", {load}"))[0]
+
+
+def test_transformers_own_arguments_keep_their_defaults(tmp_path: Path) -> None:
+    trainer, _ = imported(tmp_path, script(config="TrainingArguments"))
+    names = ("learning_rate", "batch_size", "warmup_steps")
+    assert [trainer[name] for name in names] == [5e-5, 8, 0]
+    assert not {"seed", "weight_decay", "gradient_accumulation_steps"} & trainer.keys()
+
+
+def test_pairs_are_cut_by_the_trainers_length(tmp_path: Path) -> None:
+    trainer, _ = imported(tmp_path, script("ORPOTrainer", load=", max_seq_length=4096"))
+    assert (trainer["learning_rate"], trainer["max_length"]) == (5e-5, 1024)
+
+
+def test_full_fine_tuning_has_no_adapter(tmp_path: Path) -> None:
+    trainer, notes = imported(tmp_path, script(load=", full_finetuning=True", adapter=", r=32"))
+    assert trainer["full_fine_tuning"] is True
+    assert not {"lora", "load_in_4bit"} & trainer.keys()
+    assert notes["get_peft_model"] == (3, "has no effect, since full_finetuning trains all weights")
+
+
+def test_embeddings_among_the_adapted_layers_are_trained_in_full(tmp_path: Path) -> None:
+    layers = '", target_modules=["q_proj", "embed_tokens", "lm_head"], modules_to_save=["norm"]'[1:]
+    text = script("UnslothTrainer", "embedding_learning_rate=1e-5", config="UnslothTrainingArguments")
+    trainer, notes = imported(tmp_path, text.replace("(model)", f"(model{layers})"))
+    assert trainer["lora"] == {
+        **LORA,
+        "target_modules": ["q_proj", "lm_head"],
+        "modules_to_save": ["norm", "embed_tokens"],
+    }
+    assert notes["target_modules"] == (3, IN_FULL)
+    assert notes["embedding_learning_rate"] == (6, "all weights are trained at learning_rate")
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "tokenizer.chat_template = '{{ messages }}'",
+        "tokenizer = get_chat_template(tokenizer, chat_template='chatml')",
+        "model, tokenizer = setup_chat_format(model, tokenizer)",
+        "model, tokenizer, added = clone_chat_template(model, tokenizer, 'owner/other')",
+    ],
+)
+def test_another_chat_template_is_named(tmp_path: Path, before: str) -> None:
+    trainer, notes = imported(tmp_path, script(before=before))
+    assert trainer["model"] == "owner/base"
+    key = "chat_template" if ".chat_template" in before else before.partition(" = ")[2].partition("(")[0]
+    assert notes == {key: (5, "the model's own chat template is used")}
+
+
+@pytest.mark.parametrize(
+    ("batch", "accumulation", "generations", "prompts"),
+    [
+        (1, 1, 6, (1, 1)),  # Unsloth raises the batch to the generations of one prompt
+        (1, 4, 6, (1, 4)),
+        (1, 4, 4, (1, 1)),
+        (4, 1, 4, (1, 1)),
+        (1, 64, 8, (1, 8)),
+        (16, 2, 8, (2, 2)),
+        (12, 2, 8, (1, 3)),
+    ],
+)
+def test_grpo_counts_answers_and_we_count_prompts(
+    tmp_path: Path, batch: int, accumulation: int, generations: int, prompts: tuple[int, int]
+) -> None:
+    text = script(
+        "GRPOTrainer",
+        f"per_device_train_batch_size={batch}, gradient_accumulation_steps={accumulation}, "
+        f"num_generations={generations}",
+    )
+    trainer, notes = imported(tmp_path, text)
+    assert (trainer["batch_size"], trainer["gradient_accumulation_steps"]) == prompts
+    assert (trainer["beta"], trainer["loss_type"]) == (0.001, "bnpo")
+    changed = (batch, accumulation) != prompts
+    assert ("per_device_train_batch_size" in notes) is changed
+    if changed:
+        assert notes["per_device_train_batch_size"][0] == 6
+        assert "batch_size counts prompts" in notes["per_device_train_batch_size"][1]
