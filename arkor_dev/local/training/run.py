@@ -510,6 +510,7 @@ class TrainingLoop:
             **self.parts.state(),
             "begun": self.initial_weights,
             "replayed": self.replay.state() if self.replay else [],
+            "method": self.loss.state(),
             **figures_of(self.pace, self.best),
             "lastLoss": self.last_loss,
             "seconds": time.monotonic() - self.began,
@@ -525,6 +526,7 @@ class TrainingLoop:
             check_weights(initial, self.initial_weights)
             if self.replay:
                 self.replay.load_state(state["replayed"], self.plan)
+            self.loss.load_state(state["method"])
             set_figures(state, self.pace, self.best)
         except (KeyError, TypeError, ValueError) as error:
             raise StateError(f"it belongs to another run ({error!r})") from None

@@ -119,14 +119,14 @@ def test_it_has_trl_s_loss_and_gradients(beta: float, tiny: Path, tmp_path: Path
 
 
 def test_its_chunks_add_up_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    from arkor_dev.local.training.methods.distill import loss
+    from arkor_dev.local.training.methods import divergence
 
     values, known = torch.randn(11, 50, requires_grad=True), torch.randn(11, 50)
     head = torch.nn.Linear(50, 70, bias=False).requires_grad_(False)
     sums, gradients = [], []
     for chunk in (4, 100):
-        monkeypatch.setattr(loss, "CHUNK", chunk)
-        total = loss.summed_divergence((values, head), (known, head), 0.5)
+        monkeypatch.setattr(divergence, "CHUNK", chunk)
+        total = divergence.Divergence(0.5).summed((values, head), (known, head))
         gradients += torch.autograd.grad(total, values)
         sums.append(total.detach())
     torch.testing.assert_close(sums[0], sums[1])
