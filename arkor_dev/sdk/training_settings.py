@@ -187,8 +187,8 @@ class TrainingSettings(TypedDict, total=False):
     epsilon: float | None
     """How far a token's probability may move before it is clipped, with several updates per step."""
     teacher: str | None
-    """The model to learn from: a name or a folder, with the same vocabulary; "base" is this model without the
-    adapter."""
+    """The model to learn from: a name or a folder, with the same vocabulary, or the id of a job on the same
+    base; "base" is this model without the adapter."""
     lmbda: float | None
     """This share of each step's rows is learned with an answer that the model samples itself."""
     seq_kd: bool | None

@@ -57,7 +57,7 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["scaleRewards", "Divide an answer's advantage by the spread in its group, in the whole step (batch), or not."],
   ["numIterations", "How many times the weights are updated from the same answers."],
   ["epsilon", "How far a token's probability may move before it is clipped, with several updates per step."],
-  ["teacher", "The model to learn from: a name or a folder, with the same vocabulary; \"base\" is this model without the adapter."],
+  ["teacher", "The model to learn from: a name or a folder, with the same vocabulary, or the id of a job on the same base; \"base\" is this model without the adapter."],
   ["lmbda", "This share of each step's rows is learned with an answer that the model samples itself."],
   ["seqKd", "The other rows are learned with an answer that the teacher samples, instead of their own."],
   ["distillationTopk", "At each position, only this many of the model's likeliest tokens are compared with the teacher's; 0 for the whole vocabulary."],

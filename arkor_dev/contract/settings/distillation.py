@@ -21,9 +21,9 @@ ROWS: Final = (
         key="teacher",
         field="teacher",
         label="Teacher",
-        help='The model to learn from: a name or a folder, with the same vocabulary; "base" is this model '
-        "without the adapter.",
-        rule=text_line(500, "the name or folder of a model, 500 characters at most"),
+        help="The model to learn from: a name or a folder, with the same vocabulary, or the id of a job on "
+        'the same base; "base" is this model without the adapter.',
+        rule=text_line(500, "a model's name or folder, or a job's id"),
         style="text",
         default_words="none, so it must be set",
         example="Qwen/Qwen3-4B",

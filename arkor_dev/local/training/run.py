@@ -136,6 +136,7 @@ class TrainingLoop:
         sets: The job's custom evaluation sets.
         replay: The rows to add to each step.
         second: The model that the method needs besides the base model.
+        second_adapter: The folder of the adapter that it needs on the same base instead.
         chooses: For each held-out row, whether it takes part in choosing the best step; by default all do.
 
     While it runs, ``kept_step`` is the step whose weights are the result, and ``row_losses`` are the held-out
@@ -162,6 +163,7 @@ class TrainingLoop:
     sets: Sequence[Mapping[str, Any]] = ()
     replay: Replay | None = None
     second: Base | None = None
+    second_adapter: Path | None = None
     chooses: Sequence[bool] = ()
     phases: Phases = field(default_factory=Phases)
     clock: Stopwatch = field(default_factory=Stopwatch, init=False)
@@ -220,6 +222,7 @@ class TrainingLoop:
             self.sets,
             self.replay,
             self.second,
+            self.second_adapter,
         )
         objective.join(context)
         return objective

@@ -6,14 +6,15 @@ import math
 import random
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
 from arkor_dev.data.methods.record import BASE
+from arkor_dev.local.modeling.adapted_model import add_frozen_adapter
 from arkor_dev.local.modeling.example import IGNORED, Example, weight_of
 from arkor_dev.local.training.adapter import convert_weights
-from arkor_dev.local.training.greedy import switched_off
+from arkor_dev.local.training.greedy import same_gradients, switched_off, switched_to
 from arkor_dev.local.training.methods.divergence import Divergence, outputs
 from arkor_dev.local.training.methods.sampling import AT_ONCE, TOKENS, AnswerSampler
 from arkor_dev.local.training.methods.sft.loss import CrossEntropy
@@ -22,11 +23,16 @@ from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
     from arkor_dev.local.training.greedy import GreedyAnswer
     from arkor_dev.local.training.run_context import RunContext
+
+
+TEACHER: Final = "teacher"
+"""The name of the teacher's adapter in the model."""
 
 
 class DistillationLoss(Objective):
@@ -52,11 +58,17 @@ class DistillationLoss(Objective):
         self._run = run
         self._answers = AnswerSampler(run, self.settings["maxCompletionLength"], self.settings["temperature"])
 
+    def _load_adapter(self, folder: Path) -> None:
+        """Load the adapter in ``folder`` beside the one that learns. Raises JobFailure if it does not fit."""
+        head = self._inner.get_output_embeddings()
+        with same_gradients(self.model):
+            add_frozen_adapter(self.model, TEACHER, folder, self.device)
+        # Logits are computed from the model's last states only if both have the same output layer.
+        self.fused = self.fused and self._inner.get_output_embeddings() is head
+
     @property
-    def teacher(self) -> Objective:
-        """The teacher: the second model, or this objective, whose model then computes as its base."""
-        if self.settings["teacher"] == BASE:
-            return self
+    def second(self) -> Objective:
+        """The second model."""
         if self._teacher is None:
             second = self._run.second
             if second is None:
@@ -81,12 +93,17 @@ class DistillationLoss(Objective):
 
     @contextmanager
     def as_teacher(self) -> Iterator[Objective]:
-        """Yield the teacher: the second model, or this objective with its adapter off."""
-        if self.teacher is self:
+        """Yield the teacher: the second model, or this objective with another adapter or none."""
+        if self.settings["teacher"] == BASE:
             with switched_off(self.model):
                 yield self
+        elif folder := self._run.second_adapter:
+            if TEACHER not in self.model.peft_config:
+                self._load_adapter(folder)
+            with switched_to(self.model, TEACHER):
+                yield self
         else:
-            yield self.teacher
+            yield self.second
 
     def updates(
         self, step: int, batches: Sequence[Sequence[Example]]
