@@ -24,6 +24,7 @@ from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.greedy import switched_off
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.methods import method
+from arkor_dev.local.training.methods.divergence import Divergence
 from arkor_dev.local.training.rows.encoding import Encoding
 from arkor_dev.local.training.run import TrainingLoop
 from arkor_dev.local.workers.errors import JobFailure, OutOfMemory
@@ -137,6 +138,23 @@ def test_its_chunks_add_up_to_the_whole(monkeypatch: pytest.MonkeyPatch) -> None
         sums.append(total.detach())
     torch.testing.assert_close(sums[0], sums[1])
     torch.testing.assert_close(gradients[0], gradients[1])
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 1.0])
+def test_more_of_the_vocabulary_comes_closer_to_the_whole(beta: float) -> None:
+    generator = torch.Generator().manual_seed(1)
+    own, known = (3 * torch.randn(20, 500, generator=generator) for _ in range(2))
+    own.requires_grad_()
+
+    def gradient(top_k: int, add_tail: bool = False) -> Any:
+        loss = Divergence(beta, top_k, add_tail).summed((own, None), (known, None))
+        return torch.autograd.grad(loss, own)[0]
+
+    whole = gradient(0)
+    torch.testing.assert_close(gradient(500), whole)
+    for add_tail in (False, True):
+        errors = [float((gradient(top_k, add_tail) - whole).norm()) for top_k in (5, 50, 450)]
+        assert errors[0] > errors[1] > errors[2]
 
 
 def test_it_comes_closer_to_its_teacher(tiny: Path, tmp_path: Path) -> None:
