@@ -27,6 +27,7 @@ DEFAULTS: Final[dict[str, dict[str, Any]]] = {
         for name in ("DPO", "KTO", "ORPO", "CPO")
     },
     "GRPOConfig": {"learning_rate": 1e-6, "batch_size": 8},
+    "GKDConfig": {"learning_rate": 2e-5, "batch_size": 8, "max_length": 1024},
 }
 """Values of arguments that are left out, by the class of the arguments, where ours are different."""
 LORA_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
@@ -35,6 +36,7 @@ LORA_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
 }
 """The same for LoRA settings: PEFT's, and those of Unsloth's function."""
 OF_METHODS: Final = {
+    "teacher_model_name_or_path": "distill", "lmbda": "distill", "seq_kd": "distill",
     "num_generations": "grpo", "reward_funcs": "grpo", "reward_model_path": "ppo", "desirable_weight": "kto",
     "undesirable_weight": "kto", "simpo_gamma": "cpo", "cpo_alpha": "cpo", "rpo_alpha": "dpo",
     "center_rewards_coefficient": "reward", "kl_coef": "ppo", "beta": "dpo",
@@ -133,6 +135,10 @@ RULES: Final[dict[str, Any]] = {
     **MODEL,
     **dict.fromkeys(OF_TRL),
     "dataset_name": _data,
+    "teacher_model_name_or_path": "teacher",
+    "teacher_model_init_kwargs": noted("the teacher is loaded as the model is"),
+    "max_new_tokens": "max_completion_length",
+    "disable_dropout": noted("dropout stays as lora.dropout says, which is 0 by default"),
     **dict.fromkeys(("dataset_config", "dataset_train_split", "dataset_test_split"), used),
     "dataset_text_field": _text_field,
     "chat_template_path": noted(OWN_TEMPLATE),
@@ -155,7 +161,7 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
         conversion.unneeded += unused
         entries = [entry for entry in entries if entry.key not in unused]
     conversion.apply(entries, RULES)
-    defaults = COMMAND_DEFAULTS | ({"learning_rate": 1e-6} if named != "sft" else {})
+    defaults = COMMAND_DEFAULTS | ({} if named in ("sft", "distill") else {"learning_rate": 1e-6})
     conversion.default({key: value for key, value in defaults.items() if key not in by_key})
     if adapts:
         conversion.default(COMMAND_LORA)

@@ -38,9 +38,14 @@ if TYPE_CHECKING:
 
 TRAINERS: Final = {
     "SFTTrainer": "sft", "UnslothTrainer": "sft", "Trainer": "sft", "DPOTrainer": "dpo", "KTOTrainer": "kto",
-    "ORPOTrainer": "orpo", "CPOTrainer": "cpo", "GRPOTrainer": "grpo",
+    "ORPOTrainer": "orpo", "CPOTrainer": "cpo", "GRPOTrainer": "grpo", "GKDTrainer": "distill",
 }  # fmt: skip
 """Our method by the class of the trainer."""
+POSITIONS: Final = {
+    **dict.fromkeys(("sft", "orpo", "cpo"), ("model", "args")),
+    "distill": ("model", "teacher_model", "args"),
+}
+"""Arguments of a trainer that may be given by position, by method; otherwise only the model."""
 ARGUMENTS: Final = re.compile(r"\w*TrainingArguments|[A-Z]{2,5}Config")
 """Calls with training arguments: SFTConfig, TrainingArguments, UnslothTrainingArguments …"""
 TEXT_MODEL: Final = re.compile(
@@ -65,7 +70,7 @@ PACKAGED: Final = ("json", "csv", "parquet", "text")
 """Names of formats that ``load_dataset`` takes in place of a data set."""
 FILES: Final = ("from_json", "from_csv", "from_parquet", "from_text")
 LOADER: Final = re.compile(r"load_dataset|from_(?:json|csv|parquet|text)")
-READ_APART: Final = ("model", "args", "train_dataset", "eval_dataset", "peft_config")
+READ_APART: Final = ("model", "teacher_model", "args", "train_dataset", "eval_dataset", "peft_config")
 """Arguments of a trainer that are followed by themselves."""
 TRAINER_WITHOUT_EFFECT: Final = (
     "tokenizer", "processing_class", "processor", "dataset_num_proc", "dataset_batch_size",
@@ -121,8 +126,13 @@ class _ScriptReading:
         self._model(self.script.argument(call, "model", 0), node.lineno)
         self._adapter(self.script.argument(call, "peft_config"), node.lineno)
         # What is given to the trainer counts more than what the model is loaded with.
-        plain = name in ("SFTTrainer", "UnslothTrainer", "Trainer", "ORPOTrainer", "CPOTrainer")
-        self._arguments(call, self.script.argument(call, "args", 1 if plain else None))
+        known = POSITIONS.get(TRAINERS[name], ("model",))
+        place = known.index("args") if "args" in known else None
+        self._arguments(call, self.script.argument(call, "args", place))
+        if "teacher_model" in known:
+            self._teacher(
+                self.script.argument(call, "teacher_model", known.index("teacher_model")), node.lineno
+            )
         self._keywords(call)
         self._data(call)
         self._afterwards(call)
@@ -224,7 +234,7 @@ class _ScriptReading:
         """Carry over the arguments of the trainer itself."""
         node = trainer.node
         assert isinstance(node, ast.Call)
-        known = ("model", "args") if TRAINERS[name_of(node.func)] in ("sft", "orpo", "cpo") else ("model",)
+        known = POSITIONS.get(TRAINERS[name_of(node.func)], ("model",))
         for item in node.args[len(known) :]:
             source = self.script.computed(item).source
             self.conversion.note(Entry(source, None, item.lineno), "is given by position, so it is not read")
@@ -309,6 +319,25 @@ class _ScriptReading:
             else:
                 current = self.script.returned(current)
         self._only_model(given, line)
+
+    def _teacher(self, given: Value | None, line: int) -> None:
+        """Carry over the name of the teacher, which is a text or a loaded model. Raises BadRequestError."""
+        current = self.script.follow(given) if given is not None else None
+        while current is not None and isinstance(current.node, ast.Call):
+            call = current.node
+            named = self.script.argument(current, "pretrained_model_name_or_path", 0)
+            if name_of(call.func) == "from_pretrained" and named is not None:
+                current = named
+                break
+            owner = call.func.value if isinstance(call.func, ast.Attribute) else None
+            loaded = owner is not None and name_of(call.func) in SAME_OBJECT
+            current = self.script.follow(Value(owner, current.place)) if owner and loaded else None
+        name = self.script.value(current) if current is not None else None
+        if not isinstance(name, str):
+            if given is None and "teacher" in self.conversion.settings:
+                return  # it is among the training arguments
+            _refuse(line, "the teacher cannot be followed to a model's name: write it out")
+        self.conversion.set("teacher", Entry("teacher_model", name, line))
 
     def _only_model(self, given: Value | None, line: int) -> None:
         """Use the only model that the script loads; refuse if there are several, or none."""
