@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+from safetensors.torch import load_file, save_file
 
 from arkor_dev.contract.regular_files import sha256_of
 from arkor_dev.data.methods import forms_of
@@ -327,6 +328,26 @@ def test_a_teacher_of_another_vocabulary_or_without_room_is_refused(
     base.device = "cpu"
     with pytest.raises(OutOfMemory, match="besides the one that learns"):
         second_model.check_room("tiny", tiny, base)
+
+
+def test_a_teacher_without_finite_probabilities_is_refused_before_the_first_step(
+    tiny: Path, tmp_path: Path
+) -> None:
+    run = run_of(tiny, tmp_path)
+    assert run.second
+    with torch.no_grad():
+        run.second.model.get_input_embeddings().weight.fill_(torch.nan)
+    with pytest.raises(JobFailure, match=r"The teacher ./teacher gives values that are not finite"):
+        run.run()
+    assert events_of(run).calls == []
+    adapter, _ = saved_adapter(tiny, tmp_path)
+    weights = load_file(adapter / "adapter_model.safetensors")
+    save_file(
+        {name: torch.full_like(weight, torch.inf) for name, weight in weights.items()},
+        adapter / "adapter_model.safetensors",
+    )
+    with pytest.raises(JobFailure, match="not finite"):
+        run_of(tiny, tmp_path / "other", second_adapter=adapter).begin()
 
 
 def test_a_teacher_whose_files_have_changed_keeps_a_job_from_resuming() -> None:

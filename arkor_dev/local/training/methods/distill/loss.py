@@ -18,7 +18,7 @@ from arkor_dev.local.training.greedy import same_gradients, switched_off, switch
 from arkor_dev.local.training.methods.divergence import Divergence, outputs
 from arkor_dev.local.training.methods.sampling import AT_ONCE, TOKENS, AnswerSampler
 from arkor_dev.local.training.methods.sft.loss import CrossEntropy
-from arkor_dev.local.training.objective import Objective
+from arkor_dev.local.training.objective import Objective, probe
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -57,6 +57,19 @@ class DistillationLoss(Objective):
         """See :meth:`Objective.join`."""
         self._run = run
         self._answers = AnswerSampler(run, self.settings["maxCompletionLength"], self.settings["temperature"])
+        if run.second or run.second_adapter:
+            self._check_teacher()
+
+    def _check_teacher(self) -> None:
+        """Raise JobFailure if the teacher's results are not finite, before anything is learned from it."""
+        with self._teaching() as teacher, teacher.autocast():
+            logits, _ = teacher.logits([*probe(self._probe_rows), self._probe_rows[0]])
+        if not bool(torch.isfinite(logits).all()):
+            raise JobFailure(
+                f"The teacher {self.settings['teacher']} gives values that are not finite instead of "
+                f"probabilities: its weights are damaged, or too large for {str(self._dtype)[6:]}. Choose "
+                'another teacher, or set number_format = "float32"'
+            )
 
     def _load_adapter(self, folder: Path) -> None:
         """Load the adapter in ``folder`` beside the one that learns. Raises JobFailure if it does not fit."""
