@@ -443,10 +443,17 @@ def test_a_job_learns_from_the_adapter_of_another_one(backend: Backend, tmp_path
     assert "on another base model" in backend.job(other_base)["error"]
 
     paused = backend.submit(config)
-    until(lambda: backend.job(paused)["status"] == "running", 90)
+    backend.wait_for(paused, "training.log")
     backend.call("POST", f"/v1/jobs/{paused}/pause")
     until(lambda: backend.job(paused)["status"] == "paused", 90)
     assert backend.call("DELETE", f"/v1/jobs/{teacher}").status < 300
     refused = backend.call("POST", f"/v1/jobs/{paused}/resume")
     assert (refused.status, backend.job(paused)["status"]) == (409, "paused")
-    assert f"The job {teacher} is to teach this one, and it has been deleted" in refused.json["error"]
+    says = f"The job {teacher} is to teach this one, and it has been deleted"
+    assert says in refused.json["error"]
+    before = backend.job(paused)
+    backend.call("POST", f"/v1/jobs/{paused}/resume", {"force": True})
+    until(lambda: backend.job(paused)["status"] == "failed", 90)
+    after = backend.job(paused)
+    assert says in after["error"]
+    assert after["resumable"] == before["pause"]["step"] > 0

@@ -280,6 +280,12 @@ def test_the_forecast_counts_every_answer_and_the_teachers_prompt(tiny: Path, tm
     assert float(run.loss(batch)[0].detach()) > 0
 
 
+def test_the_whole_model_learns_from_itself_as_it_is(tiny: Path, tmp_path: Path) -> None:
+    run = run_of(tiny, tmp_path, fullFineTuning=True, teacherModelKind="live", learningRate=1e-3, maxSteps=2)
+    assert run.run().status == "completed"
+    assert all(value > 0 for value in events_of(run).figures("divergence"))
+
+
 def test_settings_that_do_not_go_with_it_are_refused() -> None:
     for config, says in (
         ({"fullFineTuning": True}, "the whole model twice"),
