@@ -156,6 +156,8 @@ class TrainingSettings(TypedDict, total=False):
     """Skip rows that can't be read, and report them. Otherwise the first one ends the job."""
     beta: float | None
     """How strongly the answers are told apart. For dpo and kto: higher stays closer to the start."""
+    distillation_alpha: float | None
+    """The same as beta."""
     loss_type: (
         Literal["sigmoid", "hinge", "ipo", "apo_zero", "simpo", "dapo", "grpo", "bnpo", "dr_grpo"] | None
     )
@@ -187,12 +189,23 @@ class TrainingSettings(TypedDict, total=False):
     epsilon: float | None
     """How far a token's probability may move before it is clipped, with several updates per step."""
     teacher: str | None
-    """The model to learn from: a name or a folder, with the same vocabulary; "base" is this model without the
-    adapter."""
+    """The model to learn from: a name or a folder, with the same vocabulary, or the id of a job on the same
+    base; "base" is this model without the adapter."""
     lmbda: float | None
     """This share of each step's rows is learned with an answer that the model samples itself."""
     seq_kd: bool | None
     """The other rows are learned with an answer that the teacher samples, instead of their own."""
+    distillation_topk: int | None
+    """At each position, only this many of the model's likeliest tokens are compared with the teacher's; 0 for
+    the whole vocabulary."""
+    distillation_add_tail: bool | None
+    """The other tokens together count as one more, instead of being left out."""
+    teacher_model_kind: Literal["base", "ema", "live"] | None
+    """Those at the start (base), their moving average (ema), or the current ones (live)."""
+    teacher_update_rate: float | None
+    """How far the moving average goes towards the current weights at each update."""
+    teacher_sync_steps: int | None
+    """The moving average is updated after this many steps."""
     log_every: int | None
     """Log the loss every N steps."""
     logging_steps: int | None

@@ -122,6 +122,11 @@ export interface JobConfig {
   teacher?: string;
   lmbda?: number;
   seqKd?: boolean;
+  distillationTopk?: number;
+  distillationAddTail?: boolean;
+  teacherModelKind?: string;
+  teacherUpdateRate?: number;
+  teacherSyncSteps?: number;
   loggingSteps?: number;
   samples?: string | string[];
   earlyStoppingPatience?: number;
@@ -1590,7 +1595,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "trainOnThoughts" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "teacher" | "lmbda" | "seqKd" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "replayDataset" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "activationOffloading" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers" | "gpuTypes";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "trainOnThoughts" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "teacher" | "lmbda" | "seqKd" | "distillationTopk" | "distillationAddTail" | "teacherModelKind" | "teacherUpdateRate" | "teacherSyncSteps" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "replayDataset" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "activationOffloading" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers" | "gpuTypes";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1656,6 +1661,11 @@ export const SETTINGS: readonly Setting[] = [
   { field: "teacher", label: "Teacher", style: "text" },
   { field: "lmbda", label: "Share of own answers", style: "share" },
   { field: "seqKd", label: "Answers of the teacher", style: "flag" },
+  { field: "distillationTopk", label: "Compared tokens", style: "tokens" },
+  { field: "distillationAddTail", label: "Compare the rest", style: "flag" },
+  { field: "teacherModelKind", label: "Weights of the teacher", style: "text" },
+  { field: "teacherUpdateRate", label: "Rate of the average", style: "text" },
+  { field: "teacherSyncSteps", label: "Steps between its updates", style: "count" },
   { field: "loggingSteps", label: "Log every", style: "interval" },
   { field: "samples", label: "Sample prompts", style: "list" },
   { field: "earlyStoppingPatience", label: "Early stopping patience", style: "count" },

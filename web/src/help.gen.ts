@@ -58,9 +58,14 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["scaleRewards", "Divide an answer's advantage by the spread in its group, in the whole step (batch), or not."],
   ["numIterations", "How many times the weights are updated from the same answers."],
   ["epsilon", "How far a token's probability may move before it is clipped, with several updates per step."],
-  ["teacher", "The model to learn from: a name or a folder, with the same vocabulary; \"base\" is this model without the adapter."],
+  ["teacher", "The model to learn from: a name or a folder, with the same vocabulary, or the id of a job on the same base; \"base\" is this model without the adapter."],
   ["lmbda", "This share of each step's rows is learned with an answer that the model samples itself."],
   ["seqKd", "The other rows are learned with an answer that the teacher samples, instead of their own."],
+  ["distillationTopk", "At each position, only this many of the model's likeliest tokens are compared with the teacher's; 0 for the whole vocabulary."],
+  ["distillationAddTail", "The other tokens together count as one more, instead of being left out."],
+  ["teacherModelKind", "Those at the start (base), their moving average (ema), or the current ones (live)."],
+  ["teacherUpdateRate", "How far the moving average goes towards the current weights at each update."],
+  ["teacherSyncSteps", "The moving average is updated after this many steps."],
   ["loggingSteps", "Log the loss every N steps."],
   ["samples", "Prompts that the base model and each checkpoint answer during the run; \"off\" for none."],
   ["earlyStoppingPatience", "Stop after this many evaluations without improvement on half of the held-out rows, and keep the best adapter; the other half judges it."],
@@ -92,4 +97,4 @@ export const HELP: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** The fields of settings that few jobs set. */
-export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "method", "trainOnResponsesOnly", "completionOnlyLoss", "enableThinking", "trainOnThoughts", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "beta", "lossType", "rpoAlpha", "cpoAlpha", "simpoGamma", "desirableWeight", "undesirableWeight", "rewardFuncs", "rewardWeights", "numGenerations", "maxCompletionLength", "temperature", "scaleRewards", "numIterations", "epsilon", "teacher", "lmbda", "seqKd", "loggingSteps", "samples", "earlyStoppingPatience", "earlyStoppingThreshold", "verdictMargin", "replay", "replayDataset", "baseKl", "saveTotalLimit", "onNonFinite", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "activationOffloading", "seed", "dataSeed", "splitSeed", "neftuneNoiseAlpha", "reportTo", "pauseOnBattery", "dryRun", "cpus", "gpus", "memory", "workers", "gpuTypes"]);
+export const SELDOM: ReadonlySet<string> = new Set(["warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps", "optim", "weightDecay", "adamBeta1", "adamBeta2", "adamEpsilon", "maxGradNorm", "fullFineTuning", "loraTargetModules", "loraLayersToTransform", "loraModulesToSave", "loraDropout", "useRslora", "useDora", "initLoraWeights", "method", "trainOnResponsesOnly", "completionOnlyLoss", "enableThinking", "trainOnThoughts", "packing", "groupByLength", "labelSmoothingFactor", "skipBadRows", "beta", "lossType", "rpoAlpha", "cpoAlpha", "simpoGamma", "desirableWeight", "undesirableWeight", "rewardFuncs", "rewardWeights", "numGenerations", "maxCompletionLength", "temperature", "scaleRewards", "numIterations", "epsilon", "teacher", "lmbda", "seqKd", "distillationTopk", "distillationAddTail", "teacherModelKind", "teacherUpdateRate", "teacherSyncSteps", "loggingSteps", "samples", "earlyStoppingPatience", "earlyStoppingThreshold", "verdictMargin", "replay", "replayDataset", "baseKl", "saveTotalLimit", "onNonFinite", "loadIn4bit", "numberFormat", "bf16", "fp16", "gradientCheckpointing", "activationOffloading", "seed", "dataSeed", "splitSeed", "neftuneNoiseAlpha", "reportTo", "pauseOnBattery", "dryRun", "cpus", "gpus", "memory", "workers", "gpuTypes"]);

@@ -8,6 +8,7 @@ from typing import Final
 from arkor_dev.contract.rules import Rule, above_zero
 
 from .distillation import METHOD as DISTILLATION
+from .distillation import SELF
 from .reward import LOSSES as REWARD_LOSSES
 from .reward import METHOD as REWARDS
 from .setting import LOCAL, Setting
@@ -16,30 +17,35 @@ PAIRS: Final = ("dpo", "cpo", "orpo")
 RATINGS: Final = ("kto",)
 LOSSES: Final = ("sigmoid", "hinge", "ipo", "apo_zero", "simpo")
 
+DIVERGENCE: Final = {
+    "rule": Rule("number", 0, 1, "a fraction"),
+    "default": 0.5,
+    "help": "0 is the KL divergence from the teacher, 1 the reverse one, and between them both.",
+}
+"""What ``beta`` is for the methods with a teacher."""
+
 _setting = partial(Setting, group="data", where=LOCAL)
 
 ROWS: Final = (
     _setting(
         key="beta",
         field="beta",
+        aliases=("distillation_alpha",),
         label="Beta",
         help="How strongly the answers are told apart. For dpo and kto: higher stays closer to the start.",
         rule=above_zero(100),
         style="text",
         default=0.1,
         measured_by=(*PAIRS, *RATINGS),
-        methods=(*PAIRS, *RATINGS, REWARDS, DISTILLATION),
+        methods=(*PAIRS, *RATINGS, REWARDS, DISTILLATION, SELF),
         variants={
             REWARDS: {
                 "rule": Rule("number", 0, 100),
                 "default": 0.0,
                 "help": "How strongly the adapter is kept near its start (KL divergence); 0 for not at all.",
             },
-            DISTILLATION: {
-                "rule": Rule("number", 0, 1, "a fraction"),
-                "default": 0.5,
-                "help": "0 is the KL divergence from the teacher, 1 the reverse one, and between them both.",
-            },
+            DISTILLATION: DIVERGENCE,
+            SELF: DIVERGENCE,
         },
     ),
     _setting(

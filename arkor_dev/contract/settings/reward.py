@@ -8,6 +8,7 @@ from typing import Final
 from arkor_dev.contract.rules import Rule, above_zero, integer, text_line
 
 from .distillation import METHOD as DISTILLATION
+from .distillation import SELF
 from .own_sets import MOST
 from .setting import LOCAL, Setting
 
@@ -58,9 +59,10 @@ ROWS: Final = (
         style="tokens",
         unit="tokens",
         default=256,
-        methods=(METHOD, DISTILLATION),
+        methods=(METHOD, DISTILLATION, SELF),
         variants={
-            DISTILLATION: {"default": 128, "help": "Most tokens of a sampled answer; a longer one is cut."}
+            DISTILLATION: {"default": 128, "help": "Most tokens of a sampled answer; a longer one is cut."},
+            SELF: {"help": "Most tokens of a sampled answer; a longer one is cut."},
         },
         measured_by=(METHOD,),
     ),
@@ -72,7 +74,7 @@ ROWS: Final = (
         rule=above_zero(10),
         style="text",
         default=1.0,
-        methods=(METHOD, DISTILLATION),
+        methods=(METHOD, DISTILLATION, SELF),
         variants={DISTILLATION: {"default": 0.9}},
     ),
     _setting(

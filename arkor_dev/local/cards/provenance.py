@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import arkor_dev
 from arkor_dev.contract.provenance.statement import (
+    BESIDE,
     BUILD,
     BUILDER,
     DATA,
@@ -31,7 +32,7 @@ from arkor_dev.contract.provenance.statement import (
 )
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.data.sources import REPLAY, SourceError, files_of, parts_of, sources_of
-from arkor_dev.local.checkpoints.origin import MODEL_FILES, FileHashes
+from arkor_dev.local.checkpoints.origin import FileHashes, model_files
 from arkor_dev.local.jobs.job_folder import STATE, parent_folder
 from arkor_dev.local.models.catalog import HUB_ID, portable_name
 
@@ -162,21 +163,30 @@ def _signed_in() -> bool:
 
 
 def dependencies(
-    config: Mapping[str, Any], project: Path, model: Path, data: Path, job_id: str, rows: Mapping[str, Any]
+    config: Mapping[str, object],
+    project: Path,
+    model: Path,
+    data: Path,
+    job_id: str,
+    rows: Mapping[str, Any],
+    more_models: Mapping[str, Path],
 ) -> list[Resource]:
     """Return the inputs: data files by number, the base's and a parent's files by name, and the rows as read.
 
-    ``rows`` is ``{sha256, train, heldOut}``. Unreadable inputs are omitted.
+    ``rows`` is ``{sha256, train, heldOut}``, ``more_models`` the folders of further models by what they are
+    (``teacher``). Unreadable inputs are omitted.
     """
     hashes = FileHashes(data)
     resources: list[Resource] = []
     with contextlib.suppress(OSError, SourceError):
         resources += [_hashed(name, path, hashes) for name, path in _data_files(config, project)]
-    with contextlib.suppress(OSError):
-        files = (path for path in sorted(model.iterdir()) if path.suffix in MODEL_FILES and path.is_file())
-        resources += [
-            _hashed(f"base/{path.name}", path, hashes) for path in files if _FILE.fullmatch(path.name)
-        ]
+    for prefix, folder in (("base", model), *more_models.items()):
+        with contextlib.suppress(OSError):
+            resources += [
+                _hashed(f"{prefix}/{path.name}", path, hashes)
+                for path in model_files(folder)
+                if _FILE.fullmatch(path.name) and path.name not in BESIDE
+            ]
     hashes.save()
     notes = {"rows": rows["train"], "heldOut": rows["heldOut"]}
     if rows.get("sha256"):

@@ -156,7 +156,7 @@ def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
         "job": preparation.job_id,
         "external": external,
         "internal": internal,
-        "dependencies": provenance.dependencies(config, *folders, rows),
+        "dependencies": provenance.dependencies(config, *folders, rows, preparation.more_models),
         "builder": provenance.builder(origin.get("versions", {})),
     }
 

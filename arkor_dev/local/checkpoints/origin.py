@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev import __version__
+from arkor_dev.contract.provenance.statement import BASE, BESIDE, StatementError, read_statement
 from arkor_dev.data.reviews import FILE, content_of
 from arkor_dev.data.sources import SourceError, files_of, parts_of, sources_of
+from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -72,10 +74,36 @@ class FileHashes:
             part.unlink(missing_ok=True)
 
 
+def model_files(folder: Path) -> list[Path]:
+    """Return the files of a model's folder that determine how it computes, by name. Raises OSError."""
+    return sorted(path for path in folder.iterdir() if path.suffix in MODEL_FILES and path.is_file())
+
+
 def hash_of_model(folder: Path, hashes: FileHashes) -> str:
-    """Return one hash of all files of a model. Raises OSError."""
-    files = sorted(path for path in folder.iterdir() if path.suffix in MODEL_FILES and path.is_file())
+    """Return one hash of all files of a model, or of an adapter, without those about them. Raises OSError."""
+    files = sorted(path for path in model_files(folder) if path.name not in BESIDE)
     return _combined_hash((path.name, hashes.of(path)) for path in files)
+
+
+def check_trained_on(name: str, adapter: Path, base: Path, hashes: FileHashes) -> None:
+    """Raise JobFailure if the ``adapter`` of the job ``name`` was trained on other weights than those in
+    ``base``.
+
+    Nothing is known of an adapter without provenance.
+    """
+    try:
+        build = read_statement(adapter)["predicate"]["buildDefinition"]
+    except (FileNotFoundError, StatementError):
+        return
+    own = {f"{BASE}{path.name}": path for path in model_files(base)}
+    for file in build["resolvedDependencies"]:
+        if not (file["name"].startswith(BASE) and file["name"].endswith(".safetensors")):
+            continue
+        if file["name"] not in own or hashes.of(own[file["name"]]) != file["digest"].get("sha256"):
+            raise JobFailure(
+                f"The job {name} trained its adapter on another base model than this job's, so it cannot "
+                "teach here: choose a job on the same base, or merge the adapter and name the folder"
+            )
 
 
 def hash_of_data(config: Mapping[str, Any], project: Path, hashes: FileHashes) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -12,7 +13,7 @@ from .attention import NAME, CurrentBatch
 from .functions import GatedMlp, LoraLinears, Norm, Rotate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ALIKE: Final = {torch.float32: 1e-4, torch.bfloat16: 0.03, torch.float16: 0.03}
 """Maximum relative difference between two computations of one layer; rounding causes a tenth of it."""
@@ -113,9 +114,27 @@ def _reads_same(module: Any) -> list[Any]:
     return layers if adapted and len({layer.in_features for layer in layers}) == 1 else []
 
 
+class _Patches:
+    """Whether patched layers may compute; PEFT's own code does otherwise."""
+
+    on = True
+
+
+@contextmanager
+def unpatched() -> Iterator[None]:
+    """Compute patched layers as PEFT does within the block: they only know the adapter at their patch."""
+    before, _Patches.on = _Patches.on, False
+    try:
+        yield
+    finally:
+        _Patches.on = before
+
+
 def _adapters_off(layers: Sequence[Any]) -> bool:
-    """Return whether adapters are disabled or merged."""
-    return any(_plain_lora(layer) and (layer.disable_adapters or layer.merged) for layer in layers)
+    """Return whether adapters are disabled or merged, or another one than the patched may be in use."""
+    return not _Patches.on or any(
+        isinstance(layer, PeftLinear) and (layer.disable_adapters or layer.merged) for layer in layers
+    )
 
 
 def _tensors(layers: Sequence[Any]) -> tuple[tuple[float, ...], list[Any]]:

@@ -25,6 +25,7 @@ from arkor_dev.data.sources import SourceError, inside
 from arkor_dev.local.execution.choice import is_elsewhere
 from arkor_dev.local.execution.messages import JobRequest
 from arkor_dev.local.jobs.running.job_runner import RunningJob
+from arkor_dev.local.jobs.second_model import find_second
 from arkor_dev.local.modeling.gpu_count import CONTEXT, enough_gpus, is_unspecified, least_bytes
 from arkor_dev.local.workers.background import BackgroundQueue, background_task
 from arkor_dev.local.workers.errors import SMALLER, JobFailure
@@ -67,7 +68,7 @@ class ForecastEntry:
     key: str
     config: dict[str, Any]
     model: Model
-    second: Model | None
+    second: Path | None
     polled_at: float = field(default_factory=time.monotonic)
     progress: Progress | None = None
     error: str | None = None
@@ -75,7 +76,7 @@ class ForecastEntry:
     @property
     def models(self) -> Model:
         """The message with the places of both models."""
-        return replace(self.model, second=self.second.path if self.second else None)
+        return replace(self.model, second=self.second)
 
 
 class Forecasts:
@@ -229,10 +230,9 @@ class Forecasts:
         key = await asyncio.to_thread(self._key, config, model)
         return ForecastEntry(_id_of(key, config), key, config, model, second)
 
-    def _second(self, config: Mapping[str, Any]) -> Model | None:
-        """Return the second model that the job needs. Raises JobFailure if it is not downloaded."""
-        name = second_model_of(config)
-        second = self._models.find_local(name) if name else None
+    def _second(self, config: Mapping[str, Any]) -> Path | None:
+        """Return the second model that the job needs. Raises JobFailure if it is not on this machine."""
+        second, name = find_second(self._models, self._data, config), second_model_of(config)
         if name and second is None:
             raise JobFailure(f"The model {name} is not downloaded yet: the first run does that")
         return second
@@ -244,7 +244,7 @@ class Forecasts:
         except SourceError as fault:
             raise JobFailure(str(fault)) from None
         second = self._second(config)
-        return key_of(config, model.path, [*files, *(sorted(second.path.iterdir()) if second else ())])
+        return key_of(config, model.path, [*files, *(sorted(second.iterdir()) if second else ())])
 
     async def _view(self, entry: ForecastEntry) -> Forecast:
         entry.polled_at = time.monotonic()

@@ -25,3 +25,15 @@ def with_adapter(model: Any, folder: Path) -> Any:
         return PeftModel.from_pretrained(model, str(folder), config=config, torch_device=device).eval()
     except UNREADABLE as error:
         raise JobFailure(f"The adapter does not fit its base model: {error}") from None
+
+
+def add_frozen_adapter(model: PeftModel, name: str, folder: Path, device: str) -> None:
+    """Load the adapter in ``folder`` into ``model``, without activating it. Raises JobFailure if they do not
+    match.
+    """
+    try:
+        # Without weights of its own at first: drawing them would advance the run's random numbers.
+        model.add_adapter(name, lora_config(folder, model.get_base_model()), low_cpu_mem_usage=True)
+        model.load_adapter(str(folder), name, is_trainable=False, torch_device=device, low_cpu_mem_usage=True)
+    except UNREADABLE as error:
+        raise JobFailure(f"The adapter does not fit its base model: {error}") from None

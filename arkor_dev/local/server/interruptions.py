@@ -17,6 +17,7 @@ from arkor_dev.contract.settings import by_field
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.resume_points import latest
 from arkor_dev.local.jobs.job_config import ADJUSTED, check_config, check_files
+from arkor_dev.local.jobs.second_model import find_second
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -182,15 +183,17 @@ async def _check_unchanged(request: web.Request, job: Mapping[str, Any], *, forc
     """Raise ConflictError if data or model have changed since the job's newest resume point."""
     if force:
         return
-    setup, model = request.app[SETUP], None
+    setup, models, config = request.app[SETUP], request.app[SCHEDULER].models, job["config"]
     try:
-        model = request.app[SCHEDULER].models.find_local(job["config"]["model"])
+        model = models.find_local(config["model"])
+        second = await asyncio.to_thread(find_second, models, setup.data, config)
     except JobFailure as failure:
         raise ConflictError(f"The job {job['name']} cannot resume: {failure}") from None
     point = await asyncio.to_thread(latest, setup.data, job["id"])
     if point is None or model is None:
         return  # nothing to compare, or the worker will compare it
-    now = await asyncio.to_thread(origin.files, job["config"], setup.project, Path(model.path), setup.data)
+    folders = setup.project, Path(model.path), setup.data, second
+    now = await asyncio.to_thread(origin.files, config, *folders)
     if other := origin.changed(point.origin, now):
         raise ConflictError(
             f"The job {job['name']} would not continue unchanged: {', and '.join(other)}. Restore the "

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import torch
 from transformers import LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
+from arkor_dev.local.cpu_kernels.patch_model import unpatched
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
@@ -123,10 +125,28 @@ def _answer(tokenizer: Any, ends: Sequence[int], tokens: list[int]) -> GreedyAns
 @contextmanager
 def switched_off(model: Any) -> Iterator[None]:
     """Switch the adapter of ``model`` off within the block; what requires gradients stays the same."""
+    with same_gradients(model), model.disable_adapter():
+        yield
+
+
+@contextmanager
+def switched_to(model: Any, adapter: str) -> Iterator[None]:
+    """Use another ``adapter`` of ``model`` within the block; what requires gradients stays the same."""
+    before = model.active_adapter
+    with same_gradients(model), unpatched():
+        model.base_model.set_adapter(adapter, inference_mode=True)
+        try:
+            yield
+        finally:
+            model.base_model.set_adapter(before)
+
+
+@contextmanager
+def same_gradients(model: Any) -> Iterator[None]:
+    """Restore after the block which weights of ``model`` require gradients."""
     learning = [(weight, weight.requires_grad) for weight in model.parameters()]
     try:
-        with model.disable_adapter():
-            yield
+        yield
     finally:
         for weight, required in learning:
             if weight.requires_grad != required:

@@ -34,8 +34,10 @@ from arkor_dev.local.modeling.base_model import unwrapped
 from arkor_dev.local.modeling.example import IGNORED, Example
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+
+    from torch import Tensor
 
     from .figure import MethodFigure
     from .run_context import RunContext
@@ -106,6 +108,13 @@ class Objective(ABC):
 
     def close(self) -> None:  # noqa: B027 - most methods need nothing
         """End what the method has started beside the model; what is still needed starts again."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what the method itself changes with each step, for resuming."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027 - most methods have no state
+        """Restore what :meth:`state` returned. Raises StateError if it belongs to a different run."""
 
     def figures(self) -> dict[str, float]:
         """Return the method's figures since the last call, by their names in ``Method.figures``."""

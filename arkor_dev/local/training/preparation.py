@@ -19,7 +19,7 @@ from arkor_dev.local.checkpoints.continuation import Continuation
 from arkor_dev.local.evaluation.by_length import rows_in
 from arkor_dev.local.evaluation.halves import choosing, key_of
 from arkor_dev.local.jobs.job_config import LEFT_OUT
-from arkor_dev.local.jobs.job_folder import parent_folder, scratch_folder
+from arkor_dev.local.jobs.job_folder import kind_of, parent_folder, scratch_folder
 from arkor_dev.local.modeling.gpu_count import CONTEXT, enough_gpus, is_unspecified, least_bytes
 from arkor_dev.local.workers import resources
 from arkor_dev.local.workers.errors import JobFailure
@@ -199,7 +199,7 @@ class RunPreparation:
             self._say_gpus(gpus)
             self.settings.resolve("gpus", self.base.gpus)
         self._set_up_template()
-        self.second = self._load_second(model.second) if model.second else None
+        self._load_second(model.second)
         if why := why_processor():
             self.say(why)
         if self.settings.get("activationOffloading") and self.base.device != "cuda":
@@ -211,21 +211,40 @@ class RunPreparation:
         self.longest = self.settings.resolve("maxLength", min(length, self.base.context))
         resources.reset_peak_memory()
 
-    def _load_second(self, path: Path) -> Base:
-        """Load the model that the method needs besides the one that learns.
+    def _load_second(self, path: Path | None) -> None:
+        """Load the model that the method needs besides the one that learns, if any, as ``second``.
 
-        Raises :class:`JobFailure` if it has another vocabulary, or takes more memory than is free.
+        An adapter becomes ``second_adapter`` instead, which needs no further model. ``more_models`` has the
+        folder by the setting's name. Raises :class:`JobFailure` if it cannot be used with the base, or takes
+        more memory than is free.
         """
         from arkor_dev.local.modeling.base_model import load_base
         from arkor_dev.local.modeling.second_model import check_room, check_vocabulary
 
-        name = self.settings.get(self.method.record.second_model)
+        self.second: Base | None = None
+        self.second_adapter: Path | None = None
+        self.more_models: dict[str, Path] = {}
+        if path is None:
+            return
+        setting = self.method.record.second_model
+        name = self.settings.get(setting)
         if not path.is_dir():
             raise JobFailure(f"The model {name} is not on this machine: train where it is, not on a cluster")
+        self.more_models[setting] = path
+        if kind_of(path) == "adapter":
+            if self.settings.get("fullFineTuning") or self.settings.get("initLoraWeights") in FROM_BASE:
+                raise JobFailure(
+                    f"This training changes the base model's weights, so the adapter of {name} cannot be its "
+                    "teacher: merge it, and name the folder"
+                )
+            self.continuation.depends_on()  # the base's files are hashed, and their hashes cached
+            origin.check_trained_on(name, path, self.path, origin.FileHashes(self.data))
+            self.second_adapter = path
+            return
         check_vocabulary(name, path, self.base)
         check_room(name, path, self.base)
         self.progress(f"Loading {name}", 0, None, "")
-        return load_base(path, self.settings.get("loadIn4bit"), self.format, as_stored=True)
+        self.second = load_base(path, self.settings.get("loadIn4bit"), self.format, as_stored=True)
 
     def _gpus(self) -> int:
         """Return the number of GPUs over which the model is spread. Raises JobFailure beside several
@@ -411,6 +430,7 @@ class RunPreparation:
             sets=self.settings.evaluations,
             replay=self.replay,
             second=self.second,
+            second_adapter=self.second_adapter,
             chooses=self.chooses,
             parent=parent if (parent := parent_folder(self.data, self.job_id)).is_dir() else None,
         )

@@ -136,6 +136,7 @@ class TrainingLoop:
         sets: The job's custom evaluation sets.
         replay: The rows to add to each step.
         second: The model that the method needs besides the base model.
+        second_adapter: The folder of the adapter that it needs on the same base instead.
         chooses: For each held-out row, whether it takes part in choosing the best step; by default all do.
 
     While it runs, ``kept_step`` is the step whose weights are the result, and ``row_losses`` are the held-out
@@ -162,6 +163,7 @@ class TrainingLoop:
     sets: Sequence[Mapping[str, Any]] = ()
     replay: Replay | None = None
     second: Base | None = None
+    second_adapter: Path | None = None
     chooses: Sequence[bool] = ()
     phases: Phases = field(default_factory=Phases)
     clock: Stopwatch = field(default_factory=Stopwatch, init=False)
@@ -220,6 +222,7 @@ class TrainingLoop:
             self.sets,
             self.replay,
             self.second,
+            self.second_adapter,
         )
         objective.join(context)
         return objective
@@ -510,6 +513,7 @@ class TrainingLoop:
             **self.parts.state(),
             "begun": self.initial_weights,
             "replayed": self.replay.state() if self.replay else [],
+            "method": self.loss.state(),
             **figures_of(self.pace, self.best),
             "lastLoss": self.last_loss,
             "seconds": time.monotonic() - self.began,
@@ -525,6 +529,7 @@ class TrainingLoop:
             check_weights(initial, self.initial_weights)
             if self.replay:
                 self.replay.load_state(state["replayed"], self.plan)
+            self.loss.load_state(state["method"])
             set_figures(state, self.pace, self.best)
         except (KeyError, TypeError, ValueError) as error:
             raise StateError(f"it belongs to another run ({error!r})") from None

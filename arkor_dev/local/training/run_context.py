@@ -31,6 +31,7 @@ class RunContext:
         sets: The job's custom evaluation sets, whose metrics may reward answers.
         replay: The rows that are replayed, if any.
         second: The model that the method needs besides the one that learns, if any.
+        second_adapter: The folder of the adapter that it needs on the same base instead, if any.
     """
 
     base: Base
@@ -42,3 +43,4 @@ class RunContext:
     sets: Sequence[Mapping[str, Any]]
     replay: Replay | None
     second: Base | None
+    second_adapter: Path | None

@@ -16,13 +16,17 @@ from .conversion import (
     model,
     negated,
     noted,
+    refuse,
     refused,
     unsupported,
+    used,
 )
 from .entries import entries_of
 from .yaml_subset import Section
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .conversion import Conversion
     from .entries import Entry
 
@@ -100,14 +104,14 @@ def _source(conversion: Conversion, entry: Entry, part: Any) -> dict[str, Any] |
         more["subset"] = str(part["name"])
     kind = part.get("type")
     method = conversion.settings.get("method", "sft")
-    if method != "sft":
+    if method not in ("sft", "distill"):
         more.update(_preferences(conversion, entry, part, kind))
     elif isinstance(kind, dict):
         more.update(_columns(kind))
         if kind.get("format") or kind.get("no_input_format") or kind.get("system_prompt"):
             conversion.note(entry, f"{name}: the prompt format of its type is not carried over")
     elif isinstance(kind, str):
-        first, _, style = kind.partition(".")
+        first, _, style = kind.removeprefix("axolotl.integrations.kd.").partition(".")
         if first == "chat_template":
             more.update(_chat(part))
         elif first in FORMS:
@@ -217,6 +221,46 @@ def _batch(conversion: Conversion, entry: Entry) -> None:
     conversion.note(entry, "is the sum over devices and accumulation there: micro_batch_size decides")
 
 
+def _compared(conversion: Conversion, entry: Entry) -> None:
+    conversion.set("distillation_topk", entry)
+    conversion.note(entry, "the teacher's likeliest tokens are compared there, here the model's own")
+
+
+def _is(value: object, why: str) -> Callable[[Conversion, Entry], None]:
+    """Return a rule that refuses the file unless the entry equals ``value``."""
+
+    def convert(conversion: Conversion, entry: Entry) -> None:
+        if entry.value != value:
+            refuse(entry, why)
+        conversion.unneeded.append(entry.key)
+
+    return convert
+
+
+DISTILLATION: Final[dict[str, object]] = {
+    "kd_trainer": used,
+    "kd_online_server_model": "teacher",
+    "kd_online_server_base_url": noted(
+        "the teacher is loaded here: a server gives no probabilities to learn"
+    ),
+    **dict.fromkeys(("kd_online_server", "kd_online_timeout", "kd_online_max_new_tokens")),
+    "kd_online_topk": _compared,
+    "kd_beta": "beta",
+    "kd_alpha": noted("the divergence is the whole loss here, so it would only scale the learning rate"),
+    "kd_ce_alpha": _is(0, "the cross entropy of the rows is not added here: set it to 0"),
+    "kd_temperature": _is(1, "the divergence has no temperature here: set it to 1"),
+    "kd_normalize_topk": _is(True, "the compared probabilities are always normalized here: set it to true"),
+    **dict.fromkeys(
+        ("kd_temperature_min", "kd_zscore_base_temp", "kd_top_k_before_softmax"),
+        refused("is not supported here"),
+    ),
+}
+"""Keys of Axolotl's plugin for distillation."""
+NO_TEACHER: Final = (
+    "learns from a teacher's probabilities that are stored in the rows, which are not read here: name the "
+    "teacher as kd_online_server_model"
+)
+
 PER_EPOCH: Final = noted("intervals count steps here: the automatic one is used")
 WITHOUT_EFFECT: Final = (
     "wandb_watch", "wandb_name", "wandb_run_id", "wandb_log_model", "tokenizer_type",
@@ -230,6 +274,7 @@ WITHOUT_EFFECT: Final = (
 """Keys that have no effect on training here."""
 RULES: Final[dict[str, Any]] = {
     **dict.fromkeys(WITHOUT_EFFECT),
+    **DISTILLATION,
     **COMMON,
     "base_model": model,
     "model_type": _model_type,
@@ -288,6 +333,10 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
         conversion.set("full_fine_tuning", by_key["base_model"], True)
     conversion.apply(entries, RULES)
     conversion.default(DEFAULTS)
+    if (trainer := by_key.get("kd_trainer")) is not None and trainer.value:
+        if "teacher" not in conversion.settings:
+            refuse(trainer, NO_TEACHER)
+        conversion.default({"beta": 0.0, "lmbda": 0.0})
 
 
 def recognises(entries: list[Entry]) -> bool:
@@ -296,7 +345,10 @@ def recognises(entries: list[Entry]) -> bool:
 
 
 def method(entries: list[Entry]) -> tuple[str, Entry | None]:
-    """Return the training method, and the entry that sets it: ``rl``, if present."""
-    entry_found = next((entry for entry in entries if entry.key == "rl" and entry.value), None)
+    """Return the training method, and the entry that sets it: ``rl`` or ``kd_trainer``, if present."""
+    found = (entry for entry in entries if entry.key in ("rl", "kd_trainer") and entry.value)
+    entry_found = next(found, None)
     name = str(entry_found.value) if entry_found else "sft"
+    if entry_found and entry_found.key == "kd_trainer":
+        name = "distill"
     return METHODS.get(name, name), entry_found

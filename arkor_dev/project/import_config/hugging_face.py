@@ -24,6 +24,7 @@ DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "SFTConfig": {"learning_rate": 2e-5, "max_length": 1024, **_COMMON},
     **{f"{name}Config": {"learning_rate": 1e-6, "max_length": 1024, **_COMMON} for name in PAIRS},
     "GRPOConfig": {"learning_rate": 1e-6, "max_completion_length": 512, **_COMMON},
+    "GKDConfig": {"learning_rate": 2e-5, "max_length": 1024, **_COMMON},
 }
 """Values of arguments that are left out, by the class of the arguments, where ours are different."""
 _OF_UNSLOTH: Final[dict[str, Any]] = {
@@ -49,6 +50,7 @@ LORA_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
 }
 """The same for LoRA settings: PEFT's, and those of Unsloth's function."""
 OF_METHODS: Final = {
+    "teacher_model_name_or_path": "distill", "lmbda": "distill", "seq_kd": "distill",
     "num_generations": "grpo", "reward_funcs": "grpo", "reward_model_path": "ppo", "desirable_weight": "kto",
     "undesirable_weight": "kto", "simpo_gamma": "cpo", "cpo_alpha": "cpo", "rpo_alpha": "dpo",
     "center_rewards_coefficient": "reward", "kl_coef": "ppo", "beta": "dpo",
@@ -152,6 +154,10 @@ RULES: Final[dict[str, Any]] = {
     **MODEL,
     **dict.fromkeys(OF_TRL),
     "dataset_name": _data,
+    "teacher_model_name_or_path": "teacher",
+    "teacher_model_init_kwargs": noted("the teacher is loaded as the model is"),
+    "max_new_tokens": "max_completion_length",
+    "disable_dropout": noted("dropout stays as lora.dropout says, which is 0 by default"),
     **dict.fromkeys(("dataset_config", "dataset_train_split", "dataset_test_split"), used),
     "dataset_text_field": _text_field,
     "chat_template_path": noted(OWN_TEMPLATE),
@@ -175,7 +181,8 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
         conversion.unneeded += unused
         entries = [entry for entry in entries if entry.key not in unused]
     conversion.apply(entries, RULES)
-    conversion.default(DEFAULTS[f"{named.upper()}Config"], by_key)
+    arguments = "GKDConfig" if named == "distill" else f"{named.upper()}Config"
+    conversion.default(DEFAULTS[arguments], by_key)
     if adapts:
         if LAYERS not in conversion.settings:
             conversion.note(replace(entries[0], key="lora_target_modules"), PEFT_LAYERS)

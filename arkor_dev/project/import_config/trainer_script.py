@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 TRAINERS: Final = {
     "SFTTrainer": "sft", "UnslothTrainer": "sft", "Trainer": "sft", "DPOTrainer": "dpo", "KTOTrainer": "kto",
-    "ORPOTrainer": "orpo", "CPOTrainer": "cpo", "GRPOTrainer": "grpo",
+    "ORPOTrainer": "orpo", "CPOTrainer": "cpo", "GRPOTrainer": "grpo", "GKDTrainer": "distill",
 }  # fmt: skip
 """Our method by the class of the trainer."""
 CONFIGS: Final = {"Trainer": "TrainingArguments", "UnslothTrainer": "SFTConfig"}
@@ -85,9 +85,12 @@ POSITIONS: Final = {
     "dpo": ("model", "ref_model", "args"),
     "kto": ("model", "ref_model", "args"),
     "grpo": ("model", "reward_funcs", "args"),
+    "distill": ("model", "teacher_model", "args"),
 }
 """A trainer's arguments that may be given by position, by method."""
-READ_APART: Final = ("ref_model", "model", "args", "train_dataset", "eval_dataset", "peft_config")
+READ_APART: Final = (
+    "ref_model", "model", "teacher_model", "args", "train_dataset", "eval_dataset", "peft_config",
+)  # fmt: skip
 """Arguments of a trainer that are followed by themselves."""
 TRAINER_WITHOUT_EFFECT: Final = (
     "tokenizer", "processing_class", "processor", "dataset_num_proc", "dataset_batch_size",
@@ -170,6 +173,10 @@ class _ScriptReading:
         # What is given to the trainer counts more than what the model is loaded with.
         places = POSITIONS.get(TRAINERS[name], POSITIONS[""])
         self._arguments(call, self.script.argument(call, "args", places.index("args")))
+        if "teacher_model" in places:
+            self._teacher(
+                self.script.argument(call, "teacher_model", places.index("teacher_model")), node.lineno
+            )
         self._keywords(call)
         self._data(call)
         self._afterwards(call)
@@ -423,6 +430,25 @@ class _ScriptReading:
             and isinstance(given.node, ast.Name)
             and given.node.id == name
         )
+
+    def _teacher(self, given: Value | None, line: int) -> None:
+        """Carry over the name of the teacher, which is a text or a loaded model. Raises BadRequestError."""
+        current = self.script.follow(given) if given is not None else None
+        while current is not None and isinstance(current.node, ast.Call):
+            call = current.node
+            named = self.script.argument(current, "pretrained_model_name_or_path", 0)
+            if name_of(call.func) == "from_pretrained" and named is not None:
+                current = named
+                break
+            owner = call.func.value if isinstance(call.func, ast.Attribute) else None
+            loaded = owner is not None and name_of(call.func) in SAME_OBJECT
+            current = self.script.follow(Value(owner, current.place)) if owner and loaded else None
+        name = self.script.value(current) if current is not None else None
+        if not isinstance(name, str):
+            if given is None and "teacher" in self.conversion.settings:
+                return  # it is among the training arguments
+            _refuse(line, "the teacher cannot be followed to a model's name: write it out")
+        self.conversion.set("teacher", Entry("teacher_model", name, line))
 
     def _only_model(self, given: Value | None, line: int) -> None:
         """Use the only model that the script loads; refuse if there are several, or none."""

@@ -11,7 +11,7 @@ import pytest
 from arkor_dev.contract.provenance.statement import statement_of
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.local.cards import provenance
-from arkor_dev.local.jobs.job_folder import STATE, parent_folder
+from arkor_dev.local.jobs.job_folder import STATE, final_folder, parent_folder
 from tests.data.findings.test_privacy import PRIVATE, TOKEN
 from tests.support.statements import FILES, digest, write_folder
 
@@ -92,19 +92,22 @@ def test_dependencies_have_hashes_and_private_data_no_names(tmp_path: Path) -> N
     write_folder(parent_folder(data, "job_2"))
     config = {"datasetSource": {"type": "file", "path": "data"}}
     rows = {"sha256": digest(b"rows"), "train": 2, "heldOut": 0}
-    found = provenance.dependencies(config, project, model, data, "job_2", rows)
+    teacher = final_folder(data, "job_3")
+    write_folder(teacher)
+    found = provenance.dependencies(config, project, model, data, "job_2", rows, {"teacher": teacher})
     assert {each["name"]: each["digest"]["sha256"] for each in found} == {
         "data/1": hashlib.sha256(b"customer-a.jsonl").hexdigest(),
         "data/2": hashlib.sha256(b"customer-b.jsonl").hexdigest(),
         "base/model.safetensors": digest(b"weights"),
         "rows": digest(b"rows"),
         **{f"parent/{name}": digest(content) for name, content in FILES.items()},
+        **{f"teacher/{name}": digest(content) for name, content in FILES.items()},
     }
     (parent,) = [each for each in found if each["name"] == "parent/adapter_config.json"]
     assert parent["annotations"] == {"job": "job_0123456789ab", "artifact": "final", "step": 30}
     assert "customer" not in json.dumps(found)
     missing = {"datasetSource": {"type": "file", "path": "data/gone.jsonl"}}
-    found = provenance.dependencies(missing, project, model, data, "job_1", rows)
+    found = provenance.dependencies(missing, project, model, data, "job_1", rows, {})
     assert [each["name"] for each in found] == ["base/model.safetensors", "rows"]
 
 

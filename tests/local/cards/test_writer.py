@@ -155,6 +155,7 @@ def prepared(run: TrainingLoop, data: Path, tiny: Path, project: Path, **config:
         config={"model": "./tiny", "datasetSource": {"type": "file", "path": "rows.jsonl"}, **config},
         data=data, project=project, path=tiny, job_id=run.job_id,
         continuation=SimpleNamespace(options={}),
+        more_models={},
     )  # fmt: skip
 
 

@@ -42,6 +42,8 @@ class Repository:
     """Bytes that each file has more than the listing says."""
     names: Sequence[str] = ()
     """Names of the listing besides the folder's files."""
+    gated: bool = False
+    """Whether its files need an accepted licence."""
 
 
 class _Hub(BaseHTTPRequestHandler):
@@ -92,6 +94,9 @@ class _Hub(BaseHTTPRequestHandler):
             self._json({"error": "Not found"}, 404)
 
     def _file(self, name: str, repository: Repository) -> None:
+        if repository.gated:
+            self._json({"error": "Access is restricted"}, 403, X_Error_Code="GatedRepo")
+            return
         content = (repository.folder / name).read_bytes()
         self.send_response(200)
         self.send_header("Content-Length", str(len(content) + repository.surplus))
@@ -150,6 +155,19 @@ def test_a_hub_model_is_downloaded_and_trained(tiny: Path, tmp_path: Path, hub: 
         assert _Hub.asked == []
     finally:
         backend.stop()
+
+
+def test_a_gated_teacher_ends_the_job_before_its_training(tiny: Path, mirrored: tuple[Backend, Path]) -> None:
+    backend, root = mirrored
+    serve(tiny, root / "student", "student")
+    serve(tiny, root / "gated", "gated", gated=True)
+    job = backend.submit({**CONFIG, "method": "distill", "model": "org/student", "teacher": "org/gated"})
+    frames = list(backend.events(job))
+    assert "training.started" not in {frame.event for frame in frames}
+    error = backend.job(job)["error"]
+    assert re.fullmatch(
+        r"The model org/gated requires accepting its licence on \S+/org/gated; then set HF_TOKEN", error
+    )
 
 
 def test_an_untrainable_model_is_refused_before_its_download(

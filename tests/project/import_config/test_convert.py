@@ -486,6 +486,76 @@ def test_llama_factory_preferences_are_converted(tmp_path: Path) -> None:
     )
 
 
+GKD = """\
+from trl.experimental.gkd import GKDConfig, GKDTrainer
+args = GKDConfig(lmbda=0.3, beta=1.0, temperature=0.7, max_new_tokens=64, seq_kd=True, max_length=512)
+teacher = AutoModelForCausalLM.from_pretrained("a/large", dtype="auto").eval()
+lora = LoraConfig(r=8)
+trainer = GKDTrainer("a/small", teacher, args, train_dataset=load_dataset("owner/chats"), peft_config=lora)
+"""
+
+
+def test_trl_distillation_is_converted(tmp_path: Path) -> None:
+    trainer, notes = trainer_of(tmp_path, "gkd.py", GKD)
+    names = ("method", "model", "teacher", "lmbda", "beta", "temperature", "max_completion_length", "seq_kd")
+    assert [trainer[name] for name in names] == ["distill", "a/small", "a/large", 0.3, 1.0, 0.7, 64, True]
+    assert (trainer["learning_rate"], trainer["max_length"]) == (2e-5, 512)
+    assert set(notes) == {"target_modules"}
+    named = GKD.replace('from_pretrained("a/large", dtype="auto").eval()', "load()")
+    (tmp_path / "gkd.py").write_text(named)
+    with pytest.raises(BadRequestError, match=r"Line 5: the teacher cannot be followed to a model's name"):
+        convert(tmp_path / "gkd.py", tmp_path)
+    text = "model_name_or_path: a/small\nteacher_model_name_or_path: a/large\nlmbda: 0.2\nuse_peft: true\n"
+    trainer, notes = trainer_of(tmp_path, "gkd.yaml", text)
+    assert [trainer[name] for name in ("method", "teacher", "lmbda")] == ["distill", "a/large", 0.2]
+    assert "taken for distill" in notes["teacher_model_name_or_path"][0]
+
+
+AXOLOTL_KD = """\
+base_model: a/small
+adapter: lora
+plugins: [axolotl.integrations.kd.KDPlugin]
+kd_trainer: true
+kd_ce_alpha: 0
+kd_alpha: 1.0
+kd_beta: 0.5
+kd_temperature: 1.0
+kd_online_server: vllm
+kd_online_server_base_url: http://localhost:8888
+kd_online_server_model: a/large
+kd_online_topk: 64
+datasets:
+  - path: owner/chats
+    type: axolotl.integrations.kd.chat_template
+"""
+
+
+def test_axolotl_distillation_is_converted(tmp_path: Path) -> None:
+    trainer, notes = trainer_of(tmp_path, "kd.yml", AXOLOTL_KD)
+    names = ("method", "teacher", "lmbda", "beta", "distillation_topk")
+    assert [trainer[name] for name in names] == ["distill", "a/large", 0.0, 0.5, 64]
+    assert trainer["dataset"] == {"huggingface": "owner/chats"}
+    assert set(notes) == {"kd_alpha", "kd_online_server_base_url", "kd_online_topk"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("kd_online_server_model: a/large\n", "", "Line 4: kd_trainer: learns from a teacher"),
+        ("kd_ce_alpha: 0\n", "kd_ce_alpha: 0.1\n", "Line 5: kd_ce_alpha: the cross entropy"),
+        ("kd_temperature: 1.0", "kd_temperature: 2", "Line 8: kd_temperature: the divergence has no"),
+        ("kd_alpha: 1.0", "kd_normalize_topk: false", "Line 6: kd_normalize_topk: the compared"),
+        ("kd_alpha: 1.0", "kd_temperature_min: 0.5", "Line 6: kd_temperature_min: is not supported"),
+    ],
+)  # fmt: skip
+def test_axolotl_distillation_that_would_be_another_is_refused(
+    tmp_path: Path, old: str, new: str, says: str
+) -> None:
+    (tmp_path / "kd.yml").write_text(AXOLOTL_KD.replace(old, new))
+    with pytest.raises(BadRequestError, match=says):
+        convert(tmp_path / "kd.yml", tmp_path)
+
+
 def test_trl_grpo_rewards_are_converted(tmp_path: Path) -> None:
     trainer, notes = trainer_of(tmp_path, "grpo.py", GRPO)
     names = ("method", "num_generations", "loss_type", "beta", "batch_size")

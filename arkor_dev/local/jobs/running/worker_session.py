@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import MODEL_PROGRESS, TRAINING_MESSAGE, TRAINING_PHASE, TRAINING_STARTED
 from arkor_dev.contract.shapes import TERMINAL
-from arkor_dev.data.methods import second_model_of
 from arkor_dev.local.execution.choice import execution_of
 from arkor_dev.local.execution.messages import (
     Cancel,
@@ -30,6 +29,7 @@ from arkor_dev.local.execution.messages import (
     TrainingEvent,
     Waits,
 )
+from arkor_dev.local.jobs.second_model import ensure_second
 from arkor_dev.local.jobs.store import KILLED, Store, Verdict
 from arkor_dev.local.jobs.verdict_file import keep_verdict
 from arkor_dev.local.workers import daemon_messages as notices
@@ -178,7 +178,7 @@ class WorkerSession:
             self._model_wanted.set()
         worker = await self._execution.start(job)
         following = asyncio.create_task(self._follow(worker))
-        providing = asyncio.create_task(self._provide(worker))
+        providing = asyncio.create_task(self._provide(worker, data))
         cancelling = asyncio.create_task(self._cancel.wait())
         pausing = asyncio.create_task(self._pause.wait())
         tasks: list[asyncio.Task[Any]] = [following, providing, cancelling, pausing]
@@ -219,7 +219,7 @@ class WorkerSession:
             await worker.stop()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _provide(self, worker: Worker) -> None:
+    async def _provide(self, worker: Worker, data: Path) -> None:
         await self._model_wanted.wait()
         fetched: set[str] = set()
 
@@ -231,11 +231,10 @@ class WorkerSession:
 
         with closing(PreparationProgress(self._store, self._job)) as preparing:
             model = await self._models.ensure(self._config["model"], report)
-            name = second_model_of(self._config)
-            second = await self._models.ensure(name, report) if name else None
+            second = await ensure_second(self._models, data, self._config, report)
         if fetched:
             self._enter_phase(LOADING)
-        worker.send(replace(model, second=second.path if second else None))
+        worker.send(replace(model, second=second))
 
     def _enter_phase(self, phase: str) -> None:
         self._store.post(Store.append, self._job, [(TRAINING_PHASE, {"phase": phase})])

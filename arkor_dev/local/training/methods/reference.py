@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+
+    from torch import Tensor
+    from torch.nn import Module
 
     from arkor_dev.local.modeling.example import Example
 
@@ -26,7 +29,7 @@ class Reference:
 
     def __init__(self, model: Any, measure: Callable[[Sequence[Example]], Any]) -> None:
         self._model, self._measure = model, measure
-        self._start: dict[str, Any] = {}
+        self._start: dict[str, Tensor] = {}
         self._known: dict[bytes, list[float]] = {}
 
     def hold(self) -> None:
@@ -55,16 +58,22 @@ class Reference:
 
     @contextmanager
     def _at_start(self) -> Iterator[None]:
-        weights = {name: weight for name, weight in self._model.named_parameters() if name in self._start}
-        current = {name: weight.data for name, weight in weights.items()}
-        try:
-            for name, weight in weights.items():
-                weight.data = self._start[name]
-            with _switched(self._model, on=True):
-                yield
-        finally:
-            for name, weight in weights.items():
-                weight.data = current[name]
+        with with_weights(self._model, self._start), _switched(self._model, on=True):
+            yield
+
+
+@contextmanager
+def with_weights(model: Module, others: Mapping[str, Tensor]) -> Iterator[None]:
+    """Compute with ``others`` in place of the weights of ``model`` of the same names, within the block."""
+    weights = {name: weight for name, weight in model.named_parameters() if name in others}
+    current = {name: weight.data for name, weight in weights.items()}
+    try:
+        for name, weight in weights.items():
+            weight.data = others[name]
+        yield
+    finally:
+        for name, weight in weights.items():
+            weight.data = current[name]
 
 
 def _switched(model: Any, *, on: bool) -> AbstractContextManager[Any]:

@@ -29,10 +29,14 @@ class Prompt(Example):
     called: Mapping[str, Any] = field(default_factory=dict)
 
 
+def last_answer(row: Row) -> int:
+    """Return the index of a row's last answer in its messages."""
+    return max(index for index, turn in enumerate(row.messages) if turn["role"] == "assistant")
+
+
 def rendered_prompt(tokenizer: Any, row: Row) -> str:
     """Return the text before a row's last answer, including the generation prompt."""
-    last = max(index for index, turn in enumerate(row.messages) if turn["role"] == "assistant")
-    return render(tokenizer, row.messages[:last], add_generation_prompt=True, tools=row.tools)
+    return render(tokenizer, row.messages[: last_answer(row)], add_generation_prompt=True, tools=row.tools)
 
 
 def encode_prompt(tokenizer: Any, row: Row, longest: int) -> Prompt:

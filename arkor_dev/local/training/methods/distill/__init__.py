@@ -54,15 +54,19 @@ class Distillation(Method):
                 "This training changes the base model's weights, so the base cannot be its teacher: set "
                 "teacher to a model or a folder"
             )
+        self.check_sampling(settings)
+
+    def check_sampling(self, settings: JobSettings) -> None:
+        """Raise JobFailure for settings incompatible with sampled answers and a teacher's probabilities."""
         if settings.get("packing"):
             raise JobFailure(
-                "distill learns from answers that it samples, which are not packed: remove packing"
+                f"{self.name} learns from answers that it samples, which are not packed: remove packing"
             )
         if (settings.get("workers") or 1) > 1:
-            raise JobFailure("distill trains in one process: remove workers")
+            raise JobFailure(f"{self.name} trains in one process: remove workers")
         if settings.get("labelSmoothingFactor"):
             raise JobFailure(
-                "distill learns the teacher's probabilities, which are not smoothed: remove "
+                f"{self.name} learns the teacher's probabilities, which are not smoothed: remove "
                 "label_smoothing_factor"
             )
 
