@@ -216,6 +216,7 @@ class TrainingLoop:
             self.seed,
             self.emit,
             self.stop,
+            self.train,
             self.project,
             self.sets,
             self.replay,

@@ -37,7 +37,8 @@ LORA_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
 OF_METHODS: Final = {
     "num_generations": "grpo", "reward_funcs": "grpo", "reward_model_path": "ppo", "desirable_weight": "kto",
     "undesirable_weight": "kto", "simpo_gamma": "cpo", "cpo_alpha": "cpo", "rpo_alpha": "dpo",
-    "center_rewards_coefficient": "reward", "kl_coef": "ppo", "beta": "dpo",
+    "epsilon_high": "grpo", "importance_sampling_level": "grpo", "center_rewards_coefficient": "reward",
+    "kl_coef": "ppo", "beta": "dpo",
 }  # fmt: skip
 """Methods by arguments that only their command of ``trl`` takes; ``beta`` is most often that of DPO."""
 LEARNED_PART: Final = ("assistant_only_loss", "completion_only_loss")

@@ -241,6 +241,7 @@ class _ScriptReading:
         for entry in self.script.keywords(trainer):
             if entry.key == "reward_funcs":
                 rewards(self.conversion, entry)
+                self._punishment()
             elif entry.key == "data_collator":
                 self._collator(entry)
             elif entry.key in READ_APART:
@@ -249,6 +250,18 @@ class _ScriptReading:
                 self.conversion.note(entry, f"is not carried over: {entry.value.source}")
             else:
                 self.conversion.apply([entry], rules)
+
+    def _punishment(self) -> None:
+        """Carry over TRL's soft overlong punishment, a reward that is a setting here."""
+        for call in self.script.calls:
+            node = call.node
+            assert isinstance(node, ast.Call)
+            cache = self.script.argument(call, "soft_punish_cache", 1)
+            if name_of(node.func) == "get_soft_overlong_punishment" and cache is not None:
+                entry = Entry("soft_punish_cache", self.script.value(cache), node.lineno)
+                self.conversion.apply([entry], {})
+                self.conversion.note(entry, "its max_completion_len is max_completion_length here")
+                return
 
     def _collator(self, entry: Entry) -> None:
         if isinstance(entry.value, Computed) and not entry.value.source.startswith(COLLATORS):

@@ -425,10 +425,14 @@ template: llama3
 
 GRPO = """\
 from trl import GRPOConfig, GRPOTrainer
-args = GRPOConfig(beta=0.0, num_generations=4, loss_type="dr_grpo", max_prompt_length=256, use_vllm=True)
+from trl.rewards import get_soft_overlong_punishment
+args = GRPOConfig(beta=0.0, num_generations=4, loss_type="dr_grpo", max_prompt_length=256, use_vllm=True,
+    epsilon=0.2, epsilon_high=0.28, mask_truncated_completions=True, importance_sampling_level="sequence")
+overlong = get_soft_overlong_punishment(max_completion_len=256, soft_punish_cache=32)
 rows = load_dataset("owner/maths", split="train")
 lora = LoraConfig(r=8)
-trainer = GRPOTrainer(model="a/b", reward_funcs=[correct], args=args, train_dataset=rows, peft_config=lora)
+rewards = [correct, overlong]
+trainer = GRPOTrainer(model="a/b", reward_funcs=rewards, args=args, train_dataset=rows, peft_config=lora)
 """
 
 
@@ -465,9 +469,11 @@ def test_llama_factory_preferences_are_converted(tmp_path: Path) -> None:
 
 def test_trl_grpo_rewards_are_converted(tmp_path: Path) -> None:
     trainer, notes = trainer_of(tmp_path, "grpo.py", GRPO)
-    names = ("method", "num_generations", "loss_type", "beta")
-    assert [trainer[name] for name in names] == ["grpo", 4, "dr_grpo", 0.0]
-    assert set(notes) == {"reward_funcs", "max_prompt_length"}
+    names = ("method", "num_generations", "loss_type", "beta", "epsilon", "epsilon_high")
+    assert [trainer[name] for name in names] == ["grpo", 4, "dr_grpo", 0.0, 0.2, 0.28]
+    names = ("mask_truncated_completions", "importance_sampling_level", "soft_punish_cache")
+    assert [trainer[name] for name in names] == [True, "sequence", 32]
+    assert set(notes) == {"reward_funcs", "max_prompt_length", "soft_punish_cache"}
     assert "[[evaluation]]" in notes["reward_funcs"][0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,8 @@ from arkor_dev.data.prompts import PROMPTS
 from arkor_dev.data.row_parser import row_of
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.methods import method
+from arkor_dev.local.training.methods.grpo.loss import GrpoLoss
+from arkor_dev.local.training.methods.sampling import AnswerSampler
 from arkor_dev.local.training.rows.encoding import Encoding
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.harness import until
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.training.greedy import GreedyAnswer
     from arkor_dev.local.training.run import TrainingLoop
     from tests.local.harness import Backend
 
@@ -40,6 +44,14 @@ def varied(question, answer, wanted):
 
 def vowels(question, answer, wanted, columns):
     return columns["weight"] * sum(letter in "aeiou" for letter in answer) / max(1, len(answer))
+
+
+def partly(question, answer, wanted, columns):
+    return varied(question, answer, wanted) if columns["place"] < 2 else 0
+
+
+def nothing(question, answer, wanted):
+    return 0.5
 
 
 def throws(question, answer, wanted):
@@ -70,12 +82,17 @@ CONFIG: dict[str, Any] = {
     "method": "grpo", "maxSteps": 4, "batchSize": 2, "learningRate": 1e-2, "loggingSteps": 1,
     "numGenerations": 4, "maxCompletionLength": 8, "lrSchedulerType": "constant", "maxGradNorm": 0,
 }  # fmt: skip
+PARTLY = {"name": "partly", "path": "data/rows.jsonl", "metric": "scores:partly"}
+NOTHING = {"name": "nothing", "path": "data/rows.jsonl", "metric": "scores:nothing"}
 VARIED = {"name": "varied", "path": "data/rows.jsonl", "metric": "scores:varied"}
 VOWELS = {"name": "vowels", "path": "data/rows.jsonl", "metric": "scores:vowels"}
 
 
 def examples(tiny: Path, count: int = 6) -> list[Example]:
-    rows = [{"prompt": asked, "answer": "yes", "weight": 2} for asked in QUESTIONS[:count]]
+    rows = [
+        {"prompt": asked, "answer": "yes", "weight": 2, "place": place}
+        for place, asked in enumerate(QUESTIONS[:count])
+    ]
     read = [row_of(row, f"line {place}", None, {}, forms=PROMPTS) for place, row in enumerate(rows, 1)]
     return method("grpo").encode_all(load_tokenizer(tiny), read, Encoding(256), lambda _: None)[0]
 
@@ -107,6 +124,21 @@ def stirred(run: TrainingLoop) -> TrainingLoop:
     return run
 
 
+def end_some_answers(monkeypatch: pytest.MonkeyPatch, end: int) -> None:
+    """Let every other answer end by itself, some tokens earlier: an untrained model's never do."""
+    sampled = AnswerSampler.sampled
+
+    def ended(*arguments: Any) -> list[GreedyAnswer]:
+        return [
+            answer
+            if index % 2
+            else replace(answer, ids=answer.ids[: 3 + index // 2], truncated=False, end=end)
+            for index, answer in enumerate(sampled(*arguments))
+        ]
+
+    monkeypatch.setattr(AnswerSampler, "sampled", ended)
+
+
 @pytest.mark.numeric
 @pytest.mark.parametrize(
     "settings",
@@ -115,15 +147,39 @@ def stirred(run: TrainingLoop) -> TrainingLoop:
         {"lossType": "grpo", "scaleRewards": "batch"},
         {"lossType": "bnpo", "scaleRewards": "none", "numIterations": 2, "epsilon": 0.001},
         {"lossType": "dr_grpo", "temperature": 0.7},
+        {
+            "lossType": "dapo",
+            "numIterations": 2,
+            "epsilon": 0.001,
+            "epsilonHigh": 0.002,
+            "softPunishCache": 5,
+        },
+        {
+            "lossType": "grpo",
+            "numIterations": 2,
+            "epsilon": 1e-4,
+            "epsilonHigh": 2e-4,
+            "beta": 0.1,
+            "importanceSamplingLevel": "sequence",
+        },
+        {"lossType": "dapo", "numIterations": 2, "epsilon": 1e-4, "importanceSamplingLevel": "sequence"},
+        {"lossType": "dapo", "maskTruncatedCompletions": True, "beta": 0.1},
+        {"lossType": "grpo", "maskTruncatedCompletions": True, "importanceSamplingLevel": "sequence"},
+        {"lossType": "bnpo", "maskTruncatedCompletions": True, "softPunishCache": 8},
+        {"lossType": "dr_grpo", "maskTruncatedCompletions": True, "scaleRewards": "none"},
     ],
-    ids=lambda settings: settings["lossType"],
+    ids=lambda settings: " ".join(map(str, settings.values())),
 )
-def test_grpo_losses_and_gradients_equal_trl(settings: dict[str, Any], tiny: Path, tmp_path: Path) -> None:
+def test_grpo_losses_and_gradients_equal_trl(
+    settings: dict[str, Any], tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from datasets import Dataset
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import GRPOConfig, GRPOTrainer
+    from trl.rewards import get_soft_overlong_punishment
 
+    end_some_answers(monkeypatch, load_tokenizer(tiny).eos_token_id)
     ours = stirred(run_of(tiny, tmp_path, [VARIED, VOWELS], rewardWeights=[1, -0.5], **settings))
     model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
     config = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
@@ -131,6 +187,14 @@ def test_grpo_losses_and_gradients_equal_trl(settings: dict[str, Any], tiny: Pat
     before = {name: weight.detach().clone() for name, weight in ours.model.named_parameters()}
 
     prompts: list[Any] = list(ours.train[:2])
+    rollouts: list[Any] = []  # also those that are masked
+    judged = GrpoLoss.judged
+
+    def recorded(loss: GrpoLoss, groups: Any) -> Any:
+        rollouts.extend(rollout for group in groups for rollout in group)
+        return judged(loss, groups)
+
+    monkeypatch.setattr(GrpoLoss, "judged", recorded)
     found: list[float] = []
     gradients: list[dict[str, Any]] = []
     for batches in ours.loss.updates(1, [prompts]):
@@ -140,8 +204,8 @@ def test_grpo_losses_and_gradients_equal_trl(settings: dict[str, Any], tiny: Pat
             {name: w.grad.clone() for name, w in ours.model.named_parameters() if w.requires_grad}
         )
     ours.loss.close()
-    rollouts: list[Any] = [row for batch in batches for row in batch]
     assert len(rollouts) == 8
+    assert 0 < sum(each.truncated for each in rollouts) < 8
     assert len({each.reward for each in rollouts}) > 3, "rewards differ"
     written = {
         place: [each for each in rollouts if each.prompt is prompt] for place, prompt in enumerate(prompts)
@@ -178,9 +242,10 @@ def test_grpo_losses_and_gradients_equal_trl(settings: dict[str, Any], tiny: Pat
         score.__name__ = f"reward{number}"
         return score
 
+    cache = settings.get("softPunishCache")
     trainer = Recording(
         model=theirs,
-        reward_funcs=[scores(0), scores(1)],
+        reward_funcs=[scores(0), scores(1), *([get_soft_overlong_punishment(8, cache)] if cache else [])],
         rollout_func=told,
         train_dataset=Dataset.from_list([{"prompt": str(place)} for place in written]),
         processing_class=AutoTokenizer.from_pretrained(tiny),
@@ -194,9 +259,12 @@ def test_grpo_losses_and_gradients_equal_trl(settings: dict[str, Any], tiny: Pat
             temperature=settings.get("temperature", 1.0),
             beta=settings.get("beta", 0.0),
             epsilon=settings.get("epsilon", 0.2),
+            epsilon_high=settings.get("epsilonHigh"),
+            importance_sampling_level=settings.get("importanceSamplingLevel", "token"),
+            mask_truncated_completions=settings.get("maskTruncatedCompletions", False),
             loss_type=settings["lossType"],
             scale_rewards=settings.get("scaleRewards", "group"),
-            reward_weights=[1, -0.5],
+            reward_weights=[1, -0.5, *([1] if cache else [])],
             learning_rate=CONFIG["learningRate"],
             lr_scheduler_type="constant",
             max_grad_norm=0,
@@ -256,6 +324,60 @@ def test_a_paused_grpo_run_resumes_to_the_same_bits(tiny: Path, tmp_path: Path) 
     assert rollouts[0]["prompt"] in QUESTIONS
 
 
+def test_prompts_without_signal_are_replaced(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only two of six prompts get different rewards: each step finds them, and a resumed run the same."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    how: dict[str, Any] = {"maxResampleTimes": 5, "batchSize": 1}
+    learned: list[set[str]] = []
+    judged = GrpoLoss.judged
+
+    def recording(loss: GrpoLoss, groups: Any) -> Any:
+        learned.append({rollout.where for group in groups for rollout in group})
+        return judged(loss, groups)
+
+    monkeypatch.setattr(GrpoLoss, "judged", recording)
+    run = run_of(tiny, whole, [PARTLY], **how)
+    assert run.run().status == "completed"
+    assert len(learned) == 4
+    assert set().union(*learned) <= {"line 1", "line 2"}
+    logged = [fields for name, fields in events_of(run).calls if name == "training.log"]
+    assert sum(fields["replaced"] for fields in logged) > 0
+    for fields in logged:  # one prompt per step
+        drawn = 1 + fields["replaced"]
+        assert fields["noSignal"] == pytest.approx(fields["replaced"] / drawn)
+
+    first = run_of(tiny, parts, [PARTLY], **how)
+    pausing_after(2)(first)
+    assert first.run().status == "paused"
+    assert run_of(tiny, parts, [PARTLY], resume_plan=points(parts), **how).run().status == "completed"
+    assert bytes_of(parts) == bytes_of(whole)
+
+
+def test_replacing_prompts_is_bounded(tiny: Path, tmp_path: Path) -> None:
+    """No prompt has any signal: each is tried once, and the step takes place without."""
+    run = run_of(tiny, tmp_path, [NOTHING], maxResampleTimes=2, maxSteps=1)
+    assert run.run().status == "completed"
+    logged = next(fields for name, fields in events_of(run).calls if name == "training.log")
+    assert (logged["replaced"], logged["noSignal"]) == (4, 1), "all six prompts, in steps of two"
+    run = run_of(tiny, tmp_path / "fewer", [NOTHING], prompts=3, maxResampleTimes=20, maxSteps=1)
+    assert run.run().status == "completed"
+    logged = next(fields for name, fields in events_of(run).calls if name == "training.log")
+    assert logged["replaced"] == 1, "no prompt is drawn twice in a step"
+
+
+def test_a_step_of_masked_answers_has_no_gradient(tiny: Path, tmp_path: Path) -> None:
+    run = run_of(tiny, tmp_path, [VARIED], maskTruncatedCompletions=True, maxCompletionLength=2)
+    run = stirred(run)
+    prompts: list[Any] = list(run.train[:2])
+    (batches,) = run.loss.updates(1, [prompts])
+    assert run.learn(*batches) == 0
+    gradients = [weight.grad for weight in run.trainable]
+    assert all(gradient is not None and not gradient.any() for gradient in gradients)
+    run.loss.close()
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [
@@ -283,6 +405,10 @@ def test_a_forecast_counts_every_sampled_answer(tiny: Path, tmp_path: Path) -> N
     width = max(len(row.ids) for row in rows)
     assert run.loss.writes(rows, learning=True) == [(width, 8, 8)]
     assert run.loss.writes(rows, learning=False) == [(width, 2, 8)]
+    resampling = run_of(tiny, tmp_path, [VARIED], maxResampleTimes=3)
+    resampling.begin()
+    assert resampling.loss.writes(rows, learning=True) == [(width, 32, 8)], "the most that it can take"
+    resampling.loss.close()
     learned = [each for batch in run.loss.expected([rows]) for each in batch]
     assert len(learned) == 2 * 4 * 2
     assert sum(each.tokens for each in learned) == 2 * run.loss.reads(rows)
