@@ -17,9 +17,9 @@ from arkor_dev.data.reviews import RUBRIC_TAG
 from arkor_dev.data.rows import Row
 from arkor_dev.project.data_editor import config_of, files_in
 from arkor_dev.project.reviews import add_reviews, reviews_of
+from arkor_dev.teacher.request import TeacherRequest, items_of
 
 from .making import Maker
-from .request import TeacherRequest, items_of
 from .tasks import Task
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.making import start
+from arkor_dev.making.backend_teacher import BASE
 from arkor_dev.making.kinds import KINDS
-from arkor_dev.making.teacher import BASE
 from arkor_dev.making.variations import KINDS as OF_ROWS
 from arkor_dev.project.arkor_toml import index_of, parse, read
 

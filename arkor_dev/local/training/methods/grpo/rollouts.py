@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from arkor_dev.local.modeling.example import IGNORED, Example
 from arkor_dev.local.training.methods.sampling import AnswerSampler
@@ -89,7 +89,7 @@ class RolloutGenerator:
             silent = [index for index, group in enumerate(rollouts.groups) if not has_signal(group)]
             unused = [prompt for prompt in self._run.train if prompt.where not in known] if silent else []
             chance = random.Random(f"{self._run.seed}/{step}/{draw}")  # noqa: S311 - order, not secrecy
-            others: Any = chance.sample(unused, min(len(silent), len(unused)))
+            others = cast("list[Prompt]", chance.sample(unused, min(len(silent), len(unused))))
             if not others:
                 break
             known |= {prompt.where for prompt in others}
