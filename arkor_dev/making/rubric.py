@@ -33,8 +33,6 @@ MOST_TRIED: Final = 100
 """Maximum number of of the person's rows to test the judge on."""
 MOST_ROWS: Final = 10_000
 MAX_TOKENS: Final = 300
-RUBRIC: Final = 8_000
-"""Maximum number of characters of a rubric."""
 VERDICTS: Final = ("accepted", "rejected")
 COMMENT: Final = 500
 _INSTRUCTIONS: Final = (

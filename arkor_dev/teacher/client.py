@@ -72,9 +72,12 @@ class HttpTeacher:
 
     at_once = AT_ONCE
 
-    def __init__(self, session: aiohttp.ClientSession, address: str, key: str | None) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, address: str, key: str | None, seconds: float = SECONDS
+    ) -> None:
         self.address = clean_address(address, with_key=key is not None)
         self._session, self._key, self._decoder = session, key, Decoder(key)
+        self._seconds = seconds
         self._url = URL(self.address) / "chat/completions"
         self.host = self._url.authority
         self._structured = True
@@ -103,7 +106,7 @@ class HttpTeacher:
         try:
             async with self._session.post(
                 self._url, json=body, headers=headers, allow_redirects=False, proxy=proxy_for(self._url),
-                timeout=aiohttp.ClientTimeout(total=SECONDS, sock_connect=CONNECT),
+                timeout=aiohttp.ClientTimeout(total=self._seconds, sock_connect=CONNECT),
             ) as response:  # fmt: skip
                 data = await response.content.read(LARGEST)
                 while len(data) < LARGEST and (more := await response.content.read(LARGEST - len(data))):
@@ -112,7 +115,7 @@ class HttpTeacher:
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as fault:
             raise AttemptError(f"{self.host} cannot be reached ({reason_of(fault)})") from None
         except TimeoutError:
-            raise AttemptError(f"{self.host} did not answer within {SECONDS:g} s", cost=True) from None
+            raise AttemptError(f"{self.host} did not answer within {self._seconds:g} s", cost=True) from None
         except (aiohttp.ClientError, OSError):
             raise AttemptError(f"{self.host} broke off its answer", cost=True) from None
 
@@ -137,7 +140,7 @@ class HttpTeacher:
         if status >= 500 or status == 200:
             problem = f"failed ({status})" if status >= 500 else "sent an answer that is not JSON"
             raise AttemptError(f"{self.host} {problem}", cost=True)
-        key = " Check the key's environment variable (--key-env)." if status in (401, 403) else ""
+        key = " Check the key's environment variable." if status in (401, 403) else ""
         raise TeacherError(f"{self.host} refuses the request ({status}{f': {why}' if why else ''}).{key}")
 
     def _simpler(self, why: str, body: Mapping[str, Any]) -> str | None:

@@ -36,6 +36,15 @@ export interface DatasetSource {
   reviewed?: number;
 }
 
+/** A model that scores answers by a rubric: the address `teacher` of a server with OpenAI's API. */
+export interface Judge {
+  teacher: string;
+  model: string;
+  keyEnv?: string;
+  budgetRequests?: number;
+  budgetTokens?: number;
+}
+
 /** A custom evaluation set: the rows of `path`, a file or folder of the project. */
 export interface EvaluationSet {
   name: string;
@@ -43,6 +52,9 @@ export interface EvaluationSet {
   metric?: string;
   pattern?: string;
   schema?: unknown;
+  rubric?: string;
+  range?: number[];
+  judge?: Judge;
 }
 
 /** Settings that were changed after `step` of a job that continued: `[old, new]` by field. */

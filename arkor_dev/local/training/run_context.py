@@ -30,6 +30,8 @@ class RunContext:
         stop: Whether the run must stop, for what takes longer than a step.
         train: The encoded training rows.
         project: The project's folder.
+        data: The backend's data folder.
+        job_id: The job's id.
         sets: The job's custom evaluation sets, whose metrics may reward answers.
         replay: The rows that are replayed, if any.
         second: The model that the method needs besides the one that learns, if any.
@@ -42,6 +44,8 @@ class RunContext:
     stop: Stop
     train: Sequence[Example]
     project: Path
+    data: Path
+    job_id: str
     sets: Sequence[Mapping[str, Any]]
     replay: Replay | None
     second: Base | None

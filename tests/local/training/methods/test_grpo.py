@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,18 +19,21 @@ from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.methods.grpo.loss import GrpoLoss
 from arkor_dev.local.training.methods.sampling import AnswerSampler
 from arkor_dev.local.training.rows.encoding import Encoding
+from arkor_dev.local.training.run import TrainingLoop
 from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.teacher import asker
 from tests.local.harness import until
 from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
 from tests.local.tiny_run import events_of, set_up
 from tests.local.training.test_going_on import bytes_of, pausing_after, points
+from tests.support.scripted_teacher import Said, scripted
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arkor_dev.local.checkpoints.resume_points import ResumePlan
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.greedy import GreedyAnswer
-    from arkor_dev.local.training.run import TrainingLoop
     from tests.local.harness import Backend
 
 pytestmark = [
@@ -106,12 +110,19 @@ FORMAT = {
 
 
 def run_of(
-    tiny: Path, folder: Path, sets: list[dict[str, Any]], prompts: int = 6, **config: Any
+    tiny: Path,
+    folder: Path,
+    sets: list[dict[str, Any]],
+    prompts: int = 6,
+    held_out: int = 0,
+    resume_plan: ResumePlan | None = None,
+    **config: Any,
 ) -> TrainingLoop:
     folder.mkdir(exist_ok=True)
     (folder / "scores.py").write_text(SCORES)
     facts: dict[str, Any] = {"train": examples(tiny, prompts), "method": method("grpo"), "job_id": "job"}
-    return set_up(tiny, folder, {**CONFIG, **config}, sets=sets, project=folder, **facts)
+    facts["resume_plan"] = resume_plan
+    return set_up(tiny, folder, {**CONFIG, **config}, held_out, sets=sets, project=folder, **facts)
 
 
 def stirred(run: TrainingLoop) -> TrainingLoop:
@@ -378,6 +389,54 @@ def test_a_step_of_masked_answers_has_no_gradient(tiny: Path, tmp_path: Path) ->
     run.loss.close()
 
 
+@pytest.mark.parametrize("evaluating", [False, True], ids=["in a step", "in an evaluation"])
+def test_a_job_pauses_without_its_judge_and_resumes_to_the_same_bits(
+    evaluating: bool, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asker, "PAUSES", (0.01,))
+    gone = False
+
+    def script(_: int, body: dict[str, Any]) -> Said:
+        if gone:
+            return Said(status=503)
+        answer = json.loads(body["messages"][1]["content"])["answer"]
+        return Said([{"score": sum(map(ord, answer)) % 11}])
+
+    def judged(folder: Path, **more: Any) -> TrainingLoop:
+        judge = {"teacher": judge_server.url, "model": "wise"}
+        own = {"name": "helpful", "path": "x", "metric": "rubric", "rubric": "Good.", "judge": judge}
+        run = run_of(tiny, folder, [{**own, "range": [0, 10]}], held_out=2, evalSteps=2, **more)
+        run.held_out = run.train[:2]
+        return run
+
+    with scripted(script) as judge_server:
+        whole = judged(tmp_path / "whole")
+        assert whole.run().status == "completed"
+        requests = len(judge_server.bodies)
+        evaluate, updates = TrainingLoop.evaluate, GrpoLoss.updates
+
+        def leave(run: Any, *arguments: Any) -> Any:
+            nonlocal gone
+            gone = run.step == 2 if evaluating else arguments[0] == 3
+            return evaluate(run) if evaluating else updates(run, *arguments)
+
+        owner, name = (TrainingLoop, "evaluate") if evaluating else (GrpoLoss, "updates")
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, name, leave)
+            first = judged(tmp_path / "parts")
+            ending = first.run()
+        assert (ending.status, ending.fields["step"], ending.fields["reason"]) == ("paused", 2, "judge")
+        assert "The judge of helpful gives no scores: 127.0.0.1" in ending.fields["message"]
+        gone = False
+        busy = len(judge_server.bodies)
+        second = judged(tmp_path / "parts", resume_plan=points(tmp_path / "parts"))
+        assert second.run().status == "completed"
+        assert len(judge_server.bodies) - busy < requests, "scores of the first steps are not asked for again"
+    assert bytes_of(tmp_path / "parts") == bytes_of(tmp_path / "whole")
+    measured = [events_of(run).figures("evalReward") for run in (whole, first, second)]
+    assert measured[0] == measured[1] + measured[2], "each evaluation took place once"
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [
@@ -458,7 +517,7 @@ def test_grpo_learns_an_answer_format(tiny: Path, tmp_path: Path) -> None:
     assert before.run().status == "completed"
     (weights,) = (tmp_path / "before").rglob("adapter_model.safetensors")
 
-    how = {
+    how: dict[str, Any] = {
         "maxSteps": 8,
         "batchSize": 4,
         "numGenerations": 8,
@@ -513,6 +572,48 @@ def test_a_grpo_job_is_forecast_and_judged_by_its_reward(shared: Backend, shared
     assert evaluation["bestStep"] == config["maxSteps"]
     rows = shared.call("GET", f"/v1/jobs/{job}/evaluation").json["rows"]
     assert all(isinstance(row["adapterAnswer"], str) and 0 <= row["base"] <= 1 for row in rows)
+
+
+def test_a_judge_rewards_a_job_and_measures_its_verdict(shared: Backend, shared_project: Path) -> None:
+    """The whole way, in the backend's worker; an evaluation by rubric that is no reward, too."""
+    write_jsonl(shared_project / "data" / "prompts.jsonl", [{"prompt": asked} for asked in QUESTIONS[:12]])
+
+    def script(_: int, body: dict[str, Any]) -> Said:
+        answer = json.loads(body["messages"][1]["content"])["answer"]
+        return Said([{"reason": "Length.", "score": len(answer) % 7 / 7}])
+
+    with scripted(script) as judge:
+        own = {"path": "data/prompts.jsonl", "metric": "rubric", "rubric": "Odd lengths are good."}
+        known = {"teacher": judge.url, "model": "wise"}
+        config = {
+            "method": "grpo",
+            "model": "./models/tiny",
+            "datasetSource": {"type": "file", "path": "data/prompts.jsonl"},
+            "evaluations": [
+                {**own, "name": "odd", "judge": known},
+                {**own, "name": "paid", "rubric": "x", "judge": {**known, "budgetRequests": 1}},
+            ],
+            "rewardFuncs": ["odd"],
+            "datasetSplit": 0.3,
+            "maxSteps": 2,
+            "evalSteps": 2,
+            "batchSize": 2,
+            "numGenerations": 4,
+            "maxCompletionLength": 8,
+            "samples": "off",
+            "numberFormat": "float32",
+        }
+        job = shared.submit(config)
+        frames = list(shared.events(job))
+    assert shared.job(job)["status"] == "completed", frames[-1].data
+    evaluation = next(frame.json["evaluation"] for frame in frames if frame.event == "evaluation.completed")
+    assert 0 < evaluation["heldOut"]["adapter"] < 1
+    (part,) = evaluation["sets"]
+    assert (part["name"], part["metric"], part["rows"]) == ("odd", "rubric", 12)
+    assert part["difference"]["low"] <= part["difference"]["mean"] <= part["difference"]["high"]
+    assert "mean score" in part["sentence"]
+    told = [frame.json["message"] for frame in frames if frame.event == "training.message"]
+    assert any("evaluation paid could not be made" in text and "1 request" in text for text in told), told
 
 
 def measured_forecast(backend: Backend, config: dict[str, Any]) -> Any:

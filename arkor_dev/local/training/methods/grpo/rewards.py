@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
-    from arkor_dev.local.evaluation.own_set_scores import Scorer
+    from arkor_dev.local.evaluation.scorers import AnswerScorer
 
 EXCERPT: Final = 200
 """Maximum length of an answer's excerpt in an error, in characters."""
@@ -78,16 +77,20 @@ def rewards_of(sets: Sequence[Mapping[str, Any]], names: object, weights: object
 
 
 class Scoring:
-    """Scores answers by ``rewards``, each in a separate process, which is started for the first answers.
+    """Scores answers by ``rewards``, whose scorers start with the first answers: ``make_scorer`` makes one of
+    a set's settings.
 
     A ``punishment`` is one more score, with weight 1.
     """
 
     def __init__(
-        self, rewards: Sequence[Reward], project: Path, punishment: OverlongPunishment | None = None
+        self,
+        rewards: Sequence[Reward],
+        make_scorer: Callable[[Mapping[str, object]], AnswerScorer],
+        punishment: OverlongPunishment | None = None,
     ) -> None:
-        self.rewards, self._project, self._punishment = rewards, project, punishment
-        self._scorers: dict[str, Scorer] = {}
+        self.rewards, self._make_scorer, self._punishment = rewards, make_scorer, punishment
+        self._scorers: dict[str, AnswerScorer] = {}
 
     @property
     def names(self) -> list[str]:
@@ -100,9 +103,9 @@ class Scoring:
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> list[list[float]]:
         """Return the scores of each of ``rows``, ``{question, wanted, answer, columns, where, tokens}``.
 
-        Raises JobFailure with the location of a row that cannot be scored.
+        Raises JobFailure with the location of a row that cannot be scored, JudgeFailure, and Stopped.
         """
-        from arkor_dev.local.evaluation.own_set_scores import Scorer, ScoringFailure
+        from arkor_dev.local.evaluation.own_set_scores import ScoringFailure
 
         public = [
             {key: value for key, value in row.items() if key not in ("where", "tokens")} for row in rows
@@ -110,7 +113,7 @@ class Scoring:
         by_reward = []
         for reward in self.rewards:
             if reward.name not in self._scorers:
-                self._scorers[reward.name] = Scorer(reward.settings, self._project, reward.name)
+                self._scorers[reward.name] = self._make_scorer(reward.settings)
             try:
                 by_reward.append(self._scorers[reward.name](public))
             except ScoringFailure as failure:
@@ -130,7 +133,7 @@ class Scoring:
         return sum(weight * score for weight, score in zip(weights, scores, strict=True))
 
     def close(self) -> None:
-        """Stop the processes."""
+        """Stop the processes and connections."""
         for scorer in self._scorers.values():
             scorer.close()
         self._scorers.clear()

@@ -11,6 +11,7 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
+from arkor_dev.local.evaluation.scorers import scorer_of
 from arkor_dev.local.modeling.example import IGNORED, Example
 from arkor_dev.local.training.methods.sampling import AnswerSampler
 
@@ -73,7 +74,7 @@ class RolloutGenerator:
         longest, cache = settings["maxCompletionLength"], settings["softPunishCache"]
         self.scoring = Scoring(
             rewards_of(run.sets, settings["rewardFuncs"], settings["rewardWeights"]),
-            run.project,
+            lambda own: scorer_of(own, run.project, run.data, run.job_id, run.stop.requested),
             OverlongPunishment(longest, cache) if cache else None,
         )
 
