@@ -859,6 +859,7 @@ class Forecast(TypedDict):
     """Estimated time and memory of a job: docs/contract.md#forecasts.
 
     All fields but ``id`` and ``state`` are present once it is ``measured``; ``error`` if it ``failed``.
+    ``notes`` are phrases about what the time includes at most, or leaves out.
     """
 
     id: NotRequired[str]
@@ -883,6 +884,7 @@ class Forecast(TypedDict):
     diskBytes: NotRequired[int]
     freeDiskBytes: NotRequired[int | None]
     checkpoints: NotRequired[int]
+    notes: NotRequired[list[str]]
     fits: NotRequired[bool]
     fixes: NotRequired[list[ForecastFix]]
 

@@ -741,6 +741,7 @@ export interface Forecast {
   diskBytes?: number;
   freeDiskBytes?: number | null;
   checkpoints?: number;
+  notes?: string[];
   fits?: boolean;
   fixes?: ForecastFix[];
 }
