@@ -29,7 +29,10 @@ RUBRIC: dict[str, Any] = {"metric": "rubric", "rubric": "1: polite", "judge": JU
         {"metric": "my.checks:polite_1"},
         RUBRIC,
         {**RUBRIC, "range": [-1, 5], "rubric": "# Tone\n\n1: polite"},
-        {**RUBRIC, "judge": {**JUDGE, "keyEnv": "KEY_1", "budgetRequests": 1, "budgetTokens": 10**9}},
+        {
+            **RUBRIC,
+            "judge": {**JUDGE, "keyEnv": "JUDGE_2_API_KEY", "budgetRequests": 1, "budgetTokens": 10**9},
+        },
     ],
 )
 def test_valid_evaluation_sets_pass(more: dict[str, Any]) -> None:
@@ -73,6 +76,7 @@ def test_valid_evaluation_sets_pass(more: dict[str, Any]) -> None:
         ({**RUBRIC, "judge": {**JUDGE, "teacher": "base"}}, "judge"),
         ({**RUBRIC, "judge": {**JUDGE, "teacher": "http://me:secret@host/v1"}}, "judge"),
         ({**RUBRIC, "judge": {**JUDGE, "keyEnv": "sk-secret"}}, "judge"),
+        ({**RUBRIC, "judge": {**JUDGE, "keyEnv": "AWS_SECRET_ACCESS_KEY"}}, "judge"),
         ({**RUBRIC, "judge": {**JUDGE, "budgetRequests": 0}}, "judge"),
         ({**RUBRIC, "judge": {**JUDGE, "key": "x"}}, "judge"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.contract.rules import Rule, filled, integer, quoted, string, text_line
+from arkor_dev.contract.rules import KEY_VARIABLE, Rule, filled, integer, quoted, string, text_line
 
 from .json_schema import pattern_fault, schema_fault
 
@@ -35,8 +35,8 @@ ADDRESS: Final = string(
     re.compile(r"https?://[^\s/?#@]+(/[^\s?#@]*)?").fullmatch,
 )
 VARIABLE: Final = string(
-    "the name of the environment variable with the key, not the key",
-    re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}", re.ASCII).fullmatch,
+    "the name of the environment variable with the key, which ends with API_KEY",
+    KEY_VARIABLE.fullmatch,
 )
 JUDGE: Final[Mapping[str, Rule]] = {
     "teacher": ADDRESS,

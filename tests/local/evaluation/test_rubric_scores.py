@@ -172,21 +172,21 @@ def test_a_job_that_must_stop_does_not_wait_for_its_judge(tmp_path: Path) -> Non
 
 
 def test_the_key_is_sent_and_appears_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = a_set("http://127.0.0.1:1/v1", judge={"keyEnv": "JUDGE_KEY"})
-    monkeypatch.delenv("JUDGE_KEY", raising=False)
-    with pytest.raises(JobFailure, match="right needs its key in the environment variable JUDGE_KEY"):
+    own = a_set("http://127.0.0.1:1/v1", judge={"keyEnv": "JUDGE_API_KEY"})
+    monkeypatch.delenv("JUDGE_API_KEY", raising=False)
+    with pytest.raises(JobFailure, match="right needs its key in the environment variable JUDGE_API_KEY"):
         check_scorers(cast("list[dict[str, object]]", [{"name": "other", "metric": "contains"}, own]))
-    monkeypatch.setenv("JUDGE_KEY", KEY)
+    monkeypatch.setenv("JUDGE_API_KEY", KEY)
     check_scorers([dict(own)])
     with pytest.raises(JobFailure, match="would send the key in clear text"):
-        check_scorers([dict(a_set("http://example.org/v1", judge={"keyEnv": "JUDGE_KEY"}))])
+        check_scorers([dict(a_set("http://example.org/v1", judge={"keyEnv": "JUDGE_API_KEY"}))])
 
     def script(number: int, body: dict[str, Any]) -> Said:
         if number:
             return Said(status=401, text=f"Wrong key: {KEY}")
         return Said([{"reason": f"The key is {KEY}", "score": 1}])
 
-    with scripted(script) as judge, scorer(judge.url, tmp_path, judge={"keyEnv": "JUDGE_KEY"}) as score:
+    with scripted(script) as judge, scorer(judge.url, tmp_path, judge={"keyEnv": "JUDGE_API_KEY"}) as score:
         assert score(ROWS[:1]) == [1]
         with pytest.raises(JudgeFailure, match="refuses the request") as refused:
             score(ROWS[1:2])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RUBRIC = '[[evaluation]]\nfile = "refunds.jsonl"\nmetric = "rubric"\n'
-JUDGE = 'judge = { teacher = "http://localhost:1/v1", model = "wise", key_env = "KEY" }\n'
+JUDGE = 'judge = { teacher = "http://localhost:1/v1", model = "wise", key_env = "API_KEY" }\n'
 TRAINER = '[[trainer]]\nname = "a"\nmodel = "m"\ndataset = "d.jsonl"\n'
 
 
@@ -53,7 +53,7 @@ def test_a_rubric_is_a_text_or_a_file_with_its_judge(own: Path) -> None:
     text = TRAINER + named
     sets = parse(own, text)[0]["config"]["evaluations"]
     assert [each["rubric"] for each in sets] == ["1: polite", "1: polite"]
-    known = {"teacher": "http://localhost:1/v1", "model": "wise", "keyEnv": "KEY"}
+    known = {"teacher": "http://localhost:1/v1", "model": "wise", "keyEnv": "API_KEY"}
     assert [each["judge"] for each in sets] == [known, known]
 
 
