@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+pytest.importorskip("numpy")
+
 from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.rubric_scores import RubricScorer, score_in
 from arkor_dev.local.evaluation.scorers import JudgeFailure, check_scorers
