@@ -54,6 +54,8 @@ class Conflict:
         elif not row.rule.fits(other_value):
             return False  # another backend's form, unknown here
         if self.order:
+            if not by_field()[self.field].fits(value):
+                return False
             return bool(value < other_value if self.order == "below" else value > other_value)
         if isinstance(other_value, list) and len(other_value) == 1:
             other_value = other_value[0]
