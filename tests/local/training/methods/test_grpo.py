@@ -575,7 +575,7 @@ def test_a_grpo_job_is_forecast_and_judged_by_its_reward(shared: Backend, shared
 
 
 def test_a_judge_rewards_a_job_and_measures_its_verdict(shared: Backend, shared_project: Path) -> None:
-    """The whole way, in the backend's worker; an evaluation by rubric that is no reward, too."""
+    """In the backend's worker, which first pauses; and an evaluation by rubric that is no reward."""
     write_jsonl(shared_project / "data" / "prompts.jsonl", [{"prompt": asked} for asked in QUESTIONS[:12]])
 
     def script(_: int, body: dict[str, Any]) -> Said:
@@ -603,7 +603,15 @@ def test_a_judge_rewards_a_job_and_measures_its_verdict(shared: Backend, shared_
             "samples": "off",
             "numberFormat": "float32",
         }
+        judge.script = lambda *_: Said(status=401, text="no such key")
         job = shared.submit(config)
+        until(lambda: shared.job(job)["status"] == "paused", 120)
+        pause = shared.job(job)["pause"]
+        assert (pause["step"], pause["reason"]) == (0, "judge")
+        assert "The judge of odd gives no scores: 127.0.0.1" in pause["message"]
+        assert "refuses the request (401: no such key)" in pause["message"]
+        judge.script = script
+        assert shared.call("POST", f"/v1/jobs/{job}/resume", {}).status == 200
         frames = list(shared.events(job))
     assert shared.job(job)["status"] == "completed", frames[-1].data
     evaluation = next(frame.json["evaluation"] for frame in frames if frame.event == "evaluation.completed")
