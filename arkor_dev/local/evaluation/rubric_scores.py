@@ -140,11 +140,13 @@ class RubricScorer:
         finally:
             scoring.cancel()
             await asyncio.gather(scoring, return_exceptions=True)
+        reason = None
         try:
             scoring.result()
         except* ArkorError as faults:
             reason = next(_texts(faults))
-            raise JudgeFailure(f"The judge of {self._name} gives no scores: {reason}") from None
+        if reason is not None:
+            raise JudgeFailure(f"The judge of {self._name} gives no scores: {reason}")
         return [scores[content] for content in contents]
 
     async def _score_all(self, waiting: Iterator[str], asker: Asker, scores: dict[str, float]) -> None:
