@@ -380,7 +380,6 @@ class TrainingLoop:
     def _evaluate_step(self) -> None:
         """Evaluate after a step, and report it."""
         self.clock.lap("other")
-        self.loss.figures()  # those of an interrupted evaluation
         with self.phases.during(EVALUATING):
             self.best.record(self.step, self.evaluate(), self.trainable)
         self._to_evaluate = False
