@@ -122,12 +122,12 @@ def estimate(
     return forecast
 
 
-def notes_of(config: Mapping[str, Any]) -> list[str]:
+def notes_of(config: Mapping[str, object]) -> list[str]:
     """Return phrases about what the time includes at most, or leaves out."""
-    notes = []
-    if times := config.get("maxResampleTimes"):
+    notes, times, sets = list[str](), config.get("maxResampleTimes"), config.get(FIELD)
+    if isinstance(times, int) and times:
         notes.append(f"at most, if all prompts are replaced {counted(times, 'time')} per step")
-    if any(own.get("metric") == RUBRIC for own in config.get(FIELD) or ()):
+    if isinstance(sets, list) and any(own.get("metric") == RUBRIC for own in sets):
         notes.append("without the time of the judge")
     return notes
 
