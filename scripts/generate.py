@@ -464,7 +464,10 @@ def _conflict(conflict: Conflict) -> dict[str, object]:
     parts = [f"isSet(c.{own.field}, {default})", *([f"!c.{conflict.unless}"] if conflict.unless else [])]
     assert rows[conflict.other].rule.kind != "list", "a list may have its only member without a list"
     value = f"valueOf(c, {_quoted(conflict.other)})"
-    if conflict.allowed:
+    if conflict.order:
+        sign = "<" if conflict.order == "below" else ">"
+        parts.append(f"Number(c.{own.field}) {sign} Number({value})")
+    elif conflict.allowed:
         parts.append(f"!oneOf({value}, undefined, {json.dumps(conflict.allowed)[1:-1]})")
     elif conflict.refused:
         parts.append(f"oneOf({value}, {json.dumps(conflict.refused)[1:-1]})")

@@ -105,7 +105,10 @@ def test_the_module_map_is_complete() -> None:
 def test_only_backend_calls_v1() -> None:
     users = {name for name in STUDIO if any(t == "v1" or "/v1" in t for t in texts(tree_of(name)))}
     # in-toto's formats have versions, too, and so has the API of OpenAI that Studio serves
-    names_a_teacher = {"making/teacher", "cli/commands/make", "cli/command_table"}  # http://localhost:1234/v1
+    # http://localhost:1234/v1
+    names_a_teacher = {
+        "teacher/client", "contract/settings/own_sets", "cli/commands/make", "cli/command_table",
+    }  # fmt: skip
     ours = {"backend/calls", "contract/provenance/statement", "contract/deployments"}
     assert users == ours | names_a_teacher
     by_http = {
@@ -121,7 +124,7 @@ def test_only_backend_calls_v1() -> None:
     # A project's own webhook and a teacher are no backend: nothing of one (its token, its address) is near
     # those sessions.
     # Nor is the Studio on this machine that `status` asks.
-    assert sessions == {"backend/http_client", "making/teacher", "notices/delivery", "cli/commands/status"}
+    assert sessions == {"backend/http_client", "notices/delivery", "teacher/client", "cli/commands/status"}
 
 
 def test_the_api_does_not_call_the_network() -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import urllib.request
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -23,6 +22,7 @@ from yarl import URL
 
 from arkor_dev.contract.errors import BackendError, BadRequestError, TimedOutError
 from arkor_dev.contract.placement import is_loopback
+from arkor_dev.core.proxy import proxy_for
 
 from .http_errors import bounded, in_words, origin_text, passed_on, refusal
 from .silence import silence_at_most
@@ -274,11 +274,3 @@ def _host_of(location: str) -> str | None:
         return URL(location).host
     except ValueError:
         return None
-
-
-def proxy_for(url: URL) -> URL | None:
-    """Return the system's proxy for an https address; None for this machine."""
-    if url.scheme != "https" or not url.host or is_loopback(url.host):
-        return None
-    proxy = urllib.request.getproxies().get("https")
-    return URL(proxy) if proxy and not urllib.request.proxy_bypass(url.host) else None

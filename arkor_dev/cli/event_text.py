@@ -309,6 +309,8 @@ def forecast_line(forecast: object) -> str | None:
     seconds = figure(facts.get("seconds"))
     if seconds is not None and seconds >= 0:
         sentences.append(f"about {clock(seconds)}")
+    notes = facts.get("notes")
+    sentences += [one_line(note, 200) for note in (notes if isinstance(notes, list) else [])[:4]]
     memory = facts.get("device") or facts.get("memory")
     memory = memory if isinstance(memory, dict) else {}
     peak, free = figure(memory.get("peakBytes")), figure(memory.get("freeBytes"))

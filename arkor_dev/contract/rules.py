@@ -20,6 +20,8 @@ Kind = Literal["whole", "number", "flag", "choice", "text", "list", "object", "o
 SHOWN_CHARACTERS = 60
 SECRET: Final = re.compile(r"//\S*@")
 """The part before the host in a URL, which may contain a user name and a password."""
+KEY_VARIABLE: Final = re.compile(r"([A-Z][A-Z0-9_]{0,80}_)?API_KEY")
+"""Environment variables of keys that the page or a project may name: other secrets must not be sent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,11 +48,25 @@ class DatasetSource(TypedDict):
     reviewed: NotRequired[int]
 
 
+class Judge(TypedDict):
+    """A model that scores answers by a rubric: the address ``teacher`` of a server with OpenAI's API.
+
+    ``keyEnv`` names the environment variable of the key, never its value. The budget is that of a job.
+    """
+
+    teacher: str
+    model: str
+    keyEnv: NotRequired[str]
+    budgetRequests: NotRequired[int]
+    budgetTokens: NotRequired[int]
+
+
 class EvaluationSet(TypedDict):
     """A custom evaluation set: the rows of ``path``, a file or folder of the project.
 
     ``metric`` is ``loss``, ``exact_match``, ``contains``, ``regex`` (``pattern``, else each row's answer),
-    ``json_schema`` (``schema``), ``tool_call``, or a ``module:function`` of the project.
+    ``json_schema`` (``schema``), ``tool_call``, ``rubric`` (a text by which ``judge`` gives a score within
+    ``range``), or a ``module:function`` of the project.
     """
 
     name: str
@@ -60,6 +74,9 @@ class EvaluationSet(TypedDict):
     metric: NotRequired[str]
     pattern: NotRequired[str]
     schema: NotRequired[object]
+    rubric: NotRequired[str]
+    range: NotRequired[list[float]]
+    judge: NotRequired[Judge]
 
 
 class Adjustment(TypedDict):
@@ -875,6 +892,7 @@ class Forecast(TypedDict):
     """Estimated time and memory of a job: docs/contract.md#forecasts.
 
     All fields but ``id`` and ``state`` are present once it is ``measured``; ``error`` if it ``failed``.
+    ``notes`` are phrases about what the time includes at most, or leaves out.
     """
 
     id: NotRequired[str]
@@ -899,6 +917,7 @@ class Forecast(TypedDict):
     diskBytes: NotRequired[int]
     freeDiskBytes: NotRequired[int | None]
     checkpoints: NotRequired[int]
+    notes: NotRequired[list[str]]
     fits: NotRequired[bool]
     fixes: NotRequired[list[ForecastFix]]
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.settings.json_schema import WORDS, schema_fault, valid
 from arkor_dev.data.messages import turn
+from arkor_dev.teacher.request import TeacherRequest, items_of
 
-from .request import Candidate, TeacherRequest, items_of
+from .tasks import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import time
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -18,34 +17,26 @@ from arkor_dev.contract.errors import ArkorError
 from arkor_dev.data.exclusions import row_hash
 from arkor_dev.data.rows import Row
 from arkor_dev.project.reviews import add_reviews
+from arkor_dev.teacher.asker import Asker
+from arkor_dev.teacher.request import UnreadableAnswerError
 
 from .duplicates import KnownRows, is_conversation, is_whole
 from .made_file import line_of, only_one
-from .request import UnreadableAnswerError
-from .teacher import AttemptError, TeacherError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
     from pathlib import Path
 
     from arkor_dev.contract.making_shapes import Making as Wire
+    from arkor_dev.teacher.client import Teacher
+    from arkor_dev.teacher.ledger import Budget, Ledger
 
-    from .answer import Reply
-    from .ledger import Budget, Ledger
     from .made_file import MadeFile
     from .tasks import Task
-    from .teacher import Teacher
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS: Final = 6
-"""Failed attempts of one request after which the run stops."""
-PAUSES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-"""Seconds before each further attempt, unless the teacher says how long to wait."""
 _ACTIVE: Final = ("reading", "running")
-LONGEST_WAIT: Final = 600.0
-"""If the teacher asks to wait longer, the run stops and can be resumed later."""
-DAY: Final = 86_400.0
 
 
 class Maker:
@@ -70,13 +61,8 @@ class Maker:
         self.left_out: list[str] = []
         self.passages = self.done = self.reused = self.rows = 0
         self.dropped: Counter[str] = Counter()
-        self._overcount = 0
         self._unreadable = 0
-        self._waiting = ""
-        self._not_before = 0.0
-        self._under_way = 0
-        self._settled = asyncio.Event()
-        self._stop = asyncio.Event()
+        self._asker = Asker(name, teacher, ledger, budget, "Run this again")
         self._known = KnownRows()
         self._in_file: set[tuple[str, object]] = set()
 
@@ -137,7 +123,7 @@ class Maker:
             "budgetTokens": self.budget.tokens,
             "budgetRequests": self.budget.requests,
             "budgetMoney": None if self.budget.money is None else float(self.budget.money),
-            "waiting": self._waiting_now(),
+            "waiting": self._asker.waiting() if self.state == "running" else None,
             "error": self.error,
             "leftOut": [*self.left_out, *self._beyond_bounds()],
         }
@@ -161,12 +147,14 @@ class Maker:
 
     async def _work(self, waiting: Iterator[tuple[str, Task]]) -> None:
         for hash_, task in waiting:
-            if self._stop.is_set():
+            if self._asker.stopped:
                 return
-            answer = await asyncio.to_thread(self._ledger.answer, hash_)
+            answer = await self._asker.kept(task.request)
             if answer is None:
-                answer = await self._answer(hash_, task)
+                answer = await self._asker.ask(task.request)
                 if answer is None:
+                    if self._asker.over_budget:
+                        self._end("budget")
                     return
             else:
                 self.reused += 1
@@ -175,81 +163,9 @@ class Maker:
             except UnreadableAnswerError:
                 self.dropped["unreadable"] += 1
                 self._unreadable += 1
-                await asyncio.to_thread(self._ledger.forget, hash_)  # so that a retry asks again
+                await self._asker.forget(task.request)  # so that a retry asks again
             else:
                 self.done += 1
-
-    async def _answer(self, hash_: str, task: Task) -> str | None:
-        """Ask until there is an answer; None if the run stops first. Raises TeacherError."""
-        failed = 0
-        while await self._may_send():
-            most = task.request.most_input()
-            reservation = await self._reserve(most, task.request.max_tokens)
-            if reservation is None:
-                return None
-            spent = (most, task.request.max_tokens)  # what counts if this is cancelled
-            entry = None
-            self._under_way += 1
-            try:
-                reply = await self._teacher.ask(task.request)
-                spent, over = _cost(reply, most, task.request.max_tokens)
-                self._overcount += over
-                entry = (hash_, reply.text)
-            except AttemptError as fault:
-                if not fault.cost:
-                    spent = (0, 0)
-                if not fault.at_once:
-                    failed += 1
-                    self._wait(fault, failed)
-            except TeacherError:
-                spent = (0, 0)
-                raise
-            finally:
-                self._under_way -= 1
-                self._ledger.settle(reservation, *spent, entry)
-                self._settled.set()
-            if entry is not None:
-                return entry[1]
-        return None
-
-    async def _reserve(self, most_input: int, most_output: int) -> int | None:
-        """Reserve what a request can cost, once those under way leave room; None if they never will."""
-        while not self._stop.is_set():
-            self._settled.clear()
-            reservation = await asyncio.to_thread(
-                self._ledger.reserve, self.name, most_input, most_output, self.budget
-            )
-            if reservation is not None:
-                return reservation
-            if not self._under_way:
-                self._end("budget")
-                return None
-            await self._settled.wait()
-        return None
-
-    def _wait(self, fault: AttemptError, failed: int) -> None:
-        """Hold back all requests for a while. Raises TeacherError if waiting cannot help."""
-        wait = PAUSES[min(failed, len(PAUSES)) - 1] if fault.wait is None else fault.wait
-        if wait > LONGEST_WAIT:
-            span = "more than a day" if wait > DAY else f"{round(wait / 60)} minutes"
-            raise TeacherError(f"{fault.why}: for {span}. Run this again then; nothing is lost.")
-        if failed >= ATTEMPTS:
-            raise TeacherError(f"{fault.why}, {failed} times. Run this again later; nothing is lost.")
-        self._waiting = fault.why
-        self._not_before = max(self._not_before, time.monotonic() + wait)
-
-    async def _may_send(self) -> bool:
-        """Wait until requests may be sent; return False if the run stops first."""
-        while not self._stop.is_set():
-            remaining = self._not_before - time.monotonic()
-            if remaining <= 0:
-                return True
-            try:
-                async with asyncio.timeout(remaining):
-                    await self._stop.wait()
-            except TimeoutError:
-                continue
-        return False
 
     async def _take(self, hash_: str, task: Task, answer: str) -> None:
         """Add the rows of an answer that pass every check. Raises UnreadableAnswerError."""
@@ -309,32 +225,14 @@ class Maker:
         return {"messages": messages, "document": task.source, "made": origin}
 
     def _beyond_bounds(self) -> list[str]:
-        if not self._overcount:
+        if not self._asker.overcount:
             return []
-        tokens = f"{self._overcount:,} tokens that {self._teacher.host} reports"
+        tokens = f"{self._asker.overcount:,} tokens that {self._teacher.host} reports"
         return [f"{tokens} beyond the most that its requests can have. Compare with its bill."]
-
-    def _waiting_now(self) -> str | None:
-        remaining = self._not_before - time.monotonic()
-        return (
-            f"{self._waiting}, for {remaining:.0f} s" if remaining > 0 and self.state == "running" else None
-        )
 
     def _end(self, state: str) -> None:
         self._ending = self._ending or state
-        self._stop.set()
-        self._settled.set()
-
-
-def _cost(reply: Reply, most_input: int, max_tokens: int) -> tuple[tuple[int, int], int]:
-    """Return the tokens of an answer by the teacher's count, else their maximum, and those counted beyond.
-
-    No request has more tokens than were reserved for it, so what is beyond is not spent.
-    """
-    written = min(max_tokens, len(reply.text.encode())) if reply.output is None else reply.output
-    read = most_input if reply.input is None else reply.input
-    spent = min(read, most_input), min(written, max_tokens)
-    return spent, read + written - sum(spent)
+        self._asker.stop()
 
 
 def _texts(faults: BaseExceptionGroup[ArkorError]) -> Iterator[str]:

@@ -17,9 +17,9 @@ from arkor_dev.data.reviews import RUBRIC_TAG
 from arkor_dev.data.rows import Row
 from arkor_dev.project.data_editor import config_of, files_in
 from arkor_dev.project.reviews import add_reviews, reviews_of
+from arkor_dev.teacher.request import TeacherRequest, items_of
 
 from .making import Maker
-from .request import TeacherRequest, items_of
 from .tasks import Task
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ MOST_TRIED: Final = 100
 """Maximum number of of the person's rows to test the judge on."""
 MOST_ROWS: Final = 10_000
 MAX_TOKENS: Final = 300
-RUBRIC: Final = 8_000
-"""Maximum number of characters of a rubric."""
 VERDICTS: Final = ("accepted", "rejected")
 COMMENT: Final = 500
 _INSTRUCTIONS: Final = (

@@ -106,7 +106,8 @@ class MakingService:
                 begun.set_exception(fault)
 
     def _known(self) -> list[KnownMaking]:
-        from .ledger import FILE, Ledger
+        from arkor_dev.teacher.ledger import FILE, Ledger
+
         from .made_file import MadeFile
 
         if not (self._settings.local_data / FILE).exists():

@@ -17,16 +17,17 @@ from arkor_dev.core.plain_text import one_line, slug_of
 from arkor_dev.data.sources import SourceError, files_of
 from arkor_dev.project.arkor_toml import parse, read
 from arkor_dev.project.data_editor import config_of, files_in
+from arkor_dev.teacher.client import HttpTeacher, clean_address, open_teacher_session
+from arkor_dev.teacher.ledger import Budget, Ledger, Price
 
 from . import variations
+from .backend_teacher import BASE, BackendTeacher
 from .documents import find_documents, read_documents
 from .kinds import MOST_PER_PASSAGE, Kind
-from .ledger import Budget, Ledger, Price
 from .made_file import MadeFile
 from .making import Maker
 from .passages import passages_of
 from .tasks import Task
-from .teacher import BASE, BackendTeacher, HttpTeacher, clean_address, open_teacher_session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -35,8 +36,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.making_shapes import MakingEstimate, MakingOptions
     from arkor_dev.core.settings import Settings
     from arkor_dev.data.reader import DataFile
-
-    from .teacher import Teacher
+    from arkor_dev.teacher.client import Teacher
 
 RUBRIC: Final = "rubric"
 """Instead of a kind: rows are judged, not made."""

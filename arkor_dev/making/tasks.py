@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .request import TeacherRequest
+    from arkor_dev.teacher.request import TeacherRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +24,11 @@ class Task:
     made_from: str
     request: TeacherRequest
     read: Callable[[str], Iterator[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A row that the teacher proposes: its ``messages``, and the ``quote`` that it rests on."""
+
+    messages: list[dict[str, Any]]
+    quote: str = ""

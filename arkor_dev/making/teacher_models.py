@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from yarl import URL
 
-from arkor_dev.backend.http_client import proxy_for
 from arkor_dev.contract.errors import BadRequestError
-
-from .teacher import clean_address, open_teacher_session, reason_of
+from arkor_dev.core.proxy import proxy_for
+from arkor_dev.teacher.client import clean_address, open_teacher_session, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

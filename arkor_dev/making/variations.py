@@ -15,10 +15,10 @@ from arkor_dev.data.messages import turn
 from arkor_dev.data.prompts import PROMPT, PROMPTS
 from arkor_dev.data.reader import open_data
 from arkor_dev.data.rows import Row
+from arkor_dev.teacher.request import TeacherRequest, items_of
 
 from .kinds import LEAST_TOKENS, ROW_TOKENS
-from .request import Candidate, TeacherRequest, items_of
-from .tasks import Task
+from .tasks import Candidate, Task
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

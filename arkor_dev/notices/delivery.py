@@ -24,7 +24,7 @@ import aiohttp
 from yarl import URL
 
 from arkor_dev import __version__
-from arkor_dev.backend.http_client import proxy_for
+from arkor_dev.core.proxy import proxy_for
 from arkor_dev.project.toml.notify import address_fault
 
 if TYPE_CHECKING:

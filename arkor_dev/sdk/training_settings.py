@@ -188,6 +188,20 @@ class TrainingSettings(TypedDict, total=False):
     """How many times the weights are updated from the same answers."""
     epsilon: float | None
     """How far a token's probability may move before it is clipped, with several updates per step."""
+    epsilon_high: float | None
+    """How far a token's probability may rise before it is clipped; DAPO uses 0.28, so that rare tokens can
+    become likely."""
+    importance_sampling_level: Literal["token", "sequence"] | None
+    """Clip the ratio of each token's probability to that when it was sampled, or of the whole answer
+    (sequence, which is GSPO with loss_type grpo)."""
+    mask_truncated_completions: bool | None
+    """Learn nothing from answers that were cut at max_completion_length; their rewards still count in the
+    group's mean."""
+    soft_punish_cache: int | None
+    """Subtract up to 1 from the reward, growing over this many last tokens of max_completion_length."""
+    max_resample_times: int | None
+    """Replace prompts whose answers all got the same reward by other prompts, up to this many times per step;
+    0 for never."""
     teacher: str | None
     """The model to learn from: a name or a folder, with the same vocabulary, or the id of a job on the same
     base; "base" is this model without the adapter."""

@@ -118,5 +118,5 @@ def _encoded(rows: Sequence[dict[str, str]]) -> list[Example]:
 
 def _reward(run: Any, held_out: Sequence[Example]) -> float:
     """Return the mean reward of answers sampled with the same random numbers each time."""
-    groups = run.loss._answering.sampled(0, held_out)
+    groups = run.loss._answering.sampled(0, held_out).groups
     return fmean(each.reward for group in groups for each in group)

@@ -17,10 +17,11 @@ from yarl import URL
 
 from arkor_dev import __version__
 from arkor_dev.backend.client import Backend
-from arkor_dev.backend.http_client import MIB, HttpClient, Timeouts, open_http_client, proxy_for
+from arkor_dev.backend.http_client import MIB, HttpClient, Timeouts, open_http_client
 from arkor_dev.backend.http_errors import holds
 from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.contract.errors import ArkorError, TimedOutError, TooOldError, status_of
+from arkor_dev.core.proxy import proxy_for
 from arkor_dev.core.upgrade import upgrade_command
 from arkor_dev.identity.scope import FixedScope
 from arkor_dev.identity.views import FixedIdentity

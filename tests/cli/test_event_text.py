@@ -215,6 +215,9 @@ def test_a_forecast_becomes_one_line() -> None:
     assert "12 rows truncated, which does not fit; this would: a batch" in line
     assert "\x1b" not in line
     assert "which does not fit" in (forecast_line({**short, "fixes": 7}) or "")
+    noted = forecast_line({**forecast, "notes": ["without the time of the judge"]})
+    assert noted == "Forecast: about 1:50, without the time of the judge, peak 1.7 GB of 20.1 GB free"
+    assert forecast_line({**forecast, "notes": 7}) == forecast_line(forecast)
     assert "free, spread over 2 GPUs" in (forecast_line({**forecast, "gpus": [{}, {}]}) or "")
     for nothing in (None, "soon", {}, {"seconds": "soon", "memory": [1]}, {"memory": {"peakBytes": 1e309}}):
         assert forecast_line(nothing) is None

@@ -37,6 +37,8 @@ BESIDE: dict[str, dict[str, object]] = {
     "earlyStoppingThreshold": {"earlyStoppingPatience": 3},
     **{row.field: {"method": row.methods[0]} for row in SETTINGS if row.methods},
     "replayDataset": {"method": "sft", "replay": 0.2},
+    "epsilonHigh": {"method": "grpo", "epsilon": 1e-9},
+    "softPunishCache": {"method": "grpo", "maxCompletionLength": 32_768},
 }
 """What some settings need beside them to have a meaning, by field."""
 CONFIG = {"model": "m", "datasetSource": {"type": "blob", "url": "https://example.org/a"}}
@@ -196,6 +198,11 @@ TOGETHER: list[tuple[dict[str, object], str]] = [
         {"initLoraWeights": "pissa", "baseKl": 0.1},
         "baseKl compares with the base under the adapter, which pi",
     ),
+    ({"method": "grpo", "epsilonHigh": 0.1}, "epsilonHigh must not be below epsilon."),
+    (
+        {"method": "grpo", "softPunishCache": 65, "maxCompletionLength": 64},
+        "softPunishCache must not be above maxCompletionLength.",
+    ),
     ({"loadIn4bit": True, "initLoraWeights": "olora"}, "pissa and olora in initLoraWeights need unquantized"),
 ]
 OTHERWISE = {
@@ -235,6 +242,9 @@ HARMLESS: list[dict[str, object]] = [
     {"warmupRatio": 0, "warmupSteps": 5},
     {"replayDataset": "general.jsonl", "baseKl": 0.1},
     {"replayDataset": "general.jsonl", "replay": 0.1},
+    {"method": "grpo", "epsilonHigh": 0.2},
+    {"method": "grpo", "epsilonHigh": 0.1, "epsilon": 0.05},
+    {"method": "grpo", "softPunishCache": 256},
 ]
 
 

@@ -8,7 +8,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.cli.main import main
-from arkor_dev.making import making
+from arkor_dev.teacher import asker
 from tests.support.documented import ROOT
 from tests.support.scripted_teacher import Said, right, scripted
 
@@ -24,7 +24,7 @@ def test_the_documented_walk_makes_rows(
     tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(making, "PAUSES", (0.01,))
+    monkeypatch.setattr(asker, "PAUSES", (0.01,))
     (tmp_path / "docs").mkdir()
     for number in range(3):
         (tmp_path / "docs" / f"page-{number}.md").write_text(page(number))

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.making import making, start
-from arkor_dev.making.answer import Decoder, delay_of
-from arkor_dev.making.request import items_of
+from arkor_dev.making import start
+from arkor_dev.teacher import asker
+from arkor_dev.teacher.answer import Decoder, delay_of
+from arkor_dev.teacher.request import items_of
 from tests.making.test_making import launch, make, options, rows, write_pages
 from tests.support.scripted_teacher import Said, right, scripted
 
@@ -148,7 +149,7 @@ def test_the_number_of_rows_in_an_answer_is_bounded() -> None:
 async def test_an_answer_above_the_token_limit_is_dropped(
     launch: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(making, "PAUSES", (0.0,))
+    monkeypatch.setattr(asker, "PAUSES", (0.0,))
     write_pages(launch, 1)
     with scripted(lambda _, __: Said(text="x" * 2_000_000)) as wise:
         done = await make(launch, options(wise))

@@ -20,9 +20,10 @@ from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.settings import Settings
 from arkor_dev.data.exclusions import row_hash
 from arkor_dev.data.reviews import read_reviews, selection
-from arkor_dev.making import making, start, teacher
+from arkor_dev.making import start
 from arkor_dev.making.kinds import occurs
-from arkor_dev.making.request import TeacherRequest
+from arkor_dev.teacher import asker, client
+from arkor_dev.teacher.request import TeacherRequest
 from tests.support.scripted_teacher import Said, passage_of, right, scripted, sentences
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def page(number: int, sections: int = 1) -> str:
 
 @pytest.fixture
 def launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setattr(making, "PAUSES", (0.01,))
+    monkeypatch.setattr(asker, "PAUSES", (0.01,))
     project = tmp_path / "project"
     (project / "docs").mkdir(parents=True)
     return Settings(project, tmp_path / "home", tmp_path / "data", tmp_path / "cache")
@@ -104,7 +105,7 @@ async def test_rows_carry_provenance_and_invented_quotes_are_dropped(launch: Set
         done = await make(launch, options(wise))
         # Two answers have no rows that can be read.
         assert (done["state"], done["done"], done["passages"]) == ("done", 10, 12)
-        assert wise.most_at_once <= teacher.AT_ONCE
+        assert wise.most_at_once <= client.AT_ONCE
     made = rows(launch)
     sources = {f"docs/page-{n:02}.md": page(n) for n in range(12)}
     assert all(occurs(row["made"]["quote"], sources[row["made"]["source"]]) for row in made)
@@ -182,7 +183,7 @@ async def test_stored_answers_are_reused(launch: Settings, monkeypatch: pytest.M
             pause[0]()
         return right(body)
 
-    monkeypatch.setattr(teacher.HttpTeacher, "at_once", 1)
+    monkeypatch.setattr(client.HttpTeacher, "at_once", 1)
     with scripted(script) as wise:
         async with start.opened(options(wise), launch, {}) as (maker, run):
             loop = asyncio.get_running_loop()
@@ -237,7 +238,7 @@ async def test_temporary_errors_are_retried_and_permanent_ones_reported(
             number, right(body)
         )
 
-    monkeypatch.setattr(teacher.HttpTeacher, "at_once", 1)
+    monkeypatch.setattr(client.HttpTeacher, "at_once", 1)
     with scripted(script) as wise:
         done = await make(launch, options(wise))
         assert (done["state"], done["rows"], done["requests"]) == ("done", 3, 6)
@@ -425,7 +426,7 @@ def test_a_killed_command_repeats_no_request(launch: Settings, tmp_path: Path) -
         assert not twice & before
         assert (told["state"], len(rows(launch)), len(kept)) == ("done", 10, 10)
         # What was under way when it was killed counts in full.
-        assert len(wise.bodies) <= told["requests"] <= len(wise.bodies) + teacher.AT_ONCE
+        assert len(wise.bodies) <= told["requests"] <= len(wise.bodies) + client.AT_ONCE
         assert told["outputTokens"] >= 10 * 100 + 1000
     assert replace(launch, home=home).project == launch.project
 

@@ -36,6 +36,15 @@ export interface DatasetSource {
   reviewed?: number;
 }
 
+/** A model that scores answers by a rubric: the address `teacher` of a server with OpenAI's API. */
+export interface Judge {
+  teacher: string;
+  model: string;
+  keyEnv?: string;
+  budgetRequests?: number;
+  budgetTokens?: number;
+}
+
 /** A custom evaluation set: the rows of `path`, a file or folder of the project. */
 export interface EvaluationSet {
   name: string;
@@ -43,6 +52,9 @@ export interface EvaluationSet {
   metric?: string;
   pattern?: string;
   schema?: unknown;
+  rubric?: string;
+  range?: number[];
+  judge?: Judge;
 }
 
 /** Settings that were changed after `step` of a job that continued: `[old, new]` by field. */
@@ -119,6 +131,11 @@ export interface JobConfig {
   scaleRewards?: string;
   numIterations?: number;
   epsilon?: number;
+  epsilonHigh?: number;
+  importanceSamplingLevel?: string;
+  maskTruncatedCompletions?: boolean;
+  softPunishCache?: number;
+  maxResampleTimes?: number;
   teacher?: string;
   lmbda?: number;
   seqKd?: boolean;
@@ -753,6 +770,7 @@ export interface Forecast {
   diskBytes?: number;
   freeDiskBytes?: number | null;
   checkpoints?: number;
+  notes?: string[];
   fits?: boolean;
   fixes?: ForecastFix[];
 }
@@ -1595,7 +1613,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "trainOnThoughts" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "teacher" | "lmbda" | "seqKd" | "distillationTopk" | "distillationAddTail" | "teacherModelKind" | "teacherUpdateRate" | "teacherSyncSteps" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "replayDataset" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "activationOffloading" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers" | "gpuTypes";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "trainOnThoughts" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "epsilonHigh" | "importanceSamplingLevel" | "maskTruncatedCompletions" | "softPunishCache" | "maxResampleTimes" | "teacher" | "lmbda" | "seqKd" | "distillationTopk" | "distillationAddTail" | "teacherModelKind" | "teacherUpdateRate" | "teacherSyncSteps" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "replayDataset" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "activationOffloading" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers" | "gpuTypes";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1658,6 +1676,11 @@ export const SETTINGS: readonly Setting[] = [
   { field: "scaleRewards", label: "Scale of the rewards", style: "text" },
   { field: "numIterations", label: "Updates per step", style: "count" },
   { field: "epsilon", label: "Clipping", style: "text" },
+  { field: "epsilonHigh", label: "Upper clipping", style: "text" },
+  { field: "importanceSamplingLevel", label: "Importance sampling level", style: "text" },
+  { field: "maskTruncatedCompletions", label: "Leave out cut answers", style: "flag" },
+  { field: "softPunishCache", label: "Soft overlong punishment", style: "tokens" },
+  { field: "maxResampleTimes", label: "Dynamic sampling", style: "count" },
   { field: "teacher", label: "Teacher", style: "text" },
   { field: "lmbda", label: "Share of own answers", style: "share" },
   { field: "seqKd", label: "Answers of the teacher", style: "flag" },

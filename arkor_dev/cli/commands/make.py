@@ -20,10 +20,11 @@ from arkor_dev.connection.connect import joined
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.regular_files import read_small
+from arkor_dev.contract.settings.own_sets import LONGEST_RUBRIC
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.making import start
+from arkor_dev.making.backend_teacher import BASE
 from arkor_dev.making.kinds import KINDS
-from arkor_dev.making.teacher import BASE
 from arkor_dev.making.variations import KINDS as OF_ROWS
 from arkor_dev.project.arkor_toml import index_of, parse, read
 
@@ -90,7 +91,7 @@ async def run_judge(settings: Settings, arguments: Namespace) -> int:
             "data judge needs a rubric: --rubric FILE, in which it says what a good row is."
         )
     try:
-        text = read_small(arguments.rubric).decode(errors="replace").strip()[: judging.RUBRIC]
+        text = read_small(arguments.rubric).decode(errors="replace").strip()[:LONGEST_RUBRIC]
     except OSError as fault:
         raise BadRequestError(
             f"{one_line(arguments.rubric, 200)} cannot be read: {fault.strerror}."

@@ -6,7 +6,7 @@ A setting without effect beside another is refused, too: its author expects an e
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from . import SETTINGS, by_field
 
@@ -28,7 +28,8 @@ class Conflict:
     """A conflict of ``field``, if set (empty, false, zero and the default don't count), with ``other``.
 
     The latter must be one of ``allowed``, or none of ``refused``, or unset if both are empty; or else the
-    setting ``unless`` must be set. In ``text``, ``{field}`` is a setting's name as the reader spells it.
+    setting ``unless`` must be set. With an ``order``, both are numbers, and the conflict is that the field is
+    ``below`` or ``above`` the other. In ``text``, ``{field}`` is a setting's name as the reader spells it.
     """
 
     field: str
@@ -37,6 +38,7 @@ class Conflict:
     allowed: tuple[object, ...] = ()
     refused: tuple[object, ...] = ()
     unless: str | None = None
+    order: Literal["below", "above"] | None = None
 
     def applies(self, config: Mapping[str, Any]) -> bool:
         value, row = config.get(self.field), by_field()[self.other]
@@ -45,12 +47,16 @@ class Conflict:
         if self.unless and config.get(self.unless):
             return False
         other_value = config.get(self.other)
-        if not self.allowed and not self.refused:
+        if not self.allowed and not self.refused and not self.order:
             return other_value is not None
         if other_value is None:
             other_value = row.default
         elif not row.rule.fits(other_value):
             return False  # another backend's form, unknown here
+        if self.order:
+            if not by_field()[self.field].fits(value):
+                return False
+            return bool(value < other_value if self.order == "below" else value > other_value)
         if isinstance(other_value, list) and len(other_value) == 1:
             other_value = other_value[0]
         return other_value not in self.allowed if self.allowed else other_value in self.refused
@@ -146,6 +152,18 @@ CONFLICTS: Final = (
         "{trainOnThoughts} chooses among the tokens of answers, {trainOnResponsesOnly} = false learns all "
         "tokens. Remove one of the two",
         refused=(False,),
+    ),
+    Conflict(
+        "epsilonHigh",
+        "epsilon",
+        "{epsilonHigh} must not be below {epsilon}. Raise it, or remove it",
+        order="below",
+    ),
+    Conflict(
+        "softPunishCache",
+        "maxCompletionLength",
+        "{softPunishCache} must not be above {maxCompletionLength}. Lower it, or allow longer answers",
+        order="above",
     ),
     Conflict(
         "useDora",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from arkor_dev.contract.rules import Rule, above_zero, integer, text_line
+from arkor_dev.contract.rules import FLAG, Rule, above_zero, integer, text_line
 
 from .distillation import METHOD as DISTILLATION
 from .distillation import SELF
@@ -104,5 +104,60 @@ ROWS: Final = (
         rule=above_zero(1),
         style="text",
         default=0.2,
+    ),
+    _setting(
+        key="epsilon_high",
+        field="epsilonHigh",
+        label="Upper clipping",
+        help="How far a token's probability may rise before it is clipped; DAPO uses 0.28, so that rare "
+        "tokens can become likely.",
+        rule=above_zero(10),
+        style="text",
+        default_words="epsilon",
+        example=0.28,
+    ),
+    _setting(
+        key="importance_sampling_level",
+        field="importanceSamplingLevel",
+        label="Importance sampling level",
+        help="Clip the ratio of each token's probability to that when it was sampled, or of the whole answer "
+        "(sequence, which is GSPO with loss_type grpo).",
+        rule=Rule("choice", choices=("token", "sequence")),
+        style="text",
+        default="token",
+    ),
+    _setting(
+        key="mask_truncated_completions",
+        field="maskTruncatedCompletions",
+        label="Leave out cut answers",
+        help="Learn nothing from answers that were cut at max_completion_length; their rewards still count "
+        "in the group's mean.",
+        rule=FLAG,
+        style="flag",
+        default=False,
+    ),
+    _setting(
+        key="soft_punish_cache",
+        field="softPunishCache",
+        label="Soft overlong punishment",
+        help="Subtract up to 1 from the reward, growing over this many last tokens of max_completion_length.",
+        rule=integer(1, 32_768),
+        style="tokens",
+        unit="tokens",
+        default_words="no punishment",
+        example=64,
+        measured_by=(METHOD,),
+    ),
+    _setting(
+        key="max_resample_times",
+        field="maxResampleTimes",
+        label="Dynamic sampling",
+        help="Replace prompts whose answers all got the same reward by other prompts, up to this many times "
+        "per step; 0 for never.",
+        rule=integer(0, 20),
+        style="count",
+        unit="times",
+        default=0,
+        example=3,
     ),
 )

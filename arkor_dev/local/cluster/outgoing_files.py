@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.settings.own_sets import FIELD
+from arkor_dev.contract.settings.own_sets import FIELD, RUBRIC
 from arkor_dev.data.reviews import FILE as REVIEWS
 from arkor_dev.data.sources import SourceError, inside, parts_of, resolved, sources_of
 from arkor_dev.local.checkpoints.origin import MODEL_FILES
@@ -93,6 +93,11 @@ def job_files(job: JobRequest) -> FileSet:
             raise JobFailure(
                 f"The evaluation set {evaluation_set['name']} is scored by {metric}, code of this project, "
                 "which is not sent to a cluster: choose another metric, or train on this machine"
+            )
+        if metric == RUBRIC:
+            raise JobFailure(
+                f"The evaluation set {evaluation_set['name']} is scored by a judge, whose key and budget "
+                "stay on this machine: choose another metric, or train on this machine"
             )
         _add_data(file_set, project, evaluation_set["path"])
     if (data / FORMATS).is_file():

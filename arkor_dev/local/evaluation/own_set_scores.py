@@ -130,14 +130,6 @@ class Scorer:
         return line
 
 
-def scored(
-    settings: Mapping[str, Any], project: Path, rows: Sequence[Mapping[str, Any]], name: str
-) -> list[float]:
-    """Score ``rows`` in a process that then stops; see :class:`Scorer`."""
-    with Scorer(settings, project, name) as score:
-        return score(rows)
-
-
 def _write(pipe: int, data: bytes) -> None:
     view = memoryview(data)
     while view:

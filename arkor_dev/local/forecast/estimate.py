@@ -8,6 +8,8 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.rules import counted
+from arkor_dev.contract.settings.own_sets import FIELD, RUBRIC
 from arkor_dev.local.modeling.gpu_count import CONTEXT, is_unspecified
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.plan import Plan
@@ -96,6 +98,8 @@ def estimate(
         "checkpoints": kept_checkpoints,
         "freeDiskBytes": disk,
     }
+    if notes := notes_of(config):
+        forecast["notes"] = notes
     available = memory.free
     if measured.host:
         available = None if gpu is None else gpu - CONTEXT
@@ -116,6 +120,16 @@ def estimate(
         if peak * MARGIN > available:
             forecast["fixes"] = fixes(measured, config, plan, peak, available / MARGIN, gpus)
     return forecast
+
+
+def notes_of(config: Mapping[str, object]) -> list[str]:
+    """Return phrases about what the time includes at most, or leaves out."""
+    notes, times, sets = list[str](), config.get("maxResampleTimes"), config.get(FIELD)
+    if isinstance(times, int) and times:
+        notes.append(f"at most, if all prompts are replaced {counted(times, 'time')} per step")
+    if isinstance(sets, list) and any(own.get("metric") == RUBRIC for own in sets):
+        notes.append("without the time of the judge")
+    return notes
 
 
 def spread_over(measured: Measurement, config: Mapping[str, Any], gpus: int) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
 from arkor_dev.local.evaluation.by_length import rows_in
 from arkor_dev.local.evaluation.halves import choosing, key_of
+from arkor_dev.local.evaluation.scorers import check_scorers
 from arkor_dev.local.jobs.job_config import LEFT_OUT
 from arkor_dev.local.jobs.job_folder import kind_of, parent_folder, scratch_folder
 from arkor_dev.local.modeling.gpu_count import CONTEXT, enough_gpus, is_unspecified, least_bytes
@@ -72,6 +73,8 @@ class RunPreparation:
         self.settings, self.parameters = JobSettings(self.config), 0
         self.method = method(self.settings.get("method"))
         self.method.check(self.settings)
+        if job.evaluate is None:  # later, a set that cannot be scored is only left out
+            check_scorers(self.settings.evaluations)
         # A later evaluation on a file of the project is not compared with the training rows.
         self._on_file = job.evaluate is not None and job.evaluate.data is not None
         self._judges_only = job.evaluate is not None

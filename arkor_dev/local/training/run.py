@@ -35,6 +35,7 @@ from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.base_losses import BaseLosses
 from arkor_dev.local.evaluation.by_length import by_row, measured, of_rows, rows_in
 from arkor_dev.local.evaluation.general import TokenCounts
+from arkor_dev.local.evaluation.scorers import JudgeFailure
 from arkor_dev.local.evaluation.stage import tokens_of
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 from arkor_dev.local.modeling.example import weight_of
@@ -170,6 +171,7 @@ class TrainingLoop:
     step: int = field(default=0, init=False)
     kept_step: int = field(default=0, init=False)
     row_losses: list[float] = field(default_factory=list, init=False)
+    _to_evaluate: bool = field(default=False, init=False)
 
     @property
     def rows(self) -> dict[str, int]:
@@ -218,7 +220,10 @@ class TrainingLoop:
             self.seed,
             self.emit,
             self.stop,
+            self.train,
             self.project,
+            self.data,
+            self.job_id,
             self.sets,
             self.replay,
             self.second,
@@ -313,22 +318,27 @@ class TrainingLoop:
                     else self._pause(self.stop.pausing() or "ended")
                 )
             steps = self._own_steps(self.step)
-            if self.step and self._saves() and not self.writer.has_checkpoint(self.step):
+            complete = self.step and not self._to_evaluate
+            if complete and self._saves() and not self.writer.has_checkpoint(self.step):
                 self._checkpoint()  # The disk was full: this step's state was saved without its checkpoint.
-            while self.step < plan.steps and not self.best.enough:
+            while self._to_evaluate or (self.step < plan.steps and not self.best.enough):
                 if self.stop.cancelled():
                     return Ending("cancelled", {})
                 if reason := self.stop.pausing():
                     return self._pause(reason)
                 self.clock.lap("other")
                 try:
-                    self._make_step(self._with_replayed(next(steps)))
+                    if not self._to_evaluate:  # else the last evaluation was interrupted
+                        self._make_step(self._with_replayed(next(steps)))
+                    if self._to_evaluate:
+                        self._evaluate_step()
                     if self._saves():
                         self._checkpoint()
                 except NonFiniteError as fault:
                     steps = self._roll_back(fault)
                 except Stopped:
-                    # While answers were generated, before the step learned anything: it comes again.
+                    # While answers were generated or scored, before the step learned anything or in its
+                    # evaluation: what was not finished comes again.
                     steps = self._own_steps(self.step)
             self.clock.lap("other")
             with self.phases.during(SAVING, always=True):
@@ -337,6 +347,8 @@ class TrainingLoop:
                 return self._finish()
         except NoSpaceError as error:
             return self._pause("disk", error)
+        except JudgeFailure as failure:
+            return self._pause("judge", failure)
         finally:
             self.loss.close()
 
@@ -366,18 +378,21 @@ class TrainingLoop:
             row = {**pace.report(), "learningRate": rate}
             self.last_loss = row["loss"]
             self.emit(TRAINING_LOG, step=step, epoch=epoch, **row, **self.phases.remaining())
-        if plan.evaluate and (step % plan.evaluate == 0 or step == plan.steps):
-            self.clock.lap("other")
-            with self.phases.during(EVALUATING):
-                self.best.record(step, self.evaluate(), self.trainable)
-            self.clock.lap("eval")
-            figures = {
-                f"eval{name[0].upper()}{name[1:]}": value for name, value in self.loss.figures().items()
-            }
-            # The loss of a method that maximises rewards is their negative, which is not worth showing.
-            loss = {} if self.method.measure.higher else {"evalLoss": self.best.last}
-            self.emit(TRAINING_LOG, step=step, epoch=epoch, **loss, **figures)
-            self.rollback.keep(step, self.state)
+        self._to_evaluate = plan.evaluate > 0 and (step % plan.evaluate == 0 or step == plan.steps)
+
+    def _evaluate_step(self) -> None:
+        """Evaluate after a step, and report it."""
+        self.clock.lap("other")
+        with self.phases.during(EVALUATING):
+            self.best.record(self.step, self.evaluate(), self.trainable)
+        self._to_evaluate = False
+        self.clock.lap("eval")
+        figures = {f"eval{name[0].upper()}{name[1:]}": value for name, value in self.loss.figures().items()}
+        # The loss of a method that maximises rewards is their negative, which is not worth showing.
+        loss = {} if self.method.measure.higher else {"evalLoss": self.best.last}
+        epoch = round(self.step / self.plan.per_epoch, 4)
+        self.emit(TRAINING_LOG, step=self.step, epoch=epoch, **loss, **figures)
+        self.rollback.keep(self.step, self.state)
 
     def _roll_back(self, fault: NonFiniteError) -> Iterator[list[Batch]]:
         """Roll back to the last good state and a lower rate; return the steps, or raise ``fault``."""
@@ -479,7 +494,7 @@ class TrainingLoop:
         artifacts = [artifact, *self.writer.best(self.kept_step)]
         return Ending("completed", {"metrics": figures, "artifacts": artifacts})
 
-    def _pause(self, reason: str, fault: NoSpaceError | None = None) -> Ending:
+    def _pause(self, reason: str, fault: NoSpaceError | JudgeFailure | None = None) -> Ending:
         """Save all state that the next step depends on; if the disk is full, the newest resume point is used
         instead.
         """
@@ -491,7 +506,7 @@ class TrainingLoop:
         fields: dict[str, Any] = {"step": self.writer.step or 0, "reason": reason}
         if fault:
             fields["message"] = str(fault)
-        if fault and fault.needs is not None:
+        if isinstance(fault, NoSpaceError) and fault.needs is not None:
             fields["needs"] = fault.needs
         return Ending("paused", fields)
 
@@ -519,6 +534,7 @@ class TrainingLoop:
             "seconds": time.monotonic() - self.began,
             "secondsIn": self.clock.total(),
             "rateFactor": self.rollback.factor,
+            "toEvaluate": self._to_evaluate,
         }
 
     def _load_state(self, state: Mapping[str, Any]) -> None:
@@ -539,6 +555,7 @@ class TrainingLoop:
         self.parts.load_state(state)
         self.last_loss, self.began, self.clock.seconds = loss, self.began - seconds, spent
         self.rollback.factor = float(state.get("rateFactor", 1))
+        self._to_evaluate = bool(state.get("toEvaluate"))
 
     def learn(self, *batches: Sequence[Example]) -> float:
         """Run a step on ``batches``' weighted mean loss, one at a time; return the data rows' loss."""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.local.modeling.base_model import Base
+    from arkor_dev.local.modeling.example import Example
 
     from .plan import Plan
     from .replay.rows import Replay
@@ -27,7 +28,10 @@ class RunContext:
         seed: The seed of all randomness.
         emit: Sends an event.
         stop: Whether the run must stop, for what takes longer than a step.
+        train: The encoded training rows.
         project: The project's folder.
+        data: The backend's data folder.
+        job_id: The job's id.
         sets: The job's custom evaluation sets, whose metrics may reward answers.
         replay: The rows that are replayed, if any.
         second: The model that the method needs besides the one that learns, if any.
@@ -39,7 +43,10 @@ class RunContext:
     seed: int
     emit: RunEvents
     stop: Stop
+    train: Sequence[Example]
     project: Path
+    data: Path
+    job_id: str
     sets: Sequence[Mapping[str, Any]]
     replay: Replay | None
     second: Base | None

@@ -53,7 +53,8 @@ OF_METHODS: Final = {
     "teacher_model_name_or_path": "distill", "lmbda": "distill", "seq_kd": "distill",
     "num_generations": "grpo", "reward_funcs": "grpo", "reward_model_path": "ppo", "desirable_weight": "kto",
     "undesirable_weight": "kto", "simpo_gamma": "cpo", "cpo_alpha": "cpo", "rpo_alpha": "dpo",
-    "center_rewards_coefficient": "reward", "kl_coef": "ppo", "beta": "dpo",
+    "epsilon_high": "grpo", "importance_sampling_level": "grpo", "center_rewards_coefficient": "reward",
+    "kl_coef": "ppo", "beta": "dpo",
 }  # fmt: skip
 """Methods by arguments that only their command of ``trl`` takes; ``beta`` is most often that of DPO."""
 PEFT_LAYERS: Final = "is missing: PEFT adapts these layers of most models, not all"

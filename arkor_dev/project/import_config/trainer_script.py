@@ -299,6 +299,7 @@ class _ScriptReading:
             rewards(
                 self.conversion, Entry("reward_funcs", self.script.value(functions), functions.node.lineno)
             )
+            self._punishment()
         for item in node.args[len(places) :]:
             source = self.script.computed(item).source
             self.conversion.note(Entry(source, None, item.lineno), "is given by position, so it is not read")
@@ -314,6 +315,7 @@ class _ScriptReading:
         for entry in self.script.keywords(trainer):
             if entry.key == "reward_funcs":
                 rewards(self.conversion, entry)
+                self._punishment()
             elif entry.key in REFUSED and entry.value not in (None, []):
                 refuse(entry, REFUSED[entry.key])
             elif entry.key == "data_collator":
@@ -346,6 +348,18 @@ class _ScriptReading:
             Entry("ref_model", None, given.node.lineno),
             "the reference is the base model, or the adapter that the run starts from",
         )
+
+    def _punishment(self) -> None:
+        """Carry over TRL's soft overlong punishment, a reward that is a setting here."""
+        for call in self.script.calls:
+            node = call.node
+            assert isinstance(node, ast.Call)
+            cache = self.script.argument(call, "soft_punish_cache", 1)
+            if name_of(node.func) == "get_soft_overlong_punishment" and cache is not None:
+                entry = Entry("soft_punish_cache", self.script.value(cache), node.lineno)
+                self.conversion.apply([entry], {})
+                self.conversion.note(entry, "its max_completion_len is max_completion_length here")
+                return
 
     def _collator(self, entry: Entry) -> None:
         if isinstance(entry.value, Computed) and not entry.value.source.startswith(COLLATORS):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.regular_files import read_small
-from arkor_dev.contract.settings.own_sets import MOST, fault_of
+from arkor_dev.contract.settings.own_sets import JUDGE, MOST, fault_of, spelled
 from arkor_dev.data.sources import SourceError, inside, resolved
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from .problems import Problems
 
 TABLE: Final = "evaluation"
-KEYS: Final = ("file", "name", "metric", "pattern", "schema")
+KEYS: Final = ("file", "name", "metric", "pattern", "schema", "rubric", "range", "judge")
+TEXTS: Final = (".md", ".txt")
+"""A rubric with one of these endings is a file."""
 SPELLED: Final = {"path": "file"}
 """Keys that have a different name in a job's config."""
 
@@ -70,4 +72,14 @@ def _read(project: Path, block: dict[str, Any]) -> dict[str, Any] | tuple[str, s
             return "schema", str(fault)
         except (OSError, ValueError) as fault:
             return "schema", f"cannot be read: {getattr(fault, 'strerror', None) or fault}"
+    if isinstance(rubric := entry.get("rubric"), str) and rubric.endswith(TEXTS) and "\n" not in rubric:
+        try:
+            entry["rubric"] = read_small(resolved(project, rubric)).decode().strip()
+        except SourceError as fault:
+            return "rubric", str(fault).partition(". ")[0]
+        except (OSError, ValueError) as fault:
+            return "rubric", f"cannot be read: {getattr(fault, 'strerror', None) or fault}"
+    if isinstance(judge := block.get("judge"), dict):
+        fields = {spelled(field): field for field in JUDGE}
+        return {**entry, "judge": {fields.get(key, key): value for key, value in judge.items()}}
     return entry

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiohttp import web
 
 from arkor_dev.contract.errors import BadRequestError
-from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule, string, text_line
+from arkor_dev.contract.rules import FILLED, FLAG, KEY_VARIABLE, TEXT, Rule, string, text_line
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.server.app_keys import BACKEND, MAKING, MANIFEST, SETTINGS
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 UPLOAD_LIMIT: Final = 64 * 2**20
-KEY: Final = re.compile(r"([A-Z][A-Z0-9_]{0,80}_)?API_KEY")
-"""Variables that the page may name: other secrets must not go to an address that the page chooses."""
 GENERATED: Final = re.compile(r"data/made/[a-z0-9][a-z0-9-]{0,39}\.jsonl")
 LINE = text_line(300, "a text on one line")
 MOST = 10**12
@@ -120,7 +118,7 @@ async def _options(request: web.Request) -> Any:
 
 def _page_variable(name: str | None) -> str | None:
     """Return the name of a variable that the page may use. Raises BadRequestError for another."""
-    if name and not KEY.fullmatch(name):
+    if name and not KEY_VARIABLE.fullmatch(name):
         raise BadRequestError(
             "The page takes environment variables whose name ends with API_KEY, such as OPENAI_API_KEY. "
             "In a terminal, arkor-dev data make --key-env takes any."

@@ -77,6 +77,12 @@ def test_project_code_is_not_uploaded(root: Path) -> None:
         job_files(job_of(root, evaluations=[own]))
 
 
+def test_a_judge_is_not_used_on_a_cluster(root: Path) -> None:
+    own = {"name": "polite", "path": "data/chats.jsonl", "metric": "rubric", "rubric": "x"}
+    with pytest.raises(JobFailure, match="polite is scored by a judge, whose key and budget stay on this"):
+        job_files(job_of(root, evaluations=[own]))
+
+
 def test_a_project_model_keeps_its_relative_path(root: Path) -> None:
     folder = write(root / "bot" / "models" / "tiny" / "config.json").parent
     write(folder / "model.safetensors")

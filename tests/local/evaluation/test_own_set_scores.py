@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("numpy")
 
 from arkor_dev.local.evaluation import own_set_scores
-from arkor_dev.local.evaluation.own_set_scores import by_chance, score_part, scored
+from arkor_dev.local.evaluation.own_set_scores import Scorer, by_chance, score_part
 from arkor_dev.local.workers.errors import JobFailure
 
 ROWS = [
@@ -73,6 +73,11 @@ def forks_and_hangs(question, answer, wanted):
 
 NUMBER = 7
 """
+
+
+def scored(settings: dict[str, Any], project: Path, rows: list[dict[str, Any]], name: str) -> list[float]:
+    with Scorer(settings, project, name) as score:
+        return score(rows)
 
 
 @pytest.fixture

@@ -107,6 +107,16 @@ def test_one_measurement_forecasts_any_number_of_steps() -> None:
     assert forecast["memory"]["peakBytes"] == MEASURED.worst
 
 
+def test_a_forecast_says_what_it_counts_at_most_and_leaves_out() -> None:
+    judged = {"name": "polite", "path": "x", "metric": "rubric", "rubric": "Polite."}
+    config = {**CONFIG, "method": "grpo", "maxResampleTimes": 3, "evaluations": [judged]}
+    assert estimate(MEASURED, config, PLENTY, 10**12, busy=False)["notes"] == [
+        "at most, if all prompts are replaced 3 times per step",
+        "without the time of the judge",
+    ]
+    assert "notes" not in estimate(MEASURED, CONFIG, PLENTY, 10**12, busy=False)
+
+
 def test_spreading_is_proposed_for_large_models() -> None:
     on_gpu = replace(MEASURED, device="cuda", host=300 * MB, device_total=1000 * MB)
 

@@ -448,10 +448,14 @@ template: llama3
 
 GRPO = """\
 from trl import GRPOConfig, GRPOTrainer
-args = GRPOConfig(beta=0.0, num_generations=4, loss_type="dr_grpo", max_prompt_length=256, use_vllm=True)
+from trl.rewards import get_soft_overlong_punishment
+args = GRPOConfig(beta=0.0, num_generations=4, loss_type="dr_grpo", max_prompt_length=256, use_vllm=True,
+    epsilon=0.2, epsilon_high=0.28, mask_truncated_completions=True, importance_sampling_level="sequence")
+overlong = get_soft_overlong_punishment(max_completion_len=256, soft_punish_cache=32)
 rows = load_dataset("owner/maths", split="train")
 lora = LoraConfig(r=8)
-trainer = GRPOTrainer(model="a/b", reward_funcs=[correct], args=args, train_dataset=rows, peft_config=lora)
+rewards = [correct, overlong]
+trainer = GRPOTrainer(model="a/b", reward_funcs=rewards, args=args, train_dataset=rows, peft_config=lora)
 """
 
 
@@ -558,10 +562,13 @@ def test_axolotl_distillation_that_would_be_another_is_refused(
 
 def test_trl_grpo_rewards_are_converted(tmp_path: Path) -> None:
     trainer, notes = trainer_of(tmp_path, "grpo.py", GRPO)
-    names = ("method", "num_generations", "loss_type", "beta", "batch_size")
-    assert [trainer[name] for name in names] == ["grpo", 4, "dr_grpo", 0.0, 2]
+    names = ("method", "num_generations", "loss_type", "beta", "epsilon", "epsilon_high", "batch_size")
+    assert [trainer[name] for name in names] == ["grpo", 4, "dr_grpo", 0.0, 0.2, 0.28, 2]
+    assert trainer["mask_truncated_completions"] is True
+    assert (trainer["importance_sampling_level"], trainer["soft_punish_cache"]) == ("sequence", 32)
     assert set(notes) == {
-        "reward_funcs", "max_prompt_length", "per_device_train_batch_size", "target_modules",
+        "reward_funcs", "max_prompt_length", "per_device_train_batch_size", "soft_punish_cache",
+        "target_modules",
     }  # fmt: skip
     assert "[[evaluation]]" in notes["reward_funcs"][0]
 

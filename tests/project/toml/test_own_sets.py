@@ -12,6 +12,8 @@ from arkor_dev.project.arkor_toml import parse
 if TYPE_CHECKING:
     from pathlib import Path
 
+RUBRIC = '[[evaluation]]\nfile = "refunds.jsonl"\nmetric = "rubric"\n'
+JUDGE = 'judge = { teacher = "http://localhost:1/v1", model = "wise", key_env = "API_KEY" }\n'
 TRAINER = '[[trainer]]\nname = "a"\nmodel = "m"\ndataset = "d.jsonl"\n'
 
 
@@ -42,9 +44,30 @@ def test_evaluation_sets_apply_to_every_trainer(own: Path) -> None:
     assert "evaluations" not in parse(own, TRAINER)[0]["config"]
 
 
+def test_a_rubric_is_a_text_or_a_file_with_its_judge(own: Path) -> None:
+    (own / "rubric.md").write_text("1: polite\n")
+    named = "".join(
+        f'{RUBRIC}name = "{number}"\nrubric = "{rubric}"\n{JUDGE}'
+        for number, rubric in enumerate(("rubric.md", "1: polite"))
+    )
+    text = TRAINER + named
+    sets = parse(own, text)[0]["config"]["evaluations"]
+    assert [each["rubric"] for each in sets] == ["1: polite", "1: polite"]
+    known = {"teacher": "http://localhost:1/v1", "model": "wise", "keyEnv": "API_KEY"}
+    assert [each["judge"] for each in sets] == [known, known]
+
+
 @pytest.mark.parametrize(
     ("block", "said"),
     [
+        (f'{RUBRIC}rubric = ""\n', "arkor.toml:8: rubric must be text of 1 to 8,000 characters"),
+        (f'{RUBRIC}rubric = "gone.md"\n', 'arkor.toml:8: rubric "gone.md" is not in the project'),
+        (f'{RUBRIC}rubric = "x"\n', "judge must name a model, such as"),
+        (
+            f'{RUBRIC}rubric = "x"\njudge = {{ key_env = 1 }}\n',
+            ":9: judge has no valid teacher: it must be",
+        ),
+        (f'{RUBRIC}rubric = "x"\nrange = [1, 0]\n{JUDGE}', "arkor.toml:9: range must be the lowest and the"),
         ("[[evaluation]]\n", "arkor.toml:5: file is missing"),
         ('[evaluation]\nfile = "refunds.jsonl"\n', "arkor.toml:5: write [[evaluation]] with two brackets"),
         ('[[evaluation]]\nfile = "gone.jsonl"\n', 'arkor.toml:6: file "gone.jsonl" is not in the project'),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,8 +12,9 @@ from arkor_dev.data.prompts import PROMPTS
 from arkor_dev.data.thoughts import split_answer, split_generated
 from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.by_length import batches_by_length, by_row, measured
-from arkor_dev.local.evaluation.own_set_scores import score_part, scored
+from arkor_dev.local.evaluation.own_set_scores import score_part
 from arkor_dev.local.evaluation.paired import compare
+from arkor_dev.local.evaluation.scorers import scorer_of
 from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, Cost, texts_of, tokens_of
 from arkor_dev.local.evaluation.tool_call_match import call_fault, call_fields
 from arkor_dev.local.evaluation.words import beside_base, part
@@ -146,7 +147,9 @@ class OwnSet:
             columns = dict(row.extra.get("columns", {}))
             fields = {"question": question, "wanted": reference, "answer": text, "columns": columns}
             rows.append({**fields, **call_fields(row)})
-        return scored(self.settings, self.project, rows, self.name)
+        run = self.run
+        with closing(scorer_of(self.settings, self.project, run.data, run.job_id, stopped)) as score:
+            return score(rows)
 
 
 def _prompt(tokenizer: Any, row: Row) -> list[int]:

@@ -1,7 +1,7 @@
 """Samples answers for methods that learn from answers of the model in training, or of a teacher.
 
-The random numbers depend only on the seed, the step and the answer's index in the step, so that a resumed run
-samples the same answers. Imports torch: for workers only.
+The random numbers depend only on the seed, the step, the draw and the answer's index in it, so that a resumed
+run samples the same answers. Imports torch: for workers only.
 """
 
 from __future__ import annotations
@@ -55,9 +55,15 @@ class AnswerSampler:
         self._tokenizer = run.base.tokenizer
         self._ends = end_ids(self._tokenizer, run.base.model)
 
-    def sampled(self, model: Answering, step: int, prompts: Sequence[list[int]]) -> list[GreedyAnswer]:
-        """Return a sampled answer to each of a step's prompts. Raises Stopped if the job must stop."""
-        random = np.random.default_rng([abs(self._run.seed), step])
+    def sampled(
+        self, model: Answering, step: int, prompts: Sequence[list[int]], draw: int = 0
+    ) -> list[GreedyAnswer]:
+        """Return a sampled answer to each of a step's prompts. Raises Stopped if the job must stop.
+
+        ``draw`` is the number of the step's earlier calls.
+        """
+        # Zeros at the end of a seed change nothing.
+        random = np.random.default_rng([abs(self._run.seed), step, draw])
         numbers = random.random((len(prompts), self._longest))
         return self._generated(model, prompts, self._run.stop.requested, numbers)
 

@@ -11,6 +11,7 @@ pytest.importorskip("transformers")
 
 from transformers import AutoTokenizer
 
+from arkor_dev.local.evaluation.scorers import scorer_of
 from arkor_dev.local.training.final_evaluation import own_sets
 from arkor_dev.local.training.final_evaluation.own_sets import sets_of
 from arkor_dev.local.training.greedy import GreedyAnswer
@@ -91,7 +92,7 @@ def test_tool_calls_are_measured_and_rewarded_where_each_row_has_tools(
         settings=JobSettings({}), data=tmp_path, job_id="job_1", project=tmp_path, progress=print, longest=64,
     )  # fmt: skip
     base = SimpleNamespace(tokenizer=AutoTokenizer.from_pretrained(tiny), context=512)
-    run: Any = SimpleNamespace(method=method("sft"), base=base)
+    run: Any = SimpleNamespace(method=method("sft"), base=base, data=tmp_path, job_id="job_1")
     refused: list[tuple[str, str]] = []
     [right] = sets_of(preparation, run, lambda *why: refused.append(why))
     assert right.questions()[0][0][1] > 10, "the forecast counts the tokens of the wanted call"
@@ -108,6 +109,7 @@ def test_tool_calls_are_measured_and_rewarded_where_each_row_has_tools(
     base.model = model
     assert right.measure(model, lambda: False, print) == [1]
     prompt = encode_prompt(base.tokenizer, right.rows[0], 512)
-    scoring = Scoring([Reward(sets[0], 1)], tmp_path)
-    assert scoring([_row(prompt, answer), _row(prompt, "In the hold.")]) == [[1], [0]]
+    scoring = Scoring([Reward(sets[0], 1)], lambda own: scorer_of(own, tmp_path, tmp_path, "job_1", bool))
+    given = [GreedyAnswer(text, truncated=False) for text in (answer, "In the hold.")]
+    assert scoring([_row(prompt, each) for each in given]) == [[1], [0]]
     scoring.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,18 +16,24 @@ from arkor_dev.data.prompts import PROMPTS
 from arkor_dev.data.row_parser import row_of
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.methods import method
+from arkor_dev.local.training.methods.grpo.loss import GrpoLoss
+from arkor_dev.local.training.methods.sampling import AnswerSampler
 from arkor_dev.local.training.rows.encoding import Encoding
+from arkor_dev.local.training.run import TrainingLoop
 from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.teacher import asker
 from tests.local.harness import until
 from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
 from tests.local.tiny_run import events_of, set_up
 from tests.local.training.test_going_on import bytes_of, pausing_after, points
+from tests.support.scripted_teacher import Said, scripted
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arkor_dev.local.checkpoints.resume_points import ResumePlan
     from arkor_dev.local.modeling.example import Example
-    from arkor_dev.local.training.run import TrainingLoop
+    from arkor_dev.local.training.greedy import GreedyAnswer
     from tests.local.harness import Backend
 
 pytestmark = [
@@ -40,6 +48,14 @@ def varied(question, answer, wanted):
 
 def vowels(question, answer, wanted, columns):
     return columns["weight"] * sum(letter in "aeiou" for letter in answer) / max(1, len(answer))
+
+
+def partly(question, answer, wanted, columns):
+    return varied(question, answer, wanted) if columns["place"] < 2 else 0
+
+
+def nothing(question, answer, wanted):
+    return 0.5
 
 
 def throws(question, answer, wanted):
@@ -70,12 +86,17 @@ CONFIG: dict[str, Any] = {
     "method": "grpo", "maxSteps": 4, "batchSize": 2, "learningRate": 1e-2, "loggingSteps": 1,
     "numGenerations": 4, "maxCompletionLength": 8, "lrSchedulerType": "constant", "maxGradNorm": 0,
 }  # fmt: skip
+PARTLY = {"name": "partly", "path": "data/rows.jsonl", "metric": "scores:partly"}
+NOTHING = {"name": "nothing", "path": "data/rows.jsonl", "metric": "scores:nothing"}
 VARIED = {"name": "varied", "path": "data/rows.jsonl", "metric": "scores:varied"}
 VOWELS = {"name": "vowels", "path": "data/rows.jsonl", "metric": "scores:vowels"}
 
 
 def examples(tiny: Path, count: int = 6) -> list[Example]:
-    rows = [{"prompt": asked, "answer": "yes", "weight": 2} for asked in QUESTIONS[:count]]
+    rows = [
+        {"prompt": asked, "answer": "yes", "weight": 2, "place": place}
+        for place, asked in enumerate(QUESTIONS[:count])
+    ]
     read = [row_of(row, f"line {place}", None, {}, forms=PROMPTS) for place, row in enumerate(rows, 1)]
     return method("grpo").encode_all(load_tokenizer(tiny), read, Encoding(256), lambda _: None)[0]
 
@@ -89,12 +110,19 @@ FORMAT = {
 
 
 def run_of(
-    tiny: Path, folder: Path, sets: list[dict[str, Any]], prompts: int = 6, **config: Any
+    tiny: Path,
+    folder: Path,
+    sets: list[dict[str, Any]],
+    prompts: int = 6,
+    held_out: int = 0,
+    resume_plan: ResumePlan | None = None,
+    **config: Any,
 ) -> TrainingLoop:
     folder.mkdir(exist_ok=True)
     (folder / "scores.py").write_text(SCORES)
     facts: dict[str, Any] = {"train": examples(tiny, prompts), "method": method("grpo"), "job_id": "job"}
-    return set_up(tiny, folder, {**CONFIG, **config}, sets=sets, project=folder, **facts)
+    facts["resume_plan"] = resume_plan
+    return set_up(tiny, folder, {**CONFIG, **config}, held_out, sets=sets, project=folder, **facts)
 
 
 def stirred(run: TrainingLoop) -> TrainingLoop:
@@ -107,6 +135,21 @@ def stirred(run: TrainingLoop) -> TrainingLoop:
     return run
 
 
+def end_some_answers(monkeypatch: pytest.MonkeyPatch, end: int) -> None:
+    """Let every other answer end by itself, some tokens earlier: an untrained model's never do."""
+    sampled = AnswerSampler.sampled
+
+    def ended(*arguments: Any) -> list[GreedyAnswer]:
+        return [
+            answer
+            if index % 2
+            else replace(answer, ids=answer.ids[: 3 + index // 2], truncated=False, end=end)
+            for index, answer in enumerate(sampled(*arguments))
+        ]
+
+    monkeypatch.setattr(AnswerSampler, "sampled", ended)
+
+
 @pytest.mark.numeric
 @pytest.mark.parametrize(
     "settings",
@@ -115,15 +158,39 @@ def stirred(run: TrainingLoop) -> TrainingLoop:
         {"lossType": "grpo", "scaleRewards": "batch"},
         {"lossType": "bnpo", "scaleRewards": "none", "numIterations": 2, "epsilon": 0.001},
         {"lossType": "dr_grpo", "temperature": 0.7},
+        {
+            "lossType": "dapo",
+            "numIterations": 2,
+            "epsilon": 0.001,
+            "epsilonHigh": 0.002,
+            "softPunishCache": 5,
+        },
+        {
+            "lossType": "grpo",
+            "numIterations": 2,
+            "epsilon": 1e-4,
+            "epsilonHigh": 2e-4,
+            "beta": 0.1,
+            "importanceSamplingLevel": "sequence",
+        },
+        {"lossType": "dapo", "numIterations": 2, "epsilon": 1e-4, "importanceSamplingLevel": "sequence"},
+        {"lossType": "dapo", "maskTruncatedCompletions": True, "beta": 0.1},
+        {"lossType": "grpo", "maskTruncatedCompletions": True, "importanceSamplingLevel": "sequence"},
+        {"lossType": "bnpo", "maskTruncatedCompletions": True, "softPunishCache": 8},
+        {"lossType": "dr_grpo", "maskTruncatedCompletions": True, "scaleRewards": "none"},
     ],
-    ids=lambda settings: settings["lossType"],
+    ids=lambda settings: " ".join(map(str, settings.values())),
 )
-def test_grpo_losses_and_gradients_equal_trl(settings: dict[str, Any], tiny: Path, tmp_path: Path) -> None:
+def test_grpo_losses_and_gradients_equal_trl(
+    settings: dict[str, Any], tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from datasets import Dataset
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from trl import GRPOConfig, GRPOTrainer
+    from trl.rewards import get_soft_overlong_punishment
 
+    end_some_answers(monkeypatch, load_tokenizer(tiny).eos_token_id)
     ours = stirred(run_of(tiny, tmp_path, [VARIED, VOWELS], rewardWeights=[1, -0.5], **settings))
     model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
     config = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
@@ -131,6 +198,14 @@ def test_grpo_losses_and_gradients_equal_trl(settings: dict[str, Any], tiny: Pat
     before = {name: weight.detach().clone() for name, weight in ours.model.named_parameters()}
 
     prompts: list[Any] = list(ours.train[:2])
+    rollouts: list[Any] = []  # also those that are masked
+    judged = GrpoLoss.judged
+
+    def recorded(loss: GrpoLoss, groups: Any) -> Any:
+        rollouts.extend(rollout for group in groups for rollout in group)
+        return judged(loss, groups)
+
+    monkeypatch.setattr(GrpoLoss, "judged", recorded)
     found: list[float] = []
     gradients: list[dict[str, Any]] = []
     for batches in ours.loss.updates(1, [prompts]):
@@ -140,8 +215,8 @@ def test_grpo_losses_and_gradients_equal_trl(settings: dict[str, Any], tiny: Pat
             {name: w.grad.clone() for name, w in ours.model.named_parameters() if w.requires_grad}
         )
     ours.loss.close()
-    rollouts: list[Any] = [row for batch in batches for row in batch]
     assert len(rollouts) == 8
+    assert 0 < sum(each.truncated for each in rollouts) < 8
     assert len({each.reward for each in rollouts}) > 3, "rewards differ"
     written = {
         place: [each for each in rollouts if each.prompt is prompt] for place, prompt in enumerate(prompts)
@@ -178,9 +253,10 @@ def test_grpo_losses_and_gradients_equal_trl(settings: dict[str, Any], tiny: Pat
         score.__name__ = f"reward{number}"
         return score
 
+    cache = settings.get("softPunishCache")
     trainer = Recording(
         model=theirs,
-        reward_funcs=[scores(0), scores(1)],
+        reward_funcs=[scores(0), scores(1), *([get_soft_overlong_punishment(8, cache)] if cache else [])],
         rollout_func=told,
         train_dataset=Dataset.from_list([{"prompt": str(place)} for place in written]),
         processing_class=AutoTokenizer.from_pretrained(tiny),
@@ -194,9 +270,12 @@ def test_grpo_losses_and_gradients_equal_trl(settings: dict[str, Any], tiny: Pat
             temperature=settings.get("temperature", 1.0),
             beta=settings.get("beta", 0.0),
             epsilon=settings.get("epsilon", 0.2),
+            epsilon_high=settings.get("epsilonHigh"),
+            importance_sampling_level=settings.get("importanceSamplingLevel", "token"),
+            mask_truncated_completions=settings.get("maskTruncatedCompletions", False),
             loss_type=settings["lossType"],
             scale_rewards=settings.get("scaleRewards", "group"),
-            reward_weights=[1, -0.5],
+            reward_weights=[1, -0.5, *([1] if cache else [])],
             learning_rate=CONFIG["learningRate"],
             lr_scheduler_type="constant",
             max_grad_norm=0,
@@ -256,6 +335,108 @@ def test_a_paused_grpo_run_resumes_to_the_same_bits(tiny: Path, tmp_path: Path) 
     assert rollouts[0]["prompt"] in QUESTIONS
 
 
+def test_prompts_without_signal_are_replaced(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only two of six prompts get different rewards: each step finds them, and a resumed run the same."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    how: dict[str, Any] = {"maxResampleTimes": 5, "batchSize": 1}
+    learned: list[set[str]] = []
+    judged = GrpoLoss.judged
+
+    def recording(loss: GrpoLoss, groups: Any) -> Any:
+        learned.append({rollout.where for group in groups for rollout in group})
+        return judged(loss, groups)
+
+    monkeypatch.setattr(GrpoLoss, "judged", recording)
+    run = run_of(tiny, whole, [PARTLY], **how)
+    assert run.run().status == "completed"
+    assert len(learned) == 4
+    assert set().union(*learned) <= {"line 1", "line 2"}
+    logged = [fields for name, fields in events_of(run).calls if name == "training.log"]
+    assert sum(fields["replaced"] for fields in logged) > 0
+    for fields in logged:  # one prompt per step
+        drawn = 1 + fields["replaced"]
+        assert fields["noSignal"] == pytest.approx(fields["replaced"] / drawn)
+
+    first = run_of(tiny, parts, [PARTLY], **how)
+    pausing_after(2)(first)
+    assert first.run().status == "paused"
+    assert run_of(tiny, parts, [PARTLY], resume_plan=points(parts), **how).run().status == "completed"
+    assert bytes_of(parts) == bytes_of(whole)
+
+
+def test_replacing_prompts_is_bounded(tiny: Path, tmp_path: Path) -> None:
+    """No prompt has any signal: each is tried once, and the step takes place without."""
+    run = run_of(tiny, tmp_path, [NOTHING], maxResampleTimes=2, maxSteps=1)
+    assert run.run().status == "completed"
+    logged = next(fields for name, fields in events_of(run).calls if name == "training.log")
+    assert (logged["replaced"], logged["noSignal"]) == (4, 1), "all six prompts, in steps of two"
+    run = run_of(tiny, tmp_path / "fewer", [NOTHING], prompts=3, maxResampleTimes=20, maxSteps=1)
+    assert run.run().status == "completed"
+    logged = next(fields for name, fields in events_of(run).calls if name == "training.log")
+    assert logged["replaced"] == 1, "no prompt is drawn twice in a step"
+
+
+def test_a_step_of_masked_answers_has_no_gradient(tiny: Path, tmp_path: Path) -> None:
+    run = run_of(tiny, tmp_path, [VARIED], maskTruncatedCompletions=True, maxCompletionLength=2)
+    run = stirred(run)
+    prompts: list[Any] = list(run.train[:2])
+    (batches,) = run.loss.updates(1, [prompts])
+    assert run.learn(*batches) == 0
+    gradients = [weight.grad for weight in run.trainable]
+    assert all(gradient is not None and not gradient.any() for gradient in gradients)
+    run.loss.close()
+
+
+@pytest.mark.parametrize("evaluating", [False, True], ids=["in a step", "in an evaluation"])
+def test_a_job_pauses_without_its_judge_and_resumes_to_the_same_bits(
+    evaluating: bool, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asker, "PAUSES", (0.01,))
+    gone = False
+
+    def script(_: int, body: dict[str, Any]) -> Said:
+        if gone:
+            return Said(status=503)
+        answer = json.loads(body["messages"][1]["content"])["answer"]
+        return Said([{"score": sum(map(ord, answer)) % 11}])
+
+    def judged(folder: Path, **more: Any) -> TrainingLoop:
+        judge = {"teacher": judge_server.url, "model": "wise"}
+        own = {"name": "helpful", "path": "x", "metric": "rubric", "rubric": "Good.", "judge": judge}
+        run = run_of(tiny, folder, [{**own, "range": [0, 10]}], held_out=2, evalSteps=2, **more)
+        run.held_out = run.train[:2]
+        return run
+
+    with scripted(script) as judge_server:
+        whole = judged(tmp_path / "whole")
+        assert whole.run().status == "completed"
+        requests = len(judge_server.bodies)
+        evaluate, updates = TrainingLoop.evaluate, GrpoLoss.updates
+
+        def leave(run: Any, *arguments: Any) -> Any:
+            nonlocal gone
+            gone = run.step == 2 if evaluating else arguments[0] == 3
+            return evaluate(run) if evaluating else updates(run, *arguments)
+
+        owner, name = (TrainingLoop, "evaluate") if evaluating else (GrpoLoss, "updates")
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, name, leave)
+            first = judged(tmp_path / "parts")
+            ending = first.run()
+        assert (ending.status, ending.fields["step"], ending.fields["reason"]) == ("paused", 2, "judge")
+        assert "The judge of helpful gives no scores: 127.0.0.1" in ending.fields["message"]
+        gone = False
+        busy = len(judge_server.bodies)
+        second = judged(tmp_path / "parts", resume_plan=points(tmp_path / "parts"))
+        assert second.run().status == "completed"
+        assert len(judge_server.bodies) - busy < requests, "scores of the first steps are not asked for again"
+    assert bytes_of(tmp_path / "parts") == bytes_of(tmp_path / "whole")
+    measured = [events_of(run).figures("evalReward") for run in (whole, first, second)]
+    assert measured[0] == measured[1] + measured[2], "each evaluation took place once"
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [
@@ -283,6 +464,10 @@ def test_a_forecast_counts_every_sampled_answer(tiny: Path, tmp_path: Path) -> N
     width = max(len(row.ids) for row in rows)
     assert run.loss.writes(rows, learning=True) == [(width, 8, 8)]
     assert run.loss.writes(rows, learning=False) == [(width, 2, 8)]
+    resampling = run_of(tiny, tmp_path, [VARIED], maxResampleTimes=3)
+    resampling.begin()
+    assert resampling.loss.writes(rows, learning=True) == [(width, 32, 8)], "the most that it can take"
+    resampling.loss.close()
     learned = [each for batch in run.loss.expected([rows]) for each in batch]
     assert len(learned) == 2 * 4 * 2
     assert sum(each.tokens for each in learned) == 2 * run.loss.reads(rows)
@@ -332,7 +517,7 @@ def test_grpo_learns_an_answer_format(tiny: Path, tmp_path: Path) -> None:
     assert before.run().status == "completed"
     (weights,) = (tmp_path / "before").rglob("adapter_model.safetensors")
 
-    how = {
+    how: dict[str, Any] = {
         "maxSteps": 8,
         "batchSize": 4,
         "numGenerations": 8,
@@ -387,6 +572,56 @@ def test_a_grpo_job_is_forecast_and_judged_by_its_reward(shared: Backend, shared
     assert evaluation["bestStep"] == config["maxSteps"]
     rows = shared.call("GET", f"/v1/jobs/{job}/evaluation").json["rows"]
     assert all(isinstance(row["adapterAnswer"], str) and 0 <= row["base"] <= 1 for row in rows)
+
+
+def test_a_judge_rewards_a_job_and_measures_its_verdict(shared: Backend, shared_project: Path) -> None:
+    """In the backend's worker, which first pauses; and an evaluation by rubric that is no reward."""
+    write_jsonl(shared_project / "data" / "prompts.jsonl", [{"prompt": asked} for asked in QUESTIONS[:12]])
+
+    def script(_: int, body: dict[str, Any]) -> Said:
+        answer = json.loads(body["messages"][1]["content"])["answer"]
+        return Said([{"reason": "Length.", "score": len(answer) % 7 / 7}])
+
+    with scripted(script) as judge:
+        own = {"path": "data/prompts.jsonl", "metric": "rubric", "rubric": "Odd lengths are good."}
+        known = {"teacher": judge.url, "model": "wise"}
+        config = {
+            "method": "grpo",
+            "model": "./models/tiny",
+            "datasetSource": {"type": "file", "path": "data/prompts.jsonl"},
+            "evaluations": [
+                {**own, "name": "odd", "judge": known},
+                {**own, "name": "paid", "rubric": "x", "judge": {**known, "budgetRequests": 1}},
+            ],
+            "rewardFuncs": ["odd"],
+            "datasetSplit": 0.3,
+            "maxSteps": 2,
+            "evalSteps": 2,
+            "batchSize": 2,
+            "numGenerations": 4,
+            "maxCompletionLength": 8,
+            "samples": "off",
+            "numberFormat": "float32",
+        }
+        judge.script = lambda *_: Said(status=401, text="no such key")
+        job = shared.submit(config)
+        until(lambda: shared.job(job)["status"] == "paused", 120)
+        pause = shared.job(job)["pause"]
+        assert (pause["step"], pause["reason"]) == (0, "judge")
+        assert "The judge of odd gives no scores: 127.0.0.1" in pause["message"]
+        assert "refuses the request (401: no such key)" in pause["message"]
+        judge.script = script
+        assert shared.call("POST", f"/v1/jobs/{job}/resume", {}).status == 200
+        frames = list(shared.events(job))
+    assert shared.job(job)["status"] == "completed", frames[-1].data
+    evaluation = next(frame.json["evaluation"] for frame in frames if frame.event == "evaluation.completed")
+    assert 0 < evaluation["heldOut"]["adapter"] < 1
+    (part,) = evaluation["sets"]
+    assert (part["name"], part["metric"], part["rows"]) == ("odd", "rubric", 12)
+    assert part["difference"]["low"] <= part["difference"]["mean"] <= part["difference"]["high"]
+    assert "mean score" in part["sentence"]
+    told = [frame.json["message"] for frame in frames if frame.event == "training.message"]
+    assert any("evaluation paid could not be made" in text and "1 request" in text for text in told), told
 
 
 def measured_forecast(backend: Backend, config: dict[str, Any]) -> Any:

@@ -23,13 +23,15 @@ from arkor_dev.local.training.figure import MethodFigure
 from arkor_dev.local.training.methods.sampling import AT_ONCE, TOKENS
 from arkor_dev.local.training.objective import Objective
 
-from .rollouts import RolloutExample, RolloutGenerator
+from .rollouts import RolloutExample, RolloutGenerator, has_signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from arkor_dev.local.training.rows.prompts import Prompt
     from arkor_dev.local.training.run_context import RunContext
+
+    from .rollouts import StepRollouts
 
 TOGETHER: Final = 2048
 """Maximum number of answer tokens per batch; a longer answer forms its own batch."""
@@ -76,13 +78,20 @@ class GrpoLoss(Objective):
     def more_figures(self) -> list[MethodFigure]:
         """Return the mean and the spread of each reward, if there are several."""
         figures = [MethodFigure("kl", "KL from the start", "nats per token")] if self.settings["beta"] else []
-        rewards = self._answering.scoring.rewards
-        for number, reward in enumerate(rewards[:PER_REWARD] if len(rewards) > 1 else (), 1):
+        if self.settings["maxResampleTimes"]:
+            figures.append(MethodFigure("replaced", "Prompts replaced", "prompts"))
+        for number, name in self._single_rewards():
             figures += [
-                MethodFigure(f"reward{number}", reward.name),
-                MethodFigure(f"reward{number}Std", f"Spread of {reward.name}"),
+                MethodFigure(f"reward{number}", name),
+                MethodFigure(f"reward{number}Std", f"Spread of {name}"),
             ]
         return figures
+
+    def _single_rewards(self) -> Iterator[tuple[int, str]]:
+        """Yield the numbers and names of rewards with figures of their own, if there are several."""
+        names = self._answering.scoring.names
+        if len(names) > 1:
+            yield from enumerate(names[:PER_REWARD], 1)
 
     def set_reference(self) -> None:
         """Use the current weights as the reference of the KL penalty, whose factor is ``beta``."""
@@ -94,10 +103,10 @@ class GrpoLoss(Objective):
     def updates(self, step: int, batches: Sequence[Sequence[Any]]) -> Iterator[list[list[Any]]]:
         """Sample answers to all of a step's prompts; yield them for each update."""
         prompts: list[Prompt] = [prompt for batch in batches for prompt in batch]
-        groups = self._answering.sampled(step, prompts)
-        self._look(step, groups)
-        rollouts = self._scaled(self.judged(groups), [len(batch) for batch in batches])
-        learned = [part for group in rollouts for part in parts(group)]
+        sampled = self._answering.sampled(step, prompts)
+        self._look(step, sampled)
+        rollouts = self._scaled(self.judged(sampled.groups), [len(batch) for batch in batches])
+        learned = [part for group in self._unmasked(rollouts) for part in parts(group)]
         # Computed by the first update; values of an earlier step belong to other rows.
         self._old, self._reference = {}, {}
         self._repeats = self.settings["numIterations"] > 1
@@ -128,15 +137,31 @@ class GrpoLoss(Objective):
         scaled: list[list[RolloutExample]] = []
         for count in batches:
             batch = groups[len(scaled) : len(scaled) + count]
-            rollouts, tokens = (
-                sum(map(len, batch)),
-                sum(rollout.learned for group in batch for rollout in group),
-            )
-            of_batch = rollouts / max(1, tokens)
+            rollouts = [rollout for group in batch for rollout in group]
+            tokens = sum(rollout.learned for rollout in rollouts if not self._masks(rollout))
+            of_batch = len(rollouts) / max(1, tokens)
             scaled += [
                 [replace(rollout, **self._scale(rollout, of_batch)) for rollout in group] for group in batch
             ]
         return scaled
+
+    def _masks(self, rollout: RolloutExample) -> bool:
+        """Return whether an answer is left out of the loss because it was cut."""
+        return rollout.truncated and bool(self.settings["maskTruncatedCompletions"])
+
+    def _unmasked(self, groups: Sequence[Sequence[RolloutExample]]) -> list[list[RolloutExample]]:
+        """Return the rollouts that are learned from; means over rollouts still count masked ones, as in TRL.
+
+        If all are masked, one with a scale of zero remains, so that the step has gradients, which are zero.
+        """
+        kept = [[rollout for rollout in group if not self._masks(rollout)] for group in groups]
+        remaining, total = sum(map(len, kept)), sum(map(len, groups))
+        if not remaining:
+            return [[replace(groups[0][0], scale=0.0)]]
+        if remaining == total or self.settings["lossType"] == "dapo":
+            return kept
+        share = remaining / total
+        return [[replace(rollout, scale=rollout.scale * share) for rollout in group] for group in kept]
 
     def _scale(self, rollout: RolloutExample, of_batch: float) -> dict[str, Any]:
         """Return a rollout's scale and weight; ``of_batch`` is its batch's scale, used by ``bnpo``."""
@@ -154,14 +179,21 @@ class GrpoLoss(Objective):
         reference = self._of_start(rows)
         likely, entropy = self._likely(rows)
         old = self._old.setdefault(id(rows[0]), likely.detach()) if self._repeats else likely.detach()
-        counts = torch.tensor([row.learned for row in rows], device=likely.device)
+        lengths = [row.learned for row in rows]
+        counts = torch.tensor(lengths, device=likely.device)
 
         def of_tokens(values: list[float]) -> Any:
             return torch.tensor(values, device=likely.device).repeat_interleave(counts)
 
         advantages = of_tokens([getattr(row, "advantage", 1.0) for row in rows])
-        ratio, epsilon = torch.exp(likely - old), self.settings["epsilon"]
-        losses = -torch.min(ratio * advantages, ratio.clamp(1 - epsilon, 1 + epsilon) * advantages)
+        moved = likely - old
+        if self.settings["importanceSamplingLevel"] == "sequence":
+            # The geometric mean of the tokens' ratios (GSPO, Zheng et al. 2025, arXiv 2507.18071).
+            means = torch.stack([part.mean() for part in moved.split(lengths)])
+            moved = means.repeat_interleave(counts)
+        ratio, low = torch.exp(moved), self.settings["epsilon"]
+        clipped = ratio.clamp(1 - low, 1 + (self.settings["epsilonHigh"] or low))
+        losses = -torch.min(ratio * advantages, clipped * advantages)
         self._note("entropy", fmean(entropy.tolist()))
         if reference is not None:
             apart = reference - likely
@@ -243,21 +275,26 @@ class GrpoLoss(Objective):
     def _note(self, name: str, value: float) -> None:
         self._noted.setdefault(name, []).append(value)
 
-    def _look(self, step: int, groups: Sequence[Sequence[RolloutExample]]) -> None:
-        """Record the figures of a step's rollouts, and report some rollouts in an event."""
+    def _look(self, step: int, sampled: StepRollouts) -> None:
+        """Record the figures of a step's rollouts, and report some rollouts in an event.
+
+        Replaced groups count: without them, the rewards would not be those of the model.
+        """
+        groups = sampled.drawn
         rollouts = [rollout for group in groups for rollout in group]
         for rollout in rollouts:
             self._note("reward", rollout.reward)
             self._note("completionLength", rollout.learned)
             self._note("truncated", float(rollout.truncated))
         self._note("rewardStd", _spread([rollout.reward for rollout in rollouts]))
-        rewards = self._answering.scoring.rewards
-        for number, _ in enumerate(rewards[:PER_REWARD] if len(rewards) > 1 else ()):
-            scores = [rollout.scores[number] for rollout in rollouts]
-            self._note(f"reward{number + 1}", fmean(scores))
-            self._note(f"reward{number + 1}Std", _spread(scores))
-        silent = [group for group in groups if len({rollout.reward for rollout in group}) == 1]
+        for number, _ in self._single_rewards():
+            scores = [rollout.scores[number - 1] for rollout in rollouts]
+            self._note(f"reward{number}", fmean(scores))
+            self._note(f"reward{number}Std", _spread(scores))
+        silent = [group for group in groups if not has_signal(group)]
         self._note("noSignal", len(silent) / len(groups))
+        if self.settings["maxResampleTimes"]:
+            self._note("replaced", len(sampled.replaced))
         self._quiet.append(len(silent) / len(groups))
         self._say_quiet(step, silent)
         if step % self._run.plan.logging == 0 or step == 1:
@@ -290,7 +327,7 @@ class GrpoLoss(Objective):
                 "prompt": rollout.prompt.question[:TEXT] if rollout.prompt else "",
                 "answer": rollout.answer[:TEXT],
                 "reward": rollout.reward,
-                "rewards": dict(zip(self.trained_for, rollout.scores, strict=True)),
+                "rewards": dict(zip(self._answering.scoring.names, rollout.scores, strict=True)),
                 **({"truncated": True} if rollout.truncated else {}),
             }
             for rollout in chosen
@@ -305,7 +342,9 @@ class GrpoLoss(Objective):
 
     def writes(self, rows: Sequence[Example], *, learning: bool) -> list[tuple[int, int, int]]:
         """See :meth:`Objective.writes`."""
-        count = self.settings["numGenerations"] if learning else 1
+        # With dynamic sampling, at most: all prompts may be replaced each time.
+        draws = 1 + self.settings["maxResampleTimes"]
+        count = self.settings["numGenerations"] * draws if learning else 1
         longest = self.settings["maxCompletionLength"]
         width = max((len(row.ids) for row in rows), default=0)
         answers = count * len(rows)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
-    from arkor_dev.local.evaluation.own_set_scores import Scorer
+    from arkor_dev.local.evaluation.scorers import AnswerScorer
 
 EXCERPT: Final = 200
 """Maximum length of an answer's excerpt in an error, in characters."""
@@ -27,6 +26,22 @@ class Reward:
     @property
     def name(self) -> str:
         return str(self.settings["name"])
+
+
+@dataclass(frozen=True, slots=True)
+class OverlongPunishment:
+    """A penalty for answers of nearly ``longest`` tokens, from 0 to -1 over the last ``cache`` of them.
+
+    DAPO's soft overlong punishment (Yu et al. 2025, arXiv 2503.14476, equation 13), as in TRL.
+    """
+
+    longest: int
+    cache: int
+    name: ClassVar[str] = "soft_overlong_punishment"
+
+    def __call__(self, tokens: int) -> float:
+        """Return the penalty of an answer of ``tokens`` tokens, including its end."""
+        return max(-1.0, min(0.0, (self.longest - self.cache - tokens) / self.cache))
 
 
 def rewards_of(sets: Sequence[Mapping[str, Any]], names: object, weights: object) -> list[Reward]:
@@ -62,24 +77,43 @@ def rewards_of(sets: Sequence[Mapping[str, Any]], names: object, weights: object
 
 
 class Scoring:
-    """Scores answers by ``rewards``, each in a separate process, which is started for the first answers."""
+    """Scores answers by ``rewards``, whose scorers start with the first answers: ``make_scorer`` makes one of
+    a set's settings.
 
-    def __init__(self, rewards: Sequence[Reward], project: Path) -> None:
-        self.rewards, self._project = rewards, project
-        self._scorers: dict[str, Scorer] = {}
+    A ``punishment`` is one more score, with weight 1.
+    """
+
+    def __init__(
+        self,
+        rewards: Sequence[Reward],
+        make_scorer: Callable[[Mapping[str, object]], AnswerScorer],
+        punishment: OverlongPunishment | None = None,
+    ) -> None:
+        self.rewards, self._make_scorer, self._punishment = rewards, make_scorer, punishment
+        self._scorers: dict[str, AnswerScorer] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The names of an answer's scores, in their order."""
+        return [
+            *(reward.name for reward in self.rewards),
+            *([self._punishment.name] if self._punishment else []),
+        ]
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> list[list[float]]:
-        """Return the scores of each of ``rows``, ``{question, wanted, answer, columns, where}``, by reward.
+        """Return the scores of each of ``rows``, ``{question, wanted, answer, columns, where, tokens}``.
 
-        Raises JobFailure with the location of a row that cannot be scored.
+        Raises JobFailure with the location of a row that cannot be scored, JudgeFailure, and Stopped.
         """
-        from arkor_dev.local.evaluation.own_set_scores import Scorer, ScoringFailure
+        from arkor_dev.local.evaluation.own_set_scores import ScoringFailure
 
-        public = [{key: value for key, value in row.items() if key != "where"} for row in rows]
+        public = [
+            {key: value for key, value in row.items() if key not in ("where", "tokens")} for row in rows
+        ]
         by_reward = []
         for reward in self.rewards:
             if reward.name not in self._scorers:
-                self._scorers[reward.name] = Scorer(reward.settings, self._project, reward.name)
+                self._scorers[reward.name] = self._make_scorer(reward.settings)
             try:
                 by_reward.append(self._scorers[reward.name](public))
             except ScoringFailure as failure:
@@ -89,14 +123,17 @@ class Scoring:
                     f"{row['where']}: the reward {reward.name} has no score for the answer "
                     f"{row['answer'][:EXCERPT]!r}. {failure}"
                 ) from None
+        if self._punishment:
+            by_reward.append([self._punishment(row["tokens"]) for row in rows])
         return [list(scores) for scores in zip(*by_reward, strict=True)]
 
     def total(self, scores: Sequence[float]) -> float:
         """Return the weighted sum of an answer's scores."""
-        return sum(reward.weight * score for reward, score in zip(self.rewards, scores, strict=True))
+        weights = [*(reward.weight for reward in self.rewards), *([1.0] if self._punishment else [])]
+        return sum(weight * score for weight, score in zip(weights, scores, strict=True))
 
     def close(self) -> None:
-        """Stop the processes."""
+        """Stop the processes and connections."""
         for scorer in self._scorers.values():
             scorer.close()
         self._scorers.clear()

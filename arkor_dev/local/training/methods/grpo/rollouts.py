@@ -1,18 +1,21 @@
 """Rollouts: answers sampled from the model in training, and scored by rewards.
 
-A rollout's random numbers depend only on the seed, the step and its index in the step, so that a resumed run
-samples the same answers. Imports torch: for workers only.
+A rollout's random numbers depend only on the seed, the step, how often prompts were replaced and its index,
+and so do the prompts that replace others: a resumed run samples the same answers. Imports torch: for workers
+only.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+import random
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
 
+from arkor_dev.local.evaluation.scorers import scorer_of
 from arkor_dev.local.modeling.example import IGNORED, Example
 from arkor_dev.local.training.methods.sampling import AnswerSampler
 
-from .rewards import Scoring, rewards_of
+from .rewards import OverlongPunishment, Scoring, rewards_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,23 +43,69 @@ class RolloutExample(Example):
     scale: float = 1.0
 
 
+Group = list[RolloutExample]
+"""The rollouts of one prompt."""
+
+
+def has_signal(group: Sequence[RolloutExample]) -> bool:
+    """Return whether a group teaches anything: with equal rewards, all advantages are zero."""
+    return len({rollout.reward for rollout in group}) > 1
+
+
+@dataclass(slots=True)
+class StepRollouts:
+    """A step's ``groups`` to learn from, and those without signal that they ``replaced``."""
+
+    groups: list[Group]
+    replaced: list[Group] = field(default_factory=list)
+
+    @property
+    def drawn(self) -> list[Group]:
+        """All groups that were sampled for the step."""
+        return [*self.groups, *self.replaced]
+
+
 class RolloutGenerator:
     """Generates and scores answers for ``loss``, the objective of ``run``."""
 
     def __init__(self, run: RunContext, loss: Objective, settings: Mapping[str, Any]) -> None:
         self._run, self._loss, self.settings = run, loss, settings
         self._answers = AnswerSampler(run, settings["maxCompletionLength"], settings["temperature"])
-        rewards = rewards_of(run.sets, settings["rewardFuncs"], settings["rewardWeights"])
-        self.scoring = Scoring(rewards, run.project)
+        longest, cache = settings["maxCompletionLength"], settings["softPunishCache"]
+        self.scoring = Scoring(
+            rewards_of(run.sets, settings["rewardFuncs"], settings["rewardWeights"]),
+            lambda own: scorer_of(own, run.project, run.data, run.job_id, run.stop.requested),
+            OverlongPunishment(longest, cache) if cache else None,
+        )
 
-    def sampled(self, step: int, prompts: Sequence[Prompt]) -> list[list[RolloutExample]]:
-        """Return scored answers to each prompt, without advantages. Raises Stopped if the job must stop."""
+    def sampled(self, step: int, prompts: Sequence[Prompt]) -> StepRollouts:
+        """Return scored answers to each prompt, without advantages. Raises Stopped if the job must stop.
+
+        Dynamic sampling (DAPO, arXiv 2503.14476): prompts without signal are replaced by random others, as
+        often as the settings allow.
+        """
+        rollouts = StepRollouts(self._groups(step, prompts))
+        known = {prompt.where for prompt in prompts}
+        for draw in range(1, self.settings["maxResampleTimes"] + 1):
+            silent = [index for index, group in enumerate(rollouts.groups) if not has_signal(group)]
+            unused = [prompt for prompt in self._run.train if prompt.where not in known] if silent else []
+            chance = random.Random(f"{self._run.seed}/{step}/{draw}")  # noqa: S311 - order, not secrecy
+            others = cast("list[Prompt]", chance.sample(unused, min(len(silent), len(unused))))
+            if not others:
+                break
+            known |= {prompt.where for prompt in others}
+            for index, group in zip(silent, self._groups(step, others, draw), strict=False):
+                rollouts.replaced.append(rollouts.groups[index])
+                rollouts.groups[index] = group
+        return rollouts
+
+    def _groups(self, step: int, prompts: Sequence[Prompt], draw: int = 0) -> list[Group]:
         count = self.settings["numGenerations"]
         repeated = [prompt for prompt in prompts for _ in range(count)]
-        written = self._answers.sampled(self._loss, step, [prompt.ids for prompt in repeated])
+        written = self._answers.sampled(self._loss, step, [prompt.ids for prompt in repeated], draw)
         rollouts = [_rollout(prompt, answer) for prompt, answer in zip(repeated, written, strict=True)]
         scores = self.scoring(
-            [_row(prompt, rollout.answer) for prompt, rollout in zip(repeated, rollouts, strict=True)]
+            [_row(prompt, answer) for prompt, answer in zip(repeated, written, strict=True)]
         )
         scored = [
             replace(rollout, scores=tuple(row_scores), reward=self.scoring.total(row_scores))
@@ -67,20 +116,19 @@ class RolloutGenerator:
     def greedy(self, prompts: Sequence[Prompt]) -> list[tuple[GreedyAnswer, float]]:
         """Return the greedy answer to each prompt, with its reward."""
         answers = self._answers.greedy(self._loss, [prompt.ids for prompt in prompts])
-        scores = self.scoring(
-            [_row(prompt, answer.text) for prompt, answer in zip(prompts, answers, strict=True)]
-        )
+        scores = self.scoring([_row(prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)])
         return [
             (answer, self.scoring.total(row_scores))
             for answer, row_scores in zip(answers, scores, strict=True)
         ]
 
 
-def _row(prompt: Prompt, answer: str) -> dict[str, Any]:
+def _row(prompt: Prompt, answer: GreedyAnswer) -> dict[str, Any]:
     return {
         "question": prompt.question,
         "wanted": prompt.reference,
-        "answer": answer,
+        "answer": answer.text,
+        "tokens": len(answer.ids) + (answer.end is not None),
         "columns": dict(prompt.columns),
         **prompt.called,
         "where": prompt.where,

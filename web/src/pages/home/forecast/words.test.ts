@@ -45,6 +45,9 @@ describe("a forecast in words", () => {
     expect(forecastNotes({ ...FORECAST, device }, false)[0]).toBe("peak 5.0 GB");
     const gpu = { peakBytes: 5e9, totalBytes: 8e9 };
     expect(forecastNotes({ ...FORECAST, device, gpus: [gpu, gpu] }, false)[1]).toBe("spread over 2 GPUs");
+    expect(forecastNotes({ ...FORECAST, notes: ["without the time of the judge"] }, false)[0]).toBe(
+      "without the time of the judge",
+    );
     expect(forecastNotes({ state: "measured" }, true)).toEqual([]);
   });
 

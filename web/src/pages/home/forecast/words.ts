@@ -26,6 +26,7 @@ export function forecastNotes(forecast: Forecast, byEpochs: boolean): string[] {
   const notes: string[] = [];
   // Training by epochs leaves the number of steps open.
   if (byEpochs && typeof steps === "number") notes.push(plural(steps, "step"));
+  for (const note of forecast.notes ?? []) notes.push(clean(note, 200));
   if (memory) notes.push(memoryWords(memory));
   if (forecast.gpus) notes.push(`spread over ${plural(forecast.gpus.length, "GPU")}`);
   if (typeof diskBytes === "number") notes.push(`${bytes(diskBytes)} on disk`);

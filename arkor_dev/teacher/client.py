@@ -1,4 +1,4 @@
-"""The teacher: any server with OpenAI's API, or a base model through the backend's own chat.
+"""The teacher: any server with OpenAI's API; ``making`` has another, the backend's own chat.
 
 A teacher makes one attempt per call. What to do about a failed one (wait, and for how long), and what it may
 have cost, is in the error.
@@ -6,7 +6,6 @@ have cost, is in the error.
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import os
 from contextlib import asynccontextmanager
@@ -16,32 +15,24 @@ import aiohttp
 from yarl import URL
 
 from arkor_dev import __version__
-from arkor_dev.backend.http_client import proxy_for
-from arkor_dev.contract.errors import ArkorError, BadRequestError, TemporaryError
-from arkor_dev.contract.events import CHAT_ERROR
+from arkor_dev.contract.errors import ArkorError, BadRequestError
 from arkor_dev.contract.placement import is_loopback
 from arkor_dev.core.plain_text import one_line
+from arkor_dev.core.proxy import proxy_for
 from arkor_dev.core.web_url import web_url
-from arkor_dev.jobs.follow import read_event
-from arkor_dev.jobs.sse_frames import FrameSplitter, frames_in
 
-from .answer import Decoder, Reply, TooLongError, delay_of, text_of
+from .answer import Decoder, Reply, TooLongError, delay_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from arkor_dev.backend.client import Backend
-
     from .request import TeacherRequest
 
-BASE: Final = "base"
-"""Instead of an address: the backend's own base model."""
 CONNECT: Final = 10.0
 SECONDS: Final = 600.0
 """How long an answer may take: a model on a laptop writes some ten tokens a second."""
 LARGEST: Final = 8 * 2**20
 """Maximum number of bytes of an answer."""
-LONGEST_TEXT: Final = 600
 TOO_LONG: Final = "the answer is longer than was asked for"
 AT_ONCE: Final = 4
 """Requests under way at the same time."""
@@ -76,83 +67,17 @@ class Teacher(Protocol):
         """Make one attempt. Raises AttemptError and TeacherError."""
 
 
-class BackendTeacher:
-    """A base model of the backend, such as the one that is fine-tuned."""
-
-    address = BASE
-    host = "this project's backend"
-    at_once = 1
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-
-    async def ask(self, request: TeacherRequest) -> Reply:
-        body = {
-            "messages": list(request.messages),
-            "baseModel": request.model,
-            "maxTokens": request.max_tokens,
-            "temperature": request.temperature,
-            "stream": True,
-            "responseFormat": {
-                "type": "json_schema",
-                "json_schema": {"name": "rows", "schema": _with_ends(request.schema)},
-            },
-        }
-        try:
-            async with asyncio.timeout(SECONDS), self._backend.chat(body) as answer:
-                return await self._reply(answer, request.max_tokens)
-        except TooLongError:
-            raise AttemptError(TOO_LONG, cost=True) from None
-        except TemporaryError as fault:
-            raise AttemptError(fault.text, cost=True) from None
-        except TimeoutError:
-            raise AttemptError(f"no answer within {SECONDS:g} s", cost=True) from None
-        except (aiohttp.ClientError, OSError):
-            raise AttemptError("the backend broke off its answer", cost=True) from None
-        except ArkorError as fault:
-            raise TeacherError(fault.text) from None
-
-    async def _reply(self, answer: aiohttp.ClientResponse, max_tokens: int) -> Reply:
-        splitter, size, text, usage = FrameSplitter(), 0, list[str](), None
-        while data := await answer.content.readany():
-            size += len(data)
-            if size > LARGEST:
-                raise TooLongError
-            for frame in frames_in(splitter.feed(data)):
-                event = read_event(frame)
-                if not isinstance(event.data, dict):
-                    continue
-                if event.name == CHAT_ERROR:
-                    raise TeacherError(
-                        one_line(event.data.get("error") or "The backend broke off its answer.")
-                    )
-                if event.name == "message":
-                    usage = event.data.get("usage") or usage
-                    text.append(text_of(event.data, "delta"))
-        return Decoder(None).reply("".join(text), usage, max_tokens)
-
-
-def _with_ends(schema: Any) -> Any:
-    """Return the schema with a maximum length for every string: a small model may repeat itself forever.
-
-    OpenAI's own server refuses such limits.
-    """
-    if isinstance(schema, list):
-        return [_with_ends(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    limited = {"maxLength": LONGEST_TEXT} if schema.get("type") == "string" else {}
-    return limited | {key: _with_ends(value) for key, value in schema.items()}
-
-
 class HttpTeacher:
     """A server with OpenAI's API. The key is sent to it, and appears nowhere else."""
 
     at_once = AT_ONCE
 
-    def __init__(self, session: aiohttp.ClientSession, address: str, key: str | None) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, address: str, key: str | None, seconds: float = SECONDS
+    ) -> None:
         self.address = clean_address(address, with_key=key is not None)
         self._session, self._key, self._decoder = session, key, Decoder(key)
+        self._seconds = seconds
         self._url = URL(self.address) / "chat/completions"
         self.host = self._url.authority
         self._structured = True
@@ -181,7 +106,7 @@ class HttpTeacher:
         try:
             async with self._session.post(
                 self._url, json=body, headers=headers, allow_redirects=False, proxy=proxy_for(self._url),
-                timeout=aiohttp.ClientTimeout(total=SECONDS, sock_connect=CONNECT),
+                timeout=aiohttp.ClientTimeout(total=self._seconds, sock_connect=CONNECT),
             ) as response:  # fmt: skip
                 data = await response.content.read(LARGEST)
                 while len(data) < LARGEST and (more := await response.content.read(LARGEST - len(data))):
@@ -190,7 +115,7 @@ class HttpTeacher:
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as fault:
             raise AttemptError(f"{self.host} cannot be reached ({reason_of(fault)})") from None
         except TimeoutError:
-            raise AttemptError(f"{self.host} did not answer within {SECONDS:g} s", cost=True) from None
+            raise AttemptError(f"{self.host} did not answer within {self._seconds:g} s", cost=True) from None
         except (aiohttp.ClientError, OSError):
             raise AttemptError(f"{self.host} broke off its answer", cost=True) from None
 
@@ -215,7 +140,7 @@ class HttpTeacher:
         if status >= 500 or status == 200:
             problem = f"failed ({status})" if status >= 500 else "sent an answer that is not JSON"
             raise AttemptError(f"{self.host} {problem}", cost=True)
-        key = " Check the key's environment variable (--key-env)." if status in (401, 403) else ""
+        key = " Check the key's environment variable." if status in (401, 403) else ""
         raise TeacherError(f"{self.host} refuses the request ({status}{f': {why}' if why else ''}).{key}")
 
     def _simpler(self, why: str, body: Mapping[str, Any]) -> str | None:

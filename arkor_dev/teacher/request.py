@@ -55,14 +55,6 @@ class TeacherRequest:
         return sum(len(message["content"].encode()) for message in self.messages) // 4 + 30
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A row that the teacher proposes: its ``messages``, and the ``quote`` that it rests on."""
-
-    messages: list[dict[str, Any]]
-    quote: str = ""
-
-
 def items_of(answer: str) -> list[Any]:
     """Return the list ``rows`` of the JSON in an answer, which may have words or a fence around it.
 
