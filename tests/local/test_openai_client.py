@@ -19,6 +19,7 @@ from jsonschema import Draft202012Validator
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel, Field
 
+from arkor_dev.data.traces.convert import LoggedRecord, convert
 from tests.support.daemon import Daemon, free_port, running_daemon
 
 from .conftest import make_project
@@ -505,6 +506,27 @@ def test_requests_are_logged(here: Here) -> None:
     assert said["messages"] == [{"role": "user", "content": QUESTIONS[0]}]
     assert said["answers"] == [answer.choices[0].message.content]
     assert key not in str(said)
+
+
+def test_a_logged_call_becomes_a_row(here: Here) -> None:
+    identity, key = here.make("traced", runRetentionMode="unlimited")
+    asked: dict[str, Any] = {"model": "traced", "messages": HI, "tools": [TOOL], "max_tokens": 180, "seed": 2}
+    with OpenAI(base_url=here.url("traced"), api_key=key, max_retries=0, timeout=120) as client:
+        create: Any = client.chat.completions.create
+        (called,) = create(**asked, tool_choice="required").choices[0].message.tool_calls
+        create(**{**asked, "max_tokens": 1}, tool_choice="required")
+    ids = [each["id"] for each in here.log(identity, lambda log: len(log) == 2)]
+    log = [here.api("GET", f"/deployments/{identity}/requests/{each}")["request"] for each in ids[::-1]]
+    rows: list[bytes] = []
+    reasons: list[str] = []
+    convert((LoggedRecord(each["id"], each) for each in log), rows.append, reasons.append)
+    (row,) = map(json.loads, rows)
+    (call,) = row["messages"][-1]["tool_calls"]
+    arguments = json.loads(called.function.arguments)
+    assert call["function"] == {"name": "store", "arguments": arguments}
+    assert row["messages"][0] == {"role": "user", "content": QUESTIONS[0]}
+    assert [tool["function"]["name"] for tool in row["tools"]] == ["store"]
+    assert reasons == [f"{ids[0]}: the answer was cut off (length)"]
 
 
 def test_sampling_settings_are_applied(client: OpenAI) -> None:

@@ -1454,6 +1454,9 @@ export interface EndpointRequest {
   error?: string;
   messages?: ChatMessage[];
   answers?: string[];
+  reasons?: string[];
+  tools?: (Record<string, unknown>)[];
+  calls?: ((Record<string, unknown>)[])[];
 }
 
 /** Totals over a deployment's newest requests (at most 1,000); null if none was answered. */
