@@ -334,6 +334,7 @@ export interface ChatRequest {
   stream?: boolean;
   tools?: unknown[];
   toolChoice?: unknown;
+  parallelToolCalls?: boolean;
   responseFormat?: unknown;
   structuredOutputs?: unknown;
   engine?: "auto" | "exact" | "llama.cpp";

@@ -45,7 +45,7 @@ def _read(record: Record) -> Iterator[Outcome]:
     check_answered(record, pair)
     prompt = prompt_of(pair.request)
     answers = answers_of(pair.response)
-    if prompt.messages[-1]["role"] == "assistant":  # the request began the answer, which goes on from there
+    if prompt.messages[-1]["role"] == "assistant":  # the request began the answer, which continues it
         begun = prompt.messages.pop()
         answers = (_continued(begun, answer) for answer in answers)
     yield from conversations(prompt, answers)
