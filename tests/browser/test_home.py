@@ -12,12 +12,11 @@ import pytest
 from playwright.async_api import expect
 
 from arkor_dev.notices.consent import pending
-from tests.data.traces import samples
 from tests.support.fake_samples import answer_prompts
 from tests.support.waiting import until
 
 from .states import end, trained
-from .steps import HOLDABLE, hold_polls, hurried, typescript_project
+from .steps import DROP, HOLDABLE, hold_polls, hurried, typescript_project
 
 if TYPE_CHECKING:
     from tests.support.fake_backend import FakeBackend
@@ -202,12 +201,6 @@ async def test_an_empty_folder_becomes_the_starter_project(studio: Studio, open_
         await expect(page.get_by_role("button", name="Run training")).to_be_enabled()
 
 
-DROP = """([name, text]) => {
-    const dataTransfer = new DataTransfer();
-    dataTransfer.items.add(new File([text], name));
-    const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
-    return !document.body.dispatchEvent(event); // whether somebody kept the browser from showing the file
-}"""
 DRAG = "document.body.dispatchEvent(new DragEvent('dragover', { bubbles: true, cancelable: true }))"
 CSV = "id,question,answer\n" + "".join(f"{n},Where is {n}?,On its way.\n" for n in range(60))
 
@@ -228,26 +221,6 @@ async def test_a_dropped_file_becomes_the_data_after_a_preview(studio: Studio, o
         await page.goto(f"{studio.url}/#/playground")
         await expect(page.locator("main h1").first).to_be_attached()
         assert await page.evaluate(DROP, ["more.jsonl", "x"])
-
-
-async def test_a_dropped_trace_becomes_rows_and_says_what_is_not_converted(
-    studio: Studio, open_page: OpenPage
-) -> None:
-    declare(studio.settings.project)
-    records = [*samples.OPENAI_CHAT, {"request": {"messages": []}, "response": None}]
-    log = "".join(f"{json.dumps(record)}\n" for record in records)
-    async with open_page(studio.url) as page:
-        offer = page.get_by_text("Drop to train first on it")
-        while not await offer.is_visible():  # the part that takes it is loaded after the page
-            await page.evaluate(DRAG)
-        await page.evaluate(DROP, ["calls.jsonl", log])
-        dialog = page.get_by_role("dialog")
-        await expect(dialog).to_contain_text("1 row of OpenAI chat completions")
-        await expect(dialog).to_contain_text("calls.jsonl:3: has a request without its response")
-        await expect(dialog).to_contain_text('+ dataset = "data/calls-rows.jsonl"')
-        await dialog.get_by_role("button", name="Write", exact=True).click()
-        await expect(dialog).to_have_count(0)
-    assert "data/calls-rows.jsonl" in (studio.settings.project / "arkor.toml").read_text()
 
 
 async def test_dropped_data_with_own_columns_is_mapped(
