@@ -8,7 +8,6 @@ stays text, even if it was held back.
 from __future__ import annotations
 
 import json
-import re
 import secrets
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
@@ -88,10 +87,8 @@ def _beginning(text: str, marks: Collection[str]) -> int:
 
 def _calls(text: str, names: Collection[str]) -> list[ToolCall]:
     """Return the calls in ``text``; none if any part of it is not a call of one of ``names``."""
-    if MARK in text:
-        before, *parts = text.split(MARK)
-        pieces = [re.sub(rf"{re.escape(END)}\s*$", "", part.strip()) for part in parts]
-        values = [] if before.strip() else [_json(piece) for piece in pieces]
+    if text.lstrip().startswith(MARK):
+        values = _marked(text.strip())
     else:
         for mark in MARKS:
             text = text.removeprefix(mark)
@@ -99,6 +96,22 @@ def _calls(text: str, names: Collection[str]) -> list[ToolCall]:
         values = value if isinstance(value, list) else [value]
     calls = [_call(value, names) for value in values]
     return [call for call in calls if call] if all(calls) else []
+
+
+def _marked(text: str) -> list[object]:
+    """Return the values behind the marks; an argument may have a mark in it. None for what is no JSON."""
+    values: list[object] = []
+    while text:
+        if not text.startswith(MARK):
+            return [None]
+        text = text.removeprefix(MARK).lstrip()
+        try:
+            value, end = json.JSONDecoder().raw_decode(text)
+        except (ValueError, RecursionError):
+            return [None]
+        values.append(value)
+        text = text[end:].lstrip().removeprefix(END).lstrip()
+    return values
 
 
 def _json(text: str) -> Any:
