@@ -99,7 +99,7 @@ def _calls(text: str, names: Collection[str]) -> list[ToolCall]:
 
 
 def _marked(text: str) -> list[object]:
-    """Return the values behind the marks; an argument may have a mark in it. None for what is no JSON."""
+    """Return the values behind the marks; an argument may have a mark in it. None for what is not JSON."""
     values: list[object] = []
     while text:
         if not text.startswith(MARK):
