@@ -159,12 +159,14 @@ def _data_arguments(data: CommandLine) -> None:
         "action", metavar="ACTION", nargs="?",
         help="check: report findings. fix: show how the rows of a trainer's files would change so that "
             "findings go away, ask, and change them. make: make rows from documents. more: make rows from "
-            "rows. judge: have a teacher judge a trainer's rows by a rubric, once it agrees with people. "
+            "rows. import: make rows of logs and traces of model calls. "
+            "judge: have a teacher judge a trainer's rows by a rubric, once it agrees with people. "
             "reviews: count how rows were judged, and how far people agree",
     )  # fmt: skip
     data.add_argument(
         "files", metavar="FILE", nargs="*", type=Path,
         help="check: a file or a folder of files. make: documents, or folders of them. more: a file of rows. "
+            "import: logs. "
             "(default: the data of a trainer in arkor.toml)",
     )  # fmt: skip
     add_launch(data)
@@ -191,8 +193,11 @@ def _data_arguments(data: CommandLine) -> None:
         "--json", action="store_true",
         help="print {rows, files, findings, leftOut}; of fix {rows, counts, diff, changes, leftOut}; of "
             "reviews the counts; of make and more {state, file, rows, dropped, requests, inputTokens, "
-            "outputTokens, …}",
+            "outputTokens, …}; of import {file, rows, merged, others, failed, formats, reasons}",
     )  # fmt: skip
+    data.add_argument(
+        "--endpoint", metavar="NAME", help="import: the log of this endpoint, as far as it keeps texts"
+    )
     _make_arguments(data)
 
 
@@ -233,7 +238,8 @@ def _make_arguments(data: CommandLine) -> None:
     )  # fmt: skip
     data.add_argument(
         "--name", metavar="NAME",
-        help="make, more: the rows are written to data/made/NAME.jsonl (default: after the source and kind)",
+        help="make, more: the rows are written to data/made/NAME.jsonl, those of import to data/NAME.jsonl "
+            "(default: after the source and kind)",
     )  # fmt: skip
     data.add_argument(
         "--budget-tokens", metavar="N", type=tokens, help="make, more: stop before more tokens than this"
@@ -283,6 +289,10 @@ def _data(settings: Settings, arguments: argparse.Namespace) -> int | Coroutine[
         from .commands.make import run_judge, run_make
 
         return (run_judge if arguments.action == "judge" else run_make)(settings, arguments)
+    if arguments.action == "import":
+        from .commands.import_traces import run_import
+
+        return run_import(settings, arguments)
     for extra in arguments.files[1:]:
         raise BadRequestError(f"unexpected argument {extra}. See arkor-dev data --help.")
     file = next(iter(arguments.files), None)
@@ -768,14 +778,17 @@ COMMANDS: Final = {
             "[NAME]", _start_arguments, _start, on_backend=True,
         ),
         Command(
-            "data", "check a data set and fix its errors; make rows with a teacher",
+            "data", "check a data set and fix its errors; make rows with a teacher or of logs",
             "Check a data set for unreadable rows, duplicates, secrets, broken text and more, and say why "
             "each finding matters and what to do. Exits with 1 if there is an error. Or fix what can be "
             "fixed safely, in the files of a trainer. Or make rows with a teacher, another model: from "
             "documents (Markdown, text, HTML, PDF, DOCX), or more rows like those of a file. They wait in a "
-            "file of their own for a person's judgement. Ctrl-C pauses, and the same command resumes.",
-            "check [FILE] | fix | reviews | make FILE… | more [FILE] | judge", _data_arguments, _data,
-            on_backend=lambda arguments: arguments.teacher == "base",
+            "file of their own for a person's judgement. Ctrl-C pauses, and the same command resumes. Or "
+            "make rows of logs and traces of model calls: of OpenAI's and Anthropic's APIs, OpenTelemetry, "
+            "LangSmith, Langfuse, or an endpoint of the project.",
+            "check [FILE] | fix | reviews | make FILE… | more [FILE] | import FILE… | judge",
+            _data_arguments, _data,
+            on_backend=lambda arguments: arguments.teacher == "base" or arguments.endpoint is not None,
         ),
         Command(
             "jobs", "list the jobs; show, pause, resume, extend or cancel one; write its metrics",

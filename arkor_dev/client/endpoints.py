@@ -12,9 +12,10 @@ from arkor_dev.contract.errors import BackendError, BadRequestError, ConflictErr
 from arkor_dev.core.plain_text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from arkor_dev.backend.client import Backend, Response
+    from arkor_dev.contract.deployments import EndpointRequest
     from arkor_dev.contract.shapes import AdapterRef, Deployment
 
 SERVING: Final = "serving"
@@ -44,6 +45,23 @@ async def deployment_of(backend: Backend, name: str) -> Deployment:
         if deployment["slug"] == name:
             return deployment
     raise BadRequestError(f"There is no endpoint {one_line(name, 100)}. `arkor-dev endpoints` lists them.")
+
+
+async def logged_requests(backend: Backend, deployment: Deployment) -> AsyncIterator[EndpointRequest]:
+    """Yield the requests in an endpoint's log, the oldest first, with their texts if those are kept."""
+    listed: list[EndpointRequest] = []
+    page: dict[str, str] = {}
+    while True:
+        answer = await backend.list_requests(deployment["id"], page or None)
+        requests: list[EndpointRequest] = value_of(answer, "requests")
+        listed += requests
+        if not requests or not value_of(answer, "more"):
+            break
+        page = {"before": str(requests[-1]["id"])}
+    for request in reversed(listed):
+        if request.get("kept"):
+            request = value_of(await backend.get_request(deployment["id"], str(request["id"])), "request")
+        yield request
 
 
 async def create_endpoint(

@@ -490,3 +490,20 @@ class CorrectionAdded(TypedDict):
     line: int
     sameQuestion: list[int]
     undo: str
+
+
+class ImportedTraces(TypedDict):
+    """The result of converting logs or traces to rows, which are in ``file`` of the project, null if none.
+
+    ``merged`` conversations were the beginning of another one or equal to one, ``others`` are parts without a
+    model's answer, such as the span of a tool. ``reasons`` has the first of the ``failed`` answers, each with
+    its file, line and reason. ``formats`` are those that were found, by name.
+    """
+
+    file: str | None
+    rows: int
+    merged: int
+    others: int
+    failed: int
+    formats: list[str]
+    reasons: list[str]

@@ -140,8 +140,9 @@ class EndpointRequest(TypedDict):
     """One request to a deployment. Times are seconds since its arrival; ``at`` is ISO 8601 in UTC.
 
     ``status`` is the HTTP status, 499 if the caller disconnected first. ``key`` is the key's prefix.
-    ``error`` is for the owner only and may contain more than the caller saw. ``messages`` and ``answers`` are
-    included if ``kept``, in the response about this single request.
+    ``error`` is for the owner only and may contain more than the caller saw. ``messages``, ``answers`` and
+    the ``reasons`` for which they ended are included if ``kept``, in the response about this single request,
+    and with ``tools`` the ``calls`` of each answer.
     """
 
     id: str
@@ -158,6 +159,9 @@ class EndpointRequest(TypedDict):
     error: NotRequired[str]
     messages: NotRequired[list[ChatMessage]]
     answers: NotRequired[list[str]]
+    reasons: NotRequired[list[str]]
+    tools: NotRequired[list[dict[str, object]]]
+    calls: NotRequired[list[list[dict[str, object]]]]
 
 
 class EndpointTotals(TypedDict):

@@ -354,6 +354,7 @@ class ChatRequest(TypedDict):
     stream: NotRequired[bool]
     tools: NotRequired[list[object]]
     toolChoice: NotRequired[object]
+    parallelToolCalls: NotRequired[bool]
     responseFormat: NotRequired[object]
     structuredOutputs: NotRequired[object]
     engine: NotRequired[Literal["auto", "exact", "llama.cpp"]]

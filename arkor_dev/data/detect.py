@@ -35,7 +35,7 @@ RESTART_EVERY: Final = 2**20
 """Unpacked bytes between two stored restart points of a gzip file; more in a long file."""
 RESTARTS: Final = 256
 """Maximum number of restart points of one file: each takes some 40 KiB."""
-_WRAPPED: Final = re.compile(rb'\{\s*"(?:data|rows|train|examples|items|instances)"\s*:\s*\[')
+_WRAPPED: Final = re.compile(rb'\{\s*"(?:data|rows|train|examples|items|instances|runs)"\s*:\s*\[')
 """The beginning of a file that is one object with the list of rows in it."""
 _WORD: Final = re.compile(r"[\w .-]+")
 

@@ -232,3 +232,12 @@ async def hurried(page: Page, studio: Studio | None = None) -> AsyncIterator[Non
         with suppress(asyncio.CancelledError):
             await hurrying
         await set_pace(page, 1)
+
+
+DROP = """([name, text]) => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([text], name));
+    const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+    return !document.body.dispatchEvent(event); // whether somebody kept the browser from showing the file
+}"""
+"""Drops a file of this name and text on the page."""

@@ -13,11 +13,12 @@ from playwright.async_api import expect
 
 from arkor_dev.data.exclusions import row_hash
 from arkor_dev.data.reviews import FILE
+from tests.data.traces import samples
 
 from .states import Scene
 from .states.data import HOSTILE, chat, finding, fix
 from .states.home import TRAINER, declare
-from .steps import at_rest, hurried, soon
+from .steps import DROP, at_rest, hurried, soon
 
 if TYPE_CHECKING:
     from playwright.async_api import Route
@@ -65,6 +66,23 @@ async def test_the_data_page_needs_the_feature(
         await expect(page.get_by_role("link", name="Endpoints")).to_be_visible()
         await expect(page.get_by_role("link", name="Data", exact=True)).to_have_count(0)
         await expect(page.get_by_role("link", name="View data")).to_have_count(0)
+
+
+async def test_a_dropped_trace_becomes_rows_and_says_what_is_not_converted(
+    studio: Studio, open_page: OpenPage, data: list[Any]
+) -> None:
+    records = [*samples.OPENAI_CHAT, {"request": {"messages": []}, "response": None}]
+    log = "".join(f"{json.dumps(record)}\n" for record in records)
+    async with open_page(studio.url, "/#/data") as page:
+        await expect(page.get_by_role("heading", name="Row 1 ")).to_be_visible()
+        assert await page.evaluate(DROP, ["calls.jsonl", log])
+        dialog = page.get_by_role("dialog")
+        await expect(dialog).to_contain_text("1 row of OpenAI chat completions")
+        await expect(dialog).to_contain_text("calls.jsonl:3: has a request without its response")
+        await expect(dialog).to_contain_text('+ dataset = "data/calls-rows.jsonl"')
+        await dialog.get_by_role("button", name="Write", exact=True).click()
+        await expect(dialog).to_have_count(0)
+    assert "data/calls-rows.jsonl" in (studio.settings.project / "arkor.toml").read_text()
 
 
 # As on a busy machine: what a page does once it is painted is late, and the next answer is there before.

@@ -16,7 +16,7 @@ from tests.support.fake_samples import answer_prompts
 from tests.support.waiting import until
 
 from .states import end, trained
-from .steps import HOLDABLE, hold_polls, hurried, typescript_project
+from .steps import DROP, HOLDABLE, hold_polls, hurried, typescript_project
 
 if TYPE_CHECKING:
     from tests.support.fake_backend import FakeBackend
@@ -201,12 +201,6 @@ async def test_an_empty_folder_becomes_the_starter_project(studio: Studio, open_
         await expect(page.get_by_role("button", name="Run training")).to_be_enabled()
 
 
-DROP = """(name) => {
-    const dataTransfer = new DataTransfer();
-    dataTransfer.items.add(new File(["x"], name));
-    const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
-    return !document.body.dispatchEvent(event); // whether somebody kept the browser from showing the file
-}"""
 DRAG = "document.body.dispatchEvent(new DragEvent('dragover', { bubbles: true, cancelable: true }))"
 CSV = "id,question,answer\n" + "".join(f"{n},Where is {n}?,On its way.\n" for n in range(60))
 
@@ -218,7 +212,7 @@ async def test_a_dropped_file_becomes_the_data_after_a_preview(studio: Studio, o
         offer = page.get_by_text("Drop to train first on it")
         while not await offer.is_visible():  # the part that takes it is loaded after the page
             await page.evaluate(DRAG)
-        assert await page.evaluate(DROP, "more.jsonl")
+        assert await page.evaluate(DROP, ["more.jsonl", "x"])
         dialog = page.get_by_role("dialog")
         await expect(dialog).to_contain_text('+ dataset = "data/more.jsonl"')
         await dialog.get_by_role("button", name="Write", exact=True).click()
@@ -226,7 +220,7 @@ async def test_a_dropped_file_becomes_the_data_after_a_preview(studio: Studio, o
         # A page that takes no files keeps the browser from leaving it.
         await page.goto(f"{studio.url}/#/playground")
         await expect(page.locator("main h1").first).to_be_attached()
-        assert await page.evaluate(DROP, "more.jsonl")
+        assert await page.evaluate(DROP, ["more.jsonl", "x"])
 
 
 async def test_dropped_data_with_own_columns_is_mapped(
@@ -236,7 +230,7 @@ async def test_dropped_data_with_own_columns_is_mapped(
     async with open_page(studio.url, faulty=True) as page:
         await expect(page.get_by_role("button", name="Use my data")).to_be_visible()
         # Dropped beside the zone it is taken all the same, and does not take the page's place.
-        await page.evaluate(DROP, "notes.txt")
+        await page.evaluate(DROP, ["notes.txt", "x"])
         await expect(page.get_by_role("alert")).to_contain_text("'notes.txt' is not a data file")
         await page.get_by_label("Data file").set_input_files(tmp_path / "My FAQ.csv")
         await expect(page.get_by_role("heading", level=1)).to_have_text("my-faq")

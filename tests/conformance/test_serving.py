@@ -56,10 +56,10 @@ def test_options_without_effect_are_accepted_and_named_in_a_header(
 ) -> None:
     need(target, "serving")
     slug = make()["slug"]
-    body = {**ASK, "parallel_tool_calls": False, "user": "me", "store": False, "stream": stream}
+    body = {**ASK, "metadata": {"a": "b"}, "user": "me", "store": False, "stream": stream}
     with target.open("POST", f"/v1/serve/{slug}/chat/completions", body) as answer:
         assert answer.status == 200, answer.read()
-        assert answer.headers["X-Arkor-Ignored"] == "parallel_tool_calls, user"
+        assert answer.headers["X-Arkor-Ignored"] == "metadata, user"
         answer.read()
     with target.open("POST", f"/v1/serve/{slug}/chat/completions", ASK) as answer:
         assert "X-Arkor-Ignored" not in answer.headers

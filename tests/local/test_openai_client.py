@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
+import shutil
 import time
 import urllib.request
 from dataclasses import dataclass
@@ -19,11 +20,12 @@ from jsonschema import Draft202012Validator
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel, Field
 
+from arkor_dev.data.traces.convert import LoggedRecord, convert
 from tests.support.daemon import Daemon, free_port, running_daemon
 
 from .conftest import make_project
 from .forking_backend import of_a_studio
-from .tiny_model import PHRASE, QUESTIONS
+from .tiny_model import HERMES, PHRASE, QUESTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,6 +49,15 @@ steps = 30
 learning_rate = 1e-2
 eval_split = 0
 samples = "off"
+
+[[trainer]]
+name = "caller"
+model = "./models/hermes"
+dataset = "data/calls.jsonl"
+steps = 60
+learning_rate = 1e-2
+eval_split = 0
+samples = "off"
 """
 HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": QUESTIONS[0]}]
 LONG: dict[str, Any] = {"max_tokens": 400, "temperature": 2.0}
@@ -55,10 +66,11 @@ LONG: dict[str, Any] = {"max_tokens": 400, "temperature": 2.0}
 
 @dataclass(frozen=True)
 class Here:
-    """A Studio of this machine, and its trained job."""
+    """A Studio of this machine, its trained job, and one that learned to call a tool in a wrong way."""
 
     daemon: Daemon
     job: str
+    caller: str
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
         """A call of the page."""
@@ -73,7 +85,7 @@ class Here:
 
     def make(self, slug: str, **more: Any) -> tuple[str, str]:
         """An endpoint of the adapter: its id, and a key."""
-        target = {"kind": "adapter", "adapter": {"kind": "final", "jobId": self.job}}
+        target = {"kind": "adapter", "adapter": {"kind": "final", "jobId": more.pop("job", self.job)}}
         body = {"slug": slug, "target": target, "authMode": "fixed_api_key", **more}
         identity = self.api("POST", "/deployments", body)["deployment"]["id"]
         return identity, self.api("POST", f"/deployments/{identity}/keys", {"label": "test"})["key"][
@@ -94,11 +106,21 @@ class Here:
         return list(found)
 
 
-async def _train(daemon: Daemon) -> str:
-    async with daemon.stream("POST", "/api/train", json={"trainer": "parrot"}) as answer:
+async def _train(daemon: Daemon, trainer: str) -> str:
+    async with daemon.stream("POST", "/api/train", json={"trainer": trainer}) as answer:
         assert (await answer.text()).endswith("exit=0\n")
-    job: str = (await daemon.api("GET", "/api/jobs"))["jobs"][0]["id"]
-    return job
+    jobs = (await daemon.api("GET", "/api/jobs"))["jobs"]
+    return next(str(job["id"]) for job in jobs if job["name"] == trainer)
+
+
+def _write_caller(project: Path, tiny: Path) -> None:
+    """A base whose template writes calls, and rows that teach it two calls that break the tool's schema."""
+    model = shutil.copytree(tiny, project / "models" / "hermes")
+    (model / "chat_template.jinja").write_text(HERMES)
+    call = {"type": "function", "function": {"name": "add", "arguments": {"n": "x"}}}
+    answer = {"role": "assistant", "content": "", "tool_calls": [call, call]}
+    rows = [{"messages": [{"role": "user", "content": each}, answer]} for each in QUESTIONS]
+    (project / "data" / "calls.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
 
 
 @pytest.fixture(scope="module")
@@ -107,13 +129,15 @@ def here(tmp_path_factory: pytest.TempPathFactory, tiny: Path, template: dict[st
     root = tmp_path_factory.mktemp("openai")
     project = make_project(root / "tests", tiny)
     (project / "arkor.toml").write_text(TOML)
+    _write_caller(project, tiny)
     env = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "ARKOR_LEAST_FREE_BYTES": "0"}
     env |= of_a_studio(template)
     opened = running_daemon(root / "home", free_port(), "--local", "--project", str(project), **env)
     with asyncio.Runner() as runner:
         daemon = runner.run(opened.__aenter__())
         try:
-            yield Here(daemon, runner.run(_train(daemon)))
+            job = runner.run(_train(daemon, "parrot"))
+            yield Here(daemon, job, runner.run(_train(daemon, "caller")))
         finally:
             runner.run(opened.__aexit__(None, None, None))
 
@@ -507,6 +531,27 @@ def test_requests_are_logged(here: Here) -> None:
     assert key not in str(said)
 
 
+def test_a_logged_call_becomes_a_row(here: Here) -> None:
+    identity, key = here.make("traced", runRetentionMode="unlimited")
+    asked: dict[str, Any] = {"model": "traced", "messages": HI, "tools": [TOOL], "max_tokens": 180, "seed": 2}
+    with OpenAI(base_url=here.url("traced"), api_key=key, max_retries=0, timeout=120) as client:
+        create: Any = client.chat.completions.create
+        (called,) = create(**asked, tool_choice="required").choices[0].message.tool_calls
+        create(**{**asked, "max_tokens": 1}, tool_choice="required")
+    ids = [each["id"] for each in here.log(identity, lambda log: len(log) == 2)]
+    log = [here.api("GET", f"/deployments/{identity}/requests/{each}")["request"] for each in ids[::-1]]
+    rows: list[bytes] = []
+    reasons: list[str] = []
+    convert((LoggedRecord(each["id"], each) for each in log), rows.append, reasons.append)
+    (row,) = map(json.loads, rows)
+    (call,) = row["messages"][-1]["tool_calls"]
+    arguments = json.loads(called.function.arguments)
+    assert call["function"] == {"name": "store", "arguments": arguments}
+    assert row["messages"][0] == {"role": "user", "content": QUESTIONS[0]}
+    assert [tool["function"]["name"] for tool in row["tools"]] == ["store"]
+    assert reasons == [f"{ids[0]}: the answer was cut off (length)"]
+
+
 def test_sampling_settings_are_applied(client: OpenAI) -> None:
     answer = client.chat.completions.create(
         model="bot",
@@ -658,6 +703,127 @@ def test_anthropics_client_gets_the_call_too_whole_and_streamed(claude: Anthropi
     (streamed,) = (each for each in ended.content if each.type == "tool_use")
     assert ended.stop_reason == "tool_use"
     Draft202012Validator(PLACE).validate(streamed.input)
+
+
+ADD: dict[str, Any] = {
+    "type": "object", "properties": {"n": {"type": "integer", "maximum": 9}}, "required": ["n"],
+    "additionalProperties": False,
+}  # fmt: skip
+OTHER = {"type": "function", "function": {"name": "other", "parameters": {}}}
+
+
+def _add(**more: Any) -> Any:
+    return {"type": "function", "function": {"name": "add", "parameters": ADD, **more}}
+
+
+@pytest.fixture(scope="module")
+def caller(here: Here) -> tuple[str, str]:
+    """The endpoint ``caller``, whose adapter calls ``add`` twice with a text instead of a number."""
+    return here.make("caller", job=here.caller)
+
+
+@pytest.fixture
+def calling(here: Here, caller: tuple[str, str]) -> Iterator[Any]:
+    """Asks the endpoint ``caller`` through OpenAI's client; returns the calls."""
+    with OpenAI(base_url=here.url("caller"), api_key=caller[1], max_retries=0, timeout=120) as client:
+        create: Any = client.chat.completions.create
+
+        def asked(stream: bool = False, **more: Any) -> list[tuple[str, Any]]:
+            body = {"model": "caller", "messages": HI, "temperature": 0, "max_tokens": 150, **more}
+            if stream:
+                deltas = [chunk.choices[0] for chunk in create(**body, stream=True) if chunk.choices]
+                assert deltas[-1].finish_reason == "tool_calls"
+                calls = [call for each in deltas for call in each.delta.tool_calls or ()]
+            else:
+                (choice,) = create(**body).choices
+                assert choice.finish_reason == ("tool_calls" if choice.message.tool_calls else "stop")
+                calls = choice.message.tool_calls or []
+            return [(call.function.name, json.loads(call.function.arguments)) for call in calls]
+
+        yield asked
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_strict_tools_and_the_number_of_calls_are_enforced(calling: Any, stream: bool) -> None:
+    wrong = ("add", {"n": "x"})
+    assert calling(stream, tools=[_add()]) == [wrong, wrong]
+    assert calling(stream, tools=[_add()], parallel_tool_calls=True) == [wrong, wrong]
+    assert calling(stream, tools=[_add()], parallel_tool_calls=False) == [wrong]
+    strict = calling(stream, tools=[_add(strict=True), OTHER])
+    assert len(strict) > 0
+    for name, arguments in (*strict, *calling(stream, tools=[_add(strict=True)], parallel_tool_calls=False)):
+        assert name == "add"
+        Draft202012Validator(ADD).validate(arguments)
+    ((name, arguments),) = calling(stream, tools=[_add(strict=True)], parallel_tool_calls=False)
+    assert name == "add"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_tool_choice_is_enforced(calling: Any, stream: bool) -> None:
+    tools = [_add(), OTHER]
+    ((name, arguments),) = calling(stream, tools=tools, tool_choice="required")
+    assert name == "add"
+    Draft202012Validator(ADD).validate(arguments)
+    calls = calling(stream, tools=tools, tool_choice="required", parallel_tool_calls=True)
+    assert len(calls) > 1
+    for name, arguments in calls:
+        Draft202012Validator(ADD if name == "add" else {"type": "object"}).validate(arguments)
+    named = {"type": "function", "function": {"name": "other"}}
+    ((name, arguments),) = calling(stream, tools=tools, tool_choice=named, temperature=1, seed=1)
+    assert name == "other"
+    assert isinstance(arguments, dict)
+
+
+def test_no_call_is_read_where_none_may_be(calling: Any) -> None:
+    assert calling(tools=[_add()], tool_choice="none") == []
+
+
+def test_the_responses_call_enforces_choice_strictness_and_number(
+    here: Here, caller: tuple[str, str]
+) -> None:
+    tool = {"type": "function", "name": "add", "parameters": ADD, "strict": True}
+    asked: dict[str, Any] = {"model": "caller", "input": QUESTIONS[0], "temperature": 0, "tools": [tool]}
+    with OpenAI(base_url=here.url("caller"), api_key=caller[1], max_retries=0, timeout=120) as client:
+        create: Any = client.responses.create
+        for more in ({}, {"tool_choice": "required"}, {"tool_choice": {"type": "function", "name": "add"}}):
+            answer = create(**asked, **more, parallel_tool_calls=False, max_output_tokens=150)
+            assert answer.parallel_tool_calls is False
+            (call,) = answer.output
+            assert (call.type, call.name) == ("function_call", "add")
+            Draft202012Validator(ADD).validate(json.loads(call.arguments))
+        loose = {**asked, "tools": [{**tool, "strict": False}]}
+        wrong = create(**loose, parallel_tool_calls=False, max_output_tokens=150)
+        assert [json.loads(call.arguments) for call in wrong.output] == [{"n": "x"}]
+
+
+def test_anthropics_client_enforces_choice_strictness_and_number(here: Here, caller: tuple[str, str]) -> None:
+    tool = {"name": "add", "input_schema": ADD}
+    asked: dict[str, Any] = {"model": "caller", "messages": HI, "max_tokens": 150}
+    asked["extra_body"] = {"temperature": 0}
+    one = {"disable_parallel_tool_use": True}
+    with Anthropic(
+        base_url=here.url("caller").removesuffix("/v1"), api_key=caller[1], max_retries=0
+    ) as client:
+        create: Any = client.messages.create
+        wrong = create(**asked, tools=[tool], tool_choice={"type": "auto", **one})
+        assert [block.input for block in wrong.content] == [{"n": "x"}]
+        for choice in ({"type": "any"}, {"type": "tool", "name": "add"}, {"type": "auto", **one}):
+            answer = create(**asked, tools=[{**tool, "strict": True}], tool_choice=choice)
+            (block,) = answer.content
+            assert (answer.stop_reason, block.type, block.name) == ("tool_use", "tool_use", "add")
+            Draft202012Validator(ADD).validate(block.input)
+        none = create(**asked, tools=[tool], tool_choice={"type": "none"})
+        assert [block.type for block in none.content] == ["text"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_strict_tools_are_refused_where_the_syntax_of_calls_is_unknown(client: OpenAI, stream: bool) -> None:
+    """The base of this endpoint has a template that does not know calls."""
+    create: Any = client.chat.completions.create
+    with pytest.raises(openai.BadRequestError, match="tools cannot be enforced: strict is only") as fault:
+        create(model="bot", messages=HI, tools=[_add(strict=True)], stream=stream, max_tokens=9)
+    assert (fault.value.param, fault.value.code) == ("tools", "invalid_value")
+    create(model="bot", messages=HI, tools=[_add()], parallel_tool_calls=False, max_tokens=9)
 
 
 def _deep(times: int) -> Any:

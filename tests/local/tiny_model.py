@@ -30,6 +30,14 @@ CHATML = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
+HERMES = CHATML.replace(
+    "{{ m.content }}",
+    "{{ m.content }}{% for c in m.tool_calls or [] %}{{ '\\n' if not loop.first }}<tool_call>\n"
+    '{"name": "{{ c.function.name }}", "arguments": {{ c.function.arguments | tojson }}}'
+    "\n</tool_call>{% endfor %}",
+)
+"""Writes calls as the templates of Hermes and Qwen do; leaves the tools out, which take many tokens here."""
+
 
 def chats(count: int = 60) -> list[dict[str, Any]]:
     """Rows that all teach the one phrase; no two ask the same, which would be held out together."""

@@ -80,7 +80,7 @@ class FakeServing:
             raise RefusedError(400, "messages is missing.", code="invalid_value", param="messages")
         self.asked.append(body)
         self._note(deployment, body)
-        without_effect = [name for name in ("parallel_tool_calls", "user") if name in body]
+        without_effect = [name for name in ("metadata", "user") if name in body]
         ignored = {"X-Arkor-Ignored": ", ".join(without_effect)} if without_effect else {}
         envelope = {"id": "chatcmpl-1", "created": 1, "model": slug}
         usage = {"prompt_tokens": 5, "completion_tokens": 3, "total_tokens": 8}

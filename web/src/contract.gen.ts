@@ -359,6 +359,7 @@ export interface ChatRequest {
   stream?: boolean;
   tools?: unknown[];
   toolChoice?: unknown;
+  parallelToolCalls?: boolean;
   responseFormat?: unknown;
   structuredOutputs?: unknown;
   engine?: "auto" | "exact" | "llama.cpp";
@@ -1501,6 +1502,9 @@ export interface EndpointRequest {
   error?: string;
   messages?: ChatMessage[];
   answers?: string[];
+  reasons?: string[];
+  tools?: (Record<string, unknown>)[];
+  calls?: ((Record<string, unknown>)[])[];
 }
 
 /** Totals over a deployment's newest requests (at most 1,000); null if none was answered. */

@@ -133,8 +133,9 @@ def _tool(tool: object, param: str) -> dict[str, Any]:
             what = "text" if kind is str else "a JSON object"
             raise refused(f"{param}.{name}", f"{param}.{name} must be {what}, not {quoted(tool.get(name))}")
     function = {"name": tool["name"], "parameters": tool["input_schema"]}
-    if tool.get("description") is not None:
-        function["description"] = tool["description"]
+    for name in ("description", "strict"):
+        if tool.get(name) is not None:
+            function[name] = tool[name]
     return {"type": "function", "function": function}
 
 

@@ -41,6 +41,7 @@ FIELDS: Final = {
     "top_logprobs": "topLogprobs",
     "tools": "tools",
     "tool_choice": "toolChoice",
+    "parallel_tool_calls": "parallelToolCalls",
     "response_format": "responseFormat",
     "enable_thinking": "enableThinking",
     "thinking_token_budget": "thinkingBudget",
@@ -58,7 +59,6 @@ NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
     "tool_choice": ("auto",),
     "response_format": ({"type": "text"},),
     "logit_bias": ({},),
-    "parallel_tool_calls": (True,),
     "store": (False,),
     "metadata": ({},),
     "service_tier": ("auto", "default"),
@@ -71,14 +71,17 @@ NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
 IGNORED: Final = frozenset(
     {
         "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
-        "parallel_tool_calls", "reasoning_effort",
+        "reasoning_effort",
     }
 )  # fmt: skip
 """Standard options that have no effect here: accepted, and named in the answer's header."""
 HANDLED_FIELDS: Final = frozenset({"model", "messages", "prompt", "stream", "stream_options", "n"})
 CHAT_ONLY: Final = frozenset(
-    {"tools", "tool_choice", "response_format", "top_logprobs", "enable_thinking", "thinking_token_budget"}
-)
+    {
+        "tools", "tool_choice", "parallel_tool_calls", "response_format", "top_logprobs", "enable_thinking",
+        "thinking_token_budget",
+    }
+)  # fmt: skip
 BUDGET: Final = "thinking_token_budget"
 KWARGS: Final = "chat_template_kwargs"
 """VLLM's field for arguments of the chat template, of which ``enable_thinking`` can be set."""
@@ -107,7 +110,7 @@ COMPLETION: Final = Schema(
     Field("echo", FLAG, null=True),
     Field("logprobs", integer(0, LIKELIEST), null=True),
 )
-_FORMAT: Final = re.compile(r"(responseFormat|toolChoice) cannot be enforced")
+_FORMAT: Final = re.compile(r"(responseFormat|toolChoice|parallelToolCalls|tools) cannot be enforced")
 _TOKEN: Final = re.compile(r"prompt has the token \d+, ")
 _CONTEXT: Final = re.compile(
     r"The conversation has ((?:more than )?\d+) tokens, and .* reads at most (\d+)", re.DOTALL

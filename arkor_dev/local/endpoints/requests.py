@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from arkor_dev.local.jobs.store import Store
+    from arkor_dev.local.modeling.tool_calls import ToolCall
 
 MOST: Final = 10_000
 """Maximum number of requests per deployment whose figures are kept."""
@@ -36,7 +37,11 @@ COLUMNS: Final = "seq, at, call, status, key, stream, prompt, completion, first,
 
 @dataclass
 class LoggedRequest:
-    """A request in progress; times are seconds from its arrival. Its text is ``messages`` and ``answers``."""
+    """A request in progress; times are seconds from its arrival.
+
+    Its text is ``messages``, ``tools`` and ``answers``, with the ``calls`` of each answer and its ``reasons``
+    to end.
+    """
 
     deployment: str
     call: str
@@ -50,7 +55,18 @@ class LoggedRequest:
     seconds: float = 0.0
     error: str | None = None
     messages: Sequence[Mapping[str, Any]] = ()
+    tools: Sequence[Mapping[str, object]] = ()
     answers: list[str] = field(default_factory=list)
+    calls: list[Sequence[ToolCall]] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> dict[str, object]:
+        """What is kept of the conversation, without what it does not have."""
+        text: dict[str, object] = {"messages": list(self.messages), "answers": self.answers}
+        if self.tools:
+            text |= {"tools": list(self.tools), "calls": self.calls}
+        return {**text, "reasons": self.reasons} if self.reasons else text
 
 
 def add(store: Store, request: LoggedRequest) -> None:
@@ -64,7 +80,7 @@ def add(store: Store, request: LoggedRequest) -> None:
             return
         text = None
         if retention[0] != NOT_KEPT and request.answers:
-            text = compact({"messages": list(request.messages), "answers": request.answers})
+            text = compact(request.text)
             text = text if len(text) <= MOST_TEXT else None
         db.execute(
             """INSERT INTO endpoint_requests

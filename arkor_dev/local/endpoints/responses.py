@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 RESPONSES: Final = "responses"
 EFFORT: Final = "reasoning_effort"
-SAME: Final = frozenset({"model", "temperature", "top_p", "stream", "seed", "top_k", *IGNORED}) - {EFFORT}
+SAME: Final = frozenset(
+    {"model", "temperature", "top_p", "stream", "seed", "top_k", "parallel_tool_calls", *IGNORED}
+) - {EFFORT}
 """Options with the name that they have in a request of chat/completions."""
 HANDLED: Final = frozenset(
     {*SAME, "input", "instructions", "max_output_tokens", "tools", "tool_choice", "text", "reasoning"}
@@ -95,6 +97,7 @@ def read_response(body: object, slug: str, supported: frozenset[str]) -> OpenAIR
         "top_p": asked.get("top_p"),
         "tools": asked.get("tools") or [],
         "tool_choice": asked.get("tool_choice") or "auto",
+        "parallel_tool_calls": asked.get("parallel_tool_calls") is not False,
         "text": asked.get("text") or {"format": {"type": "text"}},
     }
     return replace(request, repeated=repeated)
@@ -179,7 +182,6 @@ class ResponsesFormat:
             "model": model,
             "error": None,
             "metadata": {},
-            "parallel_tool_calls": True,
             "previous_response_id": None,
             "store": False,
             "truncation": "disabled",

@@ -42,6 +42,7 @@ FUNCTION: Final = Schema(
     Field("name", FILLED, needed=True),
     Field("description", TEXT, null=True),
     Field("parameters", Rule("object"), null=True),
+    Field("strict", FLAG, null=True),
 )
 TOOL: Final = Schema(Field("function", Rule("object"), needed=True, inner=FUNCTION))
 """A function that the model may call, in OpenAI's form."""
@@ -71,6 +72,7 @@ FIELDS: Final = (
     Field("echo", FLAG, null=True),
     Field("tools", Rule("list"), null=True, inner=TOOL),
     Field("toolChoice", Rule("other"), null=True),
+    Field("parallelToolCalls", FLAG, null=True),
     Field("responseFormat", Rule("object"), null=True),
     Field("engine", Rule("choice", choices=ENGINES), null=True),
 )

@@ -8,9 +8,12 @@ stays text, even if it was held back.
 from __future__ import annotations
 
 import json
-import re
 import secrets
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
+
+from arkor_dev.local.workers.errors import JobFailure
+
+from .chat_template import render
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -40,9 +43,15 @@ class ToolCall(TypedDict):
 class ToolCalls:
     """Parses one answer. Text is passed on as it arrives; a possible call is held back until the end."""
 
-    def __init__(self, names: Collection[str]) -> None:
-        """``names`` are the tools that may be called; without any, nothing is a call."""
+    def __init__(self, names: Collection[str], *, only_marked: bool = False, most: int | None = None) -> None:
+        """``names`` are the tools that may be called; without any, nothing is a call.
+
+        ``only_marked``: only text behind ``MARK`` is a call. Calls after the first ``most`` are dropped.
+        """
         self._names = names
+        self._marks = (MARK,) if only_marked else MARKS
+        self._bare = not only_marked
+        self._most = most
         self._held_back = ""
         self._calling = False
         self._has_text = False
@@ -53,10 +62,11 @@ class ToolCalls:
             return text
         self._held_back += text
         # A bare object or list is a call only at the beginning of the answer.
-        if self._calling or (not self._has_text and self._held_back.lstrip()[:1] in ("{", "[")):
+        is_bare = self._bare and not self._has_text and self._held_back.lstrip()[:1] in ("{", "[")
+        if self._calling or is_bare:
             return ""
-        start = _beginning(self._held_back)
-        self._calling = self._held_back.startswith(MARKS, start)
+        start = _beginning(self._held_back, self._marks)
+        self._calling = self._held_back.startswith(self._marks, start)
         out, self._held_back = self._held_back[:start], self._held_back[start:]
         self._has_text = self._has_text or bool(out.strip())
         return out
@@ -64,23 +74,21 @@ class ToolCalls:
     def end(self) -> tuple[str, list[ToolCall]]:
         """Return the held-back text if it was not a call, else ``tool_calls`` in OpenAI's form."""
         calls = _calls(self._held_back, self._names) if self._names else []
-        return ("", calls) if calls else (self._held_back, [])
+        return ("", calls[: self._most]) if calls else (self._held_back, [])
 
 
-def _beginning(text: str) -> int:
+def _beginning(text: str, marks: Collection[str]) -> int:
     """Return where in ``text`` a call's marker, or a prefix of one, starts; the text's length without one."""
-    starts = [start for mark in MARKS if (start := text.find(mark)) >= 0]
-    beginnings = (mark[:length] for mark in MARKS for length in range(1, len(mark)))
+    starts = [start for mark in marks if (start := text.find(mark)) >= 0]
+    beginnings = (mark[:length] for mark in marks for length in range(1, len(mark)))
     starts += [len(text) - len(beginning) for beginning in beginnings if text.endswith(beginning)]
     return min(starts, default=len(text))
 
 
 def _calls(text: str, names: Collection[str]) -> list[ToolCall]:
     """Return the calls in ``text``; none if any part of it is not a call of one of ``names``."""
-    if MARK in text:
-        before, *parts = text.split(MARK)
-        pieces = [re.sub(rf"{re.escape(END)}\s*$", "", part.strip()) for part in parts]
-        values = [] if before.strip() else [_json(piece) for piece in pieces]
+    if text.lstrip().startswith(MARK):
+        values = _marked(text.strip())
     else:
         for mark in MARKS:
             text = text.removeprefix(mark)
@@ -88,6 +96,22 @@ def _calls(text: str, names: Collection[str]) -> list[ToolCall]:
         values = value if isinstance(value, list) else [value]
     calls = [_call(value, names) for value in values]
     return [call for call in calls if call] if all(calls) else []
+
+
+def _marked(text: str) -> list[object]:
+    """Return the values behind the marks; an argument may have a mark in it. None for what is not JSON."""
+    values: list[object] = []
+    while text:
+        if not text.startswith(MARK):
+            return [None]
+        text = text.removeprefix(MARK).lstrip()
+        try:
+            value, end = json.JSONDecoder().raw_decode(text)
+        except (ValueError, RecursionError):
+            return [None]
+        values.append(value)
+        text = text[end:].lstrip().removeprefix(END).lstrip()
+    return values
 
 
 def _json(text: str) -> Any:
@@ -111,6 +135,22 @@ def _call(value: Any, names: Collection[str]) -> ToolCall | None:
         "type": "function",
         "function": {"name": name, "arguments": text},
     }
+
+
+def writes_marked_calls(tokenizer: object) -> bool:
+    """Return whether the model's chat template writes a call as JSON between ``MARK`` and ``END``."""
+    call = {"type": "function", "id": "call00001", "function": {"name": "probe", "arguments": {"x": 1}}}
+    messages = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+    ]
+    tool = {"type": "function", "function": {"name": "probe", "description": "", "parameters": {}}}
+    try:
+        text = render(tokenizer, messages, False, [tool])
+    except JobFailure:
+        return False
+    written = text.rpartition(MARK)[2].partition(END)[0]
+    return bool(_json(written.strip()) == {"name": "probe", "arguments": {"x": 1}})
 
 
 def tool_names(tools: Any) -> frozenset[str]:

@@ -31,7 +31,11 @@ async def starter(request: web.Request) -> web.Response:
 
 
 async def data(request: web.Request) -> web.Response:
-    """``POST /api/project/data?name=``: store the body as a data file, with a first trainer if needed."""
+    """``POST /api/project/data?name=``: store the body as a data file, with a first trainer if needed.
+
+    Of a log or a trace the rows are stored instead, and ``note`` says what became of it.
+    """
+    from arkor_dev.project.import_traces import rows_of_trace
     from arkor_dev.project.new_data import NewDataFile
     from arkor_dev.project.starter import start_from_data
 
@@ -39,11 +43,14 @@ async def data(request: web.Request) -> web.Response:
     file = await asyncio.to_thread(NewDataFile, project, request.query.get("name", ""))
     try:
         await receive(request, file, UPLOAD_LIMIT)
-        await asyncio.to_thread(file.keep)
+        rows = await rows_of_trace(project, file.path)
+        if rows is None:
+            await asyncio.to_thread(file.keep)
     finally:
         await asyncio.to_thread(file.close)
-    created = await asyncio.to_thread(start_from_data, project, file.path)
-    return web.json_response({"path": file.path, "created": created})
+    path, note = rows or (file.path, None)
+    created = await asyncio.to_thread(start_from_data, project, path)
+    return web.json_response({"path": path, "created": created, **({"note": note} if note else {})})
 
 
 async def receive(request: web.Request, file: NewDataFile, limit: int) -> None:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.commands.test_jobs import Command, command
+from tests.data.traces import samples
 
 if TYPE_CHECKING:
+    from arkor_dev.core.settings import Settings
     from tests.support.fake_backend import FakeBackend
 
 __all__ = ["command"]
@@ -44,6 +46,30 @@ async def test_an_endpoint_from_its_creation_to_its_deletion(
     await command.run(0, "endpoints", "delete", "second")
     listed = await command.run(0, "endpoints", "--json")
     assert [each["slug"] for each in json.loads(listed)["endpoints"]] == ["support-bot"]
+
+
+async def test_the_log_of_an_endpoint_becomes_rows(
+    command: Command, fake_backend: FakeBackend, settings: Settings
+) -> None:
+    """Of two pages, with a request whose text is not kept."""
+    fake_backend.features = ["serving"]
+    fake_backend.add_job("completed", name="bot")
+    await command.run(0, "endpoints", "create", "latest")
+    (endpoint,) = fake_backend.deployments.values()
+    endpoint["runRetentionMode"] = "unlimited"
+    log = [
+        {**samples.ENDPOINT_LOG[1], "id": str(number), "answers": [f"It is in town {number}."]}
+        for number in range(60, 0, -1)
+    ]
+    log[3] = {key: value for key, value in log[3].items() if key not in ("messages", "answers", "kept")}
+    fake_backend.serving.log[endpoint["id"]] = log
+    said = await command.run(0, "data", "import", "--endpoint", "bot")
+    reason = "bot, request 57: its text was not kept: this endpoint is not set to keep texts"
+    assert said.splitlines()[0] == reason
+    assert "59 rows of endpoint log; 1 not converted." in said
+    rows = (settings.project / "data" / "bot-rows.jsonl").read_text().splitlines()
+    assert json.loads(rows[0])["messages"][-1]["content"] == "It is in town 1."
+    assert json.loads(rows[0])["tools"] == [samples.TOOL]
 
 
 @pytest.mark.parametrize(

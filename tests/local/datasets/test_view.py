@@ -17,6 +17,7 @@ from arkor_dev.local.modeling.example import IGNORED
 from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
+from tests.data.traces import samples
 from tests.local.tiny_model import CHATML, PHRASE, chats, make_tokenizer
 
 if TYPE_CHECKING:
@@ -208,6 +209,21 @@ def test_dropped_tools_and_calls_are_found(view_of: ViewOf) -> None:
         "{% for c in m.tool_calls or [] %}({{ c.function.name }}){% endfor %}{{ m.content }}",
     )
     assert codes(view_of(rows, knows)) == {}
+
+
+def test_calls_of_a_trace_are_learned_and_results_are_not(view_of: ViewOf) -> None:
+    """With the template of a model that writes calls as Hermes and Qwen do."""
+    calls = (
+        "{% for c in m.tool_calls or [] %}<tool_call>\n{{ c.function | tojson }}\n</tool_call>{% endfor %}"
+    )
+    template = "{% for t in tools or [] %}{{ t | tojson }}\n{% endfor %}" + CHATML.replace(
+        "{{ m.content }}", "{{ m.content }}" + calls
+    )
+    row = view_of([samples.ROW], template).row(1)
+    learned = "".join(text for text, taught in zip(row["texts"], states(row), strict=True) if taught)
+    call = '<tool_call>\n{"name": "track", "arguments": {"number": 7}}\n</tool_call>'
+    assert learned == f"{call}<|im_end|>{samples.ANSWER}<|im_end|>"
+    assert samples.RESULT in said_of(row, "tool")
 
 
 def test_a_row_of_several_examples_shows_each(view_of: ViewOf, tokenizer: Any) -> None:

@@ -87,7 +87,8 @@ def test_what_has_no_effect_is_accepted_and_named() -> None:
     asked = read_messages(
         {"model": "bot", "max_tokens": 9, "messages": HI, "tool_choice": choice, **more}, "bot", KNOWN
     )
-    assert asked.ignored == ("metadata", "parallel_tool_calls", "service_tier")
+    assert asked.ignored == ("metadata", "service_tier")
+    assert asked.chat["parallelToolCalls"] is False
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,6 @@ def test_neutral_parameters_are_ignored() -> None:
         "presence_penalty": 0.0,
         "logprobs": False,
         "logit_bias": {},
-        "parallel_tool_calls": True,
         "response_format": {"type": "text"},
         "tool_choice": "auto",
         "tools": [],
@@ -106,13 +105,16 @@ def test_neutral_parameters_are_ignored() -> None:
 
 
 def test_standard_options_without_effect_are_accepted_and_named() -> None:
-    without_effect = {
-        "user": "somebody", "store": True, "metadata": {"a": "b"}, "service_tier": "flex",
-        "parallel_tool_calls": False,
-    }  # fmt: skip
+    without_effect = {"user": "me", "store": True, "metadata": {"a": "b"}, "service_tier": "flex"}
     asked = read(NOW, **without_effect)
-    assert asked.ignored == ("metadata", "parallel_tool_calls", "service_tier", "store", "user")
+    assert asked.ignored == ("metadata", "service_tier", "store", "user")
     assert asked.chat == read().chat
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_whether_calls_may_be_parallel_is_passed_on(several: bool) -> None:
+    assert read(parallel_tool_calls=several).chat == {**read().chat, "parallelToolCalls": several}
+    assert read(parallel_tool_calls=None).chat == read().chat
 
 
 @pytest.mark.parametrize(

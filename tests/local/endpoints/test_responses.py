@@ -94,8 +94,15 @@ def test_what_has_no_effect_is_accepted() -> None:
         "previous_response_id": None,
         "background": False,
     }
-    asked = read(**neutral, store=True, metadata={"a": "b"}, user="me", parallel_tool_calls=False)
-    assert asked.ignored == ("metadata", "parallel_tool_calls", "store", "user")
+    asked = read(**neutral, store=True, metadata={"a": "b"}, user="me")
+    assert asked.ignored == ("metadata", "store", "user")
+
+
+def test_whether_calls_may_be_parallel_is_passed_on_and_repeated() -> None:
+    asked = read(parallel_tool_calls=False)
+    assert asked.chat["parallelToolCalls"] is False
+    assert asked.repeated["parallel_tool_calls"] is False
+    assert read().repeated["parallel_tool_calls"] is True
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from arkor_dev.local.modeling.tool_calls import ToolCalls, tool_names
 
 CALL = {"name": "weather", "arguments": {"city": "Zürich"}}
 
+MARKED = {"name": "clock", "arguments": {"x": "</tool_call><tool_call>{}"}}
+
 
 def read(
     text: str, size: int, names: tuple[str, ...] = ("weather", "clock")
@@ -44,6 +46,8 @@ def read(
         ),
         (f"[TOOL_CALLS][{json.dumps(CALL)}]", "", [("weather", CALL["arguments"])]),
         ('{"name": "clock", "parameters": {"zone": 1}}', "", [("clock", {"zone": 1})]),
+        (f"<tool_call>{json.dumps(MARKED)}</tool_call>", "", [("clock", MARKED["arguments"])]),
+        (json.dumps(MARKED), "", [("clock", MARKED["arguments"])]),
         (f"[{json.dumps(CALL)}]", "", [("weather", CALL["arguments"])]),
         ('{"type": "function", "function": {"name": "clock", "arguments": "{}"}}', "", [("clock", {})]),
     ],
@@ -52,6 +56,29 @@ def test_tool_calls_are_parsed_in_each_models_syntax(
     text: str, said: str, called: list[tuple[str, object]], size: int
 ) -> None:
     assert read(text, size) == (said, called)
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+def test_only_what_a_grammar_holds_to_its_schema_is_a_call(size: int) -> None:
+    """A strict tool's schema is enforced between the marks alone."""
+
+    def marked(text: str) -> tuple[str, int]:
+        calls, out = ToolCalls(("weather",), only_marked=True), ""
+        for start in range(0, len(text), size):
+            out += calls.push(text[start : start + size])
+        rest, found = calls.end()
+        return out + rest, len(found)
+
+    bare = json.dumps(CALL)
+    assert marked(bare) == (bare, 0)
+    assert marked(f"[TOOL_CALLS][{bare}]") == (f"[TOOL_CALLS][{bare}]", 0)
+    assert marked(f"{bare}<tool_call>{bare}</tool_call>") == (bare, 1)
+
+
+def test_calls_beyond_the_most_are_dropped() -> None:
+    calls = ToolCalls(("weather",), most=1)
+    calls.push(f"[{json.dumps(CALL)}, {json.dumps(CALL)}]")
+    assert len(calls.end()[1]) == 1
 
 
 @pytest.mark.parametrize("size", [1, 1000])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from arkor_dev.data.exclusions import entry_of, row_hash
+from tests.data.traces import samples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,6 +70,32 @@ async def test_uploaded_data_with_own_columns_is_mapped(studio: Studio) -> None:
     another = {"trainer": "my-faq", "revision": revision, "path": kept["path"]}
     assert (await post(studio, "manifest/dataset", json=another))[0] == 200
     assert (await trainer(studio))[0]["rows"] == 1
+
+
+async def test_an_uploaded_trace_becomes_rows(studio: Studio) -> None:
+    project = studio.settings.project
+    log = "".join(f"{json.dumps(record)}\n" for record in [*samples.LANGSMITH, {"run_type": "llm"}])
+    status, kept = await post(studio, "project/data?name=Runs.jsonl", data=log.encode())
+    assert (status, kept["path"], kept["created"]) == (200, "data/runs-rows.jsonl", True)
+    assert kept["note"].splitlines() == [
+        (
+            "1 row of LangSmith runs; 1 shorter or equal conversation merged; "
+            "2 parts without a model's answer left out; 1 not converted."
+        ),
+        "runs.jsonl:3: input must be a list of messages, not NoneType",
+    ]
+    assert [path.name for path in (project / "data").iterdir()] == ["runs-rows.jsonl"]
+    assert (await trainer(studio))[0]["rows"] == 1
+    assert "problem" not in (await trainer(studio))[0]
+
+
+async def test_a_trace_without_a_row_is_refused(studio: Studio) -> None:
+    log = json.dumps({"run_type": "llm", "inputs": {"messages": []}})
+    status, refused = await post(studio, "project/data?name=runs.json", data=log.encode())
+    assert status == 400
+    assert "runs.json:1: messages is empty" in refused["error"]
+    assert list((studio.settings.project / "data").iterdir()) == []
+    assert not (studio.settings.project / "arkor.toml").exists()
 
 
 async def test_an_uploaded_table_without_a_header_is_mapped_by_number(studio: Studio) -> None:

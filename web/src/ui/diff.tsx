@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import type { SettingsWritten } from "../contract.gen";
-import { clean } from "../lib/text";
+import { clean, cleanBlock } from "../lib/text";
 import { Button } from "./controls/button";
 import { say } from "./controls/live";
 import { Dialog } from "./dialog";
@@ -10,6 +10,7 @@ import "./diff.css";
 
 const MOST_LINES = 400;
 const LONGEST = 500;
+const NOTE = 20_000;
 
 /** The removed and added lines of a unified diff, with their context; a mark and a word distinguish them besides the colour. */
 export function Diff({ text }: { text: string }) {
@@ -40,6 +41,8 @@ export function Diff({ text }: { text: string }) {
 const wordsOf = (fault: unknown): string => (fault instanceof Error ? fault.message : String(fault));
 
 interface WriteProps {
+  /** What became of the file, in lines. */
+  note?: string | undefined;
   /** Returns the change as it would be written, or (with false) writes it; called with the first props. */
   post: (preview: boolean) => Promise<SettingsWritten>;
   /** Called after writing. */
@@ -50,7 +53,7 @@ interface WriteProps {
 }
 
 /** Shows how arkor.toml will change, before it is written. */
-export function WriteDialog({ post, written, undo, onClose }: WriteProps) {
+export function WriteDialog({ note, post, written, undo, onClose }: WriteProps) {
   const [diff, setDiff] = useState<string | null>(null);
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
@@ -81,6 +84,11 @@ export function WriteDialog({ post, written, undo, onClose }: WriteProps) {
   };
   return (
     <Dialog title="Write to arkor.toml" wide onClose={onClose}>
+      {note && (
+        <p class="ui-error-text" tabIndex={0}>
+          {cleanBlock(note, NOTE)}
+        </p>
+      )}
       {error !== null ? (
         <ErrorNote error={error} />
       ) : diff === null ? (

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from arkor_dev.local.inference.messages import Candidate, FinishReason, TokenLogprob
+    from arkor_dev.local.inference.messages import AnswerRequest, Candidate, FinishReason, TokenLogprob
     from arkor_dev.local.inference.structured_output.constraint import Constraint
 
     from .interface import Engine, GenerationRequest
@@ -136,7 +136,7 @@ class Loop:
         request.send(Begun())  # the chat template may be the last thing that this process does
         conversation = engine.begin(ask, request.base_key, lambda label: request.send(_loading(label)))
         try:
-            constraint = self._vocabulary().constrain(**vars(ask.format)) if ask.format else None
+            constraint = self._vocabulary().constrain(ask.format) if ask.format else None
         except BaseException:
             engine.end(conversation)
             raise
@@ -148,7 +148,7 @@ class Loop:
             Sampler(sampling, conversation.prompt),
             IncrementalDecoder(engine.tokenizer),
             StopFilter(ask.stop or ()),
-            ToolCalls(names),
+            _calls_of(ask, names, marked=constraint is not None and constraint.is_marked),
             min(ask.max_tokens, conversation.max_new_tokens),
             time.monotonic(),
             constraint,
@@ -326,6 +326,11 @@ class _Guard:
 
 def _loading(label: str) -> Loading:
     return Loading({"label": label, "done": 0, "total": None, "unit": ""})
+
+
+def _calls_of(ask: AnswerRequest, names: frozenset[str], *, marked: bool) -> ToolCalls:
+    rules = ask.format.calls if ask.format else None
+    return ToolCalls(names, only_marked=marked, most=1 if rules is not None and not rules.parallel else None)
 
 
 def _unread(answer: _Answer) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from arkor_dev.local.modeling.tool_calls import END, MARK, writes_marked_calls
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from llguidance import LLMatcher, LLTokenizer
     from numpy.typing import NDArray
+
+    from .request import OutputFormat
 
 MOST_COMPILED: Final = 16
 """Maximum number of compiled schemas cached per vocabulary: programs reuse the same schema."""
@@ -32,7 +35,8 @@ class Vocabulary:
     def __init__(self, tokenizer: Any, tokens: LLTokenizer) -> None:
         self.tokenizer = tokenizer
         self.tokens = tokens
-        self._compiled: OrderedDict[str, LLMatcher] = OrderedDict()
+        self._compiled: OrderedDict[OutputFormat, LLMatcher] = OrderedDict()
+        self._marks_calls: bool | None = None
 
     @classmethod
     def of(cls, tokenizer: Any, ends: Sequence[int]) -> Vocabulary:
@@ -41,30 +45,54 @@ class Vocabulary:
 
         return cls(tokenizer, vocabulary_of(tokenizer, ends))
 
-    def constrain(self, schema: str, field: str) -> Constraint:
-        """Start an answer that fits ``schema``, JSON from `schemas.read`.
+    def constrain(self, wanted: OutputFormat) -> Constraint | None:
+        """Start an answer of this format; None if only the number of calls matters, in an unknown syntax.
 
-        Raises JobFailure, beginning with the ``field`` of the request, if it cannot be compiled.
+        Calls are in the model's own syntax; a forced one is bare JSON if that is unknown. Raises JobFailure,
+        beginning with the request's field, for a format that cannot be enforced.
         """
         # Imported here: most answers never need it.
-        from .grammar import GrammarError, matcher_of
+        from .grammar import GrammarError, call_matcher_of, matcher_of
 
-        if schema not in self._compiled:
+        rules, field = wanted.calls, wanted.field
+        is_marked = rules is not None and self._writes_marks()
+        if rules is not None and not is_marked and not rules.forced:
+            if not rules.strict:
+                return None
+            raise JobFailure(
+                f"{field} cannot be enforced: strict is only possible for models whose chat template writes "
+                f"calls between {MARK} and {END}, or with a forced call"
+            )
+        if wanted not in self._compiled:
             try:
-                self._compiled[schema] = matcher_of(schema, self.tokens)
+                if rules is not None and is_marked:
+                    self._compiled[wanted] = call_matcher_of(wanted.schema, rules, self.tokens)
+                else:
+                    self._compiled[wanted] = matcher_of(wanted.schema, self.tokens)
             except GrammarError as fault:
                 raise JobFailure(f"{field} cannot be enforced: {fault}") from fault
-        self._compiled.move_to_end(schema)
+        self._compiled.move_to_end(wanted)
         if len(self._compiled) > MOST_COMPILED:
             self._compiled.popitem(last=False)
-        return Constraint(self._compiled[schema].deep_copy(), self.tokens, field)
+        mark = MARK.encode() if is_marked else b""
+        return Constraint(self._compiled[wanted].deep_copy(), self.tokens, field, mark)
+
+    def _writes_marks(self) -> bool:
+        """Return whether the model's chat template writes calls as Hermes and Qwen do."""
+        if self._marks_calls is None:
+            self._marks_calls = writes_marked_calls(self.tokenizer)
+        return self._marks_calls
 
 
 class Constraint:
     """Constrains one answer: `allowed`, then `take` with the chosen token."""
 
-    def __init__(self, matcher: LLMatcher, tokens: LLTokenizer, field: str) -> None:
+    def __init__(self, matcher: LLMatcher, tokens: LLTokenizer, field: str, mark: bytes = b"") -> None:
+        """``mark`` begins the JSON of an answer that may have text before."""
         self._field = field
+        self.is_marked = bool(mark)
+        self._mark = mark
+        self._before = b""
         self._matcher = matcher
         self._tokens = tokens
         self._bounds = Bounds()
@@ -85,9 +113,21 @@ class Constraint:
         """
         self._matcher.consume_token(token)
         self._check()
-        if not self._bounds.push(self._tokens.decode_bytes([token])):
+        if not self._bounds.push(self._json_in(self._tokens.decode_bytes([token]))):
             return "length"
         return "stop" if self._matcher.is_stopped() else None
+
+    def _json_in(self, data: bytes) -> bytes:
+        """Return the part of ``data`` that is behind the mark."""
+        if not self._mark:
+            return data
+        self._before += data
+        _, found, after = self._before.partition(self._mark)
+        if found:
+            self._mark = b""
+            return after
+        self._before = self._before[-len(self._mark) :]
+        return b""
 
     def _check(self) -> None:
         if self._matcher.is_error():

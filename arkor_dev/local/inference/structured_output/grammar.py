@@ -6,15 +6,19 @@ compilation. Nothing here reads a file or an address.
 
 from __future__ import annotations
 
+import json
 from copy import copy
 from typing import TYPE_CHECKING, Any, Final
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 
+from arkor_dev.local.modeling.tool_calls import END, MARK
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from .request import CallRules
 
 LIMITS: Final = LLParserLimits(
     max_items_in_row=1_000,
@@ -84,7 +88,29 @@ def bytes_alone() -> LLTokenizer:
 
 def matcher_of(schema: str, vocabulary: LLTokenizer) -> LLMatcher:
     """Return a matcher at the first token for JSON of `schemas.read`. Raises GrammarError."""
-    grammar = LLMatcher.grammar_from_json_schema(schema, overrides=OPTIONS)
+    return _checked(LLMatcher.grammar_from_json_schema(schema, overrides=OPTIONS), vocabulary)
+
+
+def call_matcher_of(schema: str, rules: CallRules, vocabulary: LLTokenizer) -> LLMatcher:
+    """Return a matcher for an answer with calls in the syntax of Hermes and Qwen. Raises GrammarError.
+
+    ``schema`` is that of one call. Without a forced call any text may come before the first, or be all.
+    """
+    more = f' ("\\n{MARK}" call)*' if rules.parallel else ""
+    start = "BEGIN call" if rules.forced else "TEXT? | begin call"
+    json_schema = json.dumps({**json.loads(schema), "x-guidance": OPTIONS}, ensure_ascii=False)
+    lark = f"""%llguidance {{}}
+start: {start}{more}
+begin[lazy]: /(.|\\n)*{MARK}/
+BEGIN: "{MARK}"
+TEXT: /(.|\\n)+/
+call: "\\n" object "\\n{END}"
+object: %json {json_schema}
+"""
+    return _checked(LLMatcher.grammar_from_lark(lark), vocabulary)
+
+
+def _checked(grammar: str, vocabulary: LLTokenizer) -> LLMatcher:
     matcher = LLMatcher(vocabulary, grammar, log_level=0, limits=LIMITS)
     if not matcher.is_error():
         matcher.compute_logit_bias()

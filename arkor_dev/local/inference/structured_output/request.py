@@ -12,16 +12,34 @@ from .schemas import FormatError, read
 
 RESPONSE: Final = "responseFormat"
 CHOICE: Final = "toolChoice"
+TOOLS: Final = "tools"
+PARALLEL: Final = "parallelToolCalls"
 UNFORCED: Final[tuple[object, ...]] = (None, "auto", "none")
 FREE: Final[tuple[object, ...]] = (None, {}, {"type": "text"})
 
 
 @dataclass(frozen=True)
+class CallRules:
+    """Which calls an answer may have: at least one if ``forced``, more than one if ``parallel``.
+
+    ``strict``: a tool's schema must be enforced, so an unknown syntax of calls is refused.
+    """
+
+    forced: bool
+    parallel: bool
+    strict: bool
+
+
+@dataclass(frozen=True)
 class OutputFormat:
-    """The JSON of a schema from `schemas.read`, and the request's field that requires it."""
+    """The JSON of a schema from `schemas.read`, and the request's field that requires it.
+
+    With ``calls`` it is the schema of one call, and the answer has as many as they allow.
+    """
 
     schema: str
     field: str
+    calls: CallRules | None = None
 
 
 def format_of(body: dict[str, Any]) -> OutputFormat | None:
@@ -32,14 +50,36 @@ def format_of(body: dict[str, Any]) -> OutputFormat | None:
         raise FormatError(
             f"{RESPONSE} cannot be enforced together with tools, whose calls have their own form: remove one"
         )
-    if not forced and response_format in FREE:
+    tools = body.get("tools") or []
+    if forced:
+        # Only a caller that says so expects several calls: a small model would never stop.
+        several = choice == "required" and body.get(PARALLEL) is True
+        rules, field = CallRules(forced=True, parallel=several, strict=False), CHOICE
+    elif tools and choice != "none" and (any(map(_is_strict, tools)) or body.get(PARALLEL) is False):
+        strict = any(map(_is_strict, tools))
+        several = body.get(PARALLEL) is not False
+        rules, field = CallRules(False, several, strict), TOOLS if strict else PARALLEL
+        tools = [tool if _is_strict(tool) else _without_schema(tool) for tool in tools]
+    elif response_format in FREE:
         return None
-    field = CHOICE if forced else RESPONSE
+    else:
+        rules, field = None, RESPONSE
     try:
-        schema = _call(choice, body.get("tools") or []) if forced else _response(response_format)
+        schema = _call(choice if forced else "required", tools) if rules else _response(response_format)
     except FormatError as fault:
         raise FormatError(f"{field} cannot be enforced: {fault}") from None
-    return OutputFormat(json.dumps(schema, ensure_ascii=False, separators=(",", ":")), field)
+    return OutputFormat(json.dumps(schema, ensure_ascii=False, separators=(",", ":")), field, rules)
+
+
+def _is_strict(tool: object) -> bool:
+    function = tool.get("function") if isinstance(tool, dict) else None
+    return isinstance(function, dict) and function.get("strict") is True
+
+
+def _without_schema(tool: object) -> object:
+    """Return a tool whose arguments may be any object."""
+    function = tool.get("function") if isinstance(tool, dict) else None
+    return {"function": {"name": function.get("name")}} if isinstance(function, dict) else tool
 
 
 def _response(response_format: Any) -> Any:

@@ -117,6 +117,7 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
     try:
         chat_request = await _read_request(request, call, caller)
         record.stream, record.messages = chat_request.stream, _logged_messages(chat_request)
+        record.tools = chat_request.chat.get("tools") or ()
         choices = [AnswerChoice() for _ in range(chat_request.answers * len(chat_request.chats))]
         slug, answers = caller.deployment["slug"], chat_request.answers
         form: Form = AnswerFormat(call, slug, caller.deployment["answeredBy"], answers)
@@ -133,7 +134,10 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
                     pass
                 return web.json_response(form.complete(choices), headers=_said_ignored(chat_request))
         finally:
-            record.answers = [choice.text for choice in choices if choice.done]
+            ended = [(choice, choice.done) for choice in choices if choice.done]
+            record.answers = [choice.text for choice, _ in ended]
+            record.calls = [choice.calls for choice, _ in ended]
+            record.reasons = [done.reason for _, done in ended]
             record.prompt = prompt_tokens(choices, answers)
     except CallerFault as fault:
         record.status, record.error = status_of(fault.fault), fault.detail

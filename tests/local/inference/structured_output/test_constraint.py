@@ -19,10 +19,17 @@ from jsonschema import Draft202012Validator  # noqa: E402
 from arkor_dev.local.inference.generation.decoding import IncrementalDecoder  # noqa: E402
 from arkor_dev.local.inference.generation.sampling import Sampler  # noqa: E402
 from arkor_dev.local.inference.messages import Sampling  # noqa: E402
-from arkor_dev.local.inference.structured_output.constraint import DIGITS, NESTED, Bounds, Vocabulary  # noqa: E402
+from arkor_dev.local.inference.structured_output.constraint import (  # noqa: E402
+    DIGITS,
+    NESTED,
+    Bounds,
+    Constraint,
+    Vocabulary,
+)
+from arkor_dev.local.inference.structured_output.request import OutputFormat, format_of  # noqa: E402
 from arkor_dev.local.inference.structured_output.schemas import read  # noqa: E402
 from arkor_dev.local.workers.errors import JobFailure  # noqa: E402
-from tests.local.tiny_model import PHRASE, QUESTIONS, make_tokenizer  # noqa: E402
+from tests.local.tiny_model import HERMES, PHRASE, QUESTIONS, make_tokenizer  # noqa: E402
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -158,7 +165,7 @@ def written(
     vocabulary: Vocabulary, tokenizer: Any, schema: Any, seed: int, most: int = 600
 ) -> tuple[str, str]:
     """A text of tokens that are drawn at random of those that may come, and why it ends."""
-    constraint = vocabulary.constrain(json.dumps(read(schema)), "responseFormat")
+    constraint = constrained(vocabulary, json.dumps(read(schema)), "responseFormat")
     sampler, text = Sampler(Sampling(temperature=1.5, seed=seed), []), IncrementalDecoder(tokenizer)
     chance = np.random.default_rng(seed)
     marks = [tokenizer.convert_tokens_to_ids(each) for each in ('"', "}", "]")]
@@ -194,7 +201,7 @@ def test_property_names_have_one_spelling(vocabulary: Vocabulary, tokenizer: Any
     schema = json.dumps(
         {"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": True}
     )
-    constraint = vocabulary.constrain(schema, "responseFormat")
+    constraint = constrained(vocabulary, schema, "responseFormat")
     for mark in '{"':
         constraint.accept(tokenizer.convert_tokens_to_ids(mark))
     back = tokenizer.convert_tokens_to_ids("\\")
@@ -203,12 +210,17 @@ def test_property_names_have_one_spelling(vocabulary: Vocabulary, tokenizer: Any
     assert not constraint.allowed(len(tokenizer))[tokenizer.convert_tokens_to_ids("u")]
 
 
+def constrained(vocabulary: Vocabulary, schema: str, field: str) -> Constraint:
+    constraint = vocabulary.constrain(OutputFormat(schema, field))
+    assert constraint is not None
+    return constraint
+
+
 @pytest.mark.parametrize("format_", ["date-time", "time", "duration"])
 def test_times_have_a_bounded_number_of_digits(vocabulary: Vocabulary, tokenizer: Any, format_: str) -> None:
     """The greedy answer of a model that likes nothing better than another digit."""
-    constraint = vocabulary.constrain(
-        json.dumps(read({"type": "string", "format": format_})), "responseFormat"
-    )
+    schema = json.dumps(read({"type": "string", "format": format_}))
+    constraint = constrained(vocabulary, schema, "responseFormat")
     digit, text = tokenizer.convert_tokens_to_ids("1"), IncrementalDecoder(tokenizer)
     said = ""
     for _ in range(100):
@@ -224,7 +236,7 @@ def test_endless_numbers_and_nesting_end_the_answer(vocabulary: Vocabulary, toke
     ids = {text: tokenizer.convert_tokens_to_ids(text) for text in ("1", "[", "e", "9")}
 
     def until_the_end(schema: Any, texts: str) -> tuple[int, str | None]:
-        constraint = vocabulary.constrain(json.dumps(schema), "responseFormat")
+        constraint = constrained(vocabulary, json.dumps(schema), "responseFormat")
         for number, text in enumerate(texts, 1):
             if end := constraint.accept(ids[text]):
                 return number, end
@@ -252,14 +264,14 @@ def test_bounds_ignore_quoted_text() -> None:
 
 def test_a_compiled_schema_is_reused_without_shared_state(vocabulary: Vocabulary, tokenizer: Any) -> None:
     schema = json.dumps({"type": "array", "items": {"enum": [1]}})
-    first = vocabulary.constrain(schema, "responseFormat")
+    first = constrained(vocabulary, schema, "responseFormat")
     before = first.allowed(len(tokenizer))
     first.accept(tokenizer.convert_tokens_to_ids("["))
-    second = vocabulary.constrain(schema, "responseFormat")
+    second = constrained(vocabulary, schema, "responseFormat")
     assert (second.allowed(len(tokenizer)) == before).all()
     assert not (first.allowed(len(tokenizer)) == before).all()
     for number in range(40):
-        vocabulary.constrain(json.dumps({"maxLength": number}), "responseFormat")
+        constrained(vocabulary, json.dumps({"maxLength": number}), "responseFormat")
     assert len(vocabulary._compiled) <= 16
 
 
@@ -281,7 +293,7 @@ def test_a_step_of_a_heavy_schema_is_bounded(vocabulary: Vocabulary, tokenizer: 
     def slowest() -> float:
         """Seconds of processor time of the slowest of 30 steps, with nothing known from before."""
         vocabulary._compiled.clear()
-        constraint = vocabulary.constrain(json.dumps(read(HEAVY[name])), "responseFormat")
+        constraint = constrained(vocabulary, json.dumps(read(HEAVY[name])), "responseFormat")
         chance, took, end = np.random.default_rng(5), [0.0], None
         while len(took) <= 30 and not end:
             began = time.process_time()
@@ -299,8 +311,8 @@ def test_a_step_of_a_heavy_schema_is_bounded(vocabulary: Vocabulary, tokenizer: 
 
 def test_an_unsatisfiable_constraint_is_reported(vocabulary: Vocabulary, tokenizer: Any) -> None:
     with pytest.raises(JobFailure, match="toolChoice cannot be enforced: "):
-        vocabulary.constrain('{"type": "string", "pattern": "(?=a)"}', "toolChoice")
-    constraint = vocabulary.constrain('{"type": "array"}', "responseFormat")
+        constrained(vocabulary, '{"type": "string", "pattern": "(?=a)"}', "toolChoice")
+    constraint = constrained(vocabulary, '{"type": "array"}', "responseFormat")
     with pytest.raises(JobFailure, match="responseFormat can no longer be enforced: "):
         constraint.accept(tokenizer.convert_tokens_to_ids("1"))
 
@@ -308,3 +320,104 @@ def test_an_unsatisfiable_constraint_is_reported(vocabulary: Vocabulary, tokeniz
 def test_a_tokenizer_without_known_bytes_is_refused() -> None:
     with pytest.raises(JobFailure, match="responseFormat cannot be enforced: this model's tokenizer"):
         Vocabulary.of(object(), [1])
+
+
+def tool(name: str, **more: Any) -> dict[str, Any]:
+    whole: dict[str, Any] = {"type": "integer", "maximum": 9}
+    parameters = {
+        "type": "object", "properties": {"n": whole}, "required": ["n"], "additionalProperties": False
+    }  # fmt: skip
+    return {"type": "function", "function": {"name": name, "parameters": parameters, **more}}
+
+
+def called(name: str, arguments: str) -> str:
+    return f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>'
+
+
+RIGHT, WRONG = called("f", '{"n": 7}'), called("f", '{"n": "x"}')
+STRICT, LOOSE = tool("f", strict=True), tool("f")
+ANYTHING = "Hello {1} [2] <b> 1e999"
+CALLS: dict[str, tuple[dict[str, Any], dict[str, bool]]] = {
+    "strict": (
+        {"tools": [STRICT]},
+        {ANYTHING: True, RIGHT: True, f"{ANYTHING} {RIGHT}": True, f"{RIGHT}\n{RIGHT}": True, WRONG: False,
+         f"{RIGHT} more": False, called("g", "{}"): False, "<tool_call>x": False, "": True},
+    ),
+    "strict, at most one": (
+        {"tools": [STRICT], "parallelToolCalls": False},
+        {ANYTHING: True, RIGHT: True, f"{RIGHT}\n{RIGHT}": False, WRONG: False},
+    ),
+    "at most one": (
+        {"tools": [LOOSE], "parallelToolCalls": False},
+        {ANYTHING: True, WRONG: True, RIGHT: True, f"{RIGHT}\n{RIGHT}": False, called("g", "{}"): False},
+    ),
+    "one of them strict": (
+        {"tools": [STRICT, tool("g")]},
+        {RIGHT: True, WRONG: False, called("g", '{"any": [1]}'): True, called("g", "7"): False},
+    ),
+    "required": (
+        {"tools": [LOOSE], "toolChoice": "required"},
+        {RIGHT: True, f"{RIGHT}\n{RIGHT}": False, WRONG: False, ANYTHING: False, "": False},
+    ),
+    "required, several": (
+        {"tools": [LOOSE], "toolChoice": "required", "parallelToolCalls": True},
+        {RIGHT: True, f"{RIGHT}\n{RIGHT}": True, f"{RIGHT}\n{WRONG}": False, ANYTHING: False},
+    ),
+    "one by its name": (
+        {"tools": [LOOSE, tool("g")], "toolChoice": {"type": "function", "function": {"name": "g"}}},
+        {called("g", '{"n": 1}'): True, RIGHT: False, called("g", '{"n": 10}'): False, ANYTHING: False},
+    ),
+}  # fmt: skip
+
+
+def fits(vocabulary: Vocabulary, tokenizer: Any, body: dict[str, Any], text: str) -> bool:
+    """Whether an answer to ``body`` may be ``text`` and end there."""
+    wanted = format_of(body)
+    assert wanted is not None
+    constraint = vocabulary.constrain(wanted)
+    assert constraint is not None
+    ended = None
+    for token in tokenizer(text, add_special_tokens=False)["input_ids"]:
+        if ended or not constraint.allowed(len(tokenizer))[token]:
+            return False
+        ended = constraint.accept(token)
+        assert ended != "length"
+    return ended == "stop" or bool(constraint.allowed(len(tokenizer))[tokenizer.eos_token_id])
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_calls_are_held_to_the_choice_and_to_strict_schemas(name: str) -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = HERMES
+    vocabulary = Vocabulary.of(tokenizer, [tokenizer.eos_token_id])
+    body, answers = CALLS[name]
+    for text, right in answers.items():
+        assert fits(vocabulary, tokenizer, body, text) is right, text
+
+
+def test_a_number_that_no_program_reads_ends_a_call() -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = HERMES
+    vocabulary = Vocabulary.of(tokenizer, [tokenizer.eos_token_id])
+    wanted = format_of({"tools": [LOOSE], "parallelToolCalls": False})
+    assert wanted is not None
+    constraint = vocabulary.constrain(wanted)
+    assert constraint is not None
+    text = f"{'9' * 2 * DIGITS} " + called("f", f'{{"n": {"9" * 2 * DIGITS}}}')
+    ends = [constraint.accept(token) for token in tokenizer(text, add_special_tokens=False)["input_ids"]]
+    assert ends.index("length") > 2 * DIGITS
+
+
+def test_a_template_without_a_known_syntax_of_calls(vocabulary: Vocabulary) -> None:
+    strict = format_of({"tools": [STRICT]})
+    assert strict is not None
+    with pytest.raises(JobFailure, match=r"^tools cannot be enforced: strict is only possible"):
+        vocabulary.constrain(strict)
+    one = format_of({"tools": [LOOSE], "parallelToolCalls": False})
+    assert one is not None
+    assert vocabulary.constrain(one) is None
+    forced = format_of({"tools": [LOOSE], "toolChoice": "required"})
+    assert forced is not None
+    constraint = vocabulary.constrain(forced)
+    assert constraint is not None
+    assert not constraint.is_marked

@@ -7,7 +7,7 @@ import { reloadManifest } from "../../store/manifest";
 import { Button } from "../../ui/controls/button";
 import { CopyButton } from "../../ui/controls/copy";
 import { FileButton } from "../../ui/controls/file-button";
-import { announce } from "../../ui/controls/live";
+import { say } from "../../ui/controls/live";
 import { ErrorNote } from "../../ui/empty";
 import { DATA_FILES, uploadData } from "./upload";
 
@@ -38,7 +38,7 @@ function Empty() {
     try {
       const message = await action();
       await reloadManifest();
-      announce(message);
+      say(message);
     } catch (fault) {
       setError(errorText(fault));
     }
@@ -52,8 +52,8 @@ function Empty() {
   const take = (file: File | undefined): Promise<void> | undefined =>
     file &&
     attempt("data", async () => {
-      const { path } = await uploadData(file);
-      return `${path} added`;
+      const { path, note } = await uploadData(file);
+      return note ?? `${path} added`;
     });
   useDrop(setOver, ({ files }) => void take(files[0]));
   return (

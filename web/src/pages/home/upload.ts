@@ -4,7 +4,15 @@ import { api } from "../../api/client";
 /** Types that the file picker offers. */
 export const DATA_FILES = ".csv,.tsv,.json,.jsonl,.ndjson,.parquet,.gz";
 
-/** `created` if a first trainer was created for it. Throws `ApiError`. */
-export function uploadData(file: File): Promise<{ path: string; created: boolean }> {
+export interface Uploaded {
+  path: string;
+  /** A first trainer was created for it. */
+  created: boolean;
+  /** Of a log or a trace, in lines: how many rows it became, and what was not converted. */
+  note?: string;
+}
+
+/** Throws `ApiError`. */
+export function uploadData(file: File): Promise<Uploaded> {
   return api(`/project/data?${new URLSearchParams({ name: file.name })}`, { method: "POST", file });
 }

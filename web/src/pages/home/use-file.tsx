@@ -8,7 +8,7 @@ import { forgetEdits, reloadManifest, undoWrite } from "../../store/manifest";
 import { FileButton } from "../../ui/controls/file-button";
 import { WriteDialog } from "../../ui/diff";
 import { ErrorNote } from "../../ui/empty";
-import { DATA_FILES, uploadData } from "./upload";
+import { DATA_FILES, type Uploaded, uploadData } from "./upload";
 
 interface Props {
   trainer: Trainer;
@@ -17,16 +17,16 @@ interface Props {
 }
 
 function useUpload() {
-  const [path, setPath] = useState<string | null>(null);
+  const [uploaded, setUploaded] = useState<Uploaded | null>(null);
   const { busy, error, attempt } = useAttempt();
   const take = async (file: File | undefined): Promise<void> => {
-    if (file) await attempt(async () => setPath((await uploadData(file)).path));
+    if (file) await attempt(async () => setUploaded(await uploadData(file)));
   };
-  return { path, setPath, busy, error, take };
+  return { uploaded, setUploaded, busy, error, take };
 }
 
 export function UseFile(props: Props) {
-  const { path, setPath, busy, error, take } = useUpload();
+  const { uploaded, setUploaded, busy, error, take } = useUpload();
   return (
     <>
       <FileButton small input="Data file" accept={DATA_FILES} busy={busy} take={([file]) => take(file)}>
@@ -37,14 +37,14 @@ export function UseFile(props: Props) {
           {clean(error, 300)}
         </span>
       )}
-      {path !== null && <Write {...props} path={path} onClose={() => setPath(null)} />}
+      {uploaded && <Write {...props} {...uploaded} onClose={() => setUploaded(null)} />}
     </>
   );
 }
 
 /** The same for a file that is dropped anywhere on the page. */
 export function DropFile(props: Props) {
-  const { path, setPath, busy, error, take } = useUpload();
+  const { uploaded, setUploaded, busy, error, take } = useUpload();
   const [over, setOver] = useState(false);
   useDrop(setOver, ({ files }) => void take(files[0]));
   return (
@@ -57,16 +57,17 @@ export function DropFile(props: Props) {
         </p>
       )}
       {error && <ErrorNote title="The dropped file was not taken" error={error} />}
-      {path !== null && <Write {...props} path={path} onClose={() => setPath(null)} />}
+      {uploaded && <Write {...props} {...uploaded} onClose={() => setUploaded(null)} />}
     </>
   );
 }
 
-function Write({ trainer, revision, path, onClose }: Props & { path: string; onClose: () => void }) {
+function Write({ trainer, revision, path, note, onClose }: Props & Uploaded & { onClose: () => void }) {
   const post = (preview: boolean): Promise<SettingsWritten> =>
     api("/manifest/dataset", { method: "POST", body: { trainer: trainer.name, revision, path, preview } });
   return (
     <WriteDialog
+      note={note}
       post={post}
       written={async () => {
         await reloadManifest();
