@@ -1,11 +1,11 @@
 """Measures the cost and benefit of the ways against forgetting, each on the example project with its own
-settings.
+settings, and some of them on two of the tasks in ``tasks.py`` as well.
 
 Every run is a separate process with one thread, and generates its replay answers anew. The losses are those
 of the verdict, with its held-out rows, general questions and intervals. Times are processor time, which other
 programs affect less, of training and the base's answers, without the verdict. In addition, steps of a plain
-run, of replay and of the penalty are timed in turns on the same rows. ``python -m benchmarks.forgetting WAY
-SEED STEPS FORMAT`` runs one, or ``TURNS``, and prints its figures as JSON.
+run, of replay and of the penalty are timed in turns on the same rows. ``python -m benchmarks.forgetting TASK
+WAY SEED STEPS FORMAT`` runs one, or with the way ``TURNS`` those steps, and prints the figures as JSON.
 
 Each finished run is appended to ``forgetting.jsonl`` in the cache, and is not run again: a study can be
 interrupted. Delete that file after a change of what is measured.
@@ -29,6 +29,7 @@ from arkor_dev.local.models.catalog import Model
 from .figures import Figure
 from .sides import in_a_process
 from .starter import CACHE, starter
+from .tasks import TASKS, task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,6 +42,7 @@ ALL_LINEAR: Final = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_pr
 WAYS: Final[dict[str, dict[str, Any]]] = {
     "nothing": OFF,
     "replay = 0.2": {**OFF, "replay": 0.2},
+    "sdft": {**OFF, "method": "sdft", "maxCompletionLength": 96},
     "base_kl = 0.1": {**OFF, "baseKl": 0.1},
     "base_kl = 1": {**OFF, "baseKl": 1.0},
     "lora.r = 2": {**OFF, "loraR": 2, "loraAlpha": 4},
@@ -54,15 +56,24 @@ WAYS: Final[dict[str, dict[str, Any]]] = {
     "learning_rate = 2e-3": {**OFF, "learningRate": 2e-3},
 }
 SEEDS: Final = (42, 43, 44)
-OFTEN: Final = 3
+OFTEN: Final = 4
 """Number of the ways, counted from the first, that are measured with all seeds; the others use one."""
+OTHER_TASKS: Final = ("facts", "extract")
+ON_OTHERS: Final = 3
+"""Number of the ways, counted from the first, that are measured on the other tasks, with two seeds."""
 TURNS: Final = "in turns"
 
+Cell = tuple[str, str, int]
+"""A task, a way and a seed."""
 
-def cells() -> list[tuple[str, int]]:
-    """Return the way and seed of every run, in order; a seed's plain run comes before its others."""
-    often = [(way, seed) for seed in SEEDS for way in list(WAYS)[:OFTEN]]
-    return [*often, *((way, SEEDS[0]) for way in list(WAYS)[OFTEN:])]
+
+def cells() -> list[Cell]:
+    """Return every run, in order; a seed's plain run comes before its others."""
+    often = [("example", way, seed) for seed in SEEDS for way in list(WAYS)[:OFTEN]]
+    others = [
+        (name, way, seed) for name in OTHER_TASKS for seed in SEEDS[:2] for way in list(WAYS)[:ON_OTHERS]
+    ]
+    return [*often, *others, *(("example", way, SEEDS[0]) for way in list(WAYS)[OFTEN:])]
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
@@ -71,37 +82,41 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     """
     starter()
     one_thread = {"OMP_NUM_THREADS": "1"}
-    steps = in_a_process("forgetting", TURNS, SEEDS[0], 1 if quick else 8, "auto", settings=one_thread)
+    steps = in_a_process(
+        "forgetting", "example", TURNS, SEEDS[0], 1 if quick else 8, "auto", settings=one_thread
+    )
     for kind in ("replay", "penalty"):
         yield Figure(f"a step with {kind}, a plain one beside", steps[kind], "s", steps["plain"], most=1.35)
     there = {} if quick else known(RESULTS)
-    for way, seed in [(way, SEEDS[0]) for way in list(WAYS)[:OFTEN]] if quick else cells():
-        plain = there.get(("nothing", seed))
-        if (way, seed) not in there:
+    wanted = [("example", way, SEEDS[0]) for way in list(WAYS)[:ON_OTHERS]] if quick else cells()
+    for cell in wanted:
+        name, way, seed = cell
+        plain = there.get((name, "nothing", seed))
+        if cell not in there:
             number = plain["format"] if plain else "auto"
-            found = in_a_process("forgetting", way, seed, 4 if quick else 0, number, settings=one_thread)
-            there[way, seed] = found
+            found = in_a_process("forgetting", *cell, 4 if quick else 0, number, settings=one_thread)
+            there[cell] = found
             if not quick:
-                keep(RESULTS, way, seed, found)
-        yield from _figures(f"{way}, seed {seed}", there[way, seed], plain or there[way, seed])
+                keep(RESULTS, cell, found)
+        yield from _figures(f"{name}: {way}, seed {seed}", there[cell], plain or there[cell])
     if not quick:
         for way in list(WAYS)[1:OFTEN]:
             yield from _over_seeds(way, there)
 
 
-def known(path: Path) -> dict[tuple[str, int], dict[str, Any]]:
-    """Return the figures of the runs in ``path``, by way and seed."""
+def known(path: Path) -> dict[Cell, dict[str, Any]]:
+    """Return the figures of the runs in ``path``."""
     if not path.exists():
         return {}
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    return {(line["way"], line["seed"]): line for line in lines}
+    return {(line["task"], line["way"], line["seed"]): line for line in lines}
 
 
-def keep(path: Path, way: str, seed: int, found: Mapping[str, Any]) -> None:
+def keep(path: Path, cell: Cell, found: Mapping[str, Any]) -> None:
     """Append the figures of a run to ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        file.write(json.dumps({"way": way, "seed": seed, **found}) + "\n")
+        file.write(json.dumps({**dict(zip(("task", "way", "seed"), cell, strict=True)), **found}) + "\n")
 
 
 def _figures(name: str, found: Mapping[str, Any], plain: Mapping[str, Any]) -> Iterator[Figure]:
@@ -123,11 +138,13 @@ def _figures(name: str, found: Mapping[str, Any], plain: Mapping[str, Any]) -> I
     yield Figure("  time, of a plain run beside", found["seconds"], "s", plain["seconds"])
 
 
-def _over_seeds(way: str, there: Mapping[tuple[str, int], Mapping[str, Any]]) -> Iterator[Figure]:
+def _over_seeds(way: str, there: Mapping[Cell, Mapping[str, Any]]) -> Iterator[Figure]:
     """Yield how far the harm is below half of the plain runs' harm, as means over the seeds per question."""
 
     def harms(way: str) -> list[float]:
-        return [mean(each) for each in zip(*(there[way, seed]["harms"] for seed in SEEDS), strict=True)]
+        return [
+            mean(each) for each in zip(*(there["example", way, seed]["harms"] for seed in SEEDS), strict=True)
+        ]
 
     halved = compare([harm / 2 for harm in harms("nothing")], harms(way))
     yield Figure(f"{way}, {len(SEEDS)} seeds: how much less than half of the harm", halved.mean, "nats")
@@ -167,24 +184,42 @@ def in_turns(seed: int, steps: int, number: str) -> dict[str, float]:
     return {kind: mean(each[1:]) for kind, each in seconds.items()}  # the first ones warm up
 
 
-def run(way: str, seed: int, steps: int, number: str) -> dict[str, Any]:
-    """Run the example's trainer and evaluate it; ``steps`` 0 uses its own number."""
+def _project(name: str, seed: int, folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Return a task's project and its trainer's config: the example's, with the rows of the task."""
+    from arkor_dev.project.data_editor import config_of
+
+    config: dict[str, Any] = dict(config_of(EXAMPLE, "lighthouse"))
+    if name not in TASKS:
+        return EXAMPLE, config
+    for file, pairs in zip(("train", "held-out"), task(name, seed), strict=True):
+        lines = [json.dumps({"prompt": prompt, "completion": answer}) for prompt, answer in pairs]
+        (folder / f"{file}.jsonl").write_text("\n".join(lines))
+    del config["datasetSplit"]
+    rows = {
+        field: {"type": "file", "path": f"{file}.jsonl"}
+        for field, file in (("datasetSource", "train"), ("evalDatasetSource", "held-out"))
+    }
+    return folder, {**config, **rows}
+
+
+def run(name: str, way: str, seed: int, steps: int, number: str) -> dict[str, Any]:
+    """Run the example's trainer on a task and evaluate it; ``steps`` 0 uses its own number."""
     from arkor_dev.contract.events import EVALUATION_COMPLETED
     from arkor_dev.local.evaluation.by_length import measured
     from arkor_dev.local.training.final_evaluation.measure import FinalEvaluation, general_examples
     from arkor_dev.local.training.greedy import switched_off
     from arkor_dev.local.training.preparation import RunPreparation
     from arkor_dev.local.training.run_events import RunEvents
-    from arkor_dev.project.data_editor import config_of
 
-    config: dict[str, Any] = {**config_of(EXAMPLE, "lighthouse"), **WAYS[way]}
-    config |= {"seed": seed, "numberFormat": number, "samples": "off"}  # measure only losses, no answers
-    if steps:
-        config |= {"maxSteps": steps, "evalSteps": steps}
     seen: dict[str, Any] = {}
     emit = RunEvents(lambda name, fields: seen.update({name: fields}))
-    with tempfile.TemporaryDirectory() as folder:
-        job = JobRequest("job", config, folder, str(EXAMPLE))
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as rows_folder:
+        project, config = _project(name, seed, Path(rows_folder))
+        config |= WAYS[way]
+        config |= {"seed": seed, "numberFormat": number, "samples": "off"}  # measure only losses, no answers
+        if steps:
+            config |= {"maxSteps": steps, "evalSteps": steps}
+        job = JobRequest("job", config, folder, str(project))
         preparation = RunPreparation(job, emit, lambda *_: None)
         preparation.read()
         preparation.load(Model("starter", starter()))
@@ -211,5 +246,6 @@ def run(way: str, seed: int, steps: int, number: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    kind, *rest = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    print(json.dumps(in_turns(*rest) if kind == TURNS else run(kind, *rest)))  # type: ignore[arg-type]
+    name, kind, *rest = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
+    figures = in_turns(*rest) if kind == TURNS else run(name, kind, *rest)  # type: ignore[arg-type]
+    print(json.dumps(figures))
