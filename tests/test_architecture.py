@@ -289,7 +289,6 @@ def test_importing_loads_nothing_heavy(module: str) -> None:
 ANY_IN_MESSAGES = {
     "JobRequest.config": "a job's settings: the table of settings checks them where they are read",
     "JobRequest.resume": "how a job resumes: JSON of the database, read by checkpoints.continuation",
-    "TrainingEvent.fields": "an event of the contract; methods add figures of their own",
     "Ended.fields": "the fields of the job's last event",
     "FindCapacity.config": "a job's settings",
     "ClusterDescribed.cluster": "the contract's Cluster, with what its nodes say of themselves",
@@ -315,7 +314,6 @@ ANY_IN_MESSAGES = {
     "Judged.importances": "the contract's importances",
     "Judged.verdict": "the contract's verdict",
     "BeginReport.job": "the fields of writers.Job",
-    "ReportEvents.events": "events of the contract, by name",
     "OpenView.config": "a job's settings",
     "AskView.fields": "the arguments of a method of View",
     "ViewAnswered.answer": "the result of a method of View",

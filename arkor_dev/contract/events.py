@@ -10,10 +10,12 @@ Losses are mean cross entropies per token (natural logarithm), times are ISO 860
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict, cast
+
+from .shapes import Artifact, ChatMessage, Evaluation  # noqa: TC001 - messages are decoded by these
 
 if TYPE_CHECKING:
-    from .shapes import Artifact, ChatMessage, Evaluation
+    from collections.abc import Mapping
 
 TRAINING_STARTED: Final = "training.started"
 TRAINING_PHASE: Final = "training.phase"
@@ -56,10 +58,10 @@ MOST_FIGURES: Final = 20
 
 
 class AnyEvent(TypedDict):
-    """Fields of every job event."""
+    """Fields of every job event; the local backend adds them when it stores one."""
 
-    jobId: str
-    timestamp: str
+    jobId: NotRequired[str]
+    timestamp: NotRequired[str]
 
 
 class RunMetadata(TypedDict):
@@ -370,6 +372,32 @@ class End(AnyEvent):
     """The stream is over: close it, and do not reconnect. From the backend's stream, without an id."""
 
     type: Literal["end"]
+
+
+Event = (
+    TrainingStarted
+    | TrainingPhase
+    | TrainingLog
+    | TrainingMessage
+    | TrainingPaused
+    | TrainingResumed
+    | TrainingCompleted
+    | TrainingFailed
+    | TrainingCancelled
+    | CheckpointSaved
+    | CheckpointRemoved
+    | ModelProgress
+    | EvaluationCompleted
+    | SampleCreated
+    | RolloutsCreated
+    | SystemMetrics
+)
+"""An event that the local backend stores; ``type`` tells its class."""
+
+
+def log_with(event: TrainingLog, figures: Mapping[str, float | None]) -> TrainingLog:
+    """Return ``event`` with the training method's own figures, which the class cannot list."""
+    return cast("TrainingLog", {**figures, **event})
 
 
 class ChatProgress(TypedDict):

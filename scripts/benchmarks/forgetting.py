@@ -182,7 +182,7 @@ def run(way: str, seed: int, steps: int, number: str) -> dict[str, Any]:
     if steps:
         config |= {"maxSteps": steps, "evalSteps": steps}
     seen: dict[str, Any] = {}
-    emit = RunEvents(lambda name, fields: seen.update({name: fields}))
+    emit = RunEvents(lambda event: seen.update({event["type"]: event}))
     with tempfile.TemporaryDirectory() as folder:
         job = JobRequest("job", config, folder, str(EXAMPLE))
         preparation = RunPreparation(job, emit, lambda *_: None)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_STARTED
+from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_STARTED, TrainingMessage
 from arkor_dev.contract.placement import CLUSTER, INSECURE, STORAGE, host_of, is_loopback
 from arkor_dev.local.checkpoints.origin import FileHashes
 from arkor_dev.local.checkpoints.resume_points import drop_later
@@ -185,7 +185,7 @@ class JobSession:
         self.peers = PeerWorkers([actor], self._faults.append)
         self.link.send(Attached())
         text = f"Reconnected to {target}, where it has trained on."
-        self.link.send(TrainingEvent(TRAINING_MESSAGE, {"message": text}))
+        self.link.send(TrainingEvent(TrainingMessage(type=TRAINING_MESSAGE, message=text)))
         return WorkerGroup([actor])
 
     # Starting on new actors
@@ -354,5 +354,6 @@ class JobSession:
                 self.link.send(Ended(status, fields))
             case _:
                 self.link.send(message if mark is None else Marked(mark, message))
-        if isinstance(message, TrainingEvent) and message.name == TRAINING_STARTED:
-            self.link.send(TrainingEvent(TRAINING_MESSAGE, {"message": self._location}))
+        if isinstance(message, TrainingEvent) and message.event["type"] == TRAINING_STARTED:
+            location = TrainingMessage(type=TRAINING_MESSAGE, message=self._location)
+            self.link.send(TrainingEvent(location))

@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import strict_json
-from arkor_dev.contract.events import (
-    CHECKPOINT_REMOVED,
-    CHECKPOINT_SAVED,
-    EVALUATION_COMPLETED,
-    ROLLOUTS_CREATED,
-    SAMPLE_CREATED,
-    SYSTEM_METRICS,
-    TRAINING_LOG,
-    TRAINING_MESSAGE,
-    TRAINING_PHASE,
-    TRAINING_RESUMED,
-    TRAINING_STARTED,
-)
 from arkor_dev.local.execution.messages import (
     Ended,
     Meeting,
@@ -42,14 +28,6 @@ JOB_FACTS: Final = ("node", "home")
 LINE: Final = 1000
 """Maximum length of a fact, in characters."""
 ENDS: Final = ("completed", "failed", "paused", "cancelled")
-EVENTS: Final = frozenset(
-    {
-        *(TRAINING_STARTED, TRAINING_PHASE, TRAINING_LOG, TRAINING_MESSAGE, TRAINING_RESUMED),
-        EVALUATION_COMPLETED,
-        *(CHECKPOINT_SAVED, CHECKPOINT_REMOVED, ROLLOUTS_CREATED, SAMPLE_CREATED, SYSTEM_METRICS),
-    }
-)
-"""Events that a worker may send. Only the backend may report that a job or a stream has ended."""
 REPORTS: Final = Codec[Report](TrainingEvent, ProgressReport, ResumePoint, Ended)
 FIRST_REPORTS: Final = Codec[Report | Meeting](TrainingEvent, ProgressReport, ResumePoint, Ended, Meeting)
 RESERVED_FIELDS: Final = frozenset({"type", "jobId", "timestamp"})
@@ -115,10 +93,10 @@ def _parse(answer: bytes, codec: Codec[M]) -> tuple[list[M], dict[str, Any] | No
 
 
 def _is_allowed(message: Message) -> bool:
-    """Return whether a worker may send this: events and ends of other names are the backend's own."""
+    """Return whether a worker may send this: the backend sets the fields of every event."""
     match message:
-        case TrainingEvent(name, fields):
-            return name in EVENTS and not RESERVED_FIELDS & fields.keys()
+        case TrainingEvent(event):
+            return not (event.keys() - {"type"}) & RESERVED_FIELDS
         case Ended(status, fields):
             return status in ENDS and not RESERVED_FIELDS & fields.keys()
     return True
@@ -127,8 +105,10 @@ def _is_allowed(message: Message) -> bool:
 def localized(message: Report, remote_home: str, folders: Mapping[str, str]) -> Report:
     """Replace folders below ``remote_home`` in a message by this machine's."""
     match message:
-        case TrainingEvent() | Ended():
-            return replace(message, fields=localize_paths(message.fields, remote_home, folders))
+        case TrainingEvent(event):
+            return TrainingEvent(localize_paths(event, remote_home, folders))
+        case Ended(status, fields):
+            return Ended(status, localize_paths(fields, remote_home, folders))
         case ProgressReport(progress):
             return ProgressReport(localize_paths(progress, remote_home, folders))
     return message

@@ -10,7 +10,7 @@ import asyncio
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.contract.shapes import TERMINAL
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import JobEvaluating
+    from arkor_dev.contract.shapes import Evaluation, JobEvaluating
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
 
@@ -179,7 +179,7 @@ class Evaluations(WorkerService[EvaluationTask]):
         if self._tasks.get(task.job["id"]) is task:
             del self._tasks[task.job["id"]]
 
-    async def _evaluate(self, task: EvaluationTask) -> dict[str, Any]:
+    async def _evaluate(self, task: EvaluationTask) -> Evaluation:
         """Measure in a worker. Raises JobFailure if it ends without a result."""
         job_id = task.job["id"]
         config = await self._store.config_of(task.job)
@@ -197,7 +197,7 @@ class Evaluations(WorkerService[EvaluationTask]):
             end = await child.result(Ended, "The evaluating process", task.tell, ignored=ignored)
             if end.status != "completed":
                 raise JobFailure(end.fields.get("error", "It was ended"))
-            return dict(end.fields["evaluation"])
+            return cast("Evaluation", end.fields["evaluation"])
 
 
 def _on_file(config: dict[str, Any], data: str) -> dict[str, Any]:

@@ -15,8 +15,37 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from arkor_dev.local.workers.codec import Bounds, Codec, Message
+from arkor_dev.contract.events import (
+    CheckpointRemoved,
+    CheckpointSaved,
+    EvaluationCompleted,
+    RolloutsCreated,
+    SampleCreated,
+    SystemMetrics,
+    TrainingLog,
+    TrainingMessage,
+    TrainingPhase,
+    TrainingResumed,
+    TrainingStarted,
+)
+from arkor_dev.local.workers.codec import Bounds, Codec, Message, Others
 from arkor_dev.local.workers.messages import ProgressReport
+
+WorkerEvent = (
+    TrainingStarted
+    | TrainingPhase
+    | Annotated[TrainingLog, Others(float | None)]
+    | TrainingMessage
+    | TrainingResumed
+    | EvaluationCompleted
+    | CheckpointSaved
+    | CheckpointRemoved
+    | RolloutsCreated
+    | SampleCreated
+    | SystemMetrics
+)
+"""Events that a worker may send; a method adds its own figures to the log. Only the backend may report that a
+job or a stream has ended."""
 
 STEPS = Bounds(0, (1 << 62) - 1)
 PORTS = Bounds(1, (1 << 16) - 1)
@@ -110,10 +139,9 @@ class Leave(Message):
 
 @dataclass(frozen=True)
 class TrainingEvent(Message):
-    """An event of the job's stream, by name."""
+    """An event of the job's stream."""
 
-    name: str
-    fields: dict[str, Any]
+    event: WorkerEvent
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from io import BufferedReader
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Artifact
+
 
 JOBS: Final = "jobs"
 FINAL: Final = "final"
@@ -425,9 +427,9 @@ def kind_of(folder: Path) -> str:
     return "adapter" if (folder / "adapter_config.json").is_file() else "model"
 
 
-def describe(kind: str, name: str, folder: Path, size: int, step: int | None = None) -> dict[str, Any]:
+def describe(kind: str, name: str, folder: Path, size: int, step: int | None = None) -> Artifact:
     """Return the contract's ``Artifact``; ``bytes`` is the size of the whole folder."""
-    artifact: dict[str, Any] = {"kind": kind, "name": name, "bytes": size, "path": str(folder)}
+    artifact: Artifact = {"kind": kind, "name": name, "bytes": size, "path": str(folder)}
     if step is not None:
         artifact["step"] = step
     return artifact

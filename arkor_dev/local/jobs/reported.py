@@ -20,11 +20,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.bodies import JOB_CHANGES
-from arkor_dev.contract.events import FIGURE_NAME, MOST_FIGURES, TRAINING_LOG, TRAINING_STARTED
+from arkor_dev.contract.events import (
+    FIGURE_NAME,
+    MOST_FIGURES,
+    TRAINING_LOG,
+    TRAINING_STARTED,
+    Event,
+    RunMetadata,
+    TrainingLog,
+    TrainingStarted,
+    log_with,
+)
 from arkor_dev.contract.run_names import free_name
 from arkor_dev.contract.schema import check
 
-from .event_log import Event
 from .interruptions import resume_options_of
 from .store import REPORTED, Store, Verdict
 
@@ -141,7 +150,7 @@ def _new_lines(path: Path, offset: int) -> tuple[list[bytes], int, bool, str]:
     return complete.splitlines(), len(complete), alive, changed
 
 
-def _job(job_id: str, first_line: Mapping[str, Any]) -> tuple[dict[str, Any], Event]:
+def _job(job_id: str, first_line: Mapping[str, Any]) -> tuple[dict[str, Any], TrainingStarted]:
     """Return the job in a file's first line, and its first event. Raises ValueError for any other line."""
     name, model, steps, figures = (
         first_line["name"],
@@ -154,7 +163,7 @@ def _job(job_id: str, first_line: Mapping[str, Any]) -> tuple[dict[str, Any], Ev
     check({"name": model}, JOB_CHANGES)
     if not _are_figures(figures):
         raise ValueError
-    metadata: dict[str, Any] = {
+    metadata: RunMetadata = {
         "model": model,
         "figures": [{"name": figure, "label": figure, "unit": ""} for figure in figures],
     }
@@ -164,7 +173,7 @@ def _job(job_id: str, first_line: Mapping[str, Any]) -> tuple[dict[str, Any], Ev
         "id": job_id, "name": name, "status": "running", "config": {"model": model, REPORTED: True},
         "createdAt": started, "startedAt": started, "metrics": {} if steps is None else {"totalSteps": steps},
     }  # fmt: skip
-    return job, (TRAINING_STARTED, {"metadata": metadata, "timestamp": started})
+    return job, TrainingStarted(type=TRAINING_STARTED, metadata=metadata, timestamp=started)
 
 
 def _are_figures(figures: object) -> bool:
@@ -175,14 +184,15 @@ def _are_figures(figures: object) -> bool:
     )
 
 
-def _row(line: Mapping[str, Any]) -> Event:
+def _row(line: Mapping[str, Any]) -> TrainingLog:
     """Return a row of figures as an event. Raises ValueError for anything else."""
     figures: dict[str, float | None] = {}
     for name, value in line["log"].items():
         if not FIGURE_NAME.fullmatch(name) or not (value is None or type(value) in (int, float)):
             raise ValueError
         figures[name] = value
-    return TRAINING_LOG, {**figures, "step": _step(line["step"]), "timestamp": _time(line["at"])}
+    row = TrainingLog(type=TRAINING_LOG, step=_step(line["step"]), timestamp=_time(line["at"]))
+    return log_with(row, figures)
 
 
 def _end(line: Mapping[str, Any]) -> Verdict | None:

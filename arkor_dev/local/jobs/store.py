@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.events import ENDINGS, TRAINING_PAUSED
@@ -23,6 +23,8 @@ from .records import compact, now
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from arkor_dev.contract.events import Event
 
 ENDED: Final = "The local backend stopped while this job was training."
 CRASHED: Final = "Its training process had crashed."
@@ -129,7 +131,7 @@ class Store(EventLog):
         ).fetchone()
         if status == "running":
             pause = {"step": resumable or 0, **fields}
-            self._append(job_id, [(TRAINING_PAUSED, pause)])
+            self._append(job_id, [cast("Event", {"type": TRAINING_PAUSED, **pause})])
             changed = (compact(pause), job_id)
             self._db.execute("UPDATE jobs SET status = 'paused', pause = ? WHERE id = ?", changed)
 
@@ -255,7 +257,7 @@ class Store(EventLog):
         self,
         job: Mapping[str, Any],
         events: Path | None,
-        further_events: Sequence[tuple[str, dict[str, Any]]] = (),
+        further_events: Sequence[Event] = (),
     ) -> dict[str, Any]:
         """Import a job that this list lacks, completely or not at all; return it.
 
@@ -354,7 +356,8 @@ class Store(EventLog):
             name: peaks[name] for name in ("peakBytes", "gpuPeakBytes") if peaks.get(name) is not None
         }
         at_step = {} if step is None or verdict.status == "completed" else {"step": step}
-        self._append(job_id, [(ENDINGS[verdict.status], {**verdict.fields, **at_step})])
+        last = {"type": ENDINGS[verdict.status], **verdict.fields, **at_step}
+        self._append(job_id, [cast("Event", last)])
         self._thin_out(job_id)
         self._db.execute(
             """UPDATE jobs SET status = ?, error = ?, completed = ?, metrics = ?, pause = NULL

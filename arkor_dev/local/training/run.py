@@ -16,7 +16,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from arkor_dev.contract.events import TRAINING_LOG, TRAINING_MESSAGE, TRAINING_RESUMED, TRAINING_STARTED
+from arkor_dev.contract.events import (
+    TRAINING_LOG,
+    TRAINING_MESSAGE,
+    TRAINING_RESUMED,
+    TRAINING_STARTED,
+    Figure,
+    RunMetadata,
+    TrainingLog,
+    TrainingMessage,
+    TrainingResumed,
+    TrainingStarted,
+    log_with,
+)
 from arkor_dev.contract.regular_files import sha256_of
 from arkor_dev.local.checkpoints.checkpoint_writer import CheckpointWriter, NoSpaceError
 from arkor_dev.local.checkpoints.figures import Best, Evaluated, StepPace, figures_of, set_figures
@@ -205,7 +217,7 @@ class TrainingLoop:
         self.parts = StateParts(weights, self.optimizer, self.scaler, self.base.device)
         self.pace, self.rollback = StepPace(), Rollback(plan.rolls_back)
         self.best = Best(plan.patience, plan.threshold)
-        self.last_loss = math.nan
+        self.last_loss: float | None = math.nan
 
     def objective_of(self, model: Any) -> Objective:
         """Return the training method's objective of ``model``."""
@@ -224,11 +236,12 @@ class TrainingLoop:
         objective.join(context)
         return objective
 
-    def metadata(self) -> dict[str, Any]:
+    def metadata(self) -> RunMetadata:
         """Return the facts that its first event reports; the model must have been created."""
         figures = [*self.method.figures, *self.loss.more_figures()]
         measure = self.method.measure
-        return {
+        metadata = facts_of(self.saving.origin())
+        metadata |= {
             "totalSteps": self.plan.steps,
             "epochs": round(self.plan.steps / self.plan.per_epoch, 4),
             "device": self.base.device,
@@ -239,11 +252,14 @@ class TrainingLoop:
             "trainableParameters": sum(weight.numel() for weight in self.trainable),
             "model": self.source.name,
             "settings": dict(self.settings),
-            **({"figures": [_figure_fields(figure) for figure in figures]} if figures else {}),
-            **({"measure": _figure_fields(measure)} if measure != Method.measure else {}),
-            **({"modelNote": self.source.note} if self.source.note else {}),
-            **facts_of(self.saving.origin()),
         }
+        if figures:
+            metadata["figures"] = [_figure_fields(figure) for figure in figures]
+        if measure != Method.measure:
+            metadata["measure"] = _figure_fields(measure)
+        if self.source.note:
+            metadata["modelNote"] = self.source.note
+        return metadata
 
     def work(self, general: Sequence[Example] = ()) -> TokenCounts:
         """Count the tokens read by the training, and by the comparison with the base."""
@@ -298,9 +314,9 @@ class TrainingLoop:
             self._resume(self.resume_plan)
         self.phases.work = self.work()
         self.phases.start(plan, self.step)
-        self.emit(TRAINING_STARTED, metadata=self.metadata())
+        self.emit(TrainingStarted(type=TRAINING_STARTED, metadata=self.metadata()))
         if self.loss.padded and not self.step:
-            self.emit(TRAINING_MESSAGE, message=f"Shorter rows are padded: {self.loss.padded}")
+            self._say(f"Shorter rows are padded: {self.loss.padded}")
         self.rollback.keep(self.step, self.state)
         try:
             if self.replay and not self._prepare_replay(self.replay):
@@ -360,9 +376,10 @@ class TrainingLoop:
         pace.tokens += sum(row.tokens for batch in updated for row in batch)
         epoch = round(step / plan.per_epoch, 4)
         if step % plan.logging == 0 or step == plan.steps:
-            row = {**pace.report(), "learningRate": rate}
+            row = pace.report(TrainingLog(type=TRAINING_LOG, step=step, epoch=epoch, learningRate=rate))
             self.last_loss = row["loss"]
-            self.emit(TRAINING_LOG, step=step, epoch=epoch, **row, **self.phases.remaining())
+            self.phases.add_remaining(row)
+            self.emit(row)
         if plan.evaluate and (step % plan.evaluate == 0 or step == plan.steps):
             self.clock.lap("other")
             with self.phases.during(EVALUATING):
@@ -371,9 +388,11 @@ class TrainingLoop:
             figures = {
                 f"eval{name[0].upper()}{name[1:]}": value for name, value in self.loss.figures().items()
             }
+            row = TrainingLog(type=TRAINING_LOG, step=step, epoch=epoch)
             # The loss of a method that maximises rewards is their negative, which is not worth showing.
-            loss = {} if self.method.measure.higher else {"evalLoss": self.best.last}
-            self.emit(TRAINING_LOG, step=step, epoch=epoch, **loss, **figures)
+            if not self.method.measure.higher:
+                row["evalLoss"] = self.best.last
+            self.emit(log_with(row, figures))
             self.rollback.keep(step, self.state)
 
     def _roll_back(self, fault: NonFiniteError) -> Iterator[list[Batch]]:
@@ -383,8 +402,8 @@ class TrainingLoop:
         self._load_state(state)
         self.step, self.began, self.clock.seconds = step, began, spent
         self.phases.start(self.plan, step)
-        for name, fields in self.rollback.slow_down(fault, self.step, self.metadata):
-            self.emit(name, **fields)
+        for event in self.rollback.slow_down(fault, self.step, self.metadata):
+            self.emit(event)
         return self._own_steps(self.step)
 
     def steps(self, done: int = 0) -> Iterator[list[Batch]]:
@@ -462,7 +481,7 @@ class TrainingLoop:
         check_finite(self.step, self.trainable)
         artifact = self.writer.final(self.kept_step, self.save)
         if message:
-            self.emit(TRAINING_MESSAGE, message=message)
+            self._say(message)
         self.clock.lap("save")
         higher = self.method.measure.higher
         figures = {
@@ -500,9 +519,12 @@ class TrainingLoop:
         if resume_plan.further is not None and self.step <= resume_plan.further:
             self.best.worse = 0  # early stopping's patience ran out and ended the previous run
         drop_later(self.data, self.job_id, self.step)
-        self.emit(TRAINING_RESUMED, step=self.step, message=resume_plan.message)
+        self.emit(TrainingResumed(type=TRAINING_RESUMED, step=self.step, message=resume_plan.message))
         for sentence in passed:
-            self.emit(TRAINING_MESSAGE, message=sentence)
+            self._say(sentence)
+
+    def _say(self, message: str) -> None:
+        self.emit(TrainingMessage(type=TRAINING_MESSAGE, message=message))
 
     def state(self) -> dict[str, Any]:
         """Return all state that the next step depends on, and the figures so far."""
@@ -610,5 +632,5 @@ def _mean(losses: Sequence[tuple[float, float]]) -> float:
     return sum(loss for loss, _ in losses) / sum(weight for _, weight in losses)
 
 
-def _figure_fields(figure: MethodFigure) -> dict[str, str]:
+def _figure_fields(figure: MethodFigure) -> Figure:
     return {"name": figure.name, "label": figure.label, "unit": figure.unit}

@@ -10,7 +10,6 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.events import TRAINING_MESSAGE
 from arkor_dev.local.cards.job_rows import FILES_CHANGED, save_rows
 from arkor_dev.local.cards.sample_file import sample_observer
 from arkor_dev.local.checkpoints.origin import FileHashes, hash_of_readable_data
@@ -32,7 +31,8 @@ from .run_events import RunEvents
 from .stop import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from arkor_dev.contract.events import Event
+    from arkor_dev.local.execution.messages import WorkerEvent
 
 
 LOST_SECONDS: Final = 30.0
@@ -53,13 +53,13 @@ class TrainingWork:
     def _pause(self, message: Pause) -> None:
         self.pause = message.reason
 
-    def _send(self, name: str, fields: Mapping[str, Any]) -> None:
+    def _send(self, event: WorkerEvent) -> None:
         if not self.silent:
-            self.link.send(TrainingEvent(name, dict(fields)))
+            self.link.send(TrainingEvent(event))
 
-    def _look_for_divergence(self, name: str, fields: Mapping[str, Any]) -> None:
-        if message := self.divergence.record(name, fields):
-            self._send(TRAINING_MESSAGE, message)
+    def _look_for_divergence(self, event: Event) -> None:
+        if message := self.divergence.record(event):
+            self._send(message)
 
     def train(self) -> None:
         job, began = self.link.receive(JobRequest), time.monotonic()

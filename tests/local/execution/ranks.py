@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 
+from arkor_dev.contract.events import TRAINING_MESSAGE, TrainingMessage
 from arkor_dev.local.execution.messages import Ended, GroupMember, JobRequest, Meeting, Pause, TrainingEvent
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.codec import Codec, Message, encode
@@ -32,7 +34,8 @@ for line in sys.stdin.buffer:
             then.append(model.name)
             group = {"rank": rank, "count": job.group.count} if job.group else None
             first = {"device": job.device, "group": group}
-            say(TrainingEvent("told", {"first": first, "then": then, "rank": rank}))
+            told = json.dumps({"first": first, "then": then, "rank": rank})
+            say(TrainingEvent(TrainingMessage(type=TRAINING_MESSAGE, message=told)))
             end = job.config["ends"][rank]
             if end == "dies":
                 os.kill(os.getpid(), signal.SIGKILL)

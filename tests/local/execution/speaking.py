@@ -7,9 +7,11 @@ A job says whether the one before it in its process was told to hold its place.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 
+from arkor_dev.contract.events import TRAINING_MESSAGE, TrainingMessage
 from arkor_dev.local.execution.messages import Ended, Free, JobRequest, Leave, Seeking, TrainingEvent
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.codec import Codec, Message, encode
@@ -33,7 +35,7 @@ for line in sys.stdin.buffer:
             say(Seeking(True))
         case Model(name) if job:
             fields = {"pid": os.getpid(), "job": job.id, "model": name, "held": held}
-            say(TrainingEvent("training.message", fields))
+            say(TrainingEvent(TrainingMessage(type=TRAINING_MESSAGE, message=json.dumps(fields))))
             say(Ended(job.config.get("ends", "completed"), {}))
         case Leave(hold):
             if job is None or job.attaches or "ends" in job.config or "seeks" in job.config:

@@ -109,7 +109,7 @@ async def run(
 
 
 PROGRESS: Progress = {"label": "Reading", "done": 1, "total": None, "unit": "rows"}
-LOSS = TrainingEvent("training.log", {"step": 1, "loss": 2.5})
+LOSS = TrainingEvent({"type": "training.log", "step": 1, "loss": 2.5})
 
 
 async def test_a_job_runs_through_its_execution(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ async def test_a_worker_without_a_final_message_has_crashed(tmp_path: Path) -> N
 
 
 def said(step: int) -> Marked:
-    return Marked(f"place:{step}", TrainingEvent("training.log", {"step": step, "loss": 1.0}))
+    return Marked(f"place:{step}", TrainingEvent({"type": "training.log", "step": step, "loss": 1.0}))
 
 
 class Left(Elsewhere):

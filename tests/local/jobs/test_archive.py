@@ -43,7 +43,7 @@ def exported(tmp_path: Path) -> Path:
     job_id = store.create("d\u00f6ne", CONFIG)["id"]
     final = final_folder(data, job_id)
     adapter = {"kind": "adapter", "name": "final", "bytes": 9, "path": str(final)}
-    store.append(job_id, [("training.log", {"step": 1, "loss": 2.5})])
+    store.append(job_id, [{"type": "training.log", "step": 1, "loss": 2.5}])
     store.finish(job_id, Verdict("completed", {"artifacts": [adapter]}))
     store.edit(job_id, SAID)
     fill(data, job_id)
@@ -102,7 +102,7 @@ def test_an_archived_job_is_restored_unchanged(exported: Path, tmp_path: Path) -
     there.close()
 
 
-VERDICT: dict[str, Any] = {
+VERDICT: Any = {
     "verdict": "better",
     "sentence": "Better than the base: loss 1.91 instead of 3.42 on 12 held-out rows.",
     "heldOut": {"name": "held-out rows", "rows": 12},
@@ -113,7 +113,7 @@ VERDICT: dict[str, Any] = {
 def test_an_archive_contains_the_verdict(tmp_path: Path) -> None:
     store = Store(data_of(tmp_path / "one"), "local")
     job_id = store.create("judged", CONFIG)["id"]
-    store.append(job_id, [("evaluation.completed", {"evaluation": VERDICT})])
+    store.append(job_id, [{"type": "evaluation.completed", "evaluation": VERDICT}])
     store.finish(job_id, Verdict("completed", {}))
     result = {
         "evaluation": VERDICT,

@@ -45,8 +45,8 @@ def make_room(store: AsyncStore) -> None:
     store._store._db.execute("PRAGMA max_page_count=1000000")
 
 
-def log(step: int, filling: int = 0) -> tuple[str, dict[str, Any]]:
-    return ("training.log", {"step": step, "filling": "x" * filling})
+def log(step: int, filling: int = 0) -> Any:
+    return {"type": "training.log", "step": step, "filling": "x" * filling}
 
 
 async def test_each_write_wakes_the_readers(store: AsyncStore) -> None:
@@ -169,8 +169,9 @@ async def test_a_deleted_job_has_no_config(store: AsyncStore) -> None:
 
 
 async def test_a_programming_error_is_not_retried(store: AsyncStore) -> None:
+    unfit: Any = {"type": "training.log", "step": object()}
     with pytest.raises(TypeError):
-        await store.write(Store.append, "job_x", [("training.log", {"step": object()})])
+        await store.write(Store.append, "job_x", [unfit])
     assert await store.write(Store.start_next) is None
 
 

@@ -205,7 +205,7 @@ def test_much_freed_database_space_is_returned(data: Path) -> None:
 
     def job_with(events: int) -> str:
         job_id: str = store.create("a", CONFIG)["id"]
-        store.append(job_id, [("training.message", {"message": "x" * 1000})] * events)
+        store.append(job_id, [{"type": "training.message", "message": "x" * 1000}] * events)
         store.finish(job_id, Verdict("completed", {}))
         return job_id
 

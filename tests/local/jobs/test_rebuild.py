@@ -30,7 +30,7 @@ def filled(data: Path) -> list[str]:
             checkpoint_folder(data, job_id, 5).mkdir(parents=True)
             (checkpoint_folder(data, job_id, 5) / "state.pt").write_bytes(b"x")
             store.start_next()
-            store.append(job_id, [("training.log", {"step": n, "loss": 1.5}) for n in range(1, EVENTS)])
+            store.append(job_id, [{"type": "training.log", "step": n, "loss": 1.5} for n in range(1, EVENTS)])
         final_folder(data, ids[0]).mkdir()
         (final_folder(data, ids[0]) / "adapter_config.json").write_text("{}")
         store.finish(ids[0], Verdict("completed", {}))

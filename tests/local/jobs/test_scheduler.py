@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
+    from arkor_dev.contract.events import Event, RunMetadata, TrainingStarted
     from arkor_dev.local.execution.messages import Report
     from arkor_dev.local.jobs.running.job_runner import RunningJob
     from arkor_dev.local.workers.codec import Message
@@ -69,9 +70,11 @@ class Worker:
                 self._told.set()
 
     async def batches(self, _: object) -> AsyncIterator[list[Report]]:
-        started = {"totalSteps": 9, "settings": {}}
-        point = ResumePoint(4) if self.saves else TrainingEvent("training.log", {"step": 3, "loss": 1.0})
-        yield [TrainingEvent("training.started", {"metadata": started}), point]
+        started: RunMetadata = {"totalSteps": 9, "settings": {}}
+        point = (
+            ResumePoint(4) if self.saves else TrainingEvent({"type": "training.log", "step": 3, "loss": 1.0})
+        )
+        yield [TrainingEvent({"type": "training.started", "metadata": started}), point]
         if self.crashes:
             return
         self.trains = True
@@ -712,8 +715,8 @@ class Reports:
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    def take(self, events: Sequence[tuple[str, object]]) -> None:
-        self.names += [name for name, _ in events]
+    def take(self, events: Sequence[Event]) -> None:
+        self.names += [event["type"] for event in events]
 
 
 async def test_reporters_get_the_start_of_an_adopted_job(
@@ -727,8 +730,8 @@ async def test_reporters_get_the_start_of_an_adopted_job(
         monkeypatch.setattr(module, "execution_of", lambda _: left)
     job = (await store.write(Store.create, "a", CONFIG))["id"]
     await store.write(Store.start_next)
-    began = ("training.started", {"metadata": {"totalSteps": 2}})
-    await store.write(Store.append, job, [began, ("training.log", {"step": 1})], None, "place:1")
+    began: TrainingStarted = {"type": "training.started", "metadata": {"totalSteps": 2}}
+    await store.write(Store.append, job, [began, {"type": "training.log", "step": 1}], None, "place:1")
     async with asyncio.timeout(60), scheduler_of(store, tmp_path).running():
         await has_status(store, job, "completed")
     assert left.job.mark == "place:1"

@@ -12,6 +12,7 @@ import pytest
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.errors import ConflictError
+from arkor_dev.contract.events import TRAINING_LOG, TrainingLog, log_with
 from arkor_dev.local.jobs.event_log import MOST_SAMPLES
 from arkor_dev.local.jobs.rebuild import rebuild
 from arkor_dev.local.jobs.store import ENDED, Store, Verdict
@@ -19,6 +20,8 @@ from arkor_dev.local.jobs.store import ENDED, Store, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from arkor_dev.contract.events import Event
 
 CONFIG: dict[str, Any] = {"model": "m", "datasetSource": {"type": "file", "path": "d"}}
 
@@ -40,8 +43,8 @@ def new(store: Store, name: str = "a") -> str:
     return job_id
 
 
-def log(step: int, **fields: Any) -> tuple[str, dict[str, Any]]:
-    return ("training.log", {"step": step, **fields})
+def log(step: int, **figures: Any) -> TrainingLog:
+    return log_with(TrainingLog(type=TRAINING_LOG, step=step), figures)
 
 
 def test_a_new_job_is_queued(store: Store) -> None:
@@ -164,7 +167,7 @@ def test_event_ids_start_at_one_for_each_job(store: Store) -> None:
 
 def test_job_metrics_follow_the_events(store: Store) -> None:
     job = new(store)
-    store.append(job, [("training.started", {"metadata": {"totalSteps": 9}}), log(1, loss=3.0)])
+    store.append(job, [{"type": "training.started", "metadata": {"totalSteps": 9}}, log(1, loss=3.0)])
     store.append(job, [log(1, evalLoss=2.0)])
     store.append(job, [log(2, loss=2.5), log(2, evalLoss=2.2)])
     found = store.get(job)
@@ -232,8 +235,10 @@ def test_the_effective_settings_are_stored(store: Store, path: Path) -> None:
     job, waiting = new(store), new(store)
     store.start_next()
     for steps in (40, 60):
-        settings = {"maxSteps": steps, "seed": 42, "weightDecay": 0.0}
-        store.append(job, [("training.started", {"metadata": {"totalSteps": steps, "settings": settings}})])
+        settings: dict[str, object] = {"maxSteps": steps, "seed": 42, "weightDecay": 0.0}
+        store.append(
+            job, [{"type": "training.started", "metadata": {"totalSteps": steps, "settings": settings}}]
+        )
     store.append(job, [log(1, loss=1.0)])
     after = Store(path, "local")
     try:
@@ -252,7 +257,7 @@ def test_the_effective_settings_are_stored(store: Store, path: Path) -> None:
 def test_system_metrics_are_thinned_out_evenly(store: Store, count: int) -> None:
     job, other = new(store), new(store)
     for owner in (job, other):
-        samples = [("system.metrics", {"step": n, "cpu": 0.5}) for n in range(count)]
+        samples: list[Event] = [{"type": "system.metrics", "step": n, "cpu": 0.5} for n in range(count)]
         store.append(
             owner, [log(1, loss=1.0), *samples[: count // 2], log(2, loss=2.0), *samples[count // 2 :]]
         )
@@ -276,16 +281,16 @@ def test_system_metrics_are_thinned_out_evenly(store: Store, count: int) -> None
 def test_a_running_job_has_phase_and_time_left(store: Store) -> None:
     job = new(store)
     store.start_next()
-    store.append(job, [("training.phase", {"phase": "loading"})])
+    store.append(job, [{"type": "training.phase", "phase": "loading"}])
     loading = phase_of(store, job)
     assert (loading["name"], "secondsLeft" in loading) == ("loading", False)
-    store.append(job, [("training.phase", {"phase": "training"}), log(1, loss=2.0, secondsLeft=40.5)])
+    store.append(job, [{"type": "training.phase", "phase": "training"}, log(1, loss=2.0, secondsLeft=40.5)])
     training = phase_of(store, job)
     assert (training["name"], training["secondsLeft"]) == ("training", 40.5)
     assert training["estimatedAt"] >= training["since"] >= loading["since"]
-    store.append(job, [("training.phase", {"phase": "evaluating", "secondsLeft": 9.0})])
+    store.append(job, [{"type": "training.phase", "phase": "evaluating", "secondsLeft": 9.0}])
     first = phase_of(store, job)
-    store.append(job, [("training.phase", {"phase": "evaluating", "secondsLeft": 12.0})])
+    store.append(job, [{"type": "training.phase", "phase": "evaluating", "secondsLeft": 12.0}])
     again = phase_of(store, job)
     assert (again["since"], again["secondsLeft"]) == (first["since"], 12.0), "the same phase, estimated anew"
     (listed,) = json.loads(store.listing())["jobs"]

@@ -33,6 +33,7 @@ from tests.local.jobs.test_scheduler import Worker, scheduler_of, store
 from tests.support.waiting import until as until_async
 
 if TYPE_CHECKING:
+    from arkor_dev.contract.events import Event
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.workers.codec import Message
 
@@ -345,11 +346,13 @@ async def test_a_sweep_without_a_forecast_times_a_run(store: AsyncStore, tmp_pat
         job = timed["jobId"]
         while not await store.write(Store.start_next):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-        steps = [
-            ("training.log", {"step": step, "loss": 1.0, "timestamp": f"2026-01-01T00:00:0{step}Z"})
+        steps: list[Event] = [
+            {"type": "training.log", "step": step, "loss": 1.0, "timestamp": f"2026-01-01T00:00:0{step}Z"}
             for step in (1, 9)
         ]
-        await store.write(Store.append, job, [("training.started", {"metadata": {"totalSteps": 9}}), *steps])
+        await store.write(
+            Store.append, job, [{"type": "training.started", "metadata": {"totalSteps": 9}}, *steps]
+        )
         results.write(
             results.result_file(job_folder(tmp_path, job), None), {"evaluation": {}, "scores": scores_of(2.0)}
         )
@@ -386,7 +389,7 @@ async def train(store: AsyncStore, folder: Path, chance: random.Random) -> None:
         if before is None:
             save_rows(job_folder(folder, job), [], [], read)
         loss = 2 + abs(config["learningRate"] - 3.2e-4) * 1000 - config["maxSteps"] / 100
-        told = [("training.log", {"step": config["maxSteps"], "loss": loss})]
+        told: list[Event] = [{"type": "training.log", "step": config["maxSteps"], "loss": loss}]
         await store.write(Store.append, job, told, config["maxSteps"])
         file = results.result_file(job_folder(folder, job), None)
         results.write(file, {"evaluation": {}, "scores": scores_of(loss)})

@@ -279,6 +279,7 @@ def test_chat_labels_and_max_length_reach_the_batches(tiny: Path, tmp_path: Path
     """From a job's config through everything that comes before the first step."""
     from arkor_dev.local.modeling.example import IGNORED
     from arkor_dev.local.training.preparation import RunPreparation
+    from arkor_dev.local.training.run_events import RunEvents
 
     turns = [
         ("user", "Who pays?"),
@@ -293,7 +294,7 @@ def test_chat_labels_and_max_length_reach_the_batches(tiny: Path, tmp_path: Path
         source = {"type": "file", "path": "d.jsonl"}
         whole = {"model": "m", "datasetSource": source, "maxSteps": 1, **config}
         job = JobRequest("j", whole, str(tmp_path / "data"), str(tmp_path))
-        told = RunPreparation(job, lambda *_, **__: None, lambda *_: None)
+        told = RunPreparation(job, RunEvents(), lambda *_: None)
         told.read()
         told.load(Model("m", model))
         told.encode()

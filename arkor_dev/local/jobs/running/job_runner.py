@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from arkor_dev.contract.events import Event
     from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.jobs.async_store import AsyncStore
-    from arkor_dev.local.jobs.event_log import Event
     from arkor_dev.local.models.catalog import Models
     from arkor_dev.local.reporting.service import Reporting
 
@@ -132,9 +132,9 @@ class JobRunner:
                 reports.take(start_events)
             start_events.clear()
             reports.take(events)
-            for event, fields in events:
-                if event == TRAINING_RESUMED and resume_options.get("auto"):
-                    resumed = f"{name} resumed at step {fields['step']}: {fields['message']}"
+            for event in events:
+                if event["type"] == TRAINING_RESUMED and resume_options.get("auto"):
+                    resumed = f"{name} resumed at step {event['step']}: {event.get('message')}"
                     notices.message("info", resumed)
 
         training = self.training = WorkerSession(

@@ -12,7 +12,15 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.events import MODEL_PROGRESS, TRAINING_MESSAGE, TRAINING_PHASE, TRAINING_STARTED
+from arkor_dev.contract.events import (
+    MODEL_PROGRESS,
+    TRAINING_MESSAGE,
+    TRAINING_PHASE,
+    TRAINING_STARTED,
+    ModelProgress,
+    TrainingMessage,
+    TrainingPhase,
+)
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.data.methods import second_model_of
 from arkor_dev.local.execution.choice import execution_of
@@ -40,10 +48,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from arkor_dev.contract.events import Event
     from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.execution.interface import Execution, Worker
     from arkor_dev.local.jobs.async_store import AsyncStore
-    from arkor_dev.local.jobs.event_log import Event
     from arkor_dev.local.models.catalog import Models
 
 
@@ -59,7 +67,8 @@ class Log:
         if self.closed:
             notices.message("warning", f"{self._name}: {text}")
         else:
-            self._store.post(Store.append, self._job, [(TRAINING_MESSAGE, {"message": text})])
+            message = TrainingMessage(type=TRAINING_MESSAGE, message=text)
+            self._store.post(Store.append, self._job, [message])
 
 
 PROGRESS_SECONDS: Final = 0.5
@@ -87,7 +96,7 @@ class PreparationProgress:
         if label == self._label and moment - self._sent_at < PROGRESS_SECONDS and not finished:
             return
         self._label, self._sent_at, self._last = label, moment, progress
-        self._store.post(Store.append, self._job, [(MODEL_PROGRESS, {**progress})])
+        self._store.post(Store.append, self._job, [_event(progress)])
         if finished:
             self._open.discard(label)
         elif progress["total"] is not None:
@@ -99,6 +108,16 @@ class PreparationProgress:
         for label in self._open:
             notices.progress_ended(label)
         self._open.clear()
+
+
+def _event(progress: Progress) -> ModelProgress:
+    return ModelProgress(
+        type=MODEL_PROGRESS,
+        label=progress["label"],
+        done=progress["done"],
+        total=progress["total"],
+        unit=progress["unit"],
+    )
 
 
 LATE_SECONDS: Final = 10.0
@@ -238,7 +257,7 @@ class WorkerSession:
         worker.send(replace(model, second=second.path if second else None))
 
     def _enter_phase(self, phase: str) -> None:
-        self._store.post(Store.append, self._job, [(TRAINING_PHASE, {"phase": phase})])
+        self._store.post(Store.append, self._job, [TrainingPhase(type=TRAINING_PHASE, phase=phase)])
 
     async def _follow(self, worker: Worker) -> Verdict:
         with closing(PreparationProgress(self._store, self._job)) as preparing:
@@ -249,17 +268,20 @@ class WorkerSession:
         async for batch in worker.batches():
             marks = [message.mark for message in batch if isinstance(message, Marked)]
             messages = [message.message if isinstance(message, Marked) else message for message in batch]
-            events: list[Event] = [(m.name, m.fields) for m in messages if isinstance(m, TrainingEvent)]
+            events: list[Event] = [
+                message.event for message in messages if isinstance(message, TrainingEvent)
+            ]
             points = [message.step for message in messages if isinstance(message, ResumePoint)]
             resumable, mark = points[-1] if points else None, marks[-1] if marks else None
             if events or resumable is not None or mark is not None:
-                self._steps = self._steps or any(name == TRAINING_STARTED for name, _ in events)
+                self._steps = self._steps or any(event["type"] == TRAINING_STARTED for event in events)
                 began = time.monotonic()
                 await self._store.write(Store.append, self._job, events, resumable, mark)
                 if (seconds := time.monotonic() - began) >= LATE_SECONDS:
                     late = f"Nothing could be stored for {seconds:.0f} s (a full disk, or a locked database)"
-                    fields = {"message": f"{late}: the training waited, and continues"}
-                    self._store.post(Store.append, self._job, [(TRAINING_MESSAGE, fields)])
+                    text = f"{late}: the training waited, and continues"
+                    waited = TrainingMessage(type=TRAINING_MESSAGE, message=text)
+                    self._store.post(Store.append, self._job, [waited])
                 self._on_events(events)
             if mark is not None:
                 self._marked = True
