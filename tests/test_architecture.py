@@ -289,7 +289,6 @@ def test_importing_loads_nothing_heavy(module: str) -> None:
 ANY_IN_MESSAGES = {
     "JobRequest.config": "a job's settings: the table of settings checks them where they are read",
     "JobRequest.resume": "how a job resumes: JSON of the database, read by checkpoints.continuation",
-    "Ended.fields": "the fields of the job's last event",
     "FindCapacity.config": "a job's settings",
     "ClusterDescribed.cluster": "the contract's Cluster, with what its nodes say of themselves",
     "Measured.measurement": "figures of a forecast, checked by Measurement.of_json",

@@ -48,6 +48,8 @@ CHAT_DONE: Final = "[DONE]"
 
 ENDINGS: Final = {"completed": TRAINING_COMPLETED, "failed": TRAINING_FAILED, "cancelled": TRAINING_CANCELLED}
 """The last event of a job, by final status."""
+STATUSES: Final = {event: status for status, event in ENDINGS.items()} | {TRAINING_PAUSED: "paused"}
+"""The status of a job after its last event, or after a pause."""
 MANAGED_METRICS: Final = {"finalLoss": "loss", "totalSteps": "steps", "totalTime": "seconds"}
 """The managed backend's names in `RunMetrics`."""
 
@@ -393,6 +395,9 @@ Event = (
     | SystemMetrics
 )
 """An event that the local backend stores; ``type`` tells its class."""
+
+
+LastEvent = TrainingCompleted | TrainingFailed | TrainingCancelled
 
 
 def log_with(event: TrainingLog, figures: Mapping[str, float | None]) -> TrainingLog:

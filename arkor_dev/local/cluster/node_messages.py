@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import strict_json
+from arkor_dev.contract.events import TRAINING_FAILED
 from arkor_dev.local.execution.messages import (
     Ended,
     Meeting,
@@ -27,10 +28,9 @@ JOB_FACTS: Final = ("node", "home")
 """Facts about a job's actor in addition to the machine's: the node's address and the job's folder there."""
 LINE: Final = 1000
 """Maximum length of a fact, in characters."""
-ENDS: Final = ("completed", "failed", "paused", "cancelled")
 REPORTS: Final = Codec[Report](TrainingEvent, ProgressReport, ResumePoint, Ended)
 FIRST_REPORTS: Final = Codec[Report | Meeting](TrainingEvent, ProgressReport, ResumePoint, Ended, Meeting)
-RESERVED_FIELDS: Final = frozenset({"type", "jobId", "timestamp"})
+RESERVED_FIELDS: Final = frozenset({"jobId", "timestamp"})
 """Fields that every event has, set by the backend."""
 
 
@@ -73,8 +73,8 @@ def parse_rendezvous(answer: bytes) -> tuple[int | None, dict[str, Any] | None]:
             return None, exit_status
         case [Meeting(int(port)), *others] if not any(isinstance(other, Meeting) for other in others):
             return port, None
-        case [Ended("failed", fields), *_]:
-            raise JobFailure(str(fields.get("error")))
+        case [Ended(event), *_] if event["type"] == TRAINING_FAILED:
+            raise JobFailure(event["error"])
     raise ProtocolError("another message than the port where its workers meet")
 
 
@@ -95,10 +95,8 @@ def _parse(answer: bytes, codec: Codec[M]) -> tuple[list[M], dict[str, Any] | No
 def _is_allowed(message: Message) -> bool:
     """Return whether a worker may send this: the backend sets the fields of every event."""
     match message:
-        case TrainingEvent(event):
-            return not (event.keys() - {"type"}) & RESERVED_FIELDS
-        case Ended(status, fields):
-            return status in ENDS and not RESERVED_FIELDS & fields.keys()
+        case TrainingEvent(event) | Ended(event):
+            return not RESERVED_FIELDS & event.keys()
     return True
 
 
@@ -107,8 +105,8 @@ def localized(message: Report, remote_home: str, folders: Mapping[str, str]) -> 
     match message:
         case TrainingEvent(event):
             return TrainingEvent(localize_paths(event, remote_home, folders))
-        case Ended(status, fields):
-            return Ended(status, localize_paths(fields, remote_home, folders))
+        case Ended(event):
+            return Ended(localize_paths(event, remote_home, folders))
         case ProgressReport(progress):
             return ProgressReport(localize_paths(progress, remote_home, folders))
     return message

@@ -10,12 +10,12 @@ import asyncio
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.data.sources import REPLAY, SourceError, inside, parts_of
-from arkor_dev.local.execution.messages import Ended, JobRequest, SavedModel, TrainingEvent
+from arkor_dev.local.execution.messages import Ended, Evaluated, JobRequest, SavedModel, TrainingEvent
 from arkor_dev.local.jobs.job_folder import job_folder, saved_folder
 from arkor_dev.local.jobs.peer_adapter import ELSEWHERE
 from arkor_dev.local.jobs.store import Store
@@ -193,11 +193,14 @@ class Evaluations(WorkerService[EvaluationTask]):
             )
             child.send(JobRequest(job_id, config, str(self._data), str(self._project), evaluate=saved))
             child.send(model)
-            ignored = (TrainingEvent,)
-            end = await child.result(Ended, "The evaluating process", task.tell, ignored=ignored)
-            if end.status != "completed":
-                raise JobFailure(end.fields.get("error", "It was ended"))
-            return cast("Evaluation", end.fields["evaluation"])
+            kinds = (Evaluated, Ended, TrainingEvent)
+            async for message in child.replies(kinds, "The evaluating process", task.tell):
+                match message:
+                    case Evaluated(evaluation):
+                        return evaluation
+                    case Ended(event):
+                        raise JobFailure(event.get("error", "It was ended"))
+            raise AssertionError("replies never end by themselves")
 
 
 def _on_file(config: dict[str, Any], data: str) -> dict[str, Any]:

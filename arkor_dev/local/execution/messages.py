@@ -16,18 +16,24 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from arkor_dev.contract.events import (
+    STATUSES,
     CheckpointRemoved,
     CheckpointSaved,
     EvaluationCompleted,
     RolloutsCreated,
     SampleCreated,
     SystemMetrics,
+    TrainingCancelled,
+    TrainingCompleted,
+    TrainingFailed,
     TrainingLog,
     TrainingMessage,
+    TrainingPaused,
     TrainingPhase,
     TrainingResumed,
     TrainingStarted,
 )
+from arkor_dev.contract.shapes import Evaluation
 from arkor_dev.local.workers.codec import Bounds, Codec, Message, Others
 from arkor_dev.local.workers.messages import ProgressReport
 
@@ -153,10 +159,29 @@ class ResumePoint(Message):
 
 @dataclass(frozen=True)
 class Ended(Message):
-    """The final message: a job's status, or ``paused``, with the fields of its event."""
+    """The final message: the job's last event, or its pause."""
 
-    status: str
-    fields: dict[str, Any]
+    event: TrainingCompleted | TrainingFailed | TrainingCancelled | TrainingPaused
+
+    @property
+    def status(self) -> str:
+        """The job's status from now on."""
+        return STATUSES[self.event["type"]]
+
+
+@dataclass(frozen=True)
+class PausedAtResumePoint(Message):
+    """The job is paused, and no worker has said at which step; fields as in ``training.paused``."""
+
+    reason: str
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluated(Message):
+    """How an adapter compares with its base: the final message if nothing was trained."""
+
+    evaluation: Evaluation
 
 
 @dataclass(frozen=True)
@@ -260,7 +285,7 @@ ClusterTask = DescribeCluster | FindCapacity | RemoveJobs
 Command = Cancel | Pause
 Report = TrainingEvent | ProgressReport | ResumePoint | Ended
 """What a training worker sends."""
-WorkerMessage = Report | Marked | Lost | Waits | Attached | ModelWanted | Seeking
+WorkerMessage = Report | Marked | Lost | Waits | PausedAtResumePoint | Attached | ModelWanted | Seeking
 """What the backend reads."""
 
 COMMANDS = Codec[Command](Cancel, Pause)
@@ -273,6 +298,7 @@ FROM_DRIVER = Codec[WorkerMessage | Free](
     Marked,
     Lost,
     Waits,
+    PausedAtResumePoint,
     Attached,
     ModelWanted,
     Seeking,

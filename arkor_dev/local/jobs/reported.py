@@ -23,10 +23,17 @@ from arkor_dev.contract.bodies import JOB_CHANGES
 from arkor_dev.contract.events import (
     FIGURE_NAME,
     MOST_FIGURES,
+    TRAINING_CANCELLED,
+    TRAINING_COMPLETED,
+    TRAINING_FAILED,
     TRAINING_LOG,
     TRAINING_STARTED,
     Event,
+    LastEvent,
     RunMetadata,
+    TrainingCancelled,
+    TrainingCompleted,
+    TrainingFailed,
     TrainingLog,
     TrainingStarted,
     log_with,
@@ -35,7 +42,7 @@ from arkor_dev.contract.run_names import free_name
 from arkor_dev.contract.schema import check
 
 from .interruptions import resume_options_of
-from .store import REPORTED, Store, Verdict
+from .store import REPORTED, Store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -98,7 +105,7 @@ class ReportedRuns:
         if job is not None and job["status"] != "running":
             return await self._drop(path)
         lines, size, alive, changed = await asyncio.to_thread(_new_lines, path, offset)
-        verdict, events = None, list[Event]()
+        last, events = None, list[Event]()
         try:
             if lines and job is None:
                 job, started = _job(job_id, strict_json.parse(lines[0]))
@@ -107,20 +114,20 @@ class ReportedRuns:
                 await self._store.write(Store.import_job, job, None, [started])
             for line in lines[offset == 0 :]:
                 line_object = strict_json.parse(line)
-                if (verdict := _end(line_object)) is not None:
+                if (last := _end(line_object)) is not None:
                     break
                 events.append(_row(line_object))
         except (ValueError, TypeError, KeyError, AttributeError):
-            verdict = Verdict("failed", {"error": BROKEN})
+            last = TrainingFailed(type=TRAINING_FAILED, error=BROKEN)
         if job is None:  # the first line is incomplete, or is not a report's
-            return await self._drop(path) if verdict is not None or not alive else False
+            return await self._drop(path) if last is not None or not alive else False
         if lines:
             await self._store.write(Store.append, job_id, events, None, str(offset + size))
-        if verdict is None and not alive and not lines:
-            verdict = Verdict("failed", {"error": LOST, "timestamp": changed})
-        if verdict is None:
+        if last is None and not alive and not lines:
+            last = TrainingFailed(type=TRAINING_FAILED, error=LOST, timestamp=changed)
+        if last is None:
             return bool(lines)
-        await self._store.write(Store.finish, job_id, verdict)
+        await self._store.write(Store.finish, job_id, last)
         return await self._drop(path)
 
     async def _drop(self, path: Path) -> bool:
@@ -195,16 +202,20 @@ def _row(line: Mapping[str, Any]) -> TrainingLog:
     return log_with(row, figures)
 
 
-def _end(line: Mapping[str, Any]) -> Verdict | None:
+def _end(line: Mapping[str, Any]) -> LastEvent | None:
     """Return how a run ended if a line states it. Raises ValueError for an unknown status."""
     if (status := line.get("end")) is None:
         return None
-    fields: dict[str, Any] = {"timestamp": _time(line["at"])}
-    if status == "failed":
-        fields["error"] = str(line["error"])[:2000]
-    elif status not in ("completed", "cancelled"):
-        raise ValueError
-    return Verdict(status, fields)
+    moment = _time(line["at"])
+    match status:
+        case "completed":
+            return TrainingCompleted(type=TRAINING_COMPLETED, timestamp=moment)
+        case "failed":
+            error = str(line["error"])[:2000]
+            return TrainingFailed(type=TRAINING_FAILED, error=error, timestamp=moment)
+        case "cancelled":
+            return TrainingCancelled(type=TRAINING_CANCELLED, timestamp=moment)
+    raise ValueError
 
 
 def _step(value: object) -> int:

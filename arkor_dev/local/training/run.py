@@ -12,19 +12,26 @@ import time
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from arkor_dev.contract.events import (
+    TRAINING_CANCELLED,
+    TRAINING_COMPLETED,
     TRAINING_LOG,
     TRAINING_MESSAGE,
+    TRAINING_PAUSED,
     TRAINING_RESUMED,
     TRAINING_STARTED,
     Figure,
     RunMetadata,
+    RunMetrics,
+    TrainingCancelled,
+    TrainingCompleted,
     TrainingLog,
     TrainingMessage,
+    TrainingPaused,
     TrainingResumed,
     TrainingStarted,
     log_with,
@@ -48,6 +55,7 @@ from arkor_dev.local.evaluation.base_losses import BaseLosses
 from arkor_dev.local.evaluation.by_length import by_row, measured, of_rows, rows_in
 from arkor_dev.local.evaluation.general import TokenCounts
 from arkor_dev.local.evaluation.stage import tokens_of
+from arkor_dev.local.execution.messages import Ended
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 from arkor_dev.local.modeling.example import weight_of
 from arkor_dev.local.workers.errors import JobFailure
@@ -88,13 +96,6 @@ if TYPE_CHECKING:
     from .plan import Plan
     from .replay.rows import Replay
     from .run_events import RunEvents
-
-
-class Ending(NamedTuple):
-    """How a run ended: ``completed``, ``cancelled`` or ``paused``, and the fields of its event."""
-
-    status: str
-    fields: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +301,7 @@ class TrainingLoop:
         """The number of held-out rows that are measured at once."""
         return max(self.plan.batch_size, self.loss.together)
 
-    def run(self) -> Ending:
+    def run(self) -> Ended:
         """Train to the end, or until cancelled or paused."""
         plan = self.plan
         self.clock.start(self.base.device)
@@ -321,7 +322,7 @@ class TrainingLoop:
         try:
             if self.replay and not self._prepare_replay(self.replay):
                 return (
-                    Ending("cancelled", {})
+                    Ended(TrainingCancelled(type=TRAINING_CANCELLED))
                     if self.stop.cancelled()
                     else self._pause(self.stop.pausing() or "ended")
                 )
@@ -330,7 +331,7 @@ class TrainingLoop:
                 self._checkpoint()  # The disk was full: this step's state was saved without its checkpoint.
             while self.step < plan.steps and not self.best.enough:
                 if self.stop.cancelled():
-                    return Ending("cancelled", {})
+                    return Ended(TrainingCancelled(type=TRAINING_CANCELLED))
                 if reason := self.stop.pausing():
                     return self._pause(reason)
                 self.clock.lap("other")
@@ -474,7 +475,7 @@ class TrainingLoop:
         self.clock.lap("eval")
         return done
 
-    def _finish(self) -> Ending:
+    def _finish(self) -> Ended:
         self.kept_step = self.step
         if message := self.best.restore(self.step, self.trainable):
             self.kept_step = self.best.step
@@ -484,7 +485,7 @@ class TrainingLoop:
             self._say(message)
         self.clock.lap("save")
         higher = self.method.measure.higher
-        figures = {
+        metrics: RunMetrics = {
             "loss": self.last_loss,
             "evalLoss": None if higher else self.best.last,
             "bestEvalLoss": None if higher else self.best.lowest,
@@ -493,9 +494,9 @@ class TrainingLoop:
             "secondsIn": self.clock.total(),
         }
         artifacts = [artifact, *self.writer.best(self.kept_step)]
-        return Ending("completed", {"metrics": figures, "artifacts": artifacts})
+        return Ended(TrainingCompleted(type=TRAINING_COMPLETED, metrics=metrics, artifacts=artifacts))
 
-    def _pause(self, reason: str, fault: NoSpaceError | None = None) -> Ending:
+    def _pause(self, reason: str, fault: NoSpaceError | None = None) -> Ended:
         """Save all state that the next step depends on; if the disk is full, the newest resume point is used
         instead.
         """
@@ -504,12 +505,12 @@ class TrainingLoop:
                 self.writer.point(self.step, self.state)
         except NoSpaceError as error:
             reason, fault = "disk", fault or error
-        fields: dict[str, Any] = {"step": self.writer.step or 0, "reason": reason}
+        event = TrainingPaused(type=TRAINING_PAUSED, step=self.writer.step or 0, reason=reason)
         if fault:
-            fields["message"] = str(fault)
+            event["message"] = str(fault)
         if fault and fault.needs is not None:
-            fields["needs"] = fault.needs
-        return Ending("paused", fields)
+            event["needs"] = fault.needs
+        return Ended(event)
 
     def _resume(self, resume_plan: ResumePlan) -> None:
         """Load the newest readable state; if there is none, start from the beginning."""

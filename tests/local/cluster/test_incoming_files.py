@@ -150,13 +150,13 @@ def test_valid_worker_messages_pass() -> None:
             "progress": {"label": "Reading", "done": 1, "total": None, "unit": "rows"},
         },
         {"kind": "ResumePoint", "step": 10},
-        {"kind": "Ended", "status": "completed", "fields": {}},
+        {"kind": "Ended", "event": {"type": "training.completed"}},
     ]
     parsed = [
         TrainingEvent({"type": "training.log", "step": 1, "loss": 2.5}),
         ProgressReport({"label": "Reading", "done": 1, "total": None, "unit": "rows"}),
         ResumePoint(10),
-        Ended("completed", {}),
+        Ended({"type": "training.completed"}),
     ]
     assert parse_messages(answer(*said)) == (parsed, None)
     over = {"killed": True, "cause": "It was killed."}
@@ -196,8 +196,8 @@ def test_every_worker_event_passes() -> None:
         b"[]",
         answer({"kind": "Waits", "reason": "x"}),
         answer({"kind": "Lost", "reason": "x"}),
-        answer({"kind": "Ended", "status": "deleted", "fields": {}}),
-        answer({"kind": "Ended", "status": "completed"}),
+        answer({"kind": "Ended", "event": {"type": "training.deleted"}}),
+        answer({"kind": "Ended", "event": {"type": "training.failed"}}),
         answer({"kind": "TrainingEvent", "event": {"type": "", "step": 1}}),
         answer({"kind": "TrainingEvent", "event": {"type": "a\nb", "step": 1}}),
         answer({"kind": "TrainingEvent", "event": []}),
@@ -208,7 +208,7 @@ def test_every_worker_event_passes() -> None:
         answer({"kind": "TrainingEvent", "event": {"type": "model.progress", "step": 1}}),
         answer({"kind": "TrainingEvent", "event": {"type": "training.log", "step": 1, "jobId": "job_1"}}),
         answer({"kind": "TrainingEvent", "event": {"type": "training.log"}}),
-        answer({"kind": "Ended", "status": "completed", "fields": {"timestamp": "2020-01-01T00:00:00Z"}}),
+        answer({"kind": "Ended", "event": {"type": "training.completed", "timestamp": "2020-01-01T00:00Z"}}),
         answer({"kind": "ResumePoint", "step": -1}),
         answer({"kind": "ResumePoint", "step": True}),
         answer({"kind": "ProgressReport", "progress": {"label": "x"}}),
@@ -240,7 +240,7 @@ def test_a_worker_that_ended_before_its_port_has_the_reason() -> None:
     assert parse_rendezvous(answer(over=over)) == (None, over)
     with pytest.raises(JobFailure, match="no such address"):
         parse_rendezvous(
-            answer({"kind": "Ended", "status": "failed", "fields": {"error": "no such address"}})
+            answer({"kind": "Ended", "event": {"type": "training.failed", "error": "no such address"}})
         )
 
 

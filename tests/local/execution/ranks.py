@@ -10,7 +10,16 @@ import os
 import signal
 import sys
 
-from arkor_dev.contract.events import TRAINING_MESSAGE, TrainingMessage
+from arkor_dev.contract.events import (
+    TRAINING_COMPLETED,
+    TRAINING_FAILED,
+    TRAINING_MESSAGE,
+    TRAINING_PAUSED,
+    TrainingCompleted,
+    TrainingFailed,
+    TrainingMessage,
+    TrainingPaused,
+)
 from arkor_dev.local.execution.messages import Ended, GroupMember, JobRequest, Meeting, Pause, TrainingEvent
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.codec import Codec, Message, encode
@@ -40,6 +49,7 @@ for line in sys.stdin.buffer:
             if end == "dies":
                 os.kill(os.getpid(), signal.SIGKILL)
             elif end:
-                say(Ended(end, {"error": f"of rank {rank}"} if end == "failed" else {}))
+                failed = TrainingFailed(type=TRAINING_FAILED, error=f"of rank {rank}")
+                say(Ended(failed if end == "failed" else TrainingCompleted(type=TRAINING_COMPLETED)))
         case Pause():
-            say(Ended("after pause", {"rank": rank}))
+            say(Ended(TrainingPaused(type=TRAINING_PAUSED, step=rank, reason="asked")))

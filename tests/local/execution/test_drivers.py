@@ -62,7 +62,8 @@ async def carried(
                 break
         await worker.stop()
     told, end = said
-    assert end == Ended(config.get("ends", "completed"), {})
+    assert isinstance(end, Ended)
+    assert end.status == config.get("ends", "completed")
     fields = said_by(told)
     assert (fields["job"], fields["model"]) == (job, f"model of {job}")
     return fields

@@ -59,7 +59,7 @@ async def test_only_rank_0_reports_and_gets_requests(start: Any) -> None:
     worker.send(Pause("asked"))
     told, end = await reading
     fields = json.loads(told.event["message"])
-    assert end == Ended("after pause", {"rank": 0})
+    assert end == Ended({"type": "training.paused", "step": 0, "reason": "asked"})
     assert fields["rank"] == 0
     first = fields["first"]
     assert (first["device"], first["group"]) == ("GPU-a", {"rank": 0, "count": 2})
@@ -71,7 +71,7 @@ async def test_a_failure_of_any_rank_fails_the_job(start: Any) -> None:
     worker = await start(None, "failed")
     worker.send(MODEL)
     *_, end = await said(worker)
-    assert end == Ended("failed", {"error": "of rank 1"})
+    assert end == Ended({"type": "training.failed", "error": "of rank 1"})
 
 
 @pytest.mark.parametrize(("ends", "gpu"), [(("dies", None), "GPU-a"), ((None, "dies"), "GPU-b")])

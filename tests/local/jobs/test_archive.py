@@ -20,7 +20,7 @@ from arkor_dev.local.jobs.archive.reader import import_job
 from arkor_dev.local.jobs.archive.writer import export_job
 from arkor_dev.local.jobs.job_config import check_config
 from arkor_dev.local.jobs.job_folder import final_folder, job_folder
-from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.jobs.store import Store
 
 from .test_order import SAID, fill
 from .test_store import CONFIG
@@ -28,6 +28,8 @@ from .test_store import CONFIG
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import Artifact
 
 ID = "job_0123456789ab"
 A = "files/final/a.json"
@@ -42,9 +44,9 @@ def exported(tmp_path: Path) -> Path:
     store = Store(data_of(data), "local")
     job_id = store.create("d\u00f6ne", CONFIG)["id"]
     final = final_folder(data, job_id)
-    adapter = {"kind": "adapter", "name": "final", "bytes": 9, "path": str(final)}
+    adapter: Artifact = {"kind": "adapter", "name": "final", "bytes": 9, "path": str(final)}
     store.append(job_id, [{"type": "training.log", "step": 1, "loss": 2.5}])
-    store.finish(job_id, Verdict("completed", {"artifacts": [adapter]}))
+    store.finish(job_id, {"type": "training.completed", "artifacts": [adapter]})
     store.edit(job_id, SAID)
     fill(data, job_id)
     add_vote(final.parent, BALLOT)
@@ -114,7 +116,7 @@ def test_an_archive_contains_the_verdict(tmp_path: Path) -> None:
     store = Store(data_of(tmp_path / "one"), "local")
     job_id = store.create("judged", CONFIG)["id"]
     store.append(job_id, [{"type": "evaluation.completed", "evaluation": VERDICT}])
-    store.finish(job_id, Verdict("completed", {}))
+    store.finish(job_id, {"type": "training.completed"})
     result = {
         "evaluation": VERDICT,
         "rows": [{"row": 1, "base": 3.0, "adapter": 1.0}],

@@ -14,13 +14,15 @@ from arkor_dev.backend.http_client import Timeouts
 from arkor_dev.contract.errors import InsufficientStorageError
 from arkor_dev.local.jobs import async_store
 from arkor_dev.local.jobs.async_store import AsyncStore
-from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.jobs.verdict_file import keep_verdict, kept_verdict
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from arkor_dev.contract.events import TrainingFailed
 
 REQUEST_SECONDS = async_store.REQUEST_SECONDS
 """As in a real backend; the other tests wait longer."""
@@ -71,7 +73,7 @@ async def test_writes_wait_for_disk_space_in_order(store: AsyncStore) -> None:
 
     first = store.post_or(tell, Store.append, job, [log(1, filling=20_000)])
     appending = asyncio.create_task(store.write(Store.append, job, [log(2)]))
-    finishing = asyncio.create_task(store.write(Store.finish, job, Verdict("completed", {})))
+    finishing = asyncio.create_task(store.write(Store.finish, job, {"type": "training.completed"}))
     async with asyncio.timeout(60):
         await refused.wait()
         # Whoever waited may have gone; the write stands all the same.
@@ -162,7 +164,7 @@ async def test_a_request_in_progress_is_not_refused(
 async def test_a_deleted_job_has_no_config(store: AsyncStore) -> None:
     job = await store.write(Store.create, "a", CONFIG)
     assert await store.config_of(job) == CONFIG
-    await store.write(Store.finish, job["id"], Verdict("cancelled", {}))
+    await store.write(Store.finish, job["id"], {"type": "training.cancelled"})
     await store.write(Store.remove, job["id"])
     with pytest.raises(JobFailure, match="The job was deleted"):
         await store.config_of(job)
@@ -217,9 +219,9 @@ async def test_closing_waits_for_readers(
 
 
 def test_a_verdict_is_stored_beside_the_database(tmp_path: Path) -> None:
-    verdict = Verdict("failed", {"error": "why"})
+    verdict: TrainingFailed = {"type": "training.failed", "error": "why"}
     keep_verdict(tmp_path, "job_a", verdict)
     assert kept_verdict(tmp_path, "job_a") == verdict
     assert kept_verdict(tmp_path, "job_none") is None
-    (tmp_path / "jobs" / "job_a" / "verdict.json").write_text('["running", {}]')
+    (tmp_path / "jobs" / "job_a" / "verdict.json").write_text('{"type": "training.paused"}')
     assert kept_verdict(tmp_path, "job_a") is None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WHY = "The job asks for 8 processors, and 2 are free"
-END = Ended("completed", {"metrics": {}})
+END = Ended({"type": "training.completed", "metrics": {}})
 
 
 class Full:

@@ -15,7 +15,7 @@ from arkor_dev.contract.errors import ConflictError
 from arkor_dev.contract.events import TRAINING_LOG, TrainingLog, log_with
 from arkor_dev.local.jobs.event_log import MOST_SAMPLES
 from arkor_dev.local.jobs.rebuild import rebuild
-from arkor_dev.local.jobs.store import ENDED, Store, Verdict
+from arkor_dev.local.jobs.store import ENDED, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,7 +142,7 @@ def test_a_queued_job_has_its_position(store: Store) -> None:
     assert places() == [None, {"position": 1, "behind": a}, {"position": 2, "behind": b}]
     store.cancel_queued(jobs[1])
     assert places() == [None, None, {"position": 1, "behind": a}]
-    store.finish(jobs[0], Verdict("completed", {}))
+    store.finish(jobs[0], {"type": "training.completed"})
     assert places() == [None, None, {"position": 1, "behind": None}]
     jobs.append(new(store, "d"))
     assert places()[-1] == {"position": 2, "behind": c}
@@ -178,15 +178,16 @@ def test_job_metrics_follow_the_events(store: Store) -> None:
 def test_status_and_final_event_are_written_atomically(store: Store) -> None:
     job = new(store)
     store.start_next()
+    unfit: Any = {"type": "training.failed", "error": object()}
     with pytest.raises(TypeError):
-        store.finish(job, Verdict("failed", {"error": object()}))
+        store.finish(job, unfit)
     found = store.get(job)
     assert found
     assert found["status"] == "running"
     assert store.events(job, 0, 10) == []
     assert not store.is_over(job)
-    store.finish(job, Verdict("failed", {"error": "why"}))
-    store.finish(job, Verdict("completed", {}))  # the first one counts
+    store.finish(job, {"type": "training.failed", "error": "why"})
+    store.finish(job, {"type": "training.completed"})  # the first one counts
     assert len(store.events(job, 0, 10)) == 1
     found = store.get(job)
     assert found
@@ -263,7 +264,7 @@ def test_system_metrics_are_thinned_out_evenly(store: Store, count: int) -> None
         )
     store.start_next()
     before = store.events(job, 0, 10**6)
-    store.finish(job, Verdict("completed", {}))
+    store.finish(job, {"type": "training.completed"})
     after = store.events(job, 0, 10**6)
     kept = [json.loads(data)["step"] for _, name, data in after if name == "system.metrics"]
     every = -(-count // MOST_SAMPLES)
@@ -296,7 +297,7 @@ def test_a_running_job_has_phase_and_time_left(store: Store) -> None:
     (listed,) = json.loads(store.listing())["jobs"]
     assert listed["phase"] == again
     assert "phase" not in listed["metrics"]
-    store.finish(job, Verdict("completed", {}))
+    store.finish(job, {"type": "training.completed"})
     assert "phase" not in (store.get(job) or {})
 
 
@@ -344,7 +345,7 @@ def test_a_damaged_job_record_fails_alone(tmp_path: Path, damage: str, status: s
         if status != "queued":
             store.start_next()
         if status == "completed":
-            store.finish(damaged, Verdict("completed", {}))
+            store.finish(damaged, {"type": "training.completed"})
     column, value = DAMAGES[damage]
     with closing(sqlite3.connect(path)) as db:
         change = f"UPDATE jobs SET {column} = ? WHERE id = ?"  # noqa: S608 - our own names

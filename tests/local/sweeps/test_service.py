@@ -21,7 +21,7 @@ from arkor_dev.local.cards.job_rows import files_read, save_rows
 from arkor_dev.local.checkpoints.origin import DATA_CHANGED, FileHashes, hash_of_readable_data
 from arkor_dev.local.evaluation import results
 from arkor_dev.local.jobs.job_folder import job_folder
-from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.sweeps import plan, record, service
 from arkor_dev.local.sweeps.held_out import held_out
 from arkor_dev.local.sweeps.messages import HeldOut, HoldOut, Judged, JudgeSweep, Suggested, SuggestTrial
@@ -283,7 +283,7 @@ async def test_a_crashed_sweep_is_continued(store: AsyncStore, tmp_path: Path) -
     await store.write(Store.create, "s, trial 0", short, None, None, first.job, part)
     await store.write(Store.start_next)
     await store.write(Store.keep, first.job, 3)
-    await store.write(Store.finish, first.job, Verdict("completed", {}))
+    await store.write(Store.finish, first.job, {"type": "training.completed"})
     scheduler = scheduler_of(store, tmp_path)
     sweeps = Sweeps(store, scheduler, Known(), tmp_path, tmp_path)  # type: ignore[arg-type]
     await store.write(Store.arrange, None, True)
@@ -357,7 +357,7 @@ async def test_a_sweep_without_a_forecast_times_a_run(store: AsyncStore, tmp_pat
             results.result_file(job_folder(tmp_path, job), None), {"evaluation": {}, "scores": scores_of(2.0)}
         )
         sweeps._spent[job] = 15.0
-        await store.write(Store.finish, job, Verdict("completed", {}))
+        await store.write(Store.finish, job, {"type": "training.completed"})
         await until_async(lambda: len(trials()) > 1)
         assert trials()[1]["role"] == "search"
         sweep = sweeps._sweeps[begun["id"]]
@@ -384,7 +384,7 @@ async def train(store: AsyncStore, folder: Path, chance: random.Random) -> None:
         await asyncio.sleep(chance.uniform(0, 0.01))
         if (before := files_read(job_folder(folder, job))) not in (None, read):
             error = f"The job does not resume after step 3: {DATA_CHANGED}. Restore the original"
-            await store.write(Store.finish, job, Verdict("failed", {"error": error}))
+            await store.write(Store.finish, job, {"type": "training.failed", "error": error})
             continue
         if before is None:
             save_rows(job_folder(folder, job), [], [], read)
@@ -393,7 +393,7 @@ async def train(store: AsyncStore, folder: Path, chance: random.Random) -> None:
         await store.write(Store.append, job, told, config["maxSteps"])
         file = results.result_file(job_folder(folder, job), None)
         results.write(file, {"evaluation": {}, "scores": scores_of(loss)})
-        await store.write(Store.finish, job, Verdict("completed", {}))
+        await store.write(Store.finish, job, {"type": "training.completed"})
 
 
 async def recover(store: AsyncStore) -> None:

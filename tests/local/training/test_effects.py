@@ -15,7 +15,7 @@ from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.plan import asked_format
 from tests.local.tiny_model import write_jsonl
-from tests.local.tiny_run import events_of, losses_of, set_up
+from tests.local.tiny_run import events_of, losses_of, metrics_of, set_up
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -224,7 +224,7 @@ def evaluated(
     run = set_up(tiny, folder, {**BRIEF, "maxSteps": len(figures), "evalSteps": 1, **config}, held_out=2)
     told = iter(figures)
     run.evaluate = lambda: Evaluated(10 - (figure := next(told)), figure)  # type: ignore[method-assign]
-    return run, run.run().fields["metrics"]
+    return run, {**metrics_of(run.run())}
 
 
 def test_early_stopping_keeps_the_best_adapter(tiny: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from arkor_dev.local.training.rows.encoding import Encoding
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.harness import until
 from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
-from tests.local.tiny_run import events_of, set_up
+from tests.local.tiny_run import events_of, pause_of, set_up
 from tests.local.training.test_going_on import bytes_of, pausing_after, points
 
 if TYPE_CHECKING:
@@ -314,8 +314,7 @@ def test_a_step_paused_while_sampling_is_repeated(tiny: Path, tmp_path: Path) ->
         return "asked" if asked > 4 else None  # while it writes
 
     run.stop.pausing = pausing
-    status, fields = run.run()
-    assert (status, fields["step"]) == ("paused", 0)
+    assert pause_of(run.run())["step"] == 0
 
 
 def test_grpo_learns_an_answer_format(tiny: Path, tmp_path: Path) -> None:
