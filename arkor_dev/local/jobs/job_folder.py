@@ -40,11 +40,10 @@ from arkor_dev.contract.regular_files import (
 from .atomic_folder import PART
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from io import BufferedReader
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import Artifact
+    from arkor_dev.contract.shapes import Artifact, Job
 
 
 JOBS: Final = "jobs"
@@ -272,7 +271,7 @@ def checkpoint_steps(data: Path, job_id: str) -> list[int]:
     return _steps_in(job_folder(data, job_id) / CHECKPOINTS)
 
 
-def saved_folder(data: Path, job: Mapping[str, Any], step: int | None) -> Path:
+def saved_folder(data: Path, job: Job, step: int | None) -> Path:
     """Return the folder of the checkpoint of ``step``, or of the final adapter. Raises ConflictError or
     NotFoundError.
     """

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Job
+
     from .async_store import AsyncStore
 
 log = logging.getLogger(__name__)
@@ -102,16 +104,18 @@ class ReportedRuns:
         """Add the next lines of a file to its job; return whether there may be more. Deletes ended files."""
         job_id = path.name.removesuffix(".jsonl")
         job, offset = await self._store.read(_read_so_far, job_id)
+        is_known = job is not None
         if job is not None and job["status"] != "running":
             return await self._drop(path)
         lines, size, alive, changed = await asyncio.to_thread(_new_lines, path, offset)
         last, events = None, list[Event]()
         try:
-            if lines and job is None:
-                job, started = _job(job_id, strict_json.parse(lines[0]))
+            if lines and not is_known:
+                new, started = _job(job_id, strict_json.parse(lines[0]))
                 names = await self._store.read(Store.names)
-                job["name"] = free_name(job["name"], names.values())
-                await self._store.write(Store.import_job, job, None, [started])
+                new["name"] = free_name(new["name"], names.values())
+                await self._store.write(Store.import_job, new, None, [started])
+                is_known = True
             for line in lines[offset == 0 :]:
                 line_object = strict_json.parse(line)
                 if (last := _end(line_object)) is not None:
@@ -119,7 +123,7 @@ class ReportedRuns:
                 events.append(_row(line_object))
         except (ValueError, TypeError, KeyError, AttributeError):
             last = TrainingFailed(type=TRAINING_FAILED, error=BROKEN)
-        if job is None:  # the first line is incomplete, or is not a report's
+        if not is_known:  # the first line is incomplete, or is not a report's
             return await self._drop(path) if last is not None or not alive else False
         if lines:
             await self._store.write(Store.append, job_id, events, None, str(offset + size))
@@ -135,7 +139,7 @@ class ReportedRuns:
         return False
 
 
-def _read_so_far(store: Store, job_id: str) -> tuple[dict[str, Any] | None, int]:
+def _read_so_far(store: Store, job_id: str) -> tuple[Job | None, int]:
     """Return the job of a file, and the position up to which it was read."""
     return store.get(job_id), int(resume_options_of(store.reading, job_id).get("mark", 0))
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Job
     from arkor_dev.local.jobs.running.job_runner import BackgroundWork, Observer
     from arkor_dev.local.models.catalog import Models
 
@@ -60,7 +61,7 @@ SETTLE_SECONDS: Final = 0.5
 FAULT_SECONDS: Final = 1.0
 
 
-def _paused(job: Mapping[str, Any], saved: int) -> str:
+def _paused(job: Job, saved: int) -> str:
     """Describe what a job keeps when the backend ends (``saved``: its step or 0), and how it continues."""
     if saved:
         return f"is paused after step {saved}. It resumes by itself"

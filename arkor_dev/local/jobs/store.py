@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.events import Event, LastEvent
+    from arkor_dev.contract.shapes import Forecast, Job, JobParent, JobSweep
 
 ENDED: Final = "The local backend stopped while this job was training."
 CRASHED: Final = "Its training process had crashed."
@@ -202,7 +203,7 @@ class Store(EventLog):
 
     def resume(
         self, job_id: str, reason: str, options: Mapping[str, Any], config: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
+    ) -> Job:
         """Queue a job to resume from its newest resume point; return the job.
 
         ``reason`` is for the user. In ``options``, ``auto`` marks an automatic resume and ``unasked`` one
@@ -253,11 +254,11 @@ class Store(EventLog):
         self,
         name: str,
         config: Mapping[str, Any],
-        forecast: Mapping[str, Any] | None = None,
-        parent: Mapping[str, Any] | None = None,
+        forecast: Forecast | None = None,
+        parent: JobParent | None = None,
         job_id: str | None = None,
-        sweep: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
+        sweep: JobSweep | None = None,
+    ) -> Job:
         """Create a queued job, with its estimate if known.
 
         ``parent`` is its starting point, already copied to its folder; ``sweep`` is its `JobSweep`. If two
@@ -292,7 +293,7 @@ class Store(EventLog):
         job: Mapping[str, Any],
         events: Path | None,
         further_events: Sequence[Event] = (),
-    ) -> dict[str, Any]:
+    ) -> Job:
         """Import a job that this list lacks, completely or not at all; return it.
 
         ``events`` is a database with a table of them: ``id``, ``name`` and ``data``. ``further_events`` are

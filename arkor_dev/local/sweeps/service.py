@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Job, JobSweep
     from arkor_dev.local.forecast.service import Forecasts
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.jobs.scheduler import Scheduler
@@ -351,14 +352,15 @@ class Sweeps:
             return
         role = {SEARCH: "trial", WINNER: "winner, seed", START: "your settings, seed"}[trial.role]
         name = f"{sweep.name}, {role} {trial.number if trial.seed is None else trial.seed}"
-        part = {"id": sweep.id, "name": sweep.name, "trial": trial.number}
+        part: JobSweep = {"id": sweep.id, "name": sweep.name, "trial": trial.number}
         forecast = await self._forecasts.stored_estimate(config)
         await self._store.write(Store.create, name, config, forecast, None, trial.job, part)
         self._scheduler.wake()
 
     async def _extend(self, sweep: SweepRecord, trial: Trial) -> None:
         job = await self._store.read(Store.get, trial.job)
-        orders = {"force": False, "further": (job or {}).get("resumable", 0), "unasked": True}
+        further = job.get("resumable", 0) if job else 0
+        orders = {"force": False, "further": further, "unasked": True}
         try:
             await self._store.write(
                 Store.resume, trial.job, EXTENDED, orders, check_config(plan.config_of(sweep, trial))
@@ -405,7 +407,7 @@ class Sweeps:
             await self._write(sweep)
         return changed
 
-    def _read_other_data(self, sweep: SweepRecord, trial: Trial, job: dict[str, Any]) -> bool:
+    def _read_other_data(self, sweep: SweepRecord, trial: Trial, job: Job) -> bool:
         """Return whether an ended job read other data than those of the sweep's start, or refused them."""
         if job["status"] == "failed" and DATA_CHANGED in (job.get("error") or ""):
             return True  # it was to continue
@@ -427,7 +429,7 @@ class Sweeps:
             await self._write(sweep)
             await self._create(sweep, trial)
 
-    def _take(self, sweep: SweepRecord, trial: Trial, job: dict[str, Any]) -> None:
+    def _take(self, sweep: SweepRecord, trial: Trial, job: Job) -> None:
         """Record the result of a completed job."""
         scores, measure = self._scores(trial)
         if scores is None:
@@ -449,7 +451,7 @@ class Sweeps:
             trial.error = "It has no finite loss"
             return
         trial.losses.append(round(loss, 6))
-        trial.ends.append(job["completedAt"])
+        trial.ends.append(job["completedAt"] or "")
         trial.steps.append(int(job["metrics"].get("step", 0)))
 
     def _scores(self, trial: Trial) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
@@ -463,7 +465,7 @@ class Sweeps:
         is_named = isinstance(measure, dict) and isinstance(measure.get("label"), str)
         return scores, measure if is_named else None
 
-    def _clock(self, job: dict[str, Any]) -> None:
+    def _clock(self, job: Job) -> None:
         """Add up the seconds for which a job runs, without waiting and pauses."""
         at, since = time.monotonic(), self._seen.pop(job["id"], None)
         if since is not None:
@@ -471,14 +473,14 @@ class Sweeps:
         if job["status"] == "running":
             self._seen[job["id"]] = at
 
-    async def _record_time(self, sweep: SweepRecord, trial: Trial, job: dict[str, Any]) -> None:
+    async def _record_time(self, sweep: SweepRecord, trial: Trial, job: Job) -> None:
         """Correct the estimate by the job's time, which is too short if the job was only partly observed."""
         spent, reached = self._spent.pop(trial.job, None), len(trial.losses)
         if trial.error or sweep.error:
             return
         if sweep.estimate is None:
             if spent is None or trial.job not in self._begun:  # rather include pauses than miss a part
-                spent = _moment(job["completedAt"]) - _moment(job["startedAt"])
+                spent = _moment(job["completedAt"] or "") - _moment(job["startedAt"] or "")
             training = min(spent, await self._training_seconds(job))
             steps = int(job["metrics"].get("totalSteps") or trial.steps[-1])
             self._apply_estimate(sweep, Estimate(max(1, steps), spent - training, training))
@@ -490,7 +492,7 @@ class Sweeps:
             before, after = sweep.rungs[reached - 2] if reached > 1 else 0.0, sweep.rungs[reached - 1]
         sweep.paces.append(round(max(0.1, spent / plan.uncorrected(sweep, before, after)), 4))
 
-    async def _training_seconds(self, job: dict[str, Any]) -> float:
+    async def _training_seconds(self, job: Job) -> float:
         """Return the seconds of all its steps, by those between its first and its last report."""
         logged = await self._store.read(Store.events, job["id"], 0, -1)
         rows = [json.loads(data) for _, name, data in logged if name == TRAINING_LOG]

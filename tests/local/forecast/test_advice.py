@@ -65,5 +65,5 @@ def test_a_job_without_enough_disk_is_refused() -> None:
     assert said == {
         "type": "training.failed",
         "error": "Not started, since it cannot fit. Its checkpoints and its result take 5.0 GB of disk "
-        "space, and 3.0 GB are free: keep fewer checkpoints (save_total_limit, save_every). " + MAKE_ROOM
+        "space, and 3.0 GB are free: keep fewer checkpoints (save_total_limit, save_every). " + MAKE_ROOM,
     }

@@ -82,7 +82,7 @@ def test_an_archived_job_is_restored_unchanged(exported: Path, tmp_path: Path) -
     job_id = taken.job["id"]
     taken.install_files()
     job = there.import_job(taken.job, taken.events)
-    known = before.get(job_id) or {}
+    known: Any = before.get(job_id)
     assert {**job, "projectId": ""} == {**known, "projectId": ""}
     assert there.get(job_id) == job
     old, new = before.events(job_id, 0, 100), there.events(job_id, 0, 100)

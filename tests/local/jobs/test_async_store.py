@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.events import TrainingFailed
+    from arkor_dev.contract.shapes import Job
 
 REQUEST_SECONDS = async_store.REQUEST_SECONDS
 """As in a real backend; the other tests wait longer."""
@@ -147,7 +148,7 @@ async def test_a_request_in_progress_is_not_refused(
     monkeypatch.setattr(async_store, "REQUEST_SECONDS", 0.05)
     begun, go_on = threading.Event(), threading.Event()
 
-    def slowly(store: Store) -> dict[str, Any]:
+    def slowly(store: Store) -> Job:
         begun.set()
         go_on.wait(60)
         return store.create("slow", CONFIG)
@@ -202,7 +203,7 @@ async def test_closing_waits_for_readers(
     job = (await store.write(Store.create, "a", CONFIG))["id"]
     begun, go_on = threading.Event(), threading.Event()
 
-    def slowly(store: Store) -> dict[str, Any] | None:
+    def slowly(store: Store) -> Job | None:
         begun.set()
         go_on.wait(0.2 if in_time else 60)
         return store.get(job)

@@ -41,7 +41,7 @@ def order(store: Store) -> list[str]:
 
 def test_name_notes_and_tags_of_a_job_are_stored(store: Store, path: Path) -> None:
     job_id, other = new(store), new(store)
-    before = store.get(other) or {}
+    before: Any = store.get(other)
     store.listing()
     assert store.edit(job_id, SAID).items() >= SAID.items()
     store.edit(job_id, {"notes": "", "ignored": 5})

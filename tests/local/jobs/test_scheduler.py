@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.events import Event, RunMetadata, TrainingStarted
+    from arkor_dev.contract.shapes import Job, JobSweep
     from arkor_dev.local.execution.messages import Report
     from arkor_dev.local.jobs.running.job_runner import RunningJob
     from arkor_dev.local.workers.codec import Message
@@ -220,7 +221,7 @@ async def status_of(store: AsyncStore, job: str) -> str:
     return status
 
 
-async def has_status(store: AsyncStore, job: str, status: str) -> dict[str, Any]:
+async def has_status(store: AsyncStore, job: str, status: str) -> Job:
     """The job, once it has this status."""
     while True:
         news = store.pulse.next()
@@ -234,7 +235,8 @@ async def trains(store: AsyncStore, job: str) -> None:
     """Wait until a job's worker has begun to train."""
     while True:
         news = store.pulse.next()
-        if (await store.read(Store.get, job) or {}).get("metrics"):
+        record = await store.read(Store.get, job)
+        if record and record["metrics"]:
             return
         await news.wait()
 
@@ -777,7 +779,7 @@ async def test_a_damaged_database_starts_no_job(
 
 
 async def test_sweep_jobs_yield_to_other_jobs(store: AsyncStore, tmp_path: Path) -> None:
-    async def job(name: str, sweep: dict[str, Any] | None = None) -> str:
+    async def job(name: str, sweep: JobSweep | None = None) -> str:
         made = await store.write(Store.create, name, CONFIG, sweep=sweep)
         return str(made["id"])
 

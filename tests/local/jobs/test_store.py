@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.events import Event
+    from arkor_dev.contract.shapes import JobPhase
 
 CONFIG: dict[str, Any] = {"model": "m", "datasetSource": {"type": "file", "path": "d"}}
 
@@ -126,7 +127,8 @@ def test_a_started_job_is_not_cancelled_as_queued(store: Store) -> None:
 def test_a_queued_job_has_its_position(store: Store) -> None:
     def places() -> list[Any]:
         listed = [job.get("queue") for job in json.loads(store.listing())["jobs"]]
-        assert listed == [(store.get(job) or {}).get("queue") for job in reversed(jobs)]
+        found = [store.get(job) for job in reversed(jobs)]
+        assert listed == [job.get("queue") for job in found if job]
         return listed[::-1]
 
     jobs = [new(store, "a")]
@@ -301,11 +303,10 @@ def test_a_running_job_has_phase_and_time_left(store: Store) -> None:
     assert "phase" not in (store.get(job) or {})
 
 
-def phase_of(store: Store, job: str) -> dict[str, Any]:
+def phase_of(store: Store, job: str) -> JobPhase:
     found = store.get(job)
     assert found is not None
-    phase: dict[str, Any] = found["phase"]
-    return phase
+    return found["phase"]
 
 
 DAMAGES = {

@@ -34,6 +34,7 @@ from tests.support.waiting import until as until_async
 
 if TYPE_CHECKING:
     from arkor_dev.contract.events import Event
+    from arkor_dev.contract.shapes import JobSweep
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.workers.codec import Message
 
@@ -278,7 +279,7 @@ async def test_a_crashed_sweep_is_continued(store: AsyncStore, tmp_path: Path) -
     second = Trial(1, {"learningRate": 1e-2}, "job_000000000001")
     sweep.trials = [first, second]
     record.write(tmp_path, sweep)
-    part = {"id": sweep.id, "name": "s", "trial": 0}
+    part: JobSweep = {"id": sweep.id, "name": "s", "trial": 0}
     short = plan.config_of(sweep, Trial(0, {}, first.job))
     await store.write(Store.create, "s, trial 0", short, None, None, first.job, part)
     await store.write(Store.start_next)
@@ -300,7 +301,9 @@ async def test_a_crashed_sweep_is_continued(store: AsyncStore, tmp_path: Path) -
             "maxSteps": 3,
             "learningRate": 1e-2,
         }.items()
-        assert (await store.read(Store.get, second.job) or {})["sweep"] == {**part, "trial": 1}
+        job = await store.read(Store.get, second.job)
+        assert job
+        assert job["sweep"] == {**part, "trial": 1}
         stopped = await sweeps.stop(sweep.id)
     assert stopped["state"] == "stopped"
     assert await queued() == []
