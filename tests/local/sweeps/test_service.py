@@ -34,7 +34,7 @@ from tests.support.waiting import until as until_async
 
 if TYPE_CHECKING:
     from arkor_dev.contract.events import Event
-    from arkor_dev.contract.shapes import JobSweep
+    from arkor_dev.contract.shapes import JobSweep, Sweep, SweepTrial
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.workers.codec import Message
 
@@ -336,8 +336,8 @@ async def test_a_sweep_without_a_forecast_times_a_run(store: AsyncStore, tmp_pat
     sweeps = Sweeps(store, scheduler_of(store, tmp_path), Unknown(), tmp_path, tmp_path)  # type: ignore[arg-type]
     body = {"name": "s", "config": hub, "space": {"learningRate": {"low": 1e-5, "high": 1e-2}}}
 
-    def trials() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = sweeps.view(begun["id"])["trials"]
+    def trials() -> list[SweepTrial]:
+        found: list[SweepTrial] = sweeps.view(begun["id"])["trials"]
         return found
 
     async with asyncio.timeout(60), sweeps.running():
@@ -462,7 +462,7 @@ async def test_a_sweep_waits_for_changed_data(
     sweeps = Sweeps(store, scheduler_of(store, tmp_path), Quick(), tmp_path, tmp_path)  # type: ignore[arg-type]
     begun = await sweeps.start(body)
 
-    def now() -> dict[str, Any]:
+    def now() -> Sweep:
         return sweeps.view(begun["id"])
 
     async with asyncio.timeout(60), sweeps.running():
