@@ -394,7 +394,7 @@ Event = (
     | RolloutsCreated
     | SystemMetrics
 )
-"""An event that the local backend stores; ``type`` tells its class."""
+"""An event that the local backend stores; ``type`` identifies its class."""
 
 
 LastEvent = TrainingCompleted | TrainingFailed | TrainingCancelled

@@ -4,7 +4,7 @@ A message is a frozen dataclass derived from `Message`; ``kind`` on the pipe is 
 receiver decodes the classes that it expects, and refuses anything else: another kind, and a field that is
 missing, unknown, or of another type. Fields have JSON's types, `Path`, dataclasses, TypedDicts and unions of
 these, messages among them; ``Annotated`` with `Bounds` limits them, and with `Others` lets a TypedDict have
-unlisted fields. A union of TypedDicts is told apart by their literal ``type``.
+unlisted fields. The literal ``type`` of TypedDicts says which one of a union a value is.
 """
 
 from __future__ import annotations
