@@ -10,10 +10,12 @@ Losses are mean cross entropies per token (natural logarithm), times are ISO 860
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict, cast
+
+from .shapes import Artifact, ChatMessage, Evaluation  # noqa: TC001 - messages are decoded by these
 
 if TYPE_CHECKING:
-    from .shapes import Artifact, ChatMessage, Evaluation
+    from collections.abc import Mapping
 
 TRAINING_STARTED: Final = "training.started"
 TRAINING_PHASE: Final = "training.phase"
@@ -46,6 +48,8 @@ CHAT_DONE: Final = "[DONE]"
 
 ENDINGS: Final = {"completed": TRAINING_COMPLETED, "failed": TRAINING_FAILED, "cancelled": TRAINING_CANCELLED}
 """The last event of a job, by final status."""
+STATUSES: Final = {event: status for status, event in ENDINGS.items()} | {TRAINING_PAUSED: "paused"}
+"""The status of a job after its last event, or after a pause."""
 MANAGED_METRICS: Final = {"finalLoss": "loss", "totalSteps": "steps", "totalTime": "seconds"}
 """The managed backend's names in `RunMetrics`."""
 
@@ -56,10 +60,10 @@ MOST_FIGURES: Final = 20
 
 
 class AnyEvent(TypedDict):
-    """Fields of every job event."""
+    """Fields of every job event; the local backend adds them when it stores one."""
 
-    jobId: str
-    timestamp: str
+    jobId: NotRequired[str]
+    timestamp: NotRequired[str]
 
 
 class RunMetadata(TypedDict):
@@ -371,6 +375,35 @@ class End(AnyEvent):
     """The stream is over: close it, and do not reconnect. From the backend's stream, without an id."""
 
     type: Literal["end"]
+
+
+Event = (
+    TrainingStarted
+    | TrainingPhase
+    | TrainingLog
+    | TrainingMessage
+    | TrainingPaused
+    | TrainingResumed
+    | TrainingCompleted
+    | TrainingFailed
+    | TrainingCancelled
+    | CheckpointSaved
+    | CheckpointRemoved
+    | ModelProgress
+    | EvaluationCompleted
+    | SampleCreated
+    | RolloutsCreated
+    | SystemMetrics
+)
+"""An event that the local backend stores; ``type`` identifies its class."""
+
+
+LastEvent = TrainingCompleted | TrainingFailed | TrainingCancelled
+
+
+def log_with(event: TrainingLog, figures: Mapping[str, float | None]) -> TrainingLog:
+    """Return ``event`` with the training method's own figures, which the class cannot list."""
+    return cast("TrainingLog", {**figures, **event})
 
 
 class ChatProgress(TypedDict):

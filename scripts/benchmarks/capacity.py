@@ -11,7 +11,7 @@ import json
 import os
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.cluster.incoming_files import IncomingFiles
 from arkor_dev.local.cluster.node_messages import parse_messages
@@ -25,6 +25,8 @@ from .figures import Figure
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from arkor_dev.contract.events import TrainingLog
 
 JOBS: Final = 1000
 EVENTS: Final = 20_000
@@ -61,14 +63,21 @@ def measure(root: Path, *, quick: bool) -> Iterator[Figure]:
     yield from files(root, FILE // 8 if quick else FILE)
 
 
-def _event(step: int) -> tuple[str, dict[str, Any]]:
-    figures = {"samplesPerSecond": 4.0312, "tokensPerSecond": 812.44, "learningRate": 0.00098}
-    return "training.log", {"step": step, "epoch": 1.25, "loss": 2.2153418, **figures}
+def _event(step: int) -> TrainingLog:
+    return {
+        "type": "training.log",
+        "step": step,
+        "epoch": 1.25,
+        "loss": 2.2153418,
+        "samplesPerSecond": 4.0312,
+        "tokensPerSecond": 812.44,
+        "learningRate": 0.00098,
+    }
 
 
 def messages(count: int) -> Iterator[Figure]:
     """Measure messages from nodes, checked as in the driver."""
-    said = [json.loads(encode(TrainingEvent(name, fields))) for name, fields in map(_event, range(100))]
+    said = [json.loads(encode(TrainingEvent(event))) for event in map(_event, range(100))]
     body = json.dumps({"messages": said, "over": None}).encode()
     began = time.monotonic()
     for _ in range(max(1, count // 100)):

@@ -201,7 +201,8 @@ def run(cell: Cell, base: Base, steps: int | None) -> dict[str, Any]:
         )
         training = None
         if cell.rate:
-            training = run.run().fields["metrics"]["loss"]
+            run.run()
+            training = run.last_loss
         else:
             run.begin()
 

@@ -212,7 +212,7 @@ def run(name: str, way: str, seed: int, steps: int, number: str) -> dict[str, An
     from arkor_dev.local.training.run_events import RunEvents
 
     seen: dict[str, Any] = {}
-    emit = RunEvents(lambda name, fields: seen.update({name: fields}))
+    emit = RunEvents(lambda event: seen.update({event["type"]: event}))
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as rows_folder:
         project, config = _project(name, seed, Path(rows_folder))
         config |= WAYS[way]

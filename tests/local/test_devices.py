@@ -244,6 +244,7 @@ def test_a_stored_4_bit_model_trains_like_one_quantized_on_load(tiny: Path, tmp_
     from arkor_dev.local.modeling.gpu_count import weights_of
     from arkor_dev.local.modeling.tokenizer import load_tokenizer, save_tokenizer
     from arkor_dev.local.training.preparation import RunPreparation
+    from arkor_dev.local.training.run_events import RunEvents
     from arkor_dev.local.workers.errors import JobFailure
     from tests.local.exports.test_export import ROWS, nothing
     from tests.local.inference.asking import answer, ask
@@ -271,7 +272,7 @@ def test_a_stored_4_bit_model_trains_like_one_quantized_on_load(tiny: Path, tmp_
         }
         data.mkdir(exist_ok=True)
         job = JobRequest("job", config, str(data), str(tmp_path))
-        preparation = RunPreparation(job, lambda *_, **__: None, nothing)
+        preparation = RunPreparation(job, RunEvents(), nothing)
         preparation.read()
         preparation.load(Model("tiny", model))
         preparation.encode()

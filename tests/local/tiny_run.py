@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from arkor_dev.contract.events import Event, RunMetrics, TrainingPaused
+    from arkor_dev.local.execution.messages import Ended
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.modeling.number_format import DtypeChoice
@@ -119,11 +121,27 @@ class Events(RunEvents):
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, Any]]] = []
-        super().__init__(lambda name, fields: self.calls.append((name, dict(fields))))
+        super().__init__(self._take)
+
+    def _take(self, event: Event) -> None:
+        fields: dict[str, Any] = {**event}
+        self.calls.append((fields.pop("type"), fields))
 
     def figures(self, field: str) -> list[float]:
         """That figure of every row of the log that has it."""
         return [fields[field] for name, fields in self.calls if name == "training.log" and field in fields]
+
+
+def metrics_of(end: Ended) -> RunMetrics:
+    """The totals of a completed run."""
+    assert end.event["type"] == "training.completed"
+    return end.event["metrics"]
+
+
+def pause_of(end: Ended) -> TrainingPaused:
+    """The event of a paused run."""
+    assert end.event["type"] == "training.paused"
+    return end.event
 
 
 def losses_of(run: TrainingLoop) -> list[float]:

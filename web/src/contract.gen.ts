@@ -1005,10 +1005,10 @@ export const CHAT_ERROR = "error";
 
 export const CHAT_DONE = "[DONE]";
 
-/** Fields of every job event. */
+/** Fields of every job event; the local backend adds them when it stores one. */
 export interface AnyEvent {
-  jobId: string;
-  timestamp: string;
+  jobId?: string;
+  timestamp?: string;
 }
 
 /** Totals of a run; null for what was not measured. */

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any, Final, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, Final, NotRequired, TypedDict, TypeGuard
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.regular_files import read_small
@@ -211,6 +211,6 @@ def figures(statement: Statement) -> dict[str, float]:
     return {}
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Return whether ``value`` is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

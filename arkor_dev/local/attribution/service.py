@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.attribution import Attribution, Reliability
+    from arkor_dev.contract.shapes import Job
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
 
@@ -64,7 +65,7 @@ RESULT_FIELDS: Final = (
 class AttributionTask(WorkerTask):
     """Work for a worker: ``do`` is ``why``, ``rows`` or ``prove``; ``name`` is the attribution's id."""
 
-    job: dict[str, Any]
+    job: Job
     name: str
     do: Literal["why", "rows", "prove"]
     order: dict[str, Any]
@@ -98,7 +99,7 @@ class Attributions(WorkerService[AttributionTask]):
     # Called by the server
 
     async def request(
-        self, job: dict[str, Any], messages: list[dict[str, Any]] | None, answer: str | None
+        self, job: Job, messages: list[dict[str, Any]] | None, answer: str | None
     ) -> Attribution:
         """Request the attribution of an ended job's answer, or without one a search for contradicting rows.
 
@@ -119,7 +120,7 @@ class Attributions(WorkerService[AttributionTask]):
             self._start((job["id"], name), AttributionTask(job, name, do, question))
         return await self.state_of(job, name)
 
-    async def state_of(self, job: dict[str, Any], name: str) -> Attribution:
+    async def state_of(self, job: Job, name: str) -> Attribution:
         """Return an attribution with the results so far. Raises NotFoundError."""
         stored, task = await self._stored(job["id"], name), self._tasks.get((job["id"], name))
         state: Attribution
@@ -140,7 +141,7 @@ class Attributions(WorkerService[AttributionTask]):
             state["progress"] = task.progress
         return state
 
-    async def prove(self, job: dict[str, Any], name: str, rows: list[str] | None) -> Attribution:
+    async def prove(self, job: Job, name: str, rows: list[str] | None) -> Attribution:
         """Train the job again without ``rows`` (by default the proposed ones), and again without random ones.
 
         Raises NotFoundError or ConflictError.
@@ -212,7 +213,7 @@ class Attributions(WorkerService[AttributionTask]):
             confirmed += proof["without"]["logp"] < proof["random"]["logp"]
         return {"proofs": proofs, "confirmed": confirmed}
 
-    async def _proof(self, job: dict[str, Any], name: str, stored: dict[str, Any]) -> Any:
+    async def _proof(self, job: Job, name: str, stored: dict[str, Any]) -> Any:
         """Return the contract's ``Proof``; have it scored once both jobs have ended."""
         proof = {"state": "completed", **stored["proof"]}
         if "without" in proof:

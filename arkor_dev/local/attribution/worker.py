@@ -15,6 +15,7 @@ from arkor_dev.local.evaluation.stage import texts_of
 from arkor_dev.local.jobs.job_folder import adapter_folder
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training.preparation import RunPreparation
+from arkor_dev.local.training.run_events import RunEvents
 from arkor_dev.local.workers.errors import JobFailure, failure_reason
 from arkor_dev.local.workers.link import serve
 
@@ -38,7 +39,7 @@ MOST: Final = 100
 
 def work(order: AttributionRequest, link: Link) -> Attributed:
     """Process the backend's request."""
-    preparation = RunPreparation(order.job, lambda *_, **__: None, link.progress)
+    preparation = RunPreparation(order.job, RunEvents(), link.progress)
     preparation.read()
     preparation.load(link.receive(Model))
     preparation.encode()

@@ -15,24 +15,25 @@ from arkor_dev.contract.strict_json import StrictJSONError
 from arkor_dev.local.jobs.job_folder import evaluation_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
+    from arkor_dev.contract.events import Event
     from arkor_dev.local.jobs.job_folder import JobFile
 
 LIMIT: Final = 16 << 20
 """Maximum number of bytes to read."""
 
 
-def sample_observer(job: Path) -> Callable[[str, Mapping[str, Any]], None]:
+def sample_observer(job: Path) -> Callable[[Event], None]:
     """Return an observer of a run's events that stores samples in the folder ``job``; ignores a full disk."""
 
-    def observe(name: str, fields: Mapping[str, Any]) -> None:
+    def observe(event: Event) -> None:
         with contextlib.suppress(OSError):
-            if name == SAMPLE_CREATED:
-                _file(job).append(json.dumps(fields, ensure_ascii=False).encode(), flush=False)
-            elif name == TRAINING_RESUMED:  # answers of later steps are void
-                _drop_after(job, fields["step"])
+            if event["type"] == SAMPLE_CREATED:
+                _file(job).append(json.dumps(event, ensure_ascii=False).encode(), flush=False)
+            elif event["type"] == TRAINING_RESUMED:  # answers of later steps are void
+                _drop_after(job, event["step"])
 
     return observe
 

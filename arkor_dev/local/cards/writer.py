@@ -14,7 +14,7 @@ import traceback
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.events import TRAINING_MESSAGE
+from arkor_dev.contract.events import TRAINING_MESSAGE, TrainingMessage
 from arkor_dev.contract.provenance.statement import CARD, FILE, StatementError, read_statement
 from arkor_dev.contract.regular_files import read_inside
 from arkor_dev.data.findings.privacy import Private, PrivateError
@@ -83,7 +83,7 @@ class CardWriter:
             (folder / CARD).write_text(user_text.around(card), encoding="utf-8")
 
     def _say(self, message: str) -> None:
-        self._run.emit(TRAINING_MESSAGE, message=message)
+        self._run.emit(TrainingMessage(type=TRAINING_MESSAGE, message=message))
 
     def _moment(self, artifact: str, step: int) -> dict[str, Any]:
         run, now = self._run, datetime.now(UTC)

@@ -6,7 +6,7 @@ import shutil
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import MAKE_ROOM
-from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED
+from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED, CheckpointRemoved, CheckpointSaved
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.jobs.atomic_folder import DiskFullError, write_atomically
 from arkor_dev.local.jobs.disk import disk_shortage
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Artifact
     from arkor_dev.local.jobs.atomic_folder import ExtraFiles
 
     from .figures import Best
@@ -63,7 +64,7 @@ class CheckpointWriter:
         data: Path,
         job_id: str,
         limit: int | None,
-        emit: Callable[..., None],
+        emit: Callable[[CheckpointSaved | CheckpointRemoved], None],
         on_resumable: Callable[[int], None],
         origin: Callable[[], Mapping[str, Any]],
         describe_files: Callable[..., None] = lambda *_: None,
@@ -88,21 +89,21 @@ class CheckpointWriter:
             folder, step, write, lambda *arguments: self._describe(*arguments, "checkpoint", step)
         )
         artifact = describe("checkpoint", f"step {step}", folder, size, step)
-        self._emit(CHECKPOINT_SAVED, step=step, artifacts=[artifact])
+        self._emit(CheckpointSaved(type=CHECKPOINT_SAVED, step=step, artifacts=[artifact]))
         if self._limit:
             for earlier in checkpoint_steps(self._data, self._job)[: -self._limit]:
                 if self._best is None or earlier != self._best.step:
                     drop_checkpoint(self._data, self._job, earlier)
-                    self._emit(CHECKPOINT_REMOVED, step=earlier)
+                    self._emit(CheckpointRemoved(type=CHECKPOINT_REMOVED, step=earlier))
         self._keep(step)
 
-    def final(self, step: int, write: Callable[[Path], None]) -> dict[str, Any]:
+    def final(self, step: int, write: Callable[[Path], None]) -> Artifact:
         """Fill the final folder by ``write`` after ``step``; return its ``Artifact``. Raises NoSpaceError."""
         folder = final_folder(self._data, self._job)
         size = self._write(folder, step, write, lambda *arguments: self._describe(*arguments, "final", step))
         return describe(kind_of(folder), "final", folder, size)
 
-    def best(self, final_step: int) -> list[dict[str, Any]]:
+    def best(self, final_step: int) -> list[Artifact]:
         """Return the contract's ``Artifact`` of the best checkpoint, if that is not ``final_step``."""
         step = self._best.step if self._best else 0
         if step in (0, final_step) or not self.has_checkpoint(step):

@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from arkor_dev.contract.events import log_with
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from arkor_dev.contract.events import TrainingLog
 
 
 @dataclass(slots=True)
@@ -32,15 +36,16 @@ class StepPace:
         for name, value in figures.items():
             self.figures.setdefault(name, []).append(value)
 
-    def report(self) -> dict[str, float]:
-        """Return the mean loss and figures, samples and unpadded tokens per second; then reset."""
+    def report(self, event: TrainingLog) -> TrainingLog:
+        """Return ``event`` with the mean loss and figures, and with samples and unpadded tokens per second.
+
+        Then reset.
+        """
         seconds = max(self.seconds, 1e-9)
-        row = {
-            "loss": sum(self.losses) / len(self.losses),
-            **{name: sum(values) / len(values) for name, values in self.figures.items()},
-            "samplesPerSecond": self.samples / seconds,
-            "tokensPerSecond": self.tokens / seconds,
-        }
+        event["loss"] = sum(self.losses) / len(self.losses)
+        event["samplesPerSecond"] = self.samples / seconds
+        event["tokensPerSecond"] = self.tokens / seconds
+        row = log_with(event, {name: sum(values) / len(values) for name, values in self.figures.items()})
         self.losses, self.figures, self.seconds, self.samples, self.tokens = [], {}, 0.0, 0, 0
         return row
 

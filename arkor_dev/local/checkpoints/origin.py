@@ -15,7 +15,7 @@ import sys
 from array import array
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from arkor_dev import __version__
 from arkor_dev.contract.provenance.statement import BASE, BESIDE, StatementError, read_statement
@@ -25,6 +25,8 @@ from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from arkor_dev.contract.events import RunMetadata
 
 PACKAGES: Final = ("torch", "transformers", "peft")
 DATA_CHANGED: Final = "the files of its data set have changed"
@@ -182,11 +184,12 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def facts_of(origin: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parts of a run's ``RunMetadata`` that describe its origin."""
+def facts_of(origin: Mapping[str, Any]) -> RunMetadata:
+    """Return the parts of a run's metadata that describe its origin."""
     renamed = {"rows": "dataHash", "model": "modelHash", "secondModel": "secondModelHash"}
     unchanged = ("versions", "threads", "processor")
-    return {renamed.get(key, key): origin[key] for key in (*renamed, *unchanged) if key in origin}
+    facts = {renamed.get(key, key): origin[key] for key in (*renamed, *unchanged) if key in origin}
+    return cast("RunMetadata", facts)
 
 
 def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

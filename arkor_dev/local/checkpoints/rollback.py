@@ -11,12 +11,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED, TRAINING_STARTED
+from arkor_dev.contract.events import (
+    TRAINING_MESSAGE,
+    TRAINING_RESUMED,
+    TRAINING_STARTED,
+    TrainingMessage,
+    TrainingResumed,
+    TrainingStarted,
+)
 from arkor_dev.contract.shapes import NON_FINITE
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from arkor_dev.contract.events import RunMetadata
 
 SLOWER: Final = 0.5
 """Factor applied to the learning rate after rolling back."""
@@ -45,18 +54,18 @@ class Rollback:
             self._good = (step, copy.deepcopy(state()))
 
     def slow_down(
-        self, fault: NonFiniteError, step: int, metadata: Callable[[], dict[str, Any]]
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        self, fault: NonFiniteError, step: int, metadata: Callable[[], RunMetadata]
+    ) -> Iterator[TrainingResumed | TrainingStarted | TrainingMessage]:
         """Lower the learning rates from now on; yield the events of the rollback to ``step``.
 
         A rollback to the beginning empties the job's log, which then needs the run's ``metadata`` again.
         """
         self.factor = SLOWER
         message = f"{fault}. Training continues from step {step} with half the learning rate"
-        yield TRAINING_RESUMED, {"step": step, "message": message}
+        yield TrainingResumed(type=TRAINING_RESUMED, step=step, message=message)
         if step == 0:
-            yield TRAINING_STARTED, {"metadata": metadata()}
-        yield TRAINING_MESSAGE, {"message": str(fault), "code": NON_FINITE, "step": fault.step}
+            yield TrainingStarted(type=TRAINING_STARTED, metadata=metadata())
+        yield TrainingMessage(type=TRAINING_MESSAGE, message=str(fault), code=NON_FINITE, step=fault.step)
 
     def pop(self, fault: NonFiniteError) -> tuple[int, dict[str, Any]]:
         """Return the step to roll back to, and its state. Raises ``fault`` the second time, or if off."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import traceback
 
-from arkor_dev.local.execution.messages import Ended, Lost, Waits
+from arkor_dev.contract.events import TRAINING_FAILED, TrainingFailed
+from arkor_dev.local.execution.messages import Ended, Lost, PausedAtResumePoint, Waits
 from arkor_dev.local.workers.errors import JobFailure
 
 
@@ -34,12 +35,12 @@ class ProtocolError(Exception):
     """A node has sent something that no worker sends. ``str()`` describes it."""
 
 
-def final_message(error: Exception) -> Ended | Lost | Waits:
+def final_message(error: Exception) -> Ended | Lost | Waits | PausedAtResumePoint:
     """Return the final message of a job that ``error`` ended; unexpected errors are logged, too."""
     if isinstance(error, RequeueError):
         return Waits(str(error))
     if isinstance(error, PausedError):
-        return Ended("paused", {"reason": "ended", "message": str(error)})
+        return PausedAtResumePoint("ended", str(error))
     if isinstance(error, NodeLostError):
         return Lost(str(error))
     text = str(error)
@@ -48,4 +49,4 @@ def final_message(error: Exception) -> Ended | Lost | Waits:
         text = f"{type(error).__name__}: {error}"
     if isinstance(error, ProtocolError):
         text = f"The cluster's node sent {error}: do not use it"
-    return Ended("failed", {"error": text})
+    return Ended(TrainingFailed(type=TRAINING_FAILED, error=text))

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from arkor_dev.local.execution.messages import Report
+    from arkor_dev.local.execution.messages import Report, WorkerEvent
 
     from .storage.shared import SharedFiles
 
@@ -68,27 +68,24 @@ class IncomingFiles:
         `fetch`.
         """
         match message:
-            case TrainingEvent(name, fields) if name in (
-                CHECKPOINT_SAVED,
-                CHECKPOINT_REMOVED,
-                TRAINING_RESUMED,
-            ):
-                self._handle_event(name, fields.get("step"), snapshot)
+            case TrainingEvent(event):
+                self._handle_event(event, snapshot)
             case ResumePoint(step):
                 return self._take_resume_point(step, snapshot)
             case Ended():
                 self.fetch(snapshot("."))
         return True
 
-    def _handle_event(self, name: str, step: object, snapshot: Callable[[str], bytes]) -> None:
-        if type(step) is not int:
-            raise ProtocolError(f"{name} without a step")
-        if name == CHECKPOINT_SAVED:
-            self.fetch(snapshot(f"{CHECKPOINTS}/{step}"))
-        elif name == TRAINING_RESUMED:
-            drop_later(self._data, self._job, step)
-        elif checkpoint_folder(self._data, self._job, step).is_dir():
-            drop_checkpoint(self._data, self._job, step)
+    def _handle_event(self, event: WorkerEvent, snapshot: Callable[[str], bytes]) -> None:
+        if event["type"] == CHECKPOINT_SAVED:
+            self.fetch(snapshot(f"{CHECKPOINTS}/{event['step']}"))
+        elif event["type"] == TRAINING_RESUMED:
+            drop_later(self._data, self._job, event["step"])
+        elif (
+            event["type"] == CHECKPOINT_REMOVED
+            and checkpoint_folder(self._data, self._job, event["step"]).is_dir()
+        ):
+            drop_checkpoint(self._data, self._job, event["step"])
 
     def _take_resume_point(self, step: int, snapshot: Callable[[str], bytes]) -> bool:
         if not checkpoint_folder(self._data, self._job, step).is_dir():

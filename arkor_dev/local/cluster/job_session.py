@@ -11,7 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_STARTED
+from arkor_dev.contract.events import (
+    TRAINING_COMPLETED,
+    TRAINING_FAILED,
+    TRAINING_MESSAGE,
+    TRAINING_PAUSED,
+    TRAINING_STARTED,
+    TrainingMessage,
+)
 from arkor_dev.contract.placement import CLUSTER, INSECURE, STORAGE, host_of, is_loopback
 from arkor_dev.local.checkpoints.origin import FileHashes
 from arkor_dev.local.checkpoints.resume_points import drop_later
@@ -185,7 +192,7 @@ class JobSession:
         self.peers = PeerWorkers([actor], self._faults.append)
         self.link.send(Attached())
         text = f"Reconnected to {target}, where it has trained on."
-        self.link.send(TrainingEvent(TRAINING_MESSAGE, {"message": text}))
+        self.link.send(TrainingEvent(TrainingMessage(type=TRAINING_MESSAGE, message=text)))
         return WorkerGroup([actor])
 
     # Starting on new actors
@@ -340,19 +347,21 @@ class JobSession:
         """Pass a message on, once the files that it mentions are on this machine."""
         if (
             isinstance(message, Ended)
-            and message.status == "paused"
-            and message.fields.get("reason") == "disk"
+            and message.event["type"] == TRAINING_PAUSED
+            and message.event["reason"] == "disk"
         ):
             raise NodeLostError("its disk is full", gone=True)
         if not incoming.handle(message, lambda below: actor.call("snapshot", below, seconds=COPY_SECONDS)):
             return
         match message:
-            case Ended(status, fields):
-                # Advice about this machine's memory does not apply to the node.
-                fields = {name: value for name, value in fields.items() if name != "outOfMemory"}
-                self._is_completed = status == "completed"
-                self.link.send(Ended(status, fields))
+            case Ended(event):
+                if event["type"] == TRAINING_FAILED:
+                    # Advice about this machine's memory does not apply to the node.
+                    event.pop("outOfMemory", None)
+                self._is_completed = event["type"] == TRAINING_COMPLETED
+                self.link.send(message)
             case _:
                 self.link.send(message if mark is None else Marked(mark, message))
-        if isinstance(message, TrainingEvent) and message.name == TRAINING_STARTED:
-            self.link.send(TrainingEvent(TRAINING_MESSAGE, {"message": self._location}))
+        if isinstance(message, TrainingEvent) and message.event["type"] == TRAINING_STARTED:
+            location = TrainingMessage(type=TRAINING_MESSAGE, message=self._location)
+            self.link.send(TrainingEvent(location))

@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import strict_json
-from arkor_dev.contract.events import (
-    CHECKPOINT_REMOVED,
-    CHECKPOINT_SAVED,
-    EVALUATION_COMPLETED,
-    ROLLOUTS_CREATED,
-    SAMPLE_CREATED,
-    SYSTEM_METRICS,
-    TRAINING_LOG,
-    TRAINING_MESSAGE,
-    TRAINING_PHASE,
-    TRAINING_RESUMED,
-    TRAINING_STARTED,
-)
+from arkor_dev.contract.events import TRAINING_FAILED
 from arkor_dev.local.execution.messages import (
     Ended,
     Meeting,
@@ -41,18 +28,9 @@ JOB_FACTS: Final = ("node", "home")
 """Facts about a job's actor in addition to the machine's: the node's address and the job's folder there."""
 LINE: Final = 1000
 """Maximum length of a fact, in characters."""
-ENDS: Final = ("completed", "failed", "paused", "cancelled")
-EVENTS: Final = frozenset(
-    {
-        *(TRAINING_STARTED, TRAINING_PHASE, TRAINING_LOG, TRAINING_MESSAGE, TRAINING_RESUMED),
-        EVALUATION_COMPLETED,
-        *(CHECKPOINT_SAVED, CHECKPOINT_REMOVED, ROLLOUTS_CREATED, SAMPLE_CREATED, SYSTEM_METRICS),
-    }
-)
-"""Events that a worker may send. Only the backend may report that a job or a stream has ended."""
 REPORTS: Final = Codec[Report](TrainingEvent, ProgressReport, ResumePoint, Ended)
 FIRST_REPORTS: Final = Codec[Report | Meeting](TrainingEvent, ProgressReport, ResumePoint, Ended, Meeting)
-RESERVED_FIELDS: Final = frozenset({"type", "jobId", "timestamp"})
+RESERVED_FIELDS: Final = frozenset({"jobId", "timestamp"})
 """Fields that every event has, set by the backend."""
 
 
@@ -95,8 +73,8 @@ def parse_rendezvous(answer: bytes) -> tuple[int | None, dict[str, Any] | None]:
             return None, exit_status
         case [Meeting(int(port)), *others] if not any(isinstance(other, Meeting) for other in others):
             return port, None
-        case [Ended("failed", fields), *_]:
-            raise JobFailure(str(fields.get("error")))
+        case [Ended(event), *_] if event["type"] == TRAINING_FAILED:
+            raise JobFailure(event["error"])
     raise ProtocolError("another message than the port where its workers meet")
 
 
@@ -115,20 +93,20 @@ def _parse(answer: bytes, codec: Codec[M]) -> tuple[list[M], dict[str, Any] | No
 
 
 def _is_allowed(message: Message) -> bool:
-    """Return whether a worker may send this: events and ends of other names are the backend's own."""
+    """Return whether a worker may send this: the backend sets the fields of every event."""
     match message:
-        case TrainingEvent(name, fields):
-            return name in EVENTS and not RESERVED_FIELDS & fields.keys()
-        case Ended(status, fields):
-            return status in ENDS and not RESERVED_FIELDS & fields.keys()
+        case TrainingEvent(event) | Ended(event):
+            return not RESERVED_FIELDS & event.keys()
     return True
 
 
 def localized(message: Report, remote_home: str, folders: Mapping[str, str]) -> Report:
     """Replace folders below ``remote_home`` in a message by this machine's."""
     match message:
-        case TrainingEvent() | Ended():
-            return replace(message, fields=localize_paths(message.fields, remote_home, folders))
+        case TrainingEvent(event):
+            return TrainingEvent(localize_paths(event, remote_home, folders))
+        case Ended(event):
+            return Ended(localize_paths(event, remote_home, folders))
         case ProgressReport(progress):
             return ProgressReport(localize_paths(progress, remote_home, folders))
     return message

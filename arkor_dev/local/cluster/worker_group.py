@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.events import TRAINING_FAILED
 from arkor_dev.contract.extras import quoted
 from arkor_dev.local.execution.messages import Ended, GroupMember
 from arkor_dev.local.workers.codec import encode
@@ -174,9 +175,9 @@ class PeerWorkers:
                 count += len(messages)
                 for message in messages:
                     match message:
-                        case Ended("failed", fields):
-                            raise JobFailure(f"{fields.get('error')} (the worker on the node {node})")
-                        case Ended():
+                        case Ended(event):
+                            if event["type"] == TRAINING_FAILED:
+                                raise JobFailure(f"{event['error']} (the worker on the node {node})")
                             return
                 if exit_status and not messages:
                     raise WorkerEndedError(f"{exit_status['cause']} It ran on the node {node}.")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import EvaluationPart
+    from arkor_dev.contract.shapes import EvaluationPart, Job
 
 
 FEWEST: Final = 3
@@ -34,10 +34,10 @@ UNTOLD: Final = ("seed", "setByHand")
 DIGITS: Final = 5
 
 
-def by_seed(jobs: Sequence[dict[str, Any]], job: dict[str, Any]) -> dict[int, dict[str, Any]]:
+def by_seed(jobs: Sequence[Job], job: Job) -> dict[int, Job]:
     """Return the completed ``jobs``, newest first, with the settings and data of ``job``, by seed."""
     settings, default = _compared_settings(job["config"]), by_field()["seed"].default
-    by_seed_value: dict[Any, dict[str, Any]] = {}
+    by_seed_value: dict[Any, Job] = {}
     for candidate in (job, *jobs):
         if candidate["status"] == "completed" and _compared_settings(candidate["config"]) == settings:
             by_seed_value.setdefault(candidate["config"].get("seed") or default, candidate)
@@ -87,7 +87,7 @@ WORKER: Final = "arkor_dev.local.evaluation.comparing"
 NAME: Final = 60
 """Maximum length of a job's name in a sentence, in characters."""
 
-Compared = tuple[dict[str, Any], int | None]
+Compared = tuple["Job", "int | None"]
 """A job with one of its checkpoints, or None for the final adapter."""
 
 
@@ -106,9 +106,7 @@ async def compare(folder: Path, first_run: Compared, second_run: Compared, data:
             raise UnavailableError(str(failure)) from None
 
 
-async def compare_settings(
-    folder: Path, first_job: dict[str, Any], second_job: dict[str, Any], jobs: list[dict[str, Any]]
-) -> Any:
+async def compare_settings(folder: Path, first_job: Job, second_job: Job, jobs: Sequence[Job]) -> Any:
     """Compare the settings of two jobs by the runs among ``jobs`` that differ only in the seed.
 
     Raises ConflictError if fewer than three seeds have been trained and evaluated with both.

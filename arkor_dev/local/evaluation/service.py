@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.data.sources import REPLAY, SourceError, inside, parts_of
-from arkor_dev.local.execution.messages import Ended, JobRequest, SavedModel, TrainingEvent
+from arkor_dev.local.execution.messages import Ended, Evaluated, JobRequest, SavedModel, TrainingEvent
 from arkor_dev.local.jobs.job_folder import job_folder, saved_folder
 from arkor_dev.local.jobs.peer_adapter import ELSEWHERE
 from arkor_dev.local.jobs.store import Store
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import JobEvaluating
+    from arkor_dev.contract.shapes import Evaluation, Job, JobEvaluating
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
 
@@ -47,7 +47,7 @@ class EvaluationTask(WorkerTask):
     measured at several strengths, and its base is not measured again.
     """
 
-    job: dict[str, Any]
+    job: Job
     folder: Path
     step: int | None
     data: str | None = None
@@ -68,7 +68,7 @@ class Evaluations(WorkerService[EvaluationTask]):
 
     async def request(
         self,
-        job: dict[str, Any],
+        job: Job,
         step: int | None,
         data: str | None = None,
         *,
@@ -95,15 +95,16 @@ class Evaluations(WorkerService[EvaluationTask]):
             await asyncio.to_thread(self._check_data, job)
         self._start(job["id"], EvaluationTask(job, folder, step, data, strengths))
 
-    async def request_strengths(self, job: dict[str, Any], *, force: bool = False) -> None:
+    async def request_strengths(self, job: Job, *, force: bool = False) -> None:
         """Request the losses of a job's final adapter at several strengths, on the rows of its verdict.
 
         Raises ConflictError for an adapter that works only at full strength, and for a job whose verdict
         lacks the losses of either kind of rows.
         """
-        evaluation = job.get("evaluation") or {}
-        task, general = evaluation.get("heldOut"), evaluation.get("general")
-        if not task or not general or task.get("measure", {}).get("higher") or "preferred" in task:
+        evaluation = job.get("evaluation")
+        task, general = (evaluation.get("heldOut"), evaluation.get("general")) if evaluation else (None, None)
+        measure = task.get("measure") if task else None
+        if not task or not general or (measure and measure.get("higher")) or "preferred" in task:
             raise ConflictError(
                 f"The job {job['name']} has no losses on held-out rows and general questions to compare "
                 "with: evaluate it first"
@@ -142,7 +143,7 @@ class Evaluations(WorkerService[EvaluationTask]):
         """Compare ``first_run`` as the adapter with ``second_run`` as the base; see ``adapter_pairs``."""
         return await compare(self._data, first_run, second_run, data)
 
-    async def compare_settings(self, first_job: dict[str, Any], second_job: dict[str, Any]) -> Any:
+    async def compare_settings(self, first_job: Job, second_job: Job) -> Any:
         """Compare the settings of two jobs, whose runs are paired by seed; see ``adapter_pairs``."""
         jobs = json.loads(await self._store.read(Store.listing))["jobs"]
         return await compare_settings(self._data, first_job, second_job, jobs)
@@ -153,9 +154,9 @@ class Evaluations(WorkerService[EvaluationTask]):
 
     # Internal
 
-    def _check_data(self, job: dict[str, Any]) -> None:
+    def _check_data(self, job: Job) -> None:
         """Raise if the data have changed, since the held-out rows depend on the data used in training."""
-        sources = [job["config"].get(name) for name in ("datasetSource", "evalDatasetSource")]
+        sources = job["config"].get("datasetSource"), job["config"].get("evalDatasetSource")
         began = datetime.fromisoformat(job.get("startedAt") or job["createdAt"]).timestamp()
         for part in (part for source in sources if source for part in parts_of(source)):
             if part["type"] != "file":
@@ -179,7 +180,7 @@ class Evaluations(WorkerService[EvaluationTask]):
         if self._tasks.get(task.job["id"]) is task:
             del self._tasks[task.job["id"]]
 
-    async def _evaluate(self, task: EvaluationTask) -> dict[str, Any]:
+    async def _evaluate(self, task: EvaluationTask) -> Evaluation:
         """Measure in a worker. Raises JobFailure if it ends without a result."""
         job_id = task.job["id"]
         config = await self._store.config_of(task.job)
@@ -193,11 +194,14 @@ class Evaluations(WorkerService[EvaluationTask]):
             )
             child.send(JobRequest(job_id, config, str(self._data), str(self._project), evaluate=saved))
             child.send(model)
-            ignored = (TrainingEvent,)
-            end = await child.result(Ended, "The evaluating process", task.tell, ignored=ignored)
-            if end.status != "completed":
-                raise JobFailure(end.fields.get("error", "It was ended"))
-            return dict(end.fields["evaluation"])
+            kinds = (Evaluated, Ended, TrainingEvent)
+            async for message in child.replies(kinds, "The evaluating process", task.tell):
+                match message:
+                    case Evaluated(evaluation):
+                        return evaluation
+                    case Ended(event):
+                        raise JobFailure(event.get("error", "It was ended"))
+            raise AssertionError("replies never end by themselves")
 
 
 def _on_file(config: dict[str, Any], data: str) -> dict[str, Any]:

@@ -82,9 +82,9 @@ class LocalGroup:
                         self._meet(address)
                     case Meeting():
                         pass
-                    case Ended(status):
+                    case Ended():
                         is_over = True
-                        if not rank or status == "failed":  # of other ranks only failures count
+                        if not rank or message.status == "failed":  # of other ranks only failures count
                             reports.append(message)
                     case _ if not rank:
                         reports.append(message)

@@ -15,8 +15,43 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from arkor_dev.local.workers.codec import Bounds, Codec, Message
+from arkor_dev.contract.events import (
+    STATUSES,
+    CheckpointRemoved,
+    CheckpointSaved,
+    EvaluationCompleted,
+    RolloutsCreated,
+    SampleCreated,
+    SystemMetrics,
+    TrainingCancelled,
+    TrainingCompleted,
+    TrainingFailed,
+    TrainingLog,
+    TrainingMessage,
+    TrainingPaused,
+    TrainingPhase,
+    TrainingResumed,
+    TrainingStarted,
+)
+from arkor_dev.contract.shapes import Evaluation
+from arkor_dev.local.workers.codec import Bounds, Codec, Message, Others
 from arkor_dev.local.workers.messages import ProgressReport
+
+WorkerEvent = (
+    TrainingStarted
+    | TrainingPhase
+    | Annotated[TrainingLog, Others(float | None)]
+    | TrainingMessage
+    | TrainingResumed
+    | EvaluationCompleted
+    | CheckpointSaved
+    | CheckpointRemoved
+    | RolloutsCreated
+    | SampleCreated
+    | SystemMetrics
+)
+"""Events that a worker may send; a method adds its own figures to the log. Only the backend may report that a
+job or a stream has ended."""
 
 STEPS = Bounds(0, (1 << 62) - 1)
 PORTS = Bounds(1, (1 << 16) - 1)
@@ -110,10 +145,9 @@ class Leave(Message):
 
 @dataclass(frozen=True)
 class TrainingEvent(Message):
-    """An event of the job's stream, by name."""
+    """An event of the job's stream."""
 
-    name: str
-    fields: dict[str, Any]
+    event: WorkerEvent
 
 
 @dataclass(frozen=True)
@@ -125,10 +159,29 @@ class ResumePoint(Message):
 
 @dataclass(frozen=True)
 class Ended(Message):
-    """The final message: a job's status, or ``paused``, with the fields of its event."""
+    """The final message: the job's last event, or its pause."""
 
-    status: str
-    fields: dict[str, Any]
+    event: TrainingCompleted | TrainingFailed | TrainingCancelled | TrainingPaused
+
+    @property
+    def status(self) -> str:
+        """The job's status from now on."""
+        return STATUSES[self.event["type"]]
+
+
+@dataclass(frozen=True)
+class PausedAtResumePoint(Message):
+    """The job is paused, and no worker has said at which step; fields as in ``training.paused``."""
+
+    reason: str
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Evaluated(Message):
+    """How an adapter compares with its base: the final message if nothing was trained."""
+
+    evaluation: Evaluation
 
 
 @dataclass(frozen=True)
@@ -232,7 +285,7 @@ ClusterTask = DescribeCluster | FindCapacity | RemoveJobs
 Command = Cancel | Pause
 Report = TrainingEvent | ProgressReport | ResumePoint | Ended
 """What a training worker sends."""
-WorkerMessage = Report | Marked | Lost | Waits | Attached | ModelWanted | Seeking
+WorkerMessage = Report | Marked | Lost | Waits | PausedAtResumePoint | Attached | ModelWanted | Seeking
 """What the backend reads."""
 
 COMMANDS = Codec[Command](Cancel, Pause)
@@ -245,6 +298,7 @@ FROM_DRIVER = Codec[WorkerMessage | Free](
     Marked,
     Lost,
     Waits,
+    PausedAtResumePoint,
     Attached,
     ModelWanted,
     Seeking,

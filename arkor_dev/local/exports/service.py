@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import ExportProgress, Progress
+    from arkor_dev.contract.shapes import ExportProgress, Job, Progress
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
 
@@ -82,7 +82,7 @@ EXPIRY_CHECK_SECONDS: Final = 5.0
 class ExportRequest(WorkerTask):
     """A requested export: its job, its source folder, and its public record."""
 
-    job: dict[str, Any]
+    job: Job
     source: Path
     record: dict[str, Any]
     cancelled: bool = False
@@ -133,7 +133,7 @@ class Exports(WorkerService[ExportRequest]):
 
     # Called by the server
 
-    async def request(self, job: dict[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
+    async def request(self, job: Job, body: Mapping[str, Any]) -> dict[str, Any]:
         """Queue an export of an ended job; return its record. Raises ConflictError if that is impossible."""
         form, step, strength = body["format"], body.get("step"), body.get("strength", FULL_STRENGTH)
         if job["status"] not in TERMINAL:
@@ -183,7 +183,7 @@ class Exports(WorkerService[ExportRequest]):
                 records.append(stored)
         return sorted(records, key=lambda record: str(record.get("createdAt")), reverse=True)
 
-    def formats(self, job: dict[str, Any]) -> Sequence[dict[str, str]]:
+    def formats(self, job: Job) -> Sequence[dict[str, str]]:
         """Return the formats, each with a ``problem`` if the result can't be exported to it. Reads files."""
         try:
             source = saved_folder(self._data, job, None)

@@ -11,6 +11,7 @@ from arkor_dev.local.modeling.chat_template import template_arguments
 from arkor_dev.local.modeling.gate import comes_in_4_bit
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training.preparation import RunPreparation
+from arkor_dev.local.training.run_events import RunEvents
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory, write_failure
 from arkor_dev.local.workers.link import serve
 
@@ -64,7 +65,7 @@ def export(request: MakeExport, link: Link) -> Verified:
 def _rows(request: MakeExport, link: Link) -> list[Row]:
     """Return rows of the job's data: held-out ones, else training ones; empty if the data are gone."""
     try:
-        preparation = RunPreparation(request.job, lambda *_, **__: None, link.progress)
+        preparation = RunPreparation(request.job, RunEvents(), link.progress)
         preparation.read()
     except JobFailure:
         return []

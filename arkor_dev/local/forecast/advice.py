@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import MAKE_ROOM
+from arkor_dev.contract.events import TRAINING_FAILED, TrainingFailed
 from arkor_dev.contract.units import format_bytes
 
 if TYPE_CHECKING:
@@ -14,8 +15,8 @@ TOO_MUCH: Final = 1.1
 """A job is refused if it needs this multiple of the free memory; below that, estimates are too inexact."""
 
 
-def refusal(forecast: Forecast) -> dict[str, Any]:
-    """Return why a job with this estimate is refused, as fields of ``training.failed``, else empty.
+def refusal(forecast: Forecast) -> TrainingFailed | None:
+    """Return the failure of a job that is refused for this estimate; None if it may start.
 
     For a GPU, compare with its total memory: the free memory was measured some time ago.
     """
@@ -24,18 +25,17 @@ def refusal(forecast: Forecast) -> dict[str, Any]:
     if limit is None:
         limit, available = forecast["memory"], forecast["memory"]["freeBytes"]
     if available is not None and limit["peakBytes"] > TOO_MUCH * available:
-        return {
-            "error": f"Not started, since it cannot fit into memory. {advice(forecast)}",
-            "outOfMemory": True,
-        }
+        error = f"Not started, since it cannot fit into memory. {advice(forecast)}"
+        return TrainingFailed(type=TRAINING_FAILED, error=error, outOfMemory=True)
     free, need = forecast.get("freeDiskBytes"), forecast["diskBytes"]
     if free is not None and need > free:
-        return {
-            "error": "Not started, since it cannot fit. Its checkpoints and its result take "
+        error = (
+            "Not started, since it cannot fit. Its checkpoints and its result take "
             f"{format_bytes(need)} of disk space, and {format_bytes(free)} are free: keep fewer checkpoints "
             f"(save_total_limit, save_every). {MAKE_ROOM}"
-        }
-    return {}
+        )
+        return TrainingFailed(type=TRAINING_FAILED, error=error)
+    return None
 
 
 def advice(forecast: Forecast) -> str:

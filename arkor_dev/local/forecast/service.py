@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
+    from arkor_dev.contract.events import TrainingCompleted, TrainingFailed
     from arkor_dev.contract.shapes import Forecast, Progress
-    from arkor_dev.local.jobs.store import Verdict
     from arkor_dev.local.models.catalog import Model, Models
     from arkor_dev.local.workers.process import Child
 
@@ -148,10 +148,12 @@ class Forecasts:
             if working:
                 working[1].kill()
 
-    def training_ended(self, config: Mapping[str, Any], verdict: Verdict, seconds: float) -> None:
+    def training_ended(
+        self, config: Mapping[str, Any], completed: TrainingCompleted | None, seconds: float
+    ) -> None:
         """Correct an estimate by its completed run, and continue with waiting requests."""
-        metrics = verdict.fields.get("metrics")
-        if verdict.status == "completed" and metrics and seconds:
+        metrics = completed.get("metrics") if completed else None
+        if metrics and seconds:
             with contextlib.suppress(JobFailure):
                 self._correct(dict(config), seconds, metrics.get("peakBytes"))
         self._background.wake()
@@ -167,14 +169,14 @@ class Forecasts:
         measured = self._store.get(entry.key)
         return advice(await self._estimate(measured, config, busy=False)) if measured else ""
 
-    async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Return ``training.failed``'s fields if stored measurements say that a job cannot fit, or {}."""
+    async def refusal(self, config: dict[str, Any]) -> TrainingFailed | None:
+        """Return the failure of a job that cannot fit by stored measurements; None if it may."""
         try:
             entry = await self._entry(config)
         except JobFailure:
-            return {}
+            return None
         measured = self._store.get(entry.key)
-        return refusal(await self._estimate(measured, config, busy=False)) if measured else {}
+        return refusal(await self._estimate(measured, config, busy=False)) if measured else None
 
     async def free_bytes(self) -> int | None:
         """Return the bytes available to a new process; None if unknown."""

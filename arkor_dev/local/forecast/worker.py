@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training.preparation import RunPreparation
 from arkor_dev.local.training.rows.batches import packs
+from arkor_dev.local.training.run_events import RunEvents
 from arkor_dev.local.workers.errors import out_of_memory
 from arkor_dev.local.workers.link import serve
 
@@ -51,7 +52,7 @@ def measure(request: MeasurementRequest, link: Link) -> Measured:
     """Return the cost of the job in the backend's message."""
     # The time by this process's clock at which it was requested.
     requested_at = time.monotonic() - (time.time() - request.requested_at)
-    preparation = RunPreparation(request.job, lambda *_, **__: None, link.progress)
+    preparation = RunPreparation(request.job, RunEvents(), link.progress)
     preparation.read()
     train = preparation.train_rows
     looked, longest = sample_of(train, preparation.plan.batch_size, preparation.settings.get("seed"))

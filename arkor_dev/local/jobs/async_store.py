@@ -31,7 +31,9 @@ from arkor_dev.local.workers.errors import JobFailure
 from .store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
+
+    from arkor_dev.contract.shapes import Job
 
 log = logging.getLogger(__name__)
 
@@ -189,7 +191,7 @@ class AsyncStore:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._reader, lambda: call(self._store, *args, **more))
 
-    async def config_of(self, job: Mapping[str, Any]) -> dict[str, Any]:
+    async def config_of(self, job: Job) -> dict[str, Any]:
         """Return a job's config with the dtype of its training, though this processor may now choose another.
 
         Raises JobFailure if the job was deleted.

@@ -6,7 +6,7 @@ reader has seen is on its way to disk, and killing this process loses nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from arkor_dev.contract.events import (
     EVALUATION_COMPLETED,
@@ -23,12 +23,13 @@ from .database import stored_object, transaction
 from .records import Records, compact, now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
+
+    from arkor_dev.contract.events import Event, TrainingLog, TrainingPhase
+    from arkor_dev.contract.shapes import Evaluation
 
 MOST_SAMPLES: Final = 2000
 """Maximum number of ``system.metrics`` events kept of an ended job: an hour's worth, or every nth."""
-
-Event = tuple[str, dict[str, Any]]
 
 
 class EventLog(Records):
@@ -44,11 +45,11 @@ class EventLog(Records):
         """
         with transaction(self._db):
             last = self._last(job_id)
-            for number, (name, fields) in enumerate(events):
-                if name == TRAINING_RESUMED:
+            for number, event in enumerate(events):
+                if event["type"] == TRAINING_RESUMED:
                     self._append(job_id, events[:number])
                     last = self._last(job_id)
-                    interruptions.drop_after(self._db, job_id, fields["step"])
+                    interruptions.drop_after(self._db, job_id, event["step"])
                     self._measure_anew(job_id)
                     events = events[number:]
                     break
@@ -71,59 +72,56 @@ class EventLog(Records):
         self._db.executemany(
             "INSERT INTO events VALUES (?, ?, ?, ?)",
             [
-                (
-                    job_id,
-                    last + n,
-                    name,
-                    compact({"type": name, "jobId": job_id, "timestamp": moment, **fields}),
-                )
-                for n, (name, fields) in enumerate(events, 1)
+                (job_id, last + n, event["type"], compact({"timestamp": moment, **event, "jobId": job_id}))
+                for n, event in enumerate(events, 1)
             ],
         )
 
     def _measure_anew(self, job_id: str) -> None:
         """Recompute the job's metrics from its events."""
         rows = self._db.execute(
-            "SELECT name, data FROM events WHERE job = ? AND name IN (?, ?) ORDER BY id",
+            "SELECT data FROM events WHERE job = ? AND name IN (?, ?) ORDER BY id",
             (job_id, TRAINING_STARTED, TRAINING_LOG),
         )
-        events = [(name, fields) for name, data in rows if (fields := stored_object(data))]
+        events = [event for (data,) in rows if (event := stored_event(data))]
         self._db.execute("UPDATE jobs SET metrics = '{}' WHERE id = ?", (job_id,))
         self._measure(job_id, events)
 
     def _measure(self, job_id: str, events: Iterable[Event]) -> None:
         row = self._db.execute("SELECT metrics FROM jobs WHERE id = ?", (job_id,)).fetchone()
         metrics = stored_object(row[0])
-        for name, fields in events:
-            if name == TRAINING_STARTED:
-                if "totalSteps" in fields["metadata"]:  # a reported run may not know it
-                    metrics["totalSteps"] = fields["metadata"]["totalSteps"]
-                settings = fields["metadata"].get("settings")
-                if settings is not None:
+        for event in events:
+            if event["type"] == TRAINING_STARTED:
+                metadata = event.get("metadata", {})
+                if "totalSteps" in metadata:  # a reported run may not know it
+                    metrics["totalSteps"] = metadata["totalSteps"]
+                if (settings := metadata.get("settings")) is not None:
                     changed = (compact(settings), job_id)
                     self._db.execute("UPDATE jobs SET settings = ? WHERE id = ?", changed)
-            elif name == TRAINING_PHASE:
+            elif event["type"] == TRAINING_PHASE:
                 since = metrics.get("phase", {}).get("since")
-                same = since and metrics["phase"]["name"] == fields["phase"]
-                metrics["phase"] = {"name": fields["phase"], "since": since if same else now()}
-            elif name == TRAINING_LOG:
-                metrics.update({key: fields[key] for key in ("step", "loss", "evalLoss") if key in fields})
-                if "evalLoss" in fields:
-                    metrics["bestEvalLoss"] = min(
-                        fields["evalLoss"], metrics.get("bestEvalLoss", fields["evalLoss"])
-                    )
-            if "secondsLeft" in fields and "phase" in metrics:
-                metrics["phase"] |= {"secondsLeft": fields["secondsLeft"], "estimatedAt": now()}
-            if name == EVALUATION_COMPLETED:
-                self._keep_evaluation(job_id, fields["evaluation"])
+                same = since and metrics["phase"]["name"] == event["phase"]
+                metrics["phase"] = {"name": event["phase"], "since": since if same else now()}
+                _estimate(metrics, event)
+            elif event["type"] == TRAINING_LOG:
+                metrics["step"] = event["step"]
+                if "loss" in event:
+                    metrics["loss"] = event["loss"]
+                if "evalLoss" in event:
+                    metrics["evalLoss"] = event["evalLoss"]
+                if (loss := event.get("evalLoss")) is not None:
+                    metrics["bestEvalLoss"] = min(loss, metrics.get("bestEvalLoss", loss))
+                _estimate(metrics, event)
+            elif event["type"] == EVALUATION_COMPLETED:
+                self._keep_evaluation(job_id, event["evaluation"])
         self._db.execute("UPDATE jobs SET metrics = ? WHERE id = ?", (compact(metrics), job_id))
 
-    def keep_evaluation(self, job_id: str, evaluation: Mapping[str, Any]) -> None:
+    def keep_evaluation(self, job_id: str, evaluation: Evaluation) -> None:
         """Store the comparison of a job's final adapter with its base; ignore a deleted job."""
         self._keep_evaluation(job_id, evaluation)
         self._changed(job_id)
 
-    def _keep_evaluation(self, job_id: str, evaluation: Mapping[str, Any]) -> None:
+    def _keep_evaluation(self, job_id: str, evaluation: Evaluation) -> None:
         self._db.execute("UPDATE jobs SET evaluation = ? WHERE id = ?", (compact(evaluation), job_id))
 
     def _thin_out(self, job_id: str) -> None:
@@ -165,9 +163,21 @@ class EventLog(Records):
         rows = self._reader.execute(
             "SELECT data FROM events WHERE job = ? AND name = ? ORDER BY id DESC LIMIT 1", (job_id, name)
         )
-        return [(name, fields) for (data,) in rows.fetchall() if (fields := stored_object(data))]
+        return [event for (data,) in rows.fetchall() if (event := stored_event(data))]
 
     def is_over(self, job_id: str) -> bool:
         """Return whether a job has its final status, and so its last event."""
         row = self._reader.execute("SELECT status FROM jobs WHERE id = ?", (job_id,)).fetchone()
         return row is None or row[0] in TERMINAL
+
+
+def stored_event(data: object) -> Event | None:
+    """Return an event that was appended, from its JSON; None if that is damaged."""
+    fields = stored_object(data)
+    return cast("Event", fields) if fields else None
+
+
+def _estimate(metrics: dict[str, Any], event: TrainingPhase | TrainingLog) -> None:
+    """Record the estimated end of the job, if an event has one."""
+    if "secondsLeft" in event and "phase" in metrics:
+        metrics["phase"] |= {"secondsLeft": event["secondsLeft"], "estimatedAt": now()}

@@ -40,9 +40,10 @@ from arkor_dev.contract.regular_files import (
 from .atomic_folder import PART
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from io import BufferedReader
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import Artifact, Job
 
 
 JOBS: Final = "jobs"
@@ -270,7 +271,7 @@ def checkpoint_steps(data: Path, job_id: str) -> list[int]:
     return _steps_in(job_folder(data, job_id) / CHECKPOINTS)
 
 
-def saved_folder(data: Path, job: Mapping[str, Any], step: int | None) -> Path:
+def saved_folder(data: Path, job: Job, step: int | None) -> Path:
     """Return the folder of the checkpoint of ``step``, or of the final adapter. Raises ConflictError or
     NotFoundError.
     """
@@ -425,9 +426,9 @@ def kind_of(folder: Path) -> str:
     return "adapter" if (folder / "adapter_config.json").is_file() else "model"
 
 
-def describe(kind: str, name: str, folder: Path, size: int, step: int | None = None) -> dict[str, Any]:
+def describe(kind: str, name: str, folder: Path, size: int, step: int | None = None) -> Artifact:
     """Return the contract's ``Artifact``; ``bytes`` is the size of the whole folder."""
-    artifact: dict[str, Any] = {"kind": kind, "name": name, "bytes": size, "path": str(folder)}
+    artifact: Artifact = {"kind": kind, "name": name, "bytes": size, "path": str(folder)}
     if step is not None:
         artifact["step"] = step
     return artifact

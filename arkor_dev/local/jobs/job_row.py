@@ -6,7 +6,7 @@ a failed job that says how to mend it, and nothing else reads it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.rules import Rule, string
@@ -17,6 +17,8 @@ from .job_config import UNREADABLE, public
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from arkor_dev.contract.shapes import Job, JobConfig
 
 COLUMNS: Final = (
     "id",
@@ -41,6 +43,8 @@ COLUMNS: Final = (
 )
 """The columns of a row that this module decodes, in order."""
 STATUSES: Final = ("queued", "running", "paused", *sorted(TERMINAL))
+OPTIONAL: Final = ("error", "settings", "forecast", "pause", "parent", "evaluation", "sweep")
+ANNOTATIONS: Final = ("notes", "tags", "starred")
 UNKNOWN_TIME: Final = "1970-01-01T00:00:00.000Z"
 JSON: Final = ("config", "metrics", "settings", "forecast", "pause", "parent", "evaluation", "sweep", "tags")
 TEXT: Final = string("text")
@@ -113,37 +117,37 @@ def _parsed(name: str, text: object) -> Any:
         raise SchemaError(f"{name} {fault}") from None
 
 
-def job_of(row: Sequence[Any], org: str, project: str) -> dict[str, Any]:
-    """Return the contract's ``Job`` of a row; of a damaged one, a failed job that says so."""
+def job_of(row: Sequence[Any], org: str, project: str) -> Job:
+    """Return the job of a row; of a damaged one, a failed job that says so."""
     try:
         columns = decode(row)
     except DamagedRowError as fault:
         columns = _stand_in(row, str(fault))
     status = columns["status"]
-    job = {
+    phase = columns["metrics"].pop("phase", None)
+    job: Job = {
         "id": columns["id"],
         "orgId": org,
         "projectId": project,
         "name": columns["name"],
         "status": status,
-        "config": public(columns["config"]),
+        "config": cast("JobConfig", public(columns["config"])),
         "createdAt": columns["created"],
         "startedAt": columns["started"],
         "completedAt": columns["completed"],
         "metrics": columns["metrics"],
     }
-    phase = job["metrics"].pop("phase", None)
     if phase and status == "running":
         job["phase"] = phase
-    given = ("error", "settings", "forecast", "pause", "parent", "evaluation", "sweep")
-    job |= {field: columns[field] for field in given if columns[field] is not None}
+    given = {field: columns[field] for field in OPTIONAL if columns[field] is not None}
     if columns["resumable"] is not None and status in TERMINAL:
-        job["resumable"] = columns["resumable"]
+        given["resumable"] = columns["resumable"]
     annotations = {**columns, "starred": bool(columns["starred"])}
-    return job | {field: annotations[field] for field in ("notes", "tags", "starred") if annotations[field]}
+    given |= {field: annotations[field] for field in ANNOTATIONS if annotations[field]}
+    return cast("Job", {**job, **given})
 
 
-def is_damaged(job: dict[str, Any]) -> bool:
+def is_damaged(job: Job) -> bool:
     """Return whether `job_of` has put a failed job in place of a damaged row."""
     return bool(job["config"] == UNREADABLE)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.bodies import JOB_CHANGES, NAME_LIMIT
 from arkor_dev.contract.errors import BadRequestError, InternalError
-from arkor_dev.contract.events import TRAINING_COMPLETED
+from arkor_dev.contract.events import TRAINING_COMPLETED, TrainingCompleted
 from arkor_dev.contract.regular_files import open_regular, read_small
 from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.local.workers.errors import write_failure
@@ -88,7 +88,7 @@ class PeerAdapter:
             "tags": ["imported"],
         }
 
-    def install_files(self, data: Path) -> tuple[str, dict[str, Any]]:
+    def install_files(self, data: Path) -> TrainingCompleted:
         """Copy the files to the job's folder below ``data``; return the event that lists them.
 
         Raises BadRequestError if the adapter has changed meanwhile, and InternalError for a full disk.
@@ -107,7 +107,8 @@ class PeerAdapter:
             size = write_atomically(folder, write)
         except OSError as error:
             raise InternalError(write_failure("the adapter", error)) from None
-        return TRAINING_COMPLETED, {"artifacts": [describe("adapter", "final", folder, size)]}
+        artifact = describe("adapter", "final", folder, size)
+        return TrainingCompleted(type=TRAINING_COMPLETED, artifacts=[artifact])
 
     def remove_copies(self, data: Path) -> None:
         remove_files(data, self.job_id)

@@ -12,10 +12,19 @@ import json
 import shutil
 import sqlite3
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from arkor_dev.contract.errors import BadRequestError
-from arkor_dev.contract.events import CHECKPOINT_SAVED, ENDINGS, TRAINING_MESSAGE, TRAINING_PAUSED
+from arkor_dev.contract.events import (
+    CHECKPOINT_SAVED,
+    ENDINGS,
+    TRAINING_MESSAGE,
+    TRAINING_PAUSED,
+    CheckpointSaved,
+    Event,
+    TrainingMessage,
+    TrainingPaused,
+)
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.models.downloads import size_of
 
@@ -37,6 +46,8 @@ from .store import Store
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import JobPause
 
 TABLES: Final = {
     "meta": "key",
@@ -216,21 +227,21 @@ def _complete(path: Path, org: str, damaged_file: str | None) -> Rebuilt:
 def _add(store: Store, data: Path, job: dict[str, Any]) -> None:
     """Add the job of a folder, with events about its files."""
     job_id, points = job["id"], [0, *checkpoint_steps(data, job["id"]), *resume_steps(data, job["id"])]
-    events: list[tuple[str, dict[str, Any]]] = [(TRAINING_MESSAGE, {"message": REBUILT})]
+    events: list[Event] = [TrainingMessage(type=TRAINING_MESSAGE, message=REBUILT)]
     for step in checkpoint_steps(data, job_id):
         folder = checkpoint_folder(data, job_id, step)
         saved = describe("checkpoint", f"step {step}", folder, size_of(folder), step)
-        events.append((CHECKPOINT_SAVED, {"step": step, "artifacts": [saved]}))
+        events.append(CheckpointSaved(type=CHECKPOINT_SAVED, step=step, artifacts=[saved]))
     if job["status"] in TERMINAL:
         final = final_folder(data, job_id)
         artifacts = [describe(kind_of(final), "final", final, size_of(final))] if final.is_dir() else []
         end_fields = {"artifacts": artifacts} if job["status"] == "completed" else {}
         error = {"error": job["error"]} if job.get("error") else {}
-        events.append((ENDINGS[job["status"]], {**end_fields, **error}))
+        events.append(cast("Event", {"type": ENDINGS[job["status"]], **end_fields, **error}))
     else:  # it was running or paused
-        pause = {"step": max(points), "reason": "asked", "message": REBUILT}
+        pause: JobPause = {"step": max(points), "reason": "asked", "message": REBUILT}
         job = {**job, "status": "paused", "pause": pause}
-        events.append((TRAINING_PAUSED, pause))
+        events.append(TrainingPaused(type=TRAINING_PAUSED, step=max(points), reason="asked", message=REBUILT))
     resumable = {"resumable": max(points)} if max(points) else {}
     store.import_job({**job, **resumable, "config": _without_masks(job["config"])}, None)
     if not store.last_event(job_id):

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Job, Queue, QueuePlace
+
 COLUMNS: Final = ", ".join(job_row.COLUMNS)
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
@@ -88,7 +90,7 @@ class Records:
         row = self._db.execute("SELECT value FROM meta WHERE key = 'projectId'").fetchone()
         return str(row[0])
 
-    def _shape(self, row: Sequence[Any]) -> dict[str, Any]:
+    def _shape(self, row: Sequence[Any]) -> Job:
         return job_row.job_of(row, self.org, self.project_id)
 
     def _row(self, db: sqlite3.Connection, job_id: str) -> Sequence[Any] | None:
@@ -108,7 +110,7 @@ class Records:
         if job:
             self._record(job)
 
-    def _record(self, job: dict[str, Any]) -> None:
+    def _record(self, job: Job) -> None:
         """Store the record next to the job's files, if any, so that the list can be rebuilt.
 
         A running job is stored only once, since its metrics change all the time.
@@ -123,11 +125,11 @@ class Records:
                 record_file(self._data, job_id).write_json(job)
                 (self._recorded.add if runs else self._recorded.discard)(job_id)
 
-    def get(self, job_id: str) -> dict[str, Any] | None:
-        """Return the contract's ``Job``."""
+    def get(self, job_id: str) -> Job | None:
+        """Return a job."""
         return self._get(self._reader, job_id)
 
-    def _get(self, db: sqlite3.Connection, job_id: str) -> dict[str, Any] | None:
+    def _get(self, db: sqlite3.Connection, job_id: str) -> Job | None:
         row = self._row(db, job_id)
         if row is None:
             return None
@@ -164,9 +166,13 @@ class Records:
         with self._lock:
             self.trouble, self._listing = trouble, None
 
-    def _with_reason(self, job_id: str, position: dict[str, Any]) -> dict[str, Any]:
+    def _with_reason(self, job_id: str, position: QueuePlace) -> QueuePlace:
         reason = self.waiting_reasons.get(job_id)
-        return position if reason is None else {**position, "reason": reason}
+        if reason is None:
+            return position
+        place = position.copy()
+        place["reason"] = reason
+        return place
 
     def requeue(self, job_id: str, reason: str) -> None:
         """Return a running job to its position in the queue, since its target has no free resources."""
@@ -176,7 +182,7 @@ class Records:
 
     # Edits
 
-    def edit(self, job_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    def edit(self, job_id: str, changes: Mapping[str, Any]) -> Job:
         """Change any of a job's ``name``, ``notes``, ``tags`` and ``starred``; return the job."""
         columns = {field: changes[field] for field in ("name", "notes", "starred") if field in changes}
         if "tags" in changes:
@@ -220,8 +226,8 @@ class Records:
         """Record that a deleted job's files are gone."""
         self._db.execute("DELETE FROM removed WHERE job = ?", (job_id,))
 
-    def arrange(self, job_ids: Sequence[str] | None, held: bool | None) -> dict[str, Any]:
-        """Reorder waiting jobs, and hold or release the queue; return the contract's ``Queue``."""
+    def arrange(self, job_ids: Sequence[str] | None, held: bool | None) -> Queue:
+        """Reorder waiting jobs, and hold or release the queue; return the queue."""
         with transaction(self._db):
             if job_ids is not None:
                 waiting.arrange(self._db, job_ids)
@@ -270,7 +276,7 @@ class Records:
         row = self._reader.execute("SELECT sweep IS NOT NULL FROM jobs WHERE id = ?", (job_id,)).fetchone()
         return bool(row and row[0])
 
-    def of_sweep(self, sweep_id: str) -> dict[str, dict[str, Any]]:
+    def of_sweep(self, sweep_id: str) -> dict[str, Job]:
         """Return the jobs of a sweep by id, oldest first."""
         rows = self._reader.execute(
             f"""SELECT {COLUMNS} FROM jobs
@@ -292,6 +298,5 @@ class Records:
         row = waiting.first(self._reader, excluded)
         return None if row is None else (row[0], json.loads(row[1]))
 
-    def queue(self) -> dict[str, Any]:
-        """Return the contract's ``Queue``."""
+    def queue(self) -> Queue:
         return waiting.queue(self._reader)

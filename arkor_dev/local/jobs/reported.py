@@ -20,17 +20,35 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.bodies import JOB_CHANGES
-from arkor_dev.contract.events import FIGURE_NAME, MOST_FIGURES, TRAINING_LOG, TRAINING_STARTED
+from arkor_dev.contract.events import (
+    FIGURE_NAME,
+    MOST_FIGURES,
+    TRAINING_CANCELLED,
+    TRAINING_COMPLETED,
+    TRAINING_FAILED,
+    TRAINING_LOG,
+    TRAINING_STARTED,
+    Event,
+    LastEvent,
+    RunMetadata,
+    TrainingCancelled,
+    TrainingCompleted,
+    TrainingFailed,
+    TrainingLog,
+    TrainingStarted,
+    log_with,
+)
 from arkor_dev.contract.run_names import free_name
 from arkor_dev.contract.schema import check
 
-from .event_log import Event
 from .interruptions import resume_options_of
-from .store import REPORTED, Store, Verdict
+from .store import REPORTED, Store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import Job
 
     from .async_store import AsyncStore
 
@@ -86,32 +104,34 @@ class ReportedRuns:
         """Add the next lines of a file to its job; return whether there may be more. Deletes ended files."""
         job_id = path.name.removesuffix(".jsonl")
         job, offset = await self._store.read(_read_so_far, job_id)
+        is_known = job is not None
         if job is not None and job["status"] != "running":
             return await self._drop(path)
         lines, size, alive, changed = await asyncio.to_thread(_new_lines, path, offset)
-        verdict, events = None, list[Event]()
+        last, events = None, list[Event]()
         try:
-            if lines and job is None:
-                job, started = _job(job_id, strict_json.parse(lines[0]))
+            if lines and not is_known:
+                new, started = _job(job_id, strict_json.parse(lines[0]))
                 names = await self._store.read(Store.names)
-                job["name"] = free_name(job["name"], names.values())
-                await self._store.write(Store.import_job, job, None, [started])
+                new["name"] = free_name(new["name"], names.values())
+                await self._store.write(Store.import_job, new, None, [started])
+                is_known = True
             for line in lines[offset == 0 :]:
                 line_object = strict_json.parse(line)
-                if (verdict := _end(line_object)) is not None:
+                if (last := _end(line_object)) is not None:
                     break
                 events.append(_row(line_object))
         except (ValueError, TypeError, KeyError, AttributeError):
-            verdict = Verdict("failed", {"error": BROKEN})
-        if job is None:  # the first line is incomplete, or is not a report's
-            return await self._drop(path) if verdict is not None or not alive else False
+            last = TrainingFailed(type=TRAINING_FAILED, error=BROKEN)
+        if not is_known:  # the first line is incomplete, or is not a report's
+            return await self._drop(path) if last is not None or not alive else False
         if lines:
             await self._store.write(Store.append, job_id, events, None, str(offset + size))
-        if verdict is None and not alive and not lines:
-            verdict = Verdict("failed", {"error": LOST, "timestamp": changed})
-        if verdict is None:
+        if last is None and not alive and not lines:
+            last = TrainingFailed(type=TRAINING_FAILED, error=LOST, timestamp=changed)
+        if last is None:
             return bool(lines)
-        await self._store.write(Store.finish, job_id, verdict)
+        await self._store.write(Store.finish, job_id, last)
         return await self._drop(path)
 
     async def _drop(self, path: Path) -> bool:
@@ -119,7 +139,7 @@ class ReportedRuns:
         return False
 
 
-def _read_so_far(store: Store, job_id: str) -> tuple[dict[str, Any] | None, int]:
+def _read_so_far(store: Store, job_id: str) -> tuple[Job | None, int]:
     """Return the job of a file, and the position up to which it was read."""
     return store.get(job_id), int(resume_options_of(store.reading, job_id).get("mark", 0))
 
@@ -141,7 +161,7 @@ def _new_lines(path: Path, offset: int) -> tuple[list[bytes], int, bool, str]:
     return complete.splitlines(), len(complete), alive, changed
 
 
-def _job(job_id: str, first_line: Mapping[str, Any]) -> tuple[dict[str, Any], Event]:
+def _job(job_id: str, first_line: Mapping[str, Any]) -> tuple[dict[str, Any], TrainingStarted]:
     """Return the job in a file's first line, and its first event. Raises ValueError for any other line."""
     name, model, steps, figures = (
         first_line["name"],
@@ -154,7 +174,7 @@ def _job(job_id: str, first_line: Mapping[str, Any]) -> tuple[dict[str, Any], Ev
     check({"name": model}, JOB_CHANGES)
     if not _are_figures(figures):
         raise ValueError
-    metadata: dict[str, Any] = {
+    metadata: RunMetadata = {
         "model": model,
         "figures": [{"name": figure, "label": figure, "unit": ""} for figure in figures],
     }
@@ -164,7 +184,7 @@ def _job(job_id: str, first_line: Mapping[str, Any]) -> tuple[dict[str, Any], Ev
         "id": job_id, "name": name, "status": "running", "config": {"model": model, REPORTED: True},
         "createdAt": started, "startedAt": started, "metrics": {} if steps is None else {"totalSteps": steps},
     }  # fmt: skip
-    return job, (TRAINING_STARTED, {"metadata": metadata, "timestamp": started})
+    return job, TrainingStarted(type=TRAINING_STARTED, metadata=metadata, timestamp=started)
 
 
 def _are_figures(figures: object) -> bool:
@@ -175,26 +195,31 @@ def _are_figures(figures: object) -> bool:
     )
 
 
-def _row(line: Mapping[str, Any]) -> Event:
+def _row(line: Mapping[str, Any]) -> TrainingLog:
     """Return a row of figures as an event. Raises ValueError for anything else."""
     figures: dict[str, float | None] = {}
     for name, value in line["log"].items():
         if not FIGURE_NAME.fullmatch(name) or not (value is None or type(value) in (int, float)):
             raise ValueError
         figures[name] = value
-    return TRAINING_LOG, {**figures, "step": _step(line["step"]), "timestamp": _time(line["at"])}
+    row = TrainingLog(type=TRAINING_LOG, step=_step(line["step"]), timestamp=_time(line["at"]))
+    return log_with(row, figures)
 
 
-def _end(line: Mapping[str, Any]) -> Verdict | None:
+def _end(line: Mapping[str, Any]) -> LastEvent | None:
     """Return how a run ended if a line states it. Raises ValueError for an unknown status."""
     if (status := line.get("end")) is None:
         return None
-    fields: dict[str, Any] = {"timestamp": _time(line["at"])}
-    if status == "failed":
-        fields["error"] = str(line["error"])[:2000]
-    elif status not in ("completed", "cancelled"):
-        raise ValueError
-    return Verdict(status, fields)
+    moment = _time(line["at"])
+    match status:
+        case "completed":
+            return TrainingCompleted(type=TRAINING_COMPLETED, timestamp=moment)
+        case "failed":
+            error = str(line["error"])[:2000]
+            return TrainingFailed(type=TRAINING_FAILED, error=error, timestamp=moment)
+        case "cancelled":
+            return TrainingCancelled(type=TRAINING_CANCELLED, timestamp=moment)
+    raise ValueError
 
 
 def _step(value: object) -> int:

@@ -16,6 +16,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ConflictError, InsufficientStorageError, NotFoundError
+from arkor_dev.contract.events import TRAINING_CANCELLED, TRAINING_FAILED, TrainingCancelled, TrainingFailed
 from arkor_dev.contract.rules import counted
 from arkor_dev.local.execution import choice
 from arkor_dev.local.execution.choice import execution_of, is_elsewhere
@@ -32,13 +33,14 @@ from .running.auto_resume import resume_due
 from .running.job_runner import JobRunner, end
 from .running.placement_queue import PlacementQueue
 from .running.remote_cleanup import RemoteCleanup
-from .store import ENDED, Store, Verdict
+from .store import ENDED, Store
 from .verdict_file import drop_verdict, kept_verdict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Job
     from arkor_dev.local.jobs.running.job_runner import BackgroundWork, Observer
     from arkor_dev.local.models.catalog import Models
 
@@ -59,7 +61,7 @@ SETTLE_SECONDS: Final = 0.5
 FAULT_SECONDS: Final = 1.0
 
 
-def _paused(job: Mapping[str, Any], saved: int) -> str:
+def _paused(job: Job, saved: int) -> str:
     """Describe what a job keeps when the backend ends (``saved``: its step or 0), and how it continues."""
     if saved:
         return f"is paused after step {saved}. It resumes by itself"
@@ -159,7 +161,7 @@ class Scheduler:
             self._cleanup.wake()
             return
         if self._idle:  # it keeps training elsewhere, and only this process can stop it
-            await end(self._store, self._data, job_id, Verdict("cancelled", {}))
+            await end(self._store, self._data, job_id, TrainingCancelled(type=TRAINING_CANCELLED))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._cleanup.clear(), CANCEL_SECONDS)
             return
@@ -214,7 +216,7 @@ class Scheduler:
         for job_id in unfinished:
             if execution_of(running[job_id][0].config).attaches(self._data, job_id):
                 continue  # it keeps training elsewhere
-            await self._store.write(Store.pause, job_id, {"reason": "ended", "message": ENDED})
+            await self._store.write(Store.pause_at_resume_point, job_id, "ended", ENDED)
         for job_id in running:
             job = await self._store.read(Store.get, job_id)
             if job and job["status"] == "running":
@@ -328,7 +330,8 @@ class Scheduler:
             self._look_for_damage(error)
             reason = f"the local backend failed: {type(error).__name__}: {error}"
             with contextlib.suppress(sqlite3.Error):  # a damaged database: the next start ends the job
-                await end(self._store, self._data, runner.job, Verdict("failed", {"error": reason}))
+                failed = TrainingFailed(type=TRAINING_FAILED, error=reason)
+                await end(self._store, self._data, runner.job, failed)
         finally:
             del self._running[runner.job]
             for waiting in self.waiting:
@@ -365,10 +368,10 @@ class Scheduler:
             return execution_of(config).attaches(data, job_id)
 
         await asyncio.to_thread(sweep_data, self._data)
-        verdict_of = functools.partial(kept_verdict, self._data)
+        last_event_of = functools.partial(kept_verdict, self._data)
         options = {"resume": resume, "read_only": idle}
         for job_id in await self._store.write(
-            Store.recover, verdict_of, trains_elsewhere=trains_elsewhere, **options
+            Store.recover, last_event_of, trains_elsewhere=trains_elsewhere, **options
         ):
             sweep(self._data, job_id)
             drop_verdict(self._data, job_id)

@@ -8,10 +8,20 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
-from arkor_dev.contract.events import ENDINGS, TRAINING_PAUSED
+from arkor_dev.contract.events import (
+    STATUSES,
+    TRAINING_CANCELLED,
+    TRAINING_COMPLETED,
+    TRAINING_FAILED,
+    TRAINING_PAUSED,
+    TrainingCancelled,
+    TrainingFailed,
+    TrainingPaused,
+)
 from arkor_dev.contract.run_names import next_if_taken
 from arkor_dev.contract.shapes import TERMINAL
 
@@ -24,26 +34,40 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from arkor_dev.contract.events import Event, LastEvent
+    from arkor_dev.contract.shapes import Forecast, Job, JobParent, JobSweep
+
 ENDED: Final = "The local backend stopped while this job was training."
 CRASHED: Final = "Its training process had crashed."
 WAS_KILLED: Final = "Its training process had been killed."
 REPORTED: Final = "reported"
 """Config field that marks a job run by another program (``reported.py``)."""
-AGAIN: Final = "again"
-"""Status of the verdict on a crashed job that resumes automatically; not a status of the job."""
 KILLED: Final = "killed"
-"""Status of the verdict on a job whose process someone killed, which says nothing about the job."""
+"""Reason of the pause of a job whose process someone killed, which says nothing about the job."""
 
 
-class Verdict(NamedTuple):
-    """How a job ended: its final status, the fields of its last event, and the reason."""
+@dataclass(frozen=True)
+class Crash:
+    """A worker ended without a final message.
 
-    status: str
-    fields: dict[str, Any]
+    Args:
+        error: The cause, as a sentence.
+        killed: Whether the operating system or a person killed it.
+        reason: Why the job resumes, if that is more than the crash.
+        out_of_memory: Whether memory ran out.
+    """
 
-    @property
-    def error(self) -> str | None:
-        return self.fields.get("error")
+    error: str
+    killed: bool = False
+    reason: str = ""
+    out_of_memory: bool = False
+
+
+@dataclass(frozen=True)
+class Again:
+    """A crashed job resumes automatically; ``error`` says why it crashed."""
+
+    error: str
 
 
 def new_id() -> str:
@@ -81,7 +105,7 @@ def _is_evaluation(evaluation: object) -> bool:
 class Store(EventLog):
     def recover(
         self,
-        verdict_of: Callable[[str], Verdict | None] = lambda _: None,
+        last_event_of: Callable[[str], LastEvent | None] = lambda _: None,
         *,
         resume: bool = True,
         trains_elsewhere: Callable[[str, Mapping[str, Any]], bool] = lambda *_: False,
@@ -89,7 +113,7 @@ class Store(EventLog):
     ) -> list[str]:
         """Settle jobs that a previous process left running; return their ids.
 
-        They end with the verdict of ``verdict_of``, or else are paused, unless they crashed too often.
+        They end with the event of ``last_event_of``, or else are paused, unless they crashed too often.
         ``resume`` queues jobs paused by the end of a process before all others. It also queues the jobs for
         which ``trains_elsewhere`` (of id and config) is true: they keep training without this process.
         ``read_only`` leaves those unchanged. Without ``resume`` such a job resumes only on its own target.
@@ -101,8 +125,8 @@ class Store(EventLog):
         if read_only:
             rows = [row for row in rows if not trains_elsewhere(row[0], json.loads(row[1]))]
         for job_id, config in rows:
-            if verdict := verdict_of(job_id):
-                self.finish(job_id, verdict)
+            if event := last_event_of(job_id):
+                self.finish(job_id, event)
                 continue
             if trains_elsewhere(job_id, json.loads(config)):
                 resume_options = {"why": ENDED, "auto": True, **({} if resume else {"stand": True})}
@@ -110,63 +134,76 @@ class Store(EventLog):
                     interruptions.queue_first(self._db, job_id, resume_options)
                 self._changed(job_id)
                 continue
-            self.crashed(job_id, Verdict("failed", {"error": ENDED}), "ended")
+            self.crashed(job_id, Crash(ENDED), "ended")
         for job_id in self.paused_for("ended") if resume else ():
             self.resume(job_id, ENDED, {"auto": True})
         return [job_id for job_id, _ in rows]
 
     # Interruptions
 
-    def pause(self, job_id: str, fields: Mapping[str, Any]) -> None:
-        """Pause a running job: ``reason``, ``message?`` and ``step``, by default its newest resume point."""
+    def pause(self, job_id: str, event: TrainingPaused) -> None:
+        """Pause a running job."""
         with transaction(self._db):
-            self._pause(job_id, fields)
+            self._pause(job_id, event)
         self._changed(job_id)
 
-    def _pause(self, job_id: str, fields: Mapping[str, Any]) -> None:
-        status, resumable = self._db.execute(
-            "SELECT status, resumable FROM jobs WHERE id = ?", (job_id,)
-        ).fetchone()
+    def pause_at_resume_point(self, job_id: str, reason: str, message: str = "") -> None:
+        """Pause a running job whose worker did not say at which step: at its newest resume point."""
+        with transaction(self._db):
+            self._pause(job_id, self._paused(job_id, reason, message))
+        self._changed(job_id)
+
+    def _paused(self, job_id: str, reason: str, message: str) -> TrainingPaused:
+        (resumable,) = self._db.execute("SELECT resumable FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        event = TrainingPaused(type=TRAINING_PAUSED, step=resumable or 0, reason=reason)
+        if message:
+            event["message"] = message
+        return event
+
+    def _pause(self, job_id: str, event: TrainingPaused) -> None:
+        (status,) = self._db.execute("SELECT status FROM jobs WHERE id = ?", (job_id,)).fetchone()
         if status == "running":
-            pause = {"step": resumable or 0, **fields}
-            self._append(job_id, [(TRAINING_PAUSED, pause)])
+            self._append(job_id, [event])
+            pause = {name: value for name, value in event.items() if name != "type"}
             changed = (compact(pause), job_id)
             self._db.execute("UPDATE jobs SET status = 'paused', pause = ? WHERE id = ?", changed)
 
-    def crashed(self, job_id: str, verdict: Verdict, pause: str | None) -> Verdict:
-        """Handle a worker that ended without a message; return the verdict (``verdict`` says why it ended).
+    def crashed(
+        self, job_id: str, crash: Crash, pause: str | None
+    ) -> Again | TrainingFailed | TrainingPaused:
+        """Handle a worker that ended without a final message; return what becomes of the job.
 
-        The job is queued before all others, or paused if the reason ``pause`` is given; both verdicts have
-        the status ``AGAIN``. After too many at a step it has failed, or is paused if it was killed.
+        The job is queued before all others, or paused if the reason ``pause`` is given: both are `Again`.
+        After too many crashes at a step it has failed, or is paused if it was killed.
         """
+        outcome: Again | TrainingFailed | TrainingPaused
         with transaction(self._db):
             (metrics,) = self._db.execute("SELECT metrics FROM jobs WHERE id = ?", (job_id,)).fetchone()
             step = stored_object(metrics).get("step", 0)
             if interruptions.record_crash(self._db, job_id, step):
                 if pause is None:
-                    cause_text = verdict.fields.get(
-                        "why", WAS_KILLED if verdict.status == KILLED else CRASHED
-                    )
-                    interruptions.queue_first(self._db, job_id, {"why": cause_text, "auto": True})
+                    reason = crash.reason or (WAS_KILLED if crash.killed else CRASHED)
+                    interruptions.queue_first(self._db, job_id, {"why": reason, "auto": True})
                 else:
-                    self._pause(job_id, {"reason": pause, **({"message": ENDED} if pause == "ended" else {})})
-                verdict = Verdict(AGAIN, {"error": verdict.error})
+                    self._pause(job_id, self._paused(job_id, pause, ENDED if pause == "ended" else ""))
+                outcome = Again(crash.error)
             else:
-                cause = str(verdict.error).removesuffix(".")
-                error = f"{cause}. That was the third time at step {step}"
-                if verdict.status == KILLED:
-                    verdict = Verdict("paused", {"reason": KILLED, "message": error})
-                    self._pause(job_id, verdict.fields)
+                error = f"{crash.error.removesuffix('.')}. That was the third time at step {step}"
+                if crash.killed:
+                    outcome = self._paused(job_id, KILLED, error)
+                    self._pause(job_id, outcome)
                     interruptions.forget_crashes(self._db, job_id)
                 else:
-                    verdict = Verdict("failed", {**verdict.fields, "error": error})
-                    self._finish(job_id, verdict)
+                    outcome = TrainingFailed(type=TRAINING_FAILED, error=error)
+                    if crash.out_of_memory:
+                        outcome["outOfMemory"] = True
+                    self._finish(job_id, outcome)
         self._changed(job_id)
-        return verdict
+        return outcome
 
     def resume(
         self, job_id: str, reason: str, options: Mapping[str, Any], config: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
+    ) -> Job:
         """Queue a job to resume from its newest resume point; return the job.
 
         ``reason`` is for the user. In ``options``, ``auto`` marks an automatic resume and ``unasked`` one
@@ -217,11 +254,11 @@ class Store(EventLog):
         self,
         name: str,
         config: Mapping[str, Any],
-        forecast: Mapping[str, Any] | None = None,
-        parent: Mapping[str, Any] | None = None,
+        forecast: Forecast | None = None,
+        parent: JobParent | None = None,
         job_id: str | None = None,
-        sweep: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
+        sweep: JobSweep | None = None,
+    ) -> Job:
         """Create a queued job, with its estimate if known.
 
         ``parent`` is its starting point, already copied to its folder; ``sweep`` is its `JobSweep`. If two
@@ -255,8 +292,8 @@ class Store(EventLog):
         self,
         job: Mapping[str, Any],
         events: Path | None,
-        further_events: Sequence[tuple[str, dict[str, Any]]] = (),
-    ) -> dict[str, Any]:
+        further_events: Sequence[Event] = (),
+    ) -> Job:
         """Import a job that this list lacks, completely or not at all; return it.
 
         ``events`` is a database with a table of them: ``id``, ``name`` and ``data``. ``further_events`` are
@@ -331,17 +368,17 @@ class Store(EventLog):
             row = self._db.execute("SELECT status FROM jobs WHERE id = ?", (job_id,)).fetchone()
             waits = row is not None and row[0] in ("queued", "paused")
             if waits:
-                self._finish(job_id, Verdict("cancelled", {}))
+                self._finish(job_id, TrainingCancelled(type=TRAINING_CANCELLED))
         self._changed(job_id)
         return waits
 
-    def finish(self, job_id: str, verdict: Verdict) -> None:
-        """Set a job's final status and append its last event, atomically and only once."""
+    def finish(self, job_id: str, event: LastEvent) -> None:
+        """Append a job's last event and set its final status, atomically and only once."""
         with transaction(self._db):
-            self._finish(job_id, verdict)
+            self._finish(job_id, event)
         self._changed(job_id)
 
-    def _finish(self, job_id: str, verdict: Verdict) -> None:
+    def _finish(self, job_id: str, event: LastEvent) -> None:
         status, metrics = self._db.execute(
             "SELECT status, metrics FROM jobs WHERE id = ?", (job_id,)
         ).fetchone()
@@ -349,20 +386,24 @@ class Store(EventLog):
             return
         metrics = stored_object(metrics)
         step = metrics.get("step")
-        peaks = verdict.fields.get("metrics", {})
-        metrics |= {
-            name: peaks[name] for name in ("peakBytes", "gpuPeakBytes") if peaks.get(name) is not None
-        }
-        at_step = {} if step is None or verdict.status == "completed" else {"step": step}
-        self._append(job_id, [(ENDINGS[verdict.status], {**verdict.fields, **at_step})])
+        if event["type"] == TRAINING_COMPLETED:
+            totals = event.get("metrics", {})
+            if "peakBytes" in totals:
+                metrics["peakBytes"] = totals["peakBytes"]
+            if "gpuPeakBytes" in totals:
+                metrics["gpuPeakBytes"] = totals["gpuPeakBytes"]
+        elif step is not None:
+            event = event.copy()
+            event["step"] = step
+        self._append(job_id, [event])
         self._thin_out(job_id)
         self._db.execute(
             """UPDATE jobs SET status = ?, error = ?, completed = ?, metrics = ?, pause = NULL
                 WHERE id = ?""",
             (
-                verdict.status,
-                verdict.error,
-                verdict.fields.get("timestamp", now()),
+                STATUSES[event["type"]],
+                event["error"] if event["type"] == TRAINING_FAILED else None,
+                event.get("timestamp", now()),
                 compact(metrics),
                 job_id,
             ),

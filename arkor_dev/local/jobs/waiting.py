@@ -7,13 +7,16 @@ come after all of them and positions are unique. Jobs of a sweep wait while any 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import NotFoundError
+from arkor_dev.contract.shapes import QueuedBehind, QueuePlace
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
+
+    from arkor_dev.contract.shapes import Queue
 
 OWN_PLACE: Final = "coalesce(place, seq)"
 RANK: Final = f"({OWN_PLACE} + (sweep IS NOT NULL) * (1 << 50))"
@@ -49,8 +52,8 @@ def first(db: sqlite3.Connection, excluded: Sequence[str] = ()) -> tuple[str, st
     return row
 
 
-def queue(db: sqlite3.Connection) -> dict[str, Any]:
-    """Return the contract's ``Queue``: ``{held, order}``, the ids of waiting jobs, next one first."""
+def queue(db: sqlite3.Connection) -> Queue:
+    """Return whether the queue is held, and the ids of waiting jobs, next one first."""
     return {"held": is_held(db), "order": list(queue_positions(db))}
 
 
@@ -74,8 +77,8 @@ def arrange(db: sqlite3.Connection, job_ids: Sequence[str]) -> None:
     db.executemany("UPDATE jobs SET place = ? WHERE id = ?", placed)
 
 
-def queue_position(db: sqlite3.Connection, job_id: str) -> dict[str, Any] | None:
-    """Return the contract's ``queue`` of a job: its position and the job before it; None if not waiting."""
+def queue_position(db: sqlite3.Connection, job_id: str) -> QueuePlace | None:
+    """Return a job's place in the queue: its position and the job before it; None if not waiting."""
     row = db.execute(f"SELECT {RANK} FROM jobs WHERE id = ? AND status = 'queued'", (job_id,)).fetchone()  # noqa: S608 - constant text
     if row is None:
         return None
@@ -86,25 +89,28 @@ def queue_position(db: sqlite3.Connection, job_id: str) -> dict[str, Any] | None
     else:
         last = db.execute("SELECT id, name FROM jobs WHERE status = 'running' ORDER BY seq DESC LIMIT 1")
     job_before = last.fetchone()
-    held = {"held": True} if is_held(db) else {}
-    return {
-        "position": jobs_ahead + 1,
-        "behind": {"id": job_before[0], "name": job_before[1]} if job_before else None,
-        **held,
-    }
+    behind = QueuedBehind(id=job_before[0], name=job_before[1]) if job_before else None
+    return _place(jobs_ahead + 1, behind, held=is_held(db))
 
 
-def queue_positions(db: sqlite3.Connection) -> dict[str, dict[str, Any]]:
+def _place(position: int, behind: QueuedBehind | None, *, held: bool) -> QueuePlace:
+    place = QueuePlace(position=position, behind=behind)
+    if held:
+        place["held"] = True
+    return place
+
+
+def queue_positions(db: sqlite3.Connection) -> dict[str, QueuePlace]:
     """Return the `queue_position` of every waiting job, next one first."""
     rows = db.execute(
         f"""SELECT id, name, status FROM jobs WHERE status IN ('queued', 'running')
             ORDER BY status = 'queued', {RANK}"""  # noqa: S608 - constant text
     )
-    held = {"held": True} if is_held(db) else {}
-    positions: dict[str, dict[str, Any]] = {}
-    job_before: dict[str, str] | None = None
+    held = is_held(db)
+    positions: dict[str, QueuePlace] = {}
+    job_before: QueuedBehind | None = None
     for job_id, name, status in rows:
         if status == "queued":
-            positions[job_id] = {"position": len(positions) + 1, "behind": job_before, **held}
+            positions[job_id] = _place(len(positions) + 1, job_before, held=held)
         job_before = {"id": job_id, "name": name}
     return positions

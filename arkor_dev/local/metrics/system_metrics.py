@@ -13,7 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from arkor_dev.contract.events import SYSTEM_METRICS
+from arkor_dev.contract.events import SYSTEM_METRICS, SystemMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,9 +48,9 @@ class Machine:
         self._moved: tuple[float, int] | None = None
         self.read()  # rates are measured from here on
 
-    def read(self) -> dict[str, float]:
-        """Return the figures of ``system.metrics``; shares and rates cover the time since the last call."""
-        psutil, figures = self._psutil, dict[str, float]()
+    def read(self) -> SystemMetrics:
+        """Return ``system.metrics``; shares and rates cover the time since the last call."""
+        psutil, figures = self._psutil, SystemMetrics(type=SYSTEM_METRICS)
         # Figures that a system lacks, or denies to this user, must not end a run.
         with contextlib.suppress(psutil.Error, OSError):
             figures["cpu"] = round(psutil.cpu_percent() / 100, 3)
@@ -66,7 +66,7 @@ class Machine:
                 figures["disk"] = round((moved - self._moved[1]) / (now - self._moved[0]))
             self._moved = (now, moved)
         if self._gpu is not None:
-            figures |= self._gpu.read()
+            self._gpu.read(figures)
         return figures
 
 
@@ -89,18 +89,17 @@ class _Gpu:
         except Exception:  # noqa: BLE001 - figures are no reason to end a run
             return None
 
-    def read(self) -> dict[str, float]:
-        nvml, handle, figures = self._nvml, self._handle, dict[str, float]()
-        queries: tuple[tuple[str, Callable[[], float]], ...] = (
-            ("gpu", lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100),
-            ("gpuMemory", lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used),
-            ("gpuWatts", lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000),
-            ("gpuCelsius", lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)),
-        )
-        for name, query in queries:
-            with contextlib.suppress(Exception):  # many cards do not report their power
-                figures[name] = query()
-        return figures
+    def read(self, figures: SystemMetrics) -> None:
+        """Add this GPU's figures; many cards do not report their power."""
+        nvml, handle = self._nvml, self._handle
+        with contextlib.suppress(Exception):
+            figures["gpu"] = nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
+        with contextlib.suppress(Exception):
+            figures["gpuMemory"] = nvml.nvmlDeviceGetMemoryInfo(handle).used
+        with contextlib.suppress(Exception):
+            figures["gpuWatts"] = nvml.nvmlDeviceGetPowerUsage(handle) / 1000
+        with contextlib.suppress(Exception):
+            figures["gpuCelsius"] = nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)
 
 
 class MetricsSampler:
@@ -111,7 +110,7 @@ class MetricsSampler:
 
     def __init__(
         self,
-        emit: Callable[..., None],
+        emit: Callable[[SystemMetrics], None],
         step: Callable[[], int],
         machine: Callable[[], Machine],
         seconds: float = SECONDS,
@@ -143,6 +142,7 @@ class MetricsSampler:
                 due = max(due + self._seconds, time.monotonic())
                 figures = machine.read()
                 if not self._stopped.is_set():
-                    self._emit(SYSTEM_METRICS, step=self._step(), **figures)
+                    figures["step"] = self._step()
+                    self._emit(figures)
         except Exception:  # noqa: BLE001 - figures are no reason to end a run
             return

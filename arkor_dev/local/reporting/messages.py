@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from arkor_dev.local.workers.codec import Codec, Message
+from arkor_dev.contract.events import SystemMetrics, TrainingLog, TrainingResumed, TrainingStarted
+from arkor_dev.local.workers.codec import Codec, Message, Others
+
+ReportedEvent = TrainingStarted | Annotated[TrainingLog, Others(object)] | TrainingResumed | SystemMetrics
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,9 @@ class BeginReport(Message):
 
 @dataclass(frozen=True)
 class ReportEvents(Message):
-    """Report these events: names with fields."""
+    """Report these events."""
 
-    events: list[tuple[Any, ...]]
+    events: list[ReportedEvent]
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
     from pathlib import Path
 
-    Event = tuple[str, dict[str, Any]]
+    from arkor_dev.contract.events import Event
+
+    from .messages import ReportedEvent
 
 log = logging.getLogger(__name__)
 
 WORKER: Final = "arkor_dev.local.reporting.worker"
-REPORTED: Final = (TRAINING_STARTED, TRAINING_LOG, TRAINING_RESUMED, SYSTEM_METRICS)
-"""The events that reporters receive."""
 WAITING: Final = 5000
 """Maximum number of events waiting for a slow reporter."""
 BATCH_SIZE: Final = 200
@@ -71,7 +71,7 @@ class Report:
             report_fault,
             report_location,
         )
-        self._queue: deque[Event] = deque()
+        self._queue: deque[ReportedEvent] = deque()
         self._changed = asyncio.Event()
         self._status: str | None = None
         self._failed = False
@@ -83,16 +83,23 @@ class Report:
         if self._failed or self.task.done():
             return
         for event in events:
-            if event[0] not in REPORTED:
-                continue
-            if len(self._queue) >= WAITING:
-                # Keep the event that opens the run, however late it is.
-                del self._queue[1 if self._queue[0][0] == TRAINING_STARTED else 0]
-                self.lost += 1
-                if self.lost == 1:
-                    self._report_fault(f"{self.reporter} accepts metrics too slowly: the oldest are dropped")
-            self._queue.append(event)
+            if (
+                event["type"] == TRAINING_STARTED
+                or event["type"] == TRAINING_LOG
+                or event["type"] == TRAINING_RESUMED
+                or event["type"] == SYSTEM_METRICS
+            ):
+                self._add(event)
         self._changed.set()
+
+    def _add(self, event: ReportedEvent) -> None:
+        if len(self._queue) >= WAITING:
+            # Keep the event that opens the run, however late it is.
+            del self._queue[1 if self._queue[0]["type"] == TRAINING_STARTED else 0]
+            self.lost += 1
+            if self.lost == 1:
+                self._report_fault(f"{self.reporter} accepts metrics too slowly: the oldest are dropped")
+        self._queue.append(event)
 
     def end(self, status: str) -> None:
         """Finish sending the waiting events: the job is over, paused or has crashed."""
@@ -126,7 +133,7 @@ class Report:
                 batch = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_SIZE))]
                 if not batch:
                     break
-                child.send(ReportEvents([*batch]))
+                child.send(ReportEvents(batch))
                 await self._answered(child, answers)
             child.send(EndReport(self._status or ""))
             await self._answered(child, answers)
@@ -180,10 +187,10 @@ class Reports:
     def take(self, events: Iterable[Event]) -> None:
         """Pass on events that have been logged."""
         events = list(events)
-        for name, fields in events:
-            if name == TRAINING_RESUMED:
-                self._is_new_log = not fields["step"]  # then the log has also restarted
-            elif name == TRAINING_STARTED:
+        for event in events:
+            if event["type"] == TRAINING_RESUMED:
+                self._is_new_log = not event["step"]  # then the log has also restarted
+            elif event["type"] == TRAINING_STARTED:
                 for text in self._later if self._is_new_log else ():
                     self._say(text)
                 self._later.clear()

@@ -15,13 +15,14 @@ import sys
 import traceback
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from arkor_dev.contract.events import (
     SYSTEM_METRICS,
     TRAINING_LOG,
     TRAINING_RESUMED,
     TRAINING_STARTED,
+    RunMetadata,
     figure_fields,
 )
 from arkor_dev.contract.provenance.statement import is_number
@@ -32,6 +33,7 @@ from arkor_dev.local.workers.link import Link
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from arkor_dev.local.reporting.messages import ReportedEvent
     from arkor_dev.local.reporting.writers import RunWriter
 
 TRAIN: Final = {
@@ -85,11 +87,11 @@ class Reporter:
         self._train, self._eval = dict(TRAIN), dict(EVAL)
         self.location: str | None = None
 
-    def take(self, name: str, fields: Mapping[str, Any]) -> None:
+    def take(self, event: ReportedEvent) -> None:
         """Report one event; skip those before the run's start."""
-        if name == TRAINING_STARTED and not self._open:
+        if event["type"] == TRAINING_STARTED and not self._open:
             self._open = True
-            metadata = dict(fields.get("metadata") or {})
+            metadata = event.get("metadata", RunMetadata()).copy()
             settings = metadata.pop("settings", None) or {}
             for field, tag in figure_fields(metadata).items():
                 (self._train if tag.startswith("train/") else self._eval)[field] = tag
@@ -99,19 +101,19 @@ class Reporter:
             )
         elif not self._open:
             return
-        elif name == TRAINING_RESUMED:
+        elif event["type"] == TRAINING_RESUMED:
             # After a non-finite loss the run was rolled back: new figures follow for the same steps.
             steps = self._reported.steps
-            steps.update({kind: min(step, fields["step"]) for kind, step in steps.items()})
-            self._writer.roll_back(fields["step"])
-        elif name == TRAINING_LOG:
-            self._figures("train", self._train, fields)
-            self._figures("eval", self._eval, fields)
-        elif name == SYSTEM_METRICS:
-            self._figures("system", SYSTEM, fields)
+            steps.update({kind: min(step, event["step"]) for kind, step in steps.items()})
+            self._writer.roll_back(event["step"])
+        elif event["type"] == TRAINING_LOG:
+            self._figures("train", self._train, event)
+            self._figures("eval", self._eval, event)
+        elif event["type"] == SYSTEM_METRICS:
+            self._figures("system", SYSTEM, event)
 
-    def _figures(self, kind: str, names: Mapping[str, str], fields: Mapping[str, Any]) -> None:
-        figures = {name: fields[field] for field, name in names.items() if is_number(fields.get(field))}
+    def _figures(self, kind: str, names: Mapping[str, str], fields: Mapping[str, object]) -> None:
+        figures = {name: value for field, name in names.items() if is_number(value := fields.get(field))}
         step, reported_step = fields.get("step"), self._reported.steps.get(kind, -1)
         # There are several machine samples per step.
         if (
@@ -180,8 +182,8 @@ def main() -> None:
                 reporter.close(order.status)
                 link.send(Accepted())
                 return
-            for name, fields in order.events:
-                reporter.take(name, fields)
+            for event in order.events:
+                reporter.take(event)
             reporter.flush()
             location, reporter.location = reporter.location, None
             link.send(Accepted(SECRET.sub("//***@", location) if location else None))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Job
+
     from .requests import Setup
 
 SAME = ("loraTargetModules", "loraLayersToTransform", "loraModulesToSave")
@@ -57,7 +59,7 @@ def copy_parent(data: Path, job_id: str, folder: Path) -> None:
     write_atomically(parent_folder(data, job_id), copy)
 
 
-def check_fits(job: Mapping[str, Any], folder: Path, config: Mapping[str, Any]) -> None:
+def check_fits(job: Job, folder: Path, config: Mapping[str, Any]) -> None:
     """Raise ConflictError, with all that differ, unless ``config`` has weights like those in ``folder``."""
     model, other = config["model"], job["config"]["model"]
     differing: dict[str, tuple[object, object]] = {}
@@ -78,9 +80,7 @@ def check_fits(job: Mapping[str, Any], folder: Path, config: Mapping[str, Any]) 
         )
 
 
-def _differing_adapter(
-    job: Mapping[str, Any], folder: Path, config: Mapping[str, Any]
-) -> dict[str, tuple[object, object]]:
+def _differing_adapter(job: Job, folder: Path, config: Mapping[str, Any]) -> dict[str, tuple[object, object]]:
     """Return the settings of an adapter that differ, each as in ``config`` and as trained by ``job``."""
 
     def value(field: str, of: Mapping[str, Any] = config) -> Any:

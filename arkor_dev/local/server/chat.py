@@ -39,7 +39,7 @@ from arkor_dev.local.workers.errors import JobFailure
 from .event_stream import frame, open_stream, pinged
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.inference.engines.router import EngineRouter
@@ -182,7 +182,7 @@ class Chat:
             await self._formats.check(caller, ask.format.schema, ask.format.field)
         return ask
 
-    async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None, dict[str, Any]]:
+    async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None, Mapping[str, Any]]:
         """Return the base model's name, and the result's (adapter's or model's) folder and config, if any."""
         adapter = body.get("adapter")
         if adapter is None:

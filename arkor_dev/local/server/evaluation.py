@@ -26,6 +26,8 @@ from .requests import SETUP, Setup, body_of, check_scope
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from arkor_dev.contract.shapes import Job
+
 routes = web.RouteTableDef()
 
 
@@ -59,7 +61,7 @@ async def import_adapter(request: web.Request) -> web.Response:
     return web.json_response({"job": await asyncio.shield(taking)})
 
 
-async def _import(setup: Setup, turn: asyncio.Lock, body: Mapping[str, Any]) -> dict[str, Any]:
+async def _import(setup: Setup, turn: asyncio.Lock, body: Mapping[str, Any]) -> Job:
     adapter = await asyncio.to_thread(PeerAdapter.read, Path(body["path"]), body.get("model"))
     job = adapter.job(body["data"])
     async with turn:

@@ -27,6 +27,8 @@ from .requests import SETUP, body_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from arkor_dev.contract.shapes import Job
+
 LENGTHS: Final = ("maxSteps", "numTrainEpochs")
 BY_PERSON: Final = "It was resumed by a person."
 EXTENDED: Final = "It was extended."
@@ -126,7 +128,7 @@ def _words(changes: Mapping[str, list[Any]]) -> str:
     return f"Its settings were changed: {', '.join(texts)}."
 
 
-async def _config_of(request: web.Request, job: dict[str, Any]) -> dict[str, Any]:
+async def _config_of(request: web.Request, job: Job) -> dict[str, Any]:
     """Return the job's config. Raises NotFoundError if it was deleted after it was read."""
     config = await request.app[SETUP].store.read(Store.config, job["id"])
     if config is None:
@@ -136,7 +138,7 @@ async def _config_of(request: web.Request, job: dict[str, Any]) -> dict[str, Any
 
 async def _resume(
     request: web.Request,
-    job: Mapping[str, Any],
+    job: Job,
     why: str,
     orders: Mapping[str, Any],
     config: Mapping[str, Any] | None = None,
@@ -146,7 +148,7 @@ async def _resume(
     return web.json_response({"job": going_on})
 
 
-def _check_later(job: Mapping[str, Any], body: Mapping[str, Any]) -> None:
+def _check_later(job: Job, body: Mapping[str, Any]) -> None:
     """Raise BadRequestError unless the new end comes after the old one."""
     ends = {
         "maxSteps": max(job["resumable"], job["metrics"].get("totalSteps", 0)),
@@ -179,7 +181,7 @@ def _moved(config: Mapping[str, Any], on: str) -> dict[str, Any]:
     return stays if on == HERE else {**stays, CLUSTER: on}
 
 
-async def _check_unchanged(request: web.Request, job: Mapping[str, Any], *, force: bool) -> None:
+async def _check_unchanged(request: web.Request, job: Job, *, force: bool) -> None:
     """Raise ConflictError if data or model have changed since the job's newest resume point."""
     if force:
         return

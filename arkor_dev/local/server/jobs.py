@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -64,10 +64,13 @@ SCHEDULER: Final = web.AppKey("scheduler", Scheduler)
 INFERENCE: Final = web.AppKey("inference", EngineRouter)
 IMPORTING: Final = web.AppKey("importing", asyncio.Lock)
 
+if TYPE_CHECKING:
+    from arkor_dev.contract.shapes import Job
+
 routes = web.RouteTableDef()
 
 
-async def job_of(request: web.Request) -> dict[str, Any]:
+async def job_of(request: web.Request) -> Job:
     setup = check_scope(request)
     job = await setup.store.read(Store.get, request.match_info["id"])
     if job is None:
@@ -75,7 +78,7 @@ async def job_of(request: web.Request) -> dict[str, Any]:
     return job
 
 
-async def own_job_of(request: web.Request) -> dict[str, Any]:
+async def own_job_of(request: web.Request) -> Job:
     """Return the job in the path. Raises ConflictError for one run by another program."""
     job = await job_of(request)
     if job["config"].get(REPORTED):
@@ -156,7 +159,7 @@ async def take_in(request: web.Request) -> web.Response:
     return web.json_response({"job": await asyncio.shield(importing)})
 
 
-async def _import(setup: Setup, turn: asyncio.Lock, source: Path) -> dict[str, Any]:
+async def _import(setup: Setup, turn: asyncio.Lock, source: Path) -> Job:
     imported = await asyncio.to_thread(import_job, setup.data, source)
     try:
         async with turn:  # two imports of the same job would overwrite each other's files

@@ -14,6 +14,7 @@ from __future__ import annotations
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.shapes import SweepVerdict
 from arkor_dev.local.evaluation.halves import choosing_half
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def selecting_loss(scores: dict[str, Any]) -> float | None:
 
 def judged(
     start: Sequence[dict[str, Any]], winner: Sequence[dict[str, Any]], measure: str = "mean loss"
-) -> dict[str, Any]:
+) -> SweepVerdict:
     """Return the verdict on the stored scores of both settings, in the same order of seeds.
 
     ``verdict`` is ``better`` or ``none``; ``sentence`` states it with its interval. ``measure`` is the name
@@ -59,7 +60,8 @@ def judged(
     low = min(by_rows.low, by_seeds["difference"]["low"])
     high = max(by_rows.high, by_seeds["difference"]["high"])
     sign = -1 if scores.get("higher") else 1
-    figures = {
+    verdict = SweepVerdict(verdict="none", sentence="")
+    verdict |= {
         "rows": len(groups),
         "groups": by_rows.groups,
         "seeds": len(start),
@@ -72,22 +74,19 @@ def judged(
     }  # fmt: skip
     count = f"{len(groups)} held-out rows that took no part in the choice, {len(start)} fresh seeds each"
     if by_rows.groups < by_rows.minimum:
-        return {**figures, **none(f"{by_rows.groups} independent rows are too few to judge by")}
+        return verdict | none(f"{by_rows.groups} independent rows are too few to judge by")
     if by_seeds["verdict"] == by_rows.verdict == "better":
         first, second = _ends(low, high)
         sentence = (
-            f"Better than your settings by {first} to {second}: {measure} {figures['start']:.3f} → "
-            f"{figures['winner']:.3f} on {count}."
+            f"Better than your settings by {first} to {second}: {measure} {verdict['start']:.3f} → "
+            f"{verdict['winner']:.3f} on {count}."
         )
-        return {**figures, "verdict": "better", "sentence": sentence}
+        return verdict | SweepVerdict(verdict="better", sentence=sentence)
     first, second = _ends(low, high)
-    return {
-        **figures,
-        **none(f"{NOTHING}: the best trial differs from them by {first} to {second} on {count}"),
-    }
+    return verdict | none(f"{NOTHING}: the best trial differs from them by {first} to {second} on {count}")
 
 
-def none(why: str) -> dict[str, Any]:
+def none(why: str) -> SweepVerdict:
     """Return the verdict that there is no winner, with the reason; without one, nothing beat the settings."""
     return {"verdict": "none", "sentence": f"No winner: {why or NOTHING}."}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from arkor_dev.contract.shapes import SweepImportance, SweepVerdict
 from arkor_dev.local.workers.codec import Message
 
 
@@ -27,7 +28,7 @@ class HeldOut(Message):
 class SuggestTrial(Message):
     """Suggest the settings of the next trial."""
 
-    space: Any
+    space: dict[str, object]
     config: dict[str, Any]
     seed: int
     trials: list[list[Any]]
@@ -44,7 +45,7 @@ class Suggested(Message):
 class JudgeSweep(Message):
     """Rank the settings by importance; compare the winner's scores with those of the ``start``, by seed."""
 
-    space: Any
+    space: dict[str, object]
     seed: int
     trials: list[list[Any]]
     measure: str
@@ -54,7 +55,7 @@ class JudgeSweep(Message):
 
 @dataclass(frozen=True)
 class Judged(Message):
-    """The importances, and the contract's verdict if there were scores to compare."""
+    """The importances, and the verdict if there were scores to compare."""
 
-    importances: Any
-    verdict: Any = None
+    importances: list[SweepImportance]
+    verdict: SweepVerdict | None = None

@@ -23,7 +23,7 @@ from .record import MOST_TRIALS, SEARCH, START, WINNER
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .record import SweepRecord, Trial
+    from .record import Role, SweepRecord, Trial
 
 REDUCTION: Final = 3
 RUNGS: Final = (1 / 9, 1 / 3, 1.0)
@@ -59,7 +59,7 @@ class Extend(NamedTuple):
 class Confirm(NamedTuple):
     """Train the best or the starting settings with a fresh seed."""
 
-    role: str
+    role: Role
     seed: int
 
 

@@ -15,7 +15,7 @@ import secrets
 import shutil
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.contract.rules import FILLED, Rule, string
@@ -27,6 +27,11 @@ from arkor_dev.local.jobs.job_row import UNKNOWN_TIME
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import EvaluationMeasure, SweepImportance, SweepVerdict
+
+State = Literal["running", "completed", "stopped", "failed"]
+Role = Literal["search", "winner", "start"]
 
 SWEEPS: Final = "sweeps"
 ID: Final = re.compile(r"sweep_[0-9a-f]{12}")
@@ -54,7 +59,7 @@ class Trial:
     number: int
     settings: dict[str, Any]
     job: str
-    role: str = SEARCH
+    role: Role = SEARCH
     seed: int | None = None
     rung: int = 0
     losses: list[float] = field(default_factory=list)
@@ -99,7 +104,7 @@ class SweepRecord:
     seed: int
     deadline: float | None = None
     jobs: int | None = None
-    state: str = "running"
+    state: State = "running"
     ended: str | None = None
     error: str | None = None
     estimate: Estimate | None = None
@@ -108,10 +113,10 @@ class SweepRecord:
     best: int | None = None
     paces: list[float] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
-    measure: dict[str, Any] | None = None
+    measure: EvaluationMeasure | None = None
     trials: list[Trial] = field(default_factory=list)
-    importances: list[dict[str, Any]] = field(default_factory=list)
-    verdict: dict[str, Any] | None = None
+    importances: list[SweepImportance] = field(default_factory=list)
+    verdict: SweepVerdict | None = None
     data: str = ""
 
     @property

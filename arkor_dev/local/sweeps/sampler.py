@@ -21,6 +21,8 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from arkor_dev.contract.shapes import SweepImportance
+
 GRID_MOST: Final = 32
 """Maximum number of combinations for trying all of them."""
 AGAIN: Final = 20
@@ -80,7 +82,7 @@ def ask(
     return next((candidate for candidate in itertools.islice(rest, 100_000) if candidate not in tried), None)
 
 
-def importances(space: Mapping[str, Any], trials: Sequence[Observation], seed: int) -> list[dict[str, Any]]:
+def importances(space: Mapping[str, Any], trials: Sequence[Observation], seed: int) -> list[SweepImportance]:
     """Return the importance of each setting, from 0 to 1 with sum 1, most important first.
 
     ``low`` and ``high`` bound the middle 90 % over bootstrap resamples of the trials. Uses PED-ANOVA
@@ -114,14 +116,15 @@ def importances(space: Mapping[str, Any], trials: Sequence[Observation], seed: i
             by_field[field].append(figure if math.isfinite(figure) else 0.0)
     if not all(by_field.values()):
         return []
-    rows = [{"setting": field, **_bounds(figures)} for field, figures in by_field.items()]
+    rows = [_importance(field, figures) for field, figures in by_field.items()]
     return sorted(rows, key=lambda row: -row["mean"])
 
 
-def _bounds(figures: Sequence[float]) -> dict[str, float]:
+def _importance(setting: str, figures: Sequence[float]) -> SweepImportance:
     ordered = sorted(figures[1:] or figures)
     low, high = ordered[len(ordered) // 20], ordered[-1 - len(ordered) // 20]
-    return {"mean": round(statistics.fmean(ordered), 4), "low": round(low, 4), "high": round(high, 4)}
+    mean = round(statistics.fmean(ordered), 4)
+    return {"setting": setting, "mean": mean, "low": round(low, 4), "high": round(high, 4)}
 
 
 def _complete(

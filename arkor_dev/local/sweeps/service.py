@@ -16,7 +16,7 @@ import math
 import sqlite3
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.events import TRAINING_LOG
@@ -47,10 +47,13 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import EvaluationMeasure, Job, JobConfig, JobSweep, Sweep, SweepTrial
     from arkor_dev.local.forecast.service import Forecasts
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.jobs.scheduler import Scheduler
     from arkor_dev.local.workers.codec import M
+
+    from .record import Role, State
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +116,7 @@ class Sweeps:
 
     # Called by the server
 
-    async def start(self, body: dict[str, Any]) -> dict[str, Any]:
+    async def start(self, body: dict[str, Any]) -> Sweep:
         """Start a sweep; return it. Raises BadRequestError, and ConflictError while another one runs."""
         config = await asyncio.to_thread(with_current_reviews, check_config(body["config"]), self._project)
         _check_request(config, body)
@@ -156,15 +159,15 @@ class Sweeps:
             f"{TOO_FEW.format(found['groups'])}: {advice}", **({} if share is None else {"evalSplit": share})
         )
 
-    def views(self) -> list[dict[str, Any]]:
+    def views(self) -> list[Sweep]:
         """Return all sweeps, newest first."""
         return [self._view(sweep) for sweep in reversed(self._sweeps.values())]
 
-    def view(self, sweep_id: str) -> dict[str, Any]:
+    def view(self, sweep_id: str) -> Sweep:
         """Return a sweep. Raises NotFoundError."""
         return self._view(self._get(sweep_id))
 
-    async def stop(self, sweep_id: str) -> dict[str, Any]:
+    async def stop(self, sweep_id: str) -> Sweep:
         """End a running sweep now, with the verdict that its results allow; ignore an ended one."""
         sweep = self._get(sweep_id)
         async with self._turn:
@@ -333,7 +336,11 @@ class Sweeps:
         await self._begin(sweep, settings)
 
     async def _begin(
-        self, sweep: SweepRecord, settings: dict[str, Any], role: str = SEARCH, seed: int | None = None
+        self,
+        sweep: SweepRecord,
+        settings: dict[str, Any],
+        role: Role = SEARCH,
+        seed: int | None = None,
     ) -> None:
         trial = Trial(sweep.number_of(role), settings, new_id(), role, seed)
         self._begun.add(trial.job)
@@ -351,14 +358,15 @@ class Sweeps:
             return
         role = {SEARCH: "trial", WINNER: "winner, seed", START: "your settings, seed"}[trial.role]
         name = f"{sweep.name}, {role} {trial.number if trial.seed is None else trial.seed}"
-        part = {"id": sweep.id, "name": sweep.name, "trial": trial.number}
+        part: JobSweep = {"id": sweep.id, "name": sweep.name, "trial": trial.number}
         forecast = await self._forecasts.stored_estimate(config)
         await self._store.write(Store.create, name, config, forecast, None, trial.job, part)
         self._scheduler.wake()
 
     async def _extend(self, sweep: SweepRecord, trial: Trial) -> None:
         job = await self._store.read(Store.get, trial.job)
-        orders = {"force": False, "further": (job or {}).get("resumable", 0), "unasked": True}
+        further = job.get("resumable", 0) if job else 0
+        orders = {"force": False, "further": further, "unasked": True}
         try:
             await self._store.write(
                 Store.resume, trial.job, EXTENDED, orders, check_config(plan.config_of(sweep, trial))
@@ -405,7 +413,7 @@ class Sweeps:
             await self._write(sweep)
         return changed
 
-    def _read_other_data(self, sweep: SweepRecord, trial: Trial, job: dict[str, Any]) -> bool:
+    def _read_other_data(self, sweep: SweepRecord, trial: Trial, job: Job) -> bool:
         """Return whether an ended job read other data than those of the sweep's start, or refused them."""
         if job["status"] == "failed" and DATA_CHANGED in (job.get("error") or ""):
             return True  # it was to continue
@@ -427,7 +435,7 @@ class Sweeps:
             await self._write(sweep)
             await self._create(sweep, trial)
 
-    def _take(self, sweep: SweepRecord, trial: Trial, job: dict[str, Any]) -> None:
+    def _take(self, sweep: SweepRecord, trial: Trial, job: Job) -> None:
         """Record the result of a completed job."""
         scores, measure = self._scores(trial)
         if scores is None:
@@ -449,10 +457,10 @@ class Sweeps:
             trial.error = "It has no finite loss"
             return
         trial.losses.append(round(loss, 6))
-        trial.ends.append(job["completedAt"])
+        trial.ends.append(job["completedAt"] or "")
         trial.steps.append(int(job["metrics"].get("step", 0)))
 
-    def _scores(self, trial: Trial) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    def _scores(self, trial: Trial) -> tuple[dict[str, Any] | None, EvaluationMeasure | None]:
         """Return the losses of the held-out rows, and the score's name if it is not the usual loss."""
         result = results.result(job_folder(self._data, trial.job), None, None)
         scores = result.get("scores") if result else None
@@ -463,7 +471,7 @@ class Sweeps:
         is_named = isinstance(measure, dict) and isinstance(measure.get("label"), str)
         return scores, measure if is_named else None
 
-    def _clock(self, job: dict[str, Any]) -> None:
+    def _clock(self, job: Job) -> None:
         """Add up the seconds for which a job runs, without waiting and pauses."""
         at, since = time.monotonic(), self._seen.pop(job["id"], None)
         if since is not None:
@@ -471,14 +479,14 @@ class Sweeps:
         if job["status"] == "running":
             self._seen[job["id"]] = at
 
-    async def _record_time(self, sweep: SweepRecord, trial: Trial, job: dict[str, Any]) -> None:
+    async def _record_time(self, sweep: SweepRecord, trial: Trial, job: Job) -> None:
         """Correct the estimate by the job's time, which is too short if the job was only partly observed."""
         spent, reached = self._spent.pop(trial.job, None), len(trial.losses)
         if trial.error or sweep.error:
             return
         if sweep.estimate is None:
             if spent is None or trial.job not in self._begun:  # rather include pauses than miss a part
-                spent = _moment(job["completedAt"]) - _moment(job["startedAt"])
+                spent = _moment(job["completedAt"] or "") - _moment(job["startedAt"] or "")
             training = min(spent, await self._training_seconds(job))
             steps = int(job["metrics"].get("totalSteps") or trial.steps[-1])
             self._apply_estimate(sweep, Estimate(max(1, steps), spent - training, training))
@@ -490,7 +498,7 @@ class Sweeps:
             before, after = sweep.rungs[reached - 2] if reached > 1 else 0.0, sweep.rungs[reached - 1]
         sweep.paces.append(round(max(0.1, spent / plan.uncorrected(sweep, before, after)), 4))
 
-    async def _training_seconds(self, job: dict[str, Any]) -> float:
+    async def _training_seconds(self, job: Job) -> float:
         """Return the seconds of all its steps, by those between its first and its last report."""
         logged = await self._store.read(Store.events, job["id"], 0, -1)
         rows = [json.loads(data) for _, name, data in logged if name == TRAINING_LOG]
@@ -511,7 +519,7 @@ class Sweeps:
         await self._write(sweep)
         notices.message("error", f"The sweep {sweep.name} has ended: {why}")
 
-    async def _end(self, sweep: SweepRecord, state: str, why: str) -> None:
+    async def _end(self, sweep: SweepRecord, state: State, why: str) -> None:
         """End a sweep with its verdict; ``why`` explains a possible lack of results to judge."""
         pairs = self._pairs(sweep)
         complete = len(pairs) >= plan.SEEDS
@@ -532,7 +540,8 @@ class Sweeps:
         if verdict is None:
             if not why and sweep.best is None:
                 tried = sum(bool(trial.losses) for trial in sweep.search)
-                end = "highest" if (sweep.measure or {}).get("higher") else "lowest"
+                higher = sweep.measure is not None and sweep.measure.get("higher")
+                end = "highest" if higher else "lowest"
                 why = f"your settings had the {end} {_measure(sweep)} of {tried} trials"
             verdict = none(_lower(why).removesuffix("."))
         sweep.verdict = verdict
@@ -564,13 +573,13 @@ class Sweeps:
 
     # The contract's shapes
 
-    def _view(self, sweep: SweepRecord) -> dict[str, Any]:
-        view: dict[str, Any] = {
+    def _view(self, sweep: SweepRecord) -> Sweep:
+        view: Sweep = {
             "id": sweep.id,
             "name": sweep.name,
             "state": sweep.state,
             "createdAt": sweep.created,
-            "config": public(sweep.config),
+            "config": cast("JobConfig", public(sweep.config)),
             "space": sweep.space,
             "trials": [_trial_view(sweep, trial) for trial in sweep.trials],
         }
@@ -600,15 +609,15 @@ class Sweeps:
         if sweep.importances:
             view["importances"] = sweep.importances
         if sweep.verdict:
-            view["verdict"] = dict(sweep.verdict)
+            view["verdict"] = sweep.verdict.copy()
             if sweep.verdict["verdict"] == "better" and sweep.best is not None:
                 best = sweep.search[sweep.best]
                 view["verdict"] |= {"trial": best.number, "settings": plan.changes_of(sweep, best)}
         return view
 
 
-def _trial_view(sweep: SweepRecord, trial: Trial) -> dict[str, Any]:
-    view: dict[str, Any] = {
+def _trial_view(sweep: SweepRecord, trial: Trial) -> SweepTrial:
+    view: SweepTrial = {
         "number": trial.number,
         "role": trial.role,
         "settings": trial.settings,
@@ -660,7 +669,7 @@ def _with_defaults(sweep: SweepRecord, trial: Trial) -> dict[str, Any]:
 
 def _measure(sweep: SweepRecord) -> str:
     """Return the name of the held-out rows' score, such as ``mean loss``."""
-    label = _lower(str((sweep.measure or {}).get("label", "loss")))[:MEASURE]
+    label = _lower(str(sweep.measure.get("label", "loss")) if sweep.measure else "loss")[:MEASURE]
     return label if label.startswith("mean ") else f"mean {label}"
 
 

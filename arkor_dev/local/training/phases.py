@@ -11,13 +11,15 @@ import time
 from collections import deque
 from contextlib import contextmanager
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from arkor_dev.contract.events import TRAINING_PHASE
+from arkor_dev.contract.events import TRAINING_PHASE, TrainingPhase
 from arkor_dev.local.evaluation.general import PASSES, WRITTEN, TokenCounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from arkor_dev.contract.events import TrainingLog
 
     from .plan import Plan
 
@@ -55,7 +57,9 @@ class Phases:
     """
 
     def __init__(
-        self, emit: Callable[..., None] = lambda *_, **__: None, clock: Callable[[], float] = time.monotonic
+        self,
+        emit: Callable[[TrainingPhase], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._emit, self._clock = emit, clock
         self.later: list[Callable[[], float]] = []
@@ -114,13 +118,12 @@ class Phases:
         if phase in self._due:
             self._due[phase] = max(0, self._due[phase] - 1)
 
-    def remaining(self) -> dict[str, float]:
-        """Return the event field ``secondsLeft``; empty if unknown."""
+    def add_remaining(self, event: TrainingPhase | TrainingLog) -> None:
+        """Add ``secondsLeft`` to an event that is about to be sent, if it is known."""
         seconds = self.seconds()
-        if seconds is None:
-            return {}
-        self._sent = seconds, self._clock()
-        return {"secondsLeft": round(seconds, 1)}
+        if seconds is not None:
+            self._sent = seconds, self._clock()
+            event["secondsLeft"] = round(seconds, 1)
 
     def seconds(self) -> float | None:
         """Estimate the seconds until the job ends; None before the first step."""
@@ -156,5 +159,6 @@ class Phases:
 
     def _announce(self, phase: str) -> None:
         self._phase = phase
-        fields: dict[str, Any] = self.remaining()
-        self._emit(TRAINING_PHASE, phase=phase, **fields)
+        event = TrainingPhase(type=TRAINING_PHASE, phase=phase)
+        self.add_remaining(event)
+        self._emit(event)

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED
+from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED, TrainingMessage, TrainingResumed
 from arkor_dev.contract.settings.conflicts import FROM_BASE
 from arkor_dev.data.sources import REPLAY, sources_of
 from arkor_dev.local.checkpoints import origin
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .distributed.process_group import ProcessGroup
     from .replay.rows import Replay
     from .run import TrainingLoop
+    from .run_events import RunEvents
 
 SHOWN_BAD_ROWS: Final = 5
 ALONE: Final = (
@@ -65,7 +66,7 @@ class RunPreparation:
     its first start.
     """
 
-    def __init__(self, job: JobRequest, emit: Callable[..., None], progress: Callable[..., None]) -> None:
+    def __init__(self, job: JobRequest, emit: RunEvents, progress: Callable[..., None]) -> None:
         self.job_id, self.config, self.data = job.id, job.config, Path(job.data)
         self._device = job.device
         self.project, self._rank = Path(job.project), job.group.rank if job.group else 0
@@ -80,14 +81,14 @@ class RunPreparation:
         self._judges_only = job.evaluate is not None
         self.continuation = Continuation(job)
         if restart_reason := self.continuation.restart_reason:
-            self.emit(TRAINING_RESUMED, step=0, message=restart_reason)
+            self.emit(TrainingResumed(type=TRAINING_RESUMED, step=0, message=restart_reason))
             for sentence in self.continuation.passed:
-                self.emit(TRAINING_MESSAGE, message=sentence)
+                self.emit(TrainingMessage(type=TRAINING_MESSAGE, message=sentence))
 
     def say(self, message: str) -> None:
         """Send a sentence for the log, unless the job sent it before it was resumed."""
         if not self.continuation.points:
-            self.emit(TRAINING_MESSAGE, message=message)
+            self.emit(TrainingMessage(type=TRAINING_MESSAGE, message=message))
 
     def read(self) -> None:
         """Read the rows and plan the run: ``train_rows``, ``eval_rows`` with ``eval_groups``, ``plan``.

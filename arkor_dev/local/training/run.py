@@ -12,11 +12,30 @@ import time
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from arkor_dev.contract.events import TRAINING_LOG, TRAINING_MESSAGE, TRAINING_RESUMED, TRAINING_STARTED
+from arkor_dev.contract.events import (
+    TRAINING_CANCELLED,
+    TRAINING_COMPLETED,
+    TRAINING_LOG,
+    TRAINING_MESSAGE,
+    TRAINING_PAUSED,
+    TRAINING_RESUMED,
+    TRAINING_STARTED,
+    Figure,
+    RunMetadata,
+    RunMetrics,
+    TrainingCancelled,
+    TrainingCompleted,
+    TrainingLog,
+    TrainingMessage,
+    TrainingPaused,
+    TrainingResumed,
+    TrainingStarted,
+    log_with,
+)
 from arkor_dev.contract.regular_files import sha256_of
 from arkor_dev.local.checkpoints.checkpoint_writer import CheckpointWriter, NoSpaceError
 from arkor_dev.local.checkpoints.figures import Best, Evaluated, StepPace, figures_of, set_figures
@@ -37,6 +56,7 @@ from arkor_dev.local.evaluation.by_length import by_row, measured, of_rows, rows
 from arkor_dev.local.evaluation.general import TokenCounts
 from arkor_dev.local.evaluation.scorers import JudgeFailure
 from arkor_dev.local.evaluation.stage import tokens_of
+from arkor_dev.local.execution.messages import Ended
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 from arkor_dev.local.modeling.example import weight_of
 from arkor_dev.local.workers.errors import JobFailure
@@ -77,13 +97,6 @@ if TYPE_CHECKING:
     from .plan import Plan
     from .replay.rows import Replay
     from .run_events import RunEvents
-
-
-class Ending(NamedTuple):
-    """How a run ended: ``completed``, ``cancelled`` or ``paused``, and the fields of its event."""
-
-    status: str
-    fields: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +222,7 @@ class TrainingLoop:
         self.parts = StateParts(weights, self.optimizer, self.scaler, self.base.device)
         self.pace, self.rollback = StepPace(), Rollback(plan.rolls_back)
         self.best = Best(plan.patience, plan.threshold)
-        self.last_loss = math.nan
+        self.last_loss: float | None = math.nan
 
     def objective_of(self, model: Any) -> Objective:
         """Return the training method's objective of ``model``."""
@@ -232,11 +245,12 @@ class TrainingLoop:
         objective.join(context)
         return objective
 
-    def metadata(self) -> dict[str, Any]:
+    def metadata(self) -> RunMetadata:
         """Return the facts that its first event reports; the model must have been created."""
         figures = [*self.method.figures, *self.loss.more_figures()]
         measure = self.method.measure
-        return {
+        metadata = facts_of(self.saving.origin())
+        metadata |= {
             "totalSteps": self.plan.steps,
             "epochs": round(self.plan.steps / self.plan.per_epoch, 4),
             "device": self.base.device,
@@ -247,11 +261,14 @@ class TrainingLoop:
             "trainableParameters": sum(weight.numel() for weight in self.trainable),
             "model": self.source.name,
             "settings": dict(self.settings),
-            **({"figures": [_figure_fields(figure) for figure in figures]} if figures else {}),
-            **({"measure": _figure_fields(measure)} if measure != Method.measure else {}),
-            **({"modelNote": self.source.note} if self.source.note else {}),
-            **facts_of(self.saving.origin()),
         }
+        if figures:
+            metadata["figures"] = [_figure_fields(figure) for figure in figures]
+        if measure != Method.measure:
+            metadata["measure"] = _figure_fields(measure)
+        if self.source.note:
+            metadata["modelNote"] = self.source.note
+        return metadata
 
     def work(self, general: Sequence[Example] = ()) -> TokenCounts:
         """Count the tokens read by the training, and by the comparison with the base."""
@@ -292,7 +309,7 @@ class TrainingLoop:
         """The number of held-out rows that are measured at once."""
         return max(self.plan.batch_size, self.loss.together)
 
-    def run(self) -> Ending:
+    def run(self) -> Ended:
         """Train to the end, or until cancelled or paused."""
         plan = self.plan
         self.clock.start(self.base.device)
@@ -306,14 +323,14 @@ class TrainingLoop:
             self._resume(self.resume_plan)
         self.phases.work = self.work()
         self.phases.start(plan, self.step)
-        self.emit(TRAINING_STARTED, metadata=self.metadata())
+        self.emit(TrainingStarted(type=TRAINING_STARTED, metadata=self.metadata()))
         if self.loss.padded and not self.step:
-            self.emit(TRAINING_MESSAGE, message=f"Shorter rows are padded: {self.loss.padded}")
+            self._say(f"Shorter rows are padded: {self.loss.padded}")
         self.rollback.keep(self.step, self.state)
         try:
             if self.replay and not self._prepare_replay(self.replay):
                 return (
-                    Ending("cancelled", {})
+                    Ended(TrainingCancelled(type=TRAINING_CANCELLED))
                     if self.stop.cancelled()
                     else self._pause(self.stop.pausing() or "ended")
                 )
@@ -323,7 +340,7 @@ class TrainingLoop:
                 self._checkpoint()  # The disk was full: this step's state was saved without its checkpoint.
             while self._to_evaluate or (self.step < plan.steps and not self.best.enough):
                 if self.stop.cancelled():
-                    return Ending("cancelled", {})
+                    return Ended(TrainingCancelled(type=TRAINING_CANCELLED))
                 if reason := self.stop.pausing():
                     return self._pause(reason)
                 self.clock.lap("other")
@@ -375,9 +392,10 @@ class TrainingLoop:
         pace.tokens += sum(row.tokens for batch in updated for row in batch)
         epoch = round(step / plan.per_epoch, 4)
         if step % plan.logging == 0 or step == plan.steps:
-            row = {**pace.report(), "learningRate": rate}
+            row = pace.report(TrainingLog(type=TRAINING_LOG, step=step, epoch=epoch, learningRate=rate))
             self.last_loss = row["loss"]
-            self.emit(TRAINING_LOG, step=step, epoch=epoch, **row, **self.phases.remaining())
+            self.phases.add_remaining(row)
+            self.emit(row)
         self._to_evaluate = plan.evaluate > 0 and (step % plan.evaluate == 0 or step == plan.steps)
 
     def _evaluate_step(self) -> None:
@@ -388,10 +406,12 @@ class TrainingLoop:
         self._to_evaluate = False
         self.clock.lap("eval")
         figures = {f"eval{name[0].upper()}{name[1:]}": value for name, value in self.loss.figures().items()}
-        # The loss of a method that maximises rewards is their negative, which is not worth showing.
-        loss = {} if self.method.measure.higher else {"evalLoss": self.best.last}
         epoch = round(self.step / self.plan.per_epoch, 4)
-        self.emit(TRAINING_LOG, step=self.step, epoch=epoch, **loss, **figures)
+        row = TrainingLog(type=TRAINING_LOG, step=self.step, epoch=epoch)
+        # The loss of a method that maximises rewards is their negative, which is not worth showing.
+        if not self.method.measure.higher:
+            row["evalLoss"] = self.best.last
+        self.emit(log_with(row, figures))
         self.rollback.keep(self.step, self.state)
 
     def _roll_back(self, fault: NonFiniteError) -> Iterator[list[Batch]]:
@@ -401,8 +421,8 @@ class TrainingLoop:
         self._load_state(state)
         self.step, self.began, self.clock.seconds = step, began, spent
         self.phases.start(self.plan, step)
-        for name, fields in self.rollback.slow_down(fault, self.step, self.metadata):
-            self.emit(name, **fields)
+        for event in self.rollback.slow_down(fault, self.step, self.metadata):
+            self.emit(event)
         return self._own_steps(self.step)
 
     def steps(self, done: int = 0) -> Iterator[list[Batch]]:
@@ -473,17 +493,17 @@ class TrainingLoop:
         self.clock.lap("eval")
         return done
 
-    def _finish(self) -> Ending:
+    def _finish(self) -> Ended:
         self.kept_step = self.step
         if message := self.best.restore(self.step, self.trainable):
             self.kept_step = self.best.step
         check_finite(self.step, self.trainable)
         artifact = self.writer.final(self.kept_step, self.save)
         if message:
-            self.emit(TRAINING_MESSAGE, message=message)
+            self._say(message)
         self.clock.lap("save")
         higher = self.method.measure.higher
-        figures = {
+        metrics: RunMetrics = {
             "loss": self.last_loss,
             "evalLoss": None if higher else self.best.last,
             "bestEvalLoss": None if higher else self.best.lowest,
@@ -492,9 +512,9 @@ class TrainingLoop:
             "secondsIn": self.clock.total(),
         }
         artifacts = [artifact, *self.writer.best(self.kept_step)]
-        return Ending("completed", {"metrics": figures, "artifacts": artifacts})
+        return Ended(TrainingCompleted(type=TRAINING_COMPLETED, metrics=metrics, artifacts=artifacts))
 
-    def _pause(self, reason: str, fault: NoSpaceError | JudgeFailure | None = None) -> Ending:
+    def _pause(self, reason: str, fault: NoSpaceError | JudgeFailure | None = None) -> Ended:
         """Save all state that the next step depends on; if the disk is full, the newest resume point is used
         instead.
         """
@@ -503,12 +523,12 @@ class TrainingLoop:
                 self.writer.point(self.step, self.state)
         except NoSpaceError as error:
             reason, fault = "disk", fault or error
-        fields: dict[str, Any] = {"step": self.writer.step or 0, "reason": reason}
+        event = TrainingPaused(type=TRAINING_PAUSED, step=self.writer.step or 0, reason=reason)
         if fault:
-            fields["message"] = str(fault)
+            event["message"] = str(fault)
         if isinstance(fault, NoSpaceError) and fault.needs is not None:
-            fields["needs"] = fault.needs
-        return Ending("paused", fields)
+            event["needs"] = fault.needs
+        return Ended(event)
 
     def _resume(self, resume_plan: ResumePlan) -> None:
         """Load the newest readable state; if there is none, start from the beginning."""
@@ -518,9 +538,12 @@ class TrainingLoop:
         if resume_plan.further is not None and self.step <= resume_plan.further:
             self.best.worse = 0  # early stopping's patience ran out and ended the previous run
         drop_later(self.data, self.job_id, self.step)
-        self.emit(TRAINING_RESUMED, step=self.step, message=resume_plan.message)
+        self.emit(TrainingResumed(type=TRAINING_RESUMED, step=self.step, message=resume_plan.message))
         for sentence in passed:
-            self.emit(TRAINING_MESSAGE, message=sentence)
+            self._say(sentence)
+
+    def _say(self, message: str) -> None:
+        self.emit(TrainingMessage(type=TRAINING_MESSAGE, message=message))
 
     def state(self) -> dict[str, Any]:
         """Return all state that the next step depends on, and the figures so far."""
@@ -632,5 +655,5 @@ def _mean(losses: Sequence[tuple[float, float]]) -> float:
     return sum(loss for loss, _ in losses) / sum(weight for _, weight in losses)
 
 
-def _figure_fields(figure: MethodFigure) -> dict[str, str]:
+def _figure_fields(figure: MethodFigure) -> Figure:
     return {"name": figure.name, "label": figure.label, "unit": figure.unit}

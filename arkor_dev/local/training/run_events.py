@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    Observer = Callable[[str, Mapping[str, Any]], None]
-    """Receives events by name and fields."""
+    from arkor_dev.local.execution.messages import WorkerEvent
+
+    Observer = Callable[[WorkerEvent], None]
 
 
 class RunEvents:
-    """Sends events when called. ``send(name, fields)`` passes one to the backend.
+    """Sends events when called. ``send`` passes one to the backend; without it they are dropped.
 
     ``observers`` are called in order after each event is sent. An observer that sends events itself must be
     the last, so that the others see events in the order sent.
     """
 
-    def __init__(self, send: Observer, *observers: Observer) -> None:
+    def __init__(self, send: Observer = lambda _: None, *observers: Observer) -> None:
         self._send = send
         self.observers = list(observers)
 
-    def __call__(self, name: str, **fields: Any) -> None:
-        self._send(name, fields)
+    def __call__(self, event: WorkerEvent) -> None:
+        self._send(event)
         for observe in self.observers:
-            observe(name, fields)
+            observe(event)

@@ -8,15 +8,32 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from arkor_dev.contract.events import TRAINING_MESSAGE
+from arkor_dev.contract.events import (
+    TRAINING_CANCELLED,
+    TRAINING_COMPLETED,
+    TRAINING_FAILED,
+    TRAINING_PAUSED,
+    TrainingCancelled,
+    TrainingCompleted,
+    TrainingFailed,
+    TrainingPaused,
+)
 from arkor_dev.local.cards.job_rows import FILES_CHANGED, save_rows
 from arkor_dev.local.cards.sample_file import sample_observer
 from arkor_dev.local.checkpoints.origin import FileHashes, hash_of_readable_data
 from arkor_dev.local.checkpoints.preflight import check_writable
 from arkor_dev.local.checkpoints.resume_points import drop_later
-from arkor_dev.local.execution.messages import Cancel, Ended, JobRequest, Pause, ResumePoint, TrainingEvent
+from arkor_dev.local.execution.messages import (
+    Cancel,
+    Ended,
+    Evaluated,
+    JobRequest,
+    Pause,
+    ResumePoint,
+    TrainingEvent,
+)
 from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.metrics.divergence import Divergence
 from arkor_dev.local.metrics.system_metrics import Machine, MetricsSampler
@@ -32,7 +49,8 @@ from .run_events import RunEvents
 from .stop import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from arkor_dev.contract.events import Event
+    from arkor_dev.local.execution.messages import WorkerEvent
 
 
 LOST_SECONDS: Final = 30.0
@@ -53,13 +71,13 @@ class TrainingWork:
     def _pause(self, message: Pause) -> None:
         self.pause = message.reason
 
-    def _send(self, name: str, fields: Mapping[str, Any]) -> None:
+    def _send(self, event: WorkerEvent) -> None:
         if not self.silent:
-            self.link.send(TrainingEvent(name, dict(fields)))
+            self.link.send(TrainingEvent(event))
 
-    def _look_for_divergence(self, name: str, fields: Mapping[str, Any]) -> None:
-        if message := self.divergence.record(name, fields):
-            self._send(TRAINING_MESSAGE, message)
+    def _look_for_divergence(self, event: Event) -> None:
+        if message := self.divergence.record(event):
+            self._send(message)
 
     def train(self) -> None:
         job, began = self.link.receive(JobRequest), time.monotonic()
@@ -97,7 +115,7 @@ class TrainingWork:
 
             measure = measure_strengths if saved.strengths else judge_kept
             evaluation = measure(preparation, model, saved)
-            self.link.send(Ended("completed", {"evaluation": evaluation}))
+            self.link.send(Evaluated(evaluation))
             return
         preparation.load(model)
         preparation.encode()
@@ -107,7 +125,7 @@ class TrainingWork:
             group = ProcessGroup(meeting, preparation.base.device)
             if self.silent:
                 preparation.make_run(group=group).run()
-                self.link.send(Ended("completed", {}))
+                self.link.send(Ended(TrainingCompleted(type=TRAINING_COMPLETED)))
                 return
         else:
             group = None
@@ -126,18 +144,20 @@ class TrainingWork:
         samples.follow(run)
         # Called on a separate thread; observers belong to the run's thread.
         with MetricsSampler(RunEvents(self._send), lambda: run.step, lambda: Machine(run.base.gpu)):
-            status, fields = run.run()
-        if status == "completed":
+            end = run.run()
+        if end.event["type"] == TRAINING_COMPLETED:
             if judging.judge() and samples.end():  # a person waits for the verdict
                 rewrite_card(data, job.id)
-                fields["metrics"]["peakBytes"] = resources.peak_memory()
+                metrics = end.event["metrics"]
+                metrics["peakBytes"] = resources.peak_memory()
                 if peaks := run.base.gpu_peaks():
-                    fields["metrics"]["gpuPeakBytes"] = peaks
+                    metrics["gpuPeakBytes"] = peaks
             elif self.cancel.is_set():
-                status, fields = "cancelled", {}
+                end = Ended(TrainingCancelled(type=TRAINING_CANCELLED))
             else:  # all steps are saved: the comparison follows after resuming
-                status, fields = "paused", {"step": run.step, "reason": self.pause}
-        self.link.send(Ended(status, fields))
+                reason = self.pause or "ended"
+                end = Ended(TrainingPaused(type=TRAINING_PAUSED, step=run.step, reason=reason))
+        self.link.send(end)
 
     def _progress(self, label: str, done: float, total: float | None, unit: str) -> None:
         if not self.silent:
@@ -155,19 +175,21 @@ class TrainingWork:
             time.sleep(LOST_SECONDS)  # the backend sees which worker is gone, and stops all of them
             sys.exit("The other workers of this job no longer answer")
         except JobFailure as failure:
+            event = TrainingFailed(type=TRAINING_FAILED, error=str(failure))
             step = getattr(failure, "step", None)  # of a NonFiniteError, which is only importable with torch
-            fault = {} if step is None else {"nonFinite": True, "step": step}
+            if step is not None:
+                event["nonFinite"], event["step"] = True, step
             if isinstance(failure, OutOfMemory):
-                fault["outOfMemory"] = True
-            self.link.send(Ended("failed", {"error": str(failure), **fault}))
+                event["outOfMemory"] = True
+            self.link.send(Ended(event))
         except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
             traceback.print_exc()
-            fields: dict[str, Any] = {"error": f"{type(error).__name__}: {error}"}
+            event = TrainingFailed(type=TRAINING_FAILED, error=f"{type(error).__name__}: {error}")
             if out_of_memory(error):
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                fields["error"] = f"The machine ran out of memory: lower batch_size or max_length ({reason})."
-                fields["outOfMemory"] = True
-            self.link.send(Ended("failed", fields))
+                event["error"] = f"The machine ran out of memory: lower batch_size or max_length ({reason})."
+                event["outOfMemory"] = True
+            self.link.send(Ended(event))
         finally:
             if self.meeting and self.meeting.folder:
                 self.meeting.folder.remove()

@@ -3,7 +3,8 @@
 A message is a frozen dataclass derived from `Message`; ``kind`` on the pipe is the name of its class. The
 receiver decodes the classes that it expects, and refuses anything else: another kind, and a field that is
 missing, unknown, or of another type. Fields have JSON's types, `Path`, dataclasses, TypedDicts and unions of
-these, messages among them; ``Annotated`` with `Bounds` limits them.
+these, messages among them; ``Annotated`` with `Bounds` limits them, and with `Others` lets a TypedDict have
+unlisted fields. The literal ``type`` of TypedDicts says which one of a union a value is.
 """
 
 from __future__ import annotations
@@ -44,6 +45,13 @@ class Bounds:
     def checked(self, value: Any) -> Any:
         size = value if isinstance(value, int | float) else len(value)
         return value if self.low <= size <= self.high else _fail(value, self)
+
+
+@dataclass(frozen=True)
+class Others:
+    """The type of the fields that a TypedDict does not list."""
+
+    hint: object
 
 
 def encode(message: Message) -> bytes:
@@ -90,9 +98,13 @@ def _reader(hint: Any) -> Read:
         return Codec(*choices).of
     if is_dataclass(hint) or typing.is_typeddict(hint):
         return _object_reader(hint)
+    if origin is Annotated and isinstance(parts[1], Others):
+        return _object_reader(parts[0], _reader(parts[1].hint))
     if origin is Annotated:
         inner, bounds = _reader(parts[0]), parts[1]
         return lambda value: bounds.checked(inner(value))
+    if by_type := _by_type(choices):
+        return lambda value: by_type.get(str(_exactly(value, dict).get("type")), _no_choice)(value)
     if origin in UNIONS:
         return functools.partial(_first_of, [_reader(part) for part in parts], hint)
     if origin in (list, tuple):
@@ -109,9 +121,24 @@ def _reader(hint: Any) -> Read:
     raise TypeError(f"messages cannot have fields of type {hint}")
 
 
+def _by_type(choices: tuple[object, ...]) -> dict[str, Read]:
+    """Return the readers of a union of TypedDicts by their ``type``; empty for other unions."""
+    found: dict[str, Read] = {}
+    for choice in choices:
+        kind = typing.get_args(choice)[0] if typing.get_origin(choice) is Annotated else choice
+        named = typing.get_type_hints(kind).get("type") if typing.is_typeddict(kind) else None
+        if typing.get_origin(named) is not Literal:
+            return {}
+        found |= dict.fromkeys(typing.get_args(named), _reader(choice))
+    return found
+
+
 @functools.cache
-def _object_reader(kind: Any) -> Read:
-    """Return a function that checks a JSON object by the fields of a dataclass or TypedDict."""
+def _object_reader(kind: Any, others: Read | None = None) -> Read:
+    """Return a function that checks a JSON object by the fields of a dataclass or TypedDict.
+
+    ``others`` reads fields that a TypedDict does not list; without it they are refused.
+    """
     hints = typing.get_type_hints(kind, include_extras=True)
     make: Callable[..., Any] = dict if typing.is_typeddict(kind) else kind
     if make is dict:
@@ -125,12 +152,16 @@ def _object_reader(kind: Any) -> Read:
 
     def read(value: object) -> Any:
         names = _exactly(value, dict).keys()
-        if not needed <= names <= readers.keys():
+        if not needed <= names or (not others and names - readers.keys()):
             wrong = ", ".join(sorted((needed - names) | (names - readers.keys())))
             raise ValueError(f"{kind.__name__}: missing or unknown fields: {wrong[:SHOWN]}")
-        return make(**{name: readers[name](part) for name, part in value.items()})  # type: ignore[attr-defined]
+        return make(**{name: (readers.get(name) or others)(part) for name, part in value.items()})  # type: ignore[attr-defined,misc]
 
     return read
+
+
+def _no_choice(value: object) -> object:
+    return _fail(value, "an object of a known type")
 
 
 def _first_of(readers: list[Read], hint: object, value: object) -> Any:

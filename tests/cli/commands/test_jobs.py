@@ -15,7 +15,7 @@ from arkor_dev.cli.commands.jobs import lines_of
 from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.placement import WORKERS
 from arkor_dev.jobs import figures
-from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.jobs.store import Store
 from tests.support.fake_job_rows import NOTHING
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ async def test_listing_local_jobs_starts_no_job(command: Command, settings: Sett
     settings.local_data.mkdir(parents=True)
     store = Store(settings.local_data / "backend.sqlite", "local")
     waiting, done = store.create("waiting", CONFIG)["id"], store.create("done", CONFIG)["id"]
-    store.finish(done, Verdict("completed", {}))
+    store.finish(done, {"type": "training.completed"})
     store.close()
     for _ in range(2):
         listed = json.loads(await command.run(0, "jobs", "--local", "--json"))["jobs"]

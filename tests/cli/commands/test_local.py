@@ -9,7 +9,7 @@ import pytest
 
 from arkor_dev.local.jobs.database import DATABASE
 from arkor_dev.local.jobs.job_folder import record_file
-from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.models.catalog import STARTER_FOLDER
 from tests.local.jobs.test_disk import model
 from tests.local.jobs.test_order import fill
@@ -31,7 +31,7 @@ def job(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> str:
     settings.local_data.mkdir(parents=True)
     store = Store(settings.local_data / "backend.sqlite", "local")
     job_id: str = store.create("d\u00f6ne", CONFIG)["id"]
-    store.finish(job_id, Verdict("completed", {}))
+    store.finish(job_id, {"type": "training.completed"})
     store.close()
     fill(settings.local_data, job_id)
     fill(settings.local_data, "job_gone")

@@ -53,9 +53,17 @@ def test_rewriting_a_card_adds_the_verdict_and_keeps_user_text(data: Path) -> No
     card = final_folder(data, "job") / CARD
     card.write_text(card_in(data).replace(FRONT_END, f"{FRONT_END}\nthumbnail: x") + "\nMy own words.\n")
     results.write(results.result_file(job_folder(data, "job"), None), {"evaluation": EVALUATION, "rows": []})
-    emit = RunEvents(lambda *_: None, sample_observer(job_folder(data, "job")))
-    emit("sample.created", step=30, number=1, prompt="Where?", answer="There.")
-    emit("sample.created", step=30, number=2, prompt="Half?", answer=r"It is \frac{1}{2} of it.")
+    emit = RunEvents(lambda _: None, sample_observer(job_folder(data, "job")))
+    emit({"type": "sample.created", "step": 30, "number": 1, "prompt": "Where?", "answer": "There."})
+    emit(
+        {
+            "type": "sample.created",
+            "step": 30,
+            "number": 2,
+            "prompt": "Half?",
+            "answer": r"It is \frac{1}{2} of it.",
+        }
+    )
     rewrite_card(data, "job")
     assert EVALUATION["sentence"] in card_in(data)
     assert "> There." in card_in(data)

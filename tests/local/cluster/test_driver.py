@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.workers.codec import Message
 
 JOB = "job_0123456789ab"
-STORY = [{"kind": "TrainingEvent", "name": "training.log", "fields": {"step": step}} for step in range(1, 7)]
+STORY = [{"kind": "TrainingEvent", "event": {"type": "training.log", "step": step}} for step in range(1, 7)]
 
 
 class There(ActorClient):
@@ -67,7 +67,7 @@ def follow(data: Path, lease: Lease | None) -> tuple[There, Told]:
     work._follow(place, data)
     assert told.heard.pop() == Lost("It ends. It ran on the node node.")
     events = [message.message if isinstance(message, Marked) else message for message in told.heard]
-    assert events == [TrainingEvent("training.log", {"step": step}) for step in range(1, 7)]
+    assert events == [TrainingEvent({"type": "training.log", "step": step}) for step in range(1, 7)]
     return place, told
 
 

@@ -144,23 +144,38 @@ def answer(*messages: object, over: object = None) -> bytes:
 
 def test_valid_worker_messages_pass() -> None:
     said = [
-        {"kind": "TrainingEvent", "name": "training.log", "fields": {"step": 1, "loss": 2.5}},
+        {"kind": "TrainingEvent", "event": {"type": "training.log", "step": 1, "loss": 2.5}},
         {
             "kind": "ProgressReport",
             "progress": {"label": "Reading", "done": 1, "total": None, "unit": "rows"},
         },
         {"kind": "ResumePoint", "step": 10},
-        {"kind": "Ended", "status": "completed", "fields": {}},
+        {"kind": "Ended", "event": {"type": "training.completed"}},
     ]
     parsed = [
-        TrainingEvent("training.log", {"step": 1, "loss": 2.5}),
+        TrainingEvent({"type": "training.log", "step": 1, "loss": 2.5}),
         ProgressReport({"label": "Reading", "done": 1, "total": None, "unit": "rows"}),
         ResumePoint(10),
-        Ended("completed", {}),
+        Ended({"type": "training.completed"}),
     ]
     assert parse_messages(answer(*said)) == (parsed, None)
     over = {"killed": True, "cause": "It was killed."}
     assert parse_messages(answer(over=over)) == ([], over)
+
+
+FIELDS: dict[str, dict[str, object]] = {
+    "training.started": {"metadata": {"totalSteps": 3, "settings": {"maxSteps": 3}}},
+    "training.phase": {"phase": "training"},
+    "training.log": {"step": 1, "loss": None, "figureOfItsMethod": 0.5},
+    "training.message": {"message": "x"},
+    "training.resumed": {"step": 0},
+    "evaluation.completed": {"evaluation": {"verdict": "same", "sentence": "x", "margin": 0.02}},
+    "checkpoint.saved": {"step": 1, "artifacts": [{"kind": "checkpoint", "bytes": 3}]},
+    "checkpoint.removed": {"step": 1},
+    "rollouts.created": {"step": 1, "rollouts": []},
+    "sample.created": {"step": 1, "number": 1, "prompt": "x", "answer": "y"},
+    "system.metrics": {"cpu": 0.5},
+}
 
 
 def test_every_worker_event_passes() -> None:
@@ -168,10 +183,10 @@ def test_every_worker_event_passes() -> None:
     of_jobs = {value for value in types if "." in value}
     own = {*events.ENDINGS.values(), events.TRAINING_PAUSED, events.MODEL_PROGRESS}
     for name in of_jobs - own:
-        assert parse_messages(answer({"kind": "TrainingEvent", "name": name, "fields": {}}))[0], name
+        assert parse_messages(answer({"kind": "TrainingEvent", "event": {"type": name, **FIELDS[name]}}))[0]
     for name in own:
         with pytest.raises(ProtocolError):
-            parse_messages(answer({"kind": "TrainingEvent", "name": name, "fields": {}}))
+            parse_messages(answer({"kind": "TrainingEvent", "event": {"type": name}}))
 
 
 @pytest.mark.parametrize(
@@ -181,25 +196,25 @@ def test_every_worker_event_passes() -> None:
         b"[]",
         answer({"kind": "Waits", "reason": "x"}),
         answer({"kind": "Lost", "reason": "x"}),
-        answer({"kind": "Ended", "status": "deleted", "fields": {}}),
-        answer({"kind": "Ended", "status": "completed"}),
-        answer({"kind": "TrainingEvent", "name": "", "fields": {}}),
-        answer({"kind": "TrainingEvent", "name": "a\nb", "fields": {}}),
-        answer({"kind": "TrainingEvent", "name": "training.log", "fields": []}),
-        answer({"kind": "TrainingEvent", "name": ["training.log"], "fields": {}}),
-        answer({"kind": "TrainingEvent", "name": "end", "fields": {}}),
-        answer({"kind": "TrainingEvent", "name": "training.completed", "fields": {}}),
-        answer({"kind": "TrainingEvent", "name": "training.paused", "fields": {}}),
-        answer({"kind": "TrainingEvent", "name": "model.progress", "fields": {}}),
-        answer({"kind": "TrainingEvent", "name": "training.log", "fields": {"jobId": "job_1"}}),
-        answer({"kind": "TrainingEvent", "name": "training.log", "fields": {"type": "training.completed"}}),
-        answer({"kind": "Ended", "status": "completed", "fields": {"timestamp": "2020-01-01T00:00:00Z"}}),
+        answer({"kind": "Ended", "event": {"type": "training.deleted"}}),
+        answer({"kind": "Ended", "event": {"type": "training.failed"}}),
+        answer({"kind": "TrainingEvent", "event": {"type": "", "step": 1}}),
+        answer({"kind": "TrainingEvent", "event": {"type": "a\nb", "step": 1}}),
+        answer({"kind": "TrainingEvent", "event": []}),
+        answer({"kind": "TrainingEvent", "event": {"type": ["training.log"], "step": 1}}),
+        answer({"kind": "TrainingEvent", "event": {"type": "end", "step": 1}}),
+        answer({"kind": "TrainingEvent", "event": {"type": "training.completed", "step": 1}}),
+        answer({"kind": "TrainingEvent", "event": {"type": "training.paused", "step": 1}}),
+        answer({"kind": "TrainingEvent", "event": {"type": "model.progress", "step": 1}}),
+        answer({"kind": "TrainingEvent", "event": {"type": "training.log", "step": 1, "jobId": "job_1"}}),
+        answer({"kind": "TrainingEvent", "event": {"type": "training.log"}}),
+        answer({"kind": "Ended", "event": {"type": "training.completed", "timestamp": "2020-01-01T00:00Z"}}),
         answer({"kind": "ResumePoint", "step": -1}),
         answer({"kind": "ResumePoint", "step": True}),
         answer({"kind": "ProgressReport", "progress": {"label": "x"}}),
-        answer({"kind": "TrainingEvent", "name": "training.log", "fields": {}, "end": "x"}),
+        answer({"kind": "TrainingEvent", "event": {"type": "training.log", "step": 1}, "end": "x"}),
         answer("text"),
-        answer({"kind": "TrainingEvent", "name": "training.log", "fields": {"loss": float("nan")}}),
+        answer({"kind": "TrainingEvent", "event": {"type": "training.log", "step": 1, "loss": float("nan")}}),
         answer(over="over"),
     ],
 )
@@ -225,7 +240,7 @@ def test_a_worker_that_ended_before_its_port_has_the_reason() -> None:
     assert parse_rendezvous(answer(over=over)) == (None, over)
     with pytest.raises(JobFailure, match="no such address"):
         parse_rendezvous(
-            answer({"kind": "Ended", "status": "failed", "fields": {"error": "no such address"}})
+            answer({"kind": "Ended", "event": {"type": "training.failed", "error": "no such address"}})
         )
 
 
@@ -239,7 +254,7 @@ def test_a_worker_that_ended_before_its_port_has_the_reason() -> None:
         answer({"kind": "Meeting", "address": 4321, "host": "10.0.0.1"}),
         answer({"kind": "ResumePoint", "step": 1}),
         answer(
-            {"kind": "TrainingEvent", "name": "training.log", "fields": {}},
+            {"kind": "TrainingEvent", "event": {"type": "training.log", "step": 1}},
             {"kind": "Meeting", "address": 4321},
         ),
         answer([]),

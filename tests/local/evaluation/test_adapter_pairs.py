@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 LOSSES = [2.0, 2.4, 1.8, 2.2, 2.1, 1.9, 2.3, 2.05, 1.95, 2.15]
 GAINS = [0.2, 0.3, 0.25, 0.2, 0.1, 0.3, 0.25, 0.2, 0.15, 0.3]
-ONE = {"id": "job_one", "name": "one"}
-OTHER = {"id": "job_other", "name": "the   other\n" + "x" * 100}
+ONE: Any = {"id": "job_one", "name": "one"}
+OTHER: Any = {"id": "job_other", "name": "the   other\n" + "x" * 100}
 
 
 def scores(losses: list[float], **more: Any) -> dict[str, Any]:

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def job(name: str, seed: int | None, status: str = "completed", **config: Any) -> dict[str, Any]:
+def job(name: str, seed: int | None, status: str = "completed", **config: Any) -> Any:
     told = {"model": "m", "seed": seed, **config}
     return {"id": f"job_{name}{seed}", "name": name, "status": status, "config": told}
 
 
-def evaluated(data: Path, one: dict[str, Any], loss: float, rows: str = "r") -> dict[str, Any]:
+def evaluated(data: Path, one: Any, loss: float, rows: str = "r") -> Any:
     scores = {"rows": rows, "tokens": "t", "groups": [0, 1], "adapter": [loss, loss + 0.2], "margin": 0.01}
     results.write(
         results.result_file(job_folder(data, one["id"]), None), {"evaluation": {}, "scores": scores}

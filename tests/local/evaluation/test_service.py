@@ -18,9 +18,8 @@ async def test_an_interrupted_evaluation_is_not_a_failed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     evaluations = Evaluations(None, None, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
-    evaluations._tasks = {
-        name: EvaluationTask({"id": name, "config": {}}, tmp_path, 10) for name in ("job_1", "job_2")
-    }
+    jobs: list[Any] = [{"id": name, "config": {}} for name in ("job_1", "job_2")]
+    evaluations._tasks = {job["id"]: EvaluationTask(job, tmp_path, 10) for job in jobs}
     begun: list[str] = []
 
     async def evaluate(asked: EvaluationTask) -> dict[str, Any]:

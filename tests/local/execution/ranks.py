@@ -5,10 +5,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 
+from arkor_dev.contract.events import (
+    TRAINING_COMPLETED,
+    TRAINING_FAILED,
+    TRAINING_MESSAGE,
+    TRAINING_PAUSED,
+    TrainingCompleted,
+    TrainingFailed,
+    TrainingMessage,
+    TrainingPaused,
+)
 from arkor_dev.local.execution.messages import Ended, GroupMember, JobRequest, Meeting, Pause, TrainingEvent
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.codec import Codec, Message, encode
@@ -32,11 +43,13 @@ for line in sys.stdin.buffer:
             then.append(model.name)
             group = {"rank": rank, "count": job.group.count} if job.group else None
             first = {"device": job.device, "group": group}
-            say(TrainingEvent("told", {"first": first, "then": then, "rank": rank}))
+            told = json.dumps({"first": first, "then": then, "rank": rank})
+            say(TrainingEvent(TrainingMessage(type=TRAINING_MESSAGE, message=told)))
             end = job.config["ends"][rank]
             if end == "dies":
                 os.kill(os.getpid(), signal.SIGKILL)
             elif end:
-                say(Ended(end, {"error": f"of rank {rank}"} if end == "failed" else {}))
+                failed = TrainingFailed(type=TRAINING_FAILED, error=f"of rank {rank}")
+                say(Ended(failed if end == "failed" else TrainingCompleted(type=TRAINING_COMPLETED)))
         case Pause():
-            say(Ended("after pause", {"rank": rank}))
+            say(Ended(TrainingPaused(type=TRAINING_PAUSED, step=rank, reason="asked")))

@@ -7,9 +7,23 @@ A job says whether the one before it in its process was told to hold its place.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 
+from arkor_dev.contract.events import (
+    TRAINING_CANCELLED,
+    TRAINING_COMPLETED,
+    TRAINING_FAILED,
+    TRAINING_MESSAGE,
+    TRAINING_PAUSED,
+    LastEvent,
+    TrainingCancelled,
+    TrainingCompleted,
+    TrainingFailed,
+    TrainingMessage,
+    TrainingPaused,
+)
 from arkor_dev.local.execution.messages import Ended, Free, JobRequest, Leave, Seeking, TrainingEvent
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.codec import Codec, Message, encode
@@ -20,6 +34,12 @@ def say(message: Message) -> None:
     sys.stdout.flush()
 
 
+ENDS: dict[str, LastEvent | TrainingPaused] = {
+    "completed": TrainingCompleted(type=TRAINING_COMPLETED),
+    "failed": TrainingFailed(type=TRAINING_FAILED, error="as its config has it"),
+    "cancelled": TrainingCancelled(type=TRAINING_CANCELLED),
+    "paused": TrainingPaused(type=TRAINING_PAUSED, step=1, reason="asked"),
+}
 ORDERS = Codec[JobRequest | Model | Leave](JobRequest, Model, Leave)
 job: JobRequest | None = None
 ends_next = held = False
@@ -33,8 +53,8 @@ for line in sys.stdin.buffer:
             say(Seeking(True))
         case Model(name) if job:
             fields = {"pid": os.getpid(), "job": job.id, "model": name, "held": held}
-            say(TrainingEvent("training.message", fields))
-            say(Ended(job.config.get("ends", "completed"), {}))
+            say(TrainingEvent(TrainingMessage(type=TRAINING_MESSAGE, message=json.dumps(fields))))
+            say(Ended(ENDS[job.config.get("ends", "completed")]))
         case Leave(hold):
             if job is None or job.attaches or "ends" in job.config or "seeks" in job.config:
                 break

@@ -17,8 +17,8 @@ from arkor_dev.local.execution.messages import (
     TrainingEvent,
 )
 from arkor_dev.local.jobs.async_store import AsyncStore
-from arkor_dev.local.jobs.running.worker_session import CRASHED, DETACHED, WorkerSession
-from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.jobs.running.worker_session import Detached, Outcome, WorkerSession
+from arkor_dev.local.jobs.store import Crash, Store
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.messages import ProgressReport
 from tests.local.jobs.test_async_store import CONFIG
@@ -88,7 +88,7 @@ class Here:
 
 async def run(
     folder: Path, execution: Elsewhere, pause: str | None = None
-) -> tuple[Verdict, list[tuple[str, str]], str]:
+) -> tuple[Outcome, list[tuple[str, str]], str]:
     """The verdict on a job, its events by name and data, and its id; it goes on where it was left."""
     store = AsyncStore(Store(folder / "backend.sqlite", "local"))
     try:
@@ -109,13 +109,15 @@ async def run(
 
 
 PROGRESS: Progress = {"label": "Reading", "done": 1, "total": None, "unit": "rows"}
-LOSS = TrainingEvent("training.log", {"step": 1, "loss": 2.5})
+LOSS = TrainingEvent({"type": "training.log", "step": 1, "loss": 2.5})
 
 
 async def test_a_job_runs_through_its_execution(tmp_path: Path) -> None:
-    elsewhere = Elsewhere(LOSS, ResumePoint(1), Ended("completed", {"metrics": {"steps": 1}}))
+    elsewhere = Elsewhere(
+        LOSS, ResumePoint(1), Ended({"type": "training.completed", "metrics": {"steps": 1}})
+    )
     verdict, events, job = await run(tmp_path, elsewhere)
-    assert verdict == Verdict("completed", {"metrics": {"steps": 1}})
+    assert verdict == {"type": "training.completed", "metrics": {"steps": 1}}
     assert [name for name, _ in events] == ["training.log"]
     assert elsewhere.job == JobRequest(job, CONFIG, str(tmp_path), str(tmp_path))
     assert elsewhere.told == [Model(CONFIG["model"], tmp_path)]
@@ -125,12 +127,12 @@ async def test_a_job_runs_through_its_execution(tmp_path: Path) -> None:
 async def test_a_worker_without_a_final_message_has_crashed(tmp_path: Path) -> None:
     elsewhere = Elsewhere(LOSS)
     verdict, _, _ = await run(tmp_path, elsewhere)
-    assert verdict == Verdict(CRASHED, {"error": "The training process ended with exit status 3"})
+    assert verdict == Crash("The training process ended with exit status 3")
     assert elsewhere.stopped
 
 
 def said(step: int) -> Marked:
-    return Marked(f"place:{step}", TrainingEvent("training.log", {"step": step, "loss": 1.0}))
+    return Marked(f"place:{step}", TrainingEvent({"type": "training.log", "step": step, "loss": 1.0}))
 
 
 class Left(Elsewhere):
@@ -154,13 +156,14 @@ class Left(Elsewhere):
 async def test_buffered_messages_are_read_once_in_order(tmp_path: Path) -> None:
     words = [said(1), Marked("place:p", ProgressReport(PROGRESS)), said(2), said(3)]
     verdict, _, job = await run(tmp_path, Elsewhere(*words[:3]))
-    assert verdict.status == CRASHED
+    assert isinstance(verdict, Crash)
     store = Store(tmp_path / "backend.sqlite", "local")
     assert store.recover(trains_elsewhere=lambda *_: True) == [job]
     store.close()
-    left = Left(*words, Ended("completed", {"metrics": {}}))
+    left = Left(*words, Ended({"type": "training.completed", "metrics": {}}))
     verdict, events, _ = await run(tmp_path, left)
-    assert verdict.status == "completed"
+    assert isinstance(verdict, dict)
+    assert verdict["type"] == "training.completed"
     assert [json.loads(data)["step"] for name, data in events if name == "training.log"] == [1, 2, 3]
     assert (left.job.attaches, left.job.mark) == (True, "place:2")
     assert left.told == [Stored("place:3")]  # and no model
@@ -172,7 +175,7 @@ async def test_buffered_messages_are_read_once_in_order(tmp_path: Path) -> None:
 async def test_a_detached_job_is_left_running(tmp_path: Path) -> None:
     left = Left(said(1))
     verdict, _, _ = await run(tmp_path, left, pause="ended")
-    assert verdict.status == DETACHED
+    assert verdict == Detached()
     assert left.told[-1] == Detach()
     assert left.stopped
 
@@ -182,7 +185,8 @@ async def test_a_lost_execution_requests_the_model_again(tmp_path: Path) -> None
     store = Store(tmp_path / "backend.sqlite", "local")
     store.recover(trains_elsewhere=lambda *_: True)
     store.close()
-    gone = Left(said(1), ModelWanted(), LOSS, Ended("completed", {}))
+    gone = Left(said(1), ModelWanted(), LOSS, Ended({"type": "training.completed"}))
     verdict, _, _ = await run(tmp_path, gone)
-    assert verdict.status == "completed"
+    assert isinstance(verdict, dict)
+    assert verdict["type"] == "training.completed"
     assert gone.told == [Model(CONFIG["model"], tmp_path)]

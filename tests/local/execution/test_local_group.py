@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,11 +58,12 @@ async def test_only_rank_0_reports_and_gets_requests(start: Any) -> None:
     await asyncio.sleep(0)
     worker.send(Pause("asked"))
     told, end = await reading
-    assert end == Ended("after pause", {"rank": 0})
-    assert told.fields["rank"] == 0
-    first = told.fields["first"]
+    fields = json.loads(told.event["message"])
+    assert end == Ended({"type": "training.paused", "step": 0, "reason": "asked"})
+    assert fields["rank"] == 0
+    first = fields["first"]
     assert (first["device"], first["group"]) == ("GPU-a", {"rank": 0, "count": 2})
-    assert told.fields["then"] == [MODEL.name]
+    assert fields["then"] == [MODEL.name]
 
 
 async def test_a_failure_of_any_rank_fails_the_job(start: Any) -> None:
@@ -69,7 +71,7 @@ async def test_a_failure_of_any_rank_fails_the_job(start: Any) -> None:
     worker = await start(None, "failed")
     worker.send(MODEL)
     *_, end = await said(worker)
-    assert end == Ended("failed", {"error": "of rank 1"})
+    assert end == Ended({"type": "training.failed", "error": "of rank 1"})
 
 
 @pytest.mark.parametrize(("ends", "gpu"), [(("dies", None), "GPU-a"), ((None, "dies"), "GPU-b")])

@@ -25,6 +25,7 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from pathlib import Path
 
+JOB: Any = {"id": "job_1"}
 RECORD: dict[str, Any] = {
     "id": "exp_000000000001",
     "state": "running",
@@ -39,7 +40,7 @@ def test_an_export_that_completes_during_listing_is_listed(
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
     done = export_record(tmp_path, "job_1", "exp_000000000000")
     done.write_json({**RECORD, "id": "exp_000000000000", "state": "completed"})
-    exports._tasks["exp_000000000001"] = ExportRequest({"id": "job_1"}, tmp_path, dict(RECORD))
+    exports._tasks["exp_000000000001"] = ExportRequest(JOB, tmp_path, dict(RECORD))
     look = export_ids
 
     def done_meanwhile(data: Path, job_id: str) -> set[str]:
@@ -58,7 +59,7 @@ async def test_an_interrupted_export_restarts_after_the_job(
     """A job that cannot fit is refused before the end of the process that was killed for it is noticed."""
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
     request = exports._tasks["exp_000000000001"] = ExportRequest(
-        {"id": "job_1"}, tmp_path, {**RECORD, "state": "waiting"}
+        JOB, tmp_path, {**RECORD, "state": "waiting"}
     )
     made: list[str] = []
 
@@ -82,7 +83,7 @@ async def test_a_failed_export_keeps_its_reason(tmp_path: Path, monkeypatch: pyt
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
     for number in (1, 2, 3):
         record = {**RECORD, "id": f"exp_{number:012}", "state": "waiting"}
-        exports._tasks[f"exp_{number:012}"] = ExportRequest({"id": "job_1"}, tmp_path, record)
+        exports._tasks[f"exp_{number:012}"] = ExportRequest(JOB, tmp_path, record)
 
     async def make(request: ExportRequest) -> dict[str, Any]:
         if request.record["id"] == "exp_000000000001":
@@ -107,7 +108,7 @@ async def test_files_that_fail_the_proof_are_not_offered(
 ) -> None:
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
     request = exports._tasks["exp_000000000001"] = ExportRequest(
-        {"id": "job_1"}, tmp_path, {**RECORD, "state": "waiting"}
+        JOB, tmp_path, {**RECORD, "state": "waiting"}
     )
     folder = export_folder(tmp_path, "job_1", "exp_000000000001")
     offered: list[Path] = []
@@ -137,7 +138,7 @@ async def test_a_verification_yields_and_keeps_its_files(
 ) -> None:
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
     merged = {**RECORD, "format": "merged", "state": "waiting"}
-    first = exports._tasks["exp_000000000001"] = ExportRequest({"id": "job_1"}, tmp_path, merged)
+    first = exports._tasks["exp_000000000001"] = ExportRequest(JOB, tmp_path, merged)
     killed = asyncio.Event()
     made: list[tuple[str, str]] = []
 
@@ -154,7 +155,7 @@ async def test_a_verification_yields_and_keeps_its_files(
             exports.training_begins()
         else:
             record = {**RECORD, "id": "exp_000000000002", "format": "adapter", "state": "waiting"}
-            exports._start(record["id"], ExportRequest({"id": "job_1"}, tmp_path, record))
+            exports._start(record["id"], ExportRequest(JOB, tmp_path, record))
             exports._defer_verification()
         await killed.wait()
         request.child = None
@@ -177,9 +178,7 @@ async def test_the_folder_of_a_deleted_job_is_not_recreated(
 ) -> None:
     """Its process makes the folder anew, where it is killed a moment after the job's files were removed."""
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
-    exports._tasks["exp_000000000001"] = ExportRequest(
-        {"id": "job_1"}, tmp_path, {**RECORD, "state": "waiting"}
-    )
+    exports._tasks["exp_000000000001"] = ExportRequest(JOB, tmp_path, {**RECORD, "state": "waiting"})
     folder = exports_folder(tmp_path, "job_1")
 
     async def make(_: ExportRequest) -> dict[str, Any]:
@@ -240,7 +239,7 @@ async def test_an_unattended_export_is_cancelled(tmp_path: Path, monkeypatch: py
     """Its client was killed; one that was ordered on the page goes on."""
     monkeypatch.setattr(service, "EXPIRY_CHECK_SECONDS", 0.01)
     monkeypatch.setattr(service, "ATTENDED_SECONDS", 0.2)
-    job = {"id": "job_1", "name": "n", "status": "completed", "config": {}}
+    job: Any = {"id": "job_1", "name": "n", "status": "completed", "config": {}}
     final_folder(tmp_path, "job_1").mkdir(parents=True)
     (final_folder(tmp_path, "job_1") / "adapter_config.json").write_text("{}")
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: True)  # type: ignore[arg-type]
@@ -258,7 +257,7 @@ async def test_impossible_formats_are_refused_in_advance(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: True)  # type: ignore[arg-type]
-    job: dict[str, Any] = {"id": "job_1", "name": "n", "status": "completed", "config": {}}
+    job: Any = {"id": "job_1", "name": "n", "status": "completed", "config": {}}
     assert exports.formats(job) == [], "nothing has been saved"
     final = final_folder(tmp_path, "job_1")
     final.mkdir(parents=True)

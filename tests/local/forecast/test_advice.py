@@ -36,11 +36,12 @@ FIX = {"settings": {"batchSize": 2}, "words": "a batch size of 2", "peakBytes": 
     ],
 )
 def test_a_job_that_fits_is_started(fits: Forecast) -> None:
-    assert refusal(fits) == {}
+    assert refusal(fits) is None
 
 
 def test_a_job_without_enough_memory_is_refused() -> None:
     assert refusal(forecast(2000 * MB, 1000 * MB, fits=False, fixes=[FIX])) == {
+        "type": "training.failed",
         "error": "Not started, since it cannot fit into memory. It was estimated to take 2.0 GB, and 1.0 "
         "GB are "
         "free now. What would fit: a batch size of 2 (900 MB).",
@@ -50,9 +51,11 @@ def test_a_job_without_enough_memory_is_refused() -> None:
 
 def test_total_gpu_memory_counts() -> None:
     device = {"name": "cuda", "peakBytes": 30_000 * MB, "freeBytes": 1000 * MB, "totalBytes": 80_000 * MB}
-    assert refusal(forecast(2000 * MB, 9000 * MB, device=device)) == {}
+    assert refusal(forecast(2000 * MB, 9000 * MB, device=device)) is None
     small = {**device, "totalBytes": 24_000 * MB}
-    said = refusal(forecast(2000 * MB, 9000 * MB, device=small, fits=False))["error"]
+    refused = refusal(forecast(2000 * MB, 9000 * MB, device=small, fits=False))
+    assert refused
+    said = refused["error"]
     assert "It was estimated to take 30.0 GB" in said
     assert "choose a smaller model" in said
 
@@ -60,6 +63,7 @@ def test_total_gpu_memory_counts() -> None:
 def test_a_job_without_enough_disk_is_refused() -> None:
     said = refusal(forecast(1000 * MB, 9000 * MB, 5000 * MB, 3000 * MB))
     assert said == {
+        "type": "training.failed",
         "error": "Not started, since it cannot fit. Its checkpoints and its result take 5.0 GB of disk "
-        "space, and 3.0 GB are free: keep fewer checkpoints (save_total_limit, save_every). " + MAKE_ROOM
+        "space, and 3.0 GB are free: keep fewer checkpoints (save_total_limit, save_every). " + MAKE_ROOM,
     }

@@ -20,7 +20,7 @@ from arkor_dev.local.jobs.archive.reader import import_job
 from arkor_dev.local.jobs.archive.writer import export_job
 from arkor_dev.local.jobs.job_config import check_config
 from arkor_dev.local.jobs.job_folder import final_folder, job_folder
-from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.jobs.store import Store
 
 from .test_order import SAID, fill
 from .test_store import CONFIG
@@ -28,6 +28,8 @@ from .test_store import CONFIG
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import Artifact
 
 ID = "job_0123456789ab"
 A = "files/final/a.json"
@@ -42,9 +44,9 @@ def exported(tmp_path: Path) -> Path:
     store = Store(data_of(data), "local")
     job_id = store.create("d\u00f6ne", CONFIG)["id"]
     final = final_folder(data, job_id)
-    adapter = {"kind": "adapter", "name": "final", "bytes": 9, "path": str(final)}
-    store.append(job_id, [("training.log", {"step": 1, "loss": 2.5})])
-    store.finish(job_id, Verdict("completed", {"artifacts": [adapter]}))
+    adapter: Artifact = {"kind": "adapter", "name": "final", "bytes": 9, "path": str(final)}
+    store.append(job_id, [{"type": "training.log", "step": 1, "loss": 2.5}])
+    store.finish(job_id, {"type": "training.completed", "artifacts": [adapter]})
     store.edit(job_id, SAID)
     fill(data, job_id)
     add_vote(final.parent, BALLOT)
@@ -80,7 +82,7 @@ def test_an_archived_job_is_restored_unchanged(exported: Path, tmp_path: Path) -
     job_id = taken.job["id"]
     taken.install_files()
     job = there.import_job(taken.job, taken.events)
-    known = before.get(job_id) or {}
+    known: Any = before.get(job_id)
     assert {**job, "projectId": ""} == {**known, "projectId": ""}
     assert there.get(job_id) == job
     old, new = before.events(job_id, 0, 100), there.events(job_id, 0, 100)
@@ -102,7 +104,7 @@ def test_an_archived_job_is_restored_unchanged(exported: Path, tmp_path: Path) -
     there.close()
 
 
-VERDICT: dict[str, Any] = {
+VERDICT: Any = {
     "verdict": "better",
     "sentence": "Better than the base: loss 1.91 instead of 3.42 on 12 held-out rows.",
     "heldOut": {"name": "held-out rows", "rows": 12},
@@ -113,8 +115,8 @@ VERDICT: dict[str, Any] = {
 def test_an_archive_contains_the_verdict(tmp_path: Path) -> None:
     store = Store(data_of(tmp_path / "one"), "local")
     job_id = store.create("judged", CONFIG)["id"]
-    store.append(job_id, [("evaluation.completed", {"evaluation": VERDICT})])
-    store.finish(job_id, Verdict("completed", {}))
+    store.append(job_id, [{"type": "evaluation.completed", "evaluation": VERDICT}])
+    store.finish(job_id, {"type": "training.completed"})
     result = {
         "evaluation": VERDICT,
         "rows": [{"row": 1, "base": 3.0, "adapter": 1.0}],

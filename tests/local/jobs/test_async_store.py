@@ -14,13 +14,16 @@ from arkor_dev.backend.http_client import Timeouts
 from arkor_dev.contract.errors import InsufficientStorageError
 from arkor_dev.local.jobs import async_store
 from arkor_dev.local.jobs.async_store import AsyncStore
-from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.jobs.verdict_file import keep_verdict, kept_verdict
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from arkor_dev.contract.events import TrainingFailed
+    from arkor_dev.contract.shapes import Job
 
 REQUEST_SECONDS = async_store.REQUEST_SECONDS
 """As in a real backend; the other tests wait longer."""
@@ -45,8 +48,8 @@ def make_room(store: AsyncStore) -> None:
     store._store._db.execute("PRAGMA max_page_count=1000000")
 
 
-def log(step: int, filling: int = 0) -> tuple[str, dict[str, Any]]:
-    return ("training.log", {"step": step, "filling": "x" * filling})
+def log(step: int, filling: int = 0) -> Any:
+    return {"type": "training.log", "step": step, "filling": "x" * filling}
 
 
 async def test_each_write_wakes_the_readers(store: AsyncStore) -> None:
@@ -71,7 +74,7 @@ async def test_writes_wait_for_disk_space_in_order(store: AsyncStore) -> None:
 
     first = store.post_or(tell, Store.append, job, [log(1, filling=20_000)])
     appending = asyncio.create_task(store.write(Store.append, job, [log(2)]))
-    finishing = asyncio.create_task(store.write(Store.finish, job, Verdict("completed", {})))
+    finishing = asyncio.create_task(store.write(Store.finish, job, {"type": "training.completed"}))
     async with asyncio.timeout(60):
         await refused.wait()
         # Whoever waited may have gone; the write stands all the same.
@@ -145,7 +148,7 @@ async def test_a_request_in_progress_is_not_refused(
     monkeypatch.setattr(async_store, "REQUEST_SECONDS", 0.05)
     begun, go_on = threading.Event(), threading.Event()
 
-    def slowly(store: Store) -> dict[str, Any]:
+    def slowly(store: Store) -> Job:
         begun.set()
         go_on.wait(60)
         return store.create("slow", CONFIG)
@@ -162,15 +165,16 @@ async def test_a_request_in_progress_is_not_refused(
 async def test_a_deleted_job_has_no_config(store: AsyncStore) -> None:
     job = await store.write(Store.create, "a", CONFIG)
     assert await store.config_of(job) == CONFIG
-    await store.write(Store.finish, job["id"], Verdict("cancelled", {}))
+    await store.write(Store.finish, job["id"], {"type": "training.cancelled"})
     await store.write(Store.remove, job["id"])
     with pytest.raises(JobFailure, match="The job was deleted"):
         await store.config_of(job)
 
 
 async def test_a_programming_error_is_not_retried(store: AsyncStore) -> None:
+    unfit: Any = {"type": "training.log", "step": object()}
     with pytest.raises(TypeError):
-        await store.write(Store.append, "job_x", [("training.log", {"step": object()})])
+        await store.write(Store.append, "job_x", [unfit])
     assert await store.write(Store.start_next) is None
 
 
@@ -199,7 +203,7 @@ async def test_closing_waits_for_readers(
     job = (await store.write(Store.create, "a", CONFIG))["id"]
     begun, go_on = threading.Event(), threading.Event()
 
-    def slowly(store: Store) -> dict[str, Any] | None:
+    def slowly(store: Store) -> Job | None:
         begun.set()
         go_on.wait(0.2 if in_time else 60)
         return store.get(job)
@@ -216,9 +220,9 @@ async def test_closing_waits_for_readers(
 
 
 def test_a_verdict_is_stored_beside_the_database(tmp_path: Path) -> None:
-    verdict = Verdict("failed", {"error": "why"})
+    verdict: TrainingFailed = {"type": "training.failed", "error": "why"}
     keep_verdict(tmp_path, "job_a", verdict)
     assert kept_verdict(tmp_path, "job_a") == verdict
     assert kept_verdict(tmp_path, "job_none") is None
-    (tmp_path / "jobs" / "job_a" / "verdict.json").write_text('["running", {}]')
+    (tmp_path / "jobs" / "job_a" / "verdict.json").write_text('{"type": "training.paused"}')
     assert kept_verdict(tmp_path, "job_a") is None

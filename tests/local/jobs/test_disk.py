@@ -26,7 +26,7 @@ from arkor_dev.local.jobs.disk import (
     remove_models,
 )
 from arkor_dev.local.jobs.job_folder import job_folder
-from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.models.catalog import STARTER_FOLDER
 
 from .test_order import fill
@@ -205,8 +205,8 @@ def test_much_freed_database_space_is_returned(data: Path) -> None:
 
     def job_with(events: int) -> str:
         job_id: str = store.create("a", CONFIG)["id"]
-        store.append(job_id, [("training.message", {"message": "x" * 1000})] * events)
-        store.finish(job_id, Verdict("completed", {}))
+        store.append(job_id, [{"type": "training.message", "message": "x" * 1000}] * events)
+        store.finish(job_id, {"type": "training.completed"})
         return job_id
 
     try:

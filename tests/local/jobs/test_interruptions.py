@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from arkor_dev.contract.errors import ConflictError
-from arkor_dev.local.jobs.store import AGAIN, ENDED, Store, Verdict
+from arkor_dev.contract.events import SampleCreated
+from arkor_dev.local.jobs.store import ENDED, Again, Crash, Store
 from tests.local.jobs.test_store import CONFIG, log, new
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-STARTED = ("training.started", {"metadata": {"totalSteps": 9}})
+    from arkor_dev.contract.events import Event, TrainingCompleted, TrainingStarted
+
+STARTED: TrainingStarted = {"type": "training.started", "metadata": {"totalSteps": 9}}
 
 
 @pytest.fixture
@@ -34,12 +38,12 @@ def trained(store: Store) -> str:
     """A job that has come to step 5, and could go on after step 4."""
     job = new(store)
     store.start_next()
-    store.append(job, [("training.message", {"message": "once"}), STARTED])
+    store.append(job, [{"type": "training.message", "message": "once"}, STARTED])
     store.append(job, [log(step, loss=9.0 - step) for step in (1, 2)])
-    store.append(job, [log(2, evalLoss=1.0), ("checkpoint.saved", {"step": 2})])
+    store.append(job, [log(2, evalLoss=1.0), {"type": "checkpoint.saved", "step": 2}])
     store.append(job, [log(3, loss=6.0), log(4, loss=5.0), log(4, evalLoss=0.5)])
-    store.append(job, [("checkpoint.saved", {"step": 4}), ("checkpoint.removed", {"step": 2})])
-    store.append(job, [log(5, loss=4.0), ("system.metrics", {"cpu": 1.0})])
+    store.append(job, [{"type": "checkpoint.saved", "step": 4}, {"type": "checkpoint.removed", "step": 2}])
+    store.append(job, [log(5, loss=4.0), {"type": "system.metrics", "cpu": 1.0}])
     store.keep(job, 4)
     return job
 
@@ -47,11 +51,11 @@ def trained(store: Store) -> str:
 def test_resuming_drops_repeated_steps_and_reuses_no_event_id(store: Store) -> None:
     job = trained(store)
     before = told(store, job)
-    store.pause(job, {"step": 5, "reason": "asked"})
+    store.pause(job, {"type": "training.paused", "step": 5, "reason": "asked"})
     assert told(store, job)[-1] == (len(before) + 1, "training.paused", 5)
     store.resume(job, "Why.", {})
     store.start_next()
-    store.append(job, [("training.resumed", {"step": 4}), STARTED, log(5, loss=4.0)])
+    store.append(job, [{"type": "training.resumed", "step": 4}, STARTED, log(5, loss=4.0)])
     kept = [event for event in before if event[0] <= 11]
     last = len(before) + 1
     assert told(store, job) == [
@@ -69,7 +73,7 @@ def test_resuming_drops_repeated_steps_and_reuses_no_event_id(store: Store) -> N
 
 def test_resuming_further_back_drops_later_checkpoints(store: Store) -> None:
     job = trained(store)
-    store.append(job, [("training.resumed", {"step": 2}), log(3, loss=6.0)])
+    store.append(job, [{"type": "training.resumed", "step": 2}, log(3, loss=6.0)])
     assert [(name, step) for _, name, step in told(store, job)] == [
         ("training.message", None),
         ("training.started", None),
@@ -89,18 +93,19 @@ def test_resuming_further_back_drops_later_checkpoints(store: Store) -> None:
 def test_final_events_are_not_repeated(store: Store) -> None:
     """The process crashed while it compared the finished adapter, or the job was given more steps."""
     job = trained(store)
-    store.append(job, [("checkpoint.saved", {"step": 5})])
+    store.append(job, [{"type": "checkpoint.saved", "step": 5}])
     before = told(store, job)
-    last: list[tuple[str, dict[str, Any]]] = [
-        ("training.message", {"message": "The result is that of step 4, whose evaluation was best"}),
-        ("system.metrics", {"step": 5, "cpu": 1.0}),
-        ("evaluation.completed", {"evaluation": {"verdict": "better"}}),
+    last: list[Event] = [
+        {"type": "training.message", "message": "The result is that of step 4, whose evaluation was best"},
+        {"type": "system.metrics", "step": 5, "cpu": 1.0},
+        {"type": "evaluation.completed", "evaluation": {"verdict": "better", "sentence": "Better."}},
     ]
-    for end in (None, Verdict("completed", {})):
+    ends: tuple[TrainingCompleted | None, ...] = (None, {"type": "training.completed"})
+    for end in ends:
         store.append(job, last)
         if end:
             store.finish(job, end)
-        store.append(job, [("training.resumed", {"step": 5})])
+        store.append(job, [{"type": "training.resumed", "step": 5}])
         assert [event for event in told(store, job) if event[1] != "training.resumed"] == before
 
 
@@ -108,9 +113,9 @@ def test_messages_before_the_first_step_are_kept(store: Store) -> None:
     """A run that logs every tenth step was paused before the first of them."""
     job = new(store)
     store.start_next()
-    store.append(job, [("training.message", {"message": "once"}), STARTED])
-    store.pause(job, {"step": 3, "reason": "asked"})
-    store.append(job, [("training.resumed", {"step": 3})])
+    store.append(job, [{"type": "training.message", "message": "once"}, STARTED])
+    store.pause(job, {"type": "training.paused", "step": 3, "reason": "asked"})
+    store.append(job, [{"type": "training.resumed", "step": 3}])
     assert [name for _, name, _ in told(store, job)] == [
         "training.message",
         "training.started",
@@ -121,7 +126,7 @@ def test_messages_before_the_first_step_are_kept(store: Store) -> None:
 def test_restarting_drops_all_events(store: Store) -> None:
     job = trained(store)
     last = told(store, job)[-1][0]
-    store.append(job, [("training.resumed", {"step": 0})])
+    store.append(job, [{"type": "training.resumed", "step": 0}])
     assert told(store, job) == [(last + 1, "training.resumed", 0)]
     found = store.get(job)
     assert found
@@ -130,7 +135,7 @@ def test_restarting_drops_all_events(store: Store) -> None:
 
 def test_resuming_clears_the_end(store: Store) -> None:
     job = trained(store)
-    store.finish(job, Verdict("failed", {"error": "why"}))
+    store.finish(job, {"type": "training.failed", "error": "why"})
     found = store.get(job)
     assert found
     assert (found["status"], found["resumable"]) == ("failed", 4)
@@ -143,19 +148,19 @@ def test_resuming_clears_the_end(store: Store) -> None:
     assert not store.is_over(job)
     assert store.resume_options(job) == {"why": "Why.", "force": True, "kept": 4, "sampled": []}
     assert store.start_next() == (job, CONFIG)
-    store.append(job, [("training.resumed", {"step": 4})])
+    store.append(job, [{"type": "training.resumed", "step": 4}])
     assert "training.failed" not in [name for _, name, _ in told(store, job)]
-    store.finish(job, Verdict("completed", {}))
+    store.finish(job, {"type": "training.completed"})
     assert store.resume_options(job) == {}
     assert store.start_next() == (waiting, CONFIG)
 
 
 def test_a_resumed_job_knows_its_sampled_steps(store: Store) -> None:
     job = trained(store)
-    told = {"prompt": "Q?", "answer": "A"}
-    answers = [{"step": step, "number": number, **told} for step in (0, 4) for number in (1, 2)]
-    store.append(job, [("sample.created", answer) for answer in answers])
-    store.pause(job, {"step": 4, "reason": "asked"})
+    for step, number in itertools.product((0, 4), (1, 2)):
+        sample = SampleCreated(type="sample.created", step=step, number=number, prompt="Q?", answer="A")
+        store.append(job, [sample])
+    store.pause(job, {"type": "training.paused", "step": 4, "reason": "asked"})
     store.resume(job, "Why.", {})
     assert store.resume_options(job)["sampled"] == [0, 4]
 
@@ -171,7 +176,7 @@ def test_only_paused_and_ended_jobs_can_be_resumed(store: Store) -> None:
     with pytest.raises(ConflictError, match="is running"):
         store.resume(job, "", {})
     store.keep(job, 3)
-    store.finish(job, Verdict("completed", {}))
+    store.finish(job, {"type": "training.completed"})
     with pytest.raises(ConflictError, match="extend it to continue"):
         store.resume(job, "", {})
     longer = {**CONFIG, "maxSteps": 20}
@@ -181,12 +186,12 @@ def test_only_paused_and_ended_jobs_can_be_resumed(store: Store) -> None:
 
 def test_a_paused_job_is_cancelled_at_once(store: Store) -> None:
     job = trained(store)
-    store.pause(job, {"step": 5, "reason": "asked"})
+    store.pause(job, {"type": "training.paused", "step": 5, "reason": "asked"})
     found = store.get(job)
     assert found
     assert (found["status"], found["pause"]) == ("paused", {"step": 5, "reason": "asked"})
     assert not store.is_over(job)
-    store.pause(job, {"step": 5, "reason": "ended"})  # once is enough
+    store.pause(job, {"type": "training.paused", "step": 5, "reason": "ended"})  # once is enough
     assert [name for _, name, _ in told(store, job)].count("training.paused") == 1
     assert store.cancel_queued(job)
     found = store.get(job)
@@ -197,33 +202,34 @@ def test_a_paused_job_is_cancelled_at_once(store: Store) -> None:
 
 def test_three_crashes_without_progress_fail_a_job(store: Store) -> None:
     job = trained(store)
-    cause = Verdict("crashed", {"error": "It was killed."})
+    cause = Crash("It was killed.")
     for _ in range(2):
-        assert store.crashed(job, cause, None).status == AGAIN
+        assert store.crashed(job, cause, None) == Again("It was killed.")
         assert store.resume_options(job)["auto"]
         assert store.start_next() == (job, CONFIG)
     store.append(job, [log(6, loss=3.0)])  # it has come further: it may try again
     for _ in range(2):
-        assert store.crashed(job, cause, None).status == AGAIN
+        assert store.crashed(job, cause, None) == Again("It was killed.")
         store.start_next()
-    verdict = store.crashed(job, cause, None)
-    assert verdict == Verdict("failed", {"error": "It was killed. That was the third time at step 6"})
+    verdict: Any = store.crashed(job, cause, None)
+    assert verdict == {"type": "training.failed", "error": "It was killed. That was the third time at step 6"}
     found = store.get(job)
     assert found
-    assert (found["status"], found["error"], found["resumable"]) == ("failed", verdict.error, 4)
+    assert (found["status"], found["error"], found["resumable"]) == ("failed", verdict["error"], 4)
 
 
 def test_three_kills_pause_a_job(store: Store) -> None:
     job = trained(store)
-    cause = Verdict("killed", {"error": "It was killed."})
+    cause = Crash("It was killed.", killed=True)
     for _ in range(2):
         for _ in range(2):
-            assert store.crashed(job, cause, None).status == AGAIN
+            assert store.crashed(job, cause, None) == Again("It was killed.")
             assert store.start_next() == (job, CONFIG)
-        assert store.crashed(job, cause, None).status == "paused"
+        message = "It was killed. That was the third time at step 5"
+        pause = {"type": "training.paused", "step": 4, "reason": "killed", "message": message}
+        assert store.crashed(job, cause, None) == pause
         found = store.get(job)
         assert found
-        message = "It was killed. That was the third time at step 5"
         assert (found["status"], found["pause"]) == (
             "paused",
             {"step": 4, "reason": "killed", "message": message},
@@ -235,7 +241,7 @@ def test_three_kills_pause_a_job(store: Store) -> None:
 def test_ends_of_the_backend_are_not_crashes(store: Store) -> None:
     job = trained(store)
     for _ in range(5):
-        store.pause(job, {"reason": "ended", "message": ENDED})
+        store.pause_at_resume_point(job, "ended", ENDED)
         assert store.recover() == []
         assert store.start_next() == (job, CONFIG)
     for _ in range(2):
@@ -254,7 +260,7 @@ def test_automatic_resumes_ignore_a_paused_queue(store: Store) -> None:
     assert store.recover() == [job]
     assert store.start_next() == (job, CONFIG)
     assert store.start_next() is None
-    store.pause(job, {"reason": "asked"})
+    store.pause_at_resume_point(job, "asked")
     store.resume(job, "It was resumed by a person.", {})
     assert store.start_next() is None  # a person has held the queue, and sees it
     assert store.cancel_queued(waiting)
@@ -281,16 +287,16 @@ def test_a_detached_job_is_not_paused_and_continues_first(store: Store) -> None:
 def test_the_message_mark_is_stored_with_its_events(store: Store) -> None:
     job = trained(store)
     store.append(job, [log(6)], resumable=6, mark="place:9")
-    broken: Any = ("training.log", {"step": {1, 2}})  # no JSON
+    broken: Any = {"type": "training.log", "step": {1, 2}}  # no JSON
     with pytest.raises(TypeError):
         store.append(job, [log(7), broken], resumable=7, mark="place:11")
     assert store.resume_options(job)["mark"] == "place:9"
     assert json.loads(store.events(job, 0, 100)[-1][2])["step"] == 6
-    assert store.crashed(job, Verdict("failed", {"error": "It was killed."}), None).status == AGAIN
+    assert store.crashed(job, Crash("It was killed."), None) == Again("It was killed.")
     orders = store.resume_options(job)
     assert (orders["mark"], orders["kept"]) == ("place:9", 6)
     store.start_next()
-    store.finish(job, Verdict("completed", {}))
+    store.finish(job, {"type": "training.completed"})
     assert "mark" not in store.resume_options(job)
 
 

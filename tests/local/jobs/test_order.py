@@ -13,7 +13,7 @@ from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.local.jobs import scheduler as scheduler_module
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.job_folder import job_folder
-from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.jobs.store import Store
 
 from .test_scheduler import scheduler_of
 from .test_store import log, new, path, store
@@ -30,7 +30,7 @@ def done(store: Store, name: str = "a") -> str:
     """A job that is over, with events."""
     job_id = new(store, name)
     store.append(job_id, [log(1), log(2)])
-    store.finish(job_id, Verdict("completed", {}))
+    store.finish(job_id, {"type": "training.completed"})
     return job_id
 
 
@@ -41,7 +41,7 @@ def order(store: Store) -> list[str]:
 
 def test_name_notes_and_tags_of_a_job_are_stored(store: Store, path: Path) -> None:
     job_id, other = new(store), new(store)
-    before = store.get(other) or {}
+    before: Any = store.get(other)
     store.listing()
     assert store.edit(job_id, SAID).items() >= SAID.items()
     store.edit(job_id, {"notes": "", "ignored": 5})
@@ -84,7 +84,7 @@ def test_a_new_job_is_last_in_the_queue(store: Store) -> None:
     jobs = [new(store, name) for name in "abcde"]
     store.arrange([*jobs[1:], jobs[0]], None)
     for job_id in jobs[1:]:
-        store.finish(job_id, Verdict("completed", {}))
+        store.finish(job_id, {"type": "training.completed"})
         store.remove(job_id)
     late = [new(store) for _ in range(4)]
     assert order(store) == [jobs[0], *late]

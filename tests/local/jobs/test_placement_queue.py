@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Job
+
 WHY = "The job asks for 8 processors, and 2 are free"
-END = Ended("completed", {"metrics": {}})
+END = Ended({"type": "training.completed", "metrics": {}})
 
 
 class Full:
@@ -60,7 +62,7 @@ async def store(tmp_path: Path) -> AsyncIterator[AsyncStore]:
     store.close()
 
 
-async def become(store: AsyncStore, job: str, status: str) -> dict[str, Any]:
+async def become(store: AsyncStore, job: str, status: str) -> Job:
     async with asyncio.timeout(60):
         while True:
             news = store.pulse.next()

@@ -12,7 +12,7 @@ import pytest
 from arkor_dev.local.jobs.database import DATABASE, DamagedError, open_database, refuse_empty
 from arkor_dev.local.jobs.job_folder import checkpoint_folder, final_folder, job_folder, record_file
 from arkor_dev.local.jobs.rebuild import rebuild
-from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.jobs.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,12 +30,12 @@ def filled(data: Path) -> list[str]:
             checkpoint_folder(data, job_id, 5).mkdir(parents=True)
             (checkpoint_folder(data, job_id, 5) / "state.pt").write_bytes(b"x")
             store.start_next()
-            store.append(job_id, [("training.log", {"step": n, "loss": 1.5}) for n in range(1, EVENTS)])
+            store.append(job_id, [{"type": "training.log", "step": n, "loss": 1.5} for n in range(1, EVENTS)])
         final_folder(data, ids[0]).mkdir()
         (final_folder(data, ids[0]) / "adapter_config.json").write_text("{}")
-        store.finish(ids[0], Verdict("completed", {}))
+        store.finish(ids[0], {"type": "training.completed"})
         store.edit(ids[0], {"notes": "a note", "starred": True})
-        store.pause(ids[1], {"step": 5, "reason": "battery"})
+        store.pause(ids[1], {"type": "training.paused", "step": 5, "reason": "battery"})
     return ids
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from arkor_dev.contract.errors import ConflictError
+from arkor_dev.contract.events import TrainingFailed, TrainingPaused
 from arkor_dev.contract.gpus import Gpu
 from arkor_dev.local.execution.messages import Cancel, Ended, JobRequest, Pause, ResumePoint, TrainingEvent
 from arkor_dev.local.jobs import async_store, disk
@@ -20,7 +21,7 @@ from arkor_dev.local.jobs.running import auto_resume, devices, remote_cleanup, w
 from arkor_dev.local.jobs.running.devices import gpus
 from arkor_dev.local.jobs.running.job_runner import JobRunner, end
 from arkor_dev.local.jobs.scheduler import Scheduler
-from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.reporting.service import Reporting
 from arkor_dev.local.workers.process import Child
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
+    from arkor_dev.contract.events import Event, RunMetadata, TrainingStarted
+    from arkor_dev.contract.shapes import Job, JobSweep
     from arkor_dev.local.execution.messages import Report
     from arkor_dev.local.jobs.running.job_runner import RunningJob
     from arkor_dev.local.workers.codec import Message
@@ -54,7 +57,7 @@ class Worker:
         self._told = asyncio.Event()
         self.trains = False
         self.job = JobRequest("", {}, "", "")
-        self._end = Ended("", {})
+        self._end: Ended | None = None
         self.started.append(self)
 
     def send(self, message: Message) -> None:
@@ -62,21 +65,24 @@ class Worker:
             case JobRequest():
                 self.job = message
             case Cancel():
-                self._end = Ended("cancelled", {"step": 7})
+                self._end = Ended({"type": "training.cancelled", "step": 7})
                 self._told.set()
             case Pause(reason) if not self.deaf:
-                self._end = Ended("paused", {"step": 7, "reason": reason})
+                self._end = Ended({"type": "training.paused", "step": 7, "reason": reason})
                 self._told.set()
 
     async def batches(self, _: object) -> AsyncIterator[list[Report]]:
-        started = {"totalSteps": 9, "settings": {}}
-        point = ResumePoint(4) if self.saves else TrainingEvent("training.log", {"step": 3, "loss": 1.0})
-        yield [TrainingEvent("training.started", {"metadata": started}), point]
+        started: RunMetadata = {"totalSteps": 9, "settings": {}}
+        point = (
+            ResumePoint(4) if self.saves else TrainingEvent({"type": "training.log", "step": 3, "loss": 1.0})
+        )
+        yield [TrainingEvent({"type": "training.started", "metadata": started}), point]
         if self.crashes:
             return
         self.trains = True
         await self._told.wait()
         await asyncio.sleep(0.02)
+        assert self._end
         yield [self._end]
 
     async def ended(self) -> int:
@@ -175,8 +181,10 @@ class Refusing:
     async def fits_beside(self, *_: object) -> bool:
         return False
 
-    async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
-        return {"error": "Not started, since it cannot fit.", "outOfMemory": True} if config == CONFIG else {}
+    async def refusal(self, config: dict[str, Any]) -> TrainingFailed | None:
+        error = "Not started, since it cannot fit."
+        refused = TrainingFailed(type="training.failed", error=error, outOfMemory=True)
+        return refused if config == CONFIG else None
 
     async def what_fits(self, *_: object) -> str:
         return ""
@@ -213,7 +221,7 @@ async def status_of(store: AsyncStore, job: str) -> str:
     return status
 
 
-async def has_status(store: AsyncStore, job: str, status: str) -> dict[str, Any]:
+async def has_status(store: AsyncStore, job: str, status: str) -> Job:
     """The job, once it has this status."""
     while True:
         news = store.pulse.next()
@@ -227,7 +235,8 @@ async def trains(store: AsyncStore, job: str) -> None:
     """Wait until a job's worker has begun to train."""
     while True:
         news = store.pulse.next()
-        if (await store.read(Store.get, job) or {}).get("metrics"):
+        record = await store.read(Store.get, job)
+        if record and record["metrics"]:
             return
         await news.wait()
 
@@ -365,8 +374,8 @@ async def test_a_job_paused_by_a_full_disk_resumes_with_space(
     monkeypatch.setenv(LEAST_FREE, str(1 << 60))
     job = (await store.write(Store.create, "a", CONFIG))["id"]
     await store.write(Store.start_next)
-    fields = {"step": 3, "reason": "disk", "message": "full", "needs": 1000}
-    await store.write(Store.pause, job, fields)
+    full = TrainingPaused(type="training.paused", step=3, reason="disk", message="full", needs=1000)
+    await store.write(Store.pause, job, full)
     free = [999]
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=free[0]))
@@ -469,8 +478,8 @@ class Knowing:
     def training_ended(self, config: object, verdict: object, seconds: float) -> None:
         self.ended.append(seconds)
 
-    async def refusal(self, *_: object) -> dict[str, Any]:
-        return {}
+    async def refusal(self, *_: object) -> None:
+        return None
 
     async def free_bytes(self) -> int:
         return 10
@@ -609,7 +618,7 @@ async def test_a_job_out_of_gpu_memory_restarts_on_two_gpus(
 
     async def batches(worker: Worker, _: object) -> AsyncIterator[list[Report]]:
         knowing.large = [1]  # as is known once its model was downloaded
-        yield [Ended("failed", {"error": "It does not fit.", "outOfMemory": True})]
+        yield [Ended({"type": "training.failed", "error": "It does not fit.", "outOfMemory": True})]
 
     monkeypatch.setattr(Worker, "batches", batches)
     async with asyncio.timeout(60), several(store, tmp_path, None, "0", "1", knowing=knowing).running():
@@ -690,7 +699,7 @@ async def test_an_on_demand_backend_runs_the_queue_after_a_request(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def runs(runner: JobRunner, *_: object) -> None:
-        await end(runner._store, tmp_path, runner.job, Verdict("completed", {}))
+        await end(runner._store, tmp_path, runner.job, {"type": "training.completed"})
 
     monkeypatch.setattr(JobRunner, "run", runs)
     interrupted, waiting = await made(store, None, None)
@@ -712,8 +721,8 @@ class Reports:
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    def take(self, events: Sequence[tuple[str, object]]) -> None:
-        self.names += [name for name, _ in events]
+    def take(self, events: Sequence[Event]) -> None:
+        self.names += [event["type"] for event in events]
 
 
 async def test_reporters_get_the_start_of_an_adopted_job(
@@ -722,13 +731,13 @@ async def test_reporters_get_the_start_of_an_adopted_job(
     reports = Reports()
     monkeypatch.setattr(Reporting, "begin", lambda *_, **__: reports)
     monkeypatch.setattr(Reporting, "end", lambda *_: None)
-    left = Left(said(1), said(2), Ended("completed", {"metrics": {}}))
+    left = Left(said(1), said(2), Ended({"type": "training.completed", "metrics": {}}))
     for module in (scheduler_module, worker_session):
         monkeypatch.setattr(module, "execution_of", lambda _: left)
     job = (await store.write(Store.create, "a", CONFIG))["id"]
     await store.write(Store.start_next)
-    began = ("training.started", {"metadata": {"totalSteps": 2}})
-    await store.write(Store.append, job, [began, ("training.log", {"step": 1})], None, "place:1")
+    began: TrainingStarted = {"type": "training.started", "metadata": {"totalSteps": 2}}
+    await store.write(Store.append, job, [began, {"type": "training.log", "step": 1}], None, "place:1")
     async with asyncio.timeout(60), scheduler_of(store, tmp_path).running():
         await has_status(store, job, "completed")
     assert left.job.mark == "place:1"
@@ -770,7 +779,7 @@ async def test_a_damaged_database_starts_no_job(
 
 
 async def test_sweep_jobs_yield_to_other_jobs(store: AsyncStore, tmp_path: Path) -> None:
-    async def job(name: str, sweep: dict[str, Any] | None = None) -> str:
+    async def job(name: str, sweep: JobSweep | None = None) -> str:
         made = await store.write(Store.create, name, CONFIG, sweep=sweep)
         return str(made["id"])
 
@@ -808,7 +817,7 @@ async def test_a_job_can_be_deleted_on_a_full_disk(
     monkeypatch.setattr(disk, "LEAST_FOR_RESERVE", 0)
     scheduler = scheduler_of(store, tmp_path)
     job = (await store.write(Store.create, "a", CONFIG))["id"]
-    await store.write(Store.finish, job, Verdict("completed", {}))
+    await store.write(Store.finish, job, {"type": "training.completed"})
     disk.keep_reserve(tmp_path)
     remove, reserve = Store.remove, tmp_path / disk.RESERVE
 

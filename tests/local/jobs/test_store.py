@@ -12,13 +12,17 @@ import pytest
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.errors import ConflictError
+from arkor_dev.contract.events import TRAINING_LOG, TrainingLog, log_with
 from arkor_dev.local.jobs.event_log import MOST_SAMPLES
 from arkor_dev.local.jobs.rebuild import rebuild
-from arkor_dev.local.jobs.store import ENDED, Store, Verdict
+from arkor_dev.local.jobs.store import ENDED, Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from arkor_dev.contract.events import Event
+    from arkor_dev.contract.shapes import JobPhase
 
 CONFIG: dict[str, Any] = {"model": "m", "datasetSource": {"type": "file", "path": "d"}}
 
@@ -40,8 +44,8 @@ def new(store: Store, name: str = "a") -> str:
     return job_id
 
 
-def log(step: int, **fields: Any) -> tuple[str, dict[str, Any]]:
-    return ("training.log", {"step": step, **fields})
+def log(step: int, **figures: Any) -> TrainingLog:
+    return log_with(TrainingLog(type=TRAINING_LOG, step=step), figures)
 
 
 def test_a_new_job_is_queued(store: Store) -> None:
@@ -123,7 +127,8 @@ def test_a_started_job_is_not_cancelled_as_queued(store: Store) -> None:
 def test_a_queued_job_has_its_position(store: Store) -> None:
     def places() -> list[Any]:
         listed = [job.get("queue") for job in json.loads(store.listing())["jobs"]]
-        assert listed == [(store.get(job) or {}).get("queue") for job in reversed(jobs)]
+        found = [store.get(job) for job in reversed(jobs)]
+        assert listed == [job.get("queue") for job in found if job]
         return listed[::-1]
 
     jobs = [new(store, "a")]
@@ -139,7 +144,7 @@ def test_a_queued_job_has_its_position(store: Store) -> None:
     assert places() == [None, {"position": 1, "behind": a}, {"position": 2, "behind": b}]
     store.cancel_queued(jobs[1])
     assert places() == [None, None, {"position": 1, "behind": a}]
-    store.finish(jobs[0], Verdict("completed", {}))
+    store.finish(jobs[0], {"type": "training.completed"})
     assert places() == [None, None, {"position": 1, "behind": None}]
     jobs.append(new(store, "d"))
     assert places()[-1] == {"position": 2, "behind": c}
@@ -164,7 +169,7 @@ def test_event_ids_start_at_one_for_each_job(store: Store) -> None:
 
 def test_job_metrics_follow_the_events(store: Store) -> None:
     job = new(store)
-    store.append(job, [("training.started", {"metadata": {"totalSteps": 9}}), log(1, loss=3.0)])
+    store.append(job, [{"type": "training.started", "metadata": {"totalSteps": 9}}, log(1, loss=3.0)])
     store.append(job, [log(1, evalLoss=2.0)])
     store.append(job, [log(2, loss=2.5), log(2, evalLoss=2.2)])
     found = store.get(job)
@@ -175,15 +180,16 @@ def test_job_metrics_follow_the_events(store: Store) -> None:
 def test_status_and_final_event_are_written_atomically(store: Store) -> None:
     job = new(store)
     store.start_next()
+    unfit: Any = {"type": "training.failed", "error": object()}
     with pytest.raises(TypeError):
-        store.finish(job, Verdict("failed", {"error": object()}))
+        store.finish(job, unfit)
     found = store.get(job)
     assert found
     assert found["status"] == "running"
     assert store.events(job, 0, 10) == []
     assert not store.is_over(job)
-    store.finish(job, Verdict("failed", {"error": "why"}))
-    store.finish(job, Verdict("completed", {}))  # the first one counts
+    store.finish(job, {"type": "training.failed", "error": "why"})
+    store.finish(job, {"type": "training.completed"})  # the first one counts
     assert len(store.events(job, 0, 10)) == 1
     found = store.get(job)
     assert found
@@ -232,8 +238,10 @@ def test_the_effective_settings_are_stored(store: Store, path: Path) -> None:
     job, waiting = new(store), new(store)
     store.start_next()
     for steps in (40, 60):
-        settings = {"maxSteps": steps, "seed": 42, "weightDecay": 0.0}
-        store.append(job, [("training.started", {"metadata": {"totalSteps": steps, "settings": settings}})])
+        settings: dict[str, object] = {"maxSteps": steps, "seed": 42, "weightDecay": 0.0}
+        store.append(
+            job, [{"type": "training.started", "metadata": {"totalSteps": steps, "settings": settings}}]
+        )
     store.append(job, [log(1, loss=1.0)])
     after = Store(path, "local")
     try:
@@ -252,13 +260,13 @@ def test_the_effective_settings_are_stored(store: Store, path: Path) -> None:
 def test_system_metrics_are_thinned_out_evenly(store: Store, count: int) -> None:
     job, other = new(store), new(store)
     for owner in (job, other):
-        samples = [("system.metrics", {"step": n, "cpu": 0.5}) for n in range(count)]
+        samples: list[Event] = [{"type": "system.metrics", "step": n, "cpu": 0.5} for n in range(count)]
         store.append(
             owner, [log(1, loss=1.0), *samples[: count // 2], log(2, loss=2.0), *samples[count // 2 :]]
         )
     store.start_next()
     before = store.events(job, 0, 10**6)
-    store.finish(job, Verdict("completed", {}))
+    store.finish(job, {"type": "training.completed"})
     after = store.events(job, 0, 10**6)
     kept = [json.loads(data)["step"] for _, name, data in after if name == "system.metrics"]
     every = -(-count // MOST_SAMPLES)
@@ -276,30 +284,29 @@ def test_system_metrics_are_thinned_out_evenly(store: Store, count: int) -> None
 def test_a_running_job_has_phase_and_time_left(store: Store) -> None:
     job = new(store)
     store.start_next()
-    store.append(job, [("training.phase", {"phase": "loading"})])
+    store.append(job, [{"type": "training.phase", "phase": "loading"}])
     loading = phase_of(store, job)
     assert (loading["name"], "secondsLeft" in loading) == ("loading", False)
-    store.append(job, [("training.phase", {"phase": "training"}), log(1, loss=2.0, secondsLeft=40.5)])
+    store.append(job, [{"type": "training.phase", "phase": "training"}, log(1, loss=2.0, secondsLeft=40.5)])
     training = phase_of(store, job)
     assert (training["name"], training["secondsLeft"]) == ("training", 40.5)
     assert training["estimatedAt"] >= training["since"] >= loading["since"]
-    store.append(job, [("training.phase", {"phase": "evaluating", "secondsLeft": 9.0})])
+    store.append(job, [{"type": "training.phase", "phase": "evaluating", "secondsLeft": 9.0}])
     first = phase_of(store, job)
-    store.append(job, [("training.phase", {"phase": "evaluating", "secondsLeft": 12.0})])
+    store.append(job, [{"type": "training.phase", "phase": "evaluating", "secondsLeft": 12.0}])
     again = phase_of(store, job)
     assert (again["since"], again["secondsLeft"]) == (first["since"], 12.0), "the same phase, estimated anew"
     (listed,) = json.loads(store.listing())["jobs"]
     assert listed["phase"] == again
     assert "phase" not in listed["metrics"]
-    store.finish(job, Verdict("completed", {}))
+    store.finish(job, {"type": "training.completed"})
     assert "phase" not in (store.get(job) or {})
 
 
-def phase_of(store: Store, job: str) -> dict[str, Any]:
+def phase_of(store: Store, job: str) -> JobPhase:
     found = store.get(job)
     assert found is not None
-    phase: dict[str, Any] = found["phase"]
-    return phase
+    return found["phase"]
 
 
 DAMAGES = {
@@ -339,7 +346,7 @@ def test_a_damaged_job_record_fails_alone(tmp_path: Path, damage: str, status: s
         if status != "queued":
             store.start_next()
         if status == "completed":
-            store.finish(damaged, Verdict("completed", {}))
+            store.finish(damaged, {"type": "training.completed"})
     column, value = DAMAGES[damage]
     with closing(sqlite3.connect(path)) as db:
         change = f"UPDATE jobs SET {column} = ? WHERE id = ?"  # noqa: S608 - our own names

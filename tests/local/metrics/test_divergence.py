@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from arkor_dev.contract.events import TrainingMessage
 from arkor_dev.local.metrics.divergence import WINDOW, Divergence
 
 if TYPE_CHECKING:
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
     from arkor_dev.local.execution.messages import TrainingEvent
 
 
-def told(losses: Iterable[float]) -> list[dict[str, Any]]:
+def told(losses: Iterable[float]) -> list[TrainingMessage]:
     watch = Divergence()
-    said = (watch.record("training.log", {"step": step, "loss": loss}) for step, loss in enumerate(losses, 1))
+    said = (
+        watch.record({"type": "training.log", "step": step, "loss": loss})
+        for step, loss in enumerate(losses, 1)
+    )
     return [message for message in said if message is not None]
 
 
@@ -57,8 +61,9 @@ def test_short_runs_are_not_divergence(losses: list[float]) -> None:
 def test_only_training_losses_count() -> None:
     watch = Divergence()
     for step in range(50):
-        assert watch.record("training.log", {"step": step, "evalLoss": float(step)}) is None
-        assert watch.record("training.message", {"step": step, "loss": float(step * step)}) is None
+        assert watch.record({"type": "training.log", "step": step, "evalLoss": float(step)}) is None
+        message = TrainingMessage(type="training.message", message=f"loss {step * step}", step=step)
+        assert watch.record(message) is None
 
 
 def test_the_divergence_message_follows_its_log_event() -> None:
@@ -77,7 +82,10 @@ def test_the_divergence_message_follows_its_log_event() -> None:
     work.link, work.divergence, work.silent = link, Divergence(), False  # type: ignore[assignment]
     emit = RunEvents(work._send, work._look_for_divergence)
     for step in range(1, 60):
-        emit("training.log", step=step, loss=1.0 if step < 30 else 4.0)
-    (at,) = (n for n, message in enumerate(link.sent) if message.name == "training.message")
-    assert link.sent[at].fields["step"] == link.sent[at - 1].fields["step"]
+        emit({"type": "training.log", "step": step, "loss": 1.0 if step < 30 else 4.0})
+    (at,) = (n for n, message in enumerate(link.sent) if message.event["type"] == "training.message")
+    said, row = link.sent[at].event, link.sent[at - 1].event
+    assert said["type"] == "training.message"
+    assert row["type"] == "training.log"
+    assert said["step"] == row["step"]
     assert len(link.sent) == 60

@@ -22,11 +22,11 @@ pytest.importorskip("psutil")
 class Reading:
     """A machine of the test's own, which may fail or hang."""
 
-    def __init__(self, read: Callable[[], dict[str, float]]) -> None:
+    def __init__(self, read: Callable[[], SystemMetrics]) -> None:
         self.read = read
 
 
-def machine(read: Callable[[], dict[str, float]]) -> Any:
+def machine(read: Callable[[], SystemMetrics]) -> Any:
     return lambda: Reading(read)
 
 
@@ -47,7 +47,7 @@ def test_system_metrics_are_those_of_this_machine() -> None:
 
 
 def test_samples_have_the_current_step() -> None:
-    sent: list[tuple[str, dict[str, Any]]] = []
+    sent: list[SystemMetrics] = []
     step = 0
 
     def now() -> int:
@@ -55,40 +55,39 @@ def test_samples_have_the_current_step() -> None:
         step += 1
         return step
 
-    with MetricsSampler(
-        lambda name, **fields: sent.append((name, fields)), now, machine(lambda: {"cpu": 0.5}), 0.01
-    ):
+    reading = machine(lambda: {"type": "system.metrics", "cpu": 0.5})
+    with MetricsSampler(sent.append, now, reading, 0.01):
         until(lambda: len(sent) >= 3)
     count = len(sent)
-    assert sent[:3] == [("system.metrics", {"step": n, "cpu": 0.5}) for n in (1, 2, 3)]
+    assert sent[:3] == [{"type": "system.metrics", "step": n, "cpu": 0.5} for n in (1, 2, 3)]
     # Its end is waited for, but not for ever.
     until(lambda: not [thread for thread in threading.enumerate() if thread.name == "system metrics"])
     assert len(sent) == count
 
 
 def test_an_unreadable_machine_does_not_end_a_run() -> None:
-    sent: list[str] = []
+    sent: list[SystemMetrics] = []
     tried = threading.Event()
 
-    def refuse() -> dict[str, float]:
+    def refuse() -> SystemMetrics:
         tried.set()
         raise RuntimeError("no such file")
 
-    with MetricsSampler(lambda name, **_: sent.append(name), lambda: 0, machine(refuse), 0.01):
+    with MetricsSampler(sent.append, lambda: 0, machine(refuse), 0.01):
         assert tried.wait(60)
     assert sent == []
 
 
 def test_a_hanging_reading_does_not_delay_the_end() -> None:
     hangs, asked = threading.Event(), threading.Event()
-    sent: list[str] = []
+    sent: list[SystemMetrics] = []
 
-    def hang() -> dict[str, float]:
+    def hang() -> SystemMetrics:
         asked.set()
         hangs.wait(110)
-        return {"cpu": 1.0}
+        return {"type": "system.metrics", "cpu": 1.0}
 
-    sampler = MetricsSampler(lambda name, **_: sent.append(name), lambda: 0, machine(hang), 0.01)
+    sampler = MetricsSampler(sent.append, lambda: 0, machine(hang), 0.01)
     with sampler:
         assert asked.wait(60)
     hangs.set()

@@ -77,17 +77,17 @@ def test_a_spread_model_learns_the_same_bits(deep: Path, tmp_path: Path) -> None
 
 def test_spreading_excludes_several_workers(tmp_path: Path) -> None:
     from arkor_dev.local.training.preparation import RunPreparation
+    from arkor_dev.local.training.run_events import RunEvents
     from arkor_dev.local.workers.errors import JobFailure
 
-    def ignored(*_: Any, **__: Any) -> None:
-        """Hear nothing."""
-
     def of(**config: Any) -> RunPreparation:
-        return RunPreparation(JobRequest("job", config, str(tmp_path), str(tmp_path)), ignored, ignored)
+        return RunPreparation(
+            JobRequest("job", config, str(tmp_path), str(tmp_path)), RunEvents(), lambda *_: None
+        )
 
     assert of(gpus=2)._gpus() == 2
     two = JobRequest("job", {}, "", "", device="GPU-1,GPU-2")
-    assert RunPreparation(two, ignored, ignored)._gpus() == 2
+    assert RunPreparation(two, RunEvents(), lambda *_: None)._gpus() == 2
     assert of(gpus=1, workers=2)._gpus() == 1
     with pytest.raises(JobFailure, match="set only one of both"):
         of(gpus=2, workers=2)._gpus()
@@ -97,6 +97,7 @@ def test_a_model_too_large_for_one_gpu_is_spread_unless_that_is_forbidden(
     deep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from arkor_dev.local.training import preparation as module
+    from arkor_dev.local.training.run_events import RunEvents
     from arkor_dev.local.workers.errors import OutOfMemory
     from tests.local.test_devices import measure
     from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
@@ -111,9 +112,8 @@ def test_a_model_too_large_for_one_gpu_is_spread_unless_that_is_forbidden(
         source = {"type": "file", "path": "rows.jsonl"}
         whole = {**CONFIG, "datasetSource": source, **config}
         job = JobRequest("job", whole, str(tmp_path), str(tmp_path))
-        preparation = module.RunPreparation(
-            job, lambda _, **fields: said.append(str(fields.get("message"))), lambda *_: None
-        )
+        emit = RunEvents(lambda event: said.append(str(event.get("message"))))
+        preparation = module.RunPreparation(job, emit, lambda *_: None)
         preparation.read()
         preparation.load(model)
         return preparation, said

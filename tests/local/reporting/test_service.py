@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.contract.events import RunMetadata, SystemMetrics, TrainingLog, TrainingStarted, log_with
 from arkor_dev.contract.extras import install_command
 from arkor_dev.local.jobs.job_folder import report_file
 from arkor_dev.local.reporting import service
@@ -21,15 +22,20 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from arkor_dev.contract.events import Event
+
 JOB = {"id": "job_1", "name": "support bot"}
-STARTED = ("training.started", {"metadata": {"device": "cpu", "settings": {"learningRate": 0.01}}})
+METADATA: RunMetadata = {"device": "cpu", "settings": {"learningRate": 0.01}}
+STARTED: TrainingStarted = {"type": "training.started", "metadata": METADATA}
 
 
-def rows(*steps: int) -> list[tuple[str, dict[str, Any]]]:
+def rows(*steps: int) -> list[Event]:
     """The events of these steps, the last of which is evaluated."""
-    logs = [("training.log", {"step": step, "epoch": 0.5, "loss": 9.0 - step}) for step in steps]
-    sample = ("system.metrics", {"step": steps[-1], "cpu": 0.5})
-    return [*logs, ("training.log", {"step": steps[-1], "epoch": 0.5, "evalLoss": 2.0}), sample]
+    logs: list[Event] = [
+        {"type": "training.log", "step": step, "epoch": 0.5, "loss": 9.0 - step} for step in steps
+    ]
+    sample: SystemMetrics = {"type": "system.metrics", "step": steps[-1], "cpu": 0.5}
+    return [*logs, {"type": "training.log", "step": steps[-1], "epoch": 0.5, "evalLoss": 2.0}, sample]
 
 
 @pytest.fixture
@@ -132,7 +138,7 @@ def last(step: int) -> list[list[Any]]:
 async def test_a_resumed_run_reports_each_step_once(bench: Bench, packages: Path, name: str) -> None:
     calls = put(packages, name, BODIES[name])
     reports = bench.begin(name)
-    reports.take([("training.message", {"message": "Computing"}), STARTED, *rows(1, 2)])
+    reports.take([{"type": "training.message", "message": "Computing"}, STARTED, *rows(1, 2)])
     reports.take(rows(3))
     await bench.end(reports, "crashed")
     first = calls_in(calls)
@@ -141,7 +147,7 @@ async def test_a_resumed_run_reports_each_step_once(bench: Bench, packages: Path
 
     calls.unlink()
     reports = bench.begin(name, resumes=True)
-    reports.take([("training.resumed", {"step": 1}), STARTED, *rows(2), *rows(3), *rows(4)])
+    reports.take([{"type": "training.resumed", "step": 1}, STARTED, *rows(2), *rows(3), *rows(4)])
     await bench.end(reports)
     again = [["log", 3, {"system/cpu": 0.5}]]  # of the machine there are several samples to a step
     assert calls_in(calls) == [*AGAIN[name], *again, *last(4), *ENDS[name]["completed"]]
@@ -151,10 +157,12 @@ async def test_a_resumed_run_reports_each_step_once(bench: Bench, packages: Path
 async def test_metrics_of_the_training_method_are_reported(bench: Bench, packages: Path) -> None:
     calls = put(packages, "trackio", BODIES["trackio"])
     reports = bench.begin("trackio")
-    name, fields = STARTED
-    started = (name, {**fields, "metadata": {**fields["metadata"], "figures": [{"name": "margin"}]}})
-    reports.take([started, ("training.log", {"step": 1, "loss": 8.0, "margin": 0.5, "other": 1})])
-    reports.take([("training.log", {"step": 1, "evalLoss": 2.0, "evalMargin": 0.25})])
+    metadata = METADATA.copy()
+    metadata["figures"] = [{"name": "margin", "label": "Margin", "unit": ""}]
+    trained, evaluated = {"loss": 8.0, "margin": 0.5, "other": 1}, {"evalLoss": 2.0, "evalMargin": 0.25}
+    row = TrainingLog(type="training.log", step=1)
+    reports.take([{"type": "training.started", "metadata": metadata}, log_with(row, trained)])
+    reports.take([log_with(row, evaluated)])
     await bench.end(reports)
     logged = [call[2] for call in calls_in(calls) if call[0] == "log"]
     assert logged == [{"train/loss": 8.0, "train/margin": 0.5}, {"eval/loss": 2.0, "eval/margin": 0.25}]
@@ -163,7 +171,7 @@ async def test_metrics_of_the_training_method_are_reported(bench: Bench, package
 async def test_a_rolled_back_run_reports_the_new_metrics(bench: Bench, packages: Path) -> None:
     calls = put(packages, "trackio", BODIES["trackio"])
     reports = bench.begin("trackio")
-    reports.take([STARTED, *rows(1, 2, 3), ("training.resumed", {"step": 1}), *rows(2)])
+    reports.take([STARTED, *rows(1, 2, 3), {"type": "training.resumed", "step": 1}, *rows(2)])
     await bench.end(reports)
     steps = [call[1] for call in calls_in(calls) if call[0] == "log" and "train/loss" in call[2]]
     assert steps == [1, 2, 3, 2]
@@ -190,7 +198,7 @@ async def test_a_hanging_reporter_is_killed_after_the_end(
             await asyncio.sleep(0.02)
     hanging, quick = reports.reports
     for step in range(2, 40):
-        reports.take([("training.log", {"step": step, "loss": 1.0})])
+        reports.take([{"type": "training.log", "step": step, "loss": 1.0}])
         async with asyncio.timeout(60):
             while quick._queue:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
@@ -251,7 +259,7 @@ async def test_a_missing_reporter_is_named_before_the_run(bench: Bench, packages
     # A log that has it already is not told again, one that began anew is.
     for step, more in ((5, []), (0, [said])):
         reports = bench.begin("wandb", resumes=True)
-        reports.take([("training.resumed", {"step": step}), STARTED])
+        reports.take([{"type": "training.resumed", "step": step}, STARTED])
         assert bench.said == [said, *more]
 
 
@@ -279,7 +287,7 @@ async def test_a_resumed_job_waits_for_the_old_reporter(bench: Bench, packages: 
     first.take([STARTED, *rows(1)])
     bench.reporting.end(JOB, first, "crashed")
     second = bench.begin("trackio", resumes=True)
-    second.take([("training.resumed", {"step": 1}), STARTED, *rows(2)])
+    second.take([{"type": "training.resumed", "step": 1}, STARTED, *rows(2)])
     await bench.end(second)
     assert [call[0] for call in calls_in(calls)] == ["init", "log", "log", "log", "finish"] * 2
 
@@ -315,7 +323,7 @@ async def test_tensorboard_shows_every_step_once(bench: Bench) -> None:
     reports.take([STARTED, *rows(1, 2, 3)])
     await bench.end(reports, "crashed")
     reports = bench.begin("tensorboard", resumes=True)
-    reports.take([("training.resumed", {"step": 1}), STARTED, *rows(2), *rows(3), *rows(4)])
+    reports.take([{"type": "training.resumed", "step": 1}, STARTED, *rows(2), *rows(3), *rows(4)])
     await bench.end(reports)
     folder = bench.project / "runs" / "support-bot-job_1"
     assert bench.said == [f"Reported to tensorboard: {folder} (tensorboard --logdir {folder.parent})"]

@@ -14,7 +14,7 @@ from arkor_dev.local.server.branches import check_fits, copy_parent
 if TYPE_CHECKING:
     from pathlib import Path
 
-PARENT: dict[str, Any] = {"name": "support-bot", "config": {"model": "m", "loraTargetModules": ["q", "v"]}}
+PARENT: Any = {"name": "support-bot", "config": {"model": "m", "loraTargetModules": ["q", "v"]}}
 FITS: dict[str, Any] = {"model": "m", "loraTargetModules": ["v", "q"]}
 
 

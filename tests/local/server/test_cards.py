@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.local.jobs.job_folder import final_folder
-from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.jobs.store import Store
 from tests.local.harness import Backend
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def job(tmp_path: Path) -> str:
     data.mkdir()
     store = Store(data / "backend.sqlite", "local")
     job_id: str = store.create("keeper", CONFIG)["id"]
-    store.finish(job_id, Verdict("completed", {}))
+    store.finish(job_id, {"type": "training.completed"})
     store.close()
     final_folder(data, job_id).mkdir(parents=True)
     return job_id

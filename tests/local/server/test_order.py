@@ -8,7 +8,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from arkor_dev.local.inference.messages import AnswerRequest
 from arkor_dev.local.jobs.job_folder import checkpoint_folder, final_folder
-from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.server.app import create_app
 from arkor_dev.local.server.jobs import INFERENCE
 from arkor_dev.local.server.requests import Setup
@@ -27,7 +27,7 @@ async def test_a_job_that_is_chatting_is_not_deleted(tmp_path: Path) -> None:
     jobs = []
     for name in ("served", "other"):
         job_id = (await setup.store.write(Store.create, name, CONFIG))["id"]
-        await setup.store.write(Store.finish, job_id, Verdict("completed", {}))
+        await setup.store.write(Store.finish, job_id, {"type": "training.completed"})
         final_folder(tmp_path, job_id).mkdir(parents=True)
         jobs.append(job_id)
     served, other = jobs

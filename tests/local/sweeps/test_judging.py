@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +12,9 @@ pytest.importorskip("numpy")
 
 from arkor_dev.local.evaluation.halves import choosing_half
 from arkor_dev.local.sweeps.judging import judged, selecting_loss
+
+if TYPE_CHECKING:
+    from arkor_dev.contract.shapes import SweepVerdict
 
 ROWS = 40
 
@@ -27,7 +30,7 @@ def scores(chance: random.Random, rows: list[float], gain: float = 0.0) -> dict[
     }
 
 
-def sweep(chance: random.Random, gains: list[float]) -> tuple[int, dict[str, Any]]:
+def sweep(chance: random.Random, gains: list[float]) -> tuple[int, SweepVerdict]:
     """Choose the best of trials by the selecting half, and judge it by fresh runs."""
     rows = [chance.gauss(2, 0.6) for _ in range(ROWS)]
     trials = [scores(chance, rows, gain) for gain in gains]

@@ -25,13 +25,13 @@ def sweep(name: str = NAME) -> SweepRecord:
     return SweepRecord(
         name, "s", "2026-01-01T00:00:00Z", 1e9, CONFIG, {"learningRate": [1e-5, 1e-3]}, 7, 2e9, 20,
         estimate=Estimate(9, 1.0, 2.0), rungs=[1 / 3, 1.0], level=1, best=1, paces=[1.1],
-        facts={"rows": "a", "tokens": "b"}, measure={"name": "reward", "higher": True},
+        facts={"rows": "a", "tokens": "b"}, measure={"label": "reward", "unit": "", "higher": True},
         trials=[
             Trial(0, {}, "job_000000000000", rung=1, losses=[2.0], ends=["t"], steps=[3]),
             Trial(1, {"learningRate": 1e-3}, "job_000000000001", error="It failed"),
             Trial(500, {}, "job_000000000002", START, 2**40, 1, repeats=1),
         ],
-        importances=[{"setting": "learningRate", "share": 0.5}],
+        importances=[{"setting": "learningRate", "mean": 0.5, "low": 0.4, "high": 0.6}],
         verdict={"verdict": "better", "sentence": "x"}, data="hash",
     )  # fmt: skip
 

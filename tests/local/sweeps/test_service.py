@@ -21,7 +21,7 @@ from arkor_dev.local.cards.job_rows import files_read, save_rows
 from arkor_dev.local.checkpoints.origin import DATA_CHANGED, FileHashes, hash_of_readable_data
 from arkor_dev.local.evaluation import results
 from arkor_dev.local.jobs.job_folder import job_folder
-from arkor_dev.local.jobs.store import Store, Verdict
+from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.sweeps import plan, record, service
 from arkor_dev.local.sweeps.held_out import held_out
 from arkor_dev.local.sweeps.messages import HeldOut, HoldOut, Judged, JudgeSweep, Suggested, SuggestTrial
@@ -33,6 +33,8 @@ from tests.local.jobs.test_scheduler import Worker, scheduler_of, store
 from tests.support.waiting import until as until_async
 
 if TYPE_CHECKING:
+    from arkor_dev.contract.events import Event
+    from arkor_dev.contract.shapes import JobSweep, Sweep, SweepTrial
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.workers.codec import Message
 
@@ -277,12 +279,12 @@ async def test_a_crashed_sweep_is_continued(store: AsyncStore, tmp_path: Path) -
     second = Trial(1, {"learningRate": 1e-2}, "job_000000000001")
     sweep.trials = [first, second]
     record.write(tmp_path, sweep)
-    part = {"id": sweep.id, "name": "s", "trial": 0}
+    part: JobSweep = {"id": sweep.id, "name": "s", "trial": 0}
     short = plan.config_of(sweep, Trial(0, {}, first.job))
     await store.write(Store.create, "s, trial 0", short, None, None, first.job, part)
     await store.write(Store.start_next)
     await store.write(Store.keep, first.job, 3)
-    await store.write(Store.finish, first.job, Verdict("completed", {}))
+    await store.write(Store.finish, first.job, {"type": "training.completed"})
     scheduler = scheduler_of(store, tmp_path)
     sweeps = Sweeps(store, scheduler, Known(), tmp_path, tmp_path)  # type: ignore[arg-type]
     await store.write(Store.arrange, None, True)
@@ -299,7 +301,9 @@ async def test_a_crashed_sweep_is_continued(store: AsyncStore, tmp_path: Path) -
             "maxSteps": 3,
             "learningRate": 1e-2,
         }.items()
-        assert (await store.read(Store.get, second.job) or {})["sweep"] == {**part, "trial": 1}
+        job = await store.read(Store.get, second.job)
+        assert job
+        assert job["sweep"] == {**part, "trial": 1}
         stopped = await sweeps.stop(sweep.id)
     assert stopped["state"] == "stopped"
     assert await queued() == []
@@ -332,8 +336,8 @@ async def test_a_sweep_without_a_forecast_times_a_run(store: AsyncStore, tmp_pat
     sweeps = Sweeps(store, scheduler_of(store, tmp_path), Unknown(), tmp_path, tmp_path)  # type: ignore[arg-type]
     body = {"name": "s", "config": hub, "space": {"learningRate": {"low": 1e-5, "high": 1e-2}}}
 
-    def trials() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = sweeps.view(begun["id"])["trials"]
+    def trials() -> list[SweepTrial]:
+        found: list[SweepTrial] = sweeps.view(begun["id"])["trials"]
         return found
 
     async with asyncio.timeout(60), sweeps.running():
@@ -345,16 +349,18 @@ async def test_a_sweep_without_a_forecast_times_a_run(store: AsyncStore, tmp_pat
         job = timed["jobId"]
         while not await store.write(Store.start_next):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-        steps = [
-            ("training.log", {"step": step, "loss": 1.0, "timestamp": f"2026-01-01T00:00:0{step}Z"})
+        steps: list[Event] = [
+            {"type": "training.log", "step": step, "loss": 1.0, "timestamp": f"2026-01-01T00:00:0{step}Z"}
             for step in (1, 9)
         ]
-        await store.write(Store.append, job, [("training.started", {"metadata": {"totalSteps": 9}}), *steps])
+        await store.write(
+            Store.append, job, [{"type": "training.started", "metadata": {"totalSteps": 9}}, *steps]
+        )
         results.write(
             results.result_file(job_folder(tmp_path, job), None), {"evaluation": {}, "scores": scores_of(2.0)}
         )
         sweeps._spent[job] = 15.0
-        await store.write(Store.finish, job, Verdict("completed", {}))
+        await store.write(Store.finish, job, {"type": "training.completed"})
         await until_async(lambda: len(trials()) > 1)
         assert trials()[1]["role"] == "search"
         sweep = sweeps._sweeps[begun["id"]]
@@ -381,16 +387,16 @@ async def train(store: AsyncStore, folder: Path, chance: random.Random) -> None:
         await asyncio.sleep(chance.uniform(0, 0.01))
         if (before := files_read(job_folder(folder, job))) not in (None, read):
             error = f"The job does not resume after step 3: {DATA_CHANGED}. Restore the original"
-            await store.write(Store.finish, job, Verdict("failed", {"error": error}))
+            await store.write(Store.finish, job, {"type": "training.failed", "error": error})
             continue
         if before is None:
             save_rows(job_folder(folder, job), [], [], read)
         loss = 2 + abs(config["learningRate"] - 3.2e-4) * 1000 - config["maxSteps"] / 100
-        told = [("training.log", {"step": config["maxSteps"], "loss": loss})]
+        told: list[Event] = [{"type": "training.log", "step": config["maxSteps"], "loss": loss}]
         await store.write(Store.append, job, told, config["maxSteps"])
         file = results.result_file(job_folder(folder, job), None)
         results.write(file, {"evaluation": {}, "scores": scores_of(loss)})
-        await store.write(Store.finish, job, Verdict("completed", {}))
+        await store.write(Store.finish, job, {"type": "training.completed"})
 
 
 async def recover(store: AsyncStore) -> None:
@@ -456,7 +462,7 @@ async def test_a_sweep_waits_for_changed_data(
     sweeps = Sweeps(store, scheduler_of(store, tmp_path), Quick(), tmp_path, tmp_path)  # type: ignore[arg-type]
     begun = await sweeps.start(body)
 
-    def now() -> dict[str, Any]:
+    def now() -> Sweep:
         return sweeps.view(begun["id"])
 
     async with asyncio.timeout(60), sweeps.running():

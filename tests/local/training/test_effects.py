@@ -15,7 +15,7 @@ from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.plan import asked_format
 from tests.local.tiny_model import write_jsonl
-from tests.local.tiny_run import events_of, losses_of, set_up
+from tests.local.tiny_run import events_of, losses_of, metrics_of, set_up
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -224,7 +224,7 @@ def evaluated(
     run = set_up(tiny, folder, {**BRIEF, "maxSteps": len(figures), "evalSteps": 1, **config}, held_out=2)
     told = iter(figures)
     run.evaluate = lambda: Evaluated(10 - (figure := next(told)), figure)  # type: ignore[method-assign]
-    return run, run.run().fields["metrics"]
+    return run, {**metrics_of(run.run())}
 
 
 def test_early_stopping_keeps_the_best_adapter(tiny: Path, tmp_path: Path) -> None:
@@ -279,6 +279,7 @@ def test_chat_labels_and_max_length_reach_the_batches(tiny: Path, tmp_path: Path
     """From a job's config through everything that comes before the first step."""
     from arkor_dev.local.modeling.example import IGNORED
     from arkor_dev.local.training.preparation import RunPreparation
+    from arkor_dev.local.training.run_events import RunEvents
 
     turns = [
         ("user", "Who pays?"),
@@ -293,7 +294,7 @@ def test_chat_labels_and_max_length_reach_the_batches(tiny: Path, tmp_path: Path
         source = {"type": "file", "path": "d.jsonl"}
         whole = {"model": "m", "datasetSource": source, "maxSteps": 1, **config}
         job = JobRequest("j", whole, str(tmp_path / "data"), str(tmp_path))
-        told = RunPreparation(job, lambda *_, **__: None, lambda *_: None)
+        told = RunPreparation(job, RunEvents(), lambda *_: None)
         told.read()
         told.load(Model("m", model))
         told.encode()

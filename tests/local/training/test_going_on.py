@@ -19,7 +19,7 @@ from arkor_dev.local.jobs.job_folder import (
     resume_steps,
 )
 from arkor_dev.local.workers.errors import JobFailure
-from tests.local.tiny_run import events_of, made_up, set_up
+from tests.local.tiny_run import events_of, made_up, metrics_of, pause_of, set_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,12 +103,12 @@ def test_a_paused_run_resumes_to_the_same_bits(tiny: Path, tmp_path: Path, confi
         run = begin(tiny, tmp_path / "data", config, resume_plan=points(tmp_path / "data") if seen else None)
         if stop < STEPS:
             pausing_after(stop)(run)
-        status, fields = run.run()
+        end = run.run()
         seen += events_of(run).calls
         if stop < STEPS:
-            assert (status, fields) == ("paused", {"step": stop, "reason": "asked"})
+            assert pause_of(end) == {"type": "training.paused", "step": stop, "reason": "asked"}
             assert resume_steps(tmp_path / "data", "job") == [stop]
-    assert status == "completed"
+    assert end.status == "completed"
     assert bytes_of(tmp_path / "data") == bytes_of(tmp_path / "whole")
     for figure in ("loss", "evalLoss", "learningRate"):
         found = [fields[figure] for name, fields in seen if name == "training.log" and figure in fields]
@@ -177,9 +177,9 @@ def test_a_full_disk_pauses_at_a_save_which_is_repeated(
     begin(tiny, tmp_path / "whole", config).run()
     monkeypatch.setenv(disk.LEAST_FREE, str(1 << 60))
     run = begin(tiny, tmp_path / "data", config)
-    status, fields = run.run()
-    assert (status, fields["step"], fields["reason"]) == ("paused", 3, "disk")
-    assert "must stay free" in fields["message"]
+    event = pause_of(run.run())
+    assert (event["step"], event["reason"]) == (3, "disk")
+    assert "must stay free" in event["message"]
     assert checkpoint_steps(tmp_path / "data", "job") == []
     monkeypatch.setenv(disk.LEAST_FREE, "0")
     # In the middle of a checkpoint, and of the last folder of all, which a library's own words tell.
@@ -194,11 +194,11 @@ def test_a_full_disk_pauses_at_a_save_which_is_repeated(
                 raise RuntimeError("PytorchStreamWriter failed writing file")
 
         monkeypatch.setattr(run, "save", fails)
-        status, fields = run.run()
-        assert (status, fields["reason"], place.exists()) == ("paused", "disk", False)
-        assert fields["needs"] > 0
-        assert f"The job resumes when {format_bytes(fields['needs'])} are free." in fields["message"]
-        assert "arkor-dev local gc" in fields["message"]
+        event = pause_of(run.run())
+        assert (event["reason"], place.exists()) == ("disk", False)
+        assert event["needs"] > 0
+        assert f"The job resumes when {format_bytes(event['needs'])} are free." in event["message"]
+        assert "arkor-dev local gc" in event["message"]
     run = begin(tiny, tmp_path / "data", config, resume_plan=points(tmp_path / "data"))
     assert run.run().status == "completed"
     assert checkpoint_steps(tmp_path / "data", "job") == [3, 6, 9]
@@ -215,7 +215,7 @@ def test_an_extended_run_equals_a_longer_one(tiny: Path, tmp_path: Path) -> None
     run = begin(
         tiny, tmp_path / "data", config, resume_plan=ResumePlan(resume_plan.points, "Why.", further=5)
     )
-    assert run.run().fields["metrics"]["steps"] == STEPS
+    assert metrics_of(run.run())["steps"] == STEPS
     # The evaluation at the first end draws no random numbers.
     assert bytes_of(tmp_path / "data") == bytes_of(tmp_path / "whole")
 
@@ -246,7 +246,7 @@ def test_a_branch_starts_from_its_parents_weights(tiny: Path, tmp_path: Path, co
     for name, weight in branch.parts.weights.items():
         assert torch.equal(weight, saved[name.replace(".default.", ".")]), name
     assert branch.optimizer.state_dict()["state"] == {}
-    assert branch.run().fields["metrics"]["steps"] == 2
+    assert metrics_of(branch.run())["steps"] == 2
     other = begin(tiny, tmp_path / "other", {**config, "loraR": 4}, parent=parent)
     if not config:
         with pytest.raises(JobFailure, match="starts from has no"):

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 
 from arkor_dev.local.checkpoints.rollback import NonFiniteError
 from arkor_dev.local.jobs.job_folder import checkpoint_steps, final_folder
-from tests.local.tiny_run import Events, events_of, made_up, set_up
+from tests.local.tiny_run import Events, events_of, made_up, metrics_of, set_up
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,7 +114,7 @@ def test_lower_rate_rolls_back_once_with_half_the_rate(tiny: Path, tmp_path: Pat
     assert calls[resumed + 1][1]["step"] == 5
     rows = [(fields["step"], fields["learningRate"]) for name, fields in calls if name == "training.log"]
     assert rows == [(step, 1e-3) for step in range(1, 5)] + [(step, 5e-4) for step in range(4, 9)]
-    assert ending.fields["metrics"]["steps"] == 8
+    assert metrics_of(ending)["steps"] == 8
 
     # The same rates without the fault give the same bits: nothing of the broken step is left.
     (tmp_path / "whole").mkdir()

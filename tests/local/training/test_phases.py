@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from arkor_dev.contract.events import TRAINING_PHASE, TrainingPhase
 from arkor_dev.local.evaluation.general import TokenCounts
 from arkor_dev.local.training.phases import ADAPTED, Phases
 
@@ -24,24 +25,30 @@ class Clock:
 
 def run_of(steps: int = 40, evaluate: int = 10, save: int = 20) -> tuple[Phases, Clock, list[dict[str, Any]]]:
     clock, sent = Clock(), list[dict[str, Any]]()
-    phases = Phases(lambda name, **fields: sent.append({"event": name, **fields}), clock)
+    phases = Phases(lambda event: sent.append({**event}), clock)
     phases.work = TokenCounts(step=300, held_out=1000, question=0)
     plan: Any = SimpleNamespace(steps=steps, evaluate=evaluate, save=save)
     phases.start(plan, 0)
     return phases, clock, sent
 
 
+def left_of(phases: Phases) -> float | None:
+    event = TrainingPhase(type=TRAINING_PHASE, phase="training")
+    phases.add_remaining(event)
+    return event.get("secondsLeft")
+
+
 def test_the_time_left_is_accurate_after_one_measured_round() -> None:
     """Steps of 3 s, evaluations of 5 s, checkpoints of 1 s, 20 s of sample answers and comparison."""
     phases, clock, sent = run_of()
-    assert phases.remaining() == {}, "nothing is known before the first step"
+    assert left_of(phases) is None, "nothing is known before the first step"
     phases.later.append(lambda: 20.0)
     said: list[tuple[float, float]] = []
     for step in range(1, 41):
         phases.enter("training")
         clock.now += 3
         phases.record_step(step, 3)
-        said.append((phases.remaining()["secondsLeft"], clock.now))
+        said.append((left_of(phases) or 0.0, clock.now))
         for every, phase, seconds in ((10, "evaluating", 5), (20, "saving", 1)):
             if step % every == 0:
                 with phases.during(phase):
@@ -54,7 +61,7 @@ def test_the_time_left_is_accurate_after_one_measured_round() -> None:
     assert all(left == pytest.approx(end - moment) for left, moment in said[20:])
     assert said[-1][0] == 5 + 1 + 1 + 20, "after the last step: evaluation, checkpoint, final files, the rest"
     assert [each["phase"] for each in sent][:4] == ["training", "evaluating", "training", "evaluating"]
-    assert all(each["event"] == "training.phase" for each in sent)
+    assert all(each["type"] == "training.phase" for each in sent)
 
 
 def test_brief_phases_send_no_event() -> None:

@@ -15,7 +15,6 @@ from arkor_dev.local.execution.messages import Ended, JobRequest, Pause
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training import worker
 from arkor_dev.local.training.job_settings import JobSettings
-from arkor_dev.local.training.run import Ending
 from arkor_dev.local.training.worker import TrainingWork
 
 if TYPE_CHECKING:
@@ -61,7 +60,8 @@ class Preparation:
 
     def make_run(self, *_: Any) -> Any:
         base = SimpleNamespace(gpu_peaks=lambda: [4_800_000_000])
-        return SimpleNamespace(step=9, base=base, run=lambda: Ending("completed", {"metrics": {"steps": 9}}))
+        end = Ended({"type": "training.completed", "metrics": {"steps": 9}})
+        return SimpleNamespace(step=9, base=base, run=lambda: end)
 
 
 @pytest.mark.parametrize(
@@ -117,5 +117,5 @@ def test_an_interrupted_comparison_leaves_the_job_unchanged(
     work.train()
     (said,) = [message for message in link.sent if isinstance(message, Ended)]
     assert said.status == end
-    told = said.fields.get("metrics", said.fields)
-    assert {key: value for key, value in told.items() if key != "peakBytes"} == fields
+    told: Any = said.event.get("metrics", said.event)
+    assert {key: value for key, value in told.items() if key not in ("type", "peakBytes")} == fields

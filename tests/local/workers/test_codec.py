@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import pytest
 
 from arkor_dev.contract.shapes import Progress
-from arkor_dev.local.workers.codec import Bounds, Codec, Message, encode
+from arkor_dev.local.workers.codec import Bounds, Codec, Message, Others, encode
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,22 @@ class Done(Message):
 class Numbered(Message):
     id: int
     message: Text | Done
+
+
+class Row(TypedDict):
+    type: Literal["row"]
+    step: int
+    loss: NotRequired[float | None]
+
+
+class Note(TypedDict):
+    type: Literal["note"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Told(Message):
+    event: Annotated[Row, Others(float)] | Note
 
 
 @dataclass(frozen=True)
@@ -111,6 +127,35 @@ def test_a_nested_value_of_another_type_is_refused(field: str, value: object) ->
     fields = json.loads(encode(Everything(Path("/a"), Part("x"), [], ())))
     with pytest.raises(ValueError, match=r"is not|missing|unexpected"):
         ALL.of({**fields, field: value})
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "row", "step": 1},
+        {"type": "row", "step": 1, "loss": None, "another": 0.5},
+        {"type": "note", "text": "a"},
+    ],
+)
+def test_an_event_is_decoded_by_its_type(event: dict[str, object]) -> None:
+    assert Codec(Told).of({"kind": "Told", "event": event}).event == event
+
+
+@pytest.mark.parametrize(
+    ("event", "error"),
+    [
+        ({"type": "other", "step": 1}, "an object of a known type"),
+        ({"type": ["row"], "step": 1}, "an object of a known type"),
+        ({"step": 1}, "an object of a known type"),
+        ("row", "is not"),
+        ({"type": "row"}, "Row: missing or unknown fields: step"),
+        ({"type": "row", "step": 1, "another": "0.5"}, "'0.5' is not"),
+        ({"type": "note", "text": "a", "another": 0.5}, "Note: missing or unknown fields: another"),
+    ],
+)
+def test_an_event_that_breaks_its_class_is_refused(event: object, error: str) -> None:
+    with pytest.raises(ValueError, match=error):
+        Codec(Told).of({"kind": "Told", "event": event})
 
 
 def test_a_field_that_would_hide_the_kind_is_an_error() -> None:

@@ -24,6 +24,8 @@ from ..records import compact
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from arkor_dev.contract.shapes import Job
+
 FORMAT: Final = 1
 BLOCK: Final = 512
 CHUNK: Final = 1 << 20
@@ -32,7 +34,7 @@ EVENTS: Final = "events.jsonl"
 FILES: Final = "files/"
 
 
-def export_job(data: Path, job: dict[str, Any], target: Path) -> int:
+def export_job(data: Path, job: Job, target: Path) -> int:
     """Write ``job`` with its events and files to ``target``; return the archive's size in bytes.
 
     ``job`` has the contract's shape. Files that can be made again, such as exports for other programs, are
@@ -48,7 +50,7 @@ def export_job(data: Path, job: dict[str, Any], target: Path) -> int:
         raise BadRequestError(f"{target} cannot be written: {error.strerror}") from None
 
 
-def _export(data: Path, job: dict[str, Any], folder: Path, part: Path, target: Path) -> int:
+def _export(data: Path, job: Job, folder: Path, part: Path, target: Path) -> int:
     handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     try:
         with open(handle, "wb") as out:  # noqa: PTH123 - a descriptor

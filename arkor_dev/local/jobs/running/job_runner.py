@@ -7,21 +7,37 @@ import functools
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from arkor_dev.contract.events import TRAINING_RESUMED, TRAINING_STARTED
-from arkor_dev.local.jobs.store import AGAIN, KILLED, Store, Verdict
+from arkor_dev.contract.events import (
+    STATUSES,
+    TRAINING_CANCELLED,
+    TRAINING_COMPLETED,
+    TRAINING_FAILED,
+    TRAINING_PAUSED,
+    TRAINING_RESUMED,
+    TRAINING_STARTED,
+    TrainingCancelled,
+)
+from arkor_dev.local.execution.messages import PausedAtResumePoint, Waits
+from arkor_dev.local.jobs.store import Again, Crash, Store
 from arkor_dev.local.jobs.verdict_file import drop_verdict, keep_verdict
 from arkor_dev.local.workers import daemon_messages as notices
 
 from .auto_resume import watch_power
-from .worker_session import CRASHED, DETACHED, PAUSED, WAITS, Log, PreparationProgress, WorkerSession
+from .worker_session import Detached, Log, Outcome, PreparationProgress, WorkerSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from arkor_dev.contract.events import (
+        Event,
+        LastEvent,
+        TrainingCompleted,
+        TrainingFailed,
+        TrainingPaused,
+    )
     from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.jobs.async_store import AsyncStore
-    from arkor_dev.local.jobs.event_log import Event
     from arkor_dev.local.models.catalog import Models
     from arkor_dev.local.reporting.service import Reporting
 
@@ -49,11 +65,16 @@ class Observer(Protocol):
     def training_begins(self) -> None:
         """Note that a job is about to start."""
 
-    def training_ended(self, config: Mapping[str, Any], verdict: Verdict, seconds: float) -> None:
-        """Note the duration of an ended job; 0 if another job ran at the same time, which invalidates it."""
+    def training_ended(
+        self, config: Mapping[str, Any], completed: TrainingCompleted | None, seconds: float
+    ) -> None:
+        """Note that a job's worker ended, and the duration of a completed job.
 
-    async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Return why a job cannot fit on this machine, as fields of ``training.failed``; empty if it can."""
+        ``seconds`` is 0 if another job ran at the same time, which invalidates it.
+        """
+
+    async def refusal(self, config: dict[str, Any]) -> TrainingFailed | None:
+        """Return why a job cannot fit on this machine; None if it can."""
 
     async def free_bytes(self) -> int | None:
         """Return the bytes of memory available to a new process; None if unknown."""
@@ -119,8 +140,8 @@ class JobRunner:
         resume_options = await self._store.read(Store.resume_options, job_id)
         name = (await self._store.read(Store.names)).get(job_id, job_id)
         job, resumes = {"id": job_id, "name": name}, "why" in resume_options
-        if self._observer and not resumes and (refusal_fields := await self._observer.refusal(config)):
-            await end(self._store, data, job_id, Verdict("failed", refusal_fields))
+        if self._observer and not resumes and (refused := await self._observer.refusal(config)):
+            await end(self._store, data, job_id, refused)
             return
         log_of = Log(self._store, job_id, name)
         reports = self._reporting.begin(job, config.get("reportTo"), log_of.say, resumes=resumes)
@@ -132,9 +153,9 @@ class JobRunner:
                 reports.take(start_events)
             start_events.clear()
             reports.take(events)
-            for event, fields in events:
-                if event == TRAINING_RESUMED and resume_options.get("auto"):
-                    resumed = f"{name} resumed at step {fields['step']}: {fields['message']}"
+            for event in events:
+                if event["type"] == TRAINING_RESUMED and resume_options.get("auto"):
+                    resumed = f"{name} resumed at step {event['step']}: {event.get('message')}"
                     notices.message("info", resumed)
 
         training = self.training = WorkerSession(
@@ -148,48 +169,60 @@ class JobRunner:
         watching = config.get("pauseOnBattery") and asyncio.create_task(
             watch_power(training.pause, despite_battery=despite_battery), name="where the power comes from"
         )
-        verdict = Verdict(CRASHED, {})
+        outcome: Outcome | Again = Crash("")
         try:
-            verdict = await training.run(data, project)
+            outcome = await training.run(data, project)
         finally:
             if watching:
                 watching.cancel()
-            self._reporting.end(job, reports, verdict.status)
+            self._reporting.end(job, reports, _status_of(outcome))
             log_of.closed = True
         seconds = time.monotonic() - started
-        if verdict.status in (CRASHED, KILLED):
-            verdict = await self._crashed(verdict)
-        if self._observer and verdict.fields.get("outOfMemory"):
-            verdict = await self._advised(self._observer, training, verdict)
+        if isinstance(outcome, Crash):
+            outcome = await self._crashed(outcome)
+        if (
+            self._observer
+            and isinstance(outcome, dict)
+            and outcome["type"] == TRAINING_FAILED
+            and outcome.get("outOfMemory")
+        ):
+            await self._advise(self._observer, training, outcome)
             count = 1 if self._cancelled else await self._observer.gpus_needed(config)
             if count > max(1, len(self.devices)):
                 why = f"One GPU has too little memory for this job, so its model is spread over {count}."
-                verdict = Verdict(CRASHED, {**verdict.fields, "why": why})
-                verdict = await self._store.write(Store.crashed, job_id, verdict, self._pause)
-        if verdict.status == PAUSED:
-            await self._store.write(Store.pause, job_id, verdict.fields)
-        elif verdict.status == WAITS and not self._cancelled:
-            await self._placement_queue.requeue(job_id, config, verdict.fields["why"])
-        elif verdict.status not in (AGAIN, DETACHED):
-            final_verdict = Verdict("cancelled", {}) if verdict.status == WAITS else verdict
-            await end(self._store, data, job_id, final_verdict)
+                crash = Crash(outcome["error"], reason=why, out_of_memory=True)
+                outcome = await self._store.write(Store.crashed, job_id, crash, self._pause)
+        completed: TrainingCompleted | None = None
+        match outcome:
+            case PausedAtResumePoint(reason, message):
+                await self._store.write(Store.pause_at_resume_point, job_id, reason, message)
+            case Waits(reason) if not self._cancelled:
+                await self._placement_queue.requeue(job_id, config, reason)
+            case Waits():
+                await end(self._store, data, job_id, TrainingCancelled(type=TRAINING_CANCELLED))
+            case Again() | Detached() | Crash():
+                pass
+            case event:
+                if event["type"] == TRAINING_PAUSED:
+                    await self._store.write(Store.pause, job_id, event)
+                else:
+                    completed = event if event["type"] == TRAINING_COMPLETED else None
+                    await end(self._store, data, job_id, event)
         if self._observer:
             is_representative = self.ran_alone and not training.attached
-            self._observer.training_ended(config, verdict, seconds if is_representative else 0.0)
+            self._observer.training_ended(config, completed, seconds if is_representative else 0.0)
 
-    async def _crashed(self, verdict: Verdict) -> Verdict:
+    async def _crashed(self, crash: Crash) -> Again | TrainingFailed | TrainingPaused:
         """Handle a worker that ended without a message: resume the job unless it repeats."""
-        verdict = await self._store.write(Store.crashed, self.job, verdict, self._pause)
-        if verdict.status == AGAIN:
-            notices.message("warning", f"{verdict.error} The job resumes from its last checkpoint")
-        elif verdict.status == PAUSED:
-            notices.message(
-                "warning", f"{verdict.fields['message']}. The job is paused: resume it when you like"
-            )
-        return verdict
+        outcome = await self._store.write(Store.crashed, self.job, crash, self._pause)
+        if isinstance(outcome, Again):
+            notices.message("warning", f"{outcome.error} The job resumes from its last checkpoint")
+        elif outcome["type"] == TRAINING_PAUSED:
+            notices.message("warning", f"{outcome['message']}. The job is paused: resume it when you like")
+        return outcome
 
-    async def _advised(self, observer: Observer, training: WorkerSession, verdict: Verdict) -> Verdict:
-        """Add settings that would fit to the verdict of a job that ran out of memory; can be cancelled."""
+    async def _advise(self, observer: Observer, training: WorkerSession, failed: TrainingFailed) -> None:
+        """Add settings that would fit to the error of a job that ran out of memory; can be cancelled."""
         preparing = PreparationProgress(self._store, self.job)
         advising = asyncio.create_task(observer.what_fits(self.config, preparing))
         cancelling = asyncio.create_task(training.cancelled())
@@ -199,12 +232,25 @@ class JobRunner:
             task.cancel()
         await asyncio.gather(advising, cancelling, return_exceptions=True)
         preparing.close()
-        return Verdict(verdict.status, {**verdict.fields, "error": f"{verdict.error} {advice}".strip()})
+        failed["error"] = f"{failed['error']} {advice}".strip()
 
 
-async def end(store: AsyncStore, data: Path, job_id: str, verdict: Verdict) -> None:
-    """Store the verdict, however long that takes; until then, keep it in a file."""
-    keep = functools.partial(keep_verdict, data, job_id, verdict)
-    writing = store.post_or(keep, Store.finish, job_id, verdict)
+def _status_of(outcome: Outcome | Again) -> str:
+    """Return the status for reporters: a job's, or ``crashed``, ``killed`` or ``waits``."""
+    match outcome:
+        case Crash():
+            return "killed" if outcome.killed else "crashed"
+        case PausedAtResumePoint():
+            return "paused"
+        case Waits() | Detached() | Again():
+            return "waits"
+        case _:
+            return STATUSES[outcome["type"]]
+
+
+async def end(store: AsyncStore, data: Path, job_id: str, event: LastEvent) -> None:
+    """Store a job's last event, however long that takes; until then, keep it in a file."""
+    keep = functools.partial(keep_verdict, data, job_id, event)
+    writing = store.post_or(keep, Store.finish, job_id, event)
     await asyncio.shield(asyncio.wrap_future(writing))
     drop_verdict(data, job_id)

@@ -9,11 +9,25 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.events import MODEL_PROGRESS, TRAINING_MESSAGE, TRAINING_PHASE, TRAINING_STARTED
-from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.contract.events import (
+    MODEL_PROGRESS,
+    TRAINING_CANCELLED,
+    TRAINING_FAILED,
+    TRAINING_MESSAGE,
+    TRAINING_PAUSED,
+    TRAINING_PHASE,
+    TRAINING_STARTED,
+    LastEvent,
+    ModelProgress,
+    TrainingCancelled,
+    TrainingFailed,
+    TrainingMessage,
+    TrainingPaused,
+    TrainingPhase,
+)
 from arkor_dev.local.execution.choice import execution_of
 from arkor_dev.local.execution.messages import (
     Cancel,
@@ -24,13 +38,14 @@ from arkor_dev.local.execution.messages import (
     Marked,
     ModelWanted,
     Pause,
+    PausedAtResumePoint,
     ResumePoint,
     Stored,
     TrainingEvent,
     Waits,
 )
 from arkor_dev.local.jobs.second_model import ensure_second
-from arkor_dev.local.jobs.store import KILLED, Store, Verdict
+from arkor_dev.local.jobs.store import Crash, Store
 from arkor_dev.local.jobs.verdict_file import keep_verdict
 from arkor_dev.local.workers import daemon_messages as notices
 from arkor_dev.local.workers.errors import SMALLER, JobFailure
@@ -40,10 +55,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from arkor_dev.contract.events import Event
     from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.execution.interface import Execution, Worker
     from arkor_dev.local.jobs.async_store import AsyncStore
-    from arkor_dev.local.jobs.event_log import Event
     from arkor_dev.local.models.catalog import Models
 
 
@@ -59,7 +74,8 @@ class Log:
         if self.closed:
             notices.message("warning", f"{self._name}: {text}")
         else:
-            self._store.post(Store.append, self._job, [(TRAINING_MESSAGE, {"message": text})])
+            message = TrainingMessage(type=TRAINING_MESSAGE, message=text)
+            self._store.post(Store.append, self._job, [message])
 
 
 PROGRESS_SECONDS: Final = 0.5
@@ -87,7 +103,7 @@ class PreparationProgress:
         if label == self._label and moment - self._sent_at < PROGRESS_SECONDS and not finished:
             return
         self._label, self._sent_at, self._last = label, moment, progress
-        self._store.post(Store.append, self._job, [(MODEL_PROGRESS, {**progress})])
+        self._store.post(Store.append, self._job, [_event(progress)])
         if finished:
             self._open.discard(label)
         elif progress["total"] is not None:
@@ -101,13 +117,27 @@ class PreparationProgress:
         self._open.clear()
 
 
+def _event(progress: Progress) -> ModelProgress:
+    return ModelProgress(
+        type=MODEL_PROGRESS,
+        label=progress["label"],
+        done=progress["done"],
+        total=progress["total"],
+        unit=progress["unit"],
+    )
+
+
 LATE_SECONDS: Final = 10.0
 """Seconds from which a wait for the disk is noted in the job's log."""
-PAUSED: Final = "paused"
-CRASHED: Final = "crashed"
-WAITS: Final = "waits"
-DETACHED: Final = "alone"
-"""Verdicts that don't end the job: paused, no message, no free resources, or trained without us."""
+
+
+@dataclass(frozen=True)
+class Detached:
+    """The job trains on without this process."""
+
+
+Outcome = LastEvent | TrainingPaused | PausedAtResumePoint | Crash | Waits | Detached
+"""How a worker ended."""
 ENDED: Final = "ended"
 """Reason of pauses when this process ends."""
 
@@ -154,8 +184,8 @@ class WorkerSession:
             self._reason = reason
             self._pause.set()
 
-    async def run(self, data: Path, project: Path) -> Verdict:
-        """Run the worker and wait for its end; return the verdict, possibly one that does not end the job.
+    async def run(self, data: Path, project: Path) -> Outcome:
+        """Run the worker and wait for its end; return how it ended.
 
         Afterwards ``attached`` says whether the worker was already training.
         """
@@ -192,7 +222,7 @@ class WorkerSession:
                 if pausing in done:
                     if self._reason == ENDED and self._execution.attaches(data, self._job):
                         worker.send(Detach())
-                        return Verdict(DETACHED, {})
+                        return Detached()
                     if not (self._steps or self.attached):  # no message reports anything to store
                         break
                     worker.send(Pause(self._reason))
@@ -200,19 +230,19 @@ class WorkerSession:
                 worker.send(Cancel())
                 await asyncio.wait({following}, timeout=self._execution.grace)
             if following.done():
-                verdict = following.result()
-                if self._marked and verdict.status in TERMINAL:
+                outcome = following.result()
+                if self._marked and isinstance(outcome, dict) and outcome["type"] != TRAINING_PAUSED:
                     # Once it has stopped, only this process knows how it ended.
-                    await asyncio.to_thread(keep_verdict, data, self._job, verdict)
-                return verdict
+                    await asyncio.to_thread(keep_verdict, data, self._job, outcome)
+                return outcome
             if cancelling.done():
-                return Verdict("cancelled", {})
+                return TrainingCancelled(type=TRAINING_CANCELLED)
             failure = providing.exception() if providing.done() else None
             if isinstance(failure, JobFailure):
-                return Verdict("failed", {"error": str(failure)})
+                return TrainingFailed(type=TRAINING_FAILED, error=str(failure))
             if failure:
                 raise failure
-            return Verdict(PAUSED, {"reason": self._reason})
+            return PausedAtResumePoint(self._reason)
         finally:
             for task in tasks:
                 task.cancel()
@@ -237,28 +267,31 @@ class WorkerSession:
         worker.send(replace(model, second=second))
 
     def _enter_phase(self, phase: str) -> None:
-        self._store.post(Store.append, self._job, [(TRAINING_PHASE, {"phase": phase})])
+        self._store.post(Store.append, self._job, [TrainingPhase(type=TRAINING_PHASE, phase=phase)])
 
-    async def _follow(self, worker: Worker) -> Verdict:
+    async def _follow(self, worker: Worker) -> Outcome:
         with closing(PreparationProgress(self._store, self._job)) as preparing:
             return await self._stored(worker, preparing)
 
-    async def _stored(self, worker: Worker, preparing: PreparationProgress) -> Verdict:
+    async def _stored(self, worker: Worker, preparing: PreparationProgress) -> Outcome:
         """Store the worker's events as they arrive; return how it ended."""
         async for batch in worker.batches():
             marks = [message.mark for message in batch if isinstance(message, Marked)]
             messages = [message.message if isinstance(message, Marked) else message for message in batch]
-            events: list[Event] = [(m.name, m.fields) for m in messages if isinstance(m, TrainingEvent)]
+            events: list[Event] = [
+                message.event for message in messages if isinstance(message, TrainingEvent)
+            ]
             points = [message.step for message in messages if isinstance(message, ResumePoint)]
             resumable, mark = points[-1] if points else None, marks[-1] if marks else None
             if events or resumable is not None or mark is not None:
-                self._steps = self._steps or any(name == TRAINING_STARTED for name, _ in events)
+                self._steps = self._steps or any(event["type"] == TRAINING_STARTED for event in events)
                 began = time.monotonic()
                 await self._store.write(Store.append, self._job, events, resumable, mark)
                 if (seconds := time.monotonic() - began) >= LATE_SECONDS:
                     late = f"Nothing could be stored for {seconds:.0f} s (a full disk, or a locked database)"
-                    fields = {"message": f"{late}: the training waited, and continues"}
-                    self._store.post(Store.append, self._job, [(TRAINING_MESSAGE, fields)])
+                    text = f"{late}: the training waited, and continues"
+                    waited = TrainingMessage(type=TRAINING_MESSAGE, message=text)
+                    self._store.post(Store.append, self._job, [waited])
                 self._on_events(events)
             if mark is not None:
                 self._marked = True
@@ -270,14 +303,14 @@ class WorkerSession:
                     case ModelWanted():
                         self.attached = False
                         self._model_wanted.set()
-                    case Ended(status, fields):
-                        return Verdict(status, fields)
+                    case Ended(event):
+                        return event
                     case Lost(reason):
-                        return Verdict(CRASHED, {"error": reason, "why": reason})
-                    case Waits(reason):
-                        return Verdict(WAITS, {"why": reason})
+                        return Crash(reason, reason=reason)
+                    case Waits() | PausedAtResumePoint():
+                        return message
         await worker.ended()
-        cause: dict[str, Any] = {"error": worker.cause("The training process", SMALLER)}
+        error = worker.cause("The training process", SMALLER)
         if worker.ran_out_of_memory:
-            return Verdict(CRASHED, {**cause, "outOfMemory": True})
-        return Verdict(KILLED if worker.killed else CRASHED, cause)
+            return Crash(error, out_of_memory=True)
+        return Crash(error, killed=worker.killed)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from arkor_dev.contract.shapes import Artifact
 from arkor_dev.local.checkpoints.checkpoint_writer import CheckpointWriter
 from arkor_dev.local.checkpoints.figures import Evaluated
 from arkor_dev.local.checkpoints.origin import hash_of_rows
@@ -51,11 +52,11 @@ class NullWriter(CheckpointWriter):
         """Do nothing."""
         self.step = step
 
-    def final(self, *_: Any) -> dict[str, Any]:
-        """Do nothing."""
-        return {}
+    def final(self, *_: Any) -> Artifact:
+        """Do nothing; rank 0 describes the files."""
+        return Artifact(kind="")
 
-    def best(self, _: int) -> list[dict[str, Any]]:
+    def best(self, _: int) -> list[Artifact]:
         """Do nothing."""
         return []
 

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from peft import PeftModel
 
-from arkor_dev.contract.events import EVALUATION_COMPLETED, TRAINING_LOG, TRAINING_MESSAGE
+from arkor_dev.contract.events import (
+    EVALUATION_COMPLETED,
+    TRAINING_LOG,
+    TRAINING_MESSAGE,
+    EvaluationCompleted,
+    TrainingMessage,
+)
 from arkor_dev.contract.settings.evaluation import samples_off
 from arkor_dev.data.thoughts import split_generated
 from arkor_dev.local.cards.writer import rewrite_card
@@ -52,6 +58,7 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from arkor_dev.contract.events import Event
     from arkor_dev.contract.shapes import EvaluationMeasure, EvaluationStrength
     from arkor_dev.data.rows import Row
     from arkor_dev.local.evaluation.base_losses import BaseLosses
@@ -188,13 +195,13 @@ class FinalEvaluation:
         run.emit.observers.append(self._note)
         run.phases.later.append(self._seconds_left)
 
-    def _note(self, name: str, fields: Mapping[str, Any]) -> None:
-        if name == TRAINING_LOG and self._run:
-            if "loss" in fields:
-                self._history.learned(fields["loss"])
+    def _note(self, event: Event) -> None:
+        if event["type"] == TRAINING_LOG and self._run:
+            if (learned := event.get("loss")) is not None:
+                self._history.learned(learned)
             loss, choosing = self._run.best.last, self._run.best.last_choosing
-            if self._run.method.measure.evaluated in fields and loss is not None and choosing is not None:
-                self._history.add(fields["step"], loss, self._run.row_losses, choosing)
+            if self._run.method.measure.evaluated in event and loss is not None and choosing is not None:
+                self._history.add(event["step"], loss, self._run.row_losses, choosing)
 
     def _seconds_left(self) -> float:
         """Estimate the remaining seconds of the comparison."""
@@ -234,13 +241,14 @@ class FinalEvaluation:
             judged.evaluation.update(_best(preparation, self._history, judged.evaluation["margin"]))
             results.write(results.result_file(self._job, None), judged._asdict())
             rewrite_card(preparation.data, preparation.job_id)
-            self._emit(EVALUATION_COMPLETED, evaluation=judged.evaluation)
+            self._emit(EvaluationCompleted(type=EVALUATION_COMPLETED, evaluation=judged.evaluation))
         except Stopped:
             return False
         except Exception as error:  # noqa: BLE001 - whatever the error, the adapter is saved
             traceback.print_exc()
             reason = str(error) or type(error).__name__
-            self._emit(TRAINING_MESSAGE, message=f"It could not be compared with its base: {reason}")
+            text = f"It could not be compared with its base: {reason}"
+            self._emit(TrainingMessage(type=TRAINING_MESSAGE, message=text))
         finally:
             run.loss.close()
         return True
@@ -373,7 +381,8 @@ def stage_of(
 
     def failed(name: str, why: str) -> None:
         if not quiet:
-            preparation.emit(TRAINING_MESSAGE, message=f"The evaluation {name} could not be made: {why}")
+            text = f"The evaluation {name} could not be made: {why}"
+            preparation.emit(TrainingMessage(type=TRAINING_MESSAGE, message=text))
 
     def progress(*now: Any) -> None:
         preparation.progress(*now)

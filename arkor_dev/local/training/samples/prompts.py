@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.events import SAMPLE_CREATED, SampleCreated
 from arkor_dev.contract.settings.evaluation import samples_off
 from arkor_dev.local.evaluation.stage import context_of, texts_of
 from arkor_dev.local.modeling.chat_template import end_ids, render
@@ -15,6 +16,7 @@ from .budget import MOST_TOKENS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from arkor_dev.contract.shapes import ChatMessage
     from arkor_dev.data.rows import Row
     from arkor_dev.local.training.preparation import RunPreparation
 
@@ -30,10 +32,29 @@ BEGINNING: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class SamplePrompt:
-    """``ids`` are its tokens, with the generation prompt; ``fields`` has its fields in events."""
+    """``ids`` are its tokens, with the generation prompt; the others are fields of `SampleCreated`."""
 
     ids: list[int]
-    fields: dict[str, Any]
+    prompt: str
+    number: int = 0
+    messages: list[ChatMessage] | None = None
+    row: int | None = None
+    wanted: str | None = None
+
+    def answered(self, step: int, answer: str, *, truncated: bool) -> SampleCreated:
+        """Return the event that this prompt was answered after ``step``."""
+        event = SampleCreated(
+            type=SAMPLE_CREATED, step=step, number=self.number, prompt=self.prompt, answer=answer
+        )
+        if self.messages is not None:
+            event["messages"] = self.messages
+        if self.row is not None:
+            event["row"] = self.row
+        if self.wanted is not None:
+            event["wanted"] = self.wanted
+        if truncated:
+            event["truncated"] = True
+        return event
 
 
 def prompts_of(preparation: RunPreparation) -> tuple[list[SamplePrompt], list[int]]:
@@ -61,10 +82,7 @@ def prompts_of(preparation: RunPreparation) -> tuple[list[SamplePrompt], list[in
     else:
         texts = [samples] if isinstance(samples, str) else samples
         prompts = list(_written(texts, tokenizer, plain, room, preparation.say))
-    return [
-        SamplePrompt(prompt.ids, {"number": number, **prompt.fields})
-        for number, prompt in enumerate(prompts, 1)
-    ], ends
+    return [replace(prompt, number=number) for number, prompt in enumerate(prompts, 1)], ends
 
 
 def _eos(tokenizer: Any, model: Any) -> list[int]:
@@ -86,7 +104,7 @@ def _written(
         if len(ids) > room:
             say(f"Sample prompt {number} is skipped: it has {len(ids)} tokens, and {room} is the most")
             continue
-        yield SamplePrompt(ids, {"prompt": text[:TEXT]})
+        yield SamplePrompt(ids, text[:TEXT])
 
 
 def _held_out(rows: Sequence[tuple[int, Row]], tokenizer: Any, room: int) -> Iterator[SamplePrompt]:
@@ -101,9 +119,9 @@ def _held_out(rows: Sequence[tuple[int, Row]], tokenizer: Any, room: int) -> Ite
             prompt = _of_row(row, tokenizer)
         except JobFailure:  # a problem with the data, which training has already reported
             continue
-        if prompt and 0 < len(prompt.ids) <= room and prompt.fields["prompt"] not in seen:
-            seen.add(prompt.fields["prompt"])
-            yield SamplePrompt(prompt.ids, {**prompt.fields, "row": number})
+        if prompt and 0 < len(prompt.ids) <= room and prompt.prompt not in seen:
+            seen.add(prompt.prompt)
+            yield replace(prompt, row=number)
 
 
 def _of_row(row: Row, tokenizer: Any) -> SamplePrompt | None:
@@ -113,17 +131,18 @@ def _of_row(row: Row, tokenizer: Any) -> SamplePrompt | None:
         beginning = row.text[: min(len(row.text) // 2, BEGINNING)]
         beginning = beginning.rpartition(" ")[0] or beginning
         return SamplePrompt(
-            _text(tokenizer, beginning),
-            {"prompt": beginning, "wanted": row.text[len(beginning) :].strip()[:TEXT]},
+            _text(tokenizer, beginning), beginning, wanted=row.text[len(beginning) :].strip()[:TEXT]
         )
     last = max(index for index, turn in enumerate(row.messages) if turn["role"] == "assistant")
     before = row.messages[:last]
     if not before:
         return None
-    fields: dict[str, Any] = {"prompt": question[:TEXT]}
-    if reference:
-        fields["wanted"] = reference[:TEXT]
-    return SamplePrompt(_conversation(tokenizer, before, row.tools), fields | context_of(row))
+    return SamplePrompt(
+        _conversation(tokenizer, before, row.tools),
+        question[:TEXT],
+        messages=context_of(row).get("messages"),
+        wanted=reference[:TEXT] or None,
+    )
 
 
 def _conversation(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any]) -> list[int]:

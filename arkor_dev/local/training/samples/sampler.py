@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from arkor_dev.contract.events import (
     CHECKPOINT_SAVED,
-    SAMPLE_CREATED,
     TRAINING_MESSAGE,
     TRAINING_RESUMED,
     TRAINING_STARTED,
+    TrainingMessage,
 )
 from arkor_dev.local.training.greedy import GenerationLimit, GreedyAnswer, answers, switched_off
 from arkor_dev.local.training.phases import ADAPTED, SAMPLING
@@ -29,9 +29,10 @@ from .budget import MINIMUM_SECONDS, MOST_TOKENS, SHARE, USEFUL_TOKENS, SampleBu
 from .prompts import prompts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
+    from arkor_dev.contract.events import Event
     from arkor_dev.local.training.preparation import RunPreparation
     from arkor_dev.local.training.run import TrainingLoop
 
@@ -111,22 +112,22 @@ class Samples:
             with base:
                 self._generate(run, 0, lambda *_: USEFUL_TOKENS)
 
-    def _note(self, name: str, fields: Mapping[str, Any]) -> None:
+    def _note(self, event: Event) -> None:
         run = self._run
         if run is None:
             return
-        if name == TRAINING_RESUMED:
-            step = fields["step"]
+        if event["type"] == TRAINING_RESUMED:
+            step = event["step"]
             self._sent = {sent for sent in self._sent if sent <= step} if step else set()
-        elif name == TRAINING_STARTED:
+        elif event["type"] == TRAINING_STARTED:
             self._start(run)
         elif (
-            name == CHECKPOINT_SAVED
-            and fields["step"] in self._due
-            and fields["step"] < run.plan.steps  # the last ones come after the verdict
-            and self._fits_budget(run, fields["step"])
+            event["type"] == CHECKPOINT_SAVED
+            and event["step"] in self._due
+            and event["step"] < run.plan.steps  # the last ones come after the verdict
+            and self._fits_budget(run, event["step"])
         ):
-            self._take(run, fields["step"], "save")
+            self._take(run, event["step"], "save")
 
     def _fits_budget(self, run: TrainingLoop, step: int) -> bool:
         """Return whether a checkpoint's answers fit the budget; those that do are spread over the run."""
@@ -139,7 +140,7 @@ class Samples:
         self._budget.skip()
         if not self._said_skipped:
             self._said_skipped = True
-            self._emit(TRAINING_MESSAGE, message=SKIPPED)
+            self._emit(TrainingMessage(type=TRAINING_MESSAGE, message=SKIPPED))
         return False
 
     def _start(self, run: TrainingLoop) -> None:
@@ -172,7 +173,8 @@ class Samples:
             traceback.print_exc()
             self._run = None
             reason = str(error) or type(error).__name__
-            self._emit(TRAINING_MESSAGE, message=f"The sample prompts could not be answered: {reason}")
+            text = f"The sample prompts could not be answered: {reason}"
+            self._emit(TrainingMessage(type=TRAINING_MESSAGE, message=text))
         run.clock.lap("eval")
 
     def _ask(self, run: TrainingLoop, step: int) -> None:
@@ -202,8 +204,7 @@ class Samples:
         if known:
             self._budget.last = known.first + known.tokens * known.token
         for prompt, (text, truncated) in zip(self._prompts, round_.answers, strict=True):
-            cut = {"truncated": True} if truncated else {}
-            self._emit(SAMPLE_CREATED, step=step, **prompt.fields, answer=text, **cut)
+            self._emit(prompt.answered(step, text, truncated=truncated))
         self._sent.add(step)
 
     def _generate(self, run: TrainingLoop, step: int, limit: Callable[[float, float], int]) -> Round | None:

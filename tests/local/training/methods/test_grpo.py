@@ -24,7 +24,7 @@ from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.teacher import asker
 from tests.local.harness import until
 from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
-from tests.local.tiny_run import events_of, set_up
+from tests.local.tiny_run import events_of, pause_of, set_up
 from tests.local.training.test_going_on import bytes_of, pausing_after, points
 from tests.support.scripted_teacher import Said, scripted
 
@@ -424,9 +424,9 @@ def test_a_job_pauses_without_its_judge_and_resumes_to_the_same_bits(
         with monkeypatch.context() as patched:
             patched.setattr(owner, name, leave)
             first = judged(tmp_path / "parts")
-            ending = first.run()
-        assert (ending.status, ending.fields["step"], ending.fields["reason"]) == ("paused", 2, "judge")
-        assert "The judge of helpful gives no scores: 127.0.0.1" in ending.fields["message"]
+            paused = pause_of(first.run())
+        assert (paused["step"], paused["reason"]) == (2, "judge")
+        assert "The judge of helpful gives no scores: 127.0.0.1" in paused["message"]
         gone = False
         busy = len(judge_server.bodies)
         second = judged(tmp_path / "parts", resume_plan=points(tmp_path / "parts"))
@@ -499,8 +499,7 @@ def test_a_step_paused_while_sampling_is_repeated(tiny: Path, tmp_path: Path) ->
         return "asked" if asked > 4 else None  # while it writes
 
     run.stop.pausing = pausing
-    status, fields = run.run()
-    assert (status, fields["step"]) == ("paused", 0)
+    assert pause_of(run.run())["step"] == 0
 
 
 def test_grpo_learns_an_answer_format(tiny: Path, tmp_path: Path) -> None:

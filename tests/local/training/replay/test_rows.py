@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.local.tiny_run import events_of, losses_of, replayed_rows, set_up
+from tests.local.tiny_run import events_of, losses_of, pause_of, replayed_rows, set_up
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -256,6 +256,6 @@ def test_generation_of_replay_answers_can_be_cancelled_and_paused(tiny: Path, tm
     assert cancelled.run().status == "cancelled"
     paused = set_up(tiny, tmp_path, config)
     paused.stop.pausing = lambda: "asked"
-    assert paused.run() == ("paused", {"step": 0, "reason": "asked"})
+    assert pause_of(paused.run()) == {"type": "training.paused", "step": 0, "reason": "asked"}
     for run in (cancelled, paused):
         assert events_of(run).figures("loss") == []

@@ -13,7 +13,7 @@ from arkor_dev.data.rows import Row
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.samples import prompts
-from arkor_dev.local.training.samples.prompts import COUNT, LONGEST, TEXT, prompts_of
+from arkor_dev.local.training.samples.prompts import COUNT, LONGEST, TEXT, SamplePrompt, prompts_of
 from tests.local.tiny_model import PHRASE
 
 if TYPE_CHECKING:
@@ -32,6 +32,12 @@ def tokenizer(tiny: Path) -> Any:
 def chat(question: str, answer: str, *before: dict[str, Any]) -> Row:
     turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
     return Row([*before, *turns], "rows.jsonl, line 1")
+
+
+def fields_of(prompt: SamplePrompt) -> dict[str, Any]:
+    """The fields that the prompt gives its events."""
+    event: dict[str, Any] = {**prompt.answered(0, "", truncated=False)}
+    return {name: value for name, value in event.items() if name not in ("type", "step", "answer")}
 
 
 def asked_of(
@@ -54,7 +60,7 @@ def asked_of(
     )
     found, ends = prompts_of(preparation)
     assert not found or ends == [2]
-    return [each.fields for each in found], [tokenizer.decode(each.ids) for each in found], said
+    return [fields_of(each) for each in found], [tokenizer.decode(each.ids) for each in found], said
 
 
 def test_prompts_are_spread_over_the_held_out_rows(tokenizer: Any) -> None:

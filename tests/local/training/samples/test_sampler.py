@@ -19,14 +19,15 @@ from arkor_dev.local.training.samples.budget import SampleBudget
 from arkor_dev.local.training.samples.sampler import Samples
 from tests.local.conftest import CONFIG, SAMPLED
 from tests.local.tiny_model import PHRASE, QUESTIONS, chats
-from tests.local.tiny_run import events_of
+from tests.local.tiny_run import events_of, pause_of
 from tests.local.training.test_going_on import SETTINGS, begin, bytes_of, pausing_after, points
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from pathlib import Path
 
-    from arkor_dev.local.training.run import Ending, TrainingLoop
+    from arkor_dev.local.execution.messages import Ended
+    from arkor_dev.local.training.run import TrainingLoop
     from tests.local.conftest import Trained
     from tests.local.harness import Backend, Frame
 
@@ -58,7 +59,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def sampled(
     run: TrainingLoop, known: Collection[int] = (), stopped: Callable[[], bool] = lambda: False
-) -> Ending:
+) -> Ended:
     """Run it with samples of three chats, of which those of the steps ``known`` were sent before."""
     rows = [Row(chat["messages"], "chats") for chat in chats(8)]
     preparation: Any = SimpleNamespace(
@@ -218,7 +219,7 @@ def test_samples_interrupted_by_a_pause_are_made_on_resume(tiny: Path, tmp_path:
 
     first.stop.pausing = lambda: "asked" if paused() else None
     ending = sampled(first, stopped=paused)
-    assert (ending.status, ending.fields["step"]) == ("paused", 3)
+    assert pause_of(ending)["step"] == 3
     assert {step for step, _ in answers_of(first)} == {0}
     then = begin(tiny, tmp_path, EVERY, resume_plan=points(tmp_path))
     sampled(then, {0})

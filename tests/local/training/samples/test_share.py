@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from arkor_dev.contract.events import CheckpointSaved, TrainingStarted
 from arkor_dev.local.modeling.example import Example
 from arkor_dev.local.training.greedy import GreedyAnswer
 from arkor_dev.local.training.phases import Phases
@@ -30,6 +31,8 @@ from arkor_dev.local.training.samples.sampler import Samples
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from arkor_dev.local.execution.messages import WorkerEvent
+
 TOKENS = 400
 """Return the answers of one step."""
 
@@ -45,8 +48,8 @@ class Simulated:
     ) -> None:
         self.now = self.answering = 0.0
         self.read, self.write, self.slower = read, write, slower
-        self.told: list[tuple[str, dict[str, Any]]] = []
-        prompts = [SamplePrompt([1] * 40, {"number": number}) for number in range(1, 4)]
+        self.told: list[WorkerEvent] = []
+        prompts = [SamplePrompt([1] * 40, "", number) for number in range(1, 4)]
         monkeypatch.setattr(sampler, "prompts_of", lambda _: (prompts, [0]))
         monkeypatch.setattr(sampler, "answers", self._answers)
         monkeypatch.setattr(sampler, "base_of", lambda _: self._base())
@@ -72,7 +75,7 @@ class Simulated:
             writer=SimpleNamespace(has_checkpoint=lambda _: True),
             clock=SimpleNamespace(lap=lambda _: None),
             phases=Phases(),
-            emit=RunEvents(lambda name, fields: self.told.append((name, dict(fields)))),
+            emit=RunEvents(self.told.append),
         )
         preparation: Any = SimpleNamespace(
             emit=self.run.emit,
@@ -82,16 +85,16 @@ class Simulated:
         run: Any = self.run
         samples = Samples(preparation, lambda: False, 0.0, lambda: self.now)
         samples.follow(run)
-        run.emit("training.started")
+        run.emit(TrainingStarted(type="training.started"))
         for step in range(1, steps + 1):
             run.step = step
             self.now += 3 * TOKENS * self.read
             if step % save == 0:
                 self.now += 400 * self.read
-                run.emit("checkpoint.saved", step=step)
+                run.emit(CheckpointSaved(type="checkpoint.saved", step=step))
         run.kept_step = steps
         assert samples.end()
-        return sorted({fields["step"] for name, fields in self.told if name == "sample.created"})
+        return sorted({event["step"] for event in self.told if event["type"] == "sample.created"})
 
     @contextmanager
     def _base(self) -> Iterator[None]:
@@ -116,7 +119,7 @@ class Simulated:
         return [GreedyAnswer(f"{made} tokens", True) for _ in prompts]
 
     def said(self) -> str:
-        return " ".join(fields["message"] for name, fields in self.told if name == "training.message")
+        return " ".join(event["message"] for event in self.told if event["type"] == "training.message")
 
 
 @pytest.mark.parametrize("slower", [1.0, 3.0])
@@ -130,8 +133,8 @@ def test_samples_stay_within_their_share_of_time(
     machine = Simulated(monkeypatch, read, write * read, slower)
     answered = machine.go(steps, save)
     assert {0, steps} <= set(answered)
-    assert {fields["number"] for name, fields in machine.told if name == "sample.created"} == {1, 2, 3}
-    lengths = {fields["answer"] for name, fields in machine.told if name == "sample.created"}
+    assert {event["number"] for event in machine.told if event["type"] == "sample.created"} == {1, 2, 3}
+    lengths = {event["answer"] for event in machine.told if event["type"] == "sample.created"}
     assert lengths <= {f"{USEFUL_TOKENS} tokens", f"{MOST_TOKENS} tokens"}
     base = 3 * 40 * read + USEFUL_TOKENS * write * read * 0.875
     required = (1 + slower) * base
@@ -156,7 +159,7 @@ def test_the_forecast_includes_sampling(
 def test_with_enough_time_every_checkpoint_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Simulated(monkeypatch, 5e-4, 5e-3)
     assert machine.go(3000, 500) == [0, 500, 1000, 1500, 2000, 2500, 3000]
-    assert {fields["answer"] for name, fields in machine.told if name == "sample.created"} == {
+    assert {event["answer"] for event in machine.told if event["type"] == "sample.created"} == {
         f"{MOST_TOKENS} tokens"
     }
     assert machine.said() == ""
@@ -182,8 +185,8 @@ def test_the_base_answers_once_as_briefly_as_in_a_short_run(monkeypatch: pytest.
     later = Simulated(monkeypatch, 5e-4, 2e-2)
     later.cached |= known
     later.go(20, 20)
-    assert [told for told in later.told if told[0] == "sample.created"] == [
-        told for told in first.told if told[0] == "sample.created"
+    assert [told for told in later.told if told["type"] == "sample.created"] == [
+        told for told in first.told if told["type"] == "sample.created"
     ]
     assert later.answering == pytest.approx(first.answering / 2)
     assert later.cached == known
@@ -192,7 +195,7 @@ def test_the_base_answers_once_as_briefly_as_in_a_short_run(monkeypatch: pytest.
     long.cached |= known
     long.cached |= {key: [0.06, 0.004, value[-1]] for key, value in known.items()}
     long.go(3000, 500)
-    assert {fields["answer"] for name, fields in long.told if name == "sample.created"} == {
+    assert {event["answer"] for event in long.told if event["type"] == "sample.created"} == {
         f"{MOST_TOKENS} tokens"
     }
 
@@ -203,6 +206,6 @@ def test_edited_answers_are_made_again(monkeypatch: pytest.MonkeyPatch, edited: 
     machine.cached[f"4 prompts, {USEFUL_TOKENS} tokens"] = edited
     machine.go(20, 20)
     assert [f"{USEFUL_TOKENS} tokens"] * 6 == [
-        fields["answer"] for name, fields in machine.told if name == "sample.created"
+        event["answer"] for event in machine.told if event["type"] == "sample.created"
     ]
     assert machine.cached[f"4 prompts, {USEFUL_TOKENS} tokens"] != edited

@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from arkor_dev.contract.events import ROLLOUTS_CREATED, TRAINING_MESSAGE
+from arkor_dev.contract.events import (
+    ROLLOUTS_CREATED,
+    TRAINING_MESSAGE,
+    Rollout,
+    RolloutsCreated,
+    TrainingMessage,
+)
 from arkor_dev.local.cpu_kernels.cross_entropy import cross_entropies
 from arkor_dev.local.modeling.example import IGNORED, Example
 from arkor_dev.local.training.figure import MethodFigure
@@ -298,7 +304,9 @@ class GrpoLoss(Objective):
         self._quiet.append(len(silent) / len(groups))
         self._say_quiet(step, silent)
         if step % self._run.plan.logging == 0 or step == 1:
-            self._run.emit(ROLLOUTS_CREATED, step=step, rollouts=self._selection(rollouts))
+            self._run.emit(
+                RolloutsCreated(type=ROLLOUTS_CREATED, step=step, rollouts=self._selection(rollouts))
+            )
 
     def _say_quiet(self, step: int, silent: Sequence[Sequence[RolloutExample]]) -> None:
         if self._said_quiet or len(self._quiet) < WINDOW or fmean(self._quiet) < HIGH:
@@ -306,8 +314,8 @@ class GrpoLoss(Objective):
         self._said_quiet = True
         rewards = sorted({group[0].reward for group in silent})
         values = f"all {rewards[0]:g}" if len(rewards) == 1 else f"from {rewards[0]:g} to {rewards[-1]:g}"
-        self._run.emit(
-            TRAINING_MESSAGE,
+        message = TrainingMessage(
+            type=TRAINING_MESSAGE,
             step=step,
             code="no-signal",
             message=f"Hardly anything to learn from: for {100 * fmean(self._quiet):.0f} % of the prompts of "
@@ -315,23 +323,27 @@ class GrpoLoss(Objective):
             "easier prompts or a reward for a part of the task help; where they all succeed, harder prompts; "
             "else more answers per prompt (num_generations) or a higher temperature.",
         )
+        self._run.emit(message)
 
-    def _selection(self, rollouts: Sequence[RolloutExample]) -> list[dict[str, Any]]:
+    def _selection(self, rollouts: Sequence[RolloutExample]) -> list[Rollout]:
         """Return a few rollouts for an event, ordered from lowest to highest reward."""
         order = sorted(rollouts, key=lambda rollout: rollout.reward)
         count = min(EVENT_ROLLOUTS, len(order))
         chosen = [order[index * (len(order) - 1) // max(1, count - 1)] for index in range(count)]
-        return [
-            {
-                "where": rollout.where,
-                "prompt": rollout.prompt.question[:TEXT] if rollout.prompt else "",
-                "answer": rollout.answer[:TEXT],
-                "reward": rollout.reward,
-                "rewards": dict(zip(self._answering.scoring.names, rollout.scores, strict=True)),
-                **({"truncated": True} if rollout.truncated else {}),
-            }
-            for rollout in chosen
-        ]
+        shown: list[Rollout] = []
+        for rollout in chosen:
+            shown.append(
+                Rollout(
+                    where=rollout.where,
+                    prompt=rollout.prompt.question[:TEXT] if rollout.prompt else "",
+                    answer=rollout.answer[:TEXT],
+                    reward=rollout.reward,
+                    rewards=dict(zip(self._answering.scoring.names, rollout.scores, strict=True)),
+                )
+            )
+            if rollout.truncated:
+                shown[-1]["truncated"] = True
+        return shown
 
     # Forecasts
 
