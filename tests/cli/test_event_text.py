@@ -215,6 +215,11 @@ def test_a_forecast_becomes_one_line() -> None:
     assert "12 rows truncated, which does not fit; this would: a batch" in line
     assert "\x1b" not in line
     assert "which does not fit" in (forecast_line({**short, "fixes": 7}) or "")
+    for streaming, words in (
+        ({}, "peak 1.7 GB of 20.1 GB free with streaming"),
+        ({"slower": 2.17}, "peak 1.7 GB of 20.1 GB free with streaming (2.2 times as long)"),
+    ):
+        assert forecast_line({**forecast, "streaming": streaming}) == f"Forecast: about 1:50, {words}"
     assert "free, spread over 2 GPUs" in (forecast_line({**forecast, "gpus": [{}, {}]}) or "")
     for nothing in (None, "soon", {}, {"seconds": "soon", "memory": [1]}, {"memory": {"peakBytes": 1e309}}):
         assert forecast_line(nothing) is None

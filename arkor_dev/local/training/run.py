@@ -38,15 +38,16 @@ from arkor_dev.local.evaluation.general import TokenCounts
 from arkor_dev.local.evaluation.stage import tokens_of
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 from arkor_dev.local.modeling.example import weight_of
+from arkor_dev.local.modeling.layer_stream import WeightsLostError
 from arkor_dev.local.workers.errors import JobFailure
 
 from .adapter import (
     WEIGHTS,
     adapted,
-    convert_weights,
     full_model,
     initial_weights,
     load_weights,
+    prepare_frozen,
     restore_initial_weights,
     save_adapter,
     save_whole,
@@ -182,7 +183,7 @@ class TrainingLoop:
         if self.base.device == "cpu":
             keep_freed_memory()
             if plan.adapter:
-                convert_weights(base, self.choice.dtype)
+                prepare_frozen(self.base, self.choice.dtype, streams=plan.streams)
         self.model = adapted(base, name, plan.adapter) if plan.adapter else full_model(base, name)
         # PiSSA and OLoRA move a part of the base's weights into the adapter. On another machine that part may
         # differ in its last bits, so a resumed run starts from the saved one.
@@ -334,6 +335,11 @@ class TrainingLoop:
                 return self._finish()
         except NoSpaceError as error:
             return self._pause("disk", error)
+        except WeightsLostError as error:
+            # In the middle of a step: the newest resume point is used.
+            return Ending(
+                "paused", {"step": self.writer.step or 0, "reason": "weights", "message": str(error)}
+            )
         finally:
             self.loss.close()
 

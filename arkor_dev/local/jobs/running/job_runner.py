@@ -55,6 +55,9 @@ class Observer(Protocol):
     async def refusal(self, config: dict[str, Any]) -> dict[str, Any]:
         """Return why a job cannot fit on this machine, as fields of ``training.failed``; empty if it can."""
 
+    async def streams(self, config: dict[str, Any]) -> bool:
+        """Return whether a job is known to fit only if the layers of its model are streamed."""
+
     async def free_bytes(self) -> int | None:
         """Return the bytes of memory available to a new process; None if unknown."""
 
@@ -122,6 +125,7 @@ class JobRunner:
         if self._observer and not resumes and (refusal_fields := await self._observer.refusal(config)):
             await end(self._store, data, job_id, Verdict("failed", refusal_fields))
             return
+        streams = bool(self._observer and await self._observer.streams(config))
         log_of = Log(self._store, job_id, name)
         reports = self._reporting.begin(job, config.get("reportTo"), log_of.say, resumes=resumes)
 
@@ -138,7 +142,14 @@ class JobRunner:
                     notices.message("info", resumed)
 
         training = self.training = WorkerSession(
-            self._store, self._models, job_id, config, resume_options, observe, devices=self.devices
+            self._store,
+            self._models,
+            job_id,
+            config,
+            resume_options,
+            observe,
+            devices=self.devices,
+            streams=streams,
         )
         if self._cancelled:
             training.cancel()

@@ -45,6 +45,10 @@ describe("a forecast in words", () => {
     expect(forecastNotes({ ...FORECAST, device }, false)[0]).toBe("peak 5.0 GB");
     const gpu = { peakBytes: 5e9, totalBytes: 8e9 };
     expect(forecastNotes({ ...FORECAST, device, gpus: [gpu, gpu] }, false)[1]).toBe("spread over 2 GPUs");
+    expect(forecastNotes({ ...FORECAST, streaming: { slower: 2.17 } }, false).slice(0, 2)).toEqual([
+      "peak 1.7 GB of 20.1 GB free with streaming",
+      "2.2 times as long",
+    ]);
     expect(forecastNotes({ state: "measured" }, true)).toEqual([]);
   });
 

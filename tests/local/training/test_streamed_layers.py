@@ -1,0 +1,275 @@
+"""Layers streamed from their files: the bits of a run in memory, in less of it, and files that fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.local.checkpoints.resume_points import ResumePlan, checked_points
+from arkor_dev.local.jobs.job_folder import final_folder
+from arkor_dev.local.workers.errors import JobFailure
+from tests.local.tiny_run import events_of, losses_of, set_up
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from arkor_dev.local.modeling.base_model import Base
+    from arkor_dev.local.training.run import TrainingLoop
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning"),
+]
+
+LAYERS = 6
+CONFIG = {
+    "maxSteps": 4,
+    "batchSize": 2,
+    "gradientAccumulationSteps": 2,
+    "learningRate": 1e-2,
+    "loraTargetModules": "all-linear",
+}
+
+
+def make(folder: Path, layers: int = LAYERS, hidden: int = 256, shard: str = "3MB") -> Path:
+    """A random Llama in bfloat16."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from tests.local.tiny_model import make_tokenizer
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=1024,
+        hidden_size=hidden,
+        intermediate_size=3 * hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+    )
+    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder, max_shard_size=shard)
+    make_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = make(tmp_path_factory.mktemp("deep"))
+    assert len(list(folder.glob("*.safetensors"))) > 1, "the layers are in several files"
+    return folder
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A model whose files a test may change, in one of them."""
+    return make(tmp_path / "own", layers=3, hidden=128, shard="1GB")
+
+
+def loaded(model: Path, **options: Any) -> Base:
+    from arkor_dev.local.modeling.base_model import load_base
+
+    return load_base(model, as_stored=True, **options)
+
+
+def run_of(model: Path, data: Path, dtype: str = "bfloat16", **config: Any) -> TrainingLoop:
+    import torch
+
+    from arkor_dev.local.modeling.number_format import DtypeChoice
+
+    streams = config.get("offload") == "layers"
+    return set_up(
+        model,
+        data,
+        {**CONFIG, **config},
+        4,
+        choice=DtypeChoice(getattr(torch, dtype), "of the test"),
+        base=loaded(model, mapped=streams),
+    )
+
+
+def points(data: Path) -> ResumePlan:
+    job = "bfloat16"  # the name that `tiny_run` gives it
+    return ResumePlan([point for point, wrong in checked_points(data, job) if wrong is None], "Why.")
+
+
+def bytes_of(data: Path) -> bytes:
+    return (final_folder(data, "bfloat16") / "adapter_model.safetensors").read_bytes()
+
+
+def same_weights(one: TrainingLoop, other: TrainingLoop) -> bool:
+    import torch
+
+    assert len(one.trainable) == 2 * 7 * LAYERS
+    return all(map(torch.equal, one.trainable, other.trainable))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_a_streamed_run_gives_the_adapter_of_one_in_memory(deep: Path, tmp_path: Path, dtype: str) -> None:
+    plain = run_of(deep, tmp_path / "memory", dtype, loraDropout=0.1)
+    streamed = run_of(deep, tmp_path / "streamed", dtype, loraDropout=0.1, offload="layers")
+    assert losses_of(streamed) == losses_of(plain)
+    assert streamed.base.stream
+    assert streamed.base.stream.active
+    assert events_of(streamed).figures("evalLoss") == events_of(plain).figures("evalLoss")
+    assert same_weights(streamed, plain)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_it_answers_as_in_memory(deep: Path, tmp_path: Path, dtype: str) -> None:
+    from arkor_dev.local.training.greedy import GenerationLimit, GreedyAnswer, answers
+
+    answered: list[list[GreedyAnswer]] = []
+    for config in ({}, {"offload": "layers"}):
+        run = run_of(deep, tmp_path / f"data-{len(answered)}", dtype, maxSteps=1, **config)
+        run.run()
+        watch = GenerationLimit(lambda *_: 12, lambda: False)
+        prompts = [[5, 6, 7, 8], [9, 10]]
+        answered.append(answers(run.loss, run.base.tokenizer, [1], prompts, watch, 12))
+    assert answered[0] == answered[1]
+    assert len(answered[0][0].ids) == 12
+
+
+def test_a_paused_run_resumes_to_the_bits_of_one_in_memory(deep: Path, tmp_path: Path) -> None:
+    whole = run_of(deep, tmp_path / "whole")
+    assert whole.run().status == "completed"
+    paused = run_of(deep, tmp_path / "data", offload="layers")
+    paused.stop.pausing = lambda: "asked" if paused.step >= 2 else None
+    assert paused.run() == ("paused", {"step": 2, "reason": "asked"})
+    resumed = run_of(deep, tmp_path / "data", offload="layers")
+    resumed.resume_plan = points(tmp_path / "data")
+    assert resumed.run().status == "completed"
+    assert bytes_of(tmp_path / "data") == bytes_of(tmp_path / "whole")
+
+
+MEASURE = """
+import json, sys
+from pathlib import Path
+from tests.local.training.test_streamed_layers import run_of, resident_bytes
+
+model, data, dtype = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+run = run_of(model, data, dtype, offload="layers", batchSize=1)
+run.begin()
+before, most = resident_bytes(), {"weights": 0, "anonymous": 0}
+
+def note(*_):
+    for kind, size in resident_bytes().items():
+        most[kind] = max(most[kind], size)
+
+for name, part in run.model.named_modules():
+    if name.endswith(".mlp"):
+        part.register_forward_hook(note)
+        part.register_full_backward_hook(note)
+steps = run.steps()
+for _ in range(3):
+    run.learn(*next(steps))
+run.evaluate()
+print(json.dumps({"weights": most["weights"], "anonymous": most["anonymous"] - before["anonymous"]}))
+"""
+
+
+def resident_bytes() -> dict[str, int]:
+    """Resident bytes of this process: of mapped weights, and of memory of its own."""
+    from pathlib import Path
+
+    sizes = {"weights": 0, "anonymous": 0}
+    mapped = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        name, _, rest = line.partition(":")
+        if "-" in line.split(maxsplit=1)[0]:
+            mapped = line.endswith(".safetensors")
+        elif (name == "Rss" and mapped) or name == "Anonymous":
+            sizes["weights" if name == "Rss" else "anonymous"] += 1024 * int(rest.split()[0])
+    return sizes
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_few_layers_are_resident(tmp_path: Path, dtype: str) -> None:
+    """In the files' dtype their pages, in another one the converted copies; and the embeddings."""
+    layers = 16
+    model = make(tmp_path / "model", layers=layers, hidden=512, shard="40MB")
+    stored = sum(path.stat().st_size for path in model.glob("*.safetensors"))
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(model), str(tmp_path), dtype],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    most = json.loads(done.stdout.splitlines()[-1])
+    assert stored > 100_000_000
+    # The pages around a fault are mapped with it, up to 64 KiB on each side.
+    assert 0 < most["weights"] < stored / 4
+    # With the adapter, the activations and the libraries' own; all layers in float32 take 200 MB.
+    assert most["anonymous"] < stored
+
+
+def test_a_file_that_is_written_to_pauses_the_job(own: Path, tmp_path: Path) -> None:
+    run = run_of(own, tmp_path, offload="layers", saveSteps=1)
+
+    def write(name: str, fields: Mapping[str, Any]) -> None:
+        if name == "training.log" and fields["step"] == 2 and "loss" in fields:
+            os.utime(own / "model.safetensors")
+
+    run.emit.observers.append(write)
+    status, fields = run.run()
+    assert (status, fields["reason"], fields["step"]) == ("paused", "weights", 1)
+    assert fields["message"] == (
+        "The model's weights in model.safetensors can no longer be read: the file was changed"
+    )
+
+
+def test_a_truncated_file_pauses_the_job(own: Path, tmp_path: Path) -> None:
+    """What is no longer in the file must not be touched: the system would end the process."""
+    run = run_of(own, tmp_path, offload="layers")
+
+    def truncate(name: str, fields: Mapping[str, Any]) -> None:
+        if name == "training.log" and "loss" in fields:
+            os.truncate(own / "model.safetensors", 4096)
+
+    run.emit.observers.append(truncate)
+    status, fields = run.run()
+    assert (status, fields["reason"]) == ("paused", "weights")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an older system ends the process")
+def test_unreadable_pages_are_an_error(own: Path) -> None:
+    from arkor_dev.local.modeling.layer_stream import MappedFile, Span, WeightsLostError
+
+    file = MappedFile(own / "model.safetensors")
+    os.truncate(own / "model.safetensors", 0)
+    with pytest.raises(WeightsLostError, match=r"weights in model\.safetensors can no longer be read"):
+        Span(file, 0, 8192).read()
+
+
+def test_a_deleted_or_replaced_file_is_read_to_the_end(own: Path, tmp_path: Path) -> None:
+    """What is mapped stays, whatever its name leads to."""
+    run, plain = (run_of(own, tmp_path / name, offload=name) for name in ("layers", "none"))
+    expected = losses_of(plain)
+    (own / "model.safetensors").unlink()
+    assert losses_of(run) == expected
+
+
+def test_a_damaged_file_is_refused(own: Path) -> None:
+    weights = own / "model.safetensors"
+    whole = weights.read_bytes()
+    for damaged in (whole[:-100], b"\xff" * 64 + whole[64:], b""):
+        weights.write_bytes(damaged)
+        with pytest.raises(JobFailure, match="model"):
+            loaded(own, mapped=True)
+
+
+def test_an_index_that_leaves_the_folder_is_refused(own: Path) -> None:
+    (own / "model.safetensors").rename(own.parent / "elsewhere.safetensors")
+    index = {"weight_map": {"model.embed_tokens.weight": "../elsewhere.safetensors"}}
+    (own / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(JobFailure, match="outside of the model's folder"):
+        loaded(own, mapped=True)
