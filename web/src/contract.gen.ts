@@ -1653,7 +1653,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "bf16", label: "Use bfloat16", style: "flag" },
   { field: "fp16", label: "Use float16", style: "flag" },
   { field: "gradientCheckpointing", label: "Gradient checkpointing", style: "flag" },
-  { field: "offload", label: "Stream the model's layers", style: "text" },
+  { field: "offload", label: "Layer streaming", style: "text" },
   { field: "activationOffloading", label: "Activation offloading", style: "flag" },
   { field: "seed", label: "Seed", style: "text" },
   { field: "dataSeed", label: "Data seed", style: "text" },

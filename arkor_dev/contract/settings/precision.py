@@ -70,7 +70,7 @@ ROWS: Final = (
     _setting(
         key="offload",
         field="offload",
-        label="Stream the model's layers",
+        label="Layer streaming",
         help="Read frozen layers from their files as they are used: less memory, slower. auto: if needed.",
         rule=Rule("choice", choices=("auto", "none", "layers")),
         style="text",

@@ -12,7 +12,10 @@ import pytest
 
 from arkor_dev.local.checkpoints.resume_points import ResumePlan, checked_points
 from arkor_dev.local.jobs.job_folder import final_folder
+from arkor_dev.local.workers import machine
 from arkor_dev.local.workers.errors import JobFailure
+from tests.local.conftest import CONFIG as JOB
+from tests.local.tiny_model import chats, write_jsonl
 from tests.local.tiny_run import events_of, losses_of, set_up
 
 if TYPE_CHECKING:
@@ -20,7 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.local.modeling.base_model import Base
+    from arkor_dev.local.training.greedy import GreedyAnswer
     from arkor_dev.local.training.run import TrainingLoop
+    from tests.local.harness import Backend
 
 pytestmark = [
     pytest.mark.engine,
@@ -123,7 +128,7 @@ def test_a_streamed_run_gives_the_adapter_of_one_in_memory(deep: Path, tmp_path:
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_it_answers_as_in_memory(deep: Path, tmp_path: Path, dtype: str) -> None:
-    from arkor_dev.local.training.greedy import GenerationLimit, GreedyAnswer, answers
+    from arkor_dev.local.training.greedy import GenerationLimit, answers
 
     answered: list[list[GreedyAnswer]] = []
     for config in ({}, {"offload": "layers"}):
@@ -273,3 +278,89 @@ def test_an_index_that_leaves_the_folder_is_refused(own: Path) -> None:
     (own / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(JobFailure, match="outside of the model's folder"):
         loaded(own, mapped=True)
+
+
+def prepared(model: Path, folder: Path, *, streams: bool = False, **config: Any) -> tuple[Any, list[str]]:
+    """A job's run as a worker prepares it, and what it says."""
+    from arkor_dev.local.execution.messages import JobRequest
+    from arkor_dev.local.models.catalog import Model
+    from arkor_dev.local.training.preparation import RunPreparation
+
+    write_jsonl(folder / "rows.jsonl", chats(12))
+    (folder / "data").mkdir(exist_ok=True)
+    said: list[str] = []
+    source = {"type": "file", "path": "rows.jsonl"}
+    whole = {**CONFIG, "model": "m", "datasetSource": source, "numberFormat": "float32", **config}
+    job = JobRequest("job", whole, str(folder / "data"), str(folder), streams=streams)
+    preparation = RunPreparation(
+        job, lambda _, **fields: said.append(str(fields.get("message"))), lambda *_: None
+    )
+    preparation.read()
+    preparation.load(Model("m", model))
+    preparation.encode()
+    return preparation.make_run(), said
+
+
+def test_auto_streams_a_model_that_does_not_fit_otherwise(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, said = prepared(own, tmp_path)
+    assert (run.plan.streams, run.plan.gradient_checkpointing) == (False, False)
+    assert run.settings["offload"] == "none"
+    assert not [sentence for sentence in said if "files" in sentence]
+    for free, streams in ((10**12, True), (2 * 10**6, False)):  # its weights take 2.6 MB in float32
+        monkeypatch.setattr(machine, "memory", lambda free=free: machine.Memory(free, free))
+        run, said = prepared(own, tmp_path, streams=streams)
+        assert (run.plan.streams, run.plan.gradient_checkpointing) == (True, True)
+        assert (run.settings["offload"], run.settings["gradientCheckpointing"]) == ("layers", True)
+        assert (
+            "The weights of the layers (1.2 MB) are read from their files as they are used, because the job "
+            "does not fit into memory otherwise"
+        ) in said
+        assert not prepared(own, tmp_path, streams=streams, offload="none")[0].plan.streams
+        assert not prepared(own, tmp_path, streams=streams, gradientCheckpointing=False)[0].plan.streams
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"initLoraWeights": "pissa"}, "initLoraWeights changes them"),
+        ({"gradientCheckpointing": False}, "gradientCheckpointing = false keeps all layers' activations"),
+    ],
+)
+def test_what_cannot_be_streamed_is_refused(
+    own: Path, tmp_path: Path, config: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(JobFailure) as refused:
+        prepared(own, tmp_path, offload="layers", **config)
+    assert str(refused.value) == (
+        f"The layers of m cannot be streamed from their files: {reason}. Remove offload"
+    )
+
+
+def test_weights_that_are_converted_when_loaded_are_refused(own: Path, tmp_path: Path) -> None:
+    """They would all be in memory, where the job says that at most a few are."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(own / "model.safetensors")
+    name = "model.layers.1.mlp.up_proj.weight"
+    weights[name] = weights[name].float()
+    save_file(weights, own / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(JobFailure, match=r"mlp\.up_proj\.weight is converted when it is loaded"):
+        prepared(own, tmp_path, offload="layers")
+
+
+def test_a_streamed_job_is_measured_sampled_and_judged_like_one_in_memory(
+    shared: Backend, shared_data: Path
+) -> None:
+    adapters, evaluations = [], []
+    for offload in ("layers", "none"):
+        job = shared.submit({**JOB, "maxSteps": 6, "evalSteps": 3, "saveSteps": 3, "offload": offload})
+        frames = {frame.event: frame.json for frame in shared.events(job)}
+        assert frames["training.started"]["metadata"]["settings"]["offload"] == offload
+        assert "training.completed" in frames, frames
+        evaluation = frames["evaluation.completed"]["evaluation"]
+        evaluations.append({field: value for field, value in evaluation.items() if field != "seconds"})
+        adapters.append((final_folder(shared_data, job) / "adapter_model.safetensors").read_bytes())
+    assert adapters[0] == adapters[1]
+    assert evaluations[0] == evaluations[1]
