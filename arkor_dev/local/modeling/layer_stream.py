@@ -29,6 +29,7 @@ import math
 import mmap
 import os
 import warnings
+import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -71,7 +72,7 @@ class WeightsLostError(JobFailure):
     """A file of the model's weights changed or became unreadable while it was in use."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class MappedFile:
     """A safetensors file, mapped read-only. Raises OSError or SafetensorError if it is damaged."""
 
@@ -85,6 +86,7 @@ class MappedFile:
             pass  # checks the header and the file's size
         with self.path.open("rb") as file:
             self._descriptor = os.dup(file.fileno())
+            weakref.finalize(self, os.close, self._descriptor)
             self.pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._state = self._stat()
 
