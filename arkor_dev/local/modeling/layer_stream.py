@@ -131,6 +131,16 @@ def _view(buffer: mmap.mmap | bytearray, dtype: torch.dtype, count: int, at: int
         return torch.frombuffer(buffer, dtype=dtype, count=count, offset=at)
 
 
+def _converted(stored: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return a copy in ``dtype``, in pages of its own: freed ones are the system's again at once.
+
+    The allocator keeps what is freed, and new layers do not fill its gaps: several layers more were resident.
+    """
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    pages = mmap.mmap(-1, stored.numel() * dtype.itemsize, flags=flags)
+    return _view(pages, dtype, stored.numel(), 0).view(stored.shape).copy_(stored)
+
+
 class MappedWeights:
     """The safetensors files of a model's folder, and views of their ``tensors`` by name.
 
@@ -291,7 +301,7 @@ class LayerStream:
     def _make_resident(self, weight: _Weight) -> None:
         weight.span.read()
         if weight.stored.dtype != self._dtype:
-            weight.parameter.data = weight.stored.to(self._dtype)
+            weight.parameter.data = _converted(weight.stored, self._dtype)
             weight.span.advise(mmap.MADV_DONTNEED)
 
     def _drop(self, weight: _Weight) -> None:
