@@ -318,6 +318,10 @@ def forecast_line(forecast: object) -> str | None:
         sentences.append(
             f"peak {_amount(peak, 'B')}" + (f" of {_amount(free, 'B')} free" if free is not None else "")
         )
+    if isinstance(streaming := facts.get("streaming"), dict) and peak is not None:
+        sentences[-1] += " with streaming"
+        if (slower := figure(streaming.get("slower"))) is not None:
+            sentences[-1] += f" ({slower:.1f} times as long)"
     if isinstance(gpus := facts.get("gpus"), list):
         sentences.append(f"spread over {len(gpus)} GPUs")
     cut = figure(facts.get("cutRows"))

@@ -202,9 +202,9 @@ class TrainingPaused(AnyEvent):
     """The job is paused after ``step`` and has released its memory; ``message`` explains why.
 
     ``reason`` is ``asked`` (a person paused it), ``ended`` (the backend ended), ``killed`` (its process was
-    killed three times at one step), ``disk`` (too little space to save), ``judge`` (a rubric's judge gives no
-    scores), ``battery`` or ``adjusting`` (it continues at once with changed settings). From the local
-    backend.
+    killed three times at one step), ``disk`` (too little space to save), ``weights`` (a file of the model
+    changed or became unreadable), ``judge`` (a rubric's judge gives no scores), ``battery`` or ``adjusting``
+    (it continues at once with changed settings). From the local backend.
     """
 
     type: Literal["training.paused"]

@@ -889,6 +889,15 @@ class ForecastFix(TypedDict):
     peakBytes: NotRequired[int]
 
 
+class ForecastStreaming(TypedDict):
+    """A job fits because the layers of its model are read from their files as they are used.
+
+    Its steps take ``slower`` times as long as in memory; missing if they were not measured there.
+    """
+
+    slower: NotRequired[float]
+
+
 class Forecast(TypedDict):
     """Estimated time and memory of a job: docs/contract.md#forecasts.
 
@@ -910,6 +919,7 @@ class Forecast(TypedDict):
     memory: NotRequired[ForecastMemory]
     device: NotRequired[ForecastMemory]
     gpus: NotRequired[list[ForecastGpu]]
+    streaming: NotRequired[ForecastStreaming]
     rows: NotRequired[int]
     lookedAtRows: NotRequired[int]
     cutRows: NotRequired[int]

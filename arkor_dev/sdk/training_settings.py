@@ -258,6 +258,8 @@ class TrainingSettings(TypedDict, total=False):
     """Recompute activations in the backward pass: much less memory, about a third more time."""
     activation_checkpointing: bool | None
     """The same as gradient_checkpointing."""
+    offload: Literal["auto", "none", "layers"] | None
+    """Read frozen layers from their files as they are used: less memory, slower. auto: if needed."""
     activation_offloading: bool | None
     """Keep activations in the computer's memory until the backward pass: less GPU memory, slower."""
     seed: int | None

@@ -218,6 +218,11 @@ def test_a_forecast_becomes_one_line() -> None:
     noted = forecast_line({**forecast, "notes": ["without the time of the judge"]})
     assert noted == "Forecast: about 1:50, without the time of the judge, peak 1.7 GB of 20.1 GB free"
     assert forecast_line({**forecast, "notes": 7}) == forecast_line(forecast)
+    for streaming, words in (
+        ({}, "peak 1.7 GB of 20.1 GB free with streaming"),
+        ({"slower": 2.17}, "peak 1.7 GB of 20.1 GB free with streaming (2.2 times as long)"),
+    ):
+        assert forecast_line({**forecast, "streaming": streaming}) == f"Forecast: about 1:50, {words}"
     assert "free, spread over 2 GPUs" in (forecast_line({**forecast, "gpus": [{}, {}]}) or "")
     for nothing in (None, "soon", {}, {"seconds": "soon", "memory": [1]}, {"memory": {"peakBytes": 1e309}}):
         assert forecast_line(nothing) is None

@@ -158,6 +158,10 @@ def test_aliases_are_read_as_their_setting(tmp_path: Path) -> None:
 
 TOGETHER: list[tuple[dict[str, object], str]] = [
     ({"warmupSteps": 2, "warmupRatio": 0.1}, "warmupRatio and warmupSteps are both set"),
+    *(
+        ({"offload": "layers", field: True}, f"offload leaves the weights in their files, but {field}")
+        for field in ("fullFineTuning", "loadIn4bit", "useDora")
+    ),
     ({"numberFormat": "auto", "bf16": True}, "bf16 and numberFormat are both set"),
     ({"bf16": True, "fp16": True}, "bf16 and fp16 are both true"),
     (
@@ -236,6 +240,8 @@ HARMLESS: list[dict[str, object]] = [
     {"optim": "adamw_8bit", "adamEpsilon": 1e-6},
     {"lrSchedulerType": "warmup_stable_decay", "lrNumDecaySteps": 5},
     {"bf16": False, "fp16": True},
+    {"offload": "none", "fullFineTuning": True},
+    {"offload": "auto", "useDora": True},
     {"adamBeta1": 0.9, "optim": "sgd"},
     {"useDora": False, "initLoraWeights": "pissa"},
     {"earlyStoppingPatience": 2, "datasetSplit": "test"},

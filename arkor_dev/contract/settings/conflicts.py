@@ -22,6 +22,13 @@ EPSILON: Final = ADAM
 FROM_BASE: Final = ("pissa", "olora")
 """Adapters initialised from parts of the base's weights, which are subtracted from them."""
 
+NOT_STREAMED: Final = {
+    "fullFineTuning": "trains them",
+    "loadIn4bit": "quantizes them",
+    "useDora": "reads all of them before the first step",
+}
+"""Settings that need a model's weights in memory, and why."""
+
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
@@ -91,6 +98,11 @@ def of_methods(rows: Iterable[Setting]) -> Iterator[Conflict]:
             yield _only_with(row.field, "method", *row.methods)
 
 
+def _not_streamed(field: str, why: str) -> Conflict:
+    text = f"{{offload}} leaves the weights in their files, but {{{field}}} {why}. Remove one of the two"
+    return Conflict(field, "offload", text, refused=("layers",))
+
+
 CONFLICTS: Final = (
     Conflict(
         "earlyStoppingThreshold",
@@ -118,6 +130,7 @@ CONFLICTS: Final = (
         "{fullFineTuning} needs unquantized weights, which {loadIn4bit} doesn't load. Choose one",
         refused=(True,),
     ),
+    *(_not_streamed(field, why) for field, why in NOT_STREAMED.items()),
     Conflict(
         "replayDataset",
         "replay",

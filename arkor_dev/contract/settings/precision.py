@@ -68,6 +68,16 @@ ROWS: Final = (
         where=LOCAL,
     ),
     _setting(
+        key="offload",
+        field="offload",
+        label="Layer streaming",
+        help="Read frozen layers from their files as they are used: less memory, slower. auto: if needed.",
+        rule=Rule("choice", choices=("auto", "none", "layers")),
+        style="text",
+        default="auto",
+        where="CPUs",
+    ),
+    _setting(
         key="activation_offloading",
         field="activationOffloading",
         label="Activation offloading",

@@ -6,6 +6,7 @@ and their pages are cleared and mapped again at the next step: 20,000 page fault
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 from typing import Final
 
@@ -14,6 +15,12 @@ M_MMAP_THRESHOLD: Final = -3
 """Parameter of ``mallopt(3)``."""
 THRESHOLDS: Final = (2**30, 2**25)
 """Bytes; older versions of glibc reject more than 32 MiB."""
+
+
+def return_freed_memory() -> None:
+    """Return freed memory to the system now."""
+    with contextlib.suppress(OSError, TypeError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def keep_freed_memory() -> bool:

@@ -96,7 +96,8 @@ class JobRequest(Message):
     ``resume`` describes how an interrupted job resumes (``checkpoints.continuation``). ``device`` is the name
     of a GPU in ``CUDA_VISIBLE_DEVICES``, or the names of several over which the model is spread; ``devices``
     are those of several GPUs that share each batch. A job that keeps training without the backend has
-    ``attaches`` and its ``mark``. With ``evaluate`` nothing is trained.
+    ``attaches`` and its ``mark``. With ``evaluate`` nothing is trained. ``streams``: the forecast says that
+    the job fits only if the layers of its model are streamed.
     """
 
     id: str
@@ -110,6 +111,7 @@ class JobRequest(Message):
     mark: str | None = None
     group: GroupMember | None = None
     evaluate: SavedModel | None = None
+    streams: bool = False
 
 
 @dataclass(frozen=True)

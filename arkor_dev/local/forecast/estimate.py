@@ -51,6 +51,8 @@ def estimate(
     """
     if measured.four_bit:  # the model itself may be stored in 4 bits
         config = {**config, "loadIn4bit": True}
+    if measured.streams:
+        config = {**config, "offload": "layers"}
     plan = _plan(measured, config)
     evaluations = _times(plan.evaluate, plan.steps) + (plan.evaluate > 0 and plan.steps % plan.evaluate > 0)
     saves = _times(plan.save, plan.steps)
@@ -59,9 +61,13 @@ def estimate(
     if measured.comparing:
         comparison = measured.comparing.seconds(plan.steps, plan.evaluate)
         comparison += measured.comparing.answering(plan.steps, plan.evaluate, measured.writing)
+    count, peak = spread_over(measured, config, gpus)
+    slower = 1.0
+    if (streamed_peak := _if_streamed(measured, config, plan, peak, memory.free)) is not None:
+        peak, slower = streamed_peak, measured.streamed_slower
     seconds_of = {
         "loadingSeconds": measured.loading,
-        "trainingSeconds": measured.training(plan.steps),
+        "trainingSeconds": slower * measured.training(plan.steps),
         "evaluationSeconds": evaluations * measured.evaluation,
         "savingSeconds": (saves + 1) * measured.saving,
     }
@@ -72,7 +78,6 @@ def estimate(
         )
     seconds_of["evaluationSeconds"] += comparison
     parts = {name: round(seconds * time_factor, 1) for name, seconds in seconds_of.items()}
-    count, peak = spread_over(measured, config, gpus)
     # The best checkpoint is kept in addition to the newest ones.
     kept_checkpoints = (
         min(saves, config["saveTotalLimit"] + (plan.evaluate > 0)) if config.get("saveTotalLimit") else saves
@@ -100,6 +105,10 @@ def estimate(
     }
     if notes := notes_of(config):
         forecast["notes"] = notes
+    if streamed_peak is not None:
+        forecast["streaming"] = {"slower": round(slower, 2)}
+    elif measured.streams:
+        forecast["streaming"] = {}
     available = memory.free
     if measured.host:
         available = None if gpu is None else gpu - CONTEXT
@@ -130,6 +139,17 @@ def notes_of(config: Mapping[str, object]) -> list[str]:
     if isinstance(sets, list) and any(own.get("metric") == RUBRIC for own in sets):
         notes.append("without the time of the judge")
     return notes
+
+
+def _if_streamed(
+    measured: Measurement, config: Mapping[str, Any], plan: Plan, peak: int, free: int | None
+) -> int | None:
+    """Return the peak with streamed layers if a job fits only so, and its settings leave that open."""
+    if free is None or measured.streamed is None or config.get("offload") not in (None, "auto"):
+        return None
+    limit = free / MARGIN
+    streamed = round(_Fixes(measured, config, plan, peak, limit).peak(plan.batch_size, streamed=True))
+    return streamed if peak > limit >= streamed else None
 
 
 def spread_over(measured: Measurement, config: Mapping[str, Any], gpus: int) -> tuple[int, int]:
@@ -198,10 +218,15 @@ class _Fixes:
         return shape_of(rows, self.measured.padded, self.measured.shared)
 
     def peak(
-        self, batch: int, length: int | None = None, recomputed: bool = False, offloaded: bool = False
+        self,
+        batch: int,
+        length: int | None = None,
+        recomputed: bool = False,
+        offloaded: bool = False,
+        streamed: bool = False,
     ) -> float:
         """Return a run's peak with this batch size, truncation ``length``, and layers ``recomputed`` or
-        not, and what they save ``offloaded`` or not.
+        not, and what they save ``offloaded`` or not. Layers that are ``streamed`` are also recomputed.
         """
         rows = self.measured.longest
         # A pack holds several rows.
@@ -209,7 +234,9 @@ class _Fixes:
         if length is not None:
             batch_rows = [(min(tokens, length), min(learned, length)) for tokens, learned in batch_rows]
         line: LinearModel | None = self.measured.recomputed if recomputed else self.measured.memory
-        sizes = self.cheaper if recomputed else self.measured.sizes
+        if streamed:
+            line = self.measured.streamed
+        sizes = self.cheaper if recomputed or streamed else self.measured.sizes
         if offloaded:
             sizes = replace(sizes, offloaded=True)
         return math.inf if line is None else line.at(sizes.saved_bytes(self.shape(batch_rows))) + self.surplus
@@ -229,6 +256,9 @@ class _Fixes:
             if offloaded_peak <= self.limit and not self.config.get("activationOffloading"):
                 also = {"gradientCheckpointing": True} if recompute else {}
                 yield self._fix({**also, "activationOffloading": True}, offloaded_peak)
+        streamed_peak = self.peak(size, streamed=True)
+        if streamed_peak <= self.limit and self.config.get("offload") == "none":
+            yield self._fix({"offload": "layers"}, streamed_peak)
         if recompute and not batch and recomputed_peak > self.limit:
             batch = self._most(range(1, size), lambda rows: self.peak(rows, recomputed=True))
             if batch:
@@ -290,6 +320,8 @@ class _Fixes:
                     parts.append(f"gradient checkpointing ({slower} % slower)")
                 case "activationOffloading":
                     parts.append("activations in the computer's memory")
+                case "offload":
+                    parts.append(f"streamed layers ({self.measured.streamed_slower:.1f} times as long)")
                 case "maxLength":
                     parts.append(f"a maximum length of {value:,} tokens ({self._cut_words(value)})")
                 case "gpus":

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
+from arkor_dev.local.cpu_kernels.allocator import return_freed_memory
 from arkor_dev.local.cpu_kernels.packing import shared_beginning
 from arkor_dev.local.jobs.atomic_folder import write_atomically
 from arkor_dev.local.jobs.job_folder import STATE
+from arkor_dev.local.training.adapter import prepare_frozen
 from arkor_dev.local.training.replay.rows import LONGEST
 from arkor_dev.local.training.training_hooks import gradient_checkpointing
 from arkor_dev.local.workers import resources
@@ -193,7 +195,7 @@ class StepMeasurement:
             for work, step in zip(works, prompts, strict=True)
         ]
         evaluation = costs.evaluation(writing)
-        return {
+        figures = {
             "first": first,
             "mean": sum(first) / len(first),
             "writing": writing,
@@ -211,6 +213,10 @@ class StepMeasurement:
             "recomputed": recomputed,
             "slower": slowdown,
         }
+        streaming = preparation.can_stream and not run.plan.streams
+        if streaming and self.free is not None and expected > SAFE * self.free:
+            figures["streamed"], figures["streamed_slower"] = self._streamed(longest)
+        return figures
 
     def _writing(self, writing: GenerationSpeed | None, step: Step) -> float:
         """Return the seconds to generate a step's answers, each of the maximum length."""
@@ -340,10 +346,20 @@ class StepMeasurement:
             gradient_checkpointing(self.run.model)
         except (ValueError, AttributeError):  # this architecture does not support it
             return None, 1.0
-        self.sizes = replace(self.sizes, recomputed=True)
+        return self._with_recomputation(longest)
+
+    def _streamed(self, longest: Batch) -> tuple[LinearModel, float]:
+        """Measure memory and slowdown with streamed layers; from then on, they are streamed."""
+        gradient_checkpointing(self.run.model)
+        prepare_frozen(self.run.base, self.run.choice.dtype, streams=True)
+        return_freed_memory()
+        return self._with_recomputation(longest)
+
+    def _with_recomputation(self, longest: Batch) -> tuple[LinearModel, float]:
+        before_sizes, self.sizes = self.sizes, replace(self.sizes, recomputed=True)
         row = max(longest, key=lambda example: example.tokens)
         steps = [self._run_step([[part]]) for part in (thinned(row, row.tokens // 2), row)]
-        self.sizes = replace(self.sizes, recomputed=False)
+        self.sizes = before_sizes
         before = [step.seconds for step in self.rising if step.work == self._work([row])]
         slowdown = steps[-1].seconds / before[0] if before else 1.3
         return LinearModel.through_last([(step.saved_bytes, float(step.peak)) for step in steps]), max(

@@ -55,7 +55,9 @@ class Measurement:
     Memory is that of the process on a CPU, else that of the device; ``host`` is then the memory of the
     process, and ``gpu`` the device's name in ``CUDA_VISIBLE_DEVICES``. If the model is spread over several
     ``gpus``, it is that of the fullest; these are the peaks of the measured steps, and the sizes.
-    ``four_bit`` says that the weights are quantized.
+    ``four_bit`` says that the weights are quantized. ``recomputed`` and ``streamed`` are the memory with
+    activation checkpointing, and with streamed layers as well, if that was measured; ``slower`` and
+    ``streamed_slower`` are the ratios of a step's time. ``streams``: all was measured with streamed layers.
     """
 
     device: str
@@ -85,6 +87,9 @@ class Measurement:
     lengths: list[int]
     recomputed: LinearModel | None = None
     slower: float = 1.0
+    streamed: LinearModel | None = None
+    streamed_slower: float = 1.0
+    streams: bool = False
     host: int = 0
     gpu: str = ""
     device_total: int = 0
@@ -125,6 +130,7 @@ class Measurement:
     def of_json(cls, stored: Mapping[str, Any]) -> Measurement:
         """Parse stored JSON. Raises TypeError or KeyError for another version's data."""
         recomputed, comparing, writing = stored["recomputed"], stored["comparing"], stored["writing"]
+        streamed = stored["streamed"]
         return cls(
             **{
                 **stored,
@@ -132,6 +138,7 @@ class Measurement:
                 "comparing": ComparisonCosts.of_json(comparing) if comparing else None,
                 "writing": GenerationSpeed(**writing) if writing else None,
                 "recomputed": LinearModel(**recomputed) if recomputed else None,
+                "streamed": LinearModel(**streamed) if streamed else None,
                 "sizes": Sizes(**stored["sizes"]),
                 "longest": [(tokens, learned) for tokens, learned in stored["longest"]],
                 "gpus": [(peak, total) for peak, total in stored["gpus"]],

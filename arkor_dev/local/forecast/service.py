@@ -178,6 +178,13 @@ class Forecasts:
         measured = self._store.get(entry.key)
         return refusal(await self._estimate(measured, config, busy=False)) if measured else None
 
+    async def streams(self, config: dict[str, Any]) -> bool:
+        """Return whether stored measurements say that a job fits only if its model's layers are streamed."""
+        with contextlib.suppress(JobFailure):
+            if measured := self._store.get((await self._entry(config)).key):
+                return "streaming" in await self._estimate(measured, config, busy=False)
+        return False
+
     async def free_bytes(self) -> int | None:
         """Return the bytes available to a new process; None if unknown."""
         return (await asyncio.to_thread(memory)).free
@@ -374,7 +381,7 @@ class Forecasts:
         if model is None or elsewhere:
             return
         measured = self._store.get(key := self._key(config, model))
-        if measured is None:
+        if measured is None or measured.streamed:  # the free memory decided which of two estimates held
             return
         forecast = estimate(measured, config, memory(), None, busy=True)
         size = (peak or 0) / forecast["memory"]["peakBytes"] if peak and not measured.host else 1.0

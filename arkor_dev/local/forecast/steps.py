@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.modeling.layer_stream import LayerStream
     from arkor_dev.local.training.objective import Objective
     from arkor_dev.local.training.run import TrainingLoop
 
@@ -75,7 +76,7 @@ def sizes_of(run: TrainingLoop, row: Example) -> Sizes:
     if run.plan.gradient_checkpointing:
         model.gradient_checkpointing_disable()
     (short, short_bytes), (long, long_bytes) = (
-        _saved_bytes(run.loss, thinned(row, tokens)) for tokens in COUNTED
+        _saved_bytes(run.loss, thinned(row, tokens), run.base.stream) for tokens in COUNTED
     )
     if run.plan.gradient_checkpointing:
         gradient_checkpointing(run.model)
@@ -94,14 +95,18 @@ def sizes_of(run: TrainingLoop, row: Example) -> Sizes:
     )
 
 
-def _saved_bytes(loss: Objective, row: Example) -> tuple[int, int]:
+def _saved_bytes(loss: Objective, row: Example, stream: LayerStream | None) -> tuple[int, int]:
     """Return a row's number of tokens, and the bytes that its forward pass saves for the backward pass.
 
-    Only the last token is learned, so that the output layer hardly counts. Saved weights are included.
+    Only the last token is learned, so that the output layer hardly counts. Saved weights are included, but
+    for those of ``stream``.
     """
     saved: list[weakref.ref[torch.Tensor]] = []
+    nothing = torch.empty(0)
 
     def note(tensor: torch.Tensor) -> torch.Tensor:
+        if stream and stream.holds(tensor):
+            return nothing  # or the graph would keep the weights of all layers
         tensor = tensor.detach()  # keeping the tensor would keep the graph alive, and vice versa
         saved.append(weakref.ref(tensor))
         return tensor

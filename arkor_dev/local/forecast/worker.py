@@ -82,6 +82,7 @@ def measure(request: MeasurementRequest, link: Link) -> Measured:
     measured = Measurement(
         device=run.base.device,
         four_bit=run.source.four_bit,
+        streams=run.plan.streams,
         loading=ready - requested_at + encoding * (share - 1) + figures.pop("beginning"),
         rows=len(train),
         units=round(share * units),

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch
 import transformers
-from transformers import AutoConfig, BitsAndBytesConfig
+from safetensors import SafetensorError
+from transformers import AutoConfig, BitsAndBytesConfig, GenerationConfig
 from transformers.pytorch_utils import Conv1D
 from transformers.quantizers.base import get_keys_to_not_convert
 
@@ -24,6 +25,7 @@ from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memor
 
 from .auto_class import auto_class
 from .gate import DEQUANTIZED, SENSES, comes_in_4_bit, dequantized_from
+from .layer_stream import SUPPORTED, LayerStream, MappedWeights
 from .spread import gpu_map, spread
 from .tokenizer import UNREADABLE, context_of, load_tokenizer, unreadable
 
@@ -42,7 +44,7 @@ class Base:
 
     ``dtype`` is the dtype it computes in, unless another one is faster on this processor; ``context`` is the
     longest input in tokens. ``four_bit`` says that its weights are quantized. Its layers are spread over so
-    many ``gpus``.
+    many ``gpus``. ``stream`` can stream the layers of a model that was loaded as ``mapped``.
     """
 
     model: Any
@@ -52,6 +54,7 @@ class Base:
     context: int
     four_bit: bool = False
     gpus: int = 1
+    stream: LayerStream | None = None
 
     @property
     def gpu(self) -> str | None:
@@ -197,13 +200,15 @@ def load_base(
     as_stored: bool = False,
     device: str | None = None,
     gpus: int = 1,
+    mapped: bool = False,
 ) -> Base:
     """Load the model and tokenizer in ``path``. Raises JobFailure if unreadable or too large for memory.
 
     On a GPU the weights get torch's dtype ``dtype_name``; on a CPU, or if ``learning`` (they are trained
     themselves), float32. ``as_stored`` keeps frozen weights in the file's dtype on a CPU: half the memory for
     bfloat16. ``device`` is "cpu" for a model that must not be on the GPU. The layers are spread
-    over ``gpus``, if there are as many.
+    over ``gpus``, if there are as many. ``mapped`` maps the files of a model on a CPU read-only, so that its
+    layers can be streamed; nothing may write to its weights.
     """
     detected, dtype = pick_device()
     if device == "cpu" and detected != "cpu":
@@ -236,6 +241,10 @@ def load_base(
         extra["device_map"] = _spread_map(path, torch.float32 if learning else dtype, totals)
     stored = torch.float32 if learning else "auto" if as_stored and detected == "cpu" else dtype
     tokenizer = load_tokenizer(path)
+    mapped = mapped and SUPPORTED and detected == "cpu" and not dequantized_from(path)
+    weights = _mapped(path) if mapped else None
+    if weights:
+        extra |= {"state_dict": weights.tensors, "generation_config": _generation_config(path)}
     model = _read(path, detected, dtype=stored, four_bit=four_bit, gpus=max(1, len(totals)), **extra)
     if stored_so:
         _compute_in(model, dtype)
@@ -250,7 +259,28 @@ def load_base(
         _set_aside(model)
     if (head := model.get_output_embeddings()) is not None:
         head.register_forward_pre_hook(_make_contiguous)
-    return Base(model, tokenizer, detected, dtype, context_of(model.config), four_bit, max(1, len(totals)))
+    stream = LayerStream(model, weights) if weights else None
+    return Base(
+        model, tokenizer, detected, dtype, context_of(model.config), four_bit, max(1, len(totals)), stream
+    )
+
+
+def _mapped(path: Path) -> MappedWeights | None:
+    """Map the weights in ``path``; None if torch cannot view them. Raises JobFailure for damaged files."""
+    try:
+        return MappedWeights(path)
+    except KeyError:
+        return None
+    except (*UNREADABLE, SafetensorError, TypeError, AttributeError) as error:
+        raise unreadable(path, error) from error
+
+
+def _generation_config(path: Path) -> GenerationConfig | None:
+    """Return the model's settings for generation; None without a file, for those of its configuration."""
+    try:
+        return GenerationConfig.from_pretrained(path, local_files_only=True)
+    except OSError:
+        return None
 
 
 def _gpus(device: str, wanted: int) -> int:
@@ -289,6 +319,10 @@ def _read(path: Path, device: str, *, four_bit: bool = False, gpus: int = 1, **o
         config = options.get("config") or AutoConfig.from_pretrained(
             path, trust_remote_code=False, local_files_only=True
         )
+        if "state_dict" in options:
+            with torch.device("meta"):
+                shell = auto_class(config).from_config(config, trust_remote_code=False)
+            return type(shell).from_pretrained(None, **{**options, "config": config})
         return auto_class(config).from_pretrained(
             path, trust_remote_code=False, use_safetensors=True, **options
         )

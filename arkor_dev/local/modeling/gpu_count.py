@@ -5,20 +5,18 @@ One GPU is preferred: several compute one after the other. Does not import torch
 
 from __future__ import annotations
 
-import json
 import math
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.settings.conflicts import ADAM
 
 from .gate import comes_in_4_bit
+from .safetensors_header import header_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-HEADER_BYTES: Final = 100_000_000
-"""The format's limit for the header of a file."""
 CONTEXT: Final = 500_000_000
 """Bytes of GPU memory that CUDA itself takes per process, in addition to what torch allocates."""
 ROOM: Final = 1.1
@@ -46,12 +44,7 @@ def weights_of(folder: Path) -> tuple[int, int]:
 
 
 def _weights_in(path: Path) -> int:
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if length > HEADER_BYTES:
-            raise ValueError(f"{path.name} is not a safetensors file")
-        tensors = json.loads(file.read(length))
-    tensors.pop("__metadata__", None)
+    tensors, _ = header_of(path)
     return sum(
         math.prod(tensor["shape"]) * (2 if tensor["dtype"] == "U8" else 1) for tensor in tensors.values()
     )

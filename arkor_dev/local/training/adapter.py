@@ -16,8 +16,10 @@ from arkor_dev.local.models.catalog import portable_name
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
+
+    from arkor_dev.local.modeling.base_model import Base
 
     from .plan import AdapterPlan
 
@@ -73,11 +75,26 @@ def _name(model: Any, name: str) -> None:
     model.name_or_path = model.config._name_or_path = portable_name(name)  # noqa: SLF001
 
 
-def convert_weights(model: Any, dtype: Any) -> None:
-    """Convert ``model``'s weights to ``dtype`` once, not per step; buffers such as positions need float32."""
+def convert_weights(model: Any, dtype: Any, streamed: Collection[int] = ()) -> None:
+    """Convert ``model``'s weights to ``dtype`` once, not per step; buffers such as positions need float32.
+
+    Weights whose ids are ``streamed`` stay as they are.
+    """
     for weight in model.parameters():
-        if weight.is_floating_point():
+        if weight.is_floating_point() and id(weight) not in streamed:
             weight.data = weight.data.to(dtype)
+
+
+def prepare_frozen(base: Base, dtype: Any, *, streams: bool) -> None:
+    """Convert the weights of ``base`` on a CPU to ``dtype``; with ``streams``, those of its layers as each is
+    used.
+    """
+    stream = base.stream
+    if stream and streams:
+        stream.start(dtype)
+    convert_weights(base.model, dtype, stream.weights if stream else ())
+    if stream:
+        stream.release()
 
 
 def _targets(model: Any, plan: AdapterPlan) -> str | list[str]:

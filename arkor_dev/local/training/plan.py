@@ -111,7 +111,8 @@ class Plan:
     epoch. ``packed_to`` is the maximum number of tokens in a pack of rows; 0 disables packing. ``by_length``
     groups rows of similar length. ``max_norm`` clips the gradient; 0 disables that. ``smoothing`` is the
     label smoothing, ``noise`` NEFTune's alpha, 0 for none. ``gradient_checkpointing`` recomputes activations,
-    ``offload`` moves them to CPU memory. ``order_seed`` shuffles the rows.
+    ``offload`` moves them to CPU memory. ``streams``: the layers' frozen weights are read from their files as
+    they are used. ``order_seed`` shuffles the rows.
     ``max_checkpoints`` is the maximum number of checkpoints kept, None for all. ``patience`` consecutive
     evaluations without an improvement of more than ``threshold`` stop the run. ``rolls_back``: roll back once
     after a non-finite loss. ``method`` holds the training method's settings, by field.
@@ -130,6 +131,7 @@ class Plan:
     noise: float
     gradient_checkpointing: bool
     offload: bool
+    streams: bool
     order_seed: int
     logging: int
     save: int
@@ -175,7 +177,7 @@ class Plan:
                 "early_stopping_patience requires evaluations, but no rows are held out: set eval_split, "
                 "or remove early_stopping_patience"
             )
-        optimizer = OptimizerPlan.of(settings, parameters)
+        optimizer, streams = OptimizerPlan.of(settings, parameters), get("offload") == "layers"
         return cls(
             steps=resolve("maxSteps", steps),
             batch_size=batch,
@@ -188,8 +190,9 @@ class Plan:
             max_norm=get("maxGradNorm"),
             smoothing=get("labelSmoothingFactor"),
             noise=get("neftuneNoiseAlpha") or 0.0,
-            gradient_checkpointing=get("gradientCheckpointing", get("loadIn4bit")),
+            gradient_checkpointing=get("gradientCheckpointing", get("loadIn4bit") or streams),
             offload=get("activationOffloading"),
+            streams=streams,
             order_seed=get("dataSeed", get("seed")),
             logging=get("loggingSteps", max(1, steps // 500)),
             save=resolve("saveSteps", save),

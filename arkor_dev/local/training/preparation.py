@@ -7,12 +7,14 @@ backend still locates the model.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED, TrainingMessage, TrainingResumed
-from arkor_dev.contract.settings.conflicts import FROM_BASE
+from arkor_dev.contract.settings.conflicts import FROM_BASE, NOT_STREAMED
+from arkor_dev.contract.units import format_bytes
 from arkor_dev.data.sources import REPLAY, sources_of
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
@@ -21,7 +23,7 @@ from arkor_dev.local.evaluation.halves import choosing, key_of
 from arkor_dev.local.evaluation.scorers import check_scorers
 from arkor_dev.local.jobs.job_config import LEFT_OUT
 from arkor_dev.local.jobs.job_folder import kind_of, parent_folder, scratch_folder
-from arkor_dev.local.modeling.gpu_count import CONTEXT, enough_gpus, is_unspecified, least_bytes
+from arkor_dev.local.modeling.gpu_count import CONTEXT, ROOM, enough_gpus, is_unspecified, least_bytes
 from arkor_dev.local.workers import resources
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -68,7 +70,7 @@ class RunPreparation:
 
     def __init__(self, job: JobRequest, emit: RunEvents, progress: Callable[..., None]) -> None:
         self.job_id, self.config, self.data = job.id, job.config, Path(job.data)
-        self._device = job.device
+        self._device, self._streams = job.device, job.streams
         self.project, self._rank = Path(job.project), job.group.rank if job.group else 0
         self.emit, self.progress = emit, progress
         self.settings, self.parameters = JobSettings(self.config), 0
@@ -197,8 +199,10 @@ class RunPreparation:
         if comes_in_4_bit(self.path):
             self._accept_4_bit()
         four_bit, learning = self.settings.get("loadIn4bit"), self.settings.get("fullFineTuning")
-        gpus = self._gpus()
-        self.base = load_base(self.path, four_bit, self.format, learning, as_stored=True, gpus=gpus)
+        gpus, mapped = self._gpus(), self.settings.get("offload") != "none" and not self._not_streamed()
+        self.base = load_base(
+            self.path, four_bit, self.format, learning, as_stored=True, gpus=gpus, mapped=mapped
+        )
         if gpus > 1:
             self._say_gpus(gpus)
             self.settings.resolve("gpus", self.base.gpus)
@@ -214,6 +218,55 @@ class RunPreparation:
         length = self.settings.get("maxLength", default_length(self.base.device))
         self.longest = self.settings.resolve("maxLength", min(length, self.base.context))
         resources.reset_peak_memory()
+
+    def _not_streamed(self) -> str | None:
+        """Return why the settings do not allow streaming the layers' weights; None if they do."""
+        for field, why in NOT_STREAMED.items():
+            if self.settings.get(field):
+                return f"{field} {why}"
+        if self.settings.get("initLoraWeights") in FROM_BASE:
+            return "initLoraWeights changes them"
+        if self.config.get("gradientCheckpointing") is False:
+            return "gradientCheckpointing = false keeps all layers' activations"
+        return None
+
+    @property
+    def can_stream(self) -> bool:
+        """Whether the layers' weights can be streamed, and the settings leave that open or request it."""
+        return bool(
+            self.settings.get("offload") != "none"
+            and not self._not_streamed()
+            and self.base.stream
+            and not self.base.stream.unsuited
+        )
+
+    def _stream(self, itemsize: int) -> None:
+        """Decide whether layers are streamed, for weights that take ``itemsize`` bytes each in memory.
+
+        Raises :class:`JobFailure` if the job requests that and it is impossible.
+        """
+        from arkor_dev.local.workers.machine import memory
+
+        wanted, stream = self.settings.get("offload"), self.base.stream
+        device = self.base.device
+        unmapped = "its weights cannot be used as stored" if device == "cpu" else f"it computes on {device}"
+        why_not = self._not_streamed() or (stream.unsuited if stream else unmapped)
+        if wanted == "layers" and why_not:
+            raise JobFailure(
+                f"The layers of {self.name} cannot be streamed from their files: {why_not}. Remove offload"
+            )
+        needed, free = round(ROOM * itemsize * self.parameters), memory().free
+        short = free is not None and needed > free
+        streams = wanted == "layers" or (wanted == "auto" and not why_not and (self._streams or short))
+        self.settings.resolve("offload", "layers" if streams else "none")
+        if streams and stream:
+            self.settings.resolve("gradientCheckpointing", True)
+            self.plan = replace(self.plan, streams=True, gradient_checkpointing=True)
+            why = "" if wanted == "layers" else ", because the job does not fit into memory otherwise"
+            self.say(
+                f"The weights of the layers ({format_bytes(stream.bytes)}) are read from their files as they "
+                f"are used{why}"
+            )
 
     def _load_second(self, path: Path | None) -> None:
         """Load the model that the method needs besides the one that learns, if any, as ``second``.
@@ -406,6 +459,7 @@ class RunPreparation:
             choice, make = agree_on_format(group, choice, self.train), partial(DistributedRun, group=group)
             workers = {"workers": group.count}
         self.settings.resolve("numberFormat", choice.name)
+        self._stream(choice.dtype.itemsize)
         self.say(f"Computing in {choice.name}, trained weights in float32: {choice.reason}")
         self.continuation.origin |= {
             **origin.machine(base.device, torch.get_num_threads()),

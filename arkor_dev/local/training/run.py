@@ -59,15 +59,16 @@ from arkor_dev.local.evaluation.stage import tokens_of
 from arkor_dev.local.execution.messages import Ended
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 from arkor_dev.local.modeling.example import weight_of
+from arkor_dev.local.modeling.layer_stream import WeightsLostError
 from arkor_dev.local.workers.errors import JobFailure
 
 from .adapter import (
     WEIGHTS,
     adapted,
-    convert_weights,
     full_model,
     initial_weights,
     load_weights,
+    prepare_frozen,
     restore_initial_weights,
     save_adapter,
     save_whole,
@@ -199,7 +200,7 @@ class TrainingLoop:
         if self.base.device == "cpu":
             keep_freed_memory()
             if plan.adapter:
-                convert_weights(base, self.choice.dtype)
+                prepare_frozen(self.base, self.choice.dtype, streams=plan.streams)
         self.model = adapted(base, name, plan.adapter) if plan.adapter else full_model(base, name)
         # PiSSA and OLoRA move a part of the base's weights into the adapter. On another machine that part may
         # differ in its last bits, so a resumed run starts from the saved one.
@@ -366,6 +367,13 @@ class TrainingLoop:
             return self._pause("disk", error)
         except JudgeFailure as failure:
             return self._pause("judge", failure)
+        except WeightsLostError as error:
+            # In the middle of a step: the newest resume point is used.
+            return Ended(
+                TrainingPaused(
+                    type=TRAINING_PAUSED, step=self.writer.step or 0, reason="weights", message=str(error)
+                )
+            )
         finally:
             self.loss.close()
 

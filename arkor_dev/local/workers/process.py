@@ -239,6 +239,10 @@ class Child:
             return f"{subject} was killed (signal 9){known[self._memory_ran_out]}."
         if self.overran:
             return f"{subject} exceeded its limit on processor time, and was ended. {SLOW_TEMPLATE}"
+        if status == -getattr(signal, "SIGBUS", 0):
+            return (
+                f"{subject} ended: a file in use, such as the model's weights, was truncated or is unreadable"
+            )
         ending = f"by signal {-status}" if status is not None and status < 0 else f"with exit status {status}"
         last = next((line for line in reversed(self._tail) if line.strip()), "it left no message")
         return f"{subject} ended {ending}: {last}"

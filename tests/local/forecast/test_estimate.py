@@ -13,6 +13,7 @@ from arkor_dev.data.rows import Row
 from arkor_dev.local.evaluation.base_losses import FILE
 from arkor_dev.local.evaluation.general import TokenCounts
 from arkor_dev.local.forecast import measurement
+from arkor_dev.local.forecast.advice import refusal
 from arkor_dev.local.forecast.answer_costs import ComparisonCosts, GenerationSpeed
 from arkor_dev.local.forecast.estimate import estimate, fit_together
 from arkor_dev.local.forecast.linear_models import LinearModel, Sizes, shape_of
@@ -426,3 +427,49 @@ def test_free_memory_is_the_tightest_limit(tmp_path: Path, monkeypatch: pytest.M
     assert memory() == Memory(100_000, 2_000_000)
     (tmp_path / "meminfo").unlink()
     assert memory().free == 100_000
+
+
+STREAMED = replace(MEASURED, streamed=LinearModel(400e6, 1.0), streamed_slower=2.17)
+PEAK_STREAMED = 400e6 + replace(SIZES, recomputed=True).saved_bytes(shape_of(ROWS, padded=False))
+
+
+def test_a_job_that_fits_only_with_streamed_layers_is_not_refused() -> None:
+    """The forecast is then that of the streamed run, in memory and in time."""
+    tight = Memory(round(1.2 * PEAK_STREAMED), 8 * 10**9)
+    in_memory = estimate(MEASURED, CONFIG, tight, 10**12, busy=False)
+    assert in_memory["fits"] is False
+    assert "streaming" not in in_memory
+    assert refusal(in_memory)
+    streamed = estimate(STREAMED, CONFIG, tight, 10**12, busy=False)
+    assert streamed["fits"] is True
+    assert streamed["streaming"] == {"slower": 2.17}
+    assert streamed["memory"]["peakBytes"] == pytest.approx(PEAK_STREAMED)
+    assert streamed["trainingSeconds"] == pytest.approx(2.17 * in_memory["trainingSeconds"], abs=0.1)
+    assert refusal(streamed) is None
+
+
+def test_a_job_that_fits_anyhow_is_not_streamed() -> None:
+    forecast = estimate(STREAMED, CONFIG, PLENTY, 10**12, busy=False)
+    assert forecast["fits"] is True
+    assert "streaming" not in forecast
+
+
+def test_streaming_that_does_not_suffice_changes_nothing() -> None:
+    tight = Memory(round(0.9 * PEAK_STREAMED), 8 * 10**9)
+    forecast = estimate(STREAMED, CONFIG, tight, 10**12, busy=False)
+    assert forecast["fits"] is False
+    assert "streaming" not in forecast
+
+
+def test_streaming_that_the_job_forbids_is_offered() -> None:
+    tight = Memory(round(1.2 * PEAK_STREAMED), 8 * 10**9)
+    forecast = estimate(STREAMED, {**CONFIG, "offload": "none"}, tight, 10**12, busy=False)
+    assert forecast["fits"] is False
+    offered = [fix for fix in forecast["fixes"] if fix["settings"] == {"offload": "layers"}]
+    assert [fix["words"] for fix in offered] == ["streamed layers (2.2 times as long)"]
+
+
+def test_a_measurement_of_streamed_layers_says_so() -> None:
+    forecast = estimate(replace(MEASURED, streams=True), CONFIG, PLENTY, 10**12, busy=False)
+    assert forecast["streaming"] == {}
+    assert Measurement.of_json(json.loads(json.dumps(STREAMED.as_json()))) == STREAMED

@@ -29,13 +29,13 @@ pytestmark = [
 
 
 def measured(
-    template: str, root: Path, model: Path, config: dict[str, Any], seconds: float
+    template: str, root: Path, model: Path, config: dict[str, Any], seconds: float, free: int = 2**34
 ) -> dict[str, Any]:
-    """Let a worker of its own measure ``config`` for so many seconds."""
+    """Let a worker of its own measure ``config`` for so many seconds, with so much memory ``free``."""
     data = root / f"data-{seconds}"
     data.mkdir()
     job = JobRequest("forecast", config, str(data), str(root))
-    request = MeasurementRequest(job, str(data / "scratch"), time.time(), seconds, 2**34)
+    request = MeasurementRequest(job, str(data / "scratch"), time.time(), seconds, free)
     child = Forked(template, "arkor_dev.local.forecast.worker", dict(os.environ), sys.stderr.fileno())
     with child.stdout, child.stdin:
         for message in (request, Model("tiny", model)):
@@ -82,3 +82,22 @@ def test_rows_shorter_than_replayed_ones_are_measured(
     config = {**CONFIG, "datasetSource": source, "batchSize": 2, "baseKl": 0.1}
     found = measured(template[FORKS], project, tiny, {**config, "evalSteps": 0}, 5)
     assert found["worst"] > 0
+
+
+def test_a_run_beyond_the_free_memory_is_also_measured_with_streamed_layers(
+    template: dict[str, str], tiny: Path, tmp_path: Path
+) -> None:
+    project = make_project(tmp_path / "project")
+    config = {**CONFIG, "batchSize": 8, "samples": "off", "evalSteps": 0}
+    plenty = measured(template[FORKS], project, tiny, config, 20)
+    assert (plenty["streams"], plenty["streamed"]) == (False, None)
+    free = plenty["worst"]  # of which a step may take 85 %
+    both = measured(template[FORKS], project, tiny, config, 21, free)
+    assert both["streams"] is False
+    assert 0 < both["streamed"]["base"] < 1.1 * plenty["worst"]
+    assert both["streamed_slower"] >= 1
+    kept = measured(template[FORKS], project, tiny, {**config, "offload": "none"}, 22, free)
+    assert kept["streamed"] is None
+    only = measured(template[FORKS], project, tiny, {**config, "offload": "layers"}, 23)
+    assert (only["streams"], only["streamed"]) == (True, None)
+    assert only["sizes"]["recomputed"] is True

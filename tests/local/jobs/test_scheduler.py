@@ -189,6 +189,9 @@ class Refusing:
     async def what_fits(self, *_: object) -> str:
         return ""
 
+    async def streams(self, *_: object) -> bool:
+        return False
+
     async def gpus_needed(self, *_: object) -> int:
         return 1
 
@@ -489,6 +492,9 @@ class Knowing:
             each.get("batchSize", 1000) for each in (config, *(other.config for other in others))
         ]
         return sum(sizes) <= room
+
+    async def streams(self, *_: object) -> bool:
+        return False
 
     async def gpus_needed(self, config: dict[str, Any]) -> int:
         return 2 if config.get("batchSize") in self.large else 1

@@ -64,6 +64,16 @@ async def test_a_kill_is_out_of_memory_only_if_the_kernel_counted_it(
     assert ("batch_size" in child.cause("The training process", SMALLER)) is ran_out
 
 
+async def test_an_unreadable_page_of_a_mapped_file_is_the_cause() -> None:
+    child = await Child.start(WILD)
+    os.kill(child.pid, signal.SIGBUS)
+    await child.ended()
+    assert child.killed is False
+    assert child.cause("The process") == (
+        "The process ended: a file in use, such as the model's weights, was truncated or is unreadable"
+    )
+
+
 def test_out_of_memory_kills_are_read_from_the_kernel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

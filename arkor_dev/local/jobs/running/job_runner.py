@@ -76,6 +76,9 @@ class Observer(Protocol):
     async def refusal(self, config: dict[str, Any]) -> TrainingFailed | None:
         """Return why a job cannot fit on this machine; None if it can."""
 
+    async def streams(self, config: dict[str, Any]) -> bool:
+        """Return whether a job is known to fit only if the layers of its model are streamed."""
+
     async def free_bytes(self) -> int | None:
         """Return the bytes of memory available to a new process; None if unknown."""
 
@@ -143,6 +146,7 @@ class JobRunner:
         if self._observer and not resumes and (refused := await self._observer.refusal(config)):
             await end(self._store, data, job_id, refused)
             return
+        streams = bool(self._observer and await self._observer.streams(config))
         log_of = Log(self._store, job_id, name)
         reports = self._reporting.begin(job, config.get("reportTo"), log_of.say, resumes=resumes)
 
@@ -159,7 +163,14 @@ class JobRunner:
                     notices.message("info", resumed)
 
         training = self.training = WorkerSession(
-            self._store, self._models, job_id, config, resume_options, observe, devices=self.devices
+            self._store,
+            self._models,
+            job_id,
+            config,
+            resume_options,
+            observe,
+            devices=self.devices,
+            streams=streams,
         )
         if self._cancelled:
             training.cancel()

@@ -159,8 +159,10 @@ class WorkerSession:
         on_events: Callable[[Sequence[Event]], None] = lambda _: None,
         execution: Execution | None = None,
         devices: Sequence[str] = (),
+        *,
+        streams: bool = False,
     ) -> None:
-        self._store, self._models = store, models
+        self._store, self._models, self._streams = store, models, streams
         self._job, self._config, self._resume_options = job_id, config, resume_options
         self._on_events, self._devices = on_events, list(devices)
         self._execution = execution or execution_of(config)
@@ -203,6 +205,7 @@ class WorkerSession:
             devices=self._devices if shared else None,
             attaches=self.attached,
             mark=self._resume_options.get("mark") if self.attached else None,
+            streams=self._streams,
         )
         if not self.attached:
             self._model_wanted.set()

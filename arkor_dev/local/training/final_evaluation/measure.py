@@ -48,7 +48,7 @@ from arkor_dev.local.jobs.job_folder import checkpoint_steps, job_folder, kind_o
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.chat_template import end_ids, render, with_arguments
-from arkor_dev.local.training.adapter import convert_weights, full_model, load_weights
+from arkor_dev.local.training.adapter import convert_weights, full_model, load_weights, prepare_frozen
 from arkor_dev.local.training.greedy import GenerationLimit, answers
 from arkor_dev.local.training.objective import Objective
 from arkor_dev.local.training.phases import EVALUATING
@@ -453,7 +453,7 @@ def _base_with_adapter(run: TrainingLoop, folder: Path) -> Objective:
     """Load the base of ``run``, not yet begun, with the adapter in ``folder``, set up as in training."""
     base = run.base
     if base.device == "cpu":
-        convert_weights(base.model, run.choice.dtype)
+        prepare_frozen(base, run.choice.dtype, streams=run.plan.streams)
     config = lora_config(folder, base.model)
     adapted = PeftModel.from_pretrained(base.model, str(folder), config=config, is_trainable=True)
     for weight in adapted.parameters():

@@ -67,7 +67,7 @@ def test_answers_are_scored_without_their_thoughts(
     )  # fmt: skip
     base = SimpleNamespace(tokenizer=AutoTokenizer.from_pretrained(tiny), context=512, model=None)
     base.tokenizer.chat_template = CHATML.replace("assistant\n{% endif %}", f"assistant\n{cue}{{% endif %}}")
-    run: Any = SimpleNamespace(method=method("sft"), base=base)
+    run: Any = SimpleNamespace(method=method("sft"), base=base, data=tmp_path, job_id="job_1")
     [right] = sets_of(preparation, run, print)
     monkeypatch.setattr(own_sets, "end_ids", lambda *_: [0])
     scores = []

@@ -48,6 +48,10 @@ describe("a forecast in words", () => {
     expect(forecastNotes({ ...FORECAST, notes: ["without the time of the judge"] }, false)[0]).toBe(
       "without the time of the judge",
     );
+    expect(forecastNotes({ ...FORECAST, streaming: { slower: 2.17 } }, false).slice(0, 2)).toEqual([
+      "peak 1.7 GB of 20.1 GB free with streaming",
+      "2.2 times as long",
+    ]);
     expect(forecastNotes({ state: "measured" }, true)).toEqual([]);
   });
 

@@ -21,13 +21,14 @@ export const tight = (forecast: Forecast): ForecastMemory | undefined => forecas
 
 /** `peak 1.7 GB of 20.1 GB free`, `48.9 MB on disk`; and anything unexpected, such as truncated rows. */
 export function forecastNotes(forecast: Forecast, byEpochs: boolean): string[] {
-  const { steps, rows, lookedAtRows, cutRows, diskBytes } = forecast;
+  const { steps, rows, lookedAtRows, cutRows, diskBytes, streaming } = forecast;
   const memory = tight(forecast);
   const notes: string[] = [];
   // Training by epochs leaves the number of steps open.
   if (byEpochs && typeof steps === "number") notes.push(plural(steps, "step"));
   for (const note of forecast.notes ?? []) notes.push(clean(note, 200));
-  if (memory) notes.push(memoryWords(memory));
+  if (memory) notes.push(memoryWords(memory) + (streaming ? " with streaming" : ""));
+  if (streaming?.slower) notes.push(`${streaming.slower.toFixed(1)} times as long`);
   if (forecast.gpus) notes.push(`spread over ${plural(forecast.gpus.length, "GPU")}`);
   if (typeof diskBytes === "number") notes.push(`${bytes(diskBytes)} on disk`);
   // Of a large data set only a sample was read.

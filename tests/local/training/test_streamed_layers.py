@@ -1,0 +1,366 @@
+"""Layers streamed from their files: the bits of a run in memory, in less of it, and files that fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from arkor_dev.local.checkpoints.resume_points import ResumePlan, checked_points
+from arkor_dev.local.jobs.job_folder import final_folder
+from arkor_dev.local.workers import machine
+from arkor_dev.local.workers.errors import JobFailure
+from tests.local.conftest import CONFIG as JOB
+from tests.local.tiny_model import chats, write_jsonl
+from tests.local.tiny_run import events_of, losses_of, pause_of, set_up
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from arkor_dev.contract.events import Event
+    from arkor_dev.local.modeling.base_model import Base
+    from arkor_dev.local.training.greedy import GreedyAnswer
+    from arkor_dev.local.training.run import TrainingLoop
+    from tests.local.harness import Backend
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning"),
+]
+
+LAYERS = 6
+CONFIG = {
+    "maxSteps": 4,
+    "batchSize": 2,
+    "gradientAccumulationSteps": 2,
+    "learningRate": 1e-2,
+    "loraTargetModules": "all-linear",
+}
+
+
+def make(folder: Path, layers: int = LAYERS, hidden: int = 256, shard: str = "3MB") -> Path:
+    """A random Llama in bfloat16."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from tests.local.tiny_model import make_tokenizer
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=1024,
+        hidden_size=hidden,
+        intermediate_size=3 * hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+    )
+    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder, max_shard_size=shard)
+    make_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = make(tmp_path_factory.mktemp("deep"))
+    assert len(list(folder.glob("*.safetensors"))) > 1, "the layers are in several files"
+    return folder
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A model whose files a test may change, in one of them."""
+    return make(tmp_path / "own", layers=3, hidden=128, shard="1GB")
+
+
+def loaded(model: Path, **options: Any) -> Base:
+    from arkor_dev.local.modeling.base_model import load_base
+
+    return load_base(model, as_stored=True, **options)
+
+
+def run_of(model: Path, data: Path, dtype: str = "bfloat16", **config: Any) -> TrainingLoop:
+    import torch
+
+    from arkor_dev.local.modeling.number_format import DtypeChoice
+
+    streams = config.get("offload") == "layers"
+    return set_up(
+        model,
+        data,
+        {**CONFIG, **config},
+        4,
+        choice=DtypeChoice(getattr(torch, dtype), "of the test"),
+        base=loaded(model, mapped=streams),
+    )
+
+
+def points(data: Path) -> ResumePlan:
+    job = "bfloat16"  # the name that `tiny_run` gives it
+    return ResumePlan([point for point, wrong in checked_points(data, job) if wrong is None], "Why.")
+
+
+def bytes_of(data: Path) -> bytes:
+    return (final_folder(data, "bfloat16") / "adapter_model.safetensors").read_bytes()
+
+
+def same_weights(one: TrainingLoop, other: TrainingLoop) -> bool:
+    import torch
+
+    assert len(one.trainable) == 2 * 7 * LAYERS
+    return all(map(torch.equal, one.trainable, other.trainable))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_a_streamed_run_gives_the_adapter_of_one_in_memory(deep: Path, tmp_path: Path, dtype: str) -> None:
+    plain = run_of(deep, tmp_path / "memory", dtype, loraDropout=0.1)
+    streamed = run_of(deep, tmp_path / "streamed", dtype, loraDropout=0.1, offload="layers")
+    assert losses_of(streamed) == losses_of(plain)
+    assert streamed.base.stream
+    assert streamed.base.stream.active
+    assert events_of(streamed).figures("evalLoss") == events_of(plain).figures("evalLoss")
+    assert same_weights(streamed, plain)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_it_answers_as_in_memory(deep: Path, tmp_path: Path, dtype: str) -> None:
+    from arkor_dev.local.training.greedy import GenerationLimit, answers
+
+    answered: list[list[GreedyAnswer]] = []
+    for config in ({}, {"offload": "layers"}):
+        run = run_of(deep, tmp_path / f"data-{len(answered)}", dtype, maxSteps=1, **config)
+        run.run()
+        watch = GenerationLimit(lambda *_: 12, lambda: False)
+        prompts = [[5, 6, 7, 8], [9, 10]]
+        answered.append(answers(run.loss, run.base.tokenizer, [1], prompts, watch, 12))
+    assert answered[0] == answered[1]
+    assert len(answered[0][0].ids) == 12
+
+
+def test_a_paused_run_resumes_to_the_bits_of_one_in_memory(deep: Path, tmp_path: Path) -> None:
+    whole = run_of(deep, tmp_path / "whole")
+    assert whole.run().status == "completed"
+    paused = run_of(deep, tmp_path / "data", offload="layers")
+    paused.stop.pausing = lambda: "asked" if paused.step >= 2 else None
+    pause = pause_of(paused.run())
+    assert (pause["step"], pause["reason"]) == (2, "asked")
+    resumed = run_of(deep, tmp_path / "data", offload="layers")
+    resumed.resume_plan = points(tmp_path / "data")
+    assert resumed.run().status == "completed"
+    assert bytes_of(tmp_path / "data") == bytes_of(tmp_path / "whole")
+
+
+MEASURE = """
+import json, sys
+from pathlib import Path
+from tests.local.training.test_streamed_layers import run_of, resident_bytes
+
+model, data, dtype = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+run = run_of(model, data, dtype, offload="layers", batchSize=1)
+run.begin()
+before, most = resident_bytes(), {"weights": 0, "anonymous": 0}
+
+def note(*_):
+    for kind, size in resident_bytes().items():
+        most[kind] = max(most[kind], size)
+
+for name, part in run.model.named_modules():
+    if name.endswith(".mlp"):
+        part.register_forward_hook(note)
+        part.register_full_backward_hook(note)
+steps = run.steps()
+for _ in range(3):
+    run.learn(*next(steps))
+run.evaluate()
+print(json.dumps({"weights": most["weights"], "anonymous": most["anonymous"] - before["anonymous"]}))
+"""
+
+
+def resident_bytes() -> dict[str, int]:
+    """Resident bytes of this process: of mapped weights, and of memory of its own."""
+    from pathlib import Path
+
+    sizes = {"weights": 0, "anonymous": 0}
+    mapped = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        name, _, rest = line.partition(":")
+        if "-" in line.split(maxsplit=1)[0]:
+            mapped = line.endswith(".safetensors")
+        elif (name == "Rss" and mapped) or name == "Anonymous":
+            sizes["weights" if name == "Rss" else "anonymous"] += 1024 * int(rest.split()[0])
+    return sizes
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_few_layers_are_resident(tmp_path: Path, dtype: str) -> None:
+    """In the files' dtype their pages, in another one the converted copies; and the embeddings."""
+    layers = 16
+    model = make(tmp_path / "model", layers=layers, hidden=512, shard="40MB")
+    stored = sum(path.stat().st_size for path in model.glob("*.safetensors"))
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(model), str(tmp_path), dtype],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    most = json.loads(done.stdout.splitlines()[-1])
+    assert stored > 100_000_000
+    # The pages around a fault are mapped with it, up to 64 KiB on each side.
+    assert 0 < most["weights"] < stored / 4
+    # With the adapter, the activations and the libraries' own; all layers in float32 take 200 MB.
+    assert most["anonymous"] < stored
+
+
+def test_a_file_that_is_written_to_pauses_the_job(own: Path, tmp_path: Path) -> None:
+    run = run_of(own, tmp_path, offload="layers", saveSteps=1)
+
+    def write(event: Event) -> None:
+        if event["type"] == "training.log" and event["step"] == 2 and "loss" in event:
+            os.utime(own / "model.safetensors")
+
+    run.emit.observers.append(write)
+    pause = pause_of(run.run())
+    assert (pause["reason"], pause["step"]) == ("weights", 1)
+    assert pause["message"] == (
+        "The model's weights in model.safetensors can no longer be read: the file was changed"
+    )
+
+
+def test_a_truncated_file_pauses_the_job(own: Path, tmp_path: Path) -> None:
+    """What is no longer in the file must not be touched: the system would end the process."""
+    run = run_of(own, tmp_path, offload="layers")
+
+    def truncate(event: Event) -> None:
+        if event["type"] == "training.log" and "loss" in event:
+            os.truncate(own / "model.safetensors", 4096)
+
+    run.emit.observers.append(truncate)
+    assert pause_of(run.run())["reason"] == "weights"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an older system ends the process")
+def test_unreadable_pages_are_an_error(own: Path) -> None:
+    from arkor_dev.local.modeling.layer_stream import MappedFile, Span, WeightsLostError
+
+    file = MappedFile(own / "model.safetensors")
+    os.truncate(own / "model.safetensors", 0)
+    with pytest.raises(WeightsLostError, match=r"weights in model\.safetensors can no longer be read"):
+        Span(file, 0, 8192).read()
+
+
+def test_a_deleted_or_replaced_file_is_read_to_the_end(own: Path, tmp_path: Path) -> None:
+    """What is mapped stays, whatever its name leads to."""
+    run, plain = (run_of(own, tmp_path / name, offload=name) for name in ("layers", "none"))
+    expected = losses_of(plain)
+    (own / "model.safetensors").unlink()
+    assert losses_of(run) == expected
+
+
+def test_a_damaged_file_is_refused(own: Path) -> None:
+    weights = own / "model.safetensors"
+    whole = weights.read_bytes()
+    for damaged in (whole[:-100], b"\xff" * 64 + whole[64:], b""):
+        weights.write_bytes(damaged)
+        with pytest.raises(JobFailure, match="model"):
+            loaded(own, mapped=True)
+
+
+def test_an_index_that_leaves_the_folder_is_refused(own: Path) -> None:
+    (own / "model.safetensors").rename(own.parent / "elsewhere.safetensors")
+    index = {"weight_map": {"model.embed_tokens.weight": "../elsewhere.safetensors"}}
+    (own / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(JobFailure, match="outside of the model's folder"):
+        loaded(own, mapped=True)
+
+
+def prepared(model: Path, folder: Path, *, streams: bool = False, **config: Any) -> tuple[Any, list[str]]:
+    """A job's run as a worker prepares it, and what it says."""
+    from arkor_dev.local.execution.messages import JobRequest
+    from arkor_dev.local.models.catalog import Model
+    from arkor_dev.local.training.preparation import RunPreparation
+    from arkor_dev.local.training.run_events import RunEvents
+
+    write_jsonl(folder / "rows.jsonl", chats(12))
+    (folder / "data").mkdir(exist_ok=True)
+    said: list[str] = []
+    source = {"type": "file", "path": "rows.jsonl"}
+    whole = {**CONFIG, "model": "m", "datasetSource": source, "numberFormat": "float32", **config}
+    job = JobRequest("job", whole, str(folder / "data"), str(folder), streams=streams)
+    emit = RunEvents(lambda event: said.append(str({**event}.get("message"))))
+    preparation = RunPreparation(job, emit, lambda *_: None)
+    preparation.read()
+    preparation.load(Model("m", model))
+    preparation.encode()
+    return preparation.make_run(), said
+
+
+def test_auto_streams_a_model_that_does_not_fit_otherwise(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, said = prepared(own, tmp_path)
+    assert (run.plan.streams, run.plan.gradient_checkpointing) == (False, False)
+    assert run.settings["offload"] == "none"
+    assert not [sentence for sentence in said if "files" in sentence]
+    for free, streams in ((10**12, True), (2 * 10**6, False)):  # its weights take 2.6 MB in float32
+        monkeypatch.setattr(machine, "memory", lambda free=free: machine.Memory(free, free))
+        run, said = prepared(own, tmp_path, streams=streams)
+        assert (run.plan.streams, run.plan.gradient_checkpointing) == (True, True)
+        assert (run.settings["offload"], run.settings["gradientCheckpointing"]) == ("layers", True)
+        assert (
+            "The weights of the layers (1.2 MB) are read from their files as they are used, because the job "
+            "does not fit into memory otherwise"
+        ) in said
+        assert not prepared(own, tmp_path, streams=streams, offload="none")[0].plan.streams
+        assert not prepared(own, tmp_path, streams=streams, gradientCheckpointing=False)[0].plan.streams
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"initLoraWeights": "pissa"}, "initLoraWeights changes them"),
+        ({"gradientCheckpointing": False}, "gradientCheckpointing = false keeps all layers' activations"),
+    ],
+)
+def test_what_cannot_be_streamed_is_refused(
+    own: Path, tmp_path: Path, config: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(JobFailure) as refused:
+        prepared(own, tmp_path, offload="layers", **config)
+    assert str(refused.value) == (
+        f"The layers of m cannot be streamed from their files: {reason}. Remove offload"
+    )
+
+
+def test_weights_that_are_converted_when_loaded_are_refused(own: Path, tmp_path: Path) -> None:
+    """They would all be in memory, where the job says that at most a few are."""
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(own / "model.safetensors")
+    name = "model.layers.1.mlp.up_proj.weight"
+    weights[name] = weights[name].float()
+    save_file(weights, own / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(JobFailure, match=r"mlp\.up_proj\.weight is converted when it is loaded"):
+        prepared(own, tmp_path, offload="layers")
+
+
+def test_a_streamed_job_is_measured_sampled_and_judged_like_one_in_memory(
+    shared: Backend, shared_data: Path
+) -> None:
+    adapters, evaluations = [], []
+    for offload in ("layers", "none"):
+        job = shared.submit({**JOB, "maxSteps": 6, "evalSteps": 3, "saveSteps": 3, "offload": offload})
+        frames = {frame.event: frame.json for frame in shared.events(job)}
+        assert frames["training.started"]["metadata"]["settings"]["offload"] == offload
+        assert "training.completed" in frames, frames
+        evaluation = frames["evaluation.completed"]["evaluation"]
+        evaluations.append({field: value for field, value in evaluation.items() if field != "seconds"})
+        adapters.append((final_folder(shared_data, job) / "adapter_model.safetensors").read_bytes())
+    assert adapters[0] == adapters[1]
+    assert evaluations[0] == evaluations[1]
