@@ -191,6 +191,9 @@ class TrainingSettings(TypedDict, total=False):
     """This share of each step's rows is learned with an answer that the model samples itself."""
     seq_kd: bool | None
     """The other rows are learned with an answer that the teacher samples, instead of their own."""
+    class_weight: Literal["none", "balanced"] | None
+    """balanced multiplies the loss of each row by rows / (classes * rows of its class), so that rare labels
+    count as much as frequent ones."""
     log_every: int | None
     """Log the loss every N steps."""
     logging_steps: int | None

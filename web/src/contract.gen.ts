@@ -121,6 +121,7 @@ export interface JobConfig {
   teacher?: string;
   lmbda?: number;
   seqKd?: boolean;
+  classWeight?: string;
   loggingSteps?: number;
   samples?: string | string[];
   earlyStoppingPatience?: number;
@@ -514,6 +515,25 @@ export interface EvaluationPart {
   answers?: EvaluationAnswers;
   measure?: EvaluationMeasure;
   preferred?: EvaluationPreferred;
+  classified?: EvaluationClassified;
+}
+
+/** A classifier's results on held-out rows, beside always answering `majority`, the label with the most training rows: the base has no classifier to compare with. */
+export interface EvaluationClassified {
+  majority: string;
+  accuracy: EvaluationShare;
+  majorityAccuracy: number;
+  macroF1: EvaluationShare;
+  majorityMacroF1: number;
+  labels: number;
+  confusion: EvaluationConfusion[];
+}
+
+/** The number of `rows` with this `label` for which another one, or the same, was `predicted`. */
+export interface EvaluationConfusion {
+  label: string;
+  predicted: string;
+  rows: number;
 }
 
 /** Preferences that the adapter follows more than its start: `won` `of` the independent held-out ones. */
@@ -1566,7 +1586,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "teacher" | "lmbda" | "seqKd" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "replayDataset" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "activationOffloading" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers" | "gpuTypes";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "teacher" | "lmbda" | "seqKd" | "classWeight" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "replayDataset" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "activationOffloading" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers" | "gpuTypes";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1631,6 +1651,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "teacher", label: "Teacher", style: "text" },
   { field: "lmbda", label: "Share of own answers", style: "share" },
   { field: "seqKd", label: "Answers of the teacher", style: "flag" },
+  { field: "classWeight", label: "Class weights", style: "text" },
   { field: "loggingSteps", label: "Log every", style: "interval" },
   { field: "samples", label: "Sample prompts", style: "list" },
   { field: "earlyStoppingPatience", label: "Early stopping patience", style: "count" },

@@ -17,6 +17,7 @@ from . import likeness, repeats
 from .answers import AnswerCheck
 from .characters import Characters
 from .finding import CheckedRow, FoundRows
+from .labels import LabelCheck
 from .languages import Languages
 from .likeness import Likeness
 from .preferences import PreferenceCheck
@@ -81,7 +82,7 @@ class _DataReading:
         self.tools = ToolCheck()
         self.checks = [
             self.repeats, self.leaks, self.likeness, Turns(), self.tools, AnswerCheck(), PreferenceCheck(),
-            Characters(), Secrets(), Languages(),
+            LabelCheck(), Characters(), Secrets(), Languages(),
         ]  # fmt: skip
         self.out = {EXCLUDED: FoundRows(), LEFT_OUT: FoundRows()}
         self.left_out = [TOKENIZER]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import select
 import signal
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from arkor_dev.local.workers.errors import JobFailure
 
 from .paired import compare
+from .rates import compare_rates
 from .words import interval, verdict_words
 
 if TYPE_CHECKING:
@@ -166,22 +166,9 @@ def score_part(
 ) -> EvaluationPart:
     """Return the figures of a scored set, for which more is better; ``of`` is its total number of rows."""
     metric, rate = settings["metric"], settings["metric"] in RATES
-    # For scores, the gain is adapter minus base. Even a sample in which all rows are correct has a sampling
-    # error.
-    turned = compare(adapter, base, groups, least=1 / len(base) if rate else 0.0)
-    compared = replace(turned, base=turned.adapter, adapter=turned.base)
-    if rate:
-        low, high = compared.low, compared.high
-        if compared.mean and not compared.error:
-            # All rows changed by the same amount, so the bootstrap draws do not vary. Use the exact bound on
-            # the share of rows that changed otherwise (Clopper and Pearson, The Use of Confidence or Fiducial
-            # Limits, 1934).
-            widening = 1 - ((1 - compared.confidence / 100) / 2) ** (1 / compared.groups)
-            low, high = low - widening, high + widening
-        low, high = max(-1.0, low), min(1.0, high)
-        if by_chance(base, adapter) >= 1 - compared.confidence / 100:
-            low, high = min(low, 0.0), max(high, 0.0)
-        compared = replace(compared, low=low, high=high)
+    before, after = ([-score for score in scores] for scores in (base, adapter))
+    turned = compare_rates(base, adapter, groups) if rate else compare(before, after, groups)
+    compared = replace(turned, base=-turned.base, adapter=-turned.adapter)
     figures = {"mean": compared.mean, "low": compared.low, "high": compared.high}
     part: EvaluationPart = {
         "name": settings["name"],
@@ -201,20 +188,6 @@ def score_part(
     if of > compared.rows:
         part["of"] = of
     return part
-
-
-def by_chance(base: Sequence[float], adapter: Sequence[float]) -> float:
-    """Return the probability of a change at least as one-sided if both models are equally good.
-
-    The exact test on the changed rows (McNemar, Note on the Sampling Error of the Difference Between
-    Correlated Proportions, 1947): the interval alone is too narrow if few rows changed.
-    """
-    gained = sum(after > before for before, after in zip(base, adapter, strict=True))
-    lost = sum(after < before for before, after in zip(base, adapter, strict=True))
-    count, most = gained + lost, max(gained, lost)
-    return min(
-        1.0, 2 * sum(math.comb(count, successes) for successes in range(most, count + 1)) / float(2**count)
-    )
 
 
 def sentence(name: str, metric: str, compared: Comparison) -> str:

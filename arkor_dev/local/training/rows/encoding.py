@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from arkor_dev.data.rows import Row
+    from arkor_dev.local.modeling.classes import Classes
     from arkor_dev.local.training.job_settings import JobSettings
 
 
@@ -25,17 +26,19 @@ if TYPE_CHECKING:
 class Encoding:
     """How rows become examples, of at most ``longest`` tokens.
 
-    ``responses_only``: only answers are learned; ``last_only``: only the last answer of each row.
+    ``responses_only``: only answers are learned; ``last_only``: only the last answer of each row. ``classes``
+    are those of a classifier.
     """
 
     longest: int
     responses_only: bool = True
     last_only: bool = False
+    classes: Classes | None = None
 
     @classmethod
-    def of(cls, settings: JobSettings, longest: int) -> Encoding:
+    def of(cls, settings: JobSettings, longest: int, classes: Classes | None = None) -> Encoding:
         """Build from a job's settings."""
-        return cls(longest, settings.get("trainOnResponsesOnly"), settings.get("completionOnlyLoss"))
+        return cls(longest, settings.get("trainOnResponsesOnly"), settings.get("completionOnlyLoss"), classes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,155 @@
+"""A classifier's job through the backend: forecast, curves, verdict against the majority, and later calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from tests.local.conftest import make_project
+from tests.local.harness import Backend, until
+from tests.local.tiny_model import write_jsonl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
+]
+
+THINGS = ("parcel", "order", "refund", "letter", "ticket", "voucher", "invoice", "basket", "gift", "book")
+PLACES = ("in town", "at home", "on the way", "in the shop", "by the sea", "up north")
+LABELED = [
+    {
+        "text": f"{'Please hurry' if (at + turn) % 2 else 'No rush'}: the {thing} {place}.",
+        "label": ("calm", "hurried")[(at + turn) % 2],
+    }
+    for turn, place in enumerate(PLACES)
+    for at, thing in enumerate(THINGS)
+]
+CONFIG: dict[str, Any] = {
+    "method": "classify",
+    "model": "./models/tiny",
+    "datasetSource": {"type": "file", "path": "data/labeled.jsonl"},
+    "datasetSplit": 0.4,
+    "maxSteps": 24,
+    "learningRate": 1e-2,
+    "evalSteps": 12,
+    "numberFormat": "float32",
+}
+
+
+@pytest.fixture(scope="module")
+def labeled(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
+    """A project with labeled rows."""
+    project = make_project(tmp_path_factory.mktemp("project") / "tests", tiny)
+    write_jsonl(project / "data" / "labeled.jsonl", LABELED)
+    return project
+
+
+@pytest.fixture(scope="module")
+def backend(
+    tmp_path_factory: pytest.TempPathFactory, labeled: Path, template: dict[str, str]
+) -> Iterator[Backend]:
+    folder = tmp_path_factory.mktemp("classify")
+    backend = Backend.start(folder / "data", labeled, folder / "cache", **template)
+    yield backend
+    backend.stop()
+
+
+@pytest.fixture(scope="module")
+def job(backend: Backend) -> str:
+    job: str = backend.submit(CONFIG)
+    list(backend.events(job))
+    assert backend.job(job)["status"] == "completed", backend.job(job)
+    return job
+
+
+def test_a_classifiers_job_is_forecast(backend: Backend) -> None:
+    def forecast() -> Any:
+        found = backend.call("POST", "/v1/forecast", {"config": CONFIG}).json["forecast"]
+        assert found["state"] != "failed", found
+        return found if found["state"] == "measured" else None
+
+    measured = until(forecast, 90)
+    assert measured["trainingSeconds"] > 0
+    assert not measured.get("samplesSeconds")
+
+
+def test_its_events_have_accuracy_and_a_verdict_against_the_majority(backend: Backend, job: str) -> None:
+    frames = list(backend.events(job))
+    assert not [frame for frame in frames if frame.event == "sample.created"]
+    started = next(frame.json for frame in frames if frame.event == "training.started")["metadata"]
+    assert started["measure"] == {"name": "loss", "label": "Cross entropy", "unit": "nats per row"}
+    assert started["figures"] == [{"name": "accuracy", "label": "Accuracy", "unit": ""}]
+    logged = [frame.json for frame in frames if frame.event == "training.log"]
+    assert all(0 <= row["accuracy"] <= 1 for row in logged if "loss" in row)
+    assert [row["evalAccuracy"] for row in logged if "evalLoss" in row][-1] == 1
+    evaluation = next(frame.json["evaluation"] for frame in frames if frame.event == "evaluation.completed")
+    assert evaluation["verdict"] == "better"
+    assert "general" not in evaluation
+    task = evaluation["heldOut"]
+    assert task["measure"] == {"label": "Accuracy", "unit": "", "higher": True}
+    assert task["adapter"] == 1
+    assert 0.3 < task["base"] < 0.7
+    found = task["classified"]
+    assert found["accuracy"]["share"] == found["macroF1"]["share"] == 1
+    assert found["accuracy"]["low"] < 1
+    assert found["majorityAccuracy"] == task["base"]
+    assert {(cell["label"], cell["predicted"]) for cell in found["confusion"]} == {
+        ("calm", "calm"), ("hurried", "hurried"),
+    }  # fmt: skip
+    assert sum(cell["rows"] for cell in found["confusion"]) == task["rows"]
+    majority = found["majority"]
+    assert f'for always answering "{majority}", as the base cannot classify' in task["sentence"]
+    assert "macro F1 1.00" in task["sentence"]
+
+
+def test_each_row_has_the_predicted_label(backend: Backend, job: str) -> None:
+    result = backend.call("GET", f"/v1/jobs/{job}/evaluation").json
+    for row in result["rows"]:
+        assert row["question"].startswith("Please hurry" if row["wanted"] == "hurried" else "No rush")
+        assert row["adapterAnswer"] == row["wanted"]
+        assert row["adapter"] == 1
+
+
+def evaluated(backend: Backend, job: str, body: dict[str, Any]) -> Any:
+    """Request an evaluation, and return its result."""
+    assert backend.call("POST", f"/v1/jobs/{job}/evaluate", body).status == 200
+    until(lambda: "evaluating" not in backend.job(job), 60)
+    asked = "&".join(f"{key}={value}" for key, value in body.items())
+    return backend.call("GET", f"/v1/jobs/{job}/evaluation?{asked}").json
+
+
+def test_a_checkpoint_is_evaluated_with_its_own_head(backend: Backend, job: str) -> None:
+    steps = [frame.json["step"] for frame in backend.events(job) if frame.event == "checkpoint.saved"]
+    first = evaluated(backend, job, {"step": steps[0]})["evaluation"]
+    final = backend.job(job)["evaluation"]
+    assert first["step"] == steps[0]
+    assert first["heldOut"]["base"] == pytest.approx(final["heldOut"]["base"], abs=0.3)  # on half of the rows
+    assert first["heldOut"]["adapter"] < 1
+
+
+def test_another_file_is_evaluated_with_the_jobs_labels(backend: Backend, labeled: Path, job: str) -> None:
+    write_jsonl(labeled / "data" / "other.jsonl", LABELED[:12])
+    task = evaluated(backend, job, {"data": "data/other.jsonl"})["evaluation"]["heldOut"]
+    assert (task["rows"], task["adapter"]) == (12, 1)
+    write_jsonl(labeled / "data" / "foreign.jsonl", [{"text": "No rush: the boat.", "label": "lazy"}])
+    backend.call("POST", f"/v1/jobs/{job}/evaluate", {"data": "data/foreign.jsonl"})
+    failed = until(
+        lambda: (found := backend.job(job).get("evaluating")) and found["state"] == "failed" and found, 60
+    )
+    assert 'the classifier has no label "lazy", only "calm", "hurried"' in failed["error"]
+
+
+def test_rows_of_one_label_fail_before_a_model_is_loaded(backend: Backend, labeled: Path) -> None:
+    write_jsonl(labeled / "data" / "one.jsonl", [{**row, "label": "calm"} for row in LABELED])
+    job = backend.submit({**CONFIG, "datasetSource": {"type": "file", "path": "data/one.jsonl"}})
+    frames = list(backend.events(job))
+    failed = next(frame.json for frame in frames if frame.event == "training.failed")
+    assert 'training rows have the label "calm"' in failed["error"]
+    assert "Add rows with another label" in failed["error"]
