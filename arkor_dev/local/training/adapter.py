@@ -11,7 +11,8 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from arkor_dev.local.modeling.base_model import linear_targets
-from arkor_dev.local.modeling.classes import HEAD, TASK, with_head
+from arkor_dev.local.modeling.classes import HEAD, TASK
+from arkor_dev.local.modeling.head import with_head
 from arkor_dev.local.modeling.tokenizer import save_tokenizer
 from arkor_dev.local.models.catalog import portable_name
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory

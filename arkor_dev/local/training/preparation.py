@@ -20,7 +20,7 @@ from arkor_dev.local.evaluation.by_length import rows_in
 from arkor_dev.local.evaluation.halves import choosing, key_of
 from arkor_dev.local.jobs.job_config import LEFT_OUT
 from arkor_dev.local.jobs.job_folder import parent_folder, scratch_folder
-from arkor_dev.local.modeling.classes import Classes, check_base, is_classifier
+from arkor_dev.local.modeling.classes import Classes, is_classifier
 from arkor_dev.local.modeling.gpu_count import CONTEXT, enough_gpus, is_unspecified, least_bytes
 from arkor_dev.local.workers import resources
 from arkor_dev.local.workers.errors import JobFailure
@@ -180,6 +180,7 @@ class RunPreparation:
 
         from arkor_dev.local.modeling.base_model import load_base, why_processor
         from arkor_dev.local.modeling.gate import check_trainable, comes_in_4_bit
+        from arkor_dev.local.modeling.head import check_base
         from arkor_dev.local.modeling.tokenizer import default_length
 
         from .run import TrainingLoop  # noqa: F401 - with all its dependencies

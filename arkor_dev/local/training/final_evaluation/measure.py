@@ -41,7 +41,7 @@ from arkor_dev.local.jobs.job_folder import checkpoint_steps, job_folder, kind_o
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.chat_template import end_ids, render
-from arkor_dev.local.modeling.classes import with_head
+from arkor_dev.local.modeling.head import with_head
 from arkor_dev.local.training.adapter import convert_weights, full_model, load_weights
 from arkor_dev.local.training.greedy import GenerationLimit, answers
 from arkor_dev.local.training.objective import Objective

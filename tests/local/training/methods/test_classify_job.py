@@ -52,11 +52,14 @@ def labeled(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def backend(
-    tmp_path_factory: pytest.TempPathFactory, labeled: Path, template: dict[str, str]
-) -> Iterator[Backend]:
-    folder = tmp_path_factory.mktemp("classify")
-    backend = Backend.start(folder / "data", labeled, folder / "cache", **template)
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The backend's data folder."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def backend(data: Path, labeled: Path, template: dict[str, str]) -> Iterator[Backend]:
+    backend = Backend.start(data, labeled, data / "cache", **template)
     yield backend
     backend.stop()
 
@@ -153,3 +156,126 @@ def test_rows_of_one_label_fail_before_a_model_is_loaded(backend: Backend, label
     failed = next(frame.json for frame in frames if frame.event == "training.failed")
     assert 'training rows have the label "calm"' in failed["error"]
     assert "Add rows with another label" in failed["error"]
+
+
+def test_its_adapter_is_exported_and_proved_and_nothing_else_is(backend: Backend, job: str) -> None:
+    formats = backend.call("GET", f"/v1/jobs/{job}/exports").json["formats"]
+    problems = {entry["format"]: entry.get("problem", "") for entry in formats}
+    assert problems.pop("adapter") == ""
+    assert problems
+    for problem in problems.values():
+        assert "A classifier has no other export than adapter" in problem
+    made = backend.call("POST", f"/v1/jobs/{job}/exports", {"format": "adapter"})
+    assert made.status == 201, made.body
+    entry = until(
+        lambda: next(
+            (one for one in backend.call("GET", f"/v1/jobs/{job}/exports").json["exports"]
+             if one["state"] in ("completed", "failed")), None), 60,
+    )  # fmt: skip
+    assert entry.get("error") is None
+    assert entry["proof"]["verdict"] == "same", entry["proof"]
+    assert entry["proof"]["texts"] >= 8
+    assert "labels.json" in {file["name"] for file in entry["files"]}
+    assert "AutoModelForSequenceClassification.from_pretrained(BASE, num_labels=2)" in str(entry)
+
+
+def test_its_card_says_how_to_load_it(backend: Backend, job: str) -> None:
+    card = backend.call("GET", f"/v1/jobs/{job}/card").json["card"]
+    assert 'pipeline_tag: "text-classification"' in card
+    assert "AutoModelForSequenceClassification" in card
+    assert "AutoModelForCausalLM" not in card
+    assert "as the base cannot classify" in card
+    assert "loss per token" not in card
+
+
+def test_a_chat_with_it_is_refused(backend: Backend, job: str) -> None:
+    body = {
+        "messages": [{"role": "user", "content": "Where is my parcel?"}],
+        "adapter": {"kind": "final", "jobId": job},
+    }
+    refused = backend.call("POST", "/v1/inference/chat", body)
+    assert refused.status == 400
+    assert "This model is a classifier: it answers with a label, not in words" in refused.json["error"]
+
+
+@pytest.fixture(scope="module")
+def endpoint(backend: Backend, job: str) -> str:
+    """The path of an endpoint with the classifier, which needs no key."""
+    body = {
+        "slug": "sorter",
+        "target": {"kind": "adapter", "adapter": {"kind": "final", "jobId": job}},
+        "authMode": "none",
+        "runRetentionMode": "unlimited",
+    }
+    made = backend.call("POST", "/v1/endpoints", body)
+    assert made.status == 201, made.body
+    return "/v1/serve/sorter"
+
+
+def test_an_endpoint_gives_texts_their_labels(backend: Backend, endpoint: str) -> None:
+    texts = ["Please hurry: the gift at home.", "No rush: the invoice up north.", "Please hurry: the boat."]
+    answer = backend.call("POST", f"{endpoint}/classify", {"input": texts, "model": "sorter"})
+    assert answer.status == 200, answer.body
+    found = answer.json
+    assert (found["object"], found["model"], found["labels"]) == ("list", "sorter", ["calm", "hurried"])
+    assert [row["label"] for row in found["data"]] == ["hurried", "calm", "hurried"]
+    for number, row in enumerate(found["data"]):
+        assert (row["index"], row["num_classes"]) == (number, 2)
+        assert sum(row["probs"]) == pytest.approx(1, abs=1e-5)
+        assert row["label"] == found["labels"][row["probs"].index(max(row["probs"]))]
+    assert found["usage"]["prompt_tokens"] == found["usage"]["total_tokens"] > 0
+    # One text alone is computed as among others.
+    alone = backend.call("POST", f"{endpoint}/classify", {"input": texts[1]}).json
+    assert alone["data"][0]["probs"] == pytest.approx(found["data"][1]["probs"], abs=1e-3)
+
+
+def test_its_probabilities_are_those_of_transformers(
+    backend: Backend, endpoint: str, job: str, tiny: Path, data: Path
+) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    text = "Please hurry: the ticket in the shop."
+    served = backend.call("POST", f"{endpoint}/classify", {"input": text}).json["data"][0]["probs"]
+    base = AutoModelForSequenceClassification.from_pretrained(tiny, num_labels=2, dtype=torch.float32)
+    model = PeftModel.from_pretrained(base, str(data / "jobs" / job / "final")).eval()
+    with torch.no_grad():
+        logits = model(**AutoTokenizer.from_pretrained(tiny)(text, return_tensors="pt")).logits
+    # The endpoint computes in the format that is fastest here, as chat does.
+    assert served == pytest.approx(logits.softmax(-1)[0].tolist(), abs=0.02)
+
+
+def test_it_refuses_chats_and_unusable_texts_in_a_sentence(backend: Backend, endpoint: str) -> None:
+    messages = [{"role": "user", "content": "Where is my parcel?"}]
+    for call, body in (
+        ("chat/completions", {"messages": messages}),
+        ("completions", {"prompt": "Where"}),
+        ("responses", {"input": "Where"}),
+        ("messages", {"messages": messages, "max_tokens": 5, "model": "sorter"}),
+    ):
+        refused = backend.call("POST", f"{endpoint}/{call}", body)
+        assert refused.status == 400, call
+        assert "is a classifier: it answers with a label, not in words" in refused.json["error"]
+    for texts, words in (
+        ([], "input must be a text, or a list of 1 to 256 texts"),
+        (["a"] * 257, "input must be a text, or a list of 1 to 256 texts"),
+        (["a", " "], r"input[1] is empty"),
+        (3, "input must be a text"),
+        ("word " * 3000, "and this model reads at most"),
+    ):
+        refused = backend.call("POST", f"{endpoint}/classify", {"input": texts})
+        assert (refused.status, refused.json["param"]) == (400, "input"), refused.body
+        assert words in refused.json["error"]
+    assert backend.call("POST", f"{endpoint}/classify", {"input": "a", "model": "other"}).status == 404
+
+
+def test_its_log_has_texts_and_labels(backend: Backend, endpoint: str) -> None:
+    deployment = backend.call("GET", "/v1/endpoints").json["deployments"][0]["id"]
+    assert backend.call("POST", f"{endpoint}/classify", {"input": "No rush: the book."}).status == 200
+    log = until(lambda: backend.call("GET", f"/v1/endpoints/{deployment}/requests").json["requests"], 10)
+    newest = next(entry for entry in log if entry["status"] == 200)
+    assert (newest["call"], newest["completionTokens"]) == ("classify", 0)
+    entry = backend.call("GET", f"/v1/endpoints/{deployment}/requests/{newest['id']}").json["request"]
+    assert entry["answers"] == ["calm"]
+    assert entry["messages"] == [{"role": "user", "content": "No rush: the book."}]
