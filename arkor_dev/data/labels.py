@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .forms import Content, Form
 from .messages import checked_text
@@ -26,7 +26,7 @@ LABELS_EXCEEDED: Final = (
 )
 
 
-def _read(record: Mapping[str, Any], key: str) -> Content:
+def _read(record: Mapping[str, object], key: str) -> Content:
     text = record[key]
     if not isinstance(text, str):
         raise RowError(f"{key} must be text, not {type(text).__name__}")

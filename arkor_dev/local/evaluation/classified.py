@@ -9,7 +9,7 @@ names drawn at random beat the majority's.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,12 @@ from .words import DIGITS, caution, counted_rows, interval, settled, verdict_wor
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
+    from numpy.typing import NDArray
+
     from arkor_dev.contract.shapes import EvaluationClassified, EvaluationShare
+
+    Whole = NDArray[np.int64]
+    Real = NDArray[np.float64]
 
 ACCURACY: Final = "Accuracy"
 DRAWS: Final = 1000
@@ -132,7 +137,7 @@ def classified(
     )
 
 
-def macro_f1(true: Any, named: Any, classes: int) -> float:
+def macro_f1(true: Whole, named: Whole, classes: int) -> float:
     """Return the mean F1 of the classes that occur in ``true`` or ``named``, each ``[rows]``.
 
     As scikit-learn's ``f1_score(average="macro")``.
@@ -141,7 +146,7 @@ def macro_f1(true: Any, named: Any, classes: int) -> float:
     return float(_f1_means(*_counts(true, named, classes, once))[0])
 
 
-def _counts(true: Any, named: Any, classes: int, of_group: Any) -> tuple[Any, Any]:
+def _counts(true: Whole, named: Whole, classes: int, of_group: Whole) -> tuple[Real, Real]:
     """Return the rows of each class, ``[groups, classes]``: those rightly named, and the true ones plus those
     named so.
     """
@@ -152,13 +157,14 @@ def _counts(true: Any, named: Any, classes: int, of_group: Any) -> tuple[Any, An
     return right, both
 
 
-def _f1_means(right: Any, both: Any) -> Any:
+def _f1_means(right: Real, both: Real) -> Real:
     """Return the macro F1 of each row of `_counts`."""
     occurs = both > 0
-    return (2 * right / np.where(occurs, both, 1)).sum(1) / occurs.sum(1)
+    means: Real = (2 * right / np.where(occurs, both, 1)).sum(1) / occurs.sum(1)
+    return means
 
 
-def _accuracy(right: Any, of_group: Any, confidence: float) -> Share:
+def _accuracy(right: NDArray[np.bool_], of_group: Whole, confidence: float) -> Share:
     """Return the share of rows that are ``right``, with its score interval.
 
     Rows of a group are not independent, so the interval is that of as many independent rows as would vary as
@@ -174,7 +180,7 @@ def _accuracy(right: Any, of_group: Any, confidence: float) -> Share:
 
 
 def _macro_f1(
-    true: Any, named: Any, classes: int, of_group: Any, confidence: float, accuracy: Share
+    true: Whole, named: Whole, classes: int, of_group: Whole, confidence: float, accuracy: Share
 ) -> Share:
     """Return macro F1 with its interval: quantiles of bootstrap draws of whole groups.
 

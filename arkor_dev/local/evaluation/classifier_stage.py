@@ -48,7 +48,7 @@ class ClassifierStage(Stage):
         self.measure = MEASURE
         self.to_read, self._total = tokens_of(self.held_out), len(self.held_out)
 
-    def warm_cache(self, base: Any) -> None:
+    def warm_cache(self, base: object) -> None:
         """Do nothing: there are no figures of the base."""
 
     def run(self, adapter: Any, base: object) -> Judged:
