@@ -279,3 +279,26 @@ def test_its_log_has_texts_and_labels(backend: Backend, endpoint: str) -> None:
     entry = backend.call("GET", f"/v1/endpoints/{deployment}/requests/{newest['id']}").json["request"]
     assert entry["answers"] == ["calm"]
     assert entry["messages"] == [{"role": "user", "content": "No rush: the book."}]
+
+
+def test_an_endpoint_with_a_key_classifies_only_for_its_callers(backend: Backend, job: str) -> None:
+    body = {
+        "slug": "locked",
+        "target": {"kind": "adapter", "adapter": {"kind": "final", "jobId": job}},
+        "authMode": "fixed_api_key",
+    }
+    deployment = backend.call("POST", "/v1/endpoints", body).json["deployment"]["id"]
+    asked = {"input": "No rush: the book."}
+    assert backend.call("POST", "/v1/serve/locked/classify", asked).status == 403
+    made = backend.call("POST", f"/v1/endpoints/{deployment}/keys", {"label": "mine"}).json["key"]
+    headers = {"X-Arkor-Endpoint-Key": made["plaintext"]}
+    with backend.open("POST", "/v1/serve/locked/classify", asked, **headers) as answer:
+        assert answer.status == 200
+
+
+def test_a_dry_run_may_read_rows_of_one_label(backend: Backend, labeled: Path) -> None:
+    write_jsonl(labeled / "data" / "sorted.jsonl", sorted(LABELED, key=lambda row: row["label"]))
+    source = {"type": "file", "path": "data/sorted.jsonl"}
+    job = backend.submit({**CONFIG, "datasetSource": source, "dryRun": True})
+    list(backend.events(job))
+    assert backend.job(job)["status"] == "completed"
