@@ -17,6 +17,7 @@ from transformers import AutoModelForSequenceClassification
 
 from arkor_dev.data.labels import LABELED
 from arkor_dev.data.row_parser import row_of
+from arkor_dev.local.datasets.tokens import tokenize_row
 from arkor_dev.local.modeling.classes import HEAD_WEIGHT, Classes
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.job_settings import JobSettings
@@ -226,3 +227,11 @@ def test_an_adapter_that_is_no_classifier_cannot_be_continued(tiny: Path, tmp_pa
     Classes(("calm", "other"), (1, 1)).write(run.parent)
     with pytest.raises(JobFailure, match="has other labels than the rows"):
         run.begin()
+
+
+def test_the_data_page_shows_the_text_of_which_no_token_is_learned(tiny: Path) -> None:
+    (row,) = rows_of(ROWS[:1])
+    tokenizer = load_tokenizer(tiny)
+    found = tokenize_row(tokenizer, row, method("classify"), Encoding(512))
+    assert [tokenizer.decode(part.coded.ids) for part in found.parts] == [row.text]
+    assert found.learned == 0
