@@ -582,6 +582,7 @@ class EvaluationPart(TypedDict):
     difference always favours the adapter. ``answers`` is present for general questions that were answered.
     ``measure`` is the training method's loss on held-out rows; lower is better unless it says otherwise. With
     ``preferred``, the verdict is that of preferences, and the difference that of their mean reward margins.
+    With ``classified``, ``base`` is the accuracy of always answering the most frequent label.
     """
 
     name: str
@@ -599,6 +600,32 @@ class EvaluationPart(TypedDict):
     answers: NotRequired[EvaluationAnswers]
     measure: NotRequired[EvaluationMeasure]
     preferred: NotRequired[EvaluationPreferred]
+    classified: NotRequired[EvaluationClassified]
+
+
+class EvaluationClassified(TypedDict):
+    """A classifier's results on held-out rows, beside always answering ``majority``, the label with the most
+    training rows: the base has no classifier to compare with.
+
+    There are so many ``labels``. ``confusion`` counts rows by label and predicted label, the most frequent
+    combinations first; of very many, only those.
+    """
+
+    majority: str
+    accuracy: EvaluationShare
+    majorityAccuracy: float
+    macroF1: EvaluationShare
+    majorityMacroF1: float
+    labels: int
+    confusion: list[EvaluationConfusion]
+
+
+class EvaluationConfusion(TypedDict):
+    """The number of ``rows`` with this ``label`` for which another one, or the same, was ``predicted``."""
+
+    label: str
+    predicted: str
+    rows: int
 
 
 class EvaluationPreferred(TypedDict):

@@ -220,6 +220,9 @@ class TrainingSettings(TypedDict, total=False):
     """How far the moving average goes towards the current weights at each update."""
     teacher_sync_steps: int | None
     """The moving average is updated after this many steps."""
+    class_weight: Literal["none", "balanced"] | None
+    """balanced multiplies the loss of each row by rows / (classes * rows of its class), so that rare labels
+    count as much as frequent ones."""
     log_every: int | None
     """Log the loss every N steps."""
     logging_steps: int | None

@@ -127,6 +127,12 @@ def test_invalid_requests_are_refused(target: Target, make: Make, body: Any) -> 
     assert refused.error
 
 
+def test_a_model_that_is_no_classifier_gives_no_labels(target: Target, make: Make) -> None:
+    need(target, "serving")
+    refused = ask(target, make()["slug"], {"input": "Where is my parcel?"}, call="classify")
+    assert (refused.status, refused.json["code"]) == (400, "unsupported_endpoint")
+
+
 def test_embeddings_are_not_supported(target: Target, make: Make) -> None:
     need(target, "serving")
     refused = ask(target, make()["slug"], {"input": "hi"}, call="embeddings")

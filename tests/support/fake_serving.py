@@ -43,6 +43,7 @@ class FakeServing:
             web.post(f"{one}/chat/completions", self._chat),
             web.post(f"{one}/completions", self._chat),
             web.post(f"{one}/messages", self._messages),
+            web.post(f"{one}/classify", self._classify),
             web.post(f"{one}/embeddings", self._embeddings),
             web.get("/v1/endpoints/{id}/requests", self._requests),
             web.get("/v1/endpoints/{id}/requests/{request}", self._request),
@@ -71,6 +72,10 @@ class FakeServing:
     async def _embeddings(self, request: web.Request) -> web.Response:
         self._caller(request)
         raise RefusedError(404, "There are no embeddings.", code="unsupported_endpoint")
+
+    async def _classify(self, request: web.Request) -> web.Response:
+        self._caller(request)
+        raise RefusedError(400, "This model is not a classifier.", code="unsupported_endpoint")
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         deployment = self._caller(request)

@@ -144,6 +144,7 @@ export interface JobConfig {
   teacherModelKind?: string;
   teacherUpdateRate?: number;
   teacherSyncSteps?: number;
+  classWeight?: string;
   loggingSteps?: number;
   samples?: string | string[];
   earlyStoppingPatience?: number;
@@ -541,6 +542,25 @@ export interface EvaluationPart {
   answers?: EvaluationAnswers;
   measure?: EvaluationMeasure;
   preferred?: EvaluationPreferred;
+  classified?: EvaluationClassified;
+}
+
+/** A classifier's results on held-out rows, beside always answering `majority`, the label with the most training rows: the base has no classifier to compare with. */
+export interface EvaluationClassified {
+  majority: string;
+  accuracy: EvaluationShare;
+  majorityAccuracy: number;
+  macroF1: EvaluationShare;
+  majorityMacroF1: number;
+  labels: number;
+  confusion: EvaluationConfusion[];
+}
+
+/** The number of `rows` with this `label` for which another one, or the same, was `predicted`. */
+export interface EvaluationConfusion {
+  label: string;
+  predicted: string;
+  rows: number;
 }
 
 /** Preferences that the adapter follows more than its start: `won` `of` the independent held-out ones. */
@@ -1624,7 +1644,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "trainOnThoughts" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "epsilonHigh" | "importanceSamplingLevel" | "maskTruncatedCompletions" | "softPunishCache" | "maxResampleTimes" | "teacher" | "lmbda" | "seqKd" | "distillationTopk" | "distillationAddTail" | "teacherModelKind" | "teacherUpdateRate" | "teacherSyncSteps" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "replayDataset" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "offload" | "activationOffloading" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers" | "gpuTypes";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "trainOnThoughts" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "epsilonHigh" | "importanceSamplingLevel" | "maskTruncatedCompletions" | "softPunishCache" | "maxResampleTimes" | "teacher" | "lmbda" | "seqKd" | "distillationTopk" | "distillationAddTail" | "teacherModelKind" | "teacherUpdateRate" | "teacherSyncSteps" | "classWeight" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "replayDataset" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "offload" | "activationOffloading" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers" | "gpuTypes";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1700,6 +1720,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "teacherModelKind", label: "Weights of the teacher", style: "text" },
   { field: "teacherUpdateRate", label: "Rate of the average", style: "text" },
   { field: "teacherSyncSteps", label: "Steps between its updates", style: "count" },
+  { field: "classWeight", label: "Class weights", style: "text" },
   { field: "loggingSteps", label: "Log every", style: "interval" },
   { field: "samples", label: "Sample prompts", style: "list" },
   { field: "earlyStoppingPatience", label: "Early stopping patience", style: "count" },

@@ -15,6 +15,7 @@ from arkor_dev.contract.rules import quoted
 from . import (
     adapter,
     advanced,
+    classification,
     compute,
     data,
     distillation,
@@ -39,6 +40,7 @@ SETTINGS: tuple[Setting, ...] = (
     *preference.ROWS,
     *reward.ROWS,
     *distillation.ROWS,
+    *classification.ROWS,
     *evaluation.ROWS,
     *precision.ROWS,
     *advanced.ROWS,

@@ -7,6 +7,7 @@ from typing import Final
 
 from arkor_dev.contract.rules import Rule, integer, text_line
 
+from .classification import METHOD as CLASSIFICATION
 from .setting import EVERYWHERE, LOCAL, Setting
 
 NO_SAMPLES: Final = "off"
@@ -82,6 +83,13 @@ ROWS: Final = (
         style="rate",
         unit="nats",
         default=0.01,
+        variants={
+            CLASSIFICATION: {
+                "help": "The smallest difference in accuracy from the most frequent label that counts as "
+                "better or worse in the verdict.",
+                "unit": "",
+            }
+        },
     ),
     _setting(
         key="replay",

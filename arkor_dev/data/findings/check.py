@@ -17,6 +17,7 @@ from . import likeness, repeats
 from .answers import AnswerCheck
 from .characters import Characters
 from .finding import CheckedRow, FoundRows
+from .labels import LabelCheck
 from .languages import Languages
 from .likeness import Likeness
 from .preferences import PreferenceCheck
@@ -82,7 +83,7 @@ class _DataReading:
         self.tools = ToolCheck()
         self.checks = [
             self.repeats, self.leaks, self.likeness, Turns(), self.tools, AnswerCheck(), ThoughtCheck(),
-            PreferenceCheck(), Characters(), Secrets(), Languages(),
+            PreferenceCheck(), LabelCheck(), Characters(), Secrets(), Languages(),
         ]  # fmt: skip
         self.out = {EXCLUDED: FoundRows(), LEFT_OUT: FoundRows()}
         self.left_out = [TOKENIZER]

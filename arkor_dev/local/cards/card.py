@@ -18,6 +18,7 @@ from arkor_dev.contract.provenance.statement import (
     object_at,
 )
 from arkor_dev.contract.settings import by_field
+from arkor_dev.contract.settings.classification import METHOD as CLASSIFY
 from arkor_dev.local.models.catalog import HUB_ID
 
 from .escaping import front_matter, inline, quoted
@@ -84,6 +85,22 @@ base = "{base}"
 tokenizer = AutoTokenizer.from_pretrained(base)
 model = PeftModel.from_pretrained({auto}.from_pretrained(base), "{here}")
 ```"""
+CLASSIFIER: Final = """```python
+import json
+
+from peft import PeftModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+base, here = "{base}", "{here}"
+with open(f"{{here}}/labels.json") as file:
+    labels = json.load(file)["label2id"]
+tokenizer = AutoTokenizer.from_pretrained(base)
+model = AutoModelForSequenceClassification.from_pretrained(
+    base, label2id=labels, id2label={{number: label for label, number in labels.items()}}
+)
+model = PeftModel.from_pretrained(model, here)
+model.config.pad_token_id = tokenizer.pad_token_id
+```"""
 FULL_MODEL: Final = """```python
 from transformers import {auto}, AutoTokenizer
 
@@ -123,6 +140,9 @@ def loading(
         if adapter:
             yield MERGED_FOR_OLLAMA
             yield OLLAMA
+        return
+    if settings.get("method") == CLASSIFY:
+        yield CLASSIFIER.format(base=hub or BASE, here=FOLDER)
         return
     auto = SEEING if sees else TEXT_ONLY
     if not adapter:
@@ -195,6 +215,7 @@ class Card:
         self._adapter = self._internal.get("adapter") is not False
         self._merged = self._internal.get("merged") is True
         self._gguf = self._internal.get("weights") == "gguf"
+        self._classifies = object_at(self._internal, "settings").get("method") == CLASSIFY
         strength = self._internal.get("strength")
         self._strength = strength if isinstance(strength, float) and is_number(strength) else 1.0
 
@@ -244,7 +265,7 @@ class Card:
         fields: dict[str, Any] = {"base_model": self._hub} if self._hub else {}
         base, library = self._base, "peft" if self._adapter else "transformers"
         library = "gguf" if self._gguf else library
-        fields |= {"library_name": library, "pipeline_tag": "text-generation"}
+        fields |= {"library_name": library, "pipeline_tag": self._task}
         if isinstance(base.get("license"), str) and _ID.fullmatch(base["license"]):
             fields["license"] = base["license"]
             details = {key: base.get(key) for key in ("license_name", "license_link")}
@@ -271,6 +292,11 @@ class Card:
         )
         return list(dict.fromkeys(name for name in names if isinstance(name, str) and HUB_ID.fullmatch(name)))
 
+    @property
+    def _task(self) -> str:
+        """The Hub's name for what the model does."""
+        return "text-classification" if self._classifies else "text-generation"
+
     def _results(self, public: Sequence[str]) -> Iterator[dict[str, Any]]:
         for key, name in PARTS:
             part = object_at(self._evaluation, key)
@@ -279,10 +305,18 @@ class Card:
                 for version, label in (("adapter", "this model"), ("base", "its base"))
                 if is_number(part.get(version))
             ]
+            if "classified" in part:
+                found = object_at(part, "classified")
+                accuracy, f1 = (object_at(found, name) for name in ("accuracy", "macroF1"))
+                metrics = [
+                    {"type": metric, "value": figure["share"], "name": label}
+                    for metric, figure, label in (("accuracy", accuracy, "Accuracy"), ("f1", f1, "Macro F1"))
+                    if is_number(figure.get("share"))
+                ]
             kind = public[0] if key == "heldOut" and len(public) == 1 else "private"
             if metrics:
                 yield {
-                    "task": {"type": "text-generation", "name": "Text generation"},
+                    "task": {"type": self._task, "name": self._task.capitalize().replace("-", " ")},
                     "dataset": {"name": name, "type": kind if key == "heldOut" else "arkor-dev"},
                     "metrics": metrics,
                 }
@@ -327,7 +361,7 @@ class Card:
         rows = []
         for key, name in PARTS:
             part = object_at(self._evaluation, key)
-            if "preferred" in part:  # that figure differs from the difference of losses
+            if "preferred" in part or "classified" in part:  # these figures are no losses
                 yield self._text(part.get("sentence"), SENTENCE)
                 continue
             difference = object_at(part, "difference")

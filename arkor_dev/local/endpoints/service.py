@@ -25,11 +25,12 @@ from arkor_dev.contract.errors import (
 )
 from arkor_dev.local.inference.admission import AdmissionQueue, RateLimit
 from arkor_dev.local.inference.engines.choice import AUTO, EXACT, LLAMA
-from arkor_dev.local.inference.messages import Done, EngineChosen, Text
+from arkor_dev.local.inference.messages import Classified, Done, EngineChosen, Text
 from arkor_dev.local.inference.response_format import answered_by
 from arkor_dev.local.workers.errors import JobFailure
 
 from . import deployments, requests
+from .classify import input_fault
 from .openai import context_fault, format_fault, prompt_fault, template_fault
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 
     from .openai import OpenAIRequest
     from .requests import LoggedRequest
+
+Answer = Text | Classified | Done
+"""A part of an answer that its caller gets."""
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +66,9 @@ class AnsweringEngine(Protocol):
 
     async def prepare(self, body: dict[str, Any], caller: str) -> AnswerRequest:
         """Return the engine's request for a chat call from ``caller``. Raises ArkorError."""
+
+    async def prepare_texts(self, body: dict[str, Any], texts: list[str]) -> AnswerRequest:
+        """Return the engine's request to classify ``texts``. Raises ArkorError."""
 
     def events(self, ask: AnswerRequest) -> AsyncGenerator[StreamPart, None]:
         """Yield the answer's parts. Raises JobFailure."""
@@ -247,7 +254,33 @@ class Endpoints:
                 prepared += [_numbered(ask, number) for number in range(request.answers)]
         except ArkorError as fault:
             raise caller_fault(fault) from None
-        messages_queue: asyncio.Queue[tuple[int, Text | Done] | None] = asyncio.Queue()
+        async with self._generated(caller, prepared) as messages:
+            yield (
+                (number, message) async for number, message in messages if isinstance(message, Text | Done)
+            )
+
+    async def classified(self, caller: Caller, texts: list[str]) -> tuple[Classified, Done]:
+        """Return the labels of ``texts`` by a caller's classifier. Errors are raised as `CallerFault`."""
+        found: Classified | None = None
+        try:
+            ask = await self._engine.prepare_texts(_target_fields(caller.deployment["target"]), texts)
+        except ArkorError as fault:
+            raise caller_fault(fault) from None
+        async with self._generated(caller, [ask]) as messages:
+            async for _, message in messages:
+                match message:
+                    case Classified():
+                        found = message
+                    case Done() if found:
+                        return found, message
+        raise CallerFault(UnavailableError(NOT_NOW, code="model_unavailable"), "There was no answer")
+
+    @contextlib.asynccontextmanager
+    async def _generated(
+        self, caller: Caller, prepared: list[AnswerRequest]
+    ) -> AsyncIterator[AsyncIterator[tuple[int, Answer]]]:
+        """Yield the parts of answers; see `answers`."""
+        messages_queue: asyncio.Queue[tuple[int, Answer] | None] = asyncio.Queue()
         task = asyncio.create_task(self._all(caller, prepared, messages_queue))
         self._running[task] = caller
         task.add_done_callback(lambda _: messages_queue.put_nowait(None))
@@ -271,12 +304,13 @@ class Endpoints:
             )
 
     @contextlib.asynccontextmanager
-    async def _choice(self, deployment: Mapping[str, Any], *, echo: bool) -> AsyncIterator[_EngineChoice]:
+    async def _choice(self, deployment: Mapping[str, Any], *, exactly: bool) -> AsyncIterator[_EngineChoice]:
         """Yield the engine: the user's or the launch's choice, or the one that gave the earlier answers.
 
-        Without any, one answer at a time determines it while the others wait.
+        ``exactly``: only transformers can answer. Without any choice, one answer at a time determines it
+        while the others wait.
         """
-        if echo:  # no other engine supports it, so it does not decide which one answers other requests
+        if exactly:  # no other engine supports it, so it does not decide which one answers other requests
             yield _EngineChoice(EXACT)
             return
         if deployment["engine"] != AUTO or self._launched != AUTO:
@@ -299,8 +333,8 @@ class Endpoints:
             self.store.post(deployments.record_answered, deployment["id"], engine_facts)
 
     async def _messages(
-        self, task: asyncio.Task[None], messages_queue: asyncio.Queue[tuple[int, Text | Done] | None]
-    ) -> AsyncIterator[tuple[int, Text | Done]]:
+        self, task: asyncio.Task[None], messages_queue: asyncio.Queue[tuple[int, Answer] | None]
+    ) -> AsyncIterator[tuple[int, Answer]]:
         while (message := await messages_queue.get()) is not None:
             yield message
         if task.cancelled():
@@ -313,22 +347,22 @@ class Endpoints:
         self,
         caller: Caller,
         prepared: list[AnswerRequest],
-        messages_queue: asyncio.Queue[tuple[int, Text | Done] | None],
+        messages_queue: asyncio.Queue[tuple[int, Answer] | None],
     ) -> None:
         """Run each answer once it is admitted; the first failure ends the others."""
 
         async def generate(number: int, ask: AnswerRequest) -> None:
-            settings = caller.deployment
-            async with self._queue.admit(caller.name), self._choice(settings, echo=ask.echo) as choice:
+            settings, exactly = caller.deployment, ask.echo or ask.texts is not None
+            async with self._queue.admit(caller.name), self._choice(settings, exactly=exactly) as choice:
                 answer = self._engine.events(replace(ask, engine=choice.engine))
                 async with contextlib.aclosing(answer) as parts:
                     async for part in parts:
                         match part:
                             case EngineChosen(engine):
                                 choice.settle(engine)
-                            case Text() | Done():
+                            case Text() | Classified() | Done():
                                 messages_queue.put_nowait((number, part))
-                        if isinstance(part, Done) and not ask.echo:
+                        if isinstance(part, Done) and not exactly:
                             self._record_engine(settings, part)
 
         tasks = [asyncio.create_task(generate(number, ask)) for number, ask in enumerate(prepared)]
@@ -360,7 +394,11 @@ def caller_fault(fault: BaseException) -> CallerFault:
     if isinstance(fault, ArkorError | JobFailure):
         detail = str(fault)
         callers_fault = (
-            context_fault(detail) or format_fault(detail) or template_fault(detail) or prompt_fault(detail)
+            context_fault(detail)
+            or format_fault(detail)
+            or template_fault(detail)
+            or prompt_fault(detail)
+            or input_fault(detail)
         )
         return CallerFault(callers_fault or UnavailableError(NOT_NOW, code="model_unavailable"), detail)
     raise fault

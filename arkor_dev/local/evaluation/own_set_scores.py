@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import select
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from arkor_dev.local.workers.errors import JobFailure
 
-from .paired import compare
+from .rates import compare_scores
 from .words import interval, verdict_words
 
 if TYPE_CHECKING:
@@ -178,45 +176,6 @@ def score_part(
     if of > compared.rows:
         part["of"] = of
     return part
-
-
-def compare_scores(
-    base: Sequence[float], adapter: Sequence[float], groups: Sequence[Hashable], *, rate: bool
-) -> Comparison:
-    """Compare scores of the same rows, of which more is better: the mean is that of adapter minus base.
-
-    ``rate``: each score is 0 or 1.
-    """
-    # Even a sample in which all rows are correct has a sampling error.
-    turned = compare(adapter, base, groups, least=1 / len(base) if rate else 0.0)
-    compared = replace(turned, base=turned.adapter, adapter=turned.base)
-    if rate:
-        low, high = compared.low, compared.high
-        if compared.mean and not compared.error:
-            # All rows changed by the same amount, so the bootstrap draws do not vary. Use the exact bound on
-            # the share of rows that changed otherwise (Clopper and Pearson, The Use of Confidence or Fiducial
-            # Limits, 1934).
-            widening = 1 - ((1 - compared.confidence / 100) / 2) ** (1 / compared.groups)
-            low, high = low - widening, high + widening
-        low, high = max(-1.0, low), min(1.0, high)
-        if by_chance(base, adapter) >= 1 - compared.confidence / 100:
-            low, high = min(low, 0.0), max(high, 0.0)
-        compared = replace(compared, low=low, high=high)
-    return compared
-
-
-def by_chance(base: Sequence[float], adapter: Sequence[float]) -> float:
-    """Return the probability of a change at least as one-sided if both models are equally good.
-
-    The exact test on the changed rows (McNemar, Note on the Sampling Error of the Difference Between
-    Correlated Proportions, 1947): the interval alone is too narrow if few rows changed.
-    """
-    gained = sum(after > before for before, after in zip(base, adapter, strict=True))
-    lost = sum(after < before for before, after in zip(base, adapter, strict=True))
-    count, most = gained + lost, max(gained, lost)
-    return min(
-        1.0, 2 * sum(math.comb(count, successes) for successes in range(most, count + 1)) / float(2**count)
-    )
 
 
 def sentence(name: str, metric: str, compared: Comparison) -> str:

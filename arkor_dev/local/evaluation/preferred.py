@@ -166,7 +166,7 @@ def preferred(
     return Preferred(kind, sum(followed), margins, loss, equal)
 
 
-def wilson(won: float, of: int, confidence: float) -> tuple[float, float]:
+def wilson(won: float, of: float, confidence: float) -> tuple[float, float]:
     """Return the score interval of the share ``won / of`` (E. B. Wilson, 1927); 0 to 1 if ``of`` is 0."""
     if of <= 0:
         return 0.0, 1.0

@@ -538,7 +538,7 @@ class Stage:
         sign, (before, after) = (-1 if self._higher else 1), self._generated
         for index in sorted(order):
             row = self.rows[index]
-            question, reference = texts_of(row)
+            question, reference = self._texts_of(row)
             answers = {"baseAnswer": before.get(row.where, ""), "adapterAnswer": after.get(row.where, "")}
             yield {
                 "row": index + 1,
@@ -553,6 +553,10 @@ class Stage:
                 **({"chose": True} if self.chose and self.chose[index] else {}),
                 **context_of(row),
             }
+
+    def _texts_of(self, row: Row) -> tuple[str, str]:
+        """Return a row's prompt and reference answer."""
+        return texts_of(row)
 
 
 def questions_with_ends(questions: Sequence[Any], stops: Sequence[Any]) -> tuple[list[Any], list[list[int]]]:

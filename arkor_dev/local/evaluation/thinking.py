@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from .own_set_scores import compare_scores
 from .paired import compare
+from .rates import compare_scores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -62,10 +62,10 @@ def beside_base(
     """
     subject = {HELD_OUT: "Your task", GENERAL: "General questions"}.get(name, name)
     kind = {HELD_OUT: "held-out row", GENERAL: "question"}.get(name, "row")
-    rows = f"{compared.rows:,} of {counted(of, kind)}" if of > compared.rows else _rows(compared, kind)
+    rows = f"{compared.rows:,} of {counted(of, kind)}" if of > compared.rows else counted_rows(compared, kind)
     start = f"{subject}: {verdict_words(compared)}, {_losses(compared, ' for the base')} on {rows}"
     more = f"; its answers are {length}" if length else ""
-    return f"{start}{interval(compared)}{more}.{'' if dry else caution(compared) + _settled(compared)}"
+    return f"{start}{interval(compared)}{more}.{'' if dry else caution(compared) + settled(compared)}"
 
 
 def beside_adapter(name: str, compared: Comparison, other: str) -> str:
@@ -76,9 +76,9 @@ def beside_adapter(name: str, compared: Comparison, other: str) -> str:
         "same": f"No difference that matters from {other}",
         "unclear": f"No clear difference from {other}",
     }[compared.verdict]
-    rows = _rows(compared, "held-out row" if name == HELD_OUT else "row")
+    rows = counted_rows(compared, "held-out row" if name == HELD_OUT else "row")
     rows += "" if name == HELD_OUT else f" of {name}"
-    figures = f"{_losses(compared)} on {rows}{interval(compared)}.{caution(compared)}{_settled(compared)}"
+    figures = f"{_losses(compared)} on {rows}{interval(compared)}.{caution(compared)}{settled(compared)}"
     return f"{words}: {figures} {ADAPTERS_ONLY}"
 
 
@@ -135,7 +135,7 @@ def best_of(ends: Ends, compared: Comparison | None, count: int, saved: bool = T
         gone = "" if saved else f" No checkpoint was saved at step {step}: save_every sets the interval."
         return (
             f"Step {step} was better than the final adapter: {_losses(compared)} on "
-            f"{_rows(compared, 'held-out row')} that did not choose it{interval(compared)}. "
+            f"{counted_rows(compared, 'held-out row')} that did not choose it{interval(compared)}. "
             f"{_after(ends)}{gone}"
         )
     seen = f"an evaluation loss of {ends.lowest:.3f}, the final one {ends.last:.3f}"
@@ -215,7 +215,7 @@ def _carries(compared: Comparison) -> str:
     return f"{counted(compared.carried, compared.noun)} {verb} it"
 
 
-def _settled(compared: Comparison) -> str:
+def settled(compared: Comparison) -> str:
     """Return, after a space, how many rows would settle an unclear result; empty for a clear one."""
     if compared.verdict != "unclear":
         return ""
@@ -247,7 +247,7 @@ def _rough(count: int) -> int:
     return int(math.ceil(count / 10**digits) * 10**digits)
 
 
-def _rows(compared: Comparison, kind: str) -> str:
+def counted_rows(compared: Comparison, kind: str) -> str:
     """Format the number of rows, and the number of groups if rows are grouped."""
     rows = counted(compared.rows, kind)
     return rows if compared.groups == compared.rows else f"{rows} in {counted(compared.groups, 'group')}"

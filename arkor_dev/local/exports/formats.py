@@ -9,6 +9,7 @@ from arkor_dev.local.gguf.installed import install, lacking
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH
 from arkor_dev.local.jobs.job_folder import kind_of
 from arkor_dev.local.modeling.adapter_abilities import vllm_options, why_full_strength_only
+from arkor_dev.local.modeling.classes import Classes, is_classifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
 ON_4_BIT: Final = (
     "This adapter was trained on 4-bit weights, which no model for llama.cpp has: on another one it "
     "would be another model. Export it as gguf, which has both in one"
+)
+CLASSIFIER: Final = (
+    "A classifier has no other export than adapter: its head is no part of a model that writes. transformers "
+    "loads base, adapter and head with AutoModelForSequenceClassification"
+)
+IN_TRANSFORMERS: Final = (
+    "PeftModel.from_pretrained(AutoModelForSequenceClassification.from_pretrained(BASE, num_labels={}), "
+    '"FOLDER")'
 )
 
 
@@ -75,6 +84,8 @@ FORMATS: Final = {
 
 def usage(form: str, folder: Path) -> list[list[str]]:
     """Return ``[program, text]`` for each program that reads the export in ``folder``."""
+    if is_classifier(folder):
+        return [["In Python", IN_TRANSFORMERS.format(len(Classes.read(folder).names))]]
     lines = [list(line) for line in FORMATS[form].usage]
     if form == "adapter" and (options := vllm_options(folder)):
         lines.append(["vLLM", f"vllm serve BASE {options} --lora-modules NAME=FOLDER"])
@@ -86,7 +97,7 @@ def described(form: str, source: Path, config: Mapping[str, Any]) -> dict[str, s
     entry = {"format": form}
     if reason := refusal(source, config, form):
         entry["problem"] = reason
-        if FORMATS[form].llama and lacking():
+        if FORMATS[form].llama and reason == lacking():
             entry["install"] = install()
     return entry
 
@@ -96,6 +107,8 @@ def refusal(
 ) -> str | None:
     """Return why ``source``'s model can't be exported, by its settings and the job's ``config``."""
     record = FORMATS[form]
+    if form != "adapter" and is_classifier(source):
+        return CLASSIFIER
     if record.llama and (reason := lacking()):
         return reason
     if kind_of(source) != "adapter" and (strength != FULL_STRENGTH or not record.full_model):

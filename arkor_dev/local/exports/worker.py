@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from arkor_dev.contract.bodies import LLAMA_FORMATS
 from arkor_dev.local.modeling.chat_template import template_arguments
+from arkor_dev.local.modeling.classes import is_classifier
 from arkor_dev.local.modeling.gate import comes_in_4_bit
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training.preparation import RunPreparation
@@ -59,7 +60,12 @@ def export(request: MakeExport, link: Link) -> Verified:
 
         llama_arguments = (request.quantization or "", Path(request.cache))
         return Verified(**LlamaExport(*arguments, *llama_arguments, **options).make(rows))
-    return Verified(**ExportTask(*arguments, **options, in_place=request.written).make(rows))
+    options["in_place"] = request.written
+    if is_classifier(source):
+        from .classifier import ClassifierExport
+
+        return Verified(**ClassifierExport(*arguments, **options).make(rows))
+    return Verified(**ExportTask(*arguments, **options).make(rows))
 
 
 def _rows(request: MakeExport, link: Link) -> list[Row]:

@@ -56,10 +56,12 @@ class EvaluationCosts:
         self.batches: list[Batch] = []
 
     def writing(self) -> GenerationSpeed | None:
-        """Measure generation on a few tokens, or estimate it if that is slow; None without any prompt."""
+        """Measure generation on a few tokens, or estimate it if that is slow; None without any prompt, and
+        for a classifier.
+        """
         rows = [*self._run.held_out, *self._run.train][:LARGE_BATCH]
         questions = [question for row in rows if (question := question_of(row))]
-        if not questions:
+        if not questions or self._run.classes:
             return None
         longest = max(map(len, questions))
         step = self._seconds(self._work(rows))

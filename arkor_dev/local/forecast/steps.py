@@ -62,7 +62,7 @@ def thinned(row: Example, tokens: int) -> Example:
 
     def part(sequence: Example) -> Example:
         ids, labels = sequence.ids[::every], sequence.labels[::every]
-        return replace(sequence, ids=ids, labels=[*labels[:-1], ids[-1]])
+        return replace(sequence, ids=ids, labels=[*labels[:-1], _target(sequence)])
 
     return replace(part(row), others=tuple(part(sequence) for sequence in row.others))
 
@@ -112,7 +112,7 @@ def _saved_bytes(loss: Objective, row: Example, stream: LayerStream | None) -> t
         return tensor
 
     def last_alone(part: Example) -> Example:
-        return replace(part, labels=[*[IGNORED] * (len(part.ids) - 1), part.ids[-1]])
+        return replace(part, labels=[*[IGNORED] * (len(part.ids) - 1), _target(part)])
 
     row = replace(last_alone(row), others=tuple(last_alone(sequence) for sequence in row.others))
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
@@ -120,6 +120,12 @@ def _saved_bytes(loss: Objective, row: Example, stream: LayerStream | None) -> t
     storages = [tensor.untyped_storage() for reference in saved if (tensor := reference()) is not None]
     del value
     return row.tokens, sum({reference.data_ptr(): reference.nbytes() for reference in storages}.values())
+
+
+def _target(sequence: Example) -> int:
+    """Return what can be learned at the end of a sequence: its own label, such as a class, or a token."""
+    label = sequence.labels[-1]
+    return sequence.ids[-1] if label == IGNORED else label
 
 
 def _embeddings(model: Any) -> list[Any]:

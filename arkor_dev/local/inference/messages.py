@@ -44,6 +44,7 @@ class AnswerRequest(Message):
     that of an adapter with its ``strength``. ``whole``: the base is a model fully fine-tuned by a job;
     ``four_bit``: the adapter was trained on 4-bit weights. ``prompt`` is a text or token ids to continue,
     instead of ``messages``. With ``echo`` the answer begins with the prompt and its log probabilities.
+    ``texts`` are to be classified, instead of answering, by an adapter with a head; always by transformers.
     ``training``: a job is running at the same time. ``engine`` is the requested one; llama.cpp also gets the
     files ``gguf``, of the base, and ``lora``, of the adapter. ``thinking_budget`` is the maximum number of
     tokens of its thoughts; without it, thoughts are text like any other.
@@ -63,6 +64,7 @@ class AnswerRequest(Message):
     max_tokens: int = 0
     stop: list[str] | None = None
     echo: bool = False
+    texts: list[str] | None = None
     tools: list[object] | None = None
     format: OutputFormat | None = None
     training: bool = False
@@ -130,6 +132,14 @@ class Text(Message):
 
 
 @dataclass(frozen=True)
+class Classified(Message):
+    """The probability of each of the ``labels`` for each text: ``[texts][labels]``."""
+
+    labels: list[str]
+    probabilities: list[list[float]]
+
+
+@dataclass(frozen=True)
 class Done(Message):
     """The answer is complete.
 
@@ -158,8 +168,8 @@ class Failed(Message):
     error: str
 
 
-Part = Begun | Loading | Text | Done | Failed
-StreamPart = EngineChosen | Loading | Text | Done
+Part = Begun | Loading | Text | Classified | Done | Failed
+StreamPart = EngineChosen | Loading | Text | Classified | Done
 """What the backend's own code reads of an answer; a failure is raised."""
 
 

@@ -20,8 +20,9 @@ from peft import PeftModel
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.modeling.adapter_abilities import reads_weights
 from arkor_dev.local.modeling.adapter_config import lora_config
-from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device
+from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device, unwrapped
 from arkor_dev.local.modeling.chat_template import end_ids
+from arkor_dev.local.modeling.classes import is_classifier
 from arkor_dev.local.modeling.gpu_count import FOUR_BIT_BYTES, enough_gpus, weights_of
 from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memory
 from arkor_dev.local.workers.machine import memory
@@ -29,10 +30,12 @@ from arkor_dev.local.workers.machine import memory
 from .adapter_scale import FULL_STRENGTH, ActiveAdapter, AdapterScale
 from .answer_speed import CORES, ComputePlan, convert, fastest_plan, half_of_cores
 from .batch import Batch, BatchRow, Forward, Layers, cache_of, layers_of
+from .classifier_head import ClassifierHead, batches, check_lengths
 from .generate_fallback import StepwiseGenerate
 from .generation.prompt import prompt_of
 from .generation.sampling import SampledToken
 from .merged_weights import MergedWeights
+from .messages import Classified
 from .prompt_cache import PromptCache
 
 if TYPE_CHECKING:
@@ -80,6 +83,7 @@ class TransformersEngine:
         self.facts: dict[str, str] = {}
         self._base_key: str | None = None
         self._unpacked: set[str] = set()
+        self._heads: dict[str, ClassifierHead] = {}
         self._base: Base | None = None
         self._forward: Forward | None = None
         self._adapters: OrderedDict[str, int] = OrderedDict()
@@ -157,6 +161,36 @@ class TransformersEngine:
                 return None
             self._batches.setdefault(row.group, Batch(self._forward)).add(row)
             return _figures(logits[0])
+
+    def classify(
+        self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None], stopped: Callable[[], bool]
+    ) -> tuple[Classified, int]:
+        """Return the labels of the request's texts by the head of its adapter; see `generation.interface`.
+
+        Raises JobFailure for a text that is longer than the model reads, or too many tokens.
+        """
+        active = self._load(ask, base_key, progress)
+        assert active.adapter is not None
+        head = self._heads[active.adapter]
+        rows: list[list[int]] = self.tokenizer(ask.texts, add_special_tokens=True)["input_ids"]
+        check_lengths(rows, self.base.context)
+        model = unwrapped(self.base.model).base_model
+        probabilities: list[list[float]] = [[] for _ in rows]
+        with torch.inference_mode():
+            for places in batches(rows):
+                if stopped():
+                    break
+                lengths = [len(rows[place]) for place in places]
+                ids, mask = torch.zeros(2, len(places), max(lengths), dtype=torch.long)
+                for index, place in enumerate(places):
+                    ids[index, : lengths[index]] = torch.tensor(rows[place])
+                    mask[index, : lengths[index]] = 1
+                ids, mask = ids.to(self.base.model.device), mask.to(self.base.model.device)
+                hidden = model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+                last = hidden[torch.arange(len(places)), torch.tensor(lengths) - 1]
+                for place, logs in zip(places, head.probabilities(last), strict=True):
+                    probabilities[place] = logs
+        return Classified(list(head.names), probabilities), sum(map(len, rows))
 
     def _score_at_once(self, row: BatchRow) -> None:
         """Score a prompt of a model that cannot read it in chunks."""
@@ -236,6 +270,7 @@ class TransformersEngine:
             progress(f"Loading {ask.name}")
             self._base_key, self._base, self._active, self._forward = None, None, None, None
             self._adapters.clear()
+            self._heads.clear()
             self._scales.clear()
             self._merged.clear()
             self._batches.clear()
@@ -282,6 +317,10 @@ class TransformersEngine:
         refuse_pickled_adapter(Path(folder))
         has_adapters = isinstance(base.model, PeftModel)
         config = lora_config(Path(folder), base.model.get_base_model() if has_adapters else base.model)
+        if is_classifier(Path(folder)):
+            # Its head is kept beside the model: heads of several adapters differ in size, as PEFT's cannot.
+            config.modules_to_save = None
+            self._heads[adapter] = ClassifierHead.read(Path(folder), base.model.device)
         self._deactivate()  # loading an adapter changes which one is active
         try:
             if has_adapters:
@@ -305,6 +344,7 @@ class TransformersEngine:
             base.model.delete_adapter(name)
             self._prompt_cache.forget(name)
             self._merged.pop(name, None)
+            self._heads.pop(name, None)
             del self._adapters[name], self._scales[name]
 
 

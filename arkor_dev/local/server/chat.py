@@ -32,6 +32,7 @@ from arkor_dev.local.jobs.records import compact
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.modeling.adapter_abilities import why_full_strength_only
 from arkor_dev.local.modeling.chat_template import template_arguments
+from arkor_dev.local.modeling.classes import is_classifier
 from arkor_dev.local.modeling.gate import comes_in_4_bit
 from arkor_dev.local.workers import daemon_messages as notices
 from arkor_dev.local.workers.errors import JobFailure
@@ -51,6 +52,11 @@ if TYPE_CHECKING:
 
 PING_SECONDS: Final = 5.0
 MAX_TOKENS: Final = 512
+CLASSIFIER: Final = (
+    "This model is a classifier: it answers with a label, not in words. Send texts to the path /v1/classify "
+    "of an endpoint"
+)
+NO_CLASSIFIER: Final = "This model is not a classifier: send messages to /v1/chat/completions"
 PLAYGROUND: Final = "playground"
 """Caller of requests that belong to no endpoint."""
 
@@ -140,6 +146,8 @@ class Chat:
         name, folder, config = await self._target(body)
         if folder is not None:
             await self._check_whole(folder)
+            if is_classifier(folder):
+                raise BadRequestError(CLASSIFIER, code="classifier")
         is_full = folder is not None and kind_of(folder) == "model"
         given, most, stop = body.get("adapterStrength"), body.get("maxTokens"), body.get("stop")
         strength = float(FULL_STRENGTH if given is None else given)
@@ -181,6 +189,19 @@ class Chat:
         if ask.format:
             await self._formats.check(caller, ask.format.schema, ask.format.field)
         return ask
+
+    async def prepare_texts(self, body: dict[str, Any], texts: list[str]) -> AnswerRequest:
+        """Return the engine's request to classify ``texts`` by the target in ``body``, for `events`.
+
+        Raises ArkorError if that is no classifier, or is not available now.
+        """
+        name, folder, config = await self._target(body)
+        if folder is None or not is_classifier(folder):
+            raise BadRequestError(NO_CLASSIFIER, code="unsupported_endpoint")
+        await self._check_whole(folder)
+        return AnswerRequest(
+            base="", name=name, adapter=str(folder), four_bit=bool(config.get("loadIn4bit")), texts=texts
+        )
 
     async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None, Mapping[str, Any]]:
         """Return the base model's name, and the result's (adapter's or model's) folder and config, if any."""

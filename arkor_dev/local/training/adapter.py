@@ -11,6 +11,8 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from arkor_dev.local.modeling.base_model import linear_targets
+from arkor_dev.local.modeling.classes import HEAD, TASK
+from arkor_dev.local.modeling.head import with_head
 from arkor_dev.local.modeling.tokenizer import save_tokenizer
 from arkor_dev.local.models.catalog import portable_name
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.local.modeling.base_model import Base
+    from arkor_dev.local.modeling.classes import Classes
 
     from .plan import AdapterPlan
 
@@ -27,8 +30,8 @@ WEIGHTS: Final = "adapter_model.safetensors"
 CONFIG: Final = "adapter_config.json"
 
 
-def adapted(model: Any, name: str, plan: AdapterPlan) -> Any:
-    """Add a new adapter to ``model``: only the adapter's weights require gradients.
+def adapted(model: Any, name: str, plan: AdapterPlan, classes: Classes | None = None) -> Any:
+    """Add a new adapter to ``model``, with a head for ``classes``: only their weights require gradients.
 
     ``name`` is the base model's name, written into the adapter's files. Raises :class:`JobFailure` for layers
     that don't exist or that PEFT cannot adapt.
@@ -36,13 +39,17 @@ def adapted(model: Any, name: str, plan: AdapterPlan) -> Any:
     targets = _targets(model, plan)
     _check_names(model, plan.saved, "modules_to_save")
     _name(model, name)
+    saved = list(plan.saved)
+    if classes:
+        with_head(model, classes)
+        saved.append(HEAD)
     settings = LoraConfig(
         r=plan.rank,
         lora_alpha=plan.alpha,
         lora_dropout=plan.dropout,
         target_modules=targets,
         layers_to_transform=list(plan.layers) or None,
-        modules_to_save=list(plan.saved) or None,
+        modules_to_save=saved or None,
         use_rslora=plan.rslora,
         use_dora=plan.dora,
         init_lora_weights=True if plan.init == "default" else plan.init,
@@ -184,15 +191,23 @@ def restore_initial_weights(model: Any, fresh: Mapping[str, Any], saved: Mapping
             base.copy_(base + (parts[0] - parts[1]).to(base.dtype))
 
 
-def save_adapter(model: Any, initial: Mapping[str, Any], folder: Path) -> None:
-    """Write the adapter into ``folder``, for the unmodified base; ``initial`` is its `initial_weights`."""
+def save_adapter(
+    model: Any, initial: Mapping[str, Any], folder: Path, classes: Classes | None = None
+) -> None:
+    """Write the adapter into ``folder``, for the unmodified base; ``initial`` is its `initial_weights`.
+
+    One with a head for ``classes`` is saved as PEFT saves that of a ``LlamaForSequenceClassification``.
+    """
     model.create_or_update_model_card = _write_no_card
     model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
     config = json.loads((folder / CONFIG).read_text())
     if isinstance(config["target_modules"], list):
         # PEFT uses a set, whose order varies: sort, so that equal adapters give equal files.
         config["target_modules"].sort()
-        (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True))
+    if classes:
+        config["task_type"] = TASK
+        classes.write(folder)
+    (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True))
     if initial:
         _make_plain(folder, initial)
 

@@ -23,6 +23,7 @@ from arkor_dev.local.evaluation.halves import choosing, key_of
 from arkor_dev.local.evaluation.scorers import check_scorers
 from arkor_dev.local.jobs.job_config import LEFT_OUT
 from arkor_dev.local.jobs.job_folder import kind_of, parent_folder, scratch_folder
+from arkor_dev.local.modeling.classes import Classes, is_classifier
 from arkor_dev.local.modeling.gpu_count import CONTEXT, ROOM, enough_gpus, is_unspecified, least_bytes
 from arkor_dev.local.workers import resources
 from arkor_dev.local.workers.errors import JobFailure
@@ -80,7 +81,7 @@ class RunPreparation:
             check_scorers(self.settings.evaluations)
         # A later evaluation on a file of the project is not compared with the training rows.
         self._on_file = job.evaluate is not None and job.evaluate.data is not None
-        self._judges_only = job.evaluate is not None
+        self._judged = job.evaluate
         self.continuation = Continuation(job)
         if restart_reason := self.continuation.restart_reason:
             self.emit(TrainingResumed(type=TRAINING_RESUMED, step=0, message=restart_reason))
@@ -96,7 +97,7 @@ class RunPreparation:
         """Read the rows and plan the run: ``train_rows``, ``eval_rows`` with ``eval_groups``, ``plan``.
 
         ``split`` describes how rows were held out, ``chooses`` says of each held-out row whether it chooses
-        (see ``evaluation.halves``).
+        (see ``evaluation.halves``). ``classes`` are those of a classifier, else None.
         """
         scratch = scratch_folder(self.data, self.job_id)
         if self._rank:  # on one machine, the workers would download into the same folder
@@ -119,6 +120,11 @@ class RunPreparation:
             parts = with_held_out(rows, own, compare=not self._on_file)
         self.train_rows, self.eval_rows = parts.train, parts.held_out
         self.eval_groups, self.split = parts.groups, parts.facts
+        judged = Path(self._judged.folder) if self._judged else None
+        if judged and is_classifier(judged):
+            self.classes: Classes | None = Classes.read(judged)
+        else:
+            self.classes = self.method.classes(self.train_rows, self.eval_rows, self.settings)
         self.chooses = choosing([key_of(row) for row in self.eval_rows], self.eval_groups)
         self.replay_rows = self._read_replayed(limit, bad)
         stops_early = bool(self.settings.get("earlyStoppingPatience"))
@@ -126,7 +132,7 @@ class RunPreparation:
             self.say(self.split["sentence"])
         elif (
             limit is None
-            and not self._judges_only
+            and not self._judged
             and self.settings.get("evalSteps") != 0
             and (warning := small_split_warning(self.split["groups"], stops_early=stops_early))
         ):
@@ -147,7 +153,7 @@ class RunPreparation:
         from .replay.prompts import FORMS, without_near_duplicates
 
         source = dict(sources_of(self.config)).get(REPLAY)
-        if source is None or self._judges_only:
+        if source is None or self._judged:
             return []
         scratch = scratch_folder(self.data, self.job_id)
         rows = load_rows(source, self.project, scratch, self.progress, FORMS, limit, bad)
@@ -180,6 +186,7 @@ class RunPreparation:
 
         from arkor_dev.local.modeling.base_model import load_base, why_processor
         from arkor_dev.local.modeling.gate import check_trainable, comes_in_4_bit
+        from arkor_dev.local.modeling.head import check_base
         from arkor_dev.local.modeling.tokenizer import default_length
 
         from .run import TrainingLoop  # noqa: F401 - with all its dependencies
@@ -207,6 +214,8 @@ class RunPreparation:
             self._say_gpus(gpus)
             self.settings.resolve("gpus", self.base.gpus)
         self._set_up_template()
+        if self.classes:
+            check_base(self.base.model, self.name)
         self._load_second(model.second)
         if why := why_processor():
             self.say(why)
@@ -371,7 +380,7 @@ class RunPreparation:
 
     def encode(self) -> None:
         """Encode the rows as the examples ``train`` and ``held_out``; count the truncated rows in ``cut``."""
-        encoding = Encoding.of(self.settings, self.longest)
+        encoding = Encoding.of(self.settings, self.longest, self.classes)
         total = len(self.train_rows) + len(self.eval_rows)
 
         def encoded(part: list[Row]) -> Any:
@@ -489,6 +498,7 @@ class RunPreparation:
             replay=self.replay,
             second=self.second,
             second_adapter=self.second_adapter,
+            classes=self.classes,
             chooses=self.chooses,
             parent=parent if (parent := parent_folder(self.data, self.job_id)).is_dir() else None,
         )

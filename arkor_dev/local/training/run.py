@@ -58,6 +58,7 @@ from arkor_dev.local.evaluation.scorers import JudgeFailure
 from arkor_dev.local.evaluation.stage import tokens_of
 from arkor_dev.local.execution.messages import Ended
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
+from arkor_dev.local.modeling.classes import Classes, is_classifier
 from arkor_dev.local.modeling.example import weight_of
 from arkor_dev.local.modeling.layer_stream import WeightsLostError
 from arkor_dev.local.workers.errors import JobFailure
@@ -152,6 +153,7 @@ class TrainingLoop:
         replay: The rows to add to each step.
         second: The model that the method needs besides the base model.
         second_adapter: The folder of the adapter that it needs on the same base instead.
+        classes: The classes that a new head learns to tell apart, if the model is to be a classifier.
         chooses: For each held-out row, whether it takes part in choosing the best step; by default all do.
 
     While it runs, ``kept_step`` is the step whose weights are the result, and ``row_losses`` are the held-out
@@ -179,6 +181,7 @@ class TrainingLoop:
     replay: Replay | None = None
     second: Base | None = None
     second_adapter: Path | None = None
+    classes: Classes | None = None
     chooses: Sequence[bool] = ()
     phases: Phases = field(default_factory=Phases)
     clock: Stopwatch = field(default_factory=Stopwatch, init=False)
@@ -201,7 +204,9 @@ class TrainingLoop:
             keep_freed_memory()
             if plan.adapter:
                 prepare_frozen(self.base, self.choice.dtype, streams=plan.streams)
-        self.model = adapted(base, name, plan.adapter) if plan.adapter else full_model(base, name)
+        self.model = (
+            adapted(base, name, plan.adapter, self.classes) if plan.adapter else full_model(base, name)
+        )
         # PiSSA and OLoRA move a part of the base's weights into the adapter. On another machine that part may
         # differ in its last bits, so a resumed run starts from the saved one.
         model, self.initial_weights = self.model, initial_weights(self.model) if plan.adapter else {}
@@ -213,6 +218,8 @@ class TrainingLoop:
         weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.trainable = list(weights.values())
         if self.parent:
+            if self.classes:
+                self._check_classes(self.parent)
             load_weights(weights, self.parent)
         if self.parent or self.initial_weights:
             # A new LoRA adapter adds zero, so its reference is the base; these already have an effect.
@@ -224,6 +231,15 @@ class TrainingLoop:
         self.pace, self.rollback = StepPace(), Rollback(plan.rolls_back)
         self.best = Best(plan.patience, plan.threshold)
         self.last_loss: float | None = math.nan
+
+    def _check_classes(self, parent: Path) -> None:
+        """Raise :class:`JobFailure` if the adapter in ``parent`` is not a classifier with these classes."""
+        if not is_classifier(parent):
+            raise JobFailure("The adapter that this job starts from is not a classifier: start without it")
+        if self.classes and Classes.read(parent).names != self.classes.names:
+            raise JobFailure(
+                "The classifier that this job starts from has other labels than the rows: start without it"
+            )
 
     def objective_of(self, model: Any) -> Objective:
         """Return the training method's objective of ``model``."""
@@ -638,7 +654,7 @@ class TrainingLoop:
     def save(self, folder: Path) -> None:
         """Save the trained weights: an adapter in PEFT's format, or the whole model."""
         if self.plan.adapter:
-            save_adapter(self.model, self.initial_weights, folder)
+            save_adapter(self.model, self.initial_weights, folder, self.classes)
         else:
             save_whole(self.model, self.base.tokenizer, folder)
 

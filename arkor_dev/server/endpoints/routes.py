@@ -186,5 +186,6 @@ ROUTES: Final = [
     web.post(f"{ENDPOINT_PATH}/completions", call("completions")),
     web.post(f"{ENDPOINT_PATH}/responses", call("responses")),
     web.post(f"{ENDPOINT_PATH}/{MESSAGES}", call(MESSAGES)),
+    web.post(f"{ENDPOINT_PATH}/classify", call("classify")),
     web.post(f"{ENDPOINT_PATH}/embeddings", call("embeddings")),
 ]

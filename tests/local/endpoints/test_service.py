@@ -10,6 +10,7 @@ import pytest
 
 from arkor_dev.contract.errors import (
     ArkorError,
+    BadRequestError,
     ConflictError,
     ForbiddenError,
     NotFoundError,
@@ -64,6 +65,9 @@ class Engine:
         self.bodies.append(body)
         prompt, sampling = body.get("prompt"), Sampling(seed=body.get("seed"))
         return AnswerRequest("", "tiny", echo=body.get("echo", False), prompt=prompt, sampling=sampling)
+
+    async def prepare_texts(self, body: dict[str, Any], texts: list[str]) -> AnswerRequest:
+        raise BadRequestError("it is no classifier")
 
     async def events(self, ask: AnswerRequest) -> AsyncGenerator[StreamPart, None]:
         self.active += 1

@@ -10,7 +10,8 @@ import pytest
 pytest.importorskip("numpy")
 
 from arkor_dev.local.evaluation import own_set_scores
-from arkor_dev.local.evaluation.own_set_scores import Scorer, by_chance, score_part
+from arkor_dev.local.evaluation.own_set_scores import Scorer, score_part
+from arkor_dev.local.evaluation.rates import by_chance
 from arkor_dev.local.workers.errors import JobFailure
 
 ROWS = [

@@ -72,7 +72,8 @@ class EngineRouter:
         self._active.append(ask)
         self._started += 1
         try:
-            engine_name = EXACT if ask.echo else ask.engine or self._default_engine
+            exactly = ask.echo or ask.texts is not None
+            engine_name = EXACT if exactly else ask.engine or self._default_engine
             async with contextlib.aclosing(self._messages(engine_name, ask)) as messages:
                 yield messages
         finally:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from arkor_dev.local.inference.messages import AnswerRequest, Part
+    from arkor_dev.local.inference.messages import AnswerRequest, Classified, Part
 
     from .sampling import SampledToken
 
@@ -87,6 +87,14 @@ class Engine(Protocol):
 
     def begin(self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None]) -> Conversation:
         """Load what is needed and build the prompt. Raises JobFailure."""
+
+    def classify(
+        self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None], stopped: Callable[[], bool]
+    ) -> tuple[Classified, int]:
+        """Load what is needed; return the labels of the request's texts, and their number of tokens.
+
+        Once ``stopped`` is true, the remaining texts are left out. Raises JobFailure.
+        """
 
     def read(self, conversation: Any) -> NDArray[np.float32] | None:
         """Read a chunk of the prompt; return the first token's logits once all of it is read, else None."""

@@ -129,7 +129,35 @@ class Loop:
                 return
             self._base_key = request.base_key
             with self._guarded([request]):
-                self._answers.append(self._start(request))
+                if request.ask.texts is None:
+                    self._answers.append(self._start(request))
+                else:
+                    self._classify(request)
+
+    def _classify(self, request: GenerationRequest) -> None:
+        """Classify the request's texts, while the running answers wait."""
+        request.send(Begun())
+        began, stopped = time.monotonic(), request.stop.is_set
+        classified, tokens = self.engine.classify(
+            request.ask, request.base_key, lambda label: request.send(_loading(label)), stopped
+        )
+        if stopped():
+            request.send(Done("cancelled"))
+            return
+        request.send(classified)
+        seconds = round(time.monotonic() - began, 4)
+        facts = self.engine.facts
+        request.send(
+            Done(
+                "stop",
+                prompt_tokens=tokens,
+                first_token_seconds=seconds,
+                seconds=seconds,
+                engine=facts.get("engine"),
+                precision=facts.get("precision"),
+                why=facts.get("why"),
+            )
+        )
 
     def _start(self, request: GenerationRequest) -> _Answer:
         engine, ask = self.engine, request.ask

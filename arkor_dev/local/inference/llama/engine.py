@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from arkor_dev.local.inference.messages import AnswerRequest
+    from arkor_dev.local.inference.messages import AnswerRequest, Classified
 
 ADAPTERS: Final = 4
 MOST_CACHED: Final = 8
@@ -129,6 +129,10 @@ class LlamaEngine:
         """Add a token to each row of one group; return the next logits."""
         self.native.use_adapter(rows[0].group.adapter, rows[0].group.strength)
         return self._read(rows, [[token] for token in tokens])
+
+    def classify(self, *_: object) -> tuple[Classified, int]:
+        """Raise JobFailure: the router sends such requests to transformers."""
+        raise JobFailure("llama.cpp has no heads of classifiers")
 
     def end(self, row: LlamaRow) -> None:
         """Remove a row, and cache what was read and generated."""

@@ -19,6 +19,7 @@ from arkor_dev.contract.errors import ArkorError, BadRequestError, NotFoundError
 from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, AnswerChoice, AnswerFormat, prompt_tokens
 from arkor_dev.local.endpoints.anthropic import MESSAGES_CALL, MessagesFormat, read_messages
+from arkor_dev.local.endpoints.classify import CLASSIFY, answer_of, read_texts
 from arkor_dev.local.endpoints.openai import OpenAIRequest, read_chat, read_completion, renamed
 from arkor_dev.local.endpoints.requests import LoggedRequest
 from arkor_dev.local.endpoints.responses import RESPONSES, ResponsesFormat, in_callers_names, read_response
@@ -110,11 +111,42 @@ async def responses(request: web.Request) -> web.StreamResponse:
         raise in_callers_names(fault) from None
 
 
-async def _answered(request: web.Request, call: str) -> web.StreamResponse:
+@routes.post("/v1/serve/{slug}/classify")
+async def classify(request: web.Request) -> web.Response:
     caller = await _caller(request)
+    async with _logged(request, caller, CLASSIFY) as record:
+        texts = read_texts(await _json(request), caller.deployment["slug"])
+        record.messages = [{"role": "user", "content": text} for text in texts]
+        classified, done = await request.app[ENDPOINTS].classified(caller, texts)
+        answer = answer_of(caller.deployment["slug"], classified, done)
+        record.answers, record.prompt = [row["label"] for row in answer["data"]], done.prompt_tokens
+        return web.json_response(answer)
+
+
+@contextlib.asynccontextmanager
+async def _logged(request: web.Request, caller: Caller, call: str) -> AsyncIterator[LoggedRequest]:
+    """Log a request, and how it ends."""
     record = LoggedRequest(caller.deployment["id"], call, caller.key and caller.key.prefix)
     began = time.monotonic()
     try:
+        yield record
+    except CallerFault as fault:
+        record.status, record.error = status_of(fault.fault), fault.detail
+        raise fault.fault from None
+    except ArkorError as fault:
+        record.status, record.error = status_of(fault), fault.text
+        raise
+    except (asyncio.CancelledError, ConnectionError):
+        record.status = CLIENT_CLOSED
+        raise
+    finally:
+        record.seconds = round(time.monotonic() - began, 4)
+        request.app[ENDPOINTS].log_request(record)
+
+
+async def _answered(request: web.Request, call: str) -> web.StreamResponse:
+    caller, began = await _caller(request), time.monotonic()
+    async with _logged(request, caller, call) as record:
         chat_request = await _read_request(request, call, caller)
         record.stream, record.messages = chat_request.stream, _logged_messages(chat_request)
         record.tools = chat_request.chat.get("tools") or ()
@@ -139,32 +171,25 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
             record.calls = [choice.calls for choice, _ in ended]
             record.reasons = [done.reason for _, done in ended]
             record.prompt = prompt_tokens(choices, answers)
-    except CallerFault as fault:
-        record.status, record.error = status_of(fault.fault), fault.detail
-        raise fault.fault from None
-    except ArkorError as fault:
-        record.status, record.error = status_of(fault), fault.text
-        raise
-    except (asyncio.CancelledError, ConnectionError):
-        record.status = CLIENT_CLOSED
-        raise
-    finally:
-        record.seconds = round(time.monotonic() - began, 4)
-        request.app[ENDPOINTS].log_request(record)
 
 
 async def _read_request(request: web.Request, call: str, caller: Caller) -> OpenAIRequest:
     """Return the request in the body, checked like a body of the chat call."""
-    try:
-        body = strict_json.parse(await request.read())
-    except strict_json.StrictJSONError as fault:
-        raise BadRequestError(f"The body {fault}", code="invalid_json") from None
+    body = await _json(request)
     chat_request = READERS[call](body, caller.deployment["slug"], KNOWN)
     try:
         check({**chat_request.chat, "baseModel": caller.deployment["slug"]}, ASK)
     except SchemaError as fault:
         raise renamed(str(fault)) from None
     return chat_request
+
+
+async def _json(request: web.Request) -> object:
+    """Return the parsed body. Raises BadRequestError."""
+    try:
+        return strict_json.parse(await request.read())
+    except strict_json.StrictJSONError as fault:
+        raise BadRequestError(f"The body {fault}", code="invalid_json") from None
 
 
 def _said_ignored(chat_request: OpenAIRequest) -> dict[str, str]:

@@ -28,6 +28,7 @@ from arkor_dev.local.cards.writer import rewrite_card
 from arkor_dev.local.evaluation import results
 from arkor_dev.local.evaluation.answers import NOBODY, Answers, GeneratedAnswer, Stopped, repeats_itself
 from arkor_dev.local.evaluation.by_length import by_row, measured
+from arkor_dev.local.evaluation.classifier_stage import ClassifierStage
 from arkor_dev.local.evaluation.end_marks import MOST, EndMarks, stops
 from arkor_dev.local.evaluation.general import (
     ANSWERS,
@@ -48,6 +49,7 @@ from arkor_dev.local.jobs.job_folder import checkpoint_steps, job_folder, kind_o
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.chat_template import end_ids, render, with_arguments
+from arkor_dev.local.modeling.head import with_head
 from arkor_dev.local.training.adapter import convert_weights, full_model, load_weights, prepare_frozen
 from arkor_dev.local.training.greedy import GenerationLimit, answers
 from arkor_dev.local.training.objective import Objective
@@ -151,7 +153,12 @@ def _answers(
 
 
 def all_questions(run: TrainingLoop) -> tuple[list[Example], tuple[int, ...]]:
-    """Encode every general question for the model of ``run``, and list the allowed numbers of them."""
+    """Encode every general question for the model of ``run``, and list the allowed numbers of them.
+
+    A classifier has none: it answers no questions.
+    """
+    if run.classes:
+        return [], ()
     base, dry = run.base, run.settings.get("dryRun")
     rows = questions(DRY if dry else None)
     encoding = Encoding(base.context)
@@ -388,6 +395,21 @@ def stage_of(
         preparation.progress(*now)
         run.phases.update()
 
+    if run.classes:
+        return ClassifierStage(
+            rows=preparation.eval_rows,
+            groups=preparation.eval_groups,
+            held_out=run.held_out,
+            general=(),
+            batch=run.measured_at_once,
+            progress=progress,
+            cancelled=cancelled,
+            margin=preparation.settings.get("verdictMargin"),
+            dry=bool(preparation.settings.get("dryRun")),
+            split=preparation.split,
+            names=run.classes.names,
+            majority=run.classes.majority,
+        )
     general, questions = general_examples(run, count)
     own: Sequence[Own] = ()
     if preparation.config.get("evaluations"):
@@ -454,6 +476,8 @@ def _base_with_adapter(run: TrainingLoop, folder: Path) -> Objective:
     base = run.base
     if base.device == "cpu":
         prepare_frozen(base, run.choice.dtype, streams=run.plan.streams)
+    if run.classes:
+        with_head(base.model, run.classes)
     config = lora_config(folder, base.model)
     adapted = PeftModel.from_pretrained(base.model, str(folder), config=config, is_trainable=True)
     for weight in adapted.parameters():

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from arkor_dev.data.methods.record import MethodRecord
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.chat_template import Rendering
+    from arkor_dev.local.modeling.classes import Classes
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.job_settings import JobSettings
     from arkor_dev.local.training.objective import Objective
@@ -45,6 +46,15 @@ class Method(ABC):
 
     def check(self, settings: JobSettings) -> None:  # noqa: B027 - most methods support every setting
         """Raise :class:`JobFailure` for incompatible settings; called before rows are read."""
+
+    def classes(self, train: Sequence[Row], held_out: Sequence[Row], settings: JobSettings) -> Classes | None:
+        """Return the classes that a new head of the model tells apart; None for a method whose model answers
+        in words.
+
+        With classes there are no samples and no general questions, and the verdict is about labels. Raises
+        :class:`JobFailure` if nothing can be learned from the rows.
+        """
+        return None
 
     @abstractmethod
     def renderings(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
@@ -78,4 +88,6 @@ class Method(ABC):
     def objective(
         self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
     ) -> Objective:
-        """Return the objective for ``model``; ``examples`` are a few rows for trial runs."""
+        """Return the objective for ``model``; ``examples`` are the training rows, or some of them if
+        nothing is trained.
+        """

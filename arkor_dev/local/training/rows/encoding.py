@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from arkor_dev.data.rows import Row
+    from arkor_dev.local.modeling.classes import Classes
     from arkor_dev.local.training.job_settings import JobSettings
 
 
@@ -29,21 +30,24 @@ class Encoding:
 
     ``responses_only``: only answers are learned; ``last_only``: only the last answer of each row.
     ``thoughts`` says which thoughts in the answers are learned: see the setting ``train_on_thoughts``.
+    ``classes`` are those of a classifier.
     """
 
     longest: int
     responses_only: bool = True
     last_only: bool = False
     thoughts: str = ALL
+    classes: Classes | None = None
 
     @classmethod
-    def of(cls, settings: JobSettings, longest: int) -> Encoding:
+    def of(cls, settings: JobSettings, longest: int, classes: Classes | None = None) -> Encoding:
         """Build from a job's settings."""
         return cls(
             longest,
             settings.get("trainOnResponsesOnly"),
             settings.get("completionOnlyLoss"),
             settings.get("trainOnThoughts"),
+            classes,
         )
 
 

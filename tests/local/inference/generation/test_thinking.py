@@ -17,12 +17,13 @@ from arkor_dev.local.inference.generation.loop import Loop
 from arkor_dev.local.inference.generation.prompt import prompt_of
 from arkor_dev.local.inference.messages import AnswerRequest, Done, Sampling, Text
 from arkor_dev.local.inference.request_options import problem
+from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_model import CHATML, make_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from arkor_dev.local.inference.messages import Part
+    from arkor_dev.local.inference.messages import Classified, Part
 
 pytestmark = pytest.mark.engine
 ASKED: list[dict[str, object]] = [{"role": "user", "content": "my parcel?"}]
@@ -75,6 +76,9 @@ class ThinkingEngine:
 
     def end(self, conversation: Conversation) -> None:
         pass
+
+    def classify(self, *_: object) -> tuple[Classified, int]:
+        raise JobFailure("it is no classifier")
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -47,11 +47,12 @@ def ranking(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
-    assert records.names() == ["cpo", "distill", "dpo", "grpo", "kto", "orpo", "sdft", "sft"]
+    assert records.names() == ["classify", "cpo", "distill", "dpo", "grpo", "kto", "orpo", "sdft", "sft"]
     for name in ("record", "interface", "ppo", "..", "os"):
         with pytest.raises(
             JobFailure,
-            match=r"no training method '.+' here\. Available: cpo, distill, dpo, grpo, kto, orpo, sdft, sft",
+            match=r"no training method '.+' here\. Available: classify, cpo, distill, dpo, grpo, kto, orpo, "
+            "sdft, sft",
         ):
             method(name)
 

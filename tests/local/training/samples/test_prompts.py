@@ -57,6 +57,7 @@ def asked_of(
         train_rows=[chat("q", "a")] if train is None else train,
         eval_rows=held_out,
         say=said.append,
+        classes=None,
     )
     found, ends = prompts_of(preparation)
     assert not found or ends == [2]

@@ -67,6 +67,7 @@ def sampled(
         settings=JobSettings({}),
         train_rows=rows,
         eval_rows=rows,
+        classes=None,
         emit=run.emit,
         say=print,
         continuation=SimpleNamespace(options={"sampled": sorted(known)}, points=bool(run.resume_plan)),

@@ -1,0 +1,70 @@
+"""Requests to classify texts, in the form of vLLM's ``/classify``: labels with their probabilities."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from arkor_dev.contract.errors import BadRequestError, NotFoundError
+from arkor_dev.contract.rules import FILLED, Rule, quoted
+from arkor_dev.contract.schema import Field, Schema
+
+from .openai import checked, refused
+
+if TYPE_CHECKING:
+    from arkor_dev.local.inference.messages import Classified, Done
+
+CLASSIFY: Final = "classify"
+MOST_TEXTS: Final = 256
+DIGITS: Final = 6
+"""Number of a probability's decimals."""
+_INPUT: Final = Rule("other", noun=f"a text, or a list of 1 to {MOST_TEXTS} texts")
+BODY: Final = Schema(Field("model", FILLED, null=True), Field("input", _INPUT, needed=True))
+_FAULT: Final = re.compile(r"input(?:\[\d+\])? has ")
+
+
+def read_texts(body: object, slug: str) -> list[str]:
+    """Return the texts of a body.
+
+    Raises BadRequestError with the invalid ``param``, and NotFoundError for another model.
+    """
+    asked = checked(body, BODY)
+    if asked.get("model") not in (None, slug):
+        text = f'The model {quoted(asked["model"])} is not served here: this endpoint\'s is "{slug}"'
+        raise NotFoundError(text, param="model", code="model_not_found")
+    texts = asked["input"] if isinstance(asked["input"], list) else [asked["input"]]
+    if not 1 <= len(texts) <= MOST_TEXTS or not all(isinstance(text, str) for text in texts):
+        raise refused("input", f"input must be {_INPUT.noun}")
+    for number, text in enumerate(texts):
+        if not text.strip():
+            raise refused("input", f"input[{number}] is empty: there is nothing to classify")
+    return texts
+
+
+def answer_of(slug: str, classified: Classified, done: Done) -> dict[str, Any]:
+    """Return the answer: for each text its likeliest label, and the probability of each of ``labels``."""
+    tokens = done.prompt_tokens
+    return {
+        "id": f"classify-{secrets.token_hex(12)}",
+        "object": "list",
+        "created": int(time.time()),
+        "model": slug,
+        "labels": classified.labels,
+        "data": [
+            {
+                "index": index,
+                "label": classified.labels[probabilities.index(max(probabilities))],
+                "probs": [round(probability, DIGITS) for probability in probabilities],
+                "num_classes": len(probabilities),
+            }
+            for index, probabilities in enumerate(classified.probabilities)
+        ],
+        "usage": {"prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens},
+    }
+
+
+def input_fault(text: str) -> BadRequestError | None:
+    """Return an engine's refusal of a text as one of the caller's ``input``; None if it is none."""
+    return refused("input", text) if _FAULT.match(text) else None

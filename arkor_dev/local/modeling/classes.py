@@ -1,0 +1,113 @@
+"""The classes of a classifier: their names, beside the adapter with its head.
+
+The head is a linear layer named ``score`` on the hidden state of a text's last token, as in transformers'
+``AutoModelForSequenceClassification``, so that class loads base, adapter and head as they are saved.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from arkor_dev.contract.regular_files import read_small
+from arkor_dev.contract.rules import quoted
+from arkor_dev.data.labels import LABEL, LABELS_EXCEEDED, MOST_LABELS
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from arkor_dev.data.rows import Row
+
+HEAD: Final = "score"
+"""transformers' name for the head, which PEFT saves with the adapter (``modules_to_save``)."""
+HEAD_WEIGHT: Final = f"base_model.model.{HEAD}.weight"
+"""The head's name among the adapter's saved weights; its shape is ``[classes, hidden size]``."""
+TASK: Final = "SEQ_CLS"
+"""PEFT's task type of a classifier's adapter."""
+FILE: Final = "labels.json"
+"""The file with the classes' names, as ``id2label`` and ``label2id`` of transformers' ``from_pretrained``,
+and with their ``counts``.
+"""
+LIMIT: Final = 2**20
+"""Maximum bytes of that file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """The ``names`` of a classifier's classes, in the order of the head's outputs, and how many training rows
+    each has.
+    """
+
+    names: tuple[str, ...]
+    counts: tuple[int, ...]
+
+    @classmethod
+    def of(cls, train: Sequence[Row], held_out: Sequence[Row], least: int = 2) -> Classes:
+        """Return the labels of the rows, in alphabetical order; numbers by their value.
+
+        Raises :class:`JobFailure` if there are fewer than ``least`` among the training rows, or too many.
+        """
+        counts = Counter(row.extra[LABEL] for row in train)
+        if len(counts) < least:
+            raise JobFailure(
+                f"All {len(train):,} training rows have the label {quoted(next(iter(counts), ''))}: a "
+                "classifier needs at least two. Add rows with another label"
+            )
+        names = sorted({*counts, *(row.extra[LABEL] for row in held_out)}, key=_order)
+        if len(names) > MOST_LABELS:
+            raise JobFailure(f"There are {len(names):,} labels. {LABELS_EXCEEDED}")
+        return cls(tuple(names), tuple(counts[name] for name in names))
+
+    @classmethod
+    def read(cls, folder: Path) -> Classes:
+        """Return the classes of the saved classifier in ``folder``. Raises :class:`JobFailure`."""
+        try:
+            stored = json.loads(read_small(folder / FILE, LIMIT))
+            by_id = stored["id2label"]
+            names = tuple(by_id[str(number)] for number in range(len(by_id)))
+            counts = tuple(int(count) for count in stored["counts"])
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+            raise JobFailure(f"The classifier's {FILE} cannot be read: {error}") from None
+        if not 1 <= len(names) <= MOST_LABELS or not all(isinstance(name, str) for name in names):
+            raise JobFailure(f"The classifier's {FILE} does not have 1 to {MOST_LABELS:,} labels")
+        if len(counts) != len(names):
+            raise JobFailure(f"The classifier's {FILE} does not have a count for each label")
+        return cls(names, counts)
+
+    def write(self, folder: Path) -> None:
+        """Write names and counts beside the adapter in ``folder``."""
+        labels = {
+            "id2label": {str(number): name for number, name in enumerate(self.names)},
+            "label2id": {name: number for number, name in enumerate(self.names)},
+            "counts": list(self.counts),
+        }
+        (folder / FILE).write_text(f"{json.dumps(labels, indent=1, ensure_ascii=False)}\n", encoding="utf-8")
+
+    def number(self, row: Row) -> int:
+        """Return the number of a row's class. Raises :class:`JobFailure` for a label without one."""
+        label = row.extra[LABEL]
+        if label not in self.names:
+            raise JobFailure(
+                f"{row.where}: the classifier has no label {quoted(label)}, only "
+                f"{', '.join(map(quoted, self.names[:8]))}{' …' if len(self.names) > 8 else ''}"
+            )
+        return self.names.index(label)
+
+    @property
+    def majority(self) -> int:
+        """The number of the class with the most training rows; the first of several."""
+        return self.counts.index(max(self.counts))
+
+
+def is_classifier(folder: Path) -> bool:
+    """Return whether the adapter in ``folder`` is a classifier's."""
+    return (folder / FILE).is_file()
+
+
+def _order(label: str) -> tuple[bool, int, str]:
+    is_number = label.lstrip("-").isdecimal() and label.isascii()
+    return not is_number, int(label) if is_number else 0, label

@@ -1,0 +1,71 @@
+"""Classification: a new head on the last token's hidden state learns a text's label, beside the adapter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from arkor_dev.local.modeling.chat_template import Rendering
+from arkor_dev.local.modeling.classes import Classes
+from arkor_dev.local.modeling.example import IGNORED, Example
+from arkor_dev.local.training.figure import MethodFigure
+from arkor_dev.local.training.methods.interface import Method
+from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from arkor_dev.data.rows import Row
+    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.plan import Plan
+    from arkor_dev.local.training.rows.encoding import Encoding
+
+    from .loss import ClassifierLoss
+
+
+class Classification(Method):
+    """Learns labels of texts, as transformers' ``AutoModelForSequenceClassification`` does."""
+
+    measure = MethodFigure("loss", "Cross entropy", "nats per row")
+    figures = (MethodFigure("accuracy", "Accuracy"),)
+
+    def check(self, settings: JobSettings) -> None:
+        """Raise JobFailure for full fine-tuning, whose result would be another kind of model."""
+        if settings.get("fullFineTuning"):
+            raise JobFailure("classify trains an adapter with a head: remove full_fine_tuning")
+        if settings.evaluations:
+            raise JobFailure(
+                "[[evaluation]] sets score answers, and a classifier gives none: remove them, or set "
+                "eval_dataset to labeled rows"
+            )
+
+    def classes(self, train: Sequence[Row], held_out: Sequence[Row], settings: JobSettings) -> Classes:
+        """Return the labels of the rows. The few that a dry run reads may all have the same."""
+        return Classes.of(train, held_out, least=1 if settings.get("dryRun") else 2)
+
+    def renderings(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
+        """Return the text, none of whose own tokens is learned."""
+        return [Rendering(row.text or "", [])], []
+
+    def encode(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
+        """Return the text's tokens, followed by one whose label is the class, as the last token predicts it.
+
+        That one is never read; a text is truncated to leave room for it.
+        """
+        assert encoding.classes
+        whole: list[int] = tokenizer(row.text, add_special_tokens=True)["input_ids"]
+        ids = whole[: encoding.longest - 1]
+        if not ids:
+            raise JobFailure(f"{row.where}: the tokenizer drops the whole text: remove the row")
+        labels = [*[IGNORED] * len(ids), encoding.classes.number(row)]
+        return [Example([*ids, ids[-1]], labels, row.where)], len(ids) < len(whole)
+
+    def objective(
+        self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
+    ) -> ClassifierLoss:
+        """Return the head's cross entropy, with the plan's class weights and label smoothing."""
+        from .loss import ClassifierLoss
+
+        return ClassifierLoss(model, device, dtype, examples, plan)
+
+
+METHOD = Classification()

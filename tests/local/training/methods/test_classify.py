@@ -1,0 +1,237 @@
+"""Classification: transformers' loss and files, the same bits after a pause, rows that cannot be learned."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from torch.nn.functional import cross_entropy
+from transformers import AutoModelForSequenceClassification
+
+from arkor_dev.data.labels import LABELED
+from arkor_dev.data.row_parser import row_of
+from arkor_dev.local.datasets.tokens import tokenize_row
+from arkor_dev.local.modeling.classes import HEAD_WEIGHT, Classes
+from arkor_dev.local.modeling.tokenizer import load_tokenizer
+from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.methods import method
+from arkor_dev.local.training.objective import rectangle
+from arkor_dev.local.training.rows.encoding import Encoding
+from arkor_dev.local.workers.errors import JobFailure
+from tests.local.tiny_model import QUESTIONS
+from tests.local.tiny_run import events_of, losses_of, set_up
+from tests.local.training.test_going_on import bytes_of, pausing_after, points
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from arkor_dev.data.rows import Row
+    from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.training.methods.classify.loss import ClassifierLoss
+    from arkor_dev.local.training.run import TrainingLoop
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
+]
+
+ROWS = [
+    {
+        "text": f"{asked} {'Please hurry.' * (place % 3)}",
+        "label": ("calm", "hurried", "very hurried")[place % 3],
+    }
+    for place, asked in enumerate(QUESTIONS[:12])
+]
+CONFIG: dict[str, Any] = {
+    "method": "classify", "maxSteps": 6, "learningRate": 1e-2, "batchSize": 4, "loggingSteps": 1,
+}  # fmt: skip
+
+
+def rows_of(records: Sequence[dict[str, Any]]) -> list[Row]:
+    return [row_of(record, f"row {at}", None, {}, forms=LABELED) for at, record in enumerate(records, 1)]
+
+
+def examples(tiny: Path, records: Sequence[dict[str, Any]], classes: Classes) -> list[Example]:
+    encoding = Encoding(512, classes=classes)
+    return method("classify").encode_all(load_tokenizer(tiny), rows_of(records), encoding, lambda _: None)[0]
+
+
+def run_of(tiny: Path, folder: Path, records: Sequence[dict[str, Any]] = ROWS, **config: Any) -> TrainingLoop:
+    classes = Classes.of(rows_of(records), ())
+    facts: dict[str, Any] = {"resume_plan": config.pop("resume_plan", None), "classes": classes}
+    facts |= {"train": examples(tiny, records, classes), "method": method("classify"), "job_id": "job"}
+    return set_up(tiny, folder, {**CONFIG, **config}, **facts)
+
+
+def begun(tiny: Path, folder: Path, records: Sequence[dict[str, Any]] = ROWS, **config: Any) -> Any:
+    """A run that has not taken a step, whose adapter computes something other than its base."""
+    run = run_of(tiny, folder, records, **config)
+    run.begin()
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for name, weight in run.model.named_parameters():
+            if ".lora_B." in name:
+                weight.normal_(std=0.1)
+    return run
+
+
+def in_transformers(tiny: Path, folder: Path, classes: int) -> Any:
+    """The saved adapter as transformers and PEFT load it, unchanged."""
+    base = AutoModelForSequenceClassification.from_pretrained(tiny, num_labels=classes, dtype=torch.float32)
+    model = PeftModel.from_pretrained(base, str(folder), is_trainable=True).eval()
+    # Else it takes the end token, which may be part of a text, for padding.
+    model.config.pad_token_id = load_tokenizer(tiny).pad_token_id
+    return model
+
+
+def logits_in_transformers(model: Any, rows: Sequence[Example]) -> Any:
+    """Its logits on the texts alone, one by one: the last token is the classes' place, not the text's."""
+    return torch.cat([model(input_ids=torch.tensor([row.ids[:-1]])).logits for row in rows])
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_loss_and_gradients_equal_those_of_transformers(tiny: Path, tmp_path: Path, smoothing: float) -> None:
+    run = begun(tiny, tmp_path, labelSmoothingFactor=smoothing)
+    run.save(saved := tmp_path / "saved")
+    model = in_transformers(tiny, saved, 3)
+    targets = torch.tensor([row.labels[-1] for row in run.train])
+    theirs = cross_entropy(logits_in_transformers(model, run.train), targets, label_smoothing=smoothing)
+    if not smoothing:
+        ids, mask, _ = rectangle(run.train[:1])
+        one = model(input_ids=ids[:, :-1], attention_mask=mask[:, :-1], labels=targets[:1]).loss
+        assert float(one) == pytest.approx(run.loss.row_losses(run.train[:1])[0][0], abs=1e-5)
+    theirs.backward()
+    summed, count = run.loss(run.train)
+    ours = summed / count
+    ours.backward()
+    assert float(ours.detach()) == pytest.approx(float(theirs.detach()), abs=1e-5)
+    expected = {
+        name.replace(".default", "").replace(".modules_to_save", ""): weight.grad
+        for name, weight in model.named_parameters()
+        if weight.requires_grad
+    }
+    found = {
+        name.replace(".default", "").replace(".modules_to_save", ""): weight.grad
+        for name, weight in run.model.named_parameters()
+        if weight.requires_grad
+    }
+    assert found.keys() == expected.keys()
+    assert HEAD_WEIGHT in found
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, expected[name], atol=1e-5, rtol=1e-4, msg=name)
+
+
+def test_the_saved_adapter_has_pefts_layout(tiny: Path, tmp_path: Path) -> None:
+    run = run_of(tiny, tmp_path)
+    assert run.run().status == "completed"
+    final = tmp_path / "jobs" / "job" / "final"
+    model = in_transformers(tiny, final, 3)
+    config = json.loads((final / "adapter_config.json").read_text())
+    assert (config["task_type"], config["modules_to_save"]) == ("SEQ_CLS", ["score"])
+    assert load_file(final / "adapter_model.safetensors")[HEAD_WEIGHT].shape == (3, 128)
+    with torch.no_grad():
+        theirs = logits_in_transformers(model, run.train)
+    loss: ClassifierLoss = run.loss  # type: ignore[assignment]
+    torch.testing.assert_close(
+        torch.tensor(loss.log_probabilities(run.train)), theirs.log_softmax(-1), atol=1e-4, rtol=0
+    )
+    assert Classes.read(final) == Classes(("calm", "hurried", "very hurried"), (4, 4, 4))
+
+
+def test_balanced_weights_are_those_of_scikit_learn(tiny: Path, tmp_path: Path) -> None:
+    records = [{"text": text, "label": "b" if at < 2 else "a"} for at, text in enumerate(QUESTIONS[:8])]
+    run = begun(tiny, tmp_path, records, classWeight="balanced")
+    logits, targets = run.loss.class_logits(run.train)
+    # rows / (classes * rows of the class), as class_weight="balanced" there
+    weights = torch.tensor([8 / (2 * 6), 8 / (2 * 2)])
+    expected = (weights[targets] * cross_entropy(logits, targets, reduction="none")).sum()
+    assert float(run.loss(run.train)[0].detach()) == pytest.approx(float(expected.detach()), abs=1e-5)
+    plain = cross_entropy(logits, targets, reduction="none").tolist()
+    assert [loss for loss, _ in run.loss.row_losses(run.train)] == pytest.approx(plain, abs=1e-5)
+
+
+def test_it_learns_and_resumes_to_the_same_bits(tiny: Path, tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for data in (whole, parts):
+        data.mkdir()
+    config: dict[str, Any] = {"loraDropout": 0.1, "maxSteps": 12}
+    run = run_of(tiny, whole, **config)
+    losses = losses_of(run)
+    assert losses[-1] < 0.5 * losses[0]
+    assert events_of(run).figures("accuracy")[-1] == 1
+    paused = run_of(tiny, parts, **config)
+    pausing_after(5)(paused)
+    assert paused.run().status == "paused"
+    resumed = run_of(tiny, parts, **config, resume_plan=points(parts))
+    assert resumed.run().status == "completed"
+    assert bytes_of(parts) == bytes_of(whole)
+
+
+def test_another_seed_starts_with_another_head(tiny: Path, tmp_path: Path) -> None:
+    heads = []
+    for seed in (1, 1, 2):
+        run = run_of(tiny, tmp_path)
+        run.seed = seed
+        run.begin()
+        heads.append(run.loss._head.weight.detach())  # type: ignore[attr-defined]
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
+    assert float(heads[0].std()) == pytest.approx(run.base.model.config.initializer_range, rel=0.3)
+
+
+def test_a_long_text_keeps_its_beginning(tiny: Path) -> None:
+    (row,) = rows_of([{"text": "word " * 50, "label": "a"}])
+    encoding = Encoding(10, classes=Classes(("a", "b"), (1, 1)))
+    (example,), cut = method("classify").encode(load_tokenizer(tiny), row, encoding)
+    assert cut
+    assert len(example.ids) == 10
+    whole = load_tokenizer(tiny)("word " * 50)["input_ids"]
+    assert example.ids[:-1] == whole[:9]
+    assert example.learned == 1
+
+
+def test_labels_that_cannot_be_learned_are_refused_with_a_remedy() -> None:
+    same = rows_of([{"text": "a", "label": "x"}, {"text": "b", "label": "x"}])
+    with pytest.raises(JobFailure, match=r'All 2 training rows have the label "x".* Add rows with another'):
+        Classes.of(same, ())
+    assert Classes.of(same, (), least=1).names == ("x",)
+    many = rows_of([{"text": "a", "label": at} for at in range(1001)])
+    with pytest.raises(JobFailure, match=r"There are 1,001 labels.* 1,000 labels at most.* merge labels"):
+        Classes.of(many, ())
+    with pytest.raises(JobFailure, match=r'row 1: the classifier has no label "x", only "a", "b"'):
+        Classes(("a", "b"), (1, 1)).number(same[0])
+    settings = JobSettings({"method": "classify", "fullFineTuning": True})
+    with pytest.raises(JobFailure, match="remove full_fine_tuning"):
+        method("classify").check(settings)
+
+
+def test_numbers_are_ordered_by_value() -> None:
+    rows = rows_of([{"text": "t", "label": label} for label in (10, 2, -1, "b", True)])
+    assert Classes.of(rows, ()).names == ("-1", "2", "10", "b", "true")
+
+
+def test_an_adapter_that_is_no_classifier_cannot_be_continued(tiny: Path, tmp_path: Path) -> None:
+    run = run_of(tiny, tmp_path)
+    run.parent = tmp_path / "parent"
+    run.parent.mkdir()
+    with pytest.raises(JobFailure, match="not a classifier: start without it"):
+        run.begin()
+    Classes(("calm", "other"), (1, 1)).write(run.parent)
+    with pytest.raises(JobFailure, match="has other labels than the rows"):
+        run.begin()
+
+
+def test_the_data_page_shows_the_text_of_which_no_token_is_learned(tiny: Path) -> None:
+    (row,) = rows_of(ROWS[:1])
+    tokenizer = load_tokenizer(tiny)
+    found = tokenize_row(tokenizer, row, method("classify"), Encoding(512))
+    assert [tokenizer.decode(part.coded.ids) for part in found.parts] == [row.text]
+    assert found.learned == 0
