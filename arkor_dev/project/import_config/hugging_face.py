@@ -66,7 +66,7 @@ COMMAND_LORA: Final[dict[str, Any]] = {
     "lora.alpha": 32,
     "lora.dropout": 0.05,
 }
-"""Those of ``trl sft --config``."""
+"""The defaults of ``trl sft --config``."""
 
 
 def _model(conversion: Conversion, entry: Entry) -> None:
