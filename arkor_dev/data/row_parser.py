@@ -31,9 +31,10 @@ ORIGIN: Final = 500
 """Longest stored value of such a column, in characters."""
 ASKING: Final = frozenset({
     "question", "query", "input", "user", "human", "customer", "request", "source", "prompt", "instruction",
+    "problem",
 })  # fmt: skip
 ANSWERING: Final = frozenset({
-    "answer", "response", "output", "assistant", "agent", "reply", "bot", "target", "completion",
+    "answer", "response", "output", "assistant", "agent", "reply", "bot", "target", "completion", "solution",
 })  # fmt: skip
 """Words in common names of a question's and its answer's column: only for suggestions."""
 
@@ -149,8 +150,10 @@ def suggested_columns(record: Mapping[str, Any]) -> dict[str, str] | None:
     """Return which columns of ``record`` look like a question and its answer; None if none do."""
     names = [name for name, value in record.items() if isinstance(value, str) and len(name) <= SHOWN_NAME]
     words = {name: set(_WORDS.findall(name.lower())) for name in names}
-    question = next((name for name in names if words[name] & ASKING), None)
-    answer = next((name for name in names if words[name] & ANSWERING and name != question), None)
+    # Of "problem_source" and "problem", the latter: other words say something about it.
+    plainest = sorted(names, key=lambda name: len(words[name]))
+    question = next((name for name in plainest if words[name] & ASKING), None)
+    answer = next((name for name in plainest if words[name] & ANSWERING and name != question), None)
     # Otherwise the first ones with more than a number, a date or one word.
     with_spaces = [name for name in names if " " in record[name].strip()] or names
     question = question or next((name for name in with_spaces if name != answer), None)

@@ -110,6 +110,10 @@ def test_columns_map_to_the_keys_of_a_form() -> None:
             'columns = { prompt = "Nachricht", completion = "Text" }',
         ),
         ({"Frage": "a", "Antwort": "b", "n": 3}, 'columns = { prompt = "Frage", completion = "Antwort" }'),
+        (
+            {"problem_source": "forum", "problem": "a", "generation_model": "m", "solution": "b"},
+            'columns = { prompt = "problem", completion = "solution" }',
+        ),
         ({"prompt": "a", "chosen": "b", "rejected": "c"}, 'method = "dpo"'),
     ],
 )
