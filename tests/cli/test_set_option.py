@@ -86,7 +86,7 @@ def test_invalid_settings_are_refused(text: str, said: str) -> None:
     with pytest.raises(BadRequestError) as refused:
         parse_settings([text])
     assert refused.value.text.startswith(said)
-    assert len(refused.value.text) < 1500
+    assert len(refused.value.text) < 1800
 
 
 def test_steps_and_epochs_conflict() -> None:

@@ -278,7 +278,7 @@ def _mapped(path: Path) -> MappedWeights | None:
 def _generation_config(path: Path) -> GenerationConfig | None:
     """Return the model's settings for generation; None without a file, for those of its configuration."""
     try:
-        return GenerationConfig.from_pretrained(path, local_files_only=True)
+        return GenerationConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
     except OSError:
         return None
 

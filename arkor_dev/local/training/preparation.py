@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED, TrainingMessage, TrainingResumed
+from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.settings.conflicts import FROM_BASE, NOT_STREAMED
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.data.sources import REPLAY, sources_of
@@ -232,11 +233,11 @@ class RunPreparation:
         """Return why the settings do not allow streaming the layers' weights; None if they do."""
         for field, why in NOT_STREAMED.items():
             if self.settings.get(field):
-                return f"{field} {why}"
+                return f"{by_field()[field].key} {why}"
         if self.settings.get("initLoraWeights") in FROM_BASE:
-            return "initLoraWeights changes them"
+            return "lora.init_lora_weights changes them"
         if self.config.get("gradientCheckpointing") is False:
-            return "gradientCheckpointing = false keeps all layers' activations"
+            return "gradient_checkpointing = false keeps all layers' activations"
         return None
 
     @property

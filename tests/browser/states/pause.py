@@ -197,8 +197,11 @@ async def edited(scene: Scene) -> AsyncGenerator[None]:
     scene.fake.jobs[job]["config"] = dict(trainer["config"])
     (scene.project / "arkor.toml").write_text(toml.replace("0.0002", "0.0001"))
     notice = scene.page.locator(".job-notice", has_text="arkor.toml changed")
-    press = notice.get_by_role("button", name="Continue from step 180 with it")
     await scene.go("/")
+    press = notice.get_by_role("button", name="Continue from step 180 with it")
+    await expect(press).to_be_visible(timeout=PROMPTLY)
+    scene.fake.log(job, 181, loss=0.68)
+    press = notice.get_by_role("button", name="Continue from step 181 with it")
     await expect(press).to_be_visible(timeout=PROMPTLY)
     yield
     await scene.go(f"/#/jobs/{job}")

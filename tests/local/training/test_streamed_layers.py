@@ -324,8 +324,8 @@ def test_auto_streams_a_model_that_does_not_fit_otherwise(
 @pytest.mark.parametrize(
     ("config", "reason"),
     [
-        ({"initLoraWeights": "pissa"}, "initLoraWeights changes them"),
-        ({"gradientCheckpointing": False}, "gradientCheckpointing = false keeps all layers' activations"),
+        ({"initLoraWeights": "pissa"}, "lora.init_lora_weights changes them"),
+        ({"gradientCheckpointing": False}, "gradient_checkpointing = false keeps all layers' activations"),
     ],
 )
 def test_what_cannot_be_streamed_is_refused(

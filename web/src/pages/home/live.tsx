@@ -72,7 +72,7 @@ export function LiveJob({
           )}
         </dl>
       )}
-      <LazyEdited job={job} run={run} status={status} />
+      <LazyEdited job={job} step={step} status={status} />
       {failure && <ErrorNote title="The job failed" error={failure} />}
       {(active || run.rows.length > 0) && (
         <div class="home-curve">

@@ -8,6 +8,7 @@ import { jobHref } from "../../../router";
 import { queueWords } from "../../../store/queue";
 import { ErrorNote } from "../../../ui/empty";
 import { LazyEdited } from "../edited/lazy";
+import { stepsOf } from "../state";
 import { PauseNotice } from "./pause-notice";
 
 interface Props {
@@ -38,7 +39,7 @@ export function Notices({ job, stream, status }: Props) {
         </p>
       )}
       <PauseNotice job={job} run={run} status={status} />
-      <LazyEdited job={job} run={run} status={status} />
+      <LazyEdited job={job} step={stepsOf(job, run).step} status={status} />
       {status === "queued" && job?.queue?.reason !== undefined ? (
         <p class="job-notice" role="status">
           <strong>Waiting for resources.</strong> {clean(job.queue.reason, 1000)}. Later jobs may start first.
