@@ -322,7 +322,7 @@ def _read(path: Path, device: str, *, four_bit: bool = False, gpus: int = 1, **o
         if "state_dict" in options:
             with torch.device("meta"):
                 shell = auto_class(config).from_config(config, trust_remote_code=False)
-            return type(shell).from_pretrained(None, **{**options, "config": config})
+            return type(shell).from_pretrained(None, trust_remote_code=False, **{**options, "config": config})
         return auto_class(config).from_pretrained(
             path, trust_remote_code=False, use_safetensors=True, **options
         )
