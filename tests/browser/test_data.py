@@ -681,7 +681,8 @@ async def test_settings_without_effect_on_tokens_keep_the_view(
 async def test_a_data_file_edited_in_an_editor_shows_its_new_rows_at_once(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
-    async with open_page(studio.url, "/#/data") as page:
+    # What is still being asked of the view of the old rows is refused from then on.
+    async with open_page(studio.url, "/#/data", faulty=True) as page:
         await expect(page.locator(".data-figures")).to_contain_text("120")
         del data[100:]
         fake_backend.datasets.views.clear()
