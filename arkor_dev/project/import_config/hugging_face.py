@@ -69,16 +69,20 @@ COMMAND_LORA: Final[dict[str, Any]] = {
 """The defaults of ``trl sft --config``."""
 
 
+def original(name: str) -> str:
+    """Return the name of the 16-bit model that Unsloth has published a 4-bit copy of, or the name itself."""
+    for ending in ("-unsloth-bnb-4bit", "-bnb-4bit"):  # the longer one first: it has the other's end
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name
+
+
 def _model(conversion: Conversion, entry: Entry) -> None:
     name = str(entry.value)
-    lower = name.lower()
-    conversion.model = name
-    # Unsloth publishes its own 4-bit copies; here the original is loaded and quantized.
-    for ending in ("-unsloth-bnb-4bit", "-bnb-4bit"):
-        if lower.endswith(ending):
-            conversion.model = name[: -len(ending)]
-            conversion.set("load_in_4bit", entry, True)
-            conversion.note(entry, f"the 16-bit weights are loaded in 4-bit: {conversion.model}")
+    conversion.model = original(name)
+    if conversion.model != name:
+        conversion.set("load_in_4bit", entry, True)
+        conversion.note(entry, f"the 16-bit weights are loaded in 4-bit: {conversion.model}")
 
 
 def _checkpointing(conversion: Conversion, entry: Entry) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from arkor_dev.project.import_config.convert import convert
+
 from .test_trainer_script import imported
 
 if TYPE_CHECKING:
@@ -85,6 +87,17 @@ def test_given_values_replace_unsloths_defaults(tmp_path: Path) -> None:
 @pytest.mark.parametrize("load", ["load_in_16bit=True", "load_in_8bit=True", "load_in_fp8=True"])
 def test_unsloth_loads_in_4bit_unless_another_precision_is_given(tmp_path: Path, load: str) -> None:
     assert "load_in_4bit" not in imported(tmp_path, script(load=f", {load}"))[0]
+
+
+@pytest.mark.parametrize("ending", ["-bnb-4bit", "-unsloth-bnb-4bit", "-Unsloth-BNB-4bit"])
+def test_a_4bit_copy_is_replaced_by_its_original(tmp_path: Path, ending: str) -> None:
+    trainer, _ = imported(tmp_path, script().replace("owner/base", f"unsloth/Qwen3-14B-Base{ending}"))
+    assert trainer["model"] == "unsloth/Qwen3-14B-Base"
+    assert trainer["load_in_4bit"] is True
+    notes = convert(tmp_path / "train.py", tmp_path).notes
+    assert [(note.line, note.text) for note in notes if note.key == "model_name"] == [
+        (2, "the 16-bit weights are loaded in 4-bit: unsloth/Qwen3-14B-Base")
+    ]
 
 
 def test_transformers_own_arguments_keep_their_defaults(tmp_path: Path) -> None:
