@@ -31,6 +31,7 @@ from .hugging_face import (
     RULES,
     TRAINER,
     UNSLOTH_DEFAULTS,
+    original,
 )
 from .script import Change, Place, Script, Value, name_of
 
@@ -521,6 +522,12 @@ class _ScriptReading:
         if name is None or not isinstance(name.value, str):
             source = getattr(name and name.value, "source", "nothing")
             _refuse(node.lineno, f"the model's name is computed by the script ({source}): write it out")
+        four_bit = entries.get(FOUR_BIT)
+        if owner.startswith("Fast") and four_bit is not None and four_bit.value is False:
+            full = original(name.value)
+            if full != name.value:
+                self.conversion.note(four_bit, f"is False, so Unsloth loads the 16-bit weights: {full}")
+            name = replace(name, value=full)
         self.conversion.apply([replace(name, key="model_name")], MODEL)
         rules = {**MODEL, **dict.fromkeys((*LOADING, "auto_model"))}
         pairs = self.conversion.settings.get("method", "").upper() in PAIRS

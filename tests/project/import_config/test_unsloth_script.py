@@ -100,6 +100,15 @@ def test_a_4bit_copy_is_replaced_by_its_original(tmp_path: Path, ending: str) ->
     ]
 
 
+def test_a_4bit_copy_loaded_in_16bit_is_its_original(tmp_path: Path) -> None:
+    text = script(load=", load_in_4bit=False").replace("owner/base", "owner/base-bnb-4bit")
+    trainer, notes = imported(tmp_path, text)
+    assert trainer["model"] == "owner/base"
+    assert "load_in_4bit" not in trainer
+    assert notes["load_in_4bit"] == (2, "is False, so Unsloth loads the 16-bit weights: owner/base")
+    assert "model_name" not in notes
+
+
 def test_transformers_own_arguments_keep_their_defaults(tmp_path: Path) -> None:
     trainer, _ = imported(tmp_path, script(config="TrainingArguments"))
     names = ("learning_rate", "batch_size", "warmup_steps")
