@@ -72,6 +72,14 @@ NO_EFFECT_ON_ROWS: Final = ("shuffle", "with_format", "flatten_indices", "to_ite
 PACKAGED: Final = ("json", "csv", "parquet", "text")
 """Names of formats that ``load_dataset`` takes in place of a data set."""
 FILES: Final = ("from_json", "from_csv", "from_parquet", "from_text")
+PLACES: Final = ("path", "name", "data_dir", "data_files", "split")
+"""Arguments of ``load_dataset`` that may be given by position."""
+LOADING_OF_ROWS: Final = (
+    "streaming", "num_proc", "cache_dir", "token", "use_auth_token", "trust_remote_code", "keep_in_memory",
+    "verification_mode", "ignore_verifications", "download_mode", "download_config", "save_infos",
+    "storage_options", "batch_size", "chunksize",
+)  # fmt: skip
+"""Keys of ``load_dataset`` that change how rows are read, but not which."""
 LOADER: Final = re.compile(r"load_dataset|from_(?:json|csv|parquet|text)")
 WITHOUT_TOOLS: Final = "answers are sampled without tools and environments here"
 REFUSED: Final = {
@@ -816,9 +824,9 @@ class _ScriptReading:
         node = call.node
         assert isinstance(node, ast.Call)
         values = {entry.key: entry for entry in self.script.keywords(call)}
-        for number, key in enumerate(("path", "name", "data_dir", "data_files")):
-            if key not in values and number < len(node.args):
-                argument = node.args[number]
+        places = ("path", "split") if name_of(node.func) in FILES else PLACES
+        for key, argument in zip(places, node.args, strict=False):
+            if key not in values:
                 values[key] = Entry(key, self.script.value(Value(argument, call.place)), argument.lineno)
         path = values.get("path") or values.get("path_or_paths")
         for key in ("path", "name", "data_dir", "data_files"):
@@ -829,6 +837,10 @@ class _ScriptReading:
                 return []
         if path is None or not isinstance(path.value, str):
             return []
+        for key, entry in values.items():
+            if key not in (*PLACES, "path_or_paths", *LOADING_OF_ROWS) and entry.value is not None:
+                shown = entry.value.source if isinstance(entry.value, Computed) else repr(entry.value)
+                self.conversion.note(entry, f"is not carried over: {shown[:200]}")
         if name_of(node.func) in FILES:
             return [self.conversion.data(path, path.value)]
         if "data_dir" in values:

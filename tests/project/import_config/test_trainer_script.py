@@ -311,6 +311,44 @@ SFTTrainer("a/b", train_dataset=rows.map(shorten), eval_dataset=test.map(shorten
         assert "split" not in notes or notes["split"][1].endswith("not train[:5%]")
 
 
+def test_arguments_that_change_the_rows_are_named(tmp_path: Path) -> None:
+    text = """\
+rows = load_dataset(
+    "csv", data_files="data.csv", split="train", streaming=True, num_proc=4, keep_in_memory=None,
+    delimiter=";", column_names=["question", "answer"],
+    skiprows=count(), revision=None,
+)
+SFTTrainer("a/b", train_dataset=rows)
+"""
+    _, notes = imported(tmp_path, text)
+    del notes["data_files"], notes["SFTTrainer"]
+    assert notes == {
+        "delimiter": (3, "is not carried over: ';'"),
+        "column_names": (3, "is not carried over: ['question', 'answer']"),
+        "skiprows": (4, "is not carried over: count()"),
+    }
+    _, notes = imported(tmp_path, PLAIN.replace('"c/d"', '"c/d", revision="v1.0"'))
+    assert notes["revision"] == (1, "is not carried over: 'v1.0'")
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (
+            'load_dataset("c/d", "small", None, None, "validation")',
+            {"subset": "small", "split": "validation"},
+        ),
+        ('Dataset.from_json("https://c.org/d.jsonl", "train")', None),
+    ],
+)
+def test_arguments_of_the_rows_by_position_are_read(
+    tmp_path: Path, rows: str, expected: dict[str, str] | None
+) -> None:
+    trainer, _ = imported(tmp_path, PLAIN.replace('load_dataset("c/d")', rows))
+    given = {"huggingface": "c/d", **expected} if expected else {"url": "https://c.org/d.jsonl"}
+    assert trainer["dataset"] == given
+
+
 def test_rows_that_are_learned_do_not_judge_the_run(tmp_path: Path) -> None:
     text = """\
 rows = load_dataset("c/d", split="train")
