@@ -85,6 +85,13 @@ def _model(conversion: Conversion, entry: Entry) -> None:
         conversion.note(entry, f"the 16-bit weights are loaded in 4-bit: {conversion.model}")
 
 
+def _revision(conversion: Conversion, entry: Entry) -> None:
+    if entry.value == "main":
+        conversion.unneeded.append(entry.key)
+    else:
+        conversion.note(entry, f"is not carried over, so other weights are loaded: main, not {entry.value}")
+
+
 def _checkpointing(conversion: Conversion, entry: Entry) -> None:
     conversion.set("gradient_checkpointing", entry, entry.value in (True, "unsloth"))
 
@@ -137,6 +144,8 @@ MODEL: Final[dict[str, Any]] = {
     "model_name": _model,
     "model_name_or_path": _model,
     "pretrained_model_name_or_path": _model,
+    "revision": _revision,
+    "model_revision": _revision,
     "load_in_4bit": flag("load_in_4bit"),
     "load_in_8bit": COMMON["load_in_8bit"],
     "max_seq_length": "max_length",

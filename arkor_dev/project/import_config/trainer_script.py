@@ -108,7 +108,6 @@ TRAINER_WITHOUT_EFFECT: Final = (
 """Arguments of a trainer that have no effect here."""
 LOADING: Final = (
     "max_lora_rank", "fast_inference", "gpu_memory_utilization", "float8_kv_cache", "use_safetensors",
-    "revision",
     "low_cpu_mem_usage", "cache_dir", "local_files_only", "dtype", "torch_dtype", "device_map", "token",
     "use_cache",
     "attn_implementation", "rope_scaling", "fix_tokenizer", "unsloth_vllm_standby", "offload_embedding",

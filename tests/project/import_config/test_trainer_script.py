@@ -311,6 +311,29 @@ SFTTrainer("a/b", train_dataset=rows.map(shorten), eval_dataset=test.map(shorten
         assert "split" not in notes or notes["split"][1].endswith("not train[:5%]")
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("'main'", None),
+        ("None", None),
+        ("'5fde88d'", "is not carried over, so other weights are loaded: main, not 5fde88d"),
+        ("pinned()", "is computed by the script: pinned()"),
+    ],
+)
+def test_a_revision_of_the_model_is_named(tmp_path: Path, given: str, says: str | None) -> None:
+    text = LOADS.replace("'a/b'", f"'a/b', revision={given}") + WITH_MODEL
+    trainer, notes = imported(tmp_path, text)
+    assert trainer["model"] == "a/b"
+    assert notes.get("revision") == (says and (1, says))
+
+
+def test_a_revision_in_yaml_is_named(tmp_path: Path) -> None:
+    text = "model_name_or_path: a/b\nmodel_revision: 5fde88d\nnum_train_epochs: 1\n"
+    _, notes = imported(tmp_path, text, "train.yaml")
+    assert notes["model_revision"][0] == 2
+    assert notes["model_revision"][1].endswith("other weights are loaded: main, not 5fde88d")
+
+
 def test_arguments_that_change_the_rows_are_named(tmp_path: Path) -> None:
     text = """\
 rows = load_dataset(
