@@ -125,6 +125,11 @@ EMBEDDINGS: Final = "embed_tokens"
 """What Unsloth trains in full where it is among the adapted layers."""
 COLLATORS: Final = ("DataCollatorForSeq2Seq", "DataCollatorForLanguageModeling", "DataCollatorWithPadding")
 PLAIN_COLLATORS: Final = "the rows are padded and masked as the method needs it: it is not carried over"
+ALL_LINEAR: Final = "Here all linear layers are adapted"
+SEVEN_LAYERS: Final = "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj and down_proj only"
+"""What Unsloth's FastLanguageModel adapts unless a script says which layers."""
+LAYERS_OF_BLOCKS: Final = "the linear layers of attention and MLP blocks only"
+"""What its FastModel adapts then: `get_peft_regex`."""
 KINDS: Final = ("finetune_language_layers", "finetune_attention_modules", "finetune_mlp_modules")
 PARTS: Final = ("train", "test")
 
@@ -593,11 +598,15 @@ class _ScriptReading:
         }  # fmt: skip
         entries = self.script.keywords(call)
         _require_some_written((entry for entry in entries if entry.key != "model"), "the LoRA settings")
+        given = next((entry for entry in entries if entry.key == "target_modules"), None)
+        chosen = None if given is None or given.value in (None, "all-linear") else given
         for entry in entries:
             if entry.key == "finetune_vision_layers" and entry.value is not False:
                 _refuse(entry.line, "the layers for pictures are trained, too; only text is trained on here")
             if entry.key in KINDS and entry.value is not True:
-                self.conversion.note(entry, "all linear layers are adapted: choose them by target_modules")
+                self.conversion.note(entry, f"{ALL_LINEAR}: choose them by target_modules")
+            elif entry.key in KINDS and of_unsloth and chosen is None:
+                continue  # the note on the layers is for it, too
             elif entry.key == "bias" and entry.value != "none":
                 self.conversion.note(entry, "biases are not trained here")
             elif entry.key not in ("finetune_vision_layers", "finetune_audio_layers"):
@@ -610,6 +619,13 @@ class _ScriptReading:
             self.conversion.default(defaults)
         if isinstance(node.func, ast.Attribute) and FAST_LANGUAGE_MODEL.fullmatch(name_of(node.func.value)):
             self._train_embeddings()
+            adapts = SEVEN_LAYERS
+        else:
+            adapts = LAYERS_OF_BLOCKS
+        parts = all(entry.value is True for entry in entries if entry.key in KINDS)
+        if of_unsloth and chosen is None and parts:
+            layers = given or Entry("target_modules", None, node.lineno)
+            self.conversion.note(layers, f"Unsloth adapts {adapts}. {ALL_LINEAR}: list those that you want")
 
     def _train_embeddings(self) -> None:
         """Carry over embeddings among the adapted layers as Unsloth trains them: in full."""
@@ -627,6 +643,8 @@ class _ScriptReading:
         settings = self.conversion.settings
         for key in [key for key in settings if key.startswith("lora.")]:
             del settings[key]
+        notes = self.conversion.notes
+        self.conversion.notes = [note for note in notes if note.key not in ("target_modules", *KINDS)]
         for line in self.adapted.values():
             text = "has no effect, since full_finetuning trains all weights"
             self.conversion.note(Entry("get_peft_model", None, line), text)

@@ -23,6 +23,9 @@ trainer = {trainer}(model=model, args={config}({args}), train_dataset=rows)
 trainer = train_on_responses_only(trainer)
 """
 LORA = {"r": 16, "alpha": 16}
+SEVEN = "Unsloth adapts q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj and down_proj only. "
+BLOCKS = "Unsloth adapts the linear layers of attention and MLP blocks only. "
+ALL_LINEAR = "Here all linear layers are adapted: list those that you want"
 IN_FULL = "Unsloth trains embed_tokens in full, without LoRA: modules_to_save"
 START = {"name": "imported", "model": "owner/base", "dataset": {"huggingface": "owner/rows"}}
 
@@ -61,7 +64,7 @@ def test_what_unsloth_leaves_out_has_its_defaults(tmp_path: Path) -> None:
         "seed": 3407,
         "lora": LORA,
     }
-    assert not notes
+    assert notes == {"target_modules": (3, SEVEN + ALL_LINEAR)}
 
 
 def test_given_values_replace_unsloths_defaults(tmp_path: Path) -> None:
@@ -81,7 +84,7 @@ def test_given_values_replace_unsloths_defaults(tmp_path: Path) -> None:
         "seed": 1,
         "lora": LORA,
     }
-    assert not notes
+    assert notes == {"target_modules": (3, SEVEN + ALL_LINEAR)}
 
 
 @pytest.mark.parametrize("load", ["load_in_16bit=True", "load_in_8bit=True", "load_in_fp8=True"])
@@ -125,7 +128,7 @@ def test_full_fine_tuning_has_no_adapter(tmp_path: Path) -> None:
     trainer, notes = imported(tmp_path, script(load=", full_finetuning=True", adapter=", r=32"))
     assert trainer["full_fine_tuning"] is True
     assert not {"lora", "load_in_4bit"} & trainer.keys()
-    assert notes["get_peft_model"] == (3, "has no effect, since full_finetuning trains all weights")
+    assert notes == {"get_peft_model": (3, "has no effect, since full_finetuning trains all weights")}
 
 
 def test_embeddings_among_the_adapted_layers_are_trained_in_full(tmp_path: Path) -> None:
@@ -141,6 +144,31 @@ def test_embeddings_among_the_adapted_layers_are_trained_in_full(tmp_path: Path)
     assert notes["embedding_learning_rate"] == (6, "all weights are trained at learning_rate")
 
 
+@pytest.mark.parametrize("given", ["", "finetune_mlp_modules=True, ", "target_modules='all-linear', "])
+def test_layers_that_fast_model_leaves_out_are_named(tmp_path: Path, given: str) -> None:
+    text = script(adapter=f", {given}finetune_vision_layers=False").replace("FastLanguageModel", "FastModel")
+    trainer, notes = imported(tmp_path, text)
+    assert trainer["lora"].get("target_modules", "all-linear") == "all-linear"
+    assert notes == {"target_modules": (3, BLOCKS + ALL_LINEAR)}
+    assert not {"finetune_mlp_modules", "target_modules"} & set(
+        convert(tmp_path / "train.py", tmp_path).unneeded
+    )
+
+
+def test_a_part_of_the_layers_is_named(tmp_path: Path) -> None:
+    text = script(adapter=", finetune_language_layers=True, finetune_mlp_modules=False")
+    _, notes = imported(tmp_path, text.replace("FastLanguageModel", "FastModel"))
+    says = "Here all linear layers are adapted: choose them by target_modules"
+    assert notes == {"finetune_mlp_modules": (3, says)}
+
+
+def test_given_layers_are_those_of_unsloth(tmp_path: Path) -> None:
+    text = script(adapter=", target_modules=['q_proj'], finetune_mlp_modules=True")
+    trainer, notes = imported(tmp_path, text.replace("FastLanguageModel", "FastModel"))
+    assert trainer["lora"]["target_modules"] == ["q_proj"]
+    assert not notes
+
+
 @pytest.mark.parametrize(
     "before",
     [
@@ -154,6 +182,7 @@ def test_another_chat_template_is_named(tmp_path: Path, before: str) -> None:
     trainer, notes = imported(tmp_path, script(before=before))
     assert trainer["model"] == "owner/base"
     key = "chat_template" if ".chat_template" in before else before.partition(" = ")[2].partition("(")[0]
+    del notes["target_modules"]
     assert notes == {key: (5, "the model's own chat template is used")}
 
 
