@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from arkor_dev.contract.errors import BadRequestError
 
-from .conversion import OWN_TEMPLATE, UNSLOTH, noted, refuse, rewards
+from .conversion import OWN_TEMPLATE, UNSLOTH, flag, noted, refuse, rewards
 from .entries import Computed, Entry
 from .hugging_face import (
     DEFAULTS,
@@ -66,6 +66,10 @@ SAME_MODEL: Final = (
 """Functions that return the model that they are given."""
 TEMPLATES: Final = ("get_chat_template", "setup_chat_format", "clone_chat_template")
 """Functions that give a tokenizer another chat template."""
+AFTER_ROLE: Final = re.compile(
+    r"(?i)(?:assistant|model)[\s:|\uff5c>\]]*+(?:<\|(?:end_header_id|end_of_role|im_sep|message)\|>\s*+)?+\S"
+)
+"""A mark of an answer that continues after the role: by its channel, its recipient or its thoughts."""
 SAME_OBJECT: Final = ("to", "cuda", "half", "float", "bfloat16", "eval", "train", "requires_grad_")
 """Methods of a model that return it."""
 NO_EFFECT_ON_ROWS: Final = ("shuffle", "with_format", "flatten_indices", "to_iterable_dataset", "copy")
@@ -397,11 +401,25 @@ class _ScriptReading:
                 self.conversion.note(Entry(name, None, call.node.lineno), "callbacks are not carried over")
             elif name == "train_on_responses_only":
                 self.conversion.unneeded.append(name)  # the default here
+                self._learned_answers(call)
             elif name in TEMPLATES and call.place.order < trainer.place.order:
                 self.conversion.note(Entry(name, None, call.node.lineno), OWN_TEMPLATE)
         for change in self.script.changes:
             if change.key == "chat_template" and change.place.order < trainer.place.order:
                 self.conversion.note(Entry(change.key, None, change.line), OWN_TEMPLATE)
+
+    def _learned_answers(self, call: Value) -> None:
+        """Carry over which answers Unsloth's ``train_on_responses_only`` learns."""
+        for name, position in (("response_part", 2), ("last_response_only", 7)):
+            given = self.script.argument(call, name, position)
+            if given is None:
+                continue
+            entry = Entry(name, self.script.value(given), given.node.lineno)
+            if name == "last_response_only":
+                self.conversion.apply([entry], {name: flag("completion_only_loss")})
+            elif isinstance(entry.value, str) and AFTER_ROLE.search(entry.value):
+                text = f"only what follows {entry.value.strip()} is learned there, and whole answers here"
+                self.conversion.note(entry, text)
 
     # --- the model
 

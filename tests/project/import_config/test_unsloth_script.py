@@ -144,6 +144,49 @@ def test_embeddings_among_the_adapted_layers_are_trained_in_full(tmp_path: Path)
     assert notes["embedding_learning_rate"] == (6, "all weights are trained at learning_rate")
 
 
+RESPONSES = "train_on_responses_only(trainer"
+
+
+def test_the_last_answer_only_is_learned(tmp_path: Path) -> None:
+    text = script(adapter=", target_modules=['q_proj']")
+    trainer, notes = imported(tmp_path, text.replace(RESPONSES, f"{RESPONSES}, last_response_only=True"))
+    assert trainer["completion_only_loss"] is True
+    assert not notes
+    trainer, notes = imported(tmp_path, text.replace(RESPONSES, f"{RESPONSES}, last_response_only=last()"))
+    assert "completion_only_loss" not in trainer
+    assert notes == {"last_response_only": (7, "is computed by the script: last()")}
+    trainer, notes = imported(tmp_path, text.replace(RESPONSES, f"{RESPONSES}, last_response_only=False"))
+    assert "completion_only_loss" not in trainer
+    assert not notes
+
+
+@pytest.mark.parametrize(
+    ("mark", "noted"),
+    [
+        ("<|im_start|>assistant\\n", False),
+        ("<|im_start|>assistant<|im_sep|>", False),
+        ("<|start_header_id|>assistant<|end_header_id|>\\n\\n", False),
+        ("<start_of_turn>model\\n", False),
+        ("<|turn>model\\n", False),
+        ("<|start_of_role|>assistant<|end_of_role|>", False),
+        ("<|start|>assistant<|message|>", False),
+        ("<\uff5cAssistant\uff5c>", False),
+        ("Assistant: ", False),
+        ("### Response:\\n", False),
+        ("[/INST]", False),
+        ("<|start|>assistant to=user<|message|>", True),
+        ("<|start|>assistant<|channel|>final<|message|>", True),
+        ("<|im_start|>assistant\\n<think>", True),
+    ],
+)
+def test_a_mark_beyond_the_role_is_named(tmp_path: Path, mark: str, noted: bool) -> None:
+    text = script(adapter=", target_modules=['q_proj']")
+    text = text.replace(RESPONSES, f"{RESPONSES}, instruction_part='user', response_part='{mark}'")
+    _, notes = imported(tmp_path, text)
+    says = f"only what follows {mark} is learned there, and whole answers here".replace("\\n", "\n")
+    assert notes == ({"response_part": (7, says)} if noted else {})
+
+
 @pytest.mark.parametrize("given", ["", "finetune_mlp_modules=True, ", "target_modules='all-linear', "])
 def test_layers_that_fast_model_leaves_out_are_named(tmp_path: Path, given: str) -> None:
     text = script(adapter=f", {given}finetune_vision_layers=False").replace("FastLanguageModel", "FastModel")
