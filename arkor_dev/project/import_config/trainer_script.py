@@ -327,7 +327,6 @@ class _ScriptReading:
             **TRAINER,
             "quantization_config": noted("is not carried over: load_in_4bit = true quantizes the model"),
             "reward_funcs": None,
-            "formatting_func": noted("rows keep their form: the function is not carried over"),
         }
         for entry in self.script.keywords(trainer):
             if entry.key == "reward_funcs":
@@ -337,6 +336,8 @@ class _ScriptReading:
                 refuse(entry, REFUSED[entry.key])
             elif entry.key == "data_collator":
                 self._collator(entry)
+            elif entry.key == "formatting_func" and entry.value is not None:
+                self.conversion.note(entry, "rows keep their form: the function is not carried over")
             elif entry.key in READ_APART:
                 continue
             elif isinstance(entry.value, Computed) and entry.key not in rules:

@@ -156,6 +156,7 @@ def test_overrides_and_keywords_are_converted_or_named(tmp_path: Path) -> None:
         "novel_option": 16,
         "seed": 18,
     }
+    assert notes["formatting_func"][1] == "rows keep their form: the function is not carried over"
 
 
 def test_evaluation_rows_are_converted(tmp_path: Path) -> None:
