@@ -39,6 +39,8 @@ OPTIMIZERS: Final = {
     "paged_lion_32bit": "lion",
 }
 """Optimizers that make the same updates with less memory for their state."""
+PLAIN_LOSSES: Final = ("nll", "chunked_nll")
+"""Names of the cross entropy in TRL's SFTConfig."""
 SCHEDULERS: Final = {"warmup_stable_decay": "wsd"}
 DECISIVE: Final = {"epochs": "steps", "warmup_steps": "warmup_ratio", "warmup_ratio": "warmup_steps"}
 """Settings whose default does not count beside another one."""
@@ -402,8 +404,19 @@ def target_modules(conversion: Conversion, entry: Entry) -> None:
 
 
 def loss_type(conversion: Conversion, entry: Entry) -> None:
-    """Carry over the loss of a preference method: the first, where TRL has a list of them."""
+    """Carry over the loss of a preference method: the first, where TRL has a list of them.
+
+    The default of TRL's SFTConfig is ours; its others have no equivalent.
+    """
     value = entry.value
+    if conversion.settings.get("method", "sft") == "sft":
+        if value in PLAIN_LOSSES:
+            conversion.unneeded.append(entry.key)
+        else:
+            conversion.note(
+                entry, f"{quoted(value)} is not carried over: the loss is the cross entropy (nll)"
+            )
+        return
     if isinstance(value, list) and value:
         value = value[0]
         if len(entry.value) > 1:

@@ -406,6 +406,21 @@ def test_an_adapter_without_layers_has_those_of_peft(tmp_path: Path) -> None:
     assert "target_modules" not in given[1]
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("'nll'", None),
+        ("'chunked_nll'", None),
+        ("'dft'", '"dft" is not carried over: the loss is the cross entropy (nll)'),
+        ("chosen()", "is computed by the script: chosen()"),
+    ],
+)
+def test_a_loss_of_supervised_training_is_named(tmp_path: Path, given: str, says: str | None) -> None:
+    trainer, notes = imported(tmp_path, PLAIN.replace("SFTConfig()", f"SFTConfig(loss_type={given})"))
+    assert "loss_type" not in trainer
+    assert notes.get("loss_type") == (says and (1, says))
+
+
 def test_options_of_the_chat_template_are_converted(tmp_path: Path) -> None:
     options = 'SFTConfig(chat_template_kwargs={"enable_thinking": False, "novel": 1}, log_completions=True)'
     trainer, notes = imported(tmp_path, PLAIN.replace("SFTConfig()", options))
