@@ -165,6 +165,8 @@ class _ScriptReading:
     script: Script
     adapted: dict[int, int] = field(default_factory=dict)
     """Lines of the calls with LoRA settings that have been carried over."""
+    fast: bool = False
+    """Whether Unsloth loads the model."""
     cut: Value | None = None
     """The ``train_test_split`` that the rows come from."""
     tested: Value | None = None
@@ -290,8 +292,45 @@ class _ScriptReading:
                 self._note_change(change, "is set under a condition, or computed")
             else:
                 entries[change.key] = Entry(change.key, value, change.line, name_of(node.func))
+        self._loaded_length(entries, trains)
         self.conversion.apply(entries.values(), RULES)
+        if self.conversion.tool == UNSLOTH and trains == "GRPOTrainer":
+            self._losses_of_papers(entries)
         self._argument_defaults(name_of(node.func), trains, entries)
+
+    def _loaded_length(self, entries: dict[str, Entry], trainer: str) -> None:
+        """Remove lengths that Unsloth replaces by that of the model, where it trains on rows as they are.
+
+        It reads ``max_seq_length``, up to that of the model, and never ``max_length``:
+        `unsloth/models/rl.py`.
+        """
+        if not self.fast or TRAINERS[trainer] != "sft":
+            return
+        if "max_length" in entries:
+            text = "has no effect: Unsloth cuts rows at max_seq_length"
+            self.conversion.note(entries.pop("max_length"), text)
+        given, loaded = entries.get("max_seq_length"), self.conversion.settings.get("max_length")
+        if given is not None and isinstance(given.value, int) and loaded and given.value > loaded:
+            self.conversion.note(
+                entries.pop("max_seq_length"), f"Unsloth reduces it to the model's: {loaded}"
+            )
+
+    def _losses_of_papers(self, entries: dict[str, Entry]) -> None:
+        """Carry over what Unsloth sets for losses as their papers do: `unsloth/models/rl.py`."""
+        loss, scale = entries.get("loss_type"), entries.get("scale_rewards")
+        if loss is None:
+            return
+        if loss.value == "dapo":
+            self.conversion.set("mask_truncated_completions", loss, True)
+            self.conversion.set("epsilon_high", loss, 0.28)
+            self.conversion.note(loss, "Unsloth sets mask_truncated_completions and epsilon_high = 0.28, too")
+        elif loss.value == "dr_grpo" and scale is None:
+            self.conversion.note(
+                loss, 'with older versions of TRL, Unsloth does not scale the rewards: scale_rewards = "none"'
+            )
+        elif loss.value == "dr_grpo" and scale is not None and scale.value is True:
+            self.conversion.set("scale_rewards", scale, "none")
+            self.conversion.note(scale, 'Unsloth sets it to "none" for dr_grpo')
 
     def _argument_defaults(self, config: str, trainer: str, given: Iterable[str] = ()) -> None:
         """Set what a class of arguments has in place of those that are left out."""
@@ -328,7 +367,9 @@ class _ScriptReading:
             "quantization_config": noted("is not carried over: load_in_4bit = true quantizes the model"),
             "reward_funcs": None,
         }
-        for entry in self.script.keywords(trainer):
+        entries = {entry.key: entry for entry in self.script.keywords(trainer)}
+        self._loaded_length(entries, name_of(node.func))
+        for entry in entries.values():
             if entry.key == "reward_funcs":
                 rewards(self.conversion, entry)
                 self._punishment()
@@ -570,7 +611,8 @@ class _ScriptReading:
             else:
                 self.conversion.apply([entry], rules)
         self._quantization(call)
-        if owner.startswith("Fast"):
+        self.fast = owner.startswith("Fast")
+        if self.fast:
             given = {key for key, entry in entries.items() if entry.value is not False} | entries.keys() & {
                 FOUR_BIT
             }

@@ -48,7 +48,7 @@ dataset = dataset.map(formatting_prompts_func, batched = True)
 TRAIN = """\
 trainer = SFTTrainer(
     model = model, tokenizer = tokenizer, train_dataset = dataset, eval_dataset = None,
-    max_length = max_seq_length // 2,
+    max_seq_length = max_seq_length // 2,
     args = SFTConfig(max_steps = 60, per_device_train_batch_size = 2, learning_rate = 2e-4),
 )
 trainer = train_on_responses_only(trainer)

@@ -119,6 +119,32 @@ def test_transformers_own_arguments_keep_their_defaults(tmp_path: Path) -> None:
     assert not {"seed", "weight_decay", "gradient_accumulation_steps"} & trainer.keys()
 
 
+@pytest.mark.parametrize(
+    ("args", "length", "says"),
+    [
+        ("max_length=512", 4096, {"max_length": "has no effect: Unsloth cuts rows at max_seq_length"}),
+        ("max_length=longest()", 4096, {"max_length": "has no effect: Unsloth cuts rows at max_seq_length"}),
+        ("max_seq_length=512", 512, {}),
+        ("max_seq_length=8192", 4096, {"max_seq_length": "Unsloth reduces it to the model's: 4096"}),
+    ],
+)
+def test_rows_are_cut_by_the_models_length(
+    tmp_path: Path, args: str, length: int, says: dict[str, str]
+) -> None:
+    text = script(args=args, load=", max_seq_length=4096", adapter=", target_modules=['q_proj']")
+    for given in (text, text.replace(f"({args})", "()").replace("rows)", f"rows, {args})")):
+        trainer, notes = imported(tmp_path, given)
+        assert trainer["max_length"] == length
+        assert notes == {key: (6, words) for key, words in says.items()}
+
+
+def test_a_model_that_unsloth_does_not_load_leaves_the_trainers_length(tmp_path: Path) -> None:
+    text = script(args="max_length=512").replace("FastLanguageModel.from", "AutoModelForCausalLM.from")
+    trainer, notes = imported(tmp_path, text)
+    assert trainer["max_length"] == 512
+    assert "max_length" not in notes
+
+
 def test_pairs_are_cut_by_the_trainers_length(tmp_path: Path) -> None:
     trainer, _ = imported(tmp_path, script("ORPOTrainer", load=", max_seq_length=4096"))
     assert (trainer["learning_rate"], trainer["max_length"]) == (5e-5, 1024)
@@ -257,3 +283,37 @@ def test_grpo_counts_answers_and_we_count_prompts(
     if changed:
         assert notes["per_device_train_batch_size"][0] == 6
         assert "batch_size counts prompts" in notes["per_device_train_batch_size"][1]
+
+
+@pytest.mark.parametrize("given", ["", ", epsilon_high=0.25, mask_truncated_completions=False"])
+def test_dapo_has_the_clipping_of_its_paper(tmp_path: Path, given: str) -> None:
+    trainer, notes = imported(tmp_path, script("GRPOTrainer", f"loss_type='dapo'{given}"))
+    assert (trainer["loss_type"], trainer["epsilon_high"]) == ("dapo", 0.28)
+    assert trainer["mask_truncated_completions"] is True
+    says = "Unsloth sets mask_truncated_completions and epsilon_high = 0.28, too"
+    assert notes["loss_type"] == (6, says)
+
+
+@pytest.mark.parametrize(
+    ("given", "scale", "key"),
+    [
+        ("", None, "loss_type"),
+        (", scale_rewards=True", "none", "scale_rewards"),
+        (", scale_rewards=False", "none", None),
+        (", scale_rewards='group'", "group", None),
+    ],
+)
+def test_rewards_of_dr_grpo_are_not_scaled(
+    tmp_path: Path, given: str, scale: str | None, key: str | None
+) -> None:
+    trainer, notes = imported(tmp_path, script("GRPOTrainer", f"loss_type='dr_grpo'{given}"))
+    assert trainer["loss_type"] == "dr_grpo"
+    assert trainer.get("scale_rewards") == scale
+    assert {name for name in notes if name in ("loss_type", "scale_rewards")} == ({key} if key else set())
+
+
+def test_trl_has_no_clipping_of_dapos_paper(tmp_path: Path) -> None:
+    text = script("GRPOTrainer", "loss_type='dapo'").replace("from unsloth", "from other")
+    trainer, notes = imported(tmp_path, text)
+    assert not {"epsilon_high", "mask_truncated_completions"} & trainer.keys()
+    assert "loss_type" not in notes
