@@ -303,6 +303,7 @@ def noted(text: str) -> Any:
 
 
 OWN_TEMPLATE: Final = "the model's own chat template is used"
+OWN_END: Final = "answers end as the model's own tokenizer and chat template say"
 
 
 def unsupported(text: str) -> Any:

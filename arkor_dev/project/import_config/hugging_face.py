@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .conversion import COMMON, OWN_TEMPLATE, flag, noted, used
+from .conversion import COMMON, OWN_END, OWN_TEMPLATE, flag, noted, used
 
 if TYPE_CHECKING:
     from .conversion import Conversion
@@ -159,7 +159,7 @@ TRAINER: Final[dict[str, Any]] = {
     "dataset_text_field": _text_field,
 }
 OF_TRL: Final = (
-    "padding_free", "use_liger_kernel", "dataset_kwargs", "eos_token", "torch_compile",
+    "padding_free", "use_liger_kernel", "dataset_kwargs", "torch_compile",
 )  # fmt: skip
 """Keys of TRL that have no effect on training here."""
 RULES: Final[dict[str, Any]] = {
@@ -175,6 +175,7 @@ RULES: Final[dict[str, Any]] = {
     **dict.fromkeys(("dataset_config", "dataset_train_split", "dataset_test_split"), used),
     "dataset_text_field": _text_field,
     "chat_template_path": noted(OWN_TEMPLATE),
+    "eos_token": noted(OWN_END),
     "embedding_learning_rate": noted("all weights are trained at learning_rate"),
 }
 

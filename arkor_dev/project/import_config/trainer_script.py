@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from arkor_dev.contract.errors import BadRequestError
 
-from .conversion import OWN_TEMPLATE, UNSLOTH, flag, noted, refuse, rewards
+from .conversion import OWN_END, OWN_TEMPLATE, UNSLOTH, flag, noted, refuse, rewards
 from .entries import Computed, Entry
 from .hugging_face import (
     DEFAULTS,
@@ -70,6 +70,7 @@ AFTER_ROLE: Final = re.compile(
     r"(?i)(?:assistant|model)[\s:|\uff5c>\]]*+(?:<\|(?:end_header_id|end_of_role|im_sep|message)\|>\s*+)?+\S"
 )
 """A mark of an answer that continues after the role: by its channel, its recipient or its thoughts."""
+END_TOKENS: Final = ("eos_token", "eos_token_id")
 SAME_OBJECT: Final = ("to", "cuda", "half", "float", "bfloat16", "eval", "train", "requires_grad_")
 """Methods of a model that return it."""
 NO_EFFECT_ON_ROWS: Final = ("shuffle", "with_format", "flatten_indices", "to_iterable_dataset", "copy")
@@ -449,6 +450,9 @@ class _ScriptReading:
         for change in self.script.changes:
             if change.key == "chat_template" and change.place.order < trainer.place.order:
                 self.conversion.note(Entry(change.key, None, change.line), OWN_TEMPLATE)
+        ends = [change for change in self.script.changes if change.key in END_TOKENS]
+        if ends and ends[0].place.order < trainer.place.order:
+            self.conversion.note(Entry(ends[0].key, None, ends[0].line), OWN_END)
 
     def _learned_answers(self, call: Value) -> None:
         """Carry over which answers Unsloth's ``train_on_responses_only`` learns."""

@@ -256,6 +256,33 @@ def test_another_chat_template_is_named(tmp_path: Path, before: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "before",
+    [
+        "tokenizer.eos_token = '<|eot|>'",
+        "tokenizer.tokenizer.eos_token = '<|eot|>'",
+        "tokenizer.eos_token_id = 7; model.generation_config.eos_token_id = [7]",
+        "model.generation_config.eos_token_id = sorted({7, tokenizer.eos_token_id})",
+    ],
+)
+def test_another_end_token_is_named_once(tmp_path: Path, before: str) -> None:
+    _, notes = imported(tmp_path, script(before=before, adapter=", target_modules=['q_proj']"))
+    key = before.partition(" = ")[0].rpartition(".")[2]
+    assert notes == {key: (5, "answers end as the model's own tokenizer and chat template say")}
+
+
+def test_an_end_token_for_inference_is_none_of_training(tmp_path: Path) -> None:
+    text = script(adapter=", target_modules=['q_proj']") + "tokenizer.eos_token = '<|eot|>'\n"
+    assert not imported(tmp_path, text)[1]
+
+
+def test_an_end_token_among_the_arguments_is_named(tmp_path: Path) -> None:
+    _, notes = imported(
+        tmp_path, script(args="eos_token='<|im_end|>'", adapter=", target_modules=['q_proj']")
+    )
+    assert notes["eos_token"][0] == 6
+
+
+@pytest.mark.parametrize(
     ("batch", "accumulation", "generations", "prompts"),
     [
         (1, 1, 6, (1, 1)),  # Unsloth raises the batch to the generations of one prompt
