@@ -135,6 +135,7 @@ SEVEN_LAYERS: Final = "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj and do
 """What Unsloth's FastLanguageModel adapts unless a script says which layers."""
 LAYERS_OF_BLOCKS: Final = "the linear layers of attention and MLP blocks only"
 """What its FastModel adapts then: `get_peft_regex`."""
+PICTURES: Final = "the layers for pictures are trained, too; only text is trained on here"
 KINDS: Final = ("finetune_language_layers", "finetune_attention_modules", "finetune_mlp_modules")
 PARTS: Final = ("train", "test")
 
@@ -246,7 +247,8 @@ class _ScriptReading:
             lines = ", ".join(str(line) for _, line in names[1:])
             _refuse(
                 names[0][1],
-                f"the script creates {len(found)} trainers (the others in line {lines}): keep one in a copy",
+                f"the script creates {len(found)} trainers (the others in line {lines}): keep one in a copy. "
+                "To train one after the other, import a copy for each, and start the second with --from JOB",
             )
         return found[0]
 
@@ -577,6 +579,13 @@ class _ScriptReading:
             _refuse(
                 node.lineno, "the run starts from an adapter: train with arkor-dev start --from JOB instead"
             )
+        if owner == "FastVisionModel":
+            # Whether its rows have pictures is known only once they are read.
+            _refuse(
+                node.lineno,
+                "FastVisionModel loads a model that reads pictures, too; only text is trained on here: if "
+                "all its rows are text, load it by FastModel in a copy",
+            )
         if not TEXT_MODEL.fullmatch(owner):
             _refuse(
                 node.lineno,
@@ -667,7 +676,7 @@ class _ScriptReading:
         chosen = None if given is None or given.value in (None, "all-linear") else given
         for entry in entries:
             if entry.key == "finetune_vision_layers" and entry.value is not False:
-                _refuse(entry.line, "the layers for pictures are trained, too; only text is trained on here")
+                _refuse(entry.line, f"{PICTURES}: if all rows are text, set it to False in a copy")
             if entry.key in KINDS and entry.value is not True:
                 self.conversion.note(entry, f"{ALL_LINEAR}: choose them by target_modules")
             elif entry.key in KINDS and of_unsloth and chosen is None:

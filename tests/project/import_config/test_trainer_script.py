@@ -215,12 +215,16 @@ LOADS = "m = AutoModelForCausalLM.from_pretrained('a/b')\n"
     ("text", "says"),
     [
         (LOADS, "creates no trainer"),
-        (PLAIN + PLAIN, "Line 1: the script creates 2 trainers .the others in line 2."),
+        (PLAIN + PLAIN, "Line 1: .* 2 trainers .the others in line 2.* with --from JOB"),
         ("class Mine(SFTTrainer):\n    pass\n" + PLAIN.replace("SFTTrainer", "Mine"), "creates no trainer"),
         ("class MyTrainer(SFTTrainer):\n    pass\n" + PLAIN.replace("SFT", "My", 1), "of the script's own"),
         (PLAIN.replace("SFTTrainer", "RewardTrainer"), "trains by RewardTrainer"),
         (PLAIN.replace("SFTTrainer", "pl.Trainer").replace('model="a/b", ', ""), "is given no model"),
-        ("m, _ = FastVisionModel.from_pretrained('a/b')\n" + WITH_MODEL, "Line 1: FastVisionModel is not"),
+        ("m, _ = FastVisionModel.from_pretrained('a/b')\n" + WITH_MODEL, "load it by FastModel in a copy"),
+        (
+            f"{LOADS}m = FastModel.get_peft_model(m, finetune_vision_layers=True)\n{WITH_MODEL}",
+            "Line 2: the layers for pictures are trained, too.* set it to False in a copy",
+        ),
         (LOADS.replace("CausalLM", "SequenceClassification") + WITH_MODEL, "is not a language model"),
         ("m, _ = FastModel.from_pretrained('a/b', auto_model=Whisper)\n" + WITH_MODEL, "Whisper is not"),
         ("from snac import SNAC\n" + PLAIN, "Line 1: trains on sound .snac."),
