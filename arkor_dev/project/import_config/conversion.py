@@ -161,7 +161,8 @@ class Conversion:
         self._count_prompts()
         self._warm_up()
         method, full = self.settings.get("method"), "full_fine_tuning"
-        if method in WITH_REFERENCE and self.settings.get(full):
+        base = method == "sdft" and self.settings.get("teacher_model_kind") != "live"
+        if (base or method in WITH_REFERENCE) and self.settings.get(full):
             text = f"{method} trains an adapter here: a run needs this setting removed"
             self.notes.append(Note(self.lines.get(full, 1), full, text))
         for decisive, ignored in (("steps", "epochs"), ("warmup_steps", "warmup_ratio")):
@@ -427,7 +428,7 @@ def loss_type(conversion: Conversion, entry: Entry) -> None:
 
 def prompt_length(conversion: Conversion, entry: Entry) -> None:
     """Add a note on what becomes of a long prompt."""
-    if conversion.settings.get("method") == "grpo":
+    if conversion.settings.get("method") in ("grpo", "sdft"):
         conversion.note(entry, "prompts are not cut here: one that max_length has no room for ends the job")
     else:
         conversion.note(entry, "prompts are cut by max_length together with their answers")

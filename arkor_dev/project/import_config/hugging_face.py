@@ -25,6 +25,7 @@ DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     **{f"{name}Config": {"learning_rate": 1e-6, "max_length": 1024, **_COMMON} for name in PAIRS},
     "GRPOConfig": {"learning_rate": 1e-6, "max_completion_length": 512, **_COMMON},
     "GKDConfig": {"learning_rate": 2e-5, "max_length": 1024, **_COMMON},
+    "SDFTConfig": {"learning_rate": 5e-5, **_COMMON},
 }
 """Values of arguments that are left out, by the class of the arguments, where ours are different."""
 _OF_UNSLOTH: Final[dict[str, Any]] = {
@@ -37,6 +38,7 @@ _OF_UNSLOTH: Final[dict[str, Any]] = {
 }
 UNSLOTH_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "TrainingArguments": DEFAULTS["TrainingArguments"],
+    "SDFTConfig": DEFAULTS["SDFTConfig"],
     "SFTConfig": _OF_UNSLOTH,
     "UnslothTrainingArguments": _OF_UNSLOTH,
     **{f"{name}Config": {**_OF_UNSLOTH, "max_length": 1024} for name in PAIRS},
@@ -178,6 +180,25 @@ RULES: Final[dict[str, Any]] = {
     "eos_token": noted(OWN_END),
     "embedding_learning_rate": noted("all weights are trained at learning_rate"),
 }
+
+
+def _compared(conversion: Conversion, entry: Entry) -> None:
+    """Carry over what self-distillation compares: TRL's ``distillation_mode``."""
+    if entry.value == "full_logits":
+        conversion.set("distillation_topk", entry, 0)
+    elif entry.value != "topk_logits":
+        conversion.note(
+            entry, "the whole distributions are compared, or their distillation_topk likeliest tokens"
+        )
+
+
+OF_SDFT: Final = {
+    **RULES,
+    **dict.fromkeys(("distillation_is_clip", "shuffle_dataset", "num_generations", "num_generations_eval")),
+    "distillation_mode": _compared,
+    "teacher_prompt_template": noted("the wording of the paper is used"),
+}
+"""The rules for self-distillation: arguments of TRL's SDFTConfig."""
 
 
 def convert(conversion: Conversion, entries: list[Entry]) -> None:

@@ -24,6 +24,7 @@ from .hugging_face import (
     LEARNS_ALL,
     LORA_DEFAULTS,
     MODEL,
+    OF_SDFT,
     OF_TRL,
     PAIRS,
     PEFT,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 TRAINERS: Final = {
     "SFTTrainer": "sft", "UnslothTrainer": "sft", "Trainer": "sft", "DPOTrainer": "dpo", "KTOTrainer": "kto",
     "ORPOTrainer": "orpo", "CPOTrainer": "cpo", "GRPOTrainer": "grpo", "GKDTrainer": "distill",
+    "SDFTTrainer": "sdft",
 }  # fmt: skip
 """Our method by the class of the trainer."""
 CONFIGS: Final = {"Trainer": "TrainingArguments", "UnslothTrainer": "SFTConfig"}
@@ -135,6 +137,10 @@ SEVEN_LAYERS: Final = "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj and do
 """What Unsloth's FastLanguageModel adapts unless a script says which layers."""
 LAYERS_OF_BLOCKS: Final = "the linear layers of attention and MLP blocks only"
 """What its FastModel adapts then: `get_peft_regex`."""
+SHOWN: Final = (
+    "here the teacher is shown the row's own answer, so let that be privileged_context; each row gets one "
+    "answer in a step, so batch_size counts rows"
+)
 PICTURES: Final = "the layers for pictures are trained, too; only text is trained on here"
 KINDS: Final = ("finetune_language_layers", "finetune_attention_modules", "finetune_mlp_modules")
 PARTS: Final = ("train", "test")
@@ -199,6 +205,8 @@ class _ScriptReading:
                 self.script.argument(call, "teacher_model", places.index("teacher_model")), node.lineno
             )
         self._keywords(call)
+        if TRAINERS[name] == "sdft":
+            self.conversion.note(Entry(name, None, node.lineno), SHOWN)
         self._data(call)
         self._afterwards(call)
         if TRAINERS[name] == "sft" and not self._learns_answers_only():
@@ -296,7 +304,7 @@ class _ScriptReading:
             else:
                 entries[change.key] = Entry(change.key, value, change.line, name_of(node.func))
         self._loaded_length(entries, trains)
-        self.conversion.apply(entries.values(), RULES)
+        self.conversion.apply(entries.values(), OF_SDFT if trains == "SDFTTrainer" else RULES)
         if self.conversion.tool == UNSLOTH and trains == "GRPOTrainer":
             self._losses_of_papers(entries)
         self._argument_defaults(name_of(node.func), trains, entries)

@@ -549,3 +549,66 @@ def test_a_method_with_a_reference_is_said_to_need_an_adapter(
     assert found["full_fine_tuning"] is True
     says = f"{trainer.lower()} trains an adapter here: a run needs this setting removed"
     assert notes.get("full_fine_tuning") == ((1, says) if noted else None)
+
+
+SELF_DISTILLATION = """\
+from trl.experimental.sdft import SDFTConfig, SDFTTrainer
+args = SDFTConfig({args})
+trainer = SDFTTrainer("a/b", args, train_dataset=load_dataset("c/d"){adapter})
+"""
+
+
+def test_self_distillation_is_converted(tmp_path: Path) -> None:
+    given = (
+        "learning_rate=2e-5, per_device_train_batch_size=4, num_generations=2, distillation_alpha=0.25, "
+        "distillation_topk=50, distillation_add_tail=True, distillation_mode='topk_logits', "
+        "teacher_model_kind='ema', teacher_update_rate=0.01, teacher_sync_steps=4, max_prompt_length=512, "
+        "temperature=0.7, max_completion_length=512, generate_from_teacher=True, teacher_prompt_template='x'"
+    )
+    adapter = ", peft_config=LoraConfig(target_modules='all-linear')"
+    trainer, notes = imported(tmp_path, SELF_DISTILLATION.format(args=given, adapter=adapter))
+    assert trainer == {
+        "name": "imported",
+        "model": "a/b",
+        "dataset": {"huggingface": "c/d"},
+        "method": "sdft",
+        "batch_size": 4,
+        "learning_rate": 2e-5,
+        "warmup_steps": 0,
+        "beta": 0.25,
+        "distillation_topk": 50,
+        "distillation_add_tail": True,
+        "teacher_model_kind": "ema",
+        "teacher_update_rate": 0.01,
+        "teacher_sync_steps": 4,
+        "temperature": 0.7,
+        "max_completion_length": 512,
+        "lora": {"r": 8, "alpha": 8, "target_modules": "all-linear"},
+    }
+    assert notes.keys() == {
+        "SDFTTrainer", "generate_from_teacher", "max_prompt_length", "teacher_prompt_template",
+    }  # fmt: skip
+    assert "let that be privileged_context; each row gets one answer in a step" in notes["SDFTTrainer"][1]
+
+
+@pytest.mark.parametrize(
+    ("mode", "tokens", "noted"),
+    [("topk_logits", None, False), ("full_logits", 0, False), ("sampled_token", None, True)],
+)
+def test_the_mode_of_self_distillation_is_converted(
+    tmp_path: Path, mode: str, tokens: int | None, noted: bool
+) -> None:
+    text = SELF_DISTILLATION.format(args=f"distillation_mode='{mode}'", adapter="")
+    trainer, notes = imported(tmp_path, text)
+    assert trainer.get("distillation_topk") == tokens
+    assert ("distillation_mode" in notes) is noted
+
+
+@pytest.mark.parametrize("args", ["", "learning_rate=5e-5"])
+def test_self_distillation_has_the_defaults_of_trl(tmp_path: Path, args: str) -> None:
+    trainer, notes = imported(tmp_path, SELF_DISTILLATION.format(args=args, adapter=""))
+    assert [trainer[key] for key in ("learning_rate", "batch_size", "warmup_steps")] == [5e-5, 8, 0]
+    says = "sdft trains an adapter here: a run needs this setting removed"
+    assert notes["full_fine_tuning"] == (3, says)
+    live = SELF_DISTILLATION.format(args="teacher_model_kind='live'", adapter="")
+    assert "full_fine_tuning" not in imported(tmp_path, live)[1]
