@@ -112,7 +112,11 @@ class Conversion:
             if rule is None:
                 self.unneeded.append(entry.key)
             elif isinstance(entry.value, Computed):
-                self.note(entry, f"is computed by the script: {entry.value.source}")
+                text = f"is computed by the script: {entry.value.source}"
+                if rule in SIZES:
+                    default = ROWS[rule].of(self.settings.get("method")).default
+                    text += f". {default} applies, unless you set it"
+                self.note(entry, text)
             elif isinstance(rule, str):
                 self.set(rule, entry)
             elif rule is not entry:
@@ -243,6 +247,8 @@ def _as(kind: str, value: Any) -> Any:
     return value
 
 
+SIZES: Final = ("max_completion_length", "num_generations")
+"""Sizes of a step of GRPO, which scripts often compute: their default is named then."""
 NAMES: Final = re.compile(r"[\w.\-]+(?:\s*,\s*[\w.\-]+)*")
 """Names of layers, one or several with commas; anything else is a regular expression."""
 ROWS: Final[dict[str, Setting]] = {row.key: row for row in SETTINGS}

@@ -290,6 +290,16 @@ def test_a_computed_argument_has_no_default_in_its_place(tmp_path: Path) -> None
     assert {"per_device_train_batch_size", "warmup_ratio", "max_length"} <= notes.keys()
 
 
+def test_computed_sizes_of_grpo_name_our_default(tmp_path: Path) -> None:
+    args = "GRPOConfig(max_completion_length=rest(), num_generations=many())"
+    trainer, notes = imported(tmp_path, PLAIN.replace("SFTConfig()", args).replace("SFT", "GRPO"))
+    assert not {"max_completion_length", "num_generations"} & trainer.keys()
+    assert notes["max_completion_length"][1] == (
+        "is computed by the script: rest(). 256 applies, unless you set it"
+    )
+    assert notes["num_generations"][1].endswith("many(). 8 applies, unless you set it")
+
+
 def test_transformers_arguments_of_an_sft_trainer_cut_rows_as_trl_does(tmp_path: Path) -> None:
     trainer, _ = imported(tmp_path, PLAIN.replace("SFTConfig()", "TrainingArguments()"))
     assert trainer["max_length"] == 1024
