@@ -290,6 +290,23 @@ def test_a_computed_argument_has_no_default_in_its_place(tmp_path: Path) -> None
     assert {"per_device_train_batch_size", "warmup_ratio", "max_length"} <= notes.keys()
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("Choice(\n    1\n)", "Choice(…)"),
+        ("[\n    count()\n]", "[…]"),
+        ("Choice({\n    'a': 1\n})", "Choice({…})"),
+        ("Choice(1,\n    2)", "Choice(1, …"),
+        ("Choice(1)", "Choice(1)"),
+    ],
+)
+def test_a_computed_value_of_several_lines_is_cut_at_its_bracket(
+    tmp_path: Path, given: str, says: str
+) -> None:
+    _, notes = imported(tmp_path, PLAIN.replace("SFTConfig()", f"SFTConfig(num_train_epochs={given})"))
+    assert notes["num_train_epochs"] == (1, f"is computed by the script: {says}")
+
+
 def test_computed_sizes_of_grpo_name_our_default(tmp_path: Path) -> None:
     args = "GRPOConfig(max_completion_length=rest(), num_generations=many())"
     trainer, notes = imported(tmp_path, PLAIN.replace("SFTConfig()", args).replace("SFT", "GRPO"))
