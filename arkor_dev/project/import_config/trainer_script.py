@@ -317,10 +317,11 @@ class _ScriptReading:
         """
         if not self.fast or TRAINERS[trainer] != "sft":
             return
-        if "max_length" in entries:
+        loaded = self.conversion.settings.get("max_length")
+        given = entries.get("max_seq_length")
+        if "max_length" in entries and (given is not None or entries["max_length"].value != loaded):
             text = "has no effect: Unsloth cuts rows at max_seq_length"
             self.conversion.note(entries.pop("max_length"), text)
-        given, loaded = entries.get("max_seq_length"), self.conversion.settings.get("max_length")
         if given is not None and isinstance(given.value, int) and loaded and given.value > loaded:
             self.conversion.note(
                 entries.pop("max_seq_length"), f"Unsloth reduces it to the model's: {loaded}"
@@ -466,16 +467,19 @@ class _ScriptReading:
 
     def _learned_answers(self, call: Value) -> None:
         """Carry over which answers Unsloth's ``train_on_responses_only`` learns."""
+        entries = {entry.key: entry for entry in self.script.keywords(call)}
         for name, position in (("response_part", 2), ("last_response_only", 7)):
             given = self.script.argument(call, name, position)
-            if given is None:
-                continue
-            entry = Entry(name, self.script.value(given), given.node.lineno)
+            if given is not None and name not in entries:
+                entries[name] = Entry(name, self.script.value(given), given.node.lineno)
+        for name, entry in entries.items():
             if name == "last_response_only":
                 self.conversion.apply([entry], {name: flag("completion_only_loss")})
-            elif isinstance(entry.value, str) and AFTER_ROLE.search(entry.value):
+            elif name == "response_part" and isinstance(entry.value, str) and AFTER_ROLE.search(entry.value):
                 text = f"only what follows {entry.value.strip()} is learned there, and whole answers here"
                 self.conversion.note(entry, text)
+            elif name.startswith("**"):
+                self.conversion.note(entry, "is computed by the script: which answers are learned")
 
     # --- the model
 
@@ -591,8 +595,8 @@ class _ScriptReading:
             # Whether its rows have pictures is known only once they are read.
             _refuse(
                 node.lineno,
-                "FastVisionModel loads a model that reads pictures, too; only text is trained on here: if "
-                "all its rows are text, load it by FastModel in a copy",
+                "FastVisionModel reads pictures, too, and only text is trained on here. If all rows are "
+                "text, load it by FastModel in a copy",
             )
         if not TEXT_MODEL.fullmatch(owner):
             _refuse(

@@ -124,7 +124,13 @@ def test_transformers_own_arguments_keep_their_defaults(tmp_path: Path) -> None:
     [
         ("max_length=512", 4096, {"max_length": "has no effect: Unsloth cuts rows at max_seq_length"}),
         ("max_length=longest()", 4096, {"max_length": "has no effect: Unsloth cuts rows at max_seq_length"}),
+        ("max_length=4096", 4096, {}),
         ("max_seq_length=512", 512, {}),
+        (
+            "max_seq_length=512, max_length=4096",
+            512,
+            {"max_length": "has no effect: Unsloth cuts rows at max_seq_length"},
+        ),
         ("max_seq_length=8192", 4096, {"max_seq_length": "Unsloth reduces it to the model's: 4096"}),
     ],
 )
@@ -184,6 +190,17 @@ def test_the_last_answer_only_is_learned(tmp_path: Path) -> None:
     trainer, notes = imported(tmp_path, text.replace(RESPONSES, f"{RESPONSES}, last_response_only=False"))
     assert "completion_only_loss" not in trainer
     assert not notes
+
+
+def test_options_of_the_answers_in_a_mapping_are_read(tmp_path: Path) -> None:
+    given = "options = dict(last_response_only=True, response_part='assistant to=user')\n"
+    text = script(before=given, adapter=", target_modules=['q_proj']")
+    trainer, notes = imported(tmp_path, text.replace(RESPONSES, f"{RESPONSES}, **options"))
+    assert trainer["completion_only_loss"] is True
+    says = "only what follows assistant to=user is learned there, and whole answers here"
+    assert notes == {"response_part": (5, says)}
+    trainer, notes = imported(tmp_path, text.replace(RESPONSES, f"{RESPONSES}, **chosen()"))
+    assert notes == {"**chosen()": (8, "is computed by the script: which answers are learned")}
 
 
 @pytest.mark.parametrize(
