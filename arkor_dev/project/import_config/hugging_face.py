@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.rules import quoted
+
 from .conversion import COMMON, OWN_END, OWN_TEMPLATE, flag, noted, used
 
 if TYPE_CHECKING:
@@ -91,7 +93,9 @@ def _revision(conversion: Conversion, entry: Entry) -> None:
     if entry.value == "main":
         conversion.unneeded.append(entry.key)
     else:
-        conversion.note(entry, f"is not carried over, so other weights are loaded: main, not {entry.value}")
+        conversion.note(
+            entry, f"is not carried over, so other weights are loaded: main, not {quoted(entry.value)}"
+        )
 
 
 def _checkpointing(conversion: Conversion, entry: Entry) -> None:

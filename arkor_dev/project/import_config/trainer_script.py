@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.rules import quoted
 
 from .conversion import OWN_END, OWN_TEMPLATE, UNSLOTH, flag, noted, refuse, rewards
 from .entries import Computed, Entry
@@ -476,7 +477,7 @@ class _ScriptReading:
             if name == "last_response_only":
                 self.conversion.apply([entry], {name: flag("completion_only_loss")})
             elif name == "response_part" and isinstance(entry.value, str) and AFTER_ROLE.search(entry.value):
-                text = f"only what follows {entry.value.strip()} is learned there, and whole answers here"
+                text = f"only what follows {quoted(entry.value)} is learned there, and whole answers here"
                 self.conversion.note(entry, text)
             elif name.startswith("**"):
                 self.conversion.note(entry, "is computed by the script: which answers are learned")
@@ -942,8 +943,8 @@ class _ScriptReading:
             return []
         for key, entry in values.items():
             if key not in (*PLACES, "path_or_paths", *LOADING_OF_ROWS) and entry.value is not None:
-                shown = entry.value.source if isinstance(entry.value, Computed) else repr(entry.value)
-                self.conversion.note(entry, f"is not carried over: {shown[:200]}")
+                shown = entry.value.source if isinstance(entry.value, Computed) else quoted(entry.value)
+                self.conversion.note(entry, f"is not carried over: {shown}")
         if name_of(node.func) in FILES:
             return [self.conversion.data(path, path.value)]
         if "data_dir" in values:

@@ -348,7 +348,7 @@ SFTTrainer("a/b", train_dataset=rows.map(shorten), eval_dataset=test.map(shorten
     [
         ("'main'", None),
         ("None", None),
-        ("'5fde88d'", "is not carried over, so other weights are loaded: main, not 5fde88d"),
+        ("'5fde88d'", 'is not carried over, so other weights are loaded: main, not "5fde88d"'),
         ("pinned()", "is computed by the script: pinned()"),
     ],
 )
@@ -363,7 +363,7 @@ def test_a_revision_in_yaml_is_named(tmp_path: Path) -> None:
     text = "model_name_or_path: a/b\nmodel_revision: 5fde88d\nnum_train_epochs: 1\n"
     _, notes = imported(tmp_path, text, "train.yaml")
     assert notes["model_revision"][0] == 2
-    assert notes["model_revision"][1].endswith("other weights are loaded: main, not 5fde88d")
+    assert notes["model_revision"][1].endswith('other weights are loaded: main, not "5fde88d"')
 
 
 def test_arguments_that_change_the_rows_are_named(tmp_path: Path) -> None:
@@ -378,12 +378,12 @@ SFTTrainer("a/b", train_dataset=rows)
     _, notes = imported(tmp_path, text)
     del notes["data_files"], notes["SFTTrainer"]
     assert notes == {
-        "delimiter": (3, "is not carried over: ';'"),
-        "column_names": (3, "is not carried over: ['question', 'answer']"),
+        "delimiter": (3, 'is not carried over: ";"'),
+        "column_names": (3, 'is not carried over: ["question", "answer"]'),
         "skiprows": (4, "is not carried over: count()"),
     }
     _, notes = imported(tmp_path, PLAIN.replace('"c/d"', '"c/d", revision="v1.0"'))
-    assert notes["revision"] == (1, "is not carried over: 'v1.0'")
+    assert notes["revision"] == (1, 'is not carried over: "v1.0"')
 
 
 @pytest.mark.parametrize(

@@ -197,7 +197,7 @@ def test_options_of_the_answers_in_a_mapping_are_read(tmp_path: Path) -> None:
     text = script(before=given, adapter=", target_modules=['q_proj']")
     trainer, notes = imported(tmp_path, text.replace(RESPONSES, f"{RESPONSES}, **options"))
     assert trainer["completion_only_loss"] is True
-    says = "only what follows assistant to=user is learned there, and whole answers here"
+    says = 'only what follows "assistant to=user" is learned there, and whole answers here'
     assert notes == {"response_part": (5, says)}
     trainer, notes = imported(tmp_path, text.replace(RESPONSES, f"{RESPONSES}, **chosen()"))
     assert notes == {"**chosen()": (8, "is computed by the script: which answers are learned")}
@@ -226,7 +226,7 @@ def test_a_mark_beyond_the_role_is_named(tmp_path: Path, mark: str, noted: bool)
     text = script(adapter=", target_modules=['q_proj']")
     text = text.replace(RESPONSES, f"{RESPONSES}, instruction_part='user', response_part='{mark}'")
     _, notes = imported(tmp_path, text)
-    says = f"only what follows {mark} is learned there, and whole answers here".replace("\\n", "\n")
+    says = f'only what follows "{mark}" is learned there, and whole answers here'
     assert notes == ({"response_part": (7, says)} if noted else {})
 
 
