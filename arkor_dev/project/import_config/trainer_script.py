@@ -137,7 +137,7 @@ ALL_LINEAR: Final = "Here all linear layers are adapted"
 SEVEN_LAYERS: Final = "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj and down_proj only"
 """What Unsloth's FastLanguageModel adapts unless a script says which layers."""
 LAYERS_OF_BLOCKS: Final = "the linear layers of attention and MLP blocks only"
-"""What its FastModel adapts then: `get_peft_regex`."""
+"""What its FastModel adapts then, and any of its classes by "all-linear": `get_peft_regex`."""
 SHOWN: Final = (
     "here the teacher is shown the row's own answer, so let that be privileged_context; each row gets one "
     "answer in a step, so batch_size counts rows"
@@ -311,7 +311,7 @@ class _ScriptReading:
         self._argument_defaults(name_of(node.func), trains, entries)
 
     def _loaded_length(self, entries: dict[str, Entry], trainer: str) -> None:
-        """Remove lengths that Unsloth replaces by that of the model, where it trains on rows as they are.
+        """Remove lengths that Unsloth replaces by that of the model in supervised training.
 
         It reads ``max_seq_length``, up to that of the model, and never ``max_length``:
         `unsloth/models/rl.py`.
@@ -675,7 +675,8 @@ class _ScriptReading:
         assert isinstance(node, ast.Call)
         self.adapted[id(node)] = node.lineno
         config = name_of(node.func) == "LoraConfig"
-        of_unsloth = isinstance(node.func, ast.Attribute) and name_of(node.func.value).startswith("Fast")
+        owner = name_of(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+        of_unsloth, language = owner.startswith("Fast"), FAST_LANGUAGE_MODEL.fullmatch(owner) is not None
         if len(node.args) > (0 if config else 1 if of_unsloth else 2):
             _refuse(node.lineno, f"arguments of {name_of(node.func)} by position are not read: name them")
         rules = {
@@ -704,11 +705,10 @@ class _ScriptReading:
             if LAYERS in defaults and self.script.argument(call, "target_modules") is None:
                 self.conversion.note(Entry("target_modules", None, node.lineno), PEFT_LAYERS)
             self.conversion.default(defaults)
-        if isinstance(node.func, ast.Attribute) and FAST_LANGUAGE_MODEL.fullmatch(name_of(node.func.value)):
+        if language:
             self._train_embeddings()
-            adapts = SEVEN_LAYERS
-        else:
-            adapts = LAYERS_OF_BLOCKS
+        seven = language and (given is None or given.value is None)
+        adapts = SEVEN_LAYERS if seven else LAYERS_OF_BLOCKS
         parts = all(entry.value is True for entry in entries if entry.key in KINDS)
         if of_unsloth and chosen is None and parts:
             layers = given or Entry("target_modules", None, node.lineno)

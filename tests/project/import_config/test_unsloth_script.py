@@ -248,6 +248,12 @@ def test_a_part_of_the_layers_is_named(tmp_path: Path) -> None:
     assert notes == {"finetune_mlp_modules": (3, says)}
 
 
+def test_all_linear_layers_of_unsloth_are_those_of_blocks(tmp_path: Path) -> None:
+    trainer, notes = imported(tmp_path, script(adapter=", target_modules='all-linear'"))
+    assert trainer["lora"]["target_modules"] == "all-linear"
+    assert notes == {"target_modules": (3, BLOCKS + ALL_LINEAR)}
+
+
 def test_given_layers_are_those_of_unsloth(tmp_path: Path) -> None:
     text = script(adapter=", target_modules=['q_proj'], finetune_mlp_modules=True")
     trainer, notes = imported(tmp_path, text.replace("FastLanguageModel", "FastModel"))
