@@ -118,13 +118,13 @@ def resolved(project: Path, text: str) -> Path:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         raise SourceError(
-            f'"{short}" is not in the project. Create it, with one chat per line, or correct the path'
+            f'"{short}" is not in the project. Create it, with one row per line, or correct the path'
             + _hub_hint(text)
         ) from None
     except OSError as fault:
         raise SourceError(f'"{short}" cannot be read ({fault.strerror}). Correct the path') from None
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
-        raise SourceError(f'"{short}" is not a regular file. Name a JSONL file with one chat per line')
+        raise SourceError(f'"{short}" is not a regular file. Name a JSONL file with one row per line')
     return path
 
 

@@ -588,5 +588,5 @@ def test_data_that_is_no_file(project: Path, kind: str, monkeypatch: pytest.Monk
         with socket.socket(socket.AF_UNIX) as sock:
             sock.bind("data.jsonl")
     assert problem(project, SMALL) == (
-        'arkor.toml:4: dataset: "data.jsonl" is not a regular file. Name a JSONL file with one chat per line'
+        'arkor.toml:4: dataset: "data.jsonl" is not a regular file. Name a JSONL file with one row per line'
     )

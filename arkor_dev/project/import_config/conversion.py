@@ -39,6 +39,8 @@ OPTIMIZERS: Final = {
     "paged_lion_32bit": "lion",
 }
 """Optimizers that make the same updates with less memory for their state."""
+PLAIN_LOSSES: Final = ("nll", "chunked_nll")
+"""Names of the cross entropy in TRL's SFTConfig."""
 SCHEDULERS: Final = {"warmup_stable_decay": "wsd"}
 DECISIVE: Final = {"epochs": "steps", "warmup_steps": "warmup_ratio", "warmup_ratio": "warmup_steps"}
 """Settings whose default does not count beside another one."""
@@ -110,7 +112,11 @@ class Conversion:
             if rule is None:
                 self.unneeded.append(entry.key)
             elif isinstance(entry.value, Computed):
-                self.note(entry, f"is computed by the script: {entry.value.source}")
+                text = f"is computed by the script: {entry.value.source}"
+                if rule in SIZES:
+                    default = ROWS[rule].of(self.settings.get("method")).default
+                    text += f". {default} applies, unless you set it"
+                self.note(entry, text)
             elif isinstance(rule, str):
                 self.set(rule, entry)
             elif rule is not entry:
@@ -159,7 +165,8 @@ class Conversion:
         self._count_prompts()
         self._warm_up()
         method, full = self.settings.get("method"), "full_fine_tuning"
-        if method in WITH_REFERENCE and self.settings.get(full):
+        base = method == "sdft" and self.settings.get("teacher_model_kind") != "live"
+        if (base or method in WITH_REFERENCE) and self.settings.get(full):
             text = f"{method} trains an adapter here: a run needs this setting removed"
             self.notes.append(Note(self.lines.get(full, 1), full, text))
         for decisive, ignored in (("steps", "epochs"), ("warmup_steps", "warmup_ratio")):
@@ -240,6 +247,8 @@ def _as(kind: str, value: Any) -> Any:
     return value
 
 
+SIZES: Final = ("max_completion_length", "num_generations")
+"""Sizes of a step of GRPO, which scripts often compute: their default is named then."""
 NAMES: Final = re.compile(r"[\w.\-]+(?:\s*,\s*[\w.\-]+)*")
 """Names of layers, one or several with commas; anything else is a regular expression."""
 ROWS: Final[dict[str, Setting]] = {row.key: row for row in SETTINGS}
@@ -301,6 +310,7 @@ def noted(text: str) -> Any:
 
 
 OWN_TEMPLATE: Final = "the model's own chat template is used"
+OWN_END: Final = "answers end as the model's own tokenizer and chat template say"
 
 
 def unsupported(text: str) -> Any:
@@ -402,8 +412,19 @@ def target_modules(conversion: Conversion, entry: Entry) -> None:
 
 
 def loss_type(conversion: Conversion, entry: Entry) -> None:
-    """Carry over the loss of a preference method: the first, where TRL has a list of them."""
+    """Carry over the loss of a preference method: the first, where TRL has a list of them.
+
+    The default of TRL's SFTConfig is ours; its others have no equivalent.
+    """
     value = entry.value
+    if conversion.settings.get("method", "sft") == "sft":
+        if value in PLAIN_LOSSES:
+            conversion.unneeded.append(entry.key)
+        else:
+            conversion.note(
+                entry, f"{quoted(value)} is not carried over: the loss is the cross entropy (nll)"
+            )
+        return
     if isinstance(value, list) and value:
         value = value[0]
         if len(entry.value) > 1:
@@ -413,7 +434,7 @@ def loss_type(conversion: Conversion, entry: Entry) -> None:
 
 def prompt_length(conversion: Conversion, entry: Entry) -> None:
     """Add a note on what becomes of a long prompt."""
-    if conversion.settings.get("method") == "grpo":
+    if conversion.settings.get("method") in ("grpo", "sdft"):
         conversion.note(entry, "prompts are not cut here: one that max_length has no room for ends the job")
     else:
         conversion.note(entry, "prompts are cut by max_length together with their answers")

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from .conversion import COMMON, OWN_TEMPLATE, flag, noted, used
+from arkor_dev.contract.rules import quoted
+
+from .conversion import COMMON, OWN_END, OWN_TEMPLATE, flag, noted, used
 
 if TYPE_CHECKING:
     from .conversion import Conversion
@@ -25,6 +27,7 @@ DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     **{f"{name}Config": {"learning_rate": 1e-6, "max_length": 1024, **_COMMON} for name in PAIRS},
     "GRPOConfig": {"learning_rate": 1e-6, "max_completion_length": 512, **_COMMON},
     "GKDConfig": {"learning_rate": 2e-5, "max_length": 1024, **_COMMON},
+    "SDFTConfig": {"learning_rate": 5e-5, **_COMMON},
 }
 """Values of arguments that are left out, by the class of the arguments, where ours are different."""
 _OF_UNSLOTH: Final[dict[str, Any]] = {
@@ -37,6 +40,7 @@ _OF_UNSLOTH: Final[dict[str, Any]] = {
 }
 UNSLOTH_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "TrainingArguments": DEFAULTS["TrainingArguments"],
+    "SDFTConfig": DEFAULTS["SDFTConfig"],
     "SFTConfig": _OF_UNSLOTH,
     "UnslothTrainingArguments": _OF_UNSLOTH,
     **{f"{name}Config": {**_OF_UNSLOTH, "max_length": 1024} for name in PAIRS},
@@ -69,16 +73,29 @@ COMMAND_LORA: Final[dict[str, Any]] = {
 """The defaults of ``trl sft --config``."""
 
 
+def original(name: str) -> str:
+    """Return the name of the 16-bit model that Unsloth has published a 4-bit copy of, or the name itself."""
+    for ending in ("-unsloth-bnb-4bit", "-bnb-4bit"):  # the longer one first: it has the other's end
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name
+
+
 def _model(conversion: Conversion, entry: Entry) -> None:
     name = str(entry.value)
-    lower = name.lower()
-    conversion.model = name
-    # Unsloth publishes its own 4-bit copies; here the original is loaded and quantized.
-    for ending in ("-unsloth-bnb-4bit", "-bnb-4bit"):
-        if lower.endswith(ending):
-            conversion.model = name[: -len(ending)]
-            conversion.set("load_in_4bit", entry, True)
-            conversion.note(entry, f"the 16-bit weights are loaded in 4-bit: {conversion.model}")
+    conversion.model = original(name)
+    if conversion.model != name:
+        conversion.set("load_in_4bit", entry, True)
+        conversion.note(entry, f"the 16-bit weights are loaded in 4-bit: {conversion.model}")
+
+
+def _revision(conversion: Conversion, entry: Entry) -> None:
+    if entry.value == "main":
+        conversion.unneeded.append(entry.key)
+    else:
+        conversion.note(
+            entry, f"is not carried over, so other weights are loaded: main, not {quoted(entry.value)}"
+        )
 
 
 def _checkpointing(conversion: Conversion, entry: Entry) -> None:
@@ -133,6 +150,8 @@ MODEL: Final[dict[str, Any]] = {
     "model_name": _model,
     "model_name_or_path": _model,
     "pretrained_model_name_or_path": _model,
+    "revision": _revision,
+    "model_revision": _revision,
     "load_in_4bit": flag("load_in_4bit"),
     "load_in_8bit": COMMON["load_in_8bit"],
     "max_seq_length": "max_length",
@@ -146,7 +165,7 @@ TRAINER: Final[dict[str, Any]] = {
     "dataset_text_field": _text_field,
 }
 OF_TRL: Final = (
-    "padding_free", "use_liger_kernel", "dataset_kwargs", "eos_token", "torch_compile",
+    "padding_free", "use_liger_kernel", "dataset_kwargs", "torch_compile",
 )  # fmt: skip
 """Keys of TRL that have no effect on training here."""
 RULES: Final[dict[str, Any]] = {
@@ -162,8 +181,28 @@ RULES: Final[dict[str, Any]] = {
     **dict.fromkeys(("dataset_config", "dataset_train_split", "dataset_test_split"), used),
     "dataset_text_field": _text_field,
     "chat_template_path": noted(OWN_TEMPLATE),
+    "eos_token": noted(OWN_END),
     "embedding_learning_rate": noted("all weights are trained at learning_rate"),
 }
+
+
+def _compared(conversion: Conversion, entry: Entry) -> None:
+    """Carry over what self-distillation compares: TRL's ``distillation_mode``."""
+    if entry.value == "full_logits":
+        conversion.set("distillation_topk", entry, 0)
+    elif entry.value != "topk_logits":
+        conversion.note(
+            entry, "the whole distributions are compared, or their distillation_topk likeliest tokens"
+        )
+
+
+OF_SDFT: Final = {
+    **RULES,
+    **dict.fromkeys(("distillation_is_clip", "shuffle_dataset", "num_generations", "num_generations_eval")),
+    "distillation_mode": _compared,
+    "teacher_prompt_template": noted("the wording of the paper is used"),
+}
+"""The rules for self-distillation: arguments of TRL's SDFTConfig."""
 
 
 def convert(conversion: Conversion, entries: list[Entry]) -> None:

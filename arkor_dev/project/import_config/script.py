@@ -33,6 +33,7 @@ STEPS: Final = 300_000
 """Steps that reading a script may take; its authors rarely pass 10,000. Lists of lists could multiply
 without end."""
 LONGEST: Final = 200
+CLOSING: Final = str.maketrans("([{", ")]}")
 MOST: Final = 1e15
 CODE_MAGICS: Final = ("capture", "time", "timeit", "memit", "prun")
 """Magics of a cell whose other lines are Python; those of others are a program of their own."""
@@ -283,7 +284,9 @@ class Script:
         if node.end_lineno == node.lineno:
             text = line[node.col_offset : node.end_col_offset].decode(errors="replace")
         else:
-            text = line[node.col_offset :].decode(errors="replace").strip() + " …"
+            text = line[node.col_offset :].decode(errors="replace").strip()
+            opened = text[len(text.rstrip("([{")) :]
+            text += f"…{opened[::-1].translate(CLOSING)}" if opened else " …"
         return Computed(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…")
 
     # --- reading

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.rules import quoted
 
-from .conversion import OWN_TEMPLATE, UNSLOTH, noted, refuse, rewards
+from .conversion import OWN_END, OWN_TEMPLATE, UNSLOTH, flag, noted, refuse, rewards
 from .entries import Computed, Entry
 from .hugging_face import (
     DEFAULTS,
@@ -24,6 +25,7 @@ from .hugging_face import (
     LEARNS_ALL,
     LORA_DEFAULTS,
     MODEL,
+    OF_SDFT,
     OF_TRL,
     PAIRS,
     PEFT,
@@ -31,6 +33,7 @@ from .hugging_face import (
     RULES,
     TRAINER,
     UNSLOTH_DEFAULTS,
+    original,
 )
 from .script import Change, Place, Script, Value, name_of
 
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 TRAINERS: Final = {
     "SFTTrainer": "sft", "UnslothTrainer": "sft", "Trainer": "sft", "DPOTrainer": "dpo", "KTOTrainer": "kto",
     "ORPOTrainer": "orpo", "CPOTrainer": "cpo", "GRPOTrainer": "grpo", "GKDTrainer": "distill",
+    "SDFTTrainer": "sdft",
 }  # fmt: skip
 """Our method by the class of the trainer."""
 CONFIGS: Final = {"Trainer": "TrainingArguments", "UnslothTrainer": "SFTConfig"}
@@ -65,12 +69,25 @@ SAME_MODEL: Final = (
 """Functions that return the model that they are given."""
 TEMPLATES: Final = ("get_chat_template", "setup_chat_format", "clone_chat_template")
 """Functions that give a tokenizer another chat template."""
+AFTER_ROLE: Final = re.compile(
+    r"(?i)(?:assistant|model)[\s:|\uff5c>\]]*+(?:<\|(?:end_header_id|end_of_role|im_sep|message)\|>\s*+)?+\S"
+)
+"""A mark of an answer that continues after the role: by its channel, its recipient or its thoughts."""
+END_TOKENS: Final = ("eos_token", "eos_token_id")
 SAME_OBJECT: Final = ("to", "cuda", "half", "float", "bfloat16", "eval", "train", "requires_grad_")
 """Methods of a model that return it."""
 NO_EFFECT_ON_ROWS: Final = ("shuffle", "with_format", "flatten_indices", "to_iterable_dataset", "copy")
 PACKAGED: Final = ("json", "csv", "parquet", "text")
 """Names of formats that ``load_dataset`` takes in place of a data set."""
 FILES: Final = ("from_json", "from_csv", "from_parquet", "from_text")
+PLACES: Final = ("path", "name", "data_dir", "data_files", "split")
+"""Arguments of ``load_dataset`` that may be given by position."""
+LOADING_OF_ROWS: Final = (
+    "streaming", "num_proc", "cache_dir", "token", "use_auth_token", "trust_remote_code", "keep_in_memory",
+    "verification_mode", "ignore_verifications", "download_mode", "download_config", "save_infos",
+    "storage_options", "batch_size", "chunksize",
+)  # fmt: skip
+"""Keys of ``load_dataset`` that change how rows are read, but not which."""
 LOADER: Final = re.compile(r"load_dataset|from_(?:json|csv|parquet|text)")
 WITHOUT_TOOLS: Final = "answers are sampled without tools and environments here"
 REFUSED: Final = {
@@ -99,7 +116,6 @@ TRAINER_WITHOUT_EFFECT: Final = (
 """Arguments of a trainer that have no effect here."""
 LOADING: Final = (
     "max_lora_rank", "fast_inference", "gpu_memory_utilization", "float8_kv_cache", "use_safetensors",
-    "revision",
     "low_cpu_mem_usage", "cache_dir", "local_files_only", "dtype", "torch_dtype", "device_map", "token",
     "use_cache",
     "attn_implementation", "rope_scaling", "fix_tokenizer", "unsloth_vllm_standby", "offload_embedding",
@@ -117,6 +133,16 @@ EMBEDDINGS: Final = "embed_tokens"
 """What Unsloth trains in full where it is among the adapted layers."""
 COLLATORS: Final = ("DataCollatorForSeq2Seq", "DataCollatorForLanguageModeling", "DataCollatorWithPadding")
 PLAIN_COLLATORS: Final = "the rows are padded and masked as the method needs it: it is not carried over"
+ALL_LINEAR: Final = "Here all linear layers are adapted"
+SEVEN_LAYERS: Final = "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj and down_proj only"
+"""What Unsloth's FastLanguageModel adapts unless a script says which layers."""
+LAYERS_OF_BLOCKS: Final = "the linear layers of attention and MLP blocks only"
+"""What its FastModel adapts then, and any of its classes by "all-linear": `get_peft_regex`."""
+SHOWN: Final = (
+    "here the teacher is shown the row's own answer, so let that be privileged_context; each row gets one "
+    "answer in a step, so batch_size counts rows"
+)
+PICTURES: Final = "the layers for pictures are trained, too; only text is trained on here"
 KINDS: Final = ("finetune_language_layers", "finetune_attention_modules", "finetune_mlp_modules")
 PARTS: Final = ("train", "test")
 
@@ -148,6 +174,8 @@ class _ScriptReading:
     script: Script
     adapted: dict[int, int] = field(default_factory=dict)
     """Lines of the calls with LoRA settings that have been carried over."""
+    fast: bool = False
+    """Whether Unsloth loads the model."""
     cut: Value | None = None
     """The ``train_test_split`` that the rows come from."""
     tested: Value | None = None
@@ -178,6 +206,8 @@ class _ScriptReading:
                 self.script.argument(call, "teacher_model", places.index("teacher_model")), node.lineno
             )
         self._keywords(call)
+        if TRAINERS[name] == "sdft":
+            self.conversion.note(Entry(name, None, node.lineno), SHOWN)
         self._data(call)
         self._afterwards(call)
         if TRAINERS[name] == "sft" and not self._learns_answers_only():
@@ -226,7 +256,8 @@ class _ScriptReading:
             lines = ", ".join(str(line) for _, line in names[1:])
             _refuse(
                 names[0][1],
-                f"the script creates {len(found)} trainers (the others in line {lines}): keep one in a copy",
+                f"the script creates {len(found)} trainers (the others in line {lines}): keep one in a copy. "
+                "To train one after the other, import a copy for each, and start the second with --from JOB",
             )
         return found[0]
 
@@ -273,8 +304,46 @@ class _ScriptReading:
                 self._note_change(change, "is set under a condition, or computed")
             else:
                 entries[change.key] = Entry(change.key, value, change.line, name_of(node.func))
-        self.conversion.apply(entries.values(), RULES)
+        self._loaded_length(entries, trains)
+        self.conversion.apply(entries.values(), OF_SDFT if trains == "SDFTTrainer" else RULES)
+        if self.conversion.tool == UNSLOTH and trains == "GRPOTrainer":
+            self._losses_of_papers(entries)
         self._argument_defaults(name_of(node.func), trains, entries)
+
+    def _loaded_length(self, entries: dict[str, Entry], trainer: str) -> None:
+        """Remove lengths that Unsloth replaces by that of the model in supervised training.
+
+        It reads ``max_seq_length``, up to that of the model, and never ``max_length``:
+        `unsloth/models/rl.py`.
+        """
+        if not self.fast or TRAINERS[trainer] != "sft":
+            return
+        loaded = self.conversion.settings.get("max_length")
+        given = entries.get("max_seq_length")
+        if "max_length" in entries and (given is not None or entries["max_length"].value != loaded):
+            text = "has no effect: Unsloth cuts rows at max_seq_length"
+            self.conversion.note(entries.pop("max_length"), text)
+        if given is not None and isinstance(given.value, int) and loaded and given.value > loaded:
+            self.conversion.note(
+                entries.pop("max_seq_length"), f"Unsloth reduces it to the model's: {loaded}"
+            )
+
+    def _losses_of_papers(self, entries: dict[str, Entry]) -> None:
+        """Carry over what Unsloth sets for losses as their papers do: `unsloth/models/rl.py`."""
+        loss, scale = entries.get("loss_type"), entries.get("scale_rewards")
+        if loss is None:
+            return
+        if loss.value == "dapo":
+            self.conversion.set("mask_truncated_completions", loss, True)
+            self.conversion.set("epsilon_high", loss, 0.28)
+            self.conversion.note(loss, "Unsloth sets mask_truncated_completions and epsilon_high = 0.28, too")
+        elif loss.value == "dr_grpo" and scale is None:
+            self.conversion.note(
+                loss, 'with older versions of TRL, Unsloth does not scale the rewards: scale_rewards = "none"'
+            )
+        elif loss.value == "dr_grpo" and scale is not None and scale.value is True:
+            self.conversion.set("scale_rewards", scale, "none")
+            self.conversion.note(scale, 'Unsloth sets it to "none" for dr_grpo')
 
     def _argument_defaults(self, config: str, trainer: str, given: Iterable[str] = ()) -> None:
         """Set what a class of arguments has in place of those that are left out."""
@@ -310,9 +379,10 @@ class _ScriptReading:
             **TRAINER,
             "quantization_config": noted("is not carried over: load_in_4bit = true quantizes the model"),
             "reward_funcs": None,
-            "formatting_func": noted("rows keep their form: the function is not carried over"),
         }
-        for entry in self.script.keywords(trainer):
+        entries = {entry.key: entry for entry in self.script.keywords(trainer)}
+        self._loaded_length(entries, name_of(node.func))
+        for entry in entries.values():
             if entry.key == "reward_funcs":
                 rewards(self.conversion, entry)
                 self._punishment()
@@ -320,6 +390,8 @@ class _ScriptReading:
                 refuse(entry, REFUSED[entry.key])
             elif entry.key == "data_collator":
                 self._collator(entry)
+            elif entry.key == "formatting_func" and entry.value is not None:
+                self.conversion.note(entry, "rows keep their form: the function is not carried over")
             elif entry.key in READ_APART:
                 continue
             elif isinstance(entry.value, Computed) and entry.key not in rules:
@@ -384,11 +456,31 @@ class _ScriptReading:
                 self.conversion.note(Entry(name, None, call.node.lineno), "callbacks are not carried over")
             elif name == "train_on_responses_only":
                 self.conversion.unneeded.append(name)  # the default here
+                self._learned_answers(call)
             elif name in TEMPLATES and call.place.order < trainer.place.order:
                 self.conversion.note(Entry(name, None, call.node.lineno), OWN_TEMPLATE)
         for change in self.script.changes:
             if change.key == "chat_template" and change.place.order < trainer.place.order:
                 self.conversion.note(Entry(change.key, None, change.line), OWN_TEMPLATE)
+        ends = [change for change in self.script.changes if change.key in END_TOKENS]
+        if ends and ends[0].place.order < trainer.place.order:
+            self.conversion.note(Entry(ends[0].key, None, ends[0].line), OWN_END)
+
+    def _learned_answers(self, call: Value) -> None:
+        """Carry over which answers Unsloth's ``train_on_responses_only`` learns."""
+        entries = {entry.key: entry for entry in self.script.keywords(call)}
+        for name, position in (("response_part", 2), ("last_response_only", 7)):
+            given = self.script.argument(call, name, position)
+            if given is not None and name not in entries:
+                entries[name] = Entry(name, self.script.value(given), given.node.lineno)
+        for name, entry in entries.items():
+            if name == "last_response_only":
+                self.conversion.apply([entry], {name: flag("completion_only_loss")})
+            elif name == "response_part" and isinstance(entry.value, str) and AFTER_ROLE.search(entry.value):
+                text = f"only what follows {quoted(entry.value)} is learned there, and whole answers here"
+                self.conversion.note(entry, text)
+            elif name.startswith("**"):
+                self.conversion.note(entry, "is computed by the script: which answers are learned")
 
     # --- the model
 
@@ -500,6 +592,13 @@ class _ScriptReading:
             _refuse(
                 node.lineno, "the run starts from an adapter: train with arkor-dev start --from JOB instead"
             )
+        if owner == "FastVisionModel":
+            # Whether its rows have pictures is known only once they are read.
+            _refuse(
+                node.lineno,
+                "FastVisionModel reads pictures, too, and only text is trained on here. If all rows are "
+                "text, load it by FastModel in a copy",
+            )
         if not TEXT_MODEL.fullmatch(owner):
             _refuse(
                 node.lineno,
@@ -521,6 +620,12 @@ class _ScriptReading:
         if name is None or not isinstance(name.value, str):
             source = getattr(name and name.value, "source", "nothing")
             _refuse(node.lineno, f"the model's name is computed by the script ({source}): write it out")
+        four_bit = entries.get(FOUR_BIT)
+        if owner.startswith("Fast") and four_bit is not None and four_bit.value is False:
+            full = original(name.value)
+            if full != name.value:
+                self.conversion.note(four_bit, f"is False, so Unsloth loads the 16-bit weights: {full}")
+            name = replace(name, value=full)
         self.conversion.apply([replace(name, key="model_name")], MODEL)
         rules = {**MODEL, **dict.fromkeys((*LOADING, "auto_model"))}
         pairs = self.conversion.settings.get("method", "").upper() in PAIRS
@@ -532,7 +637,8 @@ class _ScriptReading:
             else:
                 self.conversion.apply([entry], rules)
         self._quantization(call)
-        if owner.startswith("Fast"):
+        self.fast = owner.startswith("Fast")
+        if self.fast:
             given = {key for key, entry in entries.items() if entry.value is not False} | entries.keys() & {
                 FOUR_BIT
             }
@@ -569,7 +675,8 @@ class _ScriptReading:
         assert isinstance(node, ast.Call)
         self.adapted[id(node)] = node.lineno
         config = name_of(node.func) == "LoraConfig"
-        of_unsloth = isinstance(node.func, ast.Attribute) and name_of(node.func.value).startswith("Fast")
+        owner = name_of(node.func.value) if isinstance(node.func, ast.Attribute) else ""
+        of_unsloth, language = owner.startswith("Fast"), FAST_LANGUAGE_MODEL.fullmatch(owner) is not None
         if len(node.args) > (0 if config else 1 if of_unsloth else 2):
             _refuse(node.lineno, f"arguments of {name_of(node.func)} by position are not read: name them")
         rules = {
@@ -579,11 +686,15 @@ class _ScriptReading:
         }  # fmt: skip
         entries = self.script.keywords(call)
         _require_some_written((entry for entry in entries if entry.key != "model"), "the LoRA settings")
+        given = next((entry for entry in entries if entry.key == "target_modules"), None)
+        chosen = None if given is None or given.value in (None, "all-linear") else given
         for entry in entries:
             if entry.key == "finetune_vision_layers" and entry.value is not False:
-                _refuse(entry.line, "the layers for pictures are trained, too; only text is trained on here")
+                _refuse(entry.line, f"{PICTURES}: if all rows are text, set it to False in a copy")
             if entry.key in KINDS and entry.value is not True:
-                self.conversion.note(entry, "all linear layers are adapted: choose them by target_modules")
+                self.conversion.note(entry, f"{ALL_LINEAR}: choose them by target_modules")
+            elif entry.key in KINDS and of_unsloth and chosen is None:
+                continue  # the note on the layers is for it, too
             elif entry.key == "bias" and entry.value != "none":
                 self.conversion.note(entry, "biases are not trained here")
             elif entry.key not in ("finetune_vision_layers", "finetune_audio_layers"):
@@ -594,8 +705,14 @@ class _ScriptReading:
             if LAYERS in defaults and self.script.argument(call, "target_modules") is None:
                 self.conversion.note(Entry("target_modules", None, node.lineno), PEFT_LAYERS)
             self.conversion.default(defaults)
-        if isinstance(node.func, ast.Attribute) and FAST_LANGUAGE_MODEL.fullmatch(name_of(node.func.value)):
+        if language:
             self._train_embeddings()
+        seven = language and (given is None or given.value is None)
+        adapts = SEVEN_LAYERS if seven else LAYERS_OF_BLOCKS
+        parts = all(entry.value is True for entry in entries if entry.key in KINDS)
+        if of_unsloth and chosen is None and parts:
+            layers = given or Entry("target_modules", None, node.lineno)
+            self.conversion.note(layers, f"Unsloth adapts {adapts}. {ALL_LINEAR}: list those that you want")
 
     def _train_embeddings(self) -> None:
         """Carry over embeddings among the adapted layers as Unsloth trains them: in full."""
@@ -613,6 +730,8 @@ class _ScriptReading:
         settings = self.conversion.settings
         for key in [key for key in settings if key.startswith("lora.")]:
             del settings[key]
+        notes = self.conversion.notes
+        self.conversion.notes = [note for note in notes if note.key not in ("target_modules", *KINDS)]
         for line in self.adapted.values():
             text = "has no effect, since full_finetuning trains all weights"
             self.conversion.note(Entry("get_peft_model", None, line), text)
@@ -809,9 +928,9 @@ class _ScriptReading:
         node = call.node
         assert isinstance(node, ast.Call)
         values = {entry.key: entry for entry in self.script.keywords(call)}
-        for number, key in enumerate(("path", "name", "data_dir", "data_files")):
-            if key not in values and number < len(node.args):
-                argument = node.args[number]
+        places = ("path", "split") if name_of(node.func) in FILES else PLACES
+        for key, argument in zip(places, node.args, strict=False):
+            if key not in values:
                 values[key] = Entry(key, self.script.value(Value(argument, call.place)), argument.lineno)
         path = values.get("path") or values.get("path_or_paths")
         for key in ("path", "name", "data_dir", "data_files"):
@@ -822,6 +941,10 @@ class _ScriptReading:
                 return []
         if path is None or not isinstance(path.value, str):
             return []
+        for key, entry in values.items():
+            if key not in (*PLACES, "path_or_paths", *LOADING_OF_ROWS) and entry.value is not None:
+                shown = entry.value.source if isinstance(entry.value, Computed) else quoted(entry.value)
+                self.conversion.note(entry, f"is not carried over: {shown}")
         if name_of(node.func) in FILES:
             return [self.conversion.data(path, path.value)]
         if "data_dir" in values:

@@ -48,7 +48,7 @@ dataset = dataset.map(formatting_prompts_func, batched = True)
 TRAIN = """\
 trainer = SFTTrainer(
     model = model, tokenizer = tokenizer, train_dataset = dataset, eval_dataset = None,
-    max_length = max_seq_length // 2,
+    max_seq_length = max_seq_length // 2,
     args = SFTConfig(max_steps = 60, per_device_train_batch_size = 2, learning_rate = 2e-4),
 )
 trainer = train_on_responses_only(trainer)
@@ -156,6 +156,7 @@ def test_overrides_and_keywords_are_converted_or_named(tmp_path: Path) -> None:
         "novel_option": 16,
         "seed": 18,
     }
+    assert notes["formatting_func"][1] == "rows keep their form: the function is not carried over"
 
 
 def test_evaluation_rows_are_converted(tmp_path: Path) -> None:
@@ -214,12 +215,16 @@ LOADS = "m = AutoModelForCausalLM.from_pretrained('a/b')\n"
     ("text", "says"),
     [
         (LOADS, "creates no trainer"),
-        (PLAIN + PLAIN, "Line 1: the script creates 2 trainers .the others in line 2."),
+        (PLAIN + PLAIN, "Line 1: .* 2 trainers .the others in line 2.* with --from JOB"),
         ("class Mine(SFTTrainer):\n    pass\n" + PLAIN.replace("SFTTrainer", "Mine"), "creates no trainer"),
         ("class MyTrainer(SFTTrainer):\n    pass\n" + PLAIN.replace("SFT", "My", 1), "of the script's own"),
         (PLAIN.replace("SFTTrainer", "RewardTrainer"), "trains by RewardTrainer"),
         (PLAIN.replace("SFTTrainer", "pl.Trainer").replace('model="a/b", ', ""), "is given no model"),
-        ("m, _ = FastVisionModel.from_pretrained('a/b')\n" + WITH_MODEL, "Line 1: FastVisionModel is not"),
+        ("m, _ = FastVisionModel.from_pretrained('a/b')\n" + WITH_MODEL, "load it by FastModel in a copy"),
+        (
+            f"{LOADS}m = FastModel.get_peft_model(m, finetune_vision_layers=True)\n{WITH_MODEL}",
+            "Line 2: the layers for pictures are trained, too.* set it to False in a copy",
+        ),
         (LOADS.replace("CausalLM", "SequenceClassification") + WITH_MODEL, "is not a language model"),
         ("m, _ = FastModel.from_pretrained('a/b', auto_model=Whisper)\n" + WITH_MODEL, "Whisper is not"),
         ("from snac import SNAC\n" + PLAIN, "Line 1: trains on sound .snac."),
@@ -285,6 +290,33 @@ def test_a_computed_argument_has_no_default_in_its_place(tmp_path: Path) -> None
     assert {"per_device_train_batch_size", "warmup_ratio", "max_length"} <= notes.keys()
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("Choice(\n    1\n)", "Choice(…)"),
+        ("[\n    count()\n]", "[…]"),
+        ("Choice({\n    'a': 1\n})", "Choice({…})"),
+        ("Choice(1,\n    2)", "Choice(1, …"),
+        ("Choice(1)", "Choice(1)"),
+    ],
+)
+def test_a_computed_value_of_several_lines_is_cut_at_its_bracket(
+    tmp_path: Path, given: str, says: str
+) -> None:
+    _, notes = imported(tmp_path, PLAIN.replace("SFTConfig()", f"SFTConfig(num_train_epochs={given})"))
+    assert notes["num_train_epochs"] == (1, f"is computed by the script: {says}")
+
+
+def test_computed_sizes_of_grpo_name_our_default(tmp_path: Path) -> None:
+    args = "GRPOConfig(max_completion_length=rest(), num_generations=many())"
+    trainer, notes = imported(tmp_path, PLAIN.replace("SFTConfig()", args).replace("SFT", "GRPO"))
+    assert not {"max_completion_length", "num_generations"} & trainer.keys()
+    assert notes["max_completion_length"][1] == (
+        "is computed by the script: rest(). 256 applies, unless you set it"
+    )
+    assert notes["num_generations"][1].endswith("many(). 8 applies, unless you set it")
+
+
 def test_transformers_arguments_of_an_sft_trainer_cut_rows_as_trl_does(tmp_path: Path) -> None:
     trainer, _ = imported(tmp_path, PLAIN.replace("SFTConfig()", "TrainingArguments()"))
     assert trainer["max_length"] == 1024
@@ -309,6 +341,67 @@ SFTTrainer("a/b", train_dataset=rows.map(shorten), eval_dataset=test.map(shorten
         assert (trainer["dataset"], trainer["eval_dataset"]["split"]) == expected
         assert ("split" in notes) is ("[:5%]" in given)
         assert "split" not in notes or notes["split"][1].endswith("not train[:5%]")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("'main'", None),
+        ("None", None),
+        ("'5fde88d'", 'is not carried over, so other weights are loaded: main, not "5fde88d"'),
+        ("pinned()", "is computed by the script: pinned()"),
+    ],
+)
+def test_a_revision_of_the_model_is_named(tmp_path: Path, given: str, says: str | None) -> None:
+    text = LOADS.replace("'a/b'", f"'a/b', revision={given}") + WITH_MODEL
+    trainer, notes = imported(tmp_path, text)
+    assert trainer["model"] == "a/b"
+    assert notes.get("revision") == (says and (1, says))
+
+
+def test_a_revision_in_yaml_is_named(tmp_path: Path) -> None:
+    text = "model_name_or_path: a/b\nmodel_revision: 5fde88d\nnum_train_epochs: 1\n"
+    _, notes = imported(tmp_path, text, "train.yaml")
+    assert notes["model_revision"][0] == 2
+    assert notes["model_revision"][1].endswith('other weights are loaded: main, not "5fde88d"')
+
+
+def test_arguments_that_change_the_rows_are_named(tmp_path: Path) -> None:
+    text = """\
+rows = load_dataset(
+    "csv", data_files="data.csv", split="train", streaming=True, num_proc=4, keep_in_memory=None,
+    delimiter=";", column_names=["question", "answer"],
+    skiprows=count(), revision=None,
+)
+SFTTrainer("a/b", train_dataset=rows)
+"""
+    _, notes = imported(tmp_path, text)
+    del notes["data_files"], notes["SFTTrainer"]
+    assert notes == {
+        "delimiter": (3, 'is not carried over: ";"'),
+        "column_names": (3, 'is not carried over: ["question", "answer"]'),
+        "skiprows": (4, "is not carried over: count()"),
+    }
+    _, notes = imported(tmp_path, PLAIN.replace('"c/d"', '"c/d", revision="v1.0"'))
+    assert notes["revision"] == (1, 'is not carried over: "v1.0"')
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (
+            'load_dataset("c/d", "small", None, None, "validation")',
+            {"subset": "small", "split": "validation"},
+        ),
+        ('Dataset.from_json("https://c.org/d.jsonl", "train")', None),
+    ],
+)
+def test_arguments_of_the_rows_by_position_are_read(
+    tmp_path: Path, rows: str, expected: dict[str, str] | None
+) -> None:
+    trainer, _ = imported(tmp_path, PLAIN.replace('load_dataset("c/d")', rows))
+    given = {"huggingface": "c/d", **expected} if expected else {"url": "https://c.org/d.jsonl"}
+    assert trainer["dataset"] == given
 
 
 def test_rows_that_are_learned_do_not_judge_the_run(tmp_path: Path) -> None:
@@ -342,6 +435,21 @@ def test_an_adapter_without_layers_has_those_of_peft(tmp_path: Path) -> None:
     given = imported(tmp_path, text.replace("LoraConfig()", "LoraConfig(target_modules='all-linear')"))
     assert given[0]["lora"]["target_modules"] == "all-linear"
     assert "target_modules" not in given[1]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("'nll'", None),
+        ("'chunked_nll'", None),
+        ("'dft'", '"dft" is not carried over: the loss is the cross entropy (nll)'),
+        ("chosen()", "is computed by the script: chosen()"),
+    ],
+)
+def test_a_loss_of_supervised_training_is_named(tmp_path: Path, given: str, says: str | None) -> None:
+    trainer, notes = imported(tmp_path, PLAIN.replace("SFTConfig()", f"SFTConfig(loss_type={given})"))
+    assert "loss_type" not in trainer
+    assert notes.get("loss_type") == (says and (1, says))
 
 
 def test_options_of_the_chat_template_are_converted(tmp_path: Path) -> None:
@@ -468,3 +576,66 @@ def test_a_method_with_a_reference_is_said_to_need_an_adapter(
     assert found["full_fine_tuning"] is True
     says = f"{trainer.lower()} trains an adapter here: a run needs this setting removed"
     assert notes.get("full_fine_tuning") == ((1, says) if noted else None)
+
+
+SELF_DISTILLATION = """\
+from trl.experimental.sdft import SDFTConfig, SDFTTrainer
+args = SDFTConfig({args})
+trainer = SDFTTrainer("a/b", args, train_dataset=load_dataset("c/d"){adapter})
+"""
+
+
+def test_self_distillation_is_converted(tmp_path: Path) -> None:
+    given = (
+        "learning_rate=2e-5, per_device_train_batch_size=4, num_generations=2, distillation_alpha=0.25, "
+        "distillation_topk=50, distillation_add_tail=True, distillation_mode='topk_logits', "
+        "teacher_model_kind='ema', teacher_update_rate=0.01, teacher_sync_steps=4, max_prompt_length=512, "
+        "temperature=0.7, max_completion_length=512, generate_from_teacher=True, teacher_prompt_template='x'"
+    )
+    adapter = ", peft_config=LoraConfig(target_modules='all-linear')"
+    trainer, notes = imported(tmp_path, SELF_DISTILLATION.format(args=given, adapter=adapter))
+    assert trainer == {
+        "name": "imported",
+        "model": "a/b",
+        "dataset": {"huggingface": "c/d"},
+        "method": "sdft",
+        "batch_size": 4,
+        "learning_rate": 2e-5,
+        "warmup_steps": 0,
+        "beta": 0.25,
+        "distillation_topk": 50,
+        "distillation_add_tail": True,
+        "teacher_model_kind": "ema",
+        "teacher_update_rate": 0.01,
+        "teacher_sync_steps": 4,
+        "temperature": 0.7,
+        "max_completion_length": 512,
+        "lora": {"r": 8, "alpha": 8, "target_modules": "all-linear"},
+    }
+    assert notes.keys() == {
+        "SDFTTrainer", "generate_from_teacher", "max_prompt_length", "teacher_prompt_template",
+    }  # fmt: skip
+    assert "let that be privileged_context; each row gets one answer in a step" in notes["SDFTTrainer"][1]
+
+
+@pytest.mark.parametrize(
+    ("mode", "tokens", "noted"),
+    [("topk_logits", None, False), ("full_logits", 0, False), ("sampled_token", None, True)],
+)
+def test_the_mode_of_self_distillation_is_converted(
+    tmp_path: Path, mode: str, tokens: int | None, noted: bool
+) -> None:
+    text = SELF_DISTILLATION.format(args=f"distillation_mode='{mode}'", adapter="")
+    trainer, notes = imported(tmp_path, text)
+    assert trainer.get("distillation_topk") == tokens
+    assert ("distillation_mode" in notes) is noted
+
+
+@pytest.mark.parametrize("args", ["", "learning_rate=5e-5"])
+def test_self_distillation_has_the_defaults_of_trl(tmp_path: Path, args: str) -> None:
+    trainer, notes = imported(tmp_path, SELF_DISTILLATION.format(args=args, adapter=""))
+    assert [trainer[key] for key in ("learning_rate", "batch_size", "warmup_steps")] == [5e-5, 8, 0]
+    says = "sdft trains an adapter here: a run needs this setting removed"
+    assert notes["full_fine_tuning"] == (3, says)
+    live = SELF_DISTILLATION.format(args="teacher_model_kind='live'", adapter="")
+    assert "full_fine_tuning" not in imported(tmp_path, live)[1]
