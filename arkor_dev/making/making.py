@@ -17,7 +17,7 @@ from arkor_dev.contract.errors import ArkorError
 from arkor_dev.data.exclusions import row_hash
 from arkor_dev.data.rows import Row
 from arkor_dev.project.reviews import add_reviews
-from arkor_dev.teacher.asker import Asker
+from arkor_dev.teacher.asker import Asker, texts_of
 from arkor_dev.teacher.request import UnreadableAnswerError
 
 from .duplicates import KnownRows, is_conversation, is_whole
@@ -96,7 +96,7 @@ class Maker:
                     if self.done + self._unreadable == self.passages:
                         self.state = "done"
                 except* ArkorError as faults:
-                    self.fail(next(_texts(faults)))
+                    self.fail(next(texts_of(faults)))
             finally:
                 if self.state in _ACTIVE:
                     self.state = self._ending or "paused"
@@ -233,11 +233,3 @@ class Maker:
     def _end(self, state: str) -> None:
         self._ending = self._ending or state
         self._asker.stop()
-
-
-def _texts(faults: BaseExceptionGroup[ArkorError]) -> Iterator[str]:
-    for fault in faults.exceptions:
-        if isinstance(fault, BaseExceptionGroup):
-            yield from _texts(fault)
-        else:
-            yield fault.text

@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Final
 from .client import AttemptError, TeacherError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from arkor_dev.contract.errors import ArkorError
+
     from .answer import Reply
     from .client import Teacher
     from .ledger import Budget, Ledger
@@ -150,3 +154,12 @@ def _cost(reply: Reply, most_input: int, max_tokens: int) -> tuple[tuple[int, in
     read = most_input if reply.input is None else reply.input
     spent = min(read, most_input), min(written, max_tokens)
     return spent, read + written - sum(spent)
+
+
+def texts_of(faults: BaseExceptionGroup[ArkorError]) -> Iterator[str]:
+    """Yield the sentences of all errors in a group, which its tasks raised at once."""
+    for fault in faults.exceptions:
+        if isinstance(fault, BaseExceptionGroup):
+            yield from texts_of(fault)
+        else:
+            yield fault.text

@@ -16,7 +16,7 @@ from arkor_dev.contract.errors import ArkorError
 from arkor_dev.contract.rules import counted
 from arkor_dev.contract.settings.own_sets import BUDGET, RANGE
 from arkor_dev.local.workers.errors import JobFailure
-from arkor_dev.teacher.asker import Asker
+from arkor_dev.teacher.asker import Asker, texts_of
 from arkor_dev.teacher.client import HttpTeacher, TeacherError, clean_address, open_teacher_session
 from arkor_dev.teacher.ledger import Budget, Ledger
 from arkor_dev.teacher.request import TeacherRequest, UnreadableAnswerError, items_of
@@ -144,7 +144,7 @@ class RubricScorer:
         try:
             scoring.result()
         except* ArkorError as faults:
-            reason = next(_texts(faults))
+            reason = next(texts_of(faults))
         if reason is not None:
             raise JudgeFailure(f"The judge of {self._name} gives no scores: {reason}")
         return [scores[content] for content in contents]
@@ -210,11 +210,3 @@ def _content(row: Mapping[str, object]) -> str:
     if row.get("wanted"):
         shown["wanted"] = row["wanted"]
     return json.dumps(shown, ensure_ascii=False).encode(errors="replace").decode()
-
-
-def _texts(faults: BaseExceptionGroup[ArkorError]) -> Iterator[str]:
-    for fault in faults.exceptions:
-        if isinstance(fault, BaseExceptionGroup):
-            yield from _texts(fault)
-        else:
-            yield fault.text
