@@ -98,7 +98,7 @@ def test_without_a_row_there_is_no_file(project: Path, capsys: pytest.CaptureFix
     [
         (b"[" * 200_000, "hostile.jsonl: not JSON: more than 100,000 brackets are never closed"),
         (
-            b'{"request": {"messages": ' + b"[" * 5_000 + b"]" * 5_000 + b"}}",
+            b'{"request": {"messages": ' + b"[" * 90_000 + b"]" * 90_000 + b"}}",
             "not readable JSON: nested too deeply",
         ),
         (b'{"request": "' + b"x" * (5 << 20) + b'"}', "longer than 4 MiB; split it into smaller rows"),
