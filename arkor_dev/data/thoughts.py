@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 KEYS: Final = ("reasoning_content", "reasoning", "thinking")
 """The fields of a message that hold its thoughts: of DeepSeek and Qwen, of Gemma, and of gpt-oss."""
 FINAL_CHANNEL: Final = "<|start|>assistant<|channel|>final<|message|>"
-"""What stands between the thoughts and the answer of gpt-oss."""
+"""The text with which gpt-oss begins the answer after its thoughts."""
 
 
 @dataclass(frozen=True, slots=True)

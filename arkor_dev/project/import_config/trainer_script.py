@@ -517,8 +517,10 @@ class _ScriptReading:
         self._only_model(given, line)
 
     def _named(self, name: str, place: Place) -> Value | None:
-        """Return what a model's name stands for, whether or not a condition has it pass through a function
-        that returns the same model."""
+        """Return the value assigned to a model's name; None if several are possible.
+
+        Later assignments under a condition do not count if they call a function that returns the same model.
+        """
         found = self.script.assigned(name, place)
         while len(found) > 1 and self._keeps(found[0], name):
             found = found[1:]
