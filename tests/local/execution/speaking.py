@@ -36,7 +36,7 @@ def say(message: Message) -> None:
 
 ENDS: dict[str, LastEvent | TrainingPaused] = {
     "completed": TrainingCompleted(type=TRAINING_COMPLETED),
-    "failed": TrainingFailed(type=TRAINING_FAILED, error="as its config has it"),
+    "failed": TrainingFailed(type=TRAINING_FAILED, error="its config asks for a failure"),
     "cancelled": TrainingCancelled(type=TRAINING_CANCELLED),
     "paused": TrainingPaused(type=TRAINING_PAUSED, step=1, reason="asked"),
 }
