@@ -6,6 +6,7 @@ Whatever a process does, the episode fails or the call returns; nothing that it 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import selectors
 import signal
@@ -51,6 +52,10 @@ END_SECONDS: Final = 15.0
 """Seconds that the host has to end all processes."""
 REASON: Final = 400
 """Maximum length of a failure's reason, in characters."""
+
+
+class EnvironmentFailure(JobFailure):
+    """Why an environment plays no episodes at the moment. A job can resume once it is corrected."""
 
 
 @dataclass(eq=False)
@@ -104,7 +109,7 @@ class EnvironmentPool:
     def begin(self, rows: Sequence[tuple[Row, int]]) -> list[Episode]:
         """Begin an episode for each row and seed; they begin at once."""
         episodes = [Episode(socket=self._connected()) for _ in rows]
-        messages: list[Message] = [Begin(row, seed) for row, seed in rows]
+        messages: list[Message] = [Begin(_as_json(row), seed) for row, seed in rows]
         for episode, answer in self._exchange(dict(zip(episodes, messages, strict=True)), Begun):
             episode.observation, episode.tools = answer.observation, answer.tools
             episode.done = answer.done
@@ -159,7 +164,9 @@ class EnvironmentPool:
                     continue
             ours.setblocking(False)
             return ours
-        raise JobFailure(f"The environment {self._request.environment} ended the process that it runs in")
+        raise EnvironmentFailure(
+            f"The environment {self._request.environment} ended the process that it runs in"
+        )
 
     def _started(self) -> sockets.socket:
         ours, theirs = sockets.socketpair()
@@ -236,6 +243,13 @@ class EnvironmentPool:
                         assert isinstance(answer, Fault)
                         episode.fail(answer.reason or "it failed")
         return [(episode, answers[episode]) for episode in messages if episode in answers]
+
+
+def _as_json(row: Row) -> Row:
+    """Return a row as JSON has it: a table's dates become text, and what is not a number null."""
+    text = json.dumps(row, default=str)
+    value: Row = json.loads(text, parse_constant=lambda _: None)
+    return value
 
 
 @dataclass(eq=False)
