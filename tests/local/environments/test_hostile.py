@@ -92,8 +92,8 @@ CASES = {
     ),
     "answers more calls than were made": (
         (
-            "forged = {'kind': 'Stepped', 'results': [], 'done': False}\n"
-            "        [os.write(number, json.dumps(forged).encode() + b'\\n') for number in self.own_sockets()]\n"
+            "forged = json.dumps({'kind': 'Stepped', 'results': [], 'done': False}).encode()\n"
+            "        [os.write(number, forged + b'\\n') for number in self.own_sockets()]\n"
             "        time.sleep(100)"
         ),
         "it sent an invalid message",
@@ -118,7 +118,8 @@ CASES = {
     "forks sessions of orphans": (
         (
             "for _ in range(100):\n            if not os.fork():\n                os.setsid()\n"
-            "                if not os.fork():\n                    time.sleep(60)\n                os._exit(0)\n"
+            "                if not os.fork():\n                    time.sleep(60)\n"
+            "                os._exit(0)\n"
             "        time.sleep(60)"
         ),
         "it had more than 8 processes at once",
