@@ -275,7 +275,8 @@ def test_failed_episodes_are_left_out_and_named(tiny: Path, tmp_path: Path, scri
     counts = [sum(rollout.where == f"line {place}" for rollout in learned) for place in (1, 2, 3)]
     assert counts == [4, 1, 2], "the second row's only episode without a call, and the third's without B"
     assert [rollout.advantage for rollout in learned if rollout.where == "line 2"] == [0]
-    (said,) = [fields for name, fields in events_of(run).calls if name == "training.message"]
+    unseen, said = [fields for name, fields in events_of(run).calls if name == "training.message"]
+    assert "does not know of look_up: describe them" in unseen["message"], "the template leaves out tools"
     assert said["message"] == (
         "5 of 12 episodes failed, from which nothing is learned. line 2: it ended its process, with exit "
         "status 7"

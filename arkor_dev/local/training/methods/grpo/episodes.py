@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from arkor_dev.contract.events import RolloutCall, RolloutTurn
+from arkor_dev.contract.events import TRAINING_MESSAGE, RolloutCall, RolloutTurn, TrainingMessage
 from arkor_dev.local.environments.messages import Call
 from arkor_dev.local.environments.pool import EnvironmentPool
 from arkor_dev.local.modeling.chat_template import end_ids, render
@@ -99,6 +99,7 @@ class EpisodePlayer:
         self._tokenizer = run.base.tokenizer
         self._ends = end_ids(self._tokenizer, run.base.model)
         self._continuation: Continuation | None = None
+        self._has_looked = False
         self._pool = EnvironmentPool(settings["environment"], run.project, run.stop.requested)
 
     def close(self) -> None:
@@ -194,6 +195,7 @@ class EpisodePlayer:
         played.observation = episode.observation or ""
         messages = observed(played.prompt.messages, played.observation)
         text = render(self._tokenizer, messages, add_generation_prompt=True, tools=episode.tools)
+        self._say_unseen(text, messages, episode.tools)
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         if len(ids) >= self._run.base.context:
             raise JobFailure(
@@ -204,6 +206,22 @@ class EpisodePlayer:
         each.prompt_tokens, each.conversation.unread = len(ids), list(ids)
         self._continuation = self._continuation or Continuation(self._tokenizer, self._ends)
         return True
+
+    def _say_unseen(self, text: str, messages: Sequence[Any], tools: Sequence[Any]) -> None:
+        """Report once if neither the chat template nor the row shows the tools to the model."""
+        if self._has_looked:
+            return
+        self._has_looked = True
+        unseen = [name for name in sorted(tool_names(tools)) if name not in text]
+        if unseen and text == render(self._tokenizer, messages, add_generation_prompt=True):
+            message = TrainingMessage(
+                type=TRAINING_MESSAGE,
+                code="tools-unseen",
+                message="The model's chat template leaves out the tools, so the model does not know of "
+                f"{', '.join(unseen)[:TEXT]}: describe them, and how to call them, in a system message of "
+                "the rows",
+            )
+            self._run.emit(message)
 
     def _left(self, each: _Playing) -> int:
         """Return how many tokens an episode may still have."""
