@@ -28,6 +28,8 @@ from .turns import Conversation, TurnGenerator
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from torch import Tensor
+
     from arkor_dev.local.environments.pool import Episode
     from arkor_dev.local.training.greedy import Answering
     from arkor_dev.local.training.rows.prompts import Prompt
@@ -119,7 +121,7 @@ class EpisodePlayer:
             (len(prompts), self._settings["maxEpisodeTokens"])
         )
 
-        def choose(logits: Any, conversations: Sequence[Conversation]) -> list[int]:
+        def choose(logits: Tensor, conversations: Sequence[Conversation]) -> list[int]:
             row = numbers[[each.index for each in conversations], [each.written for each in conversations]]
             tokens: list[int] = drawn(logits, row, self._settings["temperature"])[:, 0].tolist()
             return tokens
@@ -129,7 +131,7 @@ class EpisodePlayer:
     def greedy(self, model: Answering, prompts: Sequence[Prompt]) -> list[PlayedEpisode]:
         """Play an episode on each prompt, with the likeliest tokens."""
 
-        def choose(logits: Any, _: Sequence[Conversation]) -> list[int]:
+        def choose(logits: Tensor, _: Sequence[Conversation]) -> list[int]:
             tokens: list[int] = logits.argmax(-1).tolist()
             return tokens
 
@@ -207,7 +209,7 @@ class EpisodePlayer:
         self._continuation = self._continuation or Continuation(self._tokenizer, self._ends)
         return True
 
-    def _say_unseen(self, text: str, messages: Sequence[Any], tools: Sequence[Any]) -> None:
+    def _say_unseen(self, text: str, messages: Sequence[object], tools: Sequence[object]) -> None:
         """Report once if neither the chat template nor the row shows the tools to the model."""
         if self._has_looked:
             return
@@ -293,11 +295,11 @@ class _Playing:
     made: list[tuple[str, str]] = field(default_factory=list)
 
 
-def observed(messages: Sequence[Mapping[str, Any]], observation: str) -> list[dict[str, Any]]:
+def observed(messages: Sequence[Mapping[str, object]], observation: str) -> list[dict[str, object]]:
     """Return a prompt with an environment's first observation, added to its last message as in TRL."""
     prompt = [dict(message) for message in messages]
     if observation and prompt[-1]["role"] == "user":
-        prompt[-1]["content"] += observation
+        prompt[-1]["content"] = f"{prompt[-1]['content']}{observation}"
     elif observation:
         prompt.append({"role": "user", "content": observation})
     return prompt
@@ -329,7 +331,7 @@ def _seed(seed: int, step: str, where: str) -> int:
     return random.Random(f"{seed}/{step}/{where}").getrandbits(32)  # noqa: S311 - not for secrecy
 
 
-def _object(arguments: str) -> dict[str, Any] | None:
+def _object(arguments: str) -> dict[str, object] | None:
     try:
         value = json.loads(arguments or "{}", parse_constant=_refuse)
     except (ValueError, RecursionError):
