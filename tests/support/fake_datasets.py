@@ -29,7 +29,7 @@ MOST = 200
 CONTEXT = 8_192
 SHAPING = (
     "model", "datasetSource", "trainOnResponsesOnly", "completionOnlyLoss", "enableThinking",
-    "trainOnThoughts", "maxLength",
+    "thoughtWeight", "answerWeight", "trainOnEmptyThoughts", "maxLength",
 )  # fmt: skip
 """What of a config makes another view."""
 
@@ -334,7 +334,7 @@ class FakeDatasets:
             "texts": [text for text, _, _ in shown],
             "special": [place for place, (text, _, _) in enumerate(shown) if text in SPECIAL],
             "runs": [
-                {"count": len(list(run)), "learned": learned, "role": role}
+                {"count": len(list(run)), "weight": float(learned), "role": role}
                 for (learned, role), run in groupby(shown, lambda token: token[1:])
             ],
         }

@@ -13,13 +13,13 @@ cache. On a busy machine, each takes twice as long with 4 MiB.
 """
 
 
-def summed_cross_entropy(logits: Any, targets: Any, smoothing: float = 0.0) -> Any:
+def summed_cross_entropy(logits: Any, targets: Any, smoothing: float = 0.0, weights: Any = None) -> Any:
     """Return the summed cross entropy of ``logits``, ``[tokens, words]``, to ``targets``, ``[tokens]``, in
-    float32.
+    float32; each token's is multiplied by its ``weights``, ``[tokens]``, if given.
 
     Label smoothing spreads ``smoothing`` of each token's probability over all words.
     """
-    return _Summed.apply(logits, targets, smoothing)
+    return _Summed.apply(logits, targets, smoothing, weights)
 
 
 def summed_divergence(logits: Any, known: Any) -> Any:
@@ -86,12 +86,15 @@ class _TokenLosses(torch.autograd.Function):  # type: ignore[misc]
 
 class _Summed(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
-    def forward(ctx: Any, logits: Any, targets: Any, smoothing: float) -> Any:
+    def forward(ctx: Any, logits: Any, targets: Any, smoothing: float, weights: Any) -> Any:
         learns = ctx.needs_input_grad[0]
         grad = torch.empty_like(logits) if learns else None
         total = torch.zeros((), dtype=torch.float32, device=logits.device)
         for chunk in _chunks(logits):
             losses, slopes = losses_and_gradients(logits[chunk], targets[chunk], smoothing, learns)
+            if weights is not None:
+                losses *= weights[chunk]
+                slopes *= weights[chunk, None]
             total += losses.sum()
             if grad is not None:
                 grad[chunk] = slopes
@@ -100,9 +103,14 @@ class _Summed(torch.autograd.Function):  # type: ignore[misc]
         return total
 
     @staticmethod
-    def backward(ctx: Any, grad: Any) -> tuple[Any, None, None]:
+    def backward(ctx: Any, grad: Any) -> tuple[Any, None, None, None]:
         (slopes,) = ctx.saved_tensors
-        return slopes.mul_(grad), None, None  # in place: it is as large as the logits and used only once
+        return (
+            slopes.mul_(grad),
+            None,
+            None,
+            None,
+        )  # in place: it is as large as the logits and used only once
 
 
 class _Divergence(torch.autograd.Function):  # type: ignore[misc]
