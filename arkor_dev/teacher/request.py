@@ -55,10 +55,10 @@ class TeacherRequest:
         return sum(len(message["content"].encode()) for message in self.messages) // 4 + 30
 
 
-def schema_of_one(properties: Mapping[str, Any]) -> dict[str, Any]:
+def schema_of_one(properties: Mapping[str, object]) -> dict[str, object]:
     """Return the JSON Schema of an answer with one row, which has all of these ``properties``."""
 
-    def of(fields: Mapping[str, Any]) -> dict[str, Any]:
+    def of(fields: Mapping[str, object]) -> dict[str, object]:
         return {
             "type": "object",
             "properties": dict(fields),

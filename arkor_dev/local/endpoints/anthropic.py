@@ -263,10 +263,10 @@ class MessagesFormat:
             yield from self._end()
         yield _event("message_delta", delta=_ending(message.reason), usage=_usage(message))
 
-    def _begin(self, block: Mapping[str, Any]) -> Iterator[Event]:
+    def _begin(self, block: Mapping[str, object]) -> Iterator[Event]:
         yield _event("content_block_start", index=self._blocks, content_block=block)
         self._blocks += 1
-        self._open = block["type"]
+        self._open = str(block["type"])
 
     def _delta(self, delta: Mapping[str, object]) -> Event:
         return _event("content_block_delta", index=self._blocks - 1, delta=delta)

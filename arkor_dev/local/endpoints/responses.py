@@ -22,7 +22,7 @@ from .openai import IGNORED, MESSAGES, THOUGHTS, TOKENS, OpenAIRequest, checked,
 from .thought_text import SplitStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .answers import AnswerChoice
 
@@ -211,13 +211,15 @@ class ResponsesFormat:
         calls = list(map(_call, choice.calls))
         return self._whole(choice, self._output(choice, calls))
 
-    def _output(self, choice: AnswerChoice, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _output(
+        self, choice: AnswerChoice, calls: Sequence[Mapping[str, object]]
+    ) -> list[Mapping[str, object]]:
         thoughts = [self._thought_item("completed", reasoning)] if (reasoning := choice.reasoning) else []
         is_silent = not choice.answer and (calls or thoughts)
         message = [] if is_silent else [self._item("completed", [_part(choice.answer)])]
         return [*thoughts, *message, *calls]
 
-    def _thought_item(self, status: str, text: str = "") -> dict[str, Any]:
+    def _thought_item(self, status: str, text: str = "") -> dict[str, object]:
         content = [_thought(text)] if text else []
         return {
             "type": "reasoning", "id": self._thoughts, "summary": [], "status": status, "content": content,
@@ -228,7 +230,7 @@ class ResponsesFormat:
             "type": "message", "id": self._message, "role": "assistant", "status": status, "content": content,
         }  # fmt: skip
 
-    def _whole(self, choice: AnswerChoice, output: list[dict[str, Any]]) -> dict[str, Any]:
+    def _whole(self, choice: AnswerChoice, output: list[Mapping[str, object]]) -> dict[str, Any]:
         is_cut = choice.done is not None and choice.done.reason == "length"
         written = choice.done.completion_tokens if choice.done else 0
         prompt = prompt_tokens([choice], 1)
@@ -336,7 +338,7 @@ def _part(text: str) -> dict[str, Any]:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
-def _thought(text: str) -> dict[str, Any]:
+def _thought(text: str) -> dict[str, str]:
     return {"type": "reasoning_text", "text": text}
 
 

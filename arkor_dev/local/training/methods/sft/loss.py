@@ -17,6 +17,8 @@ from arkor_dev.local.training.objective import Objective, probe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from torch import Tensor
+
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.replay.rows import Replay
     from arkor_dev.local.training.run_context import RunContext
@@ -99,7 +101,7 @@ class CrossEntropy(Objective):
     def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, float]]:
         return self.cross_entropy(rows)
 
-    def _weights(self, rows: Sequence[Example]) -> Any:
+    def _weights(self, rows: Sequence[Example]) -> Tensor | None:
         """Return the weights of the learned tokens of ``rows``, ``[learned]``, or None if all are 1."""
         if all(row.weights is None for row in rows):
             return None
