@@ -582,7 +582,8 @@ class EvaluationPart(TypedDict):
     difference always favours the adapter. ``answers`` is present for general questions that were answered.
     ``measure`` is the training method's loss on held-out rows; lower is better unless it says otherwise. With
     ``preferred``, the verdict is that of preferences, and the difference that of their mean reward margins.
-    With ``classified``, ``base`` is the accuracy of always answering the most frequent label.
+    With ``classified``, ``base`` is the accuracy of always answering the most frequent label; ``retrieved``
+    is present for an embedder that was measured by search.
     """
 
     name: str
@@ -601,6 +602,35 @@ class EvaluationPart(TypedDict):
     measure: NotRequired[EvaluationMeasure]
     preferred: NotRequired[EvaluationPreferred]
     classified: NotRequired[EvaluationClassified]
+    retrieved: NotRequired[EvaluationRetrieved]
+
+
+class EvaluationRetrieved(TypedDict):
+    """How well an embedder and its base find the right ones among ``documents``: means over rows, of which
+    ``queries`` are distinct.
+
+    ``mrr`` is the mean reciprocal rank among the first 10.
+    """
+
+    queries: int
+    documents: int
+    mrr: EvaluationBoth
+    recall: list[EvaluationRecall]
+
+
+class EvaluationBoth(TypedDict):
+    """One figure of ``base`` and ``adapter``."""
+
+    base: float
+    adapter: float
+
+
+class EvaluationRecall(TypedDict):
+    """The share of right documents among the first ``k``."""
+
+    k: int
+    base: float
+    adapter: float
 
 
 class EvaluationClassified(TypedDict):

@@ -22,8 +22,8 @@ class Example:
     ``where`` is the row's location in the data, for the user. ``same_row``: the previous example in the list
     is from the same row. ``others`` are further sequences that belong to the example, such as a rejected
     answer. ``counts`` is its weight in a mean, if that is not the number of its learned tokens. ``desirable``
-    is its answer's rating, for methods that learn from ratings. ``replayed``: it is not a row of the data,
-    but an answer of the base model.
+    is its answer's rating, for methods that learn from ratings; ``score`` is that of two texts. ``replayed``:
+    it is not a row of the data, but an answer of the base model.
     """
 
     ids: list[int]
@@ -34,6 +34,7 @@ class Example:
     counts: int | None = None
     replayed: bool = field(default=False, compare=False)
     desirable: bool = True
+    score: float | None = None
 
     @property
     def sequences(self) -> tuple[Example, ...]:

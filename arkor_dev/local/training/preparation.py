@@ -121,6 +121,7 @@ class RunPreparation:
             parts = with_held_out(rows, own, compare=not self._on_file)
         self.train_rows, self.eval_rows = parts.train, parts.held_out
         self.eval_groups, self.split = parts.groups, parts.facts
+        self.method.check_rows([*self.train_rows, *self.eval_rows], self.settings)
         judged = Path(self._judged.folder) if self._judged else None
         if judged and is_classifier(judged):
             self.classes: Classes | None = Classes.read(judged)

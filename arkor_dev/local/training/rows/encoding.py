@@ -7,12 +7,13 @@ masked by position, never by id, because the pad token often equals the end toke
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.contract.settings.data import ALL, NON_EMPTY, NONE, ONLY
 from arkor_dev.data.thoughts import split_answer
 from arkor_dev.local.modeling.chat_template import Rendering, renderings
+from arkor_dev.local.modeling.embedder import Embedder
 from arkor_dev.local.modeling.example import IGNORED, Example
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -30,7 +31,7 @@ class Encoding:
 
     ``responses_only``: only answers are learned; ``last_only``: only the last answer of each row.
     ``thoughts`` says which thoughts in the answers are learned: see the setting ``train_on_thoughts``.
-    ``classes`` are those of a classifier.
+    ``classes`` are those of a classifier, ``embedder`` says how an embedder pools.
     """
 
     longest: int
@@ -38,6 +39,7 @@ class Encoding:
     last_only: bool = False
     thoughts: str = ALL
     classes: Classes | None = None
+    embedder: Embedder = field(default_factory=Embedder)
 
     @classmethod
     def of(cls, settings: JobSettings, longest: int, classes: Classes | None = None) -> Encoding:
@@ -48,7 +50,19 @@ class Encoding:
             settings.get("completionOnlyLoss"),
             settings.get("trainOnThoughts"),
             classes,
+            _embedder_of(settings) if settings.applies("poolingMode") else Embedder(),
         )
+
+
+def _embedder_of(settings: JobSettings) -> Embedder:
+    """Return how a job's settings turn texts into vectors."""
+    dimensions = settings.get("matryoshkaDims", [])
+    return Embedder(
+        settings.get("poolingMode"),
+        settings.get("queryPrompt", ""),
+        settings.get("documentPrompt", ""),
+        tuple(sorted({dimensions} if isinstance(dimensions, int) else set(dimensions))),
+    )
 
 
 @dataclass(frozen=True, slots=True)
