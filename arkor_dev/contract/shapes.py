@@ -1125,23 +1125,26 @@ class ExportProof(TypedDict):
     """How an exported model compares with the trained one and the base: docs/contract.md#exports.
 
     ``verdict`` is ``same`` or ``differs``; ``faults`` are sentences on other problems. ``divergence`` is in
-    nats per token, ``firstChoices`` and ``sureChoices`` are shares, ``loss`` each model's mean per token.
+    nats per token, ``firstChoices`` and ``sureChoices`` are shares, ``loss`` each model's mean per token. An
+    embedder has none of these, but a ``distance``: the largest difference of a number of its vectors.
     """
 
     verdict: str
     sentence: str
     faults: list[str]
-    prompts: int
-    agreeingTokens: int
-    answerTokens: int
     texts: int
-    tokens: int
-    firstChoices: float
-    sureChoices: NotRequired[float]
-    divergence: float
-    divergenceOfBase: float
-    loss: dict[str, float]
     allowed: dict[str, float]
+    prompts: NotRequired[int]
+    agreeingTokens: NotRequired[int]
+    answerTokens: NotRequired[int]
+    tokens: NotRequired[int]
+    firstChoices: NotRequired[float]
+    sureChoices: NotRequired[float]
+    divergence: NotRequired[float]
+    divergenceOfBase: NotRequired[float]
+    loss: NotRequired[dict[str, float]]
+    distance: NotRequired[float]
+    distanceOfBase: NotRequired[float]
 
 
 class ExportProgress(Progress):

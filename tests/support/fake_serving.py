@@ -71,7 +71,7 @@ class FakeServing:
 
     async def _embeddings(self, request: web.Request) -> web.Response:
         self._caller(request)
-        raise RefusedError(404, "There are no embeddings.", code="unsupported_endpoint")
+        raise RefusedError(400, "This model is not an embedder.", code="unsupported_endpoint")
 
     async def _classify(self, request: web.Request) -> web.Response:
         self._caller(request)

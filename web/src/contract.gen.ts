@@ -940,17 +940,19 @@ export interface ExportProof {
   verdict: string;
   sentence: string;
   faults: string[];
-  prompts: number;
-  agreeingTokens: number;
-  answerTokens: number;
   texts: number;
-  tokens: number;
-  firstChoices: number;
-  sureChoices?: number;
-  divergence: number;
-  divergenceOfBase: number;
-  loss: Record<string, number>;
   allowed: Record<string, number>;
+  prompts?: number;
+  agreeingTokens?: number;
+  answerTokens?: number;
+  tokens?: number;
+  firstChoices?: number;
+  sureChoices?: number;
+  divergence?: number;
+  divergenceOfBase?: number;
+  loss?: Record<string, number>;
+  distance?: number;
+  distanceOfBase?: number;
 }
 
 /** How far an export has come; `secondsLeft` is the remaining time of its `label`, once known. */

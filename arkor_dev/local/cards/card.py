@@ -19,6 +19,7 @@ from arkor_dev.contract.provenance.statement import (
 )
 from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.settings.classification import METHOD as CLASSIFY
+from arkor_dev.contract.settings.embedding import METHOD as EMBED
 from arkor_dev.local.models.catalog import HUB_ID
 
 from .escaping import front_matter, inline, quoted
@@ -101,6 +102,32 @@ model = AutoModelForSequenceClassification.from_pretrained(
 model = PeftModel.from_pretrained(model, here)
 model.config.pad_token_id = tokenizer.pad_token_id
 ```"""
+EMBEDDER: Final = """```python
+import json
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base, here = "{base}", "{here}"
+with open(f"{{here}}/embedder.json") as file:
+    embedder = json.load(file)
+tokenizer = AutoTokenizer.from_pretrained(base)
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), here)
+inputs = tokenizer(embedder["query_prompt"] + "a query", return_tensors="pt")
+with torch.no_grad():
+    states = model(**inputs, output_hidden_states=True).hidden_states[-1][0]
+vector = states.mean(0) if embedder["pooling"] == "mean" else states[-1]
+vector = vector / vector.norm()
+```"""
+SENTENCE_TRANSFORMER: Final = """```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("{here}")
+query = model.encode("a query", prompt_name="query")
+documents = model.encode(["a document"], prompt_name="document")
+print(model.similarity(query, documents))
+```"""
 FULL_MODEL: Final = """```python
 from transformers import {auto}, AutoTokenizer
 
@@ -143,6 +170,10 @@ def loading(
         return
     if settings.get("method") == CLASSIFY:
         yield CLASSIFIER.format(base=hub or BASE, here=FOLDER)
+        return
+    if settings.get("method") == EMBED:
+        form = EMBEDDER if adapter else SENTENCE_TRANSFORMER
+        yield form.format(base=hub or BASE, here=FOLDER)
         return
     auto = SEEING if sees else TEXT_ONLY
     if not adapter:
@@ -215,7 +246,7 @@ class Card:
         self._adapter = self._internal.get("adapter") is not False
         self._merged = self._internal.get("merged") is True
         self._gguf = self._internal.get("weights") == "gguf"
-        self._classifies = object_at(self._internal, "settings").get("method") == CLASSIFY
+        self._method = object_at(self._internal, "settings").get("method")
         strength = self._internal.get("strength")
         self._strength = strength if isinstance(strength, float) and is_number(strength) else 1.0
 
@@ -265,6 +296,8 @@ class Card:
         fields: dict[str, Any] = {"base_model": self._hub} if self._hub else {}
         base, library = self._base, "peft" if self._adapter else "transformers"
         library = "gguf" if self._gguf else library
+        if self._method == EMBED and not self._adapter:
+            library = "sentence-transformers"
         fields |= {"library_name": library, "pipeline_tag": self._task}
         if isinstance(base.get("license"), str) and _ID.fullmatch(base["license"]):
             fields["license"] = base["license"]
@@ -295,7 +328,10 @@ class Card:
     @property
     def _task(self) -> str:
         """The Hub's name for what the model does."""
-        return "text-classification" if self._classifies else "text-generation"
+        tasks = {CLASSIFY: "text-classification", EMBED: "sentence-similarity"}
+        return (
+            tasks.get(self._method, "text-generation") if isinstance(self._method, str) else "text-generation"
+        )
 
     def _results(self, public: Sequence[str]) -> Iterator[dict[str, Any]]:
         for key, name in PARTS:
@@ -305,6 +341,10 @@ class Card:
                 for version, label in (("adapter", "this model"), ("base", "its base"))
                 if is_number(part.get(version))
             ]
+            if self._method == EMBED:
+                label = object_at(part, "measure").get("label")
+                kind = "ndcg_at_10" if "retrieved" in part else "spearman_cosine"
+                metrics = [{**metric, "type": kind, "name": label} for metric in metrics[:1]]
             if "classified" in part:
                 found = object_at(part, "classified")
                 accuracy, f1 = (object_at(found, name) for name in ("accuracy", "macroF1"))
@@ -361,7 +401,9 @@ class Card:
         rows = []
         for key, name in PARTS:
             part = object_at(self._evaluation, key)
-            if "preferred" in part or "classified" in part:  # these figures are no losses
+            if (
+                "preferred" in part or "classified" in part or self._method == EMBED
+            ):  # these figures are no losses
                 yield self._text(part.get("sentence"), SENTENCE)
                 continue
             difference = object_at(part, "difference")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from arkor_dev.contract.bodies import LLAMA_FORMATS
 from arkor_dev.local.modeling.chat_template import template_arguments
 from arkor_dev.local.modeling.classes import is_classifier
+from arkor_dev.local.modeling.embedder import is_embedder
 from arkor_dev.local.modeling.gate import comes_in_4_bit
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training.preparation import RunPreparation
@@ -65,6 +66,10 @@ def export(request: MakeExport, link: Link) -> Verified:
         from .classifier import ClassifierExport
 
         return Verified(**ClassifierExport(*arguments, **options).make(rows))
+    if is_embedder(source):
+        from .embedder import EmbedderExport
+
+        return Verified(**EmbedderExport(*arguments, **options).make(rows))
     return Verified(**ExportTask(*arguments, **options).make(rows))
 
 

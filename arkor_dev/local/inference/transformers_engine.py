@@ -7,6 +7,7 @@ transformers' own ``generate`` (``generate_fallback``).
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections import OrderedDict
 from dataclasses import replace
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import torch
 from peft import PeftModel
+from torch.nn.functional import normalize
 
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.modeling.adapter_abilities import reads_weights
@@ -23,6 +25,7 @@ from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device, unwrapped
 from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.modeling.classes import is_classifier
+from arkor_dev.local.modeling.embedder import DOCUMENT, Embedder
 from arkor_dev.local.modeling.gpu_count import FOUR_BIT_BYTES, enough_gpus, weights_of
 from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memory
 from arkor_dev.local.workers.machine import memory
@@ -35,11 +38,11 @@ from .generate_fallback import StepwiseGenerate
 from .generation.prompt import prompt_of
 from .generation.sampling import SampledToken
 from .merged_weights import MergedWeights
-from .messages import Classified
+from .messages import Classified, Embedded
 from .prompt_cache import PromptCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -174,23 +177,53 @@ class TransformersEngine:
         head = self._heads[active.adapter]
         rows: list[list[int]] = self.tokenizer(ask.texts, add_special_tokens=True)["input_ids"]
         check_lengths(rows, self.base.context)
-        model = unwrapped(self.base.model).base_model
         probabilities: list[list[float]] = [[] for _ in rows]
+        for places, hidden, lengths in self._hidden_states(rows, stopped):
+            last = hidden[torch.arange(len(places)), lengths - 1]
+            for place, logs in zip(places, head.probabilities(last), strict=True):
+                probabilities[place] = logs
+        return Classified(list(head.names), probabilities), sum(map(len, rows))
+
+    def embed(
+        self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None], stopped: Callable[[], bool]
+    ) -> tuple[Embedded, int]:
+        """Return the embeddings of the request's texts by its adapter; see `generation.interface`.
+
+        Raises JobFailure for a text that is longer than the model reads, or too many tokens.
+        """
+        assert ask.adapter is not None
+        embedder = Embedder.read(Path(ask.adapter))
+        self._load(ask, base_key, progress)
+        texts = [embedder.prompted(text, ask.input_type or DOCUMENT) for text in ask.texts or ()]
+        rows: list[list[int]] = self.tokenizer(texts, add_special_tokens=True)["input_ids"]
+        check_lengths(rows, self.base.context)
+        vectors = [""] * len(rows)
+        for places, hidden, lengths in self._hidden_states(rows, stopped):
+            pooled = normalize(embedder.pooled(hidden.float(), lengths)[:, : ask.dimensions], dim=-1)
+            for place, vector in zip(places, pooled.cpu().numpy().astype("<f4"), strict=True):
+                vectors[place] = base64.b64encode(vector.tobytes()).decode()
+        return Embedded(vectors), sum(map(len, rows))
+
+    def _hidden_states(
+        self, rows: Sequence[Sequence[int]], stopped: Callable[[], bool]
+    ) -> Iterator[tuple[list[int], Any, Any]]:
+        """Yield the last hidden states of tokenized texts in batches, until ``stopped`` is true.
+
+        Each batch has its texts' numbers, the states ``[texts, longest, size]``, and the lengths ``[texts]``.
+        """
+        model, device = unwrapped(self.base.model).base_model, self.base.model.device
         with torch.inference_mode():
             for places in batches(rows):
                 if stopped():
-                    break
-                lengths = [len(rows[place]) for place in places]
-                ids, mask = torch.zeros(2, len(places), max(lengths), dtype=torch.long)
+                    return
+                lengths = torch.tensor([len(rows[place]) for place in places])
+                ids, mask = torch.zeros(2, len(places), int(lengths.max()), dtype=torch.long)
                 for index, place in enumerate(places):
                     ids[index, : lengths[index]] = torch.tensor(rows[place])
                     mask[index, : lengths[index]] = 1
-                ids, mask = ids.to(self.base.model.device), mask.to(self.base.model.device)
+                ids, mask = ids.to(device), mask.to(device)
                 hidden = model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
-                last = hidden[torch.arange(len(places)), torch.tensor(lengths) - 1]
-                for place, logs in zip(places, head.probabilities(last), strict=True):
-                    probabilities[place] = logs
-        return Classified(list(head.names), probabilities), sum(map(len, rows))
+                yield places, hidden, lengths.to(hidden.device)
 
     def _score_at_once(self, row: BatchRow) -> None:
         """Score a prompt of a model that cannot read it in chunks."""

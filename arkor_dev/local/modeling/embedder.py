@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.contract.settings.embedding import LAST, MEAN
@@ -25,8 +25,8 @@ DOCUMENT: Final = "document"
 
 @dataclass(frozen=True, slots=True)
 class Embedder:
-    """The ``pooling`` of hidden states, the prompts before texts, and the sizes (``dimensions``) to which
-    embeddings can be shortened, besides the full one.
+    """The ``pooling`` of hidden states, the prompts before texts, and the sizes that embeddings can have
+    (``dimensions``), the full one last.
     """
 
     pooling: str = MEAN
@@ -64,6 +64,16 @@ class Embedder:
     def prompted(self, text: str, kind: str) -> str:
         """Return ``text`` with the prompt of its ``kind``, `QUERY` or `DOCUMENT`, before it."""
         return (self.query_prompt if kind == QUERY else self.document_prompt) + text
+
+    def pooled(self, hidden: Any, lengths: Any) -> Any:
+        """Return the embeddings, ``[texts, size]``, of right-padded states ``[texts, longest, size]``.
+
+        ``lengths`` are the texts' numbers of tokens, ``[texts]``.
+        """
+        ends = lengths[:, None, None]
+        places = hidden.new_ones(hidden.shape[:2]).cumsum(1)[..., None]
+        weights = (places == ends if self.pooling == LAST else places <= ends).to(hidden.dtype)
+        return (hidden * weights).sum(1) / weights.sum(1)
 
 
 def is_embedder(folder: Path) -> bool:

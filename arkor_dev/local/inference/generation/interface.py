@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from arkor_dev.local.inference.messages import AnswerRequest, Classified, Part
+    from arkor_dev.local.inference.messages import AnswerRequest, Classified, Embedded, Part
 
     from .sampling import SampledToken
 
@@ -95,6 +95,11 @@ class Engine(Protocol):
 
         Once ``stopped`` is true, the remaining texts are left out. Raises JobFailure.
         """
+
+    def embed(
+        self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None], stopped: Callable[[], bool]
+    ) -> tuple[Embedded, int]:
+        """As `classify`, with the embeddings of the request's texts."""
 
     def read(self, conversation: Any) -> NDArray[np.float32] | None:
         """Read a chunk of the prompt; return the first token's logits once all of it is read, else None."""

@@ -20,6 +20,7 @@ from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, AnswerChoice, AnswerFormat, prompt_tokens
 from arkor_dev.local.endpoints.anthropic import MESSAGES_CALL, MessagesFormat, read_messages
 from arkor_dev.local.endpoints.classify import CLASSIFY, answer_of, read_texts
+from arkor_dev.local.endpoints.embeddings import EMBEDDINGS, embeddings_of, read_embeddings
 from arkor_dev.local.endpoints.openai import OpenAIRequest, read_chat, read_completion, renamed
 from arkor_dev.local.endpoints.requests import LoggedRequest
 from arkor_dev.local.endpoints.responses import RESPONSES, ResponsesFormat, in_callers_names, read_response
@@ -82,12 +83,6 @@ async def model(request: web.Request) -> web.Response:
     return web.json_response(description)
 
 
-@routes.post("/v1/serve/{slug}/embeddings")
-async def embeddings(request: web.Request) -> web.Response:
-    await _caller(request)
-    raise NotFoundError("This endpoint does not support embeddings", code="unsupported_endpoint")
-
-
 @routes.post("/v1/serve/{slug}/chat/completions")
 async def chat(request: web.Request) -> web.StreamResponse:
     return await _answered(request, CHAT)
@@ -121,6 +116,17 @@ async def classify(request: web.Request) -> web.Response:
         answer = answer_of(caller.deployment["slug"], classified, done)
         record.answers, record.prompt = [row["label"] for row in answer["data"]], done.prompt_tokens
         return web.json_response(answer)
+
+
+@routes.post("/v1/serve/{slug}/embeddings")
+async def embeddings(request: web.Request) -> web.Response:
+    caller = await _caller(request)
+    async with _logged(request, caller, EMBEDDINGS) as record:
+        asked = read_embeddings(await _json(request), caller.deployment["slug"])
+        record.messages = [{"role": "user", "content": text} for text in asked.texts]
+        embedded, done = await request.app[ENDPOINTS].embedded(caller, asked)
+        record.answers, record.prompt = ["(an embedding)"] * len(asked.texts), done.prompt_tokens
+        return web.json_response(embeddings_of(caller.deployment["slug"], asked, embedded, done))
 
 
 @contextlib.asynccontextmanager

@@ -183,7 +183,7 @@ def test_it_learns_and_resumes_to_the_same_bits(
     assert bytes_of(parts) == bytes_of(whole)
     final = whole / "jobs" / "job" / "final"
     assert is_embedder(final)
-    assert Embedder.read(final) == Embedder("mean", "", "text: ", (32,))
+    assert Embedder.read(final) == Embedder("mean", "", "text: ", (32, 128))
 
 
 def test_negatives_come_from_the_batch_alone_when_gradients_accumulate(tiny: Path, tmp_path: Path) -> None:

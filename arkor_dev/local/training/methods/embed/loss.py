@@ -58,7 +58,7 @@ class EmbedderLoss(Objective):
             settings["poolingMode"],
             settings["queryPrompt"] or "",
             settings["documentPrompt"] or "",
-            tuple(sorted(shorter - {size})),
+            tuple(sorted({size, *shorter})),
         )
 
     def embeddings(self, sequences: Sequence[Example]) -> Tensor:
