@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import base64
+import json
+import re
 import struct
+import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 pytest.importorskip("torch")
 
+from arkor_dev.contract.settings import SETTINGS, wire_problem
+from arkor_dev.data.row_parser import row_of
+from arkor_dev.data.text_pairs import TEXT_PAIRS
 from tests.local.conftest import make_project
 from tests.local.harness import Backend, until
 from tests.local.tiny_model import write_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [
     pytest.mark.engine,
@@ -320,3 +326,38 @@ def test_its_card_says_how_to_use_it(backend: Backend, job: str) -> None:
     assert "nDCG@10" in card
     assert "loss per token" not in card
     assert "loss a token" not in card
+
+
+PAGE = (Path(__file__).parents[4] / "docs" / "embeddings.md").read_text(encoding="utf-8")
+
+
+def blocks(kind: str) -> list[str]:
+    """The documentation's code blocks of that kind."""
+    return re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_the_documented_rows_train_and_the_documented_call_is_answered(
+    backend: Backend, project: Path, endpoint: str
+) -> None:
+    (rows,) = blocks("json")
+    read = [row_of(json.loads(line), "row", None, {}, forms=TEXT_PAIRS) for line in rows.splitlines()]
+    assert {row.form for row in read} == {"pair"}
+    (toml,) = blocks("toml")
+    (trainer,) = tomllib.loads(toml)["trainer"]
+    fields = {row.key: row.field for row in SETTINGS}
+    config = {fields[key]: value for key, value in trainer.items() if key != "dataset"}
+    assert wire_problem(config) is None
+    (curl,) = blocks("sh")
+    body = re.search(r"-d '(.*)'", curl)
+    assert body is not None
+    assert len(vectors(backend, endpoint, **json.loads(body[1]))) == 1
+
+
+def test_the_documented_code_reads_the_export(
+    exported: Any, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (code,) = blocks("py")
+    (modules,) = data.rglob("modules.json")
+    assert '"exports/finder"' in code
+    exec(code.replace("exports/finder", str(modules.parent)), {})  # noqa: S102 - our own page
+    assert "tensor([[" in capsys.readouterr().out
