@@ -77,6 +77,8 @@ def answers(samples: Sequence[Mapping[str, Any]], step: object, private: Private
 BASE: Final = "path/to/the/base"
 TEXT_ONLY, SEEING = "AutoModelForCausalLM", "AutoModelForImageTextToText"
 """transformers' classes that load a language model, and one with its vision tower."""
+ENCODER: Final = "AutoModel"
+"""The one that loads an encoder."""
 FOLDER: Final = "path/to/this/folder"
 PEFT: Final = """```python
 from peft import PeftModel
@@ -107,13 +109,13 @@ import json
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import {auto}, AutoTokenizer
 
 base, here = "{base}", "{here}"
 with open(f"{{here}}/embedder.json") as file:
     embedder = json.load(file)
 tokenizer = AutoTokenizer.from_pretrained(base)
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), here)
+model = PeftModel.from_pretrained({auto}.from_pretrained(base), here)
 inputs = tokenizer(embedder["query_prompt"] + "a query", return_tensors="pt")
 with torch.no_grad():
     states = model(**inputs, output_hidden_states=True).hidden_states[-1][0]
@@ -156,10 +158,10 @@ llama-cli -m base.gguf --lora adapter.gguf
 
 
 def loading(
-    hub: str | None, adapter: bool, settings: Mapping[str, Any], *, gguf: bool = False, sees: bool = False
+    hub: str | None, adapter: bool, settings: Mapping[str, Any], *, gguf: bool = False, auto: str = TEXT_ONLY
 ) -> Iterator[str]:
     """Yield the section on loading; ``hub`` is the base model's id on the Hub, if any; ``gguf``: for
-    llama.cpp; ``sees``: with a vision tower.
+    llama.cpp; ``auto`` is transformers' class that loads the base.
     """
     if gguf:
         yield "With llama.cpp" + (", where `base.gguf` is the same base:" if adapter else ":")
@@ -173,9 +175,8 @@ def loading(
         return
     if settings.get("method") == EMBED:
         form = EMBEDDER if adapter else SENTENCE_TRANSFORMER
-        yield form.format(base=hub or BASE, here=FOLDER)
+        yield form.format(base=hub or BASE, here=FOLDER, auto=auto)
         return
-    auto = SEEING if sees else TEXT_ONLY
     if not adapter:
         yield FULL_MODEL.format(here=FOLDER, auto=auto)
         return
@@ -269,7 +270,11 @@ class Card:
                 self._adapter,
                 object_at(self._internal, "settings"),
                 gguf=self._gguf,
-                sees=self._internal.get("sees") is True,
+                auto=ENCODER
+                if self._internal.get("encoder") is True
+                else SEEING
+                if self._internal.get("sees") is True
+                else TEXT_ONLY,
             ),
             "## Made with",
             *self._versions(),

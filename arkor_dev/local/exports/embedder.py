@@ -88,8 +88,9 @@ class EmbedderExport(ExportTask):
         with torch.inference_mode():
             for done, (text, kind) in enumerate(all_texts):
                 self.progress(f"Testing {subject}", done, len(all_texts), "texts")
-                ids = base.tokenizer(embedder.prompted(text, kind), add_special_tokens=True)["input_ids"]
-                inputs = torch.tensor([ids[: base.context]], device=inner.device)
+                prompted = embedder.prompted(text, kind)
+                ids = base.tokenizer(prompted, truncation=True, max_length=base.context)["input_ids"]
+                inputs = torch.tensor([ids], device=inner.device)
                 hidden = inner.base_model(input_ids=inputs, use_cache=False).last_hidden_state
                 length = torch.tensor([inputs.shape[1]], device=hidden.device)
                 vectors.append(normalize(embedder.pooled(hidden, length), dim=-1).cpu())

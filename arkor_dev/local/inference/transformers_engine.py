@@ -22,6 +22,7 @@ from torch.nn.functional import normalize
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.modeling.adapter_abilities import reads_weights
 from arkor_dev.local.modeling.adapter_config import lora_config
+from arkor_dev.local.modeling.auto_class import is_encoder
 from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device, unwrapped
 from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.modeling.classes import is_classifier
@@ -120,13 +121,17 @@ class TransformersEngine:
     def begin(self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None]) -> BatchRow:
         """Load what is needed and build the prompt; the adapter stays in use until `end`."""
         active = self._load(ask, base_key, progress)
+        if self._forward is None:
+            raise JobFailure(
+                f"{ask.name} is an encoder, which writes no text: choose a language model, or train this one "
+                'with method = "embed"'
+            )
         prompt = prompt_of(self.tokenizer, ask, self.base.context)
         if self._plan:
             torch.set_num_threads(self._plan.shared_threads if ask.training else self._plan.threads)
         row = BatchRow(active, prompt, self.base.context - len(prompt))
         if ask.echo and ask.sampling.logprobs is not None:
             row.scores, row.alternatives = [SampledToken(prompt[0])], ask.sampling.logprobs
-        assert self._forward
         if self._forward.plain:
             cached_layers = [] if row.scores else self._prompt_cache.find(active, prompt)
             row.cached = cached_layers[0][0].shape[-2] if cached_layers else 0
@@ -322,14 +327,16 @@ class TransformersEngine:
                 self._plan = fastest_plan(base.model, base.dtype)
                 self._plan = replace(self._plan, packed=self._plan.packed and UNPACKED not in base_key)
                 convert(base.model, self._plan)
-            base.model.config.use_cache = True
-            self.ends = end_ids(base.tokenizer, base.model)
-            self.repetition = base.model.generation_config.repetition_penalty or 1.0
+            self.ends, self.repetition, writes = [], 1.0, not is_encoder(base.model.config)
+            if writes:
+                base.model.config.use_cache = True
+                self.ends = end_ids(base.tokenizer, base.model)
+                self.repetition = base.model.generation_config.repetition_penalty or 1.0
             dtype = self._plan.dtype if self._plan else base.dtype
             self.facts = {"engine": "transformers", "precision": str(dtype).removeprefix("torch.")}
             if why_not_gpu:
                 self.facts["why"] = why_not_gpu
-            self._forward = Forward(base.model)
+            self._forward = Forward(base.model) if writes else None
             self._base, self._base_key = base, base_key
         active, strength = ActiveAdapter(), ask.strength
         # At strength 0, use the base itself instead of adding zeros.

@@ -37,6 +37,8 @@ class Method(ABC):
 
     answers: ClassVar[bool] = True
     """Whether its model answers in words: otherwise there are no samples and no general questions."""
+    encoders: ClassVar[bool] = False
+    """Whether it also trains encoders, such as BERT, which write no text."""
     stage: ClassVar[type[Stage]] = Stage
     """How held-out rows are measured, and the model compared with its base."""
 

@@ -30,6 +30,7 @@ class Embedding(Method):
 
     measure = MethodFigure("loss", "Loss of a batch")
     answers = False
+    encoders = True
     stage = EmbedderStage
 
     def check(self, settings: JobSettings) -> None:
@@ -97,8 +98,9 @@ class Embedding(Method):
         sequences = []
         truncated = False
         for text in texts_of(row, encoding):
-            whole: list[int] = tokenizer(text, add_special_tokens=True)["input_ids"]
-            ids = whole[: encoding.longest - 1]
+            # The tokenizer itself truncates, so that an encoder's text keeps the token at its end.
+            whole: list[int] = tokenizer(text)["input_ids"]
+            ids = tokenizer(text, truncation=True, max_length=encoding.longest - 1)["input_ids"]
             if not ids:
                 raise JobFailure(f"{row.where}: the tokenizer drops a whole text: remove the row")
             truncated |= len(ids) < len(whole)
