@@ -583,7 +583,8 @@ class EvaluationPart(TypedDict):
     ``measure`` is the training method's loss on held-out rows; lower is better unless it says otherwise. With
     ``preferred``, the verdict is that of preferences, and the difference that of their mean reward margins.
     With ``classified``, ``base`` is the accuracy of always answering the most frequent label; ``retrieved``
-    is present for an embedder that was measured by search.
+    is present for an embedder that was measured by search, ``reranked`` for a reranker, whose ``base`` is the
+    order of the rows.
     """
 
     name: str
@@ -603,6 +604,7 @@ class EvaluationPart(TypedDict):
     preferred: NotRequired[EvaluationPreferred]
     classified: NotRequired[EvaluationClassified]
     retrieved: NotRequired[EvaluationRetrieved]
+    reranked: NotRequired[EvaluationReranked]
 
 
 class EvaluationRetrieved(TypedDict):
@@ -616,6 +618,15 @@ class EvaluationRetrieved(TypedDict):
     documents: int
     mrr: EvaluationBoth
     recall: list[EvaluationRecall]
+
+
+class EvaluationReranked(TypedDict):
+    """A reranker's order of each query's documents, beside that of the rows (``base``): ``mrr`` as in
+    :class:`EvaluationRetrieved`.
+    """
+
+    queries: int
+    mrr: EvaluationBoth
 
 
 class EvaluationBoth(TypedDict):
@@ -1126,7 +1137,8 @@ class ExportProof(TypedDict):
 
     ``verdict`` is ``same`` or ``differs``; ``faults`` are sentences on other problems. ``divergence`` is in
     nats per token, ``firstChoices`` and ``sureChoices`` are shares, ``loss`` each model's mean per token. An
-    embedder has none of these, but a ``distance``: the largest difference of a number of its vectors.
+    embedder or a reranker has none of these, but a ``distance``: the largest difference of a number of its
+    vectors, or of its logits.
     """
 
     verdict: str

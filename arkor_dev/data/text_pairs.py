@@ -22,7 +22,8 @@ NEGATIVE: Final = "negative"
 SCORE: Final = "score"
 
 
-def _text(record: Mapping[str, object], key: str) -> str:
+def read_text(record: Mapping[str, object], key: str) -> str:
+    """Return a text of a record. Raises RowError."""
     text = record[key]
     if not isinstance(text, str):
         raise RowError(f"{key} must be text, not {type(text).__name__}")
@@ -31,29 +32,29 @@ def _text(record: Mapping[str, object], key: str) -> str:
     return checked_text(text, key)
 
 
-def _score(value: object) -> float:
-    """Return a score as a number; a table without types has it as text."""
+def read_score(value: object, key: str = SCORE) -> float:
+    """Return a score as a number; a table without types has it as text. Raises RowError."""
     try:
         score = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
     except (ValueError, OverflowError):
         score = None
     if score is None or not math.isfinite(score):
-        raise RowError(f"{SCORE} must be a number, such as 0.8, not {type(value).__name__}")
+        raise RowError(f"{key} must be a number, such as 0.8, not {type(value).__name__}")
     return score
 
 
 def _read_pair(record: dict[str, Any]) -> Content:
-    extra: dict[str, object] = {POSITIVE: _text(record, POSITIVE)}
+    extra: dict[str, object] = {POSITIVE: read_text(record, POSITIVE)}
     if NEGATIVE in record:
-        extra[NEGATIVE] = _text(record, NEGATIVE)
+        extra[NEGATIVE] = read_text(record, NEGATIVE)
         if extra[NEGATIVE] == extra[POSITIVE]:
             raise RowError("has the same text as positive and as negative, so there is nothing to learn")
-    return Content([], _text(record, "anchor"), extra=extra)
+    return Content([], read_text(record, "anchor"), extra=extra)
 
 
 def _read_scored(record: dict[str, Any]) -> Content:
-    extra = {POSITIVE: _text(record, "sentence2"), SCORE: _score(record[SCORE])}
-    return Content([], _text(record, "sentence1"), extra=extra)
+    extra = {POSITIVE: read_text(record, "sentence2"), SCORE: read_score(record[SCORE])}
+    return Content([], read_text(record, "sentence1"), extra=extra)
 
 
 TEXT_PAIRS: Final[dict[str, Form]] = {

@@ -550,6 +550,7 @@ export interface EvaluationPart {
   preferred?: EvaluationPreferred;
   classified?: EvaluationClassified;
   retrieved?: EvaluationRetrieved;
+  reranked?: EvaluationReranked;
 }
 
 /** How well an embedder and its base find the right ones among `documents`: means over rows, of which `queries` are distinct. */
@@ -558,6 +559,12 @@ export interface EvaluationRetrieved {
   documents: number;
   mrr: EvaluationBoth;
   recall: EvaluationRecall[];
+}
+
+/** A reranker's order of each query's documents, beside that of the rows (`base`): `mrr` as in :class:`EvaluationRetrieved`. */
+export interface EvaluationReranked {
+  queries: number;
+  mrr: EvaluationBoth;
 }
 
 /** One figure of `base` and `adapter`. */

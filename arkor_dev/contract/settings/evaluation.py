@@ -11,6 +11,7 @@ from .classification import METHOD as CLASSIFICATION
 from .embedding import METHOD as EMBEDDING
 from .setting import EVERYWHERE, LOCAL, Setting
 
+RERANKING: Final = "rerank"
 NO_SAMPLES: Final = "off"
 
 
@@ -93,6 +94,11 @@ ROWS: Final = (
             EMBEDDING: {
                 "help": "The smallest difference in nDCG@10, or in the rank correlation with scores, that "
                 "counts as better or worse in the verdict.",
+                "unit": "",
+            },
+            RERANKING: {
+                "help": "The smallest difference in nDCG@10 from the order of the rows that counts as better "
+                "or worse in the verdict.",
                 "unit": "",
             },
         },

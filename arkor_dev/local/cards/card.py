@@ -20,6 +20,7 @@ from arkor_dev.contract.provenance.statement import (
 from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.settings.classification import METHOD as CLASSIFY
 from arkor_dev.contract.settings.embedding import METHOD as EMBED
+from arkor_dev.contract.settings.evaluation import RERANKING as RERANK
 from arkor_dev.local.models.catalog import HUB_ID
 
 from .escaping import front_matter, inline, quoted
@@ -122,6 +123,23 @@ with torch.no_grad():
 vector = states.mean(0) if embedder["pooling"] == "mean" else states[-1]
 vector = vector / vector.norm()
 ```"""
+RERANKER: Final = """```python
+from peft import PeftModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+base, here = "{base}", "{here}"
+tokenizer = AutoTokenizer.from_pretrained(base)
+model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1)
+model = PeftModel.from_pretrained(model, here)
+model.config.pad_token_id = tokenizer.pad_token_id
+relevance = model(**tokenizer("a query", "a document", return_tensors="pt")).logits.sigmoid()
+```"""
+CROSS_ENCODER: Final = """```python
+from sentence_transformers import CrossEncoder
+
+model = CrossEncoder("{here}")
+print(model.rank("a query", ["a document", "another one"]))
+```"""
 SENTENCE_TRANSFORMER: Final = """```python
 from sentence_transformers import SentenceTransformer
 
@@ -173,6 +191,9 @@ def loading(
     if settings.get("method") == CLASSIFY:
         yield CLASSIFIER.format(base=hub or BASE, here=FOLDER)
         return
+    if settings.get("method") == RERANK:
+        yield (RERANKER if adapter else CROSS_ENCODER).format(base=hub or BASE, here=FOLDER)
+        return
     if settings.get("method") == EMBED:
         form = EMBEDDER if adapter else SENTENCE_TRANSFORMER
         yield form.format(base=hub or BASE, here=FOLDER, auto=auto)
@@ -206,6 +227,8 @@ SHOWN_ELSEWHERE: Final = ("model", "seed", "samples")
 SHORT: Final = 12
 """Number of a hash's characters that are shown."""
 PARTS: Final = (("heldOut", "held-out rows"), ("general", "general questions"))
+SEARCH: Final = (EMBED, RERANK)
+"""Methods whose models search: their figures are no losses."""
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9.+-]{0,59}")
 _LANGUAGE: Final = re.compile(r"[a-z]{2,8}")
 
@@ -301,7 +324,7 @@ class Card:
         fields: dict[str, Any] = {"base_model": self._hub} if self._hub else {}
         base, library = self._base, "peft" if self._adapter else "transformers"
         library = "gguf" if self._gguf else library
-        if self._method == EMBED and not self._adapter:
+        if self._method in SEARCH and not self._adapter:
             library = "sentence-transformers"
         fields |= {"library_name": library, "pipeline_tag": self._task}
         if isinstance(base.get("license"), str) and _ID.fullmatch(base["license"]):
@@ -333,7 +356,7 @@ class Card:
     @property
     def _task(self) -> str:
         """The Hub's name for what the model does."""
-        tasks = {CLASSIFY: "text-classification", EMBED: "sentence-similarity"}
+        tasks = {CLASSIFY: "text-classification", EMBED: "sentence-similarity", RERANK: "text-ranking"}
         return (
             tasks.get(self._method, "text-generation") if isinstance(self._method, str) else "text-generation"
         )
@@ -346,9 +369,9 @@ class Card:
                 for version, label in (("adapter", "this model"), ("base", "its base"))
                 if is_number(part.get(version))
             ]
-            if self._method == EMBED:
+            if self._method in SEARCH:
                 label = object_at(part, "measure").get("label")
-                kind = "ndcg_at_10" if "retrieved" in part else "spearman_cosine"
+                kind = "spearman_cosine" if label == "Rank correlation" else "ndcg_at_10"
                 metrics = [{**metric, "type": kind, "name": label} for metric in metrics[:1]]
             if "classified" in part:
                 found = object_at(part, "classified")
@@ -407,7 +430,7 @@ class Card:
         for key, name in PARTS:
             part = object_at(self._evaluation, key)
             if (
-                "preferred" in part or "classified" in part or self._method == EMBED
+                "preferred" in part or "classified" in part or self._method in SEARCH
             ):  # these figures are no losses
                 yield self._text(part.get("sentence"), SENTENCE)
                 continue

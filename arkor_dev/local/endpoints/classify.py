@@ -37,9 +37,7 @@ def read_texts(body: object, slug: str) -> list[str]:
 
 def checked_texts(asked: Mapping[str, Any], slug: str) -> list[str]:
     """Return the texts of a checked body, which are the same in other calls. Raises as `read_texts`."""
-    if asked.get("model") not in (None, slug):
-        text = f'The model {quoted(asked["model"])} is not served here: this endpoint\'s is "{slug}"'
-        raise NotFoundError(text, param="model", code="model_not_found")
+    check_model(asked, slug)
     texts = asked["input"] if isinstance(asked["input"], list) else [asked["input"]]
     if not 1 <= len(texts) <= MOST_TEXTS or not all(isinstance(text, str) for text in texts):
         raise refused("input", f"input must be {_INPUT.noun}")
@@ -47,6 +45,13 @@ def checked_texts(asked: Mapping[str, Any], slug: str) -> list[str]:
         if not text.strip():
             raise refused("input", f"input[{number}] is empty: send a text that is not empty")
     return texts
+
+
+def check_model(asked: Mapping[str, Any], slug: str) -> None:
+    """Raise NotFoundError if a checked body asks for another model."""
+    if asked.get("model") not in (None, slug):
+        text = f'The model {quoted(asked["model"])} is not served here: this endpoint\'s is "{slug}"'
+        raise NotFoundError(text, param="model", code="model_not_found")
 
 
 def answer_of(slug: str, classified: Classified, done: Done) -> dict[str, Any]:

@@ -25,7 +25,15 @@ from arkor_dev.contract.errors import (
 )
 from arkor_dev.local.inference.admission import AdmissionQueue, RateLimit
 from arkor_dev.local.inference.engines.choice import AUTO, EXACT, LLAMA
-from arkor_dev.local.inference.messages import Classified, Done, Embedded, EngineChosen, Reading, Text
+from arkor_dev.local.inference.messages import (
+    Classified,
+    Done,
+    Embedded,
+    EngineChosen,
+    Reading,
+    Reranked,
+    Text,
+)
 from arkor_dev.local.inference.response_format import answered_by
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -42,6 +50,7 @@ if TYPE_CHECKING:
     from .embeddings import EmbeddingsRequest
     from .openai import OpenAIRequest
     from .requests import LoggedRequest
+    from .rerank import RerankRequest
 
 Answer = Text | Reading | Done
 """A part of an answer that its caller gets."""
@@ -73,6 +82,9 @@ class AnsweringEngine(Protocol):
 
     async def prepare_embeddings(self, body: dict[str, Any], request: EmbeddingsRequest) -> AnswerRequest:
         """Return the engine's request to embed texts. Raises ArkorError."""
+
+    async def prepare_ranking(self, body: dict[str, Any], request: RerankRequest) -> AnswerRequest:
+        """Return the engine's request to rank documents. Raises ArkorError."""
 
     def events(self, ask: AnswerRequest) -> AsyncGenerator[StreamPart, None]:
         """Yield the answer's parts. Raises JobFailure."""
@@ -277,6 +289,13 @@ class Endpoints:
         assert isinstance(found, Embedded)
         return found, done
 
+    async def ranked(self, caller: Caller, request: RerankRequest) -> tuple[Reranked, Done]:
+        """Return the relevance of documents by a caller's reranker. Errors are raised as `CallerFault`."""
+        asking = self._engine.prepare_ranking(_target_fields(caller.deployment["target"]), request)
+        found, done = await self._read(caller, asking)
+        assert isinstance(found, Reranked)
+        return found, done
+
     async def _read(self, caller: Caller, asking: Awaitable[AnswerRequest]) -> tuple[Reading, Done]:
         """Return what the caller's adapter finds in the texts of a request. Raises `CallerFault`."""
         found: Reading | None = None
@@ -287,7 +306,7 @@ class Endpoints:
         async with self._generated(caller, [ask]) as messages:
             async for _, message in messages:
                 match message:
-                    case Classified() | Embedded():
+                    case Classified() | Embedded() | Reranked():
                         found = message
                     case Done() if found:
                         return found, message
@@ -378,7 +397,7 @@ class Endpoints:
                         match part:
                             case EngineChosen(engine):
                                 choice.settle(engine)
-                            case Text() | Classified() | Embedded() | Done():
+                            case Text() | Classified() | Embedded() | Reranked() | Done():
                                 messages_queue.put_nowait((number, part))
                         if isinstance(part, Done) and not exactly:
                             self._record_engine(settings, part)

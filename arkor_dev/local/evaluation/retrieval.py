@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 TOP: Final = 10
 """Number of documents that nDCG@10 and MRR@10 look at."""
 RECALLS: Final = (1, 5, 10)
+RELEVANT: Final = 0.5
+"""The relevance from which a document is one that a search should find."""
 AT_ONCE: Final = 10_000_000
 """Number of similarities in memory at once."""
 
@@ -109,3 +111,19 @@ def spearman_by_row(cosines: Real, scores: Real) -> Real:
     shares = rows * whole - (rows - 1) * without
     centred: Real = shares - shares.mean() + whole
     return centred
+
+
+def order_figures(scores: Sequence[float]) -> tuple[float, float]:
+    """Return nDCG@10 of documents in their order, and the reciprocal rank of the first relevant one.
+
+    ``scores`` are their relevance, from 0 to 1, which is their gain; from `RELEVANT` on one is relevant. Both
+    are 0 if nothing is.
+    """
+    discounts = 1 / np.log2(np.arange(2, TOP + 2))
+
+    def gained(order: Sequence[float]) -> float:
+        return float(np.asarray(order[:TOP]) @ discounts[: len(order[:TOP])])
+
+    best = gained(sorted(scores, reverse=True))
+    rank = next((place for place, score in enumerate(scores[:TOP], 1) if score >= RELEVANT), None)
+    return gained(scores) / best if best else 0.0, 1 / rank if rank else 0.0

@@ -13,6 +13,7 @@ from arkor_dev.local.jobs.job_folder import kind_of
 from arkor_dev.local.modeling.adapter_abilities import vllm_options, why_full_strength_only
 from arkor_dev.local.modeling.classes import Classes, is_classifier
 from arkor_dev.local.modeling.embedder import is_embedder
+from arkor_dev.local.modeling.reranker import is_reranker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +30,10 @@ CLASSIFIER: Final = (
 EMBEDDER: Final = (
     "An embedder has no other export than merged, which sentence-transformers loads: programs for chat would "
     "make it write"
+)
+RERANKER: Final = (
+    "A reranker has no other export than merged, which sentence-transformers' CrossEncoder loads: its head "
+    "is no part of a model that writes"
 )
 SENTENCE_TRANSFORMERS: Final = "sentence_transformers"
 MODULES: Final = "modules.json"
@@ -94,6 +99,8 @@ FORMATS: Final = {
 
 def usage(form: str, folder: Path) -> list[list[str]]:
     """Return ``[program, text]`` for each program that reads the export in ``folder``."""
+    if is_reranker(folder):
+        return [["In Python", 'CrossEncoder("FOLDER")']]
     if is_classifier(folder):
         return [["In Python", IN_TRANSFORMERS.format(len(Classes.read(folder).names))]]
     if (folder / MODULES).is_file():
@@ -121,6 +128,8 @@ def refusal(
 ) -> str | None:
     """Return why ``source``'s model can't be exported, by its settings and the job's ``config``."""
     record = FORMATS[form]
+    if is_reranker(source):
+        return _no_sentence_transformers() if form == "merged" else RERANKER
     if form != "adapter" and is_classifier(source):
         return CLASSIFIER
     if is_embedder(source):

@@ -39,7 +39,7 @@ from .generate_fallback import StepwiseGenerate
 from .generation.prompt import prompt_of
 from .generation.sampling import SampledToken
 from .merged_weights import MergedWeights
-from .messages import Classified, Embedded
+from .messages import Classified, Embedded, Reranked
 from .prompt_cache import PromptCache
 
 if TYPE_CHECKING:
@@ -208,6 +208,25 @@ class TransformersEngine:
             for place, vector in zip(places, pooled.cpu().numpy().astype("<f4"), strict=True):
                 vectors[place] = base64.b64encode(vector.tobytes()).decode()
         return Embedded(vectors), sum(map(len, rows))
+
+    def rerank(
+        self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None], stopped: Callable[[], bool]
+    ) -> tuple[Reranked, int]:
+        """Return the relevance of the request's texts to its query; see `generation.interface`.
+
+        Raises JobFailure for a pair that is longer than the model reads, or too many tokens.
+        """
+        active = self._load(ask, base_key, progress)
+        assert active.adapter is not None
+        head, texts = self._heads[active.adapter], ask.texts or []
+        rows: list[list[int]] = self.tokenizer([ask.query] * len(texts), texts)["input_ids"]
+        check_lengths(rows, self.base.context)
+        scores = [0.0] * len(rows)
+        for places, hidden, lengths in self._hidden_states(rows, stopped):
+            last = hidden[torch.arange(len(places)), lengths - 1].float()
+            for place, score in zip(places, (last @ head.weight[0]).sigmoid().tolist(), strict=True):
+                scores[place] = score
+        return Reranked(scores), sum(map(len, rows))
 
     def _hidden_states(
         self, rows: Sequence[Sequence[int]], stopped: Callable[[], bool]

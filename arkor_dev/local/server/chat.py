@@ -35,6 +35,7 @@ from arkor_dev.local.modeling.chat_template import template_arguments
 from arkor_dev.local.modeling.classes import is_classifier
 from arkor_dev.local.modeling.embedder import Embedder, is_embedder
 from arkor_dev.local.modeling.gate import comes_in_4_bit
+from arkor_dev.local.modeling.reranker import is_reranker
 from arkor_dev.local.workers import daemon_messages as notices
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.shapes import Progress
     from arkor_dev.local.endpoints.embeddings import EmbeddingsRequest
+    from arkor_dev.local.endpoints.rerank import RerankRequest
     from arkor_dev.local.inference.engines.router import EngineRouter
     from arkor_dev.local.inference.messages import StreamPart, TokenLogprob
     from arkor_dev.local.inference.prompt_checks import PromptChecks
@@ -63,6 +65,11 @@ EMBEDDER: Final = (
     "of an endpoint"
 )
 NO_EMBEDDER: Final = 'This model is not an embedder, so it has no embeddings: train one with method = "embed"'
+RERANKER: Final = (
+    "This model is a reranker: it orders documents, and writes no text. Send a query and documents to the "
+    "path /v1/rerank of an endpoint"
+)
+NO_RERANKER: Final = 'This model is not a reranker: train one with method = "rerank"'
 NO_CLASSIFIER: Final = "This model is not a classifier: send messages to /v1/chat/completions"
 PLAYGROUND: Final = "playground"
 """Caller of requests that belong to no endpoint."""
@@ -153,6 +160,8 @@ class Chat:
         name, folder, config = await self._target(body)
         if folder is not None:
             await self._check_whole(folder)
+            if is_reranker(folder):
+                raise BadRequestError(RERANKER, code="reranker")
             if is_classifier(folder):
                 raise BadRequestError(CLASSIFIER, code="classifier")
             if is_embedder(folder):
@@ -205,7 +214,7 @@ class Chat:
         Raises ArkorError if that is no classifier, or is not available now.
         """
         name, folder, config = await self._target(body)
-        if folder is None or not is_classifier(folder):
+        if folder is None or not is_classifier(folder) or is_reranker(folder):
             raise BadRequestError(NO_CLASSIFIER, code="unsupported_endpoint")
         await self._check_whole(folder)
         return AnswerRequest(
@@ -239,6 +248,24 @@ class Chat:
             texts=request.texts,
             input_type=request.input_type,
             dimensions=request.dimensions,
+        )
+
+    async def prepare_ranking(self, body: dict[str, Any], request: RerankRequest) -> AnswerRequest:
+        """Return the engine's request to rank documents by the target in ``body``, for `events`.
+
+        Raises ArkorError if that is no reranker, or is not available now.
+        """
+        name, folder, config = await self._target(body)
+        if folder is None or not is_reranker(folder):
+            raise BadRequestError(NO_RERANKER, code="unsupported_endpoint")
+        await self._check_whole(folder)
+        return AnswerRequest(
+            base="",
+            name=name,
+            adapter=str(folder),
+            four_bit=bool(config.get("loadIn4bit")),
+            texts=request.documents,
+            query=request.query,
         )
 
     async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None, Mapping[str, Any]]:

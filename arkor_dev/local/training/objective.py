@@ -194,6 +194,15 @@ class Objective(ABC):
         return torch.cat(logits), torch.cat(targets)
 
     @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Run the model in evaluation mode, without gradients."""
+        training = self.model.training
+        self.model.eval()
+        with torch.no_grad():
+            yield
+        self.model.train(training)
+
+    @contextmanager
     def rounded(self) -> Iterator[Self]:
         """Measure with every layer's output rounded to bfloat16, as if the model computed in bfloat16.
 

@@ -149,6 +149,7 @@ async def test_endpoints_need_the_feature(served: Served) -> None:
         ("DELETE", "/e/bot/v1/models/bot", 405),
         ("OPTIONS", "/e/bot/v1/chat/completions", 405),
         ("POST", "/e/bot/v1/embeddings", 400),
+        ("POST", "/e/bot/v1/rerank", 400),
         ("POST", "/e/bot/v1/classify", 400),
         ("GET", "/e/nobody/v1/models", 404),
     ],

@@ -135,13 +135,15 @@ class Loop:
                     self._read_texts(request)
 
     def _read_texts(self, request: GenerationRequest) -> None:
-        """Classify or embed the request's texts, while the running answers wait."""
+        """Classify, embed or rank the request's texts, while the running answers wait."""
         request.send(Begun())
         began, stopped = time.monotonic(), request.stop.is_set
-        read = self.engine.classify if request.ask.input_type is None else self.engine.embed
-        reading, tokens = read(
-            request.ask, request.base_key, lambda label: request.send(_loading(label)), stopped
-        )
+        ask, read = request.ask, self.engine.classify
+        if ask.query is not None:
+            read = self.engine.rerank
+        elif ask.input_type is not None:
+            read = self.engine.embed
+        reading, tokens = read(ask, request.base_key, lambda label: request.send(_loading(label)), stopped)
         if stopped():
             request.send(Done("cancelled"))
             return

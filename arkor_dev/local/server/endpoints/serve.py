@@ -23,6 +23,7 @@ from arkor_dev.local.endpoints.classify import CLASSIFY, answer_of, read_texts
 from arkor_dev.local.endpoints.embeddings import EMBEDDINGS, embeddings_of, read_embeddings
 from arkor_dev.local.endpoints.openai import OpenAIRequest, read_chat, read_completion, renamed
 from arkor_dev.local.endpoints.requests import LoggedRequest
+from arkor_dev.local.endpoints.rerank import RERANK, ranking_of, read_rerank
 from arkor_dev.local.endpoints.responses import RESPONSES, ResponsesFormat, in_callers_names, read_response
 from arkor_dev.local.endpoints.service import Caller, CallerFault
 from arkor_dev.local.inference.messages import Done, Text
@@ -127,6 +128,19 @@ async def embeddings(request: web.Request) -> web.Response:
         embedded, done = await request.app[ENDPOINTS].embedded(caller, asked)
         record.answers, record.prompt = ["(an embedding)"] * len(asked.texts), done.prompt_tokens
         return web.json_response(embeddings_of(caller.deployment["slug"], asked, embedded, done))
+
+
+@routes.post("/v1/serve/{slug}/rerank")
+async def rerank(request: web.Request) -> web.Response:
+    caller = await _caller(request)
+    async with _logged(request, caller, RERANK) as record:
+        asked = read_rerank(await _json(request), caller.deployment["slug"])
+        record.messages = [{"role": "user", "content": text} for text in (asked.query, *asked.documents)]
+        reranked, done = await request.app[ENDPOINTS].ranked(caller, asked)
+        answer = ranking_of(caller.deployment["slug"], asked, reranked, done)
+        record.answers = [asked.documents[result["index"]] for result in answer["results"]]
+        record.prompt = done.prompt_tokens
+        return web.json_response(answer)
 
 
 @contextlib.asynccontextmanager

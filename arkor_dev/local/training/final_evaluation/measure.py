@@ -395,7 +395,7 @@ def stage_of(
         preparation.progress(*now)
         run.phases.update()
 
-    if run.classes:
+    if run.classes and run.method.stage is Stage:
         return ClassifierStage(
             rows=preparation.eval_rows,
             groups=preparation.eval_groups,

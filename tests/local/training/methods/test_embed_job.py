@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.engine,
+    pytest.mark.timeout(300),
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
 ]
 
@@ -329,11 +330,12 @@ def test_its_card_says_how_to_use_it(backend: Backend, job: str) -> None:
 
 
 PAGE = (Path(__file__).parents[4] / "docs" / "embeddings.md").read_text(encoding="utf-8")
+EMBEDDERS, RERANKERS = PAGE.split("## Rerankers")
 
 
-def blocks(kind: str) -> list[str]:
+def blocks(kind: str, page: str = EMBEDDERS) -> list[str]:
     """The documentation's code blocks of that kind."""
-    return re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL)
+    return re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL)
 
 
 def test_the_documented_rows_train_and_the_documented_call_is_answered(

@@ -93,12 +93,8 @@ class EmbedderLoss(Objective):
         """Return the embeddings of ``sequences`` in evaluation mode, of length 1: an array
         ``[sequences, size]`` of float32.
         """
-        training = self.model.training
-        self.model.eval()
-        with torch.no_grad():
-            found = normalize(self.embeddings(sequences), dim=-1)
-        self.model.train(training)
-        return found.cpu().numpy()
+        with self._evaluating():
+            return normalize(self.embeddings(sequences), dim=-1).cpu().numpy()
 
     def __call__(self, rows: Sequence[Example]) -> tuple[Tensor, int]:
         """Return the loss of ``rows`` times their number, and that number."""
@@ -106,12 +102,8 @@ class EmbedderLoss(Objective):
 
     def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
         """Return each row's loss among ``rows``, with weight 1; with CoSENT, all have that of the batch."""
-        training = self.model.training
-        self.model.eval()
-        with torch.no_grad():
-            losses = self._losses(rows).tolist()
-        self.model.train(training)
-        return [(loss, 1) for loss in losses]
+        with self._evaluating():
+            return [(loss, 1) for loss in self._losses(rows).tolist()]
 
     def save(self, folder: Path) -> None:
         """Write how texts are pooled beside the adapter in ``folder``."""
