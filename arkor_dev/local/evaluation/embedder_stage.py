@@ -73,7 +73,7 @@ class EmbedderStage(Stage):
     def warm_cache(self, base: object) -> None:
         """Do nothing: the base is measured with the adapter."""
 
-    def run(self, adapter: Any, base: AbstractContextManager[Any]) -> Judged:
+    def run(self, adapter: Any, base: AbstractContextManager[Any], report: object = None) -> Judged:
         """Measure both models, each an `EmbedderModel`, and compare them.
 
         Raises :class:`Stopped`, and :class:`JobFailure` for vectors that are no numbers.
@@ -82,7 +82,7 @@ class EmbedderStage(Stage):
         after = self._measured(adapter)
         with base as model:
             before = self._measured(model)
-        compared = self._compared(before.values, after.values)
+        compared = self._paired(before.values, after.values)
         assert self.measure
         task = part(self.called, compared, self._sentence(compared, after.found))
         task["measure"] = self.measure
@@ -107,7 +107,7 @@ class EmbedderStage(Stage):
         rows = list(self._measured_rows(*losses))
         return Judged(evaluation, rows, self._scores(losses[1], self.margin), [])
 
-    def _compared(self, before: Real, after: Real) -> Comparison:
+    def _paired(self, before: Real, after: Real) -> Comparison:
         if self._scored:
             losses = [(-values).tolist() for values in (before, after)]
             turned = compare(losses[0], losses[1], self.groups, self.margin, chose=self.chose)

@@ -65,7 +65,7 @@ class RerankerStage(Stage):
     def warm_cache(self, base: object) -> None:
         """Do nothing: there are no figures of the base."""
 
-    def run(self, adapter: Any, base: object) -> Judged:
+    def run(self, adapter: Any, base: object, report: object = None) -> Judged:
         """Measure the ``adapter``, a `Reranker`, and compare it with the order of the rows.
 
         Raises :class:`Stopped`, and :class:`JobFailure` for a logit that is no number.

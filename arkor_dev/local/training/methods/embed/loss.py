@@ -100,7 +100,7 @@ class EmbedderLoss(Objective):
         """Return the loss of ``rows`` times their number, and that number."""
         return self._losses(rows).sum(), len(rows)
 
-    def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
+    def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, float]]:
         """Return each row's loss among ``rows``, with weight 1; with CoSENT, all have that of the batch."""
         with self._evaluating():
             return [(loss, 1) for loss in self._losses(rows).tolist()]

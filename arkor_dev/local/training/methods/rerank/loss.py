@@ -40,7 +40,7 @@ class RerankerLoss(Objective):
         """Return the cross entropy summed over ``rows``, and their number."""
         return self._losses(rows).sum(), len(rows)
 
-    def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
+    def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, float]]:
         """Return each row's cross entropy with weight 1."""
         with self._evaluating():
             return [(loss, 1) for loss in self._losses(rows).tolist()]
