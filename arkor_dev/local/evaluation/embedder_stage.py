@@ -76,7 +76,7 @@ class EmbedderStage(Stage):
     def run(self, adapter: Any, base: AbstractContextManager[Any], report: object = None) -> Judged:
         """Measure both models, each an `EmbedderModel`, and compare them.
 
-        Raises :class:`Stopped`, and :class:`JobFailure` for vectors that are no numbers.
+        Raises :class:`Stopped`, and :class:`JobFailure` for vectors that are not numbers.
         """
         self.prepare()
         after = self._measured(adapter)

@@ -68,7 +68,7 @@ class RerankerStage(Stage):
     def run(self, adapter: Any, base: object, report: object = None) -> Judged:
         """Measure the ``adapter``, a `Reranker`, and compare it with the order of the rows.
 
-        Raises :class:`Stopped`, and :class:`JobFailure` for a logit that is no number.
+        Raises :class:`Stopped`, and :class:`JobFailure` for a logit that is not a number.
         """
         self.prepare()
         logits = self._relevance(adapter)

@@ -129,6 +129,8 @@ def refusal(
     """Return why ``source``'s model can't be exported, by its settings and the job's ``config``."""
     record = FORMATS[form]
     if is_reranker(source):
+        if strength != FULL_STRENGTH:
+            return "A reranker's head learned with the whole adapter: export it at strength 1"
         return _no_sentence_transformers() if form == "merged" else RERANKER
     if form != "adapter" and is_classifier(source):
         return CLASSIFIER

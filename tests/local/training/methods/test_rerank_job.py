@@ -162,6 +162,9 @@ def test_sentence_transformers_loads_its_export_unchanged(
     assert problems.pop("merged") == ""
     for problem in problems.values():
         assert "A reranker has no other export than merged" in problem
+    half = backend.call("POST", f"/v1/jobs/{job}/exports", {"format": "merged", "strength": 0.5})
+    assert half.status in (400, 409)
+    assert "export it at strength 1" in half.json["error"]
     made = backend.call("POST", f"/v1/jobs/{job}/exports", {"format": "merged"})
     assert made.status == 201, made.body
     exported = until(
