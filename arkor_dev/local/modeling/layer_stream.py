@@ -286,8 +286,17 @@ class LayerStream:
     @property
     def resident_bytes(self) -> int:
         """Bytes of `RESIDENT` layers' weights, as large as the largest, in the dtype of the computation."""
-        numbers = max(sum(weight.stored.numel() for weight in layer) for layer in self._layers)
-        return RESIDENT * numbers * self._dtype.itemsize
+        numbers: int = max(sum(weight.stored.numel() for weight in layer) for layer in self._layers)
+        return RESIDENT * numbers * int(self._dtype.itemsize)
+
+    @property
+    def intact(self) -> bool:
+        """Whether nobody has written to the files since they were mapped."""
+        try:
+            self._check()
+        except WeightsLostError:
+            return False
+        return True
 
     def holds(self, tensor: torch.Tensor) -> bool:
         """Return whether ``tensor`` is a view of a streamed weight as it is now."""
