@@ -1,4 +1,4 @@
-"""Where the weights of streamed layers are while they compute: a CPU's memory, or a GPU's.
+"""The memory that streamed layers are read into and compute from.
 
 Imported by worker processes only: it imports torch.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -21,57 +21,23 @@ RESIDENT: Final = 2
 HUGEPAGE: Final = getattr(mmap, "MADV_HUGEPAGE", None)
 
 
-class LayerMemory(Protocol):
-    """The memory of a device for streamed layers.
-
-    A layer's bytes are read from its files into a host buffer, by a thread of its own. ``buffers`` is the
-    number of layers that can be there at once. All weights of a layer are uint8 views of one buffer until
-    they are `placed`.
-    """
-
-    buffers: int
-
-    def allocate(self, size: int, numbers: int) -> list[Tensor]:
-        """Return the host buffers, each of ``size`` bytes, for layers of at most ``numbers`` numbers."""
-        ...
-
-    def read(self, buffer: int) -> None:
-        """Take note, in the reading thread, that a layer's bytes are in the host buffer of this index."""
-        ...
-
-    def placed(self, buffer: int, stored: Sequence[Tensor]) -> list[Tensor]:
-        """Return the weights that a layer computes with; ``stored`` are those in the host buffer."""
-        ...
-
-    def left(self, buffer: int) -> None:
-        """Take note that the layer of this buffer has computed: its memory is overwritten next."""
-        ...
-
-
-class HostMemory:
-    """A CPU's memory. A layer computes with the buffer that it was read into.
+class LayerMemory:
+    """Memory for streamed layers on a CPU. A layer computes with the buffer that it was read into.
 
     If the computation has another ``dtype`` than the files have, as ``converts`` says, the weights are
-    converted into one more buffer, and the next layer is read into the same host buffer meanwhile. Buffers
-    are used again and again: new pages for each layer take fifteen times as long as converting it.
+    converted into one more buffer, and the next layer is read into the same buffer meanwhile. Buffers are
+    used again and again: new pages for each layer take fifteen times as long as converting it.
+
+    A buffer has ``size`` bytes, and a layer at most ``numbers`` numbers.
     """
 
-    def __init__(self, dtype: torch.dtype, *, converts: bool) -> None:
-        self.buffers = 1 if converts else RESIDENT
-        self._dtype, self._converts = dtype, converts
+    def __init__(self, dtype: torch.dtype, size: int, numbers: int, *, converts: bool) -> None:
+        self._converted = _pages(numbers * dtype.itemsize).view(dtype) if converts else None
+        self.buffers = [_pages(size) for _ in range(1 if converts else RESIDENT)]
 
-    def allocate(self, size: int, numbers: int) -> list[Tensor]:
-        """See :meth:`LayerMemory.allocate`."""
-        if self._converts:
-            self._converted = _pages(numbers * self._dtype.itemsize).view(self._dtype)
-        return [_pages(size) for _ in range(self.buffers)]
-
-    def read(self, buffer: int) -> None:
-        """Do nothing: the bytes are where they are needed."""
-
-    def placed(self, buffer: int, stored: Sequence[Tensor]) -> list[Tensor]:
-        """See :meth:`LayerMemory.placed`."""
-        if not self._converts:
+    def placed(self, stored: Sequence[Tensor]) -> list[Tensor]:
+        """Return the weights that a layer computes with; ``stored`` are those in its buffer."""
+        if self._converted is None:
             return list(stored)
         placed, at = [], 0
         for weight in stored:
@@ -79,9 +45,6 @@ class HostMemory:
             placed.append(self._converted[at : at + count].view(weight.shape).copy_(weight))
             at += count
         return placed
-
-    def left(self, buffer: int) -> None:
-        """Do nothing: the next read begins after the computation."""
 
 
 def _pages(size: int) -> Tensor:

@@ -38,14 +38,12 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from arkor_dev.local.workers.errors import JobFailure
 
-from .layer_memory import RESIDENT, HostMemory
+from .layer_memory import RESIDENT, LayerMemory
 from .safetensors_header import header_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-    from .layer_memory import LayerMemory
 
 SUPPORTED: Final = hasattr(mmap, "MADV_DONTNEED") and hasattr(os, "preadv")
 """Whether the system can drop mapped pages: not Windows."""
@@ -188,10 +186,10 @@ class _Weight:
 
 
 class _Buffer:
-    """A host buffer for one layer, ``number``, which a thread reads."""
+    """A buffer for one layer, ``number``, which a thread reads."""
 
-    def __init__(self, index: int, pages: torch.Tensor) -> None:
-        self.index, self.pages, self.number = index, pages, -1
+    def __init__(self, pages: torch.Tensor) -> None:
+        self.pages, self.number = pages, -1
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
@@ -204,11 +202,11 @@ class _Buffer:
             at += _aligned(size)
         return views
 
-    def load(self, number: int, layer: Sequence[_Weight], memory: LayerMemory) -> None:
+    def load(self, number: int, layer: Sequence[_Weight]) -> None:
         """Start to read a layer."""
         self.wait()  # a thread that still reads another one
         self.number, self._error = number, None
-        self._thread = threading.Thread(target=self._read, args=(layer, memory), daemon=True)
+        self._thread = threading.Thread(target=self._read, args=(layer,), daemon=True)
         self._thread.start()
 
     def wait(self) -> None:
@@ -225,13 +223,12 @@ class _Buffer:
             error, self._error = self._error, None
             raise error
 
-    def _read(self, layer: Sequence[_Weight], memory: LayerMemory) -> None:
+    def _read(self, layer: Sequence[_Weight]) -> None:
         at, whole = 0, memoryview(self.pages.numpy())
         try:
             for weight in layer:
                 weight.file.read(weight.start, whole[at : at + weight.stored.nbytes])
                 at += _aligned(weight.stored.nbytes)
-            memory.read(self.index)
         except BaseException as error:  # noqa: BLE001 - it is raised where the layer is needed
             self._error = error
 
@@ -290,6 +287,20 @@ class LayerStream:
         return RESIDENT * numbers * int(self._dtype.itemsize)
 
     @property
+    def files(self) -> list[MappedFile]:
+        """The files of the model's weights."""
+        return self._mapped.files
+
+    def names(self) -> dict[int, str]:
+        """Return the name in the files of each streamed weight, by the id of its parameter."""
+        names = {tensor.data_ptr(): name for name, tensor in self._mapped.tensors.items()}
+        return {
+            id(weight.parameter): names[weight.stored.data_ptr()]
+            for layer in self._layers
+            for weight in layer
+        }
+
+    @property
     def intact(self) -> bool:
         """Whether nobody has written to the files since they were mapped."""
         try:
@@ -303,15 +314,14 @@ class LayerStream:
         storage = tensor.untyped_storage().data_ptr()
         return any(weight.untyped_storage().data_ptr() == storage for weight in self._placed)
 
-    def start(self, dtype: torch.dtype, memory: LayerMemory | None = None) -> None:
-        """Stream the layers from now on, and compute with them in ``dtype``; by default, in CPU memory."""
+    def start(self, dtype: torch.dtype) -> None:
+        """Stream the layers from now on, and compute with them in ``dtype``."""
         self._dtype, self.active = dtype, True
         self._keeps = all(weight.stored.dtype == dtype for layer in self._layers for weight in layer)
-        self._memory = memory or HostMemory(dtype, converts=not self._keeps)
         sizes = [sum(_aligned(weight.stored.nbytes) for weight in layer) for layer in self._layers]
         numbers = [sum(weight.stored.numel() for weight in layer) for layer in self._layers]
-        pages = self._memory.allocate(max(sizes), max(numbers))
-        self._buffers = [_Buffer(index, part) for index, part in enumerate(pages)]
+        self._memory = LayerMemory(dtype, max(sizes), max(numbers), converts=not self._keeps)
+        self._buffers = [_Buffer(pages) for pages in self._memory.buffers]
         self._embeddings.register_forward_pre_hook(lambda *_: self._check())
         for number, (module, layer) in enumerate(zip(self.modules, self._layers, strict=True)):
             # A recomputation calls the layer's parts, but not the layer with its hooks.
@@ -347,10 +357,8 @@ class LayerStream:
         if before >= 0:
             for weight in self._layers[before]:
                 self._drop(weight)
-            if held:
-                self._memory.left(held.index)
         layer = self._layers[number]
-        self._placed = self._memory.placed(buffer.index, buffer.views(layer))
+        self._placed = self._memory.placed(buffer.views(layer))
         for weight, values in zip(layer, self._placed, strict=True):
             weight.parameter.data = values
         self._current = number
@@ -371,7 +379,7 @@ class LayerStream:
     def _load(self, number: int, beside: _Buffer | None) -> _Buffer:
         """Start to read a layer into a buffer other than ``beside``, if there is one."""
         buffer = next((buffer for buffer in self._buffers if buffer is not beside), self._buffers[0])
-        buffer.load(number, self._layers[number], self._memory)
+        buffer.load(number, self._layers[number])
         return buffer
 
     def _drop(self, weight: _Weight) -> None:

@@ -42,7 +42,7 @@ class _Pass:
 
     ``through`` are the calls of all layers, ``states`` the input of each and the output of the last one, as
     leaves of the graph. ``grad`` is the gradient of what the last layer returned, then of its input, and so
-    on; None where no earlier weight is trained.
+    on; None if no earlier weight is trained.
     """
 
     rows: Sequence[Example]

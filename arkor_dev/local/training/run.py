@@ -87,7 +87,7 @@ from .stop import Stop
 from .training_hooks import add_noise, gradient_checkpointing, offload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from arkor_dev.local.checkpoints.resume_points import ResumePlan
@@ -643,7 +643,7 @@ class TrainingLoop:
             for value, batch in zip(torch.stack(losses).tolist(), batches, strict=True)
         )
 
-    def _each(self, batches: Sequence[Sequence[Example]]) -> Iterator[Sequence[Example]]:
+    def _each(self, batches: Sequence[Sequence[Example]]) -> Generator[Sequence[Example]]:
         """Yield the batches; streamed layers compute several at a time."""
         yield from self.layerwise.each(batches) if self.layerwise else batches
 

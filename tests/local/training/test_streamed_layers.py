@@ -20,12 +20,10 @@ from tests.local.tiny_model import chats, write_jsonl
 from tests.local.tiny_run import events_of, losses_of, pause_of, set_up
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from arkor_dev.contract.events import Event
     from arkor_dev.local.modeling.base_model import Base
-    from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.greedy import GreedyAnswer
     from arkor_dev.local.training.run import TrainingLoop
     from tests.local.harness import Backend
@@ -86,18 +84,12 @@ def loaded(model: Path, **options: Any) -> Base:
     return load_base(model, as_stored=True, **options)
 
 
-def run_of(
-    model: Path,
-    data: Path,
-    dtype: str = "bfloat16",
-    train: list[Example] | None = None,
-    **config: Any,
-) -> TrainingLoop:
+def run_of(model: Path, data: Path, dtype: str = "bfloat16", **config: Any) -> TrainingLoop:
     import torch
 
     from arkor_dev.local.modeling.number_format import DtypeChoice
 
-    streams = config.get("offload") == "layers"
+    streams, train = config.get("offload") == "layers", config.pop("train", None)
     return set_up(
         model,
         data,
@@ -143,14 +135,13 @@ def reads_of(run: TrainingLoop) -> list[int]:
     numbers: list[int] = []
     stream = run.base.stream
     assert stream
-    for buffer in stream._buffers:
-        load = buffer.load
+    load = stream._load
 
-        def noted(number: int, *rest: Any, load: Callable[..., None] = load) -> None:
-            numbers.append(number)
-            load(number, *rest)
+    def noted(number: int, beside: Any) -> Any:
+        numbers.append(number)
+        return load(number, beside)
 
-        buffer.load = noted  # type: ignore[method-assign]
+    stream._load = noted  # type: ignore[method-assign]
     return numbers
 
 
@@ -181,7 +172,7 @@ def test_long_rows_share_a_reading_in_smaller_groups(deep: Path, tmp_path: Path)
     from arkor_dev.local.modeling.example import Example
 
     rows = [Example([3 + (7 * start + at) % 1000 for at in range(400)], [5] * 400) for start in range(6)]
-    config = {"batchSize": 1, "gradientAccumulationSteps": 6, "maxSteps": 2}
+    config: dict[str, Any] = {"batchSize": 1, "gradientAccumulationSteps": 6, "maxSteps": 2}
     plain = run_of(deep, tmp_path / "memory", train=rows, **config)
     streamed = run_of(deep, tmp_path / "streamed", train=rows, offload="layers", **config)
     assert losses_of(streamed) == losses_of(plain)
