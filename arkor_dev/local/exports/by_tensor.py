@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import mmap
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from peft.tuners.lora.layer import Linear as LoraLinear
@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from peft import PeftModel
+
     from arkor_dev.local.modeling.layer_stream import LayerStream
 
 ADAPTER: Final = "default"
 NAMES: Final = {dtype: name for name, dtype in DTYPES.items()}
 
 
-def write_merged(trained: Any, stream: LayerStream, dtype: torch.dtype, folder: Path) -> None:
+def write_merged(trained: PeftModel, stream: LayerStream, dtype: torch.dtype, folder: Path) -> None:
     """Write the weights of ``trained``, a base streamed by ``stream`` with its adapter, into ``folder``.
 
     The files have the names and tensors of the base's, with floating-point numbers in ``dtype``. Raises
@@ -48,9 +50,10 @@ def write_merged(trained: Any, stream: LayerStream, dtype: torch.dtype, folder: 
         (folder / INDEX).write_text(json.dumps(index, indent=2, sort_keys=True), encoding="utf-8")
 
 
-def _adapted(trained: Any, stream: LayerStream) -> dict[str, Any]:
+def _adapted(trained: PeftModel, stream: LayerStream) -> dict[str, LoraLinear]:
     """Return the layers with an adapter, by the name of their weight in the base's files."""
-    names, layers = stream.names(), {}
+    names = stream.names()
+    layers: dict[str, LoraLinear] = {}
     settings = trained.peft_config[ADAPTER]
     for module in trained.modules():
         if not hasattr(module, "lora_A"):
@@ -69,10 +72,10 @@ def _adapted(trained: Any, stream: LayerStream) -> dict[str, Any]:
 
 
 def _write_file(
-    path: Path, tensors: Mapping[str, torch.Tensor], layers: Mapping[str, Any], dtype: torch.dtype
+    path: Path, tensors: Mapping[str, torch.Tensor], layers: Mapping[str, LoraLinear], dtype: torch.dtype
 ) -> int:
     """Write a safetensors file; return the bytes of its tensors."""
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    header: dict[str, dict[str, object]] = {"__metadata__": {"format": "pt"}}
     end = 0
     for name, tensor in tensors.items():
         stored = dtype if tensor.is_floating_point() else tensor.dtype
@@ -94,7 +97,7 @@ def _write_file(
     return end
 
 
-def describe(trained: Any, folder: Path) -> None:
+def describe(trained: PeftModel, folder: Path) -> None:
     """Write the configuration of the merged model, as ``save_pretrained`` does."""
     model = unwrapped(trained)
     model.config.use_cache = True

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    import torch
+    from peft import PeftModel
+
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.example import Example
@@ -165,7 +168,7 @@ class ExportTask:
         write_atomically(self.target, lambda folder: copy(self.source, folder))
         self.written(self._files())
 
-    def _write(self, trained: Any, base: Base) -> None:
+    def _write(self, trained: PeftModel, base: Base) -> None:
         def write(folder: Path) -> None:
             self._merge(trained, base, stored_dtype(self.base), folder)
             copy_processor(self.base, unwrapped(trained), folder)
@@ -174,7 +177,7 @@ class ExportTask:
         write_atomically(self.target, write)
         self.written(self._files())
 
-    def _merge(self, trained: Any, base: Base, dtype: Any, folder: Path) -> None:
+    def _merge(self, trained: PeftModel, base: Base, dtype: torch.dtype, folder: Path) -> None:
         """Write the merged model in ``dtype``, tensor by tensor if its layers are streamed."""
         if base.stream and base.stream.active:
             save_merged_by_tensor(trained, base.stream, base.tokenizer, self.name, dtype, folder)

@@ -29,6 +29,9 @@ from .by_tensor import describe, write_merged
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from peft import PeftModel
+    from transformers import PreTrainedTokenizerBase
+
     from arkor_dev.local.modeling.layer_stream import LayerStream
 
 
@@ -103,7 +106,12 @@ def save_merged(merged: Any, tokenizer: Any, name: str, dtype: Any, folder: Path
 
 
 def save_merged_by_tensor(
-    trained: Any, stream: LayerStream, tokenizer: Any, name: str, dtype: Any, folder: Path
+    trained: PeftModel,
+    stream: LayerStream,
+    tokenizer: PreTrainedTokenizerBase,
+    name: str,
+    dtype: torch.dtype,
+    folder: Path,
 ) -> None:
     """Merge and save like `merge` and `save_merged` a model whose layers are streamed."""
     model = unwrapped(trained)

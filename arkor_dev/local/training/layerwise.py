@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 
 from arkor_dev.local.cpu_kernels.attention import CurrentBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 class _Call:
     """How the model calls a layer, apart from its first argument."""
 
-    positional: tuple[Any, ...]
-    named: dict[str, Any]
+    positional: tuple[object, ...]
+    named: dict[str, object]
 
 
 @dataclass(slots=True, eq=False)
@@ -85,9 +86,7 @@ class LayerwiseGradients:
             del waiting[: len(group)]
             for batch in group:
                 output = batch.states.pop()
-                with self._replaced(
-                    lambda number, state, _, output=output: self._result(number, state, output)
-                ):
+                with self._replaced(partial(self._result, output)):
                     yield batch.rows
                 batch.grad, output.grad = output.grad, None
             self._backward(group)
@@ -143,7 +142,7 @@ class LayerwiseGradients:
                 return _Pass(rows, CurrentBatch.packed, calls, states)
         raise _NotChainedError
 
-    def _result(self, number: int, state: Tensor, output: Tensor) -> Tensor:
+    def _result(self, output: Tensor, number: int, state: Tensor, _: _Call) -> Tensor:
         """Return what a layer returns to the model if the last one returns ``output``."""
         return output if number == len(self._layers) - 1 else state
 
@@ -166,23 +165,25 @@ class LayerwiseGradients:
                 for batch in group:
                     state = batch.states.pop()
                     if batch.grad is not None:
-                        self._computed(number, batch, state).backward(batch.grad)
+                        output = self._computed(number, batch, state)
+                        assert isinstance(output, torch.Tensor)
+                        output.backward(batch.grad)
                         batch.grad = state.grad
 
-    def _computed(self, number: int, batch: _Pass, state: Tensor) -> Any:
+    def _computed(self, number: int, batch: _Pass, state: Tensor) -> object:
         CurrentBatch.packed, call = batch.packed, batch.through[number]
         with self._loss.autocast():
             return self._layers[number](state, *call.positional, **call.named)
 
     @contextmanager
-    def _replaced(self, layer: Any) -> Iterator[None]:
+    def _replaced(self, layer: Callable[[int, Tensor, _Call], Tensor]) -> Iterator[None]:
         """Let the model call ``layer(number, state, call)`` instead of its layers."""
 
-        def forward_of(number: int) -> Any:
-            def forward(*positional: Any, **named: Any) -> Any:
-                if not positional:
+        def forward_of(number: int) -> Callable[..., Tensor]:
+            def forward(*positional: object, **named: object) -> Tensor:
+                if not positional or not isinstance(state := positional[0], torch.Tensor):
                     raise _NotChainedError
-                return layer(number, positional[0], _Call(positional[1:], named))
+                return layer(number, state, _Call(positional[1:], named))
 
             return forward
 

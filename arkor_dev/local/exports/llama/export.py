@@ -39,6 +39,8 @@ from .verification import adds_start, conversations_of, evaluate, faults
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from peft import PeftModel
+
     from arkor_dev.local.exports.proof import Outputs, Questions
     from arkor_dev.local.modeling.base_model import Base
 
@@ -87,7 +89,7 @@ class LlamaExport(ExportTask):
                 merged + sum(file_bytes(count, quantization) for quantization in {FULL, self.quantization}),
             )
 
-    def _write(self, trained: Any, base: Base) -> None:
+    def _write(self, trained: PeftModel, base: Base) -> None:
         """Write the model to be converted, in transformers' format and 16 bits."""
         if self.form != "gguf-lora" and self.kind == "adapter":
             folder = self._scratch / "merged"
