@@ -64,6 +64,10 @@ class ClassifierLoss(Objective):
             losses = losses * self._weights[targets]
         return losses.sum(), len(rows)
 
+    def one_pass(self, rows: Sequence[Example]) -> bool:
+        """See :meth:`Objective.one_pass`."""
+        return self._passes_once(rows)
+
     def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, float]]:
         """Return each row's cross entropy, without class weights, with weight 1."""
         logits, targets = self._evaluated(rows)
