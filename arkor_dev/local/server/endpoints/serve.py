@@ -18,7 +18,12 @@ from arkor_dev.contract.deployments import ENDPOINT_KEY_HEADER, IGNORED_HEADER
 from arkor_dev.contract.errors import ArkorError, BadRequestError, NotFoundError, status_of
 from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, AnswerChoice, AnswerFormat, prompt_tokens
-from arkor_dev.local.endpoints.anthropic import MESSAGES_CALL, MessagesFormat, read_messages
+from arkor_dev.local.endpoints.anthropic import (
+    MESSAGES_CALL,
+    MessagesFormat,
+    in_anthropics_words,
+    read_messages,
+)
 from arkor_dev.local.endpoints.classify import CLASSIFY, answer_of, read_texts
 from arkor_dev.local.endpoints.openai import OpenAIRequest, read_chat, read_completion, renamed
 from arkor_dev.local.endpoints.requests import LoggedRequest
@@ -100,7 +105,10 @@ async def completions(request: web.Request) -> web.StreamResponse:
 
 @routes.post("/v1/serve/{slug}/messages")
 async def messages(request: web.Request) -> web.StreamResponse:
-    return await _answered(request, MESSAGES_CALL)
+    try:
+        return await _answered(request, MESSAGES_CALL)
+    except BadRequestError as fault:
+        raise in_anthropics_words(fault) from None
 
 
 @routes.post("/v1/serve/{slug}/responses")
@@ -156,7 +164,7 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
         if call == MESSAGES_CALL:
             form = MessagesFormat(slug)
         elif call == RESPONSES:
-            form = ResponsesFormat(slug, chat_request.repeated)
+            form = ResponsesFormat(slug, chat_request)
         try:
             async with request.app[ENDPOINTS].answers(caller, chat_request) as messages:
                 noted = _noted(messages, choices, record, began)
@@ -245,7 +253,7 @@ async def _streamed(
                 raise
             record.status, record.error = status_of(fault.fault), fault.detail
             text, code = fault.fault.text, fault.fault.extra.get("code")
-            await _write(response, [form.fault(record.status, text, code)])
+            await _write(response, form.fault(record.status, text, code))
         else:
             assert response is not None  # every answer has a final message
             await _write(response, form.ending(choices, usage=chat_request.usage))
