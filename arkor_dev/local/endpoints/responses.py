@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 RESPONSES: Final = "responses"
 EFFORT: Final = "reasoning_effort"
+MAX_OUTPUT_TOKENS: Final = 4096
+"""Default limit of an answer. OpenAI's has none, so agents do not set it; Codex takes a truncated one for a
+failure.
+"""
 SAME: Final = frozenset(
     {"model", "temperature", "top_p", "stream", "seed", "top_k", "parallel_tool_calls", *IGNORED}
 ) - {EFFORT}
@@ -81,8 +85,8 @@ def read_response(body: object, slug: str, supported: frozenset[str]) -> OpenAIR
     ]  # fmt: skip
     converted["messages"] = messages + _messages(asked["input"])
     namespaces: dict[str, str] = {}
-    if asked.get("max_output_tokens") is not None:
-        converted["max_tokens"] = asked["max_output_tokens"]
+    limit = asked.get("max_output_tokens")
+    converted["max_tokens"] = MAX_OUTPUT_TOKENS if limit is None else limit
     if asked.get("tools"):
         converted["tools"], namespaces = _tools(asked["tools"])
     choice = asked.get("tool_choice")

@@ -47,6 +47,12 @@ def test_text_is_a_message_of_the_user() -> None:
     ]
 
 
+def test_an_agent_that_sets_no_limit_gets_room_for_a_file() -> None:
+    assert read().chat["maxTokens"] == 4096
+    assert read().repeated["max_output_tokens"] is None
+    assert read(max_output_tokens=7).chat["maxTokens"] == 7
+
+
 def test_items_with_calls_are_the_messages_of_a_chat() -> None:
     items = [
         {"role": "user", "content": [{"type": "input_text", "text": "Where?"}]},
