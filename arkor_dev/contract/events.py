@@ -203,8 +203,9 @@ class TrainingPaused(AnyEvent):
 
     ``reason`` is ``asked`` (a person paused it), ``ended`` (the backend ended), ``killed`` (its process was
     killed three times at one step), ``disk`` (too little space to save), ``weights`` (a file of the model
-    changed or became unreadable), ``judge`` (a rubric's judge gives no scores), ``battery`` or ``adjusting``
-    (it continues at once with changed settings). From the local backend.
+    changed or became unreadable), ``judge`` (a rubric's judge gives no scores), ``environment`` (every
+    episode of a step failed), ``battery`` or ``adjusting`` (it continues at once with changed settings). From
+    the local backend.
     """
 
     type: Literal["training.paused"]

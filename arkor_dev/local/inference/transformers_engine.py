@@ -24,12 +24,13 @@ from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantize
 from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.modeling.classes import is_classifier
 from arkor_dev.local.modeling.gpu_count import FOUR_BIT_BYTES, enough_gpus, weights_of
+from arkor_dev.local.modeling.kv_cache import Forward, Layers, cache_of, layers_of
 from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memory
 from arkor_dev.local.workers.machine import memory
 
 from .adapter_scale import FULL_STRENGTH, ActiveAdapter, AdapterScale
 from .answer_speed import CORES, ComputePlan, convert, fastest_plan, half_of_cores
-from .batch import Batch, BatchRow, Forward, Layers, cache_of, layers_of
+from .batch import Batch, BatchRow
 from .classifier_head import ClassifierHead, batches, check_lengths
 from .generate_fallback import StepwiseGenerate
 from .generation.prompt import prompt_of

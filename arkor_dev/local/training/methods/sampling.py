@@ -37,14 +37,21 @@ class SamplingProcessor(LogitsProcessor):  # type: ignore[misc]
         self._numbers, self._temperature, self._position = numbers, temperature, 0
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
-        shares = torch.softmax(scores.float() / self._temperature, -1)
-        # On the CPU: Apple's GPUs have no float64, and float32 sums over a vocabulary miss rare tokens.
-        sums = (shares.cpu() if shares.device.type == "mps" else shares).double().cumsum(-1)
-        number = torch.from_numpy(self._numbers[:, self._position]).to(sums.device)
+        token = drawn(scores, self._numbers[:, self._position], self._temperature)
         self._position += 1
-        token = torch.searchsorted(sums, number[:, None] * sums[:, -1:], right=True)
-        token = token.clamp(max=scores.shape[-1] - 1).to(scores.device)
         return torch.full_like(scores, -torch.inf).scatter_(1, token, 0.0)
+
+
+def drawn(scores: Any, numbers: Any, temperature: float) -> Any:
+    """Return the token of each of ``scores``, ``[answers, words]``, that its uniform random number selects at
+    the temperature: ``[answers, 1]``.
+    """
+    shares = torch.softmax(scores.float() / temperature, -1)
+    # On the CPU: Apple's GPUs have no float64, and float32 sums over a vocabulary miss rare tokens.
+    sums = (shares.cpu() if shares.device.type == "mps" else shares).double().cumsum(-1)
+    number = torch.from_numpy(numbers).to(sums.device)
+    token = torch.searchsorted(sums, number[:, None] * sums[:, -1:], right=True)
+    return token.clamp(max=scores.shape[-1] - 1).to(scores.device)
 
 
 class AnswerSampler:

@@ -24,11 +24,13 @@ from arkor_dev.contract.events import (
     TrainingMessage,
 )
 from arkor_dev.local.cpu_kernels.cross_entropy import cross_entropies
+from arkor_dev.local.environments.pool import EnvironmentFailure
 from arkor_dev.local.modeling.example import IGNORED, Example
 from arkor_dev.local.training.figure import MethodFigure
 from arkor_dev.local.training.methods.sampling import AT_ONCE, TOKENS
 from arkor_dev.local.training.objective import Objective
 
+from .episodes import TOKENS as EPISODE_TOKENS
 from .rollouts import RolloutExample, RolloutGenerator, has_signal
 
 if TYPE_CHECKING:
@@ -50,8 +52,16 @@ TEXT: Final = 1000
 WINDOW: Final = 10
 HIGH: Final = 0.8
 """Number of steps, and the share of their prompts without a learning signal, that trigger a report."""
+FAILURES: Final = 20
+"""Maximum number of different reasons of failed episodes that are reported in messages."""
 AT_A_TIME: Final = 256
 """Tokens whose entropy is computed at once: each needs memory for the whole vocabulary."""
+OF_EPISODES: Final = (
+    MethodFigure("turns", "Turns", "per episode"),
+    MethodFigure("calls", "Tool calls", "per episode"),
+    MethodFigure("toolErrors", "Tool errors", "per episode"),
+    MethodFigure("failedEpisodes", "Failed episodes"),
+)
 PER_REWARD: Final = 6
 """Maximum number of rewards with figures of their own."""
 
@@ -70,6 +80,7 @@ class GrpoLoss(Objective):
         self._reference: dict[int, Any] = {}
         self._quiet: deque[float] = deque(maxlen=WINDOW)
         self._said_quiet = False
+        self._failures: set[str] = set()
         self._generated: dict[str, str] = {}
         self.set_reference()
 
@@ -78,12 +89,14 @@ class GrpoLoss(Objective):
         self._run, self._answering = run, RolloutGenerator(run, self, self.settings)
 
     def close(self) -> None:
-        """Stop the processes that score answers."""
-        self._answering.scoring.close()
+        """Stop the processes that score answers, and those of environments."""
+        self._answering.close()
 
     def more_figures(self) -> list[MethodFigure]:
         """Return the mean and the spread of each reward, if there are several."""
         figures = [MethodFigure("kl", "KL from the start", "nats per token")] if self.settings["beta"] else []
+        if self.settings["environment"]:
+            figures += OF_EPISODES
         if self.settings["maxResampleTimes"]:
             figures.append(MethodFigure("replaced", "Prompts replaced", "prompts"))
         for number, name in self._single_rewards():
@@ -111,7 +124,8 @@ class GrpoLoss(Objective):
         prompts: list[Prompt] = [prompt for batch in batches for prompt in batch]
         sampled = self._answering.sampled(step, prompts)
         self._look(step, sampled)
-        rollouts = self._scaled(self.judged(sampled.groups), [len(batch) for batch in batches])
+        played = [[rollout for rollout in group if not rollout.failed] for group in sampled.groups]
+        rollouts = self._scaled(self.judged(played), [len(batch) for batch in batches])
         learned = [part for group in self._unmasked(rollouts) for part in parts(group)]
         # Computed by the first update; values of an earlier step belong to other rows.
         self._old, self._reference = {}, {}
@@ -121,17 +135,22 @@ class GrpoLoss(Objective):
 
     def judged(self, groups: Sequence[Sequence[RolloutExample]]) -> list[list[RolloutExample]]:
         """Return the rollouts with their advantages relative to their group's mean reward."""
-        rewards = torch.tensor([[rollout.reward for rollout in group] for group in groups])
-        advantages = rewards - rewards.mean(1, keepdim=True)
-        match self.settings["scaleRewards"]:
-            case "group":
-                advantages = advantages / (rewards.std(1, keepdim=True) + LEAST)
-            case "batch":
-                advantages = advantages / (rewards.std() + LEAST)
-        return [
-            [replace(rollout, advantage=value) for rollout, value in zip(group, values, strict=True)]
-            for group, values in zip(groups, advantages.tolist(), strict=True)
-        ]
+        rewards = [torch.tensor([rollout.reward for rollout in group]) for group in groups]
+        of_all = torch.cat(rewards)
+        scaled: list[list[RolloutExample]] = []
+        for group, own in zip(groups, rewards, strict=True):
+            advantages = own - own.mean()
+            if len(own) > 1:  # a group that lost its other episodes has no spread
+                match self.settings["scaleRewards"]:
+                    case "group":
+                        advantages = advantages / (own.std() + LEAST)
+                    case "batch":
+                        advantages = advantages / (of_all.std() + LEAST)
+            values = advantages.tolist()
+            scaled.append(
+                [replace(rollout, advantage=value) for rollout, value in zip(group, values, strict=True)]
+            )
+        return scaled
 
     def _scaled(
         self, groups: Sequence[Sequence[RolloutExample]], batches: Sequence[int]
@@ -177,7 +196,7 @@ class GrpoLoss(Objective):
             case "bnpo":
                 return {"scale": of_batch}
             case "dr_grpo":
-                return {"scale": 1 / self.settings["maxCompletionLength"]}
+                return {"scale": 1 / self._longest}
         return {"counts": rollout.learned}
 
     def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
@@ -255,13 +274,12 @@ class GrpoLoss(Objective):
 
     def row_losses(self, rows: Sequence[Any]) -> list[tuple[float, int]]:
         """Return the negative reward of the greedy answer to each prompt, with weight 1."""
-        answers = self._answering.greedy(rows)
-        for row, (answer, reward) in zip(rows, answers, strict=True):
-            self._generated[row.where] = answer.text
-            self._note("reward", reward)
-            self._note("completionLength", len(answer.ids))
-            self._note("truncated", float(answer.truncated))
-        return [(-reward, 1) for _, reward in answers]
+        rollouts = self._answering.greedy(rows)
+        self._say_failed(rollouts, "of held-out rows failed, which count as a reward of 0")
+        for rollout in rollouts:
+            self._generated[rollout.where] = rollout.answer
+            self._note_rollout(rollout)
+        return [(-rollout.reward, 1) for rollout in rollouts]
 
     @property
     def trained_for(self) -> list[str]:
@@ -288,10 +306,10 @@ class GrpoLoss(Objective):
         """
         groups = sampled.drawn
         rollouts = [rollout for group in groups for rollout in group]
+        self._say_failed(rollouts, "failed, from which nothing is learned", step)
         for rollout in rollouts:
-            self._note("reward", rollout.reward)
-            self._note("completionLength", rollout.learned)
-            self._note("truncated", float(rollout.truncated))
+            self._note_rollout(rollout)
+        rollouts = [rollout for rollout in rollouts if not rollout.failed]
         self._note("rewardStd", _spread([rollout.reward for rollout in rollouts]))
         for number, _ in self._single_rewards():
             scores = [rollout.scores[number - 1] for rollout in rollouts]
@@ -307,6 +325,47 @@ class GrpoLoss(Objective):
             self._run.emit(
                 RolloutsCreated(type=ROLLOUTS_CREATED, step=step, rollouts=self._selection(rollouts))
             )
+
+    def _note_rollout(self, rollout: RolloutExample) -> None:
+        if episode := rollout.episode:
+            self._note("failedEpisodes", float(rollout.failed))
+        if rollout.failed:
+            return
+        self._note("reward", rollout.reward)
+        self._note("completionLength", rollout.learned)
+        self._note("truncated", float(rollout.truncated))
+        if episode:
+            self._note("turns", len(episode.turns))
+            self._note("calls", episode.calls)
+            self._note("toolErrors", episode.errors)
+
+    def _say_failed(
+        self, rollouts: Sequence[RolloutExample], consequence: str, step: int | None = None
+    ) -> None:
+        """Report failed episodes, each reason once; raise EnvironmentFailure if all have failed."""
+        failed = [(rollout.where, rollout.episode.failure) for rollout in rollouts if rollout.episode]
+        failed = [(where, reason) for where, reason in failed if reason]
+        if not failed:
+            return
+        where, reason = failed[0]
+        if len(failed) == len(rollouts):
+            raise EnvironmentFailure(
+                f"Every episode failed ({len(failed)} of {len(rollouts)}). {where}: {reason}. Correct the "
+                "environment, and resume"
+            )
+        new = [(place, why) for place, why in failed if why not in self._failures]
+        if not new or len(self._failures) >= FAILURES:
+            return
+        where, reason = new[0]
+        self._failures |= {why for _, why in failed}
+        message = TrainingMessage(
+            type=TRAINING_MESSAGE,
+            code="episode-failed",
+            message=f"{len(failed)} of {len(rollouts)} episodes {consequence}. {where}: {reason}",
+        )
+        if step is not None:
+            message["step"] = step
+        self._run.emit(message)
 
     def _say_quiet(self, step: int, silent: Sequence[Sequence[RolloutExample]]) -> None:
         if self._said_quiet or len(self._quiet) < WINDOW or fmean(self._quiet) < HIGH:
@@ -349,23 +408,35 @@ class GrpoLoss(Objective):
 
     def reads(self, rows: Sequence[Example]) -> int:
         """See :meth:`Objective.reads`."""
-        count, longest = self.settings["numGenerations"], self.settings["maxCompletionLength"]
+        count, longest = self.settings["numGenerations"], self._longest
         return sum(count * (len(row.ids) + longest) for row in rows)
+
+    @property
+    def _longest(self) -> int:
+        """The maximum number of tokens after a prompt."""
+        if not self.settings["environment"]:
+            return int(self.settings["maxCompletionLength"])
+        return int(self.settings["maxEpisodeTokens"])
 
     def writes(self, rows: Sequence[Example], *, learning: bool) -> list[tuple[int, int, int]]:
         """See :meth:`Objective.writes`."""
         # With dynamic sampling, at most: all prompts may be replaced each time.
         draws = 1 + self.settings["maxResampleTimes"]
         count = self.settings["numGenerations"] * draws if learning else 1
-        longest = self.settings["maxCompletionLength"]
+        longest = self._longest
         width = max((len(row.ids) for row in rows), default=0)
-        answers = count * len(rows)
-        at_once = max(1, min(answers, AT_ONCE, TOKENS // (width + longest)))
-        return [(width, at_once, longest)] * -(-answers // at_once)
+        answers, acts = count * len(rows), bool(self.settings["environment"])
+        at_once = max(1, min(answers, AT_ONCE, (EPISODE_TOKENS if acts else TOKENS) // (width + longest)))
+        if not acts:
+            return [(width, at_once, longest)] * -(-answers // at_once)
+        # At most: every turn is as long as an answer may be, until the episode is. What the tools say is
+        # read between them, in place of tokens that would be generated one by one.
+        written = min(longest, self.settings["maxTurns"] * self.settings["maxCompletionLength"])
+        return [(width, at_once, written)] * -(-answers // at_once)
 
     def expected(self, batches: Sequence[Sequence[Example]]) -> list[list[Example]]:
         """See :meth:`Objective.expected`: answers of maximum length, of the prompts' own tokens."""
-        count, longest = self.settings["numGenerations"], self.settings["maxCompletionLength"]
+        count, longest = self.settings["numGenerations"], self._longest
 
         def answered(row: Example) -> Example:
             answer = [row.ids[index % len(row.ids)] for index in range(longest)]
