@@ -37,7 +37,7 @@ TOOLS = [
 
 
 class Desk:
-    """One customer at the desk. Only parcels on their way can go elsewhere, and only lost ones are refunded."""
+    """One customer at the desk. Only parcels on their way can be redirected, only lost ones are refunded."""
 
     tools = TOOLS
 

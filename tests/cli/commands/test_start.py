@@ -860,7 +860,7 @@ async def test_a_second_trainer_starts_from_the_first_ones_adapter(
 async def test_trainers_that_cannot_follow_are_refused_before_anything_runs(
     settings: Settings, fake_backend: FakeBackend, signed_in: None
 ) -> None:
-    with pytest.raises(ArkorError, match="no trainer .third"):
+    with pytest.raises(ArkorError, match=r"no trainer .third"):
         await Started(settings, "first", then=["third"]).end()
     with pytest.raises(ArkorError, match="leave out --seeds"):
         await Started(settings, "first", then=["second"], seeds=2).end()
