@@ -25,7 +25,7 @@ from tests.support.daemon import Daemon, free_port, running_daemon
 
 from .conftest import make_project
 from .forking_backend import of_a_studio
-from .tiny_model import HERMES, PHRASE, QUESTIONS
+from .tiny_model import CHATML, HERMES, PHRASE, QUESTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -113,6 +113,13 @@ async def _train(daemon: Daemon, trainer: str) -> str:
     return next(str(job["id"]) for job in jobs if job["name"] == trainer)
 
 
+OWN_SYNTAX = CHATML.replace(
+    "{{ m.content }}",
+    "{{ m.content }}{% for c in m.tool_calls or [] %}[{{ c.function.name }} {{ c.function.arguments }}]{% endfor %}",
+)
+"""Writes calls as no other model does, and leaves the tools out, which take many tokens here."""
+
+
 def _write_caller(project: Path, tiny: Path) -> None:
     """A base whose template writes calls, and rows that teach it two calls that break the tool's schema."""
     model = shutil.copytree(tiny, project / "models" / "hermes")
@@ -129,6 +136,7 @@ def here(tmp_path_factory: pytest.TempPathFactory, tiny: Path, template: dict[st
     root = tmp_path_factory.mktemp("openai")
     project = make_project(root / "tests", tiny)
     (project / "arkor.toml").write_text(TOML)
+    (project / "models" / "tiny" / "chat_template.jinja").write_text(OWN_SYNTAX)
     _write_caller(project, tiny)
     env = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "ARKOR_LEAST_FREE_BYTES": "0"}
     env |= of_a_studio(template)
@@ -289,12 +297,35 @@ def test_anthropics_client_gets_the_same_answer_whole_and_streamed(client: OpenA
         assert usage.output_tokens == expected.usage.completion_tokens
 
 
+def test_the_tokens_of_a_conversation_are_counted_without_an_answer(
+    client: OpenAI, claude: Anthropic
+) -> None:
+    asked: Any = {
+        "model": "bot",
+        "messages": [{"role": "user", "content": QUESTIONS[1]}],
+        "system": "Be brief.",
+    }
+    counted = claude.messages.count_tokens(**asked).input_tokens
+    usage = claude.messages.create(**asked, max_tokens=1).usage
+    assert counted == usage.input_tokens + (usage.cache_read_input_tokens or 0) > 10
+    again = client.responses.input_tokens.count(
+        model="bot", input=QUESTIONS[1], instructions="Be brief."
+    ).input_tokens
+    assert again == counted
+    with pytest.raises(anthropic.BadRequestError, match=r"prompt is too long: .* > 256 maximum"):
+        claude.messages.count_tokens(model="bot", messages=[{"role": "user", "content": "word " * 4000}])
+    with pytest.raises(openai.BadRequestError, match="maximum context length"):
+        client.responses.input_tokens.count(model="bot", input="word " * 4000)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_anthropics_client_reads_errors(here: Here, claude: Anthropic, stream: bool) -> None:
     asked: Any = {"model": "bot", "max_tokens": 4, "messages": HI, "stream": stream}
     with pytest.raises(anthropic.BadRequestError, match="thinking"):
         claude.messages.create(**asked | {"thinking": {"type": "enabled", "budget_tokens": 1024}})
-    with pytest.raises(anthropic.BadRequestError, match="maximum context length is 256 tokens"):
+    with pytest.raises(
+        anthropic.BadRequestError, match="prompt is too long: more than 256 tokens > 256 maximum"
+    ):
         claude.messages.create(**asked | {"messages": [{"role": "user", "content": "word " * 4000}]})
     with pytest.raises(anthropic.NotFoundError) as fault:
         claude.messages.create(**asked | {"model": "claude"})
@@ -818,7 +849,7 @@ def test_anthropics_client_enforces_choice_strictness_and_number(here: Here, cal
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_strict_tools_are_refused_where_the_syntax_of_calls_is_unknown(client: OpenAI, stream: bool) -> None:
-    """The base of this endpoint has a template that does not know calls."""
+    """The base of this endpoint has a template that writes calls in a syntax of its own."""
     create: Any = client.chat.completions.create
     with pytest.raises(openai.BadRequestError, match="tools cannot be enforced: strict is only") as fault:
         create(model="bot", messages=HI, tools=[_add(strict=True)], stream=stream, max_tokens=9)

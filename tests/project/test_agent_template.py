@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,15 +13,11 @@ from arkor_dev.project.starter import AGENT, AGENT_TEMPLATE, initialize
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import ModuleType
 
 
 def _desk() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("template_desk", AGENT_TEMPLATE / "desk.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = ModuleType("desk")  # not imported: that would leave compiled files in the template
+    exec((AGENT_TEMPLATE / "desk.py").read_text(), module.__dict__)  # noqa: S102 - our own
     return module
 
 
@@ -68,10 +64,20 @@ def test_every_example_row_is_a_paid_episode() -> None:
         assert play(desk.request(seed), calls, messages[-1]["content"]) == 1
 
 
-@pytest.mark.parametrize(("name", "make", "first"), [("calls", "example", 0), ("unseen", "request", 2000)])
+@pytest.mark.parametrize(
+    ("name", "make", "first"),
+    [
+        ("calls", "example", 0),
+        ("requests", "request", 1000),
+        ("unseen", "request", 2000),
+        ("check", "decision", 3000),
+    ],
+)
 def test_the_data_is_what_the_script_writes(name: str, make: str, first: int) -> None:
     lines = (AGENT_TEMPLATE / "data" / f"{name}.jsonl").read_text().splitlines()
-    assert [json.loads(line) for line in lines] == [getattr(desk, make)(first + at) for at in range(60)]
+    assert [json.loads(line) for line in lines] == [
+        getattr(desk, make)(first + at) for at in range(len(lines))
+    ]
 
 
 def test_no_unseen_request_is_trained_on() -> None:
@@ -87,7 +93,7 @@ def test_init_writes_both_trainers(tmp_path: Path) -> None:
     assert written == {
         "arkor.toml",
         "desk.py",
-        *(f"data/{name}.jsonl" for name in ("calls", "requests", "unseen")),
+        *(f"data/{name}.jsonl" for name in ("calls", "check", "requests", "unseen")),
     }
     calls, acts = load_trainers(tmp_path)
     assert (calls["name"], calls["rows"]) == ("calls", 60)

@@ -43,7 +43,8 @@ class AnswerRequest(Message):
     ``base`` is the folder of the base model called ``name``, empty until it is on this machine; ``adapter``
     that of an adapter with its ``strength``. ``whole``: the base is a model fully fine-tuned by a job;
     ``four_bit``: the adapter was trained on 4-bit weights. ``prompt`` is a text or token ids to continue,
-    instead of ``messages``. With ``echo`` the answer begins with the prompt and its log probabilities.
+    instead of ``messages``. With ``echo`` the answer begins with the prompt and its log probabilities;
+    without it, ``max_tokens`` 0 only counts the prompt's tokens, which nothing reads.
     ``texts`` are to be classified, instead of answering, by an adapter with a head; always by transformers.
     ``training``: a job is running at the same time. ``engine`` is the requested one; llama.cpp also gets the
     files ``gguf``, of the base, and ``lora``, of the adapter. ``thinking_budget`` is the maximum number of

@@ -125,11 +125,18 @@ def example(seed):
     return {"messages": [*messages, {"role": "assistant", "content": said(row) + "."}], "tools": TOOLS}
 
 
+def decision(seed):
+    """Return a row of data/check.jsonl: a conversation up to what the clerk does after looking up."""
+    row = example(seed)
+    return {**row, "messages": row["messages"][:4]}
+
+
 if __name__ == "__main__":
     for name, make, seeds in (
         ("calls", example, range(60)),
         ("requests", request, range(1000, 1200)),
         ("unseen", request, range(2000, 2060)),
+        ("check", decision, range(3000, 3030)),
     ):
         with open(f"data/{name}.jsonl", "w") as file:
             file.writelines(json.dumps(make(seed)) + "\n" for seed in seeds)

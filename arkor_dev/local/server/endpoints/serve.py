@@ -111,6 +111,23 @@ async def messages(request: web.Request) -> web.StreamResponse:
         raise in_anthropics_words(fault) from None
 
 
+@routes.post("/v1/serve/{slug}/messages/count_tokens")
+async def message_tokens(request: web.Request) -> web.Response:
+    try:
+        return web.json_response({"input_tokens": await _counted(request, MESSAGES_CALL, "messages/count_tokens")})
+    except BadRequestError as fault:
+        raise in_anthropics_words(fault) from None
+
+
+@routes.post("/v1/serve/{slug}/responses/input_tokens")
+async def response_tokens(request: web.Request) -> web.Response:
+    try:
+        tokens = await _counted(request, RESPONSES, "responses/input_tokens")
+    except BadRequestError as fault:
+        raise in_callers_names(fault) from None
+    return web.json_response({"object": "response.input_tokens", "input_tokens": tokens})
+
+
 @routes.post("/v1/serve/{slug}/responses")
 async def responses(request: web.Request) -> web.StreamResponse:
     try:
@@ -181,9 +198,25 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
             record.prompt = prompt_tokens(choices, answers)
 
 
+async def _counted(request: web.Request, call: str, name: str) -> int:
+    """Return the number of tokens of the conversation in a body of ``call``; the log has ``name``."""
+    caller = await _caller(request)
+    async with _logged(request, caller, name) as record:
+        body = await _json(request)
+        if call == MESSAGES_CALL and isinstance(body, dict):
+            body.setdefault("max_tokens", 1)  # required in a request for an answer
+        chat_request = _read_body(body, call, caller)
+        record.messages, record.tools = _logged_messages(chat_request), chat_request.chat.get("tools") or ()
+        record.prompt = await request.app[ENDPOINTS].prompt_tokens(caller, chat_request)
+        return record.prompt
+
+
 async def _read_request(request: web.Request, call: str, caller: Caller) -> OpenAIRequest:
     """Return the request in the body, checked like a body of the chat call."""
-    body = await _json(request)
+    return _read_body(await _json(request), call, caller)
+
+
+def _read_body(body: object, call: str, caller: Caller) -> OpenAIRequest:
     chat_request = READERS[call](body, caller.deployment["slug"], KNOWN)
     try:
         check({**chat_request.chat, "baseModel": caller.deployment["slug"]}, ASK)
