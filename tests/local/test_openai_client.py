@@ -115,7 +115,8 @@ async def _train(daemon: Daemon, trainer: str) -> str:
 
 OWN_SYNTAX = CHATML.replace(
     "{{ m.content }}",
-    "{{ m.content }}{% for c in m.tool_calls or [] %}[{{ c.function.name }} {{ c.function.arguments }}]{% endfor %}",
+    "{{ m.content }}{% for c in m.tool_calls or [] %}[{{ c.function.name }} {{ c.function.arguments }}]"
+    "{% endfor %}",
 )
 """Writes calls as no other model does, and leaves the tools out, which take many tokens here."""
 
