@@ -176,6 +176,14 @@ class TrainingSettings(TypedDict, total=False):
     """Names of the [[evaluation]] tables whose metrics reward an answer."""
     reward_weights: float | list[float] | None
     """How much each reward counts in the sum, in the order of the rewards; negative for a penalty."""
+    environment: str | None
+    """A class of the project, as module:class, with the tools that the model acts with before it answers; it
+    may reward the episode."""
+    max_turns: int | None
+    """Most answers of the model in an episode of an environment; an episode ends earlier with an answer that
+    calls no tool."""
+    max_episode_tokens: int | None
+    """Most tokens of an episode after its prompt: answers and what the tools say."""
     num_generations: int | None
     """Answers sampled for each prompt; an answer is judged by the others of its prompt."""
     max_completion_length: int | None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from arkor_dev.contract.rules import FLAG, Rule, above_zero, integer, string, text_line
+from arkor_dev.contract.rules import FLAG, Rule, above_zero, integer, text_line
 
 from .distillation import METHOD as DISTILLATION
 from .distillation import SELF
-from .own_sets import ENTRY, MOST
+from .own_sets import MOST
 from .setting import LOCAL, Setting
 
 METHOD: Final = "grpo"
@@ -51,7 +51,7 @@ ROWS: Final = (
         label="Environment",
         help="A class of the project, as module:class, with the tools that the model acts with before it "
         "answers; it may reward the episode.",
-        rule=string("a class as module:class", ENTRY.fullmatch),
+        rule=text_line(1000, "a class as module:class"),
         style="text",
         default_words="none: one answer without tools",
         example="env:Desk",

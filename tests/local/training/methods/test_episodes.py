@@ -1,8 +1,9 @@
-"""Episodes of an environment: whole conversations as tokens, TRL's losses, and the same bits after a pause."""
+"""Episodes of an environment: conversations as tokens, TRL's losses, the same bits after a pause."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,12 +20,11 @@ from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.methods.grpo import episodes
 from arkor_dev.local.training.methods.grpo.continuation import Continuation
-from arkor_dev.local.training.methods.grpo.loss import GrpoLoss
 from arkor_dev.local.training.rows.encoding import Encoding
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_model import HERMES, QUESTIONS
 from tests.local.tiny_run import events_of, pause_of, set_up
-from tests.local.training.methods.test_grpo import CONFIG, stirred
+from tests.local.training.methods.test_grpo import CONFIG, compare_with_trl, stirred
 from tests.local.training.test_going_on import bytes_of, pausing_after, points
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Script:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.answers: list[list[str]] = []
         self.starts: dict[int, list[int]] = {}
-        monkeypatch.setattr(episodes, "drawn", self._drawn)
+        monkeypatch.setattr("arkor_dev.local.training.methods.grpo.episodes.drawn", self._drawn)
         played = episodes.EpisodePlayer._all
 
         def all_of(player: Any, model: Any, prompts: Any, seed: str, choose: Any) -> Any:
@@ -134,7 +134,7 @@ class Script:
 
             def scripted(logits: Any, conversations: Sequence[Any]) -> list[int]:
                 choose(logits, conversations)
-                flat = [sum(tokens[each.index % len(tokens)], []) for each in conversations]
+                flat = [list(chain(*tokens[each.index % len(tokens)])) for each in conversations]
                 return [
                     one[min(each.written, len(one) - 1)]
                     for one, each in zip(flat, conversations, strict=True)
@@ -143,7 +143,6 @@ class Script:
             return played(player, model, prompts, seed, scripted)
 
         monkeypatch.setattr(episodes.EpisodePlayer, "_all", all_of)
-        self._plain = episodes.drawn
 
     def _drawn(self, logits: Any, numbers: Any, temperature: float) -> Any:
         assert logits.shape[0] == len(numbers)
@@ -198,6 +197,38 @@ def test_only_what_the_model_wrote_is_learned(tiny: Path, tmp_path: Path, script
     assert [rollout.reward for rollout in group] == pytest.approx(
         [len(SAID) * 7 % 11 / 10 + 0.1, len(SAID) * 7 % 11 / 10, 35 % 11 / 10 + 0.2, 35 % 11 / 10 + 0.2]
     )
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"lossType": "dapo", "beta": 0.1},
+        {"lossType": "grpo", "scaleRewards": "batch"},
+        {"lossType": "bnpo", "scaleRewards": "none", "numIterations": 2, "epsilon": 0.001},
+        {"lossType": "dr_grpo", "maxEpisodeTokens": 700},
+        {"lossType": "dapo", "numIterations": 2, "epsilon": 1e-4, "importanceSamplingLevel": "sequence"},
+    ],
+    ids=lambda settings: " ".join(map(str, settings.values())),
+)
+def test_losses_and_gradients_of_episodes_equal_trl(
+    settings: dict[str, Any],
+    tiny: Path,
+    tmp_path: Path,
+    script: Script,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script.answers = MIXED + [[SAID[:length]] for length in (3, 7, 9, 12)]
+    ours = stirred(run_of(tiny, tmp_path, **settings))
+    rollouts = compare_with_trl(ours, tiny, tmp_path, monkeypatch, settings, [1])
+    masked = [
+        label == IGNORED
+        for each in rollouts
+        for label, sampled in zip(each.labels, each.episode.sampled, strict=True)
+        if sampled
+    ]
+    assert not any(masked)
+    assert sum(each.episode.calls for each in rollouts) == 5
 
 
 def test_a_paused_run_of_episodes_resumes_to_the_same_bits(
@@ -275,7 +306,7 @@ def test_an_environment_that_cannot_be_used_ends_the_job(
     [({"maxTurns": 2}, 2), ({"maxEpisodeTokens": 80}, 1), ({"maxCompletionLength": 20}, 1)],
 )
 def test_limits_end_an_episode(
-    settings: dict[str, int], turns: int, tiny: Path, tmp_path: Path, script: Script
+    settings: dict[str, Any], turns: int, tiny: Path, tmp_path: Path, script: Script
 ) -> None:
     script.answers = [[CALL % "A"] * 6]
     run = run_of(tiny, tmp_path, **settings)
