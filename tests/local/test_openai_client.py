@@ -25,7 +25,7 @@ from tests.support.daemon import Daemon, free_port, running_daemon
 
 from .conftest import make_project
 from .forking_backend import of_a_studio
-from .tiny_model import CHATML, HERMES, PHRASE, QUESTIONS
+from .tiny_model import HERMES, OWN_SYNTAX, PHRASE, QUESTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,14 +111,6 @@ async def _train(daemon: Daemon, trainer: str) -> str:
         assert (await answer.text()).endswith("exit=0\n")
     jobs = (await daemon.api("GET", "/api/jobs"))["jobs"]
     return next(str(job["id"]) for job in jobs if job["name"] == trainer)
-
-
-OWN_SYNTAX = CHATML.replace(
-    "{{ m.content }}",
-    "{{ m.content }}{% for c in m.tool_calls or [] %}[{{ c.function.name }} {{ c.function.arguments }}]"
-    "{% endfor %}",
-)
-"""Writes calls as no other model does, and leaves the tools out, which take many tokens here."""
 
 
 def _write_caller(project: Path, tiny: Path) -> None:
