@@ -135,7 +135,7 @@ if __name__ == "__main__":
     for name, make, seeds in (
         ("calls", example, range(60)),
         ("requests", request, range(1000, 1200)),
-        ("unseen", request, range(2000, 2060)),
+        ("unseen", request, range(2000, 2040)),
         ("check", decision, range(3000, 3030)),
     ):
         with open(f"data/{name}.jsonl", "w") as file:
