@@ -1061,6 +1061,20 @@ export interface Figure {
   unit: string;
 }
 
+/** A tool call, its `arguments` as JSON text, and what the tool said; `error`: it was called wrongly. */
+export interface RolloutCall {
+  name: string;
+  arguments: string;
+  result: string;
+  error?: boolean;
+}
+
+/** An answer in an episode without its calls, shortened to its beginning, and its `calls`. */
+export interface RolloutTurn {
+  answer: string;
+  calls: RolloutCall[];
+}
+
 /** An answer that the model sampled during training by rewards, shortened to its beginning. */
 export interface Rollout {
   where: string;
@@ -1069,6 +1083,9 @@ export interface Rollout {
   reward: number;
   rewards: Record<string, number>;
   truncated?: boolean;
+  turns?: RolloutTurn[];
+  omitted?: number;
+  failure?: string;
 }
 
 /** Progress of a preparation, in `unit`; `total` is null while unknown. From the local backend. */

@@ -105,10 +105,15 @@ class EnvironmentPool:
         self._limits, self._stopped = self._request.limits, stopped
         self._process: subprocess.Popen[bytes] | None = None
         self._control: sockets.socket | None = None
+        self._episodes: list[Episode] = []
 
     def begin(self, rows: Sequence[tuple[Row, int]]) -> list[Episode]:
         """Begin an episode for each row and seed; they begin at once."""
-        episodes = [Episode(socket=self._connected()) for _ in rows]
+        self._episodes = [episode for episode in self._episodes if episode.socket]
+        episodes = []
+        for _ in rows:
+            episodes.append(Episode(socket=self._connected()))
+            self._episodes.append(episodes[-1])
         messages: list[Message] = [Begin(_as_json(row), seed) for row, seed in rows]
         for episode, answer in self._exchange(dict(zip(episodes, messages, strict=True)), Begun):
             episode.observation, episode.tools = answer.observation, answer.tools
@@ -136,6 +141,8 @@ class EnvironmentPool:
 
     def close(self) -> None:
         """End the host and every process of its episodes."""
+        while self._episodes:
+            self._episodes.pop().end()
         process, self._process = self._process, None
         if self._control:
             self._control.close()
@@ -158,7 +165,7 @@ class EnvironmentPool:
             with theirs:
                 try:
                     sockets.send_fds(control, [b"1"], [theirs.fileno()])
-                except OSError:  # an environment has ended the host, and with it all episodes
+                except OSError:  # an environment has ended the host, and with it its episodes
                     ours.close()
                     self.close()
                     continue

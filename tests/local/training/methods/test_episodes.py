@@ -252,6 +252,15 @@ def test_a_paused_run_of_episodes_resumes_to_the_same_bits(
     logged = next(fields for name, fields in calls if name == "training.log")
     assert (logged["turns"], logged["calls"], logged["toolErrors"]) == (2, 1.25, 0)
     assert logged["failedEpisodes"] == 0
+    shown = next(fields["rollouts"] for name, fields in calls if name == "rollouts.created")
+    assert [each["reward"] for each in shown] == sorted(each["reward"] for each in shown)
+    assert all(each["rewards"] == {"environment": each["reward"]} for each in shown)
+    turns = next(each["turns"] for each in shown if len(each["turns"]) == 3)
+    number = next(each for each in shown if len(each["turns"]) == 3)["prompt"].rpartition(" Task ")[2]
+    said = f"Parcel B is at stop {number}"
+    made = {"name": "look_up", "arguments": '{"id": "B"}', "result": said}
+    assert turns[0] == {"answer": "", "calls": [made]}
+    assert turns[2] == {"answer": "Done.", "calls": []}
 
 
 def test_failed_episodes_are_left_out_and_named(tiny: Path, tmp_path: Path, script: Script) -> None:
@@ -271,6 +280,22 @@ def test_failed_episodes_are_left_out_and_named(tiny: Path, tmp_path: Path, scri
         "status 7"
     )
     assert run.loss.figures()["failedEpisodes"] == pytest.approx(5 / 12)
+    shown = next(fields["rollouts"] for name, fields in events_of(run).calls if name == "rollouts.created")
+    assert [each.get("failure", "") for each in shown] == [
+        *["it ended its process, with exit status 7"] * 2,
+        *[""] * 3,
+    ]
+    assert all(each["rewards"] == {} and each["where"] == "line 2" for each in shown[:2])
+
+
+def test_long_episodes_are_cut_in_events() -> None:
+    call = episodes.CallMade("look_up", "{}", "x" * 900)
+    turns = [episodes.Turn("y" * 900, [call]) for _ in range(20)]
+    shown = episodes.shown_turns(turns)
+    assert 0 < len(shown) < 20
+    assert sum(len(turn["answer"]) + len(turn["calls"][0]["result"]) for turn in shown) <= episodes.SHOWN
+    assert len(shown[0]["answer"]) == episodes.TEXT
+    assert len(episodes.shown_turns([episodes.Turn("", [call] * 16)])) == 1, "the first is always shown"
 
 
 def test_a_run_whose_episodes_all_fail_pauses(tiny: Path, tmp_path: Path) -> None:

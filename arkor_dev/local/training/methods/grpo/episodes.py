@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from arkor_dev.contract.events import RolloutCall, RolloutTurn
 from arkor_dev.local.environments.messages import Call
 from arkor_dev.local.environments.pool import EnvironmentPool
 from arkor_dev.local.modeling.chat_template import end_ids, render
@@ -38,8 +39,9 @@ TOKENS: Final = 16_384
 """Maximum number of tokens in the episodes that are played at once."""
 MOST_CALLS: Final = 16
 """Maximum number of calls in one answer; the others have an error as their result."""
-EPISODES: Final = 5
-"""Number of failed episodes that a message names."""
+TEXT: Final = 600
+SHOWN: Final = 4000
+"""Maximum number of characters of each text in an event, and of all those of an episode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +283,27 @@ def observed(messages: Sequence[Mapping[str, Any]], observation: str) -> list[di
     elif observation:
         prompt.append({"role": "user", "content": observation})
     return prompt
+
+
+def shown_turns(turns: Sequence[Turn]) -> list[RolloutTurn]:
+    """Return an episode's turns for an event: as many of the first ones as are not too long together."""
+    shown: list[RolloutTurn] = []
+    left = SHOWN
+    for turn in turns:
+        calls = []
+        for call in turn.calls:
+            entry = RolloutCall(
+                name=call.name[:TEXT], arguments=call.arguments[:TEXT], result=call.result[:TEXT]
+            )
+            if call.error:
+                entry["error"] = True
+            calls.append(entry)
+            left -= len(call.name[:TEXT]) + len(entry["arguments"]) + len(entry["result"])
+        left -= len(turn.answer[:TEXT])
+        if left < 0 and shown:
+            break
+        shown.append(RolloutTurn(answer=turn.answer[:TEXT], calls=calls))
+    return shown
 
 
 def _seed(seed: int, step: str, where: str) -> int:

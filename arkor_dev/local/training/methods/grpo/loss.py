@@ -31,6 +31,7 @@ from arkor_dev.local.training.methods.sampling import AT_ONCE, TOKENS
 from arkor_dev.local.training.objective import Objective
 
 from .episodes import TOKENS as EPISODE_TOKENS
+from .episodes import shown_turns
 from .rollouts import RolloutExample, RolloutGenerator, has_signal
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ EVENT_ROLLOUTS: Final = 5
 """Number of a step's rollouts that are included in an event."""
 TEXT: Final = 1000
 """Maximum length of each of their prompts and answers, in characters."""
+EVENT_FAILED: Final = 2
+"""Maximum number of failed episodes among them."""
 WINDOW: Final = 10
 HIGH: Final = 0.8
 """Number of steps, and the share of their prompts without a learning signal, that trigger a report."""
@@ -322,9 +325,8 @@ class GrpoLoss(Objective):
         self._quiet.append(len(silent) / len(groups))
         self._say_quiet(step, silent)
         if step % self._run.plan.logging == 0 or step == 1:
-            self._run.emit(
-                RolloutsCreated(type=ROLLOUTS_CREATED, step=step, rollouts=self._selection(rollouts))
-            )
+            drawn = [rollout for group in groups for rollout in group]
+            self._run.emit(RolloutsCreated(type=ROLLOUTS_CREATED, step=step, rollouts=self._selection(drawn)))
 
     def _note_rollout(self, rollout: RolloutExample) -> None:
         if episode := rollout.episode:
@@ -385,23 +387,34 @@ class GrpoLoss(Objective):
         self._run.emit(message)
 
     def _selection(self, rollouts: Sequence[RolloutExample]) -> list[Rollout]:
-        """Return a few rollouts for an event, ordered from lowest to highest reward."""
-        order = sorted(rollouts, key=lambda rollout: rollout.reward)
-        count = min(EVENT_ROLLOUTS, len(order))
+        """Return a few rollouts for an event, ordered from lowest to highest reward, after failed ones."""
+        failed = [rollout for rollout in rollouts if rollout.failed][:EVENT_FAILED]
+        order = sorted(
+            (rollout for rollout in rollouts if not rollout.failed), key=lambda rollout: rollout.reward
+        )
+        count = min(EVENT_ROLLOUTS - len(failed), len(order))
         chosen = [order[index * (len(order) - 1) // max(1, count - 1)] for index in range(count)]
-        shown: list[Rollout] = []
-        for rollout in chosen:
-            shown.append(
-                Rollout(
-                    where=rollout.where,
-                    prompt=rollout.prompt.question[:TEXT] if rollout.prompt else "",
-                    answer=rollout.answer[:TEXT],
-                    reward=rollout.reward,
-                    rewards=dict(zip(self._answering.scoring.names, rollout.scores, strict=True)),
-                )
-            )
-            if rollout.truncated:
-                shown[-1]["truncated"] = True
+        return [self._shown(rollout) for rollout in (*failed, *chosen)]
+
+    def _shown(self, rollout: RolloutExample) -> Rollout:
+        episode, names = rollout.episode, self._answering.scoring.names
+        question = rollout.prompt.question if rollout.prompt else ""
+        shown = Rollout(
+            where=rollout.where,
+            prompt=(question + episode.observation if episode else question)[:TEXT],
+            answer=rollout.answer[:TEXT],
+            reward=rollout.reward,
+            rewards={} if rollout.failed else dict(zip(names, rollout.scores, strict=True)),
+        )
+        if rollout.truncated:
+            shown["truncated"] = True
+        if episode:
+            turns = shown_turns(episode.turns)
+            shown["turns"] = turns
+            if len(turns) < len(episode.turns):
+                shown["omitted"] = len(episode.turns) - len(turns)
+            if episode.failure:
+                shown["failure"] = episode.failure
         return shown
 
     # Forecasts
