@@ -7,6 +7,14 @@ import json
 import random
 
 STATUSES = ("on its way", "delivered", "lost")
+CASES = (
+    ("where", STATUSES),
+    ("move", STATUSES[:1]),
+    ("move", STATUSES[1:]),
+    ("money", STATUSES[2:]),
+    ("money", STATUSES[:2]),
+)
+"""Tasks with statuses, so that a clerk acts as often as not where acting is asked for."""
 TOWNS = ("Bremen", "Lyon", "Turin", "Porto", "Ghent", "Graz", "Malmo", "Cork")
 STREETS = ("Oak Street", "Mill Lane", "Park Road", "Hill Street", "Lake Road", "Church Lane")
 WHERE = ("Where is parcel {parcel}?", "Has parcel {parcel} arrived?", "What about my parcel {parcel}?")
@@ -94,11 +102,11 @@ def said(row):
 def request(seed):
     """Return a row of data/requests.jsonl; the same for the same ``seed``."""
     of = random.Random(seed)
-    task = of.choice(("where", "move", "money"))
+    task, statuses = of.choice(CASES)
     row = {
         "parcel": str(of.randrange(1000, 10_000)),
         "task": task,
-        "status": of.choice(STATUSES),
+        "status": of.choice(statuses),
         "town": of.choice(TOWNS),
         "price": of.randrange(5, 100),
         "address": f"{of.randrange(1, 100)} {of.choice(STREETS)}",
