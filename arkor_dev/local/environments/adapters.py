@@ -104,11 +104,11 @@ class Environment(ABC):
         """Reset the instance."""
 
     @abstractmethod
-    def _made_tools(self) -> Sequence[Any]:
+    def _made_tools(self) -> Sequence[object]:
         """Return the instance's tools: schemas and functions."""
 
     @abstractmethod
-    def _step(self, name: str, arguments: dict[str, Any]) -> Result:
+    def _step(self, name: str, arguments: dict[str, object]) -> Result:
         """Make a call whose tool and arguments are known to be right."""
 
 
@@ -119,14 +119,14 @@ class OwnEnvironment(Environment):
         takes = inspect.signature(self._instance.reset).parameters
         return _observation(finished(self._instance.reset(row) if takes else self._instance.reset()))
 
-    def _made_tools(self) -> Sequence[Any]:
+    def _made_tools(self) -> Sequence[object]:
         tools = self._instance.tools
         tools = finished(tools()) if callable(tools) else tools
         if not isinstance(tools, list | tuple):
             raise EnvironmentFault(f"tools must be a list, not {_described(tools)}")
         return tools
 
-    def _step(self, name: str, arguments: dict[str, Any]) -> Result:
+    def _step(self, name: str, arguments: dict[str, object]) -> Result:
         text = finished(self._instance.step({"name": name, "arguments": arguments}))
         if not isinstance(text, str):
             raise EnvironmentFault(f"step() must return text, not {_described(text)}")
@@ -142,12 +142,12 @@ class MethodsEnvironment(Environment):
             row = {name: value for name, value in row.items() if name in parameters}
         return _observation(finished(self._instance.reset(**row)))
 
-    def _made_tools(self) -> Sequence[Any]:
+    def _made_tools(self) -> Sequence[object]:
         members = inspect.getmembers(type(self._instance), inspect.isfunction)
         names = [name for name, _ in members if not name.startswith("_") and name not in NOT_TOOLS]
         return [getattr(self._instance, name) for name in names]
 
-    def _step(self, name: str, arguments: dict[str, Any]) -> Result:
+    def _step(self, name: str, arguments: dict[str, object]) -> Result:
         try:
             return Result(str(finished(getattr(self._instance, name)(**arguments))))
         except MemoryError:
@@ -177,7 +177,7 @@ class OpenEnvironment(Environment):
         known = {name: value for name, value in row.items() if name in parameters}
         return self._taken(finished(self._instance.reset(**known)))
 
-    def _made_tools(self) -> Sequence[Any]:
+    def _made_tools(self) -> Sequence[object]:
         properties, required = _fields(self._action())
         description = (inspect.getdoc(self._instance.step) or "Take an action.").partition("\n\n")[0]
         parameters = {"type": "object", "properties": properties, "required": required}
@@ -189,7 +189,7 @@ class OpenEnvironment(Environment):
         hints = typing.get_type_hints(self._instance.step)
         return hints.get(name, str)
 
-    def _step(self, name: str, arguments: dict[str, Any]) -> Result:
+    def _step(self, name: str, arguments: dict[str, object]) -> Result:
         kind = self._action()
         if dataclasses.is_dataclass(kind) or hasattr(kind, "model_validate"):
             action: object = typing.cast("Callable[..., object]", kind)(**arguments)
@@ -197,7 +197,7 @@ class OpenEnvironment(Environment):
             action = arguments[ALONE]
         return Result(self._taken(finished(self._instance.step(action))) or "")
 
-    def _taken(self, result: Any) -> str | None:
+    def _taken(self, result: object) -> str | None:
         """Take the reward and the end from a result, or an observation; return the observation as text."""
         if result is None:
             return None
@@ -214,7 +214,7 @@ class OpenEnvironment(Environment):
         return json.dumps(fields, ensure_ascii=False, default=str)
 
 
-def environment_of(make: Callable[[], Any]) -> Environment:
+def environment_of(make: Callable[[], object]) -> Environment:
     """Return an instance, adapted by its shape. Raises EnvironmentFault if it has none of them."""
     instance = finished(make())
     if not callable(getattr(instance, "reset", None)):
@@ -224,7 +224,7 @@ def environment_of(make: Callable[[], Any]) -> Environment:
     return OwnEnvironment(instance) if hasattr(instance, "tools") else OpenEnvironment(instance)
 
 
-def has_functions(make: Callable[[], Any]) -> bool:
+def has_functions(make: Callable[[], object]) -> bool:
     """Return whether tools of the class ``make`` may be functions, whose schemas need transformers."""
     if not isinstance(make, type) or not hasattr(make, "step"):
         return True
@@ -249,7 +249,7 @@ def _loop() -> asyncio.AbstractEventLoop:
     return asyncio.new_event_loop()
 
 
-def argument_fault(arguments: Mapping[str, Any], parameters: Mapping[str, Any]) -> str | None:
+def argument_fault(arguments: Mapping[str, object], parameters: Mapping[str, Any]) -> str | None:
     """Return what the model did wrongly with ``arguments``, for it to read; None if they fit."""
     properties = parameters.get("properties") or {}
     for name in parameters.get("required") or ():
@@ -267,14 +267,14 @@ def argument_fault(arguments: Mapping[str, Any], parameters: Mapping[str, Any]) 
     return None
 
 
-def checked_reward(value: Any) -> float:
+def checked_reward(value: object) -> float:
     """Return a reward as a number. Raises EnvironmentFault."""
     if isinstance(value, numbers.Real) and math.isfinite(value) and abs(float(value)) <= MOST_REWARD:
         return float(value)
     raise EnvironmentFault(f"the reward must be a finite number, true or false, not {_described(value)}")
 
 
-def _observation(value: Any) -> str | None:
+def _observation(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
     raise EnvironmentFault(f"reset() must return text or None, not {_described(value)}")
@@ -286,7 +286,7 @@ def _described(value: object) -> str:
     return repr(value) if simple else type(value).__name__[:SHOWN]
 
 
-def _checked_tools(tools: Sequence[Any]) -> list[Tool]:
+def _checked_tools(tools: Sequence[object]) -> list[Tool]:
     """Return tools in OpenAI's form, of schemas and functions. Raises EnvironmentFault."""
     if not tools:
         raise EnvironmentFault("it has no tools")
@@ -305,7 +305,7 @@ def _checked_tools(tools: Sequence[Any]) -> list[Tool]:
     return checked
 
 
-def _checked_tool(tool: Any) -> Tool:
+def _checked_tool(tool: object) -> Tool:
     if callable(tool):
         # Imported for functions only: it takes a second, which JSON schemas do not need.
         from transformers.utils.chat_template_utils import get_json_schema
@@ -340,7 +340,7 @@ def _fields(kind: Any) -> tuple[Tool, list[str]]:
     return {name: {"type": kind} if kind else {} for name, kind in named.items()}, required
 
 
-def _public(observation: Any) -> Any:
+def _public(observation: object) -> object:
     """Return what an observation shows, without its reward, end and metadata."""
     if hasattr(observation, "model_dump"):
         fields = observation.model_dump()

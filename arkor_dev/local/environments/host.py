@@ -19,7 +19,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from arkor_dev.local.gguf.limited import limit_cpu_time, limit_memory
 from arkor_dev.local.workers.codec import Codec, Message, encode
@@ -70,7 +70,7 @@ def main() -> NoReturn:
         os._exit(0)
 
 
-def _fork_episodes(control: socket.socket, make: Callable[[], Any], limits: Limits) -> None:
+def _fork_episodes(control: socket.socket, make: Callable[[], object], limits: Limits) -> None:
     while True:
         if select.select([control], [], [], WATCHED)[0]:
             data, descriptors, _, _ = socket.recv_fds(control, 1, 1)
@@ -89,7 +89,7 @@ def _fork_episodes(control: socket.socket, make: Callable[[], Any], limits: Limi
 # The process that watches an episode
 
 
-def _watch(worker: socket.socket, make: Callable[[], Any], limits: Limits) -> NoReturn:
+def _watch(worker: socket.socket, make: Callable[[], object], limits: Limits) -> NoReturn:
     """Run the episode in a child; end all its processes when it ends, or when the worker hangs up."""
     try:
         os.setsid()
@@ -164,7 +164,7 @@ def _ended(child: int | None) -> int:
 # The process of an episode
 
 
-def _serve(worker: socket.socket, make: Callable[[], Any], limits: Limits) -> NoReturn:
+def _serve(worker: socket.socket, make: Callable[[], object], limits: Limits) -> NoReturn:
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()
@@ -198,7 +198,7 @@ METHODS: Final = {"Begin": "reset()", "Step": "step()", "Finish": "reward()"}
 class _Served:
     """Answers the messages of one episode."""
 
-    def __init__(self, make: Callable[[], Any], limits: Limits) -> None:
+    def __init__(self, make: Callable[[], object], limits: Limits) -> None:
         self._make, self._limits = make, limits
         self._environment: Environment | None = None
 

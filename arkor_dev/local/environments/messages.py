@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from arkor_dev.local.workers.codec import Message
 
-Row = dict[str, Any]
+Row = dict[str, object]
 """A row's other columns, its ``prompt`` (messages), and its wanted ``answer``, which may be empty."""
 
 BROKEN: Final = "error: the arguments are not a JSON object"
@@ -39,7 +39,7 @@ class Call:
     """A tool call of the model; ``arguments`` is None if they are not a JSON object."""
 
     name: str
-    arguments: dict[str, Any] | None
+    arguments: dict[str, object] | None
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Begun(Message):
     """
 
     observation: str | None
-    tools: list[dict[str, Any]]
+    tools: list[dict[str, object]]
     done: bool
 
 
@@ -115,6 +115,6 @@ class Finished(Message):
 
 @dataclass(frozen=True)
 class Fault(Message):
-    """The episode cannot go on; ``reason`` is for the user."""
+    """The episode cannot continue; ``reason`` is for the user."""
 
     reason: str = field(default="")

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.workers.codec import Codec, M, Message, encode
@@ -63,7 +63,7 @@ class Episode:
     """An episode in a process of its own. ``failure`` says why it has failed; empty if it has not."""
 
     observation: str | None = None
-    tools: list[dict[str, Any]] = field(default_factory=list)
+    tools: list[dict[str, object]] = field(default_factory=list)
     done: bool = False
     reward: float | None = None
     failure: str = ""

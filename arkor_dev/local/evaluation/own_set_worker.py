@@ -115,7 +115,7 @@ def scorer(request: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Any]:
     return score
 
 
-def _entry(metric: str, project: Path) -> Callable[..., Any]:
+def _entry(metric: str, project: Path) -> Callable[..., object]:
     """Return the function ``module:function``, which a file of the project must define."""
     try:
         return defined_in(project, metric, "function")

@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
+from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
 if TYPE_CHECKING:
@@ -14,21 +15,23 @@ if TYPE_CHECKING:
 GROWTH: Final = 128
 """Tokens of free space added when a buffer is full: copying the whole cache at each step is slow."""
 
-Layers = list[tuple[Any, Any]]
+Layers = list[tuple[Tensor, Tensor]]
 """Keys and values of each layer, ``[rows, heads, tokens, width]``."""
 
 
 class GrowingLayer(DynamicLayer):  # type: ignore[misc]
     """One layer's keys and values; new ones are appended without copying the old ones."""
 
-    keys: Any
-    values: Any
+    keys: Tensor
+    values: Tensor
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        self._buffers: tuple[Any, Any] | None = None
+        self._buffers: tuple[Tensor, Tensor] | None = None
 
-    def update(self, key_states: Any, value_states: Any, *_: Any, **__: Any) -> tuple[Any, Any]:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_: object, **__: object
+    ) -> tuple[Tensor, Tensor]:
         """Return all keys and values, the new ones last."""
         before = self.keys.shape[-2] if self._buffers else 0
         after = before + key_states.shape[-2]
@@ -79,7 +82,7 @@ class Forward:
 
     def __call__(
         self, tokens: list[list[int]], lengths: Sequence[int], cache: Any, *, every: bool = False
-    ) -> Any:
+    ) -> Tensor:
         """Return logits ``[rows, vocabulary]`` after the last of ``tokens``, equally many per row.
 
         With ``every`` they are ``[rows, tokens, vocabulary]``, after each token. ``lengths`` has each row's
@@ -119,7 +122,7 @@ def joined(caches: Sequence[Layers]) -> Any:
     )
 
 
-def _concatenate(parts: Sequence[Any]) -> Any:
+def _concatenate(parts: Sequence[Tensor]) -> Tensor:
     """Concatenate tensors ``[rows, heads, tokens, width]``, left-padding the shorter ones."""
     longest = max(part.shape[-2] for part in parts)
     pad = torch.nn.functional.pad

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.data.sources import SourceError, resolved
 
@@ -19,7 +19,7 @@ class ProjectCodeError(Exception):
     """Why the project's code cannot be used, for the user."""
 
 
-def defined_in(project: Path, reference: str, kind: str) -> Callable[..., Any]:
+def defined_in(project: Path, reference: str, kind: str) -> Callable[..., object]:
     """Return the function or class ``module:name``, which a file of ``project`` must define.
 
     Raises ProjectCodeError, whose text begins with the file or says that it defines no ``kind`` of that name;

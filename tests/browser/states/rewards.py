@@ -137,6 +137,7 @@ async def acting(scene: Scene) -> None:
     await expect(played).to_contain_text("4 more turns")
     turns = played.get_by_role("list", name="Turns").last
     await expect(turns).to_contain_text("It is in Kassel, due Thursday.")
+    await turns.scroll_into_view_if_needed()
 
 
 @state(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,12 @@ from arkor_dev.local.modeling.example import IGNORED
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.methods.grpo import episodes
-from arkor_dev.local.training.methods.grpo.continuation import Continuation
 from arkor_dev.local.training.rows.encoding import Encoding
 from arkor_dev.local.workers.errors import JobFailure
-from tests.local.tiny_model import HERMES, QUESTIONS
+from tests.local.harness import until
+from tests.local.tiny_model import HERMES, OWN_SYNTAX, QUESTIONS, write_jsonl
 from tests.local.tiny_run import events_of, pause_of, set_up
-from tests.local.training.methods.test_grpo import CONFIG, compare_with_trl, stirred
+from tests.local.training.methods.test_grpo import CONFIG, compare_with_trl, measured_forecast, stirred
 from tests.local.training.test_going_on import bytes_of, pausing_after, points
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.run import TrainingLoop
+    from tests.local.harness import Backend
 
 pytestmark = [
     pytest.mark.engine,
@@ -274,7 +276,8 @@ def test_failed_episodes_are_left_out_and_named(tiny: Path, tmp_path: Path, scri
     counts = [sum(rollout.where == f"line {place}" for rollout in learned) for place in (1, 2, 3)]
     assert counts == [4, 1, 2], "the second row's only episode without a call, and the third's without B"
     assert [rollout.advantage for rollout in learned if rollout.where == "line 2"] == [0]
-    (said,) = [fields for name, fields in events_of(run).calls if name == "training.message"]
+    unseen, said = [fields for name, fields in events_of(run).calls if name == "training.message"]
+    assert "does not know of look_up: describe them" in unseen["message"], "the template leaves out tools"
     assert said["message"] == (
         "5 of 12 episodes failed, from which nothing is learned. line 2: it ended its process, with exit "
         "status 7"
@@ -347,11 +350,66 @@ def test_limits_end_an_episode(
         assert len(rollout.ids) - prompt <= longest
 
 
-def test_a_template_that_rewrites_answers_is_refused(tiny: Path) -> None:
-    tokenizer = load_tokenizer(tiny)
-    tokenizer.chat_template = (
-        "{% for m in messages %}<|im_start|>{{ m.role }}\n"
-        "{% if m.role == 'assistant' and loop.last %}<note>{% endif %}{{ m.content }}<|im_end|>\n{% endfor %}"
-    )
-    with pytest.raises(JobFailure, match="rewrites an answer once a tool's result follows it"):
-        Continuation(tokenizer, [tokenizer.eos_token_id])
+def test_a_forecast_counts_whole_episodes(tiny: Path, tmp_path: Path) -> None:
+    run = run_of(tiny, tmp_path, maxEpisodeTokens=600, maxCompletionLength=50, maxTurns=3)
+    run.begin()
+    rows = run.train[:2]
+    width = max(len(row.ids) for row in rows)
+    assert run.loss.writes(rows, learning=True) == [(width, 8, 150)], "three answers of 50 tokens"
+    assert run.loss.writes(rows, learning=False) == [(width, 2, 150)]
+    assert run.loss.reads(rows) == 4 * sum(len(row.ids) + 600 for row in rows)
+    run.loss.close()
+
+
+def test_unsuitable_settings_are_refused() -> None:
+    from arkor_dev.local.training.job_settings import JobSettings
+
+    scored = {"name": "right", "path": "x", "metric": "exact_match"}
+    for config, says in (
+        ({"environment": "env"}, "environment must be a class as module:class"),
+        ({"environment": "env:Desk", "rewardFuncs": ["plain"]}, "is called plain. Available: right"),
+        ({"environment": "env:Desk", "rewardWeights": [1, 2]}, "2 weights for 0 rewards"),
+    ):
+        with pytest.raises(JobFailure, match=says):
+            method("grpo").check(JobSettings({"method": "grpo", "evaluations": [scored], **config}))
+    method("grpo").check(JobSettings({"method": "grpo", "environment": "env:Desk"}))
+
+
+def test_a_job_is_judged_by_episodes_on_rows_that_it_has_not_seen(
+    shared: Backend, shared_project: Path
+) -> None:
+    rows = [{"prompt": asked, "place": place} for place, asked in enumerate(QUESTIONS[:20])]
+    write_jsonl(shared_project / "data" / "prompts.jsonl", rows)
+    judged = "\n\nclass Chance(Desk):\n    def reward(self):\n        return random.random()\n"
+    (shared_project / "env.py").write_text(ENVIRONMENT + judged)
+    model = shutil.copytree(shared_project / "models" / "tiny", shared_project / "models" / "own-syntax")
+    (model / "chat_template.jinja").write_text(OWN_SYNTAX)
+    config = {
+        "method": "grpo",
+        "model": "./models/own-syntax",
+        "datasetSource": {"type": "file", "path": "data/prompts.jsonl"},
+        "environment": "env:Chance",
+        "datasetSplit": 0.3,
+        "maxSteps": 2,
+        "evalSteps": 2,
+        "batchSize": 2,
+        "numGenerations": 4,
+        "maxCompletionLength": 8,
+        "maxEpisodeTokens": 64,
+        "samples": "off",
+        "numberFormat": "float32",
+    }
+    forecast = until(lambda: measured_forecast(shared, config), 120)
+    assert forecast["tokens"] > 0
+    job = shared.submit(config)
+    frames = list(shared.events(job))
+    assert shared.job(job)["status"] == "completed", frames[-1].data
+    logged = [frame.json for frame in frames if frame.event == "training.log"]
+    assert logged[0]["turns"] == 1
+    evaluation = next(frame.json["evaluation"] for frame in frames if frame.event == "evaluation.completed")
+    task = evaluation["heldOut"]
+    assert task["measure"] == {"label": "Mean reward", "unit": "", "higher": True}
+    # Both get the same tasks, and this environment rewards nothing that a model does.
+    assert 0 < task["base"] == task["adapter"] < 1
+    assert task["difference"]["low"] <= 0 <= task["difference"]["high"]
+    assert 0 < logged[-1]["evalReward"] < 1

@@ -30,7 +30,7 @@ class Continuation:
 
     def __init__(self, tokenizer: Any, ends: Collection[int]) -> None:
         self._tokenizer = tokenizer
-        self._marks = [tokenizer.decode([end]) for end in ends]
+        self._marks = tuple(tokenizer.decode([end]) for end in ends)
         cue = render(tokenizer, [{"role": "user", "content": "x"}], add_generation_prompt=True)
         # Qwen3 writes empty thoughts into its last answer only, but keeps those that an answer has.
         contents = [""] if cue.rstrip().endswith("</think>") else ["", THOUGHTS]
@@ -52,10 +52,16 @@ class Continuation:
         """Return the text behind the end of an answer; None if the template rewrites the answer."""
         try:
             return self._behind(results, {})
-        except JobFailure:  # DeepSeek's templates want arguments as text
-            return self._behind(results, "{}")
+        except JobFailure:
+            pass
+        try:
+            return self._behind(results, "{}")  # DeepSeek's templates want arguments as text
+        except JobFailure:
+            return self._behind(results, {}, most=1)  # Llama's refuse several calls in one answer
 
-    def _behind(self, results: Sequence[tuple[str, str]], arguments: object) -> str | None:
+    def _behind(
+        self, results: Sequence[tuple[str, str]], arguments: object, most: int | None = None
+    ) -> str | None:
         calls, said = [], []
         for number, (name, text) in enumerate(results):
             key = f"call{number:05d}"  # Mistral's templates want nine letters and digits
@@ -64,9 +70,15 @@ class Continuation:
             said.append({"role": "tool", "tool_call_id": key, "name": name, "content": text})
         before = [
             {"role": "user", "content": "x"},
-            {"role": "assistant", "content": self._content, "tool_calls": calls},
+            {"role": "assistant", "content": self._content, "tool_calls": calls[:most]},
         ]
-        answered = render(self._tokenizer, before, add_generation_prompt=False)
+        answered = render(self._tokenizer, before, add_generation_prompt=False).rstrip()
         whole = render(self._tokenizer, [*before, *said], add_generation_prompt=True)
-        end = max((answered.rfind(mark) + len(mark) for mark in self._marks if mark in answered), default=0)
-        return whole[end:] if end and whole.startswith(answered[:end]) else None
+        if not whole.startswith(answered):
+            return None
+        rest = whole[len(answered) :]
+        if answered.endswith(self._marks):
+            return rest
+        # GLM's answers end with the mark of what follows.
+        mark = next((mark for mark in self._marks if rest.startswith(mark)), None)
+        return None if mark is None else rest.removeprefix(mark)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from arkor_dev.contract.events import RolloutCall, RolloutTurn
+from arkor_dev.contract.events import TRAINING_MESSAGE, RolloutCall, RolloutTurn, TrainingMessage
 from arkor_dev.local.environments.messages import Call
 from arkor_dev.local.environments.pool import EnvironmentPool
 from arkor_dev.local.modeling.chat_template import end_ids, render
@@ -27,6 +27,8 @@ from .turns import Conversation, TurnGenerator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from torch import Tensor
 
     from arkor_dev.local.environments.pool import Episode
     from arkor_dev.local.training.greedy import Answering
@@ -99,6 +101,7 @@ class EpisodePlayer:
         self._tokenizer = run.base.tokenizer
         self._ends = end_ids(self._tokenizer, run.base.model)
         self._continuation: Continuation | None = None
+        self._has_looked = False
         self._pool = EnvironmentPool(settings["environment"], run.project, run.stop.requested)
 
     def close(self) -> None:
@@ -118,7 +121,7 @@ class EpisodePlayer:
             (len(prompts), self._settings["maxEpisodeTokens"])
         )
 
-        def choose(logits: Any, conversations: Sequence[Conversation]) -> list[int]:
+        def choose(logits: Tensor, conversations: Sequence[Conversation]) -> list[int]:
             row = numbers[[each.index for each in conversations], [each.written for each in conversations]]
             tokens: list[int] = drawn(logits, row, self._settings["temperature"])[:, 0].tolist()
             return tokens
@@ -128,7 +131,7 @@ class EpisodePlayer:
     def greedy(self, model: Answering, prompts: Sequence[Prompt]) -> list[PlayedEpisode]:
         """Play an episode on each prompt, with the likeliest tokens."""
 
-        def choose(logits: Any, _: Sequence[Conversation]) -> list[int]:
+        def choose(logits: Tensor, _: Sequence[Conversation]) -> list[int]:
             tokens: list[int] = logits.argmax(-1).tolist()
             return tokens
 
@@ -194,6 +197,7 @@ class EpisodePlayer:
         played.observation = episode.observation or ""
         messages = observed(played.prompt.messages, played.observation)
         text = render(self._tokenizer, messages, add_generation_prompt=True, tools=episode.tools)
+        self._say_unseen(text, messages, episode.tools)
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         if len(ids) >= self._run.base.context:
             raise JobFailure(
@@ -204,6 +208,22 @@ class EpisodePlayer:
         each.prompt_tokens, each.conversation.unread = len(ids), list(ids)
         self._continuation = self._continuation or Continuation(self._tokenizer, self._ends)
         return True
+
+    def _say_unseen(self, text: str, messages: Sequence[object], tools: Sequence[object]) -> None:
+        """Report once if neither the chat template nor the row shows the tools to the model."""
+        if self._has_looked:
+            return
+        self._has_looked = True
+        unseen = [name for name in sorted(tool_names(tools)) if name not in text]
+        if unseen and text == render(self._tokenizer, messages, add_generation_prompt=True):
+            message = TrainingMessage(
+                type=TRAINING_MESSAGE,
+                code="tools-unseen",
+                message="The model's chat template leaves out the tools, so the model does not know of "
+                f"{', '.join(unseen)[:TEXT]}: describe them, and how to call them, in a system message of "
+                "the rows",
+            )
+            self._run.emit(message)
 
     def _left(self, each: _Playing) -> int:
         """Return how many tokens an episode may still have."""
@@ -275,11 +295,11 @@ class _Playing:
     made: list[tuple[str, str]] = field(default_factory=list)
 
 
-def observed(messages: Sequence[Mapping[str, Any]], observation: str) -> list[dict[str, Any]]:
+def observed(messages: Sequence[Mapping[str, object]], observation: str) -> list[dict[str, object]]:
     """Return a prompt with an environment's first observation, added to its last message as in TRL."""
     prompt = [dict(message) for message in messages]
     if observation and prompt[-1]["role"] == "user":
-        prompt[-1]["content"] += observation
+        prompt[-1]["content"] = f"{prompt[-1]['content']}{observation}"
     elif observation:
         prompt.append({"role": "user", "content": observation})
     return prompt
@@ -311,7 +331,7 @@ def _seed(seed: int, step: str, where: str) -> int:
     return random.Random(f"{seed}/{step}/{where}").getrandbits(32)  # noqa: S311 - not for secrecy
 
 
-def _object(arguments: str) -> dict[str, Any] | None:
+def _object(arguments: str) -> dict[str, object] | None:
     try:
         value = json.loads(arguments or "{}", parse_constant=_refuse)
     except (ValueError, RecursionError):

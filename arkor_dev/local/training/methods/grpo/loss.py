@@ -37,6 +37,8 @@ from .rollouts import RolloutExample, RolloutGenerator, has_signal
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from torch import Tensor
+
     from arkor_dev.local.training.rows.prompts import Prompt
     from arkor_dev.local.training.run_context import RunContext
 
@@ -79,8 +81,8 @@ class GrpoLoss(Objective):
         self.settings = settings
         self._noted: dict[str, list[float]] = {}
         self._repeats = False
-        self._old: dict[int, Any] = {}
-        self._reference: dict[int, Any] = {}
+        self._old: dict[int, Tensor] = {}
+        self._reference: dict[int, Tensor] = {}
         self._quiet: deque[float] = deque(maxlen=WINDOW)
         self._said_quiet = False
         self._failures: set[str] = set()
@@ -168,9 +170,7 @@ class GrpoLoss(Objective):
             rollouts = [rollout for group in batch for rollout in group]
             tokens = sum(rollout.learned for rollout in rollouts if not self._masks(rollout))
             of_batch = len(rollouts) / max(1, tokens)
-            scaled += [
-                [replace(rollout, **self._scale(rollout, of_batch)) for rollout in group] for group in batch
-            ]
+            scaled += [[self._with_scale(rollout, of_batch) for rollout in group] for group in batch]
         return scaled
 
     def _masks(self, rollout: RolloutExample) -> bool:
@@ -191,18 +191,18 @@ class GrpoLoss(Objective):
         share = remaining / total
         return [[replace(rollout, scale=rollout.scale * share) for rollout in group] for group in kept]
 
-    def _scale(self, rollout: RolloutExample, of_batch: float) -> dict[str, Any]:
-        """Return a rollout's scale and weight; ``of_batch`` is its batch's scale, used by ``bnpo``."""
+    def _with_scale(self, rollout: RolloutExample, of_batch: float) -> RolloutExample:
+        """Set a rollout's scale or weight; ``of_batch`` is its batch's scale, used by ``bnpo``."""
         match self.settings["lossType"]:
             case "grpo":
-                return {"scale": 1 / max(1, rollout.learned)}
+                return replace(rollout, scale=1 / max(1, rollout.learned))
             case "bnpo":
-                return {"scale": of_batch}
+                return replace(rollout, scale=of_batch)
             case "dr_grpo":
-                return {"scale": 1 / self._longest}
-        return {"counts": rollout.learned}
+                return replace(rollout, scale=1 / self._longest)
+        return replace(rollout, counts=rollout.learned)
 
-    def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
+    def __call__(self, rows: Sequence[Example]) -> tuple[Tensor, int]:
         """Return the loss summed over the tokens of ``rows``, each times its scale, and their weight."""
         reference = self._of_start(rows)
         likely, entropy = self._likely(rows)
@@ -210,7 +210,7 @@ class GrpoLoss(Objective):
         lengths = [row.learned for row in rows]
         counts = torch.tensor(lengths, device=likely.device)
 
-        def of_tokens(values: list[float]) -> Any:
+        def of_tokens(values: list[float]) -> Tensor:
             return torch.tensor(values, device=likely.device).repeat_interleave(counts)
 
         advantages = of_tokens([getattr(row, "advantage", 1.0) for row in rows])
@@ -231,7 +231,7 @@ class GrpoLoss(Objective):
         scales = of_tokens([getattr(row, "scale", 1.0) for row in rows])
         return (losses * scales).sum(), sum(row.weight for row in rows)
 
-    def _likely(self, rows: Sequence[Example]) -> tuple[Any, Any]:
+    def _likely(self, rows: Sequence[Example]) -> tuple[Tensor, Tensor]:
         """Return log-probabilities at the temperature, and entropies, of the answer tokens, ``[tokens]``."""
         with self.autocast():
             logits, targets = self.logits(rows)
@@ -244,7 +244,7 @@ class GrpoLoss(Objective):
                 entropies.append(-(logs.exp() * logs).sum(-1))
         return -cross_entropies(logits, targets), torch.cat(entropies)
 
-    def _of_start(self, rows: Sequence[Example]) -> Any:
+    def _of_start(self, rows: Sequence[Example]) -> Tensor | None:
         """Return the tokens' log-probabilities under the model as it was at the start of the run; None
         without ``beta``.
 

@@ -147,7 +147,7 @@ class RolloutGenerator:
         return scored
 
 
-def _row(rollout: RolloutExample) -> dict[str, Any]:
+def _row(rollout: RolloutExample) -> dict[str, object]:
     """Return what scores a rollout."""
     prompt = rollout.prompt
     assert prompt

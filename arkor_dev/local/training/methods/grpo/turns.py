@@ -18,6 +18,8 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from torch import Tensor
+
 
 @dataclass(eq=False)
 class Conversation:
@@ -37,7 +39,7 @@ class Conversation:
 class Choose(Protocol):
     """Chooses the next token of each conversation by its ``logits``, ``[conversations, words]``."""
 
-    def __call__(self, logits: Any, conversations: Sequence[Conversation], /) -> list[int]: ...
+    def __call__(self, logits: Tensor, conversations: Sequence[Conversation], /) -> list[int]: ...
 
 
 class TurnGenerator:
@@ -86,7 +88,7 @@ class TurnGenerator:
                 return [answers[each.index] for each in conversations]
             logits = active.step(self._forward)
 
-    def _read(self, conversations: Sequence[Conversation]) -> tuple[list[_Row], Any, Any]:
+    def _read(self, conversations: Sequence[Conversation]) -> tuple[list[_Row], Any, Tensor]:
         """Read what is unread; return the rows in one cache, and the logits after their last tokens.
 
         Rows with equally many unread tokens are read together, so that nothing lies between what was cached
@@ -128,7 +130,7 @@ class TurnGenerator:
 @dataclass(eq=False)
 class _Row:
     """A row of the batch with ``tokens`` in the cache, of which those past ``conversation.read`` are filler:
-    a finished row goes on with its last token until the batch shrinks.
+    a finished row repeats its last token until the batch shrinks.
     """
 
     conversation: Conversation
@@ -142,7 +144,7 @@ class _Active:
     def __init__(self, rows: list[_Row], cache: Any) -> None:
         self.rows, self._cache = rows, cache
 
-    def step(self, forward: Forward) -> Any:
+    def step(self, forward: Forward) -> Tensor:
         """Read each row's last token; return the logits after it, ``[rows, words]``."""
         tokens = [[row.conversation.unread[-1]] for row in self.rows]
         logits = forward(tokens, [row.tokens for row in self.rows], self._cache)
