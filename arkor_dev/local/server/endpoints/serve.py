@@ -114,7 +114,9 @@ async def messages(request: web.Request) -> web.StreamResponse:
 @routes.post("/v1/serve/{slug}/messages/count_tokens")
 async def message_tokens(request: web.Request) -> web.Response:
     try:
-        return web.json_response({"input_tokens": await _counted(request, MESSAGES_CALL, "messages/count_tokens")})
+        return web.json_response(
+            {"input_tokens": await _counted(request, MESSAGES_CALL, "messages/count_tokens")}
+        )
     except BadRequestError as fault:
         raise in_anthropics_words(fault) from None
 
