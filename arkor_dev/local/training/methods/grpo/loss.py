@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from .rollouts import StepRollouts
 
 TOGETHER: Final = 2048
-"""Maximum number of answer tokens per batch; a longer answer forms its own batch."""
+"""Maximum number of tokens after the prompts per batch; a longer answer forms its own batch."""
 LEAST: Final = 1e-4
 """Added to the rewards' standard deviation when advantages are divided by it, as in TRL."""
 EVENT_ROLLOUTS: Final = 5
@@ -459,18 +459,25 @@ class GrpoLoss(Objective):
         return examples * int(self.settings["numIterations"])
 
 
-def parts(group: Sequence[Example]) -> list[list[Any]]:
-    """Split rollouts into batches with a limited number of learned tokens."""
+def parts(group: Sequence[Example]) -> list[list[Example]]:
+    """Split rollouts into batches with a limited number of tokens after their prompts, which are shared."""
     batches: list[list[Example]] = []
     tokens = 0
     for example in group:
-        tokens += example.learned
+        length = _after_prompt(example)
+        tokens += length
         if batches and tokens <= TOGETHER:
             batches[-1].append(example)
         else:
             batches.append([example])
-            tokens = example.learned
+            tokens = length
     return batches
+
+
+def _after_prompt(example: Example) -> int:
+    """Return the number of tokens from the first learned one on: also those of tools' results."""
+    first = next((index for index, label in enumerate(example.labels) if label != IGNORED), 0)
+    return len(example.labels) - first
 
 
 def _spread(values: Sequence[float]) -> float:
