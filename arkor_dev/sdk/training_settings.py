@@ -235,6 +235,21 @@ class TrainingSettings(TypedDict, total=False):
     class_weight: Literal["none", "balanced"] | None
     """balanced multiplies the loss of each row by rows / (classes * rows of its class), so that rare labels
     count as much as frequent ones."""
+    loss: Literal["MultipleNegativesRankingLoss", "CoSENTLoss", "CosineSimilarityLoss"] | None
+    """MultipleNegativesRankingLoss learns from pairs and triplets, with the other rows of a batch as
+    negatives; CoSENTLoss and CosineSimilarityLoss learn from pairs with scores."""
+    scale: float | None
+    """Multiplies the cosine similarities in MultipleNegativesRankingLoss and CoSENTLoss: the inverse of the
+    temperature."""
+    matryoshka_dims: int | list[int] | None
+    """Sizes to which an embedding can later be shortened: the loss is also computed on its first numbers, so
+    many each time (MatryoshkaLoss)."""
+    pooling_mode: Literal["mean", "lasttoken"] | None
+    """A text's embedding is the mean of its tokens' last hidden states, or that of its last token."""
+    query_prompt: str | None
+    """Text before every anchor (or sentence1), in training and whenever a query is embedded."""
+    document_prompt: str | None
+    """Text before every positive and negative (or sentence2), and whenever a document is embedded."""
     log_every: int | None
     """Log the loss every N steps."""
     logging_steps: int | None

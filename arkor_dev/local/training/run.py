@@ -658,6 +658,7 @@ class TrainingLoop:
         """Save the trained weights: an adapter in PEFT's format, or the whole model."""
         if self.plan.adapter:
             save_adapter(self.model, self.initial_weights, folder, self.classes)
+            self.loss.save(folder)
         else:
             save_whole(self.model, self.base.tokenizer, folder)
 

@@ -190,4 +190,5 @@ ROUTES: Final = [
     web.post(f"{ENDPOINT_PATH}/{MESSAGES}/count_tokens", call(MESSAGES, "count_tokens")),
     web.post(f"{ENDPOINT_PATH}/classify", call("classify")),
     web.post(f"{ENDPOINT_PATH}/embeddings", call("embeddings")),
+    web.post(f"{ENDPOINT_PATH}/rerank", call("rerank")),
 ]
