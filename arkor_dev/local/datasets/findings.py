@@ -30,6 +30,7 @@ EXCERPT: Final = 120
     SYSTEM,
     TOOLS,
     CALLS,
+    PARALLEL,
     END,
     SPECIAL,
     THOUGHTS,
@@ -38,7 +39,7 @@ EXCERPT: Final = 120
     EARLIER,
     EXCLUDED,
     LEFT_OUT,
-) = (1 << bit for bit in range(17))
+) = (1 << bit for bit in range(18))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,16 @@ KINDS: Final = (
         "The chat template drops tool calls of {n} rows",
         "The model does not learn to call tools, and sees results without their calls.",
         "Choose a model whose chat template supports tool calls, or remove these rows.",
+    ),
+    FindingKind(
+        PARALLEL,
+        "parallel-calls",
+        "warning",
+        "The chat template cannot write parallel calls of 1 row",
+        "The chat template cannot write parallel calls of {n} rows",
+        "It writes one call per message: it drops the others, or rejects the row.",
+        "Give each call a message of its own, with its result behind it, or choose a model whose chat "
+        "template has parallel calls.",
     ),
     FindingKind(
         END,
@@ -283,8 +294,8 @@ def flags_of(
         flags |= MISSED
     if seen.drops_tools:
         flags |= TOOLS
-    if seen.drops_calls:
-        flags |= CALLS
+    if seen.unwritten_calls != "none":
+        flags |= PARALLEL if seen.unwritten_calls == "parallel" else CALLS
     if first is not None and not _ends(seen, special_ids):
         flags |= END
     for applies, flag in (

@@ -160,6 +160,18 @@ async def test_a_caller_with_a_key_gets_an_answer(endpoints: Endpoints, engine: 
     assert [asked.engine for asked in engine.requests] == [None]
 
 
+async def test_a_prompt_is_counted_by_a_request_for_no_tokens(endpoints: Endpoints, engine: Engine) -> None:
+    await make(endpoints, authMode="none")
+    caller = await endpoints.caller("bot", None)
+    request = replace(HI, chat={**HI.chat, "maxTokens": 9})
+    assert await endpoints.prompt_tokens(caller, request) == 3
+    assert engine.requests[-1].max_tokens == 0
+    engine.refusal = BadRequestError("The conversation has 9 tokens, and tiny reads at most 8: shorten it")
+    with pytest.raises(CallerFault) as fault:
+        await endpoints.prompt_tokens(caller, request)
+    assert fault.value.fault.extra["code"] == "context_length_exceeded"
+
+
 async def test_an_adapter_is_requested_by_its_job(endpoints: Endpoints, engine: Engine) -> None:
     adapter = {"kind": "final", "jobId": "job_1"}
     await make(endpoints, target={"kind": "adapter", "adapter": adapter}, authMode="none")
