@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc for
 
 RESIDENT_LIMIT = 200 << 20
 """Bytes that the daemon may hold whatever lies in the project."""
-PATIENCE = 2.5
+PATIENCE = 5.0
 """Seconds in which each question is answered."""
 
 

@@ -89,11 +89,14 @@ LOADING_OF_ROWS: Final = (
 )  # fmt: skip
 """Keys of ``load_dataset`` that change how rows are read, but not which."""
 LOADER: Final = re.compile(r"load_dataset|from_(?:json|csv|parquet|text)")
-WITHOUT_TOOLS: Final = "answers are sampled without tools and environments here"
+AS_ENVIRONMENT: Final = (
+    "tools are those of an environment here: put the class into a file of the project and name it as "
+    'environment = "file:Class"'
+)
 REFUSED: Final = {
-    "tools": WITHOUT_TOOLS,
-    "environment_factory": WITHOUT_TOOLS,
-    "rollout_func": WITHOUT_TOOLS,
+    "tools": AS_ENVIRONMENT,
+    "environment_factory": AS_ENVIRONMENT,
+    "rollout_func": "rollouts are sampled by the method here",
     "compute_loss_func": "the loss is the method's own here",
 }
 """Arguments of a trainer that a run would be another one without."""

@@ -96,7 +96,8 @@ def test_tool_calls_are_reported(
         return whole if said == PHRASE else ""
 
     monkeypatch.setattr(decoding.IncrementalDecoder, "push", push)
-    render = prompt.render
+    from arkor_dev.local.modeling.chat_template import render
+
     monkeypatch.setattr(prompt, "render", lambda *told, tools, **more: render(*told, **more))
     tools = [{"type": "function", "function": {"name": "ledger", "parameters": {"type": "object"}}}]
     said, done = asking.answer(parrot(tools=tools, max_tokens=40))
