@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from arkor_dev.contract import events
 from arkor_dev.contract.errors import BadRequestError
@@ -18,6 +18,7 @@ NAMES: Final = {
     "samples_per_second": "samplesPerSecond",
     "tokens_per_second": "tokensPerSecond",
     "seconds_left": "secondsLeft",
+    "verdict_so_far": "verdictSoFar",
 }
 """Fields of ``training.log`` by their names in Python; the others have one name."""
 FIELDS: Final = {wire: name for name, wire in NAMES.items()}
@@ -48,6 +49,12 @@ class Point:
     def learning_rate(self) -> float | None:
         """The learning rate of the step."""
         return _number(self.values.get("learningRate"))
+
+    @property
+    def verdict_so_far(self) -> events.VerdictSoFar | None:
+        """How the adapter of this step compares with its base; None unless it was evaluated, and compared."""
+        found = self.values.get("verdictSoFar")
+        return cast("events.VerdictSoFar", found) if isinstance(found, dict) else None
 
 
 def point_of(name: str, data: object) -> Point | None:
