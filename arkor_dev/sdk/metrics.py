@@ -18,7 +18,6 @@ NAMES: Final = {
     "samples_per_second": "samplesPerSecond",
     "tokens_per_second": "tokensPerSecond",
     "seconds_left": "secondsLeft",
-    "verdict_so_far": "verdictSoFar",
 }
 """Fields of ``training.log`` by their names in Python; the others have one name."""
 FIELDS: Final = {wire: name for name, wire in NAMES.items()}
