@@ -1,12 +1,26 @@
-"""The verdict so far: shares of the error over planned evaluations, and what they settle."""
+"""The verdict so far: shares of the error over planned evaluations, and what they settle.
+
+The null runs are those of ``scripts/bench promises``, fewer of them. ``losses_so_far.jsonl`` has the losses
+of two runs of the starter model and two of the tiny one, which that bench trained.
+"""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
-from arkor_dev.local.evaluation.so_far import LAST, Look, Schedule, Watched
+from .test_paired import most_by_chance
 
 np = pytest.importorskip("numpy")
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
+from benchmarks import live  # noqa: E402
+
+from arkor_dev.local.evaluation.so_far import LAST, Look, Schedule, Watched  # noqa: E402
+
+LOSSES = Path(__file__).with_name("losses_so_far.jsonl")
+NULLS = 100
 
 
 def spent(schedule: Schedule, steps: list[int]) -> dict[int, Look]:
@@ -115,3 +129,27 @@ def test_rows_that_chose_the_adapter_take_no_part() -> None:
     assert judged
     assert unchanged
     assert (judged[1]["state"], unchanged[1]["low"], unchanged[1]["high"]) == ("better", 0, 0)
+
+
+@pytest.mark.parametrize("how", ["signs", "centred"])
+def test_null_runs_are_rarely_called_better_or_worse_at_any_evaluation(
+    monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(live.paired, "RESAMPLES", 500)
+    runs = live.known(LOSSES)
+    assert len(runs) == 4
+    wrong = live.simulate(runs, NULLS, 32, how, live.by_sequence)
+    assert wrong <= most_by_chance(0.05, NULLS)
+    each = live.simulate(runs, NULLS, 32, how, live.by_each)
+    assert each > max(wrong, 5), "looking at each interval is no problem here"
+
+
+def test_claims_of_a_run_that_learns_come_early_and_are_those_of_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live.paired, "RESAMPLES", 500)
+    for run in live.known(LOSSES)[:2]:
+        looks = live.watch(run, range(16), run.gains)
+        assert [look.state for look in looks] == ["better"] * len(looks)
+        assert not any(live.false_claims(looks, run.gains.mean(0)))
+        assert all(live.false_claims(looks, [-1.0] * len(looks)))
