@@ -17,7 +17,7 @@ from arkor_dev.data.reviews import RUBRIC_TAG
 from arkor_dev.data.rows import Row
 from arkor_dev.project.data_editor import config_of, files_in
 from arkor_dev.project.reviews import add_reviews, reviews_of
-from arkor_dev.teacher.request import TeacherRequest, items_of
+from arkor_dev.teacher.request import TeacherRequest, items_of, schema_of_one
 
 from .making import Maker
 from .tasks import Task
@@ -41,26 +41,9 @@ _INSTRUCTIONS: Final = (
     "is accepted or rejected as an example to learn from. Answer with JSON only: "
     '{"rows": [{"reason": "<reason>", "verdict": "accepted" or "rejected"}]}\n\nRubric:\n%s'
 )
-_SCHEMA: Final = {
-    "type": "object",
-    "properties": {
-        "rows": {
-            "type": "array",
-            "maxItems": 1,
-            "items": {
-                "type": "object",
-                "properties": {
-                    "reason": {"type": "string"},
-                    "verdict": {"type": "string", "enum": list(VERDICTS)},
-                },
-                "required": ["reason", "verdict"],
-                "additionalProperties": False,
-            },
-        }
-    },
-    "required": ["rows"],
-    "additionalProperties": False,
-}
+_SCHEMA: Final = schema_of_one(
+    {"reason": {"type": "string"}, "verdict": {"type": "string", "enum": list(VERDICTS)}}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +96,7 @@ def _request(row: Row, rubric: str, model: str) -> TeacherRequest:
 
 def _read(answer: str) -> Iterator[tuple[str, str] | str]:
     for item in items_of(answer)[:1]:
-        verdict = item.get("verdict") if isinstance(item, dict) else None
-        if verdict not in VERDICTS:
+        if not isinstance(item, dict) or (verdict := item.get("verdict")) not in VERDICTS:
             yield "unreadable"
             continue
         reason = str(item.get("reason") or "").encode(errors="replace").decode()

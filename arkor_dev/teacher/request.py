@@ -55,7 +55,21 @@ class TeacherRequest:
         return sum(len(message["content"].encode()) for message in self.messages) // 4 + 30
 
 
-def items_of(answer: str) -> list[Any]:
+def schema_of_one(properties: Mapping[str, object]) -> dict[str, object]:
+    """Return the JSON Schema of an answer with one row, which has all of these ``properties``."""
+
+    def of(fields: Mapping[str, object]) -> dict[str, object]:
+        return {
+            "type": "object",
+            "properties": dict(fields),
+            "required": list(fields),
+            "additionalProperties": False,
+        }
+
+    return of({"rows": {"type": "array", "maxItems": 1, "items": of(properties)}})
+
+
+def items_of(answer: str) -> list[object]:
     """Return the list ``rows`` of the JSON in an answer, which may have words or a fence around it.
 
     If it was cut off, return the items before the cut. Raises UnreadableAnswerError.
@@ -76,11 +90,11 @@ def items_of(answer: str) -> list[Any]:
     return _items_before_cut(answer)
 
 
-def _items_before_cut(answer: str) -> list[Any]:
+def _items_before_cut(answer: str) -> list[object]:
     begun = _ROWS.search(answer, answer.rfind("</think>") + 1)
     if begun is None:
         raise UnreadableAnswerError
-    decoder, at, items = json.JSONDecoder(), begun.end(), list[Any]()
+    decoder, at, items = json.JSONDecoder(), begun.end(), list[object]()
     with contextlib.suppress(ValueError, RecursionError):
         while len(items) < TRIES:
             item, at = decoder.raw_decode(answer, at)

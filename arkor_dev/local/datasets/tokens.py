@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import chain, groupby, islice
+from itertools import chain, groupby, islice, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.data.thoughts import thoughts_of
@@ -108,7 +108,7 @@ class TokenizedRow:
         return counts
 
 
-def tokenize_row(tokenizer: Any, row: Row, method: Method, encoding: Encoding) -> TokenizedRow:
+def tokenize_row(tokenizer: object, row: Row, method: Method, encoding: Encoding) -> TokenizedRow:
     """Return the row as training sees it, before truncation. Raises JobFailure if training refuses it."""
 
     def prompt_before(answer: int) -> str:
@@ -160,7 +160,7 @@ def _messages_in(row: Row, coding: EncodedText) -> tuple[list[tuple[int, int, st
     return sorted(ranges), lost
 
 
-def _drops_tools(tokenizer: Any, row: Row) -> bool:
+def _drops_tools(tokenizer: object, row: Row) -> bool:
     """Return whether the template writes the same text without the row's tools."""
     if not row.tools or row.text is not None:
         return False
@@ -173,7 +173,7 @@ def _drops_tools(tokenizer: Any, row: Row) -> bool:
         return False
 
 
-def _drops_calls(tokenizer: Any, row: Row) -> bool:
+def _drops_calls(tokenizer: object, row: Row) -> bool:
     """Return whether the template omits a tool call, by giving each a name that occurs in no text."""
     names: list[str] = []
 
@@ -264,7 +264,12 @@ def _texts(coding: EncodedText) -> Iterator[str]:
 
 
 def _wire_runs(tokenized: TokenizedRow, count: int) -> Iterator[TokenRun]:
-    tokens = (pair for part in tokenized.parts for pair in zip(part.coded.labels, part.roles, strict=True))
-    states = ((label != IGNORED, role) for label, role in islice(tokens, count))
-    for (learned, role), run in groupby(states):
-        yield {"count": sum(1 for _ in run), "learned": learned, "role": role}
+    states = (pair for part in tokenized.parts for pair in zip(_weights(part.coded), part.roles, strict=True))
+    for (weight, role), run in groupby(islice(states, count)):
+        yield {"count": sum(1 for _ in run), "weight": weight, "role": role}
+
+
+def _weights(coding: EncodedText) -> Iterator[float]:
+    """Yield the weight of each token in the loss."""
+    for label, weight in zip(coding.labels, coding.weights or repeat(1.0)):  # noqa: B905 - endless
+        yield 0.0 if label == IGNORED else weight

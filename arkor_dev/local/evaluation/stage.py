@@ -542,7 +542,7 @@ class Stage:
             keys.append(key_of(row))
         for example in self.held_out:
             for sequence in example.sequences:
-                tokens.update(json.dumps([sequence.ids, sequence.labels]).encode() + b"\n")
+                tokens.update(json.dumps([sequence.ids, sequence.labels, sequence.weights]).encode() + b"\n")
         return {
             "rows": texts.hexdigest(),
             "keys": keys,

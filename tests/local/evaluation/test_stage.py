@@ -46,7 +46,7 @@ class Model:
         self.by, self.read, self.wide, self.batches = by, 0, 0, list[list[int]]()
         self.entered = 0
 
-    def row_losses(self, rows: Sequence[Any]) -> list[tuple[float, int]]:
+    def row_losses(self, rows: Sequence[Any]) -> list[tuple[float, float]]:
         self.read += sum(len(row.ids) for row in rows)
         self.wide += len(rows) * max(len(row.ids) for row in rows)
         self.batches.append([row.ids[0] for row in rows])
@@ -295,7 +295,7 @@ class Rewarded(Model):
         super().__init__(general)
         self.chance, self.more = random.Random(seed), by
 
-    def row_losses(self, rows: Sequence[Any]) -> list[tuple[float, int]]:
+    def row_losses(self, rows: Sequence[Any]) -> list[tuple[float, float]]:
         return [(-self.chance.random() - self.more, 1) for _ in rows]
 
     def pop_answers(self) -> dict[str, str]:

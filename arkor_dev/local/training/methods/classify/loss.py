@@ -54,7 +54,7 @@ class ClassifierLoss(Objective):
         hidden, _, targets = self.before_head(rows)
         return self._head(hidden.float()), targets
 
-    def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
+    def __call__(self, rows: Sequence[Example]) -> tuple[Any, float]:
         """Return the cross entropy summed over ``rows``, with class weights, and their number."""
         logits, targets = self.class_logits(rows)
         self._note(logits, targets)
@@ -64,7 +64,7 @@ class ClassifierLoss(Objective):
             losses = losses * self._weights[targets]
         return losses.sum(), len(rows)
 
-    def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
+    def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, float]]:
         """Return each row's cross entropy, without class weights, with weight 1."""
         logits, targets = self._evaluated(rows)
         self._note(logits, targets)
