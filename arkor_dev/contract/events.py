@@ -170,8 +170,8 @@ class VerdictSoFar(TypedDict):
 
     ``state`` is ``better``, ``hopeless`` (not better from half of the run on) or ``open``; the first two have
     been ``settled`` since that step. ``low`` and ``high`` bound the base's mean loss less the adapter's, in
-    nats per token. Together, the intervals of all ``planned`` evaluations hold in 95 % of runs (99 % with
-    fewer than 30 independent rows); this one, number ``evaluation``, has a ``confidence`` in percent.
+    nats per token. Together, the intervals of all ``planned`` evaluations hold in 95 % of runs; this
+    one, number ``evaluation``, has a ``confidence`` in percent.
     """
 
     state: Literal["better", "hopeless", "open"]

@@ -52,10 +52,13 @@ EXAMPLE: Final = Path(__file__).resolve().parents[2] / "examples" / "support-bot
 TASKS: Final = ("facts", "extract", "example")
 NULLS: Final = 60
 LOOKS: Final = 8
-HELD_OUT: Final = 24
-"""Held-out rows of a run of the example; the tasks have as many."""
+"""Evaluations of a run; the example, whose rows make 54 steps, has 9."""
+FEW: Final = 24
+"""Training rows of a null run; the tasks hold out as many."""
+OF_EXAMPLE: Final = 32
+"""Held-out rows of the example."""
 ROWS: Final = (16, 32)
-SIMULATED: Final = 250
+SIMULATED: Final = 1000
 """Null runs of each kind, with each number of rows."""
 SEEN: Final = 16
 DRAWS: Final = 100
@@ -105,7 +108,7 @@ def train_missing(kind: str, path: Path, names: Sequence[tuple[str, int]]) -> li
             if base is None:
                 base = _real_base() if kind == "real" else _tiny_base(Path(folder))
             if kind == "null":
-                rows = _by_chance(seed, HELD_OUT), _by_chance(-1 - seed, KNOWN)
+                rows = _by_chance(seed, FEW), _by_chance(-1 - seed, KNOWN)
             else:
                 rows = _example(seed) if name == "example" else task(name, seed)
             run = there[name, seed] = _train(kind, name, seed, base, *rows)
@@ -120,7 +123,7 @@ def _example(seed: int) -> tuple[list[Any], list[Any]]:
     (file,) = EXAMPLE.glob("*.jsonl")
     rows = [json.loads(line)["messages"] for line in file.read_text().splitlines()]
     random.Random(seed).shuffle(rows)  # noqa: S311 - rows, no secrets
-    return rows[HELD_OUT:], rows[:HELD_OUT]
+    return rows[OF_EXAMPLE:], rows[:OF_EXAMPLE]
 
 
 def _by_chance(seed: int, count: int) -> list[Any]:
@@ -181,7 +184,7 @@ def _loop(
         method=method("sft"),
         base=base,
         source=ModelSource("starter"),
-        plan=replace(plan, evaluate=-(-plan.steps // LOOKS) if held_out else 0),
+        plan=replace(plan, evaluate=_interval(plan.steps) if held_out else 0),
         train=train,
         held_out=held_out,
         data=Path(tempfile.mkdtemp()),
@@ -191,6 +194,10 @@ def _loop(
         emit=RunEvents(emit),
         choice=DtypeChoice(torch.bfloat16 if parameters > 10**8 else torch.float32, "the same for all runs"),
     )
+
+
+def _interval(steps: int) -> int:
+    return -(-steps // (LOOKS + (steps > 50)))
 
 
 def _train(kind: str, name: str, seed: int, base: Base, train: list[Any], held_out: list[Any]) -> Run:

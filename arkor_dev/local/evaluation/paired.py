@@ -7,8 +7,9 @@ Tibshirani, An Introduction to the Bootstrap, 1993, chapter 12.5): each draw's e
 standard error. With fewer than ``FEW`` groups it is a 99 % interval, since skewed losses make the 95 % one
 too narrow (measured by ``scripts/bench verdict``).
 
-Of several looks at one run (`.so_far`), each interval has only a share of the error. So far out, 10,000
-draws of few rows are too few, so each end of such an interval is also at least as far as Student's t.
+Of several looks at one run (`.so_far`), each interval has only a share of the error: of 1 % with fewer than
+``RARE`` groups, since skew counts for more so far out. There, 10,000 draws of few rows are too few, so each
+end of such an interval is also at least as far as Student's t.
 
 No interval knows of rare rows that its sample does not have: if one row in twenty loses nineteen times what
 each other gains, there is none among 20 rows in a third of samples. So a verdict on up to ``RARE`` rows says
@@ -128,7 +129,7 @@ class Comparison:
     @property
     def confidence(self) -> int:
         """The interval's confidence level, in whole percent, rounded down."""
-        return math.floor(100 * (1 - self.share * _level(self.groups)) + 1e-9)
+        return math.floor(100 * (1 - _level(self.groups, self.share)) + 1e-9)
 
     @property
     def rows_to_settle(self) -> int | None:
@@ -144,7 +145,7 @@ class Comparison:
         if not away or not math.isfinite(self.error):
             return None
         side = self.mean - self.low if self.mean > 0 else self.high - self.mean
-        sure = _deviations(self.share * _level(self.groups))
+        sure = _deviations(_level(self.groups, self.share))
         stretch = max(1.0, side / self.error / sure) if self.error else 1.0
 
         def needed(level: float) -> float:
@@ -181,7 +182,7 @@ def compare(
     error = float(_errors(sums[None], counts[None], np.array([mean]))[0])
     low = high = mean
     if len(sums) > 1 and error > 0:
-        level = share * _level(len(sums))
+        level = _level(len(sums), share)
         small, large = np.quantile(_draws(sums, counts, mean, error, least), [level / 2, 1 - level / 2])
         if share < 1:
             far = student_t(level, len(sums) - 1)
@@ -217,9 +218,9 @@ def noise_floor(losses: Sequence[float], again: Sequence[float]) -> float:
     return min(max(abs(difference.low), abs(difference.high)), largest)
 
 
-def _level(groups: int) -> float:
-    """Return the share of draws outside the interval."""
-    return LEVEL_OF_FEW if groups < FEW else LEVEL
+def _level(groups: int, share: float = 1.0) -> float:
+    """Return the share of draws outside the interval; with a ``share`` of it, up to `RARE` groups are few."""
+    return share * (LEVEL_OF_FEW if groups < (FEW if share == 1 else RARE) else LEVEL)
 
 
 def _deviations(level: float) -> float:

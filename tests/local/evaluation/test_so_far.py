@@ -17,6 +17,7 @@ np = pytest.importorskip("numpy")
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 from benchmarks import live  # noqa: E402
 
+from arkor_dev.local.evaluation import paired  # noqa: E402
 from arkor_dev.local.evaluation.so_far import LAST, Look, Schedule, Watched  # noqa: E402
 
 LOSSES = Path(__file__).with_name("losses_so_far.jsonl")
@@ -78,7 +79,7 @@ def test_a_clear_gain_is_settled_since_its_first_evaluation() -> None:
         2,
         4,
     )
-    assert so_far["confidence"] == 99, "a sixth of 5 % is spent on it"
+    assert so_far["confidence"] == 99, "a sixth of 1 % is spent on it"
     assert 0.5 < so_far["low"] < 1 < so_far["high"] < 1.5
     assert so_far["sentence"].startswith("Better, settled at step 10: loss ")
     assert "; 99 % interval of the difference " in so_far["sentence"]
@@ -135,7 +136,7 @@ def test_rows_that_chose_the_adapter_take_no_part() -> None:
 def test_null_runs_are_rarely_called_better_or_worse_at_any_evaluation(
     monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    monkeypatch.setattr(live.paired, "RESAMPLES", 500)
+    monkeypatch.setattr(paired, "RESAMPLES", 500)
     runs = live.known(LOSSES)
     assert len(runs) == 4
     wrong = live.simulate(runs, NULLS, 32, how, live.by_sequence)
@@ -147,7 +148,7 @@ def test_null_runs_are_rarely_called_better_or_worse_at_any_evaluation(
 def test_claims_of_a_run_that_learns_come_early_and_are_those_of_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(live.paired, "RESAMPLES", 500)
+    monkeypatch.setattr(paired, "RESAMPLES", 500)
     for run in live.known(LOSSES)[:2]:
         looks = live.watch(run, range(16), run.gains)
         assert [look.state for look in looks] == ["better"] * len(looks)

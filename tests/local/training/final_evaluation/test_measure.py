@@ -453,6 +453,20 @@ def test_each_evaluation_has_the_verdict_so_far(usual: tuple[str, list[Frame]]) 
     assert "watched" not in evaluation_in(frames)
 
 
+def test_a_checkpoint_is_judged_by_all_rows_with_the_interval_of_its_step(
+    shared: Backend, usual: tuple[str, list[Frame]]
+) -> None:
+    job, frames = usual
+    assert shared.call("POST", f"/v1/jobs/{job}/evaluate", {"step": 8}).status == 200
+    until(lambda: "evaluating" not in shared.job(job), 60)
+    checkpoint = shared.call("GET", f"/v1/jobs/{job}/evaluation?step=8").json["evaluation"]
+    assert "choice" not in checkpoint
+    assert checkpoint["watched"]["number"] == 2
+    assert checkpoint["heldOut"]["rows"] == HELD_OUT
+    so_far, difference = verdicts_so_far(frames)[8], checkpoint["heldOut"]["difference"]
+    assert (difference["low"], difference["high"]) == pytest.approx((so_far["low"], so_far["high"]), abs=1e-3)
+
+
 def test_a_run_ends_when_its_verdict_is_settled(
     shared: Backend, project_with_held_out: Path, usual: tuple[str, list[Frame]]
 ) -> None:
@@ -471,7 +485,8 @@ def test_a_run_ends_when_its_verdict_is_settled(
     assert evaluation["watched"] == {
         "number": end // 4,
         "planned": 3,
-        "sentence": f"The run could end at each of 3 planned evaluations, and it is number {end // 4}. The interval on the held-out rows is one of a sequence, which allows for that.",
+        "sentence": f"The run could end at each of 3 planned evaluations, and it is number {end // 4}. The "
+        "interval on the held-out rows is one of a sequence, which allows for that.",
     }
     difference = evaluation["heldOut"]["difference"]
     assert (difference["low"], difference["high"]) == (so_far[end]["low"], so_far[end]["high"])
