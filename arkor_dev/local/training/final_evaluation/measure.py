@@ -22,6 +22,7 @@ from arkor_dev.contract.events import (
     EvaluationCompleted,
     TrainingMessage,
 )
+from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.settings.conflicts import FROM_BASE
 from arkor_dev.contract.settings.evaluation import SETTLED, samples_off
 from arkor_dev.data.thoughts import split_generated
@@ -430,11 +431,10 @@ def _set_share(
 
 
 def watchable(run: TrainingLoop) -> bool:
-    """Return whether a run's evaluations can be compared with its base: a loss is what it is judged by, and
-    its adapter can be switched off.
+    """Return whether a run's evaluations can be compared with its base: a loss is what its method is judged
+    by, and its adapter can be switched off.
     """
-    method = run.method
-    by_loss = not (method.measure.higher or method.record.preference or run.classes)
+    by_loss = run.method.name in by_field()["stopWhen"].methods
     return by_loss and run.plan.adapter is not None and run.plan.adapter.init not in FROM_BASE
 
 
