@@ -148,6 +148,12 @@ def test_without_data_there_is_no_pace(rows: list[JobEvent]) -> None:
             "step 4: 2 sampled answers, rewards 0 to 1.5",
         ),
         (JobEvent("rollouts.created", {"rollouts": "x"}), "step None: 0 sampled answers"),
+        (
+            JobEvent(
+                "rollouts.created", {"step": 4, "rollouts": [{"reward": 1}, {"reward": 0, "failure": "x"}]}
+            ),
+            "step 4: 2 sampled answers, rewards 1 to 1, 1 failed",
+        ),
         (JobEvent("checkpoint.removed", {"step": 4}), "step 4: checkpoint removed"),
         (JobEvent("training.completed", {}), "completed"),
         (JobEvent("training.failed", {}), "failed: no reason given"),
@@ -327,6 +333,16 @@ def test_the_measure_of_the_method_is_shown() -> None:
     assert run.read(completed) == "completed: reward 0.250, eval reward 0.500, 2 steps in 0:09"
     run.read(JobEvent("training.started", {"metadata": {"measure": {"name": "\x1b[2J"}}}))
     assert run.read(JobEvent("training.log", {"step": 3, "loss": 1.0})) == "step 3  loss 1.000"
+
+
+def test_a_verdict_that_comes_again_says_only_what_is_new() -> None:
+    run, general = RunLines(), {"sentence": "General questions: the same."}
+    evaluation = {"sentence": "Better at your task.", "general": general}
+    first = run.read(JobEvent("evaluation.completed", {"evaluation": evaluation}))
+    assert first == "Better at your task.\nGeneral questions: the same."
+    answers = {"sentence": "Its 8 sampled answers have 20 tokens on average."}
+    again = {**evaluation, "general": {**general, "answers": answers}}
+    assert run.read(JobEvent("evaluation.completed", {"evaluation": again})) == answers["sentence"]
 
 
 def test_the_choice_of_checkpoint_follows_the_verdict() -> None:

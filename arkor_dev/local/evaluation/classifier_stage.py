@@ -51,7 +51,7 @@ class ClassifierStage(Stage):
     def warm_cache(self, base: object) -> None:
         """Do nothing: there are no figures of the base."""
 
-    def run(self, adapter: Any, base: object) -> Judged:
+    def run(self, adapter: Any, base: object, report: object = None) -> Judged:
         """Measure the ``adapter``, a `Classifier`, and compare it with the majority.
 
         Raises :class:`Stopped`, and :class:`JobFailure` for a non-finite loss.

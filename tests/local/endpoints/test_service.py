@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
     from pathlib import Path
 
+    from arkor_dev.local.endpoints.embeddings import EmbeddingsRequest
+    from arkor_dev.local.endpoints.rerank import RerankRequest
     from arkor_dev.local.inference.messages import StreamPart
 
 DONE = Done("stop", prompt_tokens=3, completion_tokens=1)
@@ -68,6 +70,12 @@ class Engine:
 
     async def prepare_texts(self, body: dict[str, Any], texts: list[str]) -> AnswerRequest:
         raise BadRequestError("it is no classifier")
+
+    async def prepare_embeddings(self, body: dict[str, Any], request: EmbeddingsRequest) -> AnswerRequest:
+        raise BadRequestError("it is no embedder")
+
+    async def prepare_ranking(self, body: dict[str, Any], request: RerankRequest) -> AnswerRequest:
+        raise BadRequestError("it is no reranker")
 
     async def events(self, ask: AnswerRequest) -> AsyncGenerator[StreamPart, None]:
         self.active += 1

@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import EvaluationMeasure, EvaluationStrength
     from arkor_dev.data.rows import Row
     from arkor_dev.local.evaluation.base_losses import BaseLosses
-    from arkor_dev.local.evaluation.stage import Own
+    from arkor_dev.local.evaluation.stage import Judged, Own
     from arkor_dev.local.execution.messages import SavedModel
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.models.catalog import Model
@@ -159,9 +159,9 @@ def _answers(
 def all_questions(run: TrainingLoop) -> tuple[list[Example], tuple[int, ...]]:
     """Encode every general question for the model of ``run``, and list the allowed numbers of them.
 
-    A classifier has none: it answers no questions.
+    A model that does not answer in words has none.
     """
-    if run.classes:
+    if not run.method.answers:
         return [], ()
     base, dry = run.base, run.settings.get("dryRun")
     rows = questions(DRY if dry else None)
@@ -201,6 +201,7 @@ class FinalEvaluation:
         self._stage: Stage | None = None
         self._watched: Watched | None = None
         self._look: Look | None = None
+        self._reported = False
 
     def follow(self, run: TrainingLoop) -> None:
         """Record each row's loss whenever ``run`` reports an evaluation, and compare it with the base's."""
@@ -268,7 +269,8 @@ class FinalEvaluation:
     def judge(self) -> bool:
         """Compare the result with the base, store and report it; return False if the job was cancelled.
 
-        The trained weights have already been saved, so an error here is only reported.
+        The trained weights have already been saved, so an error here is only reported. Answers to general
+        questions come after the comparison, which is then reported again with them.
         """
         run, preparation = self._run, self._preparation
         if run is None or not run.held_out:
@@ -287,21 +289,28 @@ class FinalEvaluation:
                 run.optimizer.zero_grad(set_to_none=True)
                 run.optimizer.state.clear()  # frees memory for the base
             base = _fresh(preparation, run) if changed else _switched_off(run.loss)
-            judged = stage.run(run.loss, base)
-            judged.evaluation.update(_best(preparation, self._history, judged.evaluation["margin"]))
-            results.write(results.result_file(self._job, None), judged._asdict())
-            rewrite_card(preparation.data, preparation.job_id)
-            self._emit(EvaluationCompleted(type=EVALUATION_COMPLETED, evaluation=judged.evaluation))
+            self._report(stage.run(run.loss, base, self._report))
         except Stopped:
             return False
         except Exception as error:  # noqa: BLE001 - whatever the error, the adapter is saved
             traceback.print_exc()
             reason = str(error) or type(error).__name__
-            text = f"It could not be compared with its base: {reason}"
+            failed = "General questions" if self._reported else "It"
+            undone = "answered" if self._reported else "compared with its base"
+            text = f"{failed} could not be {undone}: {reason}"
             self._emit(TrainingMessage(type=TRAINING_MESSAGE, message=text))
         finally:
             run.loss.close()
         return True
+
+    def _report(self, judged: Judged) -> None:
+        """Store the comparison and send it."""
+        preparation = self._preparation
+        judged.evaluation.update(_best(preparation, self._history, judged.evaluation["margin"]))
+        results.write(results.result_file(self._job, None), judged._asdict())
+        rewrite_card(preparation.data, preparation.job_id)
+        self._emit(EvaluationCompleted(type=EVALUATION_COMPLETED, evaluation=judged.evaluation))
+        self._reported = True
 
 
 def judge_kept(preparation: RunPreparation, model: Model, saved: SavedModel) -> Any:
@@ -471,7 +480,7 @@ def stage_of(
         preparation.progress(*now)
         run.phases.update()
 
-    if run.classes:
+    if run.classes and run.method.stage is Stage:
         return ClassifierStage(
             rows=preparation.eval_rows,
             groups=preparation.eval_groups,
@@ -485,6 +494,19 @@ def stage_of(
             split=preparation.split,
             names=run.classes.names,
             majority=run.classes.majority,
+        )
+    if not run.method.answers:
+        return run.method.stage(
+            rows=preparation.eval_rows,
+            groups=preparation.eval_groups,
+            held_out=run.held_out,
+            general=(),
+            batch=run.measured_at_once,
+            progress=progress,
+            cancelled=cancelled,
+            margin=preparation.settings.get("verdictMargin"),
+            dry=bool(preparation.settings.get("dryRun")),
+            split=preparation.split,
         )
     general, questions = general_examples(run, count)
     own: Sequence[Own] = ()
