@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.dataset_shapes import DataCheck
-    from arkor_dev.contract.events import SampleCreated
+    from arkor_dev.contract.events import SampleCreated, VerdictSoFar
     from arkor_dev.contract.shapes import Deployment, EvaluationPart, JobStatus
 
     from .async_studio import ExportForm, Verdict

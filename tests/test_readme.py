@@ -90,6 +90,20 @@ def test_paths_named_in_contributing_exist() -> None:
     assert [name for name in named if name not in made and not (ROOT / name).exists()] == []
 
 
+def test_claims_name_checks_that_exist() -> None:
+    table = (ROOT / "docs" / "claims.md").read_text()
+    commands = re.findall(r"`(?:\./)?scripts/([\w-]+)([^`]*)`", table)
+    assert len(commands) > 30
+    study = (ROOT / "scripts" / "bench").read_text()
+    for script, arguments in commands:
+        assert (ROOT / "scripts" / script).exists(), script
+        for word in arguments.split():
+            if script == "bench":
+                assert f'"{word}"' in study, word
+            elif "/" in word:
+                assert (ROOT / word).exists(), word
+
+
 def test_code_walks_in_contributing_are_current() -> None:
     guide = (ROOT / "CONTRIBUTING.md").read_text()
     walk = re.findall(r"^ *(\d+)  (\S+\.\w+) +(?:\w+\.)?(#?\w+) ", guide, re.MULTILINE)

@@ -211,6 +211,7 @@ class RunLines:
         parts = [self.position_text(), *(f"{words} {value:.3f}" for words, value in row.items())]
         parts += [f"lr {rate:.1e}"] if rate is not None else []
         parts += self.outlook() if loss is not None or eval_loss is None else []
+        parts += _so_far(data.get("verdictSoFar"))
         return "  ".join(parts)
 
     def _measured(self, data: dict[str, object]) -> dict[str, float]:
@@ -256,6 +257,15 @@ class RunLines:
         if steps is not None and seconds is not None:
             sentences.append(f"{steps:g} steps in {clock(seconds)}")
         return "completed" + (": " + ", ".join(sentences) if sentences else "")
+
+
+def _so_far(found: object) -> list[str]:
+    """``better, settled at step 20``, from the verdict so far; empty without one."""
+    facts = found if isinstance(found, dict) else {}
+    state, settled = facts.get("state"), figure(facts.get("settled"))
+    if state in ("better", "hopeless") and settled is not None:
+        return [f"{state}, settled at step {settled:.0f}"]
+    return ["not settled yet"] if state == "open" else []
 
 
 def _rollouts(data: dict[str, object]) -> str:
@@ -377,10 +387,11 @@ def verdict_lines(evaluation: object) -> list[str]:
         facts.get("general"),
         *(sets[:MOST_SETS] if isinstance(sets, list) else ()),
     ]
-    split, warning, choice = facts.get("split"), facts.get("warning"), facts.get("choice")
+    split, warning = facts.get("split"), facts.get("warning")
+    choice, watched = facts.get("choice"), facts.get("watched")
     sentences = [
         facts.get("sentence"),
-        *(found.get("sentence") for found in (choice, warning) if isinstance(found, dict)),
+        *(found.get("sentence") for found in (choice, watched, warning) if isinstance(found, dict)),
         *(
             part_found.get("sentence")
             for part in parts

@@ -165,13 +165,33 @@ class TrainingPhase(AnyEvent):
     secondsLeft: NotRequired[float]
 
 
+class VerdictSoFar(TypedDict):
+    """How the adapter of a step compares with its base: docs/contract.md#the-verdict-so-far.
+
+    ``state`` is ``better``, ``hopeless`` (not better from half of the run on) or ``open``; the first two have
+    been ``settled`` since that step. ``low`` and ``high`` bound the base's mean loss less the adapter's, in
+    nats per token. Together, the intervals of all ``planned`` evaluations hold in 95 % of runs; this
+    one, number ``evaluation``, has a ``confidence`` in percent.
+    """
+
+    state: Literal["better", "hopeless", "open"]
+    settled: NotRequired[int]
+    low: float
+    high: float
+    confidence: int
+    evaluation: int
+    planned: int
+    sentence: str
+
+
 class TrainingLog(AnyEvent):
     """Figures of training, or, without ``loss``, of an evaluation. From the trainer.
 
     ``loss`` is the mean since the previous row. Samples and tokens, without padding, are per second of
     training time. Figures may be null or not finite (``1e309``); such values are not plotted. The training
     method's own figures are included; ``training.started`` lists them. ``secondsLeft`` as in
-    ``training.phase``: it includes everything after the last step.
+    ``training.phase``: it includes everything after the last step. ``verdictSoFar`` is the local backend's,
+    for an evaluation.
     """
 
     type: Literal["training.log"]
@@ -183,6 +203,7 @@ class TrainingLog(AnyEvent):
     samplesPerSecond: NotRequired[float | None]
     tokensPerSecond: NotRequired[float | None]
     secondsLeft: NotRequired[float]
+    verdictSoFar: NotRequired[VerdictSoFar]
 
 
 class TrainingMessage(AnyEvent):

@@ -790,6 +790,18 @@ class EvaluationChoice(TypedDict):
     sentence: str
 
 
+class EvaluationWatched(TypedDict):
+    """The run could end at any of its ``planned`` evaluations (``stopWhen``), or it is a checkpoint's.
+
+    This is the adapter of evaluation ``number``. The interval on the held-out rows is one of a sequence, all
+    of which hold together: docs/live-verdict.md.
+    """
+
+    number: int
+    planned: int
+    sentence: str
+
+
 class EvaluationStrength(TypedDict):
     """An adapter's mean losses on the rows of its verdict at a ``strength`` between 0 (its base) and 1."""
 
@@ -810,9 +822,9 @@ class Evaluation(TypedDict):
     the final adapter is as good on those that judge. If it is not the final step, ``bestVerdict`` says
     whether it is better, and ``bestKept`` whether its checkpoint exists. ``step`` is a checkpoint's, absent
     for the final adapter; ``data`` is the file of the rows, unless they are the held-out ones. ``split``
-    describes the separation, ``choice`` how the adapter was chosen, if it was, and ``stopping`` whether
-    answers still end. ``thinking`` is present for models with a thinking switch, ``strengths`` once they were
-    requested.
+    describes the separation, ``choice`` how the adapter was chosen, if it was, ``watched`` that the run could
+    end at any evaluation, and ``stopping`` whether answers still end. ``thinking`` is present for models
+    with a thinking switch, ``strengths`` once they were requested.
     """
 
     verdict: str
@@ -821,6 +833,7 @@ class Evaluation(TypedDict):
     noiseFloor: NotRequired[float]
     split: NotRequired[EvaluationSplit]
     choice: NotRequired[EvaluationChoice]
+    watched: NotRequired[EvaluationWatched]
     heldOut: NotRequired[EvaluationPart]
     general: NotRequired[EvaluationPart]
     sets: NotRequired[list[EvaluationPart]]

@@ -36,7 +36,7 @@ SCHEDULE: Final = frozenset(
     {
         *LENGTH,
         *("lrSchedulerType", "warmupSteps", "warmupRatio", "lrNumCycles", "lrPower", "lrNumDecaySteps"),
-        *("earlyStoppingPatience", "earlyStoppingThreshold"),
+        *("earlyStoppingPatience", "earlyStoppingThreshold", "stopWhen"),
     }
 )
 """Settings that decide what a run looks like over its whole length, so that a short one says nothing."""

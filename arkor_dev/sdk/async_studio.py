@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.backend.client import Backend
     from arkor_dev.contract.dataset_shapes import DataCheck
-    from arkor_dev.contract.events import SampleCreated
+    from arkor_dev.contract.events import SampleCreated, VerdictSoFar
     from arkor_dev.contract.shapes import Deployment, EvaluationPart
 
     from .live import LiveRun
@@ -355,6 +355,18 @@ class AsyncRun:
     async def eval_loss(self) -> list[float]:
         """Return the losses on the held-out rows so far."""
         return (await self.metrics()).curve("eval_loss")[1]
+
+    @a_property
+    async def verdict_so_far(self) -> VerdictSoFar | None:
+        """Return how the adapter of the last evaluation compares with its base; None if none was compared."""
+        ended, newest = await self.status() in TERMINAL, None
+        async with aclosing(history(self._studio.backend, self.id, ended=ended)) as items:
+            async for name, data in items:
+                point = point_of(name, data)
+                if name == events.TRAINING_RESUMED:
+                    newest = None  # an evaluation before it may be made again
+                newest = (point and point.verdict_so_far) or newest
+        return newest
 
     @a_property
     async def samples(self) -> list[SampleCreated]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from arkor_dev.contract import events
 from arkor_dev.contract.errors import BadRequestError
@@ -48,6 +48,12 @@ class Point:
     def learning_rate(self) -> float | None:
         """The learning rate of the step."""
         return _number(self.values.get("learningRate"))
+
+    @property
+    def verdict_so_far(self) -> events.VerdictSoFar | None:
+        """How the adapter of this step compares with its base; None unless it was evaluated, and compared."""
+        found = self.values.get("verdictSoFar")
+        return cast("events.VerdictSoFar", found) if isinstance(found, dict) else None
 
 
 def point_of(name: str, data: object) -> Point | None:

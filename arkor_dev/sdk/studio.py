@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.dataset_shapes import DataCheck
-    from arkor_dev.contract.events import SampleCreated
+    from arkor_dev.contract.events import SampleCreated, VerdictSoFar
     from arkor_dev.contract.shapes import Deployment, EvaluationPart, JobStatus
 
     from .async_studio import ExportForm, Verdict
@@ -161,6 +161,11 @@ class Run(BlockingRun):
     def eval_loss(self) -> list[float]:
         """The losses on the held-out rows so far."""
         return self._loop.run(self.inner.eval_loss())
+
+    @property
+    def verdict_so_far(self) -> VerdictSoFar | None:
+        """How the adapter of the last evaluation compares with its base; None if none was compared."""
+        return self._loop.run(self.inner.verdict_so_far())
 
     @property
     def samples(self) -> list[SampleCreated]:

@@ -261,6 +261,9 @@ class TrainingSettings(TypedDict, total=False):
     adapter; the other half judges it."""
     early_stopping_threshold: float | None
     """Minimum improvement of that loss that counts for early stopping."""
+    stop_when: Literal["last_step", "settled"] | None
+    """End the run after its last step, or at the first evaluation that settles the verdict: better, or
+    hopeless from half of the run on. The adapter may still improve then."""
     verdict_margin: float | None
     """The smallest difference in mean loss per token that counts as better or worse in the verdict."""
     replay: float | None

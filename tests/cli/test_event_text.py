@@ -56,6 +56,24 @@ def test_events_of_a_run_become_lines() -> None:
     assert (run.step, run.total, run.figures, run.ended) == (12, 40, {"loss": 2, "eval": 2.3}, "completed")
 
 
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ({"state": "better", "settled": 8}, "  better, settled at step 8"),
+        ({"state": "hopeless", "settled": 8.0}, "  hopeless, settled at step 8"),
+        ({"state": "open"}, "  not settled yet"),
+        ({"state": "better"}, ""),
+        ({"state": "\x1b[2J", "settled": 8}, ""),
+        ("better", ""),
+    ],
+)
+def test_an_evaluation_says_the_verdict_so_far(found: object, words: str) -> None:
+    assert (
+        RunLines(total=40).read(row(12, 3, evalLoss=2.3, verdictSoFar=found))
+        == f"step 12/40  eval 2.300{words}"
+    )
+
+
 def test_an_answer_becomes_one_line() -> None:
     run = RunLines(total=40, step=20)
     told = {"step": 20, "number": 2, "prompt": "Q?", "answer": "One\n\x1b[31mtwo\u202e " + "x" * 500}

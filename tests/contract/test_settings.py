@@ -247,6 +247,11 @@ OTHERWISE = {
     "initLoraWeights": "gaussian",
 }
 TOGETHER += [
+    ({"stopWhen": "settled", "evalSteps": 0}, "stopWhen requires evaluations, but"),
+    ({"stopWhen": "settled", "fullFineTuning": True}, "stopWhen needs an adapter, but"),
+    ({"stopWhen": "settled", "initLoraWeights": "olora"}, "stopWhen compares with the base, but"),
+]
+TOGETHER += [
     (
         {
             "method": "dpo" if "sft" in row.methods else "sft",

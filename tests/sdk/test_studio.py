@@ -64,6 +64,9 @@ def test_a_run_goes_from_rows_to_answers_and_files(studio: Studio, tmp_path: Pat
     assert metrics["loss"][:1] == run.loss[:1] == [points[0].loss]
     assert run.loss[-1] < run.loss[0]
     assert metrics.curve("eval_loss")[0][-1] == 4
+    so_far = [point.verdict_so_far for point in points if point.eval_loss is not None]
+    assert so_far
+    assert run.verdict_so_far == so_far[-1]
     verdict = run.verdict
     assert verdict is not None
     assert verdict["sentence"] in run._repr_html_()

@@ -160,6 +160,7 @@ export interface JobConfig {
   samples?: string | string[];
   earlyStoppingPatience?: number;
   earlyStoppingThreshold?: number;
+  stopWhen?: string;
   verdictMargin?: number;
   replay?: number;
   replayDataset?: string;
@@ -682,6 +683,13 @@ export interface EvaluationChoice {
   sentence: string;
 }
 
+/** The run could end at any of its `planned` evaluations (`stopWhen`), or it is a checkpoint's. */
+export interface EvaluationWatched {
+  number: number;
+  planned: number;
+  sentence: string;
+}
+
 /** An adapter's mean losses on the rows of its verdict at a `strength` between 0 (its base) and 1. */
 export interface EvaluationStrength {
   strength: number;
@@ -697,6 +705,7 @@ export interface Evaluation {
   noiseFloor?: number;
   split?: EvaluationSplit;
   choice?: EvaluationChoice;
+  watched?: EvaluationWatched;
   heldOut?: EvaluationPart;
   general?: EvaluationPart;
   sets?: EvaluationPart[];
@@ -1704,7 +1713,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "thoughtWeight" | "answerWeight" | "trainOnEmptyThoughts" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "environment" | "maxTurns" | "maxEpisodeTokens" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "epsilonHigh" | "importanceSamplingLevel" | "maskTruncatedCompletions" | "softPunishCache" | "maxResampleTimes" | "teacher" | "lmbda" | "seqKd" | "distillationTopk" | "distillationAddTail" | "teacherModelKind" | "teacherUpdateRate" | "teacherSyncSteps" | "classWeight" | "loss" | "scale" | "matryoshkaDims" | "poolingMode" | "queryPrompt" | "documentPrompt" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "replayDataset" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "offload" | "activationOffloading" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers" | "gpuTypes";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "thoughtWeight" | "answerWeight" | "trainOnEmptyThoughts" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "environment" | "maxTurns" | "maxEpisodeTokens" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "epsilonHigh" | "importanceSamplingLevel" | "maskTruncatedCompletions" | "softPunishCache" | "maxResampleTimes" | "teacher" | "lmbda" | "seqKd" | "distillationTopk" | "distillationAddTail" | "teacherModelKind" | "teacherUpdateRate" | "teacherSyncSteps" | "classWeight" | "loss" | "scale" | "matryoshkaDims" | "poolingMode" | "queryPrompt" | "documentPrompt" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "stopWhen" | "verdictMargin" | "replay" | "replayDataset" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "offload" | "activationOffloading" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers" | "gpuTypes";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1796,6 +1805,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "samples", label: "Sample prompts", style: "list" },
   { field: "earlyStoppingPatience", label: "Early stopping patience", style: "count" },
   { field: "earlyStoppingThreshold", label: "Early stopping threshold", style: "rate" },
+  { field: "stopWhen", label: "Stop when", style: "text" },
   { field: "verdictMargin", label: "Verdict margin", style: "rate" },
   { field: "replay", label: "Replay", style: "rate" },
   { field: "replayDataset", label: "Replay data set", style: "text" },

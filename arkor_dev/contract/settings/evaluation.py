@@ -13,6 +13,7 @@ from .setting import EVERYWHERE, LOCAL, Setting
 
 RERANKING: Final = "rerank"
 NO_SAMPLES: Final = "off"
+SETTLED: Final = "settled"
 
 
 def samples_off(samples: object) -> bool:
@@ -74,6 +75,17 @@ ROWS: Final = (
         rule=Rule("number", 0, 100),
         style="rate",
         default=0.0,
+    ),
+    _setting(
+        key="stop_when",
+        field="stopWhen",
+        label="Stop when",
+        help="End the run after its last step, or at the first evaluation that settles the verdict: better, "
+        "or hopeless from half of the run on. The adapter may still improve then.",
+        rule=Rule("choice", choices=("last_step", SETTLED)),
+        style="text",
+        default="last_step",
+        methods=("sft", "sdft", "distill"),
     ),
     _setting(
         key="verdict_margin",

@@ -3,8 +3,8 @@
 The best of several adapters on some rows owes part of its lead to these rows' luck (Cawley and Talbot, On
 Over-fitting in Model Selection and Subsequent Selection Bias in Performance Evaluation, 2010). So early
 stopping, the best checkpoint and sweeps choose by one half, and the verdict on what they chose is measured on
-the other. A correction for the number of choices would use all rows, but is too weak: with skewed losses,
-Bonferroni's calls up to one null run in five better (`scripts/bench verdict` measures the halves).
+the other (`scripts/bench verdict` measures the halves). Whoever has seen the losses of all rows chose by all
+of them: that case has a correction, `.so_far`.
 
 The halves depend only on what the rows contain. Rows that judge in one job choose in no other.
 """

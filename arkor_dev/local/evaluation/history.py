@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.evaluation import results
 
 from .paired import compare
+from .so_far import Look
 from .words import Ends, best_of, chosen
 
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ def _number(value: object) -> float:
 class History:
     """Evaluation loss by step, with the losses of each row, possibly only for the best and the last step.
 
-    ``choosing`` has the loss by step on the rows that choose, and ``trained`` the mean training loss between
-    evaluations. Stored in the job's folder, so that a resumed run knows its history. Recording an evaluation
-    discards those of the same and later steps.
+    ``choosing`` has the loss by step on the rows that choose, ``trained`` the mean training loss between
+    evaluations, and ``looks`` what each spent of the error (`.so_far`). Stored in the job's folder, so that a
+    resumed run knows its history. Recording an evaluation discards those of the same and later steps.
     """
 
     def __init__(self, job: Path) -> None:
@@ -52,6 +53,7 @@ class History:
         self.choosing: dict[int, float] = {}
         self.rows: dict[int, list[float]] = {}
         self.trained: dict[int, float] = {}
+        self.looks: dict[int, Look] = {}
         self.final = 0
         self._since: list[float] = []
         try:
@@ -62,19 +64,30 @@ class History:
                 raise ValueError
             self.trained = {int(step): _number(loss) for step, loss in stored.get("trained", {}).items()}
             self.rows = {int(step): list(map(_number, rows)) for step, rows in stored.get("rows", {}).items()}
+            self.looks = {
+                int(step): Look(_number(share), str(state))
+                for step, (share, state) in stored.get("looks", {}).items()
+            }
             self.final = int(stored.get("final", 0))
         except (AttributeError, TypeError, ValueError):  # written by another version, or edited
-            self.losses, self.choosing, self.rows, self.trained = {}, {}, {}, {}
+            self.losses, self.choosing, self.rows, self.trained, self.looks = {}, {}, {}, {}, {}
 
     def learned(self, loss: float) -> None:
         """Record a reported training loss."""
         self._since.append(loss)
 
-    def add(self, step: int, loss: float, rows: Sequence[float], choosing: float) -> None:
+    def looks_before(self, step: int) -> dict[int, Look]:
+        """Return the looks at the adapters of earlier steps."""
+        return {before: look for before, look in self.looks.items() if before < step}
+
+    def add(
+        self, step: int, loss: float, rows: Sequence[float], choosing: float, look: Look | None = None
+    ) -> None:
         """Record the evaluation after ``step``, whose loss on the rows that choose is ``choosing``.
 
-        A full disk loses only the comparison with the best step.
+        A full disk loses only the comparison with the best step, and what was spent of the error.
         """
+        self.looks = self.looks_before(step) | ({step: look} if look else {})
         self.losses = {before: known for before, known in self.losses.items() if before < step}
         self.losses[step] = loss
         self.choosing = {before: known for before, known in self.choosing.items() if before < step}
@@ -103,6 +116,7 @@ class History:
                 "choosing": self.choosing,
                 "trained": self.trained,
                 "rows": self.rows,
+                "looks": self.looks,
                 "final": self.final,
             }
             results.write(self._file, record)

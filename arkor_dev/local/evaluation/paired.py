@@ -7,6 +7,10 @@ Tibshirani, An Introduction to the Bootstrap, 1993, chapter 12.5): each draw's e
 standard error. With fewer than ``FEW`` groups it is a 99 % interval, since skewed losses make the 95 % one
 too narrow (measured by ``scripts/bench verdict``).
 
+Of several looks at one run (`.so_far`), each interval has only a share of the error: of 1 % with fewer than
+``RARE`` groups, since skew counts for more so far out. There, 10,000 draws of few rows are too few, so each
+end of such an interval is also at least as far as Student's t.
+
 No interval knows of rare rows that its sample does not have: if one row in twenty loses nineteen times what
 each other gains, there is none among 20 rows in a third of samples. So a verdict on up to ``RARE`` rows says
 whether such rows could overturn it, and whether one or two rows carry it. The interval is not widened for
@@ -58,7 +62,8 @@ class Comparison:
     independent rows. Differences below ``margin`` do not matter. ``higher`` is the name of a measure for
     which more is better; its negated values are compared. With fewer than ``minimum`` groups there is no
     verdict. ``chose`` more rows took part in choosing the adapter, so they don't judge it. Without
-    ``carried`` groups, one or two, the mean would be ``rest``, less than half of it.
+    ``carried`` groups, one or two, the mean would be ``rest``, less than half of it. ``share`` is the
+    interval's share of the error, if it is one of several.
     """
 
     base: float
@@ -75,6 +80,7 @@ class Comparison:
     chose: int = 0
     carried: int = 0
     rest: float = 0.0
+    share: float = 1.0
 
     @property
     def verdict(self) -> str:
@@ -122,8 +128,8 @@ class Comparison:
 
     @property
     def confidence(self) -> int:
-        """The interval's confidence level, in percent."""
-        return round(100 * (1 - _level(self.groups)))
+        """The interval's confidence level, in whole percent, rounded down."""
+        return math.floor(100 * (1 - _level(self.groups, self.share)) + 1e-9)
 
     @property
     def rows_to_settle(self) -> int | None:
@@ -139,10 +145,11 @@ class Comparison:
         if not away or not math.isfinite(self.error):
             return None
         side = self.mean - self.low if self.mean > 0 else self.high - self.mean
-        stretch = max(1.0, side / self.error / _deviations(_level(self.groups))) if self.error else 1.0
+        sure = _deviations(_level(self.groups, self.share))
+        stretch = max(1.0, side / self.error / sure) if self.error else 1.0
 
         def needed(level: float) -> float:
-            power, sure = NormalDist().inv_cdf(POWER), stretch * _deviations(level)
+            power, sure = NormalDist().inv_cdf(POWER), stretch * _deviations(self.share * level)
             return ((power + sure) * self.error * math.sqrt(self.groups) / away) ** 2 + sure**2 / 2
 
         count = needed(LEVEL)
@@ -159,12 +166,13 @@ def compare(
     margin: float = 0.0,
     least: float = 0.0,
     chose: Sequence[bool] = (),
+    share: float = 1.0,
 ) -> Comparison:
     """Compare losses on the same rows, one or more; rows of one of ``groups`` are drawn together.
 
     Deterministic. Differences below ``margin`` do not matter. ``least`` is the lower limit for a draw's
     standard error. Rows that ``chose`` the adapter among others take no part; if all did, there is no
-    verdict.
+    verdict. ``share`` as in :class:`Comparison`, above 0.
     """
     base, adapter = judging(chose, base), judging(chose, adapter)
     groups = None if groups is None else judging(chose, groups)
@@ -174,8 +182,11 @@ def compare(
     error = float(_errors(sums[None], counts[None], np.array([mean]))[0])
     low = high = mean
     if len(sums) > 1 and error > 0:
-        level = _level(len(sums))
+        level = _level(len(sums), share)
         small, large = np.quantile(_draws(sums, counts, mean, error, least), [level / 2, 1 - level / 2])
+        if share < 1:
+            far = student_t(level, len(sums) - 1)
+            small, large = min(small, -far), max(large, far)
         low, high = mean - float(large) * error, mean - float(small) * error
     carried, rest = _carried(sums, counts, mean)
     return Comparison(
@@ -192,6 +203,7 @@ def compare(
         chose=len(chose) - len(gains) if chose else 0,
         carried=carried,
         rest=rest,
+        share=share,
     )
 
 
@@ -206,13 +218,39 @@ def noise_floor(losses: Sequence[float], again: Sequence[float]) -> float:
     return min(max(abs(difference.low), abs(difference.high)), largest)
 
 
-def _level(groups: int) -> float:
-    """Return the share of draws outside the interval."""
-    return LEVEL_OF_FEW if groups < FEW else LEVEL
+def _level(groups: int, share: float = 1.0) -> float:
+    """Return the share of draws outside the interval; with a ``share`` of it, up to `RARE` groups are few."""
+    return share * (LEVEL_OF_FEW if groups < (FEW if share == 1 else RARE) else LEVEL)
 
 
 def _deviations(level: float) -> float:
     return NormalDist().inv_cdf(1 - level / 2)
+
+
+def student_t(level: float, degrees: int) -> float:
+    """Return the half-width, in standard errors, of Student's interval that is wrong with probability
+    ``level``.
+
+    By bisection of the probability of a smaller value, a finite sum for whole ``degrees`` of freedom
+    (Abramowitz and Stegun, Handbook of Mathematical Functions, 1964, 26.7.3 and 26.7.4).
+    """
+
+    def within(value: float) -> float:
+        angle = math.atan(value / math.sqrt(degrees))
+        total, term = 0.0, math.cos(angle) if degrees % 2 else 1.0
+        for number in range(1 + degrees % 2, degrees, 2):
+            total += term
+            term *= number / (number + 1) * math.cos(angle) ** 2
+        total *= math.sin(angle)
+        return 2 / math.pi * (angle + total) if degrees % 2 else total
+
+    low, high = 0.0, 1.0
+    while within(high) < 1 - level:
+        high *= 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if within(middle) < 1 - level else (low, middle)
+    return high
 
 
 def _grouped(gains: Any, groups: Sequence[Hashable] | None) -> tuple[Any, Any]:

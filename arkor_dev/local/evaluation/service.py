@@ -213,6 +213,7 @@ def _on_file(config: dict[str, Any], data: str) -> dict[str, Any]:
     free: dict[str, object] = {
         "evalSteps": 1,
         "earlyStoppingPatience": None,
+        "stopWhen": None,
         "packing": False,
         "dryRun": False,
         "evaluations": [],

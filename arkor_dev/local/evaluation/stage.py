@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         EvaluationMeasure,
         EvaluationSplit,
         EvaluationWarning,
+        EvaluationWatched,
     )
     from arkor_dev.data.rows import Row
 
@@ -148,8 +149,10 @@ class Stage:
 
     ``groups`` has each row's group: rows of one group are not independent. ``split`` describes how they were
     separated from the training rows, if known. If the adapter was chosen among several, ``choice`` says how,
-    and the rows that ``chose`` take no part in the verdict (see ``halves``). ``stops`` are examples in which
-    only the answer's end mark is learned, and ``marks`` counts the training rows that teach it.
+    and the rows that ``chose`` take no part in the verdict (see ``halves``), nor those of ``compared_by`` in
+    comparisons with other adapters. If the run could end at any evaluation, ``watched`` says so, and the
+    held-out rows' interval has a ``share`` of the error. ``stops`` are examples in which only the answer's
+    end mark is learned, and ``marks`` counts the training rows that teach it.
 
     ``batch`` held-out rows are measured at once; some general questions are also ``answered``, by a model
     with a ``thinking`` switch in both of its positions. ``known`` has the adapter's losses on the held-out
@@ -195,6 +198,9 @@ class Stage:
     split: EvaluationSplit | None = None
     choice: EvaluationChoice | None = None
     chose: Sequence[bool] = ()
+    compared_by: Sequence[bool] = ()
+    watched: EvaluationWatched | None = None
+    share: float = 1.0
     stops: Sequence[Any] = ()
     marks: EndMarks = field(default_factory=EndMarks)
     began: float = field(default_factory=time.monotonic)
@@ -257,7 +263,7 @@ class Stage:
         """
         if not self._sets:
             self.prepare()
-        held_out, floor = self._held_out, self._floor
+        floor = self._floor
         for measured_set in self._sets:
             if measured_set.adapter is None:
                 measured_set.adapter = measured_set.by_row(self._losses(adapter, measured_set))
@@ -283,8 +289,7 @@ class Stage:
                 before = None if figures is None else self._own(own, model, adapted=False)
                 if before is not None and figures is not None:
                     pairs.append((own, before, figures))
-            measured = held_out.base_of_examples or []
-            noise = noise_floor([measured[index] for index in self._places], floor.base_of_examples or [])
+            noise = self._noise()
             if any(asked.prompts for asked in self._asked):
                 report(self._compared(noise, (start, margins), pairs))
             self._answer(model, adapted=False)
@@ -328,6 +333,27 @@ class Stage:
         if self._kept_again and self._floor.base_of_examples is None:
             self._measure_floor(base)
         self._answer(base, adapted=False)
+
+    def held_out_base(self, base: AbstractContextManager[MeasuredModel]) -> tuple[Sequence[float], float]:
+        """Return the base's losses on the held-out rows and the smallest difference that matters, measured
+        unless they are cached.
+
+        Raises :class:`Stopped`, and :class:`JobFailure` for a non-finite loss.
+        """
+        self.prepare()
+        if self._held_out.base is None or self._floor.base_of_examples is None:
+            with base as model:
+                if self._held_out.base is None:
+                    self._measure_base(model, self._held_out)
+                if self._floor.base_of_examples is None:
+                    self._measure_floor(model)
+        return self._held_out.base or [], max(self.margin, self._noise())
+
+    def _noise(self) -> float:
+        """Return the noise floor, from the base's two measurements."""
+        measured = self._held_out.base_of_examples or []
+        again = self._floor.base_of_examples or []
+        return noise_floor([measured[index] for index in self._places], again)
 
     def _measure_base(self, model: MeasuredModel, measured_set: _Set) -> None:
         measured_set.take_base(losses := self._losses(model, measured_set))
@@ -463,7 +489,7 @@ class Stage:
         margins: tuple[list[float], list[float]],
     ) -> Judged:
         margin = max(self.margin, noise)
-        compared_losses = compare(before, after, self.groups, margin, chose=self.chose)
+        compared_losses = compare(before, after, self.groups, margin, chose=self.chose, share=self.share)
         compared_losses = replace(compared_losses, higher=self._higher)
         task_part = part(
             self.called, compared_losses, beside_base(self.called, compared_losses, dry=self.dry)
@@ -480,6 +506,8 @@ class Stage:
         beyond: dict[str, Any] = {"split": self.split} if self.split else {}
         if self.choice:
             beyond["choice"] = self.choice
+        if self.watched:
+            beyond["watched"] = self.watched
         compared = None
         if general.base and general.adapter:
             of_base, of_adapter = (
@@ -541,7 +569,7 @@ class Stage:
             "groups": [places.setdefault(group, len(places)) for group in self.groups],
             "adapter": [round(loss, 6) for loss in losses],
             "margin": margin,
-            **({"chose": list(self.chose)} if self.chose else {}),
+            **({"chose": list(chose)} if (chose := self.chose or self.compared_by) else {}),
             **({"higher": self._higher} if self._higher else {}),
         }
 

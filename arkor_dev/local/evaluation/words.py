@@ -170,6 +170,25 @@ def chosen(evaluations: int, chose: int, rows: int, *, early: bool) -> str:
     return f"{how}, so none is left to judge it: hold out at least {2 * ROWS} independent rows (eval_split)."
 
 
+def so_far_sentence(compared: Comparison, state: str, since: int) -> str:
+    """Say what an evaluation shows of a run: its ``state`` (`.so_far`), and ``since`` which step."""
+    words = f"{verdict_words(compared)}, {_losses(compared, ' for the base')}{interval(compared)}."
+    if state == "better":
+        return f"Better, settled at step {since}: {words.removeprefix('better, ')}"
+    return f"Hopeless, settled at step {since}: {words}" if state == "hopeless" else f"Not yet: {words}"
+
+
+def watched(number: int, planned: int, *, ended: bool) -> str:
+    """Say how a verdict allows for other evaluations: they could have ``ended`` the run, or their losses
+    have been seen by whoever chose this checkpoint.
+    """
+    start = "The run could end at each of" if ended else "This checkpoint may have been chosen from"
+    return (
+        f"{start} {counted(planned, 'planned evaluation')}, and it is number {number}. The interval on the "
+        "held-out rows is one of a sequence, which allows for that."
+    )
+
+
 def _after(ends: Ends) -> str:
     """Describe the losses after the best step: it is overfitting if the training loss kept falling."""
     if ends.higher:

@@ -31,8 +31,8 @@ WITHOUT_EFFECT: Final = frozenset(
         "maxSteps", "numTrainEpochs", "saveSteps", "evalSteps", "loggingSteps", "learningRate", "weightDecay",
         "lrSchedulerType", "lrNumCycles", "lrPower", "lrNumDecaySteps", "warmupSteps", "warmupRatio",
         "maxGradNorm", "adamBeta1", "adamBeta2", "adamEpsilon", "loraAlpha", "useRslora",
-        "earlyStoppingPatience", "earlyStoppingThreshold", "saveTotalLimit", "onNonFinite", "samples",
-        "reportTo", "pauseOnBattery",
+        "earlyStoppingPatience", "earlyStoppingThreshold", "stopWhen", "saveTotalLimit", "onNonFinite",
+        "samples", "reportTo", "pauseOnBattery",
     }
 )  # fmt: skip
 """Settings that affect neither the time nor the memory of a step."""

@@ -98,6 +98,7 @@ def config_of(sweep: SweepRecord, trial: Trial) -> dict[str, Any]:
     if trial.role == START:
         return {**sweep.config, **shared, "seed": trial.seed}
     config = {**sweep.config, **trial.settings}
+    config.pop("stopWhen", None)  # trials that end at different steps cannot be compared
     for other in (LENGTH, ("warmupSteps", "warmupRatio")):
         for first, second in (other, other[::-1]):
             if first in trial.settings:
@@ -112,7 +113,7 @@ def changes_of(sweep: SweepRecord, trial: Trial) -> dict[str, Any]:
     """Return the settings that turn the sweep's config into the trial's; null removes a setting."""
     complete = config_of(sweep, replace(trial, rung=sweep.last))
     known = by_field()
-    excluded = {"samples", "saveTotalLimit", "splitSeed", "seed"}
+    excluded = {"samples", "saveTotalLimit", "splitSeed", "seed", "stopWhen"}
     changed = {
         key: value for key, value in complete.items() if key in known and sweep.config.get(key) != value
     }

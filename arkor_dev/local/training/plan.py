@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.contract.settings.conflicts import BETAS, EPSILON
+from arkor_dev.contract.settings.evaluation import SETTLED
 from arkor_dev.contract.settings.schedule import OPTIMIZERS
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -114,7 +115,8 @@ class Plan:
     ``offload`` moves them to CPU memory. ``streams``: the layers' frozen weights are read from their files as
     they are used. ``order_seed`` shuffles the rows.
     ``max_checkpoints`` is the maximum number of checkpoints kept, None for all. ``patience`` consecutive
-    evaluations without an improvement of more than ``threshold`` stop the run. ``rolls_back``: roll back once
+    evaluations without an improvement of more than ``threshold`` stop the run, and so does a settled verdict
+    with ``stops_settled``. ``rolls_back``: roll back once
     after a non-finite loss. ``method`` holds the training method's settings, by field.
     """
 
@@ -139,6 +141,7 @@ class Plan:
     evaluate: int
     patience: int | None
     threshold: float
+    stops_settled: bool
     rolls_back: bool
     adapter: AdapterPlan | None
     method: Mapping[str, Any] = field(default_factory=dict)
@@ -177,6 +180,12 @@ class Plan:
                 "early_stopping_patience requires evaluations, but no rows are held out: set eval_split, "
                 "or remove early_stopping_patience"
             )
+        stops_settled = get("stopWhen") == SETTLED
+        if stops_settled and not evaluate:
+            raise JobFailure(
+                "stop_when requires evaluations, but no rows are held out: set eval_split, or remove "
+                "stop_when"
+            )
         optimizer, streams = OptimizerPlan.of(settings, parameters), get("offload") == "layers"
         return cls(
             steps=resolve("maxSteps", steps),
@@ -200,6 +209,7 @@ class Plan:
             patience=patience,
             threshold=get("earlyStoppingThreshold") if patience else 0.0,
             evaluate=resolve("evalSteps", evaluate),
+            stops_settled=stops_settled,
             rolls_back=get("onNonFinite") == "lower_rate",
             adapter=None if get("fullFineTuning") else AdapterPlan.of(settings),
             method={row.field: get(row.field) for row in SETTINGS if get("method") in row.methods},

@@ -56,6 +56,7 @@ from arkor_dev.local.evaluation.base_losses import BaseLosses
 from arkor_dev.local.evaluation.by_length import by_row, measured, of_rows, rows_in
 from arkor_dev.local.evaluation.general import TokenCounts
 from arkor_dev.local.evaluation.scorers import JudgeFailure
+from arkor_dev.local.evaluation.so_far import OPEN
 from arkor_dev.local.evaluation.stage import tokens_of
 from arkor_dev.local.execution.messages import Ended
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
@@ -91,6 +92,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from arkor_dev.contract.events import VerdictSoFar
     from arkor_dev.local.checkpoints.resume_points import ResumePlan
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.example import Example
@@ -129,6 +131,10 @@ class Saving:
     make_writer: Callable[..., CheckpointWriter] = CheckpointWriter
 
 
+def _not_watched() -> None:
+    """Return no verdict so far."""
+
+
 @dataclass
 class TrainingLoop:
     """One job's training.
@@ -158,8 +164,9 @@ class TrainingLoop:
         classes: The classes that a new head learns to tell apart, if the model is to be a classifier.
         chooses: For each held-out row, whether it takes part in choosing the best step; by default all do.
 
-    While it runs, ``kept_step`` is the step whose weights are the result, and ``row_losses`` are the held-out
-    rows' mean losses at the last evaluation.
+    ``compare_with_base`` is called after each evaluation for the verdict so far, and ``settled`` says whether
+    it is. While it runs, ``kept_step`` is the step whose weights are the result, and ``row_losses`` are the
+    held-out rows' mean losses at the last evaluation.
     """
 
     method: Method
@@ -187,7 +194,11 @@ class TrainingLoop:
     chooses: Sequence[bool] = ()
     phases: Phases = field(default_factory=Phases)
     clock: Stopwatch = field(default_factory=Stopwatch, init=False)
+    compare_with_base: Callable[[], VerdictSoFar | None] = field(
+        default_factory=lambda: _not_watched, init=False
+    )
     step: int = field(default=0, init=False)
+    settled: bool = field(default=False, init=False)
     kept_step: int = field(default=0, init=False)
     row_losses: list[float] = field(default_factory=list, init=False)
     _to_evaluate: bool = field(default=False, init=False)
@@ -359,7 +370,7 @@ class TrainingLoop:
             complete = self.step and not self._to_evaluate
             if complete and self._saves() and not self.writer.has_checkpoint(self.step):
                 self._checkpoint()  # The disk was full: this step's state was saved without its checkpoint.
-            while self._to_evaluate or (self.step < plan.steps and not self.best.enough):
+            while self._to_evaluate or (self.step < plan.steps and not self._enough):
                 if self.stop.cancelled():
                     return Ended(TrainingCancelled(type=TRAINING_CANCELLED))
                 if reason := self.stop.pausing():
@@ -432,8 +443,11 @@ class TrainingLoop:
         """Evaluate after a step, and report it."""
         self.clock.lap("other")
         with self.phases.during(EVALUATING):
-            self.best.record(self.step, self.evaluate(), self.trainable)
+            evaluated = self.evaluate()
+        so_far = self.compare_with_base()
+        self.best.record(self.step, evaluated, self.trainable)
         self._to_evaluate = False
+        self.settled = self._agreed(so_far is not None and so_far["state"] != OPEN)
         self.clock.lap("eval")
         figures = {f"eval{name[0].upper()}{name[1:]}": value for name, value in self.loss.figures().items()}
         epoch = round(self.step / self.plan.per_epoch, 4)
@@ -441,8 +455,19 @@ class TrainingLoop:
         # The loss of a method that maximises rewards is their negative, which is not worth showing.
         if not self.method.measure.higher:
             row["evalLoss"] = self.best.last
+        if so_far:
+            row["verdictSoFar"] = so_far
         self.emit(log_with(row, figures))
         self.rollback.keep(self.step, self.state)
+
+    @property
+    def _enough(self) -> bool:
+        """Whether the run ends before its last step."""
+        return self.best.enough or (self.plan.stops_settled and self.settled)
+
+    def _agreed(self, settled: bool) -> bool:
+        """Return whether the verdict is settled, for all workers of the run."""
+        return settled
 
     def _roll_back(self, fault: NonFiniteError) -> Iterator[list[Batch]]:
         """Roll back to the last good state and a lower rate; return the steps, or raise ``fault``."""
@@ -531,6 +556,8 @@ class TrainingLoop:
         artifact = self.writer.final(self.kept_step, self.save)
         if message:
             self._say(message)
+        if self.plan.stops_settled and self.settled and self.step < self.plan.steps:
+            self._say(f"Stopped after step {self.step}, as the verdict is settled (stop_when)")
         self.clock.lap("save")
         higher = self.method.measure.higher
         metrics: RunMetrics = {
@@ -567,6 +594,7 @@ class TrainingLoop:
             self.step = self.writer.step = step
         if resume_plan.further is not None and self.step <= resume_plan.further:
             self.best.worse = 0  # early stopping's patience ran out and ended the previous run
+            self.settled = False
         drop_later(self.data, self.job_id, self.step)
         self.emit(TrainingResumed(type=TRAINING_RESUMED, step=self.step, message=resume_plan.message))
         for sentence in passed:
@@ -588,6 +616,7 @@ class TrainingLoop:
             "secondsIn": self.clock.total(),
             "rateFactor": self.rollback.factor,
             "toEvaluate": self._to_evaluate,
+            "settled": self.settled,
         }
 
     def _load_state(self, state: Mapping[str, Any]) -> None:
@@ -609,6 +638,7 @@ class TrainingLoop:
         self.last_loss, self.began, self.clock.seconds = loss, self.began - seconds, spent
         self.rollback.factor = float(state.get("rateFactor", 1))
         self._to_evaluate = bool(state.get("toEvaluate"))
+        self.settled = bool(state.get("settled"))
 
     def learn(self, *batches: Sequence[Example]) -> float:
         """Run a step on ``batches``' weighted mean loss, one at a time; return the data rows' loss."""

@@ -32,6 +32,19 @@ test("rows keep every point; a non-number is a gap, an absent value is nothing",
   expect(run.records.length).toBe(8);
 });
 
+test("the verdict so far is the newest evaluation's, until its step is done again", () => {
+  const run = new Run();
+  const verdictSoFar = { state: "open", sentence: "Not yet: no clear difference." };
+  feed(run, "training.log", { step: 4, evalLoss: 2, verdictSoFar });
+  feed(run, "training.log", { step: 8, evalLoss: 1, verdictSoFar: { state: "better", sentence: "Better." } });
+  feed(run, "training.log", { step: 9, loss: 1, verdictSoFar: "Better" });
+  expect(run.soFar).toEqual({ step: 8, state: "better", sentence: "Better." });
+  feed(run, "training.resumed", { step: 8, message: "" });
+  expect(run.soFar?.step).toBe(8);
+  feed(run, "training.resumed", { step: 5, message: "" });
+  expect(run.soFar).toBeNull();
+});
+
 test("a training method's own figures are columns of their own, and go with rows that are done again", () => {
   const run = new Run();
   const figures = [

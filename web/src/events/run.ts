@@ -56,6 +56,13 @@ export interface TimeLeft {
   from: number;
 }
 
+/** How the adapter of an evaluated step compares with its base. */
+export interface SoFar {
+  step: number;
+  state: string;
+  sentence: string;
+}
+
 export interface Progress {
   label: string;
   done: number;
@@ -72,6 +79,7 @@ export interface Figure {
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 const MAX_NAME = 80;
+const MAX_SENTENCE = 600;
 /** Most phases with different names. */
 const MAX_PHASES = 20;
 /** Most figures: more than a person can read. */
@@ -119,6 +127,8 @@ export class Run {
   evaluated = false;
   bestLoss: Best | null = null;
   bestEvalLoss: Best | null = null;
+  /** The newest evaluation's, if the backend compares. */
+  soFar: SoFar | null = null;
   /** Whether the stream has ended. */
   over = false;
   /** How far the backend's clock is behind this one, in milliseconds, by the row that arrived fastest; 0 before. */
@@ -224,6 +234,10 @@ export class Run {
       numberIn(data.samplesPerSecond),
     );
     this.#best(step, loss, evalLoss);
+    if (isObject(data.verdictSoFar)) {
+      const { state, sentence } = data.verdictSoFar;
+      this.soFar = { step, state: String(state), sentence: String(sentence ?? "").slice(0, MAX_SENTENCE) };
+    }
     if (Array.isArray(this.metadata.figures)) this.#own(data);
   }
 
@@ -323,6 +337,7 @@ export class Run {
       checkpoints: this.checkpoints.filter((saved) => saved.step <= step),
       answers: this.answers.filter((event) => !(Number(event.step) > step)),
       rollouts: this.rollouts.filter((event) => !(Number(event.step) > step)),
+      soFar: this.soFar && this.soFar.step <= step ? this.soFar : null,
     });
     for (let row = 0; row < rows.length; row++)
       this.#best(rows.step.at(row), rows.loss.at(row), rows.evalLoss.at(row));
@@ -377,6 +392,7 @@ const EMPTY = {
   resumed: null,
   progress: null,
   evaluated: false,
+  soFar: null,
 } as const;
 
 /** The field of a figure on the held-out rows: `evalRewardMargin` for `rewardMargin`. */

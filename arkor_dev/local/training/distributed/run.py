@@ -104,6 +104,10 @@ class DistributedRun(TrainingLoop):
         loss, choosing = losses.tolist()
         return Evaluated(super()._finite(loss), choosing)
 
+    def _agreed(self, settled: bool) -> bool:
+        """Return rank 0's result: only it compares the evaluation with the base."""
+        return bool(self.group.broadcast_value(settled))
+
     def _answer_replayed(self, replay: Replay, batches: Sequence[Sequence[int]]) -> None:
         """Generate the answers on rank 0 only: another kind of machine might generate different ones."""
         if self.group.rank == 0:

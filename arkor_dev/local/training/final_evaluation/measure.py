@@ -22,7 +22,9 @@ from arkor_dev.contract.events import (
     EvaluationCompleted,
     TrainingMessage,
 )
-from arkor_dev.contract.settings.evaluation import samples_off
+from arkor_dev.contract.settings import by_field
+from arkor_dev.contract.settings.conflicts import FROM_BASE
+from arkor_dev.contract.settings.evaluation import SETTLED, samples_off
 from arkor_dev.data.thoughts import split_generated
 from arkor_dev.local.cards.writer import rewrite_card
 from arkor_dev.local.evaluation import results
@@ -42,9 +44,10 @@ from arkor_dev.local.evaluation.general import (
 )
 from arkor_dev.local.evaluation.halves import judging
 from arkor_dev.local.evaluation.history import History
+from arkor_dev.local.evaluation.so_far import Look, Schedule, Watched
 from arkor_dev.local.evaluation.stage import Stage
 from arkor_dev.local.evaluation.thinking import Thinking
-from arkor_dev.local.evaluation.words import DIGITS
+from arkor_dev.local.evaluation.words import DIGITS, watched
 from arkor_dev.local.jobs.job_folder import checkpoint_steps, job_folder, kind_of
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import load_base
@@ -60,7 +63,7 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from arkor_dev.contract.events import Event
+    from arkor_dev.contract.events import Event, VerdictSoFar
     from arkor_dev.contract.shapes import EvaluationMeasure, EvaluationStrength
     from arkor_dev.data.rows import Row
     from arkor_dev.local.evaluation.base_losses import BaseLosses
@@ -69,6 +72,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.models.catalog import Model
     from arkor_dev.local.training.greedy import GreedyAnswer
+    from arkor_dev.local.training.plan import Plan
     from arkor_dev.local.training.preparation import RunPreparation
     from arkor_dev.local.training.run import TrainingLoop
 
@@ -195,11 +199,15 @@ class FinalEvaluation:
         self._history = History(self._job)
         self._run: TrainingLoop | None = None
         self._stage: Stage | None = None
+        self._watched: Watched | None = None
+        self._look: Look | None = None
         self._reported = False
 
     def follow(self, run: TrainingLoop) -> None:
-        """Record each row's loss whenever ``run`` reports an evaluation."""
+        """Record each row's loss whenever ``run`` reports an evaluation, and compare it with the base's."""
         self._run = run
+        if not self._preparation.settings.get("dryRun") and watchable(run):
+            run.compare_with_base = self._compare
         run.emit.observers.append(self._note)
         run.phases.later.append(self._seconds_left)
 
@@ -209,7 +217,41 @@ class FinalEvaluation:
                 self._history.learned(learned)
             loss, choosing = self._run.best.last, self._run.best.last_choosing
             if self._run.method.measure.evaluated in event and loss is not None and choosing is not None:
-                self._history.add(event["step"], loss, self._run.row_losses, choosing)
+                self._history.add(event["step"], loss, self._run.row_losses, choosing, self._look)
+                self._look = None
+
+    def _compare(self) -> VerdictSoFar | None:
+        """Compare the rows' losses at the run's step, just evaluated, with the base's.
+
+        Raises :class:`Stopped`.
+        """
+        preparation, run = self._preparation, self._run
+        if run is None:
+            return None
+        if self._watched is None:
+            stage = Stage(
+                rows=preparation.eval_rows,
+                groups=preparation.eval_groups,
+                held_out=run.held_out,
+                general=(),
+                batch=run.measured_at_once,
+                progress=lambda *_: None,
+                cancelled=self._cancelled,
+                cache=run.base_losses(),
+                margin=preparation.settings.get("verdictMargin"),
+                remeasuring=Objective.rounded,
+            )
+            base, margin = stage.held_out_base(_switched_off(run.loss))
+            chose = preparation.chooses if preparation.settings.get("earlyStoppingPatience") else ()
+            self._watched = Watched(base, preparation.eval_groups, margin, chose)
+            self._stage = None  # its estimate still counts the base's rows
+        schedule = Schedule(run.plan.steps, run.plan.evaluate)
+        before = self._history.looks_before(run.step)
+        found = self._watched.look(run.step, run.row_losses, schedule, before)
+        if found is None:
+            return None
+        self._look = found[0]
+        return found[1]
 
     def _seconds_left(self) -> float:
         """Estimate the remaining seconds of the comparison."""
@@ -238,6 +280,7 @@ class FinalEvaluation:
             self._history.end(run.kept_step)
             stage = self._stage = stage_of(preparation, run, self._cancelled)
             _set_choice(stage, preparation, self._history, None)
+            _set_share(stage, preparation, self._history, run.plan, None)
             stage.known = self._history.rows.get(run.kept_step)
             stage.prepare()
             run.phases.enter(EVALUATING)
@@ -294,6 +337,7 @@ def judge_kept(preparation: RunPreparation, model: Model, saved: SavedModel) -> 
     stage = stage_of(preparation, run, lambda: False, results.questions_in(before), answers)
     if data is None:
         _set_choice(stage, preparation, History(job), step)
+        _set_share(stage, preparation, History(job), run.plan, step)
     else:
         stage.called = data
         if not saved.general:
@@ -369,6 +413,38 @@ def _set_choice(stage: Stage, preparation: RunPreparation, history: History, ste
     stops_early = bool(preparation.settings.get("earlyStoppingPatience"))
     stage.choice = history.choice(preparation.chooses, step, stops_early=stops_early)
     stage.chose = preparation.chooses if stage.choice else ()
+
+
+def _set_share(
+    stage: Stage, preparation: RunPreparation, history: History, plan: Plan, step: int | None
+) -> None:
+    """Allow for the evaluations that could have ended the run, or chosen the checkpoint of ``step``.
+
+    Whoever chose a checkpoint may have seen losses and intervals of all rows, so half of them would not be
+    enough to judge it by (`scripts/bench verdict`); with its interval in the sequence, all of them may.
+    """
+    at = history.final if step is None else step
+    look, get = history.looks.get(at), preparation.settings.get
+    if look is None or (step is None and get("stopWhen") != SETTLED):
+        return
+    schedule = Schedule(plan.steps, plan.evaluate)
+    number = schedule.number(at)
+    stage.share = look.share
+    stage.watched = {
+        "number": number,
+        "planned": schedule.count,
+        "sentence": watched(number, schedule.count, ended=step is None),
+    }
+    if step is not None and not get("earlyStoppingPatience"):
+        stage.choice, stage.chose, stage.compared_by = None, (), stage.chose
+
+
+def watchable(run: TrainingLoop) -> bool:
+    """Return whether a run's evaluations can be compared with its base: a loss is what its method is judged
+    by, and its adapter can be switched off.
+    """
+    by_loss = run.method.name in by_field()["stopWhen"].methods
+    return by_loss and run.plan.adapter is not None and run.plan.adapter.init not in FROM_BASE
 
 
 def _best(preparation: RunPreparation, history: History, margin: float) -> dict[str, Any]:

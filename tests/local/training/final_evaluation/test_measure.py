@@ -480,6 +480,66 @@ def test_early_stopping_rows_do_not_judge_the_adapter(
     assert half["heldOut"] == pytest.approx(sum(losses) / 10, abs=1e-3)
 
 
+def verdicts_so_far(frames: list[Frame]) -> dict[int, dict[str, Any]]:
+    logged = [frame.json for frame in frames if frame.event == "training.log"]
+    return {row["step"]: row["verdictSoFar"] for row in logged if "verdictSoFar" in row}
+
+
+def test_each_evaluation_has_the_verdict_so_far(usual: tuple[str, list[Frame]]) -> None:
+    _, frames = usual
+    so_far = verdicts_so_far(frames)
+    assert [(step, each["evaluation"], each["planned"]) for step, each in so_far.items()] == [
+        (4, 1, 3),
+        (8, 2, 3),
+        (12, 3, 3),
+    ]
+    last, final = so_far[12], evaluation_in(frames)["heldOut"]
+    assert (last["state"], final["verdict"], final["confidence"]) == ("better", "better", 99)
+    assert last["low"] < final["difference"]["low"] < final["difference"]["high"] < last["high"], (
+        "nothing could end the run, so its verdict has all of the error"
+    )
+    assert "watched" not in evaluation_in(frames)
+
+
+def test_a_checkpoint_is_judged_by_all_rows_with_the_interval_of_its_step(
+    shared: Backend, usual: tuple[str, list[Frame]]
+) -> None:
+    job, frames = usual
+    assert shared.call("POST", f"/v1/jobs/{job}/evaluate", {"step": 8}).status == 200
+    until(lambda: "evaluating" not in shared.job(job), 60)
+    checkpoint = shared.call("GET", f"/v1/jobs/{job}/evaluation?step=8").json["evaluation"]
+    assert "choice" not in checkpoint
+    assert checkpoint["watched"]["number"] == 2
+    assert checkpoint["heldOut"]["rows"] == HELD_OUT
+    so_far, difference = verdicts_so_far(frames)[8], checkpoint["heldOut"]["difference"]
+    assert (difference["low"], difference["high"]) == pytest.approx((so_far["low"], so_far["high"]), abs=1e-3)
+
+
+def test_a_run_ends_when_its_verdict_is_settled(
+    shared: Backend, project_with_held_out: Path, usual: tuple[str, list[Frame]]
+) -> None:
+    del project_with_held_out
+    job, frames = judged(shared, {**JUDGED, "stopWhen": "settled"})
+    before, so_far = verdicts_so_far(usual[1]), verdicts_so_far(frames)
+    (end,) = (step for step, each in so_far.items() if each["state"] != "open")
+    assert so_far == {step: each for step, each in before.items() if step <= end}, (
+        "up to there it is the same run"
+    )
+    assert end < 12
+    assert shared.job(job)["metrics"]["step"] == end
+    messages = [frame.json["message"] for frame in frames if frame.event == "training.message"]
+    assert f"Stopped after step {end}, as the verdict is settled (stop_when)" in messages
+    evaluation = evaluation_in(frames)
+    assert evaluation["watched"] == {
+        "number": end // 4,
+        "planned": 3,
+        "sentence": f"The run could end at each of 3 planned evaluations, and it is number {end // 4}. The "
+        "interval on the held-out rows is one of a sequence, which allows for that.",
+    }
+    difference = evaluation["heldOut"]["difference"]
+    assert (difference["low"], difference["high"]) == (so_far[end]["low"], so_far[end]["high"])
+
+
 def test_overfitting_is_dated_and_the_best_checkpoint_kept(
     shared: Backend, overfitting: dict[str, Any], shared_data: Path
 ) -> None:

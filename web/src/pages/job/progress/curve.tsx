@@ -7,7 +7,7 @@ import { type Settings, useSettings } from "../../../chart/settings";
 import { ChartStatistics } from "../../../chart/statistics";
 import { evalName, type Figure, type Run } from "../../../events/run";
 import { useStreams } from "../../../events/use-stream";
-import { displayName } from "../../../lib/text";
+import { clean, displayName } from "../../../lib/text";
 import { route, setQuery } from "../../../router";
 import { Chips } from "../../../ui/controls/switch";
 import { tryHref } from "../checkpoints";
@@ -69,6 +69,7 @@ export function JobCurve({ id, job, run, status, chart }: JobNow & { chart: JobC
     : "";
   return (
     <div class="job-curve">
+      {run.soFar && isActive(status) && <p class="job-so-far num">{clean(run.soFar.sentence, 600)}</p>}
       <div class="job-chart-head">
         <Legend tracks={all} settings={settings} onChange={change} />
         {run.figures.length > 0 && (

@@ -83,6 +83,8 @@ describe("how an adapter was chosen", () => {
       ({ verdict: "better", sentence: "", choice }) as unknown as Evaluation;
     expect(choiceOf(evaluation({ sentence: "By 16 of \u202e32 rows." }))).toBe("By 16 of 32 rows.");
     for (const other of [undefined, null, "x", { sentence: 7 }]) expect(choiceOf(evaluation(other))).toBe("");
+    const watched = { number: 2, planned: 4, sentence: "Number 2." };
+    expect(choiceOf({ ...evaluation({ sentence: "By 16." }), watched })).toBe("By 16. Number 2.");
   });
 });
 

@@ -118,10 +118,12 @@ function losses(...values: [number | null, number | null]): [string, string] {
   return [words(first), words(other)];
 }
 
-/** By which rows the adapter was chosen, and judged; empty if it was not chosen. */
-export function choiceOf(evaluation: Evaluation): string {
-  const choice: unknown = evaluation.choice;
-  return isObject(choice) && typeof choice.sentence === "string" ? clean(choice.sentence, 600) : "";
+/** By which rows the adapter was chosen and judged, and what the interval allows for; empty if neither is special. */
+export function choiceOf({ choice, watched }: Evaluation): string {
+  const sentences = [choice, watched].map((found: unknown) =>
+    isObject(found) && typeof found.sentence === "string" ? clean(found.sentence, 600) : "",
+  );
+  return sentences.filter(Boolean).join(" ");
 }
 
 /** The result of the job's own sets. */
