@@ -554,6 +554,29 @@ export interface EvaluationClassified {
   majorityMacroF1: number;
   labels: number;
   confusion: EvaluationConfusion[];
+  baselines: EvaluationBaseline[];
+  sentences: string[];
+  calibration?: EvaluationCalibration;
+}
+
+/** Another way to label held-out rows: `zeroShot` is the label that the base finds most likely after a prompt with the text, `tfidf` a logistic regression on TF-IDF features. */
+export interface EvaluationBaseline {
+  kind: "zeroShot" | "tfidf";
+  rows: number;
+  accuracy: number;
+  classifier: number;
+  difference: EvaluationDifference;
+  confidence: number;
+  verdict: string;
+}
+
+/** The `temperature` by which a classifier's logits are divided, with the expected calibration error and the log loss of the held-out rows with it (by cross-fitting) and before. */
+export interface EvaluationCalibration {
+  temperature: number;
+  errorBefore: number;
+  error: number;
+  logLossBefore: number;
+  logLoss: number;
 }
 
 /** The number of `rows` with this `label` for which another one, or the same, was `predicted`. */
@@ -687,6 +710,7 @@ export interface EvaluationRow {
   messages?: ChatMessage[];
   baseAnswer?: string;
   adapterAnswer?: string;
+  confidence?: number;
   chose?: boolean;
 }
 

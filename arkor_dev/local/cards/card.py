@@ -100,7 +100,9 @@ model = AutoModelForSequenceClassification.from_pretrained(
 )
 model = PeftModel.from_pretrained(model, here)
 model.config.pad_token_id = tokenizer.pad_token_id
-```"""
+```
+
+If there is a `calibration.json`, divide the logits by its `temperature` for calibrated probabilities."""
 FULL_MODEL: Final = """```python
 from transformers import {auto}, AutoTokenizer
 
@@ -363,6 +365,9 @@ class Card:
             part = object_at(self._evaluation, key)
             if "preferred" in part or "classified" in part:  # these figures are no losses
                 yield self._text(part.get("sentence"), SENTENCE)
+                more = object_at(part, "classified").get("sentences")
+                for sentence in more[:MOST] if isinstance(more, list) else ():
+                    yield self._text(sentence, SENTENCE)
                 continue
             difference = object_at(part, "difference")
             losses = [_loss(part.get(version)) for version in ("base", "adapter")]

@@ -2,8 +2,8 @@
 
 The base has no head, so it cannot be compared with. Always naming the label with the most training rows (the
 majority) needs no model: what does not beat that has learned nothing. The verdict is that of accuracy, in
-which rows are paired. Macro F1, which counts each label the same, is reported beside it and gives no verdict:
-names drawn at random beat the majority's.
+which rows are paired; ``baselines`` has what else it is compared with. Macro F1, which counts each label the
+same, is reported beside it and gives no verdict: names drawn at random beat the majority's.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from arkor_dev.contract.rules import quoted
 
+from .baselines import ACCURACY
 from .halves import judging
 from .paired import SEED, Comparison
 from .preferred import wilson
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.shapes import EvaluationClassified, EvaluationShare
 
+    from .baselines import Baseline
+    from .calibration import Calibration
+
     Whole = NDArray[np.int64]
     Real = NDArray[np.float64]
 
-ACCURACY: Final = "Accuracy"
 DRAWS: Final = 1000
 """Bootstrap draws of macro F1."""
 MOST_CELLS: Final = 200
@@ -59,6 +62,7 @@ class Classified:
     """A classifier's results on held-out rows: ``compared`` has its accuracy beside the majority's.
 
     ``pairs`` are the rows' true and predicted labels; ``macro_f1`` of the majority is ``majority_f1``.
+    ``baselines`` are others that it is compared with; ``missing`` says what one of them needs.
     """
 
     names: tuple[str, ...]
@@ -68,11 +72,17 @@ class Classified:
     macro_f1: Share
     majority_f1: float
     pairs: Sequence[tuple[int, int]]
+    baselines: Sequence[Baseline] = ()
+    calibration: Calibration | None = None
+    missing: str = ""
 
     def figures(self) -> EvaluationClassified:
         """Return the contract's figures."""
         cells, counts = np.unique(np.asarray(self.pairs), axis=0, return_counts=True)
         order = np.argsort(-counts, kind="stable")[:MOST_CELLS]
+        calibration: EvaluationClassified = (
+            {"calibration": self.calibration.figures()} if self.calibration else {}  # type: ignore[typeddict-item]
+        )
         return {
             "majority": self.names[self.majority],
             "accuracy": self.accuracy.figures(),
@@ -88,6 +98,9 @@ class Classified:
                 }
                 for index in order
             ],
+            "baselines": [baseline.figures() for baseline in self.baselines],
+            "sentences": self.more_sentences(),
+            **calibration,
         }
 
     def sentence(self, *, dry: bool = False) -> str:
@@ -100,7 +113,14 @@ class Classified:
             f"on {counted_rows(compared, 'held-out row')}{interval(compared)}"
         )
         f1 = f"macro F1 {self.macro_f1} vs. {self.majority_f1:.2f}"
-        return f"{start}; {f1}.{'' if dry else caution(compared) + settled(compared)}"
+        rest = "" if dry else caution(compared) + settled(compared)
+        return f"{start}; {f1}.{rest}"
+
+    def more_sentences(self) -> list[str]:
+        """Describe the baselines and the calibration, a sentence each."""
+        more = [baseline.sentence() for baseline in self.baselines]
+        more += [self.calibration.sentence()] if self.calibration else []
+        return [*more, *filter(None, [self.missing])]
 
 
 def classified(

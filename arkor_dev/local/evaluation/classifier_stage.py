@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from arkor_dev.data.labels import LABEL
 from arkor_dev.local.workers.errors import JobFailure
 
 from .answers import Stopped
+from .baselines import ACCURACY, TFIDF, ZERO_SHOT, Baseline, baseline
 from .by_length import batches_by_length, lengths_of
-from .classified import ACCURACY, classified
+from .calibration import calibrated
+from .classified import classified
+from .halves import judging, key_of
 from .stage import DRY, Judged, Stage, tokens_of
 from .words import DIGITS, HELD_OUT, TASK, overall, part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from arkor_dev.contract.shapes import Evaluation, EvaluationMeasure
     from arkor_dev.data.rows import Row
+
+    from .baselines import Labeler
 
 MEASURE: Final[EvaluationMeasure] = {"label": ACCURACY, "unit": "", "higher": True}
 
@@ -28,44 +34,60 @@ MEASURE: Final[EvaluationMeasure] = {"label": ACCURACY, "unit": "", "higher": Tr
 class Classifier(Protocol):
     """A classifier in training: the objective of ``method = "classify"``."""
 
+    padded: str | None
+
     def log_probabilities(self, rows: Sequence[Any]) -> list[list[float]]:
         """Return the log probability of every class for each row."""
+
+    def cross_entropy(self, rows: Sequence[Any]) -> list[tuple[float, int]]:
+        """Return each row's summed cross entropy as a language model, and its number of learned tokens."""
 
 
 @dataclass
 class ClassifierStage(Stage):
     """As `Stage`, for a classifier with the classes ``names``, of which ``majority`` has most training rows.
 
-    The base has no head and is not measured: in its place is the majority (see ``classified``). There are no
-    general questions, and no answers but the labels.
+    The base has no head, so the verdict is about the majority (see ``classified``). The ``labeler`` makes
+    what the adapter is compared with besides, None for nothing. There are no general questions, and no
+    answers but the labels.
     """
 
     names: tuple[str, ...] = ()
     majority: int = 0
+    labeler: Labeler | None = None
 
     def prepare(self) -> None:
-        """Determine what must be measured: every row once."""
+        """Determine what must be measured: every row once, apart from the base's choices."""
         self.measure = MEASURE
         self.to_read, self._total = tokens_of(self.held_out), len(self.held_out)
 
     def warm_cache(self, base: object) -> None:
         """Do nothing: there are no figures of the base."""
 
-    def run(self, adapter: Any, base: object) -> Judged:
-        """Measure the ``adapter``, a `Classifier`, and compare it with the majority.
+    def run(self, adapter: Any, base: AbstractContextManager[Any]) -> Judged:
+        """Measure the ``adapter``, a `Classifier`, and compare it with the majority and other baselines.
 
         Raises :class:`Stopped`, and :class:`JobFailure` for a non-finite loss.
         """
         self.prepare()
-        predicted = self._predicted(adapter)
+        logs = self._log_probabilities(adapter)
+        predicted = [row.index(max(row)) for row in logs]
         wanted = [example.labels[-1] for example in self.held_out]
         found = classified(self.names, self.majority, wanted, predicted, self.groups, self.margin, self.chose)
+        baselines, missing = self._baselines(base, wanted, predicted)
+        calibration = None
+        if self.called == HELD_OUT and not self.dry:
+            calibration = calibrated(
+                *(judging(self.chose, each) for each in (logs, wanted, map(key_of, self.rows), self.groups))
+            )
+        found = replace(found, baselines=baselines, missing=missing, calibration=calibration)
         task = part(self.called, found.compared, found.sentence(dry=self.dry))
         task["measure"] = MEASURE
         task["classified"] = found.figures()
         verdict, sentence = overall(
             found.compared, on=TASK if self.called == HELD_OUT else f"on {self.called}"
         )
+        sentence = " ".join([sentence, *filter(None, [each.conclusion() for each in baselines])])
         if self.dry:
             verdict, sentence = "unclear", DRY
         evaluation: Evaluation = {
@@ -88,11 +110,13 @@ class ClassifierStage(Stage):
             {row.where: self.names[named] for row, named in zip(self.rows, predicted, strict=True)},
         )
         rows = list(self._measured_rows(before, after))
+        for row in rows:
+            row["confidence"] = round(math.exp(max(logs[row["row"] - 1])), DIGITS)
         return Judged(evaluation, rows, self._scores(after, self.margin), [])
 
-    def _predicted(self, adapter: Classifier) -> list[int]:
-        """Return the most likely class of each held-out row."""
-        predicted = [0] * len(self.held_out)
+    def _log_probabilities(self, adapter: Classifier) -> list[list[float]]:
+        """Return the log probability of every class for each held-out row."""
+        found: list[list[float]] = [[] for _ in self.held_out]
         for numbers in batches_by_length(lengths_of(self.held_out), self.batch):
             if self.cancelled():
                 raise Stopped
@@ -101,11 +125,44 @@ class ClassifierStage(Stage):
             for number, logs in zip(numbers, adapter.log_probabilities(batch), strict=True):
                 if not all(map(math.isfinite, logs)):
                     raise JobFailure("The loss of a row is not a number")
-                predicted[number] = logs.index(max(logs))
+                found[number] = logs
             self._done += len(batch)
             self.to_read -= tokens_of(batch)
         self.progress("Evaluating", self._total, self._total, "rows")
-        return predicted
+        return found
+
+    def _baselines(
+        self, base: AbstractContextManager[Classifier], wanted: Sequence[int], predicted: Sequence[int]
+    ) -> tuple[list[Baseline], str]:
+        """Return the baselines that can be measured here, and what is missing for another one."""
+        if self.labeler is None:
+            return [], ""
+        found, missing = list[Baseline](), ""
+        with base as model:
+            choices = self.labeler.choices(padded=bool(model.padded))
+            chosen = self._choose(model, choices)
+        if chosen:
+            true, own, groups = (
+                [column[number] for number in choices] for column in (wanted, predicted, self.groups)
+            )
+            chose = [self.chose[number] for number in choices] if self.chose else ()
+            found.append(baseline(ZERO_SHOT, true, chosen, own, groups, self.margin, chose))
+        if not self.labeler.available:
+            missing = self.labeler.missing
+        elif named := self.labeler.tfidf():
+            found.append(baseline(TFIDF, wanted, named, predicted, self.groups, self.margin, self.chose))
+        return found, missing
+
+    def _choose(self, model: Classifier, choices: dict[int, list[Any]]) -> list[int]:
+        """Return the class whose name the base ``model`` finds most likely, for each of the rows."""
+        chosen: list[int] = []
+        for examples in choices.values():
+            if self.cancelled():
+                raise Stopped
+            self.progress("Asking the base", len(chosen), len(choices), "rows")
+            losses = [loss for loss, _ in model.cross_entropy(examples)]
+            chosen.append(losses.index(min(losses)))
+        return chosen
 
     def _texts_of(self, row: Row) -> tuple[str, str]:
         return row.text or "", row.extra[LABEL]

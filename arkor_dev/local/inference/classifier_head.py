@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from safetensors import safe_open
 
-from arkor_dev.local.modeling.classes import HEAD_WEIGHT, Classes
+from arkor_dev.local.modeling.classes import HEAD_WEIGHT, Classes, read_temperature
 from arkor_dev.local.modeling.tokenizer import UNREADABLE
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -23,7 +23,9 @@ TOGETHER: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class ClassifierHead:
-    """The ``names`` of its classes, and its ``weight``, ``[classes, hidden size]`` in float32."""
+    """The ``names`` of its classes, and its ``weight``, ``[classes, hidden size]`` in float32, divided by its
+    temperature.
+    """
 
     names: tuple[str, ...]
     weight: Any
@@ -39,7 +41,7 @@ class ClassifierHead:
             raise JobFailure(f"The classifier's head cannot be read: {error}") from None
         if weight.ndim != 2 or len(weight) != len(names):
             raise JobFailure("The classifier's head does not fit its labels")
-        return cls(names, weight)
+        return cls(names, weight / read_temperature(folder))
 
     def probabilities(self, hidden: Any) -> list[list[float]]:
         """Return the probability of each class for the ``hidden`` states, ``[texts, hidden size]``."""

@@ -34,6 +34,13 @@ and with their ``counts``.
 """
 LIMIT: Final = 2**20
 """Maximum bytes of that file."""
+CALIBRATION: Final = "calibration.json"
+"""The file with the ``temperature`` by which logits are divided before probabilities are computed from them.
+
+It is written after the verdict, and again if the result is measured again.
+"""
+TEMPERATURES: Final = (0.01, 100.0)
+"""Bounds of a stored temperature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,27 @@ class Classes:
     def majority(self) -> int:
         """The number of the class with the most training rows; the first of several."""
         return self.counts.index(max(self.counts))
+
+
+def write_temperature(folder: Path, temperature: float) -> None:
+    """Write a ``temperature`` beside the classifier in ``folder``."""
+    part = folder / f"{CALIBRATION}.part"
+    part.write_text(json.dumps({"temperature": temperature}), encoding="utf-8")
+    part.replace(folder / CALIBRATION)
+
+
+def read_temperature(folder: Path) -> float:
+    """Return the temperature of the classifier in ``folder``, 1 without one. Raises :class:`JobFailure`."""
+    try:
+        stored = json.loads(read_small(folder / CALIBRATION, LIMIT))["temperature"]
+    except FileNotFoundError:
+        return 1.0
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise JobFailure(f"The classifier's {CALIBRATION} cannot be read: {error}") from None
+    low, high = TEMPERATURES
+    if isinstance(stored, bool) or not isinstance(stored, int | float) or not low <= stored <= high:
+        raise JobFailure(f"The temperature in the classifier's {CALIBRATION} is not between {low} and {high}")
+    return float(stored)
 
 
 def is_classifier(folder: Path) -> bool:

@@ -18,7 +18,7 @@ from transformers import AutoModelForSequenceClassification
 from arkor_dev.data.labels import LABELED
 from arkor_dev.data.row_parser import row_of
 from arkor_dev.local.datasets.tokens import tokenize_row
-from arkor_dev.local.modeling.classes import HEAD_WEIGHT, Classes
+from arkor_dev.local.modeling.classes import HEAD_WEIGHT, Classes, read_temperature, write_temperature
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.methods import method
@@ -211,6 +211,17 @@ def test_labels_that_cannot_be_learned_are_refused_with_a_remedy() -> None:
     settings = JobSettings({"method": "classify", "fullFineTuning": True})
     with pytest.raises(JobFailure, match="remove full_fine_tuning"):
         method("classify").check(settings)
+
+
+def test_a_temperature_is_stored_beside_the_classifier(tmp_path: Path) -> None:
+    assert read_temperature(tmp_path) == 1
+    write_temperature(tmp_path, 1.7)
+    assert read_temperature(tmp_path) == 1.7
+    assert [path.name for path in tmp_path.iterdir()] == ["calibration.json"]
+    for stored in ("{}", "[]", "no", '{"temperature": 0}', '{"temperature": NaN}', '{"temperature": true}'):
+        (tmp_path / "calibration.json").write_text(stored)
+        with pytest.raises(JobFailure, match=r"calibration.json"):
+            read_temperature(tmp_path)
 
 
 def test_numbers_are_ordered_by_value() -> None:
