@@ -624,6 +624,13 @@ class EvaluationClassified(TypedDict):
     calibration: NotRequired[EvaluationCalibration]
 
 
+class ClassifiedText(TypedDict):
+    """``POST /v1/inference/classify``: the probability of each of ``labels``, after calibration."""
+
+    labels: list[str]
+    probabilities: list[float]
+
+
 class EvaluationBaseline(TypedDict):
     """Another way to label held-out rows: ``zeroShot`` is the label that the base finds most likely after a
     prompt with the text, ``tfidf`` a logistic regression on TF-IDF features.

@@ -559,6 +559,12 @@ export interface EvaluationClassified {
   calibration?: EvaluationCalibration;
 }
 
+/** `POST /v1/inference/classify`: the probability of each of `labels`, after calibration. */
+export interface ClassifiedText {
+  labels: string[];
+  probabilities: number[];
+}
+
 /** Another way to label held-out rows: `zeroShot` is the label that the base finds most likely after a prompt with the text, `tfidf` a logistic regression on TF-IDF features. */
 export interface EvaluationBaseline {
   kind: "zeroShot" | "tfidf";

@@ -42,7 +42,9 @@ def losses_of(model: Any, rows: Sequence[Example], device: str) -> list[float]:
         return (sums / (targets != IGNORED).sum(1)).tolist()  # type: ignore[no-any-return]
 
 
-def label_losses_of(model: Any, head: ClassifierHead, rows: Sequence[Example], device: str) -> list[float]:
+def label_losses_of(
+    model: torch.nn.Module, head: ClassifierHead, rows: Sequence[Example], device: str
+) -> list[float]:
     """Return the rows' cross entropy in nats under a classifier.
 
     ``model`` computes the hidden states; a row's last label is the number of its class, after the last token.

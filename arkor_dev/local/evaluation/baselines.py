@@ -7,7 +7,7 @@ all. Both are compared with the classifier row by row, as it is with the majorit
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from .rates import compare_rates
 from .words import DIGITS, counted_rows, interval, verdict_words
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
     from arkor_dev.contract.shapes import EvaluationBaseline
+    from arkor_dev.local.modeling.example import Example
 
     from .paired import Comparison
 
@@ -29,7 +30,7 @@ Kind = Literal["zeroShot", "tfidf"]
 class Labeler(Protocol):
     """Makes the baselines of a classifier's job."""
 
-    def choices(self, *, padded: bool) -> dict[int, list[Any]]:
+    def choices(self, *, padded: bool) -> dict[int, list[Example]]:
         """Return by the number of a held-out row its prompt with each label, as examples in the classes'
         order; empty if the base cannot be asked. ``padded`` as in `Objective`.
         """

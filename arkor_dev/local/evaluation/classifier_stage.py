@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.shapes import Evaluation, EvaluationMeasure
     from arkor_dev.data.rows import Row
+    from arkor_dev.local.modeling.example import Example
 
     from .baselines import Labeler
 
@@ -36,10 +37,10 @@ class Classifier(Protocol):
 
     padded: str | None
 
-    def log_probabilities(self, rows: Sequence[Any]) -> list[list[float]]:
+    def log_probabilities(self, rows: Sequence[Example]) -> list[list[float]]:
         """Return the log probability of every class for each row."""
 
-    def cross_entropy(self, rows: Sequence[Any]) -> list[tuple[float, int]]:
+    def cross_entropy(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
         """Return each row's summed cross entropy as a language model, and its number of learned tokens."""
 
 
@@ -153,7 +154,7 @@ class ClassifierStage(Stage):
             found.append(baseline(TFIDF, wanted, named, predicted, self.groups, self.margin, self.chose))
         return found, missing
 
-    def _choose(self, model: Classifier, choices: dict[int, list[Any]]) -> list[int]:
+    def _choose(self, model: Classifier, choices: dict[int, list[Example]]) -> list[int]:
         """Return the class whose name the base ``model`` finds most likely, for each of the rows."""
         chosen: list[int] = []
         for examples in choices.values():

@@ -212,6 +212,20 @@ def test_a_chat_with_it_is_refused(backend: Backend, job: str) -> None:
     assert "This model is a classifier: it answers with a label, not in words" in refused.json["error"]
 
 
+def test_the_playground_gives_a_text_its_labels(backend: Backend, job: str) -> None:
+    adapter = {"kind": "final", "jobId": job}
+    body = {"adapter": adapter, "text": "Please hurry: the boat."}
+    answer = backend.call("POST", "/v1/inference/classify", body)
+    assert answer.status == 200, answer.body
+    assert answer.json["labels"] == ["calm", "hurried"]
+    calm, hurried = answer.json["probabilities"]
+    assert calm + hurried == pytest.approx(1, abs=1e-5)
+    assert hurried > 0.7
+    long = backend.call("POST", "/v1/inference/classify", {"adapter": adapter, "text": "word " * 3000})
+    assert long.status == 503
+    assert "The text has 6000 tokens" in long.json["error"]
+
+
 @pytest.fixture(scope="module")
 def endpoint(backend: Backend, job: str) -> str:
     """The path of an endpoint with the classifier, which needs no key."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.extras import install_command
 from arkor_dev.data.labels import LABEL
@@ -15,6 +15,8 @@ from . import tfidf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.classes import Classes
@@ -31,7 +33,7 @@ LONGEST: Final = 400
 class Baselines:
     """Baselines for the rows ``held_out``, of a classifier trained on ``learned``."""
 
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     learned: Sequence[Row]
     held_out: Sequence[Row]
     classes: Classes

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from sklearn.pipeline import Pipeline
 
 MOST_ROWS: Final = 10_000
 """Maximum number of rows to learn from, spread evenly."""
@@ -30,23 +34,40 @@ def available() -> bool:
     return True
 
 
+class Probabilities(NamedTuple):
+    """The ``shares`` of ``labels`` for each text, ``[texts, labels]``."""
+
+    labels: list[str]
+    shares: NDArray[np.float64]
+
+
 def predict(texts: Sequence[str], labels: Sequence[str], asked: Sequence[str]) -> list[str] | None:
     """Return the likeliest label of each text ``asked``, learned from ``texts`` with their ``labels``.
 
     None for labels that are all the same.
     """
-    step = -(-len(texts) // MOST_ROWS) or 1
-    texts, labels = texts[::step], labels[::step]
     if len(set(labels)) < 2:
         return None
+    found = probabilities(texts, labels, asked)
+    return [found.labels[place] for place in found.shares.argmax(1)]
+
+
+def probabilities(texts: Sequence[str], labels: Sequence[str], asked: Sequence[str]) -> Probabilities:
+    """Return the probabilities of the labels of each text ``asked``, learned from ``texts`` with their
+    ``labels``, at least two different ones.
+    """
+    step = -(-len(texts) // MOST_ROWS) or 1
+    if len(set(labels[::step])) > 1:
+        texts, labels = texts[::step], labels[::step]
     model = _pipeline(texts, len(set(labels)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as of one that has not fully converged, which is close enough
         model.fit(_shortened(texts), list(labels))
-        return [str(label) for label in model.predict(_shortened(asked))]
+        shares = model.predict_proba(_shortened(asked))
+    return Probabilities([str(label) for label in model.classes_], shares)
 
 
-def _pipeline(texts: Sequence[str], labels: int) -> Any:
+def _pipeline(texts: Sequence[str], labels: int) -> Pipeline:
     """Return an unfitted pipeline for texts like these.
 
     Its features are words and pairs of words, or 1 to 3 characters if words are not separated by spaces.

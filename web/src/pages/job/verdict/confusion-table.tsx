@@ -1,6 +1,6 @@
 /** A classifier's confusion matrix: a press on a number lists its rows. At first, the rows it is least sure of. */
 import "./confusion.css";
-import { useEffect, useId, useMemo, useState } from "preact/hooks";
+import { useEffect, useId, useMemo, useRef, useState } from "preact/hooks";
 import type { Job } from "../../../contract.gen";
 import { number } from "../../../lib/format";
 import { clean, cleanBlock } from "../../../lib/text";
@@ -51,12 +51,7 @@ function Table({ matrix, chosen, choose }: TableProps) {
   const { labels, counts, totals } = matrix;
   const narrow = labels.length > FLAT;
   return (
-    <div
-      class="job-confusion"
-      role="region"
-      aria-label="Confusion matrix"
-      tabIndex={0}
-    >
+    <div class="job-confusion" role="region" aria-label="Confusion matrix" tabIndex={0}>
       <table class={narrow ? "job-confusion-narrow" : ""}>
         <thead>
           <tr>
@@ -78,7 +73,7 @@ function Table({ matrix, chosen, choose }: TableProps) {
                 const rows = counts[row]![column]!;
                 const cell = { label, predicted, rows };
                 const pressed = chosen?.label === label && chosen.predicted === predicted;
-                const share = Math.ceil((40 * rows) / totals[row]!);
+                const share = 10 + Math.ceil((35 * rows) / totals[row]!);
                 return (
                   <td key={predicted} class={row === column ? "job-confusion-right" : ""}>
                     {rows > 0 && (
@@ -116,7 +111,11 @@ function Rows({ job, version, chosen, all }: RowsProps) {
   const rows = useMemo(() => leastSure(result?.rows), [result]);
   const [limit, setLimit] = useState(PAGE);
   const heading = useId();
-  useEffect(() => setLimit(PAGE), [chosen]);
+  const head = useRef<HTMLHeadingElement>(null);
+  useEffect(() => {
+    setLimit(PAGE);
+    if (chosen) head.current?.scrollIntoView({ block: "nearest" });
+  }, [chosen]);
   if (error) return <ErrorNote error={error} retry={retry} />;
   if (result === null) return <Skeleton />;
   const shown = chosen
@@ -124,7 +123,7 @@ function Rows({ job, version, chosen, all }: RowsProps) {
     : rows;
   return (
     <section class="job-confusion-rows" aria-labelledby={heading}>
-      <h3 id={heading} aria-live="polite">
+      <h3 id={heading} ref={head} aria-live="polite">
         {chosen ? cellWords(chosen) : "The rows it is least sure of"}
       </h3>
       <p class="job-confusion-actions">
