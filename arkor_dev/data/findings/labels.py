@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from array import array
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.rules import counted, quoted
 from arkor_dev.data.labels import LABEL, LABELS_EXCEEDED, MOST_LABELS
 
-from .finding import SHOWN_ROWS, Check, CheckedRow, FoundRows, finding_row, have
+from .finding import SHOWN_ROWS, Check, CheckedRow, FoundRows, Numbered, finding_row, have
+from .repeats import MOST_ROWS, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Literal
 
     from arkor_dev.contract.dataset_shapes import Finding, FindingRow
@@ -24,6 +26,10 @@ class LabelCheck(Check):
     """The labels of a data set, up to one more than a classifier may have."""
 
     def __init__(self) -> None:
+        self._texts, self._numbers, self._labels = array("Q"), array("I"), array("H")
+        """A hash of each row's text, its number and that of its label."""
+        self._places: dict[str, int] = {}
+        self._contradicting = Numbered()
         self._counts: dict[str, int] = {}
         self._first: dict[str, tuple[int, FindingRow]] = {}
         """The first row of each label."""
@@ -40,6 +46,25 @@ class LabelCheck(Check):
             self._counts[label] = 1
             shown = f"{label}: {checked.answer}"
             self._first[label] = checked.number, finding_row(checked.number, checked.row.where, shown)
+        if self._rows <= MOST_ROWS and label in self._counts:
+            self._texts.append(digest(checked.answer))
+            self._numbers.append(checked.number)
+            self._labels.append(self._places.setdefault(label, len(self._places)))
+
+    def requested(self) -> Iterable[int]:
+        """See ``Check.requested``."""
+        texts, labels = self._texts, self._labels
+        order = sorted(range(len(texts)), key=texts.__getitem__)
+        for _, same in groupby(order, key=texts.__getitem__):
+            group = list(same)
+            if len({labels[at] for at in group}) > 1:
+                for at in group:
+                    self._contradicting.note(self._numbers[at])
+        return self._contradicting.first()
+
+    def reexamine(self, checked: CheckedRow) -> None:
+        if label := checked.row.extra.get(LABEL):
+            self._contradicting.show(checked, f"{label}: {checked.answer}")
 
     def findings(self) -> Iterator[Finding]:
         """See ``Check.findings``."""
@@ -64,6 +89,14 @@ class LabelCheck(Check):
                 "Add rows with another label. If the labels are in another column, map it (columns).",
             )
             return
+        if self._contradicting.count:
+            yield self._contradicting.finding(
+                "contradicting-labels",
+                "warning",
+                f"{have(self._contradicting.count)} the text of another row, and another label",
+                "The classifier cannot learn both, and one of them is held against it in the verdict.",
+                "Keep the row with the right label, and remove the others.",
+            )
         yield from self._rare()
         yield from self._alike()
         yield self._distribution()

@@ -100,3 +100,16 @@ def test_whole_numbers_and_flags_are_labels() -> None:
     labels = [row_of({"prompt": "t", "label": label}, "row", None, {}, forms=LABELED).extra["label"]
               for label in (1, 2.0, True, "yes")]  # fmt: skip
     assert labels == ["1", "2", "true", "yes"]
+
+
+def test_a_text_with_two_labels_is_shown_with_both(tmp_path: Path) -> None:
+    labels = ["a"] * 8 + ["b"] * 8
+    same = "Where is my  parcel?"
+    findings = found(tmp_path, labels, {2: same, 11: same.lower(), 5: "Thank you.", 6: "Thank you."})
+    contradicting = findings["contradicting-labels"]
+    assert contradicting["title"] == "2 rows have the text of another row, and another label"
+    assert [(row["row"], row["excerpt"]) for row in contradicting["rows"]] == [
+        (3, "a: Where is my parcel?"), (12, "b: where is my parcel?"),
+    ]  # fmt: skip
+    assert "remove the others" in contradicting["fix"]
+    assert "contradicting-labels" not in found(tmp_path, labels, {5: "Thank you.", 6: "Thank you."})
