@@ -63,7 +63,7 @@ async def classifier(scene: Scene) -> AsyncGenerator[None]:
     yield
     await page.get_by_label("Text to classify").fill("Since Monday my shipping address is wrong.")
     await page.keyboard.press("Enter")
-    await expect(page.get_by_text("26.7 %", exact=True)).to_be_visible()
+    await expect(page.get_by_text("78.4 %", exact=True)).to_be_visible()
     await expect(page.get_by_role("button", name="Show all 12 labels")).to_be_visible()
     yield
 

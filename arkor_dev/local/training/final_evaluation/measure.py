@@ -422,15 +422,7 @@ def stage_of(
             split=preparation.split,
             names=run.classes.names,
             majority=run.classes.majority,
-            labeler=None
-            if quiet
-            else Baselines(
-                run.base.tokenizer,
-                preparation.train_rows if learned is None else learned,
-                preparation.eval_rows,
-                run.classes,
-                run.base.context,
-            ),
+            labeler=None if quiet else labeler_of(preparation, run, learned),
         )
     general, questions = general_examples(run, count)
     own: Sequence[Own] = ()
@@ -471,6 +463,16 @@ def stage_of(
         stops=ended,
         marks=marks,
     )
+
+
+def labeler_of(
+    preparation: RunPreparation, run: TrainingLoop, learned: Sequence[Row] | None = None
+) -> Baselines | None:
+    """Return what makes a classifier's baselines; None for another method. ``learned`` as in `stage_of`."""
+    if not run.classes:
+        return None
+    rows = preparation.train_rows if learned is None else learned
+    return Baselines(run.base.tokenizer, rows, preparation.eval_rows, run.classes, run.base.context)
 
 
 def stopping(
