@@ -608,14 +608,16 @@ class EvaluationClassified(TypedDict):
     training rows: the base has no classifier to compare with.
 
     There are so many ``labels``. ``confusion`` counts rows by label and predicted label, the most frequent
-    combinations first; of very many, only those. ``baselines`` are others that it is compared with;
-    ``sentences`` describe them and the calibration.
+    combinations first; of very many, only those. ``baselines`` are others that it is compared with, and
+    ``sentences`` describe them and the calibration. If rows may have several labels, a label here is a
+    combination of them, such as ``a + b``, and there is ``microF1``.
     """
 
     majority: str
     accuracy: EvaluationShare
     majorityAccuracy: float
     macroF1: EvaluationShare
+    microF1: NotRequired[EvaluationShare]
     majorityMacroF1: float
     labels: int
     confusion: list[EvaluationConfusion]

@@ -551,6 +551,7 @@ export interface EvaluationClassified {
   accuracy: EvaluationShare;
   majorityAccuracy: number;
   macroF1: EvaluationShare;
+  microF1?: EvaluationShare;
   majorityMacroF1: number;
   labels: number;
   confusion: EvaluationConfusion[];

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.rules import counted, quoted
-from arkor_dev.data.labels import LABEL, LABELS_EXCEEDED, MOST_LABELS
+from arkor_dev.data.labels import LABEL, LABELS, LABELS_EXCEEDED, MOST_LABELS, labels_of, words_of
 
 from .finding import SHOWN_ROWS, Check, CheckedRow, FoundRows, Numbered, finding_row, have
 from .repeats import MOST_ROWS, digest
@@ -26,9 +26,9 @@ class LabelCheck(Check):
     """The labels of a data set, up to one more than a classifier may have."""
 
     def __init__(self) -> None:
-        self._texts, self._numbers, self._labels = array("Q"), array("I"), array("H")
-        """A hash of each row's text, its number and that of its label."""
-        self._places: dict[str, int] = {}
+        self._texts, self._numbers, self._labels = array("Q"), array("I"), array("Q")
+        """A hash of each row's text, its number, and a hash of its labels."""
+        self._several = False
         self._contradicting = Numbered()
         self._counts: dict[str, int] = {}
         self._first: dict[str, tuple[int, FindingRow]] = {}
@@ -36,20 +36,23 @@ class LabelCheck(Check):
         self._rows = 0
 
     def examine(self, checked: CheckedRow) -> None:
-        label = checked.row.extra.get(LABEL)
-        if label is None:
+        extra = checked.row.extra
+        if LABEL not in extra and LABELS not in extra:
             return
         self._rows += 1
-        if label in self._counts:
-            self._counts[label] += 1
-        elif len(self._counts) <= MOST_LABELS:
-            self._counts[label] = 1
-            shown = f"{label}: {checked.answer}"
-            self._first[label] = checked.number, finding_row(checked.number, checked.row.where, shown)
-        if self._rows <= MOST_ROWS and label in self._counts:
+        self._several = self._several or LABELS in extra
+        labels = labels_of(checked.row)
+        for label in labels:
+            if label in self._counts:
+                self._counts[label] += 1
+            elif len(self._counts) <= MOST_LABELS:
+                self._counts[label] = 1
+                shown = f"{label}: {checked.answer}"
+                self._first[label] = checked.number, finding_row(checked.number, checked.row.where, shown)
+        if self._rows <= MOST_ROWS:
             self._texts.append(digest(checked.answer))
             self._numbers.append(checked.number)
-            self._labels.append(self._places.setdefault(label, len(self._places)))
+            self._labels.append(digest(words_of(labels)))
 
     def requested(self) -> Iterable[int]:
         """See ``Check.requested``."""
@@ -63,8 +66,8 @@ class LabelCheck(Check):
         return self._contradicting.first()
 
     def reexamine(self, checked: CheckedRow) -> None:
-        if label := checked.row.extra.get(LABEL):
-            self._contradicting.show(checked, f"{label}: {checked.answer}")
+        if LABEL in checked.row.extra or LABELS in checked.row.extra:
+            self._contradicting.show(checked, f"{words_of(labels_of(checked.row))}: {checked.answer}")
 
     def findings(self) -> Iterator[Finding]:
         """See ``Check.findings``."""
@@ -80,7 +83,7 @@ class LabelCheck(Check):
                 f"{LABELS_EXCEEDED}.",
             )
             return
-        if len(counts) == 1:
+        if len(counts) == 1 and not self._several:
             yield self._of_all(
                 "one-label",
                 "error",
@@ -139,6 +142,14 @@ class LabelCheck(Check):
         )
         more = f" and {len(ordered) - SHOWN_LABELS:,} more" if len(ordered) > SHOWN_LABELS else ""
         label, most = ordered[0]
+        if self._several:
+            return self._of_all(
+                "label-distribution",
+                "note",
+                f"{counted(len(ordered), 'label')}: {shares}{more}",
+                "Rows may have several labels, or none.",
+                'If rare labels matter as much as frequent ones, set class_weight = "balanced".',
+            )
         return self._of_all(
             "label-distribution",
             "note",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from arkor_dev.data.findings.shape import LEFT_OUT_FIX, LEFT_OUT_WHY
 from arkor_dev.data.findings.thoughts import KEEP_SWITCH
-from arkor_dev.data.labels import LABEL
+from arkor_dev.data.labels import LABEL, LABELS
 
 if TYPE_CHECKING:
     import re
@@ -282,7 +282,7 @@ def flags_of(
 ) -> int:
     """Return the kinds of finding that apply to a row."""
     flags, first = 0, seen.first
-    if seen.row.extra.get(LABEL) is not None:
+    if LABEL in seen.row.extra or LABELS in seen.row.extra:
         pass  # no token of a text is learned, but its label
     elif first is None:
         flags |= NOTHING

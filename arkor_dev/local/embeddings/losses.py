@@ -55,7 +55,14 @@ def label_losses_of(
     with torch.inference_mode():
         hidden = unwrapped(model).base_model(input_ids=ids, attention_mask=mask).last_hidden_state
         logits = hidden[torch.arange(len(rows), device=device), last].float() @ head.weight.T
-        return functional.cross_entropy(logits, classes, reduction="none").tolist()  # type: ignore[no-any-return]
+        if head.multiple:
+            targets = torch.zeros_like(logits)
+            for number, row in enumerate(rows):
+                targets[number, list(row.classes or ())] = 1
+            losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(1)
+        else:
+            losses = functional.cross_entropy(logits, classes, reduction="none")
+        return losses.tolist()  # type: ignore[no-any-return]
 
 
 def batches(rows: Sequence[Example]) -> Iterator[list[int]]:

@@ -35,8 +35,8 @@ class Labeler(Protocol):
         order; empty if the base cannot be asked. ``padded`` as in `Objective`.
         """
 
-    def tfidf(self) -> list[int] | None:
-        """Return the class of each held-out row by TF-IDF with logistic regression; None if it cannot learn
+    def tfidf(self) -> list[tuple[int, ...]] | None:
+        """Return the classes of each held-out row by TF-IDF with logistic regression; None if it cannot learn
         from the rows.
         """
 

@@ -190,7 +190,7 @@ class TransformersEngine:
                 last = hidden[torch.arange(len(places)), torch.tensor(lengths) - 1]
                 for place, logs in zip(places, head.probabilities(last), strict=True):
                     probabilities[place] = logs
-        return Classified(list(head.names), probabilities), sum(map(len, rows))
+        return Classified(list(head.names), probabilities, head.multiple), sum(map(len, rows))
 
     def _score_at_once(self, row: BatchRow) -> None:
         """Score a prompt of a model that cannot read it in chunks."""

@@ -23,7 +23,8 @@ class Example:
     is from the same row. ``others`` are further sequences that belong to the example, such as a rejected
     answer. ``counts`` is its weight in a mean, if that is not the number of its learned tokens. ``desirable``
     is its answer's rating, for methods that learn from ratings. ``replayed``: it is not a row of the data,
-    but an answer of the base model.
+    but an answer of the base model. ``classes`` are the numbers of its labels, for a classifier of rows that
+    may have several.
     """
 
     ids: list[int]
@@ -34,6 +35,7 @@ class Example:
     counts: int | None = None
     replayed: bool = field(default=False, compare=False)
     desirable: bool = True
+    classes: tuple[int, ...] | None = None
 
     @property
     def sequences(self) -> tuple[Example, ...]:

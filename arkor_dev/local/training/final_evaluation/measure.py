@@ -421,7 +421,8 @@ def stage_of(
             dry=bool(preparation.settings.get("dryRun")),
             split=preparation.split,
             names=run.classes.names,
-            majority=run.classes.majority,
+            majority=run.classes.majority_of(preparation.train_rows if learned is None else learned),
+            multiple=run.classes.multiple,
             labeler=None if quiet else labeler_of(preparation, run, learned),
         )
     general, questions = general_examples(run, count)

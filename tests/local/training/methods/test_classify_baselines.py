@@ -114,7 +114,7 @@ def test_word_frequencies_tell_labels_apart(tiny: Path) -> None:
     ]
     held_out = rows_of("my parcel is late", "they charged me")
     labeler = made(tiny, held_out, ("billing", "shipping"), learned=learned)
-    assert labeler.tfidf() == [1, 0]
+    assert labeler.tfidf() == [(1,), (0,)]
     assert made(tiny, held_out, learned=learned[:20]).tfidf() is None  # of one label
 
 

@@ -366,3 +366,38 @@ def test_rows_with_wrong_labels_surprise_it_most(backend: Backend, labeled: Path
     assert {row["row"] for row in found[:2]} == set(wrong)
     assert min(row["loss"] for row in found[:2]) > 1 > found[2]["loss"]
     assert "The base cannot classify" in measured("losses")["error"]
+
+
+def test_rows_with_several_labels(backend: Backend, labeled: Path) -> None:
+    def labels(text: str) -> list[str]:
+        return ["hurried"] * ("hurry" in text) + ["travelling"] * ("by the sea" in text or "up north" in text)
+
+    rows = [{"text": row["text"], "label": labels(row["text"])} for row in LABELED]
+    write_jsonl(labeled / "data" / "several.jsonl", rows)
+    source = {"type": "file", "path": "data/several.jsonl"}
+    job = backend.submit({**CONFIG, "datasetSource": source, "maxSteps": 40})
+    frames = list(backend.events(job))
+    assert backend.job(job)["status"] == "completed", backend.job(job)
+    evaluation = next(frame.json["evaluation"] for frame in frames if frame.event == "evaluation.completed")
+    assert evaluation["verdict"] == "better", evaluation
+    found = evaluation["heldOut"]["classified"]
+    assert found["labels"] == 2
+    assert found["microF1"]["share"] > 0.8
+    assert {cell["label"] for cell in found["confusion"]} <= {
+        "hurried", "travelling", "hurried + travelling", "(none)",
+    }  # fmt: skip
+    assert [baseline["kind"] for baseline in found["baselines"]] == ["tfidf"]
+    body = {
+        "slug": "several-labels",
+        "target": {"kind": "adapter", "adapter": {"kind": "final", "jobId": job}},
+        "authMode": "none",
+        "runRetentionMode": "unlimited",
+    }
+    assert backend.call("POST", "/v1/endpoints", body).status == 201
+    texts = [str(row["text"]) for row in rows]
+    answer = backend.call("POST", "/v1/serve/several-labels/classify", {"input": texts}).json
+    right = [row["predicted"] == labels(text) for row, text in zip(answer["data"], texts, strict=True)]
+    assert sum(right) > 0.9 * len(texts)
+    for row in answer["data"]:
+        likely = [label for label, share in zip(answer["labels"], row["probs"], strict=True) if share > 0.5]
+        assert row["predicted"] == likely

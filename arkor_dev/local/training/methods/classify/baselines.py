@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.extras import install_command
-from arkor_dev.data.labels import LABEL
+from arkor_dev.data.labels import labels_of
 from arkor_dev.local.modeling.chat_template import render
 from arkor_dev.local.modeling.example import IGNORED, Example
 from arkor_dev.local.workers.errors import JobFailure
@@ -43,8 +43,10 @@ class Baselines:
         """Return by a held-out row's number its prompt with each label, as examples in the classes' order.
 
         These are as many rows, spread evenly, as the limits allow. Empty if the chat template rejects the
-        prompt, or a prompt with all labels is too long.
+        prompt, if a prompt with all labels is too long, or if rows may have several labels.
         """
+        if self.classes.multiple:
+            return {}
         names = [self._after(name) for name in self.classes.names]
         step = -(-len(self.held_out) // MOST_ASKED) or 1
         try:
@@ -65,16 +67,20 @@ class Baselines:
             for number, ids in prompts.items()
         }
 
-    def tfidf(self) -> list[int] | None:
-        """Return the class of each held-out row by TF-IDF with logistic regression; None if the training rows
-        have one label.
+    def tfidf(self) -> list[tuple[int, ...]] | None:
+        """Return the classes of each held-out row by TF-IDF with logistic regression; None if the training
+        rows have one label.
         """
-        found = tfidf.predict(
-            [row.text or "" for row in self.learned],
-            [row.extra[LABEL] for row in self.learned],
-            [row.text or "" for row in self.held_out],
-        )
-        return None if found is None else [self.classes.names.index(name) for name in found]
+        learned, held_out = ([row.text or "" for row in rows] for rows in (self.learned, self.held_out))
+        labels = [labels_of(row) for row in self.learned]
+        if self.classes.multiple:
+            several = [[name in own for name in self.classes.names] for own in labels]
+            return [
+                tuple(place for place, has in enumerate(row) if has)
+                for row in tfidf.predict_several(learned, several, held_out)
+            ]
+        found = tfidf.predict(learned, [name for (name,) in labels], held_out)
+        return None if found is None else [(self.classes.names.index(name),) for name in found]
 
     @property
     def available(self) -> bool:

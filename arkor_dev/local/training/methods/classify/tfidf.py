@@ -67,6 +67,27 @@ def probabilities(texts: Sequence[str], labels: Sequence[str], asked: Sequence[s
     return Probabilities([str(label) for label in model.classes_], shares)
 
 
+def predict_several(
+    texts: Sequence[str], labels: Sequence[Sequence[bool]], asked: Sequence[str]
+) -> list[list[bool]]:
+    """Return whether each text ``asked`` has each label, learned from ``texts`` of which each has ``labels``.
+
+    One logistic regression for each label.
+    """
+    from sklearn.multiclass import OneVsRestClassifier
+
+    step = -(-len(texts) // MOST_ROWS) or 1
+    texts, labels = texts[::step], labels[::step]
+    pipeline = _pipeline(texts, len(labels[0]))
+    features, model = pipeline[0], pipeline[1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # also of a label that all rows have, or none
+        known = features.fit_transform(_shortened(texts))
+        several = OneVsRestClassifier(model).fit(known, labels)
+        found: list[list[bool]] = several.predict(features.transform(_shortened(asked))).astype(bool).tolist()
+    return found
+
+
 def _pipeline(texts: Sequence[str], labels: int) -> Pipeline:
     """Return an unfitted pipeline for texts like these.
 
