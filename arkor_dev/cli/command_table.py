@@ -354,7 +354,7 @@ def _jobs_arguments(jobs: CommandLine) -> None:
     )
 
 
-def _jobs(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+def _jobs(settings: Settings, arguments: argparse.Namespace) -> Coroutine[object, object, int]:
     from .commands.jobs import run_jobs
 
     filters = {
@@ -399,7 +399,7 @@ def _sweep_arguments(sweep: CommandLine) -> None:
     sweep.add_argument("--json", action="store_true", help="print {sweep}")
 
 
-def _sweep(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+def _sweep(settings: Settings, arguments: argparse.Namespace) -> Coroutine[object, object, int]:
     from .commands.sweep import run_sweep
 
     return run_sweep(settings, arguments)
@@ -464,7 +464,7 @@ def _why_arguments(parser: CommandLine) -> None:
     parser.add_argument("--json", action="store_true", help="print the attribution")
 
 
-def _why(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+def _why(settings: Settings, arguments: argparse.Namespace) -> Coroutine[object, object, int]:
     from .commands.why import run_why
 
     return run_why(settings, arguments)
@@ -504,7 +504,7 @@ def _push_arguments(push: CommandLine) -> None:
     add_yes(push, "publish without asking")
 
 
-def _push(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+def _push(settings: Settings, arguments: argparse.Namespace) -> Coroutine[object, object, int]:
     from .commands.push.run import run_push
 
     return run_push(settings, arguments)
@@ -520,7 +520,7 @@ def _serve_arguments(serve: CommandLine) -> None:
     )  # fmt: skip
 
 
-def _serve(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+def _serve(settings: Settings, arguments: argparse.Namespace) -> Coroutine[object, object, int]:
     from .commands.serve import run_serve
 
     return run_serve(settings, arguments.name, open_to_all=arguments.open_to_all)
@@ -543,7 +543,7 @@ def _endpoints_arguments(endpoints: CommandLine) -> None:
     endpoints.add_argument("--json", action="store_true", help="print {endpoints}, or {endpoint, key?}")
 
 
-def _endpoints(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+def _endpoints(settings: Settings, arguments: argparse.Namespace) -> Coroutine[object, object, int]:
     from .commands.endpoints import run_endpoints
 
     return run_endpoints(settings, arguments)
@@ -562,7 +562,7 @@ def _verify_arguments(verify: CommandLine) -> None:
     verify.add_argument("--json", action="store_true", help="print {ok, folder, job, files, repeat?}")
 
 
-def _verify(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+def _verify(settings: Settings, arguments: argparse.Namespace) -> Coroutine[object, object, int]:
     from .commands.verify import run_verify
 
     if arguments.target is None:
@@ -580,7 +580,7 @@ def _cluster_arguments(cluster: CommandLine) -> None:
     cluster.add_argument("--json", action="store_true", help="print {cluster}")
 
 
-def _cluster(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+def _cluster(settings: Settings, arguments: argparse.Namespace) -> Coroutine[object, object, int]:
     from .commands.cluster import run_cluster
 
     return run_cluster(settings, arguments.action, arguments.address, as_json=arguments.json)
@@ -595,7 +595,7 @@ def _ssh_arguments(ssh: CommandLine) -> None:
     add_yes(ssh, "remove: delete without asking")
 
 
-def _ssh(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+def _ssh(settings: Settings, arguments: argparse.Namespace) -> Coroutine[object, object, int]:
     from .commands.ssh import run_ssh
 
     return run_ssh(
@@ -613,7 +613,7 @@ def _local_arguments(local: CommandLine) -> None:
     add_yes(local, "gc: delete without asking")
 
 
-def _local(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+def _local(settings: Settings, arguments: argparse.Namespace) -> Coroutine[object, object, int]:
     from .commands.local import run_local
 
     names = [name for name in (arguments.first, arguments.second) if name is not None]
@@ -663,7 +663,7 @@ def _doctor_arguments(doctor: CommandLine) -> None:
     )
 
 
-def _doctor(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+def _doctor(settings: Settings, arguments: argparse.Namespace) -> Coroutine[object, object, int]:
     if arguments.train:
         from .commands.train_check import run_train_check
 
@@ -717,7 +717,7 @@ def _mcp_arguments(mcp: CommandLine) -> None:
     )  # fmt: skip
 
 
-def _mcp(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+def _mcp(settings: Settings, arguments: argparse.Namespace) -> Coroutine[object, object, int]:
     from arkor_dev.sdk.mcp_server import run_mcp
 
     return run_mcp(settings, allow_start=arguments.allow_start)
@@ -738,7 +738,7 @@ def _docs_arguments(docs: CommandLine) -> None:
     docs.add_argument("--path", action="store_true", help="only print where the pages are")
 
 
-def _docs(_: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+def _docs(_: Settings, arguments: argparse.Namespace) -> Coroutine[object, object, int]:
     from .commands.docs import run_docs
 
     return run_docs(print_only=arguments.path)

@@ -11,15 +11,15 @@ from arkor_dev.core.plain_text import one_line
 LOOK_SECONDS = 0.5
 """Pause between two polls."""
 
-OnProgress = Callable[[Mapping[str, Any]], None]
+OnProgress = Callable[[Mapping[str, object]], None]
 """Gets the record of the work, with its ``state`` and ``progress``, at every poll."""
 
 
-def unreported(_: Mapping[str, Any]) -> None:
+def unreported(_: Mapping[str, object]) -> None:
     """Report no progress."""
 
 
-def progress_words(work: Mapping[str, Any], doing: str) -> str:
+def progress_words(work: Mapping[str, object], doing: str) -> str:
     """Describe the progress from ``state`` and ``progress``; ``doing`` until there is any."""
     progress = work.get("progress")
     if not isinstance(progress, dict):

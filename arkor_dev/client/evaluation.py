@@ -76,7 +76,7 @@ def _field(body: bytes, name: str) -> Any:
     return value
 
 
-async def _evaluating(backend: Backend, job_id: str) -> dict[str, Any] | None:
+async def _evaluating(backend: Backend, job_id: str) -> dict[str, object] | None:
     """Return the progress of a job's evaluation; None if there is none."""
     answered = json.loads((await backend.get_job(job_id)).body)
     evaluating = answered.get("job", {}).get("evaluating") if isinstance(answered, dict) else None

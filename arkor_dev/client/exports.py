@@ -85,7 +85,7 @@ async def order(
     return export_in(answer.body)
 
 
-def best_step(job: dict[str, Any]) -> int | None:
+def best_step(job: dict[str, object]) -> int | None:
     """Return the checkpoint that is significantly better than the final adapter, if there is one."""
     evaluation = job.get("evaluation")
     if (
@@ -98,7 +98,7 @@ def best_step(job: dict[str, Any]) -> int | None:
     return step if type(step) is int and step > 0 else None
 
 
-def export_in(body: bytes) -> dict[str, Any]:
+def export_in(body: bytes) -> dict[str, object]:
     """Read the export from a response. Raises BackendError if it is malformed."""
     try:
         export = json.loads(body)["export"]
@@ -109,7 +109,7 @@ def export_in(body: bytes) -> dict[str, Any]:
     return export
 
 
-def is_readable(export: dict[str, Any]) -> bool:
+def is_readable(export: dict[str, object]) -> bool:
     """Return whether a finished export is well-formed."""
     return _has_files(export) and isinstance(export.get("proof"), dict)
 

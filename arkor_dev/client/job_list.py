@@ -22,7 +22,7 @@ async def jobs_of(backend: Backend) -> list[dict[str, Any]]:
     return (await listing_of(backend))[0]
 
 
-async def listing_of(backend: Backend) -> tuple[list[dict[str, Any]], str]:
+async def listing_of(backend: Backend) -> tuple[list[dict[str, object]], str]:
     """Return all jobs, newest first, and why the backend can store nothing now, usually empty."""
     try:
         listing = json.loads((await backend.list_jobs()).body)

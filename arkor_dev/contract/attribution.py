@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
 
 from .rules import Rule, string
 from .schema import Field, Schema
@@ -107,7 +107,7 @@ def _are_messages(value: object) -> bool:
     )
 
 
-def _fault(body: dict[str, Any]) -> str | None:
+def _fault(body: dict[str, object]) -> str | None:
     if body.get("answer") is not None and body.get("messages") is None:
         return "messages is missing: an answer needs the conversation that it ends"
     return None

@@ -21,7 +21,7 @@ def changes_fault(changes: Mapping[str, object]) -> str | None:
     return problem(changes)
 
 
-def _step_of(adapter: dict[str, Any]) -> str | None:
+def _step_of(adapter: dict[str, object]) -> str | None:
     if adapter["kind"] == "checkpoint" and adapter.get("step") is None:
         return "step is missing: a checkpoint needs one"
     return None
@@ -132,7 +132,7 @@ PEER_ADAPTER: Final = Schema(
 QUESTION_LIMIT: Final = 4000
 
 
-def _two_answer(body: dict[str, Any]) -> str | None:
+def _two_answer(body: dict[str, object]) -> str | None:
     return "one and other must be two" if body["one"] == body["other"] else None
 
 
@@ -195,7 +195,7 @@ RESUMPTION: Final = Schema(Field("force", FLAG), Field("on", ON), Field("workers
 """``{force?, on?, workers?}``."""
 
 
-def _new_end(body: dict[str, Any]) -> str | None:
+def _new_end(body: dict[str, object]) -> str | None:
     if len({"maxSteps", "numTrainEpochs"} & body.keys()) != 1:
         return "Set the new end: either maxSteps or numTrainEpochs"
     return None

@@ -32,7 +32,7 @@ def _served(target: dict[str, Any]) -> str | None:
     return None if target.get(field) else f"{field} is missing: it names what to serve"
 
 
-def _retention(body: dict[str, Any]) -> str | None:
+def _retention(body: dict[str, object]) -> str | None:
     by_days, days = body.get("runRetentionMode") == "days", body.get("runRetentionDays")
     if by_days and days is None:
         return "runRetentionDays is missing: retention by days needs a number of days, 1 or more"
@@ -41,7 +41,7 @@ def _retention(body: dict[str, Any]) -> str | None:
     return None
 
 
-def _change(body: dict[str, Any]) -> str | None:
+def _change(body: dict[str, object]) -> str | None:
     if not body:
         return "Nothing to change: set target, authMode, enabled, engine or the retention"
     if "slug" in body:

@@ -36,7 +36,7 @@ class Schema:
         self.fields, self.also = fields, also
 
 
-def any_of(*names: str) -> Callable[[dict[str, Any]], str | None]:
+def any_of(*names: str) -> Callable[[dict[str, object]], str | None]:
     """Return a check that a body of changes has at least one of these fields."""
     words = f"{', '.join(names[:-1])} or {names[-1]}"
     return lambda body: None if set(names) & body.keys() else f"Nothing to change: set {words}"

@@ -48,13 +48,13 @@ class Form:
     read: Callable[[dict[str, Any]], Content]
 
 
-def _read_sharegpt(record: dict[str, Any]) -> Content:
+def _read_sharegpt(record: dict[str, object]) -> Content:
     read = from_text(record["conversations"])
     messages = read if isinstance(read, list) else []
     return Content(conversation([*_system(record, "from", "value"), *messages], "from", "value"))
 
 
-def _read_prompt(record: dict[str, Any]) -> Content:
+def _read_prompt(record: dict[str, object]) -> Content:
     prompt, completion = record["prompt"], record["completion"]
     if record.get("label") is False:
         raise ForeignRowError("is an answer with the label false, which must not be imitated")
@@ -64,14 +64,14 @@ def _read_prompt(record: dict[str, Any]) -> Content:
     return Content(conversation([*_system(record, "role", "content"), *messages]))
 
 
-def _read_alpaca(record: dict[str, Any]) -> Content:
+def _read_alpaca(record: dict[str, object]) -> Content:
     context = _text(record, "input").strip() if record.get("input") is not None else ""
     question = _text(record, "instruction") + (f"\n\n{context}" if context else "")
     messages = turn(question, _text(record, "output"))
     return Content(conversation([*_system(record, "role", "content"), *messages]))
 
 
-def _read_text(record: dict[str, Any]) -> Content:
+def _read_text(record: dict[str, object]) -> Content:
     text = checked_text(_text(record, "text"), "text")
     if not text.strip():
         raise RowError("has an empty text, so there is nothing to learn", "blank")
@@ -88,12 +88,12 @@ FORMS: Final[dict[str, Form]] = {
 """Each form by its name in ``dataset.form``; without one the first that fits is used."""
 
 
-def _system(record: dict[str, Any], role_key: str, content_key: str) -> list[dict[str, Any]]:
+def _system(record: dict[str, object], role_key: str, content_key: str) -> list[dict[str, object]]:
     system = record.get("system")
     return [{role_key: "system", content_key: system}] if isinstance(system, str) and system.strip() else []
 
 
-def _text(record: Mapping[str, Any], key: str) -> str:
+def _text(record: Mapping[str, object], key: str) -> str:
     value = record.get(key)
     if not isinstance(value, str):
         raise RowError(f"{key} must be text, not {type(value).__name__}")

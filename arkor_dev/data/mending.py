@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .findings.characters import decoded_again, without_controls
 from .findings.masking import addresses, cards, keys, phones, replaced
@@ -38,13 +38,15 @@ _NAME_KEYS: Final = frozenset({"role", "from", "name", "type", "id", "tool_call_
 _TEXT_KEYS: Final = frozenset({"content", "value", "text"})
 
 
-def mended(record: Mapping[str, Any], kinds: Collection[str], columns: Mapping[str, str]) -> dict[str, Any]:
+def mended(
+    record: Mapping[str, object], kinds: Collection[str], columns: Mapping[str, str]
+) -> dict[str, object]:
     """Return ``record`` with the fixes of these ``kinds`` in all texts that are learned from."""
     learned = {columns.get(name, name) for name in COLUMNS}
     plain = columns.get("text", "text")
     fixes = [(kind, fix) for kind, fix in TEXTS.items() if kind in kinds]
 
-    def walk(value: Any, name: str, depth: int) -> Any:
+    def walk(value: object, name: str, depth: int) -> object:
         if isinstance(value, dict):
             return {
                 key: item if key in _NAME_KEYS else walk(item, key, depth + 1) for key, item in value.items()

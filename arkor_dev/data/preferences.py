@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SAME: Final = "has the same answer as chosen and as rejected, so there is nothing to prefer"
 
 
-def _pair(prompt: list[dict[str, Any]], chosen: object, rejected: object) -> Content:
+def _pair(prompt: list[dict[str, object]], chosen: object, rejected: object) -> Content:
     """Return the content of a row from its prompt and both answers, texts or messages."""
     both = [_answer(prompt, answer, name) for answer, name in ((chosen, "chosen"), (rejected, "rejected"))]
     if both[0] == both[1]:
@@ -42,18 +42,18 @@ def _answer(prompt: list[dict[str, Any]], answer: object, name: str) -> list[dic
     return checked
 
 
-def _with_system(record: Mapping[str, Any], prompt: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_system(record: Mapping[str, object], prompt: list[dict[str, object]]) -> list[dict[str, object]]:
     system = record.get("system")
     if isinstance(system, str) and system.strip() and prompt[0]["role"] != "system":
         return [{"role": "system", "content": system}, *prompt]
     return prompt
 
 
-def _read_pair(record: dict[str, Any]) -> Content:
+def _read_pair(record: dict[str, object]) -> Content:
     return _pair(_with_system(record, prompt_of(record["prompt"])), record["chosen"], record["rejected"])
 
 
-def _read_implicit(record: dict[str, Any]) -> Content:
+def _read_implicit(record: dict[str, object]) -> Content:
     """Read two whole conversations, whose common beginning is the prompt."""
     chosen, rejected = from_text(record["chosen"]), from_text(record["rejected"])
     if not (isinstance(chosen, list) and isinstance(rejected, list)):
@@ -72,7 +72,7 @@ def _read_implicit(record: dict[str, Any]) -> Content:
     return _pair(first[:common], first[common:], second[common:])
 
 
-def _read_correction(record: dict[str, Any]) -> Content:
+def _read_correction(record: dict[str, object]) -> Content:
     """Read a correction made in the playground: the person's answer is chosen, the model's own rejected."""
     corrected = record["corrected"]
     instead = corrected.get("instead") if isinstance(corrected, dict) else None
@@ -82,7 +82,7 @@ def _read_correction(record: dict[str, Any]) -> Content:
     return _pair(messages[:-1], messages[-1:], instead)
 
 
-def _read_openai(record: dict[str, Any]) -> Content:
+def _read_openai(record: dict[str, object]) -> Content:
     """Read the rows of OpenAI's preference fine-tuning."""
     prompt_input = record["input"]
     messages = prompt_input.get("messages") if isinstance(prompt_input, dict) else prompt_input
@@ -104,7 +104,7 @@ def _read_scored(record: dict[str, Any]) -> Content:
     return _pair(prompt_of(record["instruction"]), rated[-1][1], rated[0][1])
 
 
-def _read_rating(record: dict[str, Any]) -> Content:
+def _read_rating(record: dict[str, object]) -> Content:
     """Read an answer and whether it is a good one; a table has the label as a word."""
     label = record["label"]
     desirable = LABELS.get(label.strip().lower()) if isinstance(label, str) else label

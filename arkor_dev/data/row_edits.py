@@ -81,7 +81,7 @@ def value_of(container: Container, body: bytes) -> dict[str, Any]:
     return value
 
 
-def with_record(container: Container, body: bytes, record: Mapping[str, Any]) -> bytes:
+def with_record(container: Container, body: bytes, record: Mapping[str, object]) -> bytes:
     """Return the row's bytes with the least change that makes it ``record``. Raises RowError.
 
     Numbers that differ only in how they are written, such as 1.0 and 1, count as equal.
@@ -218,7 +218,7 @@ def _unquoted(cell: str) -> str:
     return cell[1:-1].replace('""', '"') if cell.startswith('"') else cell
 
 
-def _with_cells(container: Table, text: str, record: Mapping[str, Any]) -> str:
+def _with_cells(container: Table, text: str, record: Mapping[str, object]) -> str:
     header = container.header
     if unknown := next((name for name in record if name not in header), None):
         raise RowError(f"the table has no column {unknown[:80]!r}", "keys")

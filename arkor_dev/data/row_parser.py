@@ -99,7 +99,7 @@ def wanted_keys(forms: Mapping[str, Form]) -> str:
     return ", or ".join(" and ".join(form.keys) for form in forms.values())
 
 
-def _origins(record: Mapping[str, Any], group: str | None) -> dict[str, str]:
+def _origins(record: Mapping[str, object], group: str | None) -> dict[str, str]:
     """Return where a record comes from: the value of ``group``, or else of every column with such a name."""
     names = [group] if group is not None else [name for name in record if _is_origin(name)]
     return {
@@ -109,7 +109,7 @@ def _origins(record: Mapping[str, Any], group: str | None) -> dict[str, str]:
     }
 
 
-def _made_from(record: Mapping[str, Any]) -> str:
+def _made_from(record: Mapping[str, object]) -> str:
     """Return the key of what a teacher made a record from; empty if it does not say."""
     made = record.get("made")
     value = made.get("origin") if isinstance(made, dict) else None
@@ -122,12 +122,12 @@ def _is_origin(name: object) -> bool:
     return isinstance(name, str) and "_".join(_WORDS.findall(name.lower())).removesuffix("_id") in ORIGINS
 
 
-def _key_list(record: Mapping[str, Any]) -> str:
+def _key_list(record: Mapping[str, object]) -> str:
     names = [name if len(name) <= SHOWN_NAME else f"{name[:SHOWN_NAME]}…" for name in map(str, record)]
     return ", ".join(names[:8]) or "none"
 
 
-def _hint(record: Mapping[str, Any]) -> str:
+def _hint(record: Mapping[str, object]) -> str:
     """Return a hint on how to provide the keys, if the existing ones suggest it."""
     if hint := hint_for(record):
         return hint

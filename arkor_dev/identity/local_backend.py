@@ -48,7 +48,7 @@ ORG = "local"
 Notice = dict[str, object]
 
 
-async def rebuild_jobs(settings: Settings) -> dict[str, Any]:
+async def rebuild_jobs(settings: Settings) -> dict[str, object]:
     """Rebuild the project's job store from the files on disk, and return the result.
 
     ``{jobs, read, added, left, kept}`` as in ``arkor_dev.local.jobs.rebuild``. Raises UnavailableError if

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
@@ -80,7 +80,7 @@ class BackendTeacher:
         return Decoder(None).reply("".join(text), usage, max_tokens)
 
 
-def _with_ends(schema: Any) -> Any:
+def _with_ends(schema: object) -> object:
     """Return the schema with a maximum length for every string: a small model may repeat itself forever.
 
     OpenAI's own server refuses such limits.

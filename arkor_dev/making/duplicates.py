@@ -120,7 +120,7 @@ def _runs(seen: CheckedRow) -> set[int]:
     return runs_of("\n".join(contents))
 
 
-def is_conversation(messages: object) -> TypeGuard[list[dict[str, Any]]]:
+def is_conversation(messages: object) -> TypeGuard[list[dict[str, object]]]:
     """Return whether a row's ``messages`` are texts with an answer among them."""
     return (
         isinstance(messages, list)

@@ -98,7 +98,7 @@ class Kind:
             TEMPERATURE,
         )
 
-    def _instructions(self) -> tuple[str, dict[str, Any]]:
+    def _instructions(self) -> tuple[str, dict[str, object]]:
         """Return the first sentences of the instructions, and the keys of an item besides its quote."""
         few = "1 item" if self._most == 1 else f"1 to {self._most} items"
         match self.name:

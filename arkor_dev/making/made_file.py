@@ -101,7 +101,7 @@ class MadeFile:
             yield handle
 
 
-def line_of(row: dict[str, Any]) -> bytes:
+def line_of(row: dict[str, object]) -> bytes:
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 

@@ -113,8 +113,7 @@ def _request(row: Row, rubric: str, model: str) -> TeacherRequest:
 
 def _read(answer: str) -> Iterator[tuple[str, str] | str]:
     for item in items_of(answer)[:1]:
-        verdict = item.get("verdict") if isinstance(item, dict) else None
-        if verdict not in VERDICTS:
+        if not isinstance(item, dict) or (verdict := item.get("verdict")) not in VERDICTS:
             yield "unreadable"
             continue
         reason = str(item.get("reason") or "").encode(errors="replace").decode()

@@ -88,7 +88,7 @@ def facts_of(
     }
 
 
-def facts_of_sweep(kind: str, sweep: Mapping[str, Any], project: str) -> dict[str, Any]:
+def facts_of_sweep(kind: str, sweep: Mapping[str, object], project: str) -> dict[str, object]:
     """Return the content of a notice of a sweep, which replaces the job in it."""
     sent = sweep.get("verdict")
     verdict = sent if isinstance(sent, dict) else {}
@@ -149,7 +149,7 @@ class Notifier:
             project, verdict = self._settings.project.name, self._verdicts.pop(job_id, None)
             self._send(kinds, lambda kind: facts_of(kind, job_id, name, event, project, verdict))
 
-    def notify_sweep(self, sweep: Mapping[str, Any]) -> None:
+    def notify_sweep(self, sweep: Mapping[str, object]) -> None:
         """Send the notice of a sweep that has ended by itself. Returns at once."""
         kind = "failed" if sweep.get("state") == "failed" else "finished"
         self._send((kind,), lambda kind: facts_of_sweep(kind, sweep, self._settings.project.name))

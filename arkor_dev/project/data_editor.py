@@ -507,7 +507,7 @@ def editable_row(rows: FileRows, row: int, before: Sequence[FileRows]) -> Editab
     return editable
 
 
-def _is_exact(record: Mapping[str, Any]) -> bool:
+def _is_exact(record: Mapping[str, object]) -> bool:
     """Return whether every JSON parser reads the same from the record."""
     try:
         strict_json.parse(json.dumps(record).encode())

@@ -186,7 +186,7 @@ def opened(project: Path, name: str, *, make: bool) -> Iterator[LineFile]:
         yield LineFile(name, folder, handle, created)
 
 
-def json_rows(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
+def json_rows(content: bytes) -> Iterator[tuple[int, dict[str, object]]]:
     """Yield each line that is a JSON object, with its number from 1."""
     for number, line in enumerate(content.split(b"\n"), 1):
         with contextlib.suppress(ValueError, RecursionError):

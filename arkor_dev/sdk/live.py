@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import anywidget
 import traitlets
@@ -58,7 +58,7 @@ class LiveRun(anywidget.AnyWidget):
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
 
-    def _describe(self, job: dict[str, Any]) -> None:
+    def _describe(self, job: dict[str, object]) -> None:
         self.status = str(job.get("status"))
         verdict = job.get("evaluation")
         self.sentence = str(verdict.get("sentence") or "") if isinstance(verdict, dict) else ""

@@ -160,7 +160,7 @@ def server_of(tools: Tools) -> MCPServer:
     return server
 
 
-def structured(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+def structured(function: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
     """Return a tool whose result is checked against its type, and whose refusals are sentences."""
     from mcp.server.mcpserver.exceptions import ToolError
     from pydantic import TypeAdapter, ValidationError
@@ -570,7 +570,7 @@ def _data_of(source: DatasetSource) -> str:
     return str(source.get("path") or source.get("name") or source.get("url") or source.get("type"))
 
 
-def _differences(config: Mapping[str, Any], changed: Mapping[str, Any]) -> list[list[str]]:
+def _differences(config: Mapping[str, object], changed: Mapping[str, object]) -> list[list[str]]:
     """Return the settings of ``changed`` that are not those of ``config``, by their keys in arkor.toml."""
     return [
         [row.key, json.dumps(changed[row.field]) if row.field in changed else "removed"]

@@ -156,7 +156,7 @@ def source_of(project: Path, name: str, data: Dataset, config: Mapping[str, obje
     return source
 
 
-def _check_rows(name: str, rows: Sequence[Any], config: Mapping[str, object]) -> None:
+def _check_rows(name: str, rows: Sequence[object], config: Mapping[str, object]) -> None:
     """Raise BadRequestError for rows that the training method cannot use, unless they are to be skipped."""
     forms, bad, first = forms_of(config.get("method")), 0, ""
     for number, row in enumerate(rows):
@@ -173,11 +173,11 @@ def _check_rows(name: str, rows: Sequence[Any], config: Mapping[str, object]) ->
         raise BadRequestError(f"{count} cannot be trained on: {first}. {advice}")
 
 
-def _is_source(row: dict[str, Any]) -> bool:
+def _is_source(row: dict[str, object]) -> bool:
     return any(key in row for key in ("path", "huggingface", "url"))
 
 
-def write_rows(project: Path, rows: Iterable[Mapping[str, Any]]) -> str:
+def write_rows(project: Path, rows: Iterable[Mapping[str, object]]) -> str:
     """Write rows to a file named by their content; return its path in the project.
 
     Raises BadRequestError, also if a file of that name has other rows: an edit, which is neither trained on
@@ -212,7 +212,7 @@ def _has(path: Path, data: bytes) -> bool:
 
 def messages_of(
     conversation: str | Iterable[Mapping[str, object]], system: str | None
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """Return the messages of a chat: a question, or a whole conversation."""
     messages: list[dict[str, object]] = (
         [{"role": "user", "content": conversation}]

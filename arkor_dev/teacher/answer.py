@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Final
 
 from arkor_dev.core.plain_text import one_line
 
@@ -119,7 +119,7 @@ def _count(value: object) -> int | None:
     return int(value) if is_count else None  # type: ignore[call-overload]
 
 
-def text_of(answer: dict[str, Any], key: str) -> str:
+def text_of(answer: dict[str, object], key: str) -> str:
     """Return the text of OpenAI's answer, whole (``message``) or a part of it (``delta``)."""
     choices = answer.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None

@@ -120,7 +120,7 @@ class HttpTeacher:
             raise AttemptError(f"{self.host} broke off its answer", cost=True) from None
 
     def _reply(
-        self, response: aiohttp.ClientResponse, data: bytes, body: Mapping[str, Any], max_tokens: int
+        self, response: aiohttp.ClientResponse, data: bytes, body: Mapping[str, object], max_tokens: int
     ) -> Reply:
         status = response.status
         try:
@@ -143,7 +143,7 @@ class HttpTeacher:
         key = " Check the key's environment variable." if status in (401, 403) else ""
         raise TeacherError(f"{self.host} refuses the request ({status}{f': {why}' if why else ''}).{key}")
 
-    def _simpler(self, why: str, body: Mapping[str, Any]) -> str | None:
+    def _simpler(self, why: str, body: Mapping[str, object]) -> str | None:
         """Omit from further requests the parameter that the server seems not to support; return its name."""
         if self._limit in body and "max_completion_tokens" in why and self._limit == "max_tokens":
             self._limit = "max_completion_tokens"

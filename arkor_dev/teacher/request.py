@@ -55,7 +55,7 @@ class TeacherRequest:
         return sum(len(message["content"].encode()) for message in self.messages) // 4 + 30
 
 
-def items_of(answer: str) -> list[Any]:
+def items_of(answer: str) -> list[object]:
     """Return the list ``rows`` of the JSON in an answer, which may have words or a fence around it.
 
     If it was cut off, return the items before the cut. Raises UnreadableAnswerError.
@@ -76,11 +76,11 @@ def items_of(answer: str) -> list[Any]:
     return _items_before_cut(answer)
 
 
-def _items_before_cut(answer: str) -> list[Any]:
+def _items_before_cut(answer: str) -> list[object]:
     begun = _ROWS.search(answer, answer.rfind("</think>") + 1)
     if begun is None:
         raise UnreadableAnswerError
-    decoder, at, items = json.JSONDecoder(), begun.end(), list[Any]()
+    decoder, at, items = json.JSONDecoder(), begun.end(), list[object]()
     with contextlib.suppress(ValueError, RecursionError):
         while len(items) < TRIES:
             item, at = decoder.raw_decode(answer, at)

@@ -1,8 +1,8 @@
 """Measures classifiers against transformers' ``Trainer`` with PEFT: the same rows, settings and seed.
 
-Three data sets that packages ship (``labeled_texts``). Both sides take a thread, in turns, and are compared by
-processor time, and on the same held-out rows by accuracy, paired by row. What the two draw differs: the new
-head, the adapter, and the order of the rows.
+Three data sets that packages ship (``labeled_texts``). Both sides take a thread, in turns, and are compared
+by processor time, and on the same held-out rows by accuracy, paired by row. What the two draw differs: the
+new head, the adapter, and the order of the rows.
 """
 
 from __future__ import annotations

@@ -213,7 +213,7 @@ def lines(rows: object) -> list[str]:
     return text_lines
 
 
-def _gain(row: dict[str, Any]) -> float | None:
+def _gain(row: dict[str, object]) -> float | None:
     base, adapter = row.get("base"), row.get("adapter")
     return base - adapter if isinstance(base, int | float) and isinstance(adapter, int | float) else None
 

@@ -95,7 +95,7 @@ async def run_jobs(
     return 0
 
 
-async def _show(backend: Backend, job: dict[str, Any], *, as_json: bool) -> int:
+async def _show(backend: Backend, job: dict[str, object], *, as_json: bool) -> int:
     """Print one job and its files."""
 
     artifacts = await artifacts_of(backend, job)
@@ -105,7 +105,7 @@ async def _show(backend: Backend, job: dict[str, Any], *, as_json: bool) -> int:
     return 0
 
 
-async def _diff(backend: Backend, job: dict[str, Any], other: dict[str, Any], *, as_json: bool) -> int:
+async def _diff(backend: Backend, job: dict[str, object], other: dict[str, object], *, as_json: bool) -> int:
     """Print how the rows of a job differ from those of another."""
     answer = await backend.compare_rows(job["id"], {"against": other["id"]})
     try:
@@ -218,7 +218,7 @@ async def _act(
     return done if isinstance(done, dict) else job
 
 
-def _outcome(action: str, before: dict[str, Any], now: dict[str, Any], *, waits: bool) -> str:
+def _outcome(action: str, before: dict[str, object], now: dict[str, object], *, waits: bool) -> str:
     """Describe the outcome. ``waits``: the backend ends with this command and trains nothing before that."""
     if action == "pause":
         return f"is paused{_after(now.get('pause'), 'step')}."
@@ -349,7 +349,7 @@ def _wrapped(label: str, text: str, width: int) -> Iterator[str]:
         yield from wrap.wrap(text)
 
 
-def _facts(job: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _facts(job: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     metrics, config = _table(job, "metrics"), _table(job, "config")
     step, total = figure(metrics.get("step")), figure(metrics.get("totalSteps"))
     at = "" if step is None else f", step {step:,.0f}" + ("" if total is None else f" of {total:,.0f}")

@@ -91,7 +91,7 @@ def _absolute(file: str) -> str:
     return str(Path(file).absolute())
 
 
-async def _disk(backend: Backend) -> dict[str, Any]:
+async def _disk(backend: Backend) -> dict[str, object]:
     try:
         disk: dict[str, Any] = json.loads((await backend.disk()).body)["disk"]
     except (ValueError, KeyError, TypeError):

@@ -247,7 +247,7 @@ def _rows(settings: Settings, arguments: Namespace) -> dict[str, Any]:
     return {"trainer": trainers[index_of(trainers, arguments.trainer)]["name"]}
 
 
-def _schema(path: Path) -> Any:
+def _schema(path: Path) -> object:
     try:
         return strict_json.parse(read_small(path))
     except OSError as fault:

@@ -97,7 +97,7 @@ async def _report_errors(backend: Backend, deployment: str, stopped: asyncio.Eve
         last = requests or last
 
 
-async def _newest(backend: Backend, deployment: str) -> list[dict[str, Any]]:
+async def _newest(backend: Backend, deployment: str) -> list[dict[str, object]]:
     """Return the newest requests of a deployment; empty if they are unreadable."""
     try:
         requests: list[dict[str, Any]] = value_of(await backend.list_requests(deployment), "requests")

@@ -84,7 +84,7 @@ def _lines(host: str, use: HostUse) -> Iterator[str]:
             yield f"  {project.name:<24} not running"
 
 
-def _json_of(use: HostUse) -> dict[str, Any]:
+def _json_of(use: HostUse) -> dict[str, object]:
     projects = [
         {
             "key": project.key, "name": project.name, "running": project.is_running,

@@ -63,7 +63,7 @@ async def run_verify(settings: Settings, reference: str, *, repeat: bool, as_jso
     return _end(report, as_json)
 
 
-async def _reproduced(settings: Settings, statement: Statement, *, quiet: bool) -> dict[str, Any]:
+async def _reproduced(settings: Settings, statement: Statement, *, quiet: bool) -> dict[str, object]:
     """Repeat the training, with its progress on the terminal; print how it compares unless ``quiet``."""
     view = view_for(Console(file=sys.stderr if quiet else sys.stdout, highlight=False), None)
     with view:

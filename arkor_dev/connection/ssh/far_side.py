@@ -144,7 +144,7 @@ class FarSide:
                 self._install(part, request, log)
             part.rename(target)
 
-    def _install(self, part: Path, request: dict[str, Any], log: Any) -> None:
+    def _install(self, part: Path, request: dict[str, Any], log: object) -> None:
         wants = [*request["requirements"], *(request["gpu"] if _gpu() else [])]
         python, uv = str(part / "bin" / "python"), _uv()
         if not (part / "bin" / "python").exists():
@@ -272,7 +272,7 @@ class FarSide:
         self._last_state = {"backend": handoff, "kept": True}
         return handoff
 
-    def _end_idle(self, keeper: dict[str, Any], request: dict[str, Any]) -> None:
+    def _end_idle(self, keeper: dict[str, object], request: dict[str, object]) -> None:
         """End a backend of another version, unless jobs are running in it."""
         if active := _active(keeper):
             raise Fault(
@@ -339,7 +339,7 @@ class FarSide:
             send_message(**now)
 
 
-def _build(build: dict[str, Any]) -> str:
+def _build(build: dict[str, object]) -> str:
     return f"{build.get('version')} (build {str(build.get('code'))[:8]})"
 
 
@@ -433,7 +433,7 @@ def _end(keeper: dict[str, Any]) -> None:
             return
 
 
-def _handoff(path: Path) -> dict[str, Any] | None:
+def _handoff(path: Path) -> dict[str, object] | None:
     """Return the keeper's record of its backend; None before there is one."""
     record = _json(path)
     return record if "token" in record else None

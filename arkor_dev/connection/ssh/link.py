@@ -253,7 +253,7 @@ class SshLink:
             self._answers.put_nowait(None)
             self.closed.set()
 
-    def _report(self, message: dict[str, Any]) -> None:
+    def _report(self, message: dict[str, object]) -> None:
         """Pass on where the backend is now; one that cannot be read is gone."""
         backend = None
         with contextlib.suppress(ValueError):

@@ -193,7 +193,7 @@ CONFLICTS: Final = (
 )
 
 
-def conflicts(config: Mapping[str, Any], spell: Callable[[str], str]) -> Iterator[tuple[str, str]]:
+def conflicts(config: Mapping[str, object], spell: Callable[[str], str]) -> Iterator[tuple[str, str]]:
     """Yield the field and the sentence of each conflict in ``config``, whose individual values are valid.
 
     ``spell`` formats a field's name: a key of arkor.toml, or a wire field.

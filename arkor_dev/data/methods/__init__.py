@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.contract.settings import by_field
 
@@ -70,7 +70,7 @@ def form_names() -> list[str]:
     return list(dict.fromkeys(name for known in forms for name in known))
 
 
-def second_model_of(config: Mapping[str, Any]) -> str | None:
+def second_model_of(config: Mapping[str, object]) -> str | None:
     """Return the name of the model that a job needs besides the one that learns; None if it needs none."""
     method = config.get("method")
     field = record_of(method).second_model if method in names() else ""
@@ -78,7 +78,7 @@ def second_model_of(config: Mapping[str, Any]) -> str | None:
     return name if isinstance(name, str) and name != BASE else None
 
 
-def hint_for(row: Mapping[str, Any]) -> str:
+def hint_for(row: Mapping[str, object]) -> str:
     """Return the end of a sentence with the method that learns from such a row; empty if none is known."""
     hints = [hint for name in names() if (hint := record_of(name).hint)]
     return next((f". {hint.sentence}" for hint in hints if all(key in row for key in hint.keys)), "")

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 WORKER: Final = "arkor_dev.local.attribution.worker"
 ROWS: Final = "rows"
 """The id of the search for contradicting rows, which a job has only once."""
-QUIET: Final[Mapping[str, Any]] = {"samples": NO_SAMPLES, "evaluations": [], "reportTo": None}
+QUIET: Final[Mapping[str, object]] = {"samples": NO_SAMPLES, "evaluations": [], "reportTo": None}
 """Fields that a proof's jobs don't need and that have no effect on their training."""
 RESULT_FIELDS: Final = (
     "messages",

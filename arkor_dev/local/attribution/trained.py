@@ -85,7 +85,7 @@ class Trained:
 
     # Gradients
 
-    def row_gradients(self, progress: Callable[[int, int], None]) -> tuple[Any, Any]:
+    def row_gradients(self, progress: Callable[[int, int], None]) -> tuple[object, object]:
         """Return the training rows' gradients at the end of the training, and their losses per learned token.
 
         The gradients are projected and of unit length: ``[rows, SIZE]`` in float16, 8 KiB per row. The losses

@@ -149,7 +149,7 @@ def prove(trained: Trained, _: Rows, order: AttributionRequest, link: Link) -> d
     return scores
 
 
-def _logp(scored: Scored) -> dict[str, Any]:
+def _logp(scored: Scored) -> dict[str, object]:
     return {"logp": round(scored.logp, 4), "tokens": scored.tokens}
 
 

@@ -131,7 +131,7 @@ llama-cli -m base.gguf --lora adapter.gguf
 
 
 def loading(
-    hub: str | None, adapter: bool, settings: Mapping[str, Any], *, gguf: bool = False, sees: bool = False
+    hub: str | None, adapter: bool, settings: Mapping[str, object], *, gguf: bool = False, sees: bool = False
 ) -> Iterator[str]:
     """Yield the section on loading; ``hub`` is the base model's id on the Hub, if any; ``gguf``: for
     llama.cpp; ``sees``: with a vision tower.
@@ -183,8 +183,8 @@ _LANGUAGE: Final = re.compile(r"[a-z]{2,8}")
 def card_of(
     statement: Statement,
     private: Private,
-    evaluation: Mapping[str, Any] | None = None,
-    samples: Sequence[Mapping[str, Any]] = (),
+    evaluation: Mapping[str, object] | None = None,
+    samples: Sequence[Mapping[str, object]] = (),
 ) -> str:
     """Return the card for ``statement``: front matter without its fences, an empty line, and the text.
 
@@ -299,7 +299,7 @@ class Card:
         """The Hub's name for what the model does."""
         return "text-classification" if self._classifies else "text-generation"
 
-    def _results(self, public: Sequence[str]) -> Iterator[dict[str, Any]]:
+    def _results(self, public: Sequence[str]) -> Iterator[dict[str, object]]:
         for key, name in PARTS:
             part = object_at(self._evaluation, key)
             metrics = [

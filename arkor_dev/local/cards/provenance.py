@@ -198,7 +198,7 @@ def _hashed(name: str, path: Path, hashes: FileHashes) -> Resource:
     return _file(name, hashes.of(path), path.stat().st_size)
 
 
-def _data_files(config: Mapping[str, Any], project: Path) -> Iterator[tuple[str, Path]]:
+def _data_files(config: Mapping[str, object], project: Path) -> Iterator[tuple[str, Path]]:
     for field, source in sources_of(config):
         number = 0
         for part in parts_of(source):

@@ -178,7 +178,7 @@ def describe_lora(source: Path, folder: Path, strength: float) -> None:
 
 
 def _describe(
-    source: Path, folder: Path, changes: dict[str, Any], strength: float, user_text: UserText
+    source: Path, folder: Path, changes: dict[str, object], strength: float, user_text: UserText
 ) -> None:
     paths = {
         path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()

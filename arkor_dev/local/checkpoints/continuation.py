@@ -86,7 +86,7 @@ class Continuation:
         self._hashing = threading.Thread(target=hash_all, name="hashes", daemon=True)
         self._hashing.start()
 
-    def depends_on(self) -> dict[str, Any]:
+    def depends_on(self) -> dict[str, object]:
         """Return the inputs that bit-exactness depends on, once all of them are known."""
         if self._hashing:
             self._hashing.join()

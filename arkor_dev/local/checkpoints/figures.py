@@ -112,7 +112,7 @@ class Best:
         )
 
 
-def figures_of(pace: StepPace, best: Best) -> dict[str, Any]:
+def figures_of(pace: StepPace, best: Best) -> dict[str, object]:
     """Return all figures in the form of a saved state."""
     figures: dict[str, StepPace | Best] = {"pace": pace, "best": best}
     return {

@@ -207,7 +207,7 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return [sentences[key] for key in keys]
 
 
-def _versions(origin: Mapping[str, Any]) -> dict[str, Any]:
+def _versions(origin: Mapping[str, object]) -> dict[str, object]:
     versions = origin.get("versions")
     return versions if isinstance(versions, dict) else {}
 

@@ -106,7 +106,7 @@ def _is_fault(row: Any, loss: Callable[[Sequence[Any]], tuple[Any, int]]) -> boo
         return not math.isfinite(float(loss([row])[0]))
 
 
-def check_finite(step: int, weights: Iterable[Any]) -> None:
+def check_finite(step: int, weights: Iterable[object]) -> None:
     """Raise NonFiniteError if a weight is not finite: saved weights must be usable."""
     if not all(bool(torch.isfinite(weight).all()) for weight in weights):
         raise NonFiniteError(

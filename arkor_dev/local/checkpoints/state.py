@@ -28,12 +28,12 @@ class StateError(Exception):
     """A state cannot be read, or belongs to a different run; ``str()`` says why."""
 
 
-def write_state(folder: Path, state: Mapping[str, Any]) -> None:
+def write_state(folder: Path, state: Mapping[str, object]) -> None:
     """Write ``state`` (tensors, numbers, texts, lists, tuples and dicts of them) into ``folder``."""
     torch.save({"format": FORMAT, **state}, folder / STATE)
 
 
-def read_state(folder: Path) -> dict[str, Any]:
+def read_state(folder: Path) -> dict[str, object]:
     """Read the state in ``folder``, its tensors on the CPU. Raises StateError."""
     try:
         state = torch.load(folder / STATE, map_location="cpu", weights_only=True)
@@ -45,7 +45,7 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 
 def restore_newest(
-    plan: ResumePlan, load_state: Callable[[Mapping[str, Any]], None]
+    plan: ResumePlan, load_state: Callable[[Mapping[str, object]], None]
 ) -> tuple[int, list[str]]:
     """Call ``load_state`` with each state, newest first, until it accepts one; return its step, and sentences
     about rejected states.
@@ -63,7 +63,7 @@ def restore_newest(
     return 0, passed
 
 
-def random_states(device: str) -> dict[str, Any]:
+def random_states(device: str) -> dict[str, object]:
     """Return the states of all random number generators."""
     version, numbers, gauss = random.getstate()
     states: dict[str, Any] = {"python": [version, list(numbers), gauss], "torch": torch.get_rng_state()}

@@ -54,7 +54,7 @@ class ClusterConnection:
             timer.cancel()
         self._key = self._key_of(address, insecure)
 
-    def _key_of(self, address: str, insecure: bool) -> tuple[Any, ...]:
+    def _key_of(self, address: str, insecure: bool) -> tuple[object, ...]:
         return address, insecure, access.token() if self.has_token else None
 
     def works(self, address: str, *, insecure: bool) -> bool:

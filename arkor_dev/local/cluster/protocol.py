@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def is_safe_name(name: object) -> bool:
     return len(parts) <= DEPTH and all(PART.fullmatch(part) and part not in (".", "..") for part in parts)
 
 
-def file_entry(path: Path) -> dict[str, Any]:
+def file_entry(path: Path) -> dict[str, object]:
     """Return a file's ``bytes`` and ``sha256``. Raises OSError."""
     with path.open("rb") as file:
         return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": file.tell()}

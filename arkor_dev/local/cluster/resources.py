@@ -77,7 +77,7 @@ def startup_timeout(request: ResourceRequest) -> float:
     return STARTUP_SECONDS if _fits(ray.available_resources(), request) else BUSY_SECONDS
 
 
-def actor_options(request: ResourceRequest) -> dict[str, Any]:
+def actor_options(request: ResourceRequest) -> dict[str, object]:
     """Return Ray's options for the actor of one worker."""
     options: dict[str, Any] = {"num_cpus": request.cpus, "num_gpus": request.gpus, "max_restarts": 0}
     return {**options, "memory": request.memory} if request.memory else options

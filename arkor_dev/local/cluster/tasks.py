@@ -43,7 +43,7 @@ NODES_SECONDS: Final = 20.0
 """Time limit for the responses of all nodes together, in seconds."""
 
 
-def cluster_status(address: str, cache: Path, *, insecure: bool) -> dict[str, Any]:
+def cluster_status(address: str, cache: Path, *, insecure: bool) -> dict[str, object]:
     """Return the contract's ``Cluster``; an unusable one has a ``problem``."""
     try:
         has_token = access.check_access(address, insecure=insecure)

@@ -16,6 +16,10 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torch import Tensor
+    from torch.autograd.function import FunctionCtx
+    from torch.nn import Module
+
     from .packing import AttentionGroup, PackedRows, Span
 
 NAME: Final = "arkor_rows"
@@ -34,15 +38,15 @@ class CurrentBatch:
 
 
 def attend(
-    module: Any,
-    query: Any,
-    key: Any,
-    value: Any,
-    attention_mask: Any,
+    module: Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor,
     scaling: float | None = None,
     dropout: float = 0.0,
     **more: Any,
-) -> tuple[Any, None]:
+) -> tuple[Tensor, None]:
     """The attention function for transformers with packed rows.
 
     Takes ``[1, heads, positions, size]``, returns ``[1, positions, heads, size]``.
@@ -61,7 +65,9 @@ def attend(
     ), None
 
 
-def _row_by_row(packed: PackedRows, module: Any, tensors: tuple[Any, Any, Any], more: dict[str, Any]) -> Any:
+def _row_by_row(
+    packed: PackedRows, module: Module, tensors: tuple[Tensor, Tensor, Tensor], more: dict[str, object]
+) -> Tensor:
     """Compute like transformers, one row after another."""
     outputs = []
     query, window = tensors[0], more.get("sliding_window")
@@ -78,13 +84,13 @@ def _row_by_row(packed: PackedRows, module: Any, tensors: tuple[Any, Any, Any], 
     return torch.cat(outputs, dim=1)
 
 
-def _row_of(tensor: Any, spans: Sequence[Span]) -> Any:
+def _row_of(tensor: Tensor, spans: Sequence[Span]) -> Tensor:
     """Return one row of ``tensor``, ``[1, heads, positions, size]``."""
     parts = [tensor.narrow(2, start, end - start) for _, start, end in spans]
     return torch.cat(parts, 2) if len(parts) > 1 else parts[0]
 
 
-def _gather(tensor: Any, group: AttentionGroup) -> Any:
+def _gather(tensor: Tensor, group: AttentionGroup) -> Tensor:
     """Gather a group's rows of ``tensor``, ``[1, heads, positions, size]``: ``[rows, length, heads,
     size]``.
     """
@@ -92,14 +98,16 @@ def _gather(tensor: Any, group: AttentionGroup) -> Any:
     return rows.view(group.rows, group.length, *rows.shape[1:])
 
 
-def _by_head(rows: Any) -> Any:
+def _by_head(rows: Tensor) -> Tensor:
     """Reshape ``[rows, length, heads, size]`` to ``[rows * heads, length, size]``, for batched products."""
     return rows.transpose(1, 2).reshape(-1, rows.shape[1], rows.shape[3])
 
 
 class _Attend(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
-    def forward(ctx: Any, query: Any, key: Any, value: Any, packed: PackedRows, scale: float) -> Any:
+    def forward(
+        ctx: FunctionCtx, query: Tensor, key: Tensor, value: Tensor, packed: PackedRows, scale: float
+    ) -> Tensor:
         out = torch.empty_like(query.transpose(1, 2)[0], memory_format=torch.contiguous_format)
         saved, counts = [], []
         for group in packed.groups:
@@ -116,10 +124,10 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
         return out[None].transpose(1, 2)
 
     @staticmethod
-    def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, ...]:
         packed, saved = ctx.packed, iter(ctx.saved_tensors)
         places = packed.ids.shape[1]
-        grads: list[Any] = []
+        grads: list[Tensor] = []
         for group, count in zip(packed.groups, ctx.counts, strict=True):
             q, k, v, *probabilities = (next(saved) for _ in range(count))
             g = _gather(grad, group)
@@ -138,7 +146,7 @@ class _Attend(torch.autograd.Function):  # type: ignore[misc]
         return (*(gradient[None].to(grad.dtype).transpose(1, 2) for gradient in grads), None, None)
 
 
-def _attended(q: Any, k: Any, v: Any, scale: float) -> tuple[Any, list[Any]]:
+def _attended(q: Tensor, k: Tensor, v: Tensor, scale: float) -> tuple[Tensor, list[Tensor]]:
     """Compute causal attention for queries ``[rows, length, heads, size]``; the result has the same shape.
 
     ``k`` and ``v`` are ``[rows * key heads, length, size]``. The second result has the blocks' probabilities,
@@ -156,8 +164,8 @@ def _attended(q: Any, k: Any, v: Any, scale: float) -> tuple[Any, list[Any]]:
 
 
 def _gradients(
-    q: Any, k: Any, v: Any, g: Any, probabilities: Sequence[Any], scale: float
-) -> tuple[Any, Any, Any]:
+    q: Tensor, k: Tensor, v: Tensor, g: Tensor, probabilities: Sequence[Tensor], scale: float
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of queries, keys and values, each ``[rows, length, heads or key heads, size]``.
 
     ``g`` is the gradient of `_attended`'s result, and ``probabilities`` the saved probabilities.
@@ -186,7 +194,7 @@ def _blocks(length: int) -> list[tuple[int, int]]:
     return [(start, min(start + BLOCK, length)) for start in range(0, length, BLOCK)]
 
 
-def _block(tensor: Any, count: int, start: int, end: int) -> Any:
+def _block(tensor: Tensor, count: int, start: int, end: int) -> Tensor:
     """Return queries ``start`` to ``end`` of ``[rows, length, heads, size]`` as ``[count, queries, size]``.
 
     ``count`` is rows times key heads. Heads that share a key are stacked, so that one product serves them.
@@ -194,18 +202,18 @@ def _block(tensor: Any, count: int, start: int, end: int) -> Any:
     return tensor[:, start:end].transpose(1, 2).reshape(count, -1, tensor.shape[3])
 
 
-def _put(into: Any, block: Any, start: int, end: int) -> None:
+def _put(into: Tensor, block: Tensor, start: int, end: int) -> None:
     """Undo `_block`: write a block's values to its positions in ``[rows, length, heads, size]``."""
     rows, _, heads, size = into.shape
     into[:, start:end] = block.view(rows, heads, end - start, size).transpose(1, 2)
 
 
-def _future(q: Any) -> Any:
+def _future(q: Tensor) -> Tensor:
     """Return the additive mask within a block, ``[BLOCK, BLOCK]``, which hides later keys."""
     return q.new_full((BLOCK, BLOCK), -torch.inf).triu_(1)
 
 
-def _probabilities(block: Any, k: Any, future: Any, start: int, end: int, scale: float) -> Any:
+def _probabilities(block: Tensor, k: Tensor, future: Tensor, start: int, end: int, scale: float) -> Tensor:
     """Return a block's probabilities over its keys, ``[count, queries, end]``, in ``k``'s dtype."""
     queries = end - start
     scores = block.new_empty(len(k), block.shape[1], end)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch.nn.functional import cross_entropy
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.autograd.function import FunctionCtx
 
 LOGITS_PER_STEP: Final = 2**18
 """Number of logits whose probabilities are computed at once: 1 MiB in float32, which fits into a core's own
@@ -13,7 +17,7 @@ cache. On a busy machine, each takes twice as long with 4 MiB.
 """
 
 
-def summed_cross_entropy(logits: Any, targets: Any, smoothing: float = 0.0) -> Any:
+def summed_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
     """Return the summed cross entropy of ``logits``, ``[tokens, words]``, to ``targets``, ``[tokens]``, in
     float32.
 
@@ -22,7 +26,7 @@ def summed_cross_entropy(logits: Any, targets: Any, smoothing: float = 0.0) -> A
     return _Summed.apply(logits, targets, smoothing)
 
 
-def summed_divergence(logits: Any, known: Any) -> Any:
+def summed_divergence(logits: Tensor, known: Tensor) -> Tensor:
     """Return the summed Kullback-Leibler divergence of ``logits`` from ``known``, both ``[tokens, words]``,
     in float32: the excess cross entropy of ``logits`` on tokens sampled from ``known``.
 
@@ -31,7 +35,7 @@ def summed_divergence(logits: Any, known: Any) -> Any:
     return _Divergence.apply(logits, known)
 
 
-def cross_entropies(logits: Any, targets: Any) -> Any:
+def cross_entropies(logits: Tensor, targets: Tensor) -> Tensor:
     """Return each token's cross entropy, ``[tokens]``, in float32.
 
     The backward pass overwrites ``logits`` with the gradient, so nothing else may need them by then.
@@ -39,7 +43,9 @@ def cross_entropies(logits: Any, targets: Any) -> Any:
     return _TokenLosses.apply(logits, targets)
 
 
-def losses_and_gradients(part: Any, targets: Any, smoothing: float, learns: bool) -> tuple[Any, Any]:
+def losses_and_gradients(
+    part: Tensor, targets: Tensor, smoothing: float, learns: bool
+) -> tuple[Tensor, Tensor]:
     """Return the cross entropy of each token of logits ``part``, ``[tokens]``, and their gradients, both in
     float32.
 
@@ -59,14 +65,14 @@ def losses_and_gradients(part: Any, targets: Any, smoothing: float, learns: bool
     return losses.squeeze(1), shares
 
 
-def _chunks(logits: Any) -> list[slice]:
+def _chunks(logits: Tensor) -> list[slice]:
     step = max(1, LOGITS_PER_STEP // logits.shape[1])
     return [slice(start, start + step) for start in range(0, len(logits), step)]
 
 
 class _TokenLosses(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
-    def forward(ctx: Any, logits: Any, targets: Any) -> Any:
+    def forward(ctx: FunctionCtx, logits: Tensor, targets: Tensor) -> Tensor:
         ctx.save_for_backward(logits, targets)
         losses = torch.empty(len(targets), dtype=torch.float32, device=logits.device)
         for chunk in _chunks(logits):
@@ -74,7 +80,7 @@ class _TokenLosses(torch.autograd.Function):  # type: ignore[misc]
         return losses
 
     @staticmethod
-    def backward(ctx: Any, grad: Any) -> tuple[Any, None]:
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
         logits, targets = ctx.saved_tensors
         logits = logits.detach()
         for chunk in _chunks(logits):
@@ -86,7 +92,7 @@ class _TokenLosses(torch.autograd.Function):  # type: ignore[misc]
 
 class _Summed(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
-    def forward(ctx: Any, logits: Any, targets: Any, smoothing: float) -> Any:
+    def forward(ctx: FunctionCtx, logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
         learns = ctx.needs_input_grad[0]
         grad = torch.empty_like(logits) if learns else None
         total = torch.zeros((), dtype=torch.float32, device=logits.device)
@@ -100,14 +106,14 @@ class _Summed(torch.autograd.Function):  # type: ignore[misc]
         return total
 
     @staticmethod
-    def backward(ctx: Any, grad: Any) -> tuple[Any, None, None]:
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None]:
         (slopes,) = ctx.saved_tensors
         return slopes.mul_(grad), None, None  # in place: it is as large as the logits and used only once
 
 
 class _Divergence(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
-    def forward(ctx: Any, logits: Any, known: Any) -> Any:
+    def forward(ctx: FunctionCtx, logits: Tensor, known: Tensor) -> Tensor:
         count, words = logits.shape
         learns = ctx.needs_input_grad[0]
         grad = torch.empty_like(logits) if learns else None
@@ -127,6 +133,6 @@ class _Divergence(torch.autograd.Function):  # type: ignore[misc]
         return total
 
     @staticmethod
-    def backward(ctx: Any, grad: Any) -> tuple[Any, None]:
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
         (slopes,) = ctx.saved_tensors
         return slopes.mul_(grad), None  # in place, as above

@@ -7,23 +7,26 @@ in the dtype of the weights; adapter weights are float32. Activations at an adap
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch.nn import functional
 from transformers.activations import SiLUActivation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+    from torch.autograd.function import FunctionCtx
 
 
 class Linear(NamedTuple):
     """The weights of ``x W' + bias + scale * x A' B'``; ``a`` and ``b`` are None without an adapter."""
 
-    weight: Any
-    bias: Any
-    a: Any
-    b: Any
+    weight: Tensor
+    bias: Tensor
+    a: Tensor
+    b: Tensor
     scale: float
 
 
@@ -35,7 +38,9 @@ class LoraLinears(torch.autograd.Function):  # type: ignore[misc]
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, scales: tuple[float, ...], *tensors: Any) -> tuple[Any, ...]:
+    def forward(
+        ctx: FunctionCtx, x: Tensor, scales: tuple[float, ...], *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
         layers = _layers(tensors, scales)
         flat = x.reshape(-1, x.shape[-1]).to(layers[0].weight.dtype)
         down, ups, low = _lower(flat, layers)
@@ -47,7 +52,7 @@ class LoraLinears(torch.autograd.Function):  # type: ignore[misc]
         return tuple(output.view(*x.shape[:-1], -1) for output in outputs)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Any, ...]:
+    def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor, ...]:
         count = len(ctx.scales)
         flat, down, *rest = ctx.saved_tensors
         ups, low, weights = rest[:count], rest[count : 2 * count], rest[2 * count :]
@@ -62,7 +67,7 @@ class Norm(torch.autograd.Function):  # type: ignore[misc]
     """RMS normalisation: ``x`` divided by its root mean square, times ``gain``; computed in float32."""
 
     @staticmethod
-    def forward(ctx: Any, x: Any, gain: Any, epsilon: float) -> Any:
+    def forward(ctx: FunctionCtx, x: Tensor, gain: Tensor, epsilon: float) -> Tensor:
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         inverse = length.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()
         ctx.save_for_backward(x, gain, inverse)
@@ -70,7 +75,7 @@ class Norm(torch.autograd.Function):  # type: ignore[misc]
         return (x.float() * inverse).to(x.dtype).mul_(gain)
 
     @staticmethod
-    def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, ...]:
         x, gain, inverse = ctx.saved_tensors
         scaled, unit = (grad * gain).float(), x.float() * inverse
         along = torch.linalg.vecdot(scaled, unit).unsqueeze(-1).div_(x.shape[-1])
@@ -85,20 +90,20 @@ class Rotate(torch.autograd.Function):  # type: ignore[misc]
     """
 
     @staticmethod
-    def forward(ctx: Any, q: Any, k: Any, cos: Any, sin: Any) -> tuple[Any, Any]:
+    def forward(ctx: FunctionCtx, q: Tensor, k: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
         half = cos.shape[-1] // 2
         sin = torch.cat((-sin[..., :half], sin[..., half:]), -1)
         ctx.save_for_backward(cos, sin)
         return _rotated(q, cos, sin), _rotated(k, cos, sin)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> tuple[Any, ...]:
+    def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor, ...]:
         cos, sin = ctx.saved_tensors
         back = sin.roll(sin.shape[-1] // 2, -1)
         return (*(_rotated(grad, cos, back) for grad in grads), None, None)
 
 
-def _rotated(x: Any, cos: Any, sin: Any) -> Any:
+def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return (x * cos).addcmul_(x.roll(x.shape[-1] // 2, -1), sin)
 
 
@@ -110,7 +115,13 @@ class GatedMlp(torch.autograd.Function):  # type: ignore[misc]
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Any, activation: Any, scales: tuple[float, ...], *tensors: Any) -> Any:
+    def forward(
+        ctx: FunctionCtx,
+        x: Tensor,
+        activation: Callable[[Tensor], Tensor],
+        scales: tuple[float, ...],
+        *tensors: Tensor,
+    ) -> Tensor:
         gate, up, last = _layers(tensors, scales)
         flat = x.reshape(-1, x.shape[-1])
         down, ups, low = _lower(flat, (gate, up))
@@ -130,7 +141,7 @@ class GatedMlp(torch.autograd.Function):  # type: ignore[misc]
         return output.view(*x.shape[:-1], -1)
 
     @staticmethod
-    def backward(ctx: Any, grad: Any) -> tuple[Any, ...]:
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, ...]:
         flat, a, b, active, gate, up, last, down, last_down, *small = ctx.saved_tensors
         ups, low = small[:3], small[3:]
         g = grad.reshape(-1, grad.shape[-1])
@@ -154,14 +165,14 @@ class GatedMlp(torch.autograd.Function):  # type: ignore[misc]
         return (x_grad, None, None, *learned, *last_learned)
 
 
-def _layers(tensors: Sequence[Any], scales: Sequence[float]) -> list[Linear]:
+def _layers(tensors: Sequence[Tensor], scales: Sequence[float]) -> list[Linear]:
     parts = (tensors[start : start + 4] for start in range(0, len(tensors), 4))
     return [
         Linear(weight, bias, a, b, scale) for (weight, bias, a, b), scale in zip(parts, scales, strict=True)
     ]
 
 
-def _lower(x: Any, layers: Sequence[Linear]) -> tuple[Any, list[Any], list[Any]]:
+def _lower(x: Tensor, layers: Sequence[Linear]) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Return the adapters of ``layers`` in the dtype of ``x``, ``[tokens, size]``, and ``x`` projected to
     their ranks.
 
@@ -177,21 +188,21 @@ def _lower(x: Any, layers: Sequence[Linear]) -> tuple[Any, list[Any], list[Any]]
     return down, ups, [None if layer.a is None else next(low) for layer in layers]
 
 
-def _raise(x: Any, layer: Linear, low: Any, up: Any) -> Any:
+def _raise(x: Tensor, layer: Linear, low: Tensor, up: Tensor) -> Tensor:
     output = functional.linear(x, layer.weight, layer.bias)
     return output if low is None else output.addmm_(low.t(), up.t())
 
 
 def _gradients(
-    x: Any,
-    grads: Sequence[Any],
-    weights: Sequence[Any],
-    down: Any,
-    ups: Sequence[Any],
-    low: Sequence[Any],
+    x: Tensor,
+    grads: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    down: Tensor,
+    ups: Sequence[Tensor],
+    low: Sequence[Tensor],
     scales: Sequence[float],
     needs_input: bool,
-) -> tuple[Any, list[Any]]:
+) -> tuple[Tensor, list[Tensor]]:
     """Return the gradient of ``x`` if ``needs_input``, and of each layer's weight, bias, ``a`` and ``b``.
 
     ``grads`` are the gradients of the layers' outputs, ``[tokens, size]``; the other arguments come from
@@ -209,7 +220,7 @@ def _gradients(
     if x_grad is not None:
         x_grad.addmm_(low_grad.t(), down)
     down_grads = iter((low_grad @ x).float().split([len(low_part) for low_part in low_grads]))
-    learned: list[Any] = []
+    learned: list[Tensor] = []
     for grad, low_of, scale in zip(grads, low, scales, strict=True):
         if low_of is None:
             learned += [None] * 4
@@ -219,7 +230,7 @@ def _gradients(
     return x_grad, learned
 
 
-def _through(activation: Any, value: Any, grad: Any) -> Any:
+def _through(activation: Callable[[Tensor], Tensor], value: Tensor, grad: Tensor) -> Tensor:
     """Return the gradient of ``value``, from ``grad``, the gradient of ``activation(value)``, which may be
     overwritten.
     """

@@ -8,7 +8,7 @@ kept (as in Liger Kernel, Hsu et al. 2024). The layer itself must be frozen and 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch.nn.functional import linear
@@ -18,19 +18,23 @@ from .cross_entropy import losses_and_gradients
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from torch import Tensor
+    from torch.autograd.function import FunctionCtx
+    from torch.nn import Module
+
 LOGITS_PER_STEP: Final = 2**26
 """Number of logits computed at once: 128 MiB in 16 bits, and twice that in float32."""
 GRADIENT_SCALE: Final = 1024.0
 """Scale of gradients that are held in float16, whose range would lose small values."""
 
 
-def can_be_fused(head: Any) -> bool:
+def can_be_fused(head: Module) -> bool:
     """Return whether ``head`` is a plain, frozen linear layer."""
     return type(head) is torch.nn.Linear and not any(weight.requires_grad for weight in head.parameters())
 
 
 @contextmanager
-def headless(model: Any) -> Iterator[Any]:
+def headless(model: Module) -> Iterator[Module]:
     """Make ``model`` return the inputs of its output layer instead of logits; yield that layer."""
     head = model.get_output_embeddings()
     head.forward = lambda hidden: hidden
@@ -40,7 +44,7 @@ def headless(model: Any) -> Iterator[Any]:
         del head.forward
 
 
-def fused_cross_entropies(hidden: Any, head: Any, targets: Any, smoothing: float = 0.0) -> Any:
+def fused_cross_entropies(hidden: Tensor, head: Module, targets: Tensor, smoothing: float = 0.0) -> Tensor:
     """Return the cross entropy of ``head(hidden)`` to ``targets`` for each token, ``[tokens]``, in float32.
 
     ``hidden`` is ``[tokens, size]``; ``smoothing`` as in ``summed_cross_entropy``.
@@ -48,13 +52,15 @@ def fused_cross_entropies(hidden: Any, head: Any, targets: Any, smoothing: float
     return _Fused.apply(hidden, head.weight, head.bias, targets, smoothing)
 
 
-def _step(weight: Any) -> int:
+def _step(weight: Tensor) -> int:
     return max(1, LOGITS_PER_STEP // int(weight.shape[0]))
 
 
 class _Fused(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
-    def forward(ctx: Any, hidden: Any, weight: Any, bias: Any, targets: Any, smoothing: float) -> Any:
+    def forward(
+        ctx: FunctionCtx, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float
+    ) -> Tensor:
         learns = ctx.needs_input_grad[0]
         lifted = GRADIENT_SCALE if weight.dtype == torch.float16 else 1.0
         grad = torch.empty_like(hidden, dtype=weight.dtype) if learns else None
@@ -75,7 +81,7 @@ class _Fused(torch.autograd.Function):  # type: ignore[misc]
         return torch.cat(losses)
 
     @staticmethod
-    def backward(ctx: Any, grad: Any) -> tuple[Any, None, None, None, None]:
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None, None, None]:
         (slopes,) = ctx.saved_tensors
         slopes.mul_(grad[:, None] / ctx.lifted)  # in place: it is used only once
         return slopes, None, None, None, None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import torch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from torch import Tensor
 
 WORTH_SHARING: Final = 16
 """Minimum number of equal first tokens worth sharing: with fewer, reassembling costs more than it saves."""
@@ -41,10 +43,10 @@ class AttentionGroup:
 
     rows: int
     length: int
-    positions: Any
+    positions: Tensor
     spans: tuple[Span, ...]
     new_spans: tuple[Span, ...]
-    empty: Any
+    empty: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,12 @@ class PackedRows:
     ``targets`` those tokens, both ``[learned]``.
     """
 
-    ids: Any
-    positions: Any
+    ids: Tensor
+    positions: Tensor
     rows: tuple[tuple[Span, ...], ...]
     groups: tuple[AttentionGroup, ...]
-    learned_positions: Any
-    targets: Any
+    learned_positions: Tensor
+    targets: Tensor
 
     @property
     def longest(self) -> int:

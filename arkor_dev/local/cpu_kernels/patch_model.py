@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from peft.tuners.lora.layer import Linear as PeftLinear
@@ -14,6 +14,10 @@ from .functions import GatedMlp, LoraLinears, Norm, Rotate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import ModuleType
+
+    from torch import Tensor
+    from torch.nn import Module
 
 ALIKE: Final = {torch.float32: 1e-4, torch.bfloat16: 0.03, torch.float16: 0.03}
 """Maximum relative difference between two computations of one layer; rounding causes a tenth of it."""
@@ -24,7 +28,7 @@ SETS_OWN_MASK: Final = ("attention_chunk_size",)
 """Model configuration keys which mean that some layers do not attend to all earlier tokens."""
 
 
-def patch_model(model: Any) -> bool:
+def patch_model(model: Module) -> bool:
     """Patch the layers of ``model``; return whether all trained weights are in them, which need no cast.
 
     Call once per model, with its final adapter: patched layers hold the adapter's weights.
@@ -48,7 +52,7 @@ def patch_model(model: Any) -> bool:
     return not learning
 
 
-def use_packed_attention(model: Any) -> str | None:
+def use_packed_attention(model: Module) -> str | None:
     """Let ``model`` process packed rows; return the reason if that is clearly impossible.
 
     The caller must check that rows are really kept apart (``alike``).
@@ -62,13 +66,13 @@ def use_packed_attention(model: Any) -> str | None:
     return None
 
 
-def use_plain_attention(model: Any) -> None:
+def use_plain_attention(model: Module) -> None:
     """Undo ``use_packed_attention``."""
     if model.config.get_text_config()._attn_implementation == NAME:  # noqa: SLF001
         model.set_attn_implementation("sdpa")
 
 
-def nearly_equal(first: Any, second: Any, bounds: Mapping[Any, float] = ALIKE) -> bool:
+def nearly_equal(first: Tensor, second: Tensor, bounds: Mapping[torch.dtype, float] = ALIKE) -> bool:
     """Return whether two tensors differ only by rounding."""
     if first.shape != second.shape:
         return False
@@ -76,7 +80,7 @@ def nearly_equal(first: Any, second: Any, bounds: Mapping[Any, float] = ALIKE) -
     return bool((first - second).norm() <= bounds.get(dtype, 0.0) * second.norm())
 
 
-def _plain_lora(module: Any) -> bool:
+def _plain_lora(module: Module) -> bool:
     """Return whether the module is a linear layer of the base with a single low-rank adapter."""
     return (
         type(module) is PeftLinear
@@ -90,24 +94,24 @@ def _plain_lora(module: Any) -> bool:
     )
 
 
-def _adapter(module: Any) -> tuple[Any, Any]:
+def _adapter(module: Module) -> tuple[Tensor, Tensor]:
     return module.lora_A["default"].weight, module.lora_B["default"].weight
 
 
-def _quick(module: Any) -> bool:
+def _quick(module: Module) -> bool:
     """Return whether the module is a frozen linear layer, with or without a plain adapter."""
     return _plain_lora(module) or (
         type(module) is torch.nn.Linear and not any(weight.requires_grad for weight in module.parameters())
     )
 
 
-def _children(module: Any, *names: str) -> list[Any]:
+def _children(module: Module, *names: str) -> list[Module]:
     """Return the layers ``NAME_proj`` of ``module`` if all exist and can be patched; else an empty list."""
     layers = [getattr(module, f"{name}_proj", None) for name in names]
     return layers if all(map(_quick, layers)) else []
 
 
-def _reads_same(module: Any) -> list[Any]:
+def _reads_same(module: Module) -> list[Module]:
     """Return an attention layer's projections of the same input if one has an adapter; else an empty list."""
     layers = _children(module, "q", "k", "v")
     adapted = any(map(_plain_lora, layers))
@@ -130,14 +134,14 @@ def unpatched() -> Iterator[None]:
         _Patches.on = before
 
 
-def _adapters_off(layers: Sequence[Any]) -> bool:
+def _adapters_off(layers: Sequence[Module]) -> bool:
     """Return whether adapters are disabled or merged, or another one than the patched may be in use."""
     return not _Patches.on or any(
         isinstance(layer, PeftLinear) and (layer.disable_adapters or layer.merged) for layer in layers
     )
 
 
-def _tensors(layers: Sequence[Any]) -> tuple[tuple[float, ...], list[Any]]:
+def _tensors(layers: Sequence[Module]) -> tuple[tuple[float, ...], list[Tensor | None]]:
     """Return scales, and weight, bias, ``a`` and ``b`` of each layer, in the functions' order."""
     scales, tensors = [], []
     for layer in layers:
@@ -148,13 +152,13 @@ def _tensors(layers: Sequence[Any]) -> tuple[tuple[float, ...], list[Any]]:
     return tuple(scales), tensors
 
 
-def _compute_together(layers: Sequence[Any]) -> None:
+def _compute_together(layers: Sequence[Module]) -> None:
     """Compute ``layers``, called in turn with the same input, when the first is called."""
     scales, tensors = _tensors(layers)
-    waiting: dict[int, tuple[Any, Any]] = {}
+    waiting: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def replacement(number: int, original: Callable[..., Any]) -> Callable[..., Any]:
-        def forward(x: Any, *args: Any, **kwargs: Any) -> Any:
+    def replacement(number: int, original: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def forward(x: Tensor, *args: object, **kwargs: object) -> Tensor:
             if _adapters_off(layers):
                 return original(x, *args, **kwargs)
             if number == 0:
@@ -171,28 +175,28 @@ def _compute_together(layers: Sequence[Any]) -> None:
         layer.forward = replacement(number, layer.forward)
 
 
-def _norms(module: Any) -> tuple[Callable[..., Any], ...]:
+def _norms(module: Module) -> tuple[Callable[..., Tensor], ...]:
     """Return the possible forms of a norm: some multiply by their weight, others by one plus their weight."""
     weight = getattr(module, "weight", None)
     epsilon = getattr(module, "variance_epsilon", getattr(module, "eps", None))
     if weight is None or not isinstance(epsilon, float):
         return ()
 
-    def of(gain: Any) -> Callable[..., Any]:
+    def of(gain: Tensor) -> Callable[..., Tensor]:
         return lambda x: Norm.apply(x, gain, epsilon)
 
     return of(weight.detach()), of((1 + weight.detach().float()).to(weight.dtype))
 
 
-def _gated(module: Any) -> bool:
+def _gated(module: Module) -> bool:
     return callable(getattr(module, "act_fn", None)) and bool(_children(module, "gate", "up", "down"))
 
 
-def _mlp(module: Any) -> Callable[..., Any]:
+def _mlp(module: Module) -> Callable[..., Tensor]:
     layers, original = _children(module, "gate", "up", "down"), module.forward
     scales, tensors = _tensors(layers)
 
-    def forward(x: Any) -> Any:
+    def forward(x: Tensor) -> Tensor:
         if _adapters_off(layers):
             return original(x)
         return GatedMlp.apply(x, module.act_fn, scales, *tensors)
@@ -201,7 +205,7 @@ def _mlp(module: Any) -> Callable[..., Any]:
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def _try(module: Any, *replacements: Callable[..., Any]) -> None:
+def _try(module: Module, *replacements: Callable[..., Tensor]) -> None:
     """Use the first of ``replacements`` whose result agrees with that of the module's own code."""
     weight = next(iter(module.parameters()), None)
     if weight is None:
@@ -220,7 +224,7 @@ def _try(module: Any, *replacements: Callable[..., Any]) -> None:
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def _patch_rotation(code: Any) -> None:
+def _patch_rotation(code: ModuleType) -> None:
     """Replace the function of the module ``code`` that rotates queries and keys, if the results agree.
 
     Models look it up in their module, so other models get it too: it computes only batches that were packed
@@ -230,13 +234,17 @@ def _patch_rotation(code: Any) -> None:
     if original is None or hasattr(original, "packed"):
         return
 
-    def rotation(q: Any, k: Any, cos: Any, sin: Any, *args: Any, **kwargs: Any) -> Any:
+    def rotation(
+        q: Tensor, k: Tensor, cos: Tensor, sin: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
         packed = CurrentBatch.packed
         plain = packed is not None and packed.groups and packed.ids.shape == (q.shape[0], q.shape[2])
         plain = plain and not args and not kwargs
         if plain and q.shape[-1] == k.shape[-1] == cos.shape[-1] and q.dtype == cos.dtype:
-            return Rotate.apply(q, k, cos.unsqueeze(1), sin.unsqueeze(1))
-        return original(q, k, cos, sin, *args, **kwargs)
+            rotated: tuple[Tensor, Tensor] = Rotate.apply(q, k, cos.unsqueeze(1), sin.unsqueeze(1))
+        else:
+            rotated = original(q, k, cos, sin, *args, **kwargs)
+        return rotated
 
     rotation.packed = True  # type: ignore[attr-defined]
     q, k, cos, sin = torch.arange(4 * 48.0).mul_(0.7).sin_().view(4, 1, 1, 3, 16)

@@ -7,7 +7,9 @@ learning (Northcutt et al., Confident Learning: Estimating Uncertainty in Datase
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -24,6 +26,22 @@ MOST_ROWS: Final = 2000
 MOST_LABELS: Final = 50
 SCALE: Final = 1000
 """A suspicion's weight is the difference of the two probabilities, in thousandths."""
+
+
+@contextmanager
+def _not_hidden(name: str) -> Iterator[None]:
+    """Remove the None by which the worker hides a module in ``sys.modules``, within the block.
+
+    SciPy takes any entry there for the module, and looks for its classes in it.
+    """
+    hidden = sys.modules.get(name, sys) is None
+    if hidden:
+        del sys.modules[name]
+    try:
+        yield
+    finally:
+        if hidden:
+            sys.modules[name] = None  # type: ignore[assignment]
 
 
 class LabeledRow(NamedTuple):
@@ -71,9 +89,10 @@ class LabelNoise:
             return
         here = self._places % FOLDS == self._fold
         held_out, rest = ([self._rows[number] for number in np.flatnonzero(part)] for part in (here, ~here))
-        found = tfidf.probabilities(
-            [row.text for row in rest], [row.label for row in rest], [row.text for row in held_out]
-        )
+        with _not_hidden("torch"):
+            found = tfidf.probabilities(
+                [row.text for row in rest], [row.label for row in rest], [row.text for row in held_out]
+            )
         columns = np.array([self._names.index(name) for name in found.labels])
         self._probabilities[np.ix_(np.flatnonzero(here), columns)] = found.shares
         self._fold += 1
@@ -89,7 +108,8 @@ class LabelNoise:
             self._places[number] = seen[row.label]
             seen[row.label] += 1
         self._probabilities = np.zeros((len(self._rows), len(self._names)))
-        return 2 <= len(self._names) <= MOST_LABELS and tfidf.available()
+        with _not_hidden("torch"):
+            return 2 <= len(self._names) <= MOST_LABELS and tfidf.available()
 
     def suspicions(self) -> Iterator[Suspicion]:
         """Yield the rows whose labels are probably wrong, once all folds are checked."""

@@ -108,7 +108,7 @@ class TokenizedRow:
         return counts
 
 
-def tokenize_row(tokenizer: Any, row: Row, method: Method, encoding: Encoding) -> TokenizedRow:
+def tokenize_row(tokenizer: object, row: Row, method: Method, encoding: Encoding) -> TokenizedRow:
     """Return the row as training sees it, before truncation. Raises JobFailure if training refuses it."""
 
     def prompt_before(answer: int) -> str:
@@ -160,7 +160,7 @@ def _messages_in(row: Row, coding: EncodedText) -> tuple[list[tuple[int, int, st
     return sorted(ranges), lost
 
 
-def _drops_tools(tokenizer: Any, row: Row) -> bool:
+def _drops_tools(tokenizer: object, row: Row) -> bool:
     """Return whether the template writes the same text without the row's tools."""
     if not row.tools or row.text is not None:
         return False
@@ -173,7 +173,7 @@ def _drops_tools(tokenizer: Any, row: Row) -> bool:
         return False
 
 
-def _drops_calls(tokenizer: Any, row: Row) -> bool:
+def _drops_calls(tokenizer: object, row: Row) -> bool:
     """Return whether the template omits a tool call, by giving each a name that occurs in no text."""
     names: list[str] = []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.contract.placement import CLUSTER as FIELD
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from .interface import Execution
 
 
-def is_elsewhere(config: Mapping[str, Any]) -> bool:
+def is_elsewhere(config: Mapping[str, object]) -> bool:
     """Return whether a job runs on another machine, so that facts about this one do not apply."""
     return config.get(FIELD) is not None
 
 
-def execution_of(config: Mapping[str, Any]) -> Execution:
+def execution_of(config: Mapping[str, object]) -> Execution:
     """Return the execution of a job with ``config``."""
     return CLUSTER if is_elsewhere(config) else LOCAL_PROCESS
 

@@ -14,7 +14,7 @@ from arkor_dev.local.workers.process import Child
 from .messages import FROM_DRIVER, Free, Leave
 
 if TYPE_CHECKING:
-    Key = tuple[Any, ...]
+    Key = tuple[object, ...]
 
 MODULE: Final = "arkor_dev.local.cluster.driver"
 IDLE_SECONDS: Final = 60.0

@@ -98,7 +98,7 @@ def _run(script: Any, arguments: list[str]) -> None:
         raise JobFailure(f"llama.cpp's converter does not support this model: {error}") from None
 
 
-def _tokenizer_of(source: Path) -> tuple[Any, list[int]]:
+def _tokenizer_of(source: Path) -> tuple[object, list[int]]:
     """Return the tokenizer as used in training, and the tokens that end an answer."""
     from arkor_dev.local.modeling.chat_template import end_ids
     from arkor_dev.local.modeling.tokenizer import load_tokenizer
@@ -207,7 +207,12 @@ def _tokens_of(path: Path, texts: Sequence[str]) -> list[list[int]]:
 
 
 def _find_pretokenizer(
-    model: Any, source: Path, tokenizer: Any, scratch: Path, state: dict[str, Any], digest: str | None
+    model: object,
+    source: Path,
+    tokenizer: object,
+    scratch: Path,
+    state: dict[str, object],
+    digest: str | None,
 ) -> str:
     """Return the pre-tokenizer with which llama.cpp produces this tokenizer's tokens. Raises JobFailure."""
     from .pretokenizer import find_pretokenizer

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
-def _discard(level: int, text: bytes, user_data: Any) -> None:
+def _discard(level: int, text: bytes, user_data: object) -> None:
     """Discard llama.cpp's log messages."""
 
 
@@ -27,7 +27,7 @@ class LlamaVocabulary:
     """The vocabulary of a loaded model; ``pointer`` is llama.cpp's."""
 
     model: Any
-    pointer: Any
+    pointer: object
 
     def tokens(self, text: str, *, add_special: bool) -> list[int]:
         """Return a text's token ids, parsing special tokens. ``add_special`` adds start and end tokens."""

@@ -9,7 +9,7 @@ for tensors for which llama.cpp chose Q5_1, the closer of the two types is used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.resources import available_cores
@@ -76,7 +76,7 @@ def _better_types(source: Path, written: Path) -> dict[str, int]:
     return {} if unchanged else {name: int(kind) for name, kind in chosen.items()}
 
 
-def _error(weights: Any, kind: Any) -> float:
+def _error(weights: object, kind: object) -> float:
     """Return the mean squared error of ``weights`` when quantized as ``kind``."""
     from gguf.quants import dequantize, quantize
 

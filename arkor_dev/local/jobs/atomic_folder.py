@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    ExtraFiles = Callable[[Path, Mapping[str, Mapping[str, Any]]], None]
+    ExtraFiles = Callable[[Path, Mapping[str, Mapping[str, object]]], None]
 
 MANIFEST: Final = "manifest.json"
 PART: Final = ".part"

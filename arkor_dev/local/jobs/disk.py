@@ -170,7 +170,7 @@ def _own_models(data: Path, cache: Path) -> Iterator[dict[str, Any]]:
                 yield {"name": path.name, "bytes": _bytes(path), "used": needed, "shared": False}
 
 
-def _hub_models() -> Iterator[dict[str, Any]]:
+def _hub_models() -> Iterator[dict[str, object]]:
     """Yield the models in the Hub's cache, which other programs share."""
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
     folder = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()

@@ -173,7 +173,7 @@ def public(config: dict[str, Any]) -> dict[str, Any]:
     return {**config, **{name: _without_token(config[name]) for name in sources if name in config}}
 
 
-def _without_token(source: Any) -> Any:
+def _without_token(source: object) -> object:
     if not isinstance(source, dict):
         return source
     masked = {**source, "token": "***"} if source.get("token") else source

@@ -152,7 +152,7 @@ def is_damaged(job: Job) -> bool:
     return bool(job["config"] == UNREADABLE)
 
 
-def _stand_in(row: Sequence[Any], error: str) -> dict[str, Any]:
+def _stand_in(row: Sequence[object], error: str) -> dict[str, object]:
     columns = dict(zip(COLUMNS, row, strict=True))
     name, created = columns["name"], columns["created"]
     return {

@@ -181,7 +181,9 @@ def _columns(db: sqlite3.Connection, table: str) -> list[str]:
     return []
 
 
-def _readable(db: sqlite3.Connection, query: str, arguments: Sequence[str]) -> Iterator[Sequence[Any] | None]:
+def _readable(
+    db: sqlite3.Connection, query: str, arguments: Sequence[str]
+) -> Iterator[Sequence[object] | None]:
     """Yield rows up to the first unreadable one, then None."""
     try:
         yield from db.execute(query, arguments)

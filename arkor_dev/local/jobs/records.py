@@ -90,7 +90,7 @@ class Records:
         row = self._db.execute("SELECT value FROM meta WHERE key = 'projectId'").fetchone()
         return str(row[0])
 
-    def _shape(self, row: Sequence[Any]) -> Job:
+    def _shape(self, row: Sequence[object]) -> Job:
         return job_row.job_of(row, self.org, self.project_id)
 
     def _row(self, db: sqlite3.Connection, job_id: str) -> Sequence[Any] | None:
@@ -293,7 +293,7 @@ class Records:
         )
         return dict(rows.fetchall())
 
-    def peek_next(self, excluded: Sequence[str] = ()) -> tuple[str, dict[str, Any]] | None:
+    def peek_next(self, excluded: Sequence[str] = ()) -> tuple[str, dict[str, object]] | None:
         """Return the id and config of the next job that may start, except those in ``excluded``."""
         row = waiting.first(self._reader, excluded)
         return None if row is None else (row[0], json.loads(row[1]))

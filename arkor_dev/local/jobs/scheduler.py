@@ -364,7 +364,7 @@ class Scheduler:
         """Settle jobs marked as running; call it before any runs."""
         data = self._data
 
-        def trains_elsewhere(job_id: str, config: Mapping[str, Any]) -> bool:
+        def trains_elsewhere(job_id: str, config: Mapping[str, object]) -> bool:
             return execution_of(config).attaches(data, job_id)
 
         await asyncio.to_thread(sweep_data, self._data)

@@ -51,7 +51,7 @@ class Stopwatch:
         return {part: round(seconds, 3) for part, seconds in self.seconds.items()}
 
     @staticmethod
-    def _mark() -> Any:
+    def _mark() -> object:
         event = torch.cuda.Event(enable_timing=True)
         event.record()
         return event

@@ -106,8 +106,10 @@ class Classes:
         (folder / FILE).write_text(f"{json.dumps(labels, indent=1, ensure_ascii=False)}\n", encoding="utf-8")
 
     def numbers(self, row: Row) -> tuple[int, ...]:
-        """Return the numbers of a row's classes. Raises :class:`JobFailure` for a label without one, and for
-        a list where the classifier has one label per row, or none where it may have several.
+        """Return the numbers of a row's classes.
+
+        Raises :class:`JobFailure` for a label that is not among them, and for a list of labels if rows have
+        one each, or the reverse.
         """
         if self.multiple != (LABELS in row.extra):
             raise JobFailure(

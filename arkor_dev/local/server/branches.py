@@ -109,7 +109,7 @@ def _differing_adapter(job: Job, folder: Path, config: Mapping[str, Any]) -> dic
     return differing
 
 
-def _members(value: object) -> list[Any]:
+def _members(value: object) -> list[object]:
     if value is None:
         return []
     return sorted(value) if isinstance(value, list) else [value]

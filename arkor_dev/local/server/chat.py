@@ -61,13 +61,13 @@ PLAYGROUND: Final = "playground"
 """Caller of requests that belong to no endpoint."""
 
 
-def _message_fault(message: dict[str, Any]) -> str | None:
+def _message_fault(message: dict[str, object]) -> str | None:
     if message.get("content") is None and not message.get("tool_calls"):
         return "content is missing: it must be text"
     return None
 
 
-def _possible(body: dict[str, Any]) -> str | None:
+def _possible(body: dict[str, object]) -> str | None:
     if body.get("messages") is None and body.get("prompt") is None:
         return "messages is missing: it must be a list of one or more messages"
     if body.get("adapter") is None and body.get("baseModel") is None:
@@ -190,7 +190,7 @@ class Chat:
             await self._formats.check(caller, ask.format.schema, ask.format.field)
         return ask
 
-    async def prepare_texts(self, body: dict[str, Any], texts: list[str]) -> AnswerRequest:
+    async def prepare_texts(self, body: dict[str, object], texts: list[str]) -> AnswerRequest:
         """Return the engine's request to classify ``texts`` by the target in ``body``, for `events`.
 
         Raises ArkorError if that is no classifier, or is not available now.

@@ -57,7 +57,7 @@ class Clusters:
                 self._looking.pop(old)[1].cancel()
         return await asyncio.shield(task)
 
-    async def _look(self, address: str, insecure: bool) -> dict[str, Any]:
+    async def _look(self, address: str, insecure: bool) -> dict[str, object]:
         async with Child.running(TASKS) as child:
             child.send(DescribeCluster(address, insecure, str(self._data)))
             try:

@@ -48,7 +48,7 @@ def integer(query: Mapping[str, str], name: str, otherwise: int, high: int = MAN
     return int(text)
 
 
-def search_of(query: Mapping[str, str]) -> dict[str, Any]:
+def search_of(query: Mapping[str, str]) -> dict[str, object]:
     """Return the search as parameters of ``View.find``. Raises BadRequestError."""
     want = query.get("want", "")
     if want not in WANTED:

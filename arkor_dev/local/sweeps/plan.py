@@ -72,7 +72,7 @@ class Conclude(NamedTuple):
 Action = Try | Extend | Confirm | Conclude
 
 
-def supports_halving(space: Mapping[str, Any]) -> bool:
+def supports_halving(space: Mapping[str, object]) -> bool:
     """Return whether short runs predict long ones in this space."""
     return not SCHEDULE & space.keys()
 

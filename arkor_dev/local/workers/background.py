@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from .errors import JobFailure
 
@@ -18,7 +18,7 @@ Task = TypeVar("Task")
 
 
 @contextlib.asynccontextmanager
-async def background_task(coroutine: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def background_task(coroutine: Coroutine[object, object, None]) -> AsyncIterator[None]:
     """Run ``coroutine`` as a task while the body runs, then cancel it."""
     task = asyncio.create_task(coroutine)
     try:

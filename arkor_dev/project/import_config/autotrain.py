@@ -18,7 +18,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "learning_rate": 3e-5, "epochs": 1, "batch_size": 2, "gradient_accumulation_steps": 4,
     "warmup_ratio": 0.1,
 }  # fmt: skip
-LORA: Final[dict[str, Any]] = {"lora.r": 16, "lora.alpha": 32, "lora.dropout": 0.05}
+LORA: Final[dict[str, object]] = {"lora.r": 16, "lora.alpha": 32, "lora.dropout": 0.05}
 PARTS: Final = ("text_column", "prompt_text_column", "rejected_text_column")
 
 

@@ -82,7 +82,7 @@ def _test_datasets(conversion: Conversion, entry: Entry) -> None:
         conversion.note(entry, "only the first set of evaluation rows is used")
 
 
-def _source(conversion: Conversion, entry: Entry, part: Any) -> dict[str, Any] | None:
+def _source(conversion: Conversion, entry: Entry, part: object) -> dict[str, object] | None:
     """Return one of the data sets, with the form and the columns of its rows."""
     if not isinstance(part, dict) or not isinstance(part.get("path"), str):
         conversion.note(entry, "a data set without a path")
@@ -145,7 +145,7 @@ def _chat(part: dict[str, Any]) -> dict[str, Any]:
     return {**more, "columns": {target: source}} if source != target else more
 
 
-def _columns(kind: dict[str, Any]) -> dict[str, Any]:
+def _columns(kind: dict[str, object]) -> dict[str, object]:
     names = {
         "instruction": kind.get("field_instruction"),
         "input": kind.get("field_input"),
@@ -156,7 +156,9 @@ def _columns(kind: dict[str, Any]) -> dict[str, Any]:
     return {"form": "alpaca", "columns": columns} if columns else {}
 
 
-def _preferences(conversion: Conversion, entry: Entry, part: dict[str, Any], kind: Any) -> dict[str, Any]:
+def _preferences(
+    conversion: Conversion, entry: Entry, part: dict[str, object], kind: object
+) -> dict[str, object]:
     """Return the columns of rows with two answers, or with one and its rating."""
     fields = {**part, **kind} if isinstance(kind, dict) else part
     columns = {

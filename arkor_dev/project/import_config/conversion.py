@@ -235,7 +235,7 @@ def _is_file(name: str) -> bool:
     return packed.endswith(SUFFIXES) or name.startswith((".", "/", "~"))
 
 
-def _as(kind: str, value: Any) -> Any:
+def _as(kind: str, value: object) -> object:
     """Convert a number written as text (YAML 1.1 reads ``1e-4`` so), or as ``3.0``, to that number."""
     if kind in ("whole", "number") and isinstance(value, str):
         try:
@@ -265,7 +265,7 @@ def refuse(entry: Entry, why: str) -> NoReturn:
 # --- conversions that several tools share -----------------------------------------------------------------
 
 
-def flag(key: str, *, when: bool = True, value: Any = True) -> Any:
+def flag(key: str, *, when: bool = True, value: object = True) -> object:
     """Return a rule that sets ``key`` if the entry equals ``when``."""
 
     def convert(conversion: Conversion, entry: Entry) -> None:
@@ -299,12 +299,12 @@ def model(conversion: Conversion, entry: Entry) -> None:
     conversion.model = str(entry.value)
 
 
-def negated(key: str) -> Any:
+def negated(key: str) -> object:
     """Return a rule that sets the flag ``key`` to the opposite."""
     return lambda conversion, entry: conversion.set(key, entry, not entry.value)
 
 
-def noted(text: str) -> Any:
+def noted(text: str) -> object:
     """Return a rule that adds a note."""
     return lambda conversion, entry: conversion.note(entry, text)
 
@@ -313,7 +313,7 @@ OWN_TEMPLATE: Final = "the model's own chat template is used"
 OWN_END: Final = "answers end as the model's own tokenizer and chat template say"
 
 
-def unsupported(text: str) -> Any:
+def unsupported(text: str) -> object:
     """Return a rule that adds a note if an unsupported feature is enabled."""
 
     def convert(conversion: Conversion, entry: Entry) -> None:
@@ -380,7 +380,7 @@ def held_out(conversion: Conversion, entry: Entry) -> None:
         conversion.set("eval_split", entry, float(value) if isinstance(value, int) else value)
 
 
-def half_precision(key: str) -> Any:
+def half_precision(key: str) -> object:
     """Return a rule for ``bf16`` and ``fp16``, which may be "auto" or "full"."""
 
     def convert(conversion: Conversion, entry: Entry) -> None:
@@ -454,7 +454,7 @@ def rewards(conversion: Conversion, entry: Entry) -> None:
     )
 
 
-def interval(key: str) -> Any:
+def interval(key: str) -> object:
     """Return a rule for a strategy: "no" disables, "epoch" leaves the interval to the automatic default."""
 
     def convert(conversion: Conversion, entry: Entry) -> None:

@@ -124,5 +124,5 @@ def as_toml(conversion: Conversion, name: str) -> str:
     return "\n".join([*lines, ""])
 
 
-def _short(source: dict[str, Any]) -> Any:
+def _short(source: dict[str, object]) -> object:
     return source["path"] if set(source) == {"path"} else source

@@ -75,7 +75,7 @@ def from_toml(text: str) -> list[Entry]:
     return entries_of(_with_lines(values, text))
 
 
-def _with_lines(values: dict[str, Any], text: str) -> Section:
+def _with_lines(values: dict[str, object], text: str) -> Section:
     """Return what ``tomllib`` reads, with the line of each key of a table, as far as it is written
     plainly."""
     lines: dict[str, int] = {}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NAME: Final = "TRL"
 PAIRS: Final = ("DPO", "KTO", "ORPO", "CPO")
 """Methods whose trainers cut rows at a length of their own."""
-_COMMON: Final[dict[str, Any]] = {"batch_size": 8, "warmup_steps": 0}
+_COMMON: Final[dict[str, object]] = {"batch_size": 8, "warmup_steps": 0}
 DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "TrainingArguments": {"learning_rate": 5e-5, **_COMMON},
     "SFTConfig": {"learning_rate": 2e-5, "max_length": 1024, **_COMMON},
@@ -30,7 +30,7 @@ DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "SDFTConfig": {"learning_rate": 5e-5, **_COMMON},
 }
 """Values of arguments that are left out, by the class of the arguments, where ours are different."""
-_OF_UNSLOTH: Final[dict[str, Any]] = {
+_OF_UNSLOTH: Final[dict[str, object]] = {
     "learning_rate": 5e-5,
     "batch_size": 4,
     "gradient_accumulation_steps": 2,
@@ -38,7 +38,7 @@ _OF_UNSLOTH: Final[dict[str, Any]] = {
     "weight_decay": 0.001,
     "seed": 3407,
 }
-UNSLOTH_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
+UNSLOTH_DEFAULTS: Final[dict[str, dict[str, object]]] = {
     "TrainingArguments": DEFAULTS["TrainingArguments"],
     "SDFTConfig": DEFAULTS["SDFTConfig"],
     "SFTConfig": _OF_UNSLOTH,
@@ -48,7 +48,7 @@ UNSLOTH_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
 }
 """The same for scripts that import Unsloth, which changes TRL's classes, but not those of transformers."""
 LAYERS: Final = "lora.target_modules"
-LORA_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
+LORA_DEFAULTS: Final[dict[str, dict[str, object]]] = {
     "LoraConfig": {"lora.r": 8, "lora.alpha": 8, LAYERS: ["q_proj", "v_proj"]},
     "get_peft_model": {"lora.r": 16, "lora.alpha": 16},
 }
@@ -64,7 +64,7 @@ OF_METHODS: Final = {
 PEFT_LAYERS: Final = "is missing: PEFT adapts these layers of most models, not all"
 LEARNED_PART: Final = ("assistant_only_loss", "completion_only_loss")
 LEARNS_ALL: Final = "learns whole chats; here only their answers are, unless train_on_responses_only = false"
-COMMAND_LORA: Final[dict[str, Any]] = {
+COMMAND_LORA: Final[dict[str, object]] = {
     **LORA_DEFAULTS["LoraConfig"],
     "lora.r": 16,
     "lora.alpha": 32,
@@ -129,7 +129,7 @@ WITHOUT_EFFECT: Final = (
     "task_type", "lora_task_type", "inference_mode", "loftq_config", "use_peft",
 )  # fmt: skip
 """Keys of PEFT that have no effect on training here."""
-PEFT: Final[dict[str, Any]] = {
+PEFT: Final[dict[str, object]] = {
     **dict.fromkeys(WITHOUT_EFFECT),
     "r": "lora.r",
     "lora_r": "lora.r",

@@ -185,7 +185,7 @@ def _names(entry: Entry | None) -> list[str]:
     return [str(name).strip() for name in names]
 
 
-def _info(conversion: Conversion, folder: str) -> dict[str, Any]:
+def _info(conversion: Conversion, folder: str) -> dict[str, object]:
     """Return ``dataset_info.json``, with its folder under the key ``""``; empty if it does not exist."""
     for start in conversion.folders:
         try:
@@ -197,7 +197,7 @@ def _info(conversion: Conversion, folder: str) -> dict[str, Any]:
     return {}
 
 
-def _source(conversion: Conversion, entry: Entry, name: str, info: dict[str, Any]) -> dict[str, Any]:
+def _source(conversion: Conversion, entry: Entry, name: str, info: dict[str, object]) -> dict[str, object]:
     """Return one of the data sets that ``dataset_info.json`` describes."""
     entry_info = info.get(name)
     if not isinstance(entry_info, dict):

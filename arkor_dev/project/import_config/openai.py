@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.regular_files import open_regular
@@ -55,7 +55,7 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
             conversion.note(entry, f"{name} = {value} has no equivalent here")
 
 
-def _hyperparameters(by_key: dict[str, Entry]) -> tuple[Entry | None, dict[str, Any]]:
+def _hyperparameters(by_key: dict[str, Entry]) -> tuple[Entry | None, dict[str, object]]:
     """Return the hyperparameters, which newer jobs have under ``method``, with the entry that has them."""
     entry = by_key.get("method")
     if entry is not None and isinstance(entry.value, dict):

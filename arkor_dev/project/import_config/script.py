@@ -138,7 +138,7 @@ class Script:
                 return computed if known is None else self.value(known, followed + 1)
         return computed
 
-    def _joined(self, node: ast.JoinedStr, place: Place, followed: int, computed: Computed) -> Any:
+    def _joined(self, node: ast.JoinedStr, place: Place, followed: int, computed: Computed) -> object:
         text = ""
         for part in node.values:
             inner = part.value if isinstance(part, ast.FormattedValue) else part
@@ -571,7 +571,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MOST
 
 
-def _unary(operator: ast.unaryop, value: Any, computed: Computed) -> Any:
+def _unary(operator: ast.unaryop, value: Any, computed: Computed) -> object:
     if isinstance(operator, ast.Not) and isinstance(value, bool):
         return not value
     if isinstance(operator, ast.USub) and _is_number(value):

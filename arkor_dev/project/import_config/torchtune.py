@@ -16,7 +16,7 @@ NAME: Final = "torchtune"
 COMPONENT: Final = "_component_"
 DOWNLOAD: Final = re.compile(r"^#.*\btune download ([\w.\-]+/[\w.\-]+)", re.MULTILINE)
 """The comment at the head of a recipe's configuration that names its model."""
-DATASETS: Final[dict[str, dict[str, Any]]] = {
+DATASETS: Final[dict[str, dict[str, object]]] = {
     "alpaca_dataset": {"huggingface": "tatsu-lab/alpaca", "form": "alpaca"},
     "alpaca_cleaned_dataset": {"huggingface": "yahma/alpaca-cleaned", "form": "alpaca"},
     "grammar_dataset": {

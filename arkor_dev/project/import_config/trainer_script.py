@@ -182,7 +182,7 @@ class _ScriptReading:
     """The ``train_test_split`` that the evaluation rows come from."""
 
     @property
-    def defaults(self) -> Mapping[str, Mapping[str, Any]]:
+    def defaults(self) -> Mapping[str, Mapping[str, object]]:
         """The defaults of the classes of arguments, by their names."""
         return UNSLOTH_DEFAULTS if self.conversion.tool == UNSLOTH else DEFAULTS
 
@@ -823,7 +823,7 @@ class _ScriptReading:
                 "all rows are used, and the automatic share of them is held out",
             )
 
-    def _source(self, given: Value, part: str) -> list[dict[str, Any]]:
+    def _source(self, given: Value, part: str) -> list[dict[str, object]]:
         """Follow rows back to where they are loaded, and note what is done to them on the way."""
         current: Value | None = given
         split: str | None = None
@@ -910,7 +910,7 @@ class _ScriptReading:
     def _note_rows(self, node: ast.AST, text: str, key: str = "train_dataset") -> None:
         self.conversion.note(Entry(key, None, getattr(node, "lineno", 1)), text)
 
-    def _joined(self, call: Value, part: str) -> list[dict[str, Any]]:
+    def _joined(self, call: Value, part: str) -> list[dict[str, object]]:
         """Return the sources of several sets of rows that are put together."""
         node = call.node
         assert isinstance(node, ast.Call)

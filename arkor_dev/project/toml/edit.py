@@ -216,7 +216,7 @@ def _with_line(text: str, at: Path, name: str, value: object, expected: dict[str
     return _checked(f"{text[:end]}{line_end}{line}{text[end:]}", text, expected)
 
 
-def _checked(result: str, before: str, expected: dict[str, Any]) -> str:
+def _checked(result: str, before: str, expected: dict[str, object]) -> str:
     """Return ``result`` if it says what was requested and has every comment of the original."""
     try:
         equal = _equal_values(tomllib.loads(result), expected)

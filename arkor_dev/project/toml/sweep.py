@@ -79,7 +79,7 @@ def read_sweep(table: object, trainers: Sequence[Trainer], problems: Problems) -
     return SweepTable(name, table.get("until"), table.get("hours"), table.get("jobs"), space)
 
 
-def _read_space(space: object, method: object, problems: Problems) -> dict[str, Any]:
+def _read_space(space: object, method: object, problems: Problems) -> dict[str, object]:
     at = (TABLE, SPACE)
     if not isinstance(space, dict):
         example = "[sweep.space] with learning_rate = [2e-4, 1e-3] below it"
@@ -92,7 +92,7 @@ def _read_space(space: object, method: object, problems: Problems) -> dict[str, 
             flat |= {f"{key}.{name}": ((*at, key, name), item) for name, item in value.items()}
         else:
             flat[key] = ((*at, key), value)
-    space_read: dict[str, Any] = {}
+    space_read: dict[str, object] = {}
     for key, (position, value) in flat.items():
         if key not in rows:
             problems.add(position, f"unknown setting {quoted(key)}.{suggest(key, rows, 'There are')}")
@@ -105,7 +105,7 @@ def _read_space(space: object, method: object, problems: Problems) -> dict[str, 
     return space_read
 
 
-def space_of(texts: Sequence[str], values: Any, method: object) -> dict[str, Any]:
+def space_of(texts: Sequence[str], values: Any, method: object) -> dict[str, object]:
     """Return a space by field from ``KEY=VALUES`` texts, read by ``values``. Raises ValueError."""
     rows = {key: row for row in SETTINGS for key in (row.key, *row.aliases)}
     space: dict[str, Any] = {}

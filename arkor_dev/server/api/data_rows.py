@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -27,7 +27,7 @@ RECORDS: Final = Rule("list", 0, AFTER, noun=f"a list of up to {AFTER} records",
 ENTRY_RULE: Final = string("a row's entry", ENTRY.fullmatch)
 
 
-def _does_one_thing(change: dict[str, Any]) -> str | None:
+def _does_one_thing(change: dict[str, object]) -> str | None:
     keys = [key for key in ("record", "text", "delete") if change.get(key) not in (None, False)]
     if len(keys) > 1:
         return f"has {' and '.join(keys)}: give one of them"

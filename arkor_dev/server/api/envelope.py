@@ -107,7 +107,7 @@ async def read_object(request: web.Request, schema: Schema, *, optional: bool = 
     return parse_object(body, schema)
 
 
-def parse_object(body: bytes, schema: Schema) -> dict[str, Any]:
+def parse_object(body: bytes, schema: Schema) -> dict[str, object]:
     """Parse ``body`` as a JSON object that ``schema`` allows. Raises BadRequestError otherwise."""
     name = "The request's body"
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -67,6 +68,14 @@ def test_changed_labels_are_found_with_the_right_one() -> None:
 def test_right_labels_are_left_alone() -> None:
     pytest.importorskip("sklearn")
     assert len(list(checked(rows()).suspicions())) <= 2
+
+
+def test_a_hidden_torch_is_hidden_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the worker, where nothing may import it."""
+    pytest.importorskip("sklearn")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert [suspicion.row.number for suspicion in checked(rows([65])).suspicions()] == [65]
+    assert sys.modules["torch"] is None
 
 
 def test_labels_with_few_rows_are_not_judged() -> None:

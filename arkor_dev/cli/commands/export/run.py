@@ -117,7 +117,7 @@ def _file_lines(export: dict[str, Any], target: Path) -> list[str]:
     ]
 
 
-def _proof_lines(proof: dict[str, Any], *, is_same: bool) -> list[str]:
+def _proof_lines(proof: dict[str, object], *, is_same: bool) -> list[str]:
     fault_list = proof.get("faults")
     faults = fault_list if isinstance(fault_list, list) else []
     sentence = one_line(proof.get("sentence"), 500)

@@ -147,7 +147,7 @@ async def _export(
         raise
 
 
-async def _exports(backend: Backend, job_id: str) -> list[dict[str, Any]]:
+async def _exports(backend: Backend, job_id: str) -> list[dict[str, object]]:
     try:
         entries = json.loads((await backend.list_exports(job_id)).body)["exports"]
         return [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
@@ -159,7 +159,7 @@ async def _exports(backend: Backend, job_id: str) -> list[dict[str, Any]]:
         return []
 
 
-def _asked_for(export: dict[str, Any]) -> tuple[object, ...]:
+def _asked_for(export: dict[str, object]) -> tuple[object, ...]:
     form = export.get("format")
     usual = USUAL_QUANTIZATION if form in QUANTIZED_FORMATS else None
     bits = export.get("quantization", usual)

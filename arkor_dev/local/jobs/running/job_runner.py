@@ -83,7 +83,7 @@ class Observer(Protocol):
         """Return the bytes of memory available to a new process; None if unknown."""
 
     async def fits_beside(
-        self, config: dict[str, Any], others: Sequence[RunningJob], free_bytes: int
+        self, config: dict[str, object], others: Sequence[RunningJob], free_bytes: int
     ) -> bool:
         """Return whether a job fits into ``free_bytes`` beside the running ``others``; false if unknown."""
 
@@ -92,7 +92,7 @@ class Observer(Protocol):
         or not allowed.
         """
 
-    async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
+    async def what_fits(self, config: dict[str, object], progress: Callable[[Progress], None]) -> str:
         """Return advice, in sentences, for a job that ran out of memory; may be empty."""
 
 

@@ -62,7 +62,7 @@ async def _caller(request: web.Request) -> Caller:
     return await request.app[ENDPOINTS].caller(request.match_info["slug"], key)
 
 
-def _model(caller: Caller) -> dict[str, Any]:
+def _model(caller: Caller) -> dict[str, object]:
     created = int(datetime.fromisoformat(caller.deployment["createdAt"]).timestamp())
     return {"id": caller.deployment["slug"], "object": "model", "created": created, "owned_by": "arkor"}
 
@@ -196,7 +196,7 @@ def _said_ignored(chat_request: OpenAIRequest) -> dict[str, str]:
     return {IGNORED_HEADER: ", ".join(chat_request.ignored)} if chat_request.ignored else {}
 
 
-def _logged_messages(chat_request: OpenAIRequest) -> list[dict[str, Any]]:
+def _logged_messages(chat_request: OpenAIRequest) -> list[dict[str, object]]:
     if chat_request.prompts:
         texts = [prompt if isinstance(prompt, str) else compact(prompt) for prompt in chat_request.prompts]
         return [{"role": "user", "content": text} for text in texts]

@@ -347,7 +347,7 @@ def test_rows_with_wrong_labels_surprise_it_most(backend: Backend, labeled: Path
     source = {"type": "file", "path": "data/wrong.jsonl"}
     view = backend.call("POST", "/v1/datasets", {"config": {**CONFIG, "datasetSource": source}})
     path = f"/v1/datasets/{view.json['dataset']['id']}"
-    until(lambda: backend.call("GET", path).json["dataset"]["state"] == "ready", 60)
+    until(lambda: backend.call("GET", path).json["dataset"]["state"] == "ready", 120)
 
     def measured(below: str) -> Any:
         assert backend.call("POST", f"{path}/{below}").status == 200
