@@ -62,6 +62,7 @@ class RunLines:
     """The latest figures by which the method is judged, of training and of held-out rows, by their labels."""
     now: Callable[[], float] = time.monotonic
     _time_left: tuple[float, float] | None = None
+    _verdict: list[str] = field(default_factory=list)
     _times: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=PACE_ROWS))
 
     def read(self, event: JobEvent) -> str:
@@ -108,11 +109,18 @@ class RunLines:
             case events.ROLLOUTS_CREATED:
                 return _rollouts(data)
             case events.EVALUATION_COMPLETED:
-                return "\n".join(verdict_lines(data.get("evaluation"))) or "compared with its base"
+                return self._compared(data.get("evaluation"))
             case events.TRAINING_MESSAGE:
                 return one_line(data.get("message"), 1000) or "(empty message)"
         rest = {key: value for key, value in data.items() if key not in ("type", "jobId", "timestamp")}
         return f"{one_line(event.name, 80)}: {one_line(json.dumps(rest, ensure_ascii=False))}"
+
+    def _compared(self, evaluation: object) -> str:
+        """Return the verdict; if it comes again with answers to general questions, what is new in it."""
+        lines = verdict_lines(evaluation) or ["compared with its base"]
+        new = [line for line in lines if line not in self._verdict]
+        self._verdict = lines
+        return "\n".join(new)
 
     def _resumed(self, data: dict[str, object]) -> str:
         """Drop what was reported about later steps and an end."""

@@ -135,10 +135,13 @@ class RowExclusion(TypedDict):
 
 
 class TokenRun(TypedDict):
-    """A run of consecutive tokens with equal properties: ``role`` is a message's, or ``template``."""
+    """A run of consecutive tokens with equal properties: ``role`` is a message's, or ``template``.
+
+    ``weight`` is that of each token in the loss, 0 if it is not learned.
+    """
 
     count: int
-    learned: bool
+    weight: float
     role: str
 
 

@@ -248,7 +248,10 @@ class SystemMetrics(AnyEvent):
 
 
 class EvaluationCompleted(AnyEvent):
-    """An adapter was measured against its base: docs/contract.md#evaluation. From the local backend."""
+    """An adapter was measured against its base: docs/contract.md#evaluation. From the local backend.
+
+    It comes again once both have answered general questions; the last one counts.
+    """
 
     type: Literal["evaluation.completed"]
     evaluation: Evaluation

@@ -17,7 +17,7 @@ from arkor_dev.data.reviews import RUBRIC_TAG
 from arkor_dev.data.rows import Row
 from arkor_dev.project.data_editor import config_of, files_in
 from arkor_dev.project.reviews import add_reviews, reviews_of
-from arkor_dev.teacher.request import TeacherRequest, items_of
+from arkor_dev.teacher.request import TeacherRequest, items_of, schema_of_one
 
 from .making import Maker
 from .tasks import Task
@@ -41,26 +41,9 @@ _INSTRUCTIONS: Final = (
     "is accepted or rejected as an example to learn from. Answer with JSON only: "
     '{"rows": [{"reason": "<reason>", "verdict": "accepted" or "rejected"}]}\n\nRubric:\n%s'
 )
-_SCHEMA: Final = {
-    "type": "object",
-    "properties": {
-        "rows": {
-            "type": "array",
-            "maxItems": 1,
-            "items": {
-                "type": "object",
-                "properties": {
-                    "reason": {"type": "string"},
-                    "verdict": {"type": "string", "enum": list(VERDICTS)},
-                },
-                "required": ["reason", "verdict"],
-                "additionalProperties": False,
-            },
-        }
-    },
-    "required": ["rows"],
-    "additionalProperties": False,
-}
+_SCHEMA: Final = schema_of_one(
+    {"reason": {"type": "string"}, "verdict": {"type": "string", "enum": list(VERDICTS)}}
+)
 
 
 @dataclass(frozen=True, slots=True)

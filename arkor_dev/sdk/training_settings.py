@@ -144,8 +144,12 @@ class TrainingSettings(TypedDict, total=False):
     """The same as train_on_responses_only."""
     completion_only_loss: bool | None
     """Compute the loss on the last answer of each chat only."""
-    train_on_thoughts: Literal["all", "non-empty", "none", "only"] | None
-    """Which thoughts are learned: all, non-empty ones, none (the answers alone), or only thoughts."""
+    thought_weight: float | None
+    """Weight of each token of a thought in the loss; 0: thoughts are not learned."""
+    answer_weight: float | None
+    """Weight of each token after an answer's thoughts in the loss; 0: only thoughts are learned."""
+    train_on_empty_thoughts: bool | None
+    """Learn empty thoughts, which teach not to think. If false, the switch enable_thinking is kept."""
     packing: bool | None
     """Pack examples into sequences of up to max_length; attention stays within each example."""
     group_by_length: bool | None

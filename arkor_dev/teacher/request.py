@@ -55,6 +55,20 @@ class TeacherRequest:
         return sum(len(message["content"].encode()) for message in self.messages) // 4 + 30
 
 
+def schema_of_one(properties: Mapping[str, object]) -> dict[str, object]:
+    """Return the JSON Schema of an answer with one row, which has all of these ``properties``."""
+
+    def of(fields: Mapping[str, object]) -> dict[str, object]:
+        return {
+            "type": "object",
+            "properties": dict(fields),
+            "required": list(fields),
+            "additionalProperties": False,
+        }
+
+    return of({"rows": {"type": "array", "maxItems": 1, "items": of(properties)}})
+
+
 def items_of(answer: str) -> list[object]:
     """Return the list ``rows`` of the JSON in an answer, which may have words or a fence around it.
 

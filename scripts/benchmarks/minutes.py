@@ -4,7 +4,8 @@ Three times: on a machine that has the starter model and a worker waiting; after
 long as one reads it, so that the run's estimate and what it needs of its base are known; and on a machine
 that has to fetch the model from the package index. Times are those of the job's events, from the request that
 a press on Run sends. Beside it, a plain script with TRL's SFTTrainer loads the same model, trains as many
-steps on the same rows, evaluates as often, and then measures and asks base and adapter what the verdict does.
+steps on the same rows, evaluates as often, and then measures and asks base and adapter what the verdict, its
+answers and the sample answers do: it is compared with the run's end.
 ``python -m benchmarks.minutes trl STEPS`` runs that script, and prints its figures as JSON.
 """
 
@@ -59,7 +60,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         read = asyncio.run(_run(steps, CACHE.parent, READ_SECONDS))
         yield from _figures("page read", read, FIRST_LOSS["present"])
     beside = in_a_process("minutes", "trl", steps)
-    yield Figure("Run to verdict, a TRL script beside", present["verdict"], "s", beside["whole"], most=1)
+    yield Figure("Run to its end, a TRL script beside", present["end"], "s", beside["whole"], most=1)
     yield Figure("  to the first loss", present["loss"], "s", beside["loss"], most=1)
     yield Figure("  steps alone", present["steps"], "s", beside["steps"], most=1)
     if not quick:

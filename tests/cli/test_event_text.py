@@ -311,6 +311,16 @@ def test_the_measure_of_the_method_is_shown() -> None:
     assert run.read(JobEvent("training.log", {"step": 3, "loss": 1.0})) == "step 3  loss 1.000"
 
 
+def test_a_verdict_that_comes_again_says_only_what_is_new() -> None:
+    run, general = RunLines(), {"sentence": "General questions: the same."}
+    evaluation = {"sentence": "Better at your task.", "general": general}
+    first = run.read(JobEvent("evaluation.completed", {"evaluation": evaluation}))
+    assert first == "Better at your task.\nGeneral questions: the same."
+    answers = {"sentence": "Its 8 sampled answers have 20 tokens on average."}
+    again = {**evaluation, "general": {**general, "answers": answers}}
+    assert run.read(JobEvent("evaluation.completed", {"evaluation": again})) == answers["sentence"]
+
+
 def test_the_choice_of_checkpoint_follows_the_verdict() -> None:
     choice = {"evaluations": 4, "chose": 10, "judged": 10, "sentence": "Early stopping chose it."}
     evaluation = {"sentence": "Better at your task.", "choice": choice, "heldOut": {"sentence": "Your task."}}

@@ -98,7 +98,7 @@ def test_a_row_has_its_tokens_and_labels(view: View) -> None:
     assert shown == len(row["ids"]) == len(row["texts"]) == sum(run["count"] for run in row["runs"])
     assert all(0 <= place < shown for place in row["special"])
     assert short["excerpt"] in "".join(row["texts"])
-    learned = [run["learned"] for run in row["runs"] for _ in range(run["count"])]
+    learned = [run["weight"] > 0 for run in row["runs"] for _ in range(run["count"])]
     assert sum(learned) == row["learned"] == short["learned"]
     assert row["first"] == learned.index(True)
     assert sum(row["roles"].values()) == sum(row["examples"])
@@ -127,10 +127,10 @@ def test_lengths_predict_truncation(view: View) -> None:
         lost = sum(max(0, row["length"] - cut) for row in rows)
         counted = sum(count * max(0, length - cut) for length, count in enumerate(lengths["rows"]))
         assert counted + lengths["beyond"] == lost
-        learned = [sum(run["learned"] for run in row["runs"] for _ in range(run["count"])) for row in rows]
+        learned = [sum(run["weight"] > 0 for run in row["runs"] for _ in range(run["count"])) for row in rows]
         assert sum(lengths["learned"]) + lengths["learnedBeyond"] == sum(learned)
         kept = sum(
-            [run["learned"] for run in row["runs"] for _ in range(run["count"])][:cut].count(True)
+            [run["weight"] > 0 for run in row["runs"] for _ in range(run["count"])][:cut].count(True)
             for row in rows
         )
         assert sum(lengths["learned"][:cut]) == kept

@@ -70,7 +70,7 @@ def check_rows(found: dict[str, Any]) -> None:
 
 def test_a_job_with_held_out_rows_ends_with_an_evaluation(target: Target, finished: Finished) -> None:
     need(target, "evaluation")
-    (event,) = finished.of("evaluation.completed")
+    *_, event = finished.of("evaluation.completed")
     names = [frame.event for frame in finished.frames]
     assert names.index("evaluation.completed") < names.index("training.completed")
     check(event.json["evaluation"])

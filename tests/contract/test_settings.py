@@ -186,9 +186,24 @@ TOGETHER: list[tuple[dict[str, object], str]] = [
         "completionOnlyLoss limits the loss to the last answer",
     ),
     (
-        {"trainOnThoughts": "none", "trainOnResponsesOnly": False},
-        "trainOnThoughts chooses among the tokens of answers",
+        {"thoughtWeight": 0, "trainOnResponsesOnly": False},
+        "thoughtWeight chooses among the tokens of answers",
     ),
+    (
+        {"answerWeight": 0, "trainOnResponsesOnly": False},
+        "answerWeight chooses among the tokens of answers",
+    ),
+    (
+        {"trainOnEmptyThoughts": False, "trainOnResponsesOnly": False},
+        "trainOnEmptyThoughts chooses among the tokens of answers",
+    ),
+    (
+        {"trainOnEmptyThoughts": False, "thoughtWeight": 0},
+        "trainOnEmptyThoughts = false has no effect if thoughtWeight is 0",
+    ),
+    ({"thoughtWeight": 0.3, "answerWeight": 0}, "thoughtWeight counts beside answerWeight, which is 0"),
+    ({"answerWeight": 0, "thoughtWeight": 0}, "thoughtWeight counts beside answerWeight, which is 0"),
+    ({"answerWeight": 2, "thoughtWeight": 0}, "answerWeight counts beside thoughtWeight, which is 0"),
     ({"lrPower": 2}, 'lrPower applies only when lrSchedulerType is "polynomial"'),
     ({"adamBeta2": 0.9, "optim": "sgd"}, 'adamBeta2 applies only when optim is "adamw" or'),
     ({"adamEpsilon": 0.1, "optim": "lion"}, 'adamEpsilon applies only when optim is "adamw" or'),

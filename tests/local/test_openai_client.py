@@ -58,7 +58,17 @@ steps = 60
 learning_rate = 1e-2
 eval_split = 0
 samples = "off"
+
+[[trainer]]
+name = "thinker"
+model = "./models/tiny"
+dataset = "data/thoughts.jsonl"
+steps = 40
+learning_rate = 1e-2
+eval_split = 0
+samples = "off"
 """
+THOUGHT = "It is not on the invoice."
 HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": QUESTIONS[0]}]
 LONG: dict[str, Any] = {"max_tokens": 400, "temperature": 2.0}
 """An answer of some seconds: what a model of this size says at random seldom ends."""
@@ -66,11 +76,14 @@ LONG: dict[str, Any] = {"max_tokens": 400, "temperature": 2.0}
 
 @dataclass(frozen=True)
 class Here:
-    """A Studio of this machine, its trained job, and one that learned to call a tool in a wrong way."""
+    """A Studio of this machine, its trained job, one that learned to call a tool in a wrong way, and one
+    that learned to think.
+    """
 
     daemon: Daemon
     job: str
     caller: str
+    thinker: str
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
         """A call of the page."""
@@ -130,6 +143,9 @@ def here(tmp_path_factory: pytest.TempPathFactory, tiny: Path, template: dict[st
     project = make_project(root / "tests", tiny)
     (project / "arkor.toml").write_text(TOML)
     _write_caller(project, tiny)
+    answer = f"<think>\n{THOUGHT}\n</think>\n\n{PHRASE}"
+    thoughts = [{"prompt": each, "completion": answer} for each in QUESTIONS]
+    (project / "data" / "thoughts.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in thoughts))
     env = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "ARKOR_LEAST_FREE_BYTES": "0"}
     env |= of_a_studio(template)
     opened = running_daemon(root / "home", free_port(), "--local", "--project", str(project), **env)
@@ -137,7 +153,8 @@ def here(tmp_path_factory: pytest.TempPathFactory, tiny: Path, template: dict[st
         daemon = runner.run(opened.__aenter__())
         try:
             job = runner.run(_train(daemon, "parrot"))
-            yield Here(daemon, job, runner.run(_train(daemon, "caller")))
+            caller, thinker = (runner.run(_train(daemon, name)) for name in ("caller", "thinker"))
+            yield Here(daemon, job, caller, thinker)
         finally:
             runner.run(opened.__aexit__(None, None, None))
 
@@ -287,6 +304,50 @@ def test_anthropics_client_gets_the_same_answer_whole_and_streamed(client: OpenA
         assert expected.usage is not None
         assert usage.input_tokens + (usage.cache_read_input_tokens or 0) == expected.usage.prompt_tokens
         assert usage.output_tokens == expected.usage.completion_tokens
+
+
+def test_both_clients_read_thoughts_apart_from_the_answer(here: Here) -> None:
+    _, key = here.make("thinker", job=here.thinker)
+    asked: Any = {"model": "thinker", "temperature": 0, "messages": HI, "max_tokens": 80}
+    with OpenAI(base_url=here.url("thinker"), api_key=key, max_retries=0, timeout=120) as client:
+        message = client.chat.completions.create(**asked).choices[0].message
+        assert message.content == PHRASE
+        assert getattr(message, "reasoning_content", None) == THOUGHT
+        chunks = [chunk.choices[0].delta for chunk in client.chat.completions.create(**asked, stream=True)]
+        assert "".join(getattr(delta, "reasoning_content", None) or "" for delta in chunks) == THOUGHT
+        assert "".join(delta.content or "" for delta in chunks) == PHRASE
+
+        how: Any = {"model": "thinker", "temperature": 0, "max_output_tokens": 80}
+        thought, said = client.responses.create(**how, input=QUESTIONS[0]).output
+        assert thought.type == "reasoning"
+        assert [part.text for part in thought.content or ()] == [THOUGHT]
+        assert said.type == "message"
+        with client.responses.stream(**how, input=QUESTIONS[0]) as stream:
+            deltas = [event.delta for event in stream if event.type == "response.reasoning_text.delta"]
+            ended = stream.get_final_response()
+        assert "".join(deltas) == THOUGHT
+        assert ended.output_text == PHRASE
+        assert ended.usage is not None
+        assert 0 < ended.usage.output_tokens_details.reasoning_tokens < ended.usage.output_tokens
+
+        # A conversation goes on with all that the answers had.
+        turns: Any = [*HI, message.model_dump(exclude_none=True), *HI]
+        again = client.chat.completions.create(**{**asked, "messages": turns})
+        assert again.choices[0].message.content
+        items: Any = [*HI, thought.model_dump(exclude_none=True), said.model_dump(exclude_none=True), *HI]
+        assert client.responses.create(**how, input=items).status in ("completed", "incomplete")
+
+    url = here.url("thinker").removesuffix("/v1")
+    claudes: Any = {"model": "thinker", "max_tokens": 80, "messages": HI, "extra_body": {"temperature": 0}}
+    with Anthropic(base_url=url, api_key=key, max_retries=0, timeout=120) as claude:
+        whole = claude.messages.create(**claudes)
+        first, second = whole.content
+        assert (first.type, second.type) == ("thinking", "text")
+        assert (first.thinking, second.text) == (THOUGHT, PHRASE)
+        with claude.messages.stream(**claudes) as talk:
+            assert [block.type for block in talk.get_final_message().content] == ["thinking", "text"]
+        turns = [*HI, {"role": "assistant", "content": whole.model_dump(exclude_none=True)["content"]}, *HI]
+        assert claude.messages.create(**{**claudes, "messages": turns}).content
 
 
 @pytest.mark.parametrize("stream", [False, True])

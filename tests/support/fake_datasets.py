@@ -29,7 +29,7 @@ MOST = 200
 CONTEXT = 8_192
 SHAPING = (
     "model", "datasetSource", "trainOnResponsesOnly", "completionOnlyLoss", "enableThinking",
-    "trainOnThoughts", "maxLength",
+    "thoughtWeight", "answerWeight", "trainOnEmptyThoughts", "maxLength",
 )  # fmt: skip
 """What of a config makes another view."""
 
@@ -41,23 +41,31 @@ EXCLUDED = {
     "fix": "Include a row to train on it again.",
 }
 
-Token = tuple[str, bool, str]
-"""Its text, whether it is learned, and its role."""
+Token = tuple[str, float, str]
+"""Its text, its weight in the loss, and its role."""
+THOUGHT_WEIGHT = 0.3
+"""That of a conversation's ``reasoning_content``."""
 
 
 def tokens_of(messages: list[dict[str, str]]) -> list[Token]:
     """A conversation, token by token."""
-    return [token for message in messages for token in _tokens(message["role"], message["content"])]
+    return [
+        token
+        for message in messages
+        for token in _tokens(message["role"], message["content"], message.get("reasoning_content", ""))
+    ]
 
 
 @functools.lru_cache(4096)  # all rows are counted again for each answer
-def _tokens(role: str, content: str) -> tuple[Token, ...]:
-    learned = role == "assistant"
+def _tokens(role: str, content: str, thoughts: str) -> tuple[Token, ...]:
+    weight = float(role == "assistant")
+    marked = f"<think>\n{thoughts}\n</think>\n\n" if thoughts else ""
     return (
-        *((text, False, "template") for text in ("<s>", role, "\n")),
-        *((text, learned, role) for text in TOKEN.findall(content)),
-        ("</s>", learned, role if learned else "template"),
-        ("\n", False, "template"),
+        *((text, 0.0, "template") for text in ("<s>", role, "\n")),
+        *((text, THOUGHT_WEIGHT, role) for text in TOKEN.findall(marked)),
+        *((text, weight, role) for text in TOKEN.findall(content)),
+        ("</s>", weight, role if weight else "template"),
+        ("\n", 0.0, "template"),
     )
 
 
@@ -238,7 +246,7 @@ class FakeDatasets:
             "maxLength": min(config.get("maxLength") or 512, CONTEXT),
             "context": CONTEXT,
             "tokens": len(every),
-            "learned": sum(learned for _, learned, _ in every),
+            "learned": sum(weight > 0 for _, weight, _ in every),
             "roles": roles,
             "findings": [*self.findings, *([{**EXCLUDED, "count": len(rows), "rows": rows}] if rows else [])],
             **self.more,
@@ -263,7 +271,7 @@ class FakeDatasets:
         rows, learned, first = [0] * top, [0] * top, [0] * top
         for row in read:
             rows[len(row)] += 1
-            places = [place for place, (_, is_learned, _) in enumerate(row) if is_learned]
+            places = [place for place, (_, weight, _) in enumerate(row) if weight]
             for place in places:
                 learned[place] += 1
             if places:
@@ -280,7 +288,7 @@ class FakeDatasets:
             short["excluded"] = True
         tokens = tokens_of(row)
         excerpt = next((message["content"] for message in row if message["role"] == "user"), "")
-        learned = sum(is_learned for _, is_learned, _ in tokens)
+        learned = sum(weight > 0 for _, weight, _ in tokens)
         if number in self.left_out:
             short["leftOut"] = True
         return {**short, "excerpt": excerpt[:120], "length": len(tokens), "learned": learned}
@@ -315,7 +323,7 @@ class FakeDatasets:
         turns = [("user", record.get("prompt")), ("assistant", record.get("completion"))]
         messages = record.get("messages") or [{"role": role, "content": text} for role, text in turns]
         tokens = tokens_of([message for message in messages if isinstance(message["content"], str)])
-        learned = sum(is_learned for _, is_learned, _ in tokens)
+        learned = sum(weight > 0 for _, weight, _ in tokens)
         short = {"row": 0, "where": "data", "length": len(tokens), "learned": learned}
         return web.json_response({"row": self._token_by_token(short, tokens)})
 
@@ -334,8 +342,8 @@ class FakeDatasets:
             "texts": [text for text, _, _ in shown],
             "special": [place for place, (text, _, _) in enumerate(shown) if text in SPECIAL],
             "runs": [
-                {"count": len(list(run)), "learned": learned, "role": role}
-                for (learned, role), run in groupby(shown, lambda token: token[1:])
+                {"count": len(list(run)), "weight": weight, "role": role}
+                for (weight, role), run in groupby(shown, lambda token: token[1:])
             ],
         }
 

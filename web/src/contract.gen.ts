@@ -111,7 +111,9 @@ export interface JobConfig {
   trainOnResponsesOnly?: boolean;
   completionOnlyLoss?: boolean;
   enableThinking?: boolean;
-  trainOnThoughts?: string;
+  thoughtWeight?: number;
+  answerWeight?: number;
+  trainOnEmptyThoughts?: boolean;
   packing?: boolean;
   groupByLength?: boolean;
   labelSmoothingFactor?: number;
@@ -1206,7 +1208,7 @@ export interface RowExclusion {
 /** A run of consecutive tokens with equal properties: `role` is a message's, or `template`. */
 export interface TokenRun {
   count: number;
-  learned: boolean;
+  weight: number;
   role: string;
 }
 
@@ -1675,7 +1677,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "trainOnThoughts" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "epsilonHigh" | "importanceSamplingLevel" | "maskTruncatedCompletions" | "softPunishCache" | "maxResampleTimes" | "teacher" | "lmbda" | "seqKd" | "distillationTopk" | "distillationAddTail" | "teacherModelKind" | "teacherUpdateRate" | "teacherSyncSteps" | "classWeight" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "replayDataset" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "offload" | "activationOffloading" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers" | "gpuTypes";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "thoughtWeight" | "answerWeight" | "trainOnEmptyThoughts" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "epsilonHigh" | "importanceSamplingLevel" | "maskTruncatedCompletions" | "softPunishCache" | "maxResampleTimes" | "teacher" | "lmbda" | "seqKd" | "distillationTopk" | "distillationAddTail" | "teacherModelKind" | "teacherUpdateRate" | "teacherSyncSteps" | "classWeight" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "replayDataset" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "offload" | "activationOffloading" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers" | "gpuTypes";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1718,7 +1720,9 @@ export const SETTINGS: readonly Setting[] = [
   { field: "trainOnResponsesOnly", label: "Loss on answers only", style: "flag" },
   { field: "completionOnlyLoss", label: "Loss on last answer only", style: "flag" },
   { field: "enableThinking", label: "Thinking", style: "flag" },
-  { field: "trainOnThoughts", label: "Loss on thoughts", style: "text" },
+  { field: "thoughtWeight", label: "Weight of thoughts", style: "text" },
+  { field: "answerWeight", label: "Weight of answers", style: "text" },
+  { field: "trainOnEmptyThoughts", label: "Loss on empty thoughts", style: "flag" },
   { field: "packing", label: "Packing", style: "flag" },
   { field: "groupByLength", label: "Group by length", style: "flag" },
   { field: "labelSmoothingFactor", label: "Label smoothing", style: "share" },

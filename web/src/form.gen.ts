@@ -107,7 +107,9 @@ const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting |
   trainOnResponsesOnly: { group: "data", kind: "flag", fits: flag, allowed: "true or false", default: true },
   completionOnlyLoss: { group: "data", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "the local backend" },
   enableThinking: { group: "data", kind: "flag", fits: flag, allowed: "true or false", defaultWords: "the template's own", where: "the local backend" },
-  trainOnThoughts: { group: "data", kind: "choice", fits: choice("all", "non-empty", "none", "only"), allowed: "one of \"all\", \"non-empty\", \"none\", \"only\"", choices: ["all", "non-empty", "none", "only"], default: "all", where: "the local backend", methods: ["sft"] },
+  thoughtWeight: { group: "data", kind: "number", fits: number(0, 100), allowed: "a number from 0 to 100", range: "0 to 100", default: 1.0, where: "the local backend", methods: ["sft"] },
+  answerWeight: { group: "data", kind: "number", fits: number(0, 100), allowed: "a number from 0 to 100", range: "0 to 100", default: 1.0, where: "the local backend", methods: ["sft"] },
+  trainOnEmptyThoughts: { group: "data", kind: "flag", fits: flag, allowed: "true or false", default: true, where: "the local backend", methods: ["sft"] },
   packing: { group: "data", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "the local backend" },
   groupByLength: { group: "data", kind: "flag", fits: flag, allowed: "true or false", default: false, where: "the local backend" },
   labelSmoothingFactor: { group: "data", kind: "number", fits: number(0, 0.9), allowed: "a fraction from 0 to 0.9", range: "0 to 0.9", default: 0.0, where: "the local backend" },
@@ -174,10 +176,11 @@ const RULES: Readonly<Record<Setting["field"], Omit<FormSetting, keyof Setting |
 
 export type Config = Readonly<Record<string, unknown>>;
 
-/** Whether a setting has an effect: null, false, zero and empty values have none. */
+/** Whether a setting has an effect: null and its default have none, nor do false, zero and
+ * empty values, unless its default is none of them. */
 function isSet(value: unknown, fallback: unknown): boolean {
-  const text = JSON.stringify(value);
-  return Boolean(value) && !oneOf(text, "[]", JSON.stringify(fallback));
+  const text = JSON.stringify(value ?? null);
+  return Boolean(value || fallback) && !oneOf(text, "null", "[]", JSON.stringify(fallback));
 }
 
 /** The value of a setting, and its default if it is not set; undefined if it is invalid. */
@@ -215,7 +218,9 @@ export const CONFLICTS: readonly {
   { field: "useRslora", text: "Rank-stabilized LoRA needs an adapter, but Full fine-tuning trains without one. Remove one of the two.", arises: (c) => isSet(c.useRslora, false) && oneOf(valueOf(c, "fullFineTuning"), true) },
   { field: "useDora", text: "DoRA needs an adapter, but Full fine-tuning trains without one. Remove one of the two.", arises: (c) => isSet(c.useDora, false) && oneOf(valueOf(c, "fullFineTuning"), true) },
   { field: "initLoraWeights", text: "Initialization needs an adapter, but Full fine-tuning trains without one. Remove one of the two.", arises: (c) => isSet(c.initLoraWeights, "default") && oneOf(valueOf(c, "fullFineTuning"), true) },
-  { field: "trainOnThoughts", text: "Loss on thoughts applies only when Training method is \"sft\". Set that, or remove Loss on thoughts.", arises: (c) => isSet(c.trainOnThoughts, "all") && !oneOf(valueOf(c, "method"), undefined, "sft") },
+  { field: "thoughtWeight", text: "Weight of thoughts applies only when Training method is \"sft\". Set that, or remove Weight of thoughts.", arises: (c) => isSet(c.thoughtWeight, 1.0) && !oneOf(valueOf(c, "method"), undefined, "sft") },
+  { field: "answerWeight", text: "Weight of answers applies only when Training method is \"sft\". Set that, or remove Weight of answers.", arises: (c) => isSet(c.answerWeight, 1.0) && !oneOf(valueOf(c, "method"), undefined, "sft") },
+  { field: "trainOnEmptyThoughts", text: "Loss on empty thoughts applies only when Training method is \"sft\". Set that, or remove Loss on empty thoughts.", arises: (c) => isSet(c.trainOnEmptyThoughts, true) && !oneOf(valueOf(c, "method"), undefined, "sft") },
   { field: "beta", text: "Beta applies only when Training method is \"dpo\" or \"cpo\" or \"orpo\" or \"kto\" or \"grpo\" or \"distill\" or \"sdft\". Set that, or remove Beta.", arises: (c) => isSet(c.beta, c.method === "sdft" ? 0.5 : c.method === "distill" ? 0.5 : c.method === "grpo" ? 0.0 : 0.1) && !oneOf(valueOf(c, "method"), undefined, "dpo", "cpo", "orpo", "kto", "grpo", "distill", "sdft") },
   { field: "lossType", text: "Loss type applies only when Training method is \"dpo\" or \"cpo\" or \"grpo\". Set that, or remove Loss type.", arises: (c) => isSet(c.lossType, c.method === "grpo" ? "dapo" : "sigmoid") && !oneOf(valueOf(c, "method"), undefined, "dpo", "cpo", "grpo") },
   { field: "rpoAlpha", text: "RPO alpha applies only when Training method is \"dpo\". Set that, or remove RPO alpha.", arises: (c) => isSet(c.rpoAlpha, 0.0) && !oneOf(valueOf(c, "method"), undefined, "dpo") },
@@ -256,7 +261,12 @@ export const CONFLICTS: readonly {
   { field: "baseKl", text: "Base KL penalty compares with the base under the adapter, which Full fine-tuning changes. Use replay instead, or remove one of the two.", arises: (c) => isSet(c.baseKl, 0.0) && oneOf(valueOf(c, "fullFineTuning"), true) },
   { field: "baseKl", text: "Base KL penalty compares with the base under the adapter, which pissa and olora in Initialization change. Use replay instead, or remove one of the two.", arises: (c) => isSet(c.baseKl, 0.0) && oneOf(valueOf(c, "initLoraWeights"), "pissa", "olora") },
   { field: "completionOnlyLoss", text: "Loss on last answer only limits the loss to the last answer, Loss on answers only = false extends it to all tokens. Choose one.", arises: (c) => isSet(c.completionOnlyLoss, false) && oneOf(valueOf(c, "trainOnResponsesOnly"), false) },
-  { field: "trainOnThoughts", text: "Loss on thoughts chooses among the tokens of answers, Loss on answers only = false learns all tokens. Remove one of the two.", arises: (c) => isSet(c.trainOnThoughts, "all") && oneOf(valueOf(c, "trainOnResponsesOnly"), false) },
+  { field: "thoughtWeight", text: "Weight of thoughts chooses among the tokens of answers, Loss on answers only = false learns all tokens. Remove one of the two.", arises: (c) => isSet(c.thoughtWeight, 1.0) && oneOf(valueOf(c, "trainOnResponsesOnly"), false) },
+  { field: "answerWeight", text: "Weight of answers chooses among the tokens of answers, Loss on answers only = false learns all tokens. Remove one of the two.", arises: (c) => isSet(c.answerWeight, 1.0) && oneOf(valueOf(c, "trainOnResponsesOnly"), false) },
+  { field: "trainOnEmptyThoughts", text: "Loss on empty thoughts chooses among the tokens of answers, Loss on answers only = false learns all tokens. Remove one of the two.", arises: (c) => isSet(c.trainOnEmptyThoughts, true) && oneOf(valueOf(c, "trainOnResponsesOnly"), false) },
+  { field: "thoughtWeight", text: "Weight of thoughts counts beside Weight of answers, which is 0: with nothing to weigh against, it has no effect. Remove one of the two.", arises: (c) => isSet(c.thoughtWeight, 1.0) && oneOf(valueOf(c, "answerWeight"), 0) },
+  { field: "answerWeight", text: "Weight of answers counts beside Weight of thoughts, which is 0: with nothing to weigh against, it has no effect. Remove one of the two.", arises: (c) => isSet(c.answerWeight, 1.0) && oneOf(valueOf(c, "thoughtWeight"), 0) },
+  { field: "trainOnEmptyThoughts", text: "Loss on empty thoughts = false has no effect if Weight of thoughts is 0: no thoughts are learned. Remove one of the two.", arises: (c) => isSet(c.trainOnEmptyThoughts, true) && oneOf(valueOf(c, "thoughtWeight"), 0) },
   { field: "epsilonHigh", text: "Upper clipping must not be below Clipping. Raise it, or remove it.", arises: (c) => isSet(c.epsilonHigh, null) && Number(c.epsilonHigh) < Number(valueOf(c, "epsilon")) },
   { field: "softPunishCache", text: "Soft overlong punishment must not be above Longest answer. Lower it, or allow longer answers.", arises: (c) => isSet(c.softPunishCache, null) && Number(c.softPunishCache) > Number(valueOf(c, "maxCompletionLength")) },
   { field: "useDora", text: "DoRA can't be combined with pissa or olora in Initialization. Choose one.", arises: (c) => isSet(c.useDora, false) && oneOf(valueOf(c, "initLoraWeights"), "pissa", "olora") },

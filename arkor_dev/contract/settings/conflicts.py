@@ -32,7 +32,8 @@ NOT_STREAMED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A conflict of ``field``, if set (empty, false, zero and the default don't count), with ``other``.
+    """A conflict of ``field``, if set, with ``other``. Its default doesn't count as set; empty, false and
+    zero count only beside a default that is not.
 
     The latter must be one of ``allowed``, or none of ``refused``, or unset if both are empty; or else the
     setting ``unless`` must be set. With an ``order``, both are numbers, and the conflict is that the field is
@@ -49,7 +50,8 @@ class Conflict:
 
     def applies(self, config: Mapping[str, Any]) -> bool:
         value, row = config.get(self.field), by_field()[self.other]
-        if not value or value == by_field()[self.field].of(config.get("method")).default:
+        default = by_field()[self.field].of(config.get("method")).default
+        if value is None or value == default or not (value or default):
             return False
         if self.unless and config.get(self.unless):
             return False
@@ -83,6 +85,22 @@ def _without(field: str, other: str, requirement: str) -> Conflict:
 def _adapters(field: str) -> Conflict:
     text = f"{{{field}}} needs an adapter, but {{fullFineTuning}} trains without one. Remove one of the two"
     return Conflict(field, "fullFineTuning", text, refused=(True,))
+
+
+def _in_answers(field: str) -> Conflict:
+    text = (
+        f"{{{field}}} chooses among the tokens of answers, {{trainOnResponsesOnly}} = false learns all "
+        "tokens. Remove one of the two"
+    )
+    return Conflict(field, "trainOnResponsesOnly", text, refused=(False,))
+
+
+def _weighed(field: str, other: str) -> Conflict:
+    text = (
+        f"{{{field}}} counts beside {{{other}}}, which is 0: with nothing to weigh against, it has no "
+        "effect. Remove one of the two"
+    )
+    return Conflict(field, other, text, refused=(0,))
 
 
 def _only_with(field: str, other: str, *allowed: str) -> Conflict:
@@ -159,12 +177,15 @@ CONFLICTS: Final = (
         "to all tokens. Choose one",
         refused=(False,),
     ),
+    *(_in_answers(field) for field in ("thoughtWeight", "answerWeight", "trainOnEmptyThoughts")),
+    _weighed("thoughtWeight", "answerWeight"),
+    _weighed("answerWeight", "thoughtWeight"),
     Conflict(
-        "trainOnThoughts",
-        "trainOnResponsesOnly",
-        "{trainOnThoughts} chooses among the tokens of answers, {trainOnResponsesOnly} = false learns all "
-        "tokens. Remove one of the two",
-        refused=(False,),
+        "trainOnEmptyThoughts",
+        "thoughtWeight",
+        "{trainOnEmptyThoughts} = false has no effect if {thoughtWeight} is 0: no thoughts are learned. "
+        "Remove one of the two",
+        refused=(0,),
     ),
     Conflict(
         "epsilonHigh",

@@ -9,10 +9,7 @@ from arkor_dev.contract.rules import FLAG, Rule, text_line
 
 from .setting import EVERYWHERE, LOCAL, Setting
 
-ALL: Final = "all"
-NON_EMPTY: Final = "non-empty"
-NONE: Final = "none"
-ONLY: Final = "only"
+MOST_WEIGHT: Final = 100
 
 _setting = partial(Setting, group="data", where=LOCAL)
 
@@ -57,13 +54,35 @@ ROWS: Final = (
         example=False,
     ),
     _setting(
-        key="train_on_thoughts",
-        field="trainOnThoughts",
-        label="Loss on thoughts",
-        help="Which thoughts are learned: all, non-empty ones, none (the answers alone), or only thoughts.",
-        rule=Rule("choice", choices=(ALL, NON_EMPTY, NONE, ONLY)),
+        key="thought_weight",
+        field="thoughtWeight",
+        label="Weight of thoughts",
+        help="Weight of each token of a thought in the loss; 0: thoughts are not learned.",
+        rule=Rule("number", 0, MOST_WEIGHT),
         style="text",
-        default=ALL,
+        default=1.0,
+        methods=("sft",),
+        measured_by=("sft",),
+    ),
+    _setting(
+        key="answer_weight",
+        field="answerWeight",
+        label="Weight of answers",
+        help="Weight of each token after an answer's thoughts in the loss; 0: only thoughts are learned.",
+        rule=Rule("number", 0, MOST_WEIGHT),
+        style="text",
+        default=1.0,
+        methods=("sft",),
+        measured_by=("sft",),
+    ),
+    _setting(
+        key="train_on_empty_thoughts",
+        field="trainOnEmptyThoughts",
+        label="Loss on empty thoughts",
+        help="Learn empty thoughts, which teach not to think. If false, the switch enable_thinking is kept.",
+        rule=FLAG,
+        style="flag",
+        default=True,
         methods=("sft",),
     ),
     _setting(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import Finding
 
 KEEP_SWITCH: Final = (
-    'Set train_on_thoughts = "non-empty": empty thoughts are then not learned, and the model still thinks '
+    "Set train_on_empty_thoughts = false: empty thoughts are then not learned, and the model still thinks "
     "where it is asked to. If it should never think, set chat_template_kwargs.enable_thinking = false."
 )
 """The remedy for rows that teach a model to leave its thoughts empty."""
@@ -87,6 +87,6 @@ class ThoughtCheck(Check):
                 f"{have(filled)} thoughts",
                 f"Half of them have at most about {counted(self._lengths.at(0.5), 'character')}, the longest "
                 f"{self._longest:,}{others}. They count towards max_length.",
-                'train_on_thoughts says what is learned of them: "none" learns only the answers, "only" only '
-                "the thoughts.",
+                "thought_weight and answer_weight say how much they count in the loss; at thought_weight = 0 "
+                "only answers are learned, at answer_weight = 0 only thoughts.",
             )

@@ -94,7 +94,9 @@ def _by_row(gradient: Any, x: Any) -> Any:
 
 
 def row_losses(model: Any, rows: Sequence[Example]) -> Any:
-    """Return each row's cross entropy summed over its learned tokens, ``[rows]``, differentiable."""
+    """Return each row's cross entropy summed over its learned tokens with their weights, ``[rows]``,
+    differentiable.
+    """
     ids, mask, labels = (tensor.to(model.device) for tensor in rectangle(rows))
     targets = labels[:, 1:]
     positions = (targets != IGNORED).any(0).nonzero().squeeze(1)
@@ -106,4 +108,11 @@ def row_losses(model: Any, rows: Sequence[Example]) -> Any:
     flat = functional.cross_entropy(
         logits.flatten(0, 1), targets.flatten(), ignore_index=IGNORED, reduction="none"
     )
-    return flat.view(targets.shape).sum(1)
+    losses = flat.view(targets.shape)
+    if any(row.weights for row in rows):
+        weights = torch.ones_like(labels, dtype=losses.dtype)
+        for index, row in enumerate(rows):
+            if row.weights:
+                weights[index, : len(row.weights)] = torch.tensor(row.weights)
+        losses = losses * weights[:, 1:][:, positions]
+    return losses.sum(1)

@@ -95,7 +95,7 @@ class Trained:
         projection = Projection(self._split.shapes, self._base.device)
         examples, rows = self.train, _places(self.train)
         size = rows[-1] + 1 if rows else 0
-        sums, losses, learned = torch.zeros(size, SIZE), torch.zeros(size), torch.zeros(size)
+        sums, losses, weights = torch.zeros(size, SIZE), torch.zeros(size), torch.zeros(size)
         order = sorted(range(len(examples)), key=lambda index: -len(examples[index].ids))
         while order:
             at_once = max(1, TOKENS_AT_ONCE // len(examples[order[0]].ids))
@@ -110,9 +110,9 @@ class Trained:
             for index, own, loss in zip(places, part.cpu(), losses_of_batch, strict=True):
                 sums[rows[index]] += own
                 losses[rows[index]] += loss
-                learned[rows[index]] += examples[index].learned
+                weights[rows[index]] += examples[index].weight
             progress(len(examples) - len(order), len(examples))
-        return functional.normalize(sums, dim=-1).half(), losses / learned.clamp(min=1)
+        return functional.normalize(sums, dim=-1).half(), losses / weights.clamp(min=1e-6)
 
     # Answers
 

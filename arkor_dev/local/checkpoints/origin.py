@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from arkor_dev import __version__
-from arkor_dev.contract.provenance.statement import BASE, BESIDE, StatementError, read_statement
+from arkor_dev.contract.provenance.statement import BASE, BESIDE, StatementError, internal, read_statement
 from arkor_dev.data.reviews import FILE, content_of
 from arkor_dev.data.sources import SourceError, files_of, parts_of, sources_of
 from arkor_dev.local.workers.errors import JobFailure
@@ -87,16 +87,23 @@ def hash_of_model(folder: Path, hashes: FileHashes) -> str:
     return _combined_hash((path.name, hashes.of(path)) for path in files)
 
 
-def check_trained_on(name: str, adapter: Path, base: Path, hashes: FileHashes) -> None:
+def check_trained_on(name: str, adapter: Path, base: Path, four_bit: bool, hashes: FileHashes) -> None:
     """Raise JobFailure if the ``adapter`` of the job ``name`` was trained on other weights than those in
-    ``base``.
+    ``base``, which are loaded in 4 bits or not.
 
     Nothing is known of an adapter without provenance.
     """
     try:
-        build = read_statement(adapter)["predicate"]["buildDefinition"]
+        statement = read_statement(adapter)
     except (FileNotFoundError, StatementError):
         return
+    if bool(internal(statement).get("settings", {}).get("loadIn4bit")) != four_bit:
+        weights, value = ("the full weights", "false") if four_bit else ("weights in 4 bits", "true")
+        raise JobFailure(
+            f"The job {name} trained its adapter on {weights}, which are not this job's: set load_in_4bit = "
+            f"{value}, or merge the adapter and name the folder"
+        )
+    build = statement["predicate"]["buildDefinition"]
     own = {f"{BASE}{path.name}": path for path in model_files(base)}
     for file in build["resolvedDependencies"]:
         if not (file["name"].startswith(BASE) and file["name"].endswith(".safetensors")):
@@ -136,6 +143,7 @@ def hash_of_rows(*parts: Sequence[Any]) -> str:
                 digest.update(array("i", sequence.ids).tobytes())
                 digest.update(array("i", sequence.labels).tobytes())
                 digest.update(array("i", sequence.classes or ()).tobytes())
+                digest.update(array("d", sequence.weights or ()).tobytes())
     return digest.hexdigest()
 
 

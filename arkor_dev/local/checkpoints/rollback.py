@@ -80,7 +80,7 @@ def non_finite(
     step: int,
     rate: float,
     rows: Sequence[Any],
-    loss: Callable[[Sequence[Any]], tuple[Any, int]],
+    loss: Callable[[Sequence[Any]], tuple[Any, float]],
 ) -> NonFiniteError:
     """Return the error for a non-finite loss ``value`` on ``rows``, with the rows that alone cause it."""
     locations = [row.where for row in rows if row.where and _is_fault(row, loss)]
@@ -101,7 +101,7 @@ def non_finite(
     )
 
 
-def _is_fault(row: Any, loss: Callable[[Sequence[Any]], tuple[Any, int]]) -> bool:
+def _is_fault(row: Any, loss: Callable[[Sequence[Any]], tuple[Any, float]]) -> bool:
     with torch.no_grad():
         return not math.isfinite(float(loss([row])[0]))
 

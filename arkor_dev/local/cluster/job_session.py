@@ -20,6 +20,7 @@ from arkor_dev.contract.events import (
     TrainingMessage,
 )
 from arkor_dev.contract.placement import CLUSTER, INSECURE, STORAGE, host_of, is_loopback
+from arkor_dev.data.methods import second_model_of
 from arkor_dev.local.checkpoints.origin import FileHashes
 from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.execution import leases
@@ -296,10 +297,16 @@ class JobSession:
     def _send_model(self, group: WorkerGroup) -> None:
         model = self.link.receive(Model)
         try:
-            files, folder = outgoing_files.model_files(model, Path(self.job.project))
+            project = Path(self.job.project)
+            files, folder = outgoing_files.model_files(model.path, project, "model")
             self._send(group, files, f"the model {model.name}")
+            on_node = replace(model, path=Path(folder))
+            if model.second:
+                files, folder = outgoing_files.model_files(model.second, project, "second-model")
+                self._send(group, files, f"the model {second_model_of(self.job.config)}")
+                on_node = replace(on_node, second=Path(folder))
             for actor in group.actors:
-                actor.call("send", encode(replace(model, path=Path(folder))))
+                actor.call("send", encode(on_node))
             if self.lease:
                 # From now on the worker needs nothing from this machine: a later driver may attach to it.
                 self.lease = self.lease.update(begun=True)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from arkor_dev.local.checkpoints.origin import FileHashes
     from arkor_dev.local.execution.messages import JobRequest
-    from arkor_dev.local.models.catalog import Model
 
 FORMATS: Final = "number-formats.json"
 """Stored benchmarks of processors: on a known type the job uses the same dtype as on this machine."""
@@ -109,11 +108,14 @@ def job_files(job: JobRequest) -> FileSet:
     return file_set
 
 
-def model_files(model: Model, project: Path) -> tuple[FileSet, str]:
-    """Return the files of a ``model``, and its folder's name on the node."""
-    folder, root = model.path, project.resolve()
+def model_files(folder: Path, project: Path, name: str) -> tuple[FileSet, str]:
+    """Return the files of the model or adapter in ``folder``, and its folder's name on the node.
+
+    That is ``name``, unless the folder is in the project.
+    """
+    root = project.resolve()
     is_in_project = folder.is_relative_to(root) and folder != root
-    name = f"project/{folder.relative_to(root).as_posix()}" if is_in_project else "model"
+    name = f"project/{folder.relative_to(root).as_posix()}" if is_in_project else name
     paths = [path for path in sorted(folder.iterdir()) if path.suffix in MODEL_FILES and path.is_file()]
     return FileSet({f"{name}/{path.name}": path for path in paths}), name
 

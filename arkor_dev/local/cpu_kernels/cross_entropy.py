@@ -17,13 +17,15 @@ cache. On a busy machine, each takes twice as long with 4 MiB.
 """
 
 
-def summed_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+def summed_cross_entropy(
+    logits: Tensor, targets: Tensor, smoothing: float = 0.0, weights: Tensor | None = None
+) -> Tensor:
     """Return the summed cross entropy of ``logits``, ``[tokens, words]``, to ``targets``, ``[tokens]``, in
-    float32.
+    float32; each token's is multiplied by its ``weights``, ``[tokens]``, if given.
 
     Label smoothing spreads ``smoothing`` of each token's probability over all words.
     """
-    return _Summed.apply(logits, targets, smoothing)
+    return _Summed.apply(logits, targets, smoothing, weights)
 
 
 def summed_divergence(logits: Tensor, known: Tensor) -> Tensor:
@@ -92,12 +94,17 @@ class _TokenLosses(torch.autograd.Function):  # type: ignore[misc]
 
 class _Summed(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
-    def forward(ctx: FunctionCtx, logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
+    def forward(
+        ctx: FunctionCtx, logits: Tensor, targets: Tensor, smoothing: float, weights: Tensor | None
+    ) -> Tensor:
         learns = ctx.needs_input_grad[0]
         grad = torch.empty_like(logits) if learns else None
         total = torch.zeros((), dtype=torch.float32, device=logits.device)
         for chunk in _chunks(logits):
             losses, slopes = losses_and_gradients(logits[chunk], targets[chunk], smoothing, learns)
+            if weights is not None:
+                losses *= weights[chunk]
+                slopes *= weights[chunk, None]
             total += losses.sum()
             if grad is not None:
                 grad[chunk] = slopes
@@ -106,9 +113,10 @@ class _Summed(torch.autograd.Function):  # type: ignore[misc]
         return total
 
     @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None, None]:
         (slopes,) = ctx.saved_tensors
-        return slopes.mul_(grad), None, None  # in place: it is as large as the logits and used only once
+        # In place: it is as large as the logits and used only once.
+        return slopes.mul_(grad), None, None, None
 
 
 class _Divergence(torch.autograd.Function):  # type: ignore[misc]

@@ -54,7 +54,9 @@ SHAPING: Final = (
     "trainOnResponsesOnly",
     "completionOnlyLoss",
     "enableThinking",
-    "trainOnThoughts",
+    "thoughtWeight",
+    "answerWeight",
+    "trainOnEmptyThoughts",
     "maxLength",
 )
 """The settings on which a row's tokens depend. Other settings are not sent to the process, so that changing

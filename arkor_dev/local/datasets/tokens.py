@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import chain, groupby, islice
+from itertools import chain, groupby, islice, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.data.thoughts import thoughts_of
@@ -264,7 +264,12 @@ def _texts(coding: EncodedText) -> Iterator[str]:
 
 
 def _wire_runs(tokenized: TokenizedRow, count: int) -> Iterator[TokenRun]:
-    tokens = (pair for part in tokenized.parts for pair in zip(part.coded.labels, part.roles, strict=True))
-    states = ((label != IGNORED, role) for label, role in islice(tokens, count))
-    for (learned, role), run in groupby(states):
-        yield {"count": sum(1 for _ in run), "learned": learned, "role": role}
+    states = (pair for part in tokenized.parts for pair in zip(_weights(part.coded), part.roles, strict=True))
+    for (weight, role), run in groupby(islice(states, count)):
+        yield {"count": sum(1 for _ in run), "weight": weight, "role": role}
+
+
+def _weights(coding: EncodedText) -> Iterator[float]:
+    """Yield the weight of each token in the loss."""
+    for label, weight in zip(coding.labels, coding.weights or repeat(1.0)):  # noqa: B905 - endless
+        yield 0.0 if label == IGNORED else weight

@@ -153,7 +153,8 @@ def _example(tokenizer: Any, row: Row, kind: Method, encoding: Encoding) -> Exam
     except JobFailure:
         return None
     ids = coding.ids[: encoding.longest]
-    return Example(ids, coding.labels[: encoding.longest]) if ids else None
+    weights = coding.weights and coding.weights[: encoding.longest]
+    return Example(ids, coding.labels[: encoding.longest], weights=weights) if ids else None
 
 
 if __name__ == "__main__":

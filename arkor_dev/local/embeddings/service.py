@@ -32,7 +32,9 @@ READS: Final = (
     "trainOnResponsesOnly",
     "completionOnlyLoss",
     "enableThinking",
-    "trainOnThoughts",
+    "thoughtWeight",
+    "answerWeight",
+    "trainOnEmptyThoughts",
     "maxLength",
     "loadIn4bit",
 )

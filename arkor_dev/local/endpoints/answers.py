@@ -12,6 +12,8 @@ from arkor_dev.local.inference.messages import Done, Text
 from arkor_dev.local.inference.response_format import answered_by
 from arkor_dev.local.jobs.records import compact
 
+from .thought_text import SplitStream, without_marks
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -27,8 +29,8 @@ COMPLETION: Final = "completions"
 
 @dataclass
 class AnswerChoice:
-    """The current state of one answer to a request, whose text may begin with ``thoughts``. ``done`` is the
-    engine's final message.
+    """The current state of one answer to a request, whose ``text`` may begin with ``thoughts`` and their
+    marks. ``done`` is the engine's final message.
     """
 
     text: str = ""
@@ -43,6 +45,16 @@ class AnswerChoice:
         else:
             self.done = part
         self.tokens += part.logprobs
+
+    @property
+    def reasoning(self) -> str:
+        """The thoughts without their marks."""
+        return without_marks(self.thoughts)
+
+    @property
+    def answer(self) -> str:
+        """The text after the thoughts."""
+        return self.text.removeprefix(self.thoughts).lstrip() if self.thoughts else self.text
 
     @property
     def calls(self) -> list[ToolCall]:
@@ -69,11 +81,16 @@ def prompt_tokens(choices: Sequence[AnswerChoice], answers: int, *, cached: bool
     return sum(max((tokens(choice.done) for choice in group if choice.done), default=0) for group in groups)
 
 
+def thinking_tokens(choices: Sequence[AnswerChoice]) -> int:
+    """Return the tokens of the thoughts in all answers."""
+    return sum(choice.done.thinking_tokens for choice in choices if choice.done)
+
+
 class AnswerFormat:
     """Format of one request's answers: ``model`` is the name that the caller knows.
 
     ``engine_facts`` describe the engine of earlier answers, None if unknown. Each prompt has ``answers``
-    answers.
+    answers. Thoughts are the ``reasoning_content`` of a message, as in DeepSeek's API and vLLM.
     """
 
     def __init__(
@@ -81,6 +98,7 @@ class AnswerFormat:
     ) -> None:
         self._chat = call == CHAT
         self._answers = answers
+        self._streams: dict[int, SplitStream] = {}
         mark, kind = ("chatcmpl", "chat.completion") if self._chat else ("cmpl", "text_completion")
         self._kind = kind
         self._envelope = {
@@ -99,8 +117,10 @@ class AnswerFormat:
     def _complete_choice(self, number: int, choice: AnswerChoice) -> dict[str, Any]:
         answer: dict[str, Any]
         if self._chat:
-            content = None if choice.calls and not choice.text else choice.text
+            content = None if choice.calls and not choice.answer else choice.answer
             answer = {"message": {"role": "assistant", "content": content, "refusal": None}}
+            if reasoning := choice.reasoning:
+                answer["message"]["reasoning_content"] = reasoning
             if choice.calls:
                 answer["message"]["tool_calls"] = choice.calls
         else:
@@ -111,13 +131,19 @@ class AnswerFormat:
         """Return the chunk before the first text, which contains the role; a plain completion has none."""
         return self._chunk(number, {"role": "assistant", "content": ""}) if self._chat else None
 
-    def part(self, number: int, part: Text | Done) -> dict[str, Any]:
-        """Return the chunk of one part of the engine's answer, including the final one."""
+    def parts(self, number: int, part: Text | Done) -> Iterator[dict[str, Any]]:
+        """Yield the chunks of one part of the engine's answer, including the final one."""
+        stream = self._streams.setdefault(number, SplitStream())
+        thoughts, text = stream.push(part) if isinstance(part, Text) else (stream.end(), "")
+        if thoughts:
+            yield self._chunk(number, {"reasoning_content": thoughts})
         if isinstance(part, Text):
-            return self._chunk(number, {"content": part.text}, part.logprobs)
+            if text or part.logprobs:
+                yield self._chunk(number, {"content": text} if text else {}, part.logprobs)
+            return
         self._note(part)
         calls = [{"index": index, **call} for index, call in enumerate(part.tool_calls)]
-        return self._chunk(number, {"tool_calls": calls} if calls else {}, part.logprobs, part.reason)
+        yield self._chunk(number, {"tool_calls": calls} if calls else {}, part.logprobs, part.reason)
 
     def end(self, choices: list[AnswerChoice]) -> dict[str, Any]:
         """Return the chunk with the usage, which follows all others if the caller requested it."""
@@ -130,7 +156,8 @@ class AnswerFormat:
 
     def events(self, number: int, message: Text | Done) -> Iterator[Event]:
         """Yield the events of one message of the engine, including the final one."""
-        yield None, compact(self.part(number, message))
+        for chunk in self.parts(number, message):
+            yield None, compact(chunk)
 
     def ending(self, choices: list[AnswerChoice], *, usage: bool) -> Iterator[Event]:
         """Yield the events after the last answer, with the ``usage`` if the caller requested it."""
@@ -153,6 +180,7 @@ class AnswerFormat:
             "completion_tokens": completion,
             "total_tokens": prompt + completion,
             "prompt_tokens_details": {"cached_tokens": cached},
+            "completion_tokens_details": {"reasoning_tokens": thinking_tokens(choices)},
         }
 
     def _note(self, *ends: Done | None) -> None:

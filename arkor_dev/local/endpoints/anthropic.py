@@ -2,7 +2,7 @@
 
 A request becomes one of OpenAI's first, so that both have the same limits and refusals. Every refusal names
 the caller's own field. Pictures and server tools are refused; caching hints are ignored. Thoughts are sent
-as blocks of their own if the caller enables thinking; those of earlier turns are dropped, as templates do.
+as blocks of their own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from arkor_dev.local.inference.messages import Done, Text
 from arkor_dev.local.jobs.records import compact
 
 from .openai import MESSAGES, TOKENS, OpenAIRequest, checked, read_chat, refused
-from .thought_text import ThoughtText
+from .thought_text import SplitStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -151,7 +151,7 @@ def _messages(message: object, param: str) -> Iterator[dict[str, Any]]:
         return
     if not isinstance(content, list) or not content:
         raise refused(f"{param}.content", f"{param}.content must be text, or a list of blocks")
-    texts, calls = [], []
+    texts, thoughts, calls = [], [], []
     for at, block in enumerate(content):
         where = f"{param}.content[{at}]"
         match block:
@@ -165,13 +165,17 @@ def _messages(message: object, param: str) -> Iterator[dict[str, Any]]:
             case {"type": "tool_result", "tool_use_id": str(identity)} if role == "user":
                 result = block.get("content") or ""
                 yield {"role": "tool", "tool_call_id": identity, "content": _text(result, f"{where}.content")}
-            case {"type": "thinking" | "redacted_thinking"} if role == "assistant":
-                pass
+            case {"type": "thinking", "thinking": str(text)} if role == "assistant":
+                thoughts.append(text)
+            case {"type": "redacted_thinking"} if role == "assistant":
+                pass  # encrypted by the service that wrote it, so no model here can read it
             case _:
                 kind = block.get("type") if isinstance(block, dict) else block
                 raise refused(where, f"{where} cannot be read: {quoted(kind)} is not a block of this message")
     if texts or calls:
         converted: dict[str, Any] = {"role": role, "content": "\n\n".join(texts)}
+        if thoughts:
+            converted["reasoning_content"] = "\n\n".join(thoughts)
         yield {**converted, "tool_calls": calls} if calls else converted
 
 
@@ -202,20 +206,18 @@ class MessagesFormat:
             "role": "assistant",
             "model": model,
         }
-        self._thoughts: ThoughtText | None = None
+        self._stream = SplitStream()
         self._blocks = 0
-        self._open = False
+        self._open: str | None = None
+        """The kind of the block that is being sent."""
 
     def complete(self, choices: list[AnswerChoice]) -> dict[str, Any]:
         """Return the answer to a request without a stream."""
         (choice,) = choices
         content: list[dict[str, Any]] = []
-        text = choice.text
-        if choice.thoughts:
-            thoughts = ThoughtText()
-            block = {"type": "thinking", "thinking": thoughts.push(choice.thoughts) + thoughts.end()}
-            content.append({**block, "signature": ""})
-            text = text.removeprefix(choice.thoughts).lstrip()
+        text = choice.answer
+        if reasoning := choice.reasoning:
+            content.append({"type": "thinking", "thinking": reasoning, "signature": ""})
         if text or not (choice.calls or content):
             content.append({"type": "text", "text": text})
         content += [
@@ -238,10 +240,18 @@ class MessagesFormat:
     def events(self, number: int, message: Text | Done) -> Iterator[Event]:
         """Yield the events of one message of the engine, including the final one."""
         assert number == 0
+        thoughts, text = self._stream.push(message) if isinstance(message, Text) else (self._stream.end(), "")
+        if thoughts:
+            if self._open is None:
+                yield from self._begin({"type": "thinking", "thinking": "", "signature": ""})
+            yield self._delta({"type": "thinking_delta", "thinking": thoughts})
+        if text:
+            if self._open != "text":
+                yield from self._end()
+                yield from self._begin({"type": "text", "text": ""})
+            yield self._delta({"type": "text_delta", "text": text})
         if isinstance(message, Text):
-            yield from self._text(message)
             return
-        yield from self._end_thoughts()
         if not message.tool_calls and not self._blocks:
             yield from self._begin({"type": "text", "text": ""})
         yield from self._end()
@@ -253,37 +263,10 @@ class MessagesFormat:
             yield from self._end()
         yield _event("message_delta", delta=_ending(message.reason), usage=_usage(message))
 
-    def _text(self, message: Text) -> Iterator[Event]:
-        """Yield the events of a piece of thoughts or text."""
-        if message.thoughts:
-            if self._thoughts is None:
-                self._thoughts = ThoughtText()
-                yield from self._begin({"type": "thinking", "thinking": "", "signature": ""})
-            if thoughts := self._thoughts.push(message.text):
-                yield self._delta({"type": "thinking_delta", "thinking": thoughts})
-            return
-        text = message.text
-        if self._thoughts is not None:  # the line breaks after them belong to neither
-            text = text.lstrip() if self._blocks == 1 else text
-            if not text:
-                return
-            yield from self._end_thoughts()
-        if text:
-            if not self._open:
-                yield from self._begin({"type": "text", "text": ""})
-            yield self._delta({"type": "text_delta", "text": text})
-
-    def _end_thoughts(self) -> Iterator[Event]:
-        """Yield the end of the block of thoughts if it is open."""
-        if self._thoughts is not None and self._open and self._blocks == 1:
-            if thoughts := self._thoughts.end():
-                yield self._delta({"type": "thinking_delta", "thinking": thoughts})
-            yield from self._end()
-
     def _begin(self, block: Mapping[str, object]) -> Iterator[Event]:
         yield _event("content_block_start", index=self._blocks, content_block=block)
         self._blocks += 1
-        self._open = True
+        self._open = str(block["type"])
 
     def _delta(self, delta: Mapping[str, object]) -> Event:
         return _event("content_block_delta", index=self._blocks - 1, delta=delta)
@@ -291,7 +274,7 @@ class MessagesFormat:
     def _end(self) -> Iterator[Event]:
         if self._open:
             yield _event("content_block_stop", index=self._blocks - 1)
-            self._open = False
+            self._open = None
 
     def ending(self, choices: list[AnswerChoice], *, usage: bool) -> Iterator[Event]:
         """Yield the event after the answer, with which the usage has been sent."""

@@ -83,6 +83,8 @@ CHAT_ONLY: Final = frozenset(
     }
 )  # fmt: skip
 BUDGET: Final = "thinking_token_budget"
+THOUGHTS: Final = "reasoning_content"
+"""The field of a message with its thoughts, in DeepSeek's API and vLLM, whose newer name is ``reasoning``."""
 KWARGS: Final = "chat_template_kwargs"
 """VLLM's field for arguments of the chat template, of which ``enable_thinking`` can be set."""
 
@@ -148,7 +150,18 @@ def read_chat(body: object, slug: str, supported: frozenset[str]) -> OpenAIReque
     asked = checked(body, CHAT)
     _check_model(asked, slug)
     messages = [_message(message, f"messages[{index}]") for index, message in enumerate(asked["messages"])]
+    _drop_old_thoughts(messages)
     return _request(_with_thinking(asked), {"messages": messages}, supported)
+
+
+def _drop_old_thoughts(messages: list[dict[str, Any]]) -> None:
+    """Drop the thoughts before the last question, as chat templates do: only those between tool calls count.
+
+    A long conversation would otherwise be refused for text that the model does not read.
+    """
+    last = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=-1)
+    for message in messages[: last + 1]:
+        message.pop(THOUGHTS, None)
 
 
 def _with_thinking(asked: Mapping[str, object]) -> dict[str, object]:
@@ -323,6 +336,12 @@ def _message(message: object, param: str) -> dict[str, Any]:
         converted["tool_calls"] = calls
     if isinstance(message.get("tool_call_id"), str):
         converted["tool_call_id"] = message["tool_call_id"]
+    for name in (THOUGHTS, "reasoning"):
+        thoughts = message.get(name)
+        if not isinstance(thoughts, str | None):
+            raise refused(f"{param}.{name}", f"{param}.{name} must be text, not {quoted(thoughts)}")
+        if thoughts and role == "assistant":
+            converted[THOUGHTS] = thoughts
     if content is None and not calls:
         raise refused(f"{param}.content", f"{param}.content is missing: it must be text")
     converted["content"] = "" if content is None else _text(content, f"{param}.content")

@@ -17,11 +17,12 @@ from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.inference.messages import Done, Text
 from arkor_dev.local.jobs.records import compact
 
-from .answers import Event, prompt_tokens
-from .openai import IGNORED, MESSAGES, TOKENS, OpenAIRequest, checked, read_chat, refused
+from .answers import Event, prompt_tokens, thinking_tokens
+from .openai import IGNORED, MESSAGES, THOUGHTS, TOKENS, OpenAIRequest, checked, read_chat, refused
+from .thought_text import SplitStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .answers import AnswerChoice
 
@@ -120,6 +121,7 @@ def _messages(given: object) -> list[dict[str, Any]]:
     if not isinstance(given, list) or not 1 <= len(given) <= MESSAGES:
         raise refused("input", f"input must be text, or a list of 1 to {MESSAGES:,} items")
     messages: list[dict[str, Any]] = []
+    thoughts = ""
     for at, item in enumerate(given):
         where = f"input[{at}]"
         match item:
@@ -127,15 +129,24 @@ def _messages(given: object) -> list[dict[str, Any]]:
                 if role not in ROLES:
                     raise refused(f"{where}.role", f"{where}.role must be one of {', '.join(ROLES)}")
                 messages.append({"role": role, "content": _text(content, f"{where}.content")})
+                if thoughts and role == "assistant":
+                    messages[-1][THOUGHTS] = thoughts
+                thoughts = ""
             case {"type": "function_call", "call_id": str(call), "name": str(name), "arguments": str(text)}:
-                if not messages or messages[-1]["role"] != "assistant":
+                if not messages or messages[-1]["role"] != "assistant" or thoughts:
                     messages.append({"role": "assistant", "content": ""})
+                if thoughts:
+                    messages[-1][THOUGHTS], thoughts = thoughts, ""
                 function = {"name": name, "arguments": text}
                 calls = messages[-1].setdefault("tool_calls", [])
                 calls.append({"id": call, "type": "function", "function": function})
             case {"type": "function_call_output", "call_id": str(call), "output": output}:
                 content = _text(output, f"{where}.output")
                 messages.append({"role": "tool", "tool_call_id": call, "content": content})
+            case {"type": "reasoning"}:
+                # Without its content it is a summary, or encrypted by the service that wrote it.
+                parts = item.get("content") or []
+                thoughts = _text(parts, f"{where}.content")
             case _:
                 kind = item.get("type") if isinstance(item, dict) else item
                 raise refused(
@@ -152,7 +163,7 @@ def _text(content: object, param: str) -> str:
     texts = []
     for at, part in enumerate(content):
         match part:
-            case {"type": "input_text" | "output_text" | "text", "text": str(text)}:
+            case {"type": "input_text" | "output_text" | "reasoning_text" | "text", "text": str(text)}:
                 texts.append(text)
             case _:
                 raise refused(f"{param}[{at}]", f"{param}[{at}] must be a part of text")
@@ -188,7 +199,9 @@ class ResponsesFormat:
             **repeated,
         }
         self._message = f"msg_{secrets.token_hex(12)}"
-        self._text = ""
+        self._thoughts = f"rs_{secrets.token_hex(12)}"
+        self._stream = SplitStream()
+        self._reasoning = self._text = ""
         self._number = -1
         self._calls: list[dict[str, Any]] = []
 
@@ -196,20 +209,28 @@ class ResponsesFormat:
         """Return the answer to a request without a stream."""
         (choice,) = choices
         calls = list(map(_call, choice.calls))
-        return self._whole(choice, [*self._spoken(choice.text, calls), *calls])
+        return self._whole(choice, self._output(choice, calls))
 
-    def _spoken(self, text: str, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        if not text and calls:
-            return []
-        content = [_part(text)]
-        return [self._item("completed", content)]
+    def _output(
+        self, choice: AnswerChoice, calls: Sequence[Mapping[str, object]]
+    ) -> list[Mapping[str, object]]:
+        thoughts = [self._thought_item("completed", reasoning)] if (reasoning := choice.reasoning) else []
+        is_silent = not choice.answer and (calls or thoughts)
+        message = [] if is_silent else [self._item("completed", [_part(choice.answer)])]
+        return [*thoughts, *message, *calls]
+
+    def _thought_item(self, status: str, text: str = "") -> dict[str, object]:
+        content = [_thought(text)] if text else []
+        return {
+            "type": "reasoning", "id": self._thoughts, "summary": [], "status": status, "content": content,
+        }  # fmt: skip
 
     def _item(self, status: str, content: list[dict[str, Any]]) -> dict[str, Any]:
         return {
             "type": "message", "id": self._message, "role": "assistant", "status": status, "content": content,
         }  # fmt: skip
 
-    def _whole(self, choice: AnswerChoice, output: list[dict[str, Any]]) -> dict[str, Any]:
+    def _whole(self, choice: AnswerChoice, output: list[Mapping[str, object]]) -> dict[str, Any]:
         is_cut = choice.done is not None and choice.done.reason == "length"
         written = choice.done.completion_tokens if choice.done else 0
         prompt = prompt_tokens([choice], 1)
@@ -225,7 +246,7 @@ class ResponsesFormat:
                     "cache_write_tokens": 0,
                 },
                 "output_tokens": written,
-                "output_tokens_details": {"reasoning_tokens": 0},
+                "output_tokens_details": {"reasoning_tokens": thinking_tokens([choice])},
                 "total_tokens": prompt + written,
             },
         }
@@ -247,40 +268,61 @@ class ResponsesFormat:
         """Yield the events of one message of the engine, including the final one."""
         assert number == 0
         done = message if isinstance(message, Done) else None
-        text = message.text if isinstance(message, Text) else ""
-        place = {"item_id": self._message, "output_index": 0, "content_index": 0}
+        thoughts, text = self._stream.push(message) if isinstance(message, Text) else (self._stream.end(), "")
         self._calls = list(map(_call, done.tool_calls if done else ()))
-        has_begun = bool(self._text)
-        self._text += text
-        if not has_begun and (self._text or (done is not None and not self._calls)):
-            item = self._item("in_progress", [])
-            yield self._event("response.output_item.added", output_index=0, item=item)
-            yield self._event("response.content_part.added", **place, part=_part(""))
-            has_begun = True
-        if text:
-            yield self._event("response.output_text.delta", **place, delta=text, logprobs=[])
+        yield from self._think(thoughts, ended=bool(text) or done is not None)
+        yield from self._speak(text, done)
         if done is None:
             return
-        if has_begun:
-            yield self._event("response.output_text.done", **place, text=self._text, logprobs=[])
-            yield self._event("response.content_part.done", **place, part=_part(self._text))
-            item = self._item("completed", [_part(self._text)])
-            yield self._event("response.output_item.done", output_index=0, item=item)
-        for index, call in enumerate(self._calls, start=int(has_begun)):
+        for index, call in enumerate(self._calls, start=bool(self._reasoning) + bool(self._text)):
             opened = {**call, "arguments": "", "status": "in_progress"}
             yield self._event("response.output_item.added", output_index=index, item=opened)
             which: dict[str, Any] = {"item_id": call["id"], "output_index": index}
-            text = call["arguments"]
-            yield self._event("response.function_call_arguments.delta", **which, delta=text)
+            arguments = call["arguments"]
+            yield self._event("response.function_call_arguments.delta", **which, delta=arguments)
             yield self._event(
-                "response.function_call_arguments.done", **which, name=call["name"], arguments=text
+                "response.function_call_arguments.done", **which, name=call["name"], arguments=arguments
             )
             yield self._event("response.output_item.done", output_index=index, item=call)
+
+    def _think(self, thoughts: str, *, ended: bool) -> Iterator[Event]:
+        """Yield the events of a piece of the thoughts, and those of their end before the first text."""
+        place = {"item_id": self._thoughts, "output_index": 0, "content_index": 0}
+        if thoughts:
+            if not self._reasoning:
+                item = self._thought_item("in_progress")
+                yield self._event("response.output_item.added", output_index=0, item=item)
+                yield self._event("response.content_part.added", **place, part=_thought(""))
+            self._reasoning += thoughts
+            yield self._event("response.reasoning_text.delta", **place, delta=thoughts)
+        if ended and self._reasoning and not self._text:
+            yield self._event("response.reasoning_text.done", **place, text=self._reasoning)
+            yield self._event("response.content_part.done", **place, part=_thought(self._reasoning))
+            item = self._thought_item("completed", self._reasoning)
+            yield self._event("response.output_item.done", output_index=0, item=item)
+
+    def _speak(self, text: str, done: Done | None) -> Iterator[Event]:
+        """Yield the events of a piece of the text, and of its end; only an empty answer has an empty text."""
+        index = int(bool(self._reasoning))
+        place = {"item_id": self._message, "output_index": index, "content_index": 0}
+        is_empty = done is not None and not (self._text or self._calls or self._reasoning)
+        if (text and not self._text) or is_empty:
+            item = self._item("in_progress", [])
+            yield self._event("response.output_item.added", output_index=index, item=item)
+            yield self._event("response.content_part.added", **place, part=_part(""))
+        self._text += text
+        if text:
+            yield self._event("response.output_text.delta", **place, delta=text, logprobs=[])
+        if done is not None and (self._text or is_empty):
+            yield self._event("response.output_text.done", **place, text=self._text, logprobs=[])
+            yield self._event("response.content_part.done", **place, part=_part(self._text))
+            item = self._item("completed", [_part(self._text)])
+            yield self._event("response.output_item.done", output_index=index, item=item)
 
     def ending(self, choices: list[AnswerChoice], *, usage: bool) -> Iterator[Event]:
         """Yield the event after the answer, which has all of it."""
         (choice,) = choices
-        whole = self._whole(choice, [*self._spoken(choice.text, self._calls), *self._calls])
+        whole = self._whole(choice, self._output(choice, self._calls))
         yield self._event(f"response.{whole['status']}", response=whole)
 
     def fault(self, status: int, text: str, code: object) -> Event:
@@ -294,6 +336,10 @@ class ResponsesFormat:
 
 def _part(text: str) -> dict[str, Any]:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def _thought(text: str) -> dict[str, str]:
+    return {"type": "reasoning_text", "text": text}
 
 
 def _call(call: Mapping[str, Any]) -> dict[str, Any]:

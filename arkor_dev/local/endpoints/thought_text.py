@@ -1,10 +1,13 @@
-"""The thoughts in the stream of an answer, for calls that send them apart from its text."""
+"""The thoughts in an answer, apart from its text."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.data.thoughts import MARKS
+
+if TYPE_CHECKING:
+    from arkor_dev.local.inference.messages import Text
 
 LONGEST_MARK: Final = max(len(marks.end) for marks in MARKS)
 
@@ -40,3 +43,35 @@ class ThoughtText:
     def _send(self, thoughts: str) -> str:
         new, self._sent = thoughts[self._sent :], max(self._sent, len(thoughts))
         return new
+
+
+class SplitStream:
+    """Separates the thoughts of a streamed answer from the text after them.
+
+    The line breaks between the two belong to neither.
+    """
+
+    def __init__(self) -> None:
+        self._thoughts: ThoughtText | None = None
+        self._has_text = False
+
+    def push(self, part: Text) -> tuple[str, str]:
+        """Return what ``part`` adds to the thoughts and to the text."""
+        if part.thoughts:
+            self._thoughts = self._thoughts or ThoughtText()
+            return self._thoughts.push(part.text), ""
+        text = part.text if self._has_text or self._thoughts is None else part.text.lstrip()
+        if not text:
+            return "", ""
+        self._has_text = True
+        return self.end(), text
+
+    def end(self) -> str:
+        """Return the rest of the thoughts."""
+        return self._thoughts.end() if self._thoughts else ""
+
+
+def without_marks(thoughts: str) -> str:
+    """Return the thoughts of a whole answer without the marks around them."""
+    text = ThoughtText()
+    return text.push(thoughts) + text.end()

@@ -49,6 +49,7 @@ class BaseLosses:
                     digest.update(f"\n{len(sequence.ids)} tokens ".encode())
                     digest.update(array("i", sequence.ids).tobytes())
                     digest.update(array("i", sequence.labels).tobytes())
+                    digest.update(array("d", sequence.weights or ()).tobytes())
         return digest.hexdigest()[:32]
 
     def answers_key(self, prompts: Sequence[Sequence[int]], longest: int) -> str:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.local.modeling.example import Example
 
-    Measure = Callable[[Sequence[Any]], list[tuple[float, int]]]
+    Measure = Callable[[Sequence[Any]], list[tuple[float, float]]]
     """For each row, its summed cross entropy and the number of tokens summed over."""
 
 Value = TypeVar("Value")
@@ -20,9 +20,9 @@ def rows_in(examples: Sequence[Any]) -> int:
     return sum(not example.same_row for example in examples)
 
 
-def by_row(examples: Sequence[Any], measured: Sequence[tuple[float, int]]) -> list[float]:
+def by_row(examples: Sequence[Any], measured: Sequence[tuple[float, float]]) -> list[float]:
     """Return each row's mean loss per token, from its examples' summed losses and token counts."""
-    sums: list[tuple[float, int]] = []
+    sums: list[tuple[float, float]] = []
     for example, (loss, tokens) in zip(examples, measured, strict=True):
         before, count = sums.pop() if example.same_row else (0.0, 0)
         sums.append((before + loss, count + tokens))
@@ -61,12 +61,12 @@ def lengths_of(examples: Sequence[Example]) -> list[int]:
 
 def measured(
     measure: Measure, examples: Sequence[Any], size: int, tokens: int | None = None
-) -> list[tuple[float, int]]:
+) -> list[tuple[float, float]]:
     """Apply ``measure`` to ``examples`` in batches of similar length; return the results in order.
 
     ``size`` and ``tokens`` limit a batch as in :func:`batches_by_length`.
     """
-    losses: list[tuple[float, int]] = [(0.0, 0)] * len(examples)
+    losses: list[tuple[float, float]] = [(0.0, 0)] * len(examples)
     for places in batches_by_length(lengths_of(examples), size, tokens):
         for index, loss in zip(places, measure([examples[index] for index in places]), strict=True):
             losses[index] = loss

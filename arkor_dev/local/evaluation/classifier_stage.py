@@ -74,7 +74,7 @@ class ClassifierStage(Stage):
     def warm_cache(self, base: object) -> None:
         """Do nothing: there are no figures of the base."""
 
-    def run(self, adapter: Any, base: AbstractContextManager[Any]) -> Judged:
+    def run(self, adapter: Any, base: AbstractContextManager[Any], report: object = None) -> Judged:
         """Measure the ``adapter``, a `Classifier`, and compare it with the majority and other baselines.
 
         Raises :class:`Stopped`, and :class:`JobFailure` for a non-finite loss.

@@ -19,7 +19,7 @@ from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.teacher.asker import Asker, texts_of
 from arkor_dev.teacher.client import HttpTeacher, TeacherError, clean_address, open_teacher_session
 from arkor_dev.teacher.ledger import Budget, Ledger
-from arkor_dev.teacher.request import TeacherRequest, UnreadableAnswerError, items_of
+from arkor_dev.teacher.request import TeacherRequest, UnreadableAnswerError, items_of, schema_of_one
 
 from .answers import Stopped
 from .scorers import JudgeFailure
@@ -43,23 +43,7 @@ _INSTRUCTIONS: Final = (
     "sentence how the answer does by the rubric, then give its score, a number from %s to %s. Answer with "
     'JSON only: {"rows": [{"reason": "<reason>", "score": <score>}]}\n\nRubric:\n%s'
 )
-_SCHEMA: Final = {
-    "type": "object",
-    "properties": {
-        "rows": {
-            "type": "array",
-            "maxItems": 1,
-            "items": {
-                "type": "object",
-                "properties": {"reason": {"type": "string"}, "score": {"type": "number"}},
-                "required": ["reason", "score"],
-                "additionalProperties": False,
-            },
-        }
-    },
-    "required": ["rows"],
-    "additionalProperties": False,
-}
+_SCHEMA: Final = schema_of_one({"reason": {"type": "string"}, "score": {"type": "number"}})
 
 
 def address_and_key(settings: EvaluationSet) -> tuple[str, str | None]:

@@ -242,16 +242,22 @@ class Stage:
         self.to_write += [batch for asked in self._asked for batch in asked.batches]
         self.to_write += [(*batch, adapted) for batch in self.written for adapted in (True, False)]
 
-    def run(self, adapter: MeasuredModel, base: AbstractContextManager[MeasuredModel]) -> Judged:
+    def run(
+        self,
+        adapter: MeasuredModel,
+        base: AbstractContextManager[MeasuredModel],
+        report: Callable[[Judged], None] = lambda _: None,
+    ) -> Judged:
         """Measure both models and compare them.
 
         ``base`` is entered after the adapter has been measured (it may be the same model with its adapter
-        off), and only if something about it is unknown. Raises :class:`Stopped`, and :class:`JobFailure` for
-        a non-finite loss.
+        off), and only if something about it is unknown. General questions are answered last: they take as
+        long as all else and only illustrate the verdict, so ``report`` receives it before them, if there are
+        any. Raises :class:`Stopped`, and :class:`JobFailure` for a non-finite loss.
         """
         if not self._sets:
             self.prepare()
-        held_out, general, floor = self._held_out, self._general, self._floor
+        held_out, floor = self._held_out, self._floor
         for measured_set in self._sets:
             if measured_set.adapter is None:
                 measured_set.adapter = measured_set.by_row(self._losses(adapter, measured_set))
@@ -259,7 +265,6 @@ class Stage:
         margins = self._margins(adapter) if self.preference else []
         start = [0.0] * len(margins)
         scores = [(own, self._own(own, adapter, adapted=True)) for own in self.own]
-        self._answer(adapter, adapted=True)
         pairs: list[tuple[Own, list[float], list[float]]] = []
         with ExitStack() as stack:
             missing = [measured_set for measured_set in self._sets if measured_set.base is None]
@@ -278,10 +283,25 @@ class Stage:
                 before = None if figures is None else self._own(own, model, adapted=False)
                 if before is not None and figures is not None:
                     pairs.append((own, before, figures))
+            measured = held_out.base_of_examples or []
+            noise = noise_floor([measured[index] for index in self._places], floor.base_of_examples or [])
+            if any(asked.prompts for asked in self._asked):
+                report(self._compared(noise, (start, margins), pairs))
             self._answer(model, adapted=False)
-        measured = held_out.base_of_examples or []
-        noise = noise_floor([measured[index] for index in self._places], floor.base_of_examples or [])
-        judged = self._judged(held_out.base or [], held_out.adapter or [], general, noise, (start, margins))
+        self._answer(adapter, adapted=True)
+        return self._compared(noise, (start, margins), pairs)
+
+    def _compared(
+        self,
+        noise: float,
+        margins: tuple[list[float], list[float]],
+        pairs: Sequence[tuple[Own, list[float], list[float]]],
+    ) -> Judged:
+        """Return the result of all that has been measured and answered so far."""
+        general = self._general
+        judged = self._judged(
+            self._held_out.base or [], self._held_out.adapter or [], general, noise, margins
+        )
         if pairs:
             margin = judged.evaluation["margin"]
             judged.evaluation["sets"] = [own.part(before, now, margin) for own, before, now in pairs]
@@ -513,7 +533,7 @@ class Stage:
             keys.append(key_of(row))
         for example in self.held_out:
             for sequence in example.sequences:
-                tokens.update(json.dumps([sequence.ids, sequence.labels]).encode() + b"\n")
+                tokens.update(json.dumps([sequence.ids, sequence.labels, sequence.weights]).encode() + b"\n")
         return {
             "rows": texts.hexdigest(),
             "keys": keys,

@@ -28,8 +28,8 @@ Pairs = list[tuple["GeneratedAnswer", "GeneratedAnswer"]]
 """The answers of base and adapter to the same questions."""
 
 NO_LONGER_THINKS: Final = (
-    'Rows without thoughts teach that if the chat template writes them as empty ones: train_on_thoughts = "'
-    'non-empty" leaves these out of the loss.'
+    "Rows without thoughts teach that if the chat template writes them as empty ones: "
+    "train_on_empty_thoughts = false leaves these out of the loss."
 )
 STILL_THINKS: Final = (
     "Rows with thoughts teach that if chat_template_kwargs.enable_thinking is false during training: remove "

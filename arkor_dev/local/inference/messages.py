@@ -47,7 +47,7 @@ class AnswerRequest(Message):
     ``texts`` are to be classified, instead of answering, by an adapter with a head; always by transformers.
     ``training``: a job is running at the same time. ``engine`` is the requested one; llama.cpp also gets the
     files ``gguf``, of the base, and ``lora``, of the adapter. ``thinking_budget`` is the maximum number of
-    tokens of its thoughts; without it, thoughts are text like any other.
+    tokens of its thoughts.
     """
 
     base: str
@@ -124,7 +124,7 @@ class EngineChosen(Message):
 
 @dataclass(frozen=True)
 class Text(Message):
-    """A piece of the answer, or of its ``thoughts`` and their marks in a request with a budget for them."""
+    """A piece of the answer, or of its ``thoughts`` and their marks."""
 
     text: str
     logprobs: list[TokenLogprob] = field(default_factory=list)
@@ -147,7 +147,8 @@ class Classified(Message):
 class Done(Message):
     """The answer is complete.
 
-    ``logprobs`` are those of tokens whose text was not sent. ``engine``, its ``precision`` and the name of
+    ``completion_tokens`` include the ``thinking_tokens``, of its thoughts without their marks. ``logprobs``
+    are those of tokens whose text was not sent. ``engine``, its ``precision`` and the name of
     the ``weights`` say what answered, and ``why`` not the fast engine or the GPU.
     """
 
@@ -155,6 +156,7 @@ class Done(Message):
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    thinking_tokens: int = 0
     first_token_seconds: float = 0.0
     seconds: float = 0.0
     engine: str | None = None

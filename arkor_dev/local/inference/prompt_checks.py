@@ -62,6 +62,8 @@ def texts_of(ask: AnswerRequest) -> list[str]:
     for message in ask.messages or ():
         text = str(message.get("content") or "")
         texts.append(text.rpartition(THOUGHTS_END)[2] if message["role"] == "assistant" else text)
+        if thoughts := message.get("reasoning_content"):
+            texts.append(str(thoughts))
         if calls := message.get("tool_calls"):
             texts.append(json.dumps(calls, ensure_ascii=False))
     if ask.tools:

@@ -23,7 +23,8 @@ class Example:
     is from the same row. ``others`` are further sequences that belong to the example, such as a rejected
     answer. ``counts`` is its weight in a mean, if that is not the number of its learned tokens. ``desirable``
     is its answer's rating, for methods that learn from ratings. ``replayed``: it is not a row of the data,
-    but an answer of the base model. ``classes`` are the numbers of its labels, for a classifier of rows that
+    but an answer of the base model. ``weights`` are those of its tokens' losses, of the same length; None if
+    all that are learned count as 1. ``classes`` are the numbers of its labels, for a classifier of rows that
     may have several.
     """
 
@@ -32,9 +33,10 @@ class Example:
     where: str = field(default="", compare=False)
     same_row: bool = field(default=False, compare=False)
     others: tuple[Example, ...] = ()
-    counts: int | None = None
+    counts: float | None = None
     replayed: bool = field(default=False, compare=False)
     desirable: bool = True
+    weights: list[float] | None = None
     classes: tuple[int, ...] | None = None
 
     @property
@@ -53,11 +55,21 @@ class Example:
         return sum(label != IGNORED for label in self.labels[1:])
 
     @property
-    def weight(self) -> int:
+    def learned_weights(self) -> list[float]:
+        """The weights of the learned tokens' losses, ``[learned]``."""
+        weights = self.weights or [1.0] * len(self.labels)
+        return [
+            weight for label, weight in zip(self.labels[1:], weights[1:], strict=True) if label != IGNORED
+        ]
+
+    @property
+    def weight(self) -> float:
         """The weight of the example's loss in a mean."""
-        return self.learned if self.counts is None else self.counts
+        if self.counts is not None:
+            return self.counts
+        return self.learned if self.weights is None else sum(self.learned_weights)
 
 
-def weight_of(batches: Sequence[Sequence[Example]]) -> int:
+def weight_of(batches: Sequence[Sequence[Example]]) -> float:
     """Return the total weight of all examples in ``batches``."""
     return sum(example.weight for batch in batches for example in batch)

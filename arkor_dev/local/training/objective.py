@@ -74,11 +74,11 @@ class Objective(ABC):
         self._speed_up(rows)
 
     @abstractmethod
-    def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
+    def __call__(self, rows: Sequence[Example]) -> tuple[Any, float]:
         """Return the loss summed over ``rows``, a differentiable scalar, and the sum of their weights."""
 
     @abstractmethod
-    def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
+    def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, float]]:
         """Return each row's summed loss and its weight, in evaluation mode without gradients."""
 
     def set_reference(self) -> None:  # noqa: B027 - most methods need nothing
@@ -148,8 +148,9 @@ class Objective(ABC):
         """Return batches of the size that an update on ``batches`` learns from, for a forecast."""
         return batches
 
-    def cross_entropy(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
-        """Return each row's summed cross entropy and its number of learned tokens, regardless of the method.
+    def cross_entropy(self, rows: Sequence[Example]) -> list[tuple[float, float]]:
+        """Return each row's summed cross entropy and its number of learned tokens, regardless of the method;
+        both weighted, if its tokens have weights.
 
         Used for general questions. Runs in evaluation mode, without gradients.
         """
@@ -161,7 +162,14 @@ class Objective(ABC):
         counts = [row.learned for row in rows]
         # The logits are in row order. Sum them on the CPU: Apple's GPUs have no float64.
         parts = losses.cpu().double().split(counts)
-        return [(float(part.sum()), count) for part, count in zip(parts, counts, strict=True)]
+        summed: list[tuple[float, float]] = []
+        for row, part, count in zip(rows, parts, counts, strict=True):
+            if row.weights is None:
+                summed.append((float(part.sum()), count))
+            else:
+                weights = torch.tensor(row.learned_weights, dtype=torch.float64)
+                summed.append((float(part @ weights), float(weights.sum())))
+        return summed
 
     def token_losses(self, rows: Sequence[Example]) -> Any:
         """Return the cross entropy of each learned token, ``[learned]``, in float32 and in row order."""

@@ -295,8 +295,6 @@ class RunPreparation:
             return
         setting = self.method.record.second_model
         name = self.settings.get(setting)
-        if not path.is_dir():
-            raise JobFailure(f"The model {name} is not on this machine: train where it is, not on a cluster")
         self.more_models[setting] = path
         if kind_of(path) == "adapter":
             if self.settings.get("fullFineTuning") or self.settings.get("initLoraWeights") in FROM_BASE:
@@ -305,7 +303,8 @@ class RunPreparation:
                     "teacher: merge it, and name the folder"
                 )
             self.continuation.depends_on()  # the base's files are hashed, and their hashes cached
-            origin.check_trained_on(name, path, self.path, origin.FileHashes(self.data))
+            four_bit = bool(self.settings.get("loadIn4bit"))
+            origin.check_trained_on(name, path, self.path, four_bit, origin.FileHashes(self.data))
             self.second_adapter = path
             return
         check_vocabulary(name, path, self.base)

@@ -618,7 +618,7 @@ class TrainingLoop:
         self.clock.lap("optimizer")
         return value
 
-    def _gradients(self, batches: Sequence[Sequence[Example]], count: int) -> float:
+    def _gradients(self, batches: Sequence[Sequence[Example]], count: float) -> float:
         """Add the gradients of ``batches``' summed loss over ``count``; return the data rows' part."""
         losses = []
         for batch in batches:

@@ -148,6 +148,22 @@ async def running(scene: Scene) -> None:
         await expect(scene.page.locator(".home-recent")).to_contain_text("step 230", timeout=PROMPTLY)
 
 
+@state("home-verdict", "The verdict of a run that still answers general questions")
+async def verdict(scene: Scene) -> None:
+    declare(scene.project, TRAINER)
+    scene.fake.features = [*(scene.fake.features or []), "evaluation"]
+    await scene.go("/", clock=True)
+    await scene.page.get_by_role("button", name="Run training").click()
+    await expect(scene.page.locator(".home-curve")).to_be_visible(timeout=PROMPTLY)
+    job = list(scene.fake.jobs)[-1]
+    steps_of(scene.fake, job, 400, of=400)
+    times = {"createdAt": ago(400 * PACE + 3), "startedAt": ago(400 * PACE)}
+    scene.fake.jobs[job] |= {"status": "running", "metrics": {"step": 400, "totalSteps": 400}, **times}
+    scene.fake.evaluations.judge(job)
+    async with hurried(scene.page, scene.studio):
+        await expect(scene.page.locator(".home-now h2")).to_be_visible(timeout=PROMPTLY)
+
+
 @state("home-result", "The last run is done: what it has learned, in words and in its own answers")
 async def result(scene: Scene) -> None:
     declare(scene.project, TRAINER)

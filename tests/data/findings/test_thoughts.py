@@ -50,7 +50,7 @@ def test_a_data_set_whose_thoughts_are_all_empty_is_found(tmp_path: Path) -> Non
     finding = findings["empty-thoughts"]
     assert (finding["level"], finding["count"]) == ("warning", 30)
     assert finding["title"] == "30 rows have empty thoughts"
-    assert 'train_on_thoughts = "non-empty"' in finding["fix"]
+    assert "train_on_empty_thoughts = false" in finding["fix"]
 
 
 def test_a_mixture_is_found_by_its_rarer_rows(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_a_mixture_is_found_by_its_rarer_rows(tmp_path: Path) -> None:
     finding = findings["mixed-thoughts"]
     assert (finding["level"], numbers(finding)) == ("warning", [21, 22])
     assert finding["title"] == "2 rows have thoughts, and 20 are without"
-    assert 'train_on_thoughts = "non-empty"' in finding["fix"]
+    assert "train_on_empty_thoughts = false" in finding["fix"]
     finding = found(tmp_path, [*map(filled, range(20)), row(20)])["mixed-thoughts"]
     assert finding["title"] == "1 row has no thoughts, and 20 have some"
     assert numbers(finding) == [21]

@@ -243,7 +243,7 @@ def test_a_trained_job_has_valid_card_and_provenance(answered: Trained) -> None:
     assert said.count("this:\n\n> ") == len(answers), "its own answers to four of the held-out rows"
     assert said.count(f"this:\n\n> {PHRASE}") == sum("truncated" not in each for each in answers)
     assert said.count(f"base:\n\n> {PHRASE}") == 0
-    (event,) = [frame for frame in answered.events if frame.event == "evaluation.completed"]
+    *_, event = [frame for frame in answered.events if frame.event == "evaluation.completed"]
     assert event.json["evaluation"]["sentence"] in (folder / CARD).read_text().replace("\\", "")
     size = sum(path.stat().st_size for path in folder.iterdir())
     (artifact,) = answered.events[-2].json["artifacts"]

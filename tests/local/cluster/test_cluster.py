@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,6 +116,27 @@ def test_preferences_train_on_a_node_as_locally(
         found = over(backend, job)
         assert found["status"] == "completed", found
     assert adapter(data, there) == adapter(shared_data, here)
+
+
+def test_a_student_learns_on_a_node_as_locally(
+    beside: Backend, data: Path, shared_project: Path, nodes: Nodes
+) -> None:
+    """From a model of its own, and from the adapter of an earlier job: their files are sent as well."""
+    models = shared_project / "models"
+    shutil.copytree(models / "tiny", models / "teacher", dirs_exist_ok=True)
+    taught = beside.submit({**CONFIG, "maxSteps": 3}, "teacher")
+    assert over(beside, taught)["status"] == "completed"
+    for teacher in ("./models/teacher", taught):
+        config = {**CONFIG, "method": "distill", "teacher": teacher, "maxSteps": 3, "maxCompletionLength": 6}
+        here, there = beside.submit(config, "student"), beside.submit(on(nodes, config), "student")
+        hashes = []
+        for job in (here, there):
+            found = over(beside, job)
+            assert found["status"] == "completed", found
+            started = next(frame for frame in beside.events(job) if frame.event == "training.started")
+            hashes.append(started.json["metadata"]["secondModelHash"])
+        assert hashes[0] == hashes[1]
+        assert adapter(data, there) == adapter(data, here)
 
 
 def test_an_adapter_trained_on_a_node_answers_locally(beside: Backend, data: Path) -> None:

@@ -9,7 +9,6 @@ import pytest
 from arkor_dev.local.cluster import code_package
 from arkor_dev.local.cluster.outgoing_files import job_files, model_files
 from arkor_dev.local.execution.messages import JobRequest
-from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -87,11 +86,11 @@ def test_a_project_model_keeps_its_relative_path(root: Path) -> None:
     folder = write(root / "bot" / "models" / "tiny" / "config.json").parent
     write(folder / "model.safetensors")
     write(folder / "training.log")
-    sent, name = model_files(Model("./models/tiny", folder), root / "bot")
+    sent, name = model_files(folder, root / "bot", "model")
     assert name == "project/models/tiny"
     assert set(sent.files) == {f"{name}/config.json", f"{name}/model.safetensors"}
     elsewhere = write(root / "cache" / "config.json").parent
-    assert model_files(Model("x", elsewhere), root / "bot")[1] == "model"
+    assert model_files(elsewhere, root / "bot", "second-model")[1] == "second-model"
 
 
 def test_the_code_package_excludes_studio_and_is_hashed(tmp_path: Path) -> None:

@@ -7,9 +7,12 @@ import pytest
 pytestmark = pytest.mark.engine
 
 
+@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_cross_entropy_equals_torch(dtype: str, smoothing: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cross_entropy_equals_torch(
+    dtype: str, smoothing: float, weighted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import torch
     from torch.nn import functional
 
@@ -21,15 +24,17 @@ def test_cross_entropy_equals_torch(dtype: str, smoothing: float, monkeypatch: p
     chance = torch.Generator().manual_seed(1)
     given = (20 * torch.randn(7, 60, generator=chance)).to(getattr(torch, dtype))
     targets = torch.randint(60, (7,), generator=chance)
+    weights = torch.rand(7, generator=chance) if weighted else None
     results = []
     for ours in (True, False):
         logits = given.clone().requires_grad_()
         if ours:
-            loss = cross_entropy.summed_cross_entropy(logits, targets, smoothing)
+            loss = cross_entropy.summed_cross_entropy(logits, targets, smoothing, weights)
         else:
-            loss = functional.cross_entropy(
-                logits.float(), targets, reduction="sum", label_smoothing=smoothing
+            each = functional.cross_entropy(
+                logits.float(), targets, reduction="none", label_smoothing=smoothing
             )
+            loss = (each if weights is None else each * weights).sum()
         (loss / 3).backward()
         assert torch.equal(logits.detach(), given)
         results.append((loss.detach(), logits.grad))

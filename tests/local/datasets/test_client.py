@@ -84,7 +84,9 @@ async def test_settings_that_change_no_token_share_a_view(tmp_path: Path, shared
             ("trainOnResponsesOnly", False),
             ("completionOnlyLoss", True),
             ("enableThinking", False),
-            ("trainOnThoughts", "none"),
+            ("thoughtWeight", 0),
+            ("answerWeight", 0.5),
+            ("trainOnEmptyThoughts", False),
             ("maxLength", 9),
         ):
             assert (await datasets.open({**CONFIG, field: value}))["id"] != view["id"]

@@ -82,8 +82,8 @@ def test_rows_that_break_the_switch_are_found_before_training(codes: Codes, name
 
 def test_each_remedy_works(codes: Codes) -> None:
     rows = [PLAIN, EMPTY, EMPTY]
-    assert codes("qwen3", rows, thoughts="non-empty") == {}
-    assert codes("qwen3", [*rows, FILLED], thoughts="non-empty") == {}
+    assert codes("qwen3", rows, empty_thoughts=False) == {}
+    assert codes("qwen3", [*rows, FILLED], empty_thoughts=False) == {}
     assert codes("qwen3", rows, thinks=False) == {}
     assert codes("qwen3", [FILLED], thinks=True) == {}
 
@@ -107,4 +107,6 @@ def test_dropped_thoughts_are_found(codes: Codes) -> None:
 
 
 def test_thoughts_alone_leave_other_rows_nothing_to_learn(codes: Codes) -> None:
-    assert codes("qwen3", [FILLED, EMPTY], thoughts="only") == {"nothing-to-learn": 1}
+    assert codes("qwen3", [FILLED, EMPTY], answer_weight=0) == {"learned-empty-thoughts": 1}
+    only = {"answer_weight": 0, "empty_thoughts": False}
+    assert codes("qwen3", [FILLED, EMPTY], **only) == {"nothing-to-learn": 1}

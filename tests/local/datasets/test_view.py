@@ -113,7 +113,7 @@ def test_excluded_rows_are_shown_and_not_counted(tmp_path: Path, tokenizer: Any)
 
 def states(row: Any) -> list[bool]:
     """Whether each token is learned, as the wire says it."""
-    return [run["learned"] for run in row["runs"] for _ in range(run["count"])]
+    return [run["weight"] > 0 for run in row["runs"] for _ in range(run["count"])]
 
 
 def said_of(row: Any, role: str) -> str:

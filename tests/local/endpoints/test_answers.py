@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from openai.types import Completion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
@@ -31,6 +32,11 @@ def said(*messages: Text | Done) -> AnswerChoice:
     return choice
 
 
+def the_part(form: AnswerFormat, number: int, message: Text | Done) -> dict[str, Any]:
+    (chunk,) = form.parts(number, message)
+    return chunk
+
+
 def test_a_tool_call_has_no_content() -> None:
     choice = said(replace(DONE, reason="tool_calls", tool_calls=[CALL]))
     told = ChatCompletion.model_validate(AnswerFormat(CHAT, "bot").complete([choice]), strict=True)
@@ -43,7 +49,7 @@ def test_a_tool_call_has_no_content() -> None:
 
 def test_a_tool_call_is_streamed_with_the_last_chunk() -> None:
     message = replace(DONE, reason="tool_calls", tool_calls=[CALL, CALL])
-    chunk = ChatCompletionChunk.model_validate(AnswerFormat(CHAT, "bot").part(1, message), strict=True)
+    chunk = ChatCompletionChunk.model_validate(the_part(AnswerFormat(CHAT, "bot"), 1, message), strict=True)
     (choice,) = chunk.choices
     assert (choice.index, choice.finish_reason) == (1, "tool_calls")
     calls = choice.delta.tool_calls or []
@@ -58,9 +64,13 @@ def test_log_probabilities_are_streamed_with_their_text() -> None:
     assert told.choices[0].logprobs is not None
     assert len(told.choices[0].logprobs.content or []) == 2
     for message in (first, last):
-        chunk = ChatCompletionChunk.model_validate(AnswerFormat(CHAT, "bot").part(0, message), strict=True)
+        chunk = ChatCompletionChunk.model_validate(
+            the_part(AnswerFormat(CHAT, "bot"), 0, message), strict=True
+        )
         assert chunk.choices[0].logprobs is not None
-    plain = ChatCompletionChunk.model_validate(AnswerFormat(CHAT, "bot").part(0, Text("Hi")), strict=True)
+    plain = ChatCompletionChunk.model_validate(
+        the_part(AnswerFormat(CHAT, "bot"), 0, Text("Hi")), strict=True
+    )
     assert plain.choices[0].logprobs is None
 
 
@@ -81,7 +91,7 @@ def test_a_text_completion_has_no_roles() -> None:
     told = Completion.model_validate(form.complete([said(Text("on"), DONE)]), strict=True)
     assert (told.choices[0].text, told.choices[0].finish_reason) == ("on", "stop")
     assert form.begin(0) is None
-    (choice,) = form.part(0, Text("on"))["choices"]
+    (choice,) = the_part(form, 0, Text("on"))["choices"]
     assert choice == {"index": 0, "text": "on", "logprobs": None, "finish_reason": None}
 
 
@@ -118,11 +128,67 @@ def test_each_prompt_counts_once_in_the_usage() -> None:
 def test_the_system_fingerprint_names_engine_weights_and_dtype() -> None:
     done = replace(DONE, engine="llama.cpp", precision="q8_0", weights="0a1b2c")
     form = AnswerFormat(CHAT, "bot")
-    assert form.part(0, Text("Hi"))["system_fingerprint"] is None  # it is not known yet
-    assert form.part(0, done)["system_fingerprint"] == "fp_llama.cpp_q8_0_0a1b2c"
+    assert the_part(form, 0, Text("Hi"))["system_fingerprint"] is None  # it is not known yet
+    assert the_part(form, 0, done)["system_fingerprint"] == "fp_llama.cpp_q8_0_0a1b2c"
     assert form.end([said(done)])["system_fingerprint"] == "fp_llama.cpp_q8_0_0a1b2c"
     assert (
         AnswerFormat(CHAT, "bot").complete([said(done)])["system_fingerprint"] == "fp_llama.cpp_q8_0_0a1b2c"
     )
     known = AnswerFormat(COMPLETION, "bot", {"engine": "transformers", "precision": "float32"})
-    assert known.part(0, Text("Hi"))["system_fingerprint"] == "fp_transformers_float32"
+    assert the_part(known, 0, Text("Hi"))["system_fingerprint"] == "fp_transformers_float32"
+
+
+THOUGHT: tuple[Text | Done, ...] = (
+    Text("<thi", thoughts=True),
+    Text("nk>\nIs it x < y? ", [TOKEN], thoughts=True),
+    Text("No.\n</think>", thoughts=True),
+    Text("\n\n"),
+    Text("Ye"),
+    Text("s.\n"),
+    replace(DONE, thinking_tokens=1),
+)
+
+
+def test_thoughts_are_the_reasoning_content_of_a_message() -> None:
+    told = ChatCompletion.model_validate(AnswerFormat(CHAT, "bot").complete([said(*THOUGHT)]), strict=True)
+    message = told.choices[0].message
+    assert (message.content, getattr(message, "reasoning_content", None)) == ("Yes.\n", "Is it x < y? No.")
+    assert told.usage is not None
+    assert told.usage.completion_tokens_details is not None
+    assert told.usage.completion_tokens_details.reasoning_tokens == 1
+    plain = AnswerFormat(CHAT, "bot").complete([said(Text("Yes."), DONE)])["choices"][0]["message"]
+    assert "reasoning_content" not in plain
+    cut = (Text("<think>Is it x", thoughts=True), replace(DONE, reason="length"))
+    (choice,) = AnswerFormat(CHAT, "bot").complete([said(*cut)])["choices"]
+    assert (choice["message"]["content"], choice["message"]["reasoning_content"]) == ("", "Is it x")
+    empty = (Text("<think>\n\n</think>\n\n", thoughts=True), Text("Yes."), DONE)
+    (choice,) = AnswerFormat(CHAT, "bot").complete([said(*empty)])["choices"]
+    assert choice["message"] == {"role": "assistant", "content": "Yes.", "refusal": None}
+
+
+@pytest.mark.parametrize("messages", [THOUGHT, (*THOUGHT[:2], replace(DONE, reason="length"))])
+def test_thoughts_are_streamed_apart_from_the_text(messages: tuple[Text | Done, ...]) -> None:
+    """Of two answers at once, whose parts alternate."""
+    form = AnswerFormat(CHAT, "bot", answers=2)
+    chunks = [
+        ChatCompletionChunk.model_validate(chunk, strict=True)
+        for message in messages
+        for number in (0, 1)
+        for chunk in form.parts(number, message)
+    ]
+    whole = AnswerFormat(CHAT, "bot").complete([said(*messages)])["choices"][0]
+    for number in (0, 1):
+        choices = [chunk.choices[0] for chunk in chunks if chunk.choices[0].index == number]
+        deltas = [choice.delta for choice in choices]
+        thoughts = [getattr(delta, "reasoning_content", None) or "" for delta in deltas]
+        assert "".join(thoughts) == whole["message"]["reasoning_content"]
+        assert "".join(delta.content or "" for delta in deltas) == whole["message"]["content"]
+        kinds = [
+            "thought" if thought else "text"
+            for thought, delta in zip(thoughts, deltas, strict=True)
+            if thought or delta.content
+        ]
+        assert kinds == sorted(kinds, key=["thought", "text"].index)
+        entries = [entry for choice in choices if choice.logprobs for entry in choice.logprobs.content or ()]
+        assert len(entries) == 1
+        assert choices[-1].finish_reason == whole["finish_reason"]

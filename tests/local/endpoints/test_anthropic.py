@@ -139,7 +139,8 @@ def test_thinking_is_that_of_the_chat_call(thinking: dict[str, Any], chat: dict[
     assert {name: asked[name] for name in ("enableThinking", "thinkingBudget") if name in asked} == chat
 
 
-def test_earlier_thoughts_are_not_repeated() -> None:
+def test_thoughts_are_repeated_after_the_last_question_only() -> None:
+    """As chat templates do: between the calls of tools, but not of earlier answers."""
     blocks = [
         {"type": "thinking", "thinking": "Hm.", "signature": ""},
         {"type": "redacted_thinking", "data": "x"},
@@ -147,6 +148,11 @@ def test_earlier_thoughts_are_not_repeated() -> None:
     ]
     messages = [*HI, {"role": "assistant", "content": blocks}, *HI]
     assert read(messages=messages)["messages"][1] == {"role": "assistant", "content": "Yes."}
+    call = {"type": "tool_use", "id": "c1", "name": "find", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "c1", "content": "here"}
+    messages = [*HI, {"role": "assistant", "content": [*blocks, call]}, {"role": "user", "content": [result]}]
+    (_, asked, _) = read(messages=messages)["messages"]
+    assert (asked["content"], asked["reasoning_content"]) == ("Yes.", "Hm.")
 
 
 def test_an_engine_without_thinking_refuses_it_by_name() -> None:

@@ -136,6 +136,26 @@ def test_thinking_is_that_of_the_chat_call(body: dict[str, Any], chat: dict[str,
     assert asked.ignored == (("reasoning_effort",) if body.get("reasoning_effort") == "high" else ())
 
 
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_thoughts_between_tool_calls_are_passed_on(name: str) -> None:
+    """Not those of earlier answers, which chat templates drop."""
+    said = {"role": "assistant", "content": "Yes.", name: "Hm."}
+    found = {"role": "tool", "tool_call_id": "c1", "content": "here"}
+    assert read(messages=[USER, said, USER, said, found]).chat["messages"] == [
+        USER,
+        {"role": "assistant", "content": "Yes."},
+        USER,
+        {"role": "assistant", "content": "Yes.", "reasoning_content": "Hm."},
+        found,
+    ]
+    assert read(messages=[USER, {**said, name: None}]).chat["messages"][1] == {
+        "role": "assistant",
+        "content": "Yes.",
+    }
+    fault = refused(messages=[USER, {**said, name: ["Hm."]}])
+    assert fault.extra["param"] == f"messages[1].{name}"
+
+
 @pytest.mark.parametrize(
     "more",
     [{"response_format": {"type": "json_object"}}, {"tools": [TOOL], "tool_choice": "required"}],

@@ -74,6 +74,35 @@ def test_items_with_calls_are_the_messages_of_a_chat() -> None:
     ]
 
 
+def test_reasoning_items_belong_to_the_message_or_call_after_them() -> None:
+    """Those before the last question are dropped, as chat templates do."""
+
+    def thought(text: str) -> dict[str, Any]:
+        content = [{"type": "reasoning_text", "text": text}]
+        return {"type": "reasoning", "id": "rs_1", "summary": [], "content": content}
+
+    items = [
+        {"role": "user", "content": "Where?"},
+        thought("Old."),
+        {"role": "assistant", "content": "Here."},
+        {"role": "user", "content": "Really?"},
+        thought("Look."),
+        {"type": "function_call", "call_id": "c1", "name": "find", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c1", "output": "there"},
+        {"type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": "x"},
+        thought("Now I know."),
+        {"role": "assistant", "content": "There."},
+        {"role": "assistant", "content": "Or not."},
+    ]
+    messages = read(input=items).chat["messages"]
+    thoughts = [message.get("reasoning_content") for message in messages]
+    assert thoughts == [None, None, None, "Look.", None, "Now I know.", None]
+    assert messages[3]["tool_calls"][0]["id"] == "c1"
+    with pytest.raises(BadRequestError) as fault:
+        read(input=[{"type": "reasoning", "content": [{"type": "input_image"}]}])
+    assert fault.value.extra["param"] == "input[0].content[0]"
+
+
 def test_tools_and_formats_have_the_form_of_a_chat() -> None:
     schema = {"type": "json_schema", "name": "place", "schema": {"type": "object"}, "strict": True}
     asked = read(tools=[TOOL], tool_choice={"type": "function", "name": "find"}).chat
@@ -112,7 +141,8 @@ def test_whether_calls_may_be_parallel_is_passed_on_and_repeated() -> None:
         ({"input": ""}, "input"),
         ({"input": []}, "input"),
         ({"input": [5]}, "input[0]"),
-        ({"input": [{"type": "reasoning", "id": "r"}]}, "input[0]"),
+        ({"input": [{"type": "reasoning", "id": "r"}]}, "input"),
+        ({"input": [{"type": "image_generation_call", "id": "r"}]}, "input[0]"),
         ({"input": [{"role": "tool", "content": "x"}]}, "input[0].role"),
         ({"input": [{"role": "user", "content": 5}]}, "input[0].content"),
         ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input[0].content[0]"),
@@ -156,6 +186,28 @@ def test_a_refused_format_has_its_name_in_this_call() -> None:
             "completed",
         ),
         ((replace(DONE, tool_calls=[CALL, CALL]),), ["function_call", "function_call"], "completed"),
+        (
+            (
+                Text("<think>It is ", thoughts=True),
+                Text("lost.</think>", thoughts=True),
+                Text("\n\n"),
+                Text("Ye"),
+                Text("s."),
+                DONE,
+            ),
+            ["reasoning", "message"],
+            "completed",
+        ),
+        (
+            (Text("<think>Look.</think>", thoughts=True), replace(DONE, tool_calls=[CALL])),
+            ["reasoning", "function_call"],
+            "completed",
+        ),
+        (
+            (Text("<think>It is ", thoughts=True), replace(DONE, reason="length")),
+            ["reasoning"],
+            "incomplete",
+        ),
     ],
 )
 def test_a_whole_answer_and_its_stream_say_the_same(
@@ -167,7 +219,7 @@ def test_a_whole_answer_and_its_stream_say_the_same(
     repeated = read(tools=[TOOL]).repeated
     whole = Response.model_validate(ResponsesFormat("bot", repeated).complete([choice]))
     assert ([item.type for item in whole.output], whole.status) == (kinds, status)
-    assert whole.output_text == choice.text
+    assert whole.output_text == choice.answer
     assert whole.usage is not None
     assert (whole.usage.input_tokens, whole.usage.output_tokens, whole.usage.total_tokens) == (5, 2, 7)
     assert whole.usage.input_tokens_details.cached_tokens == 3
@@ -180,8 +232,11 @@ def test_a_whole_answer_and_its_stream_say_the_same(
     assert [name for name, _ in events] == [event.type for event in parsed]
     assert [event.sequence_number for event in parsed] == [*range(len(parsed))]
     assert (
-        "".join(event.delta for event in parsed if event.type == "response.output_text.delta") == choice.text
+        "".join(event.delta for event in parsed if event.type == "response.output_text.delta")
+        == choice.answer
     )
+    deltas = [event.delta for event in parsed if event.type == "response.reasoning_text.delta"]
+    assert "".join(deltas) == choice.reasoning
     done = [event.item for event in parsed if event.type == "response.output_item.done"]
     final = parsed[-1].response
     assert [item.model_dump() for item in done] == [item.model_dump() for item in final.output]

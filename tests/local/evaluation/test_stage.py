@@ -46,7 +46,7 @@ class Model:
         self.by, self.read, self.wide, self.batches = by, 0, 0, list[list[int]]()
         self.entered = 0
 
-    def row_losses(self, rows: Sequence[Any]) -> list[tuple[float, int]]:
+    def row_losses(self, rows: Sequence[Any]) -> list[tuple[float, float]]:
         self.read += sum(len(row.ids) for row in rows)
         self.wide += len(rows) * max(len(row.ids) for row in rows)
         self.batches.append([row.ids[0] for row in rows])
@@ -266,6 +266,46 @@ def test_end_marks_are_measured_beside_their_questions_and_are_not_questions(tmp
         assert evaluation["general"]["base"] == pytest.approx(sum(of_questions) / len(questions), abs=1e-5)
 
 
+def test_the_verdict_is_reported_before_general_questions_are_answered() -> None:
+    order: list[str] = []
+    reported: list[Any] = []
+
+    def write(model: Model, prompts: Sequence[Any], longest: int, stopped: object) -> list[GeneratedAnswer]:
+        order.append("adapter answers" if model.by else "base answers")
+        return [GeneratedAnswer("", 12, truncated=False, repeats=False) for _ in prompts]
+
+    def report(judged: Any) -> None:
+        order.append("verdict")
+        reported.append(judged)
+
+    asked = Answers([f"q{n}" for n in range(8)], [[1, n] for n in range(8)], 64, write)
+    judged = stage(answered=asked).run(Model(-0.5), Model(0.0).later(), report)
+    assert order == ["verdict", "base answers", "adapter answers"]
+    (first,) = reported
+    without, whole = dict(first.evaluation), dict(judged.evaluation)
+    answers = whole["general"].pop("answers")
+    assert answers["count"] == 8
+    without.pop("seconds")
+    whole.pop("seconds")
+    assert without == whole
+    assert (first.rows, first.scores) == (judged.rows, judged.scores)
+    assert (len(first.answers), len(judged.answers)) == (0, 8)
+
+
+def test_a_stop_between_the_verdict_and_its_answers_leaves_the_verdict_reported() -> None:
+    reported: list[Any] = []
+    asked = Answers(["q"], [[1]], 64, lambda *_: None)
+    with pytest.raises(Stopped):
+        stage(answered=asked).run(Model(-0.5), Model(0.0).later(), reported.append)
+    assert [judged.evaluation["verdict"] for judged in reported] == ["better"]
+
+
+def test_without_questions_to_answer_the_verdict_is_not_reported_early() -> None:
+    reported: list[Any] = []
+    stage().run(Model(-0.5), Model(0.0).later(), reported.append)
+    assert reported == []
+
+
 def test_an_interrupted_measurement_stores_nothing(tmp_path: Path) -> None:
     asked = iter([False, False, True])
     kept = BaseLosses(tmp_path, {"model": "f00d"})
@@ -295,7 +335,7 @@ class Rewarded(Model):
         super().__init__(general)
         self.chance, self.more = random.Random(seed), by
 
-    def row_losses(self, rows: Sequence[Any]) -> list[tuple[float, int]]:
+    def row_losses(self, rows: Sequence[Any]) -> list[tuple[float, float]]:
         return [(-self.chance.random() - self.more, 1) for _ in rows]
 
     def pop_answers(self) -> dict[str, str]:

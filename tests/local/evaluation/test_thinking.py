@@ -75,7 +75,7 @@ def test_thoughts_that_no_longer_come_are_warned_of() -> None:
         "The thinking switch works less than before: with enable_thinking = true, 0 of 8 answers have "
         "thoughts, the base's 8."
     )
-    assert 'train_on_thoughts = "non-empty"' in warning["sentence"]
+    assert "train_on_empty_thoughts = false" in warning["sentence"]
     assert [example["question"] for example in warning["examples"]] == ["q0", "q1", "q2"]
 
 
@@ -173,14 +173,14 @@ def test_a_data_set_that_breaks_the_switch_is_named_after_training(
         job = backend.submit({**SAMPLED, "maxSteps": 60, **changes})
         frames = list(backend.events(job))
         assert backend.job(job)["status"] == "completed", frames[-1].data
-        (found,) = [frame.json["evaluation"] for frame in frames if frame.event == "evaluation.completed"]
-        return job, found
+        found = [frame.json["evaluation"] for frame in frames if frame.event == "evaluation.completed"]
+        return job, found[-1]
 
     def source(name: str) -> dict[str, str]:
         return {"type": "file", "path": f"data/{name}.jsonl"}
 
     whole = {"fullFineTuning": True, "learningRate": 2e-3, "model": "./models/thinks"}
-    job, _ = trained(**whole, trainOnThoughts="non-empty", datasetSource=source("mixed"), maxSteps=200)
+    job, _ = trained(**whole, trainOnEmptyThoughts=False, datasetSource=source("mixed"), maxSteps=200)
     shutil.copytree(tmp_path / "data" / "jobs" / job / "final", project / "models" / "thinker")
     adapter = {"model": "./models/thinker", "datasetSource": source("empty"), "learningRate": 2e-3}
     _, broken = trained(**adapter)
@@ -188,7 +188,7 @@ def test_a_data_set_that_breaks_the_switch_is_named_after_training(
     assert broken["thinking"]["off"]["base"] == 0
     assert broken["thinking"]["on"]["high"] < 0
     assert broken["warning"]["sentence"].startswith("The thinking switch works less than before")
-    _, kept = trained(**adapter, trainOnThoughts="non-empty")
+    _, kept = trained(**adapter, trainOnEmptyThoughts=False)
     assert kept["thinking"]["on"]["adapter"] == 1
     assert kept["thinking"]["off"]["adapter"] == 0
     assert "warning" not in kept

@@ -202,16 +202,39 @@ def test_thoughts_and_answer_can_be_learned_alone(name: str) -> None:
     row = Row([CHAT[0], thinking(name, "Why?", "Yes.")], "d, line 1")
     thoughts, answer = LEARNED[name]
 
-    def learned(which: str) -> str:
-        ((example,), _) = encode(tokenizer, row, Encoding(10_000, thoughts=which))
+    def learned(**which: Any) -> str:
+        ((example,), _) = encode(tokenizer, row, Encoding(10_000, **which))
         (text,) = runs(tokenizer, example.ids, [label != IGNORED for label in example.labels])
         return text.rstrip("\n")
 
-    assert learned("all") == learned("non-empty") == thoughts + answer
+    assert learned() == learned(empty_thoughts=False) == thoughts + answer
     # A token of this tokenizer may join the end of the thoughts with the line breaks after it.
-    assert learned("none") == answer
-    assert thoughts.startswith(learned("only").rstrip())
-    assert learned("only").startswith(thoughts.rstrip())
+    assert learned(thought_weight=0) == answer
+    assert thoughts.startswith(learned(answer_weight=0).rstrip())
+    assert learned(answer_weight=0).startswith(thoughts.rstrip())
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_thoughts_and_answer_have_their_weights(name: str) -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.chat_template = (FOLDER / f"{name}.jinja").read_text()
+    row = Row([CHAT[0], thinking(name, "Why?", "Yes.")], "d, line 1")
+    ((example,), _) = encode(tokenizer, row, Encoding(10_000, thought_weight=0.5, answer_weight=2))
+    assert example.weights
+    weighted = {
+        weight: tokenizer.decode(
+            [token for token, own in zip(example.ids, example.weights, strict=True) if own == weight]
+        )
+        for weight in (0.25, 1)
+    }
+    thoughts, answer = LEARNED[name]
+    assert weighted[0.25].rstrip() == thoughts.rstrip()
+    assert weighted[1].rstrip() == answer
+    in_thoughts, after = (example.weights.count(weight) for weight in (0.25, 1))
+    assert example.weight == 0.25 * in_thoughts + after
+    assert example.learned == in_thoughts + after
+    plain = encode(tokenizer, row, Encoding(10_000))[0][0]
+    assert (plain.ids, plain.labels, plain.weights) == (example.ids, example.labels, None)
 
 
 def test_empty_thoughts_are_not_learned_if_asked_for() -> None:
@@ -219,19 +242,18 @@ def test_empty_thoughts_are_not_learned_if_asked_for() -> None:
     tokenizer.chat_template = (FOLDER / "qwen3.jinja").read_text()
     row = Row([CHAT[0], turn("assistant", "Yes.")], "d, line 1")
 
-    def example(which: str, template: Any) -> Any:
-        return encode(template, row, Encoding(10_000, thoughts=which))[0][0]
+    def example(template: Any, **which: Any) -> Any:
+        return encode(template, row, Encoding(10_000, **which))[0][0]
 
-    everything, non_empty = example("all", tokenizer), example("non-empty", tokenizer)
+    everything, non_empty = example(tokenizer), example(tokenizer, empty_thoughts=False)
     assert our_labels(tokenizer, row.messages, []) == ["<think>\n\n</think>\n\nYes.<|im_end|>"]
     # The example is then that of a prompt that says not to think.
-    assert non_empty == example("all", with_arguments(tokenizer, {"enable_thinking": False}))
+    assert non_empty == example(with_arguments(tokenizer, {"enable_thinking": False}))
     assert non_empty.ids == everything.ids
     assert non_empty.learned < everything.learned
-    with pytest.raises(
-        JobFailure, match=r'd, line 1: has no thoughts to learn, and train_on_thoughts is "only"'
-    ):
-        example("only", tokenizer)
+    assert example(tokenizer, thought_weight=3.0, empty_thoughts=False).labels == non_empty.labels
+    with pytest.raises(JobFailure, match=r"d, line 1: has no thoughts to learn, and answer_weight is 0"):
+        example(tokenizer, answer_weight=0, empty_thoughts=False)
 
 
 @pytest.mark.parametrize("value", [True, False])

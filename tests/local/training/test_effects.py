@@ -11,9 +11,12 @@ pytest.importorskip("torch")
 
 from arkor_dev.local.checkpoints.figures import Evaluated
 from arkor_dev.local.execution.messages import JobRequest
+from arkor_dev.local.modeling.example import IGNORED
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.plan import asked_format
+from arkor_dev.local.training.preparation import RunPreparation
+from arkor_dev.local.training.run_events import RunEvents
 from tests.local.tiny_model import write_jsonl
 from tests.local.tiny_run import events_of, losses_of, metrics_of, set_up
 
@@ -277,10 +280,6 @@ def test_only_the_newest_checkpoints_are_kept(tiny: Path, tmp_path: Path) -> Non
 
 def test_chat_labels_and_max_length_reach_the_batches(tiny: Path, tmp_path: Path) -> None:
     """From a job's config through everything that comes before the first step."""
-    from arkor_dev.local.modeling.example import IGNORED
-    from arkor_dev.local.training.preparation import RunPreparation
-    from arkor_dev.local.training.run_events import RunEvents
-
     turns = [
         ("user", "Who pays?"),
         ("assistant", "I do."),
@@ -325,3 +324,75 @@ def test_chat_labels_and_max_length_reach_the_batches(tiny: Path, tmp_path: Path
     one = prepared(rewrites, maxLength=len(told.train[0].ids) + 2)
     assert (len(one.train), one.cut) == (1, 1)
     assert learned(maxLength=length - 3)[1] == length - 3
+
+
+def thinking_run(tiny: Path, tmp_path: Path, **config: Any) -> TrainingLoop:
+    """A run on rows with thoughts of several lengths, one of them without any."""
+    thoughts = ["Is the parcel lost? No.", "Who asks?", "", "The invoice has it, and the ledger, too."]
+    rows = [
+        {
+            "prompt": "Where is it?",
+            "completion": f"<think>{text}</think>The ledger." if text else "It is here.",
+        }
+        for text in thoughts
+    ]
+    write_jsonl(tmp_path / "d.jsonl", rows)
+    source = {"type": "file", "path": "d.jsonl"}
+    base = {"model": "m", "datasetSource": source, "maxSteps": 1, "evalSteps": 0, "numberFormat": "float32"}
+    job = JobRequest("j", {**base, **config}, str(tmp_path / "data"), str(tmp_path))
+    preparation = RunPreparation(job, RunEvents(), lambda *_: None)
+    preparation.read()
+    preparation.load(Model("m", tiny))
+    preparation.encode()
+    run = preparation.make_run()
+    run.begin()
+    return run
+
+
+@pytest.mark.parametrize("path", ["packed", "padded", "fused"])
+def test_each_token_counts_with_its_weight(tiny: Path, tmp_path: Path, path: str) -> None:
+    """The loss is the weighted mean over a step's tokens, here of each row's alone."""
+    import torch
+
+    from arkor_dev.local.cpu_kernels.patch_model import use_plain_attention
+
+    run = thinking_run(tiny, tmp_path, thoughtWeight=0.3, answerWeight=2)
+    if path == "padded":
+        use_plain_attention(run.loss._inner)
+        run.loss.padded = "it is tested"
+    losses, weights = [], []
+    for row in run.train:
+        assert row.weights
+        weights.append(
+            torch.tensor([row.weights[at] for at in range(1, len(row.ids)) if row.labels[at] != IGNORED])
+        )
+        assert weights[-1].unique().tolist() == pytest.approx(
+            [0.15, 1.0] if "<think>" in run.base.tokenizer.decode(row.ids) else [1.0]
+        )
+        losses.append(run.loss.token_losses([row]))
+    run.loss.fused = path == "fused"
+    weight = sum(each.sum() for each in weights)
+    wanted = sum((loss * each).sum() for loss, each in zip(losses, weights, strict=True)) / weight
+    own = [parameter for parameter in run.trainable if parameter.requires_grad]
+    exact = torch.autograd.grad(wanted, own)
+    total, count = run.loss(run.train)
+    assert count == pytest.approx(float(weight))
+    assert float(total.detach()) / count == pytest.approx(float(wanted.detach()), rel=1e-5)
+    for ours, theirs in zip(torch.autograd.grad(total / count, own), exact, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-6)
+    # Held-out rows are measured in the same way.
+    for (loss, of_row), each, own_weights in zip(
+        run.loss.row_losses(run.train), losses, weights, strict=True
+    ):
+        assert of_row == pytest.approx(float(own_weights.sum()))
+        assert loss == pytest.approx(float((each * own_weights).sum()), rel=1e-5)
+
+
+def test_only_the_ratio_of_the_weights_counts(tiny: Path, tmp_path: Path) -> None:
+    def step(**config: Any) -> float:
+        run = thinking_run(tiny, tmp_path, batchSize=2, gradientAccumulationSteps=2, **config)
+        return run.learn(run.train[:2], run.train[2:])
+
+    assert step(thoughtWeight=1, answerWeight=4) == pytest.approx(step(thoughtWeight=0.25), rel=1e-6)
+    assert step(thoughtWeight=0.25) != pytest.approx(step(), rel=1e-3)
+    assert step(thoughtWeight=1e-6) == pytest.approx(step(thoughtWeight=0), rel=1e-4)

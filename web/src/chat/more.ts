@@ -41,7 +41,7 @@ export const FIGURES: Readonly<
   repetitionPenalty: { label: "Repetition penalty", min: 0.5, max: 2, step: 0.05, usual: 1 },
   frequencyPenalty: { label: "Frequency penalty", min: -2, max: 2, step: 0.1, usual: 0 },
   presencePenalty: { label: "Presence penalty", min: -2, max: 2, step: 0.1, usual: 0 },
-  thinkingBudget: { label: "Thinking budget in tokens (0 is no limit)", min: 0, max: 1e5, step: 1, usual: 0 },
+  thinkingBudget: { label: "Thinking tokens (0: all)", min: 0, max: 1e5, step: 1, usual: 0 },
 };
 
 export type FigureName = keyof typeof FIGURES;

@@ -243,10 +243,11 @@ class HostedJob:
         return b"{}"
 
     async def send(self, message: bytes) -> bytes:
-        """Pass a message (JSON) on to the worker; the path of a model is relative to the job's folder."""
+        """Pass a message (JSON) on to the worker; the paths of models are relative to the job's folder."""
         parsed = MESSAGES.decode(message)
         if isinstance(parsed, Model):
-            parsed = replace(parsed, path=self._home / parsed.path)
+            second = parsed.second and self._home / parsed.second
+            parsed = replace(parsed, path=self._home / parsed.path, second=second)
         if self._child:
             self._child.send(parsed)
             self._begun |= isinstance(parsed, Model)

@@ -28,7 +28,7 @@ from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 
 from .decoding import IncrementalDecoder, StopFilter
 from .sampling import SampledToken, Sampler
-from .thinking import ThinkingBudget
+from .thinking import ThinkingTracker
 
 if TYPE_CHECKING:
     import queue
@@ -57,7 +57,7 @@ class _Answer:
     limit: int
     started: float
     constraint: Constraint | None
-    budget: ThinkingBudget | None
+    thinking: ThinkingTracker | None
     logits: NDArray[np.float32] | None = None
     token: int = 0
     tokens: int = 0
@@ -180,9 +180,10 @@ class Loop:
             min(ask.max_tokens, conversation.max_new_tokens),
             time.monotonic(),
             constraint,
-            None
-            if ask.thinking_budget is None
-            else ThinkingBudget(engine.tokenizer, conversation.prompt, ask.thinking_budget),
+            # Enforced formats leave no room for thoughts, and a continued text has none.
+            ThinkingTracker(engine.tokenizer, conversation.prompt, ask.thinking_budget)
+            if constraint is None and ask.prompt is None
+            else None,
         )
 
     def _vocabulary(self) -> Vocabulary:
@@ -221,9 +222,9 @@ class Loop:
     def _chosen(self, answer: _Answer) -> bool:
         """Choose an answer's next token and send the text it completes; return whether it continues."""
         assert answer.logits is not None
-        constraint, budget = answer.constraint, answer.budget
+        constraint, thinking = answer.constraint, answer.thinking
         allowed = constraint.allowed(answer.logits.size) if constraint else None
-        forced = budget.forced() if budget else None
+        forced = thinking.forced() if thinking else None
         if forced is not None:
             allowed = np.arange(answer.logits.size) == forced
         chosen = answer.sampler.choose(answer.logits, allowed)
@@ -239,8 +240,8 @@ class Loop:
         text = answer.text.push(chosen.token)
         answer.offset += len(text)
         text, thoughts = answer.stops.push(text), False
-        if budget:
-            text, thoughts = budget.push(chosen.token, text)
+        if thinking:
+            text, thoughts = thinking.push(chosen.token, text)
         self._send_text(answer, text, thoughts=thoughts)
         if answer.stops.met:
             self._finish(answer, "stop")
@@ -279,7 +280,7 @@ class Loop:
     def _finish(self, answer: _Answer, reason: FinishReason) -> None:
         self._answers.remove(answer)
         self.engine.end(answer.conversation)
-        held = answer.budget.flush() if answer.budget else ""
+        held = answer.thinking.flush() if answer.thinking else ""
         self._send_text(answer, held + answer.stops.flush())
         text, calls = answer.calls.end()
         if text:
@@ -290,6 +291,7 @@ class Loop:
             prompt_tokens=len(answer.conversation.prompt),
             cached_tokens=answer.conversation.cached,
             completion_tokens=answer.tokens,
+            thinking_tokens=answer.thinking.tokens if answer.thinking else 0,
             first_token_seconds=round((answer.first or now) - answer.started, 4),
             seconds=round(now - answer.started, 4),
             tool_calls=calls,

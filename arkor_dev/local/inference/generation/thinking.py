@@ -1,4 +1,4 @@
-"""Ends an answer's thoughts after a number of tokens, by choosing the text that closes them."""
+"""Finds an answer's thoughts; ends them after a number of tokens by choosing the text that closes them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ class Tokenizer(Protocol):
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool) -> str: ...
 
 
-class ThinkingBudget:
-    """The thoughts of one answer, of at most ``budget`` tokens."""
+class ThinkingTracker:
+    """The thoughts of one answer, so far of ``tokens`` tokens; of at most ``budget`` if given."""
 
-    def __init__(self, tokenizer: Tokenizer, prompt: Sequence[int], budget: int) -> None:
-        self._tokenizer, self._left = tokenizer, budget
+    def __init__(self, tokenizer: Tokenizer, prompt: Sequence[int], budget: int | None) -> None:
+        self._tokenizer, self._budget = tokenizer, budget
+        self.tokens = 0
         self._decoder = IncrementalDecoder(tokenizer, special=True)
         self._marks = opened_by(tokenizer.decode(prompt[-TAIL:], skip_special_tokens=False))
         self._state: Literal["undecided", "thinking", "closing", "over"] = "undecided"
@@ -41,7 +42,8 @@ class ThinkingBudget:
 
     def forced(self) -> int | None:
         """Return the token that must come next, once the thoughts have used up their tokens."""
-        if self._state == "thinking" and self._left <= 0 and self._marks:
+        is_over = self._budget is not None and self.tokens >= self._budget
+        if self._state == "thinking" and is_over and self._marks:
             closing = self._tokenizer.encode(self._marks.closing, add_special_tokens=False)
             self._closing, self._state = deque(closing), "closing"
         return self._closing[0] if self._closing else None
@@ -61,7 +63,7 @@ class ThinkingBudget:
         if self._state == "undecided":
             self._held += text
             return (self.flush(), self._marks is not None) if self._decided() else ("", False)
-        self._left -= 1
+        self.tokens += 1
         self._text = self._text[-SEARCHED:]
         if self._marks and self._marks.end in self._text:
             self._state = "over"

@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Evaluation, EvaluationMeasure, EvaluationStrength
     from arkor_dev.data.rows import Row
     from arkor_dev.local.evaluation.base_losses import BaseLosses
-    from arkor_dev.local.evaluation.stage import Own
+    from arkor_dev.local.evaluation.stage import Judged, Own
     from arkor_dev.local.execution.messages import SavedModel
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.models.catalog import Model
@@ -197,6 +197,7 @@ class FinalEvaluation:
         self._history = History(self._job)
         self._run: TrainingLoop | None = None
         self._stage: Stage | None = None
+        self._reported = False
 
     def follow(self, run: TrainingLoop) -> None:
         """Record each row's loss whenever ``run`` reports an evaluation."""
@@ -228,7 +229,8 @@ class FinalEvaluation:
     def judge(self) -> bool:
         """Compare the result with the base, store and report it; return False if the job was cancelled.
 
-        The trained weights have already been saved, so an error here is only reported.
+        The trained weights have already been saved, so an error here is only reported. Answers to general
+        questions come after the comparison, which is then reported again with them.
         """
         run, preparation = self._run, self._preparation
         if run is None or not run.held_out:
@@ -246,22 +248,29 @@ class FinalEvaluation:
                 run.optimizer.zero_grad(set_to_none=True)
                 run.optimizer.state.clear()  # frees memory for the base
             base = _fresh(preparation, run) if changed else _switched_off(run.loss)
-            judged = stage.run(run.loss, base)
-            judged.evaluation.update(_best(preparation, self._history, judged.evaluation["margin"]))
-            results.write(results.result_file(self._job, None), judged._asdict())
-            _keep_temperature(judged.evaluation, final_folder(preparation.data, preparation.job_id))
-            rewrite_card(preparation.data, preparation.job_id)
-            self._emit(EvaluationCompleted(type=EVALUATION_COMPLETED, evaluation=judged.evaluation))
+            self._report(stage.run(run.loss, base, self._report))
         except Stopped:
             return False
         except Exception as error:  # noqa: BLE001 - whatever the error, the adapter is saved
             traceback.print_exc()
             reason = str(error) or type(error).__name__
-            text = f"It could not be compared with its base: {reason}"
+            failed = "General questions" if self._reported else "It"
+            undone = "answered" if self._reported else "compared with its base"
+            text = f"{failed} could not be {undone}: {reason}"
             self._emit(TrainingMessage(type=TRAINING_MESSAGE, message=text))
         finally:
             run.loss.close()
         return True
+
+    def _report(self, judged: Judged) -> None:
+        """Store the comparison and send it."""
+        preparation = self._preparation
+        judged.evaluation.update(_best(preparation, self._history, judged.evaluation["margin"]))
+        results.write(results.result_file(self._job, None), judged._asdict())
+        _keep_temperature(judged.evaluation, final_folder(preparation.data, preparation.job_id))
+        rewrite_card(preparation.data, preparation.job_id)
+        self._emit(EvaluationCompleted(type=EVALUATION_COMPLETED, evaluation=judged.evaluation))
+        self._reported = True
 
 
 def judge_kept(preparation: RunPreparation, model: Model, saved: SavedModel) -> Any:

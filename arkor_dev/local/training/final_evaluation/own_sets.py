@@ -89,7 +89,7 @@ class OwnSet:
         if self.is_loss:
             examples = self.examples()
 
-            def losses(rows: Any) -> list[tuple[float, int]]:
+            def losses(rows: Any) -> list[tuple[float, float]]:
                 if stopped():
                     raise Stopped
                 done(len(rows))

@@ -34,11 +34,11 @@ class PreferenceObjective(Objective):
         sums = torch.stack([part.sum() for part in likely.split(counts)])
         return sums, torch.tensor(counts, device=sums.device)
 
-    def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
+    def __call__(self, rows: Sequence[Example]) -> tuple[Any, float]:
         """Return the summed loss of ``rows``, and their number."""
         return self.measured(rows)[0].sum(), len(rows)
 
-    def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
+    def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, float]]:
         """Return each example's loss, with weight 1."""
         return [(loss, 1) for loss in self._quietly(rows)[0].tolist()]
 

@@ -247,7 +247,9 @@ class Replay:
         return self._replayed(Example([*prompt, *answer], labels, f"replayed prompt {number}"))
 
     def _replayed(self, example: Example) -> Example:
-        return replace(example, same_row=False, counts=None if self.learned else 0, replayed=True)
+        return replace(
+            example, same_row=False, counts=None if self.learned else 0, replayed=True, weights=None
+        )
 
 
 def _batches(indices: Sequence[int]) -> Iterator[list[int]]:

@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.contract.settings.data import ALL, NON_EMPTY, NONE, ONLY
 from arkor_dev.data.thoughts import split_answer
 from arkor_dev.local.modeling.chat_template import Rendering, renderings
 from arkor_dev.local.modeling.example import IGNORED, Example
@@ -29,15 +28,25 @@ class Encoding:
     """How rows become examples, of at most ``longest`` tokens.
 
     ``responses_only``: only answers are learned; ``last_only``: only the last answer of each row.
-    ``thoughts`` says which thoughts in the answers are learned: see the setting ``train_on_thoughts``.
+    ``thought_weight`` and ``answer_weight`` are the weights of an answer's tokens in the loss, in its
+    thoughts and after them; at 0 they are not learned. Only their ratio counts: all other tokens that are
+    learned, such as those of plain text, count as much as an answer's. ``empty_thoughts``: empty ones are
+    learned.
     ``classes`` are those of a classifier.
     """
 
     longest: int
     responses_only: bool = True
     last_only: bool = False
-    thoughts: str = ALL
+    thought_weight: float = 1.0
+    answer_weight: float = 1.0
+    empty_thoughts: bool = True
     classes: Classes | None = None
+
+    @property
+    def relative_weight(self) -> float:
+        """The weight of a thought's token beside an answer's, or 1 if only thoughts are learned."""
+        return self.thought_weight / self.answer_weight if self.answer_weight else 1.0
 
     @classmethod
     def of(cls, settings: JobSettings, longest: int, classes: Classes | None = None) -> Encoding:
@@ -46,7 +55,9 @@ class Encoding:
             longest,
             settings.get("trainOnResponsesOnly"),
             settings.get("completionOnlyLoss"),
-            settings.get("trainOnThoughts"),
+            settings.get("thoughtWeight"),
+            settings.get("answerWeight"),
+            settings.get("trainOnEmptyThoughts"),
             classes,
         )
 
@@ -55,8 +66,9 @@ class Encoding:
 class EncodedText:
     """An example before truncation: the chat template's ``text``, and its tokens.
 
-    ``offsets`` are each token's character range in ``text``, ``spans`` those of the answers; ``labels`` as in
-    :class:`Example`. A pure-Python tokenizer has no offsets and returns none if they are not needed.
+    ``offsets`` are each token's character range in ``text``, ``spans`` those of the answers; ``labels`` and
+    ``weights`` as in :class:`Example`. A pure-Python tokenizer has no offsets and returns none if they are
+    not needed.
     """
 
     text: str
@@ -64,6 +76,7 @@ class EncodedText:
     labels: list[int]
     offsets: list[tuple[int, int]]
     spans: list[tuple[int, int]]
+    weights: list[float] | None = None
 
 
 def rendered(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
@@ -90,27 +103,32 @@ def coded(tokenizer: Any, row: Row, rendering: Rendering, encoding: Encoding) ->
     special = row.text is not None
     coding = tokenizer(text, add_special_tokens=special, return_offsets_mapping=with_offsets)
     ids, offsets = coding["input_ids"], coding.get("offset_mapping", [])
-    labels = list(ids)
-    if responses_only:
-        if row.text is None:
-            spans = [_learned(text, span, encoding.thoughts) for span in spans]
-        labels = [
-            token if any(start <= left < end and left < right for start, end in spans) else IGNORED
-            for token, (left, right) in zip(ids, offsets, strict=True)
-        ]
-    return EncodedText(text, ids, labels, offsets, rendering.spans)
+    if not responses_only:
+        return EncodedText(text, ids, list(ids), offsets, spans)
+    parts = [(start, end, 1.0) for start, end in spans]
+    if row.text is None:
+        parts = [part for span in spans for part in _parts(text, span, encoding)]
+    weights = [
+        next((weight for start, end, weight in parts if start <= left < end and left < right), 0.0)
+        for left, right in offsets
+    ]
+    labels = [token if weight else IGNORED for token, weight in zip(ids, weights, strict=True)]
+    alike = encoding.relative_weight in (0.0, 1.0)
+    return EncodedText(text, ids, labels, offsets, spans, None if alike else weights)
 
 
-def _learned(text: str, span: tuple[int, int], thoughts: str) -> tuple[int, int]:
-    """Return the part of an answer's range that is learned; ``thoughts`` as in `Encoding`."""
+def _parts(text: str, span: tuple[int, int], encoding: Encoding) -> list[tuple[int, int, float]]:
+    """Return the ranges of an answer's thoughts and of the rest, with their weights."""
     start, end = span
-    if thoughts == ALL:
-        return span
+    if encoding.empty_thoughts and encoding.relative_weight == 1 and encoding.answer_weight:
+        return [(start, end, 1.0)]
     split = split_answer(text[start:end])
     answer = start + split.answer_start if split.ended else end
-    if thoughts == ONLY:
-        return start, answer if split.thoughts else start
-    return start if split.thoughts and thoughts == NON_EMPTY else answer, end
+    learned = split.thoughts or encoding.empty_thoughts
+    return [
+        (start, answer, encoding.relative_weight if learned else 0.0),
+        (answer, end, 1.0 if encoding.answer_weight else 0.0),
+    ]
 
 
 def encode(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
@@ -132,7 +150,10 @@ def encode(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example],
         longest = max(longest, len(coding.ids))
         labels = coding.labels[:max_length]
         if teaches(labels):
-            examples.append(Example(coding.ids[:max_length], labels, row.where, bool(examples)))
+            weights = coding.weights and coding.weights[:max_length]
+            examples.append(
+                Example(coding.ids[:max_length], labels, row.where, bool(examples), weights=weights)
+            )
         elif len(coding.ids) > max_length:
             beyond = start
     if not examples:
@@ -141,11 +162,10 @@ def encode(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example],
                 f"{row.where}: {longest} tokens long, and max_length {max_length} truncates it before the "
                 "answer: raise max_length or shorten the row"
             )
-        if encoding.thoughts in (ONLY, NONE):
-            what = "thoughts" if encoding.thoughts == ONLY else "answer"
+        if not (encoding.thought_weight and encoding.answer_weight):
+            what, key = ("answer", "thought") if encoding.answer_weight else ("thoughts", "answer")
             raise JobFailure(
-                f'{row.where}: has no {what} to learn, and train_on_thoughts is "{encoding.thoughts}": '
-                "change it, or remove the row"
+                f"{row.where}: has no {what} to learn, and {key}_weight is 0: change it, or remove the row"
             )
         if any(message.get("tool_calls") for message in row.messages):
             raise JobFailure(

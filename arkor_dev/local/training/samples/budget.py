@@ -16,6 +16,9 @@ MINIMUM_SECONDS: Final = 2.0
 """The corresponding time in seconds for short runs."""
 USEFUL_TOKENS: Final = 64
 """Least length limit of an answer, in tokens: two or three sentences; less can't be judged."""
+ASSUMED_STEPS: Final = 4
+"""What a round is assumed to take before the first, in training steps: three answers of a 135M model take
+about that on a CPU. A short run waits for none of them: the verdict comes first."""
 MOST_TOKENS: Final = 128
 """The length limit, in tokens, if there is time for it in every round."""
 
@@ -48,11 +51,15 @@ class SampleBudget:
         self._cost = first + tokens * token
         return tokens
 
-    def affordable(self, duration: float) -> int:
-        """Return how many optional rounds fit besides the required ones, each as long as the last round."""
-        if not self._cost:
+    def affordable(self, duration: float, step: float) -> int:
+        """Return how many optional rounds fit besides the required ones, each as long as the last round.
+
+        Before the first round, each is assumed to take ``ASSUMED_STEPS``. ``step`` is the seconds of a step.
+        """
+        cost = self._cost or ASSUMED_STEPS * step
+        if not cost:
             return self.optional
-        return min(self.optional, max(0, int(self._seconds_left(duration) / self._cost) - self.required))
+        return min(self.optional, max(0, int(self._seconds_left(duration) / cost) - self.required))
 
     def finish(self, seconds: float, tokens: int, *, required: bool) -> None:
         """Record a round that took ``seconds``, with answers of at most ``tokens``."""
@@ -83,4 +90,4 @@ def expected_seconds(optional: int, duration: float, first: float, token: float)
     """
     budget = SampleBudget(required=2, optional=optional)
     seconds = first + budget.limit(duration, first, token) * token
-    return (2 + budget.affordable(duration)) * seconds
+    return (2 + budget.affordable(duration, 0.0)) * seconds

@@ -132,7 +132,8 @@ class Samples:
     def _fits_budget(self, run: TrainingLoop, step: int) -> bool:
         """Return whether a checkpoint's answers fit the budget; those that do are spread over the run."""
         remaining = sum(step <= due < run.plan.steps for due in self._due)
-        spare = self._budget.affordable(self._run_seconds(run))
+        seconds = self._run_seconds(run)
+        spare = self._budget.affordable(seconds, seconds / run.plan.steps)
         self._passed += 1
         if spare > 0 and self._passed >= (remaining + 1) / (spare + 1):
             self._passed = 0
@@ -237,7 +238,8 @@ class Samples:
         """Estimate the seconds of all remaining rounds, each as long as the last one."""
         if self._run is None:
             return 0.0
-        optional = self._budget.affordable(self._run_seconds(self._run)) if self._budget.optional else 0
+        seconds = self._run_seconds(self._run)
+        optional = self._budget.affordable(seconds, seconds / self._run.plan.steps)
         # The base answers first, and faster than the adapter.
         slower = ADAPTED if self._sent == {0} and self._run.plan.adapter else 1.0
         return (self._budget.required + optional) * self._budget.last * slower

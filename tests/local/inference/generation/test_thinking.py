@@ -1,4 +1,4 @@
-"""Thoughts of an answer end after their budget: what the loop then generates, and what it sends."""
+"""Thoughts of an answer, and their budget: what the loop generates, and what it sends."""
 
 from __future__ import annotations
 
@@ -140,7 +140,8 @@ def test_thoughts_within_their_budget_are_left_alone() -> None:
     without, same = answered(engine, None)
     assert texts(without) == texts(parts)
     assert same.completion_tokens == done.completion_tokens
-    assert not any(part.thoughts for part in without)
+    assert texts(without, thoughts=True) == texts(parts, thoughts=True)
+    assert done.thinking_tokens == same.thinking_tokens == len(engine._ids("\n")) + 10 + 1
 
 
 def test_without_a_budget_thoughts_may_take_the_whole_answer() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +21,7 @@ from tests.local.tiny_model import PHRASE, QUESTIONS, chats, write_jsonl
 from tests.local.training.samples.test_sampler import greedy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.local.harness import Backend, Frame
@@ -71,8 +73,11 @@ def usual(shared: Backend, project_with_held_out: Path) -> tuple[str, list[Frame
 
 
 def evaluation_in(frames: list[Frame]) -> dict[str, Any]:
-    (found,) = [frame.json["evaluation"] for frame in frames if frame.event == "evaluation.completed"]
-    return dict(found)
+    return dict(evaluations_in(frames)[-1])
+
+
+def evaluations_in(frames: list[Frame]) -> list[dict[str, Any]]:
+    return [frame.json["evaluation"] for frame in frames if frame.event == "evaluation.completed"]
 
 
 def recomputed(
@@ -156,8 +161,13 @@ def check(data: Path, job: str, evaluation: dict[str, Any], tiny: Path, *, whole
 def test_a_run_ends_with_a_verdict_on_held_out_rows(shared: Backend, usual: tuple[str, list[Frame]]) -> None:
     job, frames = usual
     evaluation = evaluation_in(frames)
-    told = [frame.event for frame in frames if frame.event not in ("sample.created", "training.phase")]
-    assert told[-3:] == ["evaluation.completed", "training.completed", "end"]
+    aside = ("sample.created", "training.phase", "model.progress")
+    told = [frame.event for frame in frames if frame.event not in aside]
+    assert told[-4:] == ["evaluation.completed"] * 2 + ["training.completed", "end"]
+    first, last = evaluations_in(frames)
+    assert "answers" not in first["general"], "the verdict does not wait for them"
+    assert last["general"]["answers"]["count"] > 0
+    assert (first["verdict"], first["heldOut"]) == (last["verdict"], last["heldOut"])
     task, beyond = evaluation["heldOut"]["verdict"], evaluation["general"]["verdict"]
     assert (task, evaluation["verdict"]) == ("better", "mixed" if beyond == "worse" else "better")
     assert evaluation["sentence"].startswith(f"Better at your task (only {HELD_OUT} rows)")
@@ -187,6 +197,44 @@ def test_a_run_ends_with_a_verdict_on_held_out_rows(shared: Backend, usual: tupl
         for c in (0, WRITTEN)
     )
     assert shared.job(job)["evaluation"] == evaluation
+
+
+def test_answers_that_fail_leave_the_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from arkor_dev.local.evaluation.stage import Judged
+    from arkor_dev.local.training.final_evaluation import measure
+
+    class FailingStage:
+        known: object = None
+
+        def prepare(self) -> None: ...
+
+        def run(self, adapter: object, base: object, report: Callable[[Judged], None]) -> Judged:
+            report(Judged({"verdict": "better", "margin": 0.01}, [], {}, []))
+            raise RuntimeError("no memory for a token")
+
+    told: list[Any] = []
+    closed: list[bool] = []
+    preparation: Any = SimpleNamespace(data=tmp_path, job_id="job", emit=told.append)
+    run: Any = SimpleNamespace(
+        held_out=[1],
+        kept_step=4,
+        plan=SimpleNamespace(adapter=True),
+        initial_weights={},
+        phases=SimpleNamespace(enter=lambda _: None),
+        loss=SimpleNamespace(close=lambda: closed.append(True)),
+    )
+    monkeypatch.setattr(measure, "stage_of", lambda *_: FailingStage())
+    monkeypatch.setattr(measure, "_set_choice", lambda *_: None)
+    monkeypatch.setattr(measure, "_best", lambda *_: {})
+    monkeypatch.setattr(measure, "rewrite_card", lambda *_: None)
+    judging = measure.FinalEvaluation(preparation, lambda: False)
+    judging._run = run
+    assert judging.judge()
+    assert [event["type"] for event in told] == ["evaluation.completed", "training.message"]
+    assert told[1]["message"] == "General questions could not be answered: no memory for a token"
+    kept = json.loads((tmp_path / "jobs" / "job" / "evaluation" / "final.json").read_text())
+    assert kept["evaluation"]["verdict"] == "better"
+    assert closed == [True]
 
 
 def test_the_base_is_measured_once(

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from arkor_dev.contract.regular_files import sha256_of
 from arkor_dev.data.methods import forms_of
 from arkor_dev.data.row_parser import row_of
+from arkor_dev.local.checkpoints.origin import FileHashes, check_trained_on
 from arkor_dev.local.checkpoints.origin import changed as changed_inputs
 from arkor_dev.local.forecast.steps import question_of
 from arkor_dev.local.jobs.job_folder import final_folder
@@ -437,6 +438,13 @@ def test_a_job_learns_from_the_adapter_of_another_one(backend: Backend, tmp_path
     }
     weights = final_folder(tmp_path / "data", teacher) / "adapter_model.safetensors"
     assert inputs["teacher/adapter_model.safetensors"] == {"sha256": sha256_of(weights)}
+
+    base, hashes = tmp_path / "tests" / "models" / "tiny", FileHashes(tmp_path / "data")
+    check_trained_on(teacher, weights.parent, base, False, hashes)
+    with pytest.raises(
+        JobFailure, match="on the full weights, which are not this job's: set load_in_4bit = false"
+    ):
+        check_trained_on(teacher, weights.parent, base, True, hashes)
 
     other_base = backend.submit({**config, "model": "./models/other"})
     list(backend.events(other_base))

@@ -33,17 +33,26 @@ def test_the_first_round_fixes_the_answer_length() -> None:
     assert budget.limit(1_000_000, 0.25, 0.05) == USEFUL_TOKENS, "answers of different steps are compared"
 
 
+def test_a_short_run_of_long_steps_answers_only_before_and_after() -> None:
+    budget = SampleBudget(required=2, optional=1)
+    assert budget.affordable(40, 1.0) == 0
+    assert budget.affordable(240, 1.0) == 1
+    assert budget.affordable(0.2, 0.005) == 1, (
+        "a round of a tiny model takes no time"
+    )
+
+
 def test_optional_rounds_use_the_remaining_budget() -> None:
     budget = SampleBudget(required=2, optional=10)
-    assert budget.affordable(100) == 10, "nothing is known yet"
+    assert budget.affordable(100, 0.1) == 10
     cost = 0.2 + USEFUL_TOKENS * 0.01
     budget.finish(cost, budget.limit(100, 0.2, 0.01), required=True)
-    assert budget.affordable(100) == int((SHARE * 100 - cost) / cost) - 1 == 3
+    assert budget.affordable(100, 0.1) == int((SHARE * 100 - cost) / cost) - 1 == 3
     budget.finish(cost, USEFUL_TOKENS, required=False)
     budget.skip()
-    assert (budget.affordable(100), budget.optional) == (2, 8)
+    assert (budget.affordable(100, 0.1), budget.optional) == (2, 8)
     budget.finish(cost, USEFUL_TOKENS, required=True)
-    assert budget.affordable(0) == 0
+    assert budget.affordable(0, 0) == 0
     assert budget.required == 0
 
 

@@ -60,6 +60,7 @@ export function Row({ opened, chosen, cut, exclude, tools }: Props) {
           <Exclusion excluded={row.exclusion.excluded} set={(to) => exclude([row.row], to)} />
         )}
         {tools}
+        <Weights weights={weightsOf(row)} />
         {row.examples.length > 1 && (
           <p class="hint">
             Learned as {number(row.examples.length)} examples: the chat template rewrites earlier turns, so an
@@ -69,6 +70,16 @@ export function Row({ opened, chosen, cut, exclude, tools }: Props) {
       </header>
       {row.error ? <Unread row={row} /> : <Tokens key={row.row} row={row} cut={cut} />}
     </>
+  );
+}
+
+function Weights({ weights }: { weights: readonly number[] }) {
+  if (weights.length < 2) return null;
+  return (
+    <p class="hint">
+      <span class="data-learned data-lighter">Underlined</span> tokens count {number(weights[0])} in the loss,
+      the others {number(weights[1])}.
+    </p>
   );
 }
 
@@ -107,7 +118,8 @@ export function rolesOf(roles: Readonly<Record<string, number>>): string {
 const total = (counts: readonly number[]): number => counts.reduce((sum, count) => sum + count, 0);
 
 interface Token {
-  learned: boolean;
+  /** In the loss; 0 if it is not learned. */
+  weight: number;
   role: string;
   special: boolean;
   /** Its index in its example, from 0. */
@@ -119,20 +131,31 @@ export function tokensOf(row: Pick<DatasetTokens, "examples" | "runs" | "special
   const tokens: Token[] = [];
   let example = 0;
   let start = 0;
-  for (const { count, learned, role } of row.runs)
+  for (const { count, weight, role } of row.runs)
     for (let remaining = count; remaining > 0; remaining -= 1) {
       const index = tokens.length;
       if (index - start >= (row.examples[example] ?? Infinity)) {
         start += row.examples[example] ?? 0;
         example += 1;
       }
-      tokens.push({ learned, role, special: special.has(index), at: index - start });
+      tokens.push({ weight, role, special: special.has(index), at: index - start });
     }
   return tokens;
 }
 
-function classOf({ learned, special, at }: Token, cut: number): string {
-  return ["data-token", learned && "data-learned", special && "data-special", at >= cut && "data-cut"]
+/** The different weights of a row's learned tokens, from the lowest. */
+export function weightsOf(row: Pick<DatasetTokens, "runs">): number[] {
+  return [...new Set(row.runs.map(({ weight }) => weight))].filter(Boolean).sort((one, other) => one - other);
+}
+
+function classOf({ weight, special, at }: Token, cut: number, full: number): string {
+  return [
+    "data-token",
+    weight && "data-learned",
+    weight && weight < full && "data-lighter",
+    special && "data-special",
+    at >= cut && "data-cut",
+  ]
     .filter(Boolean)
     .join(" ");
 }
@@ -150,11 +173,12 @@ export function Tokens({ row, cut, name }: { row: DatasetTokens; cut: number; na
   const tokens = useMemo(() => tokensOf(row), [row]);
   const [at, setAt] = useState<number | null>(null);
   const [byKey, setByKey] = useState(false);
+  const weights = useMemo(() => weightsOf(row), [row]);
   const drawn = useMemo(
     () =>
       tokens.map((token, tokenIndex) => [
         tokenIndex > 0 && token.at === 0 && <hr key={`before-${tokenIndex}`} class="data-next" />,
-        <span key={tokenIndex} data-place={tokenIndex} class={classOf(token, cut)}>
+        <span key={tokenIndex} data-place={tokenIndex} class={classOf(token, cut, weights.at(-1) ?? 0)}>
           {pieces(row.texts[tokenIndex] ?? "").map(({ text, drawn }, index) =>
             drawn ? (
               <i key={index} class={text.startsWith("U+") ? "data-drawn data-named" : "data-drawn"}>
@@ -171,7 +195,8 @@ export function Tokens({ row, cut, name }: { row: DatasetTokens; cut: number; na
   const words = (index: number): string => {
     const token = tokens[index];
     if (!token) return "";
-    const state = token.at >= cut ? "truncated" : token.learned ? "learned" : "ignored";
+    const learned = weights.length > 1 ? `learned with weight ${number(token.weight)}` : "learned";
+    const state = token.at >= cut ? "truncated" : token.weight ? learned : "ignored";
     return `id ${row.ids[index]} · token ${number(token.at + 1)} · ${state} · ${clean(token.role, 20)}`;
   };
   const placeOf = (target: EventTarget | null): number | null => {

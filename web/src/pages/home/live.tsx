@@ -4,11 +4,12 @@ import { useState } from "preact/hooks";
 import { Chart } from "../../chart/chart";
 import type { Track } from "../../chart/series";
 import { DEFAULTS } from "../../chart/settings";
-import type { Job } from "../../contract.gen";
+import type { Evaluation, Job } from "../../contract.gen";
 import type { Run } from "../../events/run";
 import { useStream } from "../../events/use-stream";
 import { now } from "../../lib/clock";
 import { clock, duration, loss, number } from "../../lib/format";
+import { isObject } from "../../lib/json";
 import { late } from "../../lib/late";
 import { clean, displayName } from "../../lib/text";
 import { queueWords } from "../../store/queue";
@@ -22,6 +23,7 @@ import { isActive, originOf, ranFor, statusOf, stepsOf } from "../job/state";
 const HEIGHT = 260;
 
 const useAnswers = late(() => import("../job/answers"));
+const useVerdict = late(() => import("./verdict"));
 
 export function LiveJob({
   id,
@@ -42,6 +44,8 @@ export function LiveJob({
   const value = Number.isFinite(seen) ? seen : job?.metrics?.loss;
   const active = isActive(status);
   const answers = useAnswers(active && run.answers.length > 0);
+  const evaluation = active && isObject(job?.evaluation) ? (job.evaluation as Evaluation) : undefined;
+  const verdict = useVerdict(evaluation !== undefined);
   const failure = status === "failed" ? (job?.error ?? run.error) : null;
   const origin = originOf(job, run);
   const track = (key: Track["metric"], label: string, tone: string): Track => ({
@@ -54,6 +58,12 @@ export function LiveJob({
   });
   return (
     <div class="home-now">
+      {/* The answers that illustrate it are still being generated. */}
+      {evaluation && verdict && (
+        <div class="home-result-head">
+          <verdict.VerdictHead evaluation={evaluation} />
+        </div>
+      )}
       {(active || run.rows.length > 0) && (
         <dl class="figures home-metrics num">
           <Figure name="Loss" value={loss(value)} />

@@ -9,18 +9,19 @@ import { useStream } from "../../events/use-stream";
 import { answererOf } from "../../lib/best-step";
 import { number } from "../../lib/format";
 import { isObject } from "../../lib/json";
-import { clean, displayName } from "../../lib/text";
+import { displayName } from "../../lib/text";
 import { href, jobHref } from "../../router";
 import { features } from "../../store/features";
 import { Button } from "../../ui/controls/button";
 import { RelativeTime } from "../../ui/time";
-import { stateOf, stateWords, VerdictMark } from "../../ui/verdict";
+import { stateOf } from "../../ui/verdict";
 import { Pair } from "../job/answers";
 import { systemOf } from "../job/answers/samples";
 import { openExtend } from "../job/header/open-extend";
 import { canReplay, ReplayButton } from "../job/header/replay-button";
 import { lossOf } from "../job/progress/own-figures";
 import { originOf, statusOf } from "../job/state";
+import { VerdictHead } from "./verdict";
 
 const HEIGHT = 200;
 const PROMPTS = 3;
@@ -60,23 +61,13 @@ export function Result({ job }: { job: Job }) {
         <p class="hint">
           Last run, <bdi>{displayName(job.name)}</bdi>, <RelativeTime at={job.completedAt} />
         </p>
-        <h2>
-          {evaluation ? (
-            <VerdictMark verdict={evaluation.verdict} label={stateWords(stateOf(evaluation))} />
-          ) : (
-            "Completed"
-          )}
-        </h2>
-        <p class="dim">
-          {evaluation
-            ? clean(evaluation.sentence, 400)
-            : "It was not compared with its base, so nothing says yet whether it is better."}
-        </p>
-        {evaluation?.heldOut && !evaluation.heldOut.measure && (
-          <p class="hint">
-            The figures are losses: how far the wanted answers are from what the model would write. Lower is
-            better.
-          </p>
+        {evaluation ? (
+          <VerdictHead evaluation={evaluation} />
+        ) : (
+          <>
+            <h2>Completed</h2>
+            <p class="dim">It was not compared with its base, so nothing says yet whether it is better.</p>
+          </>
         )}
       </header>
       {run.answers.length > 0 ? (

@@ -135,6 +135,12 @@ test("each event is told in a line of words", () => {
   ).toBe("step 1,200 · loss 0.4321 · lr 0.0002 · epoch 0.50 · 412 tokens/s");
   expect(words("training.log", { step: 3, loss: null })).toBe("step 3 · loss not a number");
   expect(words("training.log", '{"step":4,"loss":1e309}')).toBe("step 4 · loss not a number");
+  const evaluation = { sentence: "Better at your task.", general: {} };
+  expect(words("evaluation.completed", { evaluation })).toBe("Better at your task.");
+  const answers = { sentence: "Its 8 sampled answers have 20 tokens on average." };
+  expect(words("evaluation.completed", { evaluation: { ...evaluation, general: { answers } } })).toBe(
+    "Better at your task. · Its 8 sampled answers have 20 tokens on average.",
+  );
   expect(words("training.started", { metadata: { totalSteps: 1, device: "cpu" } })).toBe("1 step · cpu");
   expect(
     words("checkpoint.saved", { step: 20, artifacts: [{ kind: "checkpoint", bytes: 3_700_000 }, 7] }),

@@ -85,14 +85,14 @@ class ClassifierLoss(Objective):
         losses = cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
         return losses if weights is None else losses * weights[targets]
 
-    def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
+    def __call__(self, rows: Sequence[Example]) -> tuple[Any, float]:
         """Return the cross entropy summed over ``rows``, with class weights, and their number."""
         logits, targets = self.class_logits(rows)
         self._note(logits, targets)
         options = (self._smoothing, self._weights) if self.model.training else ()
         return self._losses(logits, targets, *options).sum(), len(rows)
 
-    def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
+    def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, float]]:
         """Return each row's cross entropy, without class weights, with weight 1."""
         logits, targets = self._evaluated(rows)
         self._note(logits, targets)

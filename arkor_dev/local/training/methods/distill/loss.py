@@ -50,7 +50,7 @@ class DistillationLoss(Objective):
         )
         self._probe_rows = model[3]
         self._teacher: Objective | None = None
-        self._divergences: list[tuple[Tensor, int]] = []
+        self._divergences: list[tuple[Tensor, float]] = []
         self._lengths: list[tuple[int, bool]] = []
 
     def join(self, run: RunContext) -> None:
@@ -156,7 +156,7 @@ class DistillationLoss(Objective):
         longest = max(prompt_length(sequence) for sequence in row.sequences)
         return _with_answer(row, tokens[: self._run.base.context - longest]) if tokens else row
 
-    def __call__(self, rows: Sequence[Example]) -> tuple[Tensor, int]:
+    def __call__(self, rows: Sequence[Example]) -> tuple[Tensor, float]:
         """Return the weighted sum of the divergence at the learned tokens of ``rows``, and their weight."""
         # First, since the layers' backward pass uses their most recent batch.
         with self._teaching() as teacher:
@@ -176,7 +176,7 @@ class DistillationLoss(Objective):
         """Return the weight of each learned token, ``[learned]``; None for 1 each."""
         return None
 
-    def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
+    def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, float]]:
         """Return each row's summed cross entropy and its number of learned tokens."""
         return self.cross_entropy(rows)
 

@@ -24,7 +24,7 @@ from arkor_dev.contract.events import (
     TrainingMessage,
 )
 from arkor_dev.local.cpu_kernels.cross_entropy import cross_entropies
-from arkor_dev.local.modeling.example import IGNORED, Example
+from arkor_dev.local.modeling.example import IGNORED, Example, weight_of
 from arkor_dev.local.training.figure import MethodFigure
 from arkor_dev.local.training.methods.sampling import AT_ONCE, TOKENS
 from arkor_dev.local.training.objective import Objective
@@ -180,7 +180,7 @@ class GrpoLoss(Objective):
                 return {"scale": 1 / self.settings["maxCompletionLength"]}
         return {"counts": rollout.learned}
 
-    def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
+    def __call__(self, rows: Sequence[Example]) -> tuple[Any, float]:
         """Return the loss summed over the tokens of ``rows``, each times its scale, and their weight."""
         reference = self._of_start(rows)
         likely, entropy = self._likely(rows)
@@ -207,7 +207,7 @@ class GrpoLoss(Objective):
             losses = losses + self.settings["beta"] * divergence
             self._note("kl", float(divergence.detach().mean()))
         scales = of_tokens([getattr(row, "scale", 1.0) for row in rows])
-        return (losses * scales).sum(), sum(row.weight for row in rows)
+        return (losses * scales).sum(), weight_of([rows])
 
     def _likely(self, rows: Sequence[Example]) -> tuple[Any, Any]:
         """Return log-probabilities at the temperature, and entropies, of the answer tokens, ``[tokens]``."""
@@ -253,7 +253,7 @@ class GrpoLoss(Objective):
 
     # Measuring
 
-    def row_losses(self, rows: Sequence[Any]) -> list[tuple[float, int]]:
+    def row_losses(self, rows: Sequence[Any]) -> list[tuple[float, float]]:
         """Return the negative reward of the greedy answer to each prompt, with weight 1."""
         answers = self._answering.greedy(rows)
         for row, (answer, reward) in zip(rows, answers, strict=True):

@@ -17,6 +17,8 @@ from arkor_dev.local.training.objective import Objective, probe
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from torch import Tensor
+
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.replay.rows import Replay
     from arkor_dev.local.training.run_context import RunContext
@@ -28,7 +30,7 @@ TOGETHER: Final = 16
 
 
 class CrossEntropy(Objective):
-    """Cross entropy of the learned tokens. A row's weight is their number.
+    """Cross entropy of the learned tokens. A row's weight is their number, or the sum of their weights.
 
     During training, ``smoothing`` of each token's probability is spread over all tokens (label smoothing);
     evaluations stay comparable without it. A run's replayed rows may add a divergence penalty.
@@ -74,8 +76,8 @@ class CrossEntropy(Objective):
         sums, counts = zip(*noted, strict=True)
         return {"baseKl": float(torch.stack(sums).sum()) / sum(counts)}
 
-    def __call__(self, rows: Sequence[Example]) -> tuple[Any, int]:
-        """Return the cross entropy summed over the learned tokens of ``rows``, and their number."""
+    def __call__(self, rows: Sequence[Example]) -> tuple[Any, float]:
+        """Return the cross entropy summed over the learned tokens of ``rows``, and their weight."""
         smoothing = self._smoothing if self.model.training else 0.0
         rows = sorted(rows, key=lambda row: row.replayed)
         replayed = [row for row in rows if row.replayed]
@@ -92,11 +94,18 @@ class CrossEntropy(Objective):
             )
             self._of_replayed = loss.detach()
         if first or not last:  # if all rows of a batch are left out, its loss is zero
-            loss = loss + self._summed(values, head, targets[:first], smoothing)
+            own = [row for row in rows if not row.replayed]
+            loss = loss + self._summed(values, head, targets[:first], smoothing, self._weights(own))
         return loss, weight_of([rows])
 
-    def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, int]]:
+    def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, float]]:
         return self.cross_entropy(rows)
+
+    def _weights(self, rows: Sequence[Example]) -> Tensor | None:
+        """Return the weights of the learned tokens of ``rows``, ``[learned]``, or None if all are 1."""
+        if all(row.weights is None for row in rows):
+            return None
+        return torch.tensor([weight for row in rows for weight in row.learned_weights], device=self.device)
 
     def of_replayed(self) -> Any:
         """See :meth:`Objective.of_replayed`."""
@@ -154,12 +163,15 @@ class CrossEntropy(Objective):
         logits, targets = self.logits(rows)
         return logits, None, targets
 
-    def _summed(self, values: Any, head: Any, targets: Any, smoothing: float) -> Any:
-        """Return the summed cross entropy of the logits ``values``, or those of ``head`` on them."""
+    def _summed(self, values: Any, head: Any, targets: Any, smoothing: float, weights: Any = None) -> Any:
+        """Return the summed cross entropy of the logits ``values``, or those of ``head`` on them; each
+        token's is multiplied by its ``weights``.
+        """
         if head is None:
-            return summed_cross_entropy(values, targets, smoothing)
+            return summed_cross_entropy(values, targets, smoothing, weights)
         with self.autocast():
-            return fused_cross_entropies(values, head, targets, smoothing).sum()
+            losses = fused_cross_entropies(values, head, targets, smoothing)
+        return (losses if weights is None else losses * weights).sum()
 
     def _replay_loss(
         self, values: Any, head: Any, targets: Any, known: Any, smoothing: float, learned: bool

@@ -75,7 +75,12 @@ const KNOWN: Readonly<Record<string, (data: JsonObject, judged?: Figure) => stri
   [TRAINING_CANCELLED]: (data) => step(data) || "cancelled",
   [TRAINING_PAUSED]: (data) => line(step(data), text(data.message) || text(data.reason)),
   [TRAINING_RESUMED]: (data) => line(step(data) && `after ${step(data)}`, text(data.message)),
-  [EVALUATION_COMPLETED]: ({ evaluation }) => (isObject(evaluation) ? text(evaluation.sentence) : ""),
+  [EVALUATION_COMPLETED]: ({ evaluation }) => {
+    if (!isObject(evaluation)) return "";
+    // It comes again with what the answers to general questions show.
+    const general = isObject(evaluation.general) ? evaluation.general : {};
+    return line(text(evaluation.sentence), isObject(general.answers) ? text(general.answers.sentence) : "");
+  },
   [ROLLOUTS_CREATED]: (data) =>
     line(step(data), count(Array.isArray(data.rollouts) ? data.rollouts.length : 0, "sampled answer")),
   [SAMPLE_CREATED]: (data) =>

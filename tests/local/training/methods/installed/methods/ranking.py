@@ -32,10 +32,10 @@ class RankingLoss(Objective):
         self._margins.append(margins.detach())
         return torch.nn.functional.softplus(-BETA * margins)
 
-    def __call__(self, rows: Any) -> tuple[Any, int]:
+    def __call__(self, rows: Any) -> tuple[Any, float]:
         return self._losses(rows).sum(), len(rows)
 
-    def row_losses(self, rows: Any) -> list[tuple[float, int]]:
+    def row_losses(self, rows: Any) -> list[tuple[float, float]]:
         training = self.model.training
         self.model.eval()
         with torch.no_grad():
