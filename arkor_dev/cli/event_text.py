@@ -259,12 +259,14 @@ class RunLines:
 
 
 def _rollouts(data: dict[str, object]) -> str:
-    """``step 20: 5 sampled answers, rewards 0 to 1``."""
+    """``step 20: 5 sampled answers, rewards 0 to 1``, and how many of them are failed episodes."""
     sent = data.get("rollouts")
     answers = [answer for answer in sent if isinstance(answer, dict)] if isinstance(sent, list) else []
-    rewards = [reward for answer in answers if (reward := figure(answer.get("reward"))) is not None]
+    played = [answer for answer in answers if not answer.get("failure")]
+    rewards = [reward for answer in played if (reward := figure(answer.get("reward"))) is not None]
     between = f", rewards {min(rewards):g} to {max(rewards):g}" if rewards else ""
-    return f"step {one_line(data.get('step'), 20)}: {len(answers)} sampled answers{between}"
+    failed = f", {len(answers) - len(played)} failed" if len(played) < len(answers) else ""
+    return f"step {one_line(data.get('step'), 20)}: {len(answers)} sampled answers{between}{failed}"
 
 
 def _answer(data: dict[str, object]) -> str:

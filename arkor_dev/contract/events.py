@@ -203,8 +203,9 @@ class TrainingPaused(AnyEvent):
 
     ``reason`` is ``asked`` (a person paused it), ``ended`` (the backend ended), ``killed`` (its process was
     killed three times at one step), ``disk`` (too little space to save), ``weights`` (a file of the model
-    changed or became unreadable), ``judge`` (a rubric's judge gives no scores), ``battery`` or ``adjusting``
-    (it continues at once with changed settings). From the local backend.
+    changed or became unreadable), ``judge`` (a rubric's judge gives no scores), ``environment`` (every
+    episode of a step failed), ``battery`` or ``adjusting`` (it continues at once with changed settings). From
+    the local backend.
     """
 
     type: Literal["training.paused"]
@@ -277,11 +278,33 @@ class SampleCreated(AnyEvent):
     truncated: NotRequired[bool]
 
 
+class RolloutCall(TypedDict):
+    """A tool call, its ``arguments`` as JSON text, and what the tool said; ``error``: it was called wrongly.
+
+    The texts are shortened to their beginnings.
+    """
+
+    name: str
+    arguments: str
+    result: str
+    error: NotRequired[bool]
+
+
+class RolloutTurn(TypedDict):
+    """An answer in an episode without its calls, shortened to its beginning, and its ``calls``."""
+
+    answer: str
+    calls: list[RolloutCall]
+
+
 class Rollout(TypedDict):
     """An answer that the model sampled during training by rewards, shortened to its beginning.
 
     ``where`` is the row's location, ``prompt`` its last user message. ``rewards`` has the scores by name,
     ``reward`` their weighted sum. ``truncated`` is true if the answer reached its length limit.
+
+    An episode of an environment has ``turns``, of which the last ``omitted`` are left out if they are long,
+    and ``answer`` is the last one. ``failure`` says why the environment failed: there is no reward then.
     """
 
     where: str
@@ -290,12 +313,16 @@ class Rollout(TypedDict):
     reward: float
     rewards: dict[str, float]
     truncated: NotRequired[bool]
+    turns: NotRequired[list[RolloutTurn]]
+    omitted: NotRequired[int]
+    failure: NotRequired[str]
 
 
 class RolloutsCreated(AnyEvent):
     """Some of the answers that ``step`` learned from, from the lowest to the highest reward.
 
-    For the first step and every logged one. From the local backend's trainer.
+    Failed episodes, from which nothing is learned, come first. For the first step and every logged one. From
+    the local backend's trainer.
     """
 
     type: Literal["rollouts.created"]

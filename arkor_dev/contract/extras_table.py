@@ -22,5 +22,6 @@ REQUIREMENTS: Final[dict[str, tuple[str, ...]]] = {
     "documents": ("pypdf>=5", "python-docx>=1.1"),
     "mcp": ("mcp>=2",),
     "notebook": ("anywidget>=0.9",),
+    "embed": ("sentence-transformers>=6",),
     "gpu4bit": ("bitsandbytes>=0.45",),
 }

@@ -582,7 +582,9 @@ class EvaluationPart(TypedDict):
     difference always favours the adapter. ``answers`` is present for general questions that were answered.
     ``measure`` is the training method's loss on held-out rows; lower is better unless it says otherwise. With
     ``preferred``, the verdict is that of preferences, and the difference that of their mean reward margins.
-    With ``classified``, ``base`` is the accuracy of always answering the most frequent label.
+    With ``classified``, ``base`` is the accuracy of always answering the most frequent label; ``retrieved``
+    is present for an embedder that was measured by search, ``reranked`` for a reranker, whose ``base`` is the
+    order of the rows.
     """
 
     name: str
@@ -601,6 +603,45 @@ class EvaluationPart(TypedDict):
     measure: NotRequired[EvaluationMeasure]
     preferred: NotRequired[EvaluationPreferred]
     classified: NotRequired[EvaluationClassified]
+    retrieved: NotRequired[EvaluationRetrieved]
+    reranked: NotRequired[EvaluationReranked]
+
+
+class EvaluationRetrieved(TypedDict):
+    """How well an embedder and its base find the right ones among ``documents``: means over rows, of which
+    ``queries`` are distinct.
+
+    ``mrr`` is the mean reciprocal rank among the first 10.
+    """
+
+    queries: int
+    documents: int
+    mrr: EvaluationBoth
+    recall: list[EvaluationRecall]
+
+
+class EvaluationReranked(TypedDict):
+    """A reranker's order of each query's documents, beside that of the rows (``base``): ``mrr`` as in
+    :class:`EvaluationRetrieved`.
+    """
+
+    queries: int
+    mrr: EvaluationBoth
+
+
+class EvaluationBoth(TypedDict):
+    """One figure of ``base`` and ``adapter``."""
+
+    base: float
+    adapter: float
+
+
+class EvaluationRecall(TypedDict):
+    """The share of right documents among the first ``k``."""
+
+    k: int
+    base: float
+    adapter: float
 
 
 class EvaluationClassified(TypedDict):
@@ -1139,23 +1180,27 @@ class ExportProof(TypedDict):
     """How an exported model compares with the trained one and the base: docs/contract.md#exports.
 
     ``verdict`` is ``same`` or ``differs``; ``faults`` are sentences on other problems. ``divergence`` is in
-    nats per token, ``firstChoices`` and ``sureChoices`` are shares, ``loss`` each model's mean per token.
+    nats per token, ``firstChoices`` and ``sureChoices`` are shares, ``loss`` each model's mean per token. An
+    embedder or a reranker has none of these, but a ``distance``: the largest difference of a number of its
+    vectors, or of its logits.
     """
 
     verdict: str
     sentence: str
     faults: list[str]
-    prompts: int
-    agreeingTokens: int
-    answerTokens: int
     texts: int
-    tokens: int
-    firstChoices: float
-    sureChoices: NotRequired[float]
-    divergence: float
-    divergenceOfBase: float
-    loss: dict[str, float]
     allowed: dict[str, float]
+    prompts: NotRequired[int]
+    agreeingTokens: NotRequired[int]
+    answerTokens: NotRequired[int]
+    tokens: NotRequired[int]
+    firstChoices: NotRequired[float]
+    sureChoices: NotRequired[float]
+    divergence: NotRequired[float]
+    divergenceOfBase: NotRequired[float]
+    loss: NotRequired[dict[str, float]]
+    distance: NotRequired[float]
+    distanceOfBase: NotRequired[float]
 
 
 class ExportProgress(Progress):

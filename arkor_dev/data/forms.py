@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = (
     "messages", "conversations", "prompt", "completion", "instruction", "input", "output", "text", "system",
-    "tools", "chosen", "rejected", "label",
+    "tools", "chosen", "rejected", "label", "anchor", "positive", "negative", "sentence1",
+    "sentence2", "score", "query", "document",
 )  # fmt: skip
 """The keys that a column can be mapped to."""
 

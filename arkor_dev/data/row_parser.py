@@ -84,6 +84,9 @@ def row_of(
         raise RowError(
             f"has the keys {_key_list(record)}; the form {name} needs {' and '.join(keys)}", "keys"
         )
+    # A column that is learned from says nothing about where a row comes from.
+    learned = {*keys, *columns.values()} - {group}
+    origins = {column: value for column, value in origins.items() if column not in learned}
     try:
         content = forms[name].read(record)
     except ForeignRowError as error:

@@ -180,6 +180,14 @@ class TrainingSettings(TypedDict, total=False):
     """Names of the [[evaluation]] tables whose metrics reward an answer."""
     reward_weights: float | list[float] | None
     """How much each reward counts in the sum, in the order of the rewards; negative for a penalty."""
+    environment: str | None
+    """A class of the project, as module:class, with the tools that the model acts with before it answers; it
+    may reward the episode."""
+    max_turns: int | None
+    """Most answers of the model in an episode of an environment; an episode ends earlier with an answer that
+    calls no tool."""
+    max_episode_tokens: int | None
+    """Most tokens of an episode after its prompt: answers and what the tools say."""
     num_generations: int | None
     """Answers sampled for each prompt; an answer is judged by the others of its prompt."""
     max_completion_length: int | None
@@ -227,6 +235,21 @@ class TrainingSettings(TypedDict, total=False):
     class_weight: Literal["none", "balanced"] | None
     """balanced multiplies the loss of each row by rows / (classes * rows of its class), so that rare labels
     count as much as frequent ones."""
+    loss: Literal["MultipleNegativesRankingLoss", "CoSENTLoss", "CosineSimilarityLoss"] | None
+    """MultipleNegativesRankingLoss learns from pairs and triplets, with the other rows of a batch as
+    negatives; CoSENTLoss and CosineSimilarityLoss learn from pairs with scores."""
+    scale: float | None
+    """Multiplies the cosine similarities in MultipleNegativesRankingLoss and CoSENTLoss: the inverse of the
+    temperature."""
+    matryoshka_dims: int | list[int] | None
+    """Sizes to which an embedding can later be shortened: the loss is also computed on its first numbers, so
+    many each time (MatryoshkaLoss)."""
+    pooling_mode: Literal["mean", "lasttoken"] | None
+    """A text's embedding is the mean of its tokens' last hidden states, or that of its last token."""
+    query_prompt: str | None
+    """Text before every anchor (or sentence1), in training and whenever a query is embedded."""
+    document_prompt: str | None
+    """Text before every positive and negative (or sentence2), and whenever a document is embedded."""
     log_every: int | None
     """Log the loss every N steps."""
     logging_steps: int | None

@@ -130,6 +130,12 @@ def test_without_data_there_is_no_pace(rows: list[JobEvent]) -> None:
             "step 4: 2 sampled answers, rewards 0 to 1.5",
         ),
         (JobEvent("rollouts.created", {"rollouts": "x"}), "step None: 0 sampled answers"),
+        (
+            JobEvent(
+                "rollouts.created", {"step": 4, "rollouts": [{"reward": 1}, {"reward": 0, "failure": "x"}]}
+            ),
+            "step 4: 2 sampled answers, rewards 1 to 1, 1 failed",
+        ),
         (JobEvent("checkpoint.removed", {"step": 4}), "step 4: checkpoint removed"),
         (JobEvent("training.completed", {}), "completed"),
         (JobEvent("training.failed", {}), "failed: no reason given"),

@@ -133,10 +133,16 @@ def test_a_model_that_is_no_classifier_gives_no_labels(target: Target, make: Mak
     assert (refused.status, refused.json["code"]) == (400, "unsupported_endpoint")
 
 
-def test_embeddings_are_not_supported(target: Target, make: Make) -> None:
+def test_a_model_that_is_no_reranker_ranks_nothing(target: Target, make: Make) -> None:
+    need(target, "serving")
+    refused = ask(target, make()["slug"], {"query": "Where?", "documents": ["Here."]}, call="rerank")
+    assert (refused.status, refused.json["code"]) == (400, "unsupported_endpoint")
+
+
+def test_a_model_that_is_no_embedder_gives_no_embeddings(target: Target, make: Make) -> None:
     need(target, "serving")
     refused = ask(target, make()["slug"], {"input": "hi"}, call="embeddings")
-    assert (refused.status, refused.json["code"]) == (404, "unsupported_endpoint")
+    assert (refused.status, refused.json["code"]) == (400, "unsupported_endpoint")
 
 
 def test_requests_are_logged(target: Target, make: Make) -> None:

@@ -39,6 +39,8 @@ BESIDE: dict[str, dict[str, object]] = {
     "replayDataset": {"method": "sft", "replay": 0.2},
     "epsilonHigh": {"method": "grpo", "epsilon": 1e-9},
     "softPunishCache": {"method": "grpo", "maxCompletionLength": 32_768},
+    "maxTurns": {"method": "grpo", "environment": "env:Desk"},
+    "maxEpisodeTokens": {"method": "grpo", "environment": "env:Desk"},
 }
 """What some settings need beside them to have a meaning, by field."""
 CONFIG = {"model": "m", "datasetSource": {"type": "blob", "url": "https://example.org/a"}}
@@ -218,6 +220,18 @@ TOGETHER: list[tuple[dict[str, object], str]] = [
         "baseKl compares with the base under the adapter, which pi",
     ),
     ({"method": "grpo", "epsilonHigh": 0.1}, "epsilonHigh must not be below epsilon."),
+    (
+        {"method": "grpo", "maxTurns": 3},
+        "maxTurns applies only with environment. Set that, or remove maxTurns",
+    ),
+    (
+        {"method": "grpo", "maxEpisodeTokens": 300},
+        "maxEpisodeTokens applies only with environment. Set that, or remove maxEpisodeTokens",
+    ),
+    (
+        {"method": "grpo", "environment": "env:Desk", "softPunishCache": 32},
+        "softPunishCache counts the tokens of one answer, environment has several. Remove one of the two",
+    ),
     (
         {"method": "grpo", "softPunishCache": 65, "maxCompletionLength": 64},
         "softPunishCache must not be above maxCompletionLength.",

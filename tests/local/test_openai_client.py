@@ -67,6 +67,17 @@ steps = 40
 learning_rate = 1e-2
 eval_split = 0
 samples = "off"
+
+[[trainer]]
+name = "finder"
+model = "./models/tiny"
+dataset = "data/pairs.jsonl"
+method = "embed"
+matryoshka_dims = 32
+query_prompt = "query: "
+steps = 10
+learning_rate = 1e-2
+eval_split = 0
 """
 THOUGHT = "It is not on the invoice."
 HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": QUESTIONS[0]}]
@@ -76,14 +87,15 @@ LONG: dict[str, Any] = {"max_tokens": 400, "temperature": 2.0}
 
 @dataclass(frozen=True)
 class Here:
-    """A Studio of this machine, its trained job, one that learned to call a tool in a wrong way, and one
-    that learned to think.
+    """A Studio of this machine, its trained job, one that learned to call a tool in a wrong way, one that
+    learned to think, and an embedder.
     """
 
     daemon: Daemon
     job: str
     caller: str
     thinker: str
+    finder: str
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
         """A call of the page."""
@@ -146,6 +158,8 @@ def here(tmp_path_factory: pytest.TempPathFactory, tiny: Path, template: dict[st
     answer = f"<think>\n{THOUGHT}\n</think>\n\n{PHRASE}"
     thoughts = [{"prompt": each, "completion": answer} for each in QUESTIONS]
     (project / "data" / "thoughts.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in thoughts))
+    pairs = [{"anchor": asked, "positive": f"{asked} {PHRASE}"} for asked in QUESTIONS]
+    (project / "data" / "pairs.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in pairs))
     env = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "ARKOR_LEAST_FREE_BYTES": "0"}
     env |= of_a_studio(template)
     opened = running_daemon(root / "home", free_port(), "--local", "--project", str(project), **env)
@@ -153,8 +167,8 @@ def here(tmp_path_factory: pytest.TempPathFactory, tiny: Path, template: dict[st
         daemon = runner.run(opened.__aenter__())
         try:
             job = runner.run(_train(daemon, "parrot"))
-            caller, thinker = (runner.run(_train(daemon, name)) for name in ("caller", "thinker"))
-            yield Here(daemon, job, caller, thinker)
+            others = [runner.run(_train(daemon, name)) for name in ("caller", "thinker", "finder")]
+            yield Here(daemon, job, *others)
         finally:
             runner.run(opened.__aexit__(None, None, None))
 
@@ -451,9 +465,11 @@ def test_other_models_and_embeddings_are_refused(client: OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as fault:
         client.chat.completions.create(model="gpt-4o", messages=HI)
     assert fault.value.code == "model_not_found"
-    with pytest.raises(openai.NotFoundError) as fault:
+    with pytest.raises(
+        openai.BadRequestError, match="not an embedder, so it has no embeddings"
+    ) as no_embedder:
         client.embeddings.create(model="bot", input="hi")
-    assert fault.value.code == "unsupported_endpoint"
+    assert no_embedder.value.code == "unsupported_endpoint"
 
 
 def more_than(count: int) -> Callable[[list[dict[str, Any]]], bool]:
@@ -913,3 +929,28 @@ def test_unsupported_schemas_are_refused_by_name(client: OpenAI, asked: Any, par
             create(model="bot", messages=HI, stream=stream, response_format=held)
         assert (fault.value.param, fault.value.code) == (param, "invalid_value")
         assert reason in str(fault.value)
+
+
+def test_an_embedder_embeds_texts_for_its_callers(here: Here) -> None:
+    identity, key = here.make("finder", job=here.finder)
+    with OpenAI(base_url=here.url("finder"), api_key=key, max_retries=0, timeout=120) as client:
+        packed = client.embeddings.create(model="finder", input=list(QUESTIONS[:3]))  # asks for base64
+        plain = client.embeddings.create(model="finder", input=QUESTIONS[:3], encoding_format="float")
+        for one, other in zip(packed.data, plain.data, strict=True):
+            assert one.embedding == pytest.approx(other.embedding, abs=1e-7)
+        assert packed.usage.prompt_tokens == plain.usage.total_tokens > 0
+        short = client.embeddings.create(
+            model="finder", input="a query", dimensions=32, extra_body={"input_type": "query"}
+        )
+        assert len(short.data[0].embedding) == 32
+        with pytest.raises(openai.BadRequestError, match="dimensions must be one of 32, 128") as unknown:
+            client.embeddings.create(model="finder", input="hi", dimensions=7)
+        assert unknown.value.param == "dimensions"
+        with pytest.raises(openai.BadRequestError, match="This model is an embedder"):
+            client.chat.completions.create(model="finder", messages=HI)
+    with (
+        OpenAI(base_url=here.url("finder"), api_key="wrong", max_retries=0) as client,
+        pytest.raises(openai.AuthenticationError),
+    ):
+        client.embeddings.create(model="finder", input="hi")
+    here.log(identity, lambda found: sum(entry["call"] == "embeddings" for entry in found) >= 3)

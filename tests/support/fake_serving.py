@@ -45,6 +45,7 @@ class FakeServing:
             web.post(f"{one}/messages", self._messages),
             web.post(f"{one}/classify", self._classify),
             web.post(f"{one}/embeddings", self._embeddings),
+            web.post(f"{one}/rerank", self._rerank),
             web.get("/v1/endpoints/{id}/requests", self._requests),
             web.get("/v1/endpoints/{id}/requests/{request}", self._request),
         ]
@@ -71,7 +72,11 @@ class FakeServing:
 
     async def _embeddings(self, request: web.Request) -> web.Response:
         self._caller(request)
-        raise RefusedError(404, "There are no embeddings.", code="unsupported_endpoint")
+        raise RefusedError(400, "This model is not an embedder.", code="unsupported_endpoint")
+
+    async def _rerank(self, request: web.Request) -> web.Response:
+        self._caller(request)
+        raise RefusedError(400, "This model is not a reranker.", code="unsupported_endpoint")
 
     async def _classify(self, request: web.Request) -> web.Response:
         self._caller(request)

@@ -127,6 +127,9 @@ export interface JobConfig {
   undesirableWeight?: number;
   rewardFuncs?: string | string[];
   rewardWeights?: number | number[];
+  environment?: string;
+  maxTurns?: number;
+  maxEpisodeTokens?: number;
   numGenerations?: number;
   maxCompletionLength?: number;
   temperature?: number;
@@ -147,6 +150,12 @@ export interface JobConfig {
   teacherUpdateRate?: number;
   teacherSyncSteps?: number;
   classWeight?: string;
+  loss?: string;
+  scale?: number;
+  matryoshkaDims?: number | number[];
+  poolingMode?: string;
+  queryPrompt?: string;
+  documentPrompt?: string;
   loggingSteps?: number;
   samples?: string | string[];
   earlyStoppingPatience?: number;
@@ -545,6 +554,35 @@ export interface EvaluationPart {
   measure?: EvaluationMeasure;
   preferred?: EvaluationPreferred;
   classified?: EvaluationClassified;
+  retrieved?: EvaluationRetrieved;
+  reranked?: EvaluationReranked;
+}
+
+/** How well an embedder and its base find the right ones among `documents`: means over rows, of which `queries` are distinct. */
+export interface EvaluationRetrieved {
+  queries: number;
+  documents: number;
+  mrr: EvaluationBoth;
+  recall: EvaluationRecall[];
+}
+
+/** A reranker's order of each query's documents, beside that of the rows (`base`): `mrr` as in :class:`EvaluationRetrieved`. */
+export interface EvaluationReranked {
+  queries: number;
+  mrr: EvaluationBoth;
+}
+
+/** One figure of `base` and `adapter`. */
+export interface EvaluationBoth {
+  base: number;
+  adapter: number;
+}
+
+/** The share of right documents among the first `k`. */
+export interface EvaluationRecall {
+  k: number;
+  base: number;
+  adapter: number;
 }
 
 /** A classifier's results on held-out rows, beside always answering `majority`, the label with the most training rows: the base has no classifier to compare with. */
@@ -945,17 +983,19 @@ export interface ExportProof {
   verdict: string;
   sentence: string;
   faults: string[];
-  prompts: number;
-  agreeingTokens: number;
-  answerTokens: number;
   texts: number;
-  tokens: number;
-  firstChoices: number;
-  sureChoices?: number;
-  divergence: number;
-  divergenceOfBase: number;
-  loss: Record<string, number>;
   allowed: Record<string, number>;
+  prompts?: number;
+  agreeingTokens?: number;
+  answerTokens?: number;
+  tokens?: number;
+  firstChoices?: number;
+  sureChoices?: number;
+  divergence?: number;
+  divergenceOfBase?: number;
+  loss?: Record<string, number>;
+  distance?: number;
+  distanceOfBase?: number;
 }
 
 /** How far an export has come; `secondsLeft` is the remaining time of its `label`, once known. */
@@ -1090,6 +1130,20 @@ export interface Figure {
   unit: string;
 }
 
+/** A tool call, its `arguments` as JSON text, and what the tool said; `error`: it was called wrongly. */
+export interface RolloutCall {
+  name: string;
+  arguments: string;
+  result: string;
+  error?: boolean;
+}
+
+/** An answer in an episode without its calls, shortened to its beginning, and its `calls`. */
+export interface RolloutTurn {
+  answer: string;
+  calls: RolloutCall[];
+}
+
 /** An answer that the model sampled during training by rewards, shortened to its beginning. */
 export interface Rollout {
   where: string;
@@ -1098,6 +1152,9 @@ export interface Rollout {
   reward: number;
   rewards: Record<string, number>;
   truncated?: boolean;
+  turns?: RolloutTurn[];
+  omitted?: number;
+  failure?: string;
 }
 
 /** Progress of a preparation, in `unit`; `total` is null while unknown. From the local backend. */
@@ -1677,7 +1734,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "thoughtWeight" | "answerWeight" | "trainOnEmptyThoughts" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "epsilonHigh" | "importanceSamplingLevel" | "maskTruncatedCompletions" | "softPunishCache" | "maxResampleTimes" | "teacher" | "lmbda" | "seqKd" | "distillationTopk" | "distillationAddTail" | "teacherModelKind" | "teacherUpdateRate" | "teacherSyncSteps" | "classWeight" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "replayDataset" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "offload" | "activationOffloading" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers" | "gpuTypes";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "thoughtWeight" | "answerWeight" | "trainOnEmptyThoughts" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "environment" | "maxTurns" | "maxEpisodeTokens" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "epsilonHigh" | "importanceSamplingLevel" | "maskTruncatedCompletions" | "softPunishCache" | "maxResampleTimes" | "teacher" | "lmbda" | "seqKd" | "distillationTopk" | "distillationAddTail" | "teacherModelKind" | "teacherUpdateRate" | "teacherSyncSteps" | "classWeight" | "loss" | "scale" | "matryoshkaDims" | "poolingMode" | "queryPrompt" | "documentPrompt" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "verdictMargin" | "replay" | "replayDataset" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "offload" | "activationOffloading" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers" | "gpuTypes";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1736,6 +1793,9 @@ export const SETTINGS: readonly Setting[] = [
   { field: "undesirableWeight", label: "Weight of bad answers", style: "text" },
   { field: "rewardFuncs", label: "Rewards", style: "list" },
   { field: "rewardWeights", label: "Reward weights", style: "list" },
+  { field: "environment", label: "Environment", style: "text" },
+  { field: "maxTurns", label: "Most turns", style: "count" },
+  { field: "maxEpisodeTokens", label: "Longest episode", style: "tokens" },
   { field: "numGenerations", label: "Answers per prompt", style: "count" },
   { field: "maxCompletionLength", label: "Longest answer", style: "tokens" },
   { field: "temperature", label: "Temperature", style: "text" },
@@ -1756,6 +1816,12 @@ export const SETTINGS: readonly Setting[] = [
   { field: "teacherUpdateRate", label: "Rate of the average", style: "text" },
   { field: "teacherSyncSteps", label: "Steps between its updates", style: "count" },
   { field: "classWeight", label: "Class weights", style: "text" },
+  { field: "loss", label: "Loss", style: "text" },
+  { field: "scale", label: "Scale", style: "rate" },
+  { field: "matryoshkaDims", label: "Matryoshka dimensions", style: "list" },
+  { field: "poolingMode", label: "Pooling", style: "text" },
+  { field: "queryPrompt", label: "Prompt of queries", style: "text" },
+  { field: "documentPrompt", label: "Prompt of documents", style: "text" },
   { field: "loggingSteps", label: "Log every", style: "interval" },
   { field: "samples", label: "Sample prompts", style: "list" },
   { field: "earlyStoppingPatience", label: "Early stopping patience", style: "count" },

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.contract.regular_files import MIB, open_regular, read_small
+from arkor_dev.contract.settings.reward import ENVIRONMENT
 from arkor_dev.core.atomic_write import write_private
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.data.reviews import FILE as REVIEWS
@@ -74,9 +75,8 @@ def _of_config(project: Path, config: Mapping[str, Any]) -> dict[str, Path]:
     root = project.resolve()
     for entry in config.get("evaluations", ()):
         files |= {path.relative_to(root).as_posix(): path for path in inside(project, entry["path"])}
-        module, colon, _ = str(entry.get("metric", "")).partition(":")
-        if colon:
-            _add_module(project, module, files)
+        _add_code(project, entry.get("metric"), files)
+    _add_code(project, config.get(ENVIRONMENT), files)
     return files | dict(_of_model(project, str(config["model"])))
 
 
@@ -101,6 +101,13 @@ def _leads_out(name: object) -> ConflictError:
         f"{one_line(name, 300)} is a link that leads out of the project, and nothing else leaves this "
         "machine. Put the files themselves there."
     )
+
+
+def _add_code(project: Path, reference: object, files: dict[str, Path]) -> None:
+    """Add what ``module:name`` needs of the project."""
+    module, colon, _ = str(reference or "").partition(":")
+    if colon:
+        _add_module(project, module, files)
 
 
 def _add_module(project: Path, module: str, files: dict[str, Path]) -> None:

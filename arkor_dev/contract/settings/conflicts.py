@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from . import SETTINGS, by_field
+from .reward import OF_ENVIRONMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -127,6 +128,20 @@ CONFLICTS: Final = (
         "earlyStoppingPatience",
         "{earlyStoppingThreshold} applies only with {earlyStoppingPatience}. Set that too",
         refused=(None,),
+    ),
+    *(
+        Conflict(
+            field,
+            "environment",
+            f"{{{field}}} applies only with {{environment}}. Set that, or remove {{{field}}}",
+            refused=(None,),
+        )
+        for field in OF_ENVIRONMENT
+    ),
+    Conflict(
+        "softPunishCache",
+        "environment",
+        "{softPunishCache} counts the tokens of one answer, {environment} has several. Remove one of the two",
     ),
     _both("warmupSteps", "warmupRatio"),
     _both("numberFormat", "bf16"),

@@ -8,8 +8,10 @@ from typing import Final
 from arkor_dev.contract.rules import Rule, integer, text_line
 
 from .classification import METHOD as CLASSIFICATION
+from .embedding import METHOD as EMBEDDING
 from .setting import EVERYWHERE, LOCAL, Setting
 
+RERANKING: Final = "rerank"
 NO_SAMPLES: Final = "off"
 
 
@@ -88,7 +90,17 @@ ROWS: Final = (
                 "help": "The smallest difference in accuracy from the most frequent label that counts as "
                 "better or worse in the verdict.",
                 "unit": "",
-            }
+            },
+            EMBEDDING: {
+                "help": "The smallest difference in nDCG@10, or in the rank correlation with scores, that "
+                "counts as better or worse in the verdict.",
+                "unit": "",
+            },
+            RERANKING: {
+                "help": "The smallest difference in nDCG@10 from the order of the rows that counts as better "
+                "or worse in the verdict.",
+                "unit": "",
+            },
         },
     ),
     _setting(

@@ -13,6 +13,10 @@ from .own_sets import MOST
 from .setting import LOCAL, Setting
 
 METHOD: Final = "grpo"
+ENVIRONMENT: Final = "environment"
+"""The field of a job's config with the environment that its model acts in."""
+OF_ENVIRONMENT: Final = ("maxTurns", "maxEpisodeTokens")
+"""The fields that apply only with it."""
 LOSSES: Final = ("dapo", "grpo", "bnpo", "dr_grpo")
 
 _setting = partial(Setting, group="reward", where=LOCAL, methods=(METHOD,))
@@ -25,7 +29,8 @@ ROWS: Final = (
         help="Names of the [[evaluation]] tables whose metrics reward an answer.",
         rule=Rule("list", 1, MOST, f"a name or a list of up to {MOST}", of=text_line(60)),
         style="list",
-        default_words="every [[evaluation]] with a metric other than loss",
+        default_words="every [[evaluation]] with a metric other than loss; none with an environment, whose "
+        "own reward counts",
         example=["format", "right"],
         measured_by=(METHOD,),
     ),
@@ -38,6 +43,41 @@ ROWS: Final = (
         style="list",
         default_words="1 each",
         example=[1.0, 0.5],
+        measured_by=(METHOD,),
+    ),
+    _setting(
+        key="environment",
+        field=ENVIRONMENT,
+        label="Environment",
+        help="A class of the project, as module:class, with the tools that the model acts with before it "
+        "answers; it may reward the episode.",
+        rule=text_line(1000, "a class as module:class"),
+        style="text",
+        default_words="none: one answer without tools",
+        example="env:Desk",
+        measured_by=(METHOD,),
+    ),
+    _setting(
+        key="max_turns",
+        field="maxTurns",
+        label="Most turns",
+        help="Most answers of the model in an episode of an environment; an episode ends earlier with an "
+        "answer that calls no tool.",
+        rule=integer(1, 100),
+        style="count",
+        unit="answers",
+        default=8,
+        measured_by=(METHOD,),
+    ),
+    _setting(
+        key="max_episode_tokens",
+        field="maxEpisodeTokens",
+        label="Longest episode",
+        help="Most tokens of an episode after its prompt: answers and what the tools say.",
+        rule=integer(1, 131_072),
+        style="tokens",
+        unit="tokens",
+        default=1024,
         measured_by=(METHOD,),
     ),
     _setting(

@@ -19,6 +19,8 @@ from arkor_dev.contract.provenance.statement import (
 )
 from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.settings.classification import METHOD as CLASSIFY
+from arkor_dev.contract.settings.embedding import METHOD as EMBED
+from arkor_dev.contract.settings.evaluation import RERANKING as RERANK
 from arkor_dev.local.models.catalog import HUB_ID
 
 from .escaping import front_matter, inline, quoted
@@ -76,6 +78,8 @@ def answers(samples: Sequence[Mapping[str, Any]], step: object, private: Private
 BASE: Final = "path/to/the/base"
 TEXT_ONLY, SEEING = "AutoModelForCausalLM", "AutoModelForImageTextToText"
 """transformers' classes that load a language model, and one with its vision tower."""
+ENCODER: Final = "AutoModel"
+"""The one that loads an encoder."""
 FOLDER: Final = "path/to/this/folder"
 PEFT: Final = """```python
 from peft import PeftModel
@@ -103,6 +107,49 @@ model.config.pad_token_id = tokenizer.pad_token_id
 ```
 
 If there is a `calibration.json`, divide the logits by its `temperature` for calibrated probabilities."""
+EMBEDDER: Final = """```python
+import json
+
+import torch
+from peft import PeftModel
+from transformers import {auto}, AutoTokenizer
+
+base, here = "{base}", "{here}"
+with open(f"{{here}}/embedder.json") as file:
+    embedder = json.load(file)
+tokenizer = AutoTokenizer.from_pretrained(base)
+model = PeftModel.from_pretrained({auto}.from_pretrained(base), here)
+inputs = tokenizer(embedder["query_prompt"] + "a query", return_tensors="pt")
+with torch.no_grad():
+    states = model(**inputs, output_hidden_states=True).hidden_states[-1][0]
+vector = states.mean(0) if embedder["pooling"] == "mean" else states[-1]
+vector = vector / vector.norm()
+```"""
+RERANKER: Final = """```python
+from peft import PeftModel
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+base, here = "{base}", "{here}"
+tokenizer = AutoTokenizer.from_pretrained(base)
+model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1)
+model = PeftModel.from_pretrained(model, here)
+model.config.pad_token_id = tokenizer.pad_token_id
+relevance = model(**tokenizer("a query", "a document", return_tensors="pt")).logits.sigmoid()
+```"""
+CROSS_ENCODER: Final = """```python
+from sentence_transformers import CrossEncoder
+
+model = CrossEncoder("{here}")
+print(model.rank("a query", ["a document", "another one"]))
+```"""
+SENTENCE_TRANSFORMER: Final = """```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("{here}")
+query = model.encode("a query", prompt_name="query")
+documents = model.encode(["a document"], prompt_name="document")
+print(model.similarity(query, documents))
+```"""
 FULL_MODEL: Final = """```python
 from transformers import {auto}, AutoTokenizer
 
@@ -131,10 +178,15 @@ llama-cli -m base.gguf --lora adapter.gguf
 
 
 def loading(
-    hub: str | None, adapter: bool, settings: Mapping[str, object], *, gguf: bool = False, sees: bool = False
+    hub: str | None,
+    adapter: bool,
+    settings: Mapping[str, object],
+    *,
+    gguf: bool = False,
+    auto: str = TEXT_ONLY,
 ) -> Iterator[str]:
     """Yield the section on loading; ``hub`` is the base model's id on the Hub, if any; ``gguf``: for
-    llama.cpp; ``sees``: with a vision tower.
+    llama.cpp; ``auto`` is transformers' class that loads the base.
     """
     if gguf:
         yield "With llama.cpp" + (", where `base.gguf` is the same base:" if adapter else ":")
@@ -146,7 +198,13 @@ def loading(
     if settings.get("method") == CLASSIFY:
         yield CLASSIFIER.format(base=hub or BASE, here=FOLDER)
         return
-    auto = SEEING if sees else TEXT_ONLY
+    if settings.get("method") == RERANK:
+        yield (RERANKER if adapter else CROSS_ENCODER).format(base=hub or BASE, here=FOLDER)
+        return
+    if settings.get("method") == EMBED:
+        form = EMBEDDER if adapter else SENTENCE_TRANSFORMER
+        yield form.format(base=hub or BASE, here=FOLDER, auto=auto)
+        return
     if not adapter:
         yield FULL_MODEL.format(here=FOLDER, auto=auto)
         return
@@ -176,6 +234,8 @@ SHOWN_ELSEWHERE: Final = ("model", "seed", "samples")
 SHORT: Final = 12
 """Number of a hash's characters that are shown."""
 PARTS: Final = (("heldOut", "held-out rows"), ("general", "general questions"))
+SEARCH: Final = (EMBED, RERANK)
+"""Methods whose models search: their figures are no losses."""
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9.+-]{0,59}")
 _LANGUAGE: Final = re.compile(r"[a-z]{2,8}")
 
@@ -217,7 +277,7 @@ class Card:
         self._adapter = self._internal.get("adapter") is not False
         self._merged = self._internal.get("merged") is True
         self._gguf = self._internal.get("weights") == "gguf"
-        self._classifies = object_at(self._internal, "settings").get("method") == CLASSIFY
+        self._method = object_at(self._internal, "settings").get("method")
         strength = self._internal.get("strength")
         self._strength = strength if isinstance(strength, float) and is_number(strength) else 1.0
 
@@ -240,7 +300,11 @@ class Card:
                 self._adapter,
                 object_at(self._internal, "settings"),
                 gguf=self._gguf,
-                sees=self._internal.get("sees") is True,
+                auto=ENCODER
+                if self._internal.get("encoder") is True
+                else SEEING
+                if self._internal.get("sees") is True
+                else TEXT_ONLY,
             ),
             "## Made with",
             *self._versions(),
@@ -267,6 +331,8 @@ class Card:
         fields: dict[str, Any] = {"base_model": self._hub} if self._hub else {}
         base, library = self._base, "peft" if self._adapter else "transformers"
         library = "gguf" if self._gguf else library
+        if self._method in SEARCH and not self._adapter:
+            library = "sentence-transformers"
         fields |= {"library_name": library, "pipeline_tag": self._task}
         if isinstance(base.get("license"), str) and _ID.fullmatch(base["license"]):
             fields["license"] = base["license"]
@@ -297,7 +363,10 @@ class Card:
     @property
     def _task(self) -> str:
         """The Hub's name for what the model does."""
-        return "text-classification" if self._classifies else "text-generation"
+        tasks = {CLASSIFY: "text-classification", EMBED: "sentence-similarity", RERANK: "text-ranking"}
+        return (
+            tasks.get(self._method, "text-generation") if isinstance(self._method, str) else "text-generation"
+        )
 
     def _results(self, public: Sequence[str]) -> Iterator[dict[str, object]]:
         for key, name in PARTS:
@@ -307,6 +376,10 @@ class Card:
                 for version, label in (("adapter", "this model"), ("base", "its base"))
                 if is_number(part.get(version))
             ]
+            if self._method in SEARCH:
+                label = object_at(part, "measure").get("label")
+                kind = "spearman_cosine" if label == "Rank correlation" else "ndcg_at_10"
+                metrics = [{**metric, "type": kind, "name": label} for metric in metrics[:1]]
             if "classified" in part:
                 found = object_at(part, "classified")
                 accuracy, f1 = (object_at(found, name) for name in ("accuracy", "macroF1"))
@@ -363,7 +436,9 @@ class Card:
         rows = []
         for key, name in PARTS:
             part = object_at(self._evaluation, key)
-            if "preferred" in part or "classified" in part:  # these figures are no losses
+            if (
+                "preferred" in part or "classified" in part or self._method in SEARCH
+            ):  # these figures are no losses
                 yield self._text(part.get("sentence"), SENTENCE)
                 more = object_at(part, "classified").get("sentences")
                 for sentence in more[:MOST] if isinstance(more, list) else ():

@@ -113,7 +113,7 @@ def _private_of(preparation: Any) -> Private:
 
 def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
     """Return a provenance's facts about the whole run, by the parts of its statement."""
-    from arkor_dev.local.modeling.auto_class import has_vision_tower  # imports transformers
+    from arkor_dev.local.modeling.auto_class import has_vision_tower, is_encoder  # imports transformers
 
     config, origin = preparation.config, run.saving.origin()
     instructions = preparation.continuation.options
@@ -145,6 +145,8 @@ def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
     }
     if has_vision_tower(run.base.model.config):
         internal["sees"] = True
+    if is_encoder(run.base.model.config):
+        internal["encoder"] = True
     if instructions.get("further") is not None:
         internal["extendedAfter"] = instructions["further"]
     if adjusted := config.get(ADJUSTED):

@@ -132,13 +132,15 @@ def hash_of_data(config: Mapping[str, Any], project: Path, hashes: FileHashes) -
 
 
 def hash_of_rows(*parts: Sequence[Any]) -> str:
-    """Return a hash of encoded rows: of their tokens, labels and ratings."""
+    """Return a hash of encoded rows: of their tokens, labels, ratings and scores."""
     digest = hashlib.sha256()
     for rows in parts:
         digest.update(f"{len(rows)} rows\n".encode())
         for row in rows:
             if not row.desirable:
                 digest.update(b"undesirable\n")
+            if row.score is not None:
+                digest.update(f"{row.score!r}\n".encode())
             for sequence in row.sequences:
                 digest.update(array("i", sequence.ids).tobytes())
                 digest.update(array("i", sequence.labels).tobytes())

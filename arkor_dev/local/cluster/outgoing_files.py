@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.settings.own_sets import FIELD, RUBRIC
+from arkor_dev.contract.settings.reward import ENVIRONMENT
 from arkor_dev.data.reviews import FILE as REVIEWS
 from arkor_dev.data.sources import SourceError, inside, parts_of, resolved, sources_of
 from arkor_dev.local.checkpoints.origin import MODEL_FILES
@@ -87,6 +88,11 @@ def job_files(job: JobRequest) -> FileSet:
                 _add_data(file_set, project, part["path"])
             if part.get("reviewed"):
                 _add_data(file_set, project, REVIEWS)
+    if environment := config.get(ENVIRONMENT):
+        raise JobFailure(
+            f"The environment {environment} is code of this project, which is not sent to a cluster: train "
+            "on this machine"
+        )
     for evaluation_set in config.get(FIELD) or ():
         if ":" in (metric := evaluation_set.get("metric", "")):
             raise JobFailure(

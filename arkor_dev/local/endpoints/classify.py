@@ -14,7 +14,7 @@ from arkor_dev.contract.schema import Field, Schema
 from .openai import checked, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from arkor_dev.local.inference.messages import Classified, Done
 
@@ -34,17 +34,26 @@ def read_texts(body: object, slug: str) -> list[str]:
 
     Raises BadRequestError with the invalid ``param``, and NotFoundError for another model.
     """
-    asked = checked(body, BODY)
-    if asked.get("model") not in (None, slug):
-        text = f'The model {quoted(asked["model"])} is not served here: this endpoint\'s is "{slug}"'
-        raise NotFoundError(text, param="model", code="model_not_found")
+    return checked_texts(checked(body, BODY), slug)
+
+
+def checked_texts(asked: Mapping[str, Any], slug: str) -> list[str]:
+    """Return the texts of a checked body, which are the same in other calls. Raises as `read_texts`."""
+    check_model(asked, slug)
     texts = asked["input"] if isinstance(asked["input"], list) else [asked["input"]]
     if not 1 <= len(texts) <= MOST_TEXTS or not all(isinstance(text, str) for text in texts):
         raise refused("input", f"input must be {_INPUT.noun}")
     for number, text in enumerate(texts):
         if not text.strip():
-            raise refused("input", f"input[{number}] is empty: there is nothing to classify")
+            raise refused("input", f"input[{number}] is empty: send a text that is not empty")
     return texts
+
+
+def check_model(asked: Mapping[str, Any], slug: str) -> None:
+    """Raise NotFoundError if a checked body asks for another model."""
+    if asked.get("model") not in (None, slug):
+        text = f'The model {quoted(asked["model"])} is not served here: this endpoint\'s is "{slug}"'
+        raise NotFoundError(text, param="model", code="model_not_found")
 
 
 def answer_of(slug: str, classified: Classified, done: Done) -> dict[str, Any]:

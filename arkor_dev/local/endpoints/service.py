@@ -25,7 +25,15 @@ from arkor_dev.contract.errors import (
 )
 from arkor_dev.local.inference.admission import AdmissionQueue, RateLimit
 from arkor_dev.local.inference.engines.choice import AUTO, EXACT, LLAMA
-from arkor_dev.local.inference.messages import Classified, Done, EngineChosen, Text
+from arkor_dev.local.inference.messages import (
+    Classified,
+    Done,
+    Embedded,
+    EngineChosen,
+    Reading,
+    Reranked,
+    Text,
+)
 from arkor_dev.local.inference.response_format import answered_by
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -34,15 +42,17 @@ from .classify import input_fault
 from .openai import context_fault, format_fault, prompt_fault, template_fault
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 
     from arkor_dev.local.inference.messages import AnswerRequest, StreamPart
     from arkor_dev.local.jobs.async_store import AsyncStore
 
+    from .embeddings import EmbeddingsRequest
     from .openai import OpenAIRequest
     from .requests import LoggedRequest
+    from .rerank import RerankRequest
 
-Answer = Text | Classified | Done
+Answer = Text | Reading | Done
 """A part of an answer that its caller gets."""
 
 log = logging.getLogger(__name__)
@@ -69,6 +79,12 @@ class AnsweringEngine(Protocol):
 
     async def prepare_texts(self, body: dict[str, Any], texts: list[str]) -> AnswerRequest:
         """Return the engine's request to classify ``texts``. Raises ArkorError."""
+
+    async def prepare_embeddings(self, body: dict[str, Any], request: EmbeddingsRequest) -> AnswerRequest:
+        """Return the engine's request to embed texts. Raises ArkorError."""
+
+    async def prepare_ranking(self, body: dict[str, Any], request: RerankRequest) -> AnswerRequest:
+        """Return the engine's request to rank documents. Raises ArkorError."""
 
     def events(self, ask: AnswerRequest) -> AsyncGenerator[StreamPart, None]:
         """Yield the answer's parts. Raises JobFailure."""
@@ -261,15 +277,36 @@ class Endpoints:
 
     async def classified(self, caller: Caller, texts: list[str]) -> tuple[Classified, Done]:
         """Return the labels of ``texts`` by a caller's classifier. Errors are raised as `CallerFault`."""
-        found: Classified | None = None
+        asking = self._engine.prepare_texts(_target_fields(caller.deployment["target"]), texts)
+        found, done = await self._read(caller, asking)
+        assert isinstance(found, Classified)
+        return found, done
+
+    async def embedded(self, caller: Caller, request: EmbeddingsRequest) -> tuple[Embedded, Done]:
+        """Return the embeddings of texts by a caller's embedder. Errors are raised as `CallerFault`."""
+        asking = self._engine.prepare_embeddings(_target_fields(caller.deployment["target"]), request)
+        found, done = await self._read(caller, asking)
+        assert isinstance(found, Embedded)
+        return found, done
+
+    async def ranked(self, caller: Caller, request: RerankRequest) -> tuple[Reranked, Done]:
+        """Return the relevance of documents by a caller's reranker. Errors are raised as `CallerFault`."""
+        asking = self._engine.prepare_ranking(_target_fields(caller.deployment["target"]), request)
+        found, done = await self._read(caller, asking)
+        assert isinstance(found, Reranked)
+        return found, done
+
+    async def _read(self, caller: Caller, asking: Awaitable[AnswerRequest]) -> tuple[Reading, Done]:
+        """Return what the caller's adapter finds in the texts of a request. Raises `CallerFault`."""
+        found: Reading | None = None
         try:
-            ask = await self._engine.prepare_texts(_target_fields(caller.deployment["target"]), texts)
+            ask = await asking
         except ArkorError as fault:
             raise caller_fault(fault) from None
         async with self._generated(caller, [ask]) as messages:
             async for _, message in messages:
                 match message:
-                    case Classified():
+                    case Classified() | Embedded() | Reranked():
                         found = message
                     case Done() if found:
                         return found, message
@@ -360,7 +397,7 @@ class Endpoints:
                         match part:
                             case EngineChosen(engine):
                                 choice.settle(engine)
-                            case Text() | Classified() | Done():
+                            case Text() | Classified() | Embedded() | Reranked() | Done():
                                 messages_queue.put_nowait((number, part))
                         if isinstance(part, Done) and not exactly:
                             self._record_engine(settings, part)

@@ -7,7 +7,6 @@ Reads lines of JSON from standard input: ``{metric, pattern, schema, project}``,
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import json
 import math
@@ -20,17 +19,16 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.settings.json_schema import valid
-from arkor_dev.data.sources import SourceError, resolved
 from arkor_dev.local.evaluation.tool_call_match import call_fault, calls_rightly
 from arkor_dev.local.gguf.limited import limit_memory
 from arkor_dev.local.workers.descendants import adopt_orphans, end_descendants
 from arkor_dev.local.workers.link import die_with_parent
+from arkor_dev.local.workers.project_code import ProjectCodeError, defined_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-MODULE: Final = "arkor_own_metric"
 MEMORY: Final = 2 * 2**30
 """Maximum bytes of private memory, in each of its processes: a job trains beside it."""
 ERROR: Final = 500
@@ -117,26 +115,12 @@ def scorer(request: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Any]:
     return score
 
 
-def _entry(metric: str, project: Path) -> Callable[..., Any]:
+def _entry(metric: str, project: Path) -> Callable[..., object]:
     """Return the function ``module:function``, which a file of the project must define."""
-    module_name, _, name = metric.partition(":")
-    path = f"{module_name.replace('.', '/')}.py"
     try:
-        file = resolved(project, path)
-    except SourceError as fault:
+        return defined_in(project, metric, "function")
+    except ProjectCodeError as fault:
         raise ScoringError(f"metric {metric}: {fault}") from None
-    spec = importlib.util.spec_from_file_location(MODULE, file)
-    if spec is None or spec.loader is None:
-        raise ScoringError(f"metric {metric}: {path} is not a Python file")
-    sys.path.append(str(project))  # a file with a standard module's name must not shadow it
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[MODULE] = module
-    spec.loader.exec_module(module)
-    function = getattr(module, name, None)
-    # An imported name could be any function of any library.
-    if not callable(function) or getattr(function, "__module__", None) != MODULE:
-        raise ScoringError(f"metric {metric}: {path} defines no function {name}")
-    return function  # type: ignore[no-any-return]
 
 
 def _is_valid(answer: str, schema: Any) -> bool:

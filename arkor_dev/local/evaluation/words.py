@@ -229,7 +229,13 @@ def settled(compared: Comparison) -> str:
 
 def _losses(compared: Comparison, base: str = "") -> str:
     other, adapter = (_number(value, compared) for value in compared.measured)
-    return f"{compared.higher.lower() or 'loss'} {adapter} vs. {other}{base}"
+    return f"{measure_words(compared)} {adapter} vs. {other}{base}"
+
+
+def measure_words(compared: Comparison) -> str:
+    """Return what was measured, in the middle of a sentence: ``loss``, ``accuracy``, ``nDCG@10``."""
+    name = compared.higher or "loss"
+    return name if name[1:2].isupper() else name.lower()
 
 
 def _number(value: float, compared: Comparison, decimals: int | None = None) -> str:

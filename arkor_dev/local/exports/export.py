@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from arkor_dev.contract.errors import MAKE_ROOM
 from arkor_dev.contract.units import format_bytes
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    import torch
+
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.example import Example
@@ -68,6 +70,9 @@ class ExportTask:
     adapter was trained on 4-bit weights, and the dequantized weights are written. ``written`` is called with
     ``{bytes, files}`` once the files are in place; if they are ``in_place`` already, they are only verified.
     """
+
+    dtype: ClassVar[torch.dtype | None] = None
+    """The dtype of merged weights, if it is not that of the base."""
 
     form: str
     source: Path
@@ -124,7 +129,8 @@ class ExportTask:
     def _files(self) -> dict[str, Any]:
         """Return ``{bytes, files}`` of the files in place."""
         files = [{"name": name, **entry} for name, entry in manifest_of(self.target)["files"].items()]
-        size = sum(path.stat().st_size for path in self.target.iterdir() if path.name != MANIFEST)
+        paths = (path for path in self.target.rglob("*") if path.is_file() and path.name != MANIFEST)
+        size = sum(path.stat().st_size for path in paths)
         return {"bytes": size, "files": files}
 
     @property
@@ -147,7 +153,7 @@ class ExportTask:
     def _check_room(self) -> None:
         """Raise :class:`JobFailure` if the disk has too little space."""
         if self.form == "merged" and self.kind == "adapter":
-            needed = SPARE * weights_of(self.base)[0] * stored_dtype(self.base).itemsize
+            needed = SPARE * weights_of(self.base)[0] * (self.dtype or stored_dtype(self.base)).itemsize
         else:
             needed = SPARE * weights_bytes(self.source)
         self.target.parent.mkdir(parents=True, exist_ok=True)

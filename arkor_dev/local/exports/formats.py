@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.extras import install_command
 from arkor_dev.local.gguf.installed import install, lacking
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH
 from arkor_dev.local.jobs.job_folder import kind_of
 from arkor_dev.local.modeling.adapter_abilities import vllm_options, why_full_strength_only
 from arkor_dev.local.modeling.classes import Classes, is_classifier
+from arkor_dev.local.modeling.embedder import is_embedder
+from arkor_dev.local.modeling.reranker import is_reranker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +27,17 @@ CLASSIFIER: Final = (
     "A classifier has no other export than adapter: its head is no part of a model that writes. transformers "
     "loads base, adapter and head with AutoModelForSequenceClassification"
 )
+EMBEDDER: Final = (
+    "An embedder has no other export than merged, which sentence-transformers loads: programs for chat would "
+    "make it write"
+)
+RERANKER: Final = (
+    "A reranker has no other export than merged, which sentence-transformers' CrossEncoder loads: its head "
+    "is no part of a model that writes"
+)
+SENTENCE_TRANSFORMERS: Final = "sentence_transformers"
+MODULES: Final = "modules.json"
+"""The file by which sentence-transformers knows its models."""
 IN_TRANSFORMERS: Final = (
     "PeftModel.from_pretrained(AutoModelForSequenceClassification.from_pretrained(BASE, num_labels={}), "
     '"FOLDER")'
@@ -84,8 +99,12 @@ FORMATS: Final = {
 
 def usage(form: str, folder: Path) -> list[list[str]]:
     """Return ``[program, text]`` for each program that reads the export in ``folder``."""
+    if is_reranker(folder):
+        return [["In Python", 'CrossEncoder("FOLDER")']]
     if is_classifier(folder):
         return [["In Python", IN_TRANSFORMERS.format(len(Classes.read(folder).names))]]
+    if (folder / MODULES).is_file():
+        return [["In Python", 'SentenceTransformer("FOLDER")']]
     lines = [list(line) for line in FORMATS[form].usage]
     if form == "adapter" and (options := vllm_options(folder)):
         lines.append(["vLLM", f"vllm serve BASE {options} --lora-modules NAME=FOLDER"])
@@ -99,6 +118,8 @@ def described(form: str, source: Path, config: Mapping[str, Any]) -> dict[str, s
         entry["problem"] = reason
         if FORMATS[form].llama and reason == lacking():
             entry["install"] = install()
+        if reason == _no_sentence_transformers():
+            entry["install"] = install_command("embed")
     return entry
 
 
@@ -107,8 +128,14 @@ def refusal(
 ) -> str | None:
     """Return why ``source``'s model can't be exported, by its settings and the job's ``config``."""
     record = FORMATS[form]
+    if is_reranker(source):
+        if strength != FULL_STRENGTH:
+            return "A reranker's head learned with the whole adapter: export it at strength 1"
+        return _no_sentence_transformers() if form == "merged" else RERANKER
     if form != "adapter" and is_classifier(source):
         return CLASSIFIER
+    if is_embedder(source):
+        return _no_sentence_transformers() if form == "merged" else EMBEDDER
     if record.llama and (reason := lacking()):
         return reason
     if kind_of(source) != "adapter" and (strength != FULL_STRENGTH or not record.full_model):
@@ -125,3 +152,13 @@ def refusal(
         limit = "cannot leave as a LoRA file" if strength == FULL_STRENGTH else "has no other strength than 1"
         return f"This adapter {limit}: {reason}"
     return None
+
+
+def _no_sentence_transformers() -> str | None:
+    """Return why embedders can't be exported here; None if they can."""
+    if find_spec(SENTENCE_TRANSFORMERS):
+        return None
+    return (
+        "This export is proved with sentence-transformers, which is not installed. Install it with: "
+        f"{install_command('embed')}"
+    )

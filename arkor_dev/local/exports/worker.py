@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from arkor_dev.contract.bodies import LLAMA_FORMATS
 from arkor_dev.local.modeling.chat_template import template_arguments
 from arkor_dev.local.modeling.classes import is_classifier
+from arkor_dev.local.modeling.embedder import is_embedder
 from arkor_dev.local.modeling.gate import comes_in_4_bit
+from arkor_dev.local.modeling.reranker import is_reranker
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training.preparation import RunPreparation
 from arkor_dev.local.training.run_events import RunEvents
@@ -61,10 +63,18 @@ def export(request: MakeExport, link: Link) -> Verified:
         llama_arguments = (request.quantization or "", Path(request.cache))
         return Verified(**LlamaExport(*arguments, *llama_arguments, **options).make(rows))
     options["in_place"] = request.written
+    if is_reranker(source):
+        from .reranker import RerankerExport
+
+        return Verified(**RerankerExport(*arguments, **options).make(rows))
     if is_classifier(source):
         from .classifier import ClassifierExport
 
         return Verified(**ClassifierExport(*arguments, **options).make(rows))
+    if is_embedder(source):
+        from .embedder import EmbedderExport
+
+        return Verified(**EmbedderExport(*arguments, **options).make(rows))
     return Verified(**ExportTask(*arguments, **options).make(rows))
 
 

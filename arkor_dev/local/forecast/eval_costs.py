@@ -58,11 +58,11 @@ class EvaluationCosts:
 
     def writing(self) -> GenerationSpeed | None:
         """Measure generation on a few tokens, or estimate it if that is slow; None without any prompt, and
-        for a classifier.
+        for a model that answers nothing in words.
         """
         rows = [*self._run.held_out, *self._run.train][:LARGE_BATCH]
         questions = [question for row in rows if (question := question_of(row))]
-        if not questions or self._run.classes:
+        if not questions or not self._run.method.answers:
             return None
         longest = max(map(len, questions))
         step = self._seconds(self._work(rows))

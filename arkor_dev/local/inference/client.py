@@ -19,7 +19,20 @@ from typing import TYPE_CHECKING, Final
 from arkor_dev.local.workers.errors import SLOW_TEMPLATE, SMALLER_MODEL, JobFailure
 from arkor_dev.local.workers.process import Child
 
-from .messages import ANSWERS, Ask, Begun, Classified, Done, Failed, Loading, Stop, Text
+from .messages import (
+    ANSWERS,
+    Ask,
+    Begun,
+    Classified,
+    Done,
+    Embedded,
+    Failed,
+    Loading,
+    Reading,
+    Reranked,
+    Stop,
+    Text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -136,7 +149,7 @@ class Inference:
                 case Done() as done:
                     yield done
                     return
-                case Loading() | Text() | Classified() as part:
+                case Loading() | Text() | Classified() | Embedded() | Reranked() as part:
                     yield part
 
     async def _worker(self) -> Child:
@@ -205,7 +218,7 @@ class Inference:
         last = isinstance(part, Done | Failed)
         answer = self._answers.pop(number, None) if last else self._answers.get(number)
         if answer:
-            answer.started = answer.started or isinstance(part, Text | Classified)
+            answer.started = answer.started or isinstance(part, Text | Reading)
             answer.parts.put_nowait(part)
         elif last and (timer := self._stopping.pop(number, None)):
             timer.cancel()

@@ -45,6 +45,8 @@ class AnswerRequest(Message):
     ``four_bit``: the adapter was trained on 4-bit weights. ``prompt`` is a text or token ids to continue,
     instead of ``messages``. With ``echo`` the answer begins with the prompt and its log probabilities.
     ``texts`` are to be classified, instead of answering, by an adapter with a head; always by transformers.
+    With an ``input_type`` they are embedded instead, by an embedder, in vectors of ``dimensions`` numbers;
+    with a ``query`` a reranker says how relevant they are to it.
     ``training``: a job is running at the same time. ``engine`` is the requested one; llama.cpp also gets the
     files ``gguf``, of the base, and ``lora``, of the adapter. ``thinking_budget`` is the maximum number of
     tokens of its thoughts.
@@ -65,6 +67,9 @@ class AnswerRequest(Message):
     stop: list[str] | None = None
     echo: bool = False
     texts: list[str] | None = None
+    input_type: str | None = None
+    dimensions: int | None = None
+    query: str | None = None
     tools: list[object] | None = None
     format: OutputFormat | None = None
     training: bool = False
@@ -144,6 +149,13 @@ class Classified(Message):
 
 
 @dataclass(frozen=True)
+class Embedded(Message):
+    """The embedding of each text, of length 1: little-endian float32 in base64."""
+
+    vectors: list[str]
+
+
+@dataclass(frozen=True)
 class Done(Message):
     """The answer is complete.
 
@@ -174,8 +186,17 @@ class Failed(Message):
     error: str
 
 
-Part = Begun | Loading | Text | Classified | Done | Failed
-StreamPart = EngineChosen | Loading | Text | Classified | Done
+@dataclass(frozen=True)
+class Reranked(Message):
+    """The relevance of each text to the query, from 0 to 1."""
+
+    scores: list[float]
+
+
+Reading = Classified | Embedded | Reranked
+"""What an adapter finds in texts instead of answering."""
+Part = Begun | Loading | Text | Reading | Done | Failed
+StreamPart = EngineChosen | Loading | Text | Reading | Done
 """What the backend's own code reads of an answer; a failure is raised."""
 
 

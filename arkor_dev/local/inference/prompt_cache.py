@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.modeling.chat_template import common_prefix
 
 if TYPE_CHECKING:
+    from arkor_dev.local.modeling.kv_cache import Layers
+
     from .adapter_scale import ActiveAdapter
-    from .batch import Layers
 
 LIMIT_BYTES: Final = 512 * 2**20
 LEAST_TOKENS: Final = 16

@@ -7,6 +7,7 @@ transformers' own ``generate`` (``generate_fallback``).
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections import OrderedDict
 from dataclasses import replace
@@ -16,30 +17,34 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import torch
 from peft import PeftModel
+from torch.nn.functional import normalize
 
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.modeling.adapter_abilities import reads_weights
 from arkor_dev.local.modeling.adapter_config import lora_config
+from arkor_dev.local.modeling.auto_class import is_encoder
 from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device, unwrapped
 from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.modeling.classes import is_classifier
+from arkor_dev.local.modeling.embedder import DOCUMENT, Embedder
 from arkor_dev.local.modeling.gpu_count import FOUR_BIT_BYTES, enough_gpus, weights_of
+from arkor_dev.local.modeling.kv_cache import Forward, Layers, cache_of, layers_of
 from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memory
 from arkor_dev.local.workers.machine import memory
 
 from .adapter_scale import FULL_STRENGTH, ActiveAdapter, AdapterScale
 from .answer_speed import CORES, ComputePlan, convert, fastest_plan, half_of_cores
-from .batch import Batch, BatchRow, Forward, Layers, cache_of, layers_of
+from .batch import Batch, BatchRow
 from .classifier_head import ClassifierHead, batches, check_lengths
 from .generate_fallback import StepwiseGenerate
 from .generation.prompt import prompt_of
 from .generation.sampling import SampledToken
 from .merged_weights import MergedWeights
-from .messages import Classified
+from .messages import Classified, Embedded, Reranked
 from .prompt_cache import PromptCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -117,13 +122,17 @@ class TransformersEngine:
     def begin(self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None]) -> BatchRow:
         """Load what is needed and build the prompt; the adapter stays in use until `end`."""
         active = self._load(ask, base_key, progress)
+        if self._forward is None:
+            raise JobFailure(
+                f"{ask.name} is an encoder, which writes no text: choose a language model, or train this one "
+                'with method = "embed"'
+            )
         prompt = prompt_of(self.tokenizer, ask, self.base.context)
         if self._plan:
             torch.set_num_threads(self._plan.shared_threads if ask.training else self._plan.threads)
         row = BatchRow(active, prompt, self.base.context - len(prompt))
         if ask.echo and ask.sampling.logprobs is not None:
             row.scores, row.alternatives = [SampledToken(prompt[0])], ask.sampling.logprobs
-        assert self._forward
         if self._forward.plain:
             cached_layers = [] if row.scores else self._prompt_cache.find(active, prompt)
             row.cached = cached_layers[0][0].shape[-2] if cached_layers else 0
@@ -174,23 +183,72 @@ class TransformersEngine:
         head = self._heads[active.adapter]
         rows: list[list[int]] = self.tokenizer(ask.texts, add_special_tokens=True)["input_ids"]
         check_lengths(rows, self.base.context)
-        model = unwrapped(self.base.model).base_model
         probabilities: list[list[float]] = [[] for _ in rows]
+        for places, hidden, lengths in self._hidden_states(rows, stopped):
+            last = hidden[torch.arange(len(places)), lengths - 1]
+            for place, logs in zip(places, head.probabilities(last), strict=True):
+                probabilities[place] = logs
+        return Classified(list(head.names), probabilities, head.multiple), sum(map(len, rows))
+
+    def embed(
+        self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None], stopped: Callable[[], bool]
+    ) -> tuple[Embedded, int]:
+        """Return the embeddings of the request's texts by its adapter; see `generation.interface`.
+
+        Raises JobFailure for a text that is longer than the model reads, or too many tokens.
+        """
+        assert ask.adapter is not None
+        embedder = Embedder.read(Path(ask.adapter))
+        self._load(ask, base_key, progress)
+        texts = [embedder.prompted(text, ask.input_type or DOCUMENT) for text in ask.texts or ()]
+        rows: list[list[int]] = self.tokenizer(texts, add_special_tokens=True)["input_ids"]
+        check_lengths(rows, self.base.context)
+        vectors = [""] * len(rows)
+        for places, hidden, lengths in self._hidden_states(rows, stopped):
+            pooled = normalize(embedder.pooled(hidden.float(), lengths)[:, : ask.dimensions], dim=-1)
+            for place, vector in zip(places, pooled.cpu().numpy().astype("<f4"), strict=True):
+                vectors[place] = base64.b64encode(vector.tobytes()).decode()
+        return Embedded(vectors), sum(map(len, rows))
+
+    def rerank(
+        self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None], stopped: Callable[[], bool]
+    ) -> tuple[Reranked, int]:
+        """Return the relevance of the request's texts to its query; see `generation.interface`.
+
+        Raises JobFailure for a pair that is longer than the model reads, or too many tokens.
+        """
+        active = self._load(ask, base_key, progress)
+        assert active.adapter is not None
+        head, texts = self._heads[active.adapter], ask.texts or []
+        rows: list[list[int]] = self.tokenizer([ask.query] * len(texts), texts)["input_ids"]
+        check_lengths(rows, self.base.context)
+        scores = [0.0] * len(rows)
+        for places, hidden, lengths in self._hidden_states(rows, stopped):
+            last = hidden[torch.arange(len(places)), lengths - 1].float()
+            for place, score in zip(places, (last @ head.weight[0]).sigmoid().tolist(), strict=True):
+                scores[place] = score
+        return Reranked(scores), sum(map(len, rows))
+
+    def _hidden_states(
+        self, rows: Sequence[Sequence[int]], stopped: Callable[[], bool]
+    ) -> Iterator[tuple[list[int], Any, Any]]:
+        """Yield the last hidden states of tokenized texts in batches, until ``stopped`` is true.
+
+        Each batch has its texts' numbers, the states ``[texts, longest, size]``, and the lengths ``[texts]``.
+        """
+        model, device = unwrapped(self.base.model).base_model, self.base.model.device
         with torch.inference_mode():
             for places in batches(rows):
                 if stopped():
-                    break
-                lengths = [len(rows[place]) for place in places]
-                ids, mask = torch.zeros(2, len(places), max(lengths), dtype=torch.long)
+                    return
+                lengths = torch.tensor([len(rows[place]) for place in places])
+                ids, mask = torch.zeros(2, len(places), int(lengths.max()), dtype=torch.long)
                 for index, place in enumerate(places):
                     ids[index, : lengths[index]] = torch.tensor(rows[place])
                     mask[index, : lengths[index]] = 1
-                ids, mask = ids.to(self.base.model.device), mask.to(self.base.model.device)
+                ids, mask = ids.to(device), mask.to(device)
                 hidden = model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
-                last = hidden[torch.arange(len(places)), torch.tensor(lengths) - 1]
-                for place, logs in zip(places, head.probabilities(last), strict=True):
-                    probabilities[place] = logs
-        return Classified(list(head.names), probabilities, head.multiple), sum(map(len, rows))
+                yield places, hidden, lengths.to(hidden.device)
 
     def _score_at_once(self, row: BatchRow) -> None:
         """Score a prompt of a model that cannot read it in chunks."""
@@ -289,14 +347,16 @@ class TransformersEngine:
                 self._plan = fastest_plan(base.model, base.dtype)
                 self._plan = replace(self._plan, packed=self._plan.packed and UNPACKED not in base_key)
                 convert(base.model, self._plan)
-            base.model.config.use_cache = True
-            self.ends = end_ids(base.tokenizer, base.model)
-            self.repetition = base.model.generation_config.repetition_penalty or 1.0
+            self.ends, self.repetition, writes = [], 1.0, not is_encoder(base.model.config)
+            if writes:
+                base.model.config.use_cache = True
+                self.ends = end_ids(base.tokenizer, base.model)
+                self.repetition = base.model.generation_config.repetition_penalty or 1.0
             dtype = self._plan.dtype if self._plan else base.dtype
             self.facts = {"engine": "transformers", "precision": str(dtype).removeprefix("torch.")}
             if why_not_gpu:
                 self.facts["why"] = why_not_gpu
-            self._forward = Forward(base.model)
+            self._forward = Forward(base.model) if writes else None
             self._base, self._base_key = base, base_key
         active, strength = ActiveAdapter(), ask.strength
         # At strength 0, use the base itself instead of adding zeros.

@@ -137,7 +137,14 @@ def lora_config(folder: Path, model: Any) -> Any:
             if not any(weight_name.startswith(f"{name}.") for weight_name in names):
                 raise _unusable(f"it claims to include {quoted(name)} in full, but does not")
     settings["target_modules"] = _short(settings["target_modules"], modules)
-    return LoraConfig(**settings, task_type="CAUSAL_LM", inference_mode=True)
+    return LoraConfig(**settings, task_type=task_of(model.config), inference_mode=True)
+
+
+def task_of(config: Any) -> str:
+    """Return PEFT's task of an adapter for a model of ``config``."""
+    from .auto_class import is_encoder  # imports transformers
+
+    return "FEATURE_EXTRACTION" if is_encoder(config) else "CAUSAL_LM"
 
 
 def _short(targets: list[str], modules: Mapping[str, Any]) -> list[str]:

@@ -1,14 +1,16 @@
-"""Chooses transformers' class for a model: its language model alone, or with its vision tower."""
+"""Chooses transformers' class for a model: a language model alone or with a vision tower, or an encoder."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
 )
+
+from .gate import ENCODERS
 
 
 def has_vision_tower(config: Any) -> bool:
@@ -22,7 +24,14 @@ def has_vision_tower(config: Any) -> bool:
     return hasattr(config, "text_config") and not config.get_text_config().is_encoder_decoder
 
 
+def is_encoder(config: Any) -> bool:
+    """Return whether a model of ``config`` reads whole texts in both directions, and writes none."""
+    return config.model_type in ENCODERS and not getattr(config, "is_decoder", False)
+
+
 def auto_class(config: Any) -> Any:
+    if is_encoder(config):
+        return AutoModel
     return AutoModelForImageTextToText if has_vision_tower(config) else AutoModelForCausalLM
 
 

@@ -23,8 +23,8 @@ from arkor_dev.contract.gpus import VARIABLES, idle_gpu, nvidia_gpus, torch_buil
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memory
 
-from .auto_class import auto_class
-from .gate import DEQUANTIZED, SENSES, comes_in_4_bit, dequantized_from
+from .auto_class import auto_class, is_encoder
+from .gate import DEQUANTIZED, SENSES, comes_in_4_bit, dequantized_from, encoder_in
 from .layer_stream import SUPPORTED, LayerStream, MappedWeights
 from .spread import gpu_map, spread
 from .tokenizer import UNREADABLE, context_of, load_tokenizer, unreadable
@@ -241,7 +241,7 @@ def load_base(
         extra["device_map"] = _spread_map(path, torch.float32 if learning else dtype, totals)
     stored = torch.float32 if learning else "auto" if as_stored and detected == "cpu" else dtype
     tokenizer = load_tokenizer(path)
-    mapped = mapped and SUPPORTED and detected == "cpu" and not dequantized_from(path)
+    mapped = mapped and SUPPORTED and detected == "cpu" and not (dequantized_from(path) or encoder_in(path))
     weights = _mapped(path) if mapped else None
     if weights:
         extra |= {"state_dict": weights.tensors, "generation_config": _generation_config(path)}
@@ -319,6 +319,8 @@ def _read(path: Path, device: str, *, four_bit: bool = False, gpus: int = 1, **o
         config = options.get("config") or AutoConfig.from_pretrained(
             path, trust_remote_code=False, local_files_only=True
         )
+        if is_encoder(config) and config.model_type == "bert":
+            options["add_pooling_layer"] = False  # for next sentences, which nothing here reads
         if "state_dict" in options:
             with torch.device("meta"):
                 shell = auto_class(config).from_config(config, trust_remote_code=False)

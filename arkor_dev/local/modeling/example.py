@@ -22,10 +22,10 @@ class Example:
     ``where`` is the row's location in the data, for the user. ``same_row``: the previous example in the list
     is from the same row. ``others`` are further sequences that belong to the example, such as a rejected
     answer. ``counts`` is its weight in a mean, if that is not the number of its learned tokens. ``desirable``
-    is its answer's rating, for methods that learn from ratings. ``replayed``: it is not a row of the data,
-    but an answer of the base model. ``weights`` are those of its tokens' losses, of the same length; None if
-    all that are learned count as 1. ``classes`` are the numbers of its labels, for a classifier of rows that
-    may have several.
+    is its answer's rating, for methods that learn from ratings; ``score`` is that of two texts. ``replayed``:
+    it is not a row of the data, but an answer of the base model. ``weights`` are those of its tokens' losses,
+    of the same length; None if all that are learned count as 1. ``classes`` are the numbers of its labels,
+    for a classifier of rows that may have several.
     """
 
     ids: list[int]
@@ -36,6 +36,7 @@ class Example:
     counts: float | None = None
     replayed: bool = field(default=False, compare=False)
     desirable: bool = True
+    score: float | None = None
     weights: list[float] | None = None
     classes: tuple[int, ...] | None = None
 

@@ -33,6 +33,8 @@ DEQUANTIZED: Final = {
     ),
 }
 """Formats whose weights transformers dequantizes on any device: how they are trained, and their size."""
+ENCODERS: Final = {"bert": "BERT", "modernbert": "ModernBERT"}
+"""Architectures of encoders, which embed texts, by their names."""
 SENSES: Final = {"vision_config": "pictures", "audio_config": "sound"}
 CARD: Final = re.compile(r"\A---\s*\n(.*?)\n---", re.DOTALL)
 BASE: Final = re.compile(r"^base_model:\s*(?:-\s*)?[\"']?([\w.-]+/[\w.-]+)[\"']?\s*$", re.MULTILINE)
@@ -73,6 +75,13 @@ def check_trainable(path: Path) -> str | None:
     elif quantized:
         sentences.append("The weights of this model come in 4 bit: it is trained as with load_in_4bit = true")
     return ". ".join(sentences) or None
+
+
+def encoder_in(path: Path) -> str | None:
+    """Return the architecture's name if the model in ``path`` is an encoder, which writes no text."""
+    config = _config_of(path)
+    kind = config.get("model_type")
+    return ENCODERS.get(kind) if isinstance(kind, str) and not config.get("is_decoder") else None
 
 
 def comes_in_4_bit(path: Path) -> bool:

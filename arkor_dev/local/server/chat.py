@@ -33,7 +33,9 @@ from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.modeling.adapter_abilities import why_full_strength_only
 from arkor_dev.local.modeling.chat_template import template_arguments
 from arkor_dev.local.modeling.classes import is_classifier
+from arkor_dev.local.modeling.embedder import Embedder, is_embedder
 from arkor_dev.local.modeling.gate import comes_in_4_bit
+from arkor_dev.local.modeling.reranker import is_reranker
 from arkor_dev.local.workers import daemon_messages as notices
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
     from arkor_dev.contract.shapes import ClassifiedText, Progress
+    from arkor_dev.local.endpoints.embeddings import EmbeddingsRequest
+    from arkor_dev.local.endpoints.rerank import RerankRequest
     from arkor_dev.local.inference.engines.router import EngineRouter
     from arkor_dev.local.inference.messages import StreamPart, TokenLogprob
     from arkor_dev.local.inference.prompt_checks import PromptChecks
@@ -56,6 +60,16 @@ CLASSIFIER: Final = (
     "This model is a classifier: it answers with a label, not in words. Send texts to the path /v1/classify "
     "of an endpoint"
 )
+EMBEDDER: Final = (
+    "This model is an embedder: it answers with vectors, not in words. Send texts to the path /v1/embeddings "
+    "of an endpoint"
+)
+NO_EMBEDDER: Final = 'This model is not an embedder, so it has no embeddings: train one with method = "embed"'
+RERANKER: Final = (
+    "This model is a reranker: it orders documents, and writes no text. Send a query and documents to the "
+    "path /v1/rerank of an endpoint"
+)
+NO_RERANKER: Final = 'This model is not a reranker: train one with method = "rerank"'
 NO_CLASSIFIER: Final = "This model is not a classifier: send messages to /v1/chat/completions"
 PLAYGROUND: Final = "playground"
 """Caller of requests that belong to no endpoint."""
@@ -146,8 +160,12 @@ class Chat:
         name, folder, config = await self._target(body)
         if folder is not None:
             await self._check_whole(folder)
+            if is_reranker(folder):
+                raise BadRequestError(RERANKER, code="reranker")
             if is_classifier(folder):
                 raise BadRequestError(CLASSIFIER, code="classifier")
+            if is_embedder(folder):
+                raise BadRequestError(EMBEDDER, code="embedder")
         is_full = folder is not None and kind_of(folder) == "model"
         given, most, stop = body.get("adapterStrength"), body.get("maxTokens"), body.get("stop")
         strength = float(FULL_STRENGTH if given is None else given)
@@ -196,7 +214,7 @@ class Chat:
         Raises ArkorError if that is no classifier, or is not available now.
         """
         name, folder, config = await self._target(body)
-        if folder is None or not is_classifier(folder):
+        if folder is None or not is_classifier(folder) or is_reranker(folder):
             raise BadRequestError(NO_CLASSIFIER, code="unsupported_endpoint")
         await self._check_whole(folder)
         return AnswerRequest(
@@ -204,7 +222,7 @@ class Chat:
         )
 
     async def classify(self, adapter: object, text: str) -> ClassifiedText:
-        """Return the labels of a ``text`` by the classifier ``adapter``, as in ``CLASSIFY``.."""
+        """Return the labels of a ``text`` by the classifier ``adapter``, as in ``CLASSIFY``."""
         ask = await self.prepare_texts({"adapter": adapter}, [text])
         found: ClassifiedText | None = None
         try:
@@ -217,6 +235,53 @@ class Chat:
         if found is None:
             raise UnavailableError("There was no answer: try again")
         return found
+
+    async def prepare_embeddings(self, body: dict[str, Any], request: EmbeddingsRequest) -> AnswerRequest:
+        """Return the engine's request to embed texts by the target in ``body``, for `events`.
+
+        Raises ArkorError if that is no embedder, has other dimensions, or is not available now.
+        """
+        name, folder, config = await self._target(body)
+        if folder is None or not is_embedder(folder):
+            raise BadRequestError(NO_EMBEDDER, code="unsupported_endpoint")
+        await self._check_whole(folder)
+        try:
+            sizes = Embedder.read(folder).dimensions
+        except JobFailure as failure:
+            raise ConflictError(str(failure)) from None
+        if request.dimensions not in (None, *sizes):
+            raise BadRequestError(
+                f"dimensions must be one of {', '.join(map(str, sizes))}: this model has not learned others",
+                code="invalid_value",
+                param="dimensions",
+            )
+        return AnswerRequest(
+            base="",
+            name=name,
+            adapter=str(folder),
+            four_bit=bool(config.get("loadIn4bit")),
+            texts=request.texts,
+            input_type=request.input_type,
+            dimensions=request.dimensions,
+        )
+
+    async def prepare_ranking(self, body: dict[str, Any], request: RerankRequest) -> AnswerRequest:
+        """Return the engine's request to rank documents by the target in ``body``, for `events`.
+
+        Raises ArkorError if that is no reranker, or is not available now.
+        """
+        name, folder, config = await self._target(body)
+        if folder is None or not is_reranker(folder):
+            raise BadRequestError(NO_RERANKER, code="unsupported_endpoint")
+        await self._check_whole(folder)
+        return AnswerRequest(
+            base="",
+            name=name,
+            adapter=str(folder),
+            four_bit=bool(config.get("loadIn4bit")),
+            texts=request.documents,
+            query=request.query,
+        )
 
     async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None, Mapping[str, Any]]:
         """Return the base model's name, and the result's (adapter's or model's) folder and config, if any."""

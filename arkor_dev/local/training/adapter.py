@@ -10,6 +10,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
+from arkor_dev.local.modeling.adapter_config import task_of
 from arkor_dev.local.modeling.base_model import linear_targets
 from arkor_dev.local.modeling.classes import HEAD, TASK
 from arkor_dev.local.modeling.head import with_head
@@ -53,7 +54,7 @@ def adapted(model: Any, name: str, plan: AdapterPlan, classes: Classes | None = 
         use_rslora=plan.rslora,
         use_dora=plan.dora,
         init_lora_weights=True if plan.init == "default" else plan.init,
-        task_type="CAUSAL_LM",
+        task_type=task_of(model.config),
     )
     try:
         wearing = get_peft_model(model, settings)

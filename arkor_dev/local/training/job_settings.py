@@ -29,6 +29,10 @@ class JobSettings:
             value = otherwise if default is None else default
         return self.resolve(field, value)
 
+    def applies(self, field: str) -> bool:
+        """Return whether the job's training method has this setting."""
+        return not (methods := self._rows[field].methods) or self.get("method") in methods
+
     def override(self, field: str, value: Any) -> None:
         """Set ``value`` for a setting that the model determines, overriding the job's."""
         self._config = {**self._config, field: value}

@@ -36,6 +36,7 @@ from arkor_dev.local.modeling.example import IGNORED, Example
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -105,6 +106,9 @@ class Objective(ABC):
     def of_replayed(self) -> Any:
         """Return the part of the last loss that came from replayed rows."""
         return 0.0
+
+    def save(self, folder: Path) -> None:  # noqa: B027 - most methods need nothing
+        """Write what the adapter in ``folder`` needs beside its weights."""
 
     def close(self) -> None:  # noqa: B027 - most methods need nothing
         """End what the method has started beside the model; what is still needed starts again."""
@@ -196,6 +200,15 @@ class Objective(ABC):
             by_row |= zip(numbers, zip(*parts, strict=True), strict=True)
         logits, targets = zip(*(by_row[number] for number in range(len(rows))), strict=True)
         return torch.cat(logits), torch.cat(targets)
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Run the model in evaluation mode, without gradients."""
+        training = self.model.training
+        self.model.eval()
+        with torch.no_grad():
+            yield
+        self.model.train(training)
 
     @contextmanager
     def rounded(self) -> Iterator[Self]:

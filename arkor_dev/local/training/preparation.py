@@ -121,6 +121,7 @@ class RunPreparation:
             parts = with_held_out(rows, own, compare=not self._on_file)
         self.train_rows, self.eval_rows = parts.train, parts.held_out
         self.eval_groups, self.split = parts.groups, parts.facts
+        self.method.check_rows([*self.train_rows, *self.eval_rows], self.settings)
         judged = Path(self._judged.folder) if self._judged else None
         if judged and is_classifier(judged):
             self.classes: Classes | None = Classes.read(judged)
@@ -186,7 +187,7 @@ class RunPreparation:
         import torch
 
         from arkor_dev.local.modeling.base_model import load_base, why_processor
-        from arkor_dev.local.modeling.gate import check_trainable, comes_in_4_bit
+        from arkor_dev.local.modeling.gate import check_trainable, comes_in_4_bit, encoder_in
         from arkor_dev.local.modeling.head import check_base
         from arkor_dev.local.modeling.tokenizer import default_length
 
@@ -202,6 +203,11 @@ class RunPreparation:
         self.continuation.hash_files(self.path, model.second)
         self.progress(f"Loading {self.name}", 0, None, "")
         self.format = asked_format(self.settings)
+        if (encoder := encoder_in(self.path)) and not self.method.encoders:
+            raise JobFailure(
+                f"{self.name} is an encoder ({encoder}), which reads texts and writes none: train it with "
+                'method = "embed", or choose a language model'
+            )
         if part := check_trainable(self.path):
             self.say(part)
         if comes_in_4_bit(self.path):

@@ -50,6 +50,7 @@ from arkor_dev.local.checkpoints.state import (
     write_state,
 )
 from arkor_dev.local.cpu_kernels.allocator import keep_freed_memory
+from arkor_dev.local.environments.pool import EnvironmentFailure
 from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.base_losses import BaseLosses
 from arkor_dev.local.evaluation.by_length import by_row, measured, of_rows, rows_in
@@ -383,6 +384,8 @@ class TrainingLoop:
             return self._pause("disk", error)
         except JudgeFailure as failure:
             return self._pause("judge", failure)
+        except EnvironmentFailure as failure:
+            return self._pause("environment", failure)
         except WeightsLostError as error:
             # In the middle of a step: the newest resume point is used.
             return Ended(
@@ -538,7 +541,7 @@ class TrainingLoop:
         artifacts = [artifact, *self.writer.best(self.kept_step)]
         return Ended(TrainingCompleted(type=TRAINING_COMPLETED, metrics=metrics, artifacts=artifacts))
 
-    def _pause(self, reason: str, fault: NoSpaceError | JudgeFailure | None = None) -> Ended:
+    def _pause(self, reason: str, fault: JobFailure | NoSpaceError | None = None) -> Ended:
         """Save all state that the next step depends on; if the disk is full, the newest resume point is used
         instead.
         """
@@ -655,6 +658,7 @@ class TrainingLoop:
         """Save the trained weights: an adapter in PEFT's format, or the whole model."""
         if self.plan.adapter:
             save_adapter(self.model, self.initial_weights, folder, self.classes)
+            self.loss.save(folder)
         else:
             save_whole(self.model, self.base.tokenizer, folder)
 

@@ -188,4 +188,5 @@ ROUTES: Final = [
     web.post(f"{ENDPOINT_PATH}/{MESSAGES}", call(MESSAGES)),
     web.post(f"{ENDPOINT_PATH}/classify", call("classify")),
     web.post(f"{ENDPOINT_PATH}/embeddings", call("embeddings")),
+    web.post(f"{ENDPOINT_PATH}/rerank", call("rerank")),
 ]

@@ -38,7 +38,9 @@ ANSWERED = (
 )
 
 
-def rewarded(fake: FakeBackend, status: str, *, hostile: bool = False) -> str:
+def rewarded(
+    fake: FakeBackend, status: str, *, hostile: bool = False, sent: list[dict[str, Any]] | None = None
+) -> str:
     """A run of GRPO with a rising reward, and answers of each tenth step."""
     job = fake.add_job("running", name="order-reader", config=CONFIG, startedAt=ago(300), createdAt=ago(310))
     fake.frames[job].clear()
@@ -53,7 +55,7 @@ def rewarded(fake: FakeBackend, status: str, *, hostile: bool = False) -> str:
         }  # fmt: skip
         fake.log(job, step, timestamp=ago(300 - 4 * step), **fields)
         if step == 1 or step % 10 == 0:
-            fake.emit(job, "rollouts.created", step=step, rollouts=rollouts(hostile))
+            fake.emit(job, "rollouts.created", step=step, rollouts=sent or rollouts(hostile))
             fake.log(job, step, timestamp=ago(300 - 4 * step), evalReward=reward * 0.95)
     if status != "running":
         end(fake, job, status, 0)
@@ -90,6 +92,52 @@ async def running(scene: Scene) -> None:
     await expect(slider).to_have_attribute("aria-valuetext", "Step 40")
     await expect(answers.get_by_role("listitem")).to_have_count(len(ANSWERED))
     await expect(answers).to_contain_text("cut at the longest answer")
+
+
+def episodes() -> list[dict[str, Any]]:
+    """A failed episode, one that calls wrongly, and one that succeeds."""
+    asked = "Where is parcel 4711? It was promised for Tuesday."
+    found = '{"id": 4711, "stop": "Kassel", "due": "Thursday", "address": "Am Markt 3"}'
+
+    def call(name: str, arguments: str, result: str, **more: bool) -> dict[str, Any]:
+        return {"name": name, "arguments": arguments, "result": result, **more}
+
+    def played(place: int, reward: float, *turns: tuple[str, list[dict[str, Any]]]) -> dict[str, Any]:
+        written = [{"answer": answer, "calls": calls} for answer, calls in turns]
+        where, rewards = f"prompts.jsonl, line {place}", {"environment": reward}
+        facts = {"where": where, "prompt": asked, "answer": turns[-1][0], "reward": reward}
+        return {**facts, "rewards": rewards, "turns": written}
+
+    missing = call("look_up", '{"number": 4711}', "error: the argument id is missing", error=True)
+    wild = call("look_up", '{"id": 4711}', HOSTILE)
+    return [
+        {**played(2, 0.0, ("", [wild])), "failure": "step() failed: KeyError: 'stop'"},
+        {
+            **played(5, 0.2, ("I look it up.", [missing, wild]), ("", [missing])),
+            "truncated": True,
+            "omitted": 4,
+        },
+        played(
+            7, 1.0, ("", [call("look_up", '{"id": 4711}', found)]), ("It is in Kassel, due Thursday.", [])
+        ),
+    ]
+
+
+@state(
+    "job-episodes",
+    "While it learns by acting: episodes as conversations, a failed one first",
+    tour="job",
+)
+async def acting(scene: Scene) -> None:
+    job = rewarded(scene.fake, "running", sent=episodes())
+    await scene.go(f"/#/jobs/{job}")
+    played = scene.page.get_by_role("region", name="Episodes")
+    await expect(played).to_contain_text("Failed: step() failed: KeyError: 'stop'", timeout=PROMPTLY)
+    await expect(played).to_contain_text("cut at a limit")
+    await expect(played).to_contain_text("4 more turns")
+    turns = played.get_by_role("list", name="Turns").last
+    await expect(turns).to_contain_text("It is in Kassel, due Thursday.")
+    await turns.scroll_into_view_if_needed()
 
 
 @state(

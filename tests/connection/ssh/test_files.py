@@ -27,6 +27,13 @@ model = "owner/model"
 dataset = "data/b.jsonl"
 
 [[trainer]]
+name = "acting"
+method = "grpo"
+model = "owner/model"
+dataset = "data/b.jsonl"
+environment = "desk:Desk"
+
+[[trainer]]
 name = "broken"
 model = "./models/other"
 dataset = "data/missing.jsonl"
@@ -45,7 +52,9 @@ def project(tmp_path: Path) -> Path:
         "metrics/own.py": "import json\nfrom helpers import tidy\nimport metrics.more\n",
         **dict.fromkeys(("data/a.jsonl", "data/b.jsonl", "data/held.jsonl", "data/other.jsonl"), ROW),
         **dict.fromkeys(("more/c.jsonl", "more/deep/d.csv", "questions.jsonl"), ROW),
-        **dict.fromkeys(("helpers.py", "metrics/more.py", "unused.py", ".env", "models/other/a"), "x"),
+        **dict.fromkeys(
+            ("helpers.py", "desk.py", "metrics/more.py", "unused.py", ".env", "models/other/a"), "x"
+        ),
         **dict.fromkeys(("models/tiny/config.json", "models/tiny/.cache/x", "models/tiny/deep/a"), "x"),
     }
     for name, text in contents.items():
@@ -61,6 +70,7 @@ def test_only_files_named_by_trainers_are_sent(project: Path) -> None:
         "data/a.jsonl",
         "data/b.jsonl",
         "data/held.jsonl",
+        "desk.py",
         "helpers.py",
         "metrics/more.py",
         "metrics/own.py",

@@ -76,6 +76,11 @@ def test_project_code_is_not_uploaded(root: Path) -> None:
         job_files(job_of(root, evaluations=[own]))
 
 
+def test_an_environment_is_not_uploaded(root: Path) -> None:
+    with pytest.raises(JobFailure, match="env:Desk is code of this project, which is not sent to a cluster"):
+        job_files(job_of(root, environment="env:Desk"))
+
+
 def test_a_judge_is_not_used_on_a_cluster(root: Path) -> None:
     own = {"name": "polite", "path": "data/chats.jsonl", "metric": "rubric", "rubric": "x"}
     with pytest.raises(JobFailure, match="polite is scored by a judge, whose key and budget stay on this"):

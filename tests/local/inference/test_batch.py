@@ -108,7 +108,7 @@ def test_batched_answers_equal_single_ones(family: Path, request: pytest.Fixture
 def test_answers_of_one_adapter_share_each_step(
     trained: Trained, tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from arkor_dev.local.inference.batch import Forward
+    from arkor_dev.local.modeling.kv_cache import Forward
 
     sizes: list[int] = []
     plain = Forward.__call__

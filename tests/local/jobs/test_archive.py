@@ -172,6 +172,14 @@ def test_imported_jobs_run_no_project_functions(tmp_path: Path) -> None:
     store.close()
 
 
+def test_an_imported_job_loses_its_environment(tmp_path: Path) -> None:
+    asked = {"method": "grpo", "environment": "env:Desk", "maxTurns": 3, "maxEpisodeTokens": 300}
+    (tmp_path / "hostile.tar").write_bytes(whole(*built(config={**CONFIG, **asked})))
+    taken = import_job(data_of(tmp_path / "there").parent, tmp_path / "hostile.tar")
+    assert taken.job["config"]["method"] == "grpo"
+    assert not (asked.keys() - {"method"}) & taken.job["config"].keys()
+
+
 def test_an_imported_job_loses_its_cluster(tmp_path: Path) -> None:
     hostile = {**CONFIG, "cluster": "ray://elsewhere:10001", "insecureCluster": True, "storage": "/etc"}
     (tmp_path / "hostile.tar").write_bytes(whole(*built(config=hostile)))

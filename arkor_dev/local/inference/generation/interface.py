@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from arkor_dev.local.inference.messages import AnswerRequest, Classified, Part
+    from arkor_dev.local.inference.messages import AnswerRequest, Part, Reading
 
     from .sampling import SampledToken
 
@@ -90,11 +90,21 @@ class Engine(Protocol):
 
     def classify(
         self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None], stopped: Callable[[], bool]
-    ) -> tuple[Classified, int]:
+    ) -> tuple[Reading, int]:
         """Load what is needed; return the labels of the request's texts, and their number of tokens.
 
         Once ``stopped`` is true, the remaining texts are left out. Raises JobFailure.
         """
+
+    def embed(
+        self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None], stopped: Callable[[], bool]
+    ) -> tuple[Reading, int]:
+        """As `classify`, with the embeddings of the request's texts."""
+
+    def rerank(
+        self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None], stopped: Callable[[], bool]
+    ) -> tuple[Reading, int]:
+        """As `classify`, with the relevance of the request's texts to its query."""
 
     def read(self, conversation: Any) -> NDArray[np.float32] | None:
         """Read a chunk of the prompt; return the first token's logits once all of it is read, else None."""

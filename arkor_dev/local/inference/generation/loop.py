@@ -132,19 +132,22 @@ class Loop:
                 if request.ask.texts is None:
                     self._answers.append(self._start(request))
                 else:
-                    self._classify(request)
+                    self._read_texts(request)
 
-    def _classify(self, request: GenerationRequest) -> None:
-        """Classify the request's texts, while the running answers wait."""
+    def _read_texts(self, request: GenerationRequest) -> None:
+        """Classify, embed or rank the request's texts, while the running answers wait."""
         request.send(Begun())
         began, stopped = time.monotonic(), request.stop.is_set
-        classified, tokens = self.engine.classify(
-            request.ask, request.base_key, lambda label: request.send(_loading(label)), stopped
-        )
+        ask, read = request.ask, self.engine.classify
+        if ask.query is not None:
+            read = self.engine.rerank
+        elif ask.input_type is not None:
+            read = self.engine.embed
+        reading, tokens = read(ask, request.base_key, lambda label: request.send(_loading(label)), stopped)
         if stopped():
             request.send(Done("cancelled"))
             return
-        request.send(classified)
+        request.send(reading)
         seconds = round(time.monotonic() - began, 4)
         facts = self.engine.facts
         request.send(

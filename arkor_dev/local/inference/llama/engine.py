@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from arkor_dev.local.inference.messages import AnswerRequest, Classified
+    from arkor_dev.local.inference.messages import AnswerRequest, Classified, Embedded, Reranked
 
 ADAPTERS: Final = 4
 MOST_CACHED: Final = 8
@@ -133,6 +133,14 @@ class LlamaEngine:
     def classify(self, *_: object) -> tuple[Classified, int]:
         """Raise JobFailure: the router sends such requests to transformers."""
         raise JobFailure("llama.cpp has no heads of classifiers")
+
+    def embed(self, *_: object) -> tuple[Embedded, int]:
+        """Raise JobFailure: the router sends such requests to transformers."""
+        raise JobFailure("llama.cpp has no embedders here")
+
+    def rerank(self, *_: object) -> tuple[Reranked, int]:
+        """Raise JobFailure: the router sends such requests to transformers."""
+        raise JobFailure("llama.cpp has no heads of rerankers")
 
     def end(self, row: LlamaRow) -> None:
         """Remove a row, and cache what was read and generated."""

@@ -28,6 +28,7 @@ from arkor_dev.contract.placement import CLUSTER, INSECURE, STORAGE
 from arkor_dev.contract.regular_files import NotRegularError, is_safe_name, open_regular
 from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.contract.settings.own_sets import FIELD, importable
+from arkor_dev.contract.settings.reward import ENVIRONMENT, OF_ENVIRONMENT
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.contract.units import format_bytes
 
@@ -171,6 +172,8 @@ def _read(data: Path, folder: Path, file: IO[bytes]) -> ImportedJob:
     if sets := job["config"].get(FIELD):
         # The archive's author must not choose which of this project's code runs here, nor who gets a key.
         job["config"][FIELD] = importable(sets)
+    for field in (ENVIRONMENT, *OF_ENVIRONMENT):
+        job["config"].pop(field, None)
     # Nor what this machine connects to when the job is extended: a cluster, a service that figures are sent
     # to with the user's key, or a server of this machine's network, to which a public address may redirect.
     for field in (CLUSTER, INSECURE, STORAGE, REPORTS):

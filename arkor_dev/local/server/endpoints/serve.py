@@ -20,8 +20,10 @@ from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, AnswerChoice, AnswerFormat, prompt_tokens
 from arkor_dev.local.endpoints.anthropic import MESSAGES_CALL, MessagesFormat, read_messages
 from arkor_dev.local.endpoints.classify import CLASSIFY, answer_of, read_texts
+from arkor_dev.local.endpoints.embeddings import EMBEDDINGS, embeddings_of, read_embeddings
 from arkor_dev.local.endpoints.openai import OpenAIRequest, read_chat, read_completion, renamed
 from arkor_dev.local.endpoints.requests import LoggedRequest
+from arkor_dev.local.endpoints.rerank import RERANK, ranking_of, read_rerank
 from arkor_dev.local.endpoints.responses import RESPONSES, ResponsesFormat, in_callers_names, read_response
 from arkor_dev.local.endpoints.service import Caller, CallerFault
 from arkor_dev.local.inference.messages import Done, Text
@@ -82,12 +84,6 @@ async def model(request: web.Request) -> web.Response:
     return web.json_response(description)
 
 
-@routes.post("/v1/serve/{slug}/embeddings")
-async def embeddings(request: web.Request) -> web.Response:
-    await _caller(request)
-    raise NotFoundError("This endpoint does not support embeddings", code="unsupported_endpoint")
-
-
 @routes.post("/v1/serve/{slug}/chat/completions")
 async def chat(request: web.Request) -> web.StreamResponse:
     return await _answered(request, CHAT)
@@ -120,6 +116,30 @@ async def classify(request: web.Request) -> web.Response:
         classified, done = await request.app[ENDPOINTS].classified(caller, texts)
         answer = answer_of(caller.deployment["slug"], classified, done)
         record.answers, record.prompt = [row["label"] for row in answer["data"]], done.prompt_tokens
+        return web.json_response(answer)
+
+
+@routes.post("/v1/serve/{slug}/embeddings")
+async def embeddings(request: web.Request) -> web.Response:
+    caller = await _caller(request)
+    async with _logged(request, caller, EMBEDDINGS) as record:
+        asked = read_embeddings(await _json(request), caller.deployment["slug"])
+        record.messages = [{"role": "user", "content": text} for text in asked.texts]
+        embedded, done = await request.app[ENDPOINTS].embedded(caller, asked)
+        record.answers, record.prompt = ["(an embedding)"] * len(asked.texts), done.prompt_tokens
+        return web.json_response(embeddings_of(caller.deployment["slug"], asked, embedded, done))
+
+
+@routes.post("/v1/serve/{slug}/rerank")
+async def rerank(request: web.Request) -> web.Response:
+    caller = await _caller(request)
+    async with _logged(request, caller, RERANK) as record:
+        asked = read_rerank(await _json(request), caller.deployment["slug"])
+        record.messages = [{"role": "user", "content": text} for text in (asked.query, *asked.documents)]
+        reranked, done = await request.app[ENDPOINTS].ranked(caller, asked)
+        answer = ranking_of(caller.deployment["slug"], asked, reranked, done)
+        record.answers = [asked.documents[result["index"]] for result in answer["results"]]
+        record.prompt = done.prompt_tokens
         return web.json_response(answer)
 
 

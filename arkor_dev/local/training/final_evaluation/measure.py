@@ -157,9 +157,9 @@ def _answers(
 def all_questions(run: TrainingLoop) -> tuple[list[Example], tuple[int, ...]]:
     """Encode every general question for the model of ``run``, and list the allowed numbers of them.
 
-    A classifier has none: it answers no questions.
+    A model that does not answer in words has none.
     """
-    if run.classes:
+    if not run.method.answers:
         return [], ()
     base, dry = run.base, run.settings.get("dryRun")
     rows = questions(DRY if dry else None)
@@ -417,7 +417,7 @@ def stage_of(
         preparation.progress(*now)
         run.phases.update()
 
-    if run.classes:
+    if run.classes and run.method.stage is Stage:
         return ClassifierStage(
             rows=preparation.eval_rows,
             groups=preparation.eval_groups,
@@ -433,6 +433,19 @@ def stage_of(
             majority=run.classes.majority_of(preparation.train_rows if learned is None else learned),
             multiple=run.classes.multiple,
             labeler=None if quiet else labeler_of(preparation, run, learned),
+        )
+    if not run.method.answers:
+        return run.method.stage(
+            rows=preparation.eval_rows,
+            groups=preparation.eval_groups,
+            held_out=run.held_out,
+            general=(),
+            batch=run.measured_at_once,
+            progress=progress,
+            cancelled=cancelled,
+            margin=preparation.settings.get("verdictMargin"),
+            dry=bool(preparation.settings.get("dryRun")),
+            split=preparation.split,
         )
     general, questions = general_examples(run, count)
     own: Sequence[Own] = ()

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from arkor_dev.data.methods import record_of
+from arkor_dev.local.evaluation.stage import Stage
 from arkor_dev.local.training.figure import MethodFigure
 
 if TYPE_CHECKING:
@@ -34,6 +35,13 @@ class Method(ABC):
     traceable: ClassVar[bool] = False
     """Whether its loss is a sum over rows, so that an answer can be traced to the rows that taught it."""
 
+    answers: ClassVar[bool] = True
+    """Whether its model answers in words: otherwise there are no samples and no general questions."""
+    encoders: ClassVar[bool] = False
+    """Whether it also trains encoders, such as BERT, which write no text."""
+    stage: ClassVar[type[Stage]] = Stage
+    """How held-out rows are measured, and the model compared with its base."""
+
     @property
     def name(self) -> str:
         """The name of its folder, which ``method`` in arkor.toml selects."""
@@ -46,6 +54,9 @@ class Method(ABC):
 
     def check(self, settings: JobSettings) -> None:  # noqa: B027 - most methods support every setting
         """Raise :class:`JobFailure` for incompatible settings; called before rows are read."""
+
+    def check_rows(self, rows: Sequence[Row], settings: JobSettings) -> None:  # noqa: B027 - most take any
+        """Raise :class:`JobFailure` for rows, of training and held out, that do not fit the settings."""
 
     def classes(self, train: Sequence[Row], held_out: Sequence[Row], settings: JobSettings) -> Classes | None:
         """Return the classes that a new head of the model tells apart; None for a method whose model answers

@@ -6,7 +6,7 @@ run samples the same answers. Imports torch: for workers only.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from arkor_dev.local.training.greedy import GenerationLimit, GreedyAnswer, answe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
 
     from arkor_dev.local.training.greedy import Answering
     from arkor_dev.local.training.run_context import RunContext
@@ -33,18 +36,25 @@ class SamplingProcessor(LogitsProcessor):  # type: ignore[misc]
     tokens]``, and masks all other tokens.
     """
 
-    def __init__(self, numbers: Any, temperature: float) -> None:
+    def __init__(self, numbers: NDArray[np.float64], temperature: float) -> None:
         self._numbers, self._temperature, self._position = numbers, temperature, 0
 
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        shares = torch.softmax(scores.float() / self._temperature, -1)
-        # On the CPU: Apple's GPUs have no float64, and float32 sums over a vocabulary miss rare tokens.
-        sums = (shares.cpu() if shares.device.type == "mps" else shares).double().cumsum(-1)
-        number = torch.from_numpy(self._numbers[:, self._position]).to(sums.device)
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        token = drawn(scores, self._numbers[:, self._position], self._temperature)
         self._position += 1
-        token = torch.searchsorted(sums, number[:, None] * sums[:, -1:], right=True)
-        token = token.clamp(max=scores.shape[-1] - 1).to(scores.device)
         return torch.full_like(scores, -torch.inf).scatter_(1, token, 0.0)
+
+
+def drawn(scores: Tensor, numbers: NDArray[np.float64], temperature: float) -> Tensor:
+    """Return the token of each of ``scores``, ``[answers, words]``, that its uniform random number selects at
+    the temperature: ``[answers, 1]``.
+    """
+    shares = torch.softmax(scores.float() / temperature, -1)
+    # On the CPU: Apple's GPUs have no float64, and float32 sums over a vocabulary miss rare tokens.
+    sums = (shares.cpu() if shares.device.type == "mps" else shares).double().cumsum(-1)
+    number = torch.from_numpy(numbers).to(sums.device)
+    token = torch.searchsorted(sums, number[:, None] * sums[:, -1:], right=True)
+    return token.clamp(max=scores.shape[-1] - 1).to(scores.device)
 
 
 class AnswerSampler:
@@ -76,7 +86,7 @@ class AnswerSampler:
         model: Answering,
         prompts: Sequence[list[int]],
         stopped: Callable[[], bool],
-        numbers: Any = None,
+        numbers: NDArray[np.float64] | None = None,
     ) -> list[GreedyAnswer]:
         by_index: dict[int, GreedyAnswer] = {}
         lengths = [len(prompt) + self._longest for prompt in prompts]

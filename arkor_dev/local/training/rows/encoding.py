@@ -7,11 +7,12 @@ masked by position, never by id, because the pad token often equals the end toke
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.data.thoughts import split_answer
 from arkor_dev.local.modeling.chat_template import Rendering, renderings
+from arkor_dev.local.modeling.embedder import Embedder
 from arkor_dev.local.modeling.example import IGNORED, Example
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -32,7 +33,7 @@ class Encoding:
     thoughts and after them; at 0 they are not learned. Only their ratio counts: all other tokens that are
     learned, such as those of plain text, count as much as an answer's. ``empty_thoughts``: empty ones are
     learned.
-    ``classes`` are those of a classifier.
+    ``classes`` are those of a classifier, ``embedder`` says how an embedder pools.
     """
 
     longest: int
@@ -42,6 +43,7 @@ class Encoding:
     answer_weight: float = 1.0
     empty_thoughts: bool = True
     classes: Classes | None = None
+    embedder: Embedder = field(default_factory=Embedder)
 
     @property
     def relative_weight(self) -> float:
@@ -59,7 +61,19 @@ class Encoding:
             settings.get("answerWeight"),
             settings.get("trainOnEmptyThoughts"),
             classes,
+            _embedder_of(settings) if settings.applies("poolingMode") else Embedder(),
         )
+
+
+def _embedder_of(settings: JobSettings) -> Embedder:
+    """Return how a job's settings turn texts into vectors."""
+    dimensions = settings.get("matryoshkaDims", [])
+    return Embedder(
+        settings.get("poolingMode"),
+        settings.get("queryPrompt", ""),
+        settings.get("documentPrompt", ""),
+        tuple(sorted({dimensions} if isinstance(dimensions, int) else set(dimensions))),
+    )
 
 
 @dataclass(frozen=True, slots=True)

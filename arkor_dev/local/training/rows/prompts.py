@@ -12,21 +12,28 @@ from arkor_dev.local.modeling.example import IGNORED, Example
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from arkor_dev.data.rows import Row
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt(Example):
-    """A prompt, of which no token is learned. ``reference`` is the reference answer, or empty; ``called`` has
-    the row's `call_fields`.
+    """A prompt, of which no token is learned. ``messages`` are those before the answer, ``reference`` is the
+    reference answer, or empty; ``called`` has the row's `call_fields`.
     """
 
     question: str = ""
     reference: str = ""
     columns: Mapping[str, Any] = field(default_factory=dict)
     called: Mapping[str, Any] = field(default_factory=dict)
+    messages: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """What an environment gets of the row."""
+        prompt = [dict(message) for message in self.messages]
+        return {"answer": self.reference, **self.columns, "prompt": prompt}
 
 
 def last_answer(row: Row) -> int:
@@ -58,4 +65,5 @@ def encode_prompt(tokenizer: Any, row: Row, longest: int) -> Prompt:
         reference=reference,
         columns=columns,
         called=call_fields(row),
+        messages=row.messages[: last_answer(row)],
     )

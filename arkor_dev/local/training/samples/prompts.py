@@ -65,7 +65,7 @@ def prompts_of(preparation: RunPreparation) -> tuple[list[SamplePrompt], list[in
     base, samples = preparation.base, preparation.settings.get("samples")
     tokenizer, plain = base.tokenizer, all(row.text is not None for row in preparation.train_rows)
     room = min(LONGEST, base.context - MOST_TOKENS)
-    if samples_off(samples) or preparation.classes:
+    if samples_off(samples) or not preparation.method.answers:
         return [], []
     try:
         ends = _eos(tokenizer, base.model) if plain else end_ids(tokenizer, base.model)

@@ -14,6 +14,7 @@ import torch
 
 from arkor_dev.data.prompts import PROMPTS
 from arkor_dev.data.row_parser import row_of
+from arkor_dev.local.modeling.example import IGNORED
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.methods.grpo.loss import GrpoLoss
@@ -29,6 +30,7 @@ from tests.local.training.test_going_on import bytes_of, pausing_after, points
 from tests.support.scripted_teacher import Said, scripted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from arkor_dev.local.checkpoints.resume_points import ResumePlan
@@ -150,6 +152,140 @@ def end_some_answers(monkeypatch: pytest.MonkeyPatch, end: int) -> None:
     monkeypatch.setattr(AnswerSampler, "sampled", ended)
 
 
+def compare_with_trl(
+    ours: TrainingLoop,
+    tiny: Path,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    weights: Sequence[float],
+) -> list[Any]:
+    """Check that a step on two prompts has TRL's losses and gradients; return all its rollouts.
+
+    TRL gets the rollouts' tokens, which of them were sampled, and their scores, which count with ``weights``.
+    """
+    from datasets import Dataset
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from trl import GRPOConfig, GRPOTrainer
+    from trl.rewards import get_soft_overlong_punishment
+
+    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    config = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
+    theirs = get_peft_model(model, config)
+    before = {name: weight.detach().clone() for name, weight in ours.model.named_parameters()}
+
+    prompts: list[Any] = list(ours.train[:2])
+    rollouts: list[Any] = []  # also those that are masked
+    judged = GrpoLoss.judged
+
+    def recorded(loss: GrpoLoss, groups: Any) -> Any:
+        rollouts.extend(rollout for group in groups for rollout in group)
+        return judged(loss, groups)
+
+    monkeypatch.setattr(GrpoLoss, "judged", recorded)
+    found: list[float] = []
+    gradients: list[dict[str, Any]] = []
+    for batches in ours.loss.updates(1, [prompts]):
+        ours.optimizer.param_groups[0]["lr"] = CONFIG["learningRate"]
+        found.append(ours.learn(*batches))
+        gradients.append(
+            {name: w.grad.clone() for name, w in ours.model.named_parameters() if w.requires_grad}
+        )
+    ours.loss.close()
+    assert len(rollouts) == 8
+    assert len({each.reward for each in rollouts}) > 3, "rewards differ"
+    written = {
+        place: [each for each in rollouts if each.prompt is prompt] for place, prompt in enumerate(prompts)
+    }
+
+    def told(asked: list[str], trainer: Any) -> dict[str, Any]:
+        counts = dict.fromkeys(written, 0)
+        given = []
+        for place in map(int, asked):
+            given.append(written[place][counts[place]])
+            counts[place] += 1
+        starts = [next(at for at, label in enumerate(each.labels) if label != IGNORED) for each in given]
+        parts = list(zip(given, starts, strict=True))
+        return {
+            "prompt_ids": [each.ids[:start] for each, start in parts],
+            "completion_ids": [each.ids[start:] for each, start in parts],
+            "env_mask": [[int(label != IGNORED) for label in each.labels[start:]] for each, start in parts],
+            "logprobs": None,
+            "ours": given,
+        }
+
+    seen: list[dict[str, Any]] = []
+
+    class Recording(GRPOTrainer):  # type: ignore[misc]
+        def training_step(self, *given: Any, **more: Any) -> Any:
+            loss = super().training_step(*given, **more)
+            seen.append(
+                {name: w.grad.clone() for name, w in self.model.named_parameters() if w.requires_grad}
+            )
+            return loss
+
+    def scores(number: int) -> Any:
+        def score(ours: list[Any], **_: Any) -> list[float]:
+            return [each.scores[number] for each in ours]
+
+        score.__name__ = f"reward{number}"
+        return score
+
+    cache = settings.get("softPunishCache")
+    trainer = Recording(
+        model=theirs,
+        reward_funcs=[
+            *map(scores, range(len(weights))),
+            *([get_soft_overlong_punishment(8, cache)] if cache else []),
+        ],
+        rollout_func=told,
+        train_dataset=Dataset.from_list([{"prompt": str(place)} for place in written]),
+        processing_class=AutoTokenizer.from_pretrained(tiny),
+        args=GRPOConfig(
+            output_dir=str(folder / "trl"),
+            max_steps=settings.get("numIterations", 1),
+            per_device_train_batch_size=8,
+            num_generations=4,
+            num_iterations=settings.get("numIterations", 1),
+            max_completion_length=settings.get("maxEpisodeTokens", 8),
+            temperature=settings.get("temperature", 1.0),
+            beta=settings.get("beta", 0.0),
+            epsilon=settings.get("epsilon", 0.2),
+            epsilon_high=settings.get("epsilonHigh"),
+            importance_sampling_level=settings.get("importanceSamplingLevel", "token"),
+            mask_truncated_completions=settings.get("maskTruncatedCompletions", False),
+            loss_type=settings["lossType"],
+            scale_rewards=settings.get("scaleRewards", "group"),
+            reward_weights=[*weights, *([1] if cache else [])],
+            learning_rate=CONFIG["learningRate"],
+            lr_scheduler_type="constant",
+            max_grad_norm=0,
+            optim="adamw_torch",
+            weight_decay=0.0,
+            logging_steps=1,
+            save_strategy="no",
+            report_to="none",
+            use_cpu=True,
+            bf16=False,
+            gradient_checkpointing=False,
+            disable_tqdm=True,
+        ),
+    )
+    with torch.no_grad():  # which has kept the start, as its reference
+        for name, weight in theirs.named_parameters():
+            if name in before:
+                weight.copy_(before[name])
+    trainer.train()
+    wanted = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+    assert found == pytest.approx(wanted, abs=1e-5)
+    assert len(seen) == len(gradients) == len(wanted)
+    for one, other in zip(gradients, seen, strict=True):
+        for name, gradient in one.items():
+            torch.testing.assert_close(gradient, other[name], atol=1e-5, rtol=1e-4)
+    return rollouts
+
+
 @pytest.mark.numeric
 @pytest.mark.parametrize(
     "settings",
@@ -184,123 +320,10 @@ def end_some_answers(monkeypatch: pytest.MonkeyPatch, end: int) -> None:
 def test_grpo_losses_and_gradients_equal_trl(
     settings: dict[str, Any], tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from datasets import Dataset
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-    from trl import GRPOConfig, GRPOTrainer
-    from trl.rewards import get_soft_overlong_punishment
-
     end_some_answers(monkeypatch, load_tokenizer(tiny).eos_token_id)
     ours = stirred(run_of(tiny, tmp_path, [VARIED, VOWELS], rewardWeights=[1, -0.5], **settings))
-    model = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
-    config = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", task_type="CAUSAL_LM")
-    theirs = get_peft_model(model, config)
-    before = {name: weight.detach().clone() for name, weight in ours.model.named_parameters()}
-
-    prompts: list[Any] = list(ours.train[:2])
-    rollouts: list[Any] = []  # also those that are masked
-    judged = GrpoLoss.judged
-
-    def recorded(loss: GrpoLoss, groups: Any) -> Any:
-        rollouts.extend(rollout for group in groups for rollout in group)
-        return judged(loss, groups)
-
-    monkeypatch.setattr(GrpoLoss, "judged", recorded)
-    found: list[float] = []
-    gradients: list[dict[str, Any]] = []
-    for batches in ours.loss.updates(1, [prompts]):
-        ours.optimizer.param_groups[0]["lr"] = CONFIG["learningRate"]
-        found.append(ours.learn(*batches))
-        gradients.append(
-            {name: w.grad.clone() for name, w in ours.model.named_parameters() if w.requires_grad}
-        )
-    ours.loss.close()
-    assert len(rollouts) == 8
+    rollouts = compare_with_trl(ours, tiny, tmp_path, monkeypatch, settings, [1, -0.5])
     assert 0 < sum(each.truncated for each in rollouts) < 8
-    assert len({each.reward for each in rollouts}) > 3, "rewards differ"
-    written = {
-        place: [each for each in rollouts if each.prompt is prompt] for place, prompt in enumerate(prompts)
-    }
-
-    def told(asked: list[str], trainer: Any) -> dict[str, Any]:
-        counts = dict.fromkeys(written, 0)
-        given = []
-        for place in map(int, asked):
-            given.append(written[place][counts[place]])
-            counts[place] += 1
-        learned = [each.ids[len(each.prompt.ids) :] for each in given]
-        return {
-            "prompt_ids": [each.prompt.ids for each in given],
-            "completion_ids": learned,
-            "logprobs": None,
-            "ours": given,
-        }
-
-    seen: list[dict[str, Any]] = []
-
-    class Recording(GRPOTrainer):  # type: ignore[misc]
-        def training_step(self, *given: Any, **more: Any) -> Any:
-            loss = super().training_step(*given, **more)
-            seen.append(
-                {name: w.grad.clone() for name, w in self.model.named_parameters() if w.requires_grad}
-            )
-            return loss
-
-    def scores(number: int) -> Any:
-        def score(ours: list[Any], **_: Any) -> list[float]:
-            return [each.scores[number] for each in ours]
-
-        score.__name__ = f"reward{number}"
-        return score
-
-    cache = settings.get("softPunishCache")
-    trainer = Recording(
-        model=theirs,
-        reward_funcs=[scores(0), scores(1), *([get_soft_overlong_punishment(8, cache)] if cache else [])],
-        rollout_func=told,
-        train_dataset=Dataset.from_list([{"prompt": str(place)} for place in written]),
-        processing_class=AutoTokenizer.from_pretrained(tiny),
-        args=GRPOConfig(
-            output_dir=str(tmp_path / "trl"),
-            max_steps=settings.get("numIterations", 1),
-            per_device_train_batch_size=8,
-            num_generations=4,
-            num_iterations=settings.get("numIterations", 1),
-            max_completion_length=8,
-            temperature=settings.get("temperature", 1.0),
-            beta=settings.get("beta", 0.0),
-            epsilon=settings.get("epsilon", 0.2),
-            epsilon_high=settings.get("epsilonHigh"),
-            importance_sampling_level=settings.get("importanceSamplingLevel", "token"),
-            mask_truncated_completions=settings.get("maskTruncatedCompletions", False),
-            loss_type=settings["lossType"],
-            scale_rewards=settings.get("scaleRewards", "group"),
-            reward_weights=[1, -0.5, *([1] if cache else [])],
-            learning_rate=CONFIG["learningRate"],
-            lr_scheduler_type="constant",
-            max_grad_norm=0,
-            optim="adamw_torch",
-            weight_decay=0.0,
-            logging_steps=1,
-            save_strategy="no",
-            report_to="none",
-            use_cpu=True,
-            bf16=False,
-            gradient_checkpointing=False,
-            disable_tqdm=True,
-        ),
-    )
-    with torch.no_grad():  # which has kept the start, as its reference
-        for name, weight in theirs.named_parameters():
-            if name in before:
-                weight.copy_(before[name])
-    trainer.train()
-    wanted = [row["loss"] for row in trainer.state.log_history if "loss" in row]
-    assert found == pytest.approx(wanted, abs=1e-5)
-    assert len(seen) == len(gradients) == len(wanted)
-    for one, other in zip(gradients, seen, strict=True):
-        for name, gradient in one.items():
-            torch.testing.assert_close(gradient, other[name], atol=1e-5, rtol=1e-4)
 
 
 def test_a_paused_grpo_run_resumes_to_the_same_bits(tiny: Path, tmp_path: Path) -> None:

@@ -37,9 +37,7 @@ def test_a_short_run_of_long_steps_answers_only_before_and_after() -> None:
     budget = SampleBudget(required=2, optional=1)
     assert budget.affordable(40, 1.0) == 0
     assert budget.affordable(240, 1.0) == 1
-    assert budget.affordable(0.2, 0.005) == 1, (
-        "a round of a tiny model takes no time"
-    )
+    assert budget.affordable(0.2, 0.005) == 1, "a round of a tiny model takes no time"
 
 
 def test_optional_rounds_use_the_remaining_budget() -> None:

@@ -27,6 +27,7 @@ class Classification(Method):
 
     measure = MethodFigure("loss", "Cross entropy", "nats per row")
     figures = (MethodFigure("accuracy", "Accuracy"),)
+    answers = False
 
     def check(self, settings: JobSettings) -> None:
         """Raise JobFailure for full fine-tuning, whose result would be another kind of model."""

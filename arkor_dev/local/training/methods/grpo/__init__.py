@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from arkor_dev.contract.rules import quoted
+from arkor_dev.contract.settings.own_sets import ENTRY
 from arkor_dev.local.modeling.chat_template import Rendering
 from arkor_dev.local.training.figure import MethodFigure
 from arkor_dev.local.training.methods.interface import Method
@@ -37,7 +39,12 @@ class GroupRelativePolicyOptimization(Method):
 
     def check(self, settings: JobSettings) -> None:
         """Raise JobFailure without a reward, or for settings incompatible with sampled answers."""
-        rewards_of(settings.evaluations, settings.get("rewardFuncs"), settings.get("rewardWeights"))
+        environment = settings.get("environment")
+        if environment and not ENTRY.fullmatch(environment):
+            raise JobFailure(f"environment must be a class as module:class, not {quoted(environment)}")
+        rewards_of(
+            settings.evaluations, settings.get("rewardFuncs"), settings.get("rewardWeights"), environment
+        )
         if settings.get("packing"):
             raise JobFailure("grpo learns from answers that it samples, which are not packed: remove packing")
         if (settings.get("workers") or 1) > 1:

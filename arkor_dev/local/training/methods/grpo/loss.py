@@ -24,15 +24,20 @@ from arkor_dev.contract.events import (
     TrainingMessage,
 )
 from arkor_dev.local.cpu_kernels.cross_entropy import cross_entropies
+from arkor_dev.local.environments.pool import EnvironmentFailure
 from arkor_dev.local.modeling.example import IGNORED, Example, weight_of
 from arkor_dev.local.training.figure import MethodFigure
 from arkor_dev.local.training.methods.sampling import AT_ONCE, TOKENS
 from arkor_dev.local.training.objective import Objective
 
+from .episodes import TOKENS as EPISODE_TOKENS
+from .episodes import shown_turns
 from .rollouts import RolloutExample, RolloutGenerator, has_signal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from torch import Tensor
 
     from arkor_dev.local.training.rows.prompts import Prompt
     from arkor_dev.local.training.run_context import RunContext
@@ -40,18 +45,28 @@ if TYPE_CHECKING:
     from .rollouts import StepRollouts
 
 TOGETHER: Final = 2048
-"""Maximum number of answer tokens per batch; a longer answer forms its own batch."""
+"""Maximum number of tokens after the prompts per batch; a longer answer forms its own batch."""
 LEAST: Final = 1e-4
 """Added to the rewards' standard deviation when advantages are divided by it, as in TRL."""
 EVENT_ROLLOUTS: Final = 5
 """Number of a step's rollouts that are included in an event."""
 TEXT: Final = 1000
 """Maximum length of each of their prompts and answers, in characters."""
+EVENT_FAILED: Final = 2
+"""Maximum number of failed episodes among them."""
 WINDOW: Final = 10
 HIGH: Final = 0.8
 """Number of steps, and the share of their prompts without a learning signal, that trigger a report."""
+FAILURES: Final = 20
+"""Maximum number of different reasons of failed episodes that are reported in messages."""
 AT_A_TIME: Final = 256
 """Tokens whose entropy is computed at once: each needs memory for the whole vocabulary."""
+OF_EPISODES: Final = (
+    MethodFigure("turns", "Turns", "per episode"),
+    MethodFigure("calls", "Tool calls", "per episode"),
+    MethodFigure("toolErrors", "Tool errors", "per episode"),
+    MethodFigure("failedEpisodes", "Failed episodes"),
+)
 PER_REWARD: Final = 6
 """Maximum number of rewards with figures of their own."""
 
@@ -66,10 +81,11 @@ class GrpoLoss(Objective):
         self.settings = settings
         self._noted: dict[str, list[float]] = {}
         self._repeats = False
-        self._old: dict[int, Any] = {}
-        self._reference: dict[int, Any] = {}
+        self._old: dict[int, Tensor] = {}
+        self._reference: dict[int, Tensor] = {}
         self._quiet: deque[float] = deque(maxlen=WINDOW)
         self._said_quiet = False
+        self._failures: set[str] = set()
         self._generated: dict[str, str] = {}
         self.set_reference()
 
@@ -78,12 +94,14 @@ class GrpoLoss(Objective):
         self._run, self._answering = run, RolloutGenerator(run, self, self.settings)
 
     def close(self) -> None:
-        """Stop the processes that score answers."""
-        self._answering.scoring.close()
+        """Stop the processes that score answers, and those of environments."""
+        self._answering.close()
 
     def more_figures(self) -> list[MethodFigure]:
         """Return the mean and the spread of each reward, if there are several."""
         figures = [MethodFigure("kl", "KL from the start", "nats per token")] if self.settings["beta"] else []
+        if self.settings["environment"]:
+            figures += OF_EPISODES
         if self.settings["maxResampleTimes"]:
             figures.append(MethodFigure("replaced", "Prompts replaced", "prompts"))
         for number, name in self._single_rewards():
@@ -111,7 +129,8 @@ class GrpoLoss(Objective):
         prompts: list[Prompt] = [prompt for batch in batches for prompt in batch]
         sampled = self._answering.sampled(step, prompts)
         self._look(step, sampled)
-        rollouts = self._scaled(self.judged(sampled.groups), [len(batch) for batch in batches])
+        played = [[rollout for rollout in group if not rollout.failed] for group in sampled.groups]
+        rollouts = self._scaled(self.judged(played), [len(batch) for batch in batches])
         learned = [part for group in self._unmasked(rollouts) for part in parts(group)]
         # Computed by the first update; values of an earlier step belong to other rows.
         self._old, self._reference = {}, {}
@@ -121,17 +140,22 @@ class GrpoLoss(Objective):
 
     def judged(self, groups: Sequence[Sequence[RolloutExample]]) -> list[list[RolloutExample]]:
         """Return the rollouts with their advantages relative to their group's mean reward."""
-        rewards = torch.tensor([[rollout.reward for rollout in group] for group in groups])
-        advantages = rewards - rewards.mean(1, keepdim=True)
-        match self.settings["scaleRewards"]:
-            case "group":
-                advantages = advantages / (rewards.std(1, keepdim=True) + LEAST)
-            case "batch":
-                advantages = advantages / (rewards.std() + LEAST)
-        return [
-            [replace(rollout, advantage=value) for rollout, value in zip(group, values, strict=True)]
-            for group, values in zip(groups, advantages.tolist(), strict=True)
-        ]
+        rewards = [torch.tensor([rollout.reward for rollout in group]) for group in groups]
+        of_all = torch.cat(rewards)
+        scaled: list[list[RolloutExample]] = []
+        for group, own in zip(groups, rewards, strict=True):
+            advantages = own - own.mean()
+            if len(own) > 1:  # a group that lost its other episodes has no spread
+                match self.settings["scaleRewards"]:
+                    case "group":
+                        advantages = advantages / (own.std() + LEAST)
+                    case "batch":
+                        advantages = advantages / (of_all.std() + LEAST)
+            values = advantages.tolist()
+            scaled.append(
+                [replace(rollout, advantage=value) for rollout, value in zip(group, values, strict=True)]
+            )
+        return scaled
 
     def _scaled(
         self, groups: Sequence[Sequence[RolloutExample]], batches: Sequence[int]
@@ -146,9 +170,7 @@ class GrpoLoss(Objective):
             rollouts = [rollout for group in batch for rollout in group]
             tokens = sum(rollout.learned for rollout in rollouts if not self._masks(rollout))
             of_batch = len(rollouts) / max(1, tokens)
-            scaled += [
-                [replace(rollout, **self._scale(rollout, of_batch)) for rollout in group] for group in batch
-            ]
+            scaled += [[self._with_scale(rollout, of_batch) for rollout in group] for group in batch]
         return scaled
 
     def _masks(self, rollout: RolloutExample) -> bool:
@@ -169,18 +191,18 @@ class GrpoLoss(Objective):
         share = remaining / total
         return [[replace(rollout, scale=rollout.scale * share) for rollout in group] for group in kept]
 
-    def _scale(self, rollout: RolloutExample, of_batch: float) -> dict[str, Any]:
-        """Return a rollout's scale and weight; ``of_batch`` is its batch's scale, used by ``bnpo``."""
+    def _with_scale(self, rollout: RolloutExample, of_batch: float) -> RolloutExample:
+        """Set a rollout's scale or weight; ``of_batch`` is its batch's scale, used by ``bnpo``."""
         match self.settings["lossType"]:
             case "grpo":
-                return {"scale": 1 / max(1, rollout.learned)}
+                return replace(rollout, scale=1 / max(1, rollout.learned))
             case "bnpo":
-                return {"scale": of_batch}
+                return replace(rollout, scale=of_batch)
             case "dr_grpo":
-                return {"scale": 1 / self.settings["maxCompletionLength"]}
-        return {"counts": rollout.learned}
+                return replace(rollout, scale=1 / self._longest)
+        return replace(rollout, counts=rollout.learned)
 
-    def __call__(self, rows: Sequence[Example]) -> tuple[Any, float]:
+    def __call__(self, rows: Sequence[Example]) -> tuple[Tensor, float]:
         """Return the loss summed over the tokens of ``rows``, each times its scale, and their weight."""
         reference = self._of_start(rows)
         likely, entropy = self._likely(rows)
@@ -188,7 +210,7 @@ class GrpoLoss(Objective):
         lengths = [row.learned for row in rows]
         counts = torch.tensor(lengths, device=likely.device)
 
-        def of_tokens(values: list[float]) -> Any:
+        def of_tokens(values: list[float]) -> Tensor:
             return torch.tensor(values, device=likely.device).repeat_interleave(counts)
 
         advantages = of_tokens([getattr(row, "advantage", 1.0) for row in rows])
@@ -209,7 +231,7 @@ class GrpoLoss(Objective):
         scales = of_tokens([getattr(row, "scale", 1.0) for row in rows])
         return (losses * scales).sum(), weight_of([rows])
 
-    def _likely(self, rows: Sequence[Example]) -> tuple[Any, Any]:
+    def _likely(self, rows: Sequence[Example]) -> tuple[Tensor, Tensor]:
         """Return log-probabilities at the temperature, and entropies, of the answer tokens, ``[tokens]``."""
         with self.autocast():
             logits, targets = self.logits(rows)
@@ -222,7 +244,7 @@ class GrpoLoss(Objective):
                 entropies.append(-(logs.exp() * logs).sum(-1))
         return -cross_entropies(logits, targets), torch.cat(entropies)
 
-    def _of_start(self, rows: Sequence[Example]) -> Any:
+    def _of_start(self, rows: Sequence[Example]) -> Tensor | None:
         """Return the tokens' log-probabilities under the model as it was at the start of the run; None
         without ``beta``.
 
@@ -255,13 +277,12 @@ class GrpoLoss(Objective):
 
     def row_losses(self, rows: Sequence[Any]) -> list[tuple[float, float]]:
         """Return the negative reward of the greedy answer to each prompt, with weight 1."""
-        answers = self._answering.greedy(rows)
-        for row, (answer, reward) in zip(rows, answers, strict=True):
-            self._generated[row.where] = answer.text
-            self._note("reward", reward)
-            self._note("completionLength", len(answer.ids))
-            self._note("truncated", float(answer.truncated))
-        return [(-reward, 1) for _, reward in answers]
+        rollouts = self._answering.greedy(rows)
+        self._say_failed(rollouts, "of held-out rows failed, which count as a reward of 0")
+        for rollout in rollouts:
+            self._generated[rollout.where] = rollout.answer
+            self._note_rollout(rollout)
+        return [(-rollout.reward, 1) for rollout in rollouts]
 
     @property
     def trained_for(self) -> list[str]:
@@ -288,10 +309,10 @@ class GrpoLoss(Objective):
         """
         groups = sampled.drawn
         rollouts = [rollout for group in groups for rollout in group]
+        self._say_failed(rollouts, "failed, from which nothing is learned", step)
         for rollout in rollouts:
-            self._note("reward", rollout.reward)
-            self._note("completionLength", rollout.learned)
-            self._note("truncated", float(rollout.truncated))
+            self._note_rollout(rollout)
+        rollouts = [rollout for rollout in rollouts if not rollout.failed]
         self._note("rewardStd", _spread([rollout.reward for rollout in rollouts]))
         for number, _ in self._single_rewards():
             scores = [rollout.scores[number - 1] for rollout in rollouts]
@@ -304,9 +325,49 @@ class GrpoLoss(Objective):
         self._quiet.append(len(silent) / len(groups))
         self._say_quiet(step, silent)
         if step % self._run.plan.logging == 0 or step == 1:
-            self._run.emit(
-                RolloutsCreated(type=ROLLOUTS_CREATED, step=step, rollouts=self._selection(rollouts))
+            drawn = [rollout for group in groups for rollout in group]
+            self._run.emit(RolloutsCreated(type=ROLLOUTS_CREATED, step=step, rollouts=self._selection(drawn)))
+
+    def _note_rollout(self, rollout: RolloutExample) -> None:
+        if episode := rollout.episode:
+            self._note("failedEpisodes", float(rollout.failed))
+        if rollout.failed:
+            return
+        self._note("reward", rollout.reward)
+        self._note("completionLength", rollout.learned)
+        self._note("truncated", float(rollout.truncated))
+        if episode:
+            self._note("turns", len(episode.turns))
+            self._note("calls", episode.calls)
+            self._note("toolErrors", episode.errors)
+
+    def _say_failed(
+        self, rollouts: Sequence[RolloutExample], consequence: str, step: int | None = None
+    ) -> None:
+        """Report failed episodes, each reason once; raise EnvironmentFailure if all have failed."""
+        failed = [(rollout.where, rollout.episode.failure) for rollout in rollouts if rollout.episode]
+        failed = [(where, reason) for where, reason in failed if reason]
+        if not failed:
+            return
+        where, reason = failed[0]
+        if len(failed) == len(rollouts):
+            raise EnvironmentFailure(
+                f"Every episode failed ({len(failed)} of {len(rollouts)}). {where}: {reason}. Correct the "
+                "environment, and resume"
             )
+        new = [(place, why) for place, why in failed if why not in self._failures]
+        if not new or len(self._failures) >= FAILURES:
+            return
+        where, reason = new[0]
+        self._failures |= {why for _, why in failed}
+        message = TrainingMessage(
+            type=TRAINING_MESSAGE,
+            code="episode-failed",
+            message=f"{len(failed)} of {len(rollouts)} episodes {consequence}. {where}: {reason}",
+        )
+        if step is not None:
+            message["step"] = step
+        self._run.emit(message)
 
     def _say_quiet(self, step: int, silent: Sequence[Sequence[RolloutExample]]) -> None:
         if self._said_quiet or len(self._quiet) < WINDOW or fmean(self._quiet) < HIGH:
@@ -326,46 +387,69 @@ class GrpoLoss(Objective):
         self._run.emit(message)
 
     def _selection(self, rollouts: Sequence[RolloutExample]) -> list[Rollout]:
-        """Return a few rollouts for an event, ordered from lowest to highest reward."""
-        order = sorted(rollouts, key=lambda rollout: rollout.reward)
-        count = min(EVENT_ROLLOUTS, len(order))
+        """Return a few rollouts for an event, ordered from lowest to highest reward, after failed ones."""
+        failed = [rollout for rollout in rollouts if rollout.failed][:EVENT_FAILED]
+        order = sorted(
+            (rollout for rollout in rollouts if not rollout.failed), key=lambda rollout: rollout.reward
+        )
+        count = min(EVENT_ROLLOUTS - len(failed), len(order))
         chosen = [order[index * (len(order) - 1) // max(1, count - 1)] for index in range(count)]
-        shown: list[Rollout] = []
-        for rollout in chosen:
-            shown.append(
-                Rollout(
-                    where=rollout.where,
-                    prompt=rollout.prompt.question[:TEXT] if rollout.prompt else "",
-                    answer=rollout.answer[:TEXT],
-                    reward=rollout.reward,
-                    rewards=dict(zip(self._answering.scoring.names, rollout.scores, strict=True)),
-                )
-            )
-            if rollout.truncated:
-                shown[-1]["truncated"] = True
+        return [self._shown(rollout) for rollout in (*failed, *chosen)]
+
+    def _shown(self, rollout: RolloutExample) -> Rollout:
+        episode, names = rollout.episode, self._answering.scoring.names
+        question = rollout.prompt.question if rollout.prompt else ""
+        shown = Rollout(
+            where=rollout.where,
+            prompt=(question + episode.observation if episode else question)[:TEXT],
+            answer=rollout.answer[:TEXT],
+            reward=rollout.reward,
+            rewards={} if rollout.failed else dict(zip(names, rollout.scores, strict=True)),
+        )
+        if rollout.truncated:
+            shown["truncated"] = True
+        if episode:
+            turns = shown_turns(episode.turns)
+            shown["turns"] = turns
+            if len(turns) < len(episode.turns):
+                shown["omitted"] = len(episode.turns) - len(turns)
+            if episode.failure:
+                shown["failure"] = episode.failure
         return shown
 
     # Forecasts
 
     def reads(self, rows: Sequence[Example]) -> int:
         """See :meth:`Objective.reads`."""
-        count, longest = self.settings["numGenerations"], self.settings["maxCompletionLength"]
+        count, longest = self.settings["numGenerations"], self._longest
         return sum(count * (len(row.ids) + longest) for row in rows)
+
+    @property
+    def _longest(self) -> int:
+        """The maximum number of tokens after a prompt."""
+        if not self.settings["environment"]:
+            return int(self.settings["maxCompletionLength"])
+        return int(self.settings["maxEpisodeTokens"])
 
     def writes(self, rows: Sequence[Example], *, learning: bool) -> list[tuple[int, int, int]]:
         """See :meth:`Objective.writes`."""
         # With dynamic sampling, at most: all prompts may be replaced each time.
         draws = 1 + self.settings["maxResampleTimes"]
         count = self.settings["numGenerations"] * draws if learning else 1
-        longest = self.settings["maxCompletionLength"]
+        longest = self._longest
         width = max((len(row.ids) for row in rows), default=0)
-        answers = count * len(rows)
-        at_once = max(1, min(answers, AT_ONCE, TOKENS // (width + longest)))
-        return [(width, at_once, longest)] * -(-answers // at_once)
+        answers, acts = count * len(rows), bool(self.settings["environment"])
+        at_once = max(1, min(answers, AT_ONCE, (EPISODE_TOKENS if acts else TOKENS) // (width + longest)))
+        if not acts:
+            return [(width, at_once, longest)] * -(-answers // at_once)
+        # At most: every turn is as long as an answer may be, until the episode is. What the tools say is
+        # read between them, in place of tokens that would be generated one by one.
+        written = min(longest, self.settings["maxTurns"] * self.settings["maxCompletionLength"])
+        return [(width, at_once, written)] * -(-answers // at_once)
 
     def expected(self, batches: Sequence[Sequence[Example]]) -> list[list[Example]]:
         """See :meth:`Objective.expected`: answers of maximum length, of the prompts' own tokens."""
-        count, longest = self.settings["numGenerations"], self.settings["maxCompletionLength"]
+        count, longest = self.settings["numGenerations"], self._longest
 
         def answered(row: Example) -> Example:
             answer = [row.ids[index % len(row.ids)] for index in range(longest)]
@@ -375,18 +459,25 @@ class GrpoLoss(Objective):
         return examples * int(self.settings["numIterations"])
 
 
-def parts(group: Sequence[Example]) -> list[list[Any]]:
-    """Split rollouts into batches with a limited number of learned tokens."""
+def parts(group: Sequence[Example]) -> list[list[Example]]:
+    """Split rollouts into batches with a limited number of tokens after their prompts, which are shared."""
     batches: list[list[Example]] = []
     tokens = 0
     for example in group:
-        tokens += example.learned
+        length = _after_prompt(example)
+        tokens += length
         if batches and tokens <= TOGETHER:
             batches[-1].append(example)
         else:
             batches.append([example])
-            tokens = example.learned
+            tokens = length
     return batches
+
+
+def _after_prompt(example: Example) -> int:
+    """Return the number of tokens from the first learned one on: also those of tools' results."""
+    first = next((index for index, label in enumerate(example.labels) if label != IGNORED), 0)
+    return len(example.labels) - first
 
 
 def _spread(values: Sequence[float]) -> float:

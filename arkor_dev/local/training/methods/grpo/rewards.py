@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 
     from arkor_dev.local.evaluation.scorers import AnswerScorer
 
+OWN: Final = "environment"
+"""The name of an environment's own reward."""
+NO_REWARD: Final = (
+    "The environment gives no reward: give its class a method reward, or name a reward for the last answer "
+    "in reward_funcs"
+)
+PRIVATE: Final = ("where", "tokens", "acted")
 EXCERPT: Final = 200
 """Maximum length of an answer's excerpt in an error, in characters."""
 
@@ -44,16 +51,20 @@ class OverlongPunishment:
         return max(-1.0, min(0.0, (self.longest - self.cache - tokens) / self.cache))
 
 
-def rewards_of(sets: Sequence[Mapping[str, Any]], names: object, weights: object) -> list[Reward]:
+def rewards_of(
+    sets: Sequence[Mapping[str, Any]], names: object, weights: object, environment: object = None
+) -> list[Reward]:
     """Return a job's rewards with their weights; by default, one for every set that scores answers.
 
-    Raises JobFailure if there is none, for an unknown name, or for a wrong number of weights.
+    With an ``environment``, which may have a reward of its own, by default none. Raises JobFailure if there
+    is none without it, for an unknown name, or for a wrong number of weights.
     """
     scoring = {
         str(settings["name"]): settings for settings in sets if settings.get("metric", "loss") != "loss"
     }
-    used = [names] if isinstance(names, str) else names if isinstance(names, list) else list(scoring)
-    if not used:
+    default = [] if environment else list(scoring)
+    used = [names] if isinstance(names, str) else names if isinstance(names, list) else default
+    if not used and not environment:
         raise JobFailure(
             "grpo needs a reward: add an [[evaluation]] with a metric other than loss to arkor.toml, "
             "such as a JSON schema or a function of the project"
@@ -80,7 +91,8 @@ class Scoring:
     """Scores answers by ``rewards``, whose scorers start with the first answers: ``make_scorer`` makes one of
     a set's settings.
 
-    A ``punishment`` is one more score, with weight 1.
+    A ``punishment`` is one more score, with weight 1. ``acts``: the answers end episodes of an environment,
+    whose own reward is the first score, with weight 1.
     """
 
     def __init__(
@@ -88,29 +100,38 @@ class Scoring:
         rewards: Sequence[Reward],
         make_scorer: Callable[[Mapping[str, object]], AnswerScorer],
         punishment: OverlongPunishment | None = None,
+        *,
+        acts: bool = False,
     ) -> None:
         self.rewards, self._make_scorer, self._punishment = rewards, make_scorer, punishment
+        self._acts = acts
         self._scorers: dict[str, AnswerScorer] = {}
 
     @property
     def names(self) -> list[str]:
         """The names of an answer's scores, in their order."""
         return [
+            *([OWN] if self._acts else []),
             *(reward.name for reward in self.rewards),
             *([self._punishment.name] if self._punishment else []),
         ]
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> list[list[float]]:
-        """Return the scores of each of ``rows``, ``{question, wanted, answer, columns, where, tokens}``.
+        """Return the scores of each of ``rows``, ``{question, wanted, answer, columns, where, tokens,
+        acted}``; ``acted`` is the environment's reward, None without one.
 
         Raises JobFailure with the location of a row that cannot be scored, JudgeFailure, and Stopped.
         """
         from arkor_dev.local.evaluation.own_set_scores import ScoringFailure
 
-        public = [
-            {key: value for key, value in row.items() if key not in ("where", "tokens")} for row in rows
-        ]
+        if not rows:
+            return []
+        public = [{key: value for key, value in row.items() if key not in PRIVATE} for row in rows]
         by_reward = []
+        if self._acts:
+            by_reward.append([row["acted"] or 0.0 for row in rows])
+            if not self.rewards and all(row["acted"] is None for row in rows):
+                raise JobFailure(NO_REWARD)
         for reward in self.rewards:
             if reward.name not in self._scorers:
                 self._scorers[reward.name] = self._make_scorer(reward.settings)
@@ -129,7 +150,11 @@ class Scoring:
 
     def total(self, scores: Sequence[float]) -> float:
         """Return the weighted sum of an answer's scores."""
-        weights = [*(reward.weight for reward in self.rewards), *([1.0] if self._punishment else [])]
+        weights = [
+            *([1.0] if self._acts else []),
+            *(reward.weight for reward in self.rewards),
+            *([1.0] if self._punishment else []),
+        ]
         return sum(weight * score for weight, score in zip(weights, scores, strict=True))
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from arkor_dev.local.evaluation.scorers import scorer_of
 from arkor_dev.local.modeling.example import IGNORED, Example
 from arkor_dev.local.training.methods.sampling import AnswerSampler
 
+from .episodes import EpisodePlayer
 from .rewards import OverlongPunishment, Scoring, rewards_of
 
 if TYPE_CHECKING:
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.rows.prompts import Prompt
     from arkor_dev.local.training.run_context import RunContext
 
+    from .episodes import PlayedEpisode
+
 
 @dataclass(frozen=True, slots=True)
 class RolloutExample(Example):
-    """A sampled answer to ``prompt``; its tokens are learned.
+    """A sampled answer to ``prompt``, or an episode of answers; the sampled tokens are learned.
 
     ``scores`` has one score per reward, and ``reward`` is their weighted sum; ``advantage`` is relative to
     its group. ``scale`` multiplies the loss of each token.
@@ -41,6 +44,12 @@ class RolloutExample(Example):
     reward: float = 0.0
     advantage: float = 1.0
     scale: float = 1.0
+    episode: PlayedEpisode | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the environment failed, so that there is no reward, and nothing is learned."""
+        return self.episode is not None and bool(self.episode.failure)
 
 
 Group = list[RolloutExample]
@@ -49,7 +58,7 @@ Group = list[RolloutExample]
 
 def has_signal(group: Sequence[RolloutExample]) -> bool:
     """Return whether a group teaches anything: with equal rewards, all advantages are zero."""
-    return len({rollout.reward for rollout in group}) > 1
+    return len({rollout.reward for rollout in group if not rollout.failed}) > 1
 
 
 @dataclass(slots=True)
@@ -66,17 +75,25 @@ class StepRollouts:
 
 
 class RolloutGenerator:
-    """Generates and scores answers for ``loss``, the objective of ``run``."""
+    """Generates and scores answers, or episodes of an environment, for ``loss``, the objective of ``run``."""
 
     def __init__(self, run: RunContext, loss: Objective, settings: Mapping[str, Any]) -> None:
         self._run, self._loss, self.settings = run, loss, settings
-        self._answers = AnswerSampler(run, settings["maxCompletionLength"], settings["temperature"])
         longest, cache = settings["maxCompletionLength"], settings["softPunishCache"]
+        self._answers = AnswerSampler(run, longest, settings["temperature"])
+        self._player = EpisodePlayer(run, settings) if settings["environment"] else None
         self.scoring = Scoring(
-            rewards_of(run.sets, settings["rewardFuncs"], settings["rewardWeights"]),
+            rewards_of(run.sets, settings["rewardFuncs"], settings["rewardWeights"], settings["environment"]),
             lambda own: scorer_of(own, run.project, run.data, run.job_id, run.stop.requested),
             OverlongPunishment(longest, cache) if cache else None,
+            acts=bool(settings["environment"]),
         )
+
+    def close(self) -> None:
+        """Stop the processes that score answers, and those of environments."""
+        self.scoring.close()
+        if self._player:
+            self._player.close()
 
     def sampled(self, step: int, prompts: Sequence[Prompt]) -> StepRollouts:
         """Return scored answers to each prompt, without advantages. Raises Stopped if the job must stop.
@@ -102,36 +119,47 @@ class RolloutGenerator:
     def _groups(self, step: int, prompts: Sequence[Prompt], draw: int = 0) -> list[Group]:
         count = self.settings["numGenerations"]
         repeated = [prompt for prompt in prompts for _ in range(count)]
-        written = self._answers.sampled(self._loss, step, [prompt.ids for prompt in repeated], draw)
-        rollouts = [_rollout(prompt, answer) for prompt, answer in zip(repeated, written, strict=True)]
-        scores = self.scoring(
-            [_row(prompt, answer) for prompt, answer in zip(repeated, written, strict=True)]
-        )
-        scored = [
-            replace(rollout, scores=tuple(row_scores), reward=self.scoring.total(row_scores))
-            for rollout, row_scores in zip(rollouts, scores, strict=True)
-        ]
+        if self._player:
+            rollouts = list(map(of_episode, self._player.sampled(self._loss, step, repeated, draw)))
+        else:
+            written = self._answers.sampled(self._loss, step, [prompt.ids for prompt in repeated], draw)
+            rollouts = [_rollout(prompt, answer) for prompt, answer in zip(repeated, written, strict=True)]
+        scored = self._scored(rollouts)
         return [scored[start : start + count] for start in range(0, len(scored), count)]
 
-    def greedy(self, prompts: Sequence[Prompt]) -> list[tuple[GreedyAnswer, float]]:
-        """Return the greedy answer to each prompt, with its reward."""
+    def greedy(self, prompts: Sequence[Prompt]) -> list[RolloutExample]:
+        """Return the greedy answer to each prompt, or the episode of greedy answers, with its reward."""
+        if self._player:
+            return self._scored(list(map(of_episode, self._player.greedy(self._loss, prompts))))
         answers = self._answers.greedy(self._loss, [prompt.ids for prompt in prompts])
-        scores = self.scoring([_row(prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)])
-        return [
-            (answer, self.scoring.total(row_scores))
-            for answer, row_scores in zip(answers, scores, strict=True)
-        ]
+        return self._scored(
+            [_rollout(prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)]
+        )
+
+    def _scored(self, rollouts: Sequence[RolloutExample]) -> list[RolloutExample]:
+        """Return the rollouts with scores and rewards; failed ones keep none."""
+        played = [rollout for rollout in rollouts if not rollout.failed]
+        scores = iter(self.scoring(list(map(_row, played))))
+        scored: list[RolloutExample] = []
+        for rollout in rollouts:
+            own = () if rollout.failed else tuple(next(scores))
+            scored.append(replace(rollout, scores=own, reward=self.scoring.total(own) if own else 0.0))
+        return scored
 
 
-def _row(prompt: Prompt, answer: GreedyAnswer) -> dict[str, Any]:
+def _row(rollout: RolloutExample) -> dict[str, object]:
+    """Return what scores a rollout."""
+    prompt = rollout.prompt
+    assert prompt
     return {
         "question": prompt.question,
         "wanted": prompt.reference,
-        "answer": answer.text,
-        "tokens": len(answer.ids) + (answer.end is not None),
+        "answer": rollout.answer,
+        "tokens": rollout.learned,
         "columns": dict(prompt.columns),
         **prompt.called,
         "where": prompt.where,
+        "acted": rollout.episode.reward if rollout.episode else None,
     }
 
 
@@ -146,4 +174,21 @@ def _rollout(prompt: Prompt, answer: GreedyAnswer) -> RolloutExample:
         prompt=prompt,
         answer=answer.text,
         truncated=answer.truncated,
+    )
+
+
+def of_episode(episode: PlayedEpisode) -> RolloutExample:
+    """Return an episode as a rollout: only what the model has sampled is learned, not what the tools say."""
+    labels = [
+        token if sampled else IGNORED for token, sampled in zip(episode.ids, episode.sampled, strict=True)
+    ]
+    return RolloutExample(
+        episode.ids,
+        labels,
+        episode.prompt.where,
+        counts=1,
+        prompt=episode.prompt,
+        answer=episode.answer,
+        truncated=episode.truncated,
+        episode=episode,
     )

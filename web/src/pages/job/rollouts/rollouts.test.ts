@@ -1,6 +1,20 @@
 import { expect, test } from "vitest";
 import { rolloutsOf, stepsOf } from "./rollouts";
 
+const SINGLE = { turns: [], omitted: 0, failure: "" };
+
+test("an episode has its turns with what the tools said, and why it failed", () => {
+  const call = { name: "look_up", arguments: '{"id": "A"}', result: "gone", error: true };
+  const turns = [{ answer: "I look.", calls: [call, { name: 7 }, "no object"] }, { calls: "none" }, null];
+  const sent = { answer: "", reward: 0, rewards: {}, turns, omitted: 3, failure: "it hangs" };
+  const [episode] = rolloutsOf({ rollouts: [sent] });
+  expect(episode).toMatchObject({ omitted: 3, failure: "it hangs" });
+  expect(episode?.turns).toEqual([
+    { answer: "I look.", calls: [call, { name: "7", arguments: "", result: "", error: false }] },
+    { answer: "", calls: [] },
+  ]);
+});
+
 test("the answers of a step are read as they come, and text stays text", () => {
   const event = {
     step: 2,
@@ -30,8 +44,9 @@ test("the answers of a step are read as they come, and text stays text", () => {
         ["a", 1],
         ["b", 0.5],
       ],
+      ...SINGLE,
     },
-    { where: "", prompt: "", answer: "B", truncated: false, reward: 0, rewards: [] },
+    { where: "", prompt: "", answer: "B", truncated: false, reward: 0, rewards: [], ...SINGLE },
   ]);
   expect(rolloutsOf(undefined)).toEqual([]);
 });

@@ -10,9 +10,28 @@ export interface Rollout {
   reward: number;
   /** Each reward by name, if there are several. */
   rewards: readonly (readonly [name: string, score: number])[];
+  /** The answers and tool calls of an episode. */
+  turns: readonly Turn[];
+  /** How many of its last turns were left out. */
+  omitted: number;
+  /** Why the environment failed; empty if it did not. */
+  failure: string;
+}
+
+export interface Turn {
+  answer: string;
+  calls: readonly Call[];
+}
+
+export interface Call {
+  name: string;
+  arguments: string;
+  result: string;
+  error: boolean;
 }
 
 const MOST = 20;
+const MOST_TURNS = 100;
 
 /** The steps with answers, in order, each once: a resumed run repeats some. */
 export function stepsOf(events: readonly JsonObject[]): ReadonlyMap<number, JsonObject> {
@@ -30,7 +49,7 @@ export function rolloutsOf(event: JsonObject | undefined): Rollout[] {
   return sent
     .slice(0, MOST)
     .filter(isObject)
-    .flatMap(({ where, prompt, answer, truncated, reward, rewards }) => {
+    .flatMap(({ where, prompt, answer, truncated, reward, rewards, turns, omitted, failure }) => {
       const sum = finite(reward);
       if (sum === null || typeof answer !== "string") return [];
       const scores = Object.entries(isObject(rewards) ? rewards : {})
@@ -47,7 +66,26 @@ export function rolloutsOf(event: JsonObject | undefined): Rollout[] {
           truncated: truncated === true,
           reward: sum,
           rewards: scores.length > 1 ? scores : [],
+          turns: objects(turns).map((turn) => ({
+            answer: text(turn.answer),
+            calls: objects(turn.calls).map((call) => ({
+              name: clean(call.name, 80),
+              arguments: text(call.arguments),
+              result: text(call.result),
+              error: call.error === true,
+            })),
+          })),
+          omitted: finite(omitted) ?? 0,
+          failure: clean(failure, 500),
         },
       ];
     });
+}
+
+function objects(value: unknown): JsonObject[] {
+  return Array.isArray(value) ? value.slice(0, MOST_TURNS).filter(isObject) : [];
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : "";
 }
