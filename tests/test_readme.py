@@ -36,6 +36,9 @@ def test_documented_toml_is_valid(tmp_path: Path) -> None:
         (tmp_path / "data" / name).write_text('{"prompt": "a", "completion": "b"}\n')
     (tmp_path / "data" / "corrections.jsonl").write_text('{"prompt": "a", "chosen": "b", "rejected": "c"}\n')
     (tmp_path / "data" / "prompts.jsonl").write_text('{"prompt": "a", "unit": "b"}\n')
+    for name in ("requests.jsonl", "unseen.jsonl"):
+        (tmp_path / "data" / name).write_text('{"prompt": "a"}\n')
+    (tmp_path / "desk.py").write_text("class Desk: ...\n")
     (tmp_path / "rubric.md").write_text("1: polite. 0: not.")
     (tmp_path / "data" / "faq.csv").write_text("question,answer\na,b\n")
     # Those of other tools have data of their own: tests/project/import_config/test_documentation.py.

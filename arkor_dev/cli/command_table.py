@@ -61,7 +61,7 @@ class Command:
 
 
 def _init_arguments(init: CommandLine) -> None:
-    from arkor_dev.project.starter_typescript import TEMPLATES
+    from arkor_dev.project.starter import TEMPLATES
 
     init.add_argument(
         "folder", metavar="FOLDER", nargs="?", type=Path, default=Path(),
@@ -69,7 +69,8 @@ def _init_arguments(init: CommandLine) -> None:
     )  # fmt: skip
     init.add_argument(
         "--template", metavar="NAME", type=OneOf("template", TEMPLATES),
-        help="a TypeScript project for the managed backend instead: triage, translate or redaction",
+        help="another project instead: agent, which learns to call tools in an environment, or a TypeScript "
+            "project for the managed backend: triage, translate or redaction",
     )  # fmt: skip
 
 
@@ -120,6 +121,10 @@ def _start_arguments(start: CommandLine) -> None:
         help="start from a job's adapter, or from one of its checkpoints; takes over its LoRA settings",
     )  # fmt: skip
     start.add_argument(
+        "--then", metavar="NAME", action="append", default=[],
+        help="train this trainer of arkor.toml next, from the new adapter; may be repeated",
+    )  # fmt: skip
+    start.add_argument(
         "--revision", metavar="R", help="run nothing if arkor.toml has changed since Studio showed it"
     )
     add_yes(start, "at Ctrl-C, stop a job that can't continue without this command, without asking")
@@ -133,7 +138,8 @@ def _start(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, 
     return run_start(
         settings, file=arguments.file, trainer=arguments.trainer, dry_run=arguments.dry_run,
         like=arguments.like, parent=arguments.parent, changes=changes | parse_settings(arguments.changes),
-        data=arguments.data, revision=arguments.revision, seeds=arguments.seeds, yes=arguments.yes,
+        data=arguments.data, revision=arguments.revision, seeds=arguments.seeds, then=arguments.then,
+        yes=arguments.yes,
     )  # fmt: skip
 
 

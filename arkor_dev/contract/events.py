@@ -204,8 +204,8 @@ class TrainingPaused(AnyEvent):
     ``reason`` is ``asked`` (a person paused it), ``ended`` (the backend ended), ``killed`` (its process was
     killed three times at one step), ``disk`` (too little space to save), ``weights`` (a file of the model
     changed or became unreadable), ``judge`` (a rubric's judge gives no scores), ``environment`` (every
-    episode of a step failed), ``battery`` or ``adjusting`` (it continues at once with changed settings). From
-    the local backend.
+    episode of a step failed), ``battery`` or ``adjusting`` (it continues at once with changed settings).
+    From the local backend.
     """
 
     type: Literal["training.paused"]
@@ -321,8 +321,8 @@ class Rollout(TypedDict):
 class RolloutsCreated(AnyEvent):
     """Some of the answers that ``step`` learned from, from the lowest to the highest reward.
 
-    Failed episodes, from which nothing is learned, come first. For the first step and every logged one. From
-    the local backend's trainer.
+    Failed episodes, from which nothing is learned, come first. For the first step and every logged one.
+    From the local backend's trainer.
     """
 
     type: Literal["rollouts.created"]

@@ -1070,7 +1070,8 @@ class Deployment(TypedDict):
 
     ``engine`` and ``answeredBy`` come with the features ``serving`` and ``engines``: the requested engine,
     and the one that has answered, null before the first answer. ``trouble`` says why the target cannot answer
-    now; only the response about this single deployment has it.
+    now; only the response about this single deployment has it. ``expiresAt``: when the managed backend
+    deletes it, if it does.
     """
 
     id: str
@@ -1084,6 +1085,7 @@ class Deployment(TypedDict):
     customDomain: NotRequired[str | None]
     runRetentionMode: NotRequired[str | None]
     runRetentionDays: NotRequired[int | None]
+    expiresAt: NotRequired[str | None]
     createdAt: str
     updatedAt: str
     engine: NotRequired[Literal["auto", "exact", "llama.cpp"]]

@@ -1,7 +1,7 @@
-"""New projects: the starter, a TypeScript project, or an ``arkor.toml`` for an existing data file.
+"""New projects: the starter, the agent, a TypeScript project, or an ``arkor.toml`` for an existing data file.
 
 The starter's chats are plain files in ``template/``, so that they can be read and tested directly; its
-``arkor.toml`` is made from the table of settings.
+``arkor.toml`` is made from the table of settings. The agent is the folder ``template_agent/`` as it is.
 """
 
 from __future__ import annotations
@@ -14,26 +14,31 @@ from arkor_dev.core.plain_text import slug_of
 
 from .node_tools import typescript_sign
 from .starter_toml import starter_toml
-from .starter_typescript import GITIGNORE, starter_typescript
+from .starter_typescript import GITIGNORE, TYPESCRIPT, starter_typescript
 from .toml.problems import FILE
 
 TEMPLATE: Final = Path(__file__).with_name("template")
+AGENT_TEMPLATE: Final = Path(__file__).with_name("template_agent")
+AGENT: Final = "agent"
+TEMPLATES: Final = (AGENT, *TYPESCRIPT)
 
 
 def project_files() -> dict[Path, bytes]:
     """Return the files of a new project with their content, relative to its folder, in a fixed order."""
-    template = sorted(path for path in TEMPLATE.rglob("*") if path.is_file())
-    return {
-        Path(FILE): starter_toml().encode(),
-        **{path.relative_to(TEMPLATE): path.read_bytes() for path in template},
-    }
+    return {Path(FILE): starter_toml().encode(), **_files_in(TEMPLATE)}
+
+
+def _files_in(folder: Path) -> dict[Path, bytes]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {path.relative_to(folder): path.read_bytes() for path in files}
 
 
 def initialize(folder: Path, template: str | None = None) -> list[Path]:
     """Write a new project into ``folder``, creating it if needed; return the files, relative to it.
 
-    With a ``template`` of `starter_typescript` it is a TypeScript project. Nothing is overwritten, and a
-    TypeScript project gets no ``arkor.toml``: ConflictError then names what exists, and nothing was written.
+    ``template`` is one of `TEMPLATES`: a project that trains an agent, or a TypeScript project. Nothing is
+    overwritten, and a TypeScript project gets no ``arkor.toml``: ConflictError then names what exists, and
+    nothing was written.
     """
     declared = typescript_sign(folder)
     if declared is not None:
@@ -42,8 +47,8 @@ def initialize(folder: Path, template: str | None = None) -> list[Path]:
             f"{folder} is a TypeScript project: {declared}.{instead} Nothing was written. "
             "Run `arkor-dev start` to train it, or choose another folder: arkor-dev init my-bot",
         )
-    if template is None:
-        files = project_files()
+    if template is None or template == AGENT:
+        files = project_files() if template is None else _files_in(AGENT_TEMPLATE)
     else:
         files = starter_typescript(template, slug_of(folder.resolve().name))
         if _exists(folder / GITIGNORE):

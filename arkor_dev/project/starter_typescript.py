@@ -12,7 +12,7 @@ from typing import Final
 
 from .node_tools import ENTRY
 
-TEMPLATES: Final = {
+TYPESCRIPT: Final = {
     "triage": "Reads a support ticket and answers with its category, urgency, summary and next action.",
     "translate": "Translates customers' messages in nine languages, and names the language.",
     "redaction": "Redacts personal data and answers with the rest of the text as JSON.",
@@ -62,7 +62,7 @@ def starter_typescript(template: str, package: str) -> dict[Path, bytes]:
     texts = {
         Path("package.json"): json.dumps(manifest, indent=2) + "\n",
         entry: INDEX,
-        entry.with_name("trainer.ts"): TRAINER % {"name": template, "what": TEMPLATES[template]},
+        entry.with_name("trainer.ts"): TRAINER % {"name": template, "what": TYPESCRIPT[template]},
         GITIGNORE: ".arkor/\nnode_modules/\n",
     }
     return {path: text.encode() for path, text in texts.items()}

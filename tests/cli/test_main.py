@@ -143,7 +143,7 @@ def test_help_and_errors_are_the_same_in_every_python(
         (["start", "a", "mine"], "unexpected argument mine. See arkor-dev start --help."),
         (
             ["init", "--template", "chat"],
-            "--template: chat is not a valid template. Choose one of triage, translate, redaction.",
+            "--template: chat is not a valid template. Choose one of agent, triage, translate, redaction.",
         ),
         (["init", "a", "b"], "unexpected argument b. See arkor-dev init --help."),
         (["start", "a", "\x1b[2Jx"], "unexpected argument x. See arkor-dev start --help."),

@@ -25,7 +25,7 @@ from tests.support.daemon import Daemon, free_port, running_daemon
 
 from .conftest import make_project
 from .forking_backend import of_a_studio
-from .tiny_model import HERMES, PHRASE, QUESTIONS
+from .tiny_model import HERMES, OWN_SYNTAX, PHRASE, QUESTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -154,6 +154,7 @@ def here(tmp_path_factory: pytest.TempPathFactory, tiny: Path, template: dict[st
     root = tmp_path_factory.mktemp("openai")
     project = make_project(root / "tests", tiny)
     (project / "arkor.toml").write_text(TOML)
+    (project / "models" / "tiny" / "chat_template.jinja").write_text(OWN_SYNTAX)
     _write_caller(project, tiny)
     answer = f"<think>\n{THOUGHT}\n</think>\n\n{PHRASE}"
     thoughts = [{"prompt": each, "completion": answer} for each in QUESTIONS]
@@ -320,6 +321,27 @@ def test_anthropics_client_gets_the_same_answer_whole_and_streamed(client: OpenA
         assert usage.output_tokens == expected.usage.completion_tokens
 
 
+def test_the_tokens_of_a_conversation_are_counted_without_an_answer(
+    client: OpenAI, claude: Anthropic
+) -> None:
+    asked: Any = {
+        "model": "bot",
+        "messages": [{"role": "user", "content": QUESTIONS[1]}],
+        "system": "Be brief.",
+    }
+    counted = claude.messages.count_tokens(**asked).input_tokens
+    usage = claude.messages.create(**asked, max_tokens=1).usage
+    assert counted == usage.input_tokens + (usage.cache_read_input_tokens or 0) > 10
+    again = client.responses.input_tokens.count(
+        model="bot", input=QUESTIONS[1], instructions="Be brief."
+    ).input_tokens
+    assert again == counted
+    with pytest.raises(anthropic.BadRequestError, match=r"prompt is too long: .* > 256 maximum"):
+        claude.messages.count_tokens(model="bot", messages=[{"role": "user", "content": "word " * 4000}])
+    with pytest.raises(openai.BadRequestError, match="maximum context length"):
+        client.responses.input_tokens.count(model="bot", input="word " * 4000)
+
+
 def test_both_clients_read_thoughts_apart_from_the_answer(here: Here) -> None:
     _, key = here.make("thinker", job=here.thinker)
     asked: Any = {"model": "thinker", "temperature": 0, "messages": HI, "max_tokens": 80}
@@ -369,7 +391,9 @@ def test_anthropics_client_reads_errors(here: Here, claude: Anthropic, stream: b
     asked: Any = {"model": "bot", "max_tokens": 4, "messages": HI, "stream": stream}
     with pytest.raises(anthropic.BadRequestError, match="thinking"):
         claude.messages.create(**asked | {"thinking": {"type": "enabled", "budget_tokens": 1024}})
-    with pytest.raises(anthropic.BadRequestError, match="maximum context length is 256 tokens"):
+    with pytest.raises(
+        anthropic.BadRequestError, match="prompt is too long: more than 256 tokens > 256 maximum"
+    ):
         claude.messages.create(**asked | {"messages": [{"role": "user", "content": "word " * 4000}]})
     with pytest.raises(anthropic.NotFoundError) as fault:
         claude.messages.create(**asked | {"model": "claude"})
@@ -895,7 +919,7 @@ def test_anthropics_client_enforces_choice_strictness_and_number(here: Here, cal
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_strict_tools_are_refused_where_the_syntax_of_calls_is_unknown(client: OpenAI, stream: bool) -> None:
-    """The base of this endpoint has a template that does not know calls."""
+    """The base of this endpoint has a template that writes calls in a syntax of its own."""
     create: Any = client.chat.completions.create
     with pytest.raises(openai.BadRequestError, match="tools cannot be enforced: strict is only") as fault:
         create(model="bot", messages=HI, tools=[_add(strict=True)], stream=stream, max_tokens=9)

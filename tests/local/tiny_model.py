@@ -37,6 +37,12 @@ HERMES = CHATML.replace(
     "\n</tool_call>{% endfor %}",
 )
 """Writes calls as the templates of Hermes and Qwen do; leaves the tools out, which take many tokens here."""
+OWN_SYNTAX = CHATML.replace(
+    "{{ m.content }}",
+    "{{ m.content }}{% for c in m.tool_calls or [] %}[{{ c.function.name }} {{ c.function.arguments }}]"
+    "{% endfor %}",
+)
+"""Writes calls as no other model does; leaves the tools out, too."""
 
 
 def chats(count: int = 60) -> list[dict[str, Any]]:

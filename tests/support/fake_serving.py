@@ -43,6 +43,8 @@ class FakeServing:
             web.post(f"{one}/chat/completions", self._chat),
             web.post(f"{one}/completions", self._chat),
             web.post(f"{one}/messages", self._messages),
+            web.post(f"{one}/messages/count_tokens", self._counted),
+            web.post(f"{one}/responses/input_tokens", self._counted),
             web.post(f"{one}/classify", self._classify),
             web.post(f"{one}/embeddings", self._embeddings),
             web.post(f"{one}/rerank", self._rerank),
@@ -128,6 +130,10 @@ class FakeServing:
         self.asked.append(body)
         content = [{"type": "text", "text": "".join(self.chunks)}]
         return web.json_response({"type": "message", "role": "assistant", "model": slug, "content": content})
+
+    async def _counted(self, request: web.Request) -> web.Response:
+        self._caller(request)
+        return web.json_response({"input_tokens": 5})
 
     def _note(self, deployment: dict[str, Any], body: dict[str, Any]) -> None:
         log = self.log.setdefault(deployment["id"], [])

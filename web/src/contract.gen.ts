@@ -902,6 +902,7 @@ export interface Deployment {
   customDomain?: string | null;
   runRetentionMode?: string | null;
   runRetentionDays?: number | null;
+  expiresAt?: string | null;
   createdAt: string;
   updatedAt: string;
   engine?: "auto" | "exact" | "llama.cpp";

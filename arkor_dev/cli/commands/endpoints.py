@@ -89,7 +89,8 @@ def _row(deployment: Deployment) -> tuple[str, str, str]:
     target: dict[str, Any] = {**deployment["target"]}
     adapter = target.get("adapter") or {}
     step = f", step {adapter['step']}" if "step" in adapter else ""
-    serves = f"job {adapter['jobId']}{step}" if adapter else target.get("baseModel")
+    unknown = f"an unknown target ({target.get('kind')})"
+    serves = f"job {adapter['jobId']}{step}" if "jobId" in adapter else target.get("baseModel") or unknown
     callers = "anyone" if deployment["authMode"] == "none" else "with a key"
     return (
         one_line(deployment["slug"], NAME), one_line(serves, NAME),

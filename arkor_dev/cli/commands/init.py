@@ -1,6 +1,6 @@
 """``arkor-dev init``: writes a small project that trains at once, as a starting point.
 
-``--template`` writes a TypeScript project. `arkor_dev.project.starter` has the content of both.
+``--template`` writes an agent's project, or a TypeScript one. `arkor_dev.project.starter` has their content.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 from rich.console import Console
 
-from arkor_dev.project.starter import initialize
+from arkor_dev.project.starter import AGENT, initialize
 
 NOT_ON_NPM: Final = (
     "A TypeScript project needs the package arkor, and npm's registry does not have it (`npm install arkor` "
@@ -23,7 +23,8 @@ NOT_ON_NPM: Final = (
 def run_init(folder: Path, console: Console | None = None, *, template: str | None = None) -> int:
     """Write the project, print the next steps and return the exit code."""
     console = console or Console()
-    if template is not None:
+    is_typescript = template not in (None, AGENT)
+    if is_typescript:
         console.print(NOT_ON_NPM, markup=False, highlight=False, soft_wrap=True)
     files = initialize(folder, template)
     for file in files:
@@ -31,8 +32,11 @@ def run_init(folder: Path, console: Console | None = None, *, template: str | No
     in_current = folder.resolve() == Path.cwd()
     folder_text = shlex.quote(str(folder))
     option = "" if in_current else f" --project {folder_text}"
-    local = " --local" if template is None else ""
-    if template is None:
+    local, start = "" if is_typescript else " --local", "start"
+    if template == AGENT:
+        first = f"Read {folder / 'desk.py'}, the environment in which the agent acts."
+        start = "start calls --then desk"
+    elif template is None:
         first = f"Put your own chats into {folder / 'data' / 'chats.jsonl'}, one JSON object per line."
     else:
         prefix = "" if in_current else f" --prefix {folder_text}"
@@ -41,7 +45,7 @@ def run_init(folder: Path, console: Console | None = None, *, template: str | No
         f"\nNext:\n"
         f"  1. {first}\n"
         f"  2. Open Studio and press Run training:  arkor-dev{local}{option}\n"
-        f"  3. Or train from this terminal:         arkor-dev start{local}{option}",
+        f"  3. Or train from this terminal:         arkor-dev {start}{local}{option}",
         markup=False,
         highlight=False,
         soft_wrap=True,

@@ -91,6 +91,7 @@ async def run_start(
     like: str | None = None,
     parent: str | None = None,
     seeds: int = 1,
+    then: Sequence[str] = (),
     yes: bool = False,
     console: Console | None = None,
 ) -> int:
@@ -102,7 +103,8 @@ async def run_start(
     ``data`` are files of the project that replace the trainer's data set. ``like`` names a job whose settings
     and data are reused; ``parent`` a job, and a checkpoint of it, whose adapter is the starting point.
     ``seeds`` creates that many jobs at once, which differ only in the seed, and follows them one after
-    another; the job ``like`` counts as the first.
+    another; the job ``like`` counts as the first. ``then`` are trainers to run next, each from the adapter of
+    the job before it; a dry run of theirs starts from the base model.
 
     Exit codes: 0 completed; 1 failed, or can't be followed; 3 cancelled or deleted; 4 paused; 128 + n stopped
     by signal n. A TypeScript project's own command defines its codes. Of several jobs, the first code other
@@ -115,16 +117,20 @@ async def run_start(
             )
         file, trainer = None, file
     if file is not None or await asyncio.to_thread(runs_typescript, settings):
-        if changes or like or parent or data or seeds > 1:
+        if changes or like or parent or data or then or seeds > 1:
             raise BadRequestError(
-                "--set, --changes, --like, --from, --data and --seeds are for arkor.toml. This project has "
-                "its settings in its own code."
+                "--set, --changes, --like, --from, --data, --seeds and --then are for arkor.toml. This "
+                "project has its settings in its own code."
             )
         return await run_typescript(settings, file=file, trainer=trainer, dry_run=dry_run)
     trainers = await asyncio.to_thread(load_trainers, settings.project)
     if revision is not None and revision != await asyncio.to_thread(revision_of, settings.project):
         raise ConflictError(OUTDATED)
     chosen, changes = choose(trainers, trainer), changes or {}
+    if then and seeds > 1:
+        raise BadRequestError("--then continues from one job: leave out --seeds.")
+    for name in then:
+        choose(trainers, name)
     if like is not None:
         chosen, changes = await repeated(settings, trainers, trainer, like, changes)
     if data:
@@ -189,6 +195,11 @@ async def run_start(
             codes.append(code)
             if not continues:
                 break
+    if then and not any(codes):
+        return await run_start(
+            settings, trainer=then[0], then=then[1:], dry_run=dry_run,
+            parent=None if dry_run else created[0].id, yes=yes, console=console,
+        )  # fmt: skip
     if codes[-1] == 0 and view.console.is_terminal:
         view.say(f"Next: open Studio ({_studio(settings)}) and talk to the result in the Playground.")
     return next((code for code in codes if code), 0)

@@ -31,6 +31,7 @@ EXCERPT: Final = 120
     SYSTEM,
     TOOLS,
     CALLS,
+    PARALLEL,
     END,
     SPECIAL,
     THOUGHTS,
@@ -40,7 +41,7 @@ EXCERPT: Final = 120
     EXCLUDED,
     LEFT_OUT,
     WRONG_LABEL,
-) = (1 << bit for bit in range(18))
+) = (1 << bit for bit in range(19))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,16 @@ KINDS: Final = (
         "The chat template drops tool calls of {n} rows",
         "The model does not learn to call tools, and sees results without their calls.",
         "Choose a model whose chat template supports tool calls, or remove these rows.",
+    ),
+    FindingKind(
+        PARALLEL,
+        "parallel-calls",
+        "warning",
+        "The chat template cannot write parallel calls of 1 row",
+        "The chat template cannot write parallel calls of {n} rows",
+        "It writes one call per message: it drops the others, or rejects the row.",
+        "Give each call a message of its own, with its result behind it, or choose a model whose chat "
+        "template has parallel calls.",
     ),
     FindingKind(
         END,
@@ -297,8 +308,8 @@ def flags_of(
         flags |= MISSED
     if seen.drops_tools:
         flags |= TOOLS
-    if seen.drops_calls:
-        flags |= CALLS
+    if seen.unwritten_calls != "none":
+        flags |= PARALLEL if seen.unwritten_calls == "parallel" else CALLS
     if first is not None and not _ends(seen, special_ids):
         flags |= END
     for applies, flag in (

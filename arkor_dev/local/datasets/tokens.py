@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import chain, groupby, islice, repeat
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from arkor_dev.data.thoughts import thoughts_of
 from arkor_dev.local.modeling.chat_template import render
@@ -65,8 +65,8 @@ class TokenizedRow:
     """A row and its examples.
 
     ``lost`` are messages that the template omits from all examples, thoughts aside; ``missed`` says that an
-    answer is learned from none. ``drops_tools`` and ``drops_calls``: the template omits the row's tools, or a
-    tool call.
+    answer is learned from none. ``drops_tools``: the template omits the row's tools; for ``unwritten_calls``
+    see the function of that name.
     """
 
     row: Row
@@ -74,7 +74,7 @@ class TokenizedRow:
     lost: list[dict[str, Any]]
     missed: bool
     drops_tools: bool
-    drops_calls: bool
+    unwritten_calls: Literal["none", "parallel", "any"]
     thoughts: TemplateThoughts
 
     @property
@@ -127,7 +127,7 @@ def tokenize_row(tokenizer: object, row: Row, method: Method, encoding: Encoding
         lost,
         bool(missed),
         _drops_tools(tokenizer, row),
-        _drops_calls(tokenizer, row),
+        unwritten_calls(tokenizer, row),
         thoughts_in_template(row, [part.coded for part in parts], encoding, prompt_before),
     )
 
@@ -173,8 +173,23 @@ def _drops_tools(tokenizer: object, row: Row) -> bool:
         return False
 
 
-def _drops_calls(tokenizer: object, row: Row) -> bool:
-    """Return whether the template omits a tool call, by giving each a name that occurs in no text."""
+def unwritten_calls(tokenizer: Any, row: Row) -> Literal["none", "parallel", "any"]:
+    """Return which of a row's tool calls the template omits or rejects: none, all but the first call of a
+    message, or any.
+    """
+    if row.text is not None or not any(message.get("tool_calls") for message in row.messages):
+        return "none"
+    talk = row.messages[: _last(row) + 1]
+    if _writes_calls(tokenizer, row, talk):
+        return "none"
+    single = [
+        {**turn, "tool_calls": turn["tool_calls"][:1]} if turn.get("tool_calls") else turn for turn in talk
+    ]
+    return "parallel" if single != talk and _writes_calls(tokenizer, row, single) else "any"
+
+
+def _writes_calls(tokenizer: Any, row: Row, talk: list[dict[str, Any]]) -> bool:
+    """Return whether the template writes each call of ``talk``, by giving each a name that no text has."""
     names: list[str] = []
 
     def called(message: dict[str, Any]) -> dict[str, Any]:
@@ -184,14 +199,12 @@ def _drops_calls(tokenizer: object, row: Row) -> bool:
             calls.append({**call, "function": {**call["function"], "name": names[-1]}})
         return {**message, "tool_calls": calls}
 
-    if row.text is not None or not any(message.get("tool_calls") for message in row.messages):
-        return False
-    talk = [called(turn) if turn.get("tool_calls") else turn for turn in row.messages[: _last(row) + 1]]
+    named = [called(turn) if turn.get("tool_calls") else turn for turn in talk]
     try:
-        text = render(tokenizer, talk, add_generation_prompt=False, tools=row.tools)
+        text = render(tokenizer, named, add_generation_prompt=False, tools=row.tools)
     except JobFailure:
         return False
-    return any(name not in text for name in names)
+    return all(name in text for name in names)
 
 
 def _last(row: Row) -> int:

@@ -18,10 +18,20 @@ from arkor_dev.data.rows import Row, RowError
 from arkor_dev.local.workers.errors import JobFailure
 
 from .embedded import Embedded, surprising
-from .findings import BY_CODE, EXCERPT, REFUSED, UNREADABLE, WRONG_LABEL, Findings, contents, flags_of
+from .findings import (
+    BY_CODE,
+    EXCERPT,
+    PARALLEL,
+    REFUSED,
+    UNREADABLE,
+    WRONG_LABEL,
+    Findings,
+    contents,
+    flags_of,
+)
 from .label_noise import LabeledRow, LabelNoise
 from .lengths import Lengths
-from .tokens import special_ids, special_pattern, to_wire, tokenize_row
+from .tokens import special_ids, special_pattern, to_wire, tokenize_row, unwritten_calls
 
 if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import (
@@ -371,6 +381,11 @@ class View:
         except JobFailure as failure:
             return str(failure)
 
+    def _has_parallel_calls(self, row: Row) -> bool:
+        """Return whether the template rejects a row because of its parallel calls."""
+        assert self.reading is not None
+        return unwritten_calls(self.reading.tokenizer, row) == "parallel"
+
     def _read_next(self) -> None:
         scanned = next(self._walk)
         item = self.index.data.item(scanned)
@@ -383,6 +398,8 @@ class View:
             flags = BY_CODE[scanned.out]
         elif isinstance(tokenized, str):
             flags = UNREADABLE if isinstance(item.row, RowError) else REFUSED
+            if not isinstance(item.row, RowError) and self._has_parallel_calls(item.row):
+                flags |= PARALLEL
             excerpt = tokenized[:EXCERPT]
         else:
             assert tokenized is not None

@@ -166,9 +166,9 @@ class AnswerFormat:
         yield None, DONE
 
     @staticmethod
-    def fault(status: int, text: str, code: object) -> Event:
-        """Return the event of an error within a stream."""
-        return None, compact(error_body(status, text, code))
+    def fault(status: int, text: str, code: object) -> Iterator[Event]:
+        """Yield the event of an error within a stream."""
+        yield None, compact(error_body(status, text, code))
 
     def usage(self, choices: list[AnswerChoice]) -> dict[str, Any]:
         """Return OpenAI's ``usage``: each prompt counts once, plus the tokens of each answer."""

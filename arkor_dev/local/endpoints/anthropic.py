@@ -2,17 +2,21 @@
 
 A request becomes one of OpenAI's first, so that both have the same limits and refusals. Every refusal names
 the caller's own field. Pictures and server tools are refused; caching hints are ignored. Thoughts are sent
-as blocks of their own.
+as blocks of their own. Claude Code sends its reminders as messages of the role system between the others;
+they keep their place.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.deployments import messages_error_body
-from arkor_dev.contract.rules import FILLED, FLAG, Rule, integer, quoted
+from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.rules import FILLED, FLAG, Rule, integer, quoted, text_line
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.inference.messages import Done, Text
 from arkor_dev.local.jobs.records import compact
@@ -39,10 +43,14 @@ SAME: Final = (
     "seed",
 )
 """Options with the name that they have in OpenAI's request, or in vLLM's."""
+OWN_NAMES: Final = {"reasoning_effort": "output_config"}
+"""Fields of chat/completions, and of this call."""
 LONGEST_STOP: Final = 200
 HANDLED: Final = frozenset(
-    {*SAME, "system", "messages", "stop_sequences", "tools", "tool_choice", "thinking"}
+    {*SAME, "system", "messages", "stop_sequences", "tools", "tool_choice", "thinking", "output_config"}
 )
+EDITS: Final = "context_management"
+"""Asks to drop old parts of the conversation. Nothing is dropped but thoughts, and the caller is told."""
 UNSUPPORTED: Final = "unsupported_parameter"
 FREE: Final = ("auto", "none")
 CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
@@ -58,7 +66,15 @@ BODY: Final = Schema(
     Field("tools", Rule("list", 0, 1000), null=True),
     Field("tool_choice", Rule("object"), null=True),
     Field("thinking", Rule("object"), null=True),
+    Field(EDITS, Rule("object"), null=True),
+    Field(
+        "output_config",
+        Rule("object"),
+        null=True,
+        inner=Schema(Field("effort", text_line(20), null=True), Field("format", Rule("object"), null=True)),
+    ),
 )
+_CONTEXT: Final = re.compile(r"maximum context length is (\d+) tokens, the conversation has (.+): shorten it")
 
 
 def read_messages(body: object, slug: str, supported: frozenset[str]) -> OpenAIRequest:
@@ -84,10 +100,38 @@ def read_messages(body: object, slug: str, supported: frozenset[str]) -> OpenAIR
         if converted.get("thinking_token_budget") and converted.get("tool_choice", "auto") not in FREE:
             text = "thinking cannot be combined with a forced tool, whose calls have no thoughts: remove one"
             raise refused("thinking", text)
+    converted |= _output(asked.get("output_config") or {})
     for name, value in asked.items():
-        if name not in HANDLED and value is not None:
+        if name not in HANDLED and name != EDITS and value is not None:
             raise refused(name, f"{quoted(name)} is not a setting of this endpoint", UNSUPPORTED)
-    return read_chat(converted, slug, supported)
+    request = read_chat(converted, slug, supported)
+    ignored = [OWN_NAMES.get(name, name) for name in request.ignored]
+    return replace(request, ignored=(*([EDITS] if asked.get(EDITS) else []), *ignored))
+
+
+def _output(config: Mapping[str, Any]) -> dict[str, object]:
+    """Return what OpenAI's request has for ``output_config``: a schema of the answer, and an effort."""
+    converted: dict[str, object] = {}
+    if config.get("effort") is not None:
+        converted["reasoning_effort"] = config["effort"]
+    if (wanted := config.get("format")) is not None:
+        if wanted.get("type") != "json_schema" or not isinstance(wanted.get("schema"), dict):
+            where = "output_config.format"
+            raise refused(where, f"{where} must be of the type json_schema, with a schema")
+        schema = {"name": "output", "schema": wanted["schema"], "strict": True}
+        converted["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return converted
+
+
+def in_anthropics_words(fault: BadRequestError) -> BadRequestError:
+    """Return a refusal of chat/completions in the words of Anthropic's API.
+
+    Claude Code looks for these words before it shortens the conversation, and reads both numbers.
+    """
+    match = _CONTEXT.search(fault.text)
+    if match is None:
+        return fault
+    return BadRequestError(f"prompt is too long: {match[2]} tokens > {match[1]} maximum", **fault.extra)
 
 
 def _thinking(thinking: Mapping[str, object], most: int, supported: frozenset[str]) -> dict[str, object]:
@@ -144,8 +188,8 @@ def _messages(message: object, param: str) -> Iterator[dict[str, Any]]:
     if not isinstance(message, dict):
         raise refused(param, f"{param} must be a JSON object, not {quoted(message)}")
     role, content = message.get("role"), message.get("content")
-    if role not in ("user", "assistant"):
-        raise refused(f"{param}.role", f"{param}.role must be user or assistant, not {quoted(role)}")
+    if role not in ("user", "assistant", "system"):
+        raise refused(f"{param}.role", f"{param}.role must be user, assistant or system, not {quoted(role)}")
     if isinstance(content, str):
         yield {"role": role, "content": content}
         return
@@ -281,9 +325,9 @@ class MessagesFormat:
         yield _event("message_stop")
 
     @staticmethod
-    def fault(status: int, text: str, code: object) -> Event:
-        """Return the event of an error within a stream."""
-        return "error", compact(messages_error_body(status, text))
+    def fault(status: int, text: str, code: object) -> Iterator[Event]:
+        """Yield the event of an error within a stream."""
+        yield "error", compact(messages_error_body(status, text))
 
 
 def _event(kind: str, **fields: Any) -> Event:

@@ -135,6 +135,8 @@ class OpenAIRequest:
     """Options of the caller that have no effect here."""
     repeated: Mapping[str, Any] = field(default_factory=dict)
     """Settings that the answer repeats, in the Responses API."""
+    namespaces: Mapping[str, str] = field(default_factory=dict)
+    """Namespaces of functions, by the function's name, in the Responses API."""
 
     @property
     def chats(self) -> list[dict[str, Any]]:

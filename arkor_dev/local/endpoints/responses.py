@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 RESPONSES: Final = "responses"
 EFFORT: Final = "reasoning_effort"
+MAX_OUTPUT_TOKENS: Final = 4096
+"""Default limit of an answer. OpenAI's has none, so agents do not set it; Codex takes a truncated one for a
+failure.
+"""
 SAME: Final = frozenset(
     {"model", "temperature", "top_p", "stream", "seed", "top_k", "parallel_tool_calls", *IGNORED}
 ) - {EFFORT}
@@ -35,8 +39,15 @@ SAME: Final = frozenset(
 HANDLED: Final = frozenset(
     {*SAME, "input", "instructions", "max_output_tokens", "tools", "tool_choice", "text", "reasoning"}
 )
-NEUTRAL: Final = {"truncation": "disabled", "background": False, "include": [], "top_logprobs": 0}
-"""Values with which an option has no effect."""
+NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
+    "truncation": ("disabled",),
+    "background": (False,),
+    "include": ([], ["reasoning.encrypted_content"]),
+    "top_logprobs": (0,),
+}
+"""Values with which an option has no effect: there is no encrypted reasoning to include."""
+UNUSED: Final = frozenset({"client_metadata"})
+"""Options of Codex that have no effect here, beside OpenAI's standard ones."""
 NAMES: Final = {
     "response_format": "text.format",
     "max_tokens": "max_output_tokens",
@@ -63,7 +74,7 @@ def read_response(body: object, slug: str, supported: frozenset[str]) -> OpenAIR
     """Parse a body of ``responses``; see `read_chat` for the arguments and what it raises."""
     asked = checked(body, BODY)
     for name, value in asked.items():
-        if name not in HANDLED and value is not None and value != NEUTRAL.get(name):
+        if name not in HANDLED | UNUSED and value is not None and value not in NEUTRAL.get(name, ()):
             text = f"{quoted(name)} is not a setting of this endpoint"
             if name == "previous_response_id":
                 text = "previous_response_id: nothing is stored here; send the whole conversation as input"
@@ -74,10 +85,11 @@ def read_response(body: object, slug: str, supported: frozenset[str]) -> OpenAIR
         {"role": "system", "content": _text(instructions, "instructions")}
     ]  # fmt: skip
     converted["messages"] = messages + _messages(asked["input"])
-    if asked.get("max_output_tokens") is not None:
-        converted["max_tokens"] = asked["max_output_tokens"]
+    namespaces: dict[str, str] = {}
+    limit = asked.get("max_output_tokens")
+    converted["max_tokens"] = MAX_OUTPUT_TOKENS if limit is None else limit
     if asked.get("tools"):
-        converted["tools"] = [_tool(tool, f"tools[{at}]") for at, tool in enumerate(asked["tools"])]
+        converted["tools"], namespaces = _tools(asked["tools"])
     choice = asked.get("tool_choice")
     if isinstance(choice, dict) and choice.get("type") == "function":
         choice = {"type": "function", "function": {"name": choice.get("name")}}
@@ -90,7 +102,8 @@ def read_response(body: object, slug: str, supported: frozenset[str]) -> OpenAIR
     if (effort := (asked.get("reasoning") or {}).get("effort")) is not None:
         converted[EFFORT] = effort
     request = read_chat(converted, slug, supported)
-    request = replace(request, ignored=tuple(NAMES.get(name, name) for name in request.ignored))
+    unused = sorted(name for name in UNUSED & asked.keys() if asked[name])
+    request = replace(request, ignored=(*unused, *(NAMES.get(name, name) for name in request.ignored)))
     repeated = {
         "instructions": instructions,
         "max_output_tokens": asked.get("max_output_tokens"),
@@ -101,7 +114,7 @@ def read_response(body: object, slug: str, supported: frozenset[str]) -> OpenAIR
         "parallel_tool_calls": asked.get("parallel_tool_calls") is not False,
         "text": asked.get("text") or {"format": {"type": "text"}},
     }
-    return replace(request, repeated=repeated)
+    return replace(request, repeated=repeated, namespaces=namespaces)
 
 
 def in_callers_names(fault: BadRequestError) -> BadRequestError:
@@ -170,6 +183,29 @@ def _text(content: object, param: str) -> str:
     return "".join(texts)
 
 
+def _tools(tools: list[object]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Return the functions among the caller's tools, and the namespace of each that has one, by its name.
+
+    Codex groups functions in namespaces. A model sees only the functions' names, which must differ.
+    """
+    functions: list[dict[str, Any]] = []
+    namespaces: dict[str, str] = {}
+    for at, tool in enumerate(tools):
+        where = f"tools[{at}]"
+        match tool:
+            case {"type": "namespace", "name": str(namespace), "tools": list(grouped)}:
+                inner = [_tool(entry, f"{where}.tools[{number}]") for number, entry in enumerate(grouped)]
+                namespaces |= dict.fromkeys((entry["function"]["name"] for entry in inner), namespace)
+            case _:
+                inner = [_tool(tool, where)]
+        functions += inner
+    names = [function["function"]["name"] for function in functions]
+    if namespaces and len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise refused("tools", f"tools has two functions named {quoted(twice)}, in different namespaces")
+    return functions, namespaces
+
+
 def _tool(tool: object, param: str) -> dict[str, Any]:
     if not isinstance(tool, dict) or tool.get("type") != "function":
         kind = tool.get("type") if isinstance(tool, dict) else tool
@@ -183,9 +219,9 @@ def _tool(tool: object, param: str) -> dict[str, Any]:
 
 
 class ResponsesFormat:
-    """Format of one request's answer; ``repeated`` are the request's settings, which the answer repeats."""
+    """Format of one request's answer; ``request`` has settings that the answer repeats, and namespaces."""
 
-    def __init__(self, model: str, repeated: Mapping[str, Any]) -> None:
+    def __init__(self, model: str, request: OpenAIRequest) -> None:
         self._envelope = {
             "id": f"resp_{secrets.token_hex(12)}",
             "object": "response",
@@ -196,8 +232,9 @@ class ResponsesFormat:
             "previous_response_id": None,
             "store": False,
             "truncation": "disabled",
-            **repeated,
+            **request.repeated,
         }
+        self._namespaces = request.namespaces
         self._message = f"msg_{secrets.token_hex(12)}"
         self._thoughts = f"rs_{secrets.token_hex(12)}"
         self._stream = SplitStream()
@@ -208,7 +245,7 @@ class ResponsesFormat:
     def complete(self, choices: list[AnswerChoice]) -> dict[str, Any]:
         """Return the answer to a request without a stream."""
         (choice,) = choices
-        calls = list(map(_call, choice.calls))
+        calls = list(map(self._call, choice.calls))
         return self._whole(choice, self._output(choice, calls))
 
     def _output(
@@ -269,7 +306,7 @@ class ResponsesFormat:
         assert number == 0
         done = message if isinstance(message, Done) else None
         thoughts, text = self._stream.push(message) if isinstance(message, Text) else (self._stream.end(), "")
-        self._calls = list(map(_call, done.tool_calls if done else ()))
+        self._calls = list(map(self._call, done.tool_calls if done else ()))
         yield from self._think(thoughts, ended=bool(text) or done is not None)
         yield from self._speak(text, done)
         if done is None:
@@ -325,9 +362,30 @@ class ResponsesFormat:
         whole = self._whole(choice, self._output(choice, self._calls))
         yield self._event(f"response.{whole['status']}", response=whole)
 
-    def fault(self, status: int, text: str, code: object) -> Event:
-        """Return the event of an error within a stream."""
-        return self._event("error", code=code, message=text, param=None)
+    def fault(self, status: int, text: str, code: object) -> Iterator[Event]:
+        """Yield the events of an error within a stream: OpenAI's clients read the first, Codex the second."""
+        yield self._event("error", code=code, message=text, param=None)
+        failed = {
+            **self._envelope,
+            "status": "failed",
+            "error": {"code": "server_error", "message": text},
+            "incomplete_details": None,
+            "output": [],
+            "usage": None,
+        }
+        yield self._event("response.failed", response=failed)
+
+    def _call(self, call: Mapping[str, Any]) -> dict[str, Any]:
+        name = call["function"]["name"]
+        return {
+            "type": "function_call",
+            "id": f"fc_{secrets.token_hex(12)}",
+            "call_id": call["id"],
+            "name": name,
+            **({"namespace": self._namespaces[name]} if name in self._namespaces else {}),
+            "arguments": call["function"]["arguments"],
+            "status": "completed",
+        }
 
     def _event(self, kind: str, **fields: Any) -> Event:
         self._number += 1
@@ -340,14 +398,3 @@ def _part(text: str) -> dict[str, Any]:
 
 def _thought(text: str) -> dict[str, str]:
     return {"type": "reasoning_text", "text": text}
-
-
-def _call(call: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "function_call",
-        "id": f"fc_{secrets.token_hex(12)}",
-        "call_id": call["id"],
-        "name": call["function"]["name"],
-        "arguments": call["function"]["arguments"],
-        "status": "completed",
-    }

@@ -312,6 +312,20 @@ class Endpoints:
                         return found, message
         raise CallerFault(UnavailableError(NOT_NOW, code="model_unavailable"), "There was no answer")
 
+    async def prompt_tokens(self, caller: Caller, request: OpenAIRequest) -> int:
+        """Return the number of tokens of a request's conversation. Errors are raised as `CallerFault`."""
+        target = _target_fields(caller.deployment["target"])
+        try:
+            ask = await self._engine.prepare({**target, **request.chat}, caller.name)
+        except ArkorError as fault:
+            raise caller_fault(fault) from None
+        counting = replace(ask, max_tokens=0, format=None, thinking_budget=None)
+        async with self._generated(caller, [counting]) as messages:
+            async for _, message in messages:
+                if isinstance(message, Done):
+                    return message.prompt_tokens
+        raise CallerFault(UnavailableError(NOT_NOW, code="model_unavailable"), "There was no answer")
+
     @contextlib.asynccontextmanager
     async def _generated(
         self, caller: Caller, prepared: list[AnswerRequest]

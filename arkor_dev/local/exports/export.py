@@ -16,6 +16,7 @@ from arkor_dev.local.evaluation.general import questions as general_questions
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, AdapterScale
 from arkor_dev.local.jobs.atomic_folder import MANIFEST, manifest_of, write_atomically
 from arkor_dev.local.modeling.adapted_model import with_adapter
+from arkor_dev.local.modeling.base_model import unwrapped
 from arkor_dev.local.modeling.chat_template import end_ids, render, with_arguments
 from arkor_dev.local.modeling.gpu_count import weights_of
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
@@ -31,6 +32,7 @@ from .files import (
     merge,
     reload,
     save_merged,
+    save_merged_by_tensor,
     stored_dtype,
     weights_bytes,
 )
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
+    from peft import PeftModel
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.base_model import Base
@@ -105,7 +108,7 @@ class ExportTask:
         of_base = self._ask("the base model", questions, base.model)
         trained = with_adapter(base.model, self.source) if self.kind == "adapter" else None
         if trained is None:
-            base.model = None  # the two models need not fit into memory together
+            base.model = base.stream = None  # the two models need not fit into memory together
             free_memory()
             trained = load_in_float32(self.source).model.eval()
         elif self.strength != FULL_STRENGTH:
@@ -113,8 +116,8 @@ class ExportTask:
         of_trained = self._ask("the trained model", questions, trained)
         if not (self._is_copy or self.in_place):
             self.progress("Writing", 0, None, "")
-            self._write(trained, base.tokenizer)
-        base.model = trained = None
+            self._write(trained, base)
+        base.model = base.stream = trained = None
         free_memory()
         prompts = [_prompt_of(row) for row in rows if row.text is None]
         of_exported, wrong = self._read_again(questions, of_trained, prompts)
@@ -169,16 +172,21 @@ class ExportTask:
         write_atomically(self.target, lambda folder: copy(self.source, folder))
         self.written(self._files())
 
-    def _write(self, trained: Any, tokenizer: Any) -> None:
-        merged, dtype = merge(trained), stored_dtype(self.base)
-
+    def _write(self, trained: PeftModel, base: Base) -> None:
         def write(folder: Path) -> None:
-            save_merged(merged, tokenizer, self.name, dtype, folder)
-            copy_processor(self.base, merged, folder)
+            self._merge(trained, base, stored_dtype(self.base), folder)
+            copy_processor(self.base, unwrapped(trained), folder)
             describe_merged(self.source, folder, self.strength)
 
         write_atomically(self.target, write)
         self.written(self._files())
+
+    def _merge(self, trained: PeftModel, base: Base, dtype: torch.dtype, folder: Path) -> None:
+        """Write the merged model in ``dtype``, tensor by tensor if its layers are streamed."""
+        if base.stream and base.stream.active:
+            save_merged_by_tensor(trained, base.stream, base.tokenizer, self.name, dtype, folder)
+        else:
+            save_merged(merge(trained), base.tokenizer, self.name, dtype, folder)
 
     def _questions(self, base: Base, rows: Sequence[Row]) -> Questions:
         tokenizer, longest = base.tokenizer, min(LONGEST, base.context)

@@ -13,19 +13,27 @@ from arkor_dev.local.jobs.atomic_folder import MANIFEST
 from arkor_dev.local.jobs.job_folder import STATE
 from arkor_dev.local.modeling.adapted_model import with_adapter
 from arkor_dev.local.modeling.auto_class import auto_class
-from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device
+from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device, unwrapped
 from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.modeling.classes import CALIBRATION
 from arkor_dev.local.modeling.classes import FILE as LABELS
 from arkor_dev.local.modeling.gate import SENSES
 from arkor_dev.local.modeling.gpu_count import weights_of
-from arkor_dev.local.modeling.tokenizer import UNREADABLE
+from arkor_dev.local.modeling.tokenizer import UNREADABLE, save_tokenizer
 from arkor_dev.local.models.catalog import portable_name
-from arkor_dev.local.training.adapter import CONFIG, WEIGHTS, convert_weights, save_whole
+from arkor_dev.local.training.adapter import CONFIG, WEIGHTS, convert_weights, prepare_frozen, save_whole
 from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.machine import memory
+
+from .by_tensor import describe, write_merged
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from peft import PeftModel
+    from transformers import PreTrainedTokenizerBase
+
+    from arkor_dev.local.modeling.layer_stream import LayerStream
 
 
 DESCRIPTIONS: Final = ("README.md", "provenance.json")
@@ -98,6 +106,25 @@ def save_merged(merged: Any, tokenizer: Any, name: str, dtype: Any, folder: Path
     save_whole(merged, tokenizer, folder)
 
 
+def save_merged_by_tensor(
+    trained: PeftModel,
+    stream: LayerStream,
+    tokenizer: PreTrainedTokenizerBase,
+    name: str,
+    dtype: torch.dtype,
+    folder: Path,
+) -> None:
+    """Merge and save like `merge` and `save_merged` a model whose layers are streamed."""
+    model = unwrapped(trained)
+    write_merged(trained, stream, dtype, folder)
+    model.config.dtype = dtype
+    model.name_or_path = model.config._name_or_path = portable_name(name)  # noqa: SLF001
+    end_answers(model, tokenizer)
+    describe(trained, folder)
+    tokenizer.name_or_path = model.name_or_path
+    save_tokenizer(tokenizer, folder)
+
+
 def end_answers(model: Any, tokenizer: Any) -> None:
     """List all tokens that end an answer in the model's configuration; other programs look only there."""
     model.generation_config.eos_token_id = end_ids(tokenizer, model)
@@ -105,17 +132,31 @@ def end_answers(model: Any, tokenizer: Any) -> None:
 
 
 SPARE: Final = 1.2
-"""GPU memory needed to generate with a model, as a multiple of its weights."""
+"""Memory needed to generate with a model, as a multiple of its weights."""
 
 
 def load_in_float32(path: Path, *, four_bit: bool = False) -> Base:
     """Load a model in float32, so that merged weights are rounded only once; on the GPU if they fit.
 
+    The layers of a model that is larger than the free memory are streamed, if they can be.
     With ``four_bit`` its weights are the dequantized 4-bit ones. Raises :class:`JobFailure`.
     """
     if four_bit:
         return load_dequantized(path)
-    return load_base(path, dtype_name="float32", device=_device(path))
+    device = _device(path)
+    if device == "cpu" and _too_large(path):
+        base = load_base(path, device=device, as_stored=True, mapped=True)
+        if base.stream and not base.stream.unsuited:
+            prepare_frozen(base, torch.float32, streams=True)
+            return base
+        del base
+    return load_base(path, dtype_name="float32", device=device)
+
+
+def _too_large(path: Path) -> bool:
+    """Return whether the free memory is too small for the model in ``path`` in float32."""
+    free = memory().free
+    return free is not None and SPARE * 4 * weights_of(path)[0] > free
 
 
 def free_memory() -> None:
@@ -137,6 +178,9 @@ def reload(form: str, folder: Path, base: Path, *, four_bit: bool = False) -> tu
     """Load an export as another program would: the model in float32, and its tokenizer if it has one."""
     if form == "adapter":
         return with_adapter(load_in_float32(base, four_bit=four_bit).model, folder), None
+    if _device(folder) == "cpu" and _too_large(folder):
+        exported = load_in_float32(folder)
+        return exported.model.eval(), exported.tokenizer
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         model = auto_class(config).from_pretrained(

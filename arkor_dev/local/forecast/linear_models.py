@@ -74,6 +74,13 @@ class Sizes:
             per_token = self.saved if self.recomputed else 0.0
         return shape.tokens * (per_token + self.saved) + self._answer(shape)
 
+    def waiting_bytes(self, shape: Shape, batches: int) -> float:
+        """Return the bytes of layers' inputs that a step of ``batches`` with streamed layers keeps besides
+        those of one batch: at most those of two layers' weights.
+        """
+        inputs = shape.tokens * self.layers * self.value * self.hidden
+        return min((batches - 1) * inputs, 2 * self.parameters / self.layers * self.value)
+
     def evaluation_bytes(self, shape: Shape) -> float:
         """Return the bytes held at once while evaluating the batch: those of one layer and of the output."""
         return 2 * shape.tokens * self.saved + self._answer(shape)

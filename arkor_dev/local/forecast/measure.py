@@ -202,7 +202,7 @@ class StepMeasurement:
             **evaluation,
             "beginning": start_seconds + max(0.0, self.rising[0].seconds - times.at(self.rising[0].work)),
             **self._saving(scratch),
-            **self._peaks(saved, self._saved_bytes(longest), memory, reached_longest, costs.batches),
+            **self._peaks(saved, self._saved_bytes(longest), memory, reached_longest, longest, costs.batches),
             **self.meter.facts(),
             "memory": memory,
             "sizes": self.sizes,
@@ -319,16 +319,19 @@ class StepMeasurement:
         largest: float,
         memory: LinearModel,
         reached_longest: bool,
+        longest: Batch,
         measured: list[Batch],
     ) -> dict[str, Any]:
         """Predict memory peaks by step from the fitted line, corrected by the measured peaks.
 
-        ``measured`` are the held-out batches.
+        ``longest`` is the largest batch, and ``measured`` are the held-out batches.
         """
         highest = max(step.peak for step in [*self.rising, *self.typical])
         # Not all freed memory is returned to the system: steps after the longest batch peaked a little
         # higher.
         surplus = max(0.0, highest - memory.at(self.rising[-1].saved_bytes)) if reached_longest else 0.0
+        if self.run.plan.streams:
+            surplus = max(surplus, self._waiting(longest))
         parts = map(self._shape, measured)
         floor = max(
             [self.before, *(round(self.at_rest + self.sizes.evaluation_bytes(part)) for part in parts)]
@@ -353,7 +356,12 @@ class StepMeasurement:
         gradient_checkpointing(self.run.model)
         prepare_frozen(self.run.base, self.run.choice.dtype, streams=True)
         return_freed_memory()
-        return self._with_recomputation(longest)
+        line, slower = self._with_recomputation(longest)
+        return LinearModel(line.base + self._waiting(longest), line.slope), slower
+
+    def _waiting(self, longest: Batch) -> float:
+        """Return the bytes that the other batches of a step keep while layers are streamed."""
+        return self.sizes.waiting_bytes(self._shape(longest), self.run.plan.accumulation)
 
     def _with_recomputation(self, longest: Batch) -> tuple[LinearModel, float]:
         before_sizes, self.sizes = self.sizes, replace(self.sizes, recomputed=True)

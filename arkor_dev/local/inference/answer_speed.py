@@ -12,11 +12,14 @@ import contextlib
 import time
 from dataclasses import dataclass
 from types import MethodType
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import torch
 
 from arkor_dev.local.workers.resources import available_cores
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 CORES: Final = available_cores()
 MEASURED_BYTES: Final = 128 * 2**20
@@ -74,10 +77,13 @@ def fastest_plan(model: Any, dtype: Any) -> ComputePlan:
     return ComputePlan(*best, CORES if all_cores else half_of_cores(), half_of_cores())
 
 
-def convert(model: Any, plan: ComputePlan) -> None:
-    """Convert the weights to the plan's dtype, but not buffers: rotary frequencies need more bits."""
+def convert(model: Any, plan: ComputePlan, streamed: Collection[int] = ()) -> None:
+    """Convert the weights to the plan's dtype, but not buffers: rotary frequencies need more bits.
+
+    Weights whose ids are ``streamed`` stay as they are.
+    """
     for weight in model.parameters():
-        if weight.is_floating_point():
+        if weight.is_floating_point() and id(weight) not in streamed:
             weight.data = weight.data.to(plan.dtype)
     if plan.packed:
         for module in model.modules():

@@ -43,7 +43,8 @@ class AnswerRequest(Message):
     ``base`` is the folder of the base model called ``name``, empty until it is on this machine; ``adapter``
     that of an adapter with its ``strength``. ``whole``: the base is a model fully fine-tuned by a job;
     ``four_bit``: the adapter was trained on 4-bit weights. ``prompt`` is a text or token ids to continue,
-    instead of ``messages``. With ``echo`` the answer begins with the prompt and its log probabilities.
+    instead of ``messages``. With ``echo`` the answer begins with the prompt and its log probabilities;
+    without it, ``max_tokens`` 0 only counts the prompt's tokens, which nothing reads.
     ``texts`` are to be classified, instead of answering, by an adapter with a head; always by transformers.
     With an ``input_type`` they are embedded instead, by an embedder, in vectors of ``dimensions`` numbers;
     with a ``query`` a reranker says how relevant they are to it.

@@ -324,7 +324,7 @@ class TransformersEngine:
             self._merged[adapter] = MergedWeights(self.base.model, adapter)
 
     def _load(self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None]) -> ActiveAdapter:
-        if self._base_key != base_key:
+        if self._base_key != base_key or not self._intact:
             progress(f"Loading {ask.name}")
             self._base_key, self._base, self._active, self._forward = None, None, None, None
             self._adapters.clear()
@@ -338,6 +338,7 @@ class TransformersEngine:
                 four_bit=FOUR_BIT in base_key,
                 with_training=WITH_TRAINING in base_key,
                 as_stored=SCORED not in base_key,
+                mapped=SCORED not in base_key and UNPACKED not in base_key,
             )
             base.model.eval()
             self._plan = None
@@ -345,8 +346,14 @@ class TransformersEngine:
                 self._plan = ComputePlan(base.dtype, False, CORES, half_of_cores())
             elif base.device == "cpu":
                 self._plan = fastest_plan(base.model, base.dtype)
-                self._plan = replace(self._plan, packed=self._plan.packed and UNPACKED not in base_key)
-                convert(base.model, self._plan)
+                streams = base.stream is not None and _too_large(base, self._plan)
+                packed = self._plan.packed and UNPACKED not in base_key and not streams
+                self._plan = replace(self._plan, packed=packed)
+                if base.stream and streams:
+                    base.stream.start(self._plan.dtype)
+                convert(base.model, self._plan, base.stream.weights if base.stream else ())
+                if base.stream:
+                    base.stream.release()
             self.ends, self.repetition, writes = [], 1.0, not is_encoder(base.model.config)
             if writes:
                 base.model.config.use_cache = True
@@ -354,6 +361,10 @@ class TransformersEngine:
                 self.repetition = base.model.generation_config.repetition_penalty or 1.0
             dtype = self._plan.dtype if self._plan else base.dtype
             self.facts = {"engine": "transformers", "precision": str(dtype).removeprefix("torch.")}
+            if base.stream and base.stream.active:
+                self.facts["why"] = (
+                    "the model is larger than the free memory: its layers are read for each token"
+                )
             if why_not_gpu:
                 self.facts["why"] = why_not_gpu
             self._forward = Forward(base.model) if writes else None
@@ -371,6 +382,12 @@ class TransformersEngine:
             active = ActiveAdapter(adapter, strength)
         self._activate(active)
         return active
+
+    @property
+    def _intact(self) -> bool:
+        """Whether the files that a streamed base is read from are what they were when it was loaded."""
+        stream = self._base.stream if self._base else None
+        return stream is None or not stream.active or stream.intact
 
     def _add(self, adapter: str, folder: str) -> None:
         base = self.base
@@ -409,10 +426,11 @@ class TransformersEngine:
 
 
 def _load_base(
-    path: Path, *, four_bit: bool, with_training: bool, as_stored: bool
+    path: Path, *, four_bit: bool, with_training: bool, as_stored: bool, mapped: bool
 ) -> tuple[Base, str | None]:
     """Load a base onto a device with enough free memory; also return why that is not the GPU.
-    ``with_training``: a job is training on the GPU. ``as_stored``: on a CPU, in the file's dtype.
+    ``with_training``: a job is training on the GPU. ``as_stored``: on a CPU, in the file's dtype, and
+    with ``mapped`` in the file itself, which other processes share.
 
     Raises JobFailure if no device has enough.
     """
@@ -442,7 +460,19 @@ def _load_base(
             )
     if four_bit:
         return load_dequantized(path), reason
-    return load_base(path, device="cpu" if reason else None, as_stored=as_stored), reason
+    base = load_base(path, device="cpu" if reason else None, as_stored=as_stored, mapped=mapped)
+    if base.stream:
+        for weight in base.model.parameters():
+            if weight.dim() < 2:  # an adapter may bring other biases, which PEFT writes in place
+                weight.data = weight.data.clone()
+    return base, reason
+
+
+def _too_large(base: Base, plan: ComputePlan) -> bool:
+    """Return whether the layers of a mapped ``base`` must be streamed, and can be."""
+    assert base.stream
+    free, needed = memory().free, LOADED_FACTOR * base.model.num_parameters() * plan.dtype.itemsize
+    return free is not None and needed > free and not base.stream.unsuited
 
 
 def _is_scored(ask: AnswerRequest) -> bool:

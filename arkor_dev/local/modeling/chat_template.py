@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.data.thoughts import opened_by, thoughts_of
 from arkor_dev.local.workers.errors import JobFailure
 
+from .hermes_tools import HERMES_TOOLS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -51,7 +53,40 @@ def ready_tokenizer(tokenizer: Any) -> Any:
         tokenizer.chat_template = PLAIN_TEMPLATE
     if _drops_strings(tokenizer):
         tokenizer.chat_template = IN_PARTS + tokenizer.chat_template
+    if _lacks_tools(tokenizer):
+        plain = tokenizer.chat_template
+        tokenizer.chat_template = HERMES_TOOLS + plain
+        if not _writes_tools(tokenizer):  # such as one that rejects system messages
+            tokenizer.chat_template = plain
     return tokenizer
+
+
+def _lacks_tools(tokenizer: Any) -> bool:
+    """Return whether the chat template writes neither tools nor calls, and does not reject them either."""
+    try:
+        text = _with_a_call(tokenizer)
+    except JobFailure:
+        return False
+    return isinstance(tokenizer.chat_template, str) and PROBE not in text
+
+
+def _writes_tools(tokenizer: Any) -> bool:
+    """Return whether the chat template writes a tool and a call of it."""
+    try:
+        return _with_a_call(tokenizer).count(PROBE) > 1
+    except JobFailure:
+        return False
+
+
+def _with_a_call(tokenizer: Any) -> str:
+    """Return the rendering of a tool and a call of it; both have the name `PROBE`. Raises JobFailure."""
+    call = {"type": "function", "id": "call00001", "function": {"name": PROBE, "arguments": {}}}
+    messages = [
+        {"role": "user", "content": "x"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+    ]
+    function = {"name": PROBE, "description": "", "parameters": {"type": "object", "properties": {}}}
+    return render(tokenizer, messages, False, [{"type": "function", "function": function}])
 
 
 def _drops_strings(tokenizer: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Streams the frozen weights of decoder layers from their safetensors files, on a CPU.
+"""Streams the frozen weights of decoder layers from their safetensors files.
 
 With an adapter the base's weights are only read, so they need not be in memory. transformers already maps
 them from their files, and the system may drop such pages and read them again. That alone bounds nothing: all
@@ -6,14 +6,13 @@ pages stay resident until memory is short, those that are needed next are then t
 backward pass reads the weights of all layers. The mapping is also private and writable, which counts against
 limits like a process's own memory. So here
 
-- the files are mapped read-only, and torch's tensors are views of them: weights in the files' dtype are not
-  copied, and all processes share the system's page cache;
-- the weights of at most `RESIDENT` layers are resident. Others are dropped by ``madvise(2)``, and the next
-  layer, in the direction of the pass, is read ahead while one computes;
+- the files are mapped read-only, and torch's tensors are views of them: what is not streamed is not copied
+  in the files' dtype, and all processes share the system's page cache;
+- a layer is read into one of two buffers (`layer_memory`), while the one before it, in the direction of the
+  pass, computes. Reading takes less time than mapping the pages of a layer and dropping them, and a file
+  that has become shorter is an error of the read, not a signal that ends the process;
 - the backward pass recomputes the activations of one layer at a time (activation checkpointing), so it needs
-  the layers in reverse order. The arithmetic is the same, and so are all bits of the result;
-- if the computation has another dtype than the files, a layer's weights are converted when it is used, and
-  the copies dropped with it.
+  the layers in reverse order. The arithmetic is the same, and so are all bits of the result.
 
 The embeddings, the output layer and the norms stay mapped or converted: of a large model they are a small
 part.
@@ -23,11 +22,11 @@ Imported by worker processes only: it imports torch and transformers.
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import mmap
 import os
+import threading
 import warnings
 import weakref
 from dataclasses import dataclass, field
@@ -39,19 +38,19 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from arkor_dev.local.workers.errors import JobFailure
 
+from .layer_memory import RESIDENT, LayerMemory
 from .safetensors_header import header_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-RESIDENT: Final = 2
-"""Layers whose weights are resident at once: the one that computes, and the one before it."""
-PAGE: Final = mmap.PAGESIZE
-POPULATE_READ: Final = 22
-"""``MADV_POPULATE_READ`` of Linux 5.14: reads pages at once. An unreadable one is an error, not SIGBUS."""
-SUPPORTED: Final = hasattr(mmap, "MADV_DONTNEED")
+SUPPORTED: Final = hasattr(mmap, "MADV_DONTNEED") and hasattr(os, "preadv")
 """Whether the system can drop mapped pages: not Windows."""
+ALIGNMENT: Final = 64
+"""Bytes to which weights are aligned in a buffer: a cache line, and the widest vector."""
+PATIENCE: Final = 300.0
+"""Seconds to wait for a layer. A disk as slow as that would take hours for a step."""
 DTYPES: Final = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -103,6 +102,16 @@ class MappedFile:
         if not same:
             raise self.lost("the file was changed")
 
+    def read(self, start: int, into: memoryview) -> None:
+        """Fill ``into`` with the bytes from ``start`` on. Raises WeightsLostError if they cannot be read."""
+        try:
+            while into:
+                if not (count := os.preadv(self._descriptor, [into], start)):
+                    raise self.lost("the file is shorter than it was")
+                into, start = into[count:], start + count
+        except OSError as error:
+            raise self.lost(error.strerror or str(error)) from error
+
     def lost(self, reason: str) -> WeightsLostError:
         return WeightsLostError(f"The model's weights in {self.path.name} can no longer be read: {reason}")
 
@@ -131,16 +140,6 @@ def _view(buffer: mmap.mmap | bytearray, dtype: torch.dtype, count: int, at: int
         return torch.frombuffer(buffer, dtype=dtype, count=count, offset=at)
 
 
-def _converted(stored: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Return a copy in ``dtype``, in pages of its own: freed ones are the system's again at once.
-
-    The allocator keeps what is freed, and new layers do not fill its gaps: several layers more were resident.
-    """
-    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-    pages = mmap.mmap(-1, stored.numel() * dtype.itemsize, flags=flags)
-    return _view(pages, dtype, stored.numel(), 0).view(stored.shape).copy_(stored)
-
-
 class MappedWeights:
     """The safetensors files of a model's folder, and views of their ``tensors`` by name.
 
@@ -154,13 +153,14 @@ class MappedWeights:
             self.tensors |= file.tensors()
         self._starts = [(_view(file.pages, torch.uint8, 1, 0).data_ptr(), file) for file in self.files]
 
-    def span_of(self, tensor: torch.Tensor) -> Span | None:
-        """Return the pages of ``tensor``; None if it is not, or no longer, a view of a file."""
+    def source_of(self, tensor: torch.Tensor) -> tuple[MappedFile, int] | None:
+        """Return the file of ``tensor`` and its first byte there; None if it is not, or no longer, a view of
+        one.
+        """
         address = tensor.data_ptr()
         for start, file in self._starts:
             if start <= address and address + tensor.nbytes <= start + len(file.pages):
-                first = (address - start) // PAGE * PAGE
-                return Span(file, first, address - start + tensor.nbytes - first)
+                return file, address - start
         return None
 
 
@@ -176,51 +176,86 @@ def _files(folder: Path) -> list[Path]:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """The pages of a tensor in a file, from byte ``start`` of the mapping on."""
-
-    file: MappedFile
-    start: int
-    length: int
-
-    def advise(self, option: int) -> None:
-        self.file.pages.madvise(option, self.start, self.length)
-
-    def read(self) -> None:
-        """Make the pages resident. Raises WeightsLostError if they cannot be read."""
-        try:
-            self.advise(POPULATE_READ)
-        except OSError as error:
-            if error.errno != errno.EINVAL:  # an older kernel reads them when they are used
-                raise self.file.lost(error.strerror or str(error)) from error
-
-
-@dataclass(frozen=True, slots=True)
 class _Weight:
-    """A frozen weight: the model's parameter, its values in the file, and their pages."""
+    """A frozen weight: the model's parameter, and its values in the ``file``, from byte ``start`` on."""
 
     parameter: torch.nn.Parameter
     stored: torch.Tensor
-    span: Span
+    file: MappedFile
+    start: int
+
+
+class _Buffer:
+    """A buffer for one layer, ``number``, which a thread reads."""
+
+    def __init__(self, pages: torch.Tensor) -> None:
+        self.pages, self.number = pages, -1
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    def views(self, layer: Sequence[_Weight]) -> list[torch.Tensor]:
+        """Return the layer's weights in this buffer."""
+        views, at = [], 0
+        for weight in layer:
+            size = weight.stored.nbytes
+            views.append(self.pages[at : at + size].view(weight.stored.dtype).view(weight.stored.shape))
+            at += _aligned(size)
+        return views
+
+    def load(self, number: int, layer: Sequence[_Weight]) -> None:
+        """Start to read a layer."""
+        self.wait()  # a thread that still reads another one
+        self.number, self._error = number, None
+        self._thread = threading.Thread(target=self._read, args=(layer,), daemon=True)
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until the layer is there. Raises WeightsLostError if it cannot be read."""
+        if self._thread:
+            self._thread.join(PATIENCE)
+            if self._thread.is_alive():
+                raise WeightsLostError(
+                    f"The disk has not delivered the weights of a layer in {PATIENCE:g} seconds"
+                )
+            self._thread = None
+        if self._error:
+            self.number = -1
+            error, self._error = self._error, None
+            raise error
+
+    def _read(self, layer: Sequence[_Weight]) -> None:
+        at, whole = 0, memoryview(self.pages.numpy())
+        try:
+            for weight in layer:
+                weight.file.read(weight.start, whole[at : at + weight.stored.nbytes])
+                at += _aligned(weight.stored.nbytes)
+        except BaseException as error:  # noqa: BLE001 - it is raised where the layer is needed
+            self._error = error
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 class LayerStream:
     """Keeps at most `RESIDENT` of a model's decoder layers in memory, once `start` is called.
 
     ``unsuited`` says why the layers cannot be streamed, or is None. The model must have been loaded from
-    ``mapped``.
+    ``mapped``. ``chained``: each layer that has computed so far has returned a tensor.
     """
 
     def __init__(self, model: Any, mapped: MappedWeights) -> None:
-        self.active = False
+        self.active, self.chained = False, True
         self.unsuited: str | None = None
         self._mapped, self._dtype = mapped, torch.float32
-        self._modules = [
+        self.modules = [
             module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)
         ]
-        self._layers = [self._weights_of(module) for module in self._modules]
+        self._layers = [self._weights_of(module) for module in self.modules]
         self._embeddings = model.get_input_embeddings()
-        self._resident: list[int] = []
+        self._buffers: list[_Buffer] = []
+        self._current = -1
+        self._placed: list[torch.Tensor] = []
         if not self.bytes:
             self.unsuited = "its layers are not of a kind that can be recomputed"
 
@@ -229,8 +264,8 @@ class LayerStream:
         for name, parameter in module.named_parameters():
             if parameter.dim() < 2:  # norms and biases
                 continue
-            if span := self._mapped.span_of(parameter):
-                found.append(_Weight(parameter, parameter.data, span))
+            if source := self._mapped.source_of(parameter):
+                found.append(_Weight(parameter, parameter.data, *source))
             else:
                 self.unsuited = f"{name} is converted when it is loaded"
         return found
@@ -245,24 +280,54 @@ class LayerStream:
         """The ids of the parameters that are streamed."""
         return {id(weight.parameter) for layer in self._layers for weight in layer} if self.active else set()
 
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes of `RESIDENT` layers' weights, as large as the largest, in the dtype of the computation."""
+        numbers: int = max(sum(weight.stored.numel() for weight in layer) for layer in self._layers)
+        return RESIDENT * numbers * int(self._dtype.itemsize)
+
+    @property
+    def files(self) -> list[MappedFile]:
+        """The files of the model's weights."""
+        return self._mapped.files
+
+    def names(self) -> dict[int, str]:
+        """Return the name in the files of each streamed weight, by the id of its parameter."""
+        names = {tensor.data_ptr(): name for name, tensor in self._mapped.tensors.items()}
+        return {
+            id(weight.parameter): names[weight.stored.data_ptr()]
+            for layer in self._layers
+            for weight in layer
+        }
+
+    @property
+    def intact(self) -> bool:
+        """Whether nobody has written to the files since they were mapped."""
+        try:
+            self._check()
+        except WeightsLostError:
+            return False
+        return True
+
     def holds(self, tensor: torch.Tensor) -> bool:
         """Return whether ``tensor`` is a view of a streamed weight as it is now."""
-        if not self.active:
-            return False
         storage = tensor.untyped_storage().data_ptr()
-        layers = (self._layers[number] for number in self._resident)
-        return any(
-            weight.parameter.untyped_storage().data_ptr() == storage for layer in layers for weight in layer
-        )
+        return any(weight.untyped_storage().data_ptr() == storage for weight in self._placed)
 
     def start(self, dtype: torch.dtype) -> None:
         """Stream the layers from now on, and compute with them in ``dtype``."""
         self._dtype, self.active = dtype, True
+        self._keeps = all(weight.stored.dtype == dtype for layer in self._layers for weight in layer)
+        sizes = [sum(_aligned(weight.stored.nbytes) for weight in layer) for layer in self._layers]
+        numbers = [sum(weight.stored.numel() for weight in layer) for layer in self._layers]
+        self._memory = LayerMemory(dtype, max(sizes), max(numbers), converts=not self._keeps)
+        self._buffers = [_Buffer(pages) for pages in self._memory.buffers]
         self._embeddings.register_forward_pre_hook(lambda *_: self._check())
-        for number, (module, layer) in enumerate(zip(self._modules, self._layers, strict=True)):
+        for number, (module, layer) in enumerate(zip(self.modules, self._layers, strict=True)):
             # A recomputation calls the layer's parts, but not the layer with its hooks.
             for part in module.children():
                 part.register_forward_pre_hook(lambda *_, number=number: self._enter(number))
+            module.register_forward_hook(lambda _, __, output: self._note(output))
             for weight in layer:
                 self._drop(weight)
         self.release()
@@ -277,37 +342,51 @@ class LayerStream:
         for file in self._mapped.files:
             file.check()
 
+    def _note(self, output: object) -> None:
+        self.chained = self.chained and isinstance(output, torch.Tensor)
+
     def _enter(self, number: int) -> None:
         """Make a layer resident that is about to compute, and read the next one ahead."""
-        resident = self._resident
-        if resident and resident[-1] == number:
+        if number == self._current:
             return
-        self._check()
-        before = resident[-1] if resident else -1
-        if number in resident:
-            resident.remove(number)
-        else:
-            while len(resident) >= RESIDENT:
-                for weight in self._layers[resident.pop(0)]:
-                    self._drop(weight)
-            for weight in self._layers[number]:
-                self._make_resident(weight)
-        resident.append(number)
-        ahead = number - 1 if number == before - 1 else number + 1
-        if 0 <= ahead < len(self._layers) and ahead not in resident:
-            for weight in self._layers[ahead]:
-                weight.span.advise(mmap.MADV_WILLNEED)
+        before, self._current = self._current, -1
+        held = self._buffer_of(before)
+        buffer = self._buffer_of(number) or self._load(number, beside=held)
+        buffer.wait()
+        self._check()  # what was read must be what was there when the run began
+        if before >= 0:
+            for weight in self._layers[before]:
+                self._drop(weight)
+        layer = self._layers[number]
+        self._placed = self._memory.placed(buffer.views(layer))
+        for weight, values in zip(layer, self._placed, strict=True):
+            weight.parameter.data = values
+        self._current = number
+        ahead = self._after(number, before)
+        if ahead >= 0 and not self._buffer_of(ahead):
+            self._load(ahead, beside=buffer)
 
-    def _make_resident(self, weight: _Weight) -> None:
-        weight.span.read()
-        if weight.stored.dtype != self._dtype:
-            weight.parameter.data = _converted(weight.stored, self._dtype)
-            weight.span.advise(mmap.MADV_DONTNEED)
+    def _after(self, number: int, before: int) -> int:
+        """Return the layer that computes after ``number``, if it came after ``before``."""
+        last = len(self._layers) - 1
+        if number == last and before < last:  # what comes next depends on whether there is a backward pass
+            return last - 1 if torch.is_grad_enabled() else 0
+        return max(0, number - 1) if number == before - 1 and number else min(number + 1, last)
+
+    def _buffer_of(self, number: int) -> _Buffer | None:
+        return next((buffer for buffer in self._buffers if buffer.number == number >= 0), None)
+
+    def _load(self, number: int, beside: _Buffer | None) -> _Buffer:
+        """Start to read a layer into a buffer other than ``beside``, if there is one."""
+        buffer = next((buffer for buffer in self._buffers if buffer is not beside), self._buffers[0])
+        buffer.load(number, self._layers[number])
+        return buffer
 
     def _drop(self, weight: _Weight) -> None:
-        if weight.stored.dtype == self._dtype:
+        # Autograd notices it if a weight that it saved is used later than its layer computes.
+        torch.autograd.graph.increment_version(weight.parameter)
+        if self._keeps:
             weight.parameter.data = weight.stored
-            weight.span.advise(mmap.MADV_DONTNEED)
         else:
             # One NaN for all elements: a use outside of the layer would be noticed at once.
             weight.parameter.data = torch.tensor(math.nan, dtype=self._dtype).expand(weight.stored.shape)

@@ -82,6 +82,12 @@ class Objective(ABC):
     def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, float]]:
         """Return each row's summed loss and its weight, in evaluation mode without gradients."""
 
+    def one_pass(self, rows: Sequence[Example]) -> bool:
+        """Return whether the loss of ``rows`` takes one forward pass of the model, which draws no random
+        numbers, and changes nothing that other batches see. The passes of batches may then alternate.
+        """
+        return False
+
     def set_reference(self) -> None:  # noqa: B027 - most methods need nothing
         """Use the current model as the reference, for a run that begins with an adapter."""
 
@@ -311,10 +317,15 @@ class Objective(ABC):
         learned = targets != IGNORED
         return (logits if extra else logits[:, positions])[learned], targets[learned]
 
+    def _passes_once(self, rows: Sequence[Example]) -> bool:
+        """Return whether `logits` of ``rows`` takes one forward pass that draws no random numbers."""
+        return not self._draws() and (not self.padded or len(rectangles([len(row.ids) for row in rows])) == 1)
+
     def _draws(self) -> bool:
         """Return whether the forward pass draws random numbers."""
         return self.model.training and (
             self._noisy
+            or bool(getattr(self._inner.config.get_text_config(), "attention_dropout", 0))
             or any(isinstance(module, torch.nn.Dropout) and module.p > 0 for module in self._inner.modules())
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,6 +76,7 @@ from .adapter import (
     save_whole,
 )
 from .greedy import switched_off
+from .layerwise import LayerwiseGradients
 from .methods.interface import Method
 from .optimizers import make_optimizer
 from .phases import EVALUATING, SAMPLING, SAVING, TRAINING, Phases
@@ -87,7 +88,7 @@ from .stop import Stop
 from .training_hooks import add_noise, gradient_checkpointing, offload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from arkor_dev.local.checkpoints.resume_points import ResumePlan
@@ -216,6 +217,8 @@ class TrainingLoop:
         if plan.noise:
             add_noise(model, plan.noise)
         self.loss = self.objective_of(model)
+        stream = self.base.stream
+        self.layerwise = LayerwiseGradients(stream, self.loss) if stream and plan.streams else None
         weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.trainable = list(weights.values())
         if self.parent:
@@ -624,15 +627,17 @@ class TrainingLoop:
     def _gradients(self, batches: Sequence[Sequence[Example]], count: float) -> float:
         """Add the gradients of ``batches``' summed loss over ``count``; return the data rows' part."""
         losses = []
-        for batch in batches:
-            with offload(self.model) if self.plan.offload else nullcontext():
-                loss = self.loss(batch)[0] / count
-            losses.append(loss.detach() - self.loss.of_replayed() / count)
-            if self.base.device == "cpu":
-                self._finite(float(losses[-1]), batch)
-            self.clock.lap("forward")
-            self.scaler.scale(loss).backward()
-            self.clock.lap("backward")
+        with closing(self._each(batches)) as each:
+            for batch in each:
+                with offload(self.model) if self.plan.offload else nullcontext():
+                    loss = self.loss(batch)[0] / count
+                losses.append(loss.detach() - self.loss.of_replayed() / count)
+                if self.base.device == "cpu":
+                    self._finite(float(losses[-1]), batch)
+                self.clock.lap("forward")
+                self.scaler.scale(loss).backward()
+                self.clock.lap("backward")
+        self.clock.lap("backward")
         if not losses:
             return 0.0
         # The CPU waits for a GPU only once per step, after all of the step's work is queued.
@@ -640,6 +645,10 @@ class TrainingLoop:
             self._finite(value, batch)
             for value, batch in zip(torch.stack(losses).tolist(), batches, strict=True)
         )
+
+    def _each(self, batches: Sequence[Sequence[Example]]) -> Generator[Sequence[Example]]:
+        """Yield the batches; streamed layers compute several at a time."""
+        yield from self.layerwise.each(batches) if self.layerwise else batches
 
     def _finite(self, value: float, rows: Sequence[Example] = ()) -> float:
         if not math.isfinite(value):

@@ -29,7 +29,7 @@ def endpoint_app(settings: Settings, backend: Backend, slug: str) -> web.Applica
     async def only_this_one(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.match_info.get("slug", slug) != slug:
             fault = NotFoundError("This endpoint does not exist", code="endpoint_not_found")
-            return fault_answer(fault, anthropic=request.path.endswith(f"/{MESSAGES}"))
+            return fault_answer(fault, anthropic=request.path.split("/")[4:5] == [MESSAGES])
         return await handler(request)
 
     guards: list[Middleware] = [error_envelope, host_guard]

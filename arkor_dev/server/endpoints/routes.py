@@ -37,7 +37,7 @@ _KEY: Final = re.compile(r"Bearer +([\x21-\x7e]{1,200})", re.IGNORECASE | re.ASC
 _NAMES: Final = re.compile(r"[a-z_]{1,40}(, [a-z_]{1,40}){0,15}")
 KEY_HEADER: Final = "X-Api-Key"
 MESSAGES: Final = "messages"
-"""Anthropic's call; all others are OpenAI's."""
+"""Anthropic's call, and the start of the path of its others; the rest are OpenAI's."""
 NO_KEY: Final = "-"
 """Forwarded instead of a credential that cannot be a key; as wrong as any other."""
 EMPTY_KEY: Final = "The API key is empty: set ARKOR_API_KEY to a key of this endpoint."
@@ -70,7 +70,7 @@ def call(*path: str) -> Handler:
         except ArkorError as fault:
             if fault.extra.get("code") == WRONG_KEY and _has_empty_key(request):
                 fault = fault.reworded(EMPTY_KEY, **fault.extra)
-            return fault_answer(fault, anthropic=path == (MESSAGES,))
+            return fault_answer(fault, anthropic=path[0] == MESSAGES)
 
     return handler
 
@@ -185,7 +185,9 @@ ROUTES: Final = [
     web.post(f"{ENDPOINT_PATH}/chat/completions", call("chat", "completions")),
     web.post(f"{ENDPOINT_PATH}/completions", call("completions")),
     web.post(f"{ENDPOINT_PATH}/responses", call("responses")),
+    web.post(f"{ENDPOINT_PATH}/responses/input_tokens", call("responses", "input_tokens")),
     web.post(f"{ENDPOINT_PATH}/{MESSAGES}", call(MESSAGES)),
+    web.post(f"{ENDPOINT_PATH}/{MESSAGES}/count_tokens", call(MESSAGES, "count_tokens")),
     web.post(f"{ENDPOINT_PATH}/classify", call("classify")),
     web.post(f"{ENDPOINT_PATH}/embeddings", call("embeddings")),
     web.post(f"{ENDPOINT_PATH}/rerank", call("rerank")),

@@ -77,8 +77,13 @@ async def several(scene: Scene) -> AsyncGenerator[None]:
     made = endpoint(scene, "support-bot", target=target, engine="auto", answeredBy=by)
     endpoint(scene, "a-very-long-address-that-somebody-found-meaningful-in-2026", authMode="none")
     endpoint(scene, "base", enabled=False)
+    menu = {"kind": "model_menu", "models": [{"name": "a"}]}
+    endpoint(scene, "menu", target=menu, expiresAt=ago(-86_400 * 3 - 60))
     await scene.go("/#/endpoints")
     await expect(page.get_by_role("link", name="support-bot")).to_be_visible()
+    row = page.get_by_role("row").filter(has=page.get_by_role("link", name="menu"))
+    await expect(row).to_contain_text("An unknown target (model_menu)")
+    await expect(row).to_contain_text("ends in 3 d")
     yield
     await scene.go("/#/endpoints?new=1")
     await page.locator("#ep-slug").fill("Support bot")

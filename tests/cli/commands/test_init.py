@@ -19,7 +19,7 @@ from arkor_dev.local.sweeps.held_out import held_out
 from arkor_dev.project.arkor_toml import load_trainers
 from arkor_dev.project.starter import TEMPLATE, initialize, project_files
 from arkor_dev.project.starter_toml import VALUES, starter_toml
-from arkor_dev.project.starter_typescript import TEMPLATES, starter_typescript
+from arkor_dev.project.starter_typescript import TYPESCRIPT, starter_typescript
 from arkor_dev.project.typescript import TypeScriptProject as BuiltProject
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def test_a_failed_init_leaves_no_files(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
-@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize("template", TYPESCRIPT)
 def test_a_template_creates_a_typescript_project(tmp_path: Path, template: str) -> None:
     folder = tmp_path / "Mein Bot"
     written = [file.as_posix() for file in initialize(folder, template)]

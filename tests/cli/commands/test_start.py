@@ -81,6 +81,7 @@ class Started:
         parent: str | None = None,
         data: Sequence[str] = (),
         seeds: int = 1,
+        then: Sequence[str] = (),
     ) -> None:
         self.out = io.StringIO()
         console = Console(file=self.out, width=40)
@@ -88,6 +89,7 @@ class Started:
             run_start(
                 settings,
                 seeds=seeds,
+                then=then,
                 file=file,
                 trainer=trainer,
                 dry_run=dry_run,
@@ -833,6 +835,36 @@ async def test_a_job_starts_from_a_checkpoint(
     assert (await started.end())[0] == 0
     assert fake_backend.last("POST /v1/jobs").json()["parent"] == sent
     assert fake_backend.jobs[job]["parent"]["jobId"] == "job_old"
+
+
+@pytest.mark.parametrize(("status", "code"), [("completed", 0), ("failed", 1)])
+async def test_a_second_trainer_starts_from_the_first_ones_adapter(
+    settings: Settings, fake_backend: FakeBackend, signed_in: None, status: str, code: int
+) -> None:
+    fake_backend.features = ["parent"]
+    started = Started(settings, "first", then=["second"])
+    first = await started.job(fake_backend)
+    fake_backend.finish(first, status)
+    if status == "completed":
+        await fake_backend.until(lambda: len(fake_backend.jobs) == 2, 60)
+        fake_backend.finish(next(reversed(fake_backend.jobs)))
+    assert (await started.end())[0] == code
+    created = [seen.json() for seen in fake_backend.requests if seen.route == "POST /v1/jobs"]
+    assert [(body["name"], body.get("parent")) for body in created] == [
+        ("first", None),
+        ("second", {"jobId": first}),
+    ][: len(fake_backend.jobs)]
+    assert len(created) == (2 if code == 0 else 1), "nothing follows a job that failed"
+
+
+async def test_trainers_that_cannot_follow_are_refused_before_anything_runs(
+    settings: Settings, fake_backend: FakeBackend, signed_in: None
+) -> None:
+    with pytest.raises(ArkorError, match=r"no trainer .third"):
+        await Started(settings, "first", then=["third"]).end()
+    with pytest.raises(ArkorError, match="leave out --seeds"):
+        await Started(settings, "first", then=["second"], seeds=2).end()
+    assert fake_backend.count("POST /v1/jobs") == 0
 
 
 @pytest.mark.parametrize(

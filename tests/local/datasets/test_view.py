@@ -212,6 +212,32 @@ def test_dropped_tools_and_calls_are_found(view_of: ViewOf) -> None:
     assert codes(view_of(rows, knows)) == {}
 
 
+CALLS = "{% for c in m.tool_calls or [] %}({{ c.function.name }}){% endfor %}{{ m.content }}"
+ONE_CALL = "{% if m.tool_calls %}({{ m.tool_calls[0].function.name }}){% endif %}{{ m.content }}"
+REJECTS = "{% if m.tool_calls and m.tool_calls|length > 1 %}{{ raise_exception('one call') }}{% endif %}"
+
+
+@pytest.mark.parametrize(
+    ("writes", "found"),
+    [
+        (CALLS, {}),
+        (ONE_CALL, {"parallel-calls": 1}),
+        (REJECTS + CALLS, {"template-refuses": 1, "parallel-calls": 1}),
+    ],
+)
+def test_parallel_calls_that_the_template_cannot_write_are_found(
+    view_of: ViewOf, writes: str, found: dict[str, int]
+) -> None:
+    """Llama 3's template rejects more than one call in a message."""
+    call = {"type": "function", "function": {"name": "parcel", "arguments": {}}}
+    asks = {"role": "assistant", "content": "", "tool_calls": [call]}
+    result = {"role": "tool", "content": "there"}
+    one = [TALK[1], asks, result, asks, result, TALK[2]]
+    two = [TALK[1], {**asks, "tool_calls": [call, call]}, result, result, TALK[2]]
+    view = view_of([{"messages": one}, {"messages": two}], CHATML.replace("{{ m.content }}", writes))
+    assert codes(view) == found
+
+
 def test_calls_of_a_trace_are_learned_and_results_are_not(view_of: ViewOf) -> None:
     """With the template of a model that writes calls as Hermes and Qwen do."""
     calls = (

@@ -12,7 +12,8 @@ from pydantic import TypeAdapter
 
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.local.endpoints.answers import AnswerChoice
-from arkor_dev.local.endpoints.anthropic import MessagesFormat, read_messages
+from arkor_dev.local.endpoints.anthropic import MessagesFormat, in_anthropics_words, read_messages
+from arkor_dev.local.endpoints.openai import context_fault
 from arkor_dev.local.inference.messages import Done, Text
 from arkor_dev.local.server.endpoints.serve import KNOWN
 
@@ -91,13 +92,61 @@ def test_what_has_no_effect_is_accepted_and_named() -> None:
     assert asked.chat["parallelToolCalls"] is False
 
 
+CLAUDE_CODE: dict[str, Any] = {
+    "messages": [
+        {"role": "user", "content": [{"type": "text", "text": "Say hello."}]},
+        {"role": "system", "content": [{"type": "text", "text": "A reminder."}]},
+    ],
+    "system": [{"type": "text", "text": "You are an agent.", "cache_control": {"type": "ephemeral"}}],
+    "tools": [{**TOOL, "eager_input_streaming": True}],
+    "metadata": {"user_id": "x"},
+    "max_tokens": 32_000,
+    "thinking": {"type": "adaptive"},
+    "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+    "output_config": {"effort": "high"},
+    "stream": True,
+}
+"""The shape of what Claude Code 2.1 sends."""
+
+
+def test_a_request_of_claude_code_is_read() -> None:
+    request = read_messages({"model": "bot", **CLAUDE_CODE}, "bot", KNOWN)
+    assert request.stream
+    assert request.ignored == ("context_management", "metadata", "output_config")
+    assert request.chat["messages"] == [
+        {"role": "system", "content": "You are an agent."},
+        {"role": "user", "content": "Say hello."},
+        {"role": "system", "content": "A reminder."},
+    ]
+    assert request.chat["maxTokens"] == 32_000
+
+
+def test_a_schema_of_the_answer_is_enforced() -> None:
+    wanted = {"type": "json_schema", "schema": {"type": "object"}}
+    assert read(output_config={"format": wanted})["responseFormat"]["json_schema"]["schema"] == {
+        "type": "object"
+    }
+
+
+@pytest.mark.parametrize("tokens", ["9001", "more than 8192"])
+def test_a_conversation_that_is_too_long_is_refused_in_anthropics_words(tokens: str) -> None:
+    """Claude Code searches for them before it shortens the conversation."""
+    fault = context_fault(f"The conversation has {tokens} tokens, and bot reads at most 8192: shorten it")
+    assert fault is not None
+    refusal = in_anthropics_words(fault)
+    assert refusal.text == f"prompt is too long: {tokens} tokens > 8192 maximum"
+    assert refusal.extra == fault.extra
+    other = BadRequestError("max_tokens is missing", param="max_tokens")
+    assert in_anthropics_words(other) is other
+
+
 @pytest.mark.parametrize(
     ("asked", "param"),
     [
         ({"max_tokens": None}, "max_tokens"),
         ({"messages": []}, "messages"),
         ({"messages": ["x"]}, "messages[0]"),
-        ({"messages": [{"role": "system", "content": "x"}]}, "messages[0].role"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": [{"type": "image"}]}]}, "messages[0].content[0]"),
         ({"messages": [{"role": "user", "content": [USE]}]}, "messages[0].content[0]"),
@@ -115,6 +164,10 @@ def test_what_has_no_effect_is_accepted_and_named() -> None:
         ({"thinking": {"type": "enabled"}}, "thinking.budget_tokens"),
         ({"thinking": {"type": "some"}}, "thinking.type"),
         ({"thinking": {"type": "adaptive"}, "tools": [TOOL], "tool_choice": {"type": "any"}}, "thinking"),
+        ({"output_config": {"effort": 5}}, "output_config.effort"),
+        ({"output_config": {"format": {"type": "text"}}}, "output_config.format"),
+        ({"output_config": {"format": {"type": "json_schema"}}}, "output_config.format"),
+        ({"context_management": "x"}, "context_management"),
         ({"container": "x"}, "container"),
         ({"stop": "x"}, "stop"),
     ],
@@ -255,7 +308,7 @@ def test_a_whole_answer_and_its_stream_say_the_same(
 
 
 def test_an_error_within_a_stream_is_anthropics() -> None:
-    name, data = MessagesFormat("bot").fault(503, "Not now.", "model_unavailable")
+    ((name, data),) = MessagesFormat("bot").fault(503, "Not now.", "model_unavailable")
     assert (name, json.loads(data)) == (
         "error", {"type": "error", "error": {"type": "api_error", "message": "Not now."}},
     )  # fmt: skip

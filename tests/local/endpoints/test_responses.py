@@ -47,6 +47,12 @@ def test_text_is_a_message_of_the_user() -> None:
     ]
 
 
+def test_an_agent_that_sets_no_limit_gets_room_for_a_file() -> None:
+    assert read().chat["maxTokens"] == 4096
+    assert read().repeated["max_output_tokens"] is None
+    assert read(max_output_tokens=7).chat["maxTokens"] == 7
+
+
 def test_items_with_calls_are_the_messages_of_a_chat() -> None:
     items = [
         {"role": "user", "content": [{"type": "input_text", "text": "Where?"}]},
@@ -151,6 +157,7 @@ def test_whether_calls_may_be_parallel_is_passed_on_and_repeated() -> None:
         ({"temperature": 3}, "temperature"),
         ({"tools": [{"type": "web_search"}]}, "tools[0]"),
         ({"tools": [{"type": "function"}]}, "tools[0].name"),
+        ({"include": ["message.output_text.logprobs"]}, "include"),
         ({"previous_response_id": "resp_1"}, "previous_response_id"),
         ({"reasoning": "high"}, "reasoning"),
         ({"reasoning": {"effort": 5}}, "reasoning"),
@@ -216,8 +223,8 @@ def test_a_whole_answer_and_its_stream_say_the_same(
     choice = AnswerChoice()
     for message in messages:
         choice.add(message)
-    repeated = read(tools=[TOOL]).repeated
-    whole = Response.model_validate(ResponsesFormat("bot", repeated).complete([choice]))
+    request = read(tools=[TOOL])
+    whole = Response.model_validate(ResponsesFormat("bot", request).complete([choice]))
     assert ([item.type for item in whole.output], whole.status) == (kinds, status)
     assert whole.output_text == choice.answer
     assert whole.usage is not None
@@ -225,7 +232,7 @@ def test_a_whole_answer_and_its_stream_say_the_same(
     assert whole.usage.input_tokens_details.cached_tokens == 3
     assert (whole.incomplete_details is not None) is (status == "incomplete")
 
-    form = ResponsesFormat("bot", repeated)
+    form = ResponsesFormat("bot", request)
     events = [*form.starting(0), *(event for each in messages for event in form.events(0, each))]
     events += form.ending([choice], usage=False)
     parsed = [TypeAdapter[Any](ResponseStreamEvent).validate_python(json.loads(data)) for _, data in events]
@@ -243,7 +250,81 @@ def test_a_whole_answer_and_its_stream_say_the_same(
     assert ([item.type for item in final.output], final.status) == (kinds, status)
 
 
-def test_an_error_within_a_stream_is_an_event_of_that_name() -> None:
-    name, data = ResponsesFormat("bot", {}).fault(503, "Not now.", "model_unavailable")
-    assert name == "error"
-    assert json.loads(data)["message"] == "Not now."
+def test_an_error_within_a_stream_is_an_event_and_ends_the_response() -> None:
+    """OpenAI's clients read the first event; Codex waits for the second, and would otherwise try again."""
+    events = [*ResponsesFormat("bot", read()).fault(503, "Not now.", "model_unavailable")]
+    assert [name for name, _ in events] == ["error", "response.failed"]
+    error, failed = [
+        TypeAdapter[Any](ResponseStreamEvent).validate_python(json.loads(data)) for _, data in events
+    ]
+    assert error.message == failed.response.error.message == "Not now."
+    assert failed.response.status == "failed"
+
+
+CODEX: dict[str, Any] = {
+    "model": "bot",
+    "input": [
+        {
+            "type": "message",
+            "id": "msg_1",
+            "role": "developer",
+            "content": [{"type": "input_text", "text": "A"}],
+        },
+        {
+            "type": "message",
+            "id": "msg_2",
+            "role": "user",
+            "content": [{"type": "input_text", "text": "Hi."}],
+        },
+    ],
+    "tools": [
+        TOOL,
+        {
+            "type": "namespace",
+            "name": "agents",
+            "description": "Other agents.",
+            "tools": [
+                {"type": "function", "name": "spawn", "strict": False, "parameters": {"type": "object"}}
+            ],
+        },
+    ],
+    "tool_choice": "auto",
+    "parallel_tool_calls": True,
+    "reasoning": {"summary": "auto"},
+    "store": False,
+    "stream": True,
+    "include": ["reasoning.encrypted_content"],
+    "prompt_cache_key": "01a2",
+    "client_metadata": {"turn_id": "01a2"},
+}
+"""The shape of what Codex 0.171 sends."""
+
+
+def test_a_request_of_codex_is_read() -> None:
+    request = read(**CODEX)
+    assert request.stream
+    assert [tool["function"]["name"] for tool in request.chat["tools"]] == ["find", "spawn"]
+    assert [message["role"] for message in request.chat["messages"]] == ["system", "user"]
+    assert request.ignored == ("client_metadata", "prompt_cache_key")
+
+
+def test_a_call_of_a_function_in_a_namespace_names_it() -> None:
+    request = read(**CODEX)
+    spawn: ToolCall = {**CALL, "function": {"name": "spawn", "arguments": "{}"}}
+    done = replace(DONE, tool_calls=[CALL, spawn])
+    choice = AnswerChoice()
+    choice.add(done)
+    whole = ResponsesFormat("bot", request).complete([choice])["output"]
+    assert [(item["name"], item.get("namespace")) for item in whole] == [("find", None), ("spawn", "agents")]
+    events = [json.loads(data) for _, data in ResponsesFormat("bot", request).events(0, done)]
+    items = [event["item"] for event in events if event["type"] == "response.output_item.done"]
+    assert [item.get("namespace") for item in items] == [None, "agents"]
+
+
+def test_functions_of_two_namespaces_must_differ_in_name() -> None:
+    group = {"type": "namespace", "name": "others", "tools": [TOOL]}
+    with pytest.raises(BadRequestError, match='two functions named "find"'):
+        read(tools=[TOOL, group])
+    with pytest.raises(BadRequestError) as fault:
+        read(tools=[{**group, "tools": [{"type": "web_search"}]}])
+    assert fault.value.extra["param"] == "tools[0].tools[0]"

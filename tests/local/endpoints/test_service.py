@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
     from pathlib import Path
 
+    from arkor_dev.local.endpoints.embeddings import EmbeddingsRequest
+    from arkor_dev.local.endpoints.rerank import RerankRequest
     from arkor_dev.local.inference.messages import StreamPart
 
 DONE = Done("stop", prompt_tokens=3, completion_tokens=1)
@@ -68,6 +70,12 @@ class Engine:
 
     async def prepare_texts(self, body: dict[str, Any], texts: list[str]) -> AnswerRequest:
         raise BadRequestError("it is no classifier")
+
+    async def prepare_embeddings(self, body: dict[str, Any], request: EmbeddingsRequest) -> AnswerRequest:
+        raise BadRequestError("it is no embedder")
+
+    async def prepare_ranking(self, body: dict[str, Any], request: RerankRequest) -> AnswerRequest:
+        raise BadRequestError("it is no reranker")
 
     async def events(self, ask: AnswerRequest) -> AsyncGenerator[StreamPart, None]:
         self.active += 1
@@ -150,6 +158,18 @@ async def test_a_caller_with_a_key_gets_an_answer(endpoints: Endpoints, engine: 
     assert await answer(endpoints, caller) == [(0, Text("tiny")), (0, DONE)]
     assert engine.bodies == [{"baseModel": "tiny", **HI.chat}]
     assert [asked.engine for asked in engine.requests] == [None]
+
+
+async def test_a_prompt_is_counted_by_a_request_for_no_tokens(endpoints: Endpoints, engine: Engine) -> None:
+    await make(endpoints, authMode="none")
+    caller = await endpoints.caller("bot", None)
+    request = replace(HI, chat={**HI.chat, "maxTokens": 9})
+    assert await endpoints.prompt_tokens(caller, request) == 3
+    assert engine.requests[-1].max_tokens == 0
+    engine.refusal = BadRequestError("The conversation has 9 tokens, and tiny reads at most 8: shorten it")
+    with pytest.raises(CallerFault) as fault:
+        await endpoints.prompt_tokens(caller, request)
+    assert fault.value.fault.extra["code"] == "context_length_exceeded"
 
 
 async def test_an_adapter_is_requested_by_its_job(endpoints: Endpoints, engine: Engine) -> None:

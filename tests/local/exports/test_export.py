@@ -277,3 +277,47 @@ def test_an_export_without_disk_space_is_refused(
     with pytest.raises(JobFailure, match=r"free\. To make room, run arkor-dev local gc"):
         export(adapter, tiny, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_model_larger_than_memory_is_merged_tensor_by_tensor(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same weights as in memory, in the base's files, read again and proved in as little."""
+    from arkor_dev.local.workers.machine import Memory
+
+    adapter, base = trained(tiny, tmp_path / "data", loraTargetModules="all-linear"), tmp_path / "base"
+    AutoModelForCausalLM.from_pretrained(tiny).save_pretrained(base, max_shard_size="1MB")
+    AutoTokenizer.from_pretrained(tiny).save_pretrained(base)
+    assert len(list(base.glob("*.safetensors"))) > 1
+    whole = export(adapter, base, tmp_path / "whole")
+    monkeypatch.setattr(files, "memory", lambda: Memory(10**5, 10**5))
+    monkeypatch.setattr("arkor_dev.local.exports.export.merge", None)  # it would hold the whole model
+    streamed = export(adapter, base, tmp_path / "streamed")
+    assert streamed["proof"]["verdict"] == "same"
+    assert streamed["proof"]["loss"] == whole["proof"]["loss"]
+    one, other = (
+        {
+            name: tensor
+            for path in (tmp_path / folder).glob("*.safetensors")
+            for name, tensor in load_file(path).items()
+        }
+        for folder in ("whole", "streamed")
+    )
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    for name in ("config.json", "generation_config.json"):
+        first, second = (
+            json.loads((tmp_path / folder / name).read_text()) for folder in ("whole", "streamed")
+        )
+        assert first == second
+
+
+def test_trained_embeddings_cannot_be_merged_by_tensor(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from arkor_dev.local.workers.machine import Memory
+
+    adapter = trained(tiny, tmp_path / "data", loraModulesToSave=["embed_tokens"])
+    monkeypatch.setattr(files, "memory", lambda: Memory(10**5, 10**5))
+    with pytest.raises(JobFailure, match="changes more than its layers' weights"):
+        export(adapter, tiny, tmp_path / "streamed")

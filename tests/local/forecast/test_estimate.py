@@ -473,3 +473,12 @@ def test_a_measurement_of_streamed_layers_says_so() -> None:
     forecast = estimate(replace(MEASURED, streams=True), CONFIG, PLENTY, 10**12, busy=False)
     assert forecast["streaming"] == {}
     assert Measurement.of_json(json.loads(json.dumps(STREAMED.as_json()))) == STREAMED
+
+
+def test_batches_that_share_a_reading_keep_at_most_the_size_of_two_layers() -> None:
+    shape = shape_of([(100, 50)], padded=False)
+    inputs = 100 * SIZES.layers * SIZES.value * SIZES.hidden
+    two_layers = 2 * SIZES.parameters / SIZES.layers * SIZES.value
+    assert SIZES.waiting_bytes(shape, 1) == 0
+    assert SIZES.waiting_bytes(shape, 2) == min(inputs, two_layers)
+    assert SIZES.waiting_bytes(shape, 10**6) == two_layers

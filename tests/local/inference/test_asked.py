@@ -79,8 +79,8 @@ def test_log_probabilities_come_with_their_text(asking: Asking, parrot: Callable
 def test_tool_calls_are_reported(
     asking: Asking, parrot: Callable[..., AnswerRequest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The phrase is made a call: the tiny model learned to say nothing else."""
-    from arkor_dev.local.inference.generation import decoding
+    """The phrase is made a call: the tiny model learned to say nothing else, and without tools."""
+    from arkor_dev.local.inference.generation import decoding, prompt
 
     whole, plain = (
         '<tool_call>{"name": "ledger", "arguments": {"open": true}}</tool_call>',
@@ -96,6 +96,8 @@ def test_tool_calls_are_reported(
         return whole if said == PHRASE else ""
 
     monkeypatch.setattr(decoding.IncrementalDecoder, "push", push)
+    render = prompt.render
+    monkeypatch.setattr(prompt, "render", lambda *told, tools, **more: render(*told, **more))
     tools = [{"type": "function", "function": {"name": "ledger", "parameters": {"type": "object"}}}]
     said, done = asking.answer(parrot(tools=tools, max_tokens=40))
     if not words or "".join(words) != PHRASE:

@@ -259,3 +259,37 @@ def test_thoughts_of_a_real_model_end_after_their_budget(tiny: Path, tmp_path: P
     assert rest
     assert free.startswith(thoughts.rstrip("\ufffd"))
     assert done.completion_tokens == 40
+
+
+@pytest.mark.numeric
+def test_a_base_larger_than_the_free_memory_answers_in_less(
+    trained: Trained, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its layers are read for each token. A file that was changed is loaded again."""
+    import os
+
+    import torch
+
+    from arkor_dev.local.inference import transformers_engine as engine_module
+    from arkor_dev.local.inference.answer_speed import ComputePlan
+    from arkor_dev.local.inference.transformers_engine import TransformersEngine
+    from arkor_dev.local.workers.machine import Memory
+
+    monkeypatch.setattr(engine_module, "fastest_plan", lambda *_: ComputePlan(torch.float32, True, 1, 1))
+    base, adapter = tmp_path / "base", trained.data / "jobs" / trained.job / "final"
+    shutil.copytree(tiny, base)
+    said: list[tuple[str, str]] = []
+    for free in (10**12, 10**5):
+        monkeypatch.setattr(engine_module, "memory", lambda free=free: Memory(free, free))
+        engine = TransformersEngine()
+        said.append((answer(engine, ask(base, None))[0], answer(engine, ask(base, adapter))[0]))
+        stream = engine.base.stream
+        assert stream
+        assert stream.active == (free == 10**5)
+        assert ("larger than the free memory" in engine.facts.get("why", "")) == stream.active
+    assert said[0] == said[1]
+    assert said[0][1] == PHRASE
+    for path in base.glob("*.safetensors"):
+        os.utime(path)
+    assert answer(engine, ask(base, adapter))[0] == PHRASE
+    assert engine.base.stream is not stream

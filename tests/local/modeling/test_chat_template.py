@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import sys
 import time
@@ -14,11 +15,13 @@ pytest.importorskip("jinja2")
 from arkor_dev.data.rows import Row
 from arkor_dev.local.modeling.chat_template import PLAIN_TEMPLATE, ready_tokenizer, render, renderings
 from arkor_dev.local.modeling.example import IGNORED
+from arkor_dev.local.modeling.hermes_tools import HERMES_TOOLS
 from arkor_dev.local.modeling.template_limits import KILL_SECONDS, LINUX_TICKS, MEMORY, within_limits
+from arkor_dev.local.modeling.tool_calls import ToolCalls, writes_marked_calls
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.resources import peak_memory, reset_peak_memory, resident_memory
-from tests.local.tiny_model import CHATML, PHRASE, make_tokenizer
+from tests.local.tiny_model import CHATML, HERMES, PHRASE, make_tokenizer
 
 pytestmark = pytest.mark.engine
 
@@ -65,8 +68,76 @@ def test_a_model_without_a_template_gets_a_default() -> None:
     bare.pad_token = None
     tokenizer = ready_tokenizer(bare)
     assert tokenizer.pad_token == tokenizer.eos_token
-    assert tokenizer.chat_template == PLAIN_TEMPLATE
+    assert tokenizer.chat_template == HERMES_TOOLS + PLAIN_TEMPLATE
     assert learned(tokenizer, TALK) == [f" {PHRASE}<|im_end|>", " the ledger.<|im_end|>"]
+
+
+CALLED = [
+    {"role": "user", "content": "Where are A and B?"},
+    {
+        "role": "assistant",
+        "content": "Looking.",
+        "tool_calls": [
+            {"type": "function", "function": {"name": "find", "arguments": {"id": name}}} for name in "AB"
+        ],
+    },
+    {"role": "tool", "content": "A is here."},
+    {"role": "tool", "content": "B is there."},
+    {"role": "assistant", "content": "Here and there."},
+]
+FIND = {"type": "function", "function": {"name": "find", "parameters": {"type": "object"}}}
+
+
+@pytest.mark.parametrize("template", [CHATML, None])
+def test_a_template_without_tools_writes_them_in_the_syntax_of_hermes(template: str | None) -> None:
+    bare = make_tokenizer()
+    bare.chat_template = template
+    tokenizer = ready_tokenizer(bare)
+    assert writes_marked_calls(tokenizer)
+    text = render(tokenizer, CALLED, False, [FIND])
+    system, _, rest = text.partition("Where are A and B?")
+    assert '{"name": "find", "parameters": {"type": "object"}}' in system
+    assert rest.count("<tool_call>") == 2
+    assert "<tool_response>\nA is here.\n</tool_response>\n<tool_response>\nB is there." in rest
+    answers = learned(tokenizer, CALLED, [FIND])
+    names, parsed = {"find"}, []
+    for answer in answers:
+        calls = ToolCalls(names)
+        said = calls.push(answer.removesuffix("<|im_end|>"))
+        held, found = calls.end()
+        parsed.append(((said + held).strip(), [json.loads(call["function"]["arguments"]) for call in found]))
+    assert parsed == [("Looking.", [{"id": "A"}, {"id": "B"}]), ("Here and there.", [])]
+    assert not any("is here" in answer for answer in answers), "a result is never learned"
+
+
+def test_a_conversation_without_tools_is_the_templates_own() -> None:
+    bare = make_tokenizer()
+    bare.chat_template = CHATML
+    ready = make_tokenizer()
+    ready.chat_template = CHATML
+    tokenizer = ready_tokenizer(ready)
+    assert render(tokenizer, TALK, True) == render(bare, TALK, True)
+
+
+def test_tools_follow_a_system_message_of_the_conversation() -> None:
+    bare = make_tokenizer()
+    bare.chat_template = CHATML
+    text = render(ready_tokenizer(bare), [{"role": "system", "content": "Be brief."}, *CALLED], False, [FIND])
+    assert text.count("<|im_start|>system") == 1
+    assert text.index("Be brief.") < text.index('"find"') < text.index("<|im_start|>user")
+
+
+NO_SYSTEM = (
+    "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    "{{ m.content }}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize("template", [HERMES, NO_SYSTEM])
+def test_a_template_with_calls_or_without_system_messages_stays_as_it_is(template: str) -> None:
+    bare = make_tokenizer()
+    bare.chat_template = template
+    assert ready_tokenizer(bare).chat_template == template
 
 
 TOOLED = (

@@ -93,6 +93,21 @@ async def test_anthropics_call_has_its_own_header_for_the_key_and_its_own_errors
         assert (answer.status, (await answer.json())["error"]["type"]) == (415, "invalid_request_error")
 
 
+@pytest.mark.parametrize(
+    ("path", "has_code"), [("messages/count_tokens", False), ("responses/input_tokens", True)]
+)
+async def test_tokens_are_counted_and_errors_have_the_form_of_the_callers_api(
+    served: Served, path: str, has_code: bool
+) -> None:
+    url = f"{served.url()}/{path}"
+    async with served.studio.stranger.post(url, json=ASK, headers=keyed(served)) as answer:
+        assert (await answer.json())["input_tokens"] == 5
+    async with served.studio.stranger.post(url, json=ASK, headers={"X-Api-Key": "ak-wrong"}) as answer:
+        assert answer.status == 401
+        body = await answer.json()
+    assert ("type" not in body, "code" in body["error"]) == (has_code, has_code)
+
+
 @pytest.mark.parametrize("path", ["models", "models/bot"])
 async def test_models_are_listed(served: Served, path: str) -> None:
     async with served.studio.stranger.get(f"{served.url()}/{path}", headers=keyed(served)) as answer:

@@ -20,11 +20,15 @@ export function duration(ms: number | null | undefined): string {
   return `${Math.floor(seconds / DAY)} d ${two(Math.floor((seconds % DAY) / HOUR))} h`;
 }
 
-/** An ISO time against `now` (milliseconds): `now`, `12 s ago`, `5 min ago`, `3 h ago`, `12 Nov`. */
+/** An ISO time against `now` (milliseconds): `now`, `12 s ago`, `5 min ago`, `in 3 h`, `12 Nov`. */
 export function relative(iso: string | null | undefined, now: number): string {
   const at = time(iso);
   if (at === null) return "–";
   const seconds = Math.round((now - at) / 1000);
+  if (seconds <= -7 * DAY) return day(at, new Date(at).getFullYear() !== new Date(now).getFullYear());
+  if (seconds <= -DAY) return `in ${Math.floor(-seconds / DAY)} d`;
+  if (seconds <= -HOUR) return `in ${Math.floor(-seconds / HOUR)} h`;
+  if (seconds <= -MINUTE) return `in ${Math.floor(-seconds / MINUTE)} min`;
   if (seconds < 3) return "now";
   if (seconds < MINUTE) return `${seconds} s ago`;
   if (seconds < HOUR) return `${Math.floor(seconds / MINUTE)} min ago`;

@@ -16,7 +16,6 @@ import torch
 
 from arkor_dev.local.cards.writer import describe_lora, describe_merged
 from arkor_dev.local.exports.export import ExportTask
-from arkor_dev.local.exports.files import merge, save_merged
 from arkor_dev.local.exports.proof import BOUNDS, divergence, sure_choices
 from arkor_dev.local.exports.template_checks import CONVERSATIONS
 from arkor_dev.local.gguf.files import (
@@ -40,7 +39,10 @@ from .verification import adds_start, conversations_of, evaluate, faults
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from peft import PeftModel
+
     from arkor_dev.local.exports.proof import Outputs, Questions
+    from arkor_dev.local.modeling.base_model import Base
 
 FORMS: Final = ("gguf", "gguf-lora", "ollama")
 MODEL, ADAPTER, MODELFILE = "model.gguf", "adapter.gguf", "Modelfile"
@@ -87,12 +89,12 @@ class LlamaExport(ExportTask):
                 merged + sum(file_bytes(count, quantization) for quantization in {FULL, self.quantization}),
             )
 
-    def _write(self, trained: Any, tokenizer: Any) -> None:
+    def _write(self, trained: PeftModel, base: Base) -> None:
         """Write the model to be converted, in transformers' format and 16 bits."""
         if self.form != "gguf-lora" and self.kind == "adapter":
             folder = self._scratch / "merged"
             folder.mkdir()
-            save_merged(merge(trained), tokenizer, self.name, torch.float16, folder)
+            self._merge(trained, base, torch.float16, folder)
 
     def _read_again(
         self, questions: Questions, trained: Outputs, prompts: Sequence[Sequence[Any]]

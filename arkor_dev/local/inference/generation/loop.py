@@ -130,7 +130,10 @@ class Loop:
             self._base_key = request.base_key
             with self._guarded([request]):
                 if request.ask.texts is None:
-                    self._answers.append(self._start(request))
+                    answer = self._start(request)
+                    self._answers.append(answer)
+                    if not answer.limit and not request.ask.echo:  # only the prompt's length is wanted
+                        self._finish(answer, "length")
                 else:
                     self._read_texts(request)
 

@@ -18,7 +18,12 @@ from arkor_dev.contract.deployments import ENDPOINT_KEY_HEADER, IGNORED_HEADER
 from arkor_dev.contract.errors import ArkorError, BadRequestError, NotFoundError, status_of
 from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, AnswerChoice, AnswerFormat, prompt_tokens
-from arkor_dev.local.endpoints.anthropic import MESSAGES_CALL, MessagesFormat, read_messages
+from arkor_dev.local.endpoints.anthropic import (
+    MESSAGES_CALL,
+    MessagesFormat,
+    in_anthropics_words,
+    read_messages,
+)
 from arkor_dev.local.endpoints.classify import CLASSIFY, answer_of, read_texts
 from arkor_dev.local.endpoints.embeddings import EMBEDDINGS, embeddings_of, read_embeddings
 from arkor_dev.local.endpoints.openai import OpenAIRequest, read_chat, read_completion, renamed
@@ -96,7 +101,29 @@ async def completions(request: web.Request) -> web.StreamResponse:
 
 @routes.post("/v1/serve/{slug}/messages")
 async def messages(request: web.Request) -> web.StreamResponse:
-    return await _answered(request, MESSAGES_CALL)
+    try:
+        return await _answered(request, MESSAGES_CALL)
+    except BadRequestError as fault:
+        raise in_anthropics_words(fault) from None
+
+
+@routes.post("/v1/serve/{slug}/messages/count_tokens")
+async def message_tokens(request: web.Request) -> web.Response:
+    try:
+        return web.json_response(
+            {"input_tokens": await _counted(request, MESSAGES_CALL, "messages/count_tokens")}
+        )
+    except BadRequestError as fault:
+        raise in_anthropics_words(fault) from None
+
+
+@routes.post("/v1/serve/{slug}/responses/input_tokens")
+async def response_tokens(request: web.Request) -> web.Response:
+    try:
+        tokens = await _counted(request, RESPONSES, "responses/input_tokens")
+    except BadRequestError as fault:
+        raise in_callers_names(fault) from None
+    return web.json_response({"object": "response.input_tokens", "input_tokens": tokens})
 
 
 @routes.post("/v1/serve/{slug}/responses")
@@ -176,7 +203,7 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
         if call == MESSAGES_CALL:
             form = MessagesFormat(slug)
         elif call == RESPONSES:
-            form = ResponsesFormat(slug, chat_request.repeated)
+            form = ResponsesFormat(slug, chat_request)
         try:
             async with request.app[ENDPOINTS].answers(caller, chat_request) as messages:
                 noted = _noted(messages, choices, record, began)
@@ -193,9 +220,25 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
             record.prompt = prompt_tokens(choices, answers)
 
 
+async def _counted(request: web.Request, call: str, name: str) -> int:
+    """Return the number of tokens of the conversation in a body of ``call``; the log has ``name``."""
+    caller = await _caller(request)
+    async with _logged(request, caller, name) as record:
+        body = await _json(request)
+        if call == MESSAGES_CALL and isinstance(body, dict):
+            body.setdefault("max_tokens", 1)  # required in a request for an answer
+        chat_request = _read_body(body, call, caller)
+        record.messages, record.tools = _logged_messages(chat_request), chat_request.chat.get("tools") or ()
+        record.prompt = await request.app[ENDPOINTS].prompt_tokens(caller, chat_request)
+        return record.prompt
+
+
 async def _read_request(request: web.Request, call: str, caller: Caller) -> OpenAIRequest:
     """Return the request in the body, checked like a body of the chat call."""
-    body = await _json(request)
+    return _read_body(await _json(request), call, caller)
+
+
+def _read_body(body: object, call: str, caller: Caller) -> OpenAIRequest:
     chat_request = READERS[call](body, caller.deployment["slug"], KNOWN)
     try:
         check({**chat_request.chat, "baseModel": caller.deployment["slug"]}, ASK)
@@ -265,7 +308,7 @@ async def _streamed(
                 raise
             record.status, record.error = status_of(fault.fault), fault.detail
             text, code = fault.fault.text, fault.fault.extra.get("code")
-            await _write(response, [form.fault(record.status, text, code)])
+            await _write(response, form.fault(record.status, text, code))
         else:
             assert response is not None  # every answer has a final message
             await _write(response, form.ending(choices, usage=chat_request.usage))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -23,7 +23,7 @@ from tests.local.tiny_model import CHATML, make_tokenizer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from arkor_dev.local.inference.messages import Classified, Part
+    from arkor_dev.local.inference.messages import Part
 
 pytestmark = pytest.mark.engine
 ASKED: list[dict[str, object]] = [{"role": "user", "content": "my parcel?"}]
@@ -77,8 +77,10 @@ class ThinkingEngine:
     def end(self, conversation: Conversation) -> None:
         pass
 
-    def classify(self, *_: object) -> tuple[Classified, int]:
+    def classify(self, *_: object) -> NoReturn:
         raise JobFailure("it is no classifier")
+
+    embed = rerank = classify
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from arkor_dev.local.inference.structured_output.request import OutputFormat, fo
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.cpu_kernels.models import SIZES
 from tests.local.inference.asking import Asking, Told, ask
-from tests.local.tiny_model import QUESTIONS, make_tokenizer
+from tests.local.tiny_model import OWN_SYNTAX, QUESTIONS, make_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,7 +145,9 @@ def test_stop_texts_and_stopping_end_a_structured_answer(tiny: Path) -> None:
     assert not asking.engine._batches
 
 
-def test_a_forced_tool_call_is_made(tiny: Path) -> None:
+def test_a_forced_tool_call_is_made(tiny: Path, tmp_path: Path) -> None:
+    tiny = shutil.copytree(tiny, tmp_path / "tiny")
+    (tiny / "chat_template.jinja").write_text(OWN_SYNTAX)
     city = {"type": "object", "properties": {"city": {"enum": ["Bern", "Basel"]}}, "required": ["city"]}
     tools = [
         {

@@ -18,7 +18,7 @@ from arkor_dev.local.training.greedy import GreedyAnswer
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.methods.grpo.rewards import Reward, Scoring
-from arkor_dev.local.training.methods.grpo.rollouts import _row
+from arkor_dev.local.training.methods.grpo.rollouts import _rollout, _row
 from arkor_dev.local.training.rows.prompts import encode_prompt
 from tests.local.tiny_model import CHATML, write_jsonl
 
@@ -111,5 +111,5 @@ def test_tool_calls_are_measured_and_rewarded_where_each_row_has_tools(
     prompt = encode_prompt(base.tokenizer, right.rows[0], 512)
     scoring = Scoring([Reward(sets[0], 1)], lambda own: scorer_of(own, tmp_path, tmp_path, "job_1", bool))
     given = [GreedyAnswer(text, truncated=False) for text in (answer, "In the hold.")]
-    assert scoring([_row(prompt, each) for each in given]) == [[1], [0]]
+    assert scoring([_row(_rollout(prompt, each)) for each in given]) == [[1], [0]]
     scoring.close()

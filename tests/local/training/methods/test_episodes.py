@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from arkor_dev.local.training.methods.grpo import episodes
 from arkor_dev.local.training.rows.encoding import Encoding
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.harness import until
-from tests.local.tiny_model import HERMES, QUESTIONS, write_jsonl
+from tests.local.tiny_model import HERMES, OWN_SYNTAX, QUESTIONS, write_jsonl
 from tests.local.tiny_run import events_of, pause_of, set_up
 from tests.local.training.methods.test_grpo import CONFIG, compare_with_trl, measured_forecast, stirred
 from tests.local.training.test_going_on import bytes_of, pausing_after, points
@@ -381,9 +382,11 @@ def test_a_job_is_judged_by_episodes_on_rows_that_it_has_not_seen(
     write_jsonl(shared_project / "data" / "prompts.jsonl", rows)
     judged = "\n\nclass Chance(Desk):\n    def reward(self):\n        return random.random()\n"
     (shared_project / "env.py").write_text(ENVIRONMENT + judged)
+    model = shutil.copytree(shared_project / "models" / "tiny", shared_project / "models" / "own-syntax")
+    (model / "chat_template.jinja").write_text(OWN_SYNTAX)
     config = {
         "method": "grpo",
-        "model": "./models/tiny",
+        "model": "./models/own-syntax",
         "datasetSource": {"type": "file", "path": "data/prompts.jsonl"},
         "environment": "env:Chance",
         "datasetSplit": 0.3,

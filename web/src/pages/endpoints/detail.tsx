@@ -91,6 +91,14 @@ export function Detail({ deployment }: { deployment: Deployment }) {
               <RelativeTime at={deployment.createdAt} />
             </dd>
           </div>
+          {deployment.expiresAt && (
+            <div class="ep-fact">
+              <dt>Ends</dt>
+              <dd>
+                <RelativeTime at={deployment.expiresAt} />
+              </dd>
+            </div>
+          )}
         </dl>
       </div>
       <LazyRequests deployment={deployment} />

@@ -52,7 +52,7 @@ const accessWords = (mode: string): string =>
   mode === "fixed_api_key" ? "API key" : mode === "none" ? "Open to all" : clean(mode, 40);
 
 function Row({ deployment }: { deployment: Deployment }) {
-  const { id, slug, enabled, authMode, updatedAt } = deployment;
+  const { id, slug, enabled, authMode, updatedAt, expiresAt } = deployment;
   return (
     <tr>
       <td>
@@ -63,6 +63,12 @@ function Row({ deployment }: { deployment: Deployment }) {
       </td>
       <td data-label="State">
         <StateWord enabled={enabled} />
+        {expiresAt && (
+          <span class="hint">
+            {" "}
+            ends <RelativeTime at={expiresAt} />
+          </span>
+        )}
       </td>
       <td data-label="Serves" class="ep-serves" dir="auto">
         {targetWords(deployment)}

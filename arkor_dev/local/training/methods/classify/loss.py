@@ -92,6 +92,10 @@ class ClassifierLoss(Objective):
         options = (self._smoothing, self._weights) if self.model.training else ()
         return self._losses(logits, targets, *options).sum(), len(rows)
 
+    def one_pass(self, rows: Sequence[Example]) -> bool:
+        """See :meth:`Objective.one_pass`."""
+        return self._passes_once(rows)
+
     def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, float]]:
         """Return each row's cross entropy, without class weights, with weight 1."""
         logits, targets = self._evaluated(rows)

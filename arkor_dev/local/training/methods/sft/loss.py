@@ -98,6 +98,10 @@ class CrossEntropy(Objective):
             loss = loss + self._summed(values, head, targets[:first], smoothing, self._weights(own))
         return loss, weight_of([rows])
 
+    def one_pass(self, rows: Sequence[Example]) -> bool:
+        """See :meth:`Objective.one_pass`: a penalty on replayed rows takes one more, of the base."""
+        return self._passes_once(rows) and not self._penalized
+
     def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, float]]:
         return self.cross_entropy(rows)
 

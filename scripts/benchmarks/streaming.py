@@ -1,0 +1,134 @@
+"""What streaming layers from their files costs a step, and whether batches share a reading.
+
+The floor of a streamed step is its computation, as in memory with recomputed activations, and one reading of
+the weights from where they are: here the page cache. All sides take turns in this process, with one thread,
+and processor time is compared.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from .figures import Figure, beside
+
+if TYPE_CHECKING:
+    from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.training.run import TrainingLoop
+
+TOKENS: Final = 128
+ACCUMULATED: Final = 8
+CHUNK: Final = 2**25
+"""Bytes that are read at once to measure the reading."""
+
+
+def measure(*, quick: bool) -> list[Figure]:
+    """Return a streamed step's processor time beside its floor, and beside steps in memory."""
+    import torch
+
+    torch.set_num_threads(1)
+    rounds = 1 if quick else 5
+    with tempfile.TemporaryDirectory() as folder:
+        model = _model(Path(folder) / "model", hidden=128 if quick else 2048)
+        plain, recomputed, streamed = (
+            _run(model, Path(folder) / name, **config)
+            for name, config in (
+                ("plain", {"offload": "none"}),
+                ("recomputed", {"offload": "none", "gradientCheckpointing": True}),
+                ("streamed", {"offload": "layers"}),
+            )
+        )
+        chance, figures = random.Random(3), []  # noqa: S311 - no secrecy
+        for count, most in ((1, None), (ACCUMULATED, 1.15)):
+            batches = [[_row(chance)] for _ in range(count)]
+            for run in (plain, recomputed, streamed):
+                run.learn(*batches)
+
+            def floor(batches: list[list[Example]] = batches) -> float:
+                return _took(recomputed, batches) + _reading(model)
+
+            name = "one batch" if count == 1 else f"{count} batches"
+            ours, least = beside(partial(_took, streamed, batches), floor, rounds)
+            figures.append(
+                Figure(f"step with streamed layers, {name}, its floor", ours, "s", least, most=1.3)
+            )
+            for what, run, bound in (("recomputed", recomputed, most), ("kept", plain, None)):
+                ours, least = beside(
+                    partial(_took, streamed, batches),
+                    partial(_took, run, batches),
+                    rounds,
+                )
+                title = f"in memory, {what} activations, {name}"
+                figures.append(Figure(title, ours, "s", least, most=bound))
+    return figures
+
+
+def _model(folder: Path, hidden: int) -> Path:
+    """Write a Llama of four layers with random weights in bfloat16."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from tests.local.tiny_model import make_tokenizer
+
+    config = LlamaConfig(
+        vocab_size=8192,
+        hidden_size=hidden,
+        intermediate_size=7 * hidden // 2,
+        num_hidden_layers=4,
+        num_attention_heads=16,
+        num_key_value_heads=8,
+        tie_word_embeddings=True,
+    )
+    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    make_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def _run(model: Path, data: Path, **config: Any) -> TrainingLoop:
+    import torch
+
+    from arkor_dev.local.modeling.base_model import load_base
+    from arkor_dev.local.modeling.number_format import DtypeChoice
+    from tests.local.tiny_run import set_up
+
+    settings = {
+        "maxSteps": 9,
+        "evalSteps": 0,
+        "learningRate": 1e-4,
+        "loraTargetModules": "all-linear",
+        **config,
+    }
+    base = load_base(model, as_stored=True, mapped=config["offload"] == "layers")
+    run = set_up(model, data, settings, choice=DtypeChoice(torch.bfloat16, "of the bench"), base=base)
+    run.begin()
+    return run
+
+
+def _row(chance: random.Random) -> Example:
+    from arkor_dev.local.modeling.example import IGNORED, Example
+
+    ids = [chance.randrange(3, 1024) for _ in range(TOKENS)]
+    return Example(ids, [IGNORED] * (TOKENS // 2) + ids[TOKENS // 2 :])
+
+
+def _took(run: TrainingLoop, batches: list[list[Example]]) -> float:
+    before = time.process_time()
+    run.learn(*batches)
+    return time.process_time() - before
+
+
+def _reading(model: Path) -> float:
+    """Return the processor time of reading the model's files once."""
+    buffer = bytearray(CHUNK)
+    before = time.process_time()
+    for path in model.glob("*.safetensors"):
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+            while file.readinto(buffer):
+                pass
+    return time.process_time() - before
