@@ -142,6 +142,7 @@ class Backend(ScopedCalls):
     get_sweep = _call("GET", "sweeps/{}")  # {sweep}, with its trials so far
     stop_sweep = _call("POST", "sweeps/{}/stop", patience=PAUSE_SECONDS)  # {sweep}, with its verdict
     delete_sweep = _call("DELETE", "sweeps/{}")  # once it has ended; its jobs stay
+    classify = _call("POST", "inference/classify", need="write", patience=PAUSE_SECONDS)  # ClassifiedText
     get_cluster = _call("GET", "clusters", patience=PAUSE_SECONDS)  # of {address, insecure?}: {cluster}
 
     evaluate_job = _call("POST", "jobs/{}/evaluate")  # of {step?, force?, data?}, against the base: {job}

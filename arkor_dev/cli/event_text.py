@@ -398,6 +398,7 @@ def verdict_lines(evaluation: object) -> list[str]:
             if isinstance(part, dict)
             for part_found in (part, _answers(part))
         ),
+        *_beside(facts.get("heldOut")),
         *(found.get("sentence") for found in (split, facts.get("thinking")) if isinstance(found, dict)),
         facts.get("bestSentence"),
         _extension(figure(facts.get("extendTo"))),
@@ -412,6 +413,13 @@ def _extension(steps: float | None) -> str:
         "It was still learning: the held-out loss was falling at the last step. To train further: "
         f"arkor-dev jobs extend JOB --steps {steps:.0f}"
     )
+
+
+def _beside(part: object) -> list[object]:
+    """Return what a classifier's part says of other baselines and of its probabilities."""
+    found = part.get("classified") if isinstance(part, dict) else None
+    sentences = found.get("sentences") if isinstance(found, dict) else None
+    return sentences[:MOST_SETS] if isinstance(sentences, list) else []
 
 
 def _answers(part: dict[str, object]) -> dict[str, object]:

@@ -35,6 +35,16 @@ ADAPTER: Final = Schema(
 )
 """``{kind: "final", jobId}`` or ``{kind: "checkpoint", jobId, step}``."""
 
+CLASSIFY: Final = Schema(
+    Field("adapter", Rule("object"), needed=True, inner=ADAPTER),
+    Field(
+        "text",
+        string("a text of 1 to 20,000 characters", lambda text: text.strip() and len(text) <= 20_000),
+        needed=True,
+    ),
+)
+"""``{adapter, text}``: a classifier, and a text to label."""
+
 ENGINES: Final = ("auto", "exact", "llama.cpp")
 """What can compute an answer. ``exact`` is transformers with unmodified weights."""
 

@@ -18,6 +18,7 @@ REQUIREMENTS: Final[dict[str, tuple[str, ...]]] = {
     "ray": ("ray[default]>=2.52,<3",),
     "storage": ("fsspec>=2024.2",),
     "sweep": ("optuna>=4",),
+    "classify": ("scikit-learn>=1.4",),
     "documents": ("pypdf>=5", "python-docx>=1.1"),
     "mcp": ("mcp>=2",),
     "notebook": ("anywidget>=0.9",),

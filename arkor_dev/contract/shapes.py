@@ -649,16 +649,58 @@ class EvaluationClassified(TypedDict):
     training rows: the base has no classifier to compare with.
 
     There are so many ``labels``. ``confusion`` counts rows by label and predicted label, the most frequent
-    combinations first; of very many, only those.
+    combinations first; of very many, only those. ``baselines`` are others that it is compared with, and
+    ``sentences`` describe them and the calibration. If rows may have several labels, a label here is a
+    combination of them, such as ``a + b``, and there is ``microF1``.
     """
 
     majority: str
     accuracy: EvaluationShare
     majorityAccuracy: float
     macroF1: EvaluationShare
+    microF1: NotRequired[EvaluationShare]
     majorityMacroF1: float
     labels: int
     confusion: list[EvaluationConfusion]
+    baselines: list[EvaluationBaseline]
+    sentences: list[str]
+    calibration: NotRequired[EvaluationCalibration]
+
+
+class ClassifiedText(TypedDict):
+    """``POST /v1/inference/classify``: the probability of each of ``labels``, after calibration."""
+
+    labels: list[str]
+    probabilities: list[float]
+
+
+class EvaluationBaseline(TypedDict):
+    """Another way to label held-out rows: ``zeroShot`` is the label that the base finds most likely after a
+    prompt with the text, ``tfidf`` a logistic regression on TF-IDF features.
+
+    ``accuracy`` is its own and ``classifier`` the classifier's, on the same ``rows``; the ``difference`` is
+    positive if the classifier is better. ``verdict`` is as in `EvaluationPart`.
+    """
+
+    kind: Literal["zeroShot", "tfidf"]
+    rows: int
+    accuracy: float
+    classifier: float
+    difference: EvaluationDifference
+    confidence: int
+    verdict: str
+
+
+class EvaluationCalibration(TypedDict):
+    """The ``temperature`` by which a classifier's logits are divided, with the expected calibration error and
+    the log loss of the held-out rows with it (by cross-fitting) and before.
+    """
+
+    temperature: float
+    errorBefore: float
+    error: float
+    logLossBefore: float
+    logLoss: float
 
 
 class EvaluationConfusion(TypedDict):
@@ -858,6 +900,7 @@ class EvaluationRow(TypedDict):
     ``where`` is its location in the data for the user; ``group`` is the number of its group. Long texts are
     shortened. ``messages`` has everything before the answer if that is more than the prompt, and is empty if
     too long. For a measure of answers, ``baseAnswer`` and ``adapterAnswer`` are those that were measured.
+    ``confidence`` is the probability of a classifier's likeliest label.
     ``chose``: the adapter was chosen by this row, among others, so it does not count in the verdict.
     """
 
@@ -872,6 +915,7 @@ class EvaluationRow(TypedDict):
     messages: NotRequired[list[ChatMessage]]
     baseAnswer: NotRequired[str]
     adapterAnswer: NotRequired[str]
+    confidence: NotRequired[float]
     chose: NotRequired[bool]
 
 

@@ -1,6 +1,7 @@
 """Rows of a text with its label, for classifiers: ``{"text", "label"}`` or ``{"prompt", "label"}``.
 
-``text`` of such a row is the text to classify, and ``extra["label"]`` its label.
+``text`` of such a row is the text to classify, and ``extra["label"]`` its label. If ``label`` is a list, the
+row may have several labels or none: ``extra["labels"]``, in alphabetical order.
 """
 
 from __future__ import annotations
@@ -13,9 +14,14 @@ from .messages import checked_text
 from .rows import RowError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from .rows import Row
 
 LABEL: Final = "label"
+LABELS: Final = "labels"
+MOST_OF_ROW: Final = 100
+"""Maximum number of labels of a row."""
 LONGEST_LABEL: Final = 200
 """Longest label, in characters."""
 MOST_LABELS: Final = 1000
@@ -32,19 +38,36 @@ def _read(record: Mapping[str, object], key: str) -> Content:
         raise RowError(f"{key} must be text, not {type(text).__name__}")
     if not text.strip():
         raise RowError(f"has an empty {key}, so there is nothing to classify", "blank")
-    return Content([], checked_text(text, key), extra={LABEL: _label(record[LABEL])})
+    label = record[LABEL]
+    if isinstance(label, list):
+        if len(label) > MOST_OF_ROW:
+            raise RowError(f"label has {len(label):,} labels, and {MOST_OF_ROW} is the most")
+        return Content([], checked_text(text, key), extra={LABELS: sorted(set(map(_label, label)))})
+    return Content([], checked_text(text, key), extra={LABEL: _label(label)})
+
+
+def labels_of(row: Row) -> list[str]:
+    """Return a row's labels; of a row with a single one, that."""
+    several: list[str] | None = row.extra.get(LABELS)
+    return [row.extra[LABEL]] if several is None else several
+
+
+def words_of(labels: Sequence[str]) -> str:
+    """Return labels of a row as one text."""
+    return " + ".join(labels) or "(none)"
 
 
 def _label(value: object) -> str:
     """Return a label as text: a whole number and true or false, as data sets have them, by their JSON."""
-    if isinstance(value, list):
-        raise RowError("label is a list: a row has one label. Keep the one that matters most")
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():  # as tables store whole numbers beside empty cells
         value = int(value)
     if not isinstance(value, str | int):
-        raise RowError(f"label must be text, a whole number, true or false, not {type(value).__name__}")
+        raise RowError(
+            "label must be text, a whole number, true or false, or a list of these, not "
+            f"{type(value).__name__}"
+        )
     label = checked_text(str(value), LABEL)
     if not label.strip():
         raise RowError("has an empty label: fill it in, or remove the row")

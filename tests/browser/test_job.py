@@ -92,9 +92,10 @@ async def test_a_run_is_followed_to_its_end(
         await expect(page.get_by_role("progressbar", name="Steps done")).to_have_attribute(
             "aria-valuenow", "20"
         )
-        so_far = {"state": "better", "settled": 20, "sentence": "Better, settled at step 20: loss 0.50."}
+        sentence = "Better, settled at step 20: loss 0.50."
+        so_far = {"state": "better", "settled": 20, "sentence": sentence}
         fake_backend.log(job, 20, evalLoss=0.5, verdictSoFar=so_far)
-        await expect(page.get_by_text(so_far["sentence"], exact=True)).to_be_visible()
+        await expect(page.get_by_text(sentence, exact=True)).to_be_visible()
         fake_backend.emit(job, "checkpoint.saved", step=20, artifacts=[{"kind": "checkpoint", "bytes": 1000}])
         await expect(figure(page, "Loss")).to_contain_text("best eval 0.5000 at step 20")
         await expect(page.get_by_role("link", name="Checkpoint at step 20")).to_have_attribute(

@@ -14,6 +14,7 @@ CONTRACT = Path(__file__).parents[2] / "docs" / "contract.md"
 BUILT = {
     "adjust",
     "card",
+    "classify",
     "datasets",
     "delete",
     "edit",

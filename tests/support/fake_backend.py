@@ -138,6 +138,7 @@ class FakeBackend:
         self.deployments: dict[str, dict[str, Any]] = {}
         self.keys: dict[str, dict[str, dict[str, Any]]] = {}
         self.methods: list[TrainingMethod] = []
+        self.labels = ["billing", "shipping", "returns"]
         self.features: list[str] | None = None  # as an older backend, which does not know the question
         self.datasets = FakeDatasets()
         self.forecasts = FakeForecasts()
@@ -356,6 +357,7 @@ class FakeBackend:
             web.post(job + "/cancel", self._cancel_job),
             web.get(job + "/events/stream", self._events),
             web.post("/v1/inference/chat", self._chat),
+            web.post("/v1/inference/classify", self._classify),
             web.get("/v1/endpoints", self._list_endpoints),
             web.post("/v1/endpoints", self._create_endpoint),
             web.get(endpoint, self._get_endpoint),
@@ -606,6 +608,24 @@ class FakeBackend:
             raise RefusedError(409, "This job has no final adapter.")
         if adapter["kind"] == "checkpoint" and adapter["step"] not in self.checkpoints[job["id"]]:
             raise RefusedError(404, "This job has no such checkpoint.")
+
+    async def _classify(self, request: web.Request) -> web.Response:
+        """A classifier with fixed labels: a text's likeliest one is the one that it names."""
+        body = parsed(await request.read())
+        if "classify" not in (self.features or ()):
+            raise RefusedError(404, "No such call.")
+        adapter, text = body.get("adapter"), body.get("text")
+        if not isinstance(adapter, dict) or not isinstance(text, str) or not text.strip():
+            raise RefusedError(400, "Send an adapter and a text.")
+        if ("step" in adapter) != (adapter.get("kind") == "checkpoint"):
+            raise RefusedError(400, "A checkpoint has a step, and nothing else has one.")
+        self._check_adapter(adapter)
+        if self.jobs[adapter["jobId"]]["config"].get("method") != "classify":
+            raise RefusedError(400, "This model is not a classifier.")
+        scores = [40.0 if label in text else 1.0 for label in self.labels]
+        return web.json_response(
+            {"labels": self.labels, "probabilities": [score / sum(scores) for score in scores]}
+        )
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body, script = parsed(await request.read()), self.chat

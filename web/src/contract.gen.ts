@@ -592,9 +592,39 @@ export interface EvaluationClassified {
   accuracy: EvaluationShare;
   majorityAccuracy: number;
   macroF1: EvaluationShare;
+  microF1?: EvaluationShare;
   majorityMacroF1: number;
   labels: number;
   confusion: EvaluationConfusion[];
+  baselines: EvaluationBaseline[];
+  sentences: string[];
+  calibration?: EvaluationCalibration;
+}
+
+/** `POST /v1/inference/classify`: the probability of each of `labels`, after calibration. */
+export interface ClassifiedText {
+  labels: string[];
+  probabilities: number[];
+}
+
+/** Another way to label held-out rows: `zeroShot` is the label that the base finds most likely after a prompt with the text, `tfidf` a logistic regression on TF-IDF features. */
+export interface EvaluationBaseline {
+  kind: "zeroShot" | "tfidf";
+  rows: number;
+  accuracy: number;
+  classifier: number;
+  difference: EvaluationDifference;
+  confidence: number;
+  verdict: string;
+}
+
+/** The `temperature` by which a classifier's logits are divided, with the expected calibration error and the log loss of the held-out rows with it (by cross-fitting) and before. */
+export interface EvaluationCalibration {
+  temperature: number;
+  errorBefore: number;
+  error: number;
+  logLossBefore: number;
+  logLoss: number;
 }
 
 /** The number of `rows` with this `label` for which another one, or the same, was `predicted`. */
@@ -736,6 +766,7 @@ export interface EvaluationRow {
   messages?: ChatMessage[];
   baseAnswer?: string;
   adapterAnswer?: string;
+  confidence?: number;
   chose?: boolean;
 }
 

@@ -99,10 +99,11 @@ class Numbered(FoundRows):
         self._first = nsmallest(SHOWN_ROWS, self.numbers)
         return self._first
 
-    def show(self, checked: CheckedRow) -> None:
-        """Excerpt the row if it is one of the first."""
+    def show(self, checked: CheckedRow, text: str | None = None) -> None:
+        """Excerpt the row if it is one of the first: its ``text``, or else its answer."""
         if checked.number in self._first:
-            self.rows.append(finding_row(checked.number, checked.row.where, checked.answer))
+            shown = checked.answer if text is None else text
+            self.rows.append(finding_row(checked.number, checked.row.where, shown))
 
 
 class Check:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from array import array
+from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.rules import counted, quoted
-from arkor_dev.data.labels import LABEL, LABELS_EXCEEDED, MOST_LABELS
+from arkor_dev.data.labels import LABEL, LABELS, LABELS_EXCEEDED, MOST_LABELS, labels_of, words_of
 
-from .finding import SHOWN_ROWS, Check, CheckedRow, FoundRows, finding_row, have
+from .finding import SHOWN_ROWS, Check, CheckedRow, FoundRows, Numbered, finding_row, have
+from .repeats import MOST_ROWS, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Literal
 
     from arkor_dev.contract.dataset_shapes import Finding, FindingRow
@@ -24,22 +26,48 @@ class LabelCheck(Check):
     """The labels of a data set, up to one more than a classifier may have."""
 
     def __init__(self) -> None:
+        self._texts, self._numbers, self._labels = array("Q"), array("I"), array("Q")
+        """A hash of each row's text, its number, and a hash of its labels."""
+        self._several = False
+        self._contradicting = Numbered()
         self._counts: dict[str, int] = {}
         self._first: dict[str, tuple[int, FindingRow]] = {}
         """The first row of each label."""
         self._rows = 0
 
     def examine(self, checked: CheckedRow) -> None:
-        label = checked.row.extra.get(LABEL)
-        if label is None:
+        extra = checked.row.extra
+        if LABEL not in extra and LABELS not in extra:
             return
         self._rows += 1
-        if label in self._counts:
-            self._counts[label] += 1
-        elif len(self._counts) <= MOST_LABELS:
-            self._counts[label] = 1
-            shown = f"{label}: {checked.answer}"
-            self._first[label] = checked.number, finding_row(checked.number, checked.row.where, shown)
+        self._several = self._several or LABELS in extra
+        labels = labels_of(checked.row)
+        for label in labels:
+            if label in self._counts:
+                self._counts[label] += 1
+            elif len(self._counts) <= MOST_LABELS:
+                self._counts[label] = 1
+                shown = f"{label}: {checked.answer}"
+                self._first[label] = checked.number, finding_row(checked.number, checked.row.where, shown)
+        if self._rows <= MOST_ROWS:
+            self._texts.append(digest(checked.answer))
+            self._numbers.append(checked.number)
+            self._labels.append(digest(words_of(labels)))
+
+    def requested(self) -> Iterable[int]:
+        """See ``Check.requested``."""
+        texts, labels = self._texts, self._labels
+        order = sorted(range(len(texts)), key=texts.__getitem__)
+        for _, same in groupby(order, key=texts.__getitem__):
+            group = list(same)
+            if len({labels[at] for at in group}) > 1:
+                for at in group:
+                    self._contradicting.note(self._numbers[at])
+        return self._contradicting.first()
+
+    def reexamine(self, checked: CheckedRow) -> None:
+        if LABEL in checked.row.extra or LABELS in checked.row.extra:
+            self._contradicting.show(checked, f"{words_of(labels_of(checked.row))}: {checked.answer}")
 
     def findings(self) -> Iterator[Finding]:
         """See ``Check.findings``."""
@@ -55,7 +83,7 @@ class LabelCheck(Check):
                 f"{LABELS_EXCEEDED}.",
             )
             return
-        if len(counts) == 1:
+        if len(counts) == 1 and not self._several:
             yield self._of_all(
                 "one-label",
                 "error",
@@ -64,6 +92,14 @@ class LabelCheck(Check):
                 "Add rows with another label. If the labels are in another column, map it (columns).",
             )
             return
+        if self._contradicting.count:
+            yield self._contradicting.finding(
+                "contradicting-labels",
+                "warning",
+                f"{have(self._contradicting.count)} the text of another row, and another label",
+                "The classifier cannot learn both, and one of them is held against it in the verdict.",
+                "Keep the row with the right label, and remove the others.",
+            )
         yield from self._rare()
         yield from self._alike()
         yield self._distribution()
@@ -106,6 +142,14 @@ class LabelCheck(Check):
         )
         more = f" and {len(ordered) - SHOWN_LABELS:,} more" if len(ordered) > SHOWN_LABELS else ""
         label, most = ordered[0]
+        if self._several:
+            return self._of_all(
+                "label-distribution",
+                "note",
+                f"{counted(len(ordered), 'label')}: {shares}{more}",
+                "Rows may have several labels, or none.",
+                'If rare labels matter as much as frequent ones, set class_weight = "balanced".',
+            )
         return self._of_all(
             "label-distribution",
             "note",

@@ -104,7 +104,9 @@ model = AutoModelForSequenceClassification.from_pretrained(
 )
 model = PeftModel.from_pretrained(model, here)
 model.config.pad_token_id = tokenizer.pad_token_id
-```"""
+```
+
+If there is a `calibration.json`, divide the logits by its `temperature` for calibrated probabilities."""
 EMBEDDER: Final = """```python
 import json
 
@@ -438,6 +440,9 @@ class Card:
                 "preferred" in part or "classified" in part or self._method in SEARCH
             ):  # these figures are no losses
                 yield self._text(part.get("sentence"), SENTENCE)
+                more = object_at(part, "classified").get("sentences")
+                for sentence in more[:MOST] if isinstance(more, list) else ():
+                    yield self._text(sentence, SENTENCE)
                 continue
             difference = object_at(part, "difference")
             losses = [_loss(part.get(version)) for version in ("base", "adapter")]

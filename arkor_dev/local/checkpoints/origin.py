@@ -144,6 +144,7 @@ def hash_of_rows(*parts: Sequence[Any]) -> str:
             for sequence in row.sequences:
                 digest.update(array("i", sequence.ids).tobytes())
                 digest.update(array("i", sequence.labels).tobytes())
+                digest.update(array("i", sequence.classes or ()).tobytes())
                 digest.update(array("d", sequence.weights or ()).tobytes())
     return digest.hexdigest()
 

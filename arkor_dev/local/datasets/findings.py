@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from arkor_dev.data.findings.shape import LEFT_OUT_FIX, LEFT_OUT_WHY
 from arkor_dev.data.findings.thoughts import KEEP_SWITCH
+from arkor_dev.data.labels import LABEL, LABELS
 
 if TYPE_CHECKING:
     import re
@@ -39,7 +40,8 @@ EXCERPT: Final = 120
     EARLIER,
     EXCLUDED,
     LEFT_OUT,
-) = (1 << bit for bit in range(18))
+    WRONG_LABEL,
+) = (1 << bit for bit in range(19))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,16 @@ KINDS: Final = (
         "Remove chat_template_kwargs.enable_thinking, or remove the thoughts from the rows.",
     ),
     FindingKind(
+        WRONG_LABEL,
+        "wrong-label",
+        "warning",
+        "The label of 1 row is probably wrong",
+        "The labels of {n} rows are probably wrong",
+        "TF-IDF with logistic regression, trained without the row, is surer of another label than it is of "
+        "rows that have that label.",
+        "Read these rows: correct the label, remove the row, or leave it as it is if the label is right.",
+    ),
+    FindingKind(
         EARLIER,
         "earlier-thoughts",
         "note",
@@ -281,7 +293,9 @@ def flags_of(
 ) -> int:
     """Return the kinds of finding that apply to a row."""
     flags, first = 0, seen.first
-    if first is None:
+    if LABEL in seen.row.extra or LABELS in seen.row.extra:
+        pass  # no token of a text is learned, but its label
+    elif first is None:
         flags |= NOTHING
     elif first >= max_length:
         flags |= CUT_AWAY

@@ -11,13 +11,25 @@ import numpy as np
 
 from arkor_dev.data import reader
 from arkor_dev.data.findings.languages import language_of
+from arkor_dev.data.labels import LABEL
 from arkor_dev.data.reader import Item, RowLocation
 from arkor_dev.data.row_parser import row_of
 from arkor_dev.data.rows import Row, RowError
 from arkor_dev.local.workers.errors import JobFailure
 
 from .embedded import Embedded, surprising
-from .findings import BY_CODE, EXCERPT, PARALLEL, REFUSED, UNREADABLE, Findings, contents, flags_of
+from .findings import (
+    BY_CODE,
+    EXCERPT,
+    PARALLEL,
+    REFUSED,
+    UNREADABLE,
+    WRONG_LABEL,
+    Findings,
+    contents,
+    flags_of,
+)
+from .label_noise import LabeledRow, LabelNoise
 from .lengths import Lengths
 from .tokens import special_ids, special_pattern, to_wire, tokenize_row, unwritten_calls
 
@@ -70,6 +82,7 @@ class View:
         self._flags = array("I")
         self._counts = Lengths()
         self._findings = Findings()
+        self._noise = LabelNoise()
         self._tokens = self._learned_tokens = 0
         self._roles: dict[str, int] = {}
         self._texts: list[bytes] = []
@@ -85,7 +98,14 @@ class View:
     @property
     def busy(self) -> bool:
         """Return whether there is work left."""
-        return not self.index.complete or (self.reading is not None and len(self._lengths) < len(self.index))
+        if not self.index.complete:
+            return True
+        return self.reading is not None and (self._unread or self._noise.busy)
+
+    @property
+    def _unread(self) -> bool:
+        """Return whether a row is left to be read by the tokenizer."""
+        return len(self._lengths) < len(self.index)
 
     def work(self, seconds: float) -> None:
         """Work for ``seconds``: first index rows, then read them one after another."""
@@ -94,7 +114,10 @@ class View:
             return
         until = time.monotonic() + seconds
         while self.busy and time.monotonic() < until:
-            self._read_next()
+            if self._unread:
+                self._read_next()
+            else:
+                self._check_labels()
 
     def close(self) -> None:
         self._walk.close()
@@ -388,11 +411,22 @@ class View:
             self._learned_tokens += learned
             for role, count in tokenized.by_role().items():
                 self._roles[role] = self._roles.get(role, 0) + count
+            if (label := tokenized.row.extra.get(LABEL)) is not None:
+                self._noise.add(LabeledRow(number, item.where, tokenized.row.text or "", label))
         if flags:
             self._findings.add(flags, number, item.where, excerpt, weight)
         self._lengths.append(length)
         self._learned.append(learned)
         self._flags.append(flags)
+
+    def _check_labels(self) -> None:
+        """Check a part of the labels; after the last one, record the rows whose labels are probably wrong."""
+        self._noise.step()
+        for suspicion in self._noise.suspicions():
+            row = suspicion.row
+            excerpt = f"{row.label}, rather {suspicion.likely}: {row.text.strip()}"[:EXCERPT]
+            self._findings.add(WRONG_LABEL, row.number, row.where, excerpt, suspicion.weight)
+            self._flags[row.number - 1] |= WRONG_LABEL
 
 
 def _beginning(item: Item, size: int) -> str:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 import torch
 from torch.nn import functional
 
+from arkor_dev.local.modeling.base_model import unwrapped
 from arkor_dev.local.modeling.example import IGNORED
 from arkor_dev.local.training.objective import rectangle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from arkor_dev.local.inference.classifier_head import ClassifierHead
     from arkor_dev.local.modeling.example import Example
 
 TOKENS_AT_ONCE: Final = 2048
@@ -38,6 +40,29 @@ def losses_of(model: Any, rows: Sequence[Example], device: str) -> list[float]:
         )
         sums = flat.view(targets.shape).sum(1)
         return (sums / (targets != IGNORED).sum(1)).tolist()  # type: ignore[no-any-return]
+
+
+def label_losses_of(
+    model: torch.nn.Module, head: ClassifierHead, rows: Sequence[Example], device: str
+) -> list[float]:
+    """Return the rows' cross entropy in nats under a classifier.
+
+    ``model`` computes the hidden states; a row's last label is the number of its class, after the last token.
+    """
+    ids, mask, _ = (tensor[:, :-1].to(device) for tensor in rectangle(rows))
+    last = torch.tensor([len(row.ids) - 2 for row in rows], device=device)
+    classes = torch.tensor([row.labels[-1] for row in rows], device=device)
+    with torch.inference_mode():
+        hidden = unwrapped(model).base_model(input_ids=ids, attention_mask=mask).last_hidden_state
+        logits = hidden[torch.arange(len(rows), device=device), last].float() @ head.weight.T
+        if head.multiple:
+            targets = torch.zeros_like(logits)
+            for number, row in enumerate(rows):
+                targets[number, list(row.classes or ())] = 1
+            losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(1)
+        else:
+            losses = functional.cross_entropy(logits, classes, reduction="none")
+        return losses.tolist()  # type: ignore[no-any-return]
 
 
 def batches(rows: Sequence[Example]) -> Iterator[list[int]]:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.settings.classification import METHOD as CLASSIFY
+from arkor_dev.local.modeling.classes import Classes, is_classifier
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.methods import method
@@ -85,15 +88,21 @@ def _measured(
 
     if any(row.row.text is None for row in todo):
         check_template(path)
+    from arkor_dev.local.inference.classifier_head import ClassifierHead
     from arkor_dev.local.modeling.adapted_model import with_adapter
     from arkor_dev.local.modeling.base_model import load_base
+    from arkor_dev.local.modeling.head import with_head
     from arkor_dev.local.modeling.number_format import choose
     from arkor_dev.local.modeling.tokenizer import default_length
     from arkor_dev.local.training.adapter import convert_weights
     from arkor_dev.local.training.plan import asked_format
 
-    from .losses import TOKENS_AT_ONCE, batches, losses_of
+    from .losses import TOKENS_AT_ONCE, batches, label_losses_of, losses_of
 
+    kind = method(settings.get("method"))
+    classes = Classes.read(adapter) if adapter and is_classifier(adapter) else None
+    if kind.name == CLASSIFY and classes is None:
+        raise JobFailure("The base cannot classify, so it has no losses: choose a finished job")
     link.progress("Loading the model", 0, None, "")
     base = load_base(path, settings.get("loadIn4bit"), None, as_stored=True)
     kept_formats = part.parent.parent / "number-formats.json"
@@ -101,9 +110,14 @@ def _measured(
     choice = choose(base.model, base.device, base.dtype, TOKENS_AT_ONCE, number_format, kept_formats)
     if base.device == "cpu":
         convert_weights(base.model, choice.dtype)
+    if classes:
+        with_head(base.model, classes)
     model = with_adapter(base.model, adapter) if adapter else base.model.eval()
+    measure_batch = losses_of
+    if classes and adapter:
+        measure_batch = partial(label_losses_of, head=ClassifierHead.read(adapter, base.device))
     longest = min(settings.get("maxLength", default_length(base.device)), base.context, LONGEST)
-    encoding, kind = Encoding.of(settings, longest), method(settings.get("method"))
+    encoding = Encoding.of(settings, longest, classes)
     examples = [_example(base.tokenizer, row.row, kind, encoding) for row in todo]
     readable = [index for index, example in enumerate(examples) if example is not None]
     coded = [example for example in examples if example is not None]
@@ -111,7 +125,7 @@ def _measured(
     total, done, saved_at = sum(len(row.ids) for row in coded), 0, time.monotonic()
     for batch in batches(coded):
         link.progress(LABEL, done, total, "tokens")
-        losses = losses_of(model, [coded[index] for index in batch], base.device)
+        losses = measure_batch(model, rows=[coded[index] for index in batch], device=base.device)
         for index, loss in zip(batch, losses, strict=True):
             losses_by_hash[todo[readable[index]].digest] = loss
         done += sum(len(coded[index].ids) for index in batch)
@@ -122,11 +136,16 @@ def _measured(
 
 
 def _example(tokenizer: Any, row: Row, kind: Method, encoding: Encoding) -> Example | None:
-    """Return the text of a row that the method learns from; for a pair, the text with the chosen answer."""
+    """Return the text of a row that the method learns from; for a pair, the text with the chosen answer.
+
+    None if the template rejects it, or a classifier does not know its label.
+    """
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.rows.encoding import coded
 
     try:
+        if encoding.classes:
+            return kind.encode(tokenizer, row, encoding)[0][0]
         texts, _ = kind.renderings(tokenizer, row, encoding)
         if not texts:
             return None

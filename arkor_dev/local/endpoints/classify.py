@@ -14,12 +14,14 @@ from arkor_dev.contract.schema import Field, Schema
 from .openai import checked, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from arkor_dev.local.inference.messages import Classified, Done
 
 CLASSIFY: Final = "classify"
 MOST_TEXTS: Final = 256
+THRESHOLD: Final = 0.5
+"""Probability above which a text has a label, of which it may have several."""
 DIGITS: Final = 6
 """Number of a probability's decimals."""
 _INPUT: Final = Rule("other", noun=f"a text, or a list of 1 to {MOST_TEXTS} texts")
@@ -55,7 +57,10 @@ def check_model(asked: Mapping[str, Any], slug: str) -> None:
 
 
 def answer_of(slug: str, classified: Classified, done: Done) -> dict[str, Any]:
-    """Return the answer: for each text its likeliest label, and the probability of each of ``labels``."""
+    """Return the answer: for each text its likeliest label, and the probability of each of ``labels``.
+
+    If a text may have several labels, ``predicted`` lists those that are likelier than not.
+    """
     tokens = done.prompt_tokens
     return {
         "id": f"classify-{secrets.token_hex(12)}",
@@ -69,11 +74,18 @@ def answer_of(slug: str, classified: Classified, done: Done) -> dict[str, Any]:
                 "label": classified.labels[probabilities.index(max(probabilities))],
                 "probs": [round(probability, DIGITS) for probability in probabilities],
                 "num_classes": len(probabilities),
+                **({"predicted": _likely(classified.labels, probabilities)} if classified.multiple else {}),
             }
             for index, probabilities in enumerate(classified.probabilities)
         ],
         "usage": {"prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens},
     }
+
+
+def _likely(labels: Sequence[str], probabilities: Sequence[float]) -> list[str]:
+    return [
+        label for label, probability in zip(labels, probabilities, strict=True) if probability > THRESHOLD
+    ]
 
 
 def input_fault(text: str) -> BadRequestError | None:

@@ -15,6 +15,7 @@ from arkor_dev.local.modeling.adapted_model import with_adapter
 from arkor_dev.local.modeling.auto_class import auto_class
 from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device, unwrapped
 from arkor_dev.local.modeling.chat_template import end_ids
+from arkor_dev.local.modeling.classes import CALIBRATION
 from arkor_dev.local.modeling.classes import FILE as LABELS
 from arkor_dev.local.modeling.gate import SENSES
 from arkor_dev.local.modeling.gpu_count import weights_of
@@ -45,7 +46,7 @@ RUN_FILES: Final = frozenset({MANIFEST, STATE})
 
 def copy_adapter(source: Path, folder: Path) -> None:
     """Copy the adapter in ``source`` with its card and provenance, without the training state."""
-    for name in (WEIGHTS, CONFIG, LABELS, *DESCRIPTIONS):
+    for name in (WEIGHTS, CONFIG, LABELS, CALIBRATION, *DESCRIPTIONS):
         if (source / name).is_file():
             shutil.copyfile(source / name, folder / name)
 

@@ -13,6 +13,7 @@ from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, again_of, questio
 from arkor_dev.local.training.final_evaluation.measure import (
     all_questions,
     answers_of,
+    labeler_of,
     stopping,
     thinking_of,
 )
@@ -107,7 +108,7 @@ class EvaluationCosts:
         seconds = time.monotonic() - started
         pace = seconds / sum(works[:count])
         comparing = self._comparing(batches, pace, sum(works))
-        own = self._own_sets(pace, writing)
+        own = self._own_sets(pace, writing) + self._choices(pace)
         return {"evaluation": pace * sum(works), "comparing": replace(comparing, own=own)}
 
     def _own_sets(self, pace: float, writing: GenerationSpeed | None) -> float:
@@ -126,6 +127,15 @@ class EvaluationCosts:
                 elif writing:
                     seconds += writing.answered(own_set.questions())
         return seconds
+
+    def _choices(self, pace: float) -> float:
+        """Return the seconds in which the base chooses labels for a classifier's held-out rows."""
+        labeler, padded = labeler_of(self._preparation, self._run), bool(self._run.loss.padded)
+        if labeler is None:
+            return 0.0
+        # Packed, a prompt is read once for all labels.
+        chosen = [row if padded else row[:1] for row in labeler.choices(padded=padded).values()]
+        return pace * sum(map(self._work, chosen))
 
     def _comparing(self, batches: list[Batch], pace: float, work: float) -> ComparisonCosts:
         """Estimate the final comparison, at the evaluation's ``pace`` (seconds per unit of work)."""

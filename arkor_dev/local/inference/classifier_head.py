@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from safetensors import safe_open
 
-from arkor_dev.local.modeling.classes import HEAD_WEIGHT, Classes
+from arkor_dev.local.modeling.classes import HEAD_WEIGHT, Classes, read_temperature
 from arkor_dev.local.modeling.tokenizer import UNREADABLE
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -23,15 +23,19 @@ TOGETHER: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class ClassifierHead:
-    """The ``names`` of its classes, and its ``weight``, ``[classes, hidden size]`` in float32."""
+    """The ``names`` of its classes, and its ``weight``, ``[classes, hidden size]`` in float32, divided by its
+    temperature. ``multiple`` as in `Classes`.
+    """
 
     names: tuple[str, ...]
     weight: Any
+    multiple: bool = False
 
     @classmethod
     def read(cls, folder: Path, device: Any) -> ClassifierHead:
         """Read the head of the adapter in ``folder``. Raises :class:`JobFailure`."""
-        names = Classes.read(folder).names
+        classes = Classes.read(folder)
+        names = classes.names
         try:
             with safe_open(folder / "adapter_model.safetensors", "pt") as file:
                 weight = file.get_tensor(HEAD_WEIGHT).float().to(device)
@@ -39,11 +43,12 @@ class ClassifierHead:
             raise JobFailure(f"The classifier's head cannot be read: {error}") from None
         if weight.ndim != 2 or len(weight) != len(names):
             raise JobFailure("The classifier's head does not fit its labels")
-        return cls(names, weight)
+        return cls(names, weight / read_temperature(folder), classes.multiple)
 
     def probabilities(self, hidden: Any) -> list[list[float]]:
         """Return the probability of each class for the ``hidden`` states, ``[texts, hidden size]``."""
-        by_text: list[list[float]] = (hidden.float() @ self.weight.T).softmax(-1).tolist()
+        logits = hidden.float() @ self.weight.T
+        by_text: list[list[float]] = (logits.sigmoid() if self.multiple else logits.softmax(-1)).tolist()
         return by_text
 
 

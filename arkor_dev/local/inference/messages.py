@@ -139,10 +139,14 @@ class Text(Message):
 
 @dataclass(frozen=True)
 class Classified(Message):
-    """The probability of each of the ``labels`` for each text: ``[texts][labels]``."""
+    """The probability of each of the ``labels`` for each text: ``[texts][labels]``.
+
+    ``multiple``: a text may have several labels, so they do not add up to 1.
+    """
 
     labels: list[str]
     probabilities: list[list[float]]
+    multiple: bool = False
 
 
 @dataclass(frozen=True)

@@ -188,7 +188,7 @@ class TransformersEngine:
             last = hidden[torch.arange(len(places)), lengths - 1]
             for place, logs in zip(places, head.probabilities(last), strict=True):
                 probabilities[place] = logs
-        return Classified(list(head.names), probabilities), sum(map(len, rows))
+        return Classified(list(head.names), probabilities, head.multiple), sum(map(len, rows))
 
     def embed(
         self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None], stopped: Callable[[], bool]

@@ -24,7 +24,8 @@ class Example:
     answer. ``counts`` is its weight in a mean, if that is not the number of its learned tokens. ``desirable``
     is its answer's rating, for methods that learn from ratings; ``score`` is that of two texts. ``replayed``:
     it is not a row of the data, but an answer of the base model. ``weights`` are those of its tokens' losses,
-    of the same length; None if all that are learned count as 1.
+    of the same length; None if all that are learned count as 1. ``classes`` are the numbers of its labels,
+    for a classifier of rows that may have several.
     """
 
     ids: list[int]
@@ -37,6 +38,7 @@ class Example:
     desirable: bool = True
     score: float | None = None
     weights: list[float] | None = None
+    classes: tuple[int, ...] | None = None
 
     @property
     def sequences(self) -> tuple[Example, ...]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
+from arkor_dev.contract.bodies import CLASSIFY
 from arkor_dev.contract.errors import (
     MAKE_ROOM,
     STATUS,
@@ -76,6 +77,7 @@ FEATURES: Final = (
     "archive",
     "attribution",
     "card",
+    "classify",
     "datasets",
     "delete",
     "edit",
@@ -196,6 +198,13 @@ async def create_project(request: web.Request) -> web.Response:
 async def chat(request: web.Request) -> web.StreamResponse:
     check_scope(request)
     return await request.app[CHAT].handle(request, await body_of(request, ASK))
+
+
+@routes.post("/v1/inference/classify")
+async def classify(request: web.Request) -> web.Response:
+    check_scope(request)
+    body = await body_of(request, CLASSIFY)
+    return web.json_response(await request.app[CHAT].classify(body["adapter"], body["text"]))
 
 
 def create_app(setup: Setup) -> web.Application:

@@ -22,7 +22,7 @@ from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.gguf.installed import lacking
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, MAX_STRENGTH
 from arkor_dev.local.inference.engines.choice import LLAMA
-from arkor_dev.local.inference.messages import AnswerRequest, Done, Loading, Text
+from arkor_dev.local.inference.messages import AnswerRequest, Classified, Done, Loading, Text
 from arkor_dev.local.inference.request_options import FIELDS, is_prompt, problem, sampling
 from arkor_dev.local.inference.response_format import envelope, figures, indexed, logprobs, whole_choice
 from arkor_dev.local.inference.structured_output.request import format_of
@@ -44,7 +44,7 @@ from .event_stream import frame, open_stream, pinged
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
-    from arkor_dev.contract.shapes import Progress
+    from arkor_dev.contract.shapes import ClassifiedText, Progress
     from arkor_dev.local.endpoints.embeddings import EmbeddingsRequest
     from arkor_dev.local.endpoints.rerank import RerankRequest
     from arkor_dev.local.inference.engines.router import EngineRouter
@@ -220,6 +220,21 @@ class Chat:
         return AnswerRequest(
             base="", name=name, adapter=str(folder), four_bit=bool(config.get("loadIn4bit")), texts=texts
         )
+
+    async def classify(self, adapter: object, text: str) -> ClassifiedText:
+        """Return the labels of a ``text`` by the classifier ``adapter``, as in ``CLASSIFY``."""
+        ask = await self.prepare_texts({"adapter": adapter}, [text])
+        found: ClassifiedText | None = None
+        try:
+            async with contextlib.aclosing(self.events(ask)) as events:
+                async for part in events:
+                    if isinstance(part, Classified):
+                        found = {"labels": part.labels, "probabilities": part.probabilities[0]}
+        except JobFailure as failure:
+            raise UnavailableError(str(failure).replace("input[0]", "The text")) from None
+        if found is None:
+            raise UnavailableError("There was no answer: try again")
+        return found
 
     async def prepare_embeddings(self, body: dict[str, Any], request: EmbeddingsRequest) -> AnswerRequest:
         """Return the engine's request to embed texts by the target in ``body``, for `events`.

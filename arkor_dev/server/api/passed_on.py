@@ -11,6 +11,7 @@ from arkor_dev.backend.client import Backend
 from arkor_dev.contract.attribution import PROVE, TRACE
 from arkor_dev.contract.bodies import (
     ADJUSTMENT,
+    CLASSIFY,
     CONFIG,
     EVALUATE,
     EXPORT,
@@ -134,6 +135,7 @@ async def start_sweep(request: web.Request) -> web.Response:
 JOB, DEPLOYMENT = "/api/jobs/{id}", "/api/deployments/{id}"
 COMPARED = ("step", "data", "against", "againstStep", "seeds")
 ROUTES = [
+    passed("POST", "/api/inference/classify", Backend.classify, CLASSIFY),
     passed("PATCH", "/api/queue", Backend.arrange_queue, QUEUE_CHANGES, then=refresh),
     passed("POST", f"{JOB}/cancel", Backend.cancel_job, then=refresh),
     passed("POST", f"{JOB}/pause", Backend.pause_job, then=refresh),

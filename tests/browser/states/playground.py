@@ -44,6 +44,30 @@ HOSTILE = """\
 \x1b]0;title\x07 \u202egnp.exe مرحبا بالعالم 🦊 """
 
 
+@walk(
+    {
+        "playground-classifier": "A classifier's playground, with held-out rows to try",
+        "playground-classified": "The probabilities of a text's labels",
+    }
+)
+async def classifier(scene: Scene) -> AsyncGenerator[None]:
+    page = scene.page
+    scene.fake.features = ["evaluation", "classify"]
+    long = "a label with a name that is far too long to be shown in one line on a phone or beside another"
+    scene.fake.labels = ["shipping", "billing", long, "شكوى", *(f"topic {number}" for number in range(8))]
+    job = trained(scene.fake, "tickets")
+    scene.fake.jobs[job]["config"]["method"] = "classify"
+    scene.fake.evaluations.judge(job)
+    await scene.go(f"/#/playground?target=final:{job}")
+    await expect(page.get_by_text("Where is parcel number 1?")).to_be_visible()
+    yield
+    await page.get_by_label("Text to classify").fill("Since Monday my shipping address is wrong.")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_text("78.4 %", exact=True)).to_be_visible()
+    await expect(page.get_by_role("button", name="Show all 12 labels")).to_be_visible()
+    yield
+
+
 async def ask(page: Page, text: str) -> None:
     """Ask as soon as somebody is there to be asked."""
     await page.get_by_label("Message").fill(text)

@@ -83,9 +83,11 @@ def test_an_empty_text_is_reported_and_can_be_removed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({"text": "t", "label": ["a", "b"]}, "label is a list: a row has one label"),
+        ({"text": "t", "label": ["a", ["b"]]}, "label must be text, a whole number, .* not list"),
+        ({"text": "t", "label": ["a", ""]}, "has an empty label: fill it in, or remove the row"),
+        ({"text": "t", "label": list(range(101))}, "label has 101 labels, and 100 is the most"),
         ({"text": "t", "label": " "}, "has an empty label: fill it in, or remove the row"),
-        ({"text": "t", "label": 0.5}, "label must be text, a whole number, true or false, not float"),
+        ({"text": "t", "label": 0.5}, "label must be text, a whole number, true or false, .* not float"),
         ({"text": "t", "label": "x" * 201}, "label has 201 characters, and 200 is the most"),
         ({"text": 3, "label": "a"}, "text must be text, not int"),
         ({"prompt": "", "label": "a"}, "has an empty prompt, so there is nothing to classify"),
@@ -100,3 +102,27 @@ def test_whole_numbers_and_flags_are_labels() -> None:
     labels = [row_of({"prompt": "t", "label": label}, "row", None, {}, forms=LABELED).extra["label"]
               for label in (1, 2.0, True, "yes")]  # fmt: skip
     assert labels == ["1", "2", "true", "yes"]
+
+
+def test_a_text_with_two_labels_is_shown_with_both(tmp_path: Path) -> None:
+    labels = ["a"] * 8 + ["b"] * 8
+    same = "Where is my  parcel?"
+    findings = found(tmp_path, labels, {2: same, 11: same.lower(), 5: "Thank you.", 6: "Thank you."})
+    contradicting = findings["contradicting-labels"]
+    assert contradicting["title"] == "2 rows have the text of another row, and another label"
+    assert [(row["row"], row["excerpt"]) for row in contradicting["rows"]] == [
+        (3, "a: Where is my parcel?"), (12, "b: where is my parcel?"),
+    ]  # fmt: skip
+    assert "remove the others" in contradicting["fix"]
+    assert "contradicting-labels" not in found(tmp_path, labels, {5: "Thank you.", 6: "Thank you."})
+
+
+def test_rows_with_several_labels_are_counted_by_label(tmp_path: Path) -> None:
+    labels = [["a"], ["a", "b"], [], ["b", "a"]] * 4
+    findings = found(tmp_path, labels, {1: "The same.", 3: "The same.", 5: "Other.", 6: "Other."})
+    assert findings["label-distribution"]["title"] == '2 labels: "a" 75%, "b" 50%'
+    assert "several labels" in findings["label-distribution"]["why"]
+    # In another order they are the same labels.
+    assert [row["excerpt"] for row in findings["contradicting-labels"]["rows"]] == [
+        "a + b: Other.", "(none): Other.",
+    ]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.data.labels import LABELED
 from arkor_dev.data.reader import DataFile
 from arkor_dev.data.reviews import Selection
 from arkor_dev.local.datasets.index import Index
@@ -390,3 +391,24 @@ def test_an_unsaved_row_is_rendered_like_a_saved_one(view_of: ViewOf) -> None:
     assert "must be an object" in view.render(0, {"messages": ["x"]})["error"]
     with pytest.raises(IndexError):
         view.render(1, {})
+
+
+def test_labeled_rows_are_checked_for_wrong_labels(tmp_path: Path, tokenizer: Any) -> None:
+    pytest.importorskip("sklearn")
+    path, wrong = tmp_path / "d.jsonl", 7
+    words = {"calm": "no rush take your time", "hurried": "please hurry it is urgent"}
+    texts = [(list(words)[number % 2], f"{words[list(words)[number % 2]]} {number}") for number in range(40)]
+    texts[wrong - 1] = ("hurried", texts[wrong - 1][1])
+    path.write_text("".join(f"{json.dumps({'text': text, 'label': label})}\n" for label, text in texts))
+    view = View(Index([DataFile(path, "d.jsonl", forms=LABELED)]))
+    view.read_by(ReadingSettings(tokenizer, method("classify"), Encoding(512), 8192))
+    until = time.monotonic() + 30
+    while view.busy:
+        assert time.monotonic() < until
+        view.work(0.02)
+    (found,) = view.status()["findings"]  # that no token is learned is no finding
+    assert (found["code"], found["title"]) == ("wrong-label", "The label of 1 row is probably wrong")
+    assert [row["row"] for row in found["rows"]] == [wrong]
+    assert found["rows"][0]["excerpt"].startswith("hurried, rather calm: no rush")
+    assert view.find("finding", 0, code="wrong-label")["row"] == wrong
+    view.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from arkor_dev.local.evaluation.classified import Classified, classified, macro_f1
+from arkor_dev.local.evaluation.classified import Classified, Several, classified, macro_f1
 
 from .test_paired import most_by_chance
 
@@ -106,3 +106,38 @@ def test_few_rows_give_no_verdict() -> None:
     assert "too few rows to tell" in result.sentence()
     assert "A verdict needs at least" in result.sentence()
     assert "A verdict needs" not in result.sentence(dry=True)
+
+
+def test_f1_of_several_labels_is_scikit_learns() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    chance = np.random.default_rng(14)
+    true, named = (chance.random((60, 3)) < 0.4 for _ in range(2))
+    combinations: dict[tuple[bool, ...], int] = {}
+    wanted, predicted = (
+        [combinations.setdefault(tuple(row), len(combinations)) for row in marks.tolist()]
+        for marks in (true, named)
+    )
+    names = tuple(map(str, combinations))
+    several = Several(true, named, true[0])
+    result = classified(names, wanted[0], wanted, predicted, range(60), several=several)
+    assert result.micro_f1
+    assert result.micro_f1.value == pytest.approx(metrics.f1_score(true, named, average="micro"))
+    assert result.macro_f1.value == pytest.approx(metrics.f1_score(true, named, average="macro"))
+    assert result.accuracy.value == pytest.approx(metrics.accuracy_score(true, named))
+    figures = result.figures()
+    assert figures["labels"] == 3
+    assert figures["microF1"]["low"] < result.micro_f1.value < figures["microF1"]["high"]
+    assert f"micro F1 {result.micro_f1.value:.2f} (" in result.sentence()
+
+
+def test_several_labels_at_random_are_not_better_than_the_most_frequent_combination() -> None:
+    chance = np.random.default_rng(15)
+    better = 0
+    for _ in range(RUNS):
+        true, named = (chance.random((48, 2)) < 0.3 for _ in range(2))
+        wanted, predicted = (marks @ [1, 2] for marks in (true, named))
+        several = Several(true, named, np.zeros(2, dtype=bool))
+        names = ("(none)", "a", "b", "a + b")
+        found = classified(names, 0, wanted.tolist(), predicted.tolist(), range(48), several=several)
+        better += found.compared.verdict == "better"
+    assert better <= most_by_chance(0.025, RUNS)

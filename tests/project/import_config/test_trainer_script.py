@@ -231,7 +231,7 @@ LOADS = "m = AutoModelForCausalLM.from_pretrained('a/b')\n"
         (PLAIN.replace("args", "data_collator=UnslothVisionDataCollator(m), args"), "Collator: only text"),
         (PLAIN.replace("args=", "tools=[search], args="), "Line 1: tools: tools are those of an environment"),
         (PLAIN.replace("args=", "environment_factory=Game, args="), "environment_factory: tools are those"),
-        (PLAIN.replace("args=", "rollout_func=play, args="), "rollout_func: rollouts are sampled by the method"),
+        (PLAIN.replace("args=", "rollout_func=play, args="), "rollout_func: rollouts are sampled by the"),
         (PLAIN.replace("args=", "compute_loss_func=mine, args="), "compute_loss_func: the loss is the meth"),
         (PLAIN.replace('"a/b"', "options.model"), "comes from the command line or a file: write its name o"),
         (PLAIN.replace("SFTConfig()", "parse()"), "training arguments .parse... are not written out"),

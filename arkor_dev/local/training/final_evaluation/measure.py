@@ -48,13 +48,15 @@ from arkor_dev.local.evaluation.so_far import Look, Schedule, Watched
 from arkor_dev.local.evaluation.stage import Stage
 from arkor_dev.local.evaluation.thinking import Thinking
 from arkor_dev.local.evaluation.words import DIGITS, watched
-from arkor_dev.local.jobs.job_folder import checkpoint_steps, job_folder, kind_of
+from arkor_dev.local.jobs.job_folder import checkpoint_steps, final_folder, job_folder, kind_of
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.chat_template import end_ids, render, with_arguments
+from arkor_dev.local.modeling.classes import write_temperature
 from arkor_dev.local.modeling.head import with_head
 from arkor_dev.local.training.adapter import convert_weights, full_model, load_weights, prepare_frozen
 from arkor_dev.local.training.greedy import GenerationLimit, answers
+from arkor_dev.local.training.methods.classify.baselines import Baselines
 from arkor_dev.local.training.objective import Objective
 from arkor_dev.local.training.phases import EVALUATING
 from arkor_dev.local.training.rows.encoding import Encoding, encode
@@ -64,7 +66,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from arkor_dev.contract.events import Event, VerdictSoFar
-    from arkor_dev.contract.shapes import EvaluationMeasure, EvaluationStrength
+    from arkor_dev.contract.shapes import Evaluation, EvaluationMeasure, EvaluationStrength
     from arkor_dev.data.rows import Row
     from arkor_dev.local.evaluation.base_losses import BaseLosses
     from arkor_dev.local.evaluation.stage import Judged, Own
@@ -308,6 +310,7 @@ class FinalEvaluation:
         preparation = self._preparation
         judged.evaluation.update(_best(preparation, self._history, judged.evaluation["margin"]))
         results.write(results.result_file(self._job, None), judged._asdict())
+        _keep_temperature(judged.evaluation, final_folder(preparation.data, preparation.job_id))
         rewrite_card(preparation.data, preparation.job_id)
         self._emit(EvaluationCompleted(type=EVALUATION_COMPLETED, evaluation=judged.evaluation))
         self._reported = True
@@ -322,6 +325,7 @@ def judge_kept(preparation: RunPreparation, model: Model, saved: SavedModel) -> 
     folder, step, data = Path(saved.folder), saved.step, saved.data
     if not preparation.eval_rows:
         raise JobFailure("No rows were held out of this job's training, so nothing can be measured")
+    learned = preparation.train_rows
     preparation.train_rows = preparation.train_rows[:FEW]
     preparation.load(model)
     preparation.encode()
@@ -334,7 +338,7 @@ def judge_kept(preparation: RunPreparation, model: Model, saved: SavedModel) -> 
     # Use the run's questions, although only a few of its rows were read here.
     before = results.read(results.result_file(job, None))
     answers = results.answers_in(before) or ANSWERS[-1]
-    stage = stage_of(preparation, run, lambda: False, results.questions_in(before), answers)
+    stage = stage_of(preparation, run, lambda: False, results.questions_in(before), answers, learned=learned)
     if data is None:
         _set_choice(stage, preparation, History(job), step)
         _set_share(stage, preparation, History(job), run.plan, step)
@@ -354,8 +358,15 @@ def judge_kept(preparation: RunPreparation, model: Model, saved: SavedModel) -> 
     if saved.general:  # the job has no other rows, and the page shows these
         results.write(results.result_file(job, step), judged._asdict())
     if data is None:
+        _keep_temperature(judged.evaluation, folder)
         rewrite_card(preparation.data, preparation.job_id, step)
     return judged.evaluation
+
+
+def _keep_temperature(evaluation: Evaluation, folder: Path) -> None:
+    """Store the temperature of a classifier's probabilities beside it in ``folder``."""
+    if found := evaluation.get("heldOut", {}).get("classified", {}).get("calibration"):
+        write_temperature(folder, found["temperature"])
 
 
 def measure_strengths(preparation: RunPreparation, model: Model, saved: SavedModel) -> Any:
@@ -465,10 +476,12 @@ def stage_of(
     answered: tuple[int, int] | None = None,
     *,
     quiet: bool = False,
+    learned: Sequence[Row] | None = None,
 ) -> Stage:
     """Set up all measurements, with ``count`` general questions, of which ``answered`` are answered.
 
-    ``quiet``, for estimates, reports no unreadable sets.
+    ``quiet``, for estimates, reports no unreadable sets. ``learned`` are the rows that the result was trained
+    on, by default those of ``preparation``.
     """
 
     def failed(name: str, why: str) -> None:
@@ -493,7 +506,9 @@ def stage_of(
             dry=bool(preparation.settings.get("dryRun")),
             split=preparation.split,
             names=run.classes.names,
-            majority=run.classes.majority,
+            majority=run.classes.majority_of(preparation.train_rows if learned is None else learned),
+            multiple=run.classes.multiple,
+            labeler=None if quiet else labeler_of(preparation, run, learned),
         )
     if not run.method.answers:
         return run.method.stage(
@@ -547,6 +562,16 @@ def stage_of(
         stops=ended,
         marks=marks,
     )
+
+
+def labeler_of(
+    preparation: RunPreparation, run: TrainingLoop, learned: Sequence[Row] | None = None
+) -> Baselines | None:
+    """Return what makes a classifier's baselines; None for another method. ``learned`` as in `stage_of`."""
+    if not run.classes:
+        return None
+    rows = preparation.train_rows if learned is None else learned
+    return Baselines(run.base.tokenizer, rows, preparation.eval_rows, run.classes, run.base.context)
 
 
 def stopping(

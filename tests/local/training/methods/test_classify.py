@@ -12,13 +12,15 @@ pytest.importorskip("torch")
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from transformers import AutoModelForSequenceClassification
 
 from arkor_dev.data.labels import LABELED
 from arkor_dev.data.row_parser import row_of
+from arkor_dev.local.checkpoints.origin import hash_of_rows
 from arkor_dev.local.datasets.tokens import tokenize_row
-from arkor_dev.local.modeling.classes import HEAD_WEIGHT, Classes
+from arkor_dev.local.modeling.classes import HEAD_WEIGHT, Classes, read_temperature, write_temperature
+from arkor_dev.local.modeling.example import Example
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.methods import method
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.data.rows import Row
-    from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.methods.classify.loss import ClassifierLoss
     from arkor_dev.local.training.run import TrainingLoop
 
@@ -158,6 +159,94 @@ def test_balanced_weights_are_those_of_scikit_learn(tiny: Path, tmp_path: Path) 
     assert [loss for loss, _ in run.loss.row_losses(run.train)] == pytest.approx(plain, abs=1e-5)
 
 
+SEVERAL = [
+    {"text": f"{asked} {'Please hurry.' * (place % 2)} {'Thanks.' * (place % 3 == 0)}",
+     "label": ["hurried"] * (place % 2) + ["polite"] * (place % 3 == 0)}
+    for place, asked in enumerate(QUESTIONS[:12])
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_loss_of_several_labels_equals_that_of_transformers(
+    tiny: Path, tmp_path: Path, smoothing: float
+) -> None:
+    run = begun(tiny, tmp_path, SEVERAL, labelSmoothingFactor=smoothing)
+    assert run.classes.multiple
+    run.save(saved := tmp_path / "saved")
+    model = in_transformers(tiny, saved, 2)
+    model.config.problem_type = model.base_model.model.config.problem_type = "multi_label_classification"
+    wanted = torch.tensor([[float(n in (row.classes or ())) for n in range(2)] for row in run.train])
+    if smoothing:
+        logits = logits_in_transformers(model, run.train)
+        theirs = binary_cross_entropy_with_logits(logits, wanted * 0.9 + 0.05)
+    else:  # transformers' own
+        losses = [
+            model(input_ids=torch.tensor([row.ids[:-1]]), labels=wanted[at : at + 1]).loss
+            for at, row in enumerate(run.train)
+        ]
+        theirs = torch.stack(losses).mean()
+        ours = [loss for loss, _ in run.loss.row_losses(run.train)]
+        assert ours == pytest.approx([float(loss.detach()) for loss in losses], abs=1e-5)
+    theirs.backward()
+    summed, count = run.loss(run.train)
+    (summed / count).backward()
+    assert float(summed.detach()) / count == pytest.approx(float(theirs.detach()), abs=1e-5)
+    expected = {
+        name.replace(".default", "").replace(".modules_to_save", ""): weight.grad
+        for name, weight in model.named_parameters()
+        if weight.requires_grad
+    }
+    for name, weight in run.model.named_parameters():
+        if weight.requires_grad:
+            plain = name.replace(".default", "").replace(".modules_to_save", "")
+            torch.testing.assert_close(weight.grad, expected[plain], atol=1e-5, rtol=1e-4, msg=plain)
+
+
+def test_balanced_weights_of_several_labels_are_those_of_scikit_learn(tiny: Path, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    from sklearn.utils.class_weight import compute_sample_weight
+
+    run = begun(tiny, tmp_path, SEVERAL, classWeight="balanced")
+    logits, wanted = run.loss.class_logits(run.train)
+    weights = torch.tensor(
+        [compute_sample_weight("balanced", wanted[:, label].numpy()) for label in range(2)]
+    ).T
+    expected = (
+        binary_cross_entropy_with_logits(logits, wanted, weights.float(), reduction="none").mean(1).sum()
+    )
+    assert float(run.loss(run.train)[0].detach()) == pytest.approx(float(expected.detach()), abs=1e-5)
+
+
+def test_several_labels_are_learned_and_stored(tiny: Path, tmp_path: Path) -> None:
+    run = run_of(tiny, tmp_path, SEVERAL, maxSteps=24)
+    losses = losses_of(run)
+    assert losses[-1] < 0.5 * losses[0]
+    assert events_of(run).figures("accuracy")[-1] == 1
+    stored = Classes.read(tmp_path / "jobs" / "job" / "final")
+    assert stored == Classes(("hurried", "polite"), (6, 4), multiple=True)
+    logs = torch.tensor(run.loss.log_probabilities(run.train))  # type: ignore[attr-defined]
+    for row, found in zip(run.train, logs.exp() > 0.5, strict=True):
+        assert tuple(found.nonzero().flatten().tolist()) == row.classes
+
+
+def test_other_labels_are_another_data_set() -> None:
+    known, other = (hash_of_rows([Example([1, 2], [-100, 0], classes=each)]) for each in ((0,), (0, 1)))
+    assert known != other
+
+
+def test_lists_of_labels_are_in_all_rows_or_in_none() -> None:
+    mixed = rows_of([{"text": "a", "label": ["x", "y"]}, {"text": "b", "label": "x"}])
+    with pytest.raises(JobFailure, match=r"row 1: label is a list, and in other rows it is not: write all"):
+        Classes.of(mixed, ())
+    classes = Classes.of(mixed[:1], ())
+    assert classes.numbers(mixed[0]) == (0, 1)
+    with pytest.raises(JobFailure, match=r"row 2: label must be a list"):
+        classes.numbers(mixed[1])
+    with pytest.raises(JobFailure, match=r"row 1: label must be one label"):
+        Classes(("x", "y"), (1, 1)).numbers(mixed[0])
+    assert classes.majority_of(mixed[:1]) == (0, 1)
+
+
 def test_it_learns_and_resumes_to_the_same_bits(tiny: Path, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     for data in (whole, parts):
@@ -207,10 +296,21 @@ def test_labels_that_cannot_be_learned_are_refused_with_a_remedy() -> None:
     with pytest.raises(JobFailure, match=r"There are 1,001 labels.* 1,000 labels at most.* merge labels"):
         Classes.of(many, ())
     with pytest.raises(JobFailure, match=r'row 1: the classifier has no label "x", only "a", "b"'):
-        Classes(("a", "b"), (1, 1)).number(same[0])
+        Classes(("a", "b"), (1, 1)).numbers(same[0])
     settings = JobSettings({"method": "classify", "fullFineTuning": True})
     with pytest.raises(JobFailure, match="remove full_fine_tuning"):
         method("classify").check(settings)
+
+
+def test_a_temperature_is_stored_beside_the_classifier(tmp_path: Path) -> None:
+    assert read_temperature(tmp_path) == 1
+    write_temperature(tmp_path, 1.7)
+    assert read_temperature(tmp_path) == 1.7
+    assert [path.name for path in tmp_path.iterdir()] == ["calibration.json"]
+    for stored in ("{}", "[]", "no", '{"temperature": 0}', '{"temperature": NaN}', '{"temperature": true}'):
+        (tmp_path / "calibration.json").write_text(stored)
+        with pytest.raises(JobFailure, match=r"calibration.json"):
+            read_temperature(tmp_path)
 
 
 def test_numbers_are_ordered_by_value() -> None:

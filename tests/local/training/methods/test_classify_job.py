@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -110,6 +111,18 @@ def test_its_events_have_accuracy_and_a_verdict_against_the_majority(backend: Ba
     majority = found["majority"]
     assert f'for always answering "{majority}", as the base cannot classify' in task["sentence"]
     assert "macro F1 1.00" in task["sentence"]
+    # A single word tells its labels apart, so it needs no language model.
+    zero_shot, tfidf = found["baselines"]
+    assert (zero_shot["kind"], tfidf["kind"]) == ("zeroShot", "tfidf")
+    assert zero_shot["rows"] == tfidf["rows"] == task["rows"]
+    assert zero_shot["verdict"] == "better"
+    assert tfidf["accuracy"] > 0.9
+    assert "no language model" in evaluation["sentence"]
+    assert [sentence.partition(":")[0] for sentence in found["sentences"][:2]] == [
+        "Compared with the base's zero-shot choice", "Compared with TF-IDF with logistic regression",
+    ]  # fmt: skip
+    assert found["calibration"]["logLoss"] <= found["calibration"]["logLossBefore"]
+    assert "Its probabilities are off by" in found["sentences"][2]
 
 
 def test_each_row_has_the_predicted_label(backend: Backend, job: str) -> None:
@@ -118,6 +131,7 @@ def test_each_row_has_the_predicted_label(backend: Backend, job: str) -> None:
         assert row["question"].startswith("Please hurry" if row["wanted"] == "hurried" else "No rush")
         assert row["adapterAnswer"] == row["wanted"]
         assert row["adapter"] == 1
+        assert 0.5 <= row["confidence"] <= 1
 
 
 def evaluated(backend: Backend, job: str, body: dict[str, Any]) -> Any:
@@ -175,7 +189,7 @@ def test_its_adapter_is_exported_and_proved_and_nothing_else_is(backend: Backend
     assert entry.get("error") is None
     assert entry["proof"]["verdict"] == "same", entry["proof"]
     assert entry["proof"]["texts"] >= 8
-    assert "labels.json" in {file["name"] for file in entry["files"]}
+    assert {"labels.json", "calibration.json"} <= {file["name"] for file in entry["files"]}
     assert "AutoModelForSequenceClassification.from_pretrained(BASE, num_labels=2)" in str(entry)
 
 
@@ -196,6 +210,20 @@ def test_a_chat_with_it_is_refused(backend: Backend, job: str) -> None:
     refused = backend.call("POST", "/v1/inference/chat", body)
     assert refused.status == 400
     assert "This model is a classifier: it answers with a label, not in words" in refused.json["error"]
+
+
+def test_the_playground_gives_a_text_its_labels(backend: Backend, job: str) -> None:
+    adapter = {"kind": "final", "jobId": job}
+    body = {"adapter": adapter, "text": "Please hurry: the boat."}
+    answer = backend.call("POST", "/v1/inference/classify", body)
+    assert answer.status == 200, answer.body
+    assert answer.json["labels"] == ["calm", "hurried"]
+    calm, hurried = answer.json["probabilities"]
+    assert calm + hurried == pytest.approx(1, abs=1e-5)
+    assert hurried > 0.7
+    long = backend.call("POST", "/v1/inference/classify", {"adapter": adapter, "text": "word " * 3000})
+    assert long.status == 503
+    assert "The text has 6000 tokens" in long.json["error"]
 
 
 @pytest.fixture(scope="module")
@@ -242,8 +270,12 @@ def test_its_probabilities_are_those_of_transformers(
     model = PeftModel.from_pretrained(base, str(data / "jobs" / job / "final")).eval()
     with torch.no_grad():
         logits = model(**AutoTokenizer.from_pretrained(tiny)(text, return_tensors="pt")).logits
+    stored = json.loads((data / "jobs" / job / "final" / "calibration.json").read_text())
+    verdict = backend.job(job)["evaluation"]["heldOut"]["classified"]["calibration"]
+    assert stored == {"temperature": verdict["temperature"]}
     # The endpoint computes in the format that is fastest here, as chat does.
-    assert served == pytest.approx(logits.softmax(-1)[0].tolist(), abs=0.02)
+    probabilities = (logits / stored["temperature"]).softmax(-1)
+    assert served == pytest.approx(probabilities[0].tolist(), abs=0.02)
 
 
 def test_it_refuses_chats_and_unusable_texts_in_a_sentence(backend: Backend, endpoint: str) -> None:
@@ -302,3 +334,70 @@ def test_a_dry_run_may_read_rows_of_one_label(backend: Backend, labeled: Path) -
     job = backend.submit({**CONFIG, "datasetSource": source, "dryRun": True})
     list(backend.events(job))
     assert backend.job(job)["status"] == "completed"
+
+
+def test_rows_with_wrong_labels_surprise_it_most(backend: Backend, labeled: Path, job: str) -> None:
+    wrong = [4, 17]
+    other = {"calm": "hurried", "hurried": "calm"}
+    rows = [
+        {**row, "label": other[row["label"]]} if number in wrong else row
+        for number, row in enumerate(LABELED[:30], 1)
+    ]
+    write_jsonl(labeled / "data" / "wrong.jsonl", [*rows, {"text": "No rush: the boat.", "label": "lazy"}])
+    source = {"type": "file", "path": "data/wrong.jsonl"}
+    view = backend.call("POST", "/v1/datasets", {"config": {**CONFIG, "datasetSource": source}})
+    path = f"/v1/datasets/{view.json['dataset']['id']}"
+    until(lambda: backend.call("GET", path).json["dataset"]["state"] == "ready", 120)
+
+    def measured(below: str) -> Any:
+        assert backend.call("POST", f"{path}/{below}").status == 200
+        return until(
+            lambda: (
+                (found := backend.call("GET", f"{path}/{below}").json["losses"])["state"]
+                in ("completed", "failed")
+                and found
+            ),
+            60,
+        )
+
+    assert measured(f"losses/{job}") == {"state": "completed"}
+    found = backend.call("GET", f"{path}/surprising?count=40&job={job}").json["surprising"]
+    assert len(found) == 30  # without the label that it does not know
+    assert {row["row"] for row in found[:2]} == set(wrong)
+    assert min(row["loss"] for row in found[:2]) > 1 > found[2]["loss"]
+    assert "The base cannot classify" in measured("losses")["error"]
+
+
+def test_rows_with_several_labels(backend: Backend, labeled: Path) -> None:
+    def labels(text: str) -> list[str]:
+        return ["hurried"] * ("hurry" in text) + ["travelling"] * ("by the sea" in text or "up north" in text)
+
+    rows = [{"text": row["text"], "label": labels(row["text"])} for row in LABELED]
+    write_jsonl(labeled / "data" / "several.jsonl", rows)
+    source = {"type": "file", "path": "data/several.jsonl"}
+    job = backend.submit({**CONFIG, "datasetSource": source, "maxSteps": 40})
+    frames = list(backend.events(job))
+    assert backend.job(job)["status"] == "completed", backend.job(job)
+    evaluation = next(frame.json["evaluation"] for frame in frames if frame.event == "evaluation.completed")
+    assert evaluation["verdict"] == "better", evaluation
+    found = evaluation["heldOut"]["classified"]
+    assert found["labels"] == 2
+    assert found["microF1"]["share"] > 0.8
+    assert {cell["label"] for cell in found["confusion"]} <= {
+        "hurried", "travelling", "hurried + travelling", "(none)",
+    }  # fmt: skip
+    assert [baseline["kind"] for baseline in found["baselines"]] == ["tfidf"]
+    body = {
+        "slug": "several-labels",
+        "target": {"kind": "adapter", "adapter": {"kind": "final", "jobId": job}},
+        "authMode": "none",
+        "runRetentionMode": "unlimited",
+    }
+    assert backend.call("POST", "/v1/endpoints", body).status == 201
+    texts = [str(row["text"]) for row in rows]
+    answer = backend.call("POST", "/v1/serve/several-labels/classify", {"input": texts}).json
+    right = [row["predicted"] == labels(text) for row, text in zip(answer["data"], texts, strict=True)]
+    assert sum(right) > 0.9 * len(texts)
+    for row in answer["data"]:
+        likely = [label for label, share in zip(answer["labels"], row["probs"], strict=True) if share > 0.5]
+        assert row["predicted"] == likely

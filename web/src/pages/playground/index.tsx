@@ -7,14 +7,15 @@ import { ActionButton } from "../../actions/action-button";
 import { type Action, useActions } from "../../actions/actions";
 import { newestCheckpoint } from "../../chat/checkpoints";
 import { shownTargets, showTargets } from "../../chat/model/tree";
-import type { Target } from "../../chat/model/types";
+import type { AdapterTarget, Target } from "../../chat/model/types";
 import { targetTrouble } from "../../chat/picker/adapter-select";
 import { busy, startNew, stop } from "../../chat/session";
 import { changeCurrent, current, readConversations } from "../../chat/storage/conversations";
 import { baseModels, comparePair, inOrder, newestAdapter, sameTarget } from "../../chat/targets";
+import { late } from "../../lib/late";
 import { composing } from "../../lib/textarea";
 import { setTitle } from "../../store/document-title";
-import { served } from "../../store/features";
+import { features, served } from "../../store/features";
 import { jobs } from "../../store/jobs";
 import { manifest } from "../../store/manifest";
 import { Button } from "../../ui/controls/button";
@@ -26,12 +27,17 @@ import { Panel } from "./panel/panel";
 import { useFollow } from "./thread/follow";
 import { Thread } from "./thread/thread";
 
+const useClassify = late(() => import("./classify"));
+
 export default function Playground() {
   const area = useRef<HTMLTextAreaElement>(null);
   const { away, toEnd } = useFollow(current.value.leaf !== null);
   const [panel, setPanel] = useState(() => matchMedia("(width >= 67.5em)").matches);
   const targets = shownTargets(current.value);
   const two = targets.length > 1;
+  const classifiers = features.value.has("classify") ? targets.filter(isClassifier) : [];
+  const chats = classifiers.length === 0;
+  const classify = useClassify(classifiers.length > 0);
   useAddress();
   useEffect(() => {
     setTitle("Playground");
@@ -77,7 +83,7 @@ export default function Playground() {
   }, []);
 
   return (
-    <div class={["pg", panel && "pg-with-panel", two && "pg-two"].filter(Boolean).join(" ")}>
+    <div class={["pg", panel && chats && "pg-with-panel", two && "pg-two"].filter(Boolean).join(" ")}>
       <div class="pg-main">
         <header class="pg-top">
           <h1 class="visually-hidden" tabIndex={-1}>
@@ -90,29 +96,45 @@ export default function Playground() {
                 Compare
               </ActionButton>
             )}
-            <ActionButton action={startAgain} kind="quiet" small icon="plus" />
-            <ActionButton action={showPanel} kind="quiet" small icon="panel" aria-expanded={panel} />
+            {chats && (
+              <>
+                <ActionButton action={startAgain} kind="quiet" small icon="plus" />
+                <ActionButton action={showPanel} kind="quiet" small icon="panel" aria-expanded={panel} />
+              </>
+            )}
           </div>
         </header>
-        <Thread
-          searched={searched.value}
-          ask={(text) => {
-            setDraft(text);
-            area.current?.focus();
-          }}
-        />
-        <div class="pg-bottom">
-          {away && (
-            <Button small class="pg-latest" onClick={toEnd}>
-              To the latest
-            </Button>
-          )}
-          {!panel && <Changed onOpen={() => setPanel(true)} />}
-          <Composer area={area} blocked={blockedBy(targets)} onSent={toEnd} />
-        </div>
+        {classify && <classify.Classify targets={classifiers} />}
+        {chats && (
+          <>
+            <Thread
+              searched={searched.value}
+              ask={(text) => {
+                setDraft(text);
+                area.current?.focus();
+              }}
+            />
+            <div class="pg-bottom">
+              {away && (
+                <Button small class="pg-latest" onClick={toEnd}>
+                  To the latest
+                </Button>
+              )}
+              {!panel && <Changed onOpen={() => setPanel(true)} />}
+              <Composer area={area} blocked={blockedBy(targets)} onSent={toEnd} />
+            </div>
+          </>
+        )}
       </div>
-      {panel && <Panel onClose={() => setPanel(false)} />}
+      {panel && chats && <Panel onClose={() => setPanel(false)} />}
     </div>
+  );
+}
+
+/** Whether the target labels texts instead of answering in words. */
+function isClassifier(target: Target): target is AdapterTarget {
+  return (
+    target.kind !== "base" && jobs.value.find(({ id }) => id === target.jobId)?.config?.method === "classify"
   );
 }
 

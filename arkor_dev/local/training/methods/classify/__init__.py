@@ -50,15 +50,18 @@ class Classification(Method):
     def encode(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
         """Return the text's tokens, followed by one whose label is the class, as the last token predicts it.
 
-        That one is never read; a text is truncated to leave room for it.
+        That one is never read; a text is truncated to leave room for it. If rows may have several labels, the
+        example's ``classes`` are those.
         """
         assert encoding.classes
         whole: list[int] = tokenizer(row.text, add_special_tokens=True)["input_ids"]
         ids = whole[: encoding.longest - 1]
         if not ids:
             raise JobFailure(f"{row.where}: the tokenizer drops the whole text: remove the row")
-        labels = [*[IGNORED] * len(ids), encoding.classes.number(row)]
-        return [Example([*ids, ids[-1]], labels, row.where)], len(ids) < len(whole)
+        numbers = encoding.classes.numbers(row)
+        several = numbers if encoding.classes.multiple else None
+        labels = [*[IGNORED] * len(ids), 0 if several is not None else numbers[0]]
+        return [Example([*ids, ids[-1]], labels, row.where, classes=several)], len(ids) < len(whole)
 
     def objective(
         self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan

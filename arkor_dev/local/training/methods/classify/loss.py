@@ -1,5 +1,6 @@
-"""Cross entropy of a classifier's head; it equals that of transformers' ``LlamaForSequenceClassification``,
-which the tests compare it with.
+"""Loss of a classifier's head, equal to that of transformers' ``LlamaForSequenceClassification``.
+
+It is the cross entropy, or if rows may have several labels, the mean of every label's binary cross entropy.
 """
 
 from __future__ import annotations
@@ -7,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid
 
 from arkor_dev.contract.settings.classification import BALANCED
 from arkor_dev.local.modeling.classes import HEAD
@@ -16,6 +17,8 @@ from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from torch import Tensor
 
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.plan import Plan
@@ -26,7 +29,8 @@ class ClassifierLoss(Objective):
 
     During training, it is multiplied by the weight of the row's class, and label smoothing is applied;
     evaluations stay comparable without both. Balanced weights are scikit-learn's ``class_weight``: with them,
-    every class has the same total weight, and the mean weight of ``rows`` is 1.
+    every class has the same total weight, and the mean weight of ``rows`` is 1. If rows may have several
+    labels, those with a label have the same total weight as those without it.
     """
 
     def __init__(self, model: Any, device: str, dtype: Any, rows: Sequence[Example], plan: Plan) -> None:
@@ -39,7 +43,12 @@ class ClassifierLoss(Objective):
             )
         self._smoothing = plan.smoothing
         self._weights: Any = None
-        if plan.method["classWeight"] == BALANCED:
+        self._several = rows[0].classes is not None
+        if plan.method["classWeight"] == BALANCED and self._several:
+            counts = self._targets(rows, None).sum(0)
+            absent, present = (len(rows) / (2 * each.clamp(min=1)) for each in (len(rows) - counts, counts))
+            self._weights = torch.stack([absent, present])
+        elif plan.method["classWeight"] == BALANCED:
             learned = torch.tensor([row.labels[-1] for row in rows])
             counts = learned.bincount(minlength=self._head.out_features)
             self._weights = (len(rows) / (len(counts) * counts.clamp(min=1))).to(device)
@@ -50,19 +59,38 @@ class ClassifierLoss(Objective):
         return getattr(self._inner, HEAD)
 
     def class_logits(self, rows: Sequence[Example]) -> tuple[Any, Any]:
-        """Return the head's logits ``[rows, classes]`` in float32, and the rows' classes ``[rows]``."""
+        """Return the head's logits ``[rows, classes]`` in float32, and the rows' classes ``[rows]``; if they
+        may have several, whether they have each, ``[rows, classes]``.
+        """
         hidden, _, targets = self.before_head(rows)
-        return self._head(hidden.float()), targets
+        return self._head(hidden.float()), self._targets(rows, targets)
+
+    def _targets(self, rows: Sequence[Example], targets: Tensor | None) -> Tensor:
+        if not self._several:
+            assert targets is not None
+            return targets
+        several = torch.zeros(len(rows), self._head.out_features)
+        for number, row in enumerate(rows):
+            several[number, list(row.classes or ())] = 1
+        return several.to(self.device)
+
+    def _losses(
+        self, logits: Tensor, targets: Tensor, smoothing: float = 0.0, weights: Tensor | None = None
+    ) -> Tensor:
+        """Return each row's loss, ``[rows]``; ``weights`` as in `_weights`."""
+        if self._several:
+            smoothed = targets * (1 - smoothing) + smoothing / 2
+            weight = None if weights is None else torch.where(targets > 0, weights[1], weights[0])
+            return binary_cross_entropy_with_logits(logits, smoothed, weight, reduction="none").mean(1)
+        losses = cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
+        return losses if weights is None else losses * weights[targets]
 
     def __call__(self, rows: Sequence[Example]) -> tuple[Any, float]:
         """Return the cross entropy summed over ``rows``, with class weights, and their number."""
         logits, targets = self.class_logits(rows)
         self._note(logits, targets)
-        smoothing = self._smoothing if self.model.training else 0.0
-        losses = cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
-        if self._weights is not None and self.model.training:
-            losses = losses * self._weights[targets]
-        return losses.sum(), len(rows)
+        options = (self._smoothing, self._weights) if self.model.training else ()
+        return self._losses(logits, targets, *options).sum(), len(rows)
 
     def one_pass(self, rows: Sequence[Example]) -> bool:
         """See :meth:`Objective.one_pass`."""
@@ -72,20 +100,25 @@ class ClassifierLoss(Objective):
         """Return each row's cross entropy, without class weights, with weight 1."""
         logits, targets = self._evaluated(rows)
         self._note(logits, targets)
-        return [(loss, 1) for loss in cross_entropy(logits, targets, reduction="none").tolist()]
+        return [(loss, 1) for loss in self._losses(logits, targets).tolist()]
 
     def log_probabilities(self, rows: Sequence[Example]) -> list[list[float]]:
         """Return the log probability of every class for each row, in evaluation mode."""
-        by_row: list[list[float]] = self._evaluated(rows)[0].log_softmax(-1).tolist()
+        logits = self._evaluated(rows)[0]
+        by_row: list[list[float]] = (logsigmoid(logits) if self._several else logits.log_softmax(-1)).tolist()
         return by_row
 
     def figures(self) -> dict[str, float]:
-        """Return the accuracy on the rows since the last call."""
+        """Return the accuracy on the rows since the last call: the share of those with all labels right."""
         noted, self._correct = self._correct, []
         return {"accuracy": float(torch.cat(noted).float().mean())} if noted else {}
 
     def _note(self, logits: Any, targets: Any) -> None:
-        self._correct.append(logits.detach().argmax(-1) == targets)
+        logits = logits.detach()
+        if self._several:
+            self._correct.append(((logits > 0) == (targets > 0)).all(1))
+        else:
+            self._correct.append(logits.argmax(-1) == targets)
 
     def _evaluated(self, rows: Sequence[Example]) -> tuple[Any, Any]:
         training = self.model.training

@@ -20,6 +20,7 @@ import { progressOf, useEvaluating } from "./use-evaluating";
 import "./verdict.css";
 
 const useTrade = late(() => import("./trade"));
+const useConfusion = late(() => import("./confusion-table"));
 
 export function Verdict({ job, answers: samples }: { job: Job; answers: readonly JsonObject[] }) {
   const evaluation = isObject(job.evaluation) ? (job.evaluation as Evaluation) : null;
@@ -37,8 +38,9 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
   const choice = choiceOf(evaluation);
   // If a checkpoint is the better adapter, that belongs to the verdict; else it is a detail.
   const better = evaluation.bestVerdict === "better";
+  const beside = evaluation.heldOut?.classified?.sentences;
   const sentences = [evaluation.heldOut?.sentence, evaluation.general?.sentence, answers?.sentence]
-    .concat(better ? [] : bestSentence, split?.sentence)
+    .concat(Array.isArray(beside) ? beside.slice(0, 4) : [], better ? [] : bestSentence, split?.sentence)
     .filter((sentence) => typeof sentence === "string" && sentence !== "");
   return (
     <section aria-label="Verdict" class="job-verdict">
@@ -79,6 +81,11 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
           <Reading evaluation={evaluation} sentences={sentences} replayed={Boolean(job.config.replay)} />
           <LazyTrade job={job} parts={parts} />
         </Opened>
+        {evaluation.heldOut?.classified && (
+          <Opened title="Confusion matrix">
+            <LazyConfusion job={job} version={version} />
+          </Opened>
+        )}
         {features.value.has("evaluation") && (
           <>
             <Opened title="Held-out rows side by side">
@@ -99,6 +106,11 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
 function LazyTrade(props: { job: Job; parts: readonly Part[] }) {
   const code = useTrade(true);
   return code && <code.Trade {...props} />;
+}
+
+function LazyConfusion(props: { job: Job; version: string }) {
+  const code = useConfusion(true);
+  return code && <code.Confusion {...props} />;
 }
 
 /** One part of the verdict: its word, both losses, and the number of rows. */

@@ -108,7 +108,7 @@ function RowText({ row, job, prompt, last }: RowProps) {
           {(row.wanted || !row.said) && (
             <Column name="Wanted" answer={{ text: row.wanted, truncated: false }} />
           )}
-          {base && <Column name="Base" answer={base} />}
+          {base && <Column name={job.evaluation?.heldOut?.classified ? "Majority" : "Base"} answer={base} />}
           {adapter && <Column name="Adapter" answer={adapter} />}
         </div>
       ) : (
@@ -140,6 +140,7 @@ function Try({ row, job }: { row: Row; job: Job }) {
   const { system } = row;
   if (!row.question || row.question.length >= TEXT || system === null || job.status !== "completed")
     return null;
+  if (job.evaluation?.heldOut?.classified) return null; // it answers no question
   return (
     <AskBoth job={job} target={`final:${job.id}`} question={row.question} system={system} class="answers-ask">
       Ask in Playground

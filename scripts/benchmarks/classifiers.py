@@ -1,0 +1,190 @@
+"""Trains one side of a comparison: ``python -m benchmarks.classifiers ours|trainer SET ROWS STEPS``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from .labeled_texts import labeled_texts
+from .starter import starter
+
+if TYPE_CHECKING:
+    from arkor_dev.data.rows import Row
+
+BATCH, RANK, RATE, LONGEST, SEED = 8, 8, 1e-3, 48, 1
+CONFIG: Final = {
+    "method": "classify",
+    "batchSize": BATCH,
+    "loraR": RANK,
+    "loraAlpha": 2 * RANK,
+    "loraDropout": 0.0,
+    "learningRate": RATE,
+    "lrSchedulerType": "linear",
+    "warmupSteps": 0,
+    "weightDecay": 0.0,
+    "maxGradNorm": 1.0,
+    "saveSteps": 0,
+    "evalSteps": 0,
+    "numberFormat": "float32",
+}
+
+
+def main() -> None:
+    """Train, label the held-out rows, and print the figures as the last line."""
+    side, name, rows, steps = sys.argv[1:]
+    texts = labeled_texts(name, 2 * int(rows))
+    train, held_out = texts[: int(rows)], texts[int(rows) :]
+    known = {row["label"] for row in train}
+    held_out = [row for row in held_out if row["label"] in known]
+    with tempfile.TemporaryDirectory() as folder:
+        label = _ours if side == "ours" else _trainer
+        predicted, seconds = label(Path(folder), train, held_out, int(steps))
+    right = [float(row["label"] == named) for row, named in zip(held_out, predicted, strict=True)]
+    most = Counter(row["label"] for row in train).most_common(1)[0][0]
+    print(
+        json.dumps(
+            {
+                "step": sum(seconds[1:]) / (len(seconds) - 1),
+                "right": right,
+                "accuracy": sum(right) / len(right),
+                "majority": sum(row["label"] == most for row in held_out) / len(held_out),
+            }
+        )
+    )
+
+
+def _rows(records: list[dict[str, str]]) -> list[Row]:
+    from arkor_dev.data.labels import LABELED
+    from arkor_dev.data.row_parser import row_of
+
+    return [row_of(record, f"row {at}", None, {}, forms=LABELED) for at, record in enumerate(records, 1)]
+
+
+def _ours(
+    folder: Path, train: list[dict[str, str]], held_out: list[dict[str, str]], steps: int
+) -> tuple[list[str], list[float]]:
+    """Return the held-out rows' labels by our training loop, and each step's processor time in seconds."""
+    from arkor_dev.local.modeling.base_model import load_base
+    from arkor_dev.local.modeling.classes import Classes
+    from arkor_dev.local.modeling.number_format import choose
+    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.methods import method
+    from arkor_dev.local.training.plan import Plan
+    from arkor_dev.local.training.rows.batches import endless
+    from arkor_dev.local.training.rows.encoding import Encoding
+    from arkor_dev.local.training.run import ModelSource, TrainingLoop
+    from arkor_dev.local.training.run_events import RunEvents
+
+    base, kind = load_base(starter(), as_stored=True), method("classify")
+    learned, measured = _rows(train), _rows(held_out)
+    classes = Classes.of(learned, ())
+    encoding = Encoding(LONGEST + 1, classes=classes)
+    examples, others = (
+        kind.encode_all(base.tokenizer, rows, encoding, lambda _: None)[0] for rows in (learned, measured)
+    )
+    run = TrainingLoop(
+        method=kind,
+        base=base,
+        source=ModelSource("starter"),
+        plan=Plan.of(JobSettings({**CONFIG, "maxSteps": steps}), len(examples), 0),
+        train=examples,
+        held_out=[],
+        data=folder,
+        job_id="bench",
+        seed=SEED,
+        settings={},
+        emit=RunEvents(lambda *_: None),
+        choice=choose(
+            base.model, base.device, base.dtype, BATCH * LONGEST, "float32", folder / "formats.json"
+        ),
+        classes=classes,
+    )
+    run.begin()
+    batches, seconds = endless(run.train, run.plan, run.seed), list[float]()
+    for _ in range(run.plan.steps):
+        batch = next(batches)
+        began = time.process_time()
+        run.learn(*batch)
+        seconds.append(time.process_time() - began)
+    loss: Any = run.loss
+    logs = [
+        logs
+        for start in range(0, len(others), BATCH)
+        for logs in loss.log_probabilities(others[start : start + BATCH])
+    ]
+    return [classes.names[row.index(max(row))] for row in logs], seconds
+
+
+def _trainer(
+    folder: Path, train: list[dict[str, str]], held_out: list[dict[str, str]], steps: int
+) -> tuple[list[str], list[float]]:
+    """Return the held-out rows' labels by transformers' Trainer with PEFT, and each step's processor time."""
+    from datasets import Dataset
+    from peft import LoraConfig, get_peft_model
+    from transformers import (
+        AutoModelForSequenceClassification,
+        DataCollatorWithPadding,
+        Trainer,
+        TrainerCallback,
+        TrainingArguments,
+        set_seed,
+    )
+
+    from arkor_dev.local.modeling.tokenizer import load_tokenizer
+
+    set_seed(SEED)
+    tokenizer = load_tokenizer(starter())
+    names = sorted({row["label"] for row in train})
+    model = AutoModelForSequenceClassification.from_pretrained(
+        starter(), num_labels=len(names), dtype="float32"
+    )
+    model.config.pad_token_id = tokenizer.pad_token_id
+    lora = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear", task_type="SEQ_CLS")
+    seconds: list[float] = []
+
+    class Clock(TrainerCallback):  # type: ignore[misc]
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
+            self.began = time.process_time()
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            seconds.append(time.process_time() - self.began)
+
+    def encoded(rows: list[dict[str, str]]) -> Any:
+        ids = tokenizer([row["text"] for row in rows], truncation=True, max_length=LONGEST)["input_ids"]
+        labels = [names.index(row["label"]) for row in rows]
+        return Dataset.from_dict({"input_ids": ids, "labels": labels})
+
+    trainer = Trainer(
+        model=get_peft_model(model, lora),
+        args=TrainingArguments(
+            output_dir=str(folder),
+            max_steps=steps,
+            per_device_train_batch_size=BATCH,
+            per_device_eval_batch_size=BATCH,
+            learning_rate=RATE,
+            lr_scheduler_type="linear",
+            weight_decay=0.0,
+            max_grad_norm=1.0,
+            seed=SEED,
+            use_cpu=True,
+            dataloader_pin_memory=False,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+        ),
+        train_dataset=encoded(train),
+        data_collator=DataCollatorWithPadding(tokenizer),
+        callbacks=[Clock()],
+    )
+    trainer.train()
+    logits = trainer.predict(encoded(held_out)).predictions
+    return [names[row.argmax()] for row in logits], seconds
+
+
+if __name__ == "__main__":
+    main()
