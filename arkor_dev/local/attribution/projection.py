@@ -15,6 +15,8 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torch import Tensor
+
 SIZE: Final = 4096
 SEED: Final = 20_240_204
 
@@ -31,7 +33,7 @@ class Projection:
             # Layers of the same shape must not use the same projection.
             self._turns.append(int(torch.randint(0, SIZE, (), generator=chance)))
 
-    def add(self, sums: Any, number: int, gradient: Any) -> None:
+    def add(self, sums: Any, number: int, gradient: Tensor) -> None:
         """Add the projection of ``gradient``, ``[rows, …]``, of weight ``number`` to ``sums``,
         ``[rows, SIZE]``.
         """

@@ -24,6 +24,9 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from torch import Tensor
+    from torch.nn import Module
+
     from arkor_dev.local.modeling.example import Example
 
 ADAPTER = "default"
@@ -38,7 +41,7 @@ class RowGradients:
     those of linear layers.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Module) -> None:
         self.model = model
         self.names: list[str] = []
         self.shapes: list[torch.Size] = []
@@ -88,12 +91,12 @@ class RowGradients:
         return [float(loss) for loss in losses.detach()]
 
 
-def _by_row(gradient: Any, x: Any) -> Any:
+def _by_row(gradient: Tensor, x: Any) -> Any:
     """Return ``gradientᵀ x`` for each row: ``[rows, tokens, out]`` and ``[rows, tokens, in]``."""
     return torch.bmm(gradient.float().transpose(1, 2), x.float())
 
 
-def row_losses(model: Any, rows: Sequence[Example]) -> Any:
+def row_losses(model: Module, rows: Sequence[Example]) -> Any:
     """Return each row's cross entropy summed over its learned tokens with their weights, ``[rows]``,
     differentiable.
     """

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from torch import Tensor
+
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.preparation import RunPreparation
 
@@ -102,7 +104,7 @@ class Trained:
             places, order = order[:at_once], order[at_once:]
             part = torch.zeros(len(places), SIZE, device=self._base.device)
 
-            def take(number: int, gradient: Any, part: Any = part) -> None:
+            def take(number: int, gradient: Tensor, part: Any = part) -> None:
                 projection.add(part, number, gradient)
 
             with self._cast():

@@ -22,6 +22,8 @@ from .thoughts import thoughts_in_template
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from transformers import PreTrainedTokenizerBase
+
     from arkor_dev.contract.dataset_shapes import DatasetTokens, TokenRun
     from arkor_dev.data.rows import Row
     from arkor_dev.local.training.methods.interface import Method
@@ -173,7 +175,7 @@ def _drops_tools(tokenizer: object, row: Row) -> bool:
         return False
 
 
-def unwritten_calls(tokenizer: Any, row: Row) -> Literal["none", "parallel", "any"]:
+def unwritten_calls(tokenizer: PreTrainedTokenizerBase, row: Row) -> Literal["none", "parallel", "any"]:
     """Return which of a row's tool calls the template omits or rejects: none, all but the first call of a
     message, or any.
     """
@@ -188,7 +190,7 @@ def unwritten_calls(tokenizer: Any, row: Row) -> Literal["none", "parallel", "an
     return "parallel" if single != talk and _writes_calls(tokenizer, row, single) else "any"
 
 
-def _writes_calls(tokenizer: Any, row: Row, talk: list[dict[str, Any]]) -> bool:
+def _writes_calls(tokenizer: PreTrainedTokenizerBase, row: Row, talk: list[dict[str, Any]]) -> bool:
     """Return whether the template writes each call of ``talk``, by giving each a name that no text has."""
     names: list[str] = []
 
@@ -226,7 +228,7 @@ def _roles(offsets: Sequence[tuple[int, int]], ranges: list[tuple[int, int, str]
     return roles
 
 
-def special_pattern(tokenizer: Any) -> re.Pattern[str]:
+def special_pattern(tokenizer: PreTrainedTokenizerBase) -> re.Pattern[str]:
     """Return a pattern that matches special tokens spelled out in a text."""
     added = getattr(tokenizer, "added_tokens_decoder", {})
     special_tokens = {str(token) for token in tokenizer.all_special_tokens}
@@ -235,7 +237,7 @@ def special_pattern(tokenizer: Any) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, spelled)) or r"(?!)")
 
 
-def special_ids(tokenizer: Any) -> frozenset[int]:
+def special_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     added = getattr(tokenizer, "added_tokens_decoder", {})
     return frozenset(tokenizer.all_special_ids).union(
         number for number, token in added.items() if getattr(token, "special", False)

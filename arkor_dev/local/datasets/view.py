@@ -34,6 +34,8 @@ from .lengths import Lengths
 from .tokens import special_ids, special_pattern, to_wire, tokenize_row, unwritten_calls
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from arkor_dev.contract.dataset_shapes import (
         DatasetFound,
         DatasetLengths,
@@ -61,7 +63,7 @@ RAW: Final = 2_000
 class ReadingSettings:
     """How training would read the rows: tokenizer, learned tokens, and where rows are truncated."""
 
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerBase
     method: Method
     encoding: Encoding
     context: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch.nn import functional
@@ -15,13 +15,15 @@ from arkor_dev.local.training.objective import rectangle
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from torch.nn import Module
+
     from arkor_dev.local.inference.classifier_head import ClassifierHead
     from arkor_dev.local.modeling.example import Example
 
 TOKENS_AT_ONCE: Final = 2048
 
 
-def losses_of(model: Any, rows: Sequence[Example], device: str) -> list[float]:
+def losses_of(model: Module, rows: Sequence[Example], device: str) -> list[float]:
     """Return the rows' losses in nats per learned token, nan for a row without learned tokens."""
     ids, mask, labels = (tensor.to(device) for tensor in rectangle(rows))
     targets = labels[:, 1:]

@@ -10,7 +10,7 @@ import os
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.settings.classification import METHOD as CLASSIFY
 from arkor_dev.local.modeling.classes import Classes, is_classifier
@@ -26,6 +26,8 @@ from .rows import LONGEST, Read, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.example import Example
@@ -135,7 +137,9 @@ def _measured(
     return losses_by_hash
 
 
-def _example(tokenizer: Any, row: Row, kind: Method, encoding: Encoding) -> Example | None:
+def _example(
+    tokenizer: PreTrainedTokenizerBase, row: Row, kind: Method, encoding: Encoding
+) -> Example | None:
     """Return the text of a row that the method learns from; for a pair, the text with the chosen answer.
 
     None if the template rejects it, or a classifier does not know its label.

@@ -20,6 +20,8 @@ from .rows import LONGEST, Read, read_rows
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from transformers import PreTrainedTokenizerBase
+
     from arkor_dev.local.workers.link import Link
 
     from .store import EmbeddedRows
@@ -78,7 +80,9 @@ def embed(rows: Sequence[Read], model: Path, target: Path, link: Link) -> int:
     return len(done)
 
 
-def groups_of(coded: Sequence[list[int]], points: Any, tokenizer: Any, table: TokenVectors) -> Any | None:
+def groups_of(
+    coded: Sequence[list[int]], points: Any, tokenizer: PreTrainedTokenizerBase, table: TokenVectors
+) -> Any | None:
     """Return the group of each row from its token ids and its point, or None if no groups stand out."""
     from .groups import count_groups, grouped, sampled
 

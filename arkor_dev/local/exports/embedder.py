@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from torch.nn import Module
+
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.base_model import Base
 
@@ -79,7 +81,7 @@ class EmbedderExport(ExportTask):
         return {**self._files(), "proof": proof(of_base, of_trained, of_exported)}
 
     def _vectors(
-        self, subject: str, base: Base, model: Any, embedder: Embedder, texts: dict[str, list[str]]
+        self, subject: str, base: Base, model: Module, embedder: Embedder, texts: dict[str, list[str]]
     ) -> Any:
         """Return the vectors of all ``texts``, by their kind, ``[texts, size]``."""
         inner = unwrapped(model)

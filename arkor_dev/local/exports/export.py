@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     import torch
     from peft import PeftModel
+    from torch.nn import Module
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.base_model import Base
@@ -205,7 +206,7 @@ class ExportTask:
         vocabulary = base.model.get_input_embeddings().weight.shape[0]
         return Questions(texts, prompts, end_ids(tokenizer, base.model), tokenizer.pad_token_id, vocabulary)
 
-    def _ask(self, subject: str, questions: Questions, model: Any) -> Outputs:
+    def _ask(self, subject: str, questions: Questions, model: Module) -> Outputs:
         return questions.ask(
             model, lambda done, total: self.progress(f"Testing {subject}", done, total, "questions")
         )

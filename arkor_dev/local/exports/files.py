@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from peft import PeftModel
+    from torch.nn import Module
     from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.local.modeling.layer_stream import LayerStream
@@ -58,7 +59,7 @@ def copy_model(source: Path, folder: Path) -> None:
             shutil.copyfile(path, folder / path.name)
 
 
-def copy_processor(base: Path, model: Any, folder: Path) -> None:
+def copy_processor(base: Path, model: Module, folder: Path) -> None:
     """Copy how pictures and sound are prepared for ``model``, if it still takes any."""
     if any(hasattr(model.config, key) for key in SENSES):
         for name in PROCESSORS:
@@ -78,7 +79,7 @@ def stored_dtype(path: Path) -> Any:
     return dtype if isinstance(dtype, torch.dtype) and dtype.is_floating_point else torch.float32
 
 
-def merge(model: Any) -> Any:
+def merge(model: Module) -> Any:
     """Merge the adapter of the PEFT model ``model`` into its base. Raises :class:`JobFailure`.
 
     The sum is computed in the dtype of the weights, which should be float32, and rounded once.
@@ -94,7 +95,9 @@ def merge(model: Any) -> Any:
     return merged
 
 
-def save_merged(merged: Any, tokenizer: Any, name: str, dtype: Any, folder: Path) -> None:
+def save_merged(
+    merged: Any, tokenizer: PreTrainedTokenizerBase, name: str, dtype: torch.dtype, folder: Path
+) -> None:
     """Save the model, weights in ``dtype``, with its tokenizer, chat template and end tokens.
 
     ``name`` is the base model's; its portable form is written.
@@ -125,7 +128,7 @@ def save_merged_by_tensor(
     save_tokenizer(tokenizer, folder)
 
 
-def end_answers(model: Any, tokenizer: Any) -> None:
+def end_answers(model: Module, tokenizer: PreTrainedTokenizerBase) -> None:
     """List all tokens that end an answer in the model's configuration; other programs look only there."""
     model.generation_config.eos_token_id = end_ids(tokenizer, model)
     model.generation_config.pad_token_id = tokenizer.pad_token_id

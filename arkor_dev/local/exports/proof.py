@@ -19,6 +19,8 @@ from arkor_dev.local.training.objective import rectangle
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from torch.nn import Module
+
     Progress = Callable[[int, int], None]
 
 ANSWER_TOKENS: Final = 16
@@ -113,7 +115,7 @@ class Questions:
         """Return each text's target tokens."""
         return [torch.tensor([label for label in text.labels[1:] if label != IGNORED]) for text in self.texts]
 
-    def ask(self, model: Any, progress: Progress, *, answers: bool = True) -> Outputs:
+    def ask(self, model: Module, progress: Progress, *, answers: bool = True) -> Outputs:
         """Let ``model`` score every text and, with ``answers``, answer every prompt."""
         total = len(self.texts) + (len(self.prompts) if answers else 0)
         log_probabilities: list[Any] = []
@@ -142,7 +144,7 @@ class Questions:
                 longest = len(text.ids)
         return groups
 
-    def _read(self, model: Any, texts: Sequence[Example]) -> list[Any]:
+    def _read(self, model: Module, texts: Sequence[Example]) -> list[Any]:
         """Return the log probabilities at the learned positions of each text."""
         ids, attention_mask, labels = rectangle(texts)
         inputs = {"input_ids": ids.to(model.device), "attention_mask": attention_mask.to(model.device)}
@@ -153,7 +155,7 @@ class Questions:
             for by_position, positions in zip(logits, learned, strict=True)
         ]
 
-    def _answers(self, model: Any, prompts: Sequence[list[int]]) -> list[list[int]]:
+    def _answers(self, model: Module, prompts: Sequence[list[int]]) -> list[list[int]]:
         longest = max(map(len, prompts))
         ids = [[self.pad] * (longest - len(prompt)) + prompt for prompt in prompts]
         attention_mask = [[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts]

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from torch.nn import Module
+
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.base_model import Base
 
@@ -66,7 +68,7 @@ class RerankerExport(ExportTask):
         self.progress("Testing the exported files", 0, None, "")
         return {**self._files(), "proof": proof(of_base, of_trained, self._in_cross_encoder(pairs))}
 
-    def _logits(self, subject: str, pairs: Sequence[tuple[str, str]], base: Base, model: Any) -> Any:
+    def _logits(self, subject: str, pairs: Sequence[tuple[str, str]], base: Base, model: Module) -> Any:
         """Return the logit of each pair, ``[pairs]``."""
         inner, logits = unwrapped(model), []
         with torch.inference_mode():

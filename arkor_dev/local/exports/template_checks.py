@@ -10,6 +10,8 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from transformers import PreTrainedTokenizerBase
+
 
 EXCERPT_LENGTH: Final = 60
 """Number of characters quoted around the first difference."""
@@ -92,7 +94,7 @@ def _plain(trained: Any, reloaded: Any) -> str | None:
     return "Its tokenizer tokenizes plain text differently."
 
 
-def _ends(tokenizer: Any, ends: Sequence[int], exported: Any) -> str | None:
+def _ends(tokenizer: PreTrainedTokenizerBase, ends: Sequence[int], exported: Any) -> str | None:
     exported_ends = exported.generation_config.eos_token_id
     if lacking := set(ends) - set(exported_ends if isinstance(exported_ends, list) else [exported_ends]):
         marks = ", ".join(tokenizer.convert_ids_to_tokens(sorted(lacking)))

@@ -18,6 +18,8 @@ from .linear_models import Sizes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torch.nn import Module
+
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.modeling.layer_stream import LayerStream
     from arkor_dev.local.training.objective import Objective
@@ -128,7 +130,7 @@ def _target(sequence: Example) -> int:
     return sequence.ids[-1] if label == IGNORED else label
 
 
-def _embeddings(model: Any) -> list[Any]:
+def _embeddings(model: Module) -> list[Any]:
     embeddings = (model.get_input_embeddings(), model.get_output_embeddings())
     return [module for module in embeddings if module is not None]
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from torch.nn import Module
+    from transformers import PreTrainedTokenizerBase
+
     from arkor_dev.local.workers.link import Link
 
     from .messages import Conversion
@@ -112,7 +115,7 @@ def _tokenizer_of(source: Path) -> tuple[object, list[int]]:
     return tokenizer, end_ids(tokenizer, SimpleNamespace(generation_config=ends))
 
 
-def _name_of(name: str, source: Path, tokenizer: Any) -> str:
+def _name_of(name: str, source: Path, tokenizer: PreTrainedTokenizerBase) -> str:
     """Return the model's name, with "phi-3" added if llama.cpp needs it.
 
     llama.cpp strips the spaces after Phi-3's added tokens only in a file whose name contains "phi-3".
@@ -122,7 +125,7 @@ def _name_of(name: str, source: Path, tokenizer: Any) -> str:
     return f"{name} {PHI}" if kind == "phi3" and strips and PHI not in name.lower() else name
 
 
-def _match_training(source: Path, tokenizer: Any, ends: list[int], scratch: Path) -> None:
+def _match_training(source: Path, tokenizer: PreTrainedTokenizerBase, ends: list[int], scratch: Path) -> None:
     """Make the converter reproduce the training's tokenizer and chat template."""
     import gguf
     from conversion import TextModel
@@ -183,7 +186,7 @@ def _match_training(source: Path, tokenizer: Any, ends: list[int], scratch: Path
     TextModel._create_vocab_sentencepiece = pieces  # noqa: SLF001
 
 
-def _write_vocabulary(model: Any, path: Path) -> Path:
+def _write_vocabulary(model: Module, path: Path) -> Path:
     """Write a file with all that the converter knows about ``model`` except the weights."""
     import gguf
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import contextlib
 import ctypes
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import llama_cpp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from torch.nn import Module
 
 
 @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
@@ -26,7 +28,7 @@ def _discard(level: int, text: bytes, user_data: object) -> None:
 class LlamaVocabulary:
     """The vocabulary of a loaded model; ``pointer`` is llama.cpp's."""
 
-    model: Any
+    model: Module
     pointer: object
 
     def tokens(self, text: str, *, add_special: bool) -> list[int]:

@@ -10,7 +10,7 @@ whether a space is added before a text, and both are tried.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.modeling.chat_template import render
 from arkor_dev.local.workers.errors import JobFailure
@@ -18,6 +18,8 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from transformers import PreTrainedTokenizerBase
 
 PRETOKENIZERS: Final = (
     "gpt-2", "smollm", "qwen2", "llama-bpe", "gpt-4o", "tekken", "starcoder", "deepseek-llm", "falcon",
@@ -60,7 +62,7 @@ def likely_first(tokenizer_json: Path) -> list[str]:
 
 
 def find_pretokenizer(
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     tokenizer_json: Path,
     tokens: Callable[[str, Sequence[str]], list[list[int]]],
     default: str | None = None,
@@ -82,7 +84,7 @@ def find_pretokenizer(
 
 
 def with_added_tokens(
-    tokenizer: Any, tokens: list[bytes], scores: list[float], kinds: list[int]
+    tokenizer: PreTrainedTokenizerBase, tokens: list[bytes], scores: list[float], kinds: list[int]
 ) -> tuple[list[bytes], list[float], list[int]]:
     """Return a SentencePiece vocabulary with its added tokens, which transformers stores separately."""
     for token, added in tokenizer.added_tokens_decoder.items():
@@ -93,7 +95,9 @@ def with_added_tokens(
 
 
 def adds_space(
-    tokenizer: Any, default: bool, tokens: Callable[[bool, Sequence[str]], list[list[int]]]
+    tokenizer: PreTrainedTokenizerBase,
+    default: bool,
+    tokens: Callable[[bool, Sequence[str]], list[list[int]]],
 ) -> bool:
     """Return whether llama.cpp must add a space before a text to produce the training's tokens.
 

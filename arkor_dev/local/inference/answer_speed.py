@@ -21,6 +21,8 @@ from arkor_dev.local.workers.resources import available_cores
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from torch.nn import Module
+
 CORES: Final = available_cores()
 MEASURED_BYTES: Final = 128 * 2**20
 """Bytes of weights, in float32, to measure with: more than most processors' caches hold."""
@@ -41,7 +43,7 @@ as half the threads would be.
 class ComputePlan:
     """The dtype of the weights, and the number of threads without and with a training job running."""
 
-    dtype: Any
+    dtype: torch.dtype
     packed: bool
     threads: int
     shared_threads: int
@@ -52,7 +54,7 @@ def half_of_cores() -> int:
     return max(1, CORES // 2)
 
 
-def fastest_plan(model: Any, dtype: Any) -> ComputePlan:
+def fastest_plan(model: Module, dtype: torch.dtype) -> ComputePlan:
     """Measure ``model`` on the CPU, which computes in ``dtype`` unless another one is faster.
 
     Its weights may be stored in another dtype.
@@ -77,7 +79,7 @@ def fastest_plan(model: Any, dtype: Any) -> ComputePlan:
     return ComputePlan(*best, CORES if all_cores else half_of_cores(), half_of_cores())
 
 
-def convert(model: Any, plan: ComputePlan, streamed: Collection[int] = ()) -> None:
+def convert(model: Module, plan: ComputePlan, streamed: Collection[int] = ()) -> None:
     """Convert the weights to the plan's dtype, but not buffers: rotary frequencies need more bits.
 
     Weights whose ids are ``streamed`` stay as they are.
@@ -98,12 +100,12 @@ def packed_weight(weight: Any) -> Any:
     return torch.ops.mkldnn._reorder_linear_weight(weight, 1)  # noqa: SLF001 - there is no public function
 
 
-def packed_product(module: Any, rows: Any) -> Any:
+def packed_product(module: Module, rows: Any) -> Any:
     """Apply a linear layer with a packed weight."""
     return torch.ops.mkldnn._linear_pointwise(rows, module.weight, module.bias, "none", [], "")  # noqa: SLF001
 
 
-def _some_weights(model: Any) -> list[Any] | None:
+def _some_weights(model: Module) -> list[Any] | None:
     """Return the weights of the first linear layers up to ``MEASURED_BYTES``; None if there are too few."""
     weights, size = [], 0
     for module in model.modules():
@@ -123,7 +125,7 @@ class _Took(NamedTuple):
     wall: float
 
 
-def _took(weights: list[Any], dtype: Any, packed: bool, threads: int) -> _Took:
+def _took(weights: list[Any], dtype: torch.dtype, packed: bool, threads: int) -> _Took:
     """Measure a pass over ``weights`` with one row."""
     torch.set_num_threads(threads)
     layers = torch.nn.Sequential(*[torch.nn.Linear(1, 1, bias=False) for _ in weights])

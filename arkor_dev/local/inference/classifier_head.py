@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from torch import Tensor
+
 MOST_TOKENS: Final = 32_768
 """Maximum number of tokens of a request: other answers wait until all are read."""
 TOGETHER: Final = 2048
@@ -45,7 +47,7 @@ class ClassifierHead:
             raise JobFailure("The classifier's head does not fit its labels")
         return cls(names, weight / read_temperature(folder), classes.multiple)
 
-    def probabilities(self, hidden: Any) -> list[list[float]]:
+    def probabilities(self, hidden: Tensor) -> list[list[float]]:
         """Return the probability of each class for the ``hidden`` states, ``[texts, hidden size]``."""
         logits = hidden.float() @ self.weight.T
         by_text: list[list[float]] = (logits.sigmoid() if self.multiple else logits.softmax(-1)).tolist()

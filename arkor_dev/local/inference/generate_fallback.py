@@ -17,6 +17,8 @@ from transformers import LogitsProcessor, LogitsProcessorList
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
+    from torch.nn import Module
 
 
 class _Ended(Exception):  # noqa: N818 - exits generate, not an error
@@ -26,7 +28,7 @@ class _Ended(Exception):  # noqa: N818 - exits generate, not an error
 class StepwiseGenerate:
     """A ``generate`` call that pauses at each token."""
 
-    def __init__(self, model: Any, prompt: list[int], max_tokens: int) -> None:
+    def __init__(self, model: Module, prompt: list[int], max_tokens: int) -> None:
         self._model = model
         self._prompt = prompt
         self._max_tokens = max_tokens
@@ -83,7 +85,7 @@ class _SuppliedToken(LogitsProcessor):  # type: ignore[misc]
         self._logits = logits
         self._tokens = tokens
 
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
+    def __call__(self, input_ids: Tensor, scores: Any) -> Any:
         self._logits.put(scores[0].float().cpu().numpy())
         token = self._tokens.get()
         if token is None:

@@ -20,6 +20,8 @@ from .answer_speed import packed_product, packed_weight
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torch.nn import Module
+
 FREE_FACTOR: Final = 3
 """Minimum free memory, as a multiple of what the sums take."""
 
@@ -31,11 +33,11 @@ class MergedWeights:
     the others.
     """
 
-    def __init__(self, model: Any, adapter: str) -> None:
+    def __init__(self, model: Module, adapter: str) -> None:
         self._forwards = [(layer, _merged(layer, adapter)) for layer in _plain_layers(model, adapter)]
 
     @staticmethod
-    def fit(model: Any, adapter: str) -> bool:
+    def fit(model: Module, adapter: str) -> bool:
         """Return whether there is memory for them."""
         free = memory().free
         weights = (layer.base_layer.weight for layer in _plain_layers(model, adapter))
@@ -53,7 +55,7 @@ class MergedWeights:
             vars(layer).pop("forward", None)
 
 
-def _plain_layers(model: Any, adapter: str) -> list[Any]:
+def _plain_layers(model: Module, adapter: str) -> list[Any]:
     return [
         module
         for module in model.modules()
@@ -67,7 +69,7 @@ def _plain_layers(model: Any, adapter: str) -> list[Any]:
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
-def _merged(layer: Any, adapter: str) -> Callable[..., Any]:
+def _merged(layer: Module, adapter: str) -> Callable[..., Any]:
     base = layer.base_layer
     weight = base.weight.to_dense()
     whole = (weight.float() + layer.get_delta_weight(adapter).float()).to(weight.dtype)

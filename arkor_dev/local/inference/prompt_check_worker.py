@@ -9,13 +9,17 @@ import contextlib
 import json
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.local.gguf.limited import limit_cpu_time, limit_memory
 from arkor_dev.local.inference.check_messages import CountTokens, TokensCounted
 from arkor_dev.local.inference.prompt_length import exceeds
 from arkor_dev.local.workers.link import Link
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 
 MEMORY: Final = 2**30
 KILL_SECONDS: Final = 10
@@ -31,7 +35,7 @@ def main() -> None:
     from tokenizers import Tokenizer
 
     folder: str | None = None
-    tokenizer: Any = None
+    tokenizer: PreTrainedTokenizerBase = None
     most: int | None = None
 
     def count(piece: str) -> int:

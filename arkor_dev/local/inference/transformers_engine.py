@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from arkor_dev.local.inference.messages import AnswerRequest
 
@@ -480,7 +481,7 @@ def _is_scored(ask: AnswerRequest) -> bool:
     return ask.echo and ask.sampling.logprobs is not None
 
 
-def _scores(logits: Any, targets: list[int], count: int) -> list[SampledToken]:
+def _scores(logits: Tensor, targets: list[int], count: int) -> list[SampledToken]:
     """Return the log probability of each token of ``targets``, given the tokens before it.
 
     ``logits`` are ``[tokens, vocabulary]``, and ``count`` the number of alternatives.
@@ -497,6 +498,6 @@ def _scores(logits: Any, targets: list[int], count: int) -> list[SampledToken]:
     ]
 
 
-def _figures(logits: Any) -> NDArray[np.float32]:
+def _figures(logits: Tensor) -> NDArray[np.float32]:
     array: NDArray[np.float32] = logits.float().cpu().numpy()
     return array

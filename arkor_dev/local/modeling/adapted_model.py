@@ -14,8 +14,10 @@ from .tokenizer import UNREADABLE
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch.nn import Module
 
-def with_adapter(model: Any, folder: Path) -> Any:
+
+def with_adapter(model: Module, folder: Path) -> Any:
     """Return ``model`` with the adapter in ``folder``. Raises JobFailure if they do not match."""
     try:
         config = lora_config(folder, model)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from torch.nn import Module
+
 CONFIG: Final = "adapter_config.json"
 WEIGHTS: Final = "adapter_model.safetensors"
 PREFIX: Final = "base_model.model."
@@ -108,7 +110,7 @@ def read_lora(folder: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]
     return settings, shapes
 
 
-def lora_config(folder: Path, model: Any) -> Any:
+def lora_config(folder: Path, model: Module) -> Any:
     """Return the ``LoraConfig`` with which PEFT loads the adapter in ``folder`` onto ``model``.
 
     Raises JobFailure if the two do not fit, before anything is allocated.
@@ -188,7 +190,7 @@ def _ranks(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
     return ranks
 
 
-def _width(module: Any, part: str) -> int | None:
+def _width(module: Module, part: str) -> int | None:
     """Return the input or output size of an adapter's matrix at this layer; None if unknown."""
     names = {
         "lora_A": "in_features",

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from torch.nn import Module
+    from transformers import PreTrainedTokenizerBase
+
 
 FIXED: Final = dict.fromkeys(("falcon_h1", "nemotron_h"), ("out_proj", "conv1d"))
 """Layers, by architecture, that PEFT refuses to adapt: Mamba's kernels read their weights directly."""
@@ -47,10 +50,10 @@ class Base:
     many ``gpus``. ``stream`` can stream the layers of a model that was loaded as ``mapped``.
     """
 
-    model: Any
-    tokenizer: Any
+    model: Module
+    tokenizer: PreTrainedTokenizerBase
     device: str
-    dtype: Any
+    dtype: torch.dtype
     context: int
     four_bit: bool = False
     gpus: int = 1
@@ -102,7 +105,7 @@ def pick_device() -> tuple[str, Any]:
     return "cpu", torch.float32
 
 
-def _computes(device: str, dtype: Any) -> bool:
+def _computes(device: str, dtype: torch.dtype) -> bool:
     """Return whether ``device`` supports products in ``dtype``."""
     try:
         matrix = torch.ones(1, 1, device=device, dtype=dtype)
@@ -111,7 +114,7 @@ def _computes(device: str, dtype: Any) -> bool:
         return False
 
 
-def _four_bit(path: Path, dtype: Any) -> dict[str, Any]:
+def _four_bit(path: Path, dtype: torch.dtype) -> dict[str, Any]:
     """Return the options for loading the model in ``path`` in 4 bits and computing in ``dtype``.
 
     Its weights are quantized to NF4 with quantized scales, as in QLoRA (Dettmers et al. 2023), unless they
@@ -148,7 +151,7 @@ def _unquantized(config: Any) -> list[str] | None:
     return [*get_keys_to_not_convert(shell), *names]
 
 
-def _beside_text(model: Any) -> list[tuple[Any, str, Any]]:
+def _beside_text(model: Module) -> list[tuple[Any, str, Any]]:
     """Return the modules that hold neither the language model nor its embeddings, such as a vision tower.
 
     Each is yielded after its parent and its name in it.
@@ -157,7 +160,7 @@ def _beside_text(model: Any) -> list[tuple[Any, str, Any]]:
     roots = [*language, model.get_input_embeddings(), model.get_output_embeddings()]
     needed = {module for root in roots if root is not None for module in root.modules()}
 
-    def walk(module: Any) -> Iterator[tuple[Any, str, Any]]:
+    def walk(module: Module) -> Iterator[tuple[Any, str, Any]]:
         for name, child in module.named_children():
             if needed.isdisjoint(child.modules()):
                 yield module, name, child
@@ -167,7 +170,7 @@ def _beside_text(model: Any) -> list[tuple[Any, str, Any]]:
     return list(walk(model)) if language else []
 
 
-def _set_aside(model: Any) -> None:
+def _set_aside(model: Module) -> None:
     """Move modules that text does not use, such as a vision tower, to CPU memory."""
     if not (parts := _beside_text(model)):
         return
@@ -183,7 +186,7 @@ def _set_aside(model: Any) -> None:
             parent._modules[name] = parent._modules.pop(name)  # noqa: SLF001
 
 
-def _compute_in(model: Any, dtype: Any) -> None:
+def _compute_in(model: Module, dtype: torch.dtype) -> None:
     """Dequantize 4-bit weights to ``dtype``, and convert 16-bit ones to it."""
     for weight in model.parameters():
         if hasattr(weight, "quant_state"):
@@ -287,7 +290,7 @@ def _gpus(device: str, wanted: int) -> int:
     return min(wanted, torch.cuda.device_count()) if device == "cuda" else 0
 
 
-def _spread_map(path: Path, dtype: Any, totals: Sequence[int]) -> dict[str, int]:
+def _spread_map(path: Path, dtype: torch.dtype, totals: Sequence[int]) -> dict[str, int]:
     """Return the GPU of each part of the model in ``path``; raises JobFailure."""
     try:
         config = AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
@@ -363,12 +366,12 @@ def _make_contiguous(_: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(tensor.contiguous() if isinstance(tensor, torch.Tensor) else tensor for tensor in inputs)
 
 
-def unwrapped(model: Any) -> Any:
+def unwrapped(model: Module) -> Any:
     """Return the model without PEFT's wrappers."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def linear_targets(model: Any) -> str | list[str]:
+def linear_targets(model: Module) -> str | list[str]:
     """Return the ``target_modules`` for PEFT: the language model's linear layers except the output layer.
 
     These are the last components of the layers' names if no other module has one of them. In models with
@@ -391,7 +394,7 @@ def linear_targets(model: Any) -> str | list[str]:
     return "all-linear"
 
 
-def _is_linear(module: Any) -> bool:
+def _is_linear(module: Module) -> bool:
     return isinstance(module, torch.nn.Linear | Conv1D)
 
 

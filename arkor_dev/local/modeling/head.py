@@ -13,10 +13,12 @@ from arkor_dev.local.workers.errors import JobFailure
 from .classes import HEAD
 
 if TYPE_CHECKING:
+    from torch.nn import Module
+
     from .classes import Classes
 
 
-def with_head(model: Any, classes: Classes) -> Any:
+def with_head(model: Module, classes: Classes) -> Any:
     """Add a new head for ``classes`` to a causal language model, initialised as in transformers; return the
     model.
 
@@ -29,7 +31,7 @@ def with_head(model: Any, classes: Classes) -> Any:
     return model
 
 
-def check_base(model: Any, name: str) -> None:
+def check_base(model: Module, name: str) -> None:
     """Raise :class:`JobFailure` if transformers has no classifier with this head for the architecture of
     ``model``, so that no other program could load the result.
     """

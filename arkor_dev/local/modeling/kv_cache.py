@@ -12,6 +12,8 @@ from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingW
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torch.nn import Module
+
 GROWTH: Final = 128
 """Tokens of free space added when a buffer is full: copying the whole cache at each step is slow."""
 
@@ -72,7 +74,7 @@ def layers_of(cache: Any) -> Layers:
 class Forward:
     """A model's ``forward`` on rows of tokens, whatever this version of transformers calls the cache."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Module) -> None:
         self._model = model
         names = inspect.signature(type(model).forward).parameters
         self._cache = next((name for name in ("cache", "past_key_values") if name in names), "")
@@ -104,7 +106,7 @@ class Forward:
         return output.logits if every else output.logits[:, -1]
 
 
-def _has_plain_layers(model: Any) -> bool:
+def _has_plain_layers(model: Module) -> bool:
     try:
         layers = DynamicCache(config=model.config).layers
     except (AttributeError, KeyError, TypeError, ValueError):

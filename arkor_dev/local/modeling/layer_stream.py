@@ -30,7 +30,7 @@ import threading
 import warnings
 import weakref
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from safetensors import safe_open
@@ -44,6 +44,8 @@ from .safetensors_header import header_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from torch.nn import Module
 
 SUPPORTED: Final = hasattr(mmap, "MADV_DONTNEED") and hasattr(os, "preadv")
 """Whether the system can drop mapped pages: not Windows."""
@@ -244,7 +246,7 @@ class LayerStream:
     ``mapped``. ``chained``: each layer that has computed so far has returned a tensor.
     """
 
-    def __init__(self, model: Any, mapped: MappedWeights) -> None:
+    def __init__(self, model: Module, mapped: MappedWeights) -> None:
         self.active, self.chained = False, True
         self.unsuited: str | None = None
         self._mapped, self._dtype = mapped, torch.float32
@@ -259,7 +261,7 @@ class LayerStream:
         if not self.bytes:
             self.unsuited = "its layers are not of a kind that can be recomputed"
 
-    def _weights_of(self, module: Any) -> list[_Weight]:
+    def _weights_of(self, module: Module) -> list[_Weight]:
         found = []
         for name, parameter in module.named_parameters():
             if parameter.dim() < 2:  # norms and biases

@@ -21,6 +21,8 @@ from arkor_dev.local.workers.machine import processor
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch.nn import Module
+
 SECONDS: Final = 0.025
 """Seconds for which each dtype is measured."""
 MARGIN: Final = 1.15
@@ -33,7 +35,7 @@ ROWS: Final = (16, 1024)
 class DtypeChoice:
     """The dtype to compute in (trained weights are always float32), and the reason in a sentence."""
 
-    dtype: Any
+    dtype: torch.dtype
     reason: str
 
     @property
@@ -42,7 +44,7 @@ class DtypeChoice:
 
 
 def choose(
-    model: Any, device: str, loaded: Any, tokens: int, requested: str | None, cache: Path
+    model: Module, device: str, loaded: Any, tokens: int, requested: str | None, cache: Path
 ) -> DtypeChoice:
     """Return the format for training ``model``, whose weights are in ``loaded``, with ``tokens`` per step.
 
@@ -72,7 +74,7 @@ def choose(
     return DtypeChoice(torch.bfloat16 if slow > MARGIN * quick else torch.float32, reason)
 
 
-def _largest_product(model: Any) -> tuple[int, int] | None:
+def _largest_product(model: Module) -> tuple[int, int] | None:
     """Return the input and output size of the largest linear layer, except for the output layer."""
     last = model.get_output_embeddings()
     shapes = [
@@ -122,7 +124,7 @@ def _measure(rows: int, inputs: int, outputs: int) -> tuple[float, float] | None
     formats = (torch.float32, torch.bfloat16)
     weights = {dtype: torch.randn(outputs, inputs).to(dtype) for dtype in formats}
 
-    def once(count: int, dtype: Any) -> float:
+    def once(count: int, dtype: torch.dtype) -> float:
         rows_in = torch.randn(count, inputs).to(dtype).requires_grad_()
         started = time.perf_counter()
         result = torch.nn.functional.linear(rows_in, weights[dtype])

@@ -14,8 +14,10 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torch.nn import Module
 
-def gpu_map(shell: Any, dtype: Any, totals: Sequence[int]) -> dict[str, int]:
+
+def gpu_map(shell: Any, dtype: torch.dtype, totals: Sequence[int]) -> dict[str, int]:
     """Return the number of the GPU for each part of a model, by its name.
 
     ``shell`` is the model without its weights, and ``totals`` are the bytes of the GPUs. Each gets layers in
@@ -33,7 +35,7 @@ def gpu_map(shell: Any, dtype: Any, totals: Sequence[int]) -> dict[str, int]:
     return {**_others(shell, name), **{f"{name}.{layer}": gpu for layer, gpu in enumerate(gpu_of)}}
 
 
-def spread(model: Any, gpus: dict[str, int]) -> None:
+def spread(model: Module, gpus: dict[str, int]) -> None:
     """Let each layer of ``model`` compute on its GPU, where its weights already are."""
     from accelerate.hooks import remove_hook_from_module
 
@@ -59,7 +61,7 @@ def _moved(value: Any, gpu: int) -> Any:
     return value
 
 
-def _layers(model: Any) -> tuple[str, Any]:
+def _layers(model: Module) -> tuple[str, Any]:
     """Return the language model's layers with their name. Raises ValueError if they are unusual."""
     count = getattr(model.config.get_text_config(), "num_hidden_layers", None)
     candidates = [
@@ -73,7 +75,7 @@ def _layers(model: Any) -> tuple[str, Any]:
     return language[0]
 
 
-def _others(model: Any, layers: str) -> dict[str, int]:
+def _others(model: Module, layers: str) -> dict[str, int]:
     """Return everything outside of ``layers`` for the first GPU: the children of what holds them."""
     names: dict[str, int] = {}
     path = layers.split(".")

@@ -22,6 +22,8 @@ from .chat_template import ready_tokenizer
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from transformers import PreTrainedTokenizerBase
+
 DEFAULT_CONTEXT: Final = 2048
 UNREADABLE: Final = (OSError, ValueError, KeyError, RuntimeError)
 """Exceptions that transformers raises for unreadable files."""
@@ -51,7 +53,7 @@ def load_tokenizer(path: Path) -> Any:
     return tokenizer
 
 
-def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write the complete result of `load_tokenizer` into ``folder``, without its path."""
     tokenizer.save_pretrained(str(folder))
     config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))

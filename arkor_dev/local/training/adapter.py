@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
+    from torch.nn import Module
+    from transformers import PreTrainedTokenizerBase
+
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.classes import Classes
 
@@ -31,7 +34,7 @@ WEIGHTS: Final = "adapter_model.safetensors"
 CONFIG: Final = "adapter_config.json"
 
 
-def adapted(model: Any, name: str, plan: AdapterPlan, classes: Classes | None = None) -> Any:
+def adapted(model: Module, name: str, plan: AdapterPlan, classes: Classes | None = None) -> Any:
     """Add a new adapter to ``model``, with a head for ``classes``: only their weights require gradients.
 
     ``name`` is the base model's name, written into the adapter's files. Raises :class:`JobFailure` for layers
@@ -69,7 +72,7 @@ def adapted(model: Any, name: str, plan: AdapterPlan, classes: Classes | None = 
     return wearing
 
 
-def full_model(model: Any, name: str) -> Any:
+def full_model(model: Module, name: str) -> Any:
     """Prepare ``model`` for training with all weights requiring gradients. ``name`` as in :func:`adapted`."""
     _name(model, name)
     model.requires_grad_(True)
@@ -77,13 +80,13 @@ def full_model(model: Any, name: str) -> Any:
     return model
 
 
-def _name(model: Any, name: str) -> None:
+def _name(model: Module, name: str) -> None:
     # It is written into saved files and PEFT's README: use the portable name, not this machine's path.
     model.config.use_cache = False
     model.name_or_path = model.config._name_or_path = portable_name(name)  # noqa: SLF001
 
 
-def convert_weights(model: Any, dtype: Any, streamed: Collection[int] = ()) -> None:
+def convert_weights(model: Module, dtype: torch.dtype, streamed: Collection[int] = ()) -> None:
     """Convert ``model``'s weights to ``dtype`` once, not per step; buffers such as positions need float32.
 
     Weights whose ids are ``streamed`` stay as they are.
@@ -93,7 +96,7 @@ def convert_weights(model: Any, dtype: Any, streamed: Collection[int] = ()) -> N
             weight.data = weight.data.to(dtype)
 
 
-def prepare_frozen(base: Base, dtype: Any, *, streams: bool) -> None:
+def prepare_frozen(base: Base, dtype: torch.dtype, *, streams: bool) -> None:
     """Convert the weights of ``base`` on a CPU to ``dtype``; with ``streams``, those of its layers as each is
     used.
     """
@@ -105,7 +108,7 @@ def prepare_frozen(base: Base, dtype: Any, *, streams: bool) -> None:
         stream.release()
 
 
-def _targets(model: Any, plan: AdapterPlan) -> str | list[str]:
+def _targets(model: Module, plan: AdapterPlan) -> str | list[str]:
     targets = linear_targets(model) if plan.targets == ("all-linear",) else list(plan.targets)
     if isinstance(targets, list):
         _check_names(model, targets, "target_modules")
@@ -120,7 +123,7 @@ def _targets(model: Any, plan: AdapterPlan) -> str | list[str]:
     return targets
 
 
-def _check_names(model: Any, names: Sequence[str], setting: str) -> None:
+def _check_names(model: Module, names: Sequence[str], setting: str) -> None:
     """Raise JobFailure for a name without a layer, which PEFT would ignore silently."""
     names_in_model = [name for name, _ in model.named_modules()]
     for suffix in names:
@@ -131,12 +134,12 @@ def _check_names(model: Any, names: Sequence[str], setting: str) -> None:
             )
 
 
-def _linear_names(model: Any) -> str:
+def _linear_names(model: Module) -> str:
     linear = (name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear))
     return ", ".join(dict.fromkeys(name.rpartition(".")[2] for name in linear))
 
 
-def initial_weights(model: Any) -> dict[str, Any]:
+def initial_weights(model: Module) -> dict[str, Any]:
     """Return a new adapter's initial weights, by name, if its initialisation subtracted them from the base
     (PiSSA, OLoRA); otherwise nothing.
     """
@@ -165,7 +168,7 @@ def load_weights(weights: Mapping[str, Any], folder: Path) -> None:
             weight.copy_(saved[keys[name]])
 
 
-def restore_initial_weights(model: Any, fresh: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+def restore_initial_weights(model: Module, fresh: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
     """Make ``model`` start from ``saved`` instead of ``fresh``, its own `initial_weights`.
 
     On the same machine both are equal. Another machine may decompose the base's weights differently, but the
@@ -193,7 +196,7 @@ def restore_initial_weights(model: Any, fresh: Mapping[str, Any], saved: Mapping
 
 
 def save_adapter(
-    model: Any, initial: Mapping[str, Any], folder: Path, classes: Classes | None = None
+    model: Module, initial: Mapping[str, Any], folder: Path, classes: Classes | None = None
 ) -> None:
     """Write the adapter into ``folder``, for the unmodified base; ``initial`` is its `initial_weights`.
 
@@ -217,7 +220,7 @@ def _write_no_card(_: str) -> None:
     """Prevent PEFT from writing its model card, which is slower than the adapter; ours replaces it."""
 
 
-def save_whole(model: Any, tokenizer: Any, folder: Path) -> None:
+def save_whole(model: Module, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write the model and its tokenizer into ``folder``, which can then be loaded like any other model."""
     model.config.use_cache = True
     model.save_pretrained(str(folder))

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
+    from torch import Tensor
+    from torch.nn import Module
+    from transformers import PreTrainedTokenizerBase
+
 
 class Answering(Protocol):
     """A model in training that can generate answers: an ``Objective``."""
@@ -62,7 +66,7 @@ class GenerationLimit(StoppingCriteria):  # type: ignore[misc]
         self.tokens = 0
         self.interrupted = False
 
-    def __call__(self, input_ids: Any, scores: Any, **kwargs: Any) -> Any:
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Any:
         self.tokens += 1
         if input_ids.device.type == "cuda" and self.tokens <= SYNCHRONIZED:
             torch.cuda.synchronize()
@@ -78,7 +82,7 @@ class GenerationLimit(StoppingCriteria):  # type: ignore[misc]
 
 def answers(
     loss: Answering,
-    tokenizer: Any,
+    tokenizer: PreTrainedTokenizerBase,
     ends: Sequence[int],
     prompts: Sequence[Sequence[int]],
     watch: GenerationLimit,
@@ -114,7 +118,7 @@ def answers(
     return [_answer(tokenizer, ends, row) for row in generated[:, width:].tolist()]
 
 
-def _answer(tokenizer: Any, ends: Sequence[int], tokens: list[int]) -> GreedyAnswer:
+def _answer(tokenizer: PreTrainedTokenizerBase, ends: Sequence[int], tokens: list[int]) -> GreedyAnswer:
     end = next((index for index, token in enumerate(tokens) if token in ends), None)
     text = tokenizer.decode(tokens[:end], skip_special_tokens=True, clean_up_tokenization_spaces=False)
     if end is None:
@@ -123,14 +127,14 @@ def _answer(tokenizer: Any, ends: Sequence[int], tokens: list[int]) -> GreedyAns
 
 
 @contextmanager
-def switched_off(model: Any) -> Iterator[None]:
+def switched_off(model: Module) -> Iterator[None]:
     """Switch the adapter of ``model`` off within the block; what requires gradients stays the same."""
     with same_gradients(model), model.disable_adapter():
         yield
 
 
 @contextmanager
-def switched_to(model: Any, adapter: str) -> Iterator[None]:
+def switched_to(model: Module, adapter: str) -> Iterator[None]:
     """Use another ``adapter`` of ``model`` within the block; what requires gradients stays the same."""
     before = model.active_adapter
     with same_gradients(model), unpatched():
@@ -142,7 +146,7 @@ def switched_to(model: Any, adapter: str) -> Iterator[None]:
 
 
 @contextmanager
-def same_gradients(model: Any) -> Iterator[None]:
+def same_gradients(model: Module) -> Iterator[None]:
     """Restore after the block which weights of ``model`` require gradients."""
     learning = [(weight, weight.requires_grad) for weight in model.parameters()]
     try:

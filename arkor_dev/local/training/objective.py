@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
+    from torch.nn import Module
 
     from .figure import MethodFigure
     from .run_context import RunContext
@@ -64,7 +65,7 @@ class Objective(ABC):
     together = 1
 
     def __init__(
-        self, model: Any, device: str, dtype: Any, rows: Sequence[Example], *, noisy: bool = False
+        self, model: Module, device: str, dtype: torch.dtype, rows: Sequence[Example], *, noisy: bool = False
     ) -> None:
         self.model, self.device, self._dtype, self._noisy = model, device, dtype, noisy
         self._inner = unwrapped(model)

@@ -11,13 +11,15 @@ from transformers.optimization import Adafactor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torch.nn import Module
+
     from .plan import OptimizerPlan
 
 KEPT_FREE: Final = re.compile(r"bias|layernorm|rmsnorm|(?:^|[._])norm(?:$|\.)")
 """Weights without weight decay: biases, and norms, whose neutral value is one."""
 
 
-def make_optimizer(model: Any, plan: OptimizerPlan) -> Any:
+def make_optimizer(model: Module, plan: OptimizerPlan) -> Any:
     """Create the optimizer of ``plan`` over the trained weights of ``model``."""
     free = {
         id(weight)

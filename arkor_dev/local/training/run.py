@@ -92,6 +92,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from torch.nn import Module
+
     from arkor_dev.contract.events import VerdictSoFar
     from arkor_dev.local.checkpoints.resume_points import ResumePlan
     from arkor_dev.local.modeling.base_model import Base
@@ -256,7 +258,7 @@ class TrainingLoop:
                 "The classifier that this job starts from has other labels than the rows: start without it"
             )
 
-    def objective_of(self, model: Any) -> Objective:
+    def objective_of(self, model: Module) -> Objective:
         """Return the training method's objective of ``model``."""
         objective = self.method.objective(model, self.base.device, self.choice.dtype, self.train, self.plan)
         context = RunContext(

@@ -13,17 +13,20 @@ from arkor_dev.local.modeling.base_model import unwrapped
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from torch import Tensor
+    from torch.nn import Module
+
 LEAST_OFFLOADED: Final = 1024
 """Bytes of the smallest tensor that is offloaded."""
 
 
-def add_noise(model: Any, alpha: float) -> None:
+def add_noise(model: Module, alpha: float) -> None:
     """Add NEFTune noise (Jain et al. 2023) to the embeddings: uniform, scaled by ``alpha``.
 
     The noise is inactive during evaluation and does not affect saved weights.
     """
 
-    def blurred(module: Any, _: Any, embedded: Any) -> Any:
+    def blurred(module: Module, _: Any, embedded: Any) -> Any:
         if not module.training:
             return embedded
         # A packed batch has several rows; scale the noise by the length of each.
@@ -34,7 +37,7 @@ def add_noise(model: Any, alpha: float) -> None:
     model.get_input_embeddings().register_forward_hook(blurred)
 
 
-def gradient_checkpointing(model: Any) -> None:
+def gradient_checkpointing(model: Module) -> None:
     """Save only each block's input and recompute the rest in the backward pass: less memory, more time."""
     kwargs = {"use_reentrant": False}
     if hasattr(unwrapped(model), "activation_checkpointing_enable"):
@@ -43,7 +46,7 @@ def gradient_checkpointing(model: Any) -> None:
         unwrapped(model).gradient_checkpointing_enable(gradient_checkpointing_kwargs=kwargs)
 
 
-def offload(model: Any) -> AbstractContextManager[Any]:
+def offload(model: Module) -> AbstractContextManager[Any]:
     """Move what a forward pass in the block saves for its backward pass to CPU memory, and back when needed.
 
     A GPU's weights stay there: torch's ``save_on_cpu`` would copy them, too. With activation checkpointing
@@ -51,7 +54,7 @@ def offload(model: Any) -> AbstractContextManager[Any]:
     """
     weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
 
-    def pack(tensor: Any) -> tuple[Any, Any]:
+    def pack(tensor: Tensor) -> tuple[Any, Any]:
         stays = tensor.device.type == "cpu" or tensor.untyped_storage().data_ptr() in weights
         if stays or tensor.nbytes < LEAST_OFFLOADED:
             return None, tensor

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from peft import PeftModel
+    from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.local.exports.proof import Outputs, Questions
     from arkor_dev.local.modeling.base_model import Base
@@ -159,7 +160,7 @@ class LlamaExport(ExportTask):
         excess = f"{distance:.3g} nats per token away from the trained model ({bounds.divergence:g} allowed)"
         return [f"Before quantization it already was {excess}."]
 
-    def _start(self, tokenizer: Any, conversations: Sequence[str]) -> str:
+    def _start(self, tokenizer: PreTrainedTokenizerBase, conversations: Sequence[str]) -> str:
         """Return the start token that programs add by themselves when they read the file."""
         sets = bool(conversations) and adds_start(tokenizer, conversations[0])
         return str(tokenizer.bos_token) if sets else ""

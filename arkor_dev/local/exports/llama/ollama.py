@@ -17,6 +17,8 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from transformers import PreTrainedTokenizerBase
+
 SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
 MARKERS: Final = {SYSTEM: "QzSYSTEMzQ", USER: "QzUSERzQ", ASSISTANT: "QzANSWERzQ"}
 UNSUPPORTED: Final = (
@@ -44,7 +46,7 @@ class TemplateParts:
     stops: Sequence[str] = field(default=())
 
 
-def parts_of(tokenizer: Any, ends: Sequence[int]) -> TemplateParts:
+def parts_of(tokenizer: PreTrainedTokenizerBase, ends: Sequence[int]) -> TemplateParts:
     """Split the template into its parts. Raises :class:`JobFailure` if it has another structure."""
 
     def written(*roles: str, prompt: bool) -> list[str]:
@@ -210,7 +212,12 @@ def stops_of(text: str) -> list[str]:
 
 
 def faults(
-    text: str, tokenizer: Any, ends: Sequence[int], conversations: Sequence[Sequence[Any]], *, adds_start: str
+    text: str,
+    tokenizer: PreTrainedTokenizerBase,
+    ends: Sequence[int],
+    conversations: Sequence[Sequence[Any]],
+    *,
+    adds_start: str,
 ) -> list[str]:
     """Describe each difference between Ollama and the training, one sentence each."""
     differences = []

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from transformers import PreTrainedTokenizerBase
+
     from arkor_dev.local.exports.proof import Questions
 
     from .messages import VocabularyFacts
@@ -40,7 +42,7 @@ class LlamaOutputs:
     conversations: list[str]
 
 
-def conversations_of(tokenizer: Any, prompts: Sequence[Sequence[Any]]) -> list[str]:
+def conversations_of(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Sequence[Any]]) -> list[str]:
     """Render conversations with the training's chat template; skip those that it rejects."""
     texts = []
     for messages in (*CONVERSATIONS, *prompts):
@@ -94,14 +96,16 @@ def evaluate(
     return LlamaOutputs(Outputs(list(by_text), answer.answers), answer.vocabulary, conversations)
 
 
-def adds_start(tokenizer: Any, conversation: str) -> bool:
+def adds_start(tokenizer: PreTrainedTokenizerBase, conversation: str) -> bool:
     """Return whether programs must add a start token; the tokenizer adds its own to conversations."""
     start = tokenizer.bos_token_id
     texts = tokenizer(conversation, add_special_tokens=False)["input_ids"], tokenizer("x")["input_ids"]
     return start is not None and all(ids[:1] == [start] for ids in texts)
 
 
-def faults(tokenizer: Any, exported: LlamaOutputs, prompts: Sequence[Sequence[Any]]) -> list[str]:
+def faults(
+    tokenizer: PreTrainedTokenizerBase, exported: LlamaOutputs, prompts: Sequence[Sequence[Any]]
+) -> list[str]:
     """Describe each difference between llama.cpp and the training, one sentence each."""
     vocabulary, differences = exported.vocabulary, []
     exported_tokenizer = copy.copy(tokenizer)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from transformers import PreTrainedTokenizerBase
 
 
 class IncrementalDecoder:
     """Decodes token ids as they arrive, whole characters only. ``special`` keeps special tokens' text."""
 
-    def __init__(self, tokenizer: Any, *, special: bool = False) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, *, special: bool = False) -> None:
         self._tokenizer = tokenizer
         self._skip = not special
         self._ids: list[int] = []

@@ -12,13 +12,15 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from transformers import PreTrainedTokenizerBase
+
     from arkor_dev.local.inference.messages import AnswerRequest
 
 CHARACTERS: Final = 8
 """Characters per token of the context above which a text is counted before it is tokenized as a whole."""
 
 
-def prompt_of(tokenizer: Any, ask: AnswerRequest, context: int) -> list[int]:
+def prompt_of(tokenizer: PreTrainedTokenizerBase, ask: AnswerRequest, context: int) -> list[int]:
     """Return the tokens of ``ask``: its ``prompt``, a text or token ids, unchanged, or its ``messages`` in
     the model's chat template, with the ``template_arguments`` of the adapter's training.
 

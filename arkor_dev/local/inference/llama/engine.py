@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.local.inference.messages import AnswerRequest, Classified, Embedded, Reranked
 
@@ -73,7 +74,7 @@ class LlamaEngine:
     """The loaded base, its adapters, and the conversations that are being read and answered."""
 
     def __init__(self) -> None:
-        self.tokenizer: Any = None
+        self.tokenizer: PreTrainedTokenizerBase = None
         self.ends: list[int] = []
         self.repetition = 1.0
         self.facts: dict[str, str] = {}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from llguidance import LLMatcher, LLTokenizer
     from numpy.typing import NDArray
+    from transformers import PreTrainedTokenizerBase
 
     from .request import OutputFormat
 
@@ -32,14 +33,14 @@ End = Literal["stop", "length"] | None
 class Vocabulary:
     """A model's tokens, for either engine, with the schemas compiled for them."""
 
-    def __init__(self, tokenizer: Any, tokens: LLTokenizer) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, tokens: LLTokenizer) -> None:
         self.tokenizer = tokenizer
         self.tokens = tokens
         self._compiled: OrderedDict[OutputFormat, LLMatcher] = OrderedDict()
         self._marks_calls: bool | None = None
 
     @classmethod
-    def of(cls, tokenizer: Any, ends: Sequence[int]) -> Vocabulary:
+    def of(cls, tokenizer: PreTrainedTokenizerBase, ends: Sequence[int]) -> Vocabulary:
         """Return the vocabulary of a transformers tokenizer and its end tokens. Raises JobFailure."""
         from .grammar import vocabulary_of
 

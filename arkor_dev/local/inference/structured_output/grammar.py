@@ -18,6 +18,8 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from transformers import PreTrainedTokenizerBase
+
     from .request import CallRules
 
 LIMITS: Final = LLParserLimits(
@@ -45,7 +47,7 @@ class GrammarError(ValueError):
     """Why a schema cannot be compiled, as the end of a sentence."""
 
 
-def vocabulary_of(tokenizer: Any, ends: Sequence[int]) -> LLTokenizer:
+def vocabulary_of(tokenizer: PreTrainedTokenizerBase, ends: Sequence[int]) -> LLTokenizer:
     """Return the tokens of a fast transformers tokenizer, and which of them end an answer.
 
     This takes up to a second, so the result is cached with the model. Raises JobFailure if the tokenizer does

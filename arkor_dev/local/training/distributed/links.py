@@ -27,6 +27,8 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torch import Tensor
+
     from .rendezvous import Rendezvous
 
 ARRIVAL_SECONDS: Final = 7200.0
@@ -61,7 +63,7 @@ class Links:
         self._links = [_Link(each) for each in sockets]
         threading.Thread(target=_live, args=(self._links,), name="signs of life", daemon=True).start()
 
-    def all_reduce(self, tensor: Any) -> None:
+    def all_reduce(self, tensor: Tensor) -> None:
         """Replace the CPU's ``tensor`` by the sum over all workers."""
         if self._first:
             for link in self._links:
@@ -72,7 +74,7 @@ class Links:
             self._links[0].send(_bytes(tensor))
         self.broadcast(tensor)
 
-    def broadcast(self, tensor: Any) -> None:
+    def broadcast(self, tensor: Tensor) -> None:
         """Replace the CPU's ``tensor`` by rank 0's."""
         if self._first:
             for link in self._links:
@@ -267,7 +269,7 @@ def _proof(meeting: Rendezvous, role: bytes, rank: bytes, of_first: bytes, of_ot
     return hmac.digest(meeting.token.encode(), role + rank + of_first + of_other, "sha256")
 
 
-def _bytes(tensor: Any) -> memoryview:
+def _bytes(tensor: Tensor) -> memoryview:
     return memoryview(tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy())
 
 

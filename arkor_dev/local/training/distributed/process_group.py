@@ -20,6 +20,8 @@ from .rendezvous import PeerLostError, family_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from torch import Tensor
+
     from .rendezvous import Rendezvous
 
 NCCL_LIMIT: Final = timedelta(minutes=5)
@@ -38,7 +40,7 @@ class ProcessGroup:
             self._on_cpu = Links(meeting)
             self._on_device = _nccl(meeting, self._on_cpu) if device == "cuda" else None
 
-    def all_reduce(self, tensor: Any) -> None:
+    def all_reduce(self, tensor: Tensor) -> None:
         """Replace ``tensor`` (on the CPU or the device) by the sum over all workers."""
         with _peer_errors():
             if self._on_device and tensor.device.type != "cpu":
@@ -46,7 +48,7 @@ class ProcessGroup:
             else:
                 self._on_cpu.all_reduce(tensor)
 
-    def broadcast(self, tensor: Any) -> None:
+    def broadcast(self, tensor: Tensor) -> None:
         """Replace ``tensor`` by rank 0's."""
         with _peer_errors():
             if self._on_device and tensor.device.type != "cpu":

@@ -65,6 +65,8 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from torch.nn import Module
+
     from arkor_dev.contract.events import Event, VerdictSoFar
     from arkor_dev.contract.shapes import Evaluation, EvaluationMeasure, EvaluationStrength
     from arkor_dev.data.rows import Row
@@ -147,7 +149,7 @@ def _answers(
         return GeneratedAnswer(answer.text, tokens, answer.truncated, repeats, thoughts, split.ended)
 
     def write(
-        model: Any, prompts: Sequence[Sequence[int]], longest: int, stopped: Callable[[], bool]
+        model: Module, prompts: Sequence[Sequence[int]], longest: int, stopped: Callable[[], bool]
     ) -> list[GeneratedAnswer] | None:
         watch = GenerationLimit(lambda first, _: longest, stopped)
         generated = answers(model, tokenizer, ends, prompts, watch, longest)
@@ -403,7 +405,7 @@ def measure_strengths(preparation: RunPreparation, model: Model, saved: SavedMod
 
 
 @contextmanager
-def _scaled(model: Any, strength: float) -> Iterator[None]:
+def _scaled(model: Module, strength: float) -> Iterator[None]:
     """Scale the change that the adapter of ``model``, a plain LoRA, makes to its base, within the block."""
     weights = [weight for name, weight in model.named_parameters() if ".lora_B." in name]
     weights += [weight for name, weight in model.named_parameters() if ".lora_embedding_B." in name]

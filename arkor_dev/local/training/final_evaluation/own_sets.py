@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from transformers import PreTrainedTokenizerBase
+
     from arkor_dev.contract.shapes import EvaluationPart
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.example import Example
@@ -152,7 +154,7 @@ class OwnSet:
             return score(rows)
 
 
-def _prompt(tokenizer: Any, row: Row) -> list[int]:
+def _prompt(tokenizer: PreTrainedTokenizerBase, row: Row) -> list[int]:
     """Return the tokens before a row's last answer, with the generation prompt."""
     ids: list[int] = tokenizer(rendered_prompt(tokenizer, row), add_special_tokens=False)["input_ids"]
     return ids

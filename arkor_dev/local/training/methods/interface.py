@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from arkor_dev.data.methods import record_of
 from arkor_dev.local.evaluation.stage import Stage
@@ -11,6 +11,10 @@ from arkor_dev.local.training.figure import MethodFigure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    import torch
+    from torch.nn import Module
+    from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.data.methods.record import MethodRecord
     from arkor_dev.data.rows import Row
@@ -68,21 +72,29 @@ class Method(ABC):
         return None
 
     @abstractmethod
-    def renderings(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
+    def renderings(
+        self, tokenizer: PreTrainedTokenizerBase, row: Row, encoding: Encoding
+    ) -> tuple[list[Rendering], list[int]]:
         """Return the texts that a row is learned from, and the indices of answers that no text teaches.
 
         The Data page shows these; :meth:`encode` must learn from the same.
         """
 
     @abstractmethod
-    def encode(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
+    def encode(
+        self, tokenizer: PreTrainedTokenizerBase, row: Row, encoding: Encoding
+    ) -> tuple[list[Example], bool]:
         """Return the row's examples, and whether one was truncated to ``encoding.longest`` tokens.
 
         Raises :class:`JobFailure` with the row's location if nothing is left to learn.
         """
 
     def encode_all(
-        self, tokenizer: Any, rows: Sequence[Row], encoding: Encoding, progress: Callable[[int], None]
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        rows: Sequence[Row],
+        encoding: Encoding,
+        progress: Callable[[int], None],
     ) -> tuple[list[Example], int]:
         """Return every row's examples and how many were truncated; report ``progress`` every 100 rows."""
         examples: list[Example] = []
@@ -97,7 +109,7 @@ class Method(ABC):
 
     @abstractmethod
     def objective(
-        self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
+        self, model: Module, device: str, dtype: torch.dtype, examples: Sequence[Example], plan: Plan
     ) -> Objective:
         """Return the objective for ``model``; ``examples`` are the training rows, or some of them if
         nothing is trained.

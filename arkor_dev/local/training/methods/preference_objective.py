@@ -12,13 +12,15 @@ from arkor_dev.local.training.objective import Objective
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from torch.nn import Module
+
     from arkor_dev.local.modeling.example import Example
 
 
 class PreferenceObjective(Objective):
     """Computes one loss and one margin per example. Methods implement :meth:`measured`."""
 
-    def __init__(self, *model: Any, settings: Mapping[str, Any], noisy: bool) -> None:
+    def __init__(self, *model: Module, settings: Mapping[str, Any], noisy: bool) -> None:
         super().__init__(*model, noisy=noisy)
         self.settings = settings
         self._noted: dict[str, list[Any]] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from arkor_dev.local.training.figure import MethodFigure
 from arkor_dev.local.training.rows.encoding import encode, rendered
@@ -12,6 +12,8 @@ from arkor_dev.local.workers.errors import JobFailure
 from .interface import Method
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.chat_template import Rendering
     from arkor_dev.local.modeling.example import Example
@@ -35,12 +37,16 @@ class PreferenceMethod(Method):
 class PairMethod(PreferenceMethod):
     """Base of methods that learn from pairs of a chosen and a rejected answer."""
 
-    def renderings(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
+    def renderings(
+        self, tokenizer: PreTrainedTokenizerBase, row: Row, encoding: Encoding
+    ) -> tuple[list[Rendering], list[int]]:
         """Return the texts of both answers, each with the prompt before it."""
         last = replace(encoding, responses_only=True, last_only=True)
         return [rendered(tokenizer, answer, last)[0][-1] for answer in both(row)], []
 
-    def encode(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
+    def encode(
+        self, tokenizer: PreTrainedTokenizerBase, row: Row, encoding: Encoding
+    ) -> tuple[list[Example], bool]:
         """Return one example, with the rejected answer as its other sequence."""
         last = replace(encoding, responses_only=True, last_only=True)
         (chosen, cut), (rejected, cut_too) = (encode(tokenizer, answer, last) for answer in both(row))

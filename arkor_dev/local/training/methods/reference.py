@@ -27,7 +27,7 @@ class Reference:
     ``measure`` returns the summed log-probabilities of an example's sequences.
     """
 
-    def __init__(self, model: Any, measure: Callable[[Sequence[Example]], Any]) -> None:
+    def __init__(self, model: Module, measure: Callable[[Sequence[Example]], Any]) -> None:
         self._model, self._measure = model, measure
         self._start: dict[str, Tensor] = {}
         self._known: dict[bytes, list[float]] = {}
@@ -76,7 +76,7 @@ def with_weights(model: Module, others: Mapping[str, Tensor]) -> Iterator[None]:
             weight.data = current[name]
 
 
-def _switched(model: Any, *, on: bool) -> AbstractContextManager[Any]:
+def _switched(model: Module, *, on: bool) -> AbstractContextManager[Any]:
     """Return a context in which the adapter is on or off; its previous state is restored afterwards."""
     # The attribute of PEFT's layers; on the model it is a method.
     states = (getattr(part, "disable_adapters", None) for part in model.modules())
@@ -88,7 +88,7 @@ def _switched(model: Any, *, on: bool) -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def _switched_on(model: Any) -> Iterator[None]:
+def _switched_on(model: Module) -> Iterator[None]:
     model.base_model.enable_adapter_layers()
     try:
         yield

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.data.thoughts import split_answer
 from arkor_dev.local.modeling.chat_template import Rendering, renderings
@@ -18,6 +18,8 @@ from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.classes import Classes
@@ -93,7 +95,9 @@ class EncodedText:
     weights: list[float] | None = None
 
 
-def rendered(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
+def rendered(
+    tokenizer: PreTrainedTokenizerBase, row: Row, encoding: Encoding
+) -> tuple[list[Rendering], list[int]]:
     """Return the texts that a row is learned from, and the indices of answers that no text teaches.
 
     All of a plain text is learned, including an end token, so that the model learns to stop. Without
@@ -109,7 +113,9 @@ def rendered(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Renderi
     return [rendering for rendering in all_renderings if rendering.spans] or all_renderings, missed
 
 
-def coded(tokenizer: Any, row: Row, rendering: Rendering, encoding: Encoding) -> EncodedText:
+def coded(
+    tokenizer: PreTrainedTokenizerBase, row: Row, rendering: Rendering, encoding: Encoding
+) -> EncodedText:
     """Tokenize one of a row's renderings without truncating it."""
     text, spans, responses_only = rendering.text, rendering.spans, encoding.responses_only
     with_offsets = responses_only or bool(getattr(tokenizer, "is_fast", False))
@@ -145,7 +151,7 @@ def _parts(text: str, span: tuple[int, int], encoding: Encoding) -> list[tuple[i
     ]
 
 
-def encode(tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
+def encode(tokenizer: PreTrainedTokenizerBase, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
     """Encode a row as examples; also return whether one was truncated.
 
     Raises :class:`JobFailure` with the row's location if truncation leaves nothing to learn.

@@ -14,6 +14,8 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from transformers import PreTrainedTokenizerBase
+
     from arkor_dev.data.rows import Row
 
 
@@ -41,12 +43,12 @@ def last_answer(row: Row) -> int:
     return max(index for index, turn in enumerate(row.messages) if turn["role"] == "assistant")
 
 
-def rendered_prompt(tokenizer: Any, row: Row) -> str:
+def rendered_prompt(tokenizer: PreTrainedTokenizerBase, row: Row) -> str:
     """Return the text before a row's last answer, including the generation prompt."""
     return render(tokenizer, row.messages[: last_answer(row)], add_generation_prompt=True, tools=row.tools)
 
 
-def encode_prompt(tokenizer: Any, row: Row, longest: int) -> Prompt:
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, row: Row, longest: int) -> Prompt:
     """Return a row's prompt. Raises JobFailure with its location if it is longer than ``longest`` tokens."""
     ids: list[int] = tokenizer(rendered_prompt(tokenizer, row), add_special_tokens=False)["input_ids"]
     if len(ids) >= longest:

@@ -16,6 +16,9 @@ from .budget import MOST_TOKENS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from torch.nn import Module
+    from transformers import PreTrainedTokenizerBase
+
     from arkor_dev.contract.shapes import ChatMessage
     from arkor_dev.data.rows import Row
     from arkor_dev.local.training.preparation import RunPreparation
@@ -85,14 +88,18 @@ def prompts_of(preparation: RunPreparation) -> tuple[list[SamplePrompt], list[in
     return [replace(prompt, number=number) for number, prompt in enumerate(prompts, 1)], ends
 
 
-def _eos(tokenizer: Any, model: Any) -> list[int]:
+def _eos(tokenizer: PreTrainedTokenizerBase, model: Module) -> list[int]:
     configured = model.generation_config.eos_token_id
     tokens = {tokenizer.eos_token_id, *(configured if isinstance(configured, list) else [configured])}
     return sorted(token for token in tokens if token is not None)
 
 
 def _written(
-    texts: Sequence[str], tokenizer: Any, plain: bool, room: int, say: Callable[[str], None]
+    texts: Sequence[str],
+    tokenizer: PreTrainedTokenizerBase,
+    plain: bool,
+    room: int,
+    say: Callable[[str], None],
 ) -> Iterator[SamplePrompt]:
     for number, text in enumerate(texts, 1):
         try:
@@ -107,7 +114,9 @@ def _written(
         yield SamplePrompt(ids, text[:TEXT])
 
 
-def _held_out(rows: Sequence[tuple[int, Row]], tokenizer: Any, room: int) -> Iterator[SamplePrompt]:
+def _held_out(
+    rows: Sequence[tuple[int, Row]], tokenizer: PreTrainedTokenizerBase, room: int
+) -> Iterator[SamplePrompt]:
     """Yield the first ``COUNT`` short enough questions, spread over the rows."""
     apart = max(1, len(rows) // COUNT)
     spread = [*rows[::apart]][:COUNT]
@@ -124,7 +133,7 @@ def _held_out(rows: Sequence[tuple[int, Row]], tokenizer: Any, room: int) -> Ite
             yield replace(prompt, row=number)
 
 
-def _of_row(row: Row, tokenizer: Any) -> SamplePrompt | None:
+def _of_row(row: Row, tokenizer: PreTrainedTokenizerBase) -> SamplePrompt | None:
     """Return the text before a row's last answer, and that answer; None if nothing precedes it."""
     question, reference = texts_of(row)
     if row.text is not None:
@@ -145,13 +154,15 @@ def _of_row(row: Row, tokenizer: Any) -> SamplePrompt | None:
     )
 
 
-def _conversation(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any]) -> list[int]:
+def _conversation(
+    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Any], tools: Sequence[Any]
+) -> list[int]:
     text = render(tokenizer, messages, add_generation_prompt=True, tools=tools)
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids
 
 
-def _text(tokenizer: Any, text: str) -> list[int]:
+def _text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     ids: list[int] = tokenizer(text, add_special_tokens=True)["input_ids"]
     while ids and ids[-1] == tokenizer.eos_token_id:  # some templates add their end token to everything
         ids = ids[:-1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.local.modeling.chat_template import Rendering
 from arkor_dev.local.modeling.classes import Classes
@@ -13,6 +13,10 @@ from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import torch
+    from torch.nn import Module
+    from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.training.job_settings import JobSettings
@@ -43,11 +47,15 @@ class Classification(Method):
         """Return the labels of the rows. The few that a dry run reads may all have the same."""
         return Classes.of(train, held_out, least=1 if settings.get("dryRun") else 2)
 
-    def renderings(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
+    def renderings(
+        self, tokenizer: PreTrainedTokenizerBase, row: Row, encoding: Encoding
+    ) -> tuple[list[Rendering], list[int]]:
         """Return the text, none of whose own tokens is learned."""
         return [Rendering(row.text or "", [])], []
 
-    def encode(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
+    def encode(
+        self, tokenizer: PreTrainedTokenizerBase, row: Row, encoding: Encoding
+    ) -> tuple[list[Example], bool]:
         """Return the text's tokens, followed by one whose label is the class, as the last token predicts it.
 
         That one is never read; a text is truncated to leave room for it. If rows may have several labels, the
@@ -64,7 +72,7 @@ class Classification(Method):
         return [Example([*ids, ids[-1]], labels, row.where, classes=several)], len(ids) < len(whole)
 
     def objective(
-        self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
+        self, model: Module, device: str, dtype: torch.dtype, examples: Sequence[Example], plan: Plan
     ) -> ClassifierLoss:
         """Return the head's cross entropy, with the plan's class weights and label smoothing."""
         from .loss import ClassifierLoss

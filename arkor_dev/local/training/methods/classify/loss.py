@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
+    from torch.nn import Module
 
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.plan import Plan
@@ -33,7 +34,9 @@ class ClassifierLoss(Objective):
     labels, those with a label have the same total weight as those without it.
     """
 
-    def __init__(self, model: Any, device: str, dtype: Any, rows: Sequence[Example], plan: Plan) -> None:
+    def __init__(
+        self, model: Module, device: str, dtype: torch.dtype, rows: Sequence[Example], plan: Plan
+    ) -> None:
         super().__init__(model, device, dtype, rows, noisy=plan.noise > 0)
         texts = probe(rows)
         if not self.is_headless(texts, self.logits(texts)[0]):
@@ -113,7 +116,7 @@ class ClassifierLoss(Objective):
         noted, self._correct = self._correct, []
         return {"accuracy": float(torch.cat(noted).float().mean())} if noted else {}
 
-    def _note(self, logits: Any, targets: Any) -> None:
+    def _note(self, logits: Tensor, targets: Tensor) -> None:
         logits = logits.detach()
         if self._several:
             self._correct.append(((logits > 0) == (targets > 0)).all(1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.local.training.figure import MethodFigure
 from arkor_dev.local.training.methods.preference_rows import PairMethod
@@ -10,6 +10,9 @@ from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import torch
+    from torch.nn import Module
 
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.job_settings import JobSettings
@@ -28,7 +31,7 @@ class ContrastivePreferenceOptimization(PairMethod):
             raise JobFailure("loss_type apo_zero compares with a reference: use it with method dpo")
 
     def objective(
-        self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
+        self, model: Module, device: str, dtype: torch.dtype, examples: Sequence[Example], plan: Plan
     ) -> Objective:
         """Return the objective selected by ``loss_type``."""
         from .loss import CpoLoss

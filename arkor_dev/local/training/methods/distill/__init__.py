@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.contract.settings.conflicts import FROM_BASE
 from arkor_dev.data.methods.record import BASE
@@ -14,6 +14,10 @@ from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import torch
+    from torch.nn import Module
+    from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.chat_template import Rendering
@@ -70,17 +74,21 @@ class Distillation(Method):
                 "label_smoothing_factor"
             )
 
-    def renderings(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
+    def renderings(
+        self, tokenizer: PreTrainedTokenizerBase, row: Row, encoding: Encoding
+    ) -> tuple[list[Rendering], list[int]]:
         """Return the text of the last answer, with the prompt before it."""
         return [rendered(tokenizer, row, _last(encoding))[0][-1]], []
 
-    def encode(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
+    def encode(
+        self, tokenizer: PreTrainedTokenizerBase, row: Row, encoding: Encoding
+    ) -> tuple[list[Example], bool]:
         """Return the prompt with the row's last answer."""
         examples, truncated = encode(tokenizer, row, _last(encoding))
         return [replace(examples[-1], same_row=False)], truncated
 
     def objective(
-        self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
+        self, model: Module, device: str, dtype: torch.dtype, examples: Sequence[Example], plan: Plan
     ) -> Objective:
         """Return the divergence from the teacher."""
         from .loss import DistillationLoss

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
+    from torch.nn import Module
 
     from arkor_dev.local.training.greedy import GreedyAnswer
     from arkor_dev.local.training.run_context import RunContext
@@ -42,7 +43,7 @@ class DistillationLoss(Objective):
     needs no teacher.
     """
 
-    def __init__(self, *model: Any, settings: Mapping[str, Any], noisy: bool) -> None:
+    def __init__(self, *model: Module, settings: Mapping[str, Any], noisy: bool) -> None:
         super().__init__(*model, noisy=noisy)
         self.settings = settings
         self.divergence = Divergence(

@@ -13,13 +13,15 @@ from arkor_dev.local.training.methods.reference import Reference
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torch.nn import Module
+
     from arkor_dev.local.modeling.example import Example
 
 
 class DpoLoss(PairObjective):
     """``sigmoid`` is the original DPO loss, ``hinge`` SLiC's, ``ipo`` IPO's per token, ``apo_zero`` APO's."""
 
-    def __init__(self, *model: Any, **how: Any) -> None:
+    def __init__(self, *model: Module, **how: Any) -> None:
         super().__init__(*model, **how)
         self.reference = Reference(self.model, lambda rows: self.log_probabilities(rows)[0])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.contract.settings.embedding import COSINE, LAST, RANKING, SCORED
 from arkor_dev.data.text_pairs import NEGATIVE, POSITIVE, SCORE
@@ -16,6 +16,10 @@ from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import torch
+    from torch.nn import Module
+    from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.training.job_settings import JobSettings
@@ -85,11 +89,15 @@ class Embedding(Method):
             )
         settings.override("loss", loss)
 
-    def renderings(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
+    def renderings(
+        self, tokenizer: PreTrainedTokenizerBase, row: Row, encoding: Encoding
+    ) -> tuple[list[Rendering], list[int]]:
         """Return the texts with their prompts, none of whose own tokens is learned."""
         return [Rendering(text, []) for text in texts_of(row, encoding)], []
 
-    def encode(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
+    def encode(
+        self, tokenizer: PreTrainedTokenizerBase, row: Row, encoding: Encoding
+    ) -> tuple[list[Example], bool]:
         """Return one example: the anchor, with the positive and perhaps a negative as its other sequences.
 
         Each text is followed by a token that is never read. The labels mark the tokens whose hidden states
@@ -113,7 +121,7 @@ class Embedding(Method):
         return [example], truncated
 
     def objective(
-        self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
+        self, model: Module, device: str, dtype: torch.dtype, examples: Sequence[Example], plan: Plan
     ) -> EmbedderLoss:
         """Return the loss of the plan's name."""
         from .loss import EmbedderLoss

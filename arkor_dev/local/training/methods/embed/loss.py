@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
+    from torch.nn import Module
 
     from arkor_dev.local.training.plan import Plan
 
@@ -35,7 +36,9 @@ class EmbedderLoss(Objective):
     In-batch negatives come from the same batch only: with gradient accumulation, a step has several.
     """
 
-    def __init__(self, model: Any, device: str, dtype: Any, rows: Sequence[Example], plan: Plan) -> None:
+    def __init__(
+        self, model: Module, device: str, dtype: torch.dtype, rows: Sequence[Example], plan: Plan
+    ) -> None:
         super().__init__(model, device, dtype, rows, noisy=plan.noise > 0)
         self._encoder = is_encoder(self._inner.config)
         texts = probe(rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.contract.rules import quoted
 from arkor_dev.contract.settings.own_sets import ENTRY
@@ -15,6 +15,10 @@ from .rewards import rewards_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import torch
+    from torch.nn import Module
+    from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.example import Example
@@ -50,20 +54,24 @@ class GroupRelativePolicyOptimization(Method):
         if (settings.get("workers") or 1) > 1:
             raise JobFailure("grpo trains in one process: remove workers")
 
-    def renderings(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
+    def renderings(
+        self, tokenizer: PreTrainedTokenizerBase, row: Row, encoding: Encoding
+    ) -> tuple[list[Rendering], list[int]]:
         """Return the prompt, of which no token is learned."""
         from arkor_dev.local.training.rows.prompts import rendered_prompt
 
         return [Rendering(rendered_prompt(tokenizer, row), [])], []
 
-    def encode(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
+    def encode(
+        self, tokenizer: PreTrainedTokenizerBase, row: Row, encoding: Encoding
+    ) -> tuple[list[Example], bool]:
         """Return the prompt as an example."""
         from arkor_dev.local.training.rows.prompts import encode_prompt
 
         return [encode_prompt(tokenizer, row, encoding.longest)], False
 
     def objective(
-        self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
+        self, model: Module, device: str, dtype: torch.dtype, examples: Sequence[Example], plan: Plan
     ) -> Objective:
         """Return the objective selected by ``loss_type``."""
         from .loss import GrpoLoss

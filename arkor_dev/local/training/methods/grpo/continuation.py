@@ -7,13 +7,15 @@ whose rendering must not change when the results follow, as in TRL.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.modeling.chat_template import render
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+
+    from transformers import PreTrainedTokenizerBase
 
 THOUGHTS: Final = "<think>\nx\n</think>\n\n"
 REWRITES: Final = (
@@ -28,7 +30,7 @@ class Continuation:
     Raises JobFailure for a template that rewrites earlier answers, or that cannot write results.
     """
 
-    def __init__(self, tokenizer: Any, ends: Collection[int]) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, ends: Collection[int]) -> None:
         self._tokenizer = tokenizer
         self._marks = tuple(tokenizer.decode([end]) for end in ends)
         cue = render(tokenizer, [{"role": "user", "content": "x"}], add_generation_prompt=True)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
+    from torch.nn import Module
 
     from arkor_dev.local.training.rows.prompts import Prompt
     from arkor_dev.local.training.run_context import RunContext
@@ -76,7 +77,7 @@ class GrpoLoss(Objective):
 
     together = 16
 
-    def __init__(self, *model: Any, settings: Mapping[str, Any], noisy: bool) -> None:
+    def __init__(self, *model: Module, settings: Mapping[str, Any], noisy: bool) -> None:
         super().__init__(*model, noisy=noisy)
         self.settings = settings
         self._noted: dict[str, list[float]] = {}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from torch import Tensor
+    from torch.nn import Module
 
 
 @dataclass(eq=False)
@@ -50,7 +51,7 @@ class TurnGenerator:
     """
 
     def __init__(
-        self, model: Any, ends: Collection[int], choose: Choose, stopped: Callable[[], bool]
+        self, model: Module, ends: Collection[int], choose: Choose, stopped: Callable[[], bool]
     ) -> None:
         self._forward, self._ends, self._choose, self._stopped = Forward(model), ends, choose, stopped
         if not self._forward.plain:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.local.training.figure import MethodFigure
 from arkor_dev.local.training.methods.preference_rows import PreferenceMethod, adapter_alone, both
@@ -12,6 +12,10 @@ from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import torch
+    from torch.nn import Module
+    from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.chat_template import Rendering
@@ -39,12 +43,16 @@ class KahnemanTverskyOptimization(PreferenceMethod):
         if (settings.get("workers") or 1) > 1:
             raise JobFailure("kto estimates one figure from the whole batch, so it trains on one worker")
 
-    def renderings(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
+    def renderings(
+        self, tokenizer: PreTrainedTokenizerBase, row: Row, encoding: Encoding
+    ) -> tuple[list[Rendering], list[int]]:
         """Return the text of the rated answer, or of both answers of a pair, with the prompt before it."""
         last = replace(encoding, responses_only=True, last_only=True)
         return [rendered(tokenizer, answer, last)[0][-1] for answer, _ in _ratings(row)], []
 
-    def encode(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
+    def encode(
+        self, tokenizer: PreTrainedTokenizerBase, row: Row, encoding: Encoding
+    ) -> tuple[list[Example], bool]:
         """Return one example per answer."""
         last = replace(encoding, responses_only=True, last_only=True)
         examples: list[Example] = []
@@ -56,7 +64,7 @@ class KahnemanTverskyOptimization(PreferenceMethod):
         return examples, truncated
 
     def objective(
-        self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
+        self, model: Module, device: str, dtype: torch.dtype, examples: Sequence[Example], plan: Plan
     ) -> Objective:
         """Return KTO's objective."""
         from .loss import KtoLoss

@@ -13,6 +13,8 @@ from arkor_dev.local.training.methods.reference import Reference
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torch.nn import Module
+
 
 class KtoLoss(PreferenceObjective):
     """KTO's loss: one minus the sigmoid of the scaled distance between an answer's log ratio and the KL, with
@@ -22,7 +24,7 @@ class KtoLoss(PreferenceObjective):
     prompt before it, and has no gradient.
     """
 
-    def __init__(self, *model: Any, **how: Any) -> None:
+    def __init__(self, *model: Module, **how: Any) -> None:
         super().__init__(*model, **how)
         self.reference = Reference(self.model, lambda rows: self.log_probabilities(rows)[0])
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.local.training.figure import MethodFigure
 from arkor_dev.local.training.methods.preference_rows import PairMethod
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import torch
+    from torch.nn import Module
 
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.objective import Objective
@@ -21,7 +24,7 @@ class OddsRatioPreferenceOptimization(PairMethod):
     measure = MethodFigure("loss", "ORPO loss")
 
     def objective(
-        self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
+        self, model: Module, device: str, dtype: torch.dtype, examples: Sequence[Example], plan: Plan
     ) -> Objective:
         """Return ORPO's objective."""
         from .loss import OrpoLoss

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.data.relevance import DOCUMENT
 from arkor_dev.data.text_pairs import SCORE
@@ -17,6 +17,10 @@ from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import torch
+    from torch.nn import Module
+    from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.training.job_settings import JobSettings
@@ -58,11 +62,15 @@ class Reranking(Method):
         """Return the head's only output."""
         return Classes((RELEVANCE,), (len(train),))
 
-    def renderings(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Rendering], list[int]]:
+    def renderings(
+        self, tokenizer: PreTrainedTokenizerBase, row: Row, encoding: Encoding
+    ) -> tuple[list[Rendering], list[int]]:
         """Return query and document, none of whose own tokens is learned."""
         return [Rendering(text, []) for text in (row.text or "", row.extra[DOCUMENT])], []
 
-    def encode(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
+    def encode(
+        self, tokenizer: PreTrainedTokenizerBase, row: Row, encoding: Encoding
+    ) -> tuple[list[Example], bool]:
         """Return the pair's tokens, as the tokenizer joins two texts, followed by one that is never read."""
         query, document = row.text, row.extra[DOCUMENT]
         whole: list[int] = tokenizer(query, document)["input_ids"]
@@ -74,7 +82,7 @@ class Reranking(Method):
         return [example], len(ids) < len(whole)
 
     def objective(
-        self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
+        self, model: Module, device: str, dtype: torch.dtype, examples: Sequence[Example], plan: Plan
     ) -> RerankerLoss:
         """Return the head's binary cross entropy."""
         from .loss import RerankerLoss

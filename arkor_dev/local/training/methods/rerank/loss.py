@@ -4,7 +4,7 @@ which the tests compare it with.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    import torch
     from torch import Tensor
+    from torch.nn import Module
 
     from arkor_dev.local.modeling.example import Example
 
@@ -26,7 +28,7 @@ class RerankerLoss(Objective):
     """Binary cross entropy per row. A row's weight in means is 1."""
 
     def __init__(
-        self, model: Any, device: str, dtype: Any, rows: Sequence[Example], *, noisy: bool = False
+        self, model: Module, device: str, dtype: torch.dtype, rows: Sequence[Example], *, noisy: bool = False
     ) -> None:
         super().__init__(model, device, dtype, rows, noisy=noisy)
         texts = probe(rows)

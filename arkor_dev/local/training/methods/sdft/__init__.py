@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.modeling.example import IGNORED, Example
 from arkor_dev.local.training.methods.distill import Distillation
@@ -13,6 +13,10 @@ from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import torch
+    from torch.nn import Module
+    from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.training.job_settings import JobSettings
@@ -44,7 +48,9 @@ class SelfDistillation(Distillation):
                 'full_fine_tuning, or set teacher_model_kind = "live"'
             )
 
-    def encode(self, tokenizer: Any, row: Row, encoding: Encoding) -> tuple[list[Example], bool]:
+    def encode(
+        self, tokenizer: PreTrainedTokenizerBase, row: Row, encoding: Encoding
+    ) -> tuple[list[Example], bool]:
         """Return the prompt with the row's last answer, and as its other sequence the teacher's prompt."""
         (example,), truncated = super().encode(tokenizer, row, encoding)
         text = rendered_prompt(tokenizer, demonstrated(row))
@@ -58,7 +64,7 @@ class SelfDistillation(Distillation):
         return [replace(example, others=(teacher,), counts=1)], truncated
 
     def objective(
-        self, model: Any, device: str, dtype: Any, examples: Sequence[Example], plan: Plan
+        self, model: Module, device: str, dtype: torch.dtype, examples: Sequence[Example], plan: Plan
     ) -> Objective:
         """Return the divergence from the model that knows the answer."""
         from .loss import SelfDistillationLoss

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from torch import Tensor
+    from torch.nn import Module
 
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.objective import Objective
@@ -31,7 +32,7 @@ class SelfDistillationLoss(DistillationLoss):
     ("ema"), or the current ones ("live"). The average starts where the adapter does; TRL's starts from zero.
     """
 
-    def __init__(self, *model: Any, settings: Mapping[str, Any], noisy: bool) -> None:
+    def __init__(self, *model: Module, settings: Mapping[str, Any], noisy: bool) -> None:
         super().__init__(*model, settings=settings, noisy=noisy)
         self.divergence = replace(self.divergence, temperature=settings["temperature"])
         self._kind: str = settings["teacherModelKind"]

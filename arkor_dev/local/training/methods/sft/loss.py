@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
+    from torch.nn import Module
 
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.replay.rows import Replay
@@ -38,9 +39,9 @@ class CrossEntropy(Objective):
 
     def __init__(
         self,
-        model: Any,
+        model: Module,
         device: str,
-        dtype: Any,
+        dtype: torch.dtype,
         rows: Sequence[Example],
         smoothing: float = 0.0,
         *,
@@ -167,7 +168,9 @@ class CrossEntropy(Objective):
         logits, targets = self.logits(rows)
         return logits, None, targets
 
-    def _summed(self, values: Any, head: Any, targets: Any, smoothing: float, weights: Any = None) -> Any:
+    def _summed(
+        self, values: Any, head: Module, targets: Tensor, smoothing: float, weights: Any = None
+    ) -> Any:
         """Return the summed cross entropy of the logits ``values``, or those of ``head`` on them; each
         token's is multiplied by its ``weights``.
         """
@@ -178,7 +181,7 @@ class CrossEntropy(Objective):
         return (losses if weights is None else losses * weights).sum()
 
     def _replay_loss(
-        self, values: Any, head: Any, targets: Any, known: Any, smoothing: float, learned: bool
+        self, values: Any, head: Module, targets: Tensor, known: Any, smoothing: float, learned: bool
     ) -> Any:
         """Return the loss of replayed rows: their cross entropy if ``learned``, plus their divergence from
         the base's logits ``known`` if given.
