@@ -8,6 +8,7 @@ import { askColumn, busy, liveAnswer, regenerate } from "../../../chat/session";
 import { current } from "../../../chat/storage/conversations";
 import { answerable } from "../../../chat/strength";
 import { fullName, nameTarget, sameTarget } from "../../../chat/targets";
+import { splitThoughts } from "../../../chat/thoughts";
 import { now } from "../../../lib/clock";
 import { late } from "../../../lib/late";
 import { Markdown } from "../../../markdown";
@@ -60,12 +61,22 @@ export function AnswerView({ turn, column, target, compared, last, edit }: Props
   );
 }
 
-/** The answer's content: Markdown, or JSON if that was requested. */
+/** The answer's content: Markdown, or JSON if that was requested, after the thoughts. */
 function Text({ answer, text }: { answer: Answer; text: string }) {
   const json = answer.asked?.more?.responseFormat !== undefined;
-  const code = useStructured(json);
-  if (text === "") return null;
-  return json ? code && <code.Json text={text} state={answer.state} /> : <Markdown text={text} />;
+  const split = splitThoughts(text);
+  const parts = useStructured(json || split !== null);
+  const content = split ? split.answer : text;
+  return (
+    <>
+      {split && parts && <parts.Thoughts {...split} />}
+      {content === "" ? null : json ? (
+        parts && <parts.Json text={content} state={answer.state} />
+      ) : (
+        <Markdown text={content} />
+      )}
+    </>
+  );
 }
 
 function Streaming({ answer, live }: { answer: Answer; live: LiveAnswer }) {

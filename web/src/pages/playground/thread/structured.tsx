@@ -1,7 +1,21 @@
-/** The parts of an answer besides text: tool calls, which are never run, and JSON. */
+/** The parts of an answer besides text: thoughts, tool calls, which are never run, and JSON. */
 import type { Answer, ToolCall } from "../../../chat/model/types";
+import type { SplitAnswer } from "../../../chat/thoughts";
 import { indentJson } from "../../../lib/indent-json";
 import { clean, cleanBlock } from "../../../lib/text";
+
+const LONGEST = 1_000_000;
+
+/** Open while the model thinks; then there to unfold. */
+export function Thoughts({ thoughts, ended }: SplitAnswer) {
+  if (thoughts === "" && ended) return <p class="chat-note">No thoughts.</p>;
+  return (
+    <details class="chat-thoughts" open={!ended}>
+      <summary>{ended ? "Thoughts" : "Thinking …"}</summary>
+      <p>{cleanBlock(thoughts, LONGEST)}</p>
+    </details>
+  );
+}
 
 export function Calls({ calls }: { calls: readonly ToolCall[] }) {
   return (
@@ -15,8 +29,6 @@ export function Calls({ calls }: { calls: readonly ToolCall[] }) {
     </section>
   );
 }
-
-const LONGEST = 1_000_000;
 
 /** A JSON answer as indented text. `text` may still grow. */
 export function Json({ text, state }: { text: string; state: Answer["state"] }) {
