@@ -428,5 +428,7 @@ def test_a_job_is_judged_by_episodes_on_rows_that_it_has_not_seen(
     assert task["measure"] == {"label": "Mean reward", "unit": "", "higher": True}
     # Both get the same tasks, and this environment rewards nothing that a model does.
     assert 0 < task["base"] == task["adapter"] < 1
+    times = round(6 * task["base"])
+    assert f"reached the goal in {times} of 6 held-out episodes vs. {times} for the base" in task["sentence"]
     assert task["difference"]["low"] <= 0 <= task["difference"]["high"]
     assert 0 < logged[-1]["evalReward"] < 1
