@@ -143,6 +143,7 @@ class Backend(ScopedCalls):
     stop_sweep = _call("POST", "sweeps/{}/stop", patience=PAUSE_SECONDS)  # {sweep}, with its verdict
     delete_sweep = _call("DELETE", "sweeps/{}")  # once it has ended; its jobs stay
     classify = _call("POST", "inference/classify", need="write", patience=PAUSE_SECONDS)  # ClassifiedText
+    search = _call("POST", "inference/search", need="write", patience=PAUSE_SECONDS)  # SearchResult
     get_cluster = _call("GET", "clusters", patience=PAUSE_SECONDS)  # of {address, insecure?}: {cluster}
 
     evaluate_job = _call("POST", "jobs/{}/evaluate")  # of {step?, force?, data?}, against the base: {job}

@@ -35,15 +35,41 @@ ADAPTER: Final = Schema(
 )
 """``{kind: "final", jobId}`` or ``{kind: "checkpoint", jobId, step}``."""
 
+_TEXT: Final = string("a text of 1 to 20,000 characters", lambda text: text.strip() and len(text) <= 20_000)
 CLASSIFY: Final = Schema(
-    Field("adapter", Rule("object"), needed=True, inner=ADAPTER),
-    Field(
-        "text",
-        string("a text of 1 to 20,000 characters", lambda text: text.strip() and len(text) <= 20_000),
-        needed=True,
-    ),
+    Field("adapter", Rule("object"), needed=True, inner=ADAPTER), Field("text", _TEXT, needed=True)
 )
 """``{adapter, text}``: a classifier, and a text to label."""
+
+SEARCHED: Final = 500
+"""Maximum number of texts that one search ranks."""
+SEARCH_CHARACTERS: Final = 500_000
+"""Maximum number of characters of those texts in total."""
+
+
+def _too_long(body: dict[str, list[str]]) -> str | None:
+    if sum(map(len, body["texts"])) > SEARCH_CHARACTERS:
+        return f"texts must have at most {SEARCH_CHARACTERS:,} characters in total: send fewer at once"
+    return None
+
+
+SEARCH: Final = Schema(
+    Field("adapter", Rule("object"), needed=True, inner=ADAPTER),
+    Field("query", filled(2000), needed=True),
+    Field(
+        "texts",
+        Rule(
+            "list",
+            1,
+            SEARCHED,
+            f"a list of 1 to {SEARCHED} texts of 1 to 20,000 characters",
+            test=lambda texts: all(map(_TEXT.fits, texts)),
+        ),
+        needed=True,
+    ),
+    also=_too_long,
+)
+"""``{adapter, query, texts}``: an embedder or a reranker, and texts to rank for the query."""
 
 ENGINES: Final = ("auto", "exact", "llama.cpp")
 """What can compute an answer. ``exact`` is transformers with unmodified weights."""

@@ -674,6 +674,21 @@ class ClassifiedText(TypedDict):
     probabilities: list[float]
 
 
+class FoundText(TypedDict):
+    """The number of a text in the request, from 0, and its ``score``: by an embedder its cosine with the
+    query, from -1 to 1; by a reranker its relevance, from 0 to 1.
+    """
+
+    index: int
+    score: float
+
+
+class SearchResult(TypedDict):
+    """``POST /v1/inference/search``: up to 50 of the texts, the best first."""
+
+    results: list[FoundText]
+
+
 class EvaluationBaseline(TypedDict):
     """Another way to label held-out rows: ``zeroShot`` is the label that the base finds most likely after a
     prompt with the text, ``tfidf`` a logistic regression on TF-IDF features.

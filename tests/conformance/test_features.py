@@ -34,6 +34,7 @@ BUILT = {
     "rows",
     "samples",
     "sampling",
+    "search",
     "serving",
     "strength",
     "strengths",

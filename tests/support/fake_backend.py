@@ -358,6 +358,7 @@ class FakeBackend:
             web.get(job + "/events/stream", self._events),
             web.post("/v1/inference/chat", self._chat),
             web.post("/v1/inference/classify", self._classify),
+            web.post("/v1/inference/search", self._search),
             web.get("/v1/endpoints", self._list_endpoints),
             web.post("/v1/endpoints", self._create_endpoint),
             web.get(endpoint, self._get_endpoint),
@@ -626,6 +627,29 @@ class FakeBackend:
         return web.json_response(
             {"labels": self.labels, "probabilities": [score / sum(scores) for score in scores]}
         )
+
+    async def _search(self, request: web.Request) -> web.Response:
+        """An embedder or a reranker: the score of a text is its share of words that the query has, too."""
+        body = parsed(await request.read())
+        if "search" not in (self.features or ()):
+            raise RefusedError(404, "No such call.")
+        adapter, query, texts = body.get("adapter"), body.get("query"), body.get("texts")
+        if not isinstance(adapter, dict) or not isinstance(query, str) or not query.strip():
+            raise RefusedError(400, "Send an adapter and a query.")
+        if not isinstance(texts, list) or not 1 <= len(texts) <= 500:
+            raise RefusedError(400, "Send 1 to 500 texts.")
+        if not all(isinstance(text, str) and text.strip() and len(text) <= 20_000 for text in texts):
+            raise RefusedError(400, "A text is empty or too long.")
+        if ("step" in adapter) != (adapter.get("kind") == "checkpoint"):
+            raise RefusedError(400, "A checkpoint has a step, and nothing else has one.")
+        self._check_adapter(adapter)
+        if self.jobs[adapter["jobId"]]["config"].get("method") not in ("embed", "rerank"):
+            raise RefusedError(400, "This model is not an embedder.")
+        asked = set(query.lower().split())
+        words = [text.lower().split() for text in texts]
+        scores = [sum(word in asked for word in of_text) / len(of_text) for of_text in words]
+        best = sorted(range(len(texts)), key=lambda index: -scores[index])[:50]
+        return web.json_response({"results": [{"index": index, "score": scores[index]} for index in best]})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body, script = parsed(await request.read()), self.chat

@@ -607,6 +607,17 @@ export interface ClassifiedText {
   probabilities: number[];
 }
 
+/** The number of a text in the request, from 0, and its `score`: by an embedder its cosine with the query, from -1 to 1; by a reranker its relevance, from 0 to 1. */
+export interface FoundText {
+  index: number;
+  score: number;
+}
+
+/** `POST /v1/inference/search`: up to 50 of the texts, the best first. */
+export interface SearchResult {
+  results: FoundText[];
+}
+
 /** Another way to label held-out rows: `zeroShot` is the label that the base finds most likely after a prompt with the text, `tfidf` a logistic regression on TF-IDF features. */
 export interface EvaluationBaseline {
   kind: "zeroShot" | "tfidf";

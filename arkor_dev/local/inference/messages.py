@@ -47,7 +47,8 @@ class AnswerRequest(Message):
     without it, ``max_tokens`` 0 only counts the prompt's tokens, which nothing reads.
     ``texts`` are to be classified, instead of answering, by an adapter with a head; always by transformers.
     With an ``input_type`` they are embedded instead, by an embedder, in vectors of ``dimensions`` numbers;
-    with a ``query`` a reranker says how relevant they are to it.
+    with a ``query`` a reranker says how relevant they are to it. With ``truncation`` only the beginning of
+    a text is read that is longer than the model reads, instead of refusing it.
     ``training``: a job is running at the same time. ``engine`` is the requested one; llama.cpp also gets the
     files ``gguf``, of the base, and ``lora``, of the adapter. ``thinking_budget`` is the maximum number of
     tokens of its thoughts.
@@ -71,6 +72,7 @@ class AnswerRequest(Message):
     input_type: str | None = None
     dimensions: int | None = None
     query: str | None = None
+    truncation: bool = False
     tools: list[object] | None = None
     format: OutputFormat | None = None
     training: bool = False

@@ -35,7 +35,7 @@ from arkor_dev.local.workers.machine import memory
 from .adapter_scale import FULL_STRENGTH, ActiveAdapter, AdapterScale
 from .answer_speed import CORES, ComputePlan, convert, fastest_plan, half_of_cores
 from .batch import Batch, BatchRow
-from .classifier_head import ClassifierHead, batches, check_lengths
+from .classifier_head import MOST_TOKENS, ClassifierHead, batches, check_lengths
 from .generate_fallback import StepwiseGenerate
 from .generation.prompt import prompt_of
 from .generation.sampling import SampledToken
@@ -202,7 +202,9 @@ class TransformersEngine:
         embedder = Embedder.read(Path(ask.adapter))
         self._load(ask, base_key, progress)
         texts = [embedder.prompted(text, ask.input_type or DOCUMENT) for text in ask.texts or ()]
-        rows: list[list[int]] = self.tokenizer(texts, add_special_tokens=True)["input_ids"]
+        rows: list[list[int]] = self.tokenizer(texts, add_special_tokens=True, **self._truncated(ask))[
+            "input_ids"
+        ]
         check_lengths(rows, self.base.context)
         vectors = [""] * len(rows)
         for places, hidden, lengths in self._hidden_states(rows, stopped):
@@ -221,7 +223,9 @@ class TransformersEngine:
         active = self._load(ask, base_key, progress)
         assert active.adapter is not None
         head, texts = self._heads[active.adapter], ask.texts or []
-        rows: list[list[int]] = self.tokenizer([ask.query] * len(texts), texts)["input_ids"]
+        rows: list[list[int]] = self.tokenizer([ask.query] * len(texts), texts, **self._truncated(ask))[
+            "input_ids"
+        ]
         check_lengths(rows, self.base.context)
         scores = [0.0] * len(rows)
         for places, hidden, lengths in self._hidden_states(rows, stopped):
@@ -229,6 +233,12 @@ class TransformersEngine:
             for place, score in zip(places, (last @ head.weight[0]).sigmoid().tolist(), strict=True):
                 scores[place] = score
         return Reranked(scores), sum(map(len, rows))
+
+    def _truncated(self, ask: AnswerRequest) -> dict[str, int]:
+        """Return the tokenizer's arguments for the ``truncation`` of ``ask``."""
+        if not ask.truncation:
+            return {}
+        return {"truncation": True, "max_length": min(self.base.context, MOST_TOKENS)}
 
     def _hidden_states(
         self, rows: Sequence[Sequence[int]], stopped: Callable[[], bool]

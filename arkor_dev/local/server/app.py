@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from arkor_dev.contract.bodies import CLASSIFY
+from arkor_dev.contract.bodies import CLASSIFY, SEARCH
 from arkor_dev.contract.errors import (
     MAKE_ROOM,
     STATUS,
@@ -62,6 +62,7 @@ from .interruptions import routes as interruption_routes
 from .jobs import ATTRIBUTIONS, EVALUATIONS, EXPORTS, IMPORTING, INFERENCE, NAME, SCHEDULER
 from .jobs import routes as job_routes
 from .requests import ORG, SETUP, Setup, body_of, check_org, check_scope
+from .search import ranked
 from .sweeps import SWEEPS
 from .sweeps import routes as sweep_routes
 
@@ -98,6 +99,7 @@ FEATURES: Final = (
     "rows",
     "samples",
     "sampling",
+    "search",
     "serving",
     "strength",
     "strengths",
@@ -205,6 +207,14 @@ async def classify(request: web.Request) -> web.Response:
     check_scope(request)
     body = await body_of(request, CLASSIFY)
     return web.json_response(await request.app[CHAT].classify(body["adapter"], body["text"]))
+
+
+@routes.post("/v1/inference/search")
+async def search(request: web.Request) -> web.Response:
+    check_scope(request)
+    body = await body_of(request, SEARCH)
+    found = await ranked(request.app[CHAT], body["adapter"], body["query"], body["texts"])
+    return web.json_response(found)
 
 
 def create_app(setup: Setup) -> web.Application:

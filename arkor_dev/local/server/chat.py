@@ -283,6 +283,11 @@ class Chat:
             query=request.query,
         )
 
+    async def reranks(self, body: dict[str, object]) -> bool:
+        """Return whether the target in ``body`` is a reranker. Raises ArkorError if there is none."""
+        _, folder, _ = await self._target(body)
+        return folder is not None and is_reranker(folder)
+
     async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None, Mapping[str, Any]]:
         """Return the base model's name, and the result's (adapter's or model's) folder and config, if any."""
         adapter = body.get("adapter")

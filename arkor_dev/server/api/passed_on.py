@@ -19,6 +19,7 @@ from arkor_dev.contract.bodies import (
     QUEUE_CHANGES,
     RENDER,
     RESUMPTION,
+    SEARCH,
     SWEEP,
     VOTE,
 )
@@ -136,6 +137,7 @@ JOB, DEPLOYMENT = "/api/jobs/{id}", "/api/deployments/{id}"
 COMPARED = ("step", "data", "against", "againstStep", "seeds")
 ROUTES = [
     passed("POST", "/api/inference/classify", Backend.classify, CLASSIFY),
+    passed("POST", "/api/inference/search", Backend.search, SEARCH),
     passed("PATCH", "/api/queue", Backend.arrange_queue, QUEUE_CHANGES, then=refresh),
     passed("POST", f"{JOB}/cancel", Backend.cancel_job, then=refresh),
     passed("POST", f"{JOB}/pause", Backend.pause_job, then=refresh),

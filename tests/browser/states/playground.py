@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from playwright.async_api import expect
 
+from tests.support.fake_evaluation import HELD_OUT, ROWS
+
 from . import PROMPTLY, Scene, state, trained, walk
 
 if TYPE_CHECKING:
@@ -65,6 +67,86 @@ async def classifier(scene: Scene) -> AsyncGenerator[None]:
     await page.keyboard.press("Enter")
     await expect(page.get_by_text("78.4 %", exact=True)).to_be_visible()
     await expect(page.get_by_role("button", name="Show all 12 labels")).to_be_visible()
+    yield
+
+
+DOCUMENTS = (
+    "Parcels are tracked under Orders, by their number.",
+    "We accept invoices, due in 30 days.",
+    "A refund is on its way where the parcel is back in the shop. " * 8,
+    "الطرود في المتجر",
+)
+
+
+def finder(scene: Scene, name: str, method: str, *, judged: bool = True) -> str:
+    """A job trained by ``method``, with held-out documents of four queries if it was ``judged``."""
+    scene.fake.features = ["evaluation", "search"]
+    texts = [*DOCUMENTS, *(f"Document {at} is in the shop." for at in range(12))]
+    scene.fake.evaluations.rows = [
+        {**ROWS[0], "row": at + 1, "question": f"where is parcel {at // 4}?", "wanted": text}
+        for at, text in enumerate(texts)
+    ]
+    job = trained(scene.fake, name)
+    scene.fake.jobs[job]["config"]["method"] = method
+    if judged:
+        both = {"base": 0.2, "adapter": 0.6}
+        retrieved = {"queries": 4, "documents": 16, "mrr": both, "recall": [{"k": 1, **both}]}
+        part = {**HELD_OUT, "retrieved": retrieved} if method == "embed" else HELD_OUT
+        scene.fake.evaluations.judge(job, heldOut=part)
+    return job
+
+
+@walk(
+    {
+        "playground-embedder": "An embedder's playground, with held-out queries to try",
+        "playground-found": "The documents that an embedder found, and an own line among them",
+        "playground-reranked": "A reranker's order of a query's documents",
+    }
+)
+async def search(scene: Scene) -> AsyncGenerator[None]:
+    page = scene.page
+    embedder, reranker = finder(scene, "finder", "embed"), finder(scene, "ranker", "rerank")
+    await scene.go(f"/#/playground?target=final:{embedder}")
+    await expect(page.get_by_role("button", name="where is parcel 0?")).to_be_visible()
+    yield
+    await page.get_by_text("Searched: 16 held-out documents").click()
+    await page.get_by_label("Own texts, one per line").fill("the parcel is here\n\n" + "word" * 60)
+    query = page.get_by_label("Query", exact=True)
+    await query.fill("where is parcel 0?")
+    await query.press("Enter")
+    await expect(page.get_by_text("18 texts, by cosine")).to_be_visible()
+    found = page.locator("ol").get_by_role("listitem")
+    await expect(found.first).to_contain_text("the parcel is here")
+    await expect(found.first).not_to_contain_text("Right in the data")
+    await expect(found.nth(1)).to_contain_text("Right in the data")
+    await expect(page.get_by_role("button", name="Show all 18")).to_be_visible()
+    yield
+    await scene.go(f"/#/playground?target=final:{reranker}")
+    await page.get_by_role("button", name="where is parcel 0?").click()
+    await expect(page.get_by_text("4 texts, by relevance")).to_be_visible()
+    await expect(page.get_by_text("Place 3 before")).to_be_visible()
+    yield
+
+
+@walk(
+    {
+        "playground-search-none": "An embedder without held-out rows",
+        "playground-search-failed": "A search that the backend refuses",
+    },
+    faulty=True,
+)
+async def no_search(scene: Scene) -> AsyncGenerator[None]:
+    page = scene.page
+    job = finder(scene, "finder", "embed", judged=False)
+    await scene.go(f"/#/playground?target=final:{job}")
+    await expect(page.get_by_text("This job has no held-out rows to search")).to_be_visible()
+    await expect(page.get_by_role("button", name="Search", exact=True)).to_be_disabled()
+    yield
+    scene.fake.features = ["evaluation"]
+    await page.get_by_label("Own texts, one per line").fill("In the hold.\nIn the shop.")
+    await page.get_by_label("Query", exact=True).fill("Where is it?")
+    await page.get_by_role("button", name="Search", exact=True).click()
+    await expect(page.get_by_role("button", name="Try again")).to_be_visible()
     yield
 
 

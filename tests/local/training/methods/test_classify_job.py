@@ -224,6 +224,10 @@ def test_the_playground_gives_a_text_its_labels(backend: Backend, job: str) -> N
     long = backend.call("POST", "/v1/inference/classify", {"adapter": adapter, "text": "word " * 3000})
     assert long.status == 503
     assert "The text has 6000 tokens" in long.json["error"]
+    search = {"adapter": adapter, "query": "Where?", "texts": ["The boat."]}
+    refused = backend.call("POST", "/v1/inference/search", search)
+    assert refused.status == 400
+    assert "not an embedder" in refused.json["error"]
 
 
 @pytest.fixture(scope="module")

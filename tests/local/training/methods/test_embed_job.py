@@ -154,6 +154,37 @@ def test_a_chat_with_it_is_refused(backend: Backend, job: str) -> None:
     assert "This model is an embedder: it answers with vectors, not in words" in refused.json["error"]
 
 
+def test_the_playground_searches_texts(backend: Backend, job: str) -> None:
+    adapter, query = {"kind": "final", "jobId": job}, "Where is the gift at home?"
+    texts = [pair["positive"] for pair in PAIRS] + ["word " * 3000]
+    body = {"adapter": adapter, "query": query, "texts": texts}
+    answer = backend.call("POST", "/v1/inference/search", body)
+    assert answer.status == 200, answer.body
+    results = answer.json["results"]
+    assert len(results) == 50
+    assert texts[results[0]["index"]] == "The gift: it was last seen at home."
+    scores = [result["score"] for result in results]
+    assert scores == sorted(scores, reverse=True)
+    assert -1 <= scores[-1] <= scores[0] <= 1
+    # A text has the same score alone, and the longest one counts by its beginning.
+    alone = backend.call("POST", "/v1/inference/search", {**body, "texts": texts[-1:]}).json["results"]
+    assert [result["index"] for result in alone] == [0]
+    (first,) = backend.call(
+        "POST", "/v1/inference/search", {**body, "texts": [texts[results[0]["index"]]]}
+    ).json["results"]
+    assert first["score"] == pytest.approx(scores[0], abs=0.02)
+
+
+def test_its_scores_are_the_cosines_of_its_embeddings(backend: Backend, endpoint: str, job: str) -> None:
+    query, text = "Where is the book?", "The book: it was last seen by the sea."
+    body = {"adapter": {"kind": "final", "jobId": job}, "query": query, "texts": [text]}
+    (found,) = backend.call("POST", "/v1/inference/search", body).json["results"]
+    (asked,) = vectors(backend, endpoint, input=query, input_type="query")
+    (document,) = vectors(backend, endpoint, input=text)
+    cosine = sum(one * other for one, other in zip(asked, document, strict=True))
+    assert found["score"] == pytest.approx(cosine, abs=1e-5)
+
+
 @pytest.fixture(scope="module")
 def endpoint(backend: Backend, job: str) -> str:
     """The path of an endpoint with the embedder, which needs no key."""

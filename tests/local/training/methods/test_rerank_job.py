@@ -134,6 +134,21 @@ def test_an_endpoint_ranks_documents(backend: Backend, endpoint: str) -> None:
     assert "document" not in plain["results"][0]
 
 
+def test_the_playground_reorders_texts(backend: Backend, job: str, endpoint: str) -> None:
+    adapter = {"kind": "final", "jobId": job}
+    texts = [*DOCUMENTS, "word " * 3000]
+    body = {"adapter": adapter, "query": QUERY, "texts": texts}
+    answer = backend.call("POST", "/v1/inference/search", body)
+    assert answer.status == 200, answer.body
+    assert answer.json["results"][0]["index"] == 1
+    assert sorted(result["index"] for result in answer.json["results"]) == [0, 1, 2, 3]
+    served = backend.call("POST", f"{endpoint}/rerank", {"query": QUERY, "documents": DOCUMENTS}).json
+    relevance = {result["index"]: result["relevance_score"] for result in served["results"]}
+    for result in answer.json["results"]:
+        if result["index"] in relevance:
+            assert result["score"] == pytest.approx(relevance[result["index"]], abs=0.02)
+
+
 def test_it_refuses_other_calls_and_unusable_bodies_in_a_sentence(backend: Backend, endpoint: str) -> None:
     chat = {"messages": [{"role": "user", "content": "Where?"}]}
     for call, body, words in (

@@ -28,6 +28,7 @@ import { useFollow } from "./thread/follow";
 import { Thread } from "./thread/thread";
 
 const useClassify = late(() => import("./classify"));
+const useSearch = late(() => import("./search"));
 
 export default function Playground() {
   const area = useRef<HTMLTextAreaElement>(null);
@@ -35,9 +36,12 @@ export default function Playground() {
   const [panel, setPanel] = useState(() => matchMedia("(width >= 67.5em)").matches);
   const targets = shownTargets(current.value);
   const two = targets.length > 1;
-  const classifiers = features.value.has("classify") ? targets.filter(isClassifier) : [];
-  const chats = classifiers.length === 0;
+  const classifiers = features.value.has("classify") ? targets.filter(trainedBy("classify")) : [];
+  const finders = features.value.has("search") ? targets.filter(trainedBy("embed", "rerank")) : [];
+  const searches = classifiers.length === 0 && finders.length > 0;
+  const chats = classifiers.length === 0 && !searches;
   const classify = useClassify(classifiers.length > 0);
+  const search = useSearch(searches);
   useAddress();
   useEffect(() => {
     setTitle("Playground");
@@ -105,6 +109,7 @@ export default function Playground() {
           </div>
         </header>
         {classify && <classify.Classify targets={classifiers} />}
+        {search && finders[0] && <search.Search key={finders[0].jobId} targets={finders} />}
         {chats && (
           <>
             <Thread
@@ -131,11 +136,11 @@ export default function Playground() {
   );
 }
 
-/** Whether the target labels texts instead of answering in words. */
-function isClassifier(target: Target): target is AdapterTarget {
-  return (
-    target.kind !== "base" && jobs.value.find(({ id }) => id === target.jobId)?.config?.method === "classify"
-  );
+/** Whether a target was trained by one of `methods`, so that it does not answer in words. */
+function trainedBy(...methods: string[]) {
+  return (target: Target): target is AdapterTarget =>
+    target.kind !== "base" &&
+    methods.includes(jobs.value.find(({ id }) => id === target.jobId)?.config?.method ?? "");
 }
 
 /** Opens a second column: with its earlier model, else with one to compare with. */

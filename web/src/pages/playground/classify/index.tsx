@@ -1,5 +1,5 @@
 /** The playground of classifiers: a text, and how likely each label is by one of them or two. */
-import "./classify.css";
+import "../scored.css";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api, errorText, isAbort, useAnswer } from "../../../api/client";
 import type { AdapterTarget } from "../../../chat/model/types";
@@ -13,11 +13,11 @@ import { jobs } from "../../../store/jobs";
 import { Button } from "../../../ui/controls/button";
 import { submits } from "../../../ui/controls/switch";
 import { ErrorNote } from "../../../ui/empty";
+import { Examples } from "../examples";
 import { barsOf, percentOf } from "./bars";
 
-/** Labels that are shown at first, and examples. */
+/** Labels that are shown at first. */
 const FIRST = 8;
-const EXAMPLES = 4;
 const LONGEST = 20_000;
 
 export function Classify({ targets }: { targets: readonly AdapterTarget[] }) {
@@ -30,8 +30,8 @@ export function Classify({ targets }: { targets: readonly AdapterTarget[] }) {
     if (ready) setAsked({ text });
   };
   return (
-    <div class="classify">
-      <form class="classify-form" onSubmit={submits(submit)}>
+    <div class="scored">
+      <form class="scored-form" onSubmit={submits(submit)}>
         <textarea
           ref={area}
           rows={2}
@@ -56,11 +56,11 @@ export function Classify({ targets }: { targets: readonly AdapterTarget[] }) {
           Label in the data: <b dir="auto">{clean(asked.label, 200)}</b>
         </p>
       )}
-      <div class="classify-columns">
+      <div class="scored-columns">
         {asked && targets.map((target) => <Bars key={targetKey(target)} target={target} asked={asked} />)}
       </div>
       {targets[0] && features.value.has("evaluation") && (
-        <Examples
+        <HeldOut
           key={targets[0].jobId}
           id={targets[0].jobId}
           choose={(text, label) => {
@@ -97,20 +97,20 @@ function Bars({ target, asked }: { target: AdapterTarget; asked: { text: string 
   const bars = state && "labels" in state ? barsOf(state) : [];
   return (
     <section aria-label={title} aria-busy={state === null}>
-      <h2 class="classify-title">{title}</h2>
+      <h2 class="scored-title">{title}</h2>
       {state === null && <p class="hint">Loading the model, or reading the text …</p>}
       {state && "error" in state && (
         <ErrorNote error={state.error} retry={() => setTries((count) => count + 1)} />
       )}
       {bars.length > 0 && (
-        <ol class="classify-bars" aria-live="polite">
+        <ol class="scored-list" aria-live="polite">
           {bars.slice(0, all ? bars.length : FIRST).map(({ label, probability }, place) => (
-            <li key={label} class={place === 0 ? "classify-first" : ""}>
-              <span class="classify-label" title={clean(label, 200)}>
+            <li key={label} class={place === 0 ? "scored-first" : ""}>
+              <span class="scored-label" title={clean(label, 200)}>
                 <bdi>{clean(label, 200)}</bdi>
               </span>
               <span class="num">{percentOf(probability)}</span>
-              <span class="classify-bar" aria-hidden="true">
+              <span class="scored-bar" aria-hidden="true">
                 <span style={{ width: `${100 * probability}%` }} />
               </span>
             </li>
@@ -127,7 +127,7 @@ function Bars({ target, asked }: { target: AdapterTarget; asked: { text: string 
 }
 
 /** Held-out rows of the job, to begin with. */
-function Examples({ id, choose }: { id: string; choose: (text: string, label: string) => void }) {
+function HeldOut({ id, choose }: { id: string; choose: (text: string, label: string) => void }) {
   const { answer } = useAnswer(
     (signal) => api<EvaluationResult>(`/jobs/${encodeURIComponent(id)}/evaluation`, { signal }),
     [id],
@@ -138,23 +138,13 @@ function Examples({ id, choose }: { id: string; choose: (text: string, label: st
       ? [{ question, wanted }]
       : [];
   });
-  if (rows.length === 0) return null;
-  const step = Math.max(1, Math.floor(rows.length / EXAMPLES));
   return (
-    <section class="classify-examples" aria-label="Held-out rows">
-      <h2 class="classify-title">Held-out rows to try</h2>
-      <ul>
-        {rows
-          .filter((_, at) => at % step === 0)
-          .slice(0, EXAMPLES)
-          .map(({ question, wanted }, at) => (
-            <li key={at}>
-              <button type="button" dir="auto" onClick={() => choose(question, wanted)}>
-                {clean(question, 160)}
-              </button>
-            </li>
-          ))}
-      </ul>
-    </section>
+    <Examples
+      title="Held-out rows to try"
+      examples={rows.map(({ question, wanted }) => ({
+        text: question,
+        choose: () => choose(question, wanted),
+      }))}
+    />
   );
 }
