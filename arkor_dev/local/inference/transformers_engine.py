@@ -132,7 +132,7 @@ class TransformersEngine:
         if self._forward is None:
             raise JobFailure(
                 f"{ask.name} is an encoder, which writes no text: choose a language model, or train this one "
-                'with method = "embed" or "classify"'
+                'with method = "embed", "classify" or "rerank"'
             )
         prompt = prompt_of(self.tokenizer, ask, self.base.context)
         if self._plan:
@@ -226,19 +226,26 @@ class TransformersEngine:
         active = self._load(ask, base_key, progress)
         assert active.adapter is not None
         head, texts = self._heads[active.adapter], ask.texts or []
-        rows: list[list[int]] = self.tokenizer([ask.query] * len(texts), texts)["input_ids"]
+        pairs = self.tokenizer([ask.query] * len(texts), texts)
+        rows: list[list[int]] = pairs["input_ids"]
         check_lengths(rows, self.base.context)
         scores = [0.0] * len(rows)
-        for places, hidden, lengths in self._hidden_states(rows, stopped):
+        types = pairs.get("token_type_ids")
+        for places, hidden, lengths in self._hidden_states(rows, stopped, types):
             relevance = head.logits(hidden, lengths)[:, 0].sigmoid()
             for place, score in zip(places, relevance.tolist(), strict=True):
                 scores[place] = score
         return Reranked(scores), sum(map(len, rows))
 
     def _hidden_states(
-        self, rows: Sequence[Sequence[int]], stopped: Callable[[], bool]
+        self,
+        rows: Sequence[Sequence[int]],
+        stopped: Callable[[], bool],
+        types: Sequence[Sequence[int]] | None = None,
     ) -> Iterator[tuple[list[int], Any, Any]]:
         """Yield the last hidden states of tokenized texts in batches, until ``stopped`` is true.
+
+        ``types`` are those of their tokens, for an encoder that tells two texts apart.
 
         Each batch has its texts' numbers, the states ``[texts, longest, size]``, and the lengths ``[texts]``.
         """
@@ -253,7 +260,12 @@ class TransformersEngine:
                     ids[index, : lengths[index]] = torch.tensor(rows[place])
                     mask[index, : lengths[index]] = 1
                 ids, mask = ids.to(device), mask.to(device)
-                hidden = model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+                extra = {}
+                if types is not None and is_encoder(model.config):
+                    extra["token_type_ids"] = torch.zeros_like(ids)
+                    for index, place in enumerate(places):
+                        extra["token_type_ids"][index, : lengths[index]] = torch.tensor(types[place])
+                hidden = model(input_ids=ids, attention_mask=mask, use_cache=False, **extra).last_hidden_state
                 yield places, hidden, lengths.to(hidden.device)
 
     def _score_at_once(self, row: BatchRow) -> None:

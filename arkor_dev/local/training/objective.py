@@ -218,8 +218,14 @@ class Objective(ABC):
         for numbers in rectangles([len(row.ids) for row in rows]):
             texts = [Example(rows[number].ids[:-1], rows[number].labels[:-1]) for number in numbers]
             ids, mask, _ = (tensor.to(self.device) for tensor in rectangle(texts))
+            extra = {}
+            if any(rows[number].second is not None for number in numbers):
+                types = torch.zeros_like(ids)
+                for index, number in enumerate(numbers):
+                    types[index, rows[number].second or ids.shape[1] :] = 1
+                extra["token_type_ids"] = types * mask
             with self.autocast():
-                output = self.model(input_ids=ids, attention_mask=mask)
+                output = self.model(input_ids=ids, attention_mask=mask, **extra)
             yield numbers, output, mask
 
     def encoder_logits(self, rows: Sequence[Example]) -> Tensor:

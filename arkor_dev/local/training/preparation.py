@@ -207,7 +207,7 @@ class RunPreparation:
         if encoder and not self.method.encoders:
             raise JobFailure(
                 f"{self.name} is an encoder ({encoder}), which reads texts and writes none: train it with "
-                'method = "embed" or "classify", or choose a language model'
+                'method = "embed", "classify" or "rerank", or choose a language model'
             )
         if part := check_trainable(self.path):
             self.say(part)

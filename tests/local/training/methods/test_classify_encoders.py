@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -48,10 +49,15 @@ RECORDS: list[dict[str, Any]] = [*ROWS, *SEVERAL, *LABELED]
 TEXTS = [row["text"] for row in RECORDS]
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=[*KINDS, "modernbert-mean"])
 def encoder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """The folder of an encoder of each kind."""
-    return write_encoder(tmp_path / request.param, request.param, TEXTS)
+    """The folder of an encoder of each kind, and of one whose head reads the mean of all hidden states."""
+    kind, _, pooling = request.param.partition("-")
+    folder = write_encoder(tmp_path / kind, kind, TEXTS)
+    if pooling:
+        config = folder / "config.json"
+        config.write_text(json.dumps({**json.loads(config.read_text()), "classifier_pooling": pooling}))
+    return folder
 
 
 def run_of(folder: Path, data: Path, records: Sequence[dict[str, Any]] = ROWS, **config: Any) -> TrainingLoop:
