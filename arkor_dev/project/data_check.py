@@ -43,6 +43,11 @@ def check_trainer(
         raise BadRequestError(chosen["problem"])
     config = chosen["config"]
     left_out: list[str] = []
+    if environment := config.get("environment"):
+        left_out.append(
+            f"The tools of {one_line(environment, 100)}: training adds them to each prompt, so "
+            "prompts are longer there than they are shown and counted."
+        )
     held_out = config.get("evalDatasetSource")
     try:
         forms = forms_of(config.get("method"))

@@ -50,6 +50,7 @@ TRAINERS: dict[str, dict[str, Any]] = {
         "gradient_accumulation_steps": 2,
         "save_every": 7,
         "save_total_limit": 2,
+        "offload": "layers",
     },
     "root": {"save_every": 6, "max_length": 64},
     "noise": {

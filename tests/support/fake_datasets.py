@@ -44,7 +44,7 @@ EXCLUDED = {
 Token = tuple[str, float, str]
 """Its text, its weight in the loss, and its role."""
 THOUGHT_WEIGHT = 0.3
-"""That of a conversation's ``reasoning_content``."""
+"""The weight of a conversation's ``reasoning_content``."""
 
 
 def tokens_of(messages: list[dict[str, str]]) -> list[Token]:

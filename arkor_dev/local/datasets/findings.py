@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from arkor_dev.data.findings.shape import LEFT_OUT_FIX, LEFT_OUT_WHY
 from arkor_dev.data.findings.thoughts import KEEP_SWITCH
-from arkor_dev.data.labels import LABEL, LABELS
 
 if TYPE_CHECKING:
     import re
@@ -293,13 +292,11 @@ def flags_of(
 ) -> int:
     """Return the kinds of finding that apply to a row."""
     flags, first = 0, seen.first
-    if LABEL in seen.row.extra or LABELS in seen.row.extra:
-        pass  # no token of a text is learned, but its label
-    elif first is None:
-        flags |= NOTHING
-    elif first >= max_length:
+    if seen.begins is not None and seen.begins >= max_length:
         flags |= CUT_AWAY
-    if seen.length > max_length:
+    if seen.learns == "tokens" and first is None:
+        flags |= NOTHING
+    if seen.learns != "sampled" and seen.length > max_length:
         flags |= CUT
     if any(message["role"] == "system" for message in seen.lost):
         flags |= SYSTEM

@@ -68,7 +68,7 @@ class TokenizedRow:
 
     ``lost`` are messages that the template omits from all examples, thoughts aside; ``missed`` says that an
     answer is learned from none. ``drops_tools``: the template omits the row's tools; for ``unwritten_calls``
-    see the function of that name.
+    see the function of that name. ``learns`` is the method's.
     """
 
     row: Row
@@ -78,6 +78,7 @@ class TokenizedRow:
     drops_tools: bool
     unwritten_calls: Literal["none", "parallel", "any"]
     thoughts: TemplateThoughts
+    learns: Literal["tokens", "sampled", "texts"]
 
     @property
     def length(self) -> int:
@@ -97,6 +98,11 @@ class TokenizedRow:
     def first(self) -> int | None:
         """The position of the row's first learned token within its example."""
         return min((part.first for part in self.parts if part.first is not None), default=None)
+
+    @property
+    def begins(self) -> int | None:
+        """Where what is learned begins: a sampled answer follows its prompt."""
+        return self.length if self.learns == "sampled" else self.first
 
     def runs(self) -> Iterator[tuple[int, int]]:
         """The ranges of learned tokens in each example."""
@@ -131,6 +137,7 @@ def tokenize_row(tokenizer: object, row: Row, method: Method, encoding: Encoding
         _drops_tools(tokenizer, row),
         unwritten_calls(tokenizer, row),
         thoughts_in_template(row, [part.coded for part in parts], encoding, prompt_before),
+        method.learns,
     )
 
 

@@ -408,7 +408,7 @@ class View:
             length, learned = tokenized.length, tokenized.learned
             weight = max(0, length - reading.encoding.longest)
             flags = flags_of(tokenized, reading.encoding.longest, self._specials, self._special_ids)
-            self._counts.add(length, tokenized.runs(), tokenized.first)
+            self._counts.add(length, tokenized.runs(), tokenized.begins)
             self._tokens += tokenized.tokens
             self._learned_tokens += learned
             for role, count in tokenized.by_role().items():

@@ -50,7 +50,7 @@ HANDLED: Final = frozenset(
     {*SAME, "system", "messages", "stop_sequences", "tools", "tool_choice", "thinking", "output_config"}
 )
 EDITS: Final = "context_management"
-"""Asks to drop old parts of the conversation. Nothing is dropped but thoughts, and the caller is told."""
+"""Asks to drop old parts of the conversation. Nothing is dropped but thoughts, and the answer says so."""
 UNSUPPORTED: Final = "unsupported_parameter"
 FREE: Final = ("auto", "none")
 CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}

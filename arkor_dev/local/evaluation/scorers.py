@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from arkor_dev.contract.settings.own_sets import RUBRIC
+from arkor_dev.contract.settings.own_sets import ENTRY, RUBRIC
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.shapes import EvaluationSet
+
+OF_TRL: Final = "environments"
+"""The parameter with which a reward function of TRL asks for the environments of its episodes."""
 
 
 class JudgeFailure(JobFailure):
@@ -27,8 +30,20 @@ class AnswerScorer(Protocol):
     def close(self) -> None: ...
 
 
-def check_scorers(sets: Sequence[Mapping[str, object]]) -> None:
-    """Raise JobFailure if the key of a set's judge is missing, or would be sent in clear text."""
+def check_scorers(sets: Sequence[Mapping[str, object]], project: Path) -> None:
+    """Raise JobFailure if a set's function asks for environments, or if the key of its judge is missing, or
+    would be sent in clear text.
+    """
+    from arkor_dev.local.workers.project_code import parameters_of
+
+    for settings in sets:
+        metric = str(settings.get("metric"))
+        if ENTRY.fullmatch(metric) and OF_TRL in parameters_of(project, metric):
+            raise JobFailure(
+                f"{settings['name']}: the function {metric} has a parameter {OF_TRL}, as in TRL, but "
+                "here each environment lives in its episode's process: give its class a method reward "
+                "that returns this reward"
+            )
     judged = [settings for settings in sets if settings.get("metric") == RUBRIC]
     if judged:
         from .rubric_scores import address_and_key

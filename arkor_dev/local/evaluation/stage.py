@@ -18,7 +18,8 @@ from .end_marks import EndMarks
 from .halves import key_of, text_of
 from .paired import Comparison, compare, noise_floor
 from .preferred import Preferred, preferred
-from .words import DIGITS, GENERAL, HELD_OUT, TASK, beside_base, overall, part
+from .rates import compare_rates
+from .words import DIGITS, GENERAL, HELD_OUT, TASK, beside_base, overall, part, success_rates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -160,7 +161,8 @@ class Stage:
     ``own`` are the job's custom sets; ``failed(name, why)`` is called for one that cannot be measured. A
     ``dry`` run gets no verdict. ``measure`` is the training method's name for its loss. If ``higher`` is set,
     more is better: the losses are negated rewards of answers, generated in the batches ``written`` (number of
-    answers, tokens per answer), and are never cached; ``rewards`` names the sets that were trained for.
+    answers, tokens per answer), and are never cached; ``rewards`` names the sets that were trained for, and
+    ``acts`` says that they reward episodes.
     ``preference`` is the kind of preference in a held-out row, and ``relative`` is true if margins are
     already relative to the start: see `Method`. ``progress`` receives the number of finished rows of both
     models, ``cancelled`` is checked between batches. ``called`` describes the rows for the user;
@@ -193,6 +195,7 @@ class Stage:
     measure: EvaluationMeasure | None = None
     written: Sequence[tuple[int, int]] = ()
     rewards: Collection[str] = ()
+    acts: bool = False
     preference: str = ""
     relative: bool = False
     split: EvaluationSplit | None = None
@@ -489,11 +492,8 @@ class Stage:
         margins: tuple[list[float], list[float]],
     ) -> Judged:
         margin = max(self.margin, noise)
-        compared_losses = compare(before, after, self.groups, margin, chose=self.chose, share=self.share)
-        compared_losses = replace(compared_losses, higher=self._higher)
-        task_part = part(
-            self.called, compared_losses, beside_base(self.called, compared_losses, dry=self.dry)
-        )
+        compared_losses, task_sentence = self._task(before, after, margin)
+        task_part = part(self.called, compared_losses, task_sentence)
         task: Comparison | Preferred = compared_losses
         if self.preference:
             task = preferred(
@@ -533,6 +533,18 @@ class Stage:
         }
         rows, scores = list(self._measured_rows(before, after)), self._scores(after, margin)
         return Judged(evaluation, rows, scores, self.answered.side_by_side())
+
+    def _task(self, before: Sequence[float], after: Sequence[float], margin: float) -> tuple[Comparison, str]:
+        """Compare both models' losses on the held-out rows: rewards that are 0 or 1 as success rates."""
+        figures = {*before, *after}
+        if self._higher and -1 in figures and figures <= {0, -1}:
+            base, adapter = ([-loss for loss in losses] for losses in (before, after))
+            rates = compare_rates(base, adapter, self.groups, margin, self.chose)
+            rates = replace(rates, higher=self._higher)
+            return rates, success_rates(self.called, rates, acts=self.acts, dry=self.dry)
+        compared = compare(before, after, self.groups, margin, chose=self.chose, share=self.share)
+        compared = replace(compared, higher=self._higher)
+        return compared, beside_base(self.called, compared, dry=self.dry)
 
     def _losses(self, model: MeasuredModel, measured_set: _Set) -> list[float]:
         """Return the mean loss of each example of a set, in batch order."""

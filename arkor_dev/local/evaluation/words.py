@@ -68,6 +68,20 @@ def beside_base(
     return f"{start}{interval(compared)}{more}.{'' if dry else caution(compared) + settled(compared)}"
 
 
+def success_rates(name: str, compared: Comparison, *, acts: bool, dry: bool = False) -> str:
+    """Describe rewards that are 0 or 1 by how often each model got one; ``name`` and ``dry`` as in
+    :func:`beside_base`. ``acts``: they reward episodes of an environment, and else answers.
+    """
+    before, right = (round(mean * compared.rows) for mean in compared.measured)
+    held_out = "held-out " if name == HELD_OUT else ""
+    subject, kind = ("reached the goal in", "episode") if acts else ("reward 1 for", "answer")
+    figures = f"{subject} {right:,} of {counted_rows(compared, held_out + kind)} vs. {before:,} for the base"
+    start = (
+        f"{'Your task' if held_out else name}: {verdict_words(compared)}, {figures}{interval(compared, 2)}"
+    )
+    return f"{start}.{'' if dry else caution(compared) + settled(compared)}"
+
+
 def beside_adapter(name: str, compared: Comparison, other: str) -> str:
     """Describe how an adapter compares with the one of the job ``other``, which takes the base's role."""
     words = {

@@ -79,7 +79,7 @@ class RunPreparation:
         self.method = method(self.settings.get("method"))
         self.method.check(self.settings)
         if job.evaluate is None:  # later, a set that cannot be scored is only left out
-            check_scorers(self.settings.evaluations)
+            check_scorers(self.settings.evaluations, self.project)
         # A later evaluation on a file of the project is not compared with the training rows.
         self._on_file = job.evaluate is not None and job.evaluate.data is not None
         self._judged = job.evaluate

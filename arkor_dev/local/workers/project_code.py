@@ -1,7 +1,11 @@
-"""Loads what a file of the project defines, ``module:name``. For processes that run the project's code."""
+"""Loads what a file of the project defines, ``module:name``: for processes that run the project's code.
+
+`parameters_of` only reads it.
+"""
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import sys
 from typing import TYPE_CHECKING, Final
@@ -25,8 +29,7 @@ def defined_in(project: Path, reference: str, kind: str) -> Callable[..., object
     Raises ProjectCodeError, whose text begins with the file or says that it defines no ``kind`` of that name;
     and whatever the file raises.
     """
-    module_name, _, name = reference.partition(":")
-    path = f"{module_name.replace('.', '/')}.py"
+    path, name = _parts(reference)
     try:
         file = resolved(project, path)
     except SourceError as fault:
@@ -43,3 +46,27 @@ def defined_in(project: Path, reference: str, kind: str) -> Callable[..., object
     if not callable(found) or getattr(found, "__module__", None) != MODULE:
         raise ProjectCodeError(f"{path} defines no {kind} {name}")
     return found  # type: ignore[no-any-return]
+
+
+def parameters_of(project: Path, reference: str) -> list[str]:
+    """Return the names of the parameters of the function ``module:name``, without running its file.
+
+    Empty for a file that cannot be read, which `defined_in` reports, and for a function made in another way
+    than by ``def`` on the module's level.
+    """
+    path, name = _parts(reference)
+    try:
+        tree = ast.parse(resolved(project, path).read_bytes())
+    except (SourceError, OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    for node in reversed(tree.body):  # the last definition counts
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
+            given = node.args
+            return [each.arg for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+    return []
+
+
+def _parts(reference: str) -> tuple[str, str]:
+    """Return the file's path in the project, and the name that it defines."""
+    module_name, _, name = reference.partition(":")
+    return f"{module_name.replace('.', '/')}.py", name

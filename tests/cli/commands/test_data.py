@@ -101,6 +101,19 @@ def test_a_file_or_folder_anywhere(
     assert found["findings"][0]["rows"][0]["where"].endswith("/a.jsonl, line 1")
 
 
+def test_data_check_says_that_an_environment_lengthens_prompts(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    acting = TABLE + 'method = "grpo"\nenvironment = "env:Desk"\n'
+    (project / "arkor.toml").write_text(acting)
+    assert report(capsys)[1]["leftOut"][0] == (
+        "The tools of env:Desk: training adds them to each prompt, so prompts are longer there than they are "
+        "shown and counted."
+    )
+    (project / "arkor.toml").write_text(TABLE)
+    assert not any("tools" in sentence for sentence in report(capsys)[1]["leftOut"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from arkor_dev.data.labels import LABELED
+from arkor_dev.data.prompts import PROMPTS
 from arkor_dev.data.reader import DataFile
 from arkor_dev.data.reviews import Selection
 from arkor_dev.local.datasets.index import Index
@@ -391,6 +393,60 @@ def test_an_unsaved_row_is_rendered_like_a_saved_one(view_of: ViewOf) -> None:
     assert "must be an object" in view.render(0, {"messages": ["x"]})["error"]
     with pytest.raises(IndexError):
         view.render(1, {})
+
+
+def test_prompts_of_sampled_answers_need_room_for_them(tmp_path: Path, tokenizer: Any) -> None:
+    """That no token of a prompt is learned is no finding; training refuses one that fills max_length."""
+    path = tmp_path / "d.jsonl"
+    path.write_text("".join(f"{json.dumps({'prompt': text})}\n" for text in ("And this?", f"{PHRASE} " * 9)))
+    tokenizer.chat_template = CHATML
+
+    def read(longest: int) -> View:
+        view = View(Index([DataFile(path, "d.jsonl", forms=PROMPTS)]))
+        view.read_by(ReadingSettings(tokenizer, method("grpo"), Encoding(longest), 8192))
+        until = time.monotonic() + 30
+        while view.busy:
+            assert time.monotonic() < until
+            view.work(0.02)
+        return view
+
+    view = read(512)
+    assert view.status()["findings"] == []
+    length = view.row(2)["length"]
+    view.close()
+    for longest, codes in ((length + 1, []), (length, ["answer-cut-away"])):
+        view = read(longest)
+        findings = view.status()["findings"]
+        assert [found["code"] for found in findings] == codes
+        assert [row["row"] for found in findings for row in found["rows"]] == [2] * len(codes)
+        refused = nullcontext() if not codes else pytest.raises(JobFailure, match="no room for an answer")
+        with refused:
+            method("grpo").encode(tokenizer, view.index.item(2).row, Encoding(longest))  # type: ignore[arg-type]
+        assert sum(view.lengths()["first"][longest:]) == len(codes)
+        view.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("embed", {"anchor": "Where is it?", "positive": PHRASE}),
+        ("rerank", {"query": "Where is it?", "document": PHRASE, "label": 1}),
+        ("classify", {"text": PHRASE, "label": "calm"}),
+    ],
+)
+def test_texts_that_are_learned_as_a_whole_have_something_to_learn(
+    name: str, row: dict[str, Any], tmp_path: Path, tokenizer: Any
+) -> None:
+    path = tmp_path / "d.jsonl"
+    path.write_text(f"{json.dumps(row)}\n")
+    view = View(Index([DataFile(path, "d.jsonl", forms=method(name).record.forms)]))
+    view.read_by(ReadingSettings(tokenizer, method(name), Encoding(512), 8192))
+    until = time.monotonic() + 30
+    while view.busy:
+        assert time.monotonic() < until
+        view.work(0.02)
+    assert (view.status()["rows"], view.status()["findings"]) == (1, [])
+    view.close()
 
 
 def test_labeled_rows_are_checked_for_wrong_labels(tmp_path: Path, tokenizer: Any) -> None:

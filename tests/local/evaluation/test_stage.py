@@ -371,6 +371,57 @@ def test_a_reward_gain_with_general_harm_is_warned_about() -> None:
     assert "warning" not in rewarded(Rewarded(5, 1), Rewarded(0, 2)).evaluation
 
 
+class Succeeding(Model):
+    """Gets a reward of 1 for the first of the rows, and 0 for the others."""
+
+    def __init__(self, successes: int, reward: float = 1) -> None:
+        super().__init__(0)
+        self.successes, self.reward = successes, reward
+
+    def row_losses(self, rows: Sequence[Any]) -> list[tuple[float, float]]:
+        return [(-self.reward * (row.ids[0] < self.successes), 1) for row in rows]
+
+
+def succeeding(base: int, adapter: int, reward: float = 1, **more: Any) -> Any:
+    facts: dict[str, Any] = {
+        "rows": [*stage().rows] * 4,
+        "groups": list(range(40)),
+        "held_out": examples([6] * 40),
+        "general": [],
+        "measure": {"label": "Mean reward", "unit": "", "higher": True},
+    }
+    models = Succeeding(adapter, reward), Succeeding(base, reward)
+    judged = stage(**facts | more).run(models[0], models[1].later())
+    return judged.evaluation["heldOut"]
+
+
+def test_rewards_of_0_or_1_are_success_rates() -> None:
+    task = succeeding(12, 31, acts=True)
+    low, high = task["difference"]["low"], task["difference"]["high"]
+    assert task["sentence"].startswith(
+        "Your task: better, reached the goal in 31 of 40 held-out episodes vs. 12 for the base; 95 % "
+        f"interval of the difference {low:.2f} to {high:.2f}."
+    )
+    assert 0.2 < low < 19 / 40 < high < 0.7
+    assert (task["base"], task["adapter"], task["verdict"]) == (0.3, 0.775, "better")
+    assert "reward 1 for 31 of 40 held-out answers vs. 12" in succeeding(12, 31)["sentence"]
+    assert (
+        "in 31 of 40 held-out episodes in 20 groups"
+        in succeeding(12, 31, acts=True, groups=[number // 2 for number in range(40)])["sentence"]
+    )
+
+
+def test_a_success_rate_with_few_changes_is_unclear() -> None:
+    """Five of 40 rows gained by one model alone happen once in 16 times by chance (McNemar's test)."""
+    assert succeeding(12, 17)["verdict"] == "unclear"
+    assert succeeding(0, 40)["difference"]["low"] < 1, "40 of 40 episodes are a sample, too"
+
+
+def test_partial_rewards_and_zeros_are_means() -> None:
+    assert "better, mean reward 0.39 vs. 0.15 for the base" in succeeding(12, 31, 0.5)["sentence"]
+    assert "mean reward 0.00 vs. 0.00 for the base" in succeeding(0, 0, acts=True)["sentence"]
+
+
 def of_preferences(count: int, **more: Any) -> Stage:
     rows = [
         Row([{"role": "user", "content": f"q{n}"}, {"role": "assistant", "content": "a"}], f"line {n}")

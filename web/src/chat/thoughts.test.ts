@@ -11,6 +11,9 @@ test.each([
   expect(splitThoughts(text)).toEqual({ thoughts, answer, ended });
 });
 
-test.each(["At noon.", "", "Write <think>so</think> before it."])("an answer without thoughts: %j", (text) => {
-  expect(splitThoughts(text)).toBeNull();
-});
+test.each(["At noon.", "", "Write <think>so</think> before it."])(
+  "an answer without thoughts: %j",
+  (text) => {
+    expect(splitThoughts(text)).toBeNull();
+  },
+);

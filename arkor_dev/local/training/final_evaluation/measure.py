@@ -553,6 +553,7 @@ def stage_of(
         measure=measure,
         written=[(count, longest) for _, count, longest in run.loss.writes(run.held_out, learning=False)],
         rewards=run.loss.trained_for,
+        acts=bool(preparation.settings.get("environment")),
         preference=run.method.record.preference,
         relative=run.method.relative,
         remeasuring=Objective.rounded,

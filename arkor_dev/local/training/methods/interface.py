@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from arkor_dev.data.methods import record_of
 from arkor_dev.local.evaluation.stage import Stage
@@ -39,6 +39,8 @@ class Method(ABC):
     traceable: ClassVar[bool] = False
     """Whether its loss is a sum over rows, so that an answer can be traced to the rows that taught it."""
 
+    learns: ClassVar[Literal["tokens", "sampled", "texts"]] = "tokens"
+    """What it learns of a row: tokens of its texts, an answer sampled to its prompt, or texts as a whole."""
     answers: ClassVar[bool] = True
     """Whether its model answers in words: otherwise there are no samples and no general questions."""
     encoders: ClassVar[bool] = False

@@ -15,6 +15,7 @@ import torch
 
 from arkor_dev.data.prompts import PROMPTS
 from arkor_dev.data.row_parser import row_of
+from arkor_dev.local.evaluation.scorers import check_scorers
 from arkor_dev.local.modeling.chat_template import render
 from arkor_dev.local.modeling.example import IGNORED
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
@@ -375,12 +376,28 @@ def test_unsuitable_settings_are_refused() -> None:
     method("grpo").check(JobSettings({"method": "grpo", "environment": "env:Desk"}))
 
 
+def test_a_reward_function_that_asks_for_environments_is_refused(tmp_path: Path) -> None:
+    """As one of TRL does: they live in processes of their own."""
+    (tmp_path / "checks.py").write_text(
+        "raise RuntimeError('read, not run')\n"
+        "async def right(completions, *, environments, **columns): ...\n"
+        "def plain(question, answer, wanted): return 1\n"
+    )
+    own = {"name": "right", "path": "x", "metric": "checks:right"}
+    with pytest.raises(JobFailure, match=r"^right: the function checks:right has a parameter environments"):
+        check_scorers([{"name": "plain", "metric": "checks:plain"}, own], tmp_path)
+    for metric in ("checks:plain", "checks:gone", "gone:right", "exact_match"):
+        check_scorers([{**own, "metric": metric}], tmp_path)
+    (tmp_path / "checks.py").write_text("def right(environments: ...\n")
+    check_scorers([own], tmp_path)
+
+
 def test_a_job_is_judged_by_episodes_on_rows_that_it_has_not_seen(
     shared: Backend, shared_project: Path
 ) -> None:
     rows = [{"prompt": asked, "place": place} for place, asked in enumerate(QUESTIONS[:20])]
     write_jsonl(shared_project / "data" / "prompts.jsonl", rows)
-    judged = "\n\nclass Chance(Desk):\n    def reward(self):\n        return random.random()\n"
+    judged = "\n\nclass Chance(Desk):\n    def reward(self):\n        return random.random() < 0.5\n"
     (shared_project / "env.py").write_text(ENVIRONMENT + judged)
     model = shutil.copytree(shared_project / "models" / "tiny", shared_project / "models" / "own-syntax")
     (model / "chat_template.jinja").write_text(OWN_SYNTAX)
@@ -411,5 +428,7 @@ def test_a_job_is_judged_by_episodes_on_rows_that_it_has_not_seen(
     assert task["measure"] == {"label": "Mean reward", "unit": "", "higher": True}
     # Both get the same tasks, and this environment rewards nothing that a model does.
     assert 0 < task["base"] == task["adapter"] < 1
+    times = round(6 * task["base"])
+    assert f"reached the goal in {times} of 6 held-out episodes vs. {times} for the base" in task["sentence"]
     assert task["difference"]["low"] <= 0 <= task["difference"]["high"]
     assert 0 < logged[-1]["evalReward"] < 1

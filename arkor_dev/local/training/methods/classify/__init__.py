@@ -31,6 +31,7 @@ class Classification(Method):
 
     measure = MethodFigure("loss", "Cross entropy", "nats per row")
     figures = (MethodFigure("accuracy", "Accuracy"),)
+    learns = "texts"
     answers = False
     encoders = True
 

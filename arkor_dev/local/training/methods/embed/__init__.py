@@ -33,6 +33,7 @@ class Embedding(Method):
     """Learns from pairs of texts, as sentence-transformers' ``SentenceTransformerTrainer`` does."""
 
     measure = MethodFigure("loss", "Loss of a batch")
+    learns = "texts"
     answers = False
     encoders = True
     stage = EmbedderStage

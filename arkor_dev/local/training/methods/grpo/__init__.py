@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 class GroupRelativePolicyOptimization(Method):
     """Sample several answers to each prompt, and make those likelier whose reward is above their group's."""
 
+    learns = "sampled"
     measure = MethodFigure("reward", "Mean reward", higher=True)
     figures = (
         measure,

@@ -34,6 +34,7 @@ class Reranking(Method):
     """Learns from pairs of a query and a document, as sentence-transformers' ``CrossEncoder`` does."""
 
     measure = MethodFigure("loss", "Binary cross entropy", "nats per row")
+    learns = "texts"
     answers = False
     encoders = True
     stage = RerankerStage
