@@ -14,6 +14,7 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification
 
+from arkor_dev.local.embeddings.losses import label_losses_of
 from arkor_dev.local.inference.classifier_head import ClassifierHead
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.classes import Classes
@@ -114,8 +115,13 @@ def test_loss_and_gradients_equal_those_of_transformers(
         torch.testing.assert_close(gradient, expected[name], atol=1e-5, rtol=1e-4, msg=name)
     # The head that is served, beside the model without one.
     hidden = model.base_model.model.base_model(**asked).last_hidden_state
-    served = ClassifierHead.read(saved, "cpu", base.config).logits(hidden, inputs["attention_mask"].sum(1))
-    torch.testing.assert_close(served, model(**asked).logits, atol=1e-5, rtol=1e-5)
+    served = ClassifierHead.read(saved, "cpu", base.config)
+    logits = served.logits(hidden, inputs["attention_mask"].sum(1))
+    torch.testing.assert_close(logits, model(**asked).logits, atol=1e-5, rtol=1e-5)
+    # The losses by which the Data page lists surprising rows.
+    run.model.eval()
+    losses = label_losses_of(run.model, served, run.train, "cpu")
+    assert losses == pytest.approx([loss for loss, _ in run.loss.row_losses(run.train)], abs=1e-5)
 
 
 def test_it_learns_and_resumes_to_the_same_bits(encoder: Path, tmp_path: Path) -> None:
@@ -220,3 +226,10 @@ def test_an_encoder_is_trained_judged_served_and_exported(backend: Backend, kind
     assert exported["proof"]["verdict"] == "same", exported["proof"]
     chat = {"messages": [{"role": "user", "content": "Where?"}], "adapter": adapter}
     assert "is a classifier" in backend.call("POST", "/v1/inference/chat", chat).json["error"]
+
+
+def test_an_encoders_head_is_not_learned_on_quantized_weights(backend: Backend) -> None:
+    job = backend.submit({**CONFIG, "model": "./models/bert", "loadIn4bit": True})
+    failed = next(frame.json for frame in backend.events(job) if frame.event == "training.failed")
+    assert "head of an encoder (BERT) is learned whole" in failed["error"]
+    assert "remove load_in_4bit" in failed["error"]
