@@ -51,12 +51,12 @@ def label_losses_of(
 
     ``model`` computes the hidden states; a row's last label is the number of its class, after the last token.
     """
-    ids, mask, _ = (tensor[:, :-1].to(device) for tensor in rectangle(rows))
-    last = torch.tensor([len(row.ids) - 2 for row in rows], device=device)
+    ids, mask, _ = rectangle(rows)
+    ids, mask = ids[:, :-1].to(device), mask[:, 1:].to(device)
     classes = torch.tensor([row.labels[-1] for row in rows], device=device)
     with torch.inference_mode():
         hidden = unwrapped(model).base_model(input_ids=ids, attention_mask=mask).last_hidden_state
-        logits = hidden[torch.arange(len(rows), device=device), last].float() @ head.weight.T
+        logits = head.logits(hidden, mask.sum(1))
         if head.multiple:
             targets = torch.zeros_like(logits)
             for number, row in enumerate(rows):

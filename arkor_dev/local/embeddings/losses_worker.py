@@ -106,7 +106,7 @@ def _measured(
     if kind.name == CLASSIFY and classes is None:
         raise JobFailure("The base cannot classify, so it has no losses: choose a finished job")
     link.progress("Loading the model", 0, None, "")
-    base = load_base(path, settings.get("loadIn4bit"), None, as_stored=True)
+    base = load_base(path, settings.get("loadIn4bit"), None, as_stored=True, headed=classes is not None)
     kept_formats = part.parent.parent / "number-formats.json"
     number_format = asked_format(settings)
     choice = choose(base.model, base.device, base.dtype, TOKENS_AT_ONCE, number_format, kept_formats)
@@ -117,7 +117,9 @@ def _measured(
     model = with_adapter(base.model, adapter) if adapter else base.model.eval()
     measure_batch = losses_of
     if classes and adapter:
-        measure_batch = partial(label_losses_of, head=ClassifierHead.read(adapter, base.device))
+        measure_batch = partial(
+            label_losses_of, head=ClassifierHead.read(adapter, base.device, base.model.config)
+        )
     longest = min(settings.get("maxLength", default_length(base.device)), base.context, LONGEST)
     encoding = Encoding.of(settings, longest, classes)
     examples = [_example(base.tokenizer, row.row, kind, encoding) for row in todo]

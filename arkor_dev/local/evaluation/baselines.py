@@ -46,7 +46,7 @@ class Labeler(Protocol):
 
     @property
     def missing(self) -> str:
-        """A sentence on what to install for `tfidf`."""
+        """Sentences on what is not compared, and why; empty if everything is."""
 
 
 @dataclass(frozen=True, slots=True)

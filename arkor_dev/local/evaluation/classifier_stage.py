@@ -185,7 +185,7 @@ class ClassifierStage(Stage):
         """Return the baselines that can be measured here, and what is missing for another one."""
         if self.labeler is None:
             return [], ""
-        found, missing = list[Baseline](), ""
+        found = list[Baseline]()
         with base as model:
             choices = self.labeler.choices(padded=bool(model.padded))
             chosen = self._choose(model, choices)
@@ -195,12 +195,10 @@ class ClassifierStage(Stage):
             )
             chose = [self.chose[number] for number in choices] if self.chose else ()
             found.append(baseline(ZERO_SHOT, true, chosen, own, groups, self.margin, chose))
-        if not self.labeler.available:
-            missing = self.labeler.missing
-        elif (sets := self.labeler.tfidf()) is not None:
+        if self.labeler.available and (sets := self.labeler.tfidf()) is not None:
             named = self._number(sets)
             found.append(baseline(TFIDF, wanted, named, predicted, self.groups, self.margin, self.chose))
-        return found, missing
+        return found, self.labeler.missing
 
     def _choose(self, model: Classifier, choices: dict[int, list[Example]]) -> list[int]:
         """Return the class whose name the base ``model`` finds most likely, for each of the rows."""

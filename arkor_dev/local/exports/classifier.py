@@ -9,6 +9,7 @@ from peft import PeftModel
 from transformers import AutoModelForSequenceClassification
 
 from arkor_dev.local.modeling.adapted_model import with_adapter
+from arkor_dev.local.modeling.auto_class import is_encoder
 from arkor_dev.local.modeling.base_model import unwrapped
 from arkor_dev.local.modeling.classes import HEAD, Classes
 from arkor_dev.local.modeling.head import with_head
@@ -39,7 +40,7 @@ class ClassifierExport(ExportTask):
             self._copy()
         classes = Classes.read(self.source)
         self.progress(f"Loading {self.name}", 0, None, "")
-        base = load_in_float32(self.base, four_bit=self.four_bit)
+        base = load_in_float32(self.base, four_bit=self.four_bit, headed=True)
         encoding = Encoding(min(LONGEST, base.context), classes=classes)
         known = [row for row in rows if row.extra.get("label") in classes.names]
         texts, _ = method("classify").encode_all(
@@ -52,6 +53,8 @@ class ClassifierExport(ExportTask):
         inner = unwrapped(trained)
 
         def own(ids: Any) -> Any:
+            if is_encoder(inner.config):
+                return inner(ids).logits
             return getattr(inner, HEAD)(inner.base_model(ids).last_hidden_state[:, -1])
 
         of_trained = self._logits("the trained model", questions, inner.device, own)

@@ -138,22 +138,23 @@ SPARE: Final = 1.2
 """Memory needed to generate with a model, as a multiple of its weights."""
 
 
-def load_in_float32(path: Path, *, four_bit: bool = False) -> Base:
+def load_in_float32(path: Path, *, four_bit: bool = False, headed: bool = False) -> Base:
     """Load a model in float32, so that merged weights are rounded only once; on the GPU if they fit.
 
     The layers of a model that is larger than the free memory are streamed, if they can be.
-    With ``four_bit`` its weights are the dequantized 4-bit ones. Raises :class:`JobFailure`.
+    With ``four_bit`` its weights are the dequantized 4-bit ones. ``headed`` as in `load_base`.
+    Raises :class:`JobFailure`.
     """
     if four_bit:
         return load_dequantized(path)
     device = _device(path)
     if device == "cpu" and _too_large(path):
-        base = load_base(path, device=device, as_stored=True, mapped=True)
+        base = load_base(path, device=device, as_stored=True, mapped=True, headed=headed)
         if base.stream and not base.stream.unsuited:
             prepare_frozen(base, torch.float32, streams=True)
             return base
         del base
-    return load_base(path, dtype_name="float32", device=device)
+    return load_base(path, dtype_name="float32", device=device, headed=headed)
 
 
 def _too_large(path: Path) -> bool:

@@ -16,6 +16,7 @@ from arkor_dev.data.relevance import DOCUMENT
 from arkor_dev.local.cards.writer import describe_merged
 from arkor_dev.local.jobs.atomic_folder import write_atomically
 from arkor_dev.local.modeling.adapted_model import with_adapter
+from arkor_dev.local.modeling.auto_class import is_encoder
 from arkor_dev.local.modeling.base_model import unwrapped
 from arkor_dev.local.modeling.classes import HEAD, Classes
 from arkor_dev.local.modeling.head import with_head
@@ -54,7 +55,7 @@ class RerankerExport(ExportTask):
         rows = rows[:: max(1, -(-len(rows) // (2 * ROWS)))]
         pairs = [(row.text or "", row.extra[DOCUMENT]) for row in rows]
         self.progress(f"Loading {self.name}", 0, None, "")
-        base = load_in_float32(self.base, four_bit=self.four_bit)
+        base = load_in_float32(self.base, four_bit=self.four_bit, headed=True)
         trained = with_adapter(with_head(base.model.eval(), Classes.read(self.source)), self.source)
         of_trained = self._logits("the trained model", pairs, base, trained)
         with trained.disable_adapter():
@@ -74,8 +75,13 @@ class RerankerExport(ExportTask):
         with torch.inference_mode():
             for done, (query, document) in enumerate(pairs):
                 self.progress(f"Testing {subject}", done, len(pairs), "texts")
-                ids = base.tokenizer(query, document, truncation=True, max_length=base.context)["input_ids"]
-                inputs = torch.tensor([ids], device=inner.device)
+                pair = base.tokenizer(query, document, truncation=True, max_length=base.context)
+                inputs = torch.tensor([pair["input_ids"]], device=inner.device)
+                if is_encoder(inner.config):
+                    types = pair.get("token_type_ids")
+                    extra = {"token_type_ids": torch.tensor([types], device=inner.device)} if types else {}
+                    logits.append(inner(input_ids=inputs, **extra).logits[:, 0].cpu())
+                    continue
                 hidden = inner.base_model(input_ids=inputs, use_cache=False).last_hidden_state
                 logits.append(getattr(inner, HEAD)(hidden[:, -1].float())[:, 0].cpu())
         return torch.cat(logits)

@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import torch
 from safetensors import safe_open
+from torch.nn.functional import linear
 
-from arkor_dev.local.modeling.classes import HEAD_WEIGHT, Classes, read_temperature
+from arkor_dev.local.modeling.adapter_config import PREFIX
+from arkor_dev.local.modeling.auto_class import is_encoder
+from arkor_dev.local.modeling.classes import Classes, read_temperature
+from arkor_dev.local.modeling.head import head_parts, hidden_layer
 from arkor_dev.local.modeling.tokenizer import UNREADABLE
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -16,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
+    from torch.nn import Module
+    from transformers import PreTrainedConfig
 
 MOST_TOKENS: Final = 32_768
 """Maximum number of tokens of a request: other answers wait until all are read."""
@@ -25,31 +32,62 @@ TOGETHER: Final = 2048
 
 @dataclass(frozen=True, slots=True)
 class ClassifierHead:
-    """The ``names`` of its classes, and its ``weight``, ``[classes, hidden size]`` in float32, divided by its
-    temperature. ``multiple`` as in `Classes`.
+    """The ``names`` of its classes, and the ``weight`` of its last layer, ``[classes, hidden size]`` in
+    float32, divided by its temperature. ``multiple`` as in `Classes`.
+
+    That of an encoder has a ``bias``, too, and a ``hidden_layer``; ``pooling`` is ``cls`` or ``mean``.
     """
 
     names: tuple[str, ...]
     weight: Any
     multiple: bool = False
+    bias: Tensor | None = None
+    hidden_layer: Module | None = None
+    pooling: str = "last"
 
     @classmethod
-    def read(cls, folder: Path, device: Any) -> ClassifierHead:
-        """Read the head of the adapter in ``folder``. Raises :class:`JobFailure`."""
+    def read(cls, folder: Path, device: Any, config: PreTrainedConfig) -> ClassifierHead:
+        """Read the head of the adapter in ``folder`` for a base of ``config``. Raises :class:`JobFailure`."""
         classes = Classes.read(folder)
-        names = classes.names
+        names, encoder = classes.names, is_encoder(config)
+        bias, layer = None, None
         try:
             with safe_open(folder / "adapter_model.safetensors", "pt") as file:
-                weight = file.get_tensor(HEAD_WEIGHT).float().to(device)
+                last = f"{PREFIX}{head_parts(config)[-1]}"
+                weight = file.get_tensor(f"{last}.weight").float().to(device)
+                if encoder:
+                    bias = file.get_tensor(f"{last}.bias").float().to(device)
+                    name, layer = hidden_layer(config)
+                    layer.load_state_dict(
+                        {key: file.get_tensor(f"{PREFIX}{name}.{key}") for key in layer.state_dict()}
+                    )
+                    layer = layer.float().to(device).eval()
         except UNREADABLE as error:
             raise JobFailure(f"The classifier's head cannot be read: {error}") from None
-        if weight.ndim != 2 or len(weight) != len(names):
+        if weight.ndim != 2 or len(weight) != len(names) or (bias is not None and len(bias) != len(weight)):
             raise JobFailure("The classifier's head does not fit its labels")
-        return cls(names, weight / read_temperature(folder), classes.multiple)
+        temperature = read_temperature(folder)
+        if bias is None:
+            return cls(names, weight / temperature, classes.multiple)
+        pooling = getattr(config, "classifier_pooling", "cls")
+        return cls(names, weight / temperature, classes.multiple, bias / temperature, layer, pooling)
 
-    def probabilities(self, hidden: Tensor) -> list[list[float]]:
-        """Return the probability of each class for the ``hidden`` states, ``[texts, hidden size]``."""
-        logits = hidden.float() @ self.weight.T
+    def logits(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        """Return the logits ``[texts, classes]`` in float32 for the ``hidden`` states of texts of the
+        ``lengths``, ``[texts, longest, hidden size]``.
+        """
+        if self.pooling == "cls":
+            pooled = hidden[:, 0].float()
+        elif self.pooling == "mean":
+            within = torch.arange(hidden.shape[1], device=hidden.device) < lengths[:, None]
+            pooled = (hidden.float() * within[..., None]).sum(1) / lengths[:, None]
+        else:
+            pooled = hidden[torch.arange(len(lengths), device=hidden.device), lengths - 1].float()
+        return linear(self.hidden_layer(pooled) if self.hidden_layer else pooled, self.weight, self.bias)
+
+    def probabilities(self, hidden: Tensor, lengths: Tensor) -> list[list[float]]:
+        """Return the probability of each class; ``hidden`` and ``lengths`` as in `logits`."""
+        logits = self.logits(hidden, lengths)
         by_text: list[list[float]] = (logits.sigmoid() if self.multiple else logits.softmax(-1)).tolist()
         return by_text
 

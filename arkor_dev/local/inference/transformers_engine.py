@@ -27,7 +27,9 @@ from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantize
 from arkor_dev.local.modeling.chat_template import end_ids
 from arkor_dev.local.modeling.classes import is_classifier
 from arkor_dev.local.modeling.embedder import DOCUMENT, Embedder
+from arkor_dev.local.modeling.gate import encoder_in
 from arkor_dev.local.modeling.gpu_count import FOUR_BIT_BYTES, enough_gpus, weights_of
+from arkor_dev.local.modeling.head import without_head
 from arkor_dev.local.modeling.kv_cache import Forward, Layers, cache_of, layers_of
 from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memory
 from arkor_dev.local.workers.machine import memory
@@ -58,6 +60,8 @@ FOUR_BIT: Final = "\0nf4"
 """Suffix if the answering adapter was trained on 4-bit weights."""
 WITH_TRAINING: Final = "\0beside"
 """Suffix while a job is training, which may leave too little of the GPU: the base is loaded again later."""
+HEADED: Final = "\0headed"
+"""Suffix if an encoder's adapter has a head: its layers have the names of transformers' classifiers."""
 SCORED: Final = "\0scored"
 """Suffix if prompts are scored: no faster dtype, so that the figures agree with those of other programs."""
 LOADED_FACTOR: Final = 1.2
@@ -118,6 +122,8 @@ class TransformersEngine:
         key = f"{ask.base}{UNPACKED if ask.base in self._unpacked else ''}"
         key += FOUR_BIT if ask.four_bit else ""
         key += SCORED if _is_scored(ask) else ""
+        if ask.adapter is not None and is_classifier(Path(ask.adapter)) and encoder_in(Path(ask.base)):
+            key += HEADED
         return key + WITH_TRAINING if ask.training and torch.cuda.is_available() else key
 
     def begin(self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None]) -> BatchRow:
@@ -126,7 +132,7 @@ class TransformersEngine:
         if self._forward is None:
             raise JobFailure(
                 f"{ask.name} is an encoder, which writes no text: choose a language model, or train this one "
-                'with method = "embed"'
+                'with method = "embed", "classify" or "rerank"'
             )
         prompt = prompt_of(self.tokenizer, ask, self.base.context)
         if self._plan:
@@ -186,8 +192,7 @@ class TransformersEngine:
         check_lengths(rows, self.base.context)
         probabilities: list[list[float]] = [[] for _ in rows]
         for places, hidden, lengths in self._hidden_states(rows, stopped):
-            last = hidden[torch.arange(len(places)), lengths - 1]
-            for place, logs in zip(places, head.probabilities(last), strict=True):
+            for place, logs in zip(places, head.probabilities(hidden, lengths), strict=True):
                 probabilities[place] = logs
         return Classified(list(head.names), probabilities, head.multiple), sum(map(len, rows))
 
@@ -223,14 +228,14 @@ class TransformersEngine:
         active = self._load(ask, base_key, progress)
         assert active.adapter is not None
         head, texts = self._heads[active.adapter], ask.texts or []
-        rows: list[list[int]] = self.tokenizer([ask.query] * len(texts), texts, **self._truncated(ask))[
-            "input_ids"
-        ]
+        pairs = self.tokenizer([ask.query] * len(texts), texts, **self._truncated(ask))
+        rows: list[list[int]] = pairs["input_ids"]
         check_lengths(rows, self.base.context)
         scores = [0.0] * len(rows)
-        for places, hidden, lengths in self._hidden_states(rows, stopped):
-            last = hidden[torch.arange(len(places)), lengths - 1].float()
-            for place, score in zip(places, (last @ head.weight[0]).sigmoid().tolist(), strict=True):
+        types = pairs.get("token_type_ids")
+        for places, hidden, lengths in self._hidden_states(rows, stopped, types):
+            relevance = head.logits(hidden, lengths)[:, 0].sigmoid()
+            for place, score in zip(places, relevance.tolist(), strict=True):
                 scores[place] = score
         return Reranked(scores), sum(map(len, rows))
 
@@ -241,9 +246,14 @@ class TransformersEngine:
         return {"truncation": True, "max_length": min(self.base.context, MOST_TOKENS)}
 
     def _hidden_states(
-        self, rows: Sequence[Sequence[int]], stopped: Callable[[], bool]
+        self,
+        rows: Sequence[Sequence[int]],
+        stopped: Callable[[], bool],
+        types: Sequence[Sequence[int]] | None = None,
     ) -> Iterator[tuple[list[int], Any, Any]]:
         """Yield the last hidden states of tokenized texts in batches, until ``stopped`` is true.
+
+        ``types`` are those of their tokens, for an encoder that tells two texts apart.
 
         Each batch has its texts' numbers, the states ``[texts, longest, size]``, and the lengths ``[texts]``.
         """
@@ -258,7 +268,12 @@ class TransformersEngine:
                     ids[index, : lengths[index]] = torch.tensor(rows[place])
                     mask[index, : lengths[index]] = 1
                 ids, mask = ids.to(device), mask.to(device)
-                hidden = model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+                extra = {}
+                if types is not None and is_encoder(model.config):
+                    extra["token_type_ids"] = torch.zeros_like(ids)
+                    for index, place in enumerate(places):
+                        extra["token_type_ids"][index, : lengths[index]] = torch.tensor(types[place])
+                hidden = model(input_ids=ids, attention_mask=mask, use_cache=False, **extra).last_hidden_state
                 yield places, hidden, lengths.to(hidden.device)
 
     def _score_at_once(self, row: BatchRow) -> None:
@@ -350,7 +365,10 @@ class TransformersEngine:
                 with_training=WITH_TRAINING in base_key,
                 as_stored=SCORED not in base_key,
                 mapped=SCORED not in base_key and UNPACKED not in base_key,
+                headed=HEADED in base_key,
             )
+            if HEADED in base_key:
+                without_head(base.model)
             base.model.eval()
             self._plan = None
             if base.device == "cpu" and SCORED in base_key:
@@ -408,7 +426,7 @@ class TransformersEngine:
         if is_classifier(Path(folder)):
             # Its head is kept beside the model: heads of several adapters differ in size, as PEFT's cannot.
             config.modules_to_save = None
-            self._heads[adapter] = ClassifierHead.read(Path(folder), base.model.device)
+            self._heads[adapter] = ClassifierHead.read(Path(folder), base.model.device, base.model.config)
         self._deactivate()  # loading an adapter changes which one is active
         try:
             if has_adapters:
@@ -437,7 +455,7 @@ class TransformersEngine:
 
 
 def _load_base(
-    path: Path, *, four_bit: bool, with_training: bool, as_stored: bool, mapped: bool
+    path: Path, *, four_bit: bool, with_training: bool, as_stored: bool, mapped: bool, headed: bool
 ) -> tuple[Base, str | None]:
     """Load a base onto a device with enough free memory; also return why that is not the GPU.
     ``with_training``: a job is training on the GPU. ``as_stored``: on a CPU, in the file's dtype, and
@@ -454,13 +472,13 @@ def _load_base(
         if needed > free - (TRAINING_SHARE * total if with_training else 0):
             sizes = [torch.cuda.mem_get_info(gpu)[0] for gpu in range(torch.cuda.device_count())]
             if not with_training and (gpus := enough_gpus(needed, sizes)) > 1:
-                return load_base(path, four_bit, gpus=gpus), None
+                return load_base(path, four_bit, gpus=gpus, headed=headed), None
             reason = (
                 f"the processor answers: this model takes {format_bytes(needed)}, and of the GPU's memory "
                 f"{format_bytes(free)} are free{' while a job trains on it' if with_training else ''}"
             )
     if device == "cuda" and not reason:
-        return load_base(path, four_bit), None
+        return load_base(path, four_bit, headed=headed), None
     if device != "cpu":
         needed, free_memory = LOADED_FACTOR * weights_of(path)[0] * 4, memory().free
         if reason and free_memory is not None and needed > free_memory:
@@ -471,7 +489,9 @@ def _load_base(
             )
     if four_bit:
         return load_dequantized(path), reason
-    base = load_base(path, device="cpu" if reason else None, as_stored=as_stored, mapped=mapped)
+    base = load_base(
+        path, device="cpu" if reason else None, as_stored=as_stored, mapped=mapped, headed=headed
+    )
     if base.stream:
         for weight in base.model.parameters():
             if weight.dim() < 2:  # an adapter may bring other biases, which PEFT writes in place

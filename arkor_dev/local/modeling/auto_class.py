@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from transformers import AutoModel, AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoModelForSequenceClassification,
+)
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
@@ -29,9 +34,12 @@ def is_encoder(config: Any) -> bool:
     return config.model_type in ENCODERS and not getattr(config, "is_decoder", False)
 
 
-def auto_class(config: Any) -> Any:
+def auto_class(config: Any, *, headed: bool = False) -> Any:
+    """Return transformers' class that loads a model of ``config``; ``headed``: an encoder with its head for
+    classification, to which other models add theirs afterwards.
+    """
     if is_encoder(config):
-        return AutoModel
+        return AutoModelForSequenceClassification if headed else AutoModel
     return AutoModelForImageTextToText if has_vision_tower(config) else AutoModelForCausalLM
 
 

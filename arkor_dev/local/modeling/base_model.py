@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +25,7 @@ from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.workers.errors import JobFailure, OutOfMemory, out_of_memory
 
 from .auto_class import auto_class, is_encoder
-from .gate import DEQUANTIZED, SENSES, comes_in_4_bit, dequantized_from, encoder_in
+from .gate import DEQUANTIZED, ENCODER_HEADS, SENSES, comes_in_4_bit, dequantized_from, encoder_in
 from .layer_stream import SUPPORTED, LayerStream, MappedWeights
 from .spread import gpu_map, spread
 from .tokenizer import UNREADABLE, context_of, load_tokenizer, unreadable
@@ -204,6 +205,7 @@ def load_base(
     device: str | None = None,
     gpus: int = 1,
     mapped: bool = False,
+    headed: bool = False,
 ) -> Base:
     """Load the model and tokenizer in ``path``. Raises JobFailure if unreadable or too large for memory.
 
@@ -211,7 +213,7 @@ def load_base(
     themselves), float32. ``as_stored`` keeps frozen weights in the file's dtype on a CPU: half the memory for
     bfloat16. ``device`` is "cpu" for a model that must not be on the GPU. The layers are spread
     over ``gpus``, if there are as many. ``mapped`` maps the files of a model on a CPU read-only, so that its
-    layers can be streamed; nothing may write to its weights.
+    layers can be streamed; nothing may write to its weights. ``headed`` as in `auto_class`.
     """
     detected, dtype = pick_device()
     if device == "cpu" and detected != "cpu":
@@ -241,14 +243,15 @@ def load_base(
         extra["config"] = config
     totals = [torch.cuda.mem_get_info(gpu)[1] for gpu in range(_gpus(detected, gpus))]
     if len(totals) > 1:
-        extra["device_map"] = _spread_map(path, torch.float32 if learning else dtype, totals)
+        extra["device_map"] = _spread_map(path, torch.float32 if learning else dtype, totals, headed=headed)
     stored = torch.float32 if learning else "auto" if as_stored and detected == "cpu" else dtype
     tokenizer = load_tokenizer(path)
     mapped = mapped and SUPPORTED and detected == "cpu" and not (dequantized_from(path) or encoder_in(path))
     weights = _mapped(path) if mapped else None
     if weights:
         extra |= {"state_dict": weights.tensors, "generation_config": _generation_config(path)}
-    model = _read(path, detected, dtype=stored, four_bit=four_bit, gpus=max(1, len(totals)), **extra)
+    gpus = max(1, len(totals))
+    model = _read(path, detected, dtype=stored, four_bit=four_bit, gpus=gpus, headed=headed, **extra)
     if stored_so:
         _compute_in(model, dtype)
     elif not four_bit and any(weight.element_size() == 1 for weight in model.parameters()):
@@ -263,9 +266,7 @@ def load_base(
     if (head := model.get_output_embeddings()) is not None:
         head.register_forward_pre_hook(_make_contiguous)
     stream = LayerStream(model, weights) if weights else None
-    return Base(
-        model, tokenizer, detected, dtype, context_of(model.config), four_bit, max(1, len(totals)), stream
-    )
+    return Base(model, tokenizer, detected, dtype, context_of(model.config), four_bit, gpus, stream)
 
 
 def _mapped(path: Path) -> MappedWeights | None:
@@ -290,12 +291,12 @@ def _gpus(device: str, wanted: int) -> int:
     return min(wanted, torch.cuda.device_count()) if device == "cuda" else 0
 
 
-def _spread_map(path: Path, dtype: torch.dtype, totals: Sequence[int]) -> dict[str, int]:
+def _spread_map(path: Path, dtype: torch.dtype, totals: Sequence[int], *, headed: bool) -> dict[str, int]:
     """Return the GPU of each part of the model in ``path``; raises JobFailure."""
     try:
         config = AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
         with torch.device("meta"):
-            shell = auto_class(config).from_config(config, trust_remote_code=False)
+            shell = auto_class(config, headed=headed).from_config(config, trust_remote_code=False)
         return gpu_map(shell, dtype, totals)
     except UNREADABLE as error:
         raise JobFailure(f"This model cannot be spread over {len(totals)} GPUs: {error}") from error
@@ -316,25 +317,37 @@ def load_dequantized(path: Path, dtype_name: str | None = None) -> Base:
     return Base(model, tokenizer, "cpu", torch.float32, context_of(model.config))
 
 
-def _read(path: Path, device: str, *, four_bit: bool = False, gpus: int = 1, **options: Any) -> Any:
+def _read(
+    path: Path, device: str, *, four_bit: bool = False, gpus: int = 1, headed: bool = False, **options: Any
+) -> Any:
     """Return the model in ``path``; raises JobFailure."""
     try:
         config = options.get("config") or AutoConfig.from_pretrained(
             path, trust_remote_code=False, local_files_only=True
         )
-        if is_encoder(config) and config.model_type == "bert":
-            options["add_pooling_layer"] = False  # for next sentences, which nothing here reads
+        if is_encoder(config) and config.model_type == "bert" and not headed:
+            options["add_pooling_layer"] = False  # only a head reads it
         if "state_dict" in options:
             with torch.device("meta"):
                 shell = auto_class(config).from_config(config, trust_remote_code=False)
             return type(shell).from_pretrained(None, trust_remote_code=False, **{**options, "config": config})
-        return auto_class(config).from_pretrained(
-            path, trust_remote_code=False, use_safetensors=True, **options
-        )
+        with _drawing_alike() if headed else nullcontext():
+            return auto_class(config, headed=headed).from_pretrained(
+                path, trust_remote_code=False, use_safetensors=True, **options
+            )
     except (*UNREADABLE, MemoryError) as error:
         if out_of_memory(error):
             raise _does_not_fit(path, device, four_bit=four_bit, gpus=gpus) from error
         raise unreadable(path, error) from error
+
+
+@contextmanager
+def _drawing_alike() -> Iterator[None]:
+    """Draw weights that a model's files lack, such as those of its head, alike at each loading."""
+    gpu = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(gpu):
+        torch.manual_seed(0)
+        yield
 
 
 def _does_not_fit(path: Path, device: str, *, four_bit: bool, gpus: int) -> OutOfMemory:
@@ -382,6 +395,7 @@ def linear_targets(model: Module) -> str | list[str]:
     linear = [name for name, module in model.named_modules() if _is_linear(module) and module is not head]
     kind = getattr(getattr(model, "config", None), "model_type", "")
     linear = [name for name in linear if kind not in FIXED or _end(name) not in FIXED[kind]]
+    linear = [name for name in linear if set(ENCODER_HEADS.get(kind, ())).isdisjoint(name.split("."))]
     language_layers = [name for name in linear if "language_model" in name.split(".")] or linear
     ends = sorted({_end(name) for name in language_layers})
     other_ends = {

@@ -1,7 +1,8 @@
 """The classes of a classifier: their names, beside the adapter with its head.
 
-The head is a linear layer named ``score`` on the hidden state of a text's last token, as in transformers'
-``AutoModelForSequenceClassification``, so that class loads base, adapter and head as they are saved.
+The head of a causal model is a linear layer named ``score`` on the hidden state of a text's last token, as in
+transformers' ``AutoModelForSequenceClassification``, so that class loads base, adapter and head as they are
+saved. An encoder has the head of its own class there (see ``head``).
 """
 
 from __future__ import annotations
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 HEAD: Final = "score"
 """transformers' name for the head, which PEFT saves with the adapter (``modules_to_save``)."""
-HEAD_WEIGHT: Final = f"base_model.model.{HEAD}.weight"
-"""The head's name among the adapter's saved weights; its shape is ``[classes, hidden size]``."""
 TASK: Final = "SEQ_CLS"
 """PEFT's task type of a classifier's adapter."""
 FILE: Final = "labels.json"

@@ -25,7 +25,8 @@ class Example:
     is its answer's rating, for methods that learn from ratings; ``score`` is that of two texts. ``replayed``:
     it is not a row of the data, but an answer of the base model. ``weights`` are those of its tokens' losses,
     of the same length; None if all that are learned count as 1. ``classes`` are the numbers of its labels,
-    for a classifier of rows that may have several.
+    for a classifier of rows that may have several. ``second`` is where the second of two texts begins, if its
+    tokens have another type, as for BERT.
     """
 
     ids: list[int]
@@ -39,6 +40,7 @@ class Example:
     score: float | None = None
     weights: list[float] | None = None
     classes: tuple[int, ...] | None = None
+    second: int | None = None
 
     @property
     def sequences(self) -> tuple[Example, ...]:

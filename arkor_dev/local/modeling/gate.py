@@ -34,7 +34,9 @@ DEQUANTIZED: Final = {
 }
 """Formats whose weights transformers dequantizes on any device: how they are trained, and their size."""
 ENCODERS: Final = {"bert": "BERT", "modernbert": "ModernBERT"}
-"""Architectures of encoders, which embed texts, by their names."""
+"""Architectures of encoders, which read whole texts and write none, by their names."""
+ENCODER_HEADS: Final = {"bert": ("pooler", "classifier"), "modernbert": ("head", "classifier")}
+"""The modules of transformers' heads of encoders, by architecture: a hidden layer, and the last layer."""
 SENSES: Final = {"vision_config": "pictures", "audio_config": "sound"}
 CARD: Final = re.compile(r"\A---\s*\n(.*?)\n---", re.DOTALL)
 BASE: Final = re.compile(r"^base_model:\s*(?:-\s*)?[\"']?([\w.-]+/[\w.-]+)[\"']?\s*$", re.MULTILINE)

@@ -12,8 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from arkor_dev.local.modeling.adapter_config import task_of
 from arkor_dev.local.modeling.base_model import linear_targets
-from arkor_dev.local.modeling.classes import HEAD, TASK
-from arkor_dev.local.modeling.head import with_head
+from arkor_dev.local.modeling.classes import TASK
+from arkor_dev.local.modeling.head import head_parts, with_head
 from arkor_dev.local.modeling.tokenizer import save_tokenizer
 from arkor_dev.local.models.catalog import portable_name
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
@@ -46,7 +46,7 @@ def adapted(model: Module, name: str, plan: AdapterPlan, classes: Classes | None
     saved = list(plan.saved)
     if classes:
         with_head(model, classes)
-        saved.append(HEAD)
+        saved += [part for part in head_parts(model.config) if part not in saved]
     settings = LoraConfig(
         r=plan.rank,
         lora_alpha=plan.alpha,
@@ -200,7 +200,7 @@ def save_adapter(
 ) -> None:
     """Write the adapter into ``folder``, for the unmodified base; ``initial`` is its `initial_weights`.
 
-    One with a head for ``classes`` is saved as PEFT saves that of a ``LlamaForSequenceClassification``.
+    One with a head for ``classes`` is saved as PEFT saves that of transformers' class for classification.
     """
     model.create_or_update_model_card = _write_no_card
     model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)

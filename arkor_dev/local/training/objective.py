@@ -30,6 +30,7 @@ from arkor_dev.local.cpu_kernels.patch_model import (
     use_packed_attention,
     use_plain_attention,
 )
+from arkor_dev.local.modeling.auto_class import is_encoder
 from arkor_dev.local.modeling.base_model import unwrapped
 from arkor_dev.local.modeling.example import IGNORED, Example
 
@@ -55,7 +56,7 @@ class Objective(ABC):
 
     ``rows`` are for trial runs. ``noisy``: embeddings get noise during training. ``padded`` is the reason
     that rows are padded, or None if they are packed. ``fused``: the logits of all tokens are never in memory
-    at once.
+    at once. ``encoder``: the model is one, and has no output layer.
 
     A training method implements :meth:`__call__` and :meth:`row_losses` using :meth:`logits`; one that
     generates its own training data also implements :meth:`updates`. ``together`` is the minimum number of
@@ -69,6 +70,7 @@ class Objective(ABC):
     ) -> None:
         self.model, self.device, self._dtype, self._noisy = model, device, dtype, noisy
         self._inner = unwrapped(model)
+        self.encoder = is_encoder(self._inner.config)
         self._keeps_logits = "logits_to_keep" in inspect.signature(self._inner.forward).parameters
         self._casts = dtype != torch.float32
         self.padded: str | None = None
@@ -208,6 +210,31 @@ class Objective(ABC):
         logits, targets = zip(*(by_row[number] for number in range(len(rows))), strict=True)
         return torch.cat(logits), torch.cat(targets)
 
+    def encoded(self, rows: Sequence[Example]) -> Iterator[tuple[list[int], Any, Any]]:
+        """Run an encoder on ``rows``, which reads whole padded texts, without the token after them.
+
+        Yield for each rectangle of rows their numbers, the model's output, and the mask ``[rows, longest]``.
+        """
+        for numbers in rectangles([len(row.ids) for row in rows]):
+            texts = [Example(rows[number].ids[:-1], rows[number].labels[:-1]) for number in numbers]
+            ids, mask, _ = (tensor.to(self.device) for tensor in rectangle(texts))
+            extra = {}
+            if any(rows[number].second is not None for number in numbers):
+                types = torch.zeros_like(ids)
+                for index, number in enumerate(numbers):
+                    types[index, rows[number].second or ids.shape[1] :] = 1
+                extra["token_type_ids"] = types * mask
+            with self.autocast():
+                output = self.model(input_ids=ids, attention_mask=mask, **extra)
+            yield numbers, output, mask
+
+    def encoder_logits(self, rows: Sequence[Example]) -> Tensor:
+        """Return the logits of an encoder's head, ``[rows, classes]`` in float32."""
+        by_row: dict[int, Tensor] = {}
+        for numbers, output, _ in self.encoded(rows):
+            by_row |= zip(numbers, output.logits.float(), strict=True)
+        return torch.stack([by_row[number] for number in range(len(rows))])
+
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
         """Run the model in evaluation mode, without gradients."""
@@ -254,6 +281,10 @@ class Objective(ABC):
 
     def _speed_up(self, rows: Sequence[Example]) -> None:
         """Pack rows if the model's results agree with padded rows; patch the layers on a CPU."""
+        if self.encoder:
+            self.padded = "an encoder reads whole texts"
+            self.model.train()
+            return
         probe_rows = probe(rows)
         use_plain_attention(self._inner)
         self.model.eval()

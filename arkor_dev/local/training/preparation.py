@@ -203,26 +203,39 @@ class RunPreparation:
         self.continuation.hash_files(self.path, model.second)
         self.progress(f"Loading {self.name}", 0, None, "")
         self.format = asked_format(self.settings)
-        if (encoder := encoder_in(self.path)) and not self.method.encoders:
+        encoder = encoder_in(self.path)
+        if encoder and not self.method.encoders:
             raise JobFailure(
                 f"{self.name} is an encoder ({encoder}), which reads texts and writes none: train it with "
-                'method = "embed", or choose a language model'
+                'method = "embed", "classify" or "rerank", or choose a language model'
             )
         if part := check_trainable(self.path):
             self.say(part)
         if comes_in_4_bit(self.path):
             self._accept_4_bit()
+        if encoder and self.classes and self.settings.get("loadIn4bit"):
+            raise JobFailure(
+                f"The head of an encoder ({encoder}) is learned whole, which quantized weights cannot be: "
+                "remove load_in_4bit"
+            )
         four_bit, learning = self.settings.get("loadIn4bit"), self.settings.get("fullFineTuning")
         gpus, mapped = self._gpus(), self.settings.get("offload") != "none" and not self._not_streamed()
         self.base = load_base(
-            self.path, four_bit, self.format, learning, as_stored=True, gpus=gpus, mapped=mapped
+            self.path,
+            four_bit,
+            self.format,
+            learning,
+            as_stored=True,
+            gpus=gpus,
+            mapped=mapped,
+            headed=self.classes is not None,
         )
         if gpus > 1:
             self._say_gpus(gpus)
             self.settings.resolve("gpus", self.base.gpus)
         self._set_up_template()
         if self.classes:
-            check_base(self.base.model, self.name)
+            check_base(self.base.model, self.name, self.classes)
         self._load_second(model.second)
         if why := why_processor():
             self.say(why)

@@ -50,6 +50,7 @@ from arkor_dev.local.evaluation.thinking import Thinking
 from arkor_dev.local.evaluation.words import DIGITS, watched
 from arkor_dev.local.jobs.job_folder import checkpoint_steps, final_folder, job_folder, kind_of
 from arkor_dev.local.modeling.adapter_config import lora_config
+from arkor_dev.local.modeling.auto_class import is_encoder
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.chat_template import end_ids, render, with_arguments
 from arkor_dev.local.modeling.classes import write_temperature
@@ -574,7 +575,8 @@ def labeler_of(
     if not run.classes:
         return None
     rows = preparation.train_rows if learned is None else learned
-    return Baselines(run.base.tokenizer, rows, preparation.eval_rows, run.classes, run.base.context)
+    encoder = is_encoder(run.base.model.config)
+    return Baselines(run.base.tokenizer, rows, preparation.eval_rows, run.classes, run.base.context, encoder)
 
 
 def stopping(

@@ -19,7 +19,7 @@ from arkor_dev.data.labels import LABELED
 from arkor_dev.data.row_parser import row_of
 from arkor_dev.local.checkpoints.origin import hash_of_rows
 from arkor_dev.local.datasets.tokens import tokenize_row
-from arkor_dev.local.modeling.classes import HEAD_WEIGHT, Classes, read_temperature, write_temperature
+from arkor_dev.local.modeling.classes import Classes, read_temperature, write_temperature
 from arkor_dev.local.modeling.example import Example
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.job_settings import JobSettings
@@ -51,6 +51,7 @@ ROWS = [
     }
     for place, asked in enumerate(QUESTIONS[:12])
 ]
+HEAD_WEIGHT = "base_model.model.score.weight"
 CONFIG: dict[str, Any] = {
     "method": "classify", "maxSteps": 6, "learningRate": 1e-2, "batchSize": 4, "loggingSteps": 1,
 }  # fmt: skip

@@ -137,7 +137,10 @@ def test_methods_that_write_refuse_an_encoder(backend: Backend) -> None:
         frame.json for frame in backend.events(backend.submit(config)) if frame.event == "training.failed"
     )
     assert "is an encoder (BERT), which reads texts and writes none" in failed["error"]
-    assert 'train it with method = "embed", or choose a language model' in failed["error"]
+    assert (
+        'train it with method = "embed", "classify" or "rerank", or choose a language model'
+        in failed["error"]
+    )
 
 
 def test_a_chat_with_an_encoder_is_refused(backend: Backend) -> None:

@@ -1,4 +1,4 @@
-"""Classification: a new head on the last token's hidden state learns a text's label, beside the adapter."""
+"""Classification: a new head on a text's hidden states learns its label, beside the adapter."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class Classification(Method):
     figures = (MethodFigure("accuracy", "Accuracy"),)
     learns = "texts"
     answers = False
+    encoders = True
 
     def check(self, settings: JobSettings) -> None:
         """Raise JobFailure for full fine-tuning, whose result would be another kind of model."""
@@ -63,8 +64,9 @@ class Classification(Method):
         example's ``classes`` are those.
         """
         assert encoding.classes
-        whole: list[int] = tokenizer(row.text, add_special_tokens=True)["input_ids"]
-        ids = whole[: encoding.longest - 1]
+        # The tokenizer itself truncates, so that an encoder's text keeps the token at its end.
+        whole: list[int] = tokenizer(row.text)["input_ids"]
+        ids = tokenizer(row.text, truncation=True, max_length=encoding.longest - 1)["input_ids"]
         if not ids:
             raise JobFailure(f"{row.where}: the tokenizer drops the whole text: remove the row")
         numbers = encoding.classes.numbers(row)

@@ -25,6 +25,9 @@ MOST_ASKED: Final = 100
 """Maximum number of held-out rows for which the base chooses."""
 MOST_TOKENS: Final = 30_000
 """Maximum number of tokens that the base reads for all of them."""
+ZERO_SHOT_MISSING: Final = (
+    "Its base is an encoder, which writes no text, so there is no zero-shot choice to compare with."
+)
 LONGEST: Final = 400
 """Maximum number of tokens of a text in a prompt; of a longer one, the beginning."""
 
@@ -38,14 +41,16 @@ class Baselines:
     held_out: Sequence[Row]
     classes: Classes
     context: int
+    encoder: bool = False
+    """Whether the base is one, which writes no text and so cannot choose a label."""
 
     def choices(self, *, padded: bool) -> dict[int, list[Example]]:
         """Return by a held-out row's number its prompt with each label, as examples in the classes' order.
 
         These are as many rows, spread evenly, as the limits allow. Empty if the chat template rejects the
-        prompt, if a prompt with all labels is too long, or if rows may have several labels.
+        prompt, if a prompt with all labels is too long, if rows may have several labels, or of an encoder.
         """
-        if self.classes.multiple:
+        if self.classes.multiple or self.encoder:
             return {}
         names = [self._after(name) for name in self.classes.names]
         step = -(-len(self.held_out) // MOST_ASKED) or 1
@@ -89,7 +94,14 @@ class Baselines:
 
     @property
     def missing(self) -> str:
-        """A sentence on what to install for `tfidf`."""
+        """Sentences on what is not compared: what to install for `tfidf`, and why no base chooses."""
+        sentences = [ZERO_SHOT_MISSING] if self.encoder else []
+        if not self.available:
+            sentences.append(self._uninstalled)
+        return " ".join(sentences)
+
+    @property
+    def _uninstalled(self) -> str:
         return (
             "Whether this task needs a language model at all, a comparison with TF-IDF and logistic "
             f"regression would say. It needs scikit-learn: {install_command('classify')}"

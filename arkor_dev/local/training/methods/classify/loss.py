@@ -1,4 +1,4 @@
-"""Loss of a classifier's head, equal to that of transformers' ``LlamaForSequenceClassification``.
+"""Loss of a classifier's head, equal to that of transformers' ``AutoModelForSequenceClassification``.
 
 It is the cross entropy, or if rows may have several labels, the mean of every label's binary cross entropy.
 """
@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid
 
 from arkor_dev.contract.settings.classification import BALANCED
-from arkor_dev.local.modeling.classes import HEAD
+from arkor_dev.local.modeling.head import head_parts
 from arkor_dev.local.training.objective import Objective, probe
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -39,7 +39,7 @@ class ClassifierLoss(Objective):
     ) -> None:
         super().__init__(model, device, dtype, rows, noisy=plan.noise > 0)
         texts = probe(rows)
-        if not self.is_headless(texts, self.logits(texts)[0]):
+        if not self.encoder and not self.is_headless(texts, self.logits(texts)[0]):
             raise JobFailure(
                 "This model changes what its output layer computes, so its hidden states cannot be read for "
                 "a head: choose another base"
@@ -59,12 +59,15 @@ class ClassifierLoss(Objective):
 
     @property
     def _head(self) -> Any:
-        return getattr(self._inner, HEAD)
+        return getattr(self._inner, head_parts(self._inner.config)[-1])
 
     def class_logits(self, rows: Sequence[Example]) -> tuple[Any, Any]:
         """Return the head's logits ``[rows, classes]`` in float32, and the rows' classes ``[rows]``; if they
         may have several, whether they have each, ``[rows, classes]``.
         """
+        if self.encoder:
+            labels = torch.tensor([row.labels[-1] for row in rows], device=self.device)
+            return self.encoder_logits(rows), self._targets(rows, labels)
         hidden, _, targets = self.before_head(rows)
         return self._head(hidden.float()), self._targets(rows, targets)
 

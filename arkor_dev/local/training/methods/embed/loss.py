@@ -14,10 +14,8 @@ import torch
 from torch.nn.functional import cross_entropy, normalize
 
 from arkor_dev.contract.settings.embedding import COSINE, RANKING, SCORED
-from arkor_dev.local.modeling.auto_class import is_encoder
 from arkor_dev.local.modeling.embedder import Embedder
-from arkor_dev.local.modeling.example import Example
-from arkor_dev.local.training.objective import Objective, probe, rectangle, rectangles
+from arkor_dev.local.training.objective import Objective, probe
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
+    from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.plan import Plan
 
 
@@ -40,9 +39,8 @@ class EmbedderLoss(Objective):
         self, model: Module, device: str, dtype: torch.dtype, rows: Sequence[Example], plan: Plan
     ) -> None:
         super().__init__(model, device, dtype, rows, noisy=plan.noise > 0)
-        self._encoder = is_encoder(self._inner.config)
         texts = probe(rows)
-        if not self._encoder and not self.is_headless(texts, self.logits(texts)[0]):
+        if not self.encoder and not self.is_headless(texts, self.logits(texts)[0]):
             raise JobFailure(
                 "This model changes what its output layer computes, so its hidden states cannot be read: "
                 "choose another base"
@@ -68,29 +66,19 @@ class EmbedderLoss(Objective):
 
     def embeddings(self, sequences: Sequence[Example]) -> Tensor:
         """Return the pooled hidden states of ``sequences``, ``[sequences, size]`` in float32."""
-        if self._encoder:
+        if self.encoder:
             return self._encoded(sequences)
         hidden, _, _ = self.before_head(sequences)
         by_text = hidden.float().split([sequence.learned for sequence in sequences])
         return torch.stack([states.mean(0) for states in by_text])
 
     def _encoded(self, sequences: Sequence[Example]) -> Tensor:
-        """Return `embeddings` by an encoder, which reads whole padded texts, without the token after them."""
+        """Return `embeddings` by an encoder."""
         vectors: dict[int, Tensor] = {}
-        for numbers in rectangles([len(sequence.ids) for sequence in sequences]):
-            texts = [Example(sequences[number].ids[:-1], sequences[number].labels[:-1]) for number in numbers]
-            ids, mask, _ = (tensor.to(self.device) for tensor in rectangle(texts))
-            with self.autocast():
-                hidden = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
-            vectors |= zip(numbers, self._embedder.pooled(hidden.float(), mask.sum(1)), strict=True)
+        for numbers, output, mask in self.encoded(sequences):
+            pooled = self._embedder.pooled(output.last_hidden_state.float(), mask.sum(1))
+            vectors |= zip(numbers, pooled, strict=True)
         return torch.stack([vectors[number] for number in range(len(sequences))])
-
-    def _speed_up(self, rows: Sequence[Example]) -> None:
-        if not is_encoder(self._inner.config):
-            super()._speed_up(rows)
-            return
-        self.padded = "an encoder reads whole texts"
-        self.model.train()
 
     def vectors(self, sequences: Sequence[Example]) -> Any:
         """Return the embeddings of ``sequences`` in evaluation mode, of length 1: an array

@@ -1,4 +1,4 @@
-"""Reranking: a new head on the last token's hidden state learns how relevant a document is to a query."""
+"""Reranking: a new head on a pair's hidden states learns how relevant a document is to a query."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ class Reranking(Method):
     measure = MethodFigure("loss", "Binary cross entropy", "nats per row")
     learns = "texts"
     answers = False
+    encoders = True
     stage = RerankerStage
 
     def check(self, settings: JobSettings) -> None:
@@ -75,11 +76,14 @@ class Reranking(Method):
         """Return the pair's tokens, as the tokenizer joins two texts, followed by one that is never read."""
         query, document = row.text, row.extra[DOCUMENT]
         whole: list[int] = tokenizer(query, document)["input_ids"]
-        ids = tokenizer(query, document, truncation=True, max_length=encoding.longest - 1)["input_ids"]
+        pair = tokenizer(query, document, truncation=True, max_length=encoding.longest - 1)
+        ids, types = pair["input_ids"], pair.get("token_type_ids", ())
         if not ids:
             raise JobFailure(f"{row.where}: the tokenizer drops both texts: remove the row")
         labels = [*[IGNORED] * len(ids), ids[-1]]
-        example = Example([*ids, ids[-1]], labels, row.where, counts=1, score=row.extra[SCORE])
+        second = types.index(1) if 1 in types else None
+        score = row.extra[SCORE]
+        example = Example([*ids, ids[-1]], labels, row.where, counts=1, score=score, second=second)
         return [example], len(ids) < len(whole)
 
     def objective(

@@ -32,7 +32,7 @@ class RerankerLoss(Objective):
     ) -> None:
         super().__init__(model, device, dtype, rows, noisy=noisy)
         texts = probe(rows)
-        if not self.is_headless(texts, self.logits(texts)[0]):
+        if not self.encoder and not self.is_headless(texts, self.logits(texts)[0]):
             raise JobFailure(
                 "This model changes what its output layer computes, so its hidden states cannot be read for "
                 "a head: choose another base"
@@ -58,6 +58,8 @@ class RerankerLoss(Objective):
         mark(folder)
 
     def _logits(self, rows: Sequence[Example]) -> Tensor:
+        if self.encoder:
+            return self.encoder_logits(rows).squeeze(-1)
         hidden, _, _ = self.before_head(rows)
         logits: Tensor = getattr(self._inner, HEAD)(hidden.float()).squeeze(-1)
         return logits
