@@ -47,7 +47,9 @@ NOT_RUN: Final = {
     r"--ssh|^arkor-dev ssh": "another machine: tests/local/test_over_ssh.py",
     r"^(ssh|mkdir -p ~/\.ray|docker|podman|kubectl|sed .*kubectl|sky|systemctl) ?": "elsewhere, or a service",
     r"^echo .* completion ": "a shell's own file: tests/cli/commands/test_completion.py",
-    r"^(vllm|VLLM_API_KEY|ollama|lms|llama-cli|llm|wandb|hf|claude) ?|codex exec": "another program's own command",
+    r"^(vllm|VLLM_API_KEY|ollama|lms|llama-cli|llm|wandb|hf|claude) ?|ANTHROPIC_|CLAUDE_CODE|codex": (
+        "another program's own command"
+    ),
     r"^arkor |start FILE": "a TypeScript project: tests/cli/commands/test_start_typescript.py",
     r"evaluate --adapter": "another program's adapter: tests/local/evaluation/test_peer_adapter.py",
     r"^arkor-dev sweep": "a search of many runs: tests/local/sweeps, tests/cli/commands/test_sweep.py",
@@ -57,7 +59,7 @@ NOT_RUN: Final = {
     r"^arkor-dev docs": "opens a browser: tests/cli/commands/test_docs.py",
     r"import-config": "a file of another tool: tests/cli/commands/test_import_config.py",
     r"data import|calls-rows": "logs of other programs: tests/cli/commands/test_import_traces.py",
-    r"--then desk": "the agent's template: tests/cli/commands/test_agent_template.py",
+    r"--then desk": "the agent's template: tests/project/test_agent_template.py",
     r"--name tickets": "a classifier's: tests/local/training/methods/test_classify_job.py",
     r"ARKOR_CONFORMANCE": "another backend: tests/conformance",
     r"^HTTPS_PROXY=": "a proxy: tests/backend/test_client.py",
