@@ -246,6 +246,20 @@ async def changed(scene: Scene) -> None:
     await scene.page.evaluate("scrollTo(0, 0)")
 
 
+@state("home-distill", "The form of a student: its teacher, and whose answers it learns from")
+async def distill(scene: Scene) -> None:
+    declare(scene.project, f'{TRAINER}method = "distill"\nteacher = "job_5f3c2d1e0b9a"\n')
+    page = scene.page
+    await scene.go("/")
+    await page.get_by_role("button", name="Edit settings").click()
+    await page.get_by_role("button", name="All settings").click()
+    await page.locator("summary").get_by_text("Data and loss").click()
+    await page.get_by_label("Teacher", exact=True).evaluate(
+        "field => field.scrollIntoView({ block: 'center' })"
+    )
+    await expect(page.get_by_label("Share of own answers", exact=True)).to_be_visible()
+
+
 @state("home-again", "The form, filled in from a job")
 async def again(scene: Scene) -> None:
     declare(scene.project, TRAINER)
