@@ -23,7 +23,7 @@ from tests.local.conftest import made_once, make_project
 from tests.local.forking_backend import worker_template
 from tests.local.harness import TOKEN as LOCAL_TOKEN
 from tests.local.harness import Backend
-from tests.local.tiny_model import chats, write_jsonl
+from tests.local.tiny_model import OWN_SYNTAX, chats, write_jsonl
 from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
 from tests.support.fake_job_rows import NOTHING
 from tests.support.fake_samples import answer_prompts
@@ -168,6 +168,8 @@ async def train(fake: FakeBackend, job_id: str) -> None:
 def local_target(root: Path, model: Path, env: dict[str, str]) -> Iterator[Target]:
     """The local backend in a process of its own, with the tiny ``model``."""
     project = make_project(root / "tests", model)
+    # The tiny model has no room for tools in its prompt.
+    (project / "models" / "tiny" / "chat_template.jinja").write_text(OWN_SYNTAX)
     write_jsonl(project / "data" / "few.jsonl", chats(6))  # each is answered twice
     backend = Backend.start(root / "data", project, root / "cache", **env)
     quick = {

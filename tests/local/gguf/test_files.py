@@ -65,6 +65,7 @@ def test_a_converted_model_has_the_same_logits_and_tokens(
 ) -> None:
     from arkor_dev.local.gguf.llama_vocabulary import vocabulary_of
     from arkor_dev.local.gguf.pretokenizer import TEXTS
+    from arkor_dev.local.modeling.chat_template import ready_tokenizer
 
     folder: Path = request.getfixturevalue(which)
     path = tmp_path / "model.gguf"
@@ -75,7 +76,7 @@ def test_a_converted_model_has_the_same_logits_and_tokens(
         for text in TEXTS:
             wanted = tokenizer(text, add_special_tokens=False)["input_ids"]
             assert vocabulary.tokens(text, add_special=True) == wanted, text
-        assert vocabulary.template == tokenizer.chat_template
+        assert vocabulary.template == ready_tokenizer(tokenizer).chat_template
         assert vocabulary.ends(tokenizer.eos_token_id)
     assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".gguf")] == []
 

@@ -12,6 +12,7 @@ pytest.importorskip("torch")
 
 import gguf
 
+from arkor_dev.local.exports import export as merging
 from arkor_dev.local.exports import files
 from arkor_dev.local.exports.export import ExportTask
 from arkor_dev.local.exports.llama import export as export_module
@@ -154,7 +155,7 @@ def test_wrong_weights_are_detected(
     It is the least of the faults that ``exports/test_export.py`` plants.
     """
     right = files.merge
-    monkeypatch.setattr(export_module, "merge", lambda worn: one_layer_left_out(right, worn))
+    monkeypatch.setattr(merging, "merge", lambda worn: one_layer_left_out(right, worn))
     proof = export(adapters["tiny"], tiny, tmp_path / "out", own, quantization="q4_0")["proof"]
     assert proof["verdict"] == "differs", proof
 

@@ -52,6 +52,7 @@ def asked_of(
     )
     config = {} if asked is None else {"samples": asked}
     preparation: Any = SimpleNamespace(
+        method=SimpleNamespace(answers=True),
         base=base,
         settings=JobSettings(config),
         train_rows=[chat("q", "a")] if train is None else train,

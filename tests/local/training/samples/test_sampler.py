@@ -63,6 +63,7 @@ def sampled(
     """Run it with samples of three chats, of which those of the steps ``known`` were sent before."""
     rows = [Row(chat["messages"], "chats") for chat in chats(8)]
     preparation: Any = SimpleNamespace(
+        method=SimpleNamespace(answers=True),
         base=run.base,
         settings=JobSettings({}),
         train_rows=rows,
