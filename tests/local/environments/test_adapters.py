@@ -106,6 +106,7 @@ def test_an_environment_with_tools_and_step() -> None:
 
 
 def test_trls_environment_factory() -> None:
+    pytest.importorskip("transformers")
     environment, observation = begun(Trl)
     assert observation is None
     (tool,) = environment.tools
@@ -153,6 +154,8 @@ def test_arguments_of_a_schema_with_unknown_keywords_are_left_to_the_environment
 
 
 def test_functions_as_tools_have_schemas() -> None:
+    pytest.importorskip("transformers")
+
     def look_up(parcel: str) -> str:
         """Look a parcel up.
 
