@@ -366,7 +366,7 @@ def test_both_clients_read_thoughts_apart_from_the_answer(here: Here) -> None:
         assert ended.usage is not None
         assert 0 < ended.usage.output_tokens_details.reasoning_tokens < ended.usage.output_tokens
 
-        # A conversation goes on with all that the answers had.
+        # The next request repeats each answer with its thoughts and calls.
         turns: Any = [*HI, message.model_dump(exclude_none=True), *HI]
         again = client.chat.completions.create(**{**asked, "messages": turns})
         assert again.choices[0].message.content

@@ -253,7 +253,7 @@ class EnvironmentPool:
 
 
 def _as_json(row: Row) -> Row:
-    """Return a row as JSON has it: a table's dates become text, and what is not a number null."""
+    """Return a row as JSON values: dates of a table become text, and NaN becomes null."""
     text = json.dumps(row, default=str)
     value: Row = json.loads(text, parse_constant=lambda _: None)
     return value
