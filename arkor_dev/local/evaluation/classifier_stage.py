@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -18,8 +17,8 @@ from .by_length import batches_by_length, lengths_of
 from .calibration import calibrated
 from .classified import Several, classified
 from .halves import judging, key_of
-from .stage import DRY, Judged, Stage, tokens_of
-from .words import DIGITS, HELD_OUT, TASK, overall, part
+from .stage import Judged, Stage, tokens_of
+from .words import DIGITS, HELD_OUT, part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from arkor_dev.contract.shapes import Evaluation, EvaluationMeasure
+    from arkor_dev.contract.shapes import EvaluationMeasure
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.example import Example
 
@@ -107,23 +106,8 @@ class ClassifierStage(Stage):
         task = part(self.called, found.compared, found.sentence(dry=self.dry))
         task["measure"] = MEASURE
         task["classified"] = found.figures()
-        verdict, sentence = overall(
-            found.compared, on=TASK if self.called == HELD_OUT else f"on {self.called}"
-        )
-        sentence = " ".join([sentence, *filter(None, [each.conclusion() for each in baselines])])
-        if self.dry:
-            verdict, sentence = "unclear", DRY
-        evaluation: Evaluation = {
-            "verdict": verdict,
-            "sentence": sentence,
-            "margin": round(self.margin, DIGITS),
-            "heldOut": task,
-        }
-        if self.split:
-            evaluation["split"] = self.split
-        if self.choice:
-            evaluation["choice"] = self.choice
-        evaluation["seconds"] = round(time.monotonic() - self.began, 2)
+        conclusions = filter(None, [each.conclusion() for each in baselines])
+        evaluation = self._of_task(task, found.compared, *conclusions)
         before, after = (
             [-float(label == named) for label, named in zip(wanted, all_named, strict=True)]
             for all_named in ([majority] * len(wanted), predicted)

@@ -7,7 +7,6 @@ model with the adapter off, with the same pooling and prompts.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -22,14 +21,14 @@ from .halves import judging
 from .paired import Comparison, compare
 from .rates import compare_rates
 from .retrieval import RECALLS, TOP, found, spearman_by_row
-from .stage import DRY, Judged, Stage
-from .words import DIGITS, HELD_OUT, TASK, beside_base, overall, part
+from .stage import Judged, Stage
+from .words import DIGITS, beside_base, part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from contextlib import AbstractContextManager
 
-    from arkor_dev.contract.shapes import Evaluation, EvaluationMeasure, EvaluationRetrieved
+    from arkor_dev.contract.shapes import EvaluationMeasure, EvaluationRetrieved
     from arkor_dev.data.rows import Row
 
     from .retrieval import Found, Real
@@ -88,20 +87,7 @@ class EmbedderStage(Stage):
         task["measure"] = self.measure
         if before.found and after.found:
             task["retrieved"] = self._figures(before.found, after.found)
-        verdict, sentence = overall(compared, on=TASK if self.called == HELD_OUT else f"on {self.called}")
-        if self.dry:
-            verdict, sentence = "unclear", DRY
-        evaluation: Evaluation = {
-            "verdict": verdict,
-            "sentence": sentence,
-            "margin": round(self.margin, DIGITS),
-            "heldOut": task,
-        }
-        if self.split:
-            evaluation["split"] = self.split
-        if self.choice:
-            evaluation["choice"] = self.choice
-        evaluation["seconds"] = round(time.monotonic() - self.began, 2)
+        evaluation = self._of_task(task, compared)
         self._generated = before.first, after.first
         losses = [(-measured.values).tolist() for measured in (before, after)]
         rows = list(self._measured_rows(*losses))

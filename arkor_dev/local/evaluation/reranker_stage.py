@@ -7,7 +7,6 @@ documents as a first search found them, if that is how they were collected.
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -21,15 +20,12 @@ from .by_length import batches_by_length, lengths_of
 from .halves import judging
 from .rates import compare_rates
 from .retrieval import TOP, order_figures
-from .stage import DRY, Judged, Stage, tokens_of
+from .stage import Judged, Stage, tokens_of
 from .words import (
     DIGITS,
-    HELD_OUT,
-    TASK,
     caution,
     counted_rows,
     interval,
-    overall,
     part,
     settled,
     verdict_words,
@@ -38,7 +34,7 @@ from .words import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from arkor_dev.contract.shapes import Evaluation, EvaluationMeasure
+    from arkor_dev.contract.shapes import EvaluationMeasure
     from arkor_dev.data.rows import Row
 
     from .paired import Comparison
@@ -94,20 +90,7 @@ class RerankerStage(Stage):
             "queries": len(by_query),
             "mrr": {"base": round(mrr[0], DIGITS), "adapter": round(mrr[1], DIGITS)},
         }
-        verdict, sentence = overall(compared, on=TASK if self.called == HELD_OUT else f"on {self.called}")
-        if self.dry:
-            verdict, sentence = "unclear", DRY
-        evaluation: Evaluation = {
-            "verdict": verdict,
-            "sentence": sentence,
-            "margin": round(self.margin, DIGITS),
-            "heldOut": task,
-        }
-        if self.split:
-            evaluation["split"] = self.split
-        if self.choice:
-            evaluation["choice"] = self.choice
-        evaluation["seconds"] = round(time.monotonic() - self.began, 2)
+        evaluation = self._of_task(task, compared)
         self._generated = top
         losses = [(-values[0]).tolist() for values in (before, after)]
         rows = list(self._measured_rows(*losses))

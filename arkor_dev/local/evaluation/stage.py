@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         EvaluationAnswer,
         EvaluationChoice,
         EvaluationMeasure,
+        EvaluationPart,
         EvaluationSplit,
         EvaluationWarning,
         EvaluationWatched,
@@ -533,6 +534,27 @@ class Stage:
         }
         rows, scores = list(self._measured_rows(before, after)), self._scores(after, margin)
         return Judged(evaluation, rows, scores, self.answered.side_by_side())
+
+    def _of_task(self, task: EvaluationPart, compared: Comparison, *conclusions: str) -> Evaluation:
+        """Return the evaluation of an adapter that is compared at its ``task`` alone.
+
+        The ``conclusions`` follow the verdict's sentence.
+        """
+        verdict, sentence = overall(compared, on=TASK if self.called == HELD_OUT else f"on {self.called}")
+        if self.dry:
+            verdict, conclusions, sentence = "unclear", (), DRY
+        evaluation: Evaluation = {
+            "verdict": verdict,
+            "sentence": " ".join([sentence, *conclusions]),
+            "margin": round(self.margin, DIGITS),
+            "heldOut": task,
+        }
+        if self.split:
+            evaluation["split"] = self.split
+        if self.choice:
+            evaluation["choice"] = self.choice
+        evaluation["seconds"] = round(time.monotonic() - self.began, 2)
+        return evaluation
 
     def _task(self, before: Sequence[float], after: Sequence[float], margin: float) -> tuple[Comparison, str]:
         """Compare both models' losses on the held-out rows: rewards that are 0 or 1 as success rates."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import traceback
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
@@ -496,25 +497,17 @@ def stage_of(
         preparation.progress(*now)
         run.phases.update()
 
-    if run.classes and run.method.stage is Stage:
-        return ClassifierStage(
-            rows=preparation.eval_rows,
-            groups=preparation.eval_groups,
-            held_out=run.held_out,
-            general=(),
-            batch=run.measured_at_once,
-            progress=progress,
-            cancelled=cancelled,
-            margin=preparation.settings.get("verdictMargin"),
-            dry=bool(preparation.settings.get("dryRun")),
-            split=preparation.split,
+    make: Callable[..., Stage] = run.method.stage
+    if run.classes and make is Stage:
+        make = partial(
+            ClassifierStage,
             names=run.classes.names,
             majority=run.classes.majority_of(preparation.train_rows if learned is None else learned),
             multiple=run.classes.multiple,
             labeler=None if quiet else labeler_of(preparation, run, learned),
         )
-    if not run.method.answers:
-        return run.method.stage(
+    if make is not run.method.stage or not run.method.answers:
+        return make(
             rows=preparation.eval_rows,
             groups=preparation.eval_groups,
             held_out=run.held_out,
