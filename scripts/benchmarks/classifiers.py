@@ -106,9 +106,11 @@ def _ours(
     )
     run.begin()
     batches, seconds = endless(run.train, run.plan, run.seed), list[float]()
-    for _ in range(run.plan.steps):
+    for step in range(1, run.plan.steps + 1):
         batch = next(batches)
         began = time.process_time()
+        for group in run.optimizer.param_groups:
+            group["lr"] = run.plan.schedule.rate_at(step)
         run.learn(*batch)
         seconds.append(time.process_time() - began)
     loss: Any = run.loss
