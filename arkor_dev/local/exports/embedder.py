@@ -27,18 +27,19 @@ from arkor_dev.local.workers.errors import JobFailure
 
 from .export import ADAPTER, ROWS, ExportTask
 from .files import free_memory, load_in_float32, merge
+from .proof import outputs_proof
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from torch import Tensor
     from torch.nn import Module
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.base_model import Base
 
-CLOSE: Final = 1e-4
-"""Largest difference of a number of two vectors of length 1 with which they count as equal."""
+FIGURES: Final = "its vectors of {count} texts differ by {distance} at most, the base's by {of_base}"
 MODULES: Final = (("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize"))
 """The folder and the class of each of its modules, by the names that all versions know."""
 
@@ -78,7 +79,7 @@ class EmbedderExport(ExportTask):
         free_memory()
         self.progress("Testing the exported files", 0, None, "")
         of_exported = self._in_sentence_transformers(texts)
-        return {**self._files(), "proof": proof(of_base, of_trained, of_exported)}
+        return {**self._files(), "proof": outputs_proof(of_base, of_trained, of_exported, FIGURES)}
 
     def _vectors(
         self, subject: str, base: Base, model: Module, embedder: Embedder, texts: dict[str, list[str]]
@@ -116,7 +117,7 @@ class EmbedderExport(ExportTask):
         (folder / MODULES[-1][0]).mkdir()
         describe_merged(self.source, folder, self.strength)
 
-    def _in_sentence_transformers(self, texts: dict[str, list[str]]) -> Any:
+    def _in_sentence_transformers(self, texts: dict[str, list[str]]) -> Tensor:
         """Return the vectors of ``texts`` by the export, as any program with the library gets them."""
         from sentence_transformers import SentenceTransformer
 
@@ -154,24 +155,4 @@ def files_of(embedder: Embedder, context: int) -> dict[str, object]:
             "default_prompt_name": None,
             "similarity_fn_name": "cosine",
         },
-    }
-
-
-def proof(base: Any, trained: Any, exported: Any) -> dict[str, Any]:
-    """Return the contract's ``ExportProof`` of vectors, each ``[texts, size]``."""
-    distance, of_base = (float((trained - other).abs().max()) for other in (exported, base))
-    same = distance <= CLOSE  # NaN must not count as agreement
-    figures = (
-        f"its vectors of {len(trained)} texts differ by {distance:.2g} at most, the base's by {of_base:.2g}"
-    )
-    return {
-        "verdict": "same" if same else "differs",
-        "sentence": f"Same as the trained model: {figures}."
-        if same
-        else f"Not the trained model: {figures} ({CLOSE:g} allowed).",
-        "faults": [],
-        "texts": len(trained),
-        "distance": float(f"{distance:.3g}"),
-        "distanceOfBase": float(f"{of_base:.3g}"),
-        "allowed": {"distance": CLOSE},
     }

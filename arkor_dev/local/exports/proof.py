@@ -19,6 +19,7 @@ from arkor_dev.local.training.objective import rectangle
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from torch import Tensor
     from torch.nn import Module
 
     Progress = Callable[[int, int], None]
@@ -29,6 +30,10 @@ BATCH_SIZE: Final = 8
 """Batch size for texts and for greedy answers."""
 OUTPUT_BYTES: Final = 2**28
 """Maximum bytes for one model's probabilities; longer texts are truncated."""
+
+
+CLOSE: Final = 1e-4
+"""Largest difference of a logit, or of a number of a vector of length 1, of two equal models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +178,28 @@ class Questions:
         """Truncate an answer after its first end token."""
         end = next((index for index, token in enumerate(answer) if token in self.ends), len(answer) - 1)
         return answer[: end + 1]
+
+
+def outputs_proof(base: Tensor, trained: Tensor, exported: Tensor, figures: str) -> dict[str, Any]:
+    """Return the contract's ``ExportProof`` of numbers, such as logits or vectors, each ``[texts, …]``.
+
+    ``figures`` is a sentence with the placeholders ``count``, ``distance`` and ``of_base``: the number of
+    texts, and the largest difference of a number of the exported and of the base model from the trained one.
+    """
+    distance, of_base = (float((trained - other).abs().max()) for other in (exported, base))
+    same = distance <= CLOSE  # NaN must not count as agreement
+    figures = figures.format(count=len(trained), distance=f"{distance:.2g}", of_base=f"{of_base:.2g}")
+    return {
+        "verdict": "same" if same else "differs",
+        "sentence": f"Same as the trained model: {figures}."
+        if same
+        else f"Not the trained model: {figures} ({CLOSE:g} allowed).",
+        "faults": [],
+        "texts": len(trained),
+        "distance": float(f"{distance:.3g}"),
+        "distanceOfBase": float(f"{of_base:.3g}"),
+        "allowed": {"distance": CLOSE},
+    }
 
 
 def divergence(trained: Outputs, other: Outputs) -> float:

@@ -184,7 +184,8 @@ class TransformersEngine:
         Raises JobFailure for a text that is longer than the model reads, or too many tokens.
         """
         active = self._load(ask, base_key, progress)
-        assert ask.adapter is not None and active.adapter is not None
+        assert ask.adapter is not None
+        assert active.adapter is not None
         head = self._heads[active.adapter]
         # Read for each request: the next evaluation determines another one.
         temperature = read_temperature(Path(ask.adapter))
