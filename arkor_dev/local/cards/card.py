@@ -196,6 +196,9 @@ ONNX_OUTPUTS: Final = {
 GGUF: Final = """```sh
 llama-cli -m model.gguf
 ```"""
+GGUF_EMBEDDER: Final = """```sh
+llama-server -m model.gguf --embeddings
+```"""
 GGUF_LORA: Final = """```sh
 llama-cli -m base.gguf --lora adapter.gguf
 ```"""
@@ -216,6 +219,10 @@ def loading(
     if weights == "onnx" and method in ONNX_TEXTS:
         yield ONNX.format(here=FOLDER, texts=ONNX_TEXTS[method])
         yield ONNX_OUTPUTS[method]
+        return
+    if weights == "gguf" and method == EMBED:
+        yield "With llama.cpp; `embedder.json` has the prompts to write before queries and documents:"
+        yield GGUF_EMBEDDER
         return
     if weights == "gguf":
         yield "With llama.cpp" + (", where `base.gguf` is the same base:" if adapter else ":")

@@ -29,8 +29,8 @@ CLASSIFIER: Final = (
     "transformers loads base, adapter and head with AutoModelForSequenceClassification"
 )
 EMBEDDER: Final = (
-    "An embedder has no other exports than merged, which sentence-transformers loads, and onnx: programs for "
-    "chat would make it write"
+    "An embedder has no other exports than merged, which sentence-transformers loads, onnx and gguf: "
+    "programs for chat would make it write"
 )
 RERANKER: Final = (
     "A reranker has no other exports than merged, which sentence-transformers' CrossEncoder loads, and onnx: "
@@ -118,6 +118,11 @@ def usage(form: str, folder: Path) -> list[list[str]]:
         return [["In Python", 'CrossEncoder("FOLDER")']]
     if form != ONNX and is_classifier(folder):
         return [["In Python", IN_TRANSFORMERS.format(len(Classes.read(folder).names))]]
+    if form == "gguf" and is_embedder(folder):
+        return [
+            ["llama.cpp", "llama-server -m FOLDER/model.gguf --embeddings"],
+            ["In Python", 'llama_cpp.Llama("FOLDER/model.gguf", embedding=True).embed(TEXT, normalize=True)'],
+        ]
     if (folder / MODULES).is_file():
         return [["In Python", 'SentenceTransformer("FOLDER")']]
     lines = [list(line) for line in FORMATS[form].usage]
@@ -160,6 +165,8 @@ def refusal(
     if is_embedder(source):
         if form == ONNX:
             return _no_onnx()
+        if form == "gguf":
+            return lacking()
         return _no_sentence_transformers() if form == "merged" else EMBEDDER
     if record.llama and (reason := lacking()):
         return reason

@@ -35,7 +35,7 @@ from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 
 from .export import ADAPTER, LONGEST, ROWS, ExportTask
 from .files import free_memory, load_in_float32, merge
-from .proof import outputs_proof
+from .proof import difference, outputs_proof
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,7 +145,8 @@ class OnnxExport(ExportTask):
         free_memory()
         self.progress("Testing the exported files", 0, None, "")
         of_exported = self._in_onnx_runtime(texts)
-        return {**self._files(), "proof": outputs_proof(of_base, of_trained, of_exported, FIGURES)}
+        distances = difference(of_trained, of_exported), difference(of_trained, of_base)
+        return {**self._files(), "proof": outputs_proof(len(of_trained), *distances, FIGURES)}
 
     def _texts(self, rows: Sequence[Row], embedder: Embedder | None) -> Inputs:
         firsts = [row.text or "" for row in rows]

@@ -180,25 +180,31 @@ class Questions:
         return answer[: end + 1]
 
 
-def outputs_proof(base: Tensor, trained: Tensor, exported: Tensor, figures: str) -> dict[str, Any]:
-    """Return the contract's ``ExportProof`` of numbers, such as logits or vectors, each ``[texts, …]``.
+def difference(trained: Tensor, other: Tensor) -> float:
+    """Return the largest difference of a number of two models' outputs, each ``[texts, …]``."""
+    return float((trained - other).abs().max())
 
-    ``figures`` is a sentence with the placeholders ``count``, ``distance`` and ``of_base``: the number of
-    texts, and the largest difference of a number of the exported and of the base model from the trained one.
+
+def outputs_proof(
+    count: int, distance: float, of_base: float, figures: str, allowed: float = CLOSE
+) -> dict[str, Any]:
+    """Return the contract's ``ExportProof`` of outputs for ``count`` texts, such as logits or vectors.
+
+    ``distance`` is that of the exported model from the trained one, ``of_base`` that of the base. ``figures``
+    is a sentence with these three as placeholders.
     """
-    distance, of_base = (float((trained - other).abs().max()) for other in (exported, base))
-    same = distance <= CLOSE  # NaN must not count as agreement
-    figures = figures.format(count=len(trained), distance=f"{distance:.2g}", of_base=f"{of_base:.2g}")
+    same = distance <= allowed  # NaN must not count as agreement
+    figures = figures.format(count=count, distance=f"{distance:.2g}", of_base=f"{of_base:.2g}")
     return {
         "verdict": "same" if same else "differs",
         "sentence": f"Same as the trained model: {figures}."
         if same
-        else f"Not the trained model: {figures} ({CLOSE:g} allowed).",
+        else f"Not the trained model: {figures} ({allowed:g} allowed).",
         "faults": [],
-        "texts": len(trained),
+        "texts": count,
         "distance": float(f"{distance:.3g}"),
         "distanceOfBase": float(f"{of_base:.3g}"),
-        "allowed": {"distance": CLOSE},
+        "allowed": {"distance": allowed},
     }
 
 

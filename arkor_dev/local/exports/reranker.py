@@ -27,7 +27,7 @@ from arkor_dev.local.workers.errors import JobFailure
 
 from .export import ROWS, ExportTask
 from .files import free_memory, load_in_float32, merge
-from .proof import outputs_proof
+from .proof import difference, outputs_proof
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,8 @@ class RerankerExport(ExportTask):
             self.written(self._files())
         self.progress("Testing the exported files", 0, None, "")
         of_exported = self._in_cross_encoder(pairs)
-        return {**self._files(), "proof": outputs_proof(of_base, of_trained, of_exported, FIGURES)}
+        distances = difference(of_trained, of_exported), difference(of_trained, of_base)
+        return {**self._files(), "proof": outputs_proof(len(of_trained), *distances, FIGURES)}
 
     def _logits(self, subject: str, pairs: Sequence[tuple[str, str]], base: Base, model: Module) -> Any:
         """Return the logit of each pair, ``[pairs]``."""

@@ -61,6 +61,10 @@ def export(request: MakeExport, link: Link) -> Verified:
         from .llama.export import LlamaExport
 
         llama_arguments = (request.quantization or "", Path(request.cache))
+        if is_embedder(source):
+            from .llama.embedder import LlamaEmbedderExport
+
+            return Verified(**LlamaEmbedderExport(*arguments, *llama_arguments, **options).make(rows))
         return Verified(**LlamaExport(*arguments, *llama_arguments, **options).make(rows))
     options["in_place"] = request.written
     if form == ONNX:

@@ -308,7 +308,12 @@ def test_the_same_steps_as_transformers_trainer_give_the_same_weights(tiny: Path
     from torch.utils.data import SequentialSampler
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
-    config = {"warmupSteps": 0, "lrSchedulerType": "linear", "weightDecay": 0.0, "maxGradNorm": 1.0}
+    config: dict[str, Any] = {
+        "warmupSteps": 0,
+        "lrSchedulerType": "linear",
+        "weightDecay": 0.0,
+        "maxGradNorm": 1.0,
+    }
     run = begun(tiny, tmp_path, **config)
     run.save(saved := tmp_path / "saved")
 
