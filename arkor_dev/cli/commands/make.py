@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
     from arkor_dev.data.agreement import Agreement
     from arkor_dev.making.making import Maker
-    from arkor_dev.making.tasks import Task
+    from arkor_dev.making.tasks import Opinion, Task
 
 LOOK: Final = 0.25
 """Seconds between two polls of the progress."""
@@ -107,18 +107,19 @@ async def run_judge(settings: Settings, arguments: Namespace) -> int:
         if options["teacher"] == BASE:
             backend = await stack.enter_async_context(joined(settings, lambda _: None, idle=True))
 
-        async def judge_tasks(tasks: list[Task]) -> tuple[Making, dict[str, tuple[str, str]]]:
+        async def judge_tasks(tasks: list[Task]) -> tuple[Making, dict[str, Opinion]]:
             async def load() -> tuple[list[Task], list[str]]:
                 return tasks, []
 
             options_of_run = (options, settings, os.environ, backend, judging.Verdicts)
             async with start.opened(*options_of_run) as (maker, _):
+                assert isinstance(maker, judging.Verdicts)
                 done = await _run(maker, maker.run(load, settings.local_data), console, quiet=arguments.json)
                 return done, maker.verdicts
 
         done, verdicts = await judge_tasks(loaded.judged)
         agreement, trusted = judging.tried(loaded, verdicts)
-        opinions: dict[str, tuple[str, str]] = {}
+        opinions: dict[str, Opinion] = {}
         if trusted and done["state"] == "done":
             done, opinions = await judge_tasks(loaded.unjudged)
             options_of_run = (settings.project, loaded, opinions, options["model"])
@@ -137,7 +138,7 @@ async def run_judge(settings: Settings, arguments: Namespace) -> int:
 
 
 def judge_lines(
-    agreement: Agreement | None, trusted: bool, opinions: dict[str, tuple[str, str]], done: Making
+    agreement: Agreement | None, trusted: bool, opinions: dict[str, Opinion], done: Making
 ) -> list[str]:
     """Describe the result of judging."""
     from arkor_dev.data.agreement import LEAST_KAPPA, LEAST_ROWS
@@ -159,7 +160,9 @@ def judge_lines(
     return [*lines, *result_lines(done)[-2 if done["state"] != "done" else -1 :]]
 
 
-async def _run(maker: Maker, running: Coroutine[Any, Any, None], console: Console, *, quiet: bool) -> Making:
+async def _run(
+    maker: Maker, running: Coroutine[object, None, None], console: Console, *, quiet: bool
+) -> Making:
     """Run a maker with progress; Ctrl-C pauses it, and a second one drops the requests under way."""
     task = asyncio.create_task(running, name="making")
 
@@ -180,7 +183,7 @@ async def _run(maker: Maker, running: Coroutine[Any, Any, None], console: Consol
     return maker.as_wire()
 
 
-async def _follow(maker: Any, run: asyncio.Task[None], console: Console, *, visible: bool) -> None:
+async def _follow(maker: Maker, run: asyncio.Task[None], console: Console, *, visible: bool) -> None:
     """Show the progress of a making run until it ends; raise its error."""
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), console=console, transient=True

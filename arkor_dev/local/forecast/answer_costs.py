@@ -130,7 +130,7 @@ class ComparisonCosts:
         keys = {*self.keys.values(), *self.answers.values()}
         return replace(self, known=frozenset(cached) & keys)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return {
             "work": list(self.work),
             "held_out": self.held_out,

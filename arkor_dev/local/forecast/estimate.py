@@ -299,15 +299,15 @@ class _Fixes:
         fitting = bisect.bisect_right(choices, self.limit, key=peak)
         return choices[fitting - 1] if fitting else 0
 
-    def _fewer(self, rows: int) -> dict[str, Any]:
+    def _fewer(self, rows: int) -> dict[str, int]:
         """Use a smaller batch with the same number of rows per step."""
         accumulated = math.ceil(self.plan.batch_size * self.plan.accumulation / rows)
         return {"batchSize": rows, "gradientAccumulationSteps": accumulated}
 
-    def _fix(self, settings: dict[str, Any], peak: float) -> ForecastFix:
-        return {"settings": settings, "words": self._describe(settings), "peakBytes": round(peak)}
+    def _fix(self, settings: Mapping[str, int | str], peak: float) -> ForecastFix:
+        return {"settings": {**settings}, "words": self._describe(settings), "peakBytes": round(peak)}
 
-    def _describe(self, settings: Mapping[str, Any]) -> str:
+    def _describe(self, settings: Mapping[str, int | str]) -> str:
         parts = []
         for field, value in settings.items():
             match field:
@@ -323,7 +323,7 @@ class _Fixes:
                 case "offload":
                     parts.append(f"streamed layers ({self.measured.streamed_slower:.1f} times as long)")
                 case "maxLength":
-                    parts.append(f"a maximum length of {value:,} tokens ({self._cut_words(value)})")
+                    parts.append(f"a maximum length of {value:,} tokens ({self._cut_words(int(value))})")
                 case "gpus":
                     parts.append(f"the model spread over {value} GPUs")
                 case "loadIn4bit":

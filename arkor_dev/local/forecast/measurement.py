@@ -122,7 +122,7 @@ class Measurement:
         heavy = self.heavy * min(max(size, low), high)
         return replace(self, late=min(max(late_factor, low), high), heavy=min(max(heavy, low), high))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         comparing = self.comparing.as_json() if self.comparing else None
         return {**asdict(replace(self, comparing=None)), "comparing": comparing}
 
