@@ -9,7 +9,7 @@ import os
 import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -211,7 +211,7 @@ def _options(settings: Settings, arguments: Namespace) -> MakingOptions:
     kind = arguments.kind or next(iter(kinds))
     if kind not in kinds:
         raise BadRequestError(f"data {arguments.action} does not make {kind}. It makes: {', '.join(kinds)}.")
-    options: dict[str, Any] = {
+    options: MakingOptions = {
         "kind": kind,
         "teacher": arguments.teacher,
         "model": arguments.model,
@@ -228,8 +228,8 @@ def _options(settings: Settings, arguments: Namespace) -> MakingOptions:
     if arguments.action == "make":
         options["paths"] = [_relative(path, settings.project) for path in arguments.files]
     else:
-        options |= {**_rows(settings, arguments), "rows": arguments.rows or []}
-    return options  # type: ignore[return-value]
+        _add_rows(options, settings, arguments)
+    return options
 
 
 def _relative(path: Path, project: Path) -> str:
@@ -238,21 +238,25 @@ def _relative(path: Path, project: Path) -> str:
     return resolved.relative_to(project).as_posix() if resolved.is_relative_to(project) else str(resolved)
 
 
-def _rows(settings: Settings, arguments: Namespace) -> dict[str, Any]:
-    """Return the given file of rows, or else the trainer with the data."""
+def _add_rows(options: MakingOptions, settings: Settings, arguments: Namespace) -> None:
+    """Add the given file of rows, or else the trainer with the data."""
+    options["rows"] = arguments.rows or []
     if len(arguments.files) > 1 or (arguments.files and arguments.action == "judge"):
         raise BadRequestError(
             f"unexpected argument {arguments.files[-1]}. data more has one file of rows, data judge none."
         )
     if arguments.files:
-        return {"of": _relative(arguments.files[0], settings.project)}
+        options["of"] = _relative(arguments.files[0], settings.project)
+        return
     trainers = parse(settings.project, read(settings.project))
-    return {"trainer": trainers[index_of(trainers, arguments.trainer)]["name"]}
+    options["trainer"] = trainers[index_of(trainers, arguments.trainer)]["name"]
 
 
-def _schema(path: Path) -> object:
+def _schema(path: Path) -> dict[str, object] | None:
+    """Return the JSON Schema in a file; `start.check_options` says whether it is one."""
     try:
-        return strict_json.parse(read_small(path))
+        schema: dict[str, object] | None = strict_json.parse(read_small(path))
+        return schema
     except OSError as fault:
         raise BadRequestError(f"{one_line(path, 200)} cannot be read: {fault.strerror}.") from None
     except strict_json.StrictJSONError as fault:

@@ -219,23 +219,20 @@ def lines_of(sweep: Sweep) -> Iterator[str]:
             yield f"Settings: {_settings(settings)}"
     trials = [trial for trial in objects_in(sweep.get("trials")) if trial.get("role") == "search"]
     trials_shown = sorted(
-        (
-            (objects_in(trial.get("results"))[-1], trial)
-            for trial in trials
-            if objects_in(trial.get("results"))
-        ),
+        ((results[-1], trial) for trial in trials if (results := objects_in(trial.get("results")))),
         key=lambda pair: (-_number(pair[0].get("step")), _number(pair[0].get("loss"))),
     )
     measure = sweep.get("measure")
-    label, higher = (measure.get("label"), measure.get("higher")) if measure else (None, None)
-    title = one_line(label or "loss", 20).upper()
-    sign = -1 if higher else 1
+    title, sign = "LOSS", 1
+    if isinstance(measure, dict):
+        title = one_line(measure.get("label") or title, 20).upper()
+        sign = -1 if measure.get("higher") else 1
     if trials_shown:
         yield ""
         yield f"{'TRIAL':>5}  {'STEPS':>6}  {title:>8}  SETTINGS"
     for result, trial in trials_shown[:MOST_TRIALS]:
-        tried: object = trial.get("settings")
-        words = _settings(tried) if isinstance(tried, dict) and tried else "your settings"
+        changed: object = trial.get("settings")
+        words = _settings(changed) if isinstance(changed, dict) and changed else "your settings"
         yield (
             f"{_number(trial.get('number')):>5.0f}  {_number(result.get('step')):>6,.0f}  "
             f"{sign * _number(result.get('loss')):>{max(8, len(title))}.4f}  {words}"
