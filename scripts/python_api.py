@@ -6,10 +6,11 @@ import ast
 import textwrap
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.contract.settings import below, tables
+from arkor_dev.contract.settings import SETTINGS, below, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from collections.abc import Set as AbstractSet
 
     from arkor_dev.contract.rules import Rule
     from arkor_dev.contract.settings.setting import Setting
@@ -61,6 +62,18 @@ from typing import Literal, TypedDict
 '''
 
 
+JOB_SETTINGS: Final = '''"""The settings in a job's config as types.
+
+Generated from ``arkor_dev/contract/settings/`` by ``scripts/generate.py``. Not edited by hand. None is the
+default.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+'''
+
+
 def setting_types() -> str:
     """Return the module with a ``TypedDict`` of every trainer setting, and one of each table of them."""
     parts = [SETTING_TYPES.rstrip()]
@@ -80,6 +93,17 @@ def setting_types() -> str:
     for row in below(""):
         if row.name not in PARAMETERS:
             parts += _setting(row, row.names)
+    return "\n".join([*parts, ""])
+
+
+def job_settings(own: AbstractSet[str]) -> str:
+    """Return the module with a ``TypedDict`` of a job's settings, without its config's ``own`` fields."""
+    parts = [JOB_SETTINGS.rstrip(), "", ""]
+    parts += ["class JobSettings(TypedDict, total=False):", '    """The settings of a job, by field."""', ""]
+    for row in SETTINGS:
+        if row.field not in own:
+            rules = (row.rule, *(row.of(method).rule for method in row.variants))
+            parts += _annotated(row.field, rules)
     return "\n".join([*parts, ""])
 
 
