@@ -71,13 +71,10 @@ def check(body: object, schema: Schema, name: str = "The body", prefix: str = ""
     return body
 
 
-def check_as(shape: type[T], body: object, schema: Schema) -> T:
-    """Validate ``body`` by ``schema`` and return it as ``shape``, the TypedDict of its fields.
-
-    Raises SchemaError for the first error.
-    """
+def check_as(shape: type[T], body: object, schema: Schema, name: str = "The body", prefix: str = "") -> T:
+    """Validate ``body`` like `check` and return it as ``shape``, the TypedDict of its fields."""
     unknown = {field.name for field in schema.fields} - shape.__annotations__.keys()
     assert not unknown, f"{shape.__name__} lacks {', '.join(unknown)}"
-    checked: Any = check(body, schema)  # a type checker cannot follow the schema
+    checked: Any = check(body, schema, name, prefix)  # a type checker cannot follow the schema
     shaped: T = checked
     return shaped

@@ -116,7 +116,9 @@ class TokenizedRow:
         return counts
 
 
-def tokenize_row(tokenizer: object, row: Row, method: Method, encoding: Encoding) -> TokenizedRow:
+def tokenize_row(
+    tokenizer: PreTrainedTokenizerBase, row: Row, method: Method, encoding: Encoding
+) -> TokenizedRow:
     """Return the row as training sees it, before truncation. Raises JobFailure if training refuses it."""
 
     def prompt_before(answer: int) -> str:
@@ -169,7 +171,7 @@ def _messages_in(row: Row, coding: EncodedText) -> tuple[list[tuple[int, int, st
     return sorted(ranges), lost
 
 
-def _drops_tools(tokenizer: object, row: Row) -> bool:
+def _drops_tools(tokenizer: PreTrainedTokenizerBase, row: Row) -> bool:
     """Return whether the template writes the same text without the row's tools."""
     if not row.tools or row.text is not None:
         return False

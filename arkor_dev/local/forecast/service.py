@@ -66,7 +66,7 @@ class ForecastEntry:
 
     id: str
     key: str
-    config: dict[str, Any]
+    config: Mapping[str, Any]
     model: Model
     second: Path | None
     polled_at: float = field(default_factory=time.monotonic)
@@ -107,7 +107,7 @@ class Forecasts:
 
     # Called by the server
 
-    async def request(self, config: dict[str, Any]) -> Forecast:
+    async def request(self, config: Mapping[str, Any]) -> Forecast:
         """Return the estimate of a job with ``config``, or queue its measurement."""
         try:
             entry = await self._entry(config)
@@ -130,7 +130,7 @@ class Forecasts:
         """Cancel and forget a request; return False if it is unknown."""
         return self._drop(forecast_id)
 
-    async def stored_estimate(self, config: dict[str, Any]) -> Forecast | None:
+    async def stored_estimate(self, config: Mapping[str, Any]) -> Forecast | None:
         """Return the estimate of a job about to be created, if it needs no measurement."""
         try:
             entry = await self._entry(config)
@@ -158,7 +158,7 @@ class Forecasts:
                 self._correct(dict(config), seconds, metrics.get("peakBytes"))
         self._background.wake()
 
-    async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
+    async def what_fits(self, config: Mapping[str, Any], progress: Callable[[Progress], None]) -> str:
         """Return a forecast and fitting settings for a job that ran out of memory; empty if unmeasurable."""
         try:
             entry = await self._entry(config)
@@ -169,7 +169,7 @@ class Forecasts:
         measured = self._store.get(entry.key)
         return advice(await self._estimate(measured, config, busy=False)) if measured else ""
 
-    async def refusal(self, config: dict[str, Any]) -> TrainingFailed | None:
+    async def refusal(self, config: Mapping[str, Any]) -> TrainingFailed | None:
         """Return the failure of a job that cannot fit by stored measurements; None if it may."""
         try:
             entry = await self._entry(config)
@@ -178,7 +178,7 @@ class Forecasts:
         measured = self._store.get(entry.key)
         return refusal(await self._estimate(measured, config, busy=False)) if measured else None
 
-    async def streams(self, config: dict[str, Any]) -> bool:
+    async def streams(self, config: Mapping[str, Any]) -> bool:
         """Return whether stored measurements say that a job fits only if its model's layers are streamed."""
         with contextlib.suppress(JobFailure):
             if measured := self._store.get((await self._entry(config)).key):
@@ -190,7 +190,7 @@ class Forecasts:
         return (await asyncio.to_thread(memory)).free
 
     async def fits_beside(
-        self, config: dict[str, Any], others: Sequence[RunningJob], free_bytes: int
+        self, config: Mapping[str, Any], others: Sequence[RunningJob], free_bytes: int
     ) -> bool:
         """Return whether a job fits in ``free_bytes`` along with ``others``, and on its device, if known."""
         jobs = [RunningJob(config, same_device=True), *others]
@@ -201,7 +201,7 @@ class Forecasts:
             )
         return False
 
-    async def gpus_needed(self, config: dict[str, Any]) -> int:
+    async def gpus_needed(self, config: Mapping[str, Any]) -> int:
         """Return over how many GPUs a job's model is spread because one does not hold it; 1 if one does, if
         its settings forbid that, or if it is unknown.
 
@@ -226,7 +226,7 @@ class Forecasts:
 
     # Internal
 
-    async def _entry(self, config: dict[str, Any]) -> ForecastEntry:
+    async def _entry(self, config: Mapping[str, Any]) -> ForecastEntry:
         """Return the request for ``config``. Raises JobFailure if it can't be estimated."""
         if is_elsewhere(config):
             raise JobFailure("An estimate measures this machine, but the job is to run on a cluster")
@@ -375,7 +375,7 @@ class Forecasts:
         measured = Measurement.of_json(found.measurement)
         await asyncio.to_thread(self._store.put, entry.key, measured)
 
-    def _correct(self, config: dict[str, Any], seconds: float, peak: int | None) -> None:
+    def _correct(self, config: Mapping[str, Any], seconds: float, peak: int | None) -> None:
         model = self._models.find_local(config["model"])
         elsewhere = is_elsewhere(config) or any(part["type"] != "file" for part in data_parts(config))
         if model is None or elsewhere:
