@@ -151,7 +151,7 @@ def add_export_options(parser: CommandLine) -> None:
 
     parser.add_argument(
         "--format", metavar="HOW", choices=EXPORT_FORMATS, default="adapter",
-        help="adapter (the default), merged, gguf, gguf-lora or ollama",
+        help="adapter (the default), merged, onnx, gguf, gguf-lora or ollama",
     )  # fmt: skip
     parser.add_argument(
         "--quantization", metavar="TYPE", choices=QUANTIZATIONS, default=None,

@@ -178,7 +178,9 @@ VOTE: Final = Schema(
 
 LLAMA_FORMATS: Final = ("gguf", "gguf-lora", "ollama")
 """Formats for llama.cpp and programs based on it: feature ``gguf``."""
-EXPORT_FORMATS: Final = ("adapter", "merged", *LLAMA_FORMATS)
+ONNX: Final = "onnx"
+"""Format for models with a head, or that embed: offered for their jobs alone."""
+EXPORT_FORMATS: Final = ("adapter", "merged", ONNX, *LLAMA_FORMATS)
 QUANTIZATIONS: Final = ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0")
 """Quantization types of a GGUF file, most exact first."""
 USUAL_QUANTIZATION: Final = "q8_0"

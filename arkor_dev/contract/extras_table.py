@@ -23,5 +23,6 @@ REQUIREMENTS: Final[dict[str, tuple[str, ...]]] = {
     "mcp": ("mcp>=2",),
     "notebook": ("anywidget>=0.9",),
     "embed": ("sentence-transformers>=6",),
+    "onnx": ("onnxscript>=0.7", "onnxruntime>=1.23"),
     "gpu4bit": ("bitsandbytes>=0.45",),
 }

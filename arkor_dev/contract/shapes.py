@@ -1268,8 +1268,8 @@ class ExportFormat(TypedDict):
 class Export(TypedDict):
     """A job's result in a format for other programs.
 
-    ``format`` is ``adapter`` or ``merged``, with the feature ``gguf`` also ``gguf``, ``gguf-lora`` or
-    ``ollama``; ``quantization`` is the GGUF quantization type, ``strength`` the adapter's scale in it.
+    ``format`` is ``adapter``, ``merged`` or ``onnx``, with the feature ``gguf`` also ``gguf``, ``gguf-lora``
+    or ``ollama``; ``quantization`` is the GGUF quantization type, ``strength`` the adapter's scale in it.
 
     It waits until no job is training. ``files`` and ``bytes`` are there from ``verifying`` on, ``proof`` and
     ``usage`` once it is ``completed``, and ``error`` when it ``failed``. ``step`` is that of a checkpoint,

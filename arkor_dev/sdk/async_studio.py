@@ -75,7 +75,7 @@ if TYPE_CHECKING:
 _M = TypeVar("_M")
 Verdict = Evaluation
 """How an adapter compares with its base."""
-ExportForm = Literal["adapter", "merged", "gguf", "gguf-lora", "ollama"]
+ExportForm = Literal["adapter", "merged", "onnx", "gguf", "gguf-lora", "ollama"]
 CHART_SECONDS: Final = 10.0
 """How long a chart of an ended run may take to show its end."""
 MOST_ANSWER_BYTES: Final = 32 * 2**20

@@ -1,4 +1,4 @@
-"""Trains one side of a comparison: ``python -m benchmarks.classifiers ours|trainer SET ROWS STEPS``."""
+"""Trains one side of a comparison: ``python -m benchmarks.classifiers ours|trainer SET ROWS STEPS SEED``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .starter import starter
 if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
 
-BATCH, RANK, RATE, LONGEST, SEED = 8, 8, 1e-3, 48, 1
+BATCH, RANK, RATE, LONGEST = 8, 8, 1e-3, 48
 CONFIG: Final = {
     "method": "classify",
     "batchSize": BATCH,
@@ -36,14 +36,14 @@ CONFIG: Final = {
 
 def main() -> None:
     """Train, label the held-out rows, and print the figures as the last line."""
-    side, name, rows, steps = sys.argv[1:]
+    side, name, rows, steps, seed = sys.argv[1:]
     texts = labeled_texts(name, 2 * int(rows))
     train, held_out = texts[: int(rows)], texts[int(rows) :]
     known = {row["label"] for row in train}
     held_out = [row for row in held_out if row["label"] in known]
     with tempfile.TemporaryDirectory() as folder:
         label = _ours if side == "ours" else _trainer
-        predicted, seconds = label(Path(folder), train, held_out, int(steps))
+        predicted, seconds = label(Path(folder), train, held_out, int(steps), int(seed))
     right = [float(row["label"] == named) for row, named in zip(held_out, predicted, strict=True)]
     most = Counter(row["label"] for row in train).most_common(1)[0][0]
     print(
@@ -66,7 +66,7 @@ def _rows(records: list[dict[str, str]]) -> list[Row]:
 
 
 def _ours(
-    folder: Path, train: list[dict[str, str]], held_out: list[dict[str, str]], steps: int
+    folder: Path, train: list[dict[str, str]], held_out: list[dict[str, str]], steps: int, seed: int
 ) -> tuple[list[str], list[float]]:
     """Return the held-out rows' labels by our training loop, and each step's processor time in seconds."""
     from arkor_dev.local.modeling.base_model import load_base
@@ -96,7 +96,7 @@ def _ours(
         held_out=[],
         data=folder,
         job_id="bench",
-        seed=SEED,
+        seed=seed,
         settings={},
         emit=RunEvents(lambda *_: None),
         choice=choose(
@@ -106,9 +106,11 @@ def _ours(
     )
     run.begin()
     batches, seconds = endless(run.train, run.plan, run.seed), list[float]()
-    for _ in range(run.plan.steps):
+    for step in range(1, run.plan.steps + 1):
         batch = next(batches)
         began = time.process_time()
+        for group in run.optimizer.param_groups:
+            group["lr"] = run.plan.schedule.rate_at(step)
         run.learn(*batch)
         seconds.append(time.process_time() - began)
     loss: Any = run.loss
@@ -121,7 +123,7 @@ def _ours(
 
 
 def _trainer(
-    folder: Path, train: list[dict[str, str]], held_out: list[dict[str, str]], steps: int
+    folder: Path, train: list[dict[str, str]], held_out: list[dict[str, str]], steps: int, seed: int
 ) -> tuple[list[str], list[float]]:
     """Return the held-out rows' labels by transformers' Trainer with PEFT, and each step's processor time."""
     from datasets import Dataset
@@ -137,7 +139,7 @@ def _trainer(
 
     from arkor_dev.local.modeling.tokenizer import load_tokenizer
 
-    set_seed(SEED)
+    set_seed(seed)
     tokenizer = load_tokenizer(starter())
     names = sorted({row["label"] for row in train})
     model = AutoModelForSequenceClassification.from_pretrained(
@@ -170,7 +172,7 @@ def _trainer(
             lr_scheduler_type="linear",
             weight_decay=0.0,
             max_grad_norm=1.0,
-            seed=SEED,
+            seed=seed,
             use_cpu=True,
             dataloader_pin_memory=False,
             save_strategy="no",

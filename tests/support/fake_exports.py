@@ -48,6 +48,10 @@ USAGE = {
         ["In Python", 'AutoModelForCausalLM.from_pretrained("FOLDER")'],
         ["vLLM", "vllm serve FOLDER"],
     ],
+    "onnx": [
+        ["In Python", 'inputs = AutoTokenizer.from_pretrained("FOLDER")(TEXTS, return_tensors="np")'],
+        ["ONNX Runtime", 'InferenceSession("FOLDER/model.onnx").run(None, dict(inputs))'],
+    ],
     "gguf": [["llama.cpp", "llama-cli -m FOLDER/model.gguf"]],
     "gguf-lora": [["llama.cpp", "llama-cli -m BASE.gguf --lora FOLDER/adapter.gguf"]],
     "ollama": [["Ollama", "ollama create NAME -f FOLDER/Modelfile"]],
@@ -60,7 +64,8 @@ class FakeExports:
     They are verified for ``proving`` more looks; a failing job's export fails after these.
 
     ``proof`` is what is found, and ``files`` their content; ``named`` are the reported names, ``progress``
-    how far one has come, ``lacking`` what is missing for those of llama.cpp.
+    how far one has come, ``lacking`` what is missing for those of llama.cpp. With ``onnx`` the jobs' models
+    read texts, and have that format.
     """
 
     def __init__(self, fake: FakeBackend) -> None:
@@ -69,7 +74,7 @@ class FakeExports:
         self.failing: dict[str, str] = {}
         self.proof = PROOF
         self.files = dict(FILES)
-        self.lacking = ""
+        self.lacking, self.onnx = "", False
         self.progress: dict[str, Any] = {"label": "Writing", "total": 8, "unit": "files"}
         self.named: list[dict[str, Any]] | None = None
         self.made: dict[str, dict[str, dict[str, Any]]] = {}
@@ -134,11 +139,14 @@ class FakeExports:
                 del export["progress"]
         return export
 
+    def _plain(self) -> tuple[str, ...]:
+        return ("adapter", "merged", *(["onnx"] if self.onnx else []))
+
     async def _create(self, request: web.Request) -> web.Response:
         job, body = self._fake.job_of(request), parsed(await request.read())
         step, format_ = body.get("step"), body.get("format")
         llama = LLAMA if "gguf" in (self._fake.features or ()) else ()
-        if format_ not in ("adapter", "merged", *llama):
+        if format_ not in (*self._plain(), *llama):
             wrong("format has to be one that this backend has.")
         quantization, strength = body.get("quantization"), body.get("strength", 1)
         if quantization is not None and (
@@ -176,7 +184,7 @@ class FakeExports:
         job_id = self._fake.job_of(request)["id"]
         told = [self._told(job_id, export) for export in self.of(job_id).values()]
         llama = LLAMA if "gguf" in (self._fake.features or ()) else ()
-        formats = [{"format": name} for name in ("adapter", "merged")]
+        formats = [{"format": name} for name in self._plain()]
         lacking = {"problem": self.lacking, "install": INSTALL} if self.lacking else {}
         formats += [{"format": name, **lacking} for name in llama]
         return web.json_response({"exports": told[::-1], "formats": formats})

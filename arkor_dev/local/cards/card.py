@@ -169,8 +169,35 @@ MERGED_FOR_OLLAMA: Final = (
     "With Ollama, which has not accepted adapters since version 0.34.1, after merging with llama.cpp:"
 )
 
+ONNX: Final = """```python
+import onnxruntime
+from transformers import AutoTokenizer
+
+here = "{here}"
+tokenizer = AutoTokenizer.from_pretrained(here)
+session = onnxruntime.InferenceSession(f"{{here}}/model.onnx")
+inputs = tokenizer({texts}, padding=True, truncation=True, return_tensors="np")
+(outputs,) = session.run(None, dict(inputs))
+```"""
+ONNX_TEXTS: Final = {
+    CLASSIFY: '["a text", "another one"]',
+    EMBED: '["a text", "another one"]',
+    RERANK: '["a query", "a query"], ["a document", "another one"]',
+}
+"""What is tokenized for each method's model."""
+ONNX_OUTPUTS: Final = {
+    CLASSIFY: "The outputs are logits, `[texts, labels]`: `labels.json` has the labels, and if there is a "
+    "`calibration.json`, divide the logits by its `temperature` for calibrated probabilities.",
+    EMBED: "The outputs are vectors of length 1, `[texts, size]`, whose products are cosines. "
+    "`embedder.json` has the prompts to write before queries and documents.",
+    RERANK: "The outputs are logits, `[pairs, 1]`, whose sigmoids say how relevant each document is.",
+}
+"""What its outputs mean."""
 GGUF: Final = """```sh
 llama-cli -m model.gguf
+```"""
+GGUF_EMBEDDER: Final = """```sh
+llama-server -m model.gguf --embeddings
 ```"""
 GGUF_LORA: Final = """```sh
 llama-cli -m base.gguf --lora adapter.gguf
@@ -182,13 +209,22 @@ def loading(
     adapter: bool,
     settings: Mapping[str, object],
     *,
-    gguf: bool = False,
+    weights: object = None,
     auto: str = TEXT_ONLY,
 ) -> Iterator[str]:
-    """Yield the section on loading; ``hub`` is the base model's id on the Hub, if any; ``gguf``: for
-    llama.cpp; ``auto`` is transformers' class that loads the base.
+    """Yield the section on loading; ``hub`` is the base model's id on the Hub, if any; ``weights`` their
+    file's format, if it is ``gguf`` or ``onnx``; ``auto`` is transformers' class that loads the base.
     """
-    if gguf:
+    method = str(settings.get("method"))
+    if weights == "onnx" and method in ONNX_TEXTS:
+        yield ONNX.format(here=FOLDER, texts=ONNX_TEXTS[method])
+        yield ONNX_OUTPUTS[method]
+        return
+    if weights == "gguf" and method == EMBED:
+        yield "With llama.cpp; `embedder.json` has the prompts to write before queries and documents:"
+        yield GGUF_EMBEDDER
+        return
+    if weights == "gguf":
         yield "With llama.cpp" + (", where `base.gguf` is the same base:" if adapter else ":")
         yield GGUF_LORA if adapter else GGUF
         if adapter:
@@ -276,7 +312,7 @@ class Card:
         self._hub = self._name if hub else None
         self._adapter = self._internal.get("adapter") is not False
         self._merged = self._internal.get("merged") is True
-        self._gguf = self._internal.get("weights") == "gguf"
+        self._weights = self._internal.get("weights")
         self._method = object_at(self._internal, "settings").get("method")
         strength = self._internal.get("strength")
         self._strength = strength if isinstance(strength, float) and is_number(strength) else 1.0
@@ -299,7 +335,7 @@ class Card:
                 self._hub,
                 self._adapter,
                 object_at(self._internal, "settings"),
-                gguf=self._gguf,
+                weights=self._weights,
                 auto=ENCODER
                 if self._internal.get("encoder") is True
                 else SEEING
@@ -330,8 +366,9 @@ class Card:
     def _front_matter(self) -> dict[str, object]:
         fields: dict[str, object] = {"base_model": self._hub} if self._hub else {}
         base, library = self._base, "peft" if self._adapter else "transformers"
-        library = "gguf" if self._gguf else library
-        if self._method in SEARCH and not self._adapter:
+        if self._weights in ("gguf", "onnx"):
+            library = str(self._weights)
+        elif self._method in SEARCH and not self._adapter:
             library = "sentence-transformers"
         fields |= {"library_name": library, "pipeline_tag": self._task}
         if isinstance(base.get("license"), str) and _ID.fullmatch(base["license"]):

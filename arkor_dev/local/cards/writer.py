@@ -190,7 +190,8 @@ def _describe(
         path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()
     }
     changes |= {} if strength == 1 else {"strength": strength}
-    changes |= {"weights": "gguf"} if any(name.endswith(".gguf") for name in paths) else {}
+    for form in ("gguf", "onnx"):
+        changes |= {"weights": form} if any(name.endswith(f".{form}") for name in paths) else {}
     private = Private.of_this_machine()
     with contextlib.suppress(StatementError, PrivateError, FileNotFoundError):
         parent = read_statement(source)

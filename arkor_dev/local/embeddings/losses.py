@@ -45,9 +45,13 @@ def losses_of(model: Module, rows: Sequence[Example], device: str) -> list[float
 
 
 def label_losses_of(
-    model: torch.nn.Module, head: ClassifierHead, rows: Sequence[Example], device: str
+    model: torch.nn.Module,
+    head: ClassifierHead,
+    rows: Sequence[Example],
+    device: str,
+    temperature: float = 1.0,
 ) -> list[float]:
-    """Return the rows' cross entropy in nats under a classifier.
+    """Return the rows' cross entropy in nats under a classifier, calibrated with ``temperature``.
 
     ``model`` computes the hidden states; a row's last label is the number of its class, after the last token.
     """
@@ -56,7 +60,7 @@ def label_losses_of(
     classes = torch.tensor([row.labels[-1] for row in rows], device=device)
     with torch.inference_mode():
         hidden = unwrapped(model).base_model(input_ids=ids, attention_mask=mask).last_hidden_state
-        logits = head.logits(hidden, mask.sum(1))
+        logits = head.logits(hidden, mask.sum(1)) / temperature
         if head.multiple:
             targets = torch.zeros_like(logits)
             for number, row in enumerate(rows):

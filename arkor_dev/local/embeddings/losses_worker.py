@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.settings.classification import METHOD as CLASSIFY
-from arkor_dev.local.modeling.classes import Classes, is_classifier
+from arkor_dev.local.modeling.classes import Classes, is_classifier, read_temperature
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.methods import method
@@ -118,7 +118,9 @@ def _measured(
     measure_batch = losses_of
     if classes and adapter:
         measure_batch = partial(
-            label_losses_of, head=ClassifierHead.read(adapter, base.device, base.model.config)
+            label_losses_of,
+            head=ClassifierHead.read(adapter, base.device, base.model.config),
+            temperature=read_temperature(adapter),
         )
     longest = min(settings.get("maxLength", default_length(base.device)), base.context, LONGEST)
     encoding = Encoding.of(settings, longest, classes)

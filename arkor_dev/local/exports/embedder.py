@@ -8,7 +8,7 @@ the vectors away from those of an index that was made before.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import torch
 from torch.nn.functional import normalize
@@ -27,18 +27,19 @@ from arkor_dev.local.workers.errors import JobFailure
 
 from .export import ADAPTER, ROWS, ExportTask
 from .files import free_memory, load_in_float32, merge
+from .proof import CLOSE, difference, outputs_proof
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from torch import Tensor
     from torch.nn import Module
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.base_model import Base
 
-CLOSE: Final = 1e-4
-"""Largest difference of a number of two vectors of length 1 with which they count as equal."""
+FIGURES: Final = "its vectors of {count} texts differ by {distance} at most, the base's by {of_base}"
 MODULES: Final = (("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize"))
 """The folder and the class of each of its modules, by the names that all versions know."""
 
@@ -47,6 +48,11 @@ class EmbedderExport(ExportTask):
     """As `ExportTask`, for an embedder in the format ``merged``."""
 
     dtype = torch.float32
+    _figures: ClassVar[str] = FIGURES
+
+    @property
+    def _allowed(self) -> float:
+        return CLOSE
 
     def make(self, rows: Sequence[Row]) -> dict[str, Any]:
         """Write and verify the export with the texts of ``rows``. See `ExportTask.make`."""
@@ -77,8 +83,10 @@ class EmbedderExport(ExportTask):
         base.model = trained = merged = None
         free_memory()
         self.progress("Testing the exported files", 0, None, "")
-        of_exported = self._in_sentence_transformers(texts)
-        return {**self._files(), "proof": proof(of_base, of_trained, of_exported)}
+        of_exported = self._read_vectors(texts, embedder)
+        distances = self._distance(of_trained, of_exported), self._distance(of_trained, of_base)
+        proof = outputs_proof(len(of_trained), *distances, self._figures, self._allowed)
+        return {**self._files(), "proof": proof}
 
     def _vectors(
         self, subject: str, base: Base, model: Module, embedder: Embedder, texts: dict[str, list[str]]
@@ -98,7 +106,7 @@ class EmbedderExport(ExportTask):
                 vectors.append(normalize(embedder.pooled(hidden, length), dim=-1).cpu())
         return torch.cat(vectors)
 
-    def _fill(self, folder: Path, merged: Any, base: Base, embedder: Embedder) -> None:
+    def _fill(self, folder: Path, merged: Module, base: Base, embedder: Embedder) -> None:
         """Write all files of the export into ``folder``."""
         inner, tokenizer = merged.base_model, base.tokenizer
         inner.config.dtype, inner.config.use_cache = torch.float32, True
@@ -116,8 +124,13 @@ class EmbedderExport(ExportTask):
         (folder / MODULES[-1][0]).mkdir()
         describe_merged(self.source, folder, self.strength)
 
-    def _in_sentence_transformers(self, texts: dict[str, list[str]]) -> Any:
+    def _distance(self, trained: Tensor, other: Tensor) -> float:
+        """Return how far two models' vectors are from each other, each ``[texts, size]``."""
+        return difference(trained, other)
+
+    def _read_vectors(self, texts: dict[str, list[str]], embedder: Embedder) -> Tensor:
         """Return the vectors of ``texts`` by the export, as any program with the library gets them."""
+        del embedder  # its prompts are in the files
         from sentence_transformers import SentenceTransformer
 
         model = SentenceTransformer(
@@ -154,24 +167,4 @@ def files_of(embedder: Embedder, context: int) -> dict[str, object]:
             "default_prompt_name": None,
             "similarity_fn_name": "cosine",
         },
-    }
-
-
-def proof(base: Any, trained: Any, exported: Any) -> dict[str, Any]:
-    """Return the contract's ``ExportProof`` of vectors, each ``[texts, size]``."""
-    distance, of_base = (float((trained - other).abs().max()) for other in (exported, base))
-    same = distance <= CLOSE  # NaN must not count as agreement
-    figures = (
-        f"its vectors of {len(trained)} texts differ by {distance:.2g} at most, the base's by {of_base:.2g}"
-    )
-    return {
-        "verdict": "same" if same else "differs",
-        "sentence": f"Same as the trained model: {figures}."
-        if same
-        else f"Not the trained model: {figures} ({CLOSE:g} allowed).",
-        "faults": [],
-        "texts": len(trained),
-        "distance": float(f"{distance:.3g}"),
-        "distanceOfBase": float(f"{of_base:.3g}"),
-        "allowed": {"distance": CLOSE},
     }

@@ -9,6 +9,7 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from arkor_dev.contract.bodies import ONNX
 from arkor_dev.contract.errors import MAKE_ROOM
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.cards.writer import describe_merged
@@ -156,7 +157,7 @@ class ExportTask:
 
     def _check_room(self) -> None:
         """Raise :class:`JobFailure` if the disk has too little space."""
-        if self.form == "merged" and self.kind == "adapter":
+        if self.form in ("merged", ONNX) and self.kind == "adapter":
             needed = SPARE * weights_of(self.base)[0] * (self.dtype or stored_dtype(self.base)).itemsize
         else:
             needed = SPARE * weights_bytes(self.source)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
+from arkor_dev.contract.bodies import ONNX
 from arkor_dev.contract.extras import install_command
 from arkor_dev.local.gguf.installed import install, lacking
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH
@@ -24,20 +25,27 @@ ON_4_BIT: Final = (
     "would be another model. Export it as gguf, which has both in one"
 )
 CLASSIFIER: Final = (
-    "A classifier has no other export than adapter: its head is no part of a model that writes. transformers "
-    "loads base, adapter and head with AutoModelForSequenceClassification"
+    "A classifier has no other exports than adapter and onnx: its head is no part of a model that writes. "
+    "transformers loads base, adapter and head with AutoModelForSequenceClassification"
 )
 EMBEDDER: Final = (
-    "An embedder has no other export than merged, which sentence-transformers loads: programs for chat would "
-    "make it write"
+    "An embedder has no other exports than merged, which sentence-transformers loads, onnx and gguf: "
+    "programs for chat would make it write"
 )
 RERANKER: Final = (
-    "A reranker has no other export than merged, which sentence-transformers' CrossEncoder loads: its head "
-    "is no part of a model that writes"
+    "A reranker has no other exports than merged, which sentence-transformers' CrossEncoder loads, and onnx: "
+    "its head is no part of a model that writes"
+)
+WRITES: Final = (
+    "onnx is for classifiers, embedders and rerankers: export a model that writes as merged or gguf"
 )
 SENTENCE_TRANSFORMERS: Final = "sentence_transformers"
 MODULES: Final = "modules.json"
 """The file by which sentence-transformers knows its models."""
+TOKENIZED: Final = (
+    'inputs = AutoTokenizer.from_pretrained("FOLDER")(TEXTS, padding=True, truncation=True, '
+    'return_tensors="np")'
+)
 IN_TRANSFORMERS: Final = (
     "PeftModel.from_pretrained(AutoModelForSequenceClassification.from_pretrained(BASE, num_labels={}), "
     '"FOLDER")'
@@ -71,6 +79,13 @@ FORMATS: Final = {
             ),
         ),
         FormatRecord(
+            ONNX,
+            (
+                ("In Python", TOKENIZED),
+                ("ONNX Runtime", 'InferenceSession("FOLDER/model.onnx").run(None, dict(inputs))'),
+            ),
+        ),
+        FormatRecord(
             "gguf",
             (
                 ("llama.cpp", "llama-cli -m FOLDER/model.gguf"),
@@ -99,10 +114,15 @@ FORMATS: Final = {
 
 def usage(form: str, folder: Path) -> list[list[str]]:
     """Return ``[program, text]`` for each program that reads the export in ``folder``."""
-    if is_reranker(folder):
+    if form != ONNX and is_reranker(folder):
         return [["In Python", 'CrossEncoder("FOLDER")']]
-    if is_classifier(folder):
+    if form != ONNX and is_classifier(folder):
         return [["In Python", IN_TRANSFORMERS.format(len(Classes.read(folder).names))]]
+    if form == "gguf" and is_embedder(folder):
+        return [
+            ["llama.cpp", "llama-server -m FOLDER/model.gguf --embeddings"],
+            ["In Python", 'llama_cpp.Llama("FOLDER/model.gguf", embedding=True).embed(TEXT, normalize=True)'],
+        ]
     if (folder / MODULES).is_file():
         return [["In Python", 'SentenceTransformer("FOLDER")']]
     lines = [list(line) for line in FORMATS[form].usage]
@@ -118,6 +138,8 @@ def described(form: str, source: Path, config: Mapping[str, Any]) -> dict[str, s
         entry["problem"] = reason
         if FORMATS[form].llama and reason == lacking():
             entry["install"] = install()
+        if reason == _no_onnx():
+            entry["install"] = install_command("onnx")
         if reason == _no_sentence_transformers():
             entry["install"] = install_command("embed")
     return entry
@@ -128,13 +150,23 @@ def refusal(
 ) -> str | None:
     """Return why ``source``'s model can't be exported, by its settings and the job's ``config``."""
     record = FORMATS[form]
+    if form == ONNX and not reads_texts(source):
+        return WRITES
     if is_reranker(source):
         if strength != FULL_STRENGTH:
             return "A reranker's head learned with the whole adapter: export it at strength 1"
+        if form == ONNX:
+            return _no_onnx()
         return _no_sentence_transformers() if form == "merged" else RERANKER
     if form != "adapter" and is_classifier(source):
-        return CLASSIFIER
+        if form == ONNX and strength != FULL_STRENGTH:
+            return "A classifier's head learned with the whole adapter: export it at strength 1"
+        return _no_onnx() if form == ONNX else CLASSIFIER
     if is_embedder(source):
+        if form == ONNX:
+            return _no_onnx()
+        if form == "gguf":
+            return lacking()
         return _no_sentence_transformers() if form == "merged" else EMBEDDER
     if record.llama and (reason := lacking()):
         return reason
@@ -152,6 +184,21 @@ def refusal(
         limit = "cannot leave as a LoRA file" if strength == FULL_STRENGTH else "has no other strength than 1"
         return f"This adapter {limit}: {reason}"
     return None
+
+
+def reads_texts(source: Path) -> bool:
+    """Return whether the result in ``source`` is a classifier, an embedder or a reranker."""
+    return is_classifier(source) or is_embedder(source)
+
+
+def _no_onnx() -> str | None:
+    """Return why ONNX files can't be exported here; None if they can."""
+    if all(map(find_spec, ("onnxscript", "onnxruntime"))):
+        return None
+    return (
+        "This export is written by onnxscript and proved with ONNX Runtime, which are not installed. Install "
+        f"them with: {install_command('onnx')}"
+    )
 
 
 def _no_sentence_transformers() -> str | None:

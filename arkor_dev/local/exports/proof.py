@@ -19,6 +19,7 @@ from arkor_dev.local.training.objective import rectangle
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from torch import Tensor
     from torch.nn import Module
 
     Progress = Callable[[int, int], None]
@@ -29,6 +30,10 @@ BATCH_SIZE: Final = 8
 """Batch size for texts and for greedy answers."""
 OUTPUT_BYTES: Final = 2**28
 """Maximum bytes for one model's probabilities; longer texts are truncated."""
+
+
+CLOSE: Final = 1e-4
+"""Largest difference of a logit, or of a number of a vector of length 1, of two equal models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +178,34 @@ class Questions:
         """Truncate an answer after its first end token."""
         end = next((index for index, token in enumerate(answer) if token in self.ends), len(answer) - 1)
         return answer[: end + 1]
+
+
+def difference(trained: Tensor, other: Tensor) -> float:
+    """Return the largest difference of a number of two models' outputs, each ``[texts, …]``."""
+    return float((trained - other).abs().max())
+
+
+def outputs_proof(
+    count: int, distance: float, of_base: float, figures: str, allowed: float = CLOSE
+) -> dict[str, Any]:
+    """Return the contract's ``ExportProof`` of outputs for ``count`` texts, such as logits or vectors.
+
+    ``distance`` is that of the exported model from the trained one, ``of_base`` that of the base. ``figures``
+    is a sentence with these three as placeholders.
+    """
+    same = distance <= allowed  # NaN must not count as agreement
+    figures = figures.format(count=count, distance=f"{distance:.2g}", of_base=f"{of_base:.2g}")
+    return {
+        "verdict": "same" if same else "differs",
+        "sentence": f"Same as the trained model: {figures}."
+        if same
+        else f"Not the trained model: {figures} ({allowed:g} allowed).",
+        "faults": [],
+        "texts": count,
+        "distance": float(f"{distance:.3g}"),
+        "distanceOfBase": float(f"{of_base:.3g}"),
+        "allowed": {"distance": allowed},
+    }
 
 
 def divergence(trained: Outputs, other: Outputs) -> float:

@@ -27,18 +27,21 @@ from arkor_dev.local.workers.errors import JobFailure
 
 from .export import ROWS, ExportTask
 from .files import free_memory, load_in_float32, merge
+from .proof import difference, outputs_proof
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from torch import Tensor
     from torch.nn import Module
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.base_model import Base
 
-CLOSE: Final = 1e-4
-"""Largest difference of a logit with which two rerankers count as equal."""
+FIGURES: Final = (
+    "its logits of {count} pairs differ by {distance} at most, those without the adapter by {of_base}"
+)
 
 
 class RerankerExport(ExportTask):
@@ -67,7 +70,9 @@ class RerankerExport(ExportTask):
             write_atomically(self.target, self._fill)
             self.written(self._files())
         self.progress("Testing the exported files", 0, None, "")
-        return {**self._files(), "proof": proof(of_base, of_trained, self._in_cross_encoder(pairs))}
+        of_exported = self._in_cross_encoder(pairs)
+        distances = difference(of_trained, of_exported), difference(of_trained, of_base)
+        return {**self._files(), "proof": outputs_proof(len(of_trained), *distances, FIGURES)}
 
     def _logits(self, subject: str, pairs: Sequence[tuple[str, str]], base: Base, model: Module) -> Any:
         """Return the logit of each pair, ``[pairs]``."""
@@ -109,7 +114,7 @@ class RerankerExport(ExportTask):
         mark(folder)
         describe_merged(self.source, folder, self.strength)
 
-    def _in_cross_encoder(self, pairs: Sequence[tuple[str, str]]) -> Any:
+    def _in_cross_encoder(self, pairs: Sequence[tuple[str, str]]) -> Tensor:
         """Return the logits of the export, as any program with the library gets them."""
         from sentence_transformers import CrossEncoder
 
@@ -117,24 +122,3 @@ class RerankerExport(ExportTask):
         return model.predict(
             list(pairs), activation_fn=torch.nn.Identity(), convert_to_tensor=True, show_progress_bar=False
         )
-
-
-def proof(base: Any, trained: Any, exported: Any) -> dict[str, Any]:
-    """Return the contract's ``ExportProof`` of logits, each ``[pairs]``."""
-    distance, of_base = (float((trained - other).abs().max()) for other in (exported, base))
-    same = distance <= CLOSE  # NaN must not count as agreement
-    figures = (
-        f"its logits of {len(trained)} pairs differ by {distance:.2g} at most, those without the adapter by "
-        f"{of_base:.2g}"
-    )
-    return {
-        "verdict": "same" if same else "differs",
-        "sentence": f"Same as the trained model: {figures}."
-        if same
-        else f"Not the trained model: {figures} ({CLOSE:g} allowed).",
-        "faults": [],
-        "texts": len(trained),
-        "distance": float(f"{distance:.3g}"),
-        "distanceOfBase": float(f"{of_base:.3g}"),
-        "allowed": {"distance": CLOSE},
-    }

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from arkor_dev.contract.bodies import LLAMA_FORMATS, QUANTIZED_FORMATS, USUAL_QUANTIZATION
+from arkor_dev.contract.bodies import LLAMA_FORMATS, ONNX, QUANTIZED_FORMATS, USUAL_QUANTIZATION
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.execution.messages import JobRequest
@@ -34,7 +34,7 @@ from arkor_dev.local.workers.background import background_task
 from arkor_dev.local.workers.errors import JobFailure, write_failure
 from arkor_dev.local.workers.service import WorkerService, WorkerTask
 
-from .formats import FORMATS, described, refusal, usage
+from .formats import FORMATS, described, reads_texts, refusal, usage
 from .messages import MakeExport, Verified, Written
 
 if TYPE_CHECKING:
@@ -189,7 +189,8 @@ class Exports(WorkerService[ExportRequest]):
             source = saved_folder(self._data, job, None)
         except (ConflictError, NotFoundError):
             return []
-        return [described(form, source, job["config"]) for form in FORMATS]
+        offered = [form for form in FORMATS if form != ONNX or reads_texts(source)]
+        return [described(form, source, job["config"]) for form in offered]
 
     def get(self, job_id: str, export_id: str) -> dict[str, Any]:
         """Return an export; polling it marks its client as present. Raises NotFoundError."""

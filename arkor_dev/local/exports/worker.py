@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from arkor_dev.contract.bodies import LLAMA_FORMATS
+from arkor_dev.contract.bodies import LLAMA_FORMATS, ONNX
 from arkor_dev.local.modeling.chat_template import template_arguments
 from arkor_dev.local.modeling.classes import is_classifier
 from arkor_dev.local.modeling.embedder import is_embedder
@@ -61,8 +61,16 @@ def export(request: MakeExport, link: Link) -> Verified:
         from .llama.export import LlamaExport
 
         llama_arguments = (request.quantization or "", Path(request.cache))
+        if is_embedder(source):
+            from .llama.embedder import LlamaEmbedderExport
+
+            return Verified(**LlamaEmbedderExport(*arguments, *llama_arguments, **options).make(rows))
         return Verified(**LlamaExport(*arguments, *llama_arguments, **options).make(rows))
     options["in_place"] = request.written
+    if form == ONNX:
+        from .onnx_graph import OnnxExport
+
+        return Verified(**OnnxExport(*arguments, **options).make(rows))
     if is_reranker(source):
         from .reranker import RerankerExport
 

@@ -13,6 +13,8 @@ from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.regular_files import read_small
+from arkor_dev.contract.settings.embedding import MEAN
+from arkor_dev.local.modeling.embedder import Embedder, is_embedder
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 from arkor_dev.local.workers.link import serve
 
@@ -116,6 +118,15 @@ def _tokenizer_of(source: Path) -> tuple[object, list[int]]:
     return tokenizer, end_ids(tokenizer, SimpleNamespace(generation_config=ends))
 
 
+def _pooling_of(source: Path) -> int | None:
+    """Return llama.cpp's number for the pooling of the embedder in ``source``; None if it is none."""
+    from gguf import PoolingType
+
+    if not is_embedder(source):
+        return None
+    return int(PoolingType.MEAN if Embedder.read(source).pooling == MEAN else PoolingType.LAST)
+
+
 def _name_of(name: str, source: Path, tokenizer: PreTrainedTokenizerBase) -> str:
     """Return the model's name, with "phi-3" added if llama.cpp needs it.
 
@@ -146,10 +157,14 @@ def _match_training(source: Path, tokenizer: PreTrainedTokenizerBase, ends: list
             values.pop(key, None)
             self.gguf_writer.add_key_value(key, value, kind)
 
+        pooling = _pooling_of(source)
+        if pooling is not None:
+            set_value(gguf.Keys.LLM.POOLING_TYPE.format(arch=self.gguf_writer.arch), pooling, kinds.UINT32)
         # A start token that the template does not write was never seen in training.
         text = tokenizer.apply_chat_template(PROBE, tokenize=False, add_generation_prompt=True)
-        starts = tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer("x")["input_ids"]
+        starts = [tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer("x")["input_ids"]]
         start = tokenizer.bos_token_id
+        starts = starts[1:] if pooling is not None else starts  # an embedder's texts are in no template
         set_value(keys.ADD_BOS, start is not None and all(ids[:1] == [start] for ids in starts), kinds.BOOL)
         if isinstance(tokenizer.chat_template, str):
             set_value(keys.CHAT_TEMPLATE, tokenizer.chat_template, kinds.STRING)

@@ -11,7 +11,7 @@ from torch.nn.functional import linear
 
 from arkor_dev.local.modeling.adapter_config import PREFIX
 from arkor_dev.local.modeling.auto_class import is_encoder
-from arkor_dev.local.modeling.classes import Classes, read_temperature
+from arkor_dev.local.modeling.classes import Classes
 from arkor_dev.local.modeling.head import head_parts, hidden_layer
 from arkor_dev.local.modeling.tokenizer import UNREADABLE
 from arkor_dev.local.workers.errors import JobFailure
@@ -33,7 +33,7 @@ TOGETHER: Final = 2048
 @dataclass(frozen=True, slots=True)
 class ClassifierHead:
     """The ``names`` of its classes, and the ``weight`` of its last layer, ``[classes, hidden size]`` in
-    float32, divided by its temperature. ``multiple`` as in `Classes`.
+    float32. ``multiple`` as in `Classes`.
 
     That of an encoder has a ``bias``, too, and a ``hidden_layer``; ``pooling`` is ``cls`` or ``mean``.
     """
@@ -66,11 +66,10 @@ class ClassifierHead:
             raise JobFailure(f"The classifier's head cannot be read: {error}") from None
         if weight.ndim != 2 or len(weight) != len(names) or (bias is not None and len(bias) != len(weight)):
             raise JobFailure("The classifier's head does not fit its labels")
-        temperature = read_temperature(folder)
         if bias is None:
-            return cls(names, weight / temperature, classes.multiple)
+            return cls(names, weight, classes.multiple)
         pooling = getattr(config, "classifier_pooling", "cls")
-        return cls(names, weight / temperature, classes.multiple, bias / temperature, layer, pooling)
+        return cls(names, weight, classes.multiple, bias, layer, pooling)
 
     def logits(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         """Return the logits ``[texts, classes]`` in float32 for the ``hidden`` states of texts of the
@@ -85,9 +84,9 @@ class ClassifierHead:
             pooled = hidden[torch.arange(len(lengths), device=hidden.device), lengths - 1].float()
         return linear(self.hidden_layer(pooled) if self.hidden_layer else pooled, self.weight, self.bias)
 
-    def probabilities(self, hidden: Tensor, lengths: Tensor) -> list[list[float]]:
+    def probabilities(self, hidden: Tensor, lengths: Tensor, temperature: float) -> list[list[float]]:
         """Return the probability of each class; ``hidden`` and ``lengths`` as in `logits`."""
-        logits = self.logits(hidden, lengths)
+        logits = self.logits(hidden, lengths) / temperature
         by_text: list[list[float]] = (logits.sigmoid() if self.multiple else logits.softmax(-1)).tolist()
         return by_text
 

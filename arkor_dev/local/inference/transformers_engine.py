@@ -20,12 +20,12 @@ from peft import PeftModel
 from torch.nn.functional import normalize
 
 from arkor_dev.contract.units import format_bytes
-from arkor_dev.local.modeling.adapter_abilities import reads_weights
+from arkor_dev.local.modeling.adapter_abilities import copied_layers, reads_weights
 from arkor_dev.local.modeling.adapter_config import lora_config
 from arkor_dev.local.modeling.auto_class import is_encoder
 from arkor_dev.local.modeling.base_model import Base, load_base, load_dequantized, pick_device, unwrapped
 from arkor_dev.local.modeling.chat_template import end_ids
-from arkor_dev.local.modeling.classes import is_classifier
+from arkor_dev.local.modeling.classes import is_classifier, read_temperature
 from arkor_dev.local.modeling.embedder import DOCUMENT, Embedder
 from arkor_dev.local.modeling.gate import encoder_in
 from arkor_dev.local.modeling.gpu_count import FOUR_BIT_BYTES, enough_gpus, weights_of
@@ -135,8 +135,6 @@ class TransformersEngine:
                 'with method = "embed", "classify" or "rerank"'
             )
         prompt = prompt_of(self.tokenizer, ask, self.base.context)
-        if self._plan:
-            torch.set_num_threads(self._plan.shared_threads if ask.training else self._plan.threads)
         row = BatchRow(active, prompt, self.base.context - len(prompt))
         if ask.echo and ask.sampling.logprobs is not None:
             row.scores, row.alternatives = [SampledToken(prompt[0])], ask.sampling.logprobs
@@ -186,13 +184,16 @@ class TransformersEngine:
         Raises JobFailure for a text that is longer than the model reads, or too many tokens.
         """
         active = self._load(ask, base_key, progress)
+        assert ask.adapter is not None
         assert active.adapter is not None
         head = self._heads[active.adapter]
+        # Read for each request: the next evaluation determines another one.
+        temperature = read_temperature(Path(ask.adapter))
         rows: list[list[int]] = self.tokenizer(ask.texts, add_special_tokens=True)["input_ids"]
         check_lengths(rows, self.base.context)
         probabilities: list[list[float]] = [[] for _ in rows]
         for places, hidden, lengths in self._hidden_states(rows, stopped):
-            for place, logs in zip(places, head.probabilities(hidden, lengths), strict=True):
+            for place, logs in zip(places, head.probabilities(hidden, lengths, temperature), strict=True):
                 probabilities[place] = logs
         return Classified(list(head.names), probabilities, head.multiple), sum(map(len, rows))
 
@@ -267,7 +268,9 @@ class TransformersEngine:
                 for index, place in enumerate(places):
                     ids[index, : lengths[index]] = torch.tensor(rows[place])
                     mask[index, : lengths[index]] = 1
-                ids, mask = ids.to(device), mask.to(device)
+                ids = ids.to(device)
+                # Without padding no mask is needed, which would cost a short text a fifth of its time.
+                mask = None if int(lengths.min()) == ids.shape[1] else mask.to(device)
                 extra = {}
                 if types is not None and is_encoder(model.config):
                     extra["token_type_ids"] = torch.zeros_like(ids)
@@ -410,6 +413,8 @@ class TransformersEngine:
                 self._merge(adapter)
             active = ActiveAdapter(adapter, strength)
         self._activate(active)
+        if self._plan:
+            torch.set_num_threads(self._plan.shared_threads if ask.training else self._plan.threads)
         return active
 
     @property
@@ -425,7 +430,7 @@ class TransformersEngine:
         config = lora_config(Path(folder), base.model.get_base_model() if has_adapters else base.model)
         if is_classifier(Path(folder)):
             # Its head is kept beside the model: heads of several adapters differ in size, as PEFT's cannot.
-            config.modules_to_save = None
+            config.modules_to_save = copied_layers(Path(folder)) or None
             self._heads[adapter] = ClassifierHead.read(Path(folder), base.model.device, base.model.config)
         self._deactivate()  # loading an adapter changes which one is active
         try:

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Final
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.contract.rules import quoted
 
+from .classes import HEAD, is_classifier
+from .gate import ENCODER_HEADS
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -21,6 +24,7 @@ VARIANTS: Final = (
     "layer_replication",
 )  # fmt: skip
 """PEFT settings with which a layer computes something other than ``W x + s B A x``."""
+HEADS: Final = frozenset({HEAD, *(part for parts in ENCODER_HEADS.values() for part in parts)})
 VLLM_RANKS: Final = (16, 32, 64, 128, 256, 320, 512)
 """Values of vLLM's max_lora_rank (0.32); the first is its default."""
 
@@ -37,7 +41,14 @@ def settings_of(folder: Path) -> JsonObject | None:
 def reads_weights(folder: Path) -> bool:
     """Return whether an adapter reads the base's weights or copies layers, which packed weights rule out."""
     settings = settings_of(folder) or {}
-    return bool(settings.get("use_dora") or settings.get("modules_to_save"))
+    return bool(settings.get("use_dora") or copied_layers(folder))
+
+
+def copied_layers(folder: Path) -> list[str]:
+    """Return the layers of which an adapter has trained copies, without a head, which the base lacks."""
+    saved = (settings_of(folder) or {}).get("modules_to_save") or []
+    names = list(map(str, saved)) if isinstance(saved, list) else [str(saved)]
+    return [name for name in names if not (name in HEADS and is_classifier(folder))]
 
 
 def why_full_strength_only(folder: Path) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from playwright.async_api import expect
 
-from tests.support.fake_exports import PROOF
+from tests.support.fake_exports import PROOF, USAGE
 
 from . import Scene, state, trained
 
@@ -55,6 +55,30 @@ async def done(scene: Scene) -> None:
     await scene.page.get_by_text("3 files").click()
     await expect(scene.page.get_by_text("model.safetensors")).to_be_visible()
     await expect(scene.page.get_by_text("Writing")).to_be_visible()
+
+
+@state("job-export-onnx", "A classifier's ONNX model, and how programs run it", tour="exports")
+async def onnx(scene: Scene) -> None:
+    scene.fake.exports.onnx = True
+    files = [
+        {"name": name, "bytes": size, "sha256": SHA}
+        for name, size in (("model.onnx", 538_090_000), ("labels.json", 408))
+    ]
+    proof = {
+        "verdict": "same",
+        "sentence": "Same as the trained model: in ONNX Runtime its outputs for 16 texts differ by 2e-06 at "
+        "most, those without the adapter by 0.41.",
+        "faults": [],
+        "texts": 16,
+        "distance": 2e-6,
+        "distanceOfBase": 0.41,
+        "allowed": {"distance": 1e-4},
+    }
+    done = {"state": "completed", "format": "onnx", "bytes": 538_090_408, "files": files, "proof": proof}
+    await shown(scene, {**done, "usage": USAGE["onnx"]})
+    await scene.page.get_by_text("2 files").click()
+    await expect(scene.page.get_by_text("InferenceSession")).to_be_visible()
+    await expect(scene.page.get_by_role("button", name="Export ONNX model")).to_be_enabled()
 
 
 @state("job-export-differs", "One that is another model, and one that failed; said at length", tour="exports")

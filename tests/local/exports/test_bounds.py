@@ -24,4 +24,5 @@ def test_the_documented_bounds_are_those_of_the_proof() -> None:
     # An adapter as GGUF is held to what 16 bits are; of the other two it is the weights that are asked for.
     assert told.pop("gguf-lora") == BOUNDS["f16"]
     assert told == BOUNDS
-    assert told.keys() == {*QUANTIZATIONS, *EXPORT_FORMATS} - {"gguf", "gguf-lora", "ollama"}
+    # That of onnx is proved by its outputs.
+    assert told.keys() == {*QUANTIZATIONS, *EXPORT_FORMATS} - {"onnx", "gguf", "gguf-lora", "ollama"}

@@ -280,6 +280,7 @@ def _lines(repository: Publication, export: Export, endpoint: str) -> list[str]:
     usage = {
         "adapter": [f'In Python: PeftModel.from_pretrained(base, "{name}")'],
         "merged": [f'In Python: AutoModelForCausalLM.from_pretrained("{name}")', f"vLLM: vllm serve {name}"],
+        "onnx": [f"Fetch it: hf download {name}"],
         "gguf": [f"llama.cpp: llama-cli -hf {name}", f"Ollama: ollama run hf.co/{name}"],
         "gguf-lora": [f"Fetch it: hf download {name} adapter.gguf"],
         "ollama": [f"Ollama: ollama run hf.co/{name}"],

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.gguf.limited import limit_memory
+from arkor_dev.local.workers.codec import Codec
 from arkor_dev.local.workers.link import serve
 from arkor_dev.local.workers.resources import available_cores
 
-from .messages import ReadByLlama, ReadWithLlama
+from .messages import EmbeddedByLlama, EmbedWithLlama, ReadByLlama, ReadWithLlama
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -103,19 +104,44 @@ def evaluate(request: ReadWithLlama, progress: Callable[[float, float], None]) -
     return ReadByLlama(answers, vocabulary_facts)
 
 
+def embed(request: EmbedWithLlama) -> EmbeddedByLlama:
+    """Embed every text of ``request``."""
+    import numpy as np
+    from llama_cpp import Llama
+
+    from arkor_dev.local.gguf.llama_vocabulary import quiet
+
+    quiet()
+    llama = Llama(
+        model_path=str(request.model),
+        embedding=True,
+        n_ctx=0,
+        n_threads=available_cores(),
+        n_threads_batch=available_cores(),
+        n_gpu_layers=0,
+        verbose=False,
+    )
+    vectors = [llama.embed(text, normalize=True) for text in request.texts]
+    np.save(request.out, np.array(vectors, np.float32), allow_pickle=False)
+    return EmbeddedByLlama()
+
+
 def main() -> None:
     serve(
-        ReadWithLlama,
+        Codec[ReadWithLlama | EmbedWithLlama](ReadWithLlama, EmbedWithLlama),
         _serve,
         lambda error: f"llama.cpp cannot use the exported file: {type(error).__name__}: {str(error)[:300]}",
     )
 
 
-def _serve(request: ReadWithLlama, link: Link) -> ReadByLlama:
+def _serve(request: ReadWithLlama | EmbedWithLlama, link: Link) -> ReadByLlama | EmbeddedByLlama:
     limit_memory(request.memory)
+    if isinstance(request, EmbedWithLlama):
+        return embed(request)
+    subject = request.subject
 
     def progress(done: float, total: float) -> None:
-        link.progress(f"Testing {request.subject}", done, total, "questions")
+        link.progress(f"Testing {subject}", done, total, "questions")
 
     return evaluate(request, progress)
 

@@ -37,6 +37,23 @@ class ReadWithLlama(Message):
     subject: str
 
 
+@dataclass(frozen=True)
+class EmbedWithLlama(Message):
+    """Embed the ``texts`` with the GGUF file ``model``, pooled as that file says; write the vectors of length
+    1 to the file ``out``, ``[texts, size]`` in float32. ``memory`` is the limit in bytes.
+    """
+
+    memory: int
+    model: Path
+    texts: list[str]
+    out: Path
+
+
+@dataclass(frozen=True)
+class EmbeddedByLlama(Message):
+    """The vectors are written."""
+
+
 class VocabularyFacts(TypedDict):
     """What llama.cpp makes of the file: ``noEnds`` are tokens that should end an answer and do not."""
 

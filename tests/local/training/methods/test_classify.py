@@ -303,6 +303,60 @@ def test_labels_that_cannot_be_learned_are_refused_with_a_remedy() -> None:
         method("classify").check(settings)
 
 
+def test_the_same_steps_as_transformers_trainer_give_the_same_weights(tiny: Path, tmp_path: Path) -> None:
+    pytest.importorskip("accelerate")
+    from torch.utils.data import SequentialSampler
+    from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
+
+    config: dict[str, Any] = {
+        "warmupSteps": 0,
+        "lrSchedulerType": "linear",
+        "weightDecay": 0.0,
+        "maxGradNorm": 1.0,
+    }
+    run = begun(tiny, tmp_path, **config)
+    run.save(saved := tmp_path / "saved")
+
+    class InOrder(Trainer):  # type: ignore[misc]
+        def _get_train_sampler(self, *_: Any) -> SequentialSampler:
+            return SequentialSampler(self.train_dataset)
+
+    trainer = InOrder(
+        model=in_transformers(tiny, saved, 3),
+        args=TrainingArguments(
+            output_dir=str(tmp_path / "trainer"),
+            max_steps=CONFIG["maxSteps"],
+            per_device_train_batch_size=CONFIG["batchSize"],
+            learning_rate=CONFIG["learningRate"],
+            lr_scheduler_type="linear",
+            weight_decay=0.0,
+            max_grad_norm=1.0,
+            use_cpu=True,
+            dataloader_pin_memory=False,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+        ),
+        train_dataset=[{"input_ids": row.ids[:-1], "labels": row.labels[-1]} for row in run.train],
+        data_collator=DataCollatorWithPadding(load_tokenizer(tiny)),
+    )
+    trainer.train()
+    first, size = run.train, CONFIG["batchSize"]
+    for step in range(1, CONFIG["maxSteps"] + 1):
+        start = (step - 1) * size % len(first)
+        for group in run.optimizer.param_groups:
+            group["lr"] = run.plan.schedule.rate_at(step)
+        run.learn(first[start : start + size])
+    run.save(ours := tmp_path / "ours")
+    trainer.model.save_pretrained(theirs := tmp_path / "theirs")
+    found, expected = (load_file(folder / "adapter_model.safetensors") for folder in (ours, theirs))
+    before = load_file(saved / "adapter_model.safetensors")
+    assert found.keys() == expected.keys()
+    for name, weight in found.items():
+        torch.testing.assert_close(weight, expected[name], atol=2e-4, rtol=1e-3, msg=name)
+        assert not torch.equal(weight, before[name])
+
+
 def test_a_temperature_is_stored_beside_the_classifier(tmp_path: Path) -> None:
     assert read_temperature(tmp_path) == 1
     write_temperature(tmp_path, 1.7)

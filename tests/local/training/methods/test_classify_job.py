@@ -176,9 +176,11 @@ def test_its_adapter_is_exported_and_proved_and_nothing_else_is(backend: Backend
     formats = backend.call("GET", f"/v1/jobs/{job}/exports").json["formats"]
     problems = {entry["format"]: entry.get("problem", "") for entry in formats}
     assert problems.pop("adapter") == ""
+    onnx = problems.pop("onnx")
+    assert onnx == "" or "onnxruntime" in onnx
     assert problems
     for problem in problems.values():
-        assert "A classifier has no other export than adapter" in problem
+        assert "A classifier has no other exports than adapter and onnx" in problem
     made = backend.call("POST", f"/v1/jobs/{job}/exports", {"format": "adapter"})
     assert made.status == 201, made.body
     entry = until(
@@ -191,6 +193,39 @@ def test_its_adapter_is_exported_and_proved_and_nothing_else_is(backend: Backend
     assert entry["proof"]["texts"] >= 8
     assert {"labels.json", "calibration.json"} <= {file["name"] for file in entry["files"]}
     assert "AutoModelForSequenceClassification.from_pretrained(BASE, num_labels=2)" in str(entry)
+
+
+@pytest.mark.timeout(400)
+def test_its_onnx_export_is_proved_with_onnx_runtime(backend: Backend, job: str, data: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    from transformers import AutoTokenizer
+
+    half = backend.call("POST", f"/v1/jobs/{job}/exports", {"format": "onnx", "strength": 0.5})
+    assert half.status == 409
+    assert "export it at strength 1" in half.json["error"]
+    made = backend.call("POST", f"/v1/jobs/{job}/exports", {"format": "onnx"})
+    assert made.status == 201, made.body
+    path = f"/v1/jobs/{job}/exports/{made.json['export']['id']}"
+
+    def ended() -> Any:
+        entry = backend.call("GET", path).json["export"]
+        return entry if entry["state"] in ("completed", "failed") else None
+
+    entry = until(ended, 300)
+    assert entry.get("error") is None
+    assert entry["proof"]["verdict"] == "same", entry["proof"]
+    assert [program for program, _ in entry["usage"]] == ["In Python", "ONNX Runtime"]
+    (model,) = data.rglob("model.onnx")
+    inputs = AutoTokenizer.from_pretrained(model.parent)(
+        ["Please hurry: the boat.", "No rush: the boat."], padding=True, truncation=True, return_tensors="np"
+    )
+    (logits,) = runtime.InferenceSession(str(model)).run(None, dict(inputs))
+    assert logits.argmax(-1).tolist() == [1, 0]
+    card = (model.parent / "README.md").read_text()
+    assert 'onnxruntime.InferenceSession(f"{here}/model.onnx")' in card
+    assert "`labels.json` has the labels" in card
+    assert 'library_name: "onnx"' in card
 
 
 def test_its_card_says_how_to_load_it(backend: Backend, job: str) -> None:

@@ -18,6 +18,7 @@ from arkor_dev.contract.settings import SETTINGS, wire_problem
 from arkor_dev.data.row_parser import row_of
 from arkor_dev.data.text_pairs import TEXT_PAIRS
 from tests.local.conftest import make_project
+from tests.local.gguf_extra import needs_gguf, with_converters
 from tests.local.harness import Backend, until
 from tests.local.tiny_model import write_jsonl
 
@@ -308,9 +309,13 @@ def exported(backend: Backend, job: str) -> Any:
     formats = backend.call("GET", f"/v1/jobs/{job}/exports").json["formats"]
     problems = {entry["format"]: entry.get("problem", "") for entry in formats}
     assert problems.pop("merged") == ""
+    gguf = problems.pop("gguf")
+    assert gguf == "" or "llama.cpp" in gguf
+    onnx = problems.pop("onnx")
+    assert onnx == "" or "onnxruntime" in onnx
     assert problems
     for problem in problems.values():
-        assert "An embedder has no other export than merged" in problem
+        assert "An embedder has no other exports than merged" in problem
     made = backend.call("POST", f"/v1/jobs/{job}/exports", {"format": "merged"})
     assert made.status == 201, made.body
     return until(
@@ -349,6 +354,27 @@ def test_sentence_transformers_loads_its_export_unchanged(
     card = (modules.parent / "README.md").read_text()
     assert 'SentenceTransformer("path/to/this/folder")' in card
     assert 'library_name: "sentence-transformers"' in card
+
+
+@needs_gguf
+@pytest.mark.timeout(400)
+def test_its_gguf_export_is_proved_with_llama_cpp(backend: Backend, job: str, data: Path) -> None:
+    with_converters(data / "cache")
+    made = backend.call("POST", f"/v1/jobs/{job}/exports", {"format": "gguf", "quantization": "f16"})
+    assert made.status == 201, made.body
+    path = f"/v1/jobs/{job}/exports/{made.json['export']['id']}"
+
+    def ended() -> Any:
+        entry = backend.call("GET", path).json["export"]
+        return entry if entry["state"] in ("completed", "failed") else None
+
+    entry = until(ended, 300)
+    assert entry.get("error") is None
+    assert entry["proof"]["verdict"] == "same", entry["proof"]
+    assert "in llama.cpp its vectors of" in entry["proof"]["sentence"]
+    assert ["llama.cpp", "llama-server -m FOLDER/model.gguf --embeddings"] in entry["usage"]
+    (card,) = (file.parent / "README.md" for file in data.rglob("model.gguf"))
+    assert "llama-server -m model.gguf --embeddings" in card.read_text()
 
 
 def test_its_card_says_how_to_use_it(backend: Backend, job: str) -> None:

@@ -25,10 +25,17 @@ const LOOK_MS = 1000;
 const NAMES: Readonly<Record<string, string>> = {
   adapter: "Adapter",
   merged: "Merged model",
+  onnx: "ONNX model",
   gguf: "GGUF model",
   "gguf-lora": "GGUF adapter",
   ollama: "Model for Ollama",
 };
+/** The formats without options, each with the name of its action and what it is for. */
+const PLAIN = [
+  ["adapter", "Export adapter", "The LoRA weights alone, for PEFT and vLLM"],
+  ["merged", "Export merged model", "Adapter and base as one model, for transformers and vLLM"],
+  ["onnx", "Export ONNX model", "Adapter and base as one graph, for ONNX Runtime"],
+] as const;
 const LIMIT = 50;
 
 const isDone = (entry: Export): boolean => entry.state === "completed" || entry.state === "failed";
@@ -41,11 +48,13 @@ export function exportsOf(exported: unknown): Export[] {
     .slice(0, LIMIT);
 }
 
+const formatsOf = (answer: unknown): Record<string, unknown>[] =>
+  isObject(answer) && Array.isArray(answer.formats) ? answer.formats.filter(isObject) : [];
+
 /** Why formats are unavailable here, by format, and the command that fixes it. */
 export function problemsOf(answer: unknown): ReadonlyMap<string, Problem> {
-  const list = isObject(answer) && Array.isArray(answer.formats) ? answer.formats.filter(isObject) : [];
   return new Map(
-    list
+    formatsOf(answer)
       .filter(({ problem }) => typeof problem === "string")
       .map((entry) => [
         clean(entry.format, 40),
@@ -65,6 +74,7 @@ export function Exports({ id, name, best }: Props) {
   const path = `/jobs/${encodeURIComponent(id)}/exports`;
   const [list, setList] = useState<readonly Export[]>([]);
   const [problems, setProblems] = useState<ReadonlyMap<string, Problem>>(new Map());
+  const [onnx, setOnnx] = useState(false);
   const [error, setError] = useState("");
   const [looks, setLooks] = useState(0);
   const waiting = useRef(new Set<string>());
@@ -85,6 +95,7 @@ export function Exports({ id, name, best }: Props) {
         const answer = await api<unknown>(path, { signal: stop.signal });
         const exported = exportsOf(answer);
         setProblems(problemsOf(answer));
+        setOnnx(formatsOf(answer).some(({ format }) => format === "onnx"));
         take(exported);
         if (exported.some((entry) => !isDone(entry))) timer = setTimeout(look, LOOK_MS);
       } catch (fault) {
@@ -119,19 +130,15 @@ export function Exports({ id, name, best }: Props) {
     if (sure) await act(() => request(`${path}/${encodeURIComponent(entry.id)}`, { method: "DELETE" }));
   };
   const underway = new Set<string>(list.flatMap((entry) => (isDone(entry) ? [] : [entry.format])));
-  const adapter = {
-    name: "job.export.adapter",
-    label: "Export adapter",
-    when: () => !underway.has("adapter") && !problems.has("adapter"),
-    run: () => begin({ format: "adapter" }),
-  };
-  const merged = {
-    name: "job.export.merged",
-    label: "Export merged model",
-    when: () => !underway.has("merged") && !problems.has("merged"),
-    run: () => begin({ format: "merged" }),
-  };
-  useActions("Job", [adapter, merged]);
+  const plain = PLAIN.filter(([format]) => format !== "onnx" || onnx).map(([format, label, hint]) => ({
+    name: `job.export.${format}`,
+    label,
+    hint,
+    format,
+    when: () => !underway.has(format) && !problems.has(format),
+    run: () => begin({ format }),
+  }));
+  useActions("Job", plain);
   const section = useRef<HTMLElement>(null);
   const asked = route.value.query.get("at") === "exports";
   useEffect(() => {
@@ -148,28 +155,19 @@ export function Exports({ id, name, best }: Props) {
         {best !== null && ` Step ${number(best)} is exported: it beats the final adapter.`}
       </p>
       <div class="exports-cards">
-        <Card title="Adapter" hint="The LoRA weights alone, for PEFT and vLLM">
-          <Unavailable id="exports-adapter" problem={problems.get("adapter")} />
-          <Button
-            small
-            disabled={underway.has("adapter") || problems.has("adapter")}
-            aria-describedby={problems.has("adapter") ? "exports-adapter" : undefined}
-            onClick={adapter.run}
-          >
-            Export adapter
-          </Button>
-        </Card>
-        <Card title="Merged model" hint="Adapter and base as one model, for transformers and vLLM">
-          <Unavailable id="exports-merged" problem={problems.get("merged")} />
-          <Button
-            small
-            disabled={underway.has("merged") || problems.has("merged")}
-            aria-describedby={problems.has("merged") ? "exports-merged" : undefined}
-            onClick={merged.run}
-          >
-            Export merged model
-          </Button>
-        </Card>
+        {plain.map(({ format, label, hint, when, run }) => (
+          <Card key={format} title={NAMES[format] ?? format} hint={hint}>
+            <Unavailable id={`exports-${format}`} problem={problems.get(format)} />
+            <Button
+              small
+              disabled={!when()}
+              aria-describedby={problems.has(format) ? `exports-${format}` : undefined}
+              onClick={run}
+            >
+              {label}
+            </Button>
+          </Card>
+        ))}
         {features.value.has("gguf") && (
           <Card title="GGUF" hint="For llama.cpp, LM Studio and Ollama">
             <Llama underway={underway} begin={begin} problems={problems} />

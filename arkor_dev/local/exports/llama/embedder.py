@@ -1,0 +1,103 @@
+"""Exports an embedder as GGUF, and verifies that llama.cpp computes the trained model's vectors."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+import torch
+
+from arkor_dev.local.cards.writer import describe_merged
+from arkor_dev.local.exports.embedder import EmbedderExport
+from arkor_dev.local.exports.files import save_merged
+from arkor_dev.local.gguf.files import FULL, check_support, convert, quantize
+from arkor_dev.local.gguf.limited import Limits, run
+from arkor_dev.local.modeling.embedder import FILE
+from arkor_dev.local.modeling.gate import encoder_in
+from arkor_dev.local.workers.errors import JobFailure
+
+from .export import MODEL
+from .messages import EmbeddedByLlama, EmbedWithLlama
+from .verification import CHILD
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+    from torch.nn import Module
+
+    from arkor_dev.data.rows import Row
+    from arkor_dev.local.modeling.base_model import Base
+    from arkor_dev.local.modeling.embedder import Embedder
+
+DISTANCES: Final = {FULL: 1e-3, "q8_0": 0.01}
+"""Largest distance, 1 - cosine, of a vector from the trained model's, by quantization; at least twice what
+was measured.
+"""
+FIGURES: Final = (
+    "in llama.cpp its vectors of {count} texts are {distance} away at most (1 - cosine), the base's {of_base}"
+)
+
+
+@dataclass
+class LlamaEmbedderExport(EmbedderExport):
+    """As `EmbedderExport`, in the format ``gguf``; ``quantization`` and ``cache`` as in `LlamaExport`."""
+
+    _figures: ClassVar[str] = FIGURES
+
+    quantization: str = FULL
+    cache: Path = field(default_factory=Path)
+    _scratch: Path = field(default_factory=Path, init=False)
+
+    @property
+    def _allowed(self) -> float:
+        return DISTANCES[self.quantization]
+
+    def make(self, rows: Sequence[Row]) -> dict[str, Any]:
+        """Write and verify the export with the texts of ``rows``. See `ExportTask.make`."""
+        if self.quantization not in DISTANCES:
+            raise JobFailure(
+                f"An embedder is exported as gguf in {' or '.join(DISTANCES)}: choose one of them"
+            )
+        if encoder_in(self.base):
+            raise JobFailure("A GGUF file can't be made of an encoder: choose the format merged or onnx")
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(
+            prefix=f"{self.target.name}.", suffix=".part", dir=self.target.parent
+        ) as folder:
+            self._scratch = Path(folder)
+            check_support(self.base, self._scratch, self.cache, self.progress)
+            return super().make(rows)
+
+    def _fill(self, folder: Path, merged: Module, base: Base, embedder: Embedder) -> None:
+        """Write all files of the export into ``folder``."""
+        source = self._scratch / "merged"
+        source.mkdir()
+        save_merged(merged, base.tokenizer, self.name, torch.float16, source)
+        embedder.write(source)  # the converter writes its pooling into the file
+        last = convert(source, self.quantization, self.name, self._scratch, self.cache, self.progress)
+        shutil.rmtree(source)
+        if self.quantization != FULL:
+            last = quantize(last, self.quantization, self._scratch, self.progress)
+        last.replace(folder / MODEL)
+        shutil.copyfile(self.source / FILE, folder / FILE)
+        describe_merged(self.source, folder, self.strength)
+
+    def _read_vectors(self, texts: dict[str, list[str]], embedder: Embedder) -> Tensor:
+        """Return the vectors of ``texts`` by llama.cpp, which tokenizes them itself."""
+        prompted = [embedder.prompted(text, kind) for kind, of_kind in texts.items() for text in of_kind]
+        limits, file = Limits.of((self.target / MODEL).stat().st_size), self._scratch / "vectors.npy"
+        request = EmbedWithLlama(limits.memory, self.target / MODEL, prompted, file)
+        run(CHILD, request, limits.seconds, self.progress, "Testing the exported files", EmbeddedByLlama)
+        # The child reads untrusted files, so its output is validated before use.
+        vectors = np.load(file, allow_pickle=False)
+        if vectors.shape != (len(prompted), embedder.dimensions[-1]) or vectors.dtype != np.float32:
+            raise JobFailure("llama.cpp computes vectors of another size than the trained model's")
+        return torch.from_numpy(vectors)
+
+    def _distance(self, trained: Tensor, other: Tensor) -> float:
+        return float((1 - (trained * other).sum(-1)).abs().max())
