@@ -32,7 +32,7 @@ Generated from ``async_studio`` by ``scripts/generate.py``. Not edited by hand.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from .async_studio import AsyncAdapter, AsyncData, AsyncEndpoint
 from .blocking import Blocking, BlockingRun, BlockingStudio
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.dataset_shapes import DataCheck
     from arkor_dev.contract.events import SampleCreated, VerdictSoFar
-    from arkor_dev.contract.shapes import Deployment, EvaluationPart, JobStatus
+    from arkor_dev.contract.shapes import Deployment, EvaluationPart, Export, Job, JobStatus
 
     from .async_studio import ExportForm, Verdict
     from .metrics import Metrics

@@ -1562,6 +1562,8 @@ export interface CorrectionAdded {
   undo: string;
 }
 
+export type MakingState = "reading" | "running" | "pausing" | "done" | "paused" | "budget" | "failed";
+
 /** The options of a making run; `keyEnv` names the environment variable of the key, never its value. */
 export interface MakingOptions {
   kind: string;
@@ -1599,7 +1601,7 @@ export interface MakingEstimate {
 export interface Making {
   name: string;
   file: string;
-  state: "reading" | "running" | "pausing" | "done" | "paused" | "budget" | "failed";
+  state: MakingState;
   kind: string;
   model: string;
   host: string;

@@ -287,7 +287,12 @@ class Sweeps:
             return False
         if self._must_wait():
             return False
-        forecast = await self._forecasts.request({**sweep.config, "samples": ["off"]})
+        try:
+            config = check_config({**sweep.config, "samples": ["off"]})
+        except BadRequestError as error:  # the sweep may be of an earlier version
+            await self._fail(sweep, error.text)
+            return False
+        forecast = await self._forecasts.request(config)
         if forecast["state"] == "failed":
             await self._begin(sweep, {}, START, plan.fresh_seeds(sweep)[0])
             return True

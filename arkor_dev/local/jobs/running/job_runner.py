@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from arkor_dev.contract.events import (
     STATUSES,
@@ -26,7 +26,7 @@ from .auto_resume import watch_power
 from .worker_session import Detached, Log, Outcome, PreparationProgress, WorkerSession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from arkor_dev.contract.events import (
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 class RunningJob(NamedTuple):
     """A running job: its config, and whether it uses a device that the next job would need."""
 
-    config: Mapping[str, Any]
+    config: JobConfig
     same_device: bool
 
 
