@@ -292,9 +292,6 @@ def test_importing_loads_nothing_heavy(module: str) -> None:
 
 ANY_IN_MESSAGES = {
     "JobRequest.config": "a job's settings: the table of settings checks them where they are read",
-    "JobRequest.resume": "how a job resumes: JSON of the database, read by checkpoints.continuation",
-    "FindCapacity.config": "a job's settings",
-    "ClusterDescribed.cluster": "the contract's Cluster, with what its nodes say of themselves",
     "Measured.measurement": "figures of a forecast, checked by Measurement.of_json",
     "Verified.proof": "the contract's ExportProof",
     "AttributionRequest.messages": "messages of a chat, in OpenAI's form",
@@ -312,8 +309,6 @@ ANY_IN_MESSAGES = {
     "JudgeSweep.trials": "pairs of settings and a loss",
     "JudgeSweep.start": "stored scores",
     "JudgeSweep.winner": "stored scores",
-    "BeginReport.job": "the fields of writers.Job",
-    "OpenView.config": "a job's settings",
     "AskView.fields": "the arguments of a method of View",
     "ViewAnswered.answer": "the result of a method of View",
 }

@@ -54,7 +54,7 @@ BEST: Final = "best"
 UNREADABLE: Final = "The backend's response about the export is unreadable. Try again later."
 
 
-class ExportRequest(TypedDict):
+class ExportOrder(TypedDict):
     """The body of the call that creates an export: `arkor_dev.contract.bodies.EXPORT`."""
 
     format: str
@@ -70,9 +70,9 @@ def request_of(
     step: int | None = None,
     quantization: str | None = None,
     strength: float = 1.0,
-) -> ExportRequest:
+) -> ExportOrder:
     """Return the request for an export: of the final adapter, or of the checkpoint of ``step``."""
-    request = ExportRequest(format=form)
+    request = ExportOrder(format=form)
     if step is not None:
         request["step"] = step
     if quantization is not None:
@@ -82,7 +82,7 @@ def request_of(
     return request
 
 
-async def order(backend: Backend, job_id: str, request: ExportRequest, *, attended: bool = False) -> Export:
+async def order(backend: Backend, job_id: str, request: ExportOrder, *, attended: bool = False) -> Export:
     """Request the export; raise the backend's refusal.
 
     An ``attended`` export ends when its polling stops, since this process may be killed.

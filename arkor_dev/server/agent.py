@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Final, NotRequired, TypedDict, TypeGuard
 
 from aiohttp import hdrs, web
 
 from arkor_dev import __version__
 from arkor_dev.contract.errors import ArkorError
-from arkor_dev.jobs.follow import is_job
 
 from .app_keys import JOBS, SETTINGS
 
@@ -72,10 +71,14 @@ def running(listing: bytes) -> list[AgentJob] | None:
     """Return the running jobs of a backend's list, which may have any content; None if it is none."""
     try:
         jobs = json.loads(listing)["jobs"]
-        found = [job for job in jobs if is_job(job) and job.get("status") == "running"]
+        found = [job for job in jobs if _is_running(job)]
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     return [_job(job) for job in found[:JOBS_SHOWN]]
+
+
+def _is_running(value: object) -> TypeGuard[Job]:
+    return isinstance(value, dict) and value.get("status") == "running"
 
 
 def _job(job: Job) -> AgentJob:

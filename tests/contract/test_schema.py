@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 
 from arkor_dev.contract.rules import FILLED, FLAG, Rule, quoted, text_line
-from arkor_dev.contract.schema import Field, Schema, SchemaError, check
+from arkor_dev.contract.schema import Field, Schema, SchemaError, check, check_as
 
 NUMBER = Rule("number", 0, 1, above=True)
 WHOLE = Rule("whole", 1)
@@ -82,6 +82,21 @@ def test_a_valid_body_is_returned_unchanged() -> None:
         "later": [1],
     }
     assert check(body, TEAM) is body
+
+
+class Named(TypedDict):
+    name: str
+
+
+def test_a_valid_body_is_returned_as_the_class_that_has_its_fields() -> None:
+    schema = Schema(Field("name", FILLED, needed=True))
+    body = {"name": "a", "later": 1}
+    named = check_as(Named, body, schema)
+    assert named is body
+    with pytest.raises(SchemaError, match="name is missing"):
+        check_as(Named, {}, schema)
+    with pytest.raises(AssertionError, match="Named lacks age"):
+        check_as(Named, {"name": "a"}, Schema(*schema.fields, Field("age", WHOLE)))
 
 
 def test_quoted_values_are_short_and_on_one_line() -> None:

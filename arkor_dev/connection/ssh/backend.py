@@ -55,7 +55,7 @@ RENEW_SECONDS: Final = 5.0
 MOST_FILES: Final = 5
 
 
-class Target(TypedDict):
+class RemoteFolder(TypedDict):
     """The project's folder on the other machine: its ``key``, and the ``name`` of its files in there."""
 
     key: str
@@ -81,7 +81,7 @@ class SshBackend:
         self._settings, self._host, self._confirm = settings, checked(settings.ssh), confirm
         name = tidy_name(settings.project.name)
         # The folder there does not depend on how the host is spelled here.
-        self._target: Target = {"key": replace(settings, ssh=None).local_data.name, "name": name}
+        self._target: RemoteFolder = {"key": replace(settings, ssh=None).local_data.name, "name": name}
         self.scope: Final = Scope(ORG, name, name)
         self._hashes = Hashes(settings.local_data / "hashes.json")
         self._sent: list[OutgoingFile] = []

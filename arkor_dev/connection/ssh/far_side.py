@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import BinaryIO, TypedDict, TypeGuard
 
-    class Request(TypedDict, total=False):
+    class FarRequest(TypedDict, total=False):
         """A request: ``do`` names the method of `FarSide`, which says what it does with the other fields."""
 
         do: str
@@ -67,16 +67,16 @@ if TYPE_CHECKING:
         code: str
         version: str
 
-    class Handoff(TypedDict):
+    class BackendRecord(TypedDict):
         """A keeper's record of its backend."""
 
         baseUrl: str
         token: str
 
-    class Report(TypedDict):
+    class BackendReport(TypedDict):
         """What is sent unrequested: where the backend listens, and whether it will start again."""
 
-        backend: Handoff | None
+        backend: BackendRecord | None
         kept: bool
 
 
@@ -140,11 +140,11 @@ class FarSide:
         self.host = "This machine"
         self._watched: Path | None = None
         self._folder = ROOT
-        self._last_state: Report | None = None
+        self._last_state: BackendReport | None = None
 
     # --- looking ------------------------------------------------------------------------------------------
 
-    def look(self, request: Request) -> dict[str, object]:
+    def look(self, request: FarRequest) -> dict[str, object]:
         """Return Python, tools and space of this machine, and which parts it already has."""
         return {
             "python": ".".join(map(str, sys.version_info[:3])),
@@ -157,7 +157,7 @@ class FarSide:
 
     # --- the package and its environment ------------------------------------------------------------------
 
-    def code(self, request: Request) -> None:
+    def code(self, request: FarRequest) -> None:
         """Unpack the package that follows, atomically."""
         _make_root()
         packed = b"".join(self._input.pieces(request["size"]))
@@ -177,7 +177,7 @@ class FarSide:
             if old and other.name not in used and other != target:
                 shutil.rmtree(other, ignore_errors=True)
 
-    def install(self, request: Request) -> None:
+    def install(self, request: FarRequest) -> None:
         """Create the environment, or continue an interrupted installation."""
         _make_root()
         target = ROOT / "envs" / str(request["env"])
@@ -191,7 +191,7 @@ class FarSide:
                 self._install(part, request, log)
             part.rename(target)
 
-    def _install(self, part: Path, request: Request, log: BinaryIO) -> None:
+    def _install(self, part: Path, request: FarRequest, log: BinaryIO) -> None:
         wants = [*request["requirements"], *(request["gpu"] if _gpu() else [])]
         python, uv = str(part / "bin" / "python"), _uv()
         if not (part / "bin" / "python").exists():
@@ -247,7 +247,7 @@ class FarSide:
 
     # --- the project's files ------------------------------------------------------------------------------
 
-    def files(self, request: Request) -> dict[str, list[str]]:
+    def files(self, request: FarRequest) -> dict[str, list[str]]:
         """Return which of the project's files are missing or different here, by their hashes."""
         folder = self._project(request)
         index, missing = _index(folder), list[tuple[str, int]]()
@@ -258,7 +258,7 @@ class FarSide:
         self._need_space(sum(size for _, size in missing))
         return {"missing": [name for name, _ in missing]}
 
-    def put(self, request: Request) -> None:
+    def put(self, request: FarRequest) -> None:
         """Store one file of the project, atomically."""
         folder = self._project(request)
         base, name = folder / request["name"], request["path"]
@@ -290,7 +290,7 @@ class FarSide:
         temporary.write_text(json.dumps(index))
         temporary.replace(folder / "files.json")
 
-    def _project(self, request: Request) -> Path:
+    def _project(self, request: FarRequest) -> Path:
         _make_root()
         folder = ROOT / "projects" / str(request["key"])
         (folder / request["name"]).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -298,7 +298,7 @@ class FarSide:
 
     # --- the backend --------------------------------------------------------------------------------------
 
-    def start(self, request: Request) -> Handoff:
+    def start(self, request: FarRequest) -> BackendRecord:
         """Start the project's backend unless it runs, and return where it listens and its token."""
         folder = self._project(request)
         with _locked(folder / "start.lock"):
@@ -319,7 +319,7 @@ class FarSide:
         self._last_state = {"backend": handoff, "kept": True}
         return handoff
 
-    def _end_idle(self, keeper: Keeper, request: Request) -> None:
+    def _end_idle(self, keeper: Keeper, request: FarRequest) -> None:
         """End a backend of another version, unless jobs are running in it."""
         if active := _active(keeper):
             raise Fault(
@@ -330,7 +330,7 @@ class FarSide:
         send_message(step=f"Replacing the idle backend of arkor-dev {_build(keeper)}")
         _end(keeper)
 
-    def _spawn(self, folder: Path, request: Request) -> Keeper:
+    def _spawn(self, folder: Path, request: FarRequest) -> Keeper:
         code = ROOT / "code" / request["code"]
         python = sys.executable if request["env"] is None else str(_python_of(request["env"]))
         # The runtime folder of a login is deleted with the login; the backend then uses one below /tmp.
@@ -351,7 +351,7 @@ class FarSide:
             time.sleep(0.02)
         return keeper
 
-    def status(self, _: Request) -> dict[str, object]:
+    def status(self, _: FarRequest) -> dict[str, object]:
         """Return every project of this account, and the space that everything takes."""
         projects = []
         for folder in sorted((ROOT / "projects").glob("*")):
@@ -363,14 +363,14 @@ class FarSide:
             projects.append(entry)
         return {"projects": projects, "bytes": _bytes(ROOT), "root": str(ROOT)}
 
-    def stop(self, _: Request) -> dict[str, int]:
+    def stop(self, _: FarRequest) -> dict[str, int]:
         """End every backend; running jobs pause and resume at the next start."""
         running = [keeper for folder in (ROOT / "projects").glob("*") if (keeper := _running(folder))]
         for keeper in running:
             _end(keeper)
         return {"stopped": len(running)}
 
-    def remove(self, request: Request) -> None:
+    def remove(self, request: FarRequest) -> None:
         """Delete everything, after `stop`."""
         self.stop(request)
         if ROOT.exists():
@@ -380,13 +380,13 @@ class FarSide:
         """Report that the watched backend has a new socket or token, or has ended and whether it restarts."""
         if self._watched is None:
             return
-        now: Report = {"backend": _handoff(self._watched), "kept": _running(self._folder) is not None}
+        now: BackendReport = {"backend": _handoff(self._watched), "kept": _running(self._folder) is not None}
         if now != self._last_state:
             self._last_state = now
             send_message(**now)
 
 
-def _build(build: Keeper | Request) -> str:
+def _build(build: Keeper | FarRequest) -> str:
     return f"{build.get('version')} (build {str(build.get('code'))[:8]})"
 
 
@@ -485,13 +485,13 @@ def _end(keeper: Keeper) -> None:
             return
 
 
-def _handoff(path: Path) -> Handoff | None:
+def _handoff(path: Path) -> BackendRecord | None:
     """Return the keeper's record of its backend; None before there is one."""
     record = _json(path)
     return record if _is_handoff(record) else None
 
 
-def _is_handoff(record: object) -> TypeGuard[Handoff]:
+def _is_handoff(record: object) -> TypeGuard[BackendRecord]:
     return isinstance(record, dict) and "token" in record
 
 
@@ -528,7 +528,7 @@ def serve() -> None:
     source = Input()
     side = FarSide(source)
     send_message(ready=True)
-    handlers: dict[str, Callable[[Request], object]] = {
+    handlers: dict[str, Callable[[FarRequest], object]] = {
         name: getattr(side, name)
         for name in ("look", "code", "install", "files", "put", "start", "status", "stop", "remove")
     }
@@ -539,7 +539,7 @@ def serve() -> None:
             continue
         if not line:
             return
-        request: Request = json.loads(line)
+        request: FarRequest = json.loads(line)
         side.host = str(request["host"])
         try:
             send_message(done=handlers[request["do"]](request))

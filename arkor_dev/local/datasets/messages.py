@@ -37,7 +37,7 @@ class AskView(Message):
     number: int
     id: str
     what: str
-    fields: dict[str, object]
+    fields: dict[str, Any]
     training: bool
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from safetensors.torch import load_file, save_file
 
@@ -17,8 +17,9 @@ from arkor_dev.local.modeling.adapter_config import read_lora
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
+
+    from arkor_dev.local.modeling.adapter_config import LoraSettings
 
 PREFIX: Final = "base_model.model."
 LORA_B: Final = re.compile(r"(?P<layer>.+)\.(?:lora_B\.weight|lora_embedding_B)")
@@ -57,11 +58,11 @@ def plain_adapter(source: Path, target: Path, strength: float) -> Path:
     return target
 
 
-def scale_of(config: Mapping[str, Any], layer: str, rank: int) -> float:
+def scale_of(config: LoraSettings, layer: str, rank: int) -> float:
     """Return PEFT's factor for a layer's change: alpha over the rank, or over its square root."""
-    patterns = config.get("alpha_pattern") or {}
+    patterns = config["alpha_pattern"]
     alpha = next(
         (value for key, value in patterns.items() if re.fullmatch(rf"(?:.*\.)?(?:{key})", layer)),
         config["lora_alpha"],
     )
-    return float(alpha / (rank**0.5 if config.get("use_rslora") else rank))
+    return float(alpha / (rank**0.5 if config["use_rslora"] else rank))

@@ -192,11 +192,17 @@ def manifest_of(folder: Path) -> Manifest:
         raise DamagedFolderError(f"{MANIFEST} cannot be read") from None
     match manifest:
         case {"files": dict(), "format": int(version)} if version == FORMAT:
-            written: Manifest = manifest
-            return written
+            if "origin" not in manifest or _is_origin(manifest["origin"]):
+                written: Manifest = manifest
+                return written
         case {"files": dict()}:
             raise DamagedFolderError("another version of arkor-dev wrote it")
     raise DamagedFolderError(f"{MANIFEST} cannot be read")
+
+
+def _is_origin(value: object) -> bool:
+    """Return whether ``value`` can be read as a `RunOrigin`: an archive may have brought the manifest."""
+    return isinstance(value, dict) and isinstance(value.get("versions", {}), dict)
 
 
 def checked(folder: Path, needed: str) -> Manifest:

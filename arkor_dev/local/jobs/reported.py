@@ -197,10 +197,13 @@ def _are_figures(figures: object) -> bool:
     )
 
 
-def _row(line: Mapping[str, Any]) -> TrainingLog:
+def _row(line: Mapping[str, object]) -> TrainingLog:
     """Return a row of figures as an event. Raises ValueError for anything else."""
     figures: dict[str, float | None] = {}
-    for name, value in line["log"].items():
+    log = line["log"]
+    if not isinstance(log, dict):
+        raise TypeError
+    for name, value in log.items():
         if not FIGURE_NAME.fullmatch(name) or not (value is None or type(value) in (int, float)):
             raise ValueError
         figures[name] = value
@@ -208,7 +211,7 @@ def _row(line: Mapping[str, Any]) -> TrainingLog:
     return log_with(row, figures)
 
 
-def _end(line: Mapping[str, Any]) -> LastEvent | None:
+def _end(line: Mapping[str, object]) -> LastEvent | None:
     """Return how a run ended if a line states it. Raises ValueError for an unknown status."""
     if (status := line.get("end")) is None:
         return None

@@ -11,13 +11,13 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from arkor_dev.contract.events import SYSTEM_METRICS, SystemMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
+    from types import ModuleType, TracebackType
 
 
 def on_battery() -> bool:
@@ -73,7 +73,7 @@ class Machine:
 class _Gpu:
     """One NVIDIA GPU, through its driver's library ``nvidia-ml-py`` (module ``pynvml``)."""
 
-    def __init__(self, nvml: Any, handle: Any) -> None:
+    def __init__(self, nvml: ModuleType, handle: object) -> None:
         self._nvml = nvml
         self._handle = handle
 
@@ -83,7 +83,7 @@ class _Gpu:
         try:
             import pynvml as nvml  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-            library: Any = nvml
+            library: ModuleType = nvml
             library.nvmlInit()
             return cls(library, library.nvmlDeviceGetHandleByUUID(uuid))
         except Exception:  # noqa: BLE001 - figures are no reason to end a run

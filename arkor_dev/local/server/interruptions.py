@@ -161,7 +161,7 @@ def _check_later(job: Job, body: Mapping[str, Any]) -> None:
             raise BadRequestError(f"{field} must be more than the {end} that the job already has")
 
 
-def _longer(config: JobConfig, body: Mapping[str, Any]) -> dict[str, object]:
+def _longer(config: JobConfig, body: Mapping[str, object]) -> dict[str, object]:
     """Return ``config`` with the new end, and without a setting that conflicts with it."""
     field = next(field for field in LENGTHS if body.get(field) is not None)
     remaining = {key: value for key, value in config.items() if key not in LENGTHS}

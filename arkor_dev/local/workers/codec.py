@@ -18,7 +18,7 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Generic, Literal, NotRequired, TypeVar, Union
+from typing import Annotated, Any, Final, Generic, Literal, NoReturn, NotRequired, TypeVar, Union
 
 KIND: Final = "kind"
 UNIONS: Final = (Union, types.UnionType)
@@ -160,7 +160,7 @@ def _object_reader(kind: Any, others: Read | None = None) -> Read:
         hints = {field.name: hints[field.name] for field in own}
     readers, needed = {name: _reader(hint) for name, hint in hints.items()}, hints.keys() - optional
 
-    def read(value: object) -> Any:
+    def read(value: object) -> object:
         names = _exactly(value, dict).keys()
         if not needed <= names or (not others and names - readers.keys()):
             wrong = ", ".join(sorted((needed - names) | (names - readers.keys())))
@@ -174,18 +174,18 @@ def _no_choice(value: object) -> object:
     return _fail(value, "an object of a known type")
 
 
-def _first_of(readers: list[Read], hint: object, value: object) -> Any:
+def _first_of(readers: list[Read], hint: object, value: object) -> object:
     for reader in readers:
         with contextlib.suppress(ValueError):
             return reader(value)
     return _fail(value, hint)
 
 
-def _exactly(value: Any, *accepted: type) -> Any:
+def _exactly(value: object, *accepted: type) -> Any:
     return value if type(value) in accepted else _fail(value, accepted)  # isinstance takes True for an int
 
 
-def _fail(value: object, wanted: object) -> Any:
+def _fail(value: object, wanted: object) -> NoReturn:
     raise ValueError(f"{str(value)[:SHOWN]!r} is not {wanted}")
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .script import Script
 
 
-class Tool(Protocol):
+class ToolModule(Protocol):
     """The module of a tool."""
 
     NAME: str
@@ -51,7 +51,7 @@ class Tool(Protocol):
         """Carry a file over."""
 
 
-TOOLS: Final[tuple[Tool, ...]] = (
+TOOLS: Final[tuple[ToolModule, ...]] = (
     h2o, autotrain, torchtune, prime, mlx_lm, axolotl, openai, llama_factory_v1, llama_factory, hugging_face,
 )  # fmt: skip
 """Their modules, the most particular first: the keys of one may be among those of another."""

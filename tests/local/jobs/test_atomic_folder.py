@@ -97,6 +97,14 @@ def test_a_manifest_names_files_of_its_folder_only(folder: Path, tmp_path: Path,
         checked(folder, "state.pt")
 
 
+@pytest.mark.parametrize("origin", [None, [], {"versions": ["torch"]}])
+def test_a_manifest_with_another_origin_is_damaged(folder: Path, origin: object) -> None:
+    written = {**manifest_of(folder), "origin": origin}
+    (folder / MANIFEST).write_text(json.dumps(written))
+    with pytest.raises(DamagedFolderError, match="cannot be read"):
+        manifest_of(folder)
+
+
 def test_unlisted_files_are_not_available(folder: Path) -> None:
     (folder / "other.pt").write_bytes(b"1")
     with pytest.raises(DamagedFolderError, match=r"no other\.pt"):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 import pytest
 
 from arkor_dev.contract.shapes import Progress
-from arkor_dev.local.workers.codec import Bounds, Codec, Message, Others, encode
+from arkor_dev.local.workers.codec import Bounds, Codec, Message, Others, Trusted, encode
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,11 @@ class Note(TypedDict):
 @dataclass(frozen=True)
 class Told(Message):
     event: Annotated[Row, Others(float)] | Note
+
+
+@dataclass(frozen=True)
+class Sent(Message):
+    row: Annotated[Row, Trusted()]
 
 
 @dataclass(frozen=True)
@@ -171,3 +176,11 @@ def test_a_deeply_nested_line_is_a_recursion_error_and_no_crash() -> None:
 def test_a_number_that_is_not_finite_is_not_sent() -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         encode(Done("stop", float("nan")))
+
+
+def test_an_object_that_was_checked_before_is_passed_on_as_it_is() -> None:
+    codec = Codec[Sent](Sent)
+    row: Any = {"type": "row", "step": "last", "more": [1]}
+    assert codec.of({"kind": "Sent", "row": row}).row == row
+    with pytest.raises(ValueError, match="is not"):
+        codec.of({"kind": "Sent", "row": [row]})

@@ -18,7 +18,7 @@ from arkor_dev.contract.extras import install_command
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from .messages import LookOrder, Message, Pushed, PushOrder, Repository, UploadProgress
+    from .messages import HubMessage, LookOrder, Pushed, PushOrder, Repository, UploadProgress
 
 MODULE: Final = "arkor_dev.cli.commands.push.uploader"
 LIBRARY: Final = "huggingface_hub"
@@ -54,7 +54,7 @@ def repository(text: str | None) -> str:
     return text
 
 
-async def _messages(stdout: asyncio.StreamReader) -> AsyncIterator[Message]:
+async def _messages(stdout: asyncio.StreamReader) -> AsyncIterator[HubMessage]:
     try:
         async for line in stdout:
             yield json.loads(line)

@@ -70,7 +70,7 @@ class UploadProgress(TypedDict):
     secondsLeft: NotRequired[int]
 
 
-class Message(TypedDict):
+class HubMessage(TypedDict):
     """One line of the process: ``progress``, or at the end either ``answer`` or ``error``.
 
     A ``final`` error is the order's fault, others are the Hub's or the network's.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from arkor_dev.backend.client import Backend
-    from arkor_dev.client.exports import ExportRequest
+    from arkor_dev.client.exports import ExportOrder
     from arkor_dev.contract.shapes import Export, Job
     from arkor_dev.core.settings import Settings
 
@@ -141,7 +141,7 @@ async def run_push(settings: Settings, arguments: Namespace) -> int:
     return 0
 
 
-async def _export(backend: Backend, job: Job, request: ExportRequest) -> tuple[Export, bool]:
+async def _export(backend: Backend, job: Job, request: ExportOrder) -> tuple[Export, bool]:
     """Return an export as requested, and whether it was made now rather than found."""
     for export in await _exports(backend, job["id"]):
         if export.get("state") != "completed" or _asked_for(export) != _asked_for(request):
@@ -175,7 +175,7 @@ async def _exports(backend: Backend, job_id: str) -> list[Export]:
         return []
 
 
-def _asked_for(export: Export | ExportRequest) -> tuple[object, ...]:
+def _asked_for(export: Export | ExportOrder) -> tuple[object, ...]:
     form = export.get("format")
     usual = USUAL_QUANTIZATION if form in QUANTIZED_FORMATS else None
     bits = export.get("quantization", usual)

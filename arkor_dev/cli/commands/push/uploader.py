@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import BinaryIO
 
-    from .messages import Commit, LookOrder, Message, Pushed, PushOrder, Repository, RepositoryState
+    from .messages import Commit, HubMessage, LookOrder, Pushed, PushOrder, Repository, RepositoryState
 
 
 WRITTEN: Final = frozenset({"README.md", "adapter_config.json", "config.json", "provenance.json"})
@@ -172,7 +172,7 @@ LIMITED: Final = "fineGrained"
 """Token roles with limits: read-only, or what the owner has ticked."""
 
 
-def write_message(**fields: Unpack[Message]) -> None:
+def write_message(**fields: Unpack[HubMessage]) -> None:
     """Send one message to the parent process."""
     sys.stdout.write(f"{json.dumps(fields)}\n")
     sys.stdout.flush()

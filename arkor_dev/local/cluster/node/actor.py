@@ -26,7 +26,7 @@ import time
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import arkor_dev
 from arkor_dev.local.cluster.protocol import CHUNK, RETURNED_FOLDERS, SHA256, file_entry, is_safe_name, proof
@@ -126,7 +126,8 @@ class HostedJob:
         for subfolder in ("data", "project"):
             (self._home / subfolder).mkdir()
         self._job_folder = self._home / "data" / "jobs" / job_id
-        self._digests, self._storage = dict[str, Any](), NodeStorage(self._job_folder, self._touch)
+        self._digests: dict[str, hashlib._Hash] = {}
+        self._storage = NodeStorage(self._job_folder, self._touch)
         self._child: Child | None = None
         self._begun = self.closed = False
         self._spool = Spool(self._home / "said", SPOOL_BYTES, REPEATABLE_BYTES)
