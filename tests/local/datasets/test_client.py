@@ -88,7 +88,7 @@ async def test_settings_that_change_no_token_share_a_view(tmp_path: Path, shared
         others: dict[str, Any] = {
             setting.field: setting.default for setting in SETTINGS if setting.field not in client.SHAPING
         }
-        assert (await datasets.open(config(**others, loraR=64)))["id"] == view["id"]
+        assert (await datasets.open(config(**{**others, "loraR": 64})))["id"] == view["id"]
         assert (await datasets.open(config(trainOnResponsesOnly=None)))["id"] == view["id"]
         for field, value in (
             ("trainOnResponsesOnly", False),
