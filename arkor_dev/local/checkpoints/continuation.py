@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from arkor_dev.local.jobs.job_config import FORGETS
 from arkor_dev.local.workers.errors import JobFailure
 
 from . import origin
@@ -55,11 +56,10 @@ class Continuation:
     @property
     def restart_reason(self) -> str | None:
         """Return why a job that should resume starts from the beginning; None if it resumes."""
-        return (
-            f"{self.options['why']} It starts from the beginning."
-            if self.options and not self.points
-            else None
-        )
+        if not self.options or self.points:
+            return None
+        again = "starts again" if self.job.config.get(FORGETS) else "starts from the beginning"
+        return f"{self.options['why']} It {again}."
 
     @property
     def before(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from arkor_dev.contract.deployments import TARGET
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.local.inference.engines.choice import AUTO
-from arkor_dev.local.jobs.database import stored_object, transaction
+from arkor_dev.local.jobs.database import SECURE_DELETE, TRUNCATE_LOG, stored_object, transaction
 from arkor_dev.local.jobs.records import compact, now
 
 if TYPE_CHECKING:
@@ -34,10 +34,6 @@ RESTART: Final = frozenset({"target", "enabled", "engine"})
 """Fields whose change makes the engine be chosen again."""
 DAMAGED_TARGET: Final = "unknown, since its record is damaged: choose again what to serve"
 NOT_KEPT: Final = "disabled"
-SECURE_DELETE: Final = "PRAGMA secure_delete = ON"
-"""Statement that overwrites deleted content on disk instead of only releasing it."""
-TRUNCATE_LOG: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
-"""Truncates the write-ahead log, which would otherwise keep deleted content until it is full."""
 
 
 class Key(NamedTuple):

@@ -7,7 +7,7 @@ refused with an error that names the field.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict, cast
 
 from arkor_dev.contract.attribution import ROW_PLACES
 from arkor_dev.contract.errors import BadRequestError
@@ -25,6 +25,7 @@ from arkor_dev.data.reviews import ALL, ONLY, ReviewsError, read_reviews
 from arkor_dev.data.sources import SourceError, inside, parts_of, sources_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -78,6 +79,21 @@ LEFT_OUT: Final = "leftOut"
 """Config field of a repeated job: ``{rows, hash}``, the locations of the rows whose weight becomes zero, and
 the hash of all rows of the original job.
 """
+FORGETS: Final = "forgets"
+"""Config field that the backend writes, beside ``leftOut``: the jobs that the job may continue instead of
+starting anew, and the rows that each had left out already.
+"""
+
+
+class Forgotten(TypedDict):
+    """An entry of ``forgets``; ``weights`` is the hash of that job's adapter."""
+
+    job: str
+    name: str
+    rows: list[str]
+    weights: str | None
+
+
 ADJUSTED: Final = "adjusted"
 """Config field that the backend writes: ``[{step, settings: {field: [old, new]}}]``, the settings that were
 changed while the job continued, and after which step.
@@ -106,6 +122,17 @@ UNREADABLE: Final[dict[str, Any]] = {
     "datasetSource": {"type": "file", "path": "unknown"},
 }
 """Shown in place of a stored config that is damaged."""
+
+
+def forgets_of(config: Mapping[str, object]) -> list[Forgotten]:
+    """Return the earlier jobs of one that deletes rows; empty for others."""
+    return cast("list[Forgotten]", config.get(FORGETS) or [])
+
+
+def left_out_of(config: Mapping[str, object]) -> list[str]:
+    """Return the locations of the rows that a job leaves out."""
+    left_out = config.get(LEFT_OUT)
+    return list(left_out["rows"]) if isinstance(left_out, dict) else []
 
 
 def check_config(config: object) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from arkor_dev.local.jobs.disk import (
     remove_leftovers,
     remove_models,
 )
-from arkor_dev.local.jobs.job_config import ADJUSTED, check_config, with_current_reviews
+from arkor_dev.local.jobs.job_config import ADJUSTED, FORGETS, check_config, with_current_reviews
 from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import REPORTED, Store, new_id
@@ -96,7 +96,8 @@ async def jobs(request: web.Request) -> web.Response:
 async def create_job(request: web.Request) -> web.Response:
     setup = check_scope(request)
     body = await body_of(request, JOB)
-    config = {key: value for key, value in check_config(body["config"]).items() if key != ADJUSTED}
+    own = check_config(body["config"]).items()
+    config = {key: value for key, value in own if key not in (ADJUSTED, FORGETS)}
     config = await asyncio.to_thread(with_current_reviews, config, setup.project)
     parent, job_id = None, new_id()
     if body.get("parent") is not None:
