@@ -44,7 +44,8 @@ def dependents(
             found += _of_job(data, each, why, certain=each["id"] in certain)
     named = {entry["job"]: entry["certain"] for entry in found if "job" in entry}
     for slug, target in endpoints:
-        served = str(target.get("jobId", ""))
+        adapter = target.get("adapter")
+        served = str(adapter.get("jobId", "")) if isinstance(adapter, dict) else ""
         if served in named:
             found.append(
                 {

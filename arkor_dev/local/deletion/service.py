@@ -254,7 +254,9 @@ class Deletions:
                 )
         await asyncio.to_thread(self._delete_files, [copies[one] for one in ids], found)
         await self._store.request(_delete_rows, [found.keys[one] for one in ids if one in found.keys])
-        await asyncio.to_thread(self._delete_answers, [found.keys[one] for one in ids if one in found.keys])
+        await asyncio.to_thread(
+            _delete_answers, self._data, [found.keys[one] for one in ids if one in found.keys]
+        )
         return [copies[one] for one in ids]
 
     def _delete_files(self, copies: Sequence[TextCopy], found: Found) -> None:
@@ -270,13 +272,6 @@ class Deletions:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-
-    def _delete_answers(self, keys: Sequence[tuple[str, tuple[str | int, ...]]]) -> None:
-        digests = [values for table, values in keys if table == "answers"]
-        if digests:
-            with closing(sqlite3.connect(self._data / LEDGER)) as db, db:
-                db.execute(SECURE_DELETE)
-                db.executemany("DELETE FROM answers WHERE hash = ?", digests)
 
     async def _with_repeat(self, job: Job, certificate: Certificate) -> Certificate:
         repeat = certificate.get("repeat")
@@ -361,3 +356,14 @@ def _delete_rows(store: Store, keys: Sequence[tuple[str, tuple[str | int, ...]]]
             elif table == "endpoint_requests":
                 db.execute("UPDATE endpoint_requests SET said = NULL, error = NULL WHERE seq = ?", values)
     db.execute(TRUNCATE_LOG)
+
+
+def _delete_answers(data: Path, keys: Sequence[tuple[str, tuple[str | int, ...]]]) -> None:
+    """Delete kept answers of a teacher, and overwrite them on disk."""
+    digests = [values for table, values in keys if table == "answers"]
+    if digests:
+        with closing(sqlite3.connect(data / LEDGER)) as db:
+            db.execute(SECURE_DELETE)
+            with db:
+                db.executemany("DELETE FROM answers WHERE hash = ?", digests)
+            db.execute(TRUNCATE_LOG)
