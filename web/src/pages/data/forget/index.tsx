@@ -38,8 +38,8 @@ export function DeleteFromAdapter({ trainer, row, onClose }: Props) {
       {able.length === 0 ? (
         <p>No completed job trained on this data set.</p>
       ) : (
-        <>
-          <label class="ui-field">
+        <div style={{ display: "grid", gap: "12px" }}>
+          <label>
             Job{" "}
             <Select
               value={chosen}
@@ -52,7 +52,7 @@ export function DeleteFromAdapter({ trainer, row, onClose }: Props) {
             a training without the row. Its page then says where the row's text still is.
           </p>
           <p class="hint">The old job and the row in the file stay until you delete them.</p>
-        </>
+        </div>
       )}
       {error !== null && <ErrorNote error={error} />}
       <div class="ui-dialog-actions">

@@ -30,7 +30,9 @@ export function DeletedRows({ id }: { id: string }) {
     attempt(async () => {
       setNewer((await api<{ certificate: Certificate }>(path, { method: "POST", body })).certificate);
     });
-  const { copies, dependents, repeat } = certificate;
+  const { copies, dependents, repeat, rows } = certificate;
+  const them = rows.length === 1 ? "it" : "them";
+  const their = rows.length === 1 ? "Its" : "Their";
   const deletable = copies.filter((copy) => copy.deletable);
   const remove = async (): Promise<void> => {
     const yes = await confirm({
@@ -44,31 +46,31 @@ export function DeletedRows({ id }: { id: string }) {
   return (
     <div class="certificate">
       <p>
-        {plural(certificate.rows.length, "row")} deleted from the adapter of{" "}
+        {plural(rows.length, "row")} deleted from the adapter of{" "}
         <a href={jobHref(certificate.of)}>{clean(certificate.ofName, 200)}</a>: {shareWords(certificate)}
       </p>
       <p>
         {certificate.exact
-          ? "The weights have the same bits as if it had been trained without them from the start."
-          : "The weights learned nothing from them; on this device sums may differ in order."}
+          ? `The weights have the same bits as if the adapter had been trained without ${them} from the start.`
+          : `The weights learned nothing from ${them}; on this device sums may differ in order.`}
         {!certificate.intact && " The file has been changed since."}
       </p>
       <List
-        title={certificate.rows.length === 1 ? "The row" : "The rows"}
-        lines={certificate.rows.map(({ where, sha256 }) => `${where}, SHA-256 ${sha256.slice(0, 16)}…`)}
+        title={rows.length === 1 ? "The row" : "The rows"}
+        lines={rows.map(({ where, sha256 }) => `${where}, SHA-256 ${sha256.slice(0, 16)}…`)}
       />
       {!certificate.searchable ? (
-        <p>All of their words are also in other rows, so their text cannot be searched for.</p>
+        <p>{their} words are all in other rows, too, so they cannot be searched for.</p>
       ) : copies.length === 0 ? (
-        <p>Their text was not found on this machine.</p>
+        <p>{their} text was not found on this machine.</p>
       ) : (
         <List
-          title="Their text is still in"
+          title={`${their} text is still in`}
           lines={copies.map(({ name, deletable: can }) => (can ? name : `${name} (delete it yourself)`))}
         />
       )}
       <List
-        title="Learned from them, or may have"
+        title={`Learned from ${them}, or may have`}
         lines={dependents.map(
           ({ kind, name, certain, why }) => `${kind} ${name} (${certain ? "" : "maybe: "}${why})`,
         )}
@@ -76,7 +78,7 @@ export function DeletedRows({ id }: { id: string }) {
       {certificate.deleted.length > 0 && (
         <p class="hint">{plural(certificate.deleted.length, "copy", "copies")} deleted.</p>
       )}
-      {repeat && <p>{repeatWords(repeat)}</p>}
+      {repeat && <p>{repeatWords(repeat, them)}</p>}
       {failed !== null && <ErrorNote error={failed} />}
       <p class="certificate-actions">
         {deletable.length > 0 && (

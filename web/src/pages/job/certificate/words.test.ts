@@ -10,9 +10,11 @@ describe("a certificate in words", () => {
   });
 
   it("says whether a training from the start has the same bits", () => {
-    expect(repeatWords({ job: "a", state: "completed", same: true })).toMatch(/same bits/);
-    expect(repeatWords({ job: "a", state: "completed", same: false })).toMatch(/differ/);
-    expect(repeatWords({ job: "a", state: "failed" })).toMatch(/failed/);
-    expect(repeatWords({ job: "a", state: "training" })).toMatch(/being trained/);
+    expect(repeatWords({ job: "a", state: "completed", same: true }, "it")).toBe(
+      "Trained from the start without it: the same bits.",
+    );
+    expect(repeatWords({ job: "a", state: "completed", same: false }, "it")).toMatch(/differ/);
+    expect(repeatWords({ job: "a", state: "failed" }, "it")).toMatch(/failed/);
+    expect(repeatWords({ job: "a", state: "training" }, "it")).toMatch(/under way/);
   });
 });

@@ -9,10 +9,9 @@ export function shareWords({ message, start, steps }: Certificate): string {
   return `${clean(message, 400)} ${number(share, 0)} % of its ${number(steps)} steps were trained again.`;
 }
 
-export function repeatWords({ state, same }: ForgetRepeat): string {
-  if (state === "training") return "It is being trained from the start without them, to compare the bits.";
-  if (state === "failed") return "The training from the start without them failed.";
-  return same
-    ? "Trained from the start without them: the same bits."
-    : "Trained from the start without them: the weights differ.";
+export function repeatWords({ state, same }: ForgetRepeat, them: string): string {
+  if (state === "training")
+    return `A training from the start without ${them} is under way, to compare the bits.`;
+  if (state === "failed") return `The training from the start without ${them} failed.`;
+  return `Trained from the start without ${them}: ${same ? "the same bits" : "the weights differ"}.`;
 }
