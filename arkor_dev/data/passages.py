@@ -97,7 +97,7 @@ class Passages:
 
     @classmethod
     def from_json(cls, value: PassageHashes) -> Passages:
-        """Build from :meth:`to_json`. Raises ValueError for a key or a number that is none."""
+        """Build from :meth:`to_json`. Raises ValueError for an invalid key or number."""
         hashes = {int(size): frozenset(some) for size, some in value["hashes"].items()}
         return cls(bytes.fromhex(value["key"]), hashes, frozenset(value["first"]))
 

@@ -420,9 +420,10 @@ class RunPreparation:
             self.plan = self._plan(len(self.train), eval_rows)
         self.cut = cut + cut_held
         self._earlier: list[EarlierRun] = []
-        if left_out := self.config.get(LEFT_OUT):
+        # A later evaluation trains on nothing, and the rows may have been deleted from the files since.
+        if (left_out := self.config.get(LEFT_OUT)) and not self._judged:
             whole, self.train = self.train, without(left_out, self.train, self.held_out)
-            if self.config.get(FORGETS) and not self._judged:
+            if self.config.get(FORGETS):
                 check_forgettable(self.method, left_out["rows"], self.train_rows, self.replay_rows)
                 self._earlier = earlier_runs(self.config, whole, self.held_out, self.plan)
             count = "1 row has" if len(left_out["rows"]) == 1 else f"{len(left_out['rows'])} rows have"

@@ -17,6 +17,7 @@ import pytest
 pytest.importorskip("torch")
 
 import arkor_dev.cli.main as cli
+from tests.local.harness import until
 from tests.local.tiny_model import QUESTIONS, write_jsonl
 
 if TYPE_CHECKING:
@@ -331,6 +332,11 @@ def test_the_terminal_deletes_verifies_and_replaces(
             "".join(line for line in file.read_text().splitlines(True) if secret(row) not in line)
         )
         assert cli.main(verify) == 0
+        # What was held out still judges the adapter.
+        body = {"step": 12, "force": True}
+        assert shared.call("POST", f"/v1/jobs/job_{new}/evaluate", body).status == 200
+        until(lambda: shared.job(f"job_{new}").get("evaluating", {"error": ""}).keys() >= {"error"}, 60)
+        assert "evaluating" not in shared.job(f"job_{new}"), "it failed"
     finally:
         file.write_bytes(before)
     assert "Their text was not found" in capsys.readouterr().out
