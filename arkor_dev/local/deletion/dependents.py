@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from arkor_dev.data.sources import REPLAY, parts_of, sources_of
-from arkor_dev.local.jobs.job_config import forgets_of, left_out_of
+from arkor_dev.local.jobs.job_config import left_out_of
 from arkor_dev.local.jobs.job_folder import checkpoint_steps, export_ids, final_folder
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.forget import Dependent
-    from arkor_dev.contract.shapes import Job
+    from arkor_dev.contract.shapes import Job, JobConfig
 
 
 def dependents(
@@ -25,7 +25,7 @@ def dependents(
     it; one that trained on the same files may have had the rows.
     """
     rows, files = set(left_out_of(job["config"])), _files(job["config"])
-    trained = {each["job"] for each in forgets_of(job["config"]) if rows - set(each["rows"])}
+    trained = {each["job"] for each in job["config"].get("forgets", ()) if rows - set(each["rows"])}
     certain = dict.fromkeys(trained, "it trained on the rows")
     growing = True
     while growing:
@@ -66,7 +66,7 @@ def _started_from(job: Job) -> set[str]:
     return named | ({parent["jobId"]} if parent else set())
 
 
-def _may_have(config: Mapping[str, object], rows: set[str], files: set[str]) -> str:
+def _may_have(config: JobConfig, rows: set[str], files: set[str]) -> str:
     if rows <= set(left_out_of(config)):
         return ""
     replayed = config.get(REPLAY)
@@ -76,7 +76,7 @@ def _may_have(config: Mapping[str, object], rows: set[str], files: set[str]) -> 
     return f"it trained on {shared}" if shared else ""
 
 
-def _files(config: Mapping[str, object]) -> set[str]:
+def _files(config: JobConfig) -> set[str]:
     """Return the paths of a job's training rows."""
     source = dict(sources_of(config)).get("datasetSource")
     return {part["path"] for part in parts_of(source) if part["type"] == "file"} if source else set()

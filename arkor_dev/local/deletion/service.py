@@ -23,12 +23,12 @@ from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.data.exclusions import ENTRY, entry_of, row_hash
 from arkor_dev.data.passages import Passages
 from arkor_dev.data.reader import open_data
-from arkor_dev.data.sources import SourceError, every_file, files_of, parts_of, sources_of
+from arkor_dev.data.sources import SourceError, every_file, files_of, parts_of
 from arkor_dev.local.endpoints import deployments
 from arkor_dev.local.jobs.atomic_folder import DamagedFolderError, manifest_of
 from arkor_dev.local.jobs.database import SECURE_DELETE, TRUNCATE_LOG, transaction
 from arkor_dev.local.jobs.forgotten import read_forgotten
-from arkor_dev.local.jobs.job_config import FORGETS, LEFT_OUT, Forgotten, forgets_of, left_out_of
+from arkor_dev.local.jobs.job_config import left_out_of
 from arkor_dev.local.jobs.job_folder import (
     certificate_file,
     final_folder,
@@ -46,12 +46,13 @@ from .dependents import dependents
 from .search import Found, Search
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from arkor_dev.contract.forget import ForgetRepeat, TextCopy
-    from arkor_dev.contract.shapes import DatasetSource, Job
+    from arkor_dev.contract.shapes import DatasetSource, Forgotten, Job, JobConfig
     from arkor_dev.local.jobs.async_store import AsyncStore
+    from arkor_dev.local.jobs.atomic_folder import RunOrigin
     from arkor_dev.local.jobs.forgotten import ForgottenFacts
 
 WEIGHTS: Final = ".safetensors"
@@ -97,14 +98,15 @@ class Deletions:
         already = left_out_of(config)
         if not set(where) - set(already):
             raise ConflictError(f"The job {job['name']} was trained without these rows already")
-        digest = config[LEFT_OUT]["hash"] if already else await asyncio.to_thread(_rows_hash, final)
+        digest = config["leftOut"]["hash"] if already else await asyncio.to_thread(_rows_hash, final)
         if digest is None:
             raise ConflictError(f"It is not known which rows the job {job['name']} was trained on")
         weights = await asyncio.to_thread(weights_hash, final)
         earlier: Forgotten = {"job": job["id"], "name": job["name"], "rows": already, "weights": weights}
-        config |= {
-            LEFT_OUT: {"rows": list(dict.fromkeys([*already, *where])), "hash": digest},
-            FORGETS: [earlier, *forgets_of(config)],
+        config = {
+            **config,
+            "leftOut": {"rows": list(dict.fromkeys([*already, *where])), "hash": digest},
+            "forgets": [earlier, *config.get("forgets", ())],
         }
         count = "1 row" if len(where) == 1 else f"{len(where)} rows"
         return await self._create(job, f"{job['name'][: LONGEST - 40]} without {count}", config)
@@ -135,7 +137,7 @@ class Deletions:
             certificate = await self._search(job, facts, before, deleted)
             if repeat:
                 config = await self._store.config_of(job)
-                config = {key: value for key, value in config.items() if key != FORGETS}
+                config.pop("forgets", None)
                 again = await self._create(job, f"{job['name'][: LONGEST - 10]} {AGAIN}", config)
                 certificate["repeat"] = {"job": again["id"], "state": "training"}
                 await asyncio.to_thread(file.write_json, certificate)
@@ -143,7 +145,7 @@ class Deletions:
 
     # Internal
 
-    async def _create(self, job: Job, name: str, config: Mapping[str, object]) -> Job:
+    async def _create(self, job: Job, name: str, config: JobConfig) -> Job:
         job_id, parent = new_id(), parent_folder(self._data, job["id"])
         if parent.is_dir():
             await asyncio.to_thread(self._copy_parent, self._data, job_id, parent)
@@ -151,7 +153,7 @@ class Deletions:
         self._wake()
         return created
 
-    def _located(self, config: Mapping[str, object], rows: Sequence[str]) -> list[str]:
+    def _located(self, config: JobConfig, rows: Sequence[str]) -> list[str]:
         """Return the places of rows given by number, entry or place. Raises BadRequestError."""
         numbers = {int(row) for row in rows if row.isascii() and row.isdigit() and len(row) < 16}
         entries = {row for row in rows if ENTRY.fullmatch(row)} - {str(number) for number in numbers}
@@ -177,7 +179,7 @@ class Deletions:
 
     def _facts(self, job: Job) -> ForgottenFacts:
         """Return what the training recorded. Raises NotFoundError or ConflictError."""
-        if not forgets_of(job["config"]):
+        if not job["config"].get("forgets"):
             raise NotFoundError(f"The job {job['name']} deletes no rows, so it has no certificate")
         if job["status"] != "completed":
             raise ConflictError(f"The job {job['name']} is {job['status']}: it has no certificate yet")
@@ -193,7 +195,7 @@ class Deletions:
         search = Search(passages, self._data, self._project, dict(names), files)
         return await asyncio.to_thread(search.run)
 
-    def _data_files(self, config: Mapping[str, object]) -> set[Path]:
+    def _data_files(self, config: JobConfig) -> set[Path]:
         try:
             parts = [part for part in parts_of(_source(config)) if part["type"] == "file"]
             return {file.path for part in parts for file in files_of(part, self._project)}
@@ -210,7 +212,7 @@ class Deletions:
         found = await self._found(job, facts)
         listing = json.loads(await self._store.read(Store.listing))["jobs"]
         served = [(one["slug"], one["target"]) for one in await self._store.read(deployments.listing)]
-        final, earlier = final_folder(self._data, job["id"]), forgets_of(job["config"])[0]
+        final, earlier = final_folder(self._data, job["id"]), job["config"]["forgets"][0]
         after = await asyncio.to_thread(weights_hash, final)
         intact = after is not None and after == (
             before["after"] if before else await asyncio.to_thread(_listed, final)
@@ -325,7 +327,7 @@ def _on_cpu(folder: Path) -> bool:
     return _origin(folder).get("device") == "cpu"
 
 
-def _origin(folder: Path) -> dict[str, object]:
+def _origin(folder: Path) -> RunOrigin:
     try:
         origin = manifest_of(folder).get("origin")
     except DamagedFolderError:
@@ -337,8 +339,8 @@ def _is_certificate(value: object) -> TypeGuard[Certificate]:
     return isinstance(value, dict) and all(key in value for key in Certificate.__required_keys__)
 
 
-def _source(config: Mapping[str, object]) -> DatasetSource:
-    return dict(sources_of(config))["datasetSource"]
+def _source(config: JobConfig) -> DatasetSource:
+    return config["datasetSource"]
 
 
 def _refuse(_: object) -> NoReturn:

@@ -17,16 +17,17 @@ from arkor_dev.data.passages import Passages, texts_of
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.resume_points import ResumePlan, ResumePoint, checked_points
 from arkor_dev.local.jobs.forgotten import write_forgotten
-from arkor_dev.local.jobs.job_config import forgets_of, left_out_of
 from arkor_dev.local.workers.errors import JobFailure
 
 from .rows.left_out import blanked, first_use
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Forgotten
     from arkor_dev.data.rows import Row
+    from arkor_dev.local.jobs.atomic_folder import RunOrigin
     from arkor_dev.local.modeling.example import Example
 
     from .methods.interface import Method
@@ -46,12 +47,19 @@ class EarlierRun:
 
 
 def earlier_runs(
-    config: Mapping[str, object], train: Sequence[Example], held_out: Sequence[Example], plan: Plan
+    forgets: Sequence[Forgotten],
+    locations: Collection[str],
+    train: Sequence[Example],
+    held_out: Sequence[Example],
+    plan: Plan,
 ) -> list[EarlierRun]:
-    """Return the jobs that the job may continue. ``train`` are its rows before any is left out."""
-    left_out = set(left_out_of(config))
+    """Return the jobs that a job without the rows at ``locations`` may continue.
+
+    ``forgets`` is that of its config, ``train`` are its rows before any is left out.
+    """
+    left_out = set(locations)
     runs = []
-    for earlier in forgets_of(config):
+    for earlier in forgets:
         already = set(earlier["rows"])
         before = blanked(train, already)
         first = first_use(before, plan, left_out - already)
@@ -61,7 +69,7 @@ def earlier_runs(
     return runs
 
 
-def earlier_plan(data: Path, runs: Sequence[EarlierRun], now: Mapping[str, object]) -> ResumePlan | str:
+def earlier_plan(data: Path, runs: Sequence[EarlierRun], now: RunOrigin) -> ResumePlan | str:
     """Return the plan to resume from the newest usable point of ``runs``, or a sentence: why from the start.
 
     ``now`` is the job's ``origin``.
@@ -94,15 +102,17 @@ def earlier_plan(data: Path, runs: Sequence[EarlierRun], now: Mapping[str, objec
     return best or f"{why}: the job starts from the beginning, without the rows."
 
 
-def _differences(point: ResumePoint, run: EarlierRun, now: Mapping[str, object]) -> list[str]:
+def _differences(point: ResumePoint, run: EarlierRun, now: RunOrigin) -> list[str]:
     before = point.origin
     if before.get("rows") != run.rows:
         return ["its rows were others"]
     if before.get("format") != now.get("format"):
         return [f"in {before.get('format')}"]
     # The rows as encoded are the same, whatever else is in the files.
-    same = {key: now.get(key) for key in ("rows", "data")}
-    return origin.differences({**before, **same}, now)
+    compared = before.copy()
+    compared.pop("rows", None)
+    compared.pop("data", None)
+    return origin.differences(compared, now)
 
 
 def _slowed(point: ResumePoint) -> bool:
@@ -145,16 +155,15 @@ def row_digest(row: Row) -> str:
 def record_forgotten(
     folder: Path,
     rows: Sequence[Row],
-    config: Mapping[str, object],
+    locations: Collection[str],
     runs: Sequence[EarlierRun],
     plan: Plan,
     start: ResumePlan | str,
 ) -> None:
     """Write what the certificate says about the training into the job's ``folder``.
 
-    ``rows`` are all of the data set. Texts become hashes of their passages.
+    ``rows`` are all of the data set, those at ``locations`` are deleted: only hashes of their texts are kept.
     """
-    locations = set(left_out_of(config))
     deleted = {row.where: row_digest(row) for row in rows if row.where in locations}
     same = set(deleted.values())
     kept = [row for row in rows if row.where not in locations]

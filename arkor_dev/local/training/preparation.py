@@ -22,7 +22,7 @@ from arkor_dev.local.checkpoints.continuation import Continuation
 from arkor_dev.local.evaluation.by_length import rows_in
 from arkor_dev.local.evaluation.halves import choosing, key_of
 from arkor_dev.local.evaluation.scorers import check_scorers
-from arkor_dev.local.jobs.job_config import FORGETS, LEFT_OUT
+from arkor_dev.local.jobs.job_config import LEFT_OUT
 from arkor_dev.local.jobs.job_folder import job_folder, kind_of, parent_folder, scratch_folder
 from arkor_dev.local.modeling.classes import Classes, is_classifier
 from arkor_dev.local.modeling.gpu_count import CONTEXT, ROOM, enough_gpus, is_unspecified, least_bytes
@@ -423,9 +423,9 @@ class RunPreparation:
         # A later evaluation trains on nothing, and the rows may have been deleted from the files since.
         if (left_out := self.config.get(LEFT_OUT)) and not self._judged:
             whole, self.train = self.train, without(left_out, self.train, self.held_out)
-            if self.config.get(FORGETS):
+            if forgets := self.config.get("forgets"):
                 check_forgettable(self.method, left_out["rows"], self.train_rows, self.replay_rows)
-                self._earlier = earlier_runs(self.config, whole, self.held_out, self.plan)
+                self._earlier = earlier_runs(forgets, left_out["rows"], whole, self.held_out, self.plan)
             count = "1 row has" if len(left_out["rows"]) == 1 else f"{len(left_out['rows'])} rows have"
             self.say(f"{count} weight 0; everything else is as in the job that this one repeats")
         self.replay = self._replay()
@@ -483,7 +483,6 @@ class RunPreparation:
             base.model, base.device, base.dtype, tokens, self.format, format_cache
         )
         make: Callable[..., TrainingLoop] = TrainingLoop
-        workers = {}
         if group:
             from .distributed.run import DistributedRun, agree_on_format
 
@@ -493,7 +492,7 @@ class RunPreparation:
                     f"This machine has {group.count} GPUs: as many workers share each batch, not {requested}"
                 )
             choice, make = agree_on_format(group, choice, self.train), partial(DistributedRun, group=group)
-            workers = {"workers": group.count}
+            self.continuation.origin["workers"] = group.count
         self.settings.resolve("numberFormat", choice.name)
         self._stream(choice.dtype.itemsize)
         self.say(f"Computing in {choice.name}, trained weights in float32: {choice.reason}")
@@ -502,7 +501,6 @@ class RunPreparation:
             "rows": origin.hash_of_rows(self.train, self.held_out),
             "format": choice.name,
             "formatReason": choice.reason,
-            **workers,
         }
         run = make(
             method=self.method,
@@ -540,7 +538,7 @@ class RunPreparation:
         if not self._rank:
             rows = [*self.train_rows, *self.eval_rows]
             folder = job_folder(self.data, self.job_id)
-            record_forgotten(folder, rows, self.config, self._earlier, self.plan, start)
+            record_forgotten(folder, rows, self.config[LEFT_OUT]["rows"], self._earlier, self.plan, start)
         if isinstance(start, str):
             self.say(start)
             return None

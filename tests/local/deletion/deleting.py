@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from arkor_dev.local.checkpoints.origin import hash_of_rows
 from arkor_dev.local.checkpoints.resume_points import ResumePlan, checked_points
 from arkor_dev.local.deletion.service import weights_hash
-from arkor_dev.local.jobs.job_config import FORGETS, LEFT_OUT, Forgotten
 from arkor_dev.local.jobs.job_folder import final_folder
 from arkor_dev.local.modeling.example import IGNORED, Example
 from arkor_dev.local.training.earlier_run import earlier_plan, earlier_runs
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.events import Event
+    from arkor_dev.contract.shapes import Forgotten
+    from arkor_dev.local.jobs.atomic_folder import RunOrigin
 
 ROWS: Final = 24
 STEPS: Final = 14
@@ -81,7 +82,7 @@ def train(
     if settings.get("packing"):
         run.plan = plan_of(examples, settings)
     run.resume_plan = resume_plan
-    origin = {"rows": hash_of_rows(examples, ()), "format": "float32", "device": "cpu"}
+    origin: RunOrigin = {"rows": hash_of_rows(examples, ()), "format": "float32", "device": "cpu"}
     run.saving = Saving(origin=lambda: origin)
     if killed_at is not None:
         run.emit = KilledAt(killed_at)
@@ -103,9 +104,9 @@ def deletion_plan(
 ) -> ResumePlan | str:
     """Return from where the job that deletes rows continues the job ``of``, or why it does not."""
     earlier: Forgotten = {"job": of, "name": of, "rows": [], "weights": None}
-    config = {LEFT_OUT: {"rows": list(deleted), "hash": ""}, FORGETS: [earlier]}
-    found = earlier_runs(config, examples, (), plan_of(examples, settings))
-    now = {"rows": hash_of_rows(blanked(examples, deleted), ()), "format": "float32", "device": "cpu"}
+    found = earlier_runs([earlier], deleted, examples, (), plan_of(examples, settings))
+    left = hash_of_rows(blanked(examples, deleted), ())
+    now: RunOrigin = {"rows": left, "format": "float32", "device": "cpu"}
     return earlier_plan(data, found, now)
 
 

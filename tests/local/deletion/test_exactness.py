@@ -77,12 +77,12 @@ def test_a_checkpoint_that_may_depend_on_the_row_is_not_used(tiny: Path, tmp_pat
     assert "its rows were others" in changed
     slowed = tmp_path / "slowed"
     shutil.copytree(tmp_path / "jobs", slowed / "jobs")
-    from arkor_dev.local.jobs.atomic_folder import manifest_of, write_atomically
+    from arkor_dev.local.jobs.atomic_folder import ManifestFacts, manifest_of, write_atomically
 
     folder = checkpoint_folder(slowed, "job", point.step)
     state = {**read_state(folder), "rateFactor": 0.5}
     manifest = manifest_of(folder)
-    facts = {key: manifest[key] for key in ("job", "step", "origin")}
+    facts: ManifestFacts = {"job": "job", "step": point.step, "origin": manifest["origin"]}
     write_atomically(folder, lambda target: write_state(target, state), facts)
     other = deletion_plan(slowed, "job", examples, [late.where], settings)
     assert isinstance(other, ResumePlan)
