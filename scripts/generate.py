@@ -47,6 +47,7 @@ SHAPES = (
     "making_shapes",
     "deployments",
     "attribution",
+    "forget",
     "placement",
 )
 MODULES = [ROOT / "arkor_dev" / "contract" / f"{name}.py" for name in SHAPES]

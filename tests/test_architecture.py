@@ -193,6 +193,7 @@ def test_only_the_command_line_prints() -> None:
         "cli/commands/init", "cli/commands/doctor", "cli/commands/train_check", "cli/account/login",
         "cli/account/whoami",
         "cli/commands/data", "cli/commands/import_traces", "cli/commands/make", "cli/commands/evaluate",
+        "cli/commands/forget",
         "cli/commands/export/run",
         "cli/commands/jobs",
         "cli/commands/cluster", "cli/commands/local", "cli/commands/waiting",

@@ -476,6 +476,30 @@ def _why(settings: Settings, arguments: argparse.Namespace) -> Coroutine[object,
     return run_why(settings, arguments)
 
 
+def _forget_arguments(parser: CommandLine) -> None:
+    add_job(parser)
+    parser.add_argument(
+        "--rows", metavar="ROWS", action="append",
+        help="the rows to delete: numbers as on the Data page (3,7-9), their hashes, or a place such as "
+        "'data/chats.jsonl, line 3' (without it: search again for those that JOB deleted)",
+    )  # fmt: skip
+    add_launch(parser)
+    parser.add_argument(
+        "--delete", action="store_true",
+        help="also delete copies of their text from job files, exports, logs and caches",
+    )  # fmt: skip
+    parser.add_argument(
+        "--replace", action="store_true", help="delete the old job once the new one is complete"
+    )
+    parser.add_argument("--json", action="store_true", help="print the certificate")
+
+
+def _forget(settings: Settings, arguments: argparse.Namespace) -> Coroutine[object, object, int]:
+    from .commands.forget import run_forget
+
+    return run_forget(settings, arguments)
+
+
 def _export_arguments(export: CommandLine) -> None:
     add_job(export)
     add_launch(export)
@@ -822,6 +846,13 @@ COMMANDS: Final = {
             "common; without a question, which rows contradict the rows most like them. --prove trains the "
             "job again without the rows. JOB is an id, a prefix of one, or latest.",
             "JOB [QUESTION]", _why_arguments, _why, on_backend=True,
+        ),
+        Command(
+            "forget", "delete rows from a trained adapter, with a certificate",
+            "Delete rows from a job's adapter: train it again from before it first used them, with the same "
+            "order, seeds and schedule, and say where on this machine their text still is. The result is a "
+            "new job. JOB is the job's id, a prefix of it, its name, or latest.",
+            "JOB [--rows ROWS]", _forget_arguments, _forget, on_backend=True,
         ),
         Command(
             "export", "export a job's result for other programs, such as Ollama and llama.cpp",

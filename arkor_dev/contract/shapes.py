@@ -88,6 +88,18 @@ class Adjustment(TypedDict):
     settings: dict[str, list[object]]
 
 
+class Forgotten(TypedDict):
+    """An earlier job of one that deletes rows: its ``rows`` that were left out already, by their places.
+
+    ``weights`` is the hash of its adapter.
+    """
+
+    job: str
+    name: str
+    rows: list[str]
+    weights: str | None
+
+
 class LeftOut(TypedDict):
     """Where rows are, and the ``hash`` of all rows of the original job."""
 
@@ -109,6 +121,8 @@ class JobConfig(JobSettings, TypedDict):
     """Written by the backend."""
     leftOut: NotRequired[LeftOut]
     """Rows of a repeated job that are not trained on."""
+    forgets: NotRequired[list[Forgotten]]
+    """Written by the backend: the jobs that it may continue instead of starting anew, newest first."""
     cluster: NotRequired[str]
     """Address of the Ray cluster that runs it."""
     insecureCluster: NotRequired[bool]

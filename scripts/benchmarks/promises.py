@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import live
+from . import deletion, live
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .figures import Figure
 
-PROOFS = (live.measure,)
+PROOFS = (deletion.measure, live.measure)
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:

@@ -37,6 +37,7 @@ from .fake_checks import (
     parsed,
 )
 from .fake_datasets import FakeDatasets
+from .fake_deletions import FakeDeletions
 from .fake_evaluation import FakeEvaluations
 from .fake_exports import FakeExports
 from .fake_faults import Fault, Sender, answer_wrongly
@@ -148,6 +149,7 @@ class FakeBackend:
         self.job_rows = FakeJobRows(self)
         self.votes = FakeVotes(self)
         self.attributions = FakeAttributions(self)
+        self.deletions = FakeDeletions(self)
         self.serving = FakeServing(self)
         self.placement = FakePlacement(self)
         self.sweeps = FakeSweeps()
@@ -377,6 +379,7 @@ class FakeBackend:
             *self.job_rows.routes(),
             *self.votes.routes(),
             *self.attributions.routes(),
+            *self.deletions.routes(),
             *self.serving.routes(),
             *self.placement.routes(),
             *self.sweeps.routes(),

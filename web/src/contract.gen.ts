@@ -63,6 +63,14 @@ export interface Adjustment {
   settings: Record<string, unknown[]>;
 }
 
+/** An earlier job of one that deletes rows: its `rows` that were left out already, by their places. */
+export interface Forgotten {
+  job: string;
+  name: string;
+  rows: string[];
+  weights: string | null;
+}
+
 /** Where rows are, and the `hash` of all rows of the original job. */
 export interface LeftOut {
   rows: string[];
@@ -79,6 +87,7 @@ export interface JobConfig {
   setByHand?: string[];
   adjusted?: Adjustment[];
   leftOut?: LeftOut;
+  forgets?: Forgotten[];
   cluster?: string;
   insecureCluster?: boolean;
   storage?: string;
@@ -1727,6 +1736,62 @@ export interface Attribution {
   unproven?: TracedRow[];
   reliability?: Reliability;
   proof?: Proof;
+}
+
+/** A row that was deleted from an adapter: its place when it was trained on, and a hash of its content. */
+export interface DeletedRow {
+  where: string;
+  sha256: string;
+}
+
+/** A place that still holds text of the deleted rows. `name` is what a person calls it. */
+export interface TextCopy {
+  id: string;
+  kind: "data" | "file" | "export" | "event" | "log" | "job" | "answer" | "cache";
+  name: string;
+  deletable: boolean;
+  job?: string;
+}
+
+/** An adapter, or what uses one, that learned from the rows: `certain`, or it may have. */
+export interface Dependent {
+  kind: "adapter" | "endpoint" | "export";
+  name: string;
+  certain: boolean;
+  why: string;
+  job?: string;
+}
+
+/** The job, trained again from the start without the rows. `same`: its adapter has the same bits. */
+export interface ForgetRepeat {
+  job: string;
+  state: "training" | "completed" | "failed";
+  same?: boolean;
+}
+
+/** What a job deleted from another's adapter, how, and what is left of it on this machine. */
+export interface Certificate {
+  job: string;
+  of: string;
+  ofName: string;
+  rows: DeletedRow[];
+  first: number | null;
+  start: number;
+  steps: number;
+  message: string;
+  exact: boolean;
+  before: string | null;
+  after: string;
+  intact: boolean;
+  searchedAt: string;
+  searchable: boolean;
+  files: number;
+  bytes: number;
+  copies: TextCopy[];
+  dependents: Dependent[];
+  unsearched: string[];
+  deleted: TextCopy[];
+  repeat?: ForgetRepeat;
 }
 
 /** The cluster of a launch's jobs (`GET /api/cluster`), not contacted; null without one. */

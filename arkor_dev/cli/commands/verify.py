@@ -1,8 +1,8 @@
 """``arkor-dev verify``: checks the files of an adapter's folder against the hashes in its
-``provenance.json``.
+``provenance.json``, and for a job that deleted rows whether any of their text is left.
 
 The hashes are not signed: they show that files are unchanged, not who wrote them. Needs neither a backend nor
-a training library, except for ``--repeat``.
+a training library, except for ``--repeat`` and deleted rows.
 """
 
 from __future__ import annotations
@@ -21,10 +21,16 @@ from arkor_dev.contract.provenance.compare import SOUND, WORDS, FileState, compa
 from arkor_dev.contract.provenance.statement import FILE, StatementError, job_id, read_statement
 from arkor_dev.core.plain_text import one_line
 
+from .forget import holds, verified
+from .forget import lines as certificate_lines
+
 if TYPE_CHECKING:
+    from arkor_dev.contract.forget import Certificate
     from arkor_dev.contract.provenance.statement import Statement
     from arkor_dev.core.settings import Settings
 
+CERTIFIED = "forgotten.json"
+"""The file in the folder of a job that deleted rows from another's adapter."""
 MOST_FILES = 50
 """Maximum number of files listed."""
 
@@ -44,12 +50,14 @@ class VerifyReport(TypedDict):
     job: NotRequired[str]
     files: NotRequired[list[dict[str, object]]]
     repeat: NotRequired[Repeat]
+    certificate: NotRequired[Certificate]
 
 
 async def run_verify(settings: Settings, reference: str, *, repeat: bool, as_json: bool) -> int:
     """Check a folder, a file in one, or a job of this machine; return the exit code.
 
-    The code is 0 if every file is as written, else 1. ``repeat`` also repeats the training run, and a
+    The code is 0 if every file is as written, else 1. For a job that deleted rows, their texts are searched
+    for again, and the code is 1 if any are found. ``repeat`` also repeats the training run, and a
     different result is 1, too. Raises BadRequestError if there is nothing to check.
     """
     target = target_of(settings, reference)
@@ -69,7 +77,18 @@ async def run_verify(settings: Settings, reference: str, *, repeat: bool, as_jso
     report["files"] = [result._asdict() for result in results]
     if not as_json:
         print("\n".join(lines(results)))  # noqa: T201
-    if repeat and ok:
+    job = target.folder.parent
+    if (
+        ok
+        and target.only is None
+        and (job / CERTIFIED).is_file()
+        and job.parent == settings.local_data / "jobs"
+    ):
+        certificate = await verified(settings, job.name, repeat=repeat, quiet=as_json)
+        report["ok"], report["certificate"] = holds(certificate), certificate
+        if not as_json:
+            print("\n".join(certificate_lines(certificate)))  # noqa: T201
+    elif repeat and ok:
         report["repeat"] = outcome = await _reproduced(settings, statement, quiet=as_json)
         report["ok"] = outcome["ok"]
     elif repeat and not as_json:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
-from arkor_dev.contract.provenance.statement import StatementError, internal, read_statement
 from arkor_dev.contract.run_names import LONGEST
 from arkor_dev.contract.settings.evaluation import NO_SAMPLES
 from arkor_dev.contract.shapes import TERMINAL
@@ -28,6 +27,7 @@ from arkor_dev.local.jobs.job_folder import (
     parent_folder,
     saved_folder,
 )
+from arkor_dev.local.jobs.repeatable import was_extended
 from arkor_dev.local.jobs.store import Store, new_id
 from arkor_dev.local.workers.service import WorkerService, WorkerTask
 
@@ -156,7 +156,7 @@ class Attributions(WorkerService[AttributionTask]):
         rows = rows or [row["where"] for row in ranked]
         if not rows:
             raise ConflictError("There are no rows to train without: none stand out")
-        if await asyncio.to_thread(_was_extended, final_folder(self._data, job["id"])):
+        if await asyncio.to_thread(was_extended, final_folder(self._data, job["id"])):
             raise ConflictError(
                 f"The job {job['name']} was extended or adjusted: its training cannot be repeated in one run"
             )
@@ -263,10 +263,3 @@ class Attributions(WorkerService[AttributionTask]):
         elif stored := await self._stored(job_id, task.name):
             await self._keep(job_id, task.name, {**stored, "proof": {**stored["proof"], **result}})
         del self._tasks[job_id, task.name]
-
-
-def _was_extended(final: Path) -> bool:
-    try:
-        return bool({"extendedAfter", "adjusted"} & internal(read_statement(final)).keys())
-    except (StatementError, OSError):
-        return False

@@ -54,11 +54,10 @@ class Continuation:
     @property
     def restart_reason(self) -> str | None:
         """Return why a job that should resume starts from the beginning; None if it resumes."""
-        return (
-            f"{self.options['why']} It starts from the beginning."
-            if self.options and not self.points
-            else None
-        )
+        if not self.options or self.points:
+            return None
+        again = "starts again" if self.job.config.get("forgets") else "starts from the beginning"
+        return f"{self.options['why']} It {again}."
 
     @property
     def before(self) -> RunOrigin:

@@ -56,13 +56,14 @@ class ResumePlan:
     """Says to resume from the newest of ``points`` that can be read. ``message`` is the reason.
 
     ``passed`` are sentences about incomplete points that were skipped. ``further`` is the job's last step
-    before it was extended.
+    before it was extended. ``other_job``: the points are those of a job that began the same.
     """
 
     points: Sequence[ResumePoint]
     message: str
     passed: Sequence[str] = ()
     further: int | None = None
+    other_job: bool = False
 
 
 def _folders(data: Path, job_id: str) -> Iterator[tuple[int, Path]]:

@@ -18,7 +18,7 @@ from arkor_dev.contract.rules import FILLED, TEXT
 from arkor_dev.contract.schema import Field, Schema, SchemaError, check_as
 from arkor_dev.contract.shapes import AnsweredBy, DeploymentTarget
 from arkor_dev.local.inference.engines.choice import AUTO
-from arkor_dev.local.jobs.database import stored_object, transaction
+from arkor_dev.local.jobs.database import SECURE_DELETE, TRUNCATE_LOG, stored_object, transaction
 from arkor_dev.local.jobs.records import compact, now
 
 if TYPE_CHECKING:
@@ -45,10 +45,6 @@ ANSWERED_BY: Final = Schema(
     Field("why", TEXT),
 )
 NOT_KEPT: Final = "disabled"
-SECURE_DELETE: Final = "PRAGMA secure_delete = ON"
-"""Statement that overwrites deleted content on disk instead of only releasing it."""
-TRUNCATE_LOG: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
-"""Truncates the write-ahead log, which would otherwise keep deleted content until it is full."""
 
 
 class DeploymentChanges(TypedDict, total=False):

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from arkor_dev.local.jobs.database import stored_object, transaction
+from arkor_dev.local.jobs.database import SECURE_DELETE, TRUNCATE_LOG, stored_object, transaction
 from arkor_dev.local.jobs.records import compact, now
 
-from .deployments import NOT_KEPT, SECURE_DELETE, TRUNCATE_LOG
+from .deployments import NOT_KEPT
 
 if TYPE_CHECKING:
     import sqlite3

@@ -109,6 +109,10 @@ SCHEMA: Final = (
     "CREATE INDEX endpoint_requests_newest ON endpoint_requests (deployment, seq)",
     "CREATE INDEX endpoint_requests_kept ON endpoint_requests (deployment, at) WHERE said IS NOT NULL",
 )
+SECURE_DELETE: Final = "PRAGMA secure_delete = ON"
+"""Statement that overwrites deleted content on disk instead of only releasing it."""
+TRUNCATE_LOG: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
+"""Truncates the write-ahead log, which would otherwise keep deleted content until it is full."""
 UNUSED_BYTES: Final = 1 << 20
 UNUSED_SHARE: Final = 0.25
 """Unused bytes, and unused share of the file, above which it is compacted."""

@@ -108,6 +108,12 @@ UNREADABLE: Final[JobConfig] = {
 """Shown in place of a stored config that is damaged."""
 
 
+def left_out_of(config: JobConfig) -> list[str]:
+    """Return the locations of the rows that a job leaves out."""
+    left_out = config.get("leftOut")
+    return list(left_out["rows"]) if left_out else []
+
+
 def check_config(config: object) -> JobConfig:
     """Return ``config`` unchanged. Raises `BadRequestError` that names the field and the valid values."""
     if not isinstance(config, dict):

@@ -8,6 +8,8 @@
         evaluation/                   results, the history of a run, answers to sample prompts
         votes.jsonl                   blind preferences
         attribution/                  answers traced to rows, and rows that contradict others
+        forgotten.json                which rows it was trained without, and hashes of their passages
+        certificate.json              what is left of those rows elsewhere
         exports/<id>/ · <id>.json     exports for other programs
         reports/ · scratch/           files of reporters and of a run on this machine
         verdict.json                  how the job ended, while the database cannot store it
@@ -182,8 +184,8 @@ def belongs(name: str) -> bool:
     parts = name.split("/")
     if not is_safe_name(name) or any(part.endswith(PART) for part in parts):
         return False
-    if parts == [VOTES]:
-        return True
+    if len(parts) == 1:
+        return name in (VOTES, FORGOTTEN, CERTIFICATE)
     if parts[0] in (CHECKPOINTS, RESUME):
         if len(parts) < 3 or not _is_step(parts[1]):
             return False
@@ -309,6 +311,8 @@ def _is_step(name: str) -> bool:
 RECORD: Final = "job.json"
 VOTES: Final = "votes.jsonl"
 VERDICT: Final = "verdict.json"
+FORGOTTEN: Final = "forgotten.json"
+CERTIFICATE: Final = "certificate.json"
 
 
 def evaluation_file(job: Path, name: str) -> JobFile:
@@ -333,6 +337,16 @@ def record_file(data: Path, job_id: str) -> JobFile:
 
 def votes_file(job: Path) -> JobFile:
     return JobFile(job, VOTES)
+
+
+def forgotten_file(job: Path) -> JobFile:
+    """Return the file about the rows that the job in the folder ``job`` was trained without."""
+    return JobFile(job, FORGOTTEN)
+
+
+def certificate_file(job: Path) -> JobFile:
+    """Return the file that says what is left of those rows."""
+    return JobFile(job, CERTIFICATE)
 
 
 def report_file(data: Path, job_id: str, reporter: str) -> Path:

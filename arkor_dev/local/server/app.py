@@ -28,6 +28,7 @@ from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.data.methods import listed
 from arkor_dev.local.attribution.service import Attributions
 from arkor_dev.local.datasets.client import Datasets
+from arkor_dev.local.deletion.service import Deletions
 from arkor_dev.local.embeddings.service import Embeddings
 from arkor_dev.local.endpoints.service import Endpoints
 from arkor_dev.local.evaluation.service import Evaluations
@@ -52,6 +53,8 @@ from .clusters import CLUSTERS, Clusters, optional_features
 from .clusters import routes as placement_routes
 from .datasets import DATASETS, EMBEDDINGS
 from .datasets import routes as dataset_routes
+from .deletions import DELETIONS
+from .deletions import routes as deletion_routes
 from .endpoints import ENDPOINTS
 from .endpoints.routes import routes as endpoint_routes
 from .endpoints.serve import routes as serve_routes
@@ -90,6 +93,7 @@ FEATURES: Final = (
     "exports",
     "extend",
     "forecast",
+    "forget",
     "formats",
     "gguf",
     "parent",
@@ -239,6 +243,7 @@ def create_app(setup: Setup) -> web.Application:
     app[FORECASTS] = Forecasts(models, *folders, busy, max(1, len(gpu_list)))
     app[EVALUATIONS] = Evaluations(store, models, *folders, busy)
     app[ATTRIBUTIONS] = Attributions(store, models, *folders, busy, scheduler.wake, copy_parent)
+    app[DELETIONS] = Deletions(store, *folders, scheduler.wake, copy_parent)
     app[EXPORTS] = Exports(store, models, *folders, setup.cache, busy)
     app[ENDPOINTS] = Endpoints(store, app[CHAT], MAX_CONCURRENT, setup.engine)
     app[CLUSTERS] = Clusters(setup.data)
@@ -249,7 +254,7 @@ def create_app(setup: Setup) -> web.Application:
     app[SWEEPS] = Sweeps(
         store, scheduler, app[FORECASTS], *folders, lambda: any(service.pending for service in services)
     )
-    app.add_routes([*placement_routes, *sweep_routes, *attribution_routes])
+    app.add_routes([*placement_routes, *sweep_routes, *attribution_routes, *deletion_routes])
 
     def computing() -> bool:
         return scheduler.busy or app[FORECASTS].measuring or any(service.pending for service in services)

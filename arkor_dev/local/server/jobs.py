@@ -98,6 +98,7 @@ async def create_job(request: web.Request) -> web.Response:
     body = await body_of(request, JOB)
     config = check_config(body["config"])
     config.pop("adjusted", None)
+    config.pop("forgets", None)
     config = await asyncio.to_thread(with_current_reviews, config, setup.project)
     parent, job_id = None, new_id()
     if body.get("parent") is not None:

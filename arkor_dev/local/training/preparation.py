@@ -23,12 +23,13 @@ from arkor_dev.local.evaluation.by_length import rows_in
 from arkor_dev.local.evaluation.halves import choosing, key_of
 from arkor_dev.local.evaluation.scorers import check_scorers
 from arkor_dev.local.jobs.job_config import LEFT_OUT
-from arkor_dev.local.jobs.job_folder import kind_of, parent_folder, scratch_folder
+from arkor_dev.local.jobs.job_folder import job_folder, kind_of, parent_folder, scratch_folder
 from arkor_dev.local.modeling.classes import Classes, is_classifier
 from arkor_dev.local.modeling.gpu_count import CONTEXT, ROOM, enough_gpus, is_unspecified, least_bytes
 from arkor_dev.local.workers import resources
 from arkor_dev.local.workers.errors import JobFailure
 
+from .earlier_run import check_forgettable, earlier_plan, earlier_runs, record_forgotten
 from .job_settings import JobSettings
 from .methods import method
 from .plan import DRY_ROWS, Plan, asked_format
@@ -45,12 +46,14 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.shapes import DatasetSource
     from arkor_dev.data.rows import Row
+    from arkor_dev.local.checkpoints.resume_points import ResumePlan
     from arkor_dev.local.execution.messages import JobRequest
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.number_format import DtypeChoice
     from arkor_dev.local.models.catalog import Model
 
     from .distributed.process_group import ProcessGroup
+    from .earlier_run import EarlierRun
     from .replay.rows import Replay
     from .run import TrainingLoop
     from .run_events import RunEvents
@@ -416,8 +419,13 @@ class RunPreparation:
         elif len(self.train) > len(self.train_rows):
             self.plan = self._plan(len(self.train), eval_rows)
         self.cut = cut + cut_held
-        if left_out := self.config.get(LEFT_OUT):
-            self.train = without(left_out, self.train, self.held_out)
+        self._earlier: list[EarlierRun] = []
+        # A later evaluation trains on nothing, and the rows may have been deleted from the files since.
+        if (left_out := self.config.get(LEFT_OUT)) and not self._judged:
+            whole, self.train = self.train, without(left_out, self.train, self.held_out)
+            if forgets := self.config.get("forgets"):
+                check_forgettable(self.method, left_out["rows"], self.train_rows, self.replay_rows)
+                self._earlier = earlier_runs(forgets, left_out["rows"], whole, self.held_out, self.plan)
             count = "1 row has" if len(left_out["rows"]) == 1 else f"{len(left_out['rows'])} rows have"
             self.say(f"{count} weight 0; everything else is as in the job that this one repeats")
         self.replay = self._replay()
@@ -509,7 +517,7 @@ class RunPreparation:
             stop=stop or Stop(),
             choice=choice,
             saving=Saving(self.continuation.depends_on, step_done),
-            resume_plan=self.continuation.resume_plan(),
+            resume_plan=self.continuation.resume_plan() or (self._from_earlier() if stop else None),
             project=self.project,
             sets=self.settings.evaluations,
             replay=self.replay,
@@ -521,6 +529,20 @@ class RunPreparation:
         )
         run.saving.describe_files = CardWriter(self, run)
         return run
+
+    def _from_earlier(self) -> ResumePlan | None:
+        """Return the plan to continue another job's run, if this one deletes rows from that adapter."""
+        if not self._earlier:
+            return None
+        start = earlier_plan(self.data, self._earlier, self.continuation.depends_on())
+        if not self._rank:
+            rows = [*self.train_rows, *self.eval_rows]
+            folder = job_folder(self.data, self.job_id)
+            record_forgotten(folder, rows, self.config[LEFT_OUT]["rows"], self._earlier, self.plan, start)
+        if isinstance(start, str):
+            self.say(start)
+            return None
+        return start
 
     def _earlier_choice(self) -> DtypeChoice | None:
         """Return the dtype that a resumed job chose when it started on a CPU."""

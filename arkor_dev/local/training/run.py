@@ -372,7 +372,9 @@ class TrainingLoop:
             steps = self._own_steps(self.step)
             complete = self.step and not self._to_evaluate
             if complete and self._saves() and not self.writer.has_checkpoint(self.step):
-                self._checkpoint()  # The disk was full: this step's state was saved without its checkpoint.
+                # The disk was full, so this step's state was saved without its checkpoint; or it is another
+                # job's, which may be deleted.
+                self._checkpoint()
             while self._to_evaluate or (self.step < plan.steps and not self._enough):
                 if self.stop.cancelled():
                     return Ended(TrainingCancelled(type=TRAINING_CANCELLED))
@@ -593,7 +595,11 @@ class TrainingLoop:
     def _resume(self, resume_plan: ResumePlan) -> None:
         """Load the newest readable state; if there is none, start from the beginning."""
         step, passed = restore_newest(resume_plan, self._load_state)
-        if step:
+        if resume_plan.other_job and not step:
+            raise JobFailure(f"The job cannot continue another: {' '.join(passed)}")
+        if step and resume_plan.other_job:
+            self.step = step
+        elif step:
             self.step = self.writer.step = step
         if resume_plan.further is not None and self.step <= resume_plan.further:
             self.best.worse = 0  # early stopping's patience ran out and ended the previous run

@@ -25,6 +25,7 @@ from arkor_dev.contract.bodies import (
 )
 from arkor_dev.contract.deployments import CREATE, KEY, UPDATE
 from arkor_dev.contract.errors import NotFoundError, UnsupportedError
+from arkor_dev.contract.forget import FORGET, SEARCH_AGAIN
 from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS
 
 from .envelope import answered, read_object
@@ -160,6 +161,9 @@ ROUTES = [
     passed("GET", f"{JOB}/votes", Backend.get_votes),
     passed("POST", f"{JOB}/votes", Backend.add_vote, VOTE),
     passed("DELETE", f"{JOB}/votes/{{vote}}", Backend.delete_vote),
+    passed("POST", f"{JOB}/forget", Backend.forget_rows, FORGET),
+    passed("GET", f"{JOB}/certificate", Backend.get_certificate),
+    passed("POST", f"{JOB}/certificate", Backend.search_again, SEARCH_AGAIN),
     passed("POST", f"{JOB}/attributions", Backend.trace_answer, TRACE),
     passed("GET", f"{JOB}/attributions/{{attribution}}", Backend.get_attribution),
     passed(

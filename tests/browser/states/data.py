@@ -12,7 +12,7 @@ from arkor_dev.data.exclusions import row_hash
 from arkor_dev.data.reviews import FILE, VERDICTS
 from tests.support.scripted_teacher import Said, right, scripted
 
-from . import Scene, state, walk
+from . import Scene, state, trained, walk
 from .home import SECOND, TRAINER, declare
 
 if TYPE_CHECKING:
@@ -135,6 +135,20 @@ async def embedding(scene: Scene) -> None:
     part = scene.page.get_by_role("region", name="Rows by meaning")
     await expect(part.get_by_text("Embedding rows 42 %")).to_be_visible()
     await part.evaluate("part => part.scrollIntoView()")
+
+
+@state("data-forget", "A row to delete from an adapter that learned it")
+async def forget(scene: Scene) -> None:
+    chance = random.Random(5)
+    shown(scene, [chat(chance) for _ in range(96)])
+    scene.fake.features = ["datasets", "forget"]
+    source = {"type": "file", "path": "data/support.jsonl"}
+    trained(scene.fake, "support-bot", datasetSource=source)
+    await go(scene, "?row=4")
+    await scene.page.get_by_role("button", name="Delete from an adapter").click()
+    dialog = scene.page.get_by_role("dialog")
+    await expect(dialog.get_by_text("as a new job")).to_be_visible()
+    await expect(dialog.get_by_role("button", name="Train without it")).to_be_visible()
 
 
 @state("data-judge", "Rows being judged: verdict, tags, the queue, and how far two people agree")

@@ -136,6 +136,60 @@ async def unproven(scene: Scene) -> None:
     await shown.scroll_into_view_if_needed()
 
 
+@walk(
+    {
+        "job-deleted-rows": "Rows deleted from an adapter: the certificate",
+        "job-deleted-copies": "Their copies are deleted, too",
+    }
+)
+async def deleted_rows(scene: Scene) -> AsyncGenerator[None]:
+    scene.fake.features = ["forget", "evaluation"]
+    of = trained(scene.fake, "support-bot")
+    job = trained(scene.fake, "support-bot without 1 row", forgets=[{"job": of}])
+    copy = {"id": "0123456789abcdef", "kind": "file", "deletable": True, "job": of}
+    dependent = {"kind": "adapter", "certain": True, "job": of, "why": "it trained on the rows"}
+    scene.fake.deletions.certificate = {
+        "job": job,
+        "of": of,
+        "ofName": "support-bot",
+        "rows": [{"where": "data/support.jsonl, line 17", "sha256": "5f1d0c66b0a0a8d2" * 4}],
+        "first": 41,
+        "start": 40,
+        "steps": 100,
+        "message": "Continued from step 40 of the job support-bot, saved before the rows were used.",
+        "exact": True,
+        "before": "0" * 64,
+        "after": "1" * 64,
+        "intact": True,
+        "searchedAt": "2026-12-01T10:00:00Z",
+        "searchable": True,
+        "files": 214,
+        "bytes": 8_100_000,
+        "copies": [
+            {**copy, "name": "attribution/why_0123456789abcdef.json of support-bot"},
+            {"id": "1", "kind": "data", "name": "data/support.jsonl", "deletable": False},
+        ],
+        "dependents": [
+            {**dependent, "name": "support-bot and 4 checkpoints"},
+            {**dependent, "kind": "endpoint", "name": "support", "why": "it serves support-bot"},
+        ],
+        "unsearched": [],
+        "deleted": [],
+        "repeat": {"job": of, "state": "completed", "same": True},
+    }
+    await scene.go(f"/#/jobs/{job}")
+    shown = scene.page.get_by_role("region", name="Deleted rows")
+    await expect(shown.get_by_text("60 % of its 100 steps were trained again")).to_be_visible()
+    await expect(shown.get_by_text("data/support.jsonl (delete it yourself)")).to_be_visible()
+    await shown.scroll_into_view_if_needed()
+    yield
+    await shown.get_by_role("button", name="Delete 1 copy").click()
+    await scene.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await expect(shown.get_by_text("1 copy deleted.")).to_be_visible()
+    assert scene.fake.deletions.bodies == [{"delete": ["0123456789abcdef"]}]
+    yield
+
+
 @state("job-gone", "Settings set by hand, and its trainer is no longer in the file", tour="job")
 async def gone(scene: Scene) -> None:
     job = trained(scene.fake, "support-bot", batchSize=8, setByHand=["batchSize", "seed", "maxSteps"])

@@ -32,6 +32,7 @@ const FALLBACK_CUT = 512;
 const useEditor = late(() => import("./edit"));
 const useJudge = late(() => import("./judge"));
 const useMeaning = late(() => import("./meaning"));
+const useForget = late(() => import("./forget"));
 
 export function Progress({ view }: { view: DatasetView | null }) {
   const progress = view?.progress;
@@ -91,6 +92,9 @@ export function Dataset({
   // The rows are those of the file, not of a different data set chosen for the next run.
   const ofFile =
     JSON.stringify(drafted(trainer).config?.datasetSource) === JSON.stringify(trainer.config?.datasetSource);
+  const forgets = ofFile && features.value.has("forget");
+  const [forgetting, setForgetting] = useState(false);
+  const forget = useForget(forgetting);
   const inFile = useCheck(trainer, ofFile && view.state !== "opening" ? view.id : null);
   const checked = ofFile ? inFile.check : null;
   const findings = merged(checked?.findings ?? [], view.findings);
@@ -315,6 +319,9 @@ export function Dataset({
           close={() => setQuery({ meaning: null })}
         />
       )}
+      {forgetting && forget && (
+        <forget.DeleteFromAdapter trainer={trainer} row={chosen} onClose={() => setForgetting(false)} />
+      )}
       {fixing && editor && (
         <editor.FixDialog
           {...fixing}
@@ -460,6 +467,11 @@ export function Dataset({
                         Delete
                       </Button>
                     </>
+                  )}
+                  {forgets && (
+                    <Button small kind="quiet" onClick={() => setForgetting(true)}>
+                      Delete from an adapter
+                    </Button>
                   )}
                 </span>
               }

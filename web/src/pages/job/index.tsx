@@ -16,6 +16,7 @@ import { Notes } from "./header/notes";
 import { useRunAgain } from "./header/run-again";
 import {
   LazyAnswers,
+  LazyCertificate,
   LazyContradictions,
   LazyCorrections,
   LazyExports,
@@ -76,6 +77,7 @@ function JobView({ id }: { id: string }) {
           </section>
         </div>,
         done && [
+          <LazyCertificate key="certificate" {...now} />,
           <LazyExports key="exports" job={job} />,
           <LazyCorrections key="corrections" job={job} />,
           <LazyContradictions key="contradictions" {...now} />,

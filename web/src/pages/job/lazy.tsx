@@ -21,6 +21,7 @@ const useRollouts = late(() => import("./rollouts"));
 const usePreferences = late(() => import("./preferences"));
 const useContradictions = late(() => import("../../chat/why/contradictions"));
 const useCorrections = late(() => import("./corrections"));
+const useCertificate = late(() => import("./certificate"));
 
 export function LazyVerdict({ job, run, status }: JobNow) {
   const some =
@@ -50,6 +51,17 @@ export function LazyExports({ job }: { job: Job | undefined }) {
 export function LazyCorrections({ job }: { job: Job | undefined }) {
   const code = useCorrections(includes(job?.config?.datasetSource, "data/corrections.jsonl"));
   return job && code ? <code.CorrectedQuestions key={job.id} job={job} /> : null;
+}
+
+export function LazyCertificate({ job, status }: JobNow) {
+  const config: unknown = job?.config;
+  const code = useCertificate(status === "completed" && isObject(config) && Array.isArray(config.forgets));
+  return job && code ? (
+    <section aria-label="Deleted rows">
+      <h2>Deleted rows</h2>
+      <code.DeletedRows key={job.id} id={job.id} />
+    </section>
+  ) : null;
 }
 
 /** Searched for on request: it takes as long as an epoch of training. */

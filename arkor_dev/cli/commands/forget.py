@@ -1,0 +1,199 @@
+"""``arkor-dev forget``: deletes rows from a trained adapter, and prints the certificate."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import sys
+from typing import TYPE_CHECKING, Final, cast
+
+from rich.console import Console
+
+from arkor_dev.backend.calls import object_of
+from arkor_dev.cli.progress_view import view_for
+from arkor_dev.client.following import watch
+from arkor_dev.client.job_list import choose_job, jobs_of
+from arkor_dev.connection.connect import joined
+from arkor_dev.contract.errors import BackendError, BadRequestError, NotFoundError
+from arkor_dev.contract.units import format_bytes
+from arkor_dev.core.plain_text import one_line
+from arkor_dev.data.exclusions import ENTRY
+
+from .jobs import require_sign_in
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from arkor_dev.backend.client import Backend
+    from arkor_dev.contract.forget import Certificate
+    from arkor_dev.core.settings import Settings
+
+SPAN: Final = re.compile(r"([1-9][0-9]{0,8})(?:-([1-9][0-9]{0,8}))?")
+MOST_ROWS: Final = 1000
+LISTED: Final = 30
+"""Maximum number of copies, adapters or files that are printed."""
+
+
+async def run_forget(settings: Settings, arguments: Namespace) -> int:
+    """Delete rows as the ``arguments`` say, or search again for those of a job that deleted some; return the
+    exit code: 1 if the training has not completed.
+
+    Raises BadRequestError for an unknown job or row, and passes on the backend's errors.
+    """
+    rows = rows_of(arguments.rows or ())
+    if not settings.local:
+        require_sign_in(settings)
+    view = view_for(Console(file=sys.stderr if arguments.json else sys.stdout, highlight=False), None)
+    async with joined(settings, view.notice, idle=not rows, on_demand=bool(rows)) as backend:
+        job = choose_job(await jobs_of(backend), arguments.job)
+        job_id = str(job["id"])
+        if rows:
+            new = await _created(backend, job_id, rows)
+            with view:
+                view.say(f"Training without {'the row' if len(rows) == 1 else 'the rows'}: job {new}")
+                ending = await watch(backend, new, view.show)
+            if ending.status != "completed":
+                why = f": {one_line(ending.error, 1000)}" if ending.error else ""
+                raise BackendError(f"Nothing was deleted: the job {new} is {ending.status}{why}")
+            if arguments.replace:
+                await backend.delete_job(job_id)
+            job_id = new
+        certificate = await searched(backend, job_id, delete=arguments.delete)
+    print(json.dumps(certificate, indent=2) if arguments.json else "\n".join(lines(certificate)))  # noqa: T201
+    return 0
+
+
+def rows_of(texts: list[str] | tuple[str, ...]) -> list[str]:
+    """Return the rows of ``--rows``: numbers, spans of them, hashes or a place. Raises BadRequestError."""
+    rows: list[str] = []
+    for text in texts:
+        parts = [part.strip() for part in text.split(",")]
+        if not all(SPAN.fullmatch(part) or ENTRY.fullmatch(part) for part in parts):
+            rows.append(text.strip())
+            continue
+        for part in parts:
+            span = SPAN.fullmatch(part)
+            if span is None or len(part) == 16:
+                rows.append(part)
+                continue
+            first, last = int(span[1]), int(span[2] or span[1])
+            if not first <= last < first + MOST_ROWS:
+                raise BadRequestError(f"{part} is not a span of at most {MOST_ROWS:,} rows.")
+            rows += map(str, range(first, last + 1))
+    return list(dict.fromkeys(rows))
+
+
+async def _created(backend: Backend, job_id: str, rows: list[str]) -> str:
+    try:
+        answer = object_of((await backend.forget_rows(job_id, {"rows": rows})).body)
+    except NotFoundError as refusal:
+        raise refusal.reworded(f"This backend can't delete rows from adapters. ({refusal.text})") from None
+    new = answer.get("job")
+    if not isinstance(new, dict) or not isinstance(new.get("id"), str):
+        raise BackendError("The backend's new job is unreadable. `arkor-dev jobs` lists it.")
+    return str(new["id"])
+
+
+async def searched(
+    backend: Backend, job_id: str, *, delete: bool = False, repeat: bool = False
+) -> Certificate:
+    """Search again for the rows that a job deleted; with ``delete``, delete all copies that can be.
+
+    ``repeat`` trains it again from the start, too.
+    """
+    body: dict[str, object] = {"repeat": True} if repeat else {}
+    certificate = _certificate((await backend.search_again(job_id, body)).body)
+    if delete and (ids := [copy["id"] for copy in certificate["copies"] if copy["deletable"]]):
+        certificate = _certificate((await backend.search_again(job_id, {"delete": ids})).body)
+    return certificate
+
+
+async def verified(settings: Settings, job_id: str, *, repeat: bool, quiet: bool) -> Certificate:
+    """Search again for the rows that a job of this machine deleted; ``repeat`` trains it from the start."""
+    view = view_for(Console(file=sys.stderr if quiet else sys.stdout, highlight=False), None)
+    async with joined(dataclasses.replace(settings, local=True), view.notice, idle=not repeat) as backend:
+        certificate = await searched(backend, job_id, repeat=repeat)
+        if "repeat" in certificate and repeat:
+            with view:
+                view.say(f"Training it again: job {certificate['repeat']['job']}")
+                await watch(backend, certificate["repeat"]["job"], view.show)
+            certificate = _certificate((await backend.get_certificate(job_id)).body)
+    return certificate
+
+
+def holds(certificate: Certificate) -> bool:
+    """Return whether a certificate is still true: nothing is left, and the weights are as written."""
+    repeat = certificate.get("repeat", {})
+    same = repeat.get("state") != "completed" or repeat.get("same") is True
+    return certificate["intact"] and not certificate["copies"] and same
+
+
+def _certificate(body: bytes) -> Certificate:
+    certificate = object_of(body).get("certificate")
+    if not isinstance(certificate, dict) or not isinstance(certificate.get("copies"), list):
+        raise BackendError("The backend's certificate is unreadable. Try again later.")
+    return cast("Certificate", certificate)
+
+
+def lines(certificate: Certificate) -> list[str]:
+    """Format a certificate for a terminal."""
+    rows, steps, start = certificate["rows"], certificate["steps"], certificate["start"]
+    share = 1 - start / steps if steps else 1
+    text_lines = [f"Deleted from the adapter of {one_line(certificate['ofName'], 200)}:"]
+    text_lines += [f"  {one_line(row['where'], 200)}, SHA-256 {row['sha256'][:16]}…" for row in rows[:LISTED]]
+    text_lines += [
+        f"{one_line(certificate['message'], 500)} {share:.0%} of its {steps:,} steps were trained again.",
+        "The weights have the same bits as if it had been trained without them from the start."
+        if certificate["exact"]
+        else "The weights learned nothing from them; on this device sums may differ in order.",
+        f"Weights: SHA-256 {one_line(certificate['after'], 64)}"
+        + ("" if certificate["intact"] else ", but the file has been changed since"),
+    ]
+    text_lines += _found(certificate)
+    if certificate["dependents"]:
+        text_lines += ["", "Adapters that learned from the rows, or may have:"]
+        for one in certificate["dependents"][:LISTED]:
+            sure = "" if one["certain"] else "maybe: "
+            text_lines.append(
+                f"  {one['kind']} {one_line(one['name'], 200)} ({sure}{one_line(one['why'], 200)})"
+            )
+    if repeat := certificate.get("repeat"):
+        text_lines += ["", repeat_words(repeat["state"], same=repeat.get("same"))]
+    return text_lines
+
+
+def _found(certificate: Certificate) -> list[str]:
+    size = format_bytes(certificate["bytes"])
+    searched_in = f"{certificate['files']:,} files ({size}) and the list of jobs were searched"
+    if not certificate["searchable"]:
+        return ["", "All of their words are also in other rows, so their text cannot be searched for."]
+    copies, unsearched = certificate["copies"], certificate["unsearched"]
+    if not copies:
+        text_lines = ["", f"Their text was not found: {searched_in}."]
+    else:
+        text_lines = ["", f"Their text is still in these places; {searched_in}:"]
+        text_lines += [
+            f"  {one_line(copy['name'], 200)}{'' if copy['deletable'] else ' (delete it yourself)'}"
+            for copy in copies[:LISTED]
+        ]
+        if len(copies) > LISTED:
+            text_lines.append(f"  and {len(copies) - LISTED:,} more")
+        if any(copy["deletable"] for copy in copies):
+            text_lines.append("`--delete` deletes those that are not your own files.")
+    if certificate["deleted"]:
+        text_lines.append(f"{len(certificate['deleted']):,} copies were deleted.")
+    if unsearched:
+        text_lines.append(
+            f"Could not be searched: {', '.join(one_line(name, 100) for name in unsearched[:5])}"
+        )
+    return text_lines
+
+
+def repeat_words(state: str, *, same: bool | None) -> str:
+    """Return the sentence about the training from the start."""
+    if state != "completed":
+        return f"The training from the start without them: {state}."
+    if same:
+        return "Trained again from the start without them: the same bits."
+    return "Trained again from the start without them: the weights differ."
