@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.data.thoughts import FINAL, MARKS
+from arkor_dev.data.thoughts import MARKS
 
 if TYPE_CHECKING:
     from arkor_dev.local.inference.messages import Text
@@ -32,7 +32,7 @@ class ThoughtText:
     def _without_marks(self) -> tuple[str, bool]:
         """Return the thoughts, and whether they end."""
         begun = self._text.lstrip()
-        if begun == FINAL or any(marks.start.startswith(begun) for marks in MARKS):
+        if any(marks.start.startswith(begun) for marks in MARKS):
             return "", False
         for marks in MARKS:
             begun = begun.removeprefix(marks.start)

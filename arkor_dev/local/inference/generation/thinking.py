@@ -103,5 +103,5 @@ class ThinkingTracker:
         self._state = "over"
         if begun == mark:
             self._held = ""
-            return self._marked, True
+            return self._marked if self._marks else "", True
         return self.flush(), False

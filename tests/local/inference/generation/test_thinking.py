@@ -198,6 +198,7 @@ def test_a_budget_closes_thoughts_whose_marks_are_special_tokens() -> None:
 def test_an_answer_has_no_name_of_a_channel(text: str, answer: str) -> None:
     parts, _ = answered(ScriptedEngine(text), None)
     assert texts(parts, thoughts=False) == answer
+    assert texts(parts, thoughts=True) == text.removesuffix(answer) * ("analysis" in text)
 
 
 def test_without_a_budget_thoughts_may_take_the_whole_answer() -> None:
