@@ -445,7 +445,7 @@ def test_a_job_is_judged_by_episodes_on_rows_that_it_has_not_seen(
     assert logged[0]["turns"] == 1
     evaluation = next(frame.json["evaluation"] for frame in frames if frame.event == "evaluation.completed")
     task = evaluation["heldOut"]
-    assert task["measure"] == {"label": "Mean reward", "unit": "", "higher": True}
+    assert task["measure"] == {"label": "Reached the goal", "unit": "", "higher": True, "rate": True}
     # Both get the same tasks, and this environment rewards nothing that a model does.
     assert 0 < task["base"] == task["adapter"] < 1
     times = round(6 * task["base"])
