@@ -14,7 +14,7 @@ from arkor_dev.contract.errors import BadRequestError
 if TYPE_CHECKING:
     from arkor_dev.backend.client import Backend
 
-PARENT = {
+PARENT: Any = {
     "name": "first",
     "config": {"model": "m", "loraR": 8, "loraTargetModules": ["q_proj", "v_proj"], "learningRate": 1e-3},
 }

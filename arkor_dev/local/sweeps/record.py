@@ -26,6 +26,7 @@ from arkor_dev.local.jobs.job_folder import JobFile
 from arkor_dev.local.jobs.job_row import UNKNOWN_TIME
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from arkor_dev.contract.shapes import EvaluationMeasure, SweepImportance, SweepVerdict
@@ -99,7 +100,7 @@ class SweepRecord:
     name: str
     created: str
     began: float
-    config: dict[str, Any]
+    config: Mapping[str, Any]
     space: dict[str, Any]
     seed: int
     deadline: float | None = None

@@ -16,7 +16,7 @@ import math
 import sqlite3
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.events import TRAINING_LOG
@@ -43,11 +43,12 @@ from .record import SEARCH, START, WINNER, Estimate, SweepRecord, Trial
 from .sampler import GRID_MOST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import EvaluationMeasure, Job, JobConfig, JobSweep, Sweep, SweepTrial
+    from arkor_dev.contract.shapes import EvaluationMeasure, Job, JobSweep, Sweep, SweepTrial
+    from arkor_dev.local.execution.messages import ResumeOptions
     from arkor_dev.local.forecast.service import Forecasts
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.jobs.scheduler import Scheduler
@@ -142,13 +143,13 @@ class Sweeps:
         self._news.set()
         return self._view(sweep)
 
-    async def _check_held_out(self, config: dict[str, Any]) -> None:
+    async def _check_held_out(self, config: Mapping[str, Any]) -> None:
         """Raise BadRequestError if there are too few held-out rows to choose and to judge by.
 
         ``evalSplit`` of the error is a share of the rows that would suffice.
         """
         try:
-            found = (await self._ask(HoldOut(config, str(self._project)), HeldOut)).held_out
+            found = (await self._ask(HoldOut(dict(config), str(self._project)), HeldOut)).held_out
         except JobFailure as failure:  # data that no trial could read
             raise BadRequestError(str(failure)) from None
         if found is None or found["groups"] >= 2 * minimums.ROWS:
@@ -286,7 +287,12 @@ class Sweeps:
             return False
         if self._must_wait():
             return False
-        forecast = await self._forecasts.request({**sweep.config, "samples": ["off"]})
+        try:
+            config = check_config({**sweep.config, "samples": ["off"]})
+        except BadRequestError as error:  # the sweep may be of an earlier version
+            await self._fail(sweep, error.text)
+            return False
+        forecast = await self._forecasts.request(config)
         if forecast["state"] == "failed":
             await self._begin(sweep, {}, START, plan.fresh_seeds(sweep)[0])
             return True
@@ -328,7 +334,7 @@ class Sweeps:
             ]
             # Failed trials count as tried.
             tried = [*valid, *(entry for entry in trials if entry not in valid)]
-            request = SuggestTrial(sweep.space, sweep.config, sweep.seed, tried)
+            request = SuggestTrial(sweep.space, dict(sweep.config), sweep.seed, tried)
             settings = (await self._ask(request, Suggested)).settings
         if settings is None:
             self._exhausted.add(sweep.id)
@@ -366,7 +372,7 @@ class Sweeps:
     async def _extend(self, sweep: SweepRecord, trial: Trial) -> None:
         job = await self._store.read(Store.get, trial.job)
         further = job.get("resumable", 0) if job else 0
-        orders = {"force": False, "further": further, "unasked": True}
+        orders: ResumeOptions = {"force": False, "further": further, "unasked": True}
         try:
             await self._store.write(
                 Store.resume, trial.job, EXTENDED, orders, check_config(plan.config_of(sweep, trial))
@@ -579,7 +585,7 @@ class Sweeps:
             "name": sweep.name,
             "state": sweep.state,
             "createdAt": sweep.created,
-            "config": cast("JobConfig", public(sweep.config)),
+            "config": public(sweep.config),
             "space": sweep.space,
             "trials": [_trial_view(sweep, trial) for trial in sweep.trials],
         }
@@ -636,7 +642,7 @@ def _trial_view(sweep: SweepRecord, trial: Trial) -> SweepTrial:
     return view
 
 
-def _check_request(config: dict[str, Any], body: dict[str, Any]) -> None:
+def _check_request(config: Mapping[str, Any], body: dict[str, Any]) -> None:
     """Raise BadRequestError for a request that does not describe a valid sweep."""
     space, method = body["space"], config.get("method")
     if problem := space_problem(space, method):
