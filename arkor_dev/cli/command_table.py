@@ -118,7 +118,8 @@ def _start_arguments(start: CommandLine) -> None:
     )  # fmt: skip
     start.add_argument(
         "--from", metavar="JOB[:STEP]", dest="parent",
-        help="start from a job's adapter, or from one of its checkpoints; takes over its LoRA settings",
+        help="start from a job's adapter, or from one of its checkpoints, with its LoRA settings; a name is "
+            "the newest of its jobs with a final adapter",
     )  # fmt: skip
     start.add_argument(
         "--then", metavar="NAME", action="append", default=[],

@@ -15,7 +15,7 @@ from arkor_dev.core.plain_text import one_line
 from arkor_dev.project.arkor_toml import choose
 
 from .features import features_of
-from .job_list import choose_job, jobs_of
+from .job_list import LATEST, choose_job, jobs_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -95,13 +95,28 @@ class Parent:
 
 
 async def parent_of(backend: Backend, text: str) -> Parent:
-    """Parse ``JOB``, ``JOB:STEP`` or ``JOB:final``. Raises BadRequestError."""
+    """Parse ``JOB``, ``JOB:STEP`` or ``JOB:final``. Raises BadRequestError.
+
+    Without a step, a trainer's name is its newest job with a final adapter, and ``latest`` the newest of all.
+    """
     if "parent" not in await features_of(backend):
         raise BadRequestError("This backend can't start a job from another job's adapter.")
     name, colon, tail = text.rpartition(":")
     step = int(tail) if colon and tail.isascii() and tail.isdecimal() and len(tail) <= 9 else None
     job_name = name if step is not None or (colon and tail == FINAL) else text
-    return Parent(choose_job(await jobs_of(backend), job_name), step)
+    jobs = await jobs_of(backend)
+    if step is None:
+        trained = (job for job in jobs if _has_adapter(job))
+        named = (job for job in trained if job_name == LATEST or trainer_of(job.get("name"), [job_name]))
+        if newest := next(named, None):
+            return Parent(newest)
+    return Parent(choose_job(jobs, job_name), step)
+
+
+def _has_adapter(job: Job) -> bool:
+    """Return whether a job has a final adapter, as far as the list of jobs says."""
+    config = job.get("config")
+    return job.get("status") == "completed" and not (isinstance(config, dict) and config.get("dryRun"))
 
 
 def with_adapter_of(parent: Job, config: Mapping[str, object], given: Collection[str]) -> dict[str, object]:

@@ -777,12 +777,14 @@ class EvaluationShare(TypedDict):
 class EvaluationMeasure(TypedDict):
     """What base and adapter are measured by: a display ``label``, and the ``unit`` of the values.
 
-    ``higher`` is true if more is better, as of rewards.
+    ``higher`` is true if more is better, as of rewards. ``rate``: each row has 0 or 1, so the means are
+    success rates.
     """
 
     label: str
     unit: str
     higher: NotRequired[bool]
+    rate: NotRequired[bool]
 
 
 class EvaluationWarning(TypedDict):

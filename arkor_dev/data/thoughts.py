@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 KEYS: Final = ("reasoning_content", "reasoning", "thinking")
 """The fields of a message that hold its thoughts: of DeepSeek and Qwen, of Gemma, and of gpt-oss."""
-FINAL_CHANNEL: Final = "<|start|>assistant<|channel|>final<|message|>"
-"""The text with which gpt-oss begins the answer after its thoughts."""
+FINAL: Final = "<|channel|>final<|message|>"
+FINAL_CHANNEL: Final = f"<|start|>assistant{FINAL}"
+"""The texts with which gpt-oss begins an answer: one without thoughts, and one after them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from arkor_dev.client.repetition import with_adapter_of
+from arkor_dev.client.repetition import parent_of, with_adapter_of
 from arkor_dev.contract.errors import BadRequestError
+
+if TYPE_CHECKING:
+    from arkor_dev.backend.client import Backend
 
 PARENT: Any = {
     "name": "first",
@@ -47,3 +52,52 @@ def test_settings_of_this_run_that_are_the_parents_fit(same: dict[str, Any]) -> 
     adopted = with_adapter_of(PARENT, {"model": "m", **same}, list(same))
     assert same.items() <= adopted.items()
     assert adopted["loraR"] == 8
+
+
+class Listing:
+    """A backend with a list of jobs; each is its id, its name and its status, the newest first."""
+
+    def __init__(self, *jobs: tuple[str, str, str]) -> None:
+        self._jobs = [
+            {"id": job_id, "name": name, "status": status, "createdAt": f"2026-01-01T00:00:{59 - at:02}Z"}
+            for at, (job_id, name, status) in enumerate(jobs)
+        ]
+
+    async def capabilities(self) -> SimpleNamespace:
+        return SimpleNamespace(body=json.dumps({"features": ["parent"]}))
+
+    async def list_jobs(self) -> SimpleNamespace:
+        return SimpleNamespace(body=json.dumps({"jobs": self._jobs}))
+
+
+JOBS = (
+    ("j5", "calls #3", "failed"),
+    ("j4", "desk", "completed"),
+    ("j3", "calls #2", "completed"),
+    ("j2", "calls", "completed"),
+    ("j1", "old", "cancelled"),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "job", "step"),
+    [
+        ("calls", "j3", None),
+        ("calls:final", "j3", None),
+        ("calls:20", "j2", 20),
+        ("calls #3", "j5", None),
+        ("latest", "j4", None),
+        ("old", "j1", None),
+        ("j2", "j2", None),
+    ],
+)
+async def test_a_name_is_the_newest_of_its_jobs_with_a_final_adapter(
+    text: str, job: str, step: int | None
+) -> None:
+    parent = await parent_of(cast("Backend", Listing(*JOBS)), text)
+    assert (parent.job["id"], parent.step) == (job, step)
+
+
+async def test_a_name_without_a_job_is_refused() -> None:
+    with pytest.raises(BadRequestError, match="There is no job new"):
+        await parent_of(cast("Backend", Listing(*JOBS)), "new")

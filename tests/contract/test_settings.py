@@ -160,6 +160,8 @@ def test_aliases_are_read_as_their_setting(tmp_path: Path) -> None:
 
 TOGETHER: list[tuple[dict[str, object], str]] = [
     ({"warmupSteps": 2, "warmupRatio": 0.1}, "warmupRatio and warmupSteps are both set"),
+    ({"lrSchedulerType": "constant", "warmupSteps": 2}, "warmupSteps has no effect when lrSchedulerType"),
+    ({"lrSchedulerType": "constant", "warmupRatio": 0.1}, "warmupRatio has no effect when lrSchedulerType"),
     *(
         ({"offload": "layers", field: True}, f"offload leaves the weights in their files, but {field}")
         for field in ("fullFineTuning", "loadIn4bit", "useDora")

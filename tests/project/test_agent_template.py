@@ -58,7 +58,7 @@ def test_a_clerk_is_paid_for_every_kind_of_request(task: str, status: str) -> No
 
 
 def test_every_example_row_is_a_paid_episode() -> None:
-    for seed in range(60):
+    for seed in range(160):
         messages = desk.example(seed)["messages"]
         calls = [call["function"] for turn in messages for call in turn.get("tool_calls", ())]
         assert play(desk.request(seed), calls, messages[-1]["content"]) == 1
@@ -96,6 +96,6 @@ def test_init_writes_both_trainers(tmp_path: Path) -> None:
         *(f"data/{name}.jsonl" for name in ("calls", "check", "requests", "unseen")),
     }
     calls, acts = load_trainers(tmp_path)
-    assert (calls["name"], calls["rows"]) == ("calls", 60)
+    assert (calls["name"], calls["rows"]) == ("calls", 160)
     assert acts["name"] == "desk"
     assert acts["config"].get("environment") == "desk:Desk"

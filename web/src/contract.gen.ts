@@ -683,6 +683,7 @@ export interface EvaluationMeasure {
   label: string;
   unit: string;
   higher?: boolean;
+  rate?: boolean;
 }
 
 /** Why a better result may not be one, with answers of both as examples. */

@@ -211,6 +211,8 @@ export const CONFLICTS: readonly {
   { field: "maxEpisodeTokens", text: "Longest episode applies only with Environment. Set that, or remove Longest episode.", arises: (c) => isSet(c.maxEpisodeTokens, 1024) && oneOf(valueOf(c, "environment"), null) },
   { field: "softPunishCache", text: "Soft overlong punishment counts the tokens of one answer, Environment has several. Remove one of the two.", arises: (c) => isSet(c.softPunishCache, null) && c.environment != null },
   { field: "warmupRatio", text: "Warmup ratio and Warmup steps are both set. Remove one of the two.", arises: (c) => isSet(c.warmupRatio, null) && c.warmupSteps != null },
+  { field: "warmupSteps", text: "Warmup steps has no effect when LR scheduler is \"constant\", which has no warm-up, as in transformers. Set \"constant_with_warmup\", or remove Warmup steps.", arises: (c) => isSet(c.warmupSteps, null) && oneOf(valueOf(c, "lrSchedulerType"), "constant") },
+  { field: "warmupRatio", text: "Warmup ratio has no effect when LR scheduler is \"constant\", which has no warm-up, as in transformers. Set \"constant_with_warmup\", or remove Warmup ratio.", arises: (c) => isSet(c.warmupRatio, null) && oneOf(valueOf(c, "lrSchedulerType"), "constant") },
   { field: "bf16", text: "Use bfloat16 and Compute dtype are both set. Remove one of the two.", arises: (c) => isSet(c.bf16, null) && c.numberFormat != null },
   { field: "fp16", text: "Use float16 and Compute dtype are both set. Remove one of the two.", arises: (c) => isSet(c.fp16, null) && c.numberFormat != null },
   { field: "fp16", text: "Use bfloat16 and Use float16 are both true. Choose one.", arises: (c) => isSet(c.fp16, null) && oneOf(valueOf(c, "bf16"), true) },

@@ -112,6 +112,14 @@ def _only_with(field: str, other: str, *allowed: str) -> Conflict:
     return Conflict(field, other, text, allowed=allowed)
 
 
+def _warm_up(field: str) -> Conflict:
+    text = (
+        f'{{{field}}} has no effect when {{lrSchedulerType}} is "constant", which has no warm-up, as in '
+        f'transformers. Set "constant_with_warmup", or remove {{{field}}}'
+    )
+    return Conflict(field, "lrSchedulerType", text, refused=("constant",))
+
+
 def of_methods(rows: Iterable[Setting]) -> Iterator[Conflict]:
     """Yield the conflict of each setting that only some training methods have."""
     for row in rows:
@@ -146,6 +154,7 @@ CONFLICTS: Final = (
         "{softPunishCache} counts the tokens of one answer, {environment} has several. Remove one of the two",
     ),
     _both("warmupSteps", "warmupRatio"),
+    *(_warm_up(field) for field in ("warmupSteps", "warmupRatio")),
     _both("numberFormat", "bf16"),
     _both("numberFormat", "fp16"),
     Conflict("fp16", "bf16", "{bf16} and {fp16} are both true. Choose one", refused=(True,)),

@@ -22,23 +22,22 @@ class ThoughtText:
     def push(self, text: str) -> str:
         """Return what ``text`` adds to the thoughts; the beginning of a mark is held back."""
         self._text += text
-        thoughts = self._without_start()
-        return self._send(thoughts[: max(0, len(thoughts) - LONGEST_MARK)])
+        thoughts, ended = self._without_marks()
+        return self._send(thoughts if ended else thoughts[: max(0, len(thoughts) - LONGEST_MARK)])
 
     def end(self) -> str:
         """Return the rest of the thoughts."""
-        thoughts = self._without_start()
-        for marks in MARKS:
-            thoughts = thoughts.partition(marks.end)[0]
-        return self._send(thoughts.rstrip())
+        return self._send(self._without_marks()[0].rstrip())
 
-    def _without_start(self) -> str:
+    def _without_marks(self) -> tuple[str, bool]:
+        """Return the thoughts, and whether they end."""
         begun = self._text.lstrip()
         if any(marks.start.startswith(begun) for marks in MARKS):
-            return ""
+            return "", False
         for marks in MARKS:
             begun = begun.removeprefix(marks.start)
-        return begun.lstrip()
+        ends = [at for marks in MARKS if (at := begun.find(marks.end)) >= 0]
+        return (begun[: min(ends)].strip(), True) if ends else (begun.lstrip(), False)
 
     def _send(self, thoughts: str) -> str:
         new, self._sent = thoughts[self._sent :], max(self._sent, len(thoughts))

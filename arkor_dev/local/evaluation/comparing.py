@@ -9,6 +9,7 @@ from arkor_dev.local.workers.link import serve
 
 from .messages import Compared, CompareScores
 from .paired import compare
+from .rates import are_rates, compare_rates
 from .results import chose_either
 from .words import HELD_OUT, beside_adapter, part
 
@@ -28,9 +29,17 @@ def compared(scores: dict[str, Any], other_scores: dict[str, Any], other_job: st
     """
     margin, name = max(scores["margin"], other_scores["margin"]), called or HELD_OUT
     chose = chose_either(scores, other_scores)
-    comparison = compare(other_scores["adapter"], scores["adapter"], scores["groups"], margin, chose=chose)
-    comparison = replace(comparison, higher=str(scores.get("higher", ""))[:HIGHER])
-    return part(name, comparison, beside_adapter(name, comparison, other_job))
+    before, after = other_scores["adapter"], scores["adapter"]
+    higher = str(scores.get("higher", ""))[:HIGHER]
+    rates = bool(higher) and are_rates(before, after)
+    if rates:
+        base, adapter = ([-loss for loss in losses] for losses in (before, after))
+        comparison = compare_rates(base, adapter, scores["groups"], margin, chose)
+    else:
+        comparison = compare(before, after, scores["groups"], margin, chose=chose)
+    comparison = replace(comparison, higher=higher)
+    sentence = beside_adapter(name, comparison, other_job, rates=rates, acts=bool(scores.get("acts")))
+    return part(name, comparison, sentence)
 
 
 def _compared(request: CompareScores, _: Link) -> Compared:

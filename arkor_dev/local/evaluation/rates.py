@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
 
+def are_rates(before: Sequence[float], after: Sequence[float]) -> bool:
+    """Return whether two models' negated rewards are 0 or 1, and some are 1."""
+    figures = {*before, *after}
+    return -1 in figures and figures <= {0, -1}
+
+
 def compare_rates(
     base: Sequence[float],
     adapter: Sequence[float],

@@ -18,8 +18,8 @@ from .end_marks import EndMarks
 from .halves import key_of, text_of
 from .paired import Comparison, compare, noise_floor
 from .preferred import Preferred, preferred
-from .rates import compare_rates
-from .words import DIGITS, GENERAL, HELD_OUT, TASK, beside_base, overall, part, success_rates
+from .rates import are_rates, compare_rates
+from .words import DIGITS, GENERAL, HELD_OUT, TASK, beside_base, overall, part, success_measure, success_rates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -504,6 +504,8 @@ class Stage:
             task_part["sentence"] = task.sentence(dry=self.dry)
         if self.measure:
             task_part["measure"] = self.measure
+            if self._higher and are_rates(before, after):
+                task_part["measure"] = success_measure(self.measure, acts=self.acts)
         beyond: dict[str, Any] = {"split": self.split} if self.split else {}
         if self.choice:
             beyond["choice"] = self.choice
@@ -558,8 +560,7 @@ class Stage:
 
     def _task(self, before: Sequence[float], after: Sequence[float], margin: float) -> tuple[Comparison, str]:
         """Compare both models' losses on the held-out rows: rewards that are 0 or 1 as success rates."""
-        figures = {*before, *after}
-        if self._higher and -1 in figures and figures <= {0, -1}:
+        if self._higher and are_rates(before, after):
             base, adapter = ([-loss for loss in losses] for losses in (before, after))
             rates = compare_rates(base, adapter, self.groups, margin, self.chose)
             rates = replace(rates, higher=self._higher)
@@ -605,6 +606,7 @@ class Stage:
             "margin": margin,
             **({"chose": list(chose)} if (chose := self.chose or self.compared_by) else {}),
             **({"higher": self._higher} if self._higher else {}),
+            **({"acts": True} if self.acts else {}),
         }
 
     def _measured_rows(self, base: Sequence[float], adapter: Sequence[float]) -> Iterator[dict[str, Any]]:

@@ -11,7 +11,7 @@ from .minimums import ROWS
 from .paired import Comparison
 
 if TYPE_CHECKING:
-    from arkor_dev.contract.shapes import EvaluationPart
+    from arkor_dev.contract.shapes import EvaluationMeasure, EvaluationPart
 
     from .preferred import Preferred
 
@@ -72,18 +72,31 @@ def success_rates(name: str, compared: Comparison, *, acts: bool, dry: bool = Fa
     """Describe rewards that are 0 or 1 by how often each model got one; ``name`` and ``dry`` as in
     :func:`beside_base`. ``acts``: they reward episodes of an environment, and else answers.
     """
-    before, right = (round(mean * compared.rows) for mean in compared.measured)
-    held_out = "held-out " if name == HELD_OUT else ""
-    subject, kind = ("reached the goal in", "episode") if acts else ("reward 1 for", "answer")
-    figures = f"{subject} {right:,} of {counted_rows(compared, held_out + kind)} vs. {before:,} for the base"
-    start = (
-        f"{'Your task' if held_out else name}: {verdict_words(compared)}, {figures}{interval(compared, 2)}"
-    )
+    subject = "Your task" if name == HELD_OUT else name
+    figures = f"{_successes(name, compared, acts=acts)} for the base{interval(compared, 2)}"
+    start = f"{subject}: {verdict_words(compared)}, {figures}"
     return f"{start}.{'' if dry else caution(compared) + settled(compared)}"
 
 
-def beside_adapter(name: str, compared: Comparison, other: str) -> str:
-    """Describe how an adapter compares with the one of the job ``other``, which takes the base's role."""
+def _successes(name: str, compared: Comparison, *, acts: bool) -> str:
+    before, right = (round(mean * compared.rows) for mean in compared.measured)
+    subject, kind = ("reached the goal in", "episode") if acts else ("reward 1 for", "answer")
+    held_out = "held-out " if name == HELD_OUT else ""
+    return f"{subject} {right:,} of {counted_rows(compared, held_out + kind)} vs. {before:,}"
+
+
+def success_measure(measure: EvaluationMeasure, *, acts: bool) -> EvaluationMeasure:
+    """Return the name of rewards that are 0 or 1, whose mean is ``measure``."""
+    return {**measure, "label": "Reached the goal" if acts else "Reward 1", "rate": True}
+
+
+def beside_adapter(
+    name: str, compared: Comparison, other: str, *, rates: bool = False, acts: bool = False
+) -> str:
+    """Describe how an adapter compares with the one of the job ``other``, which takes the base's role.
+
+    ``rates``: they are those of rewards that are 0 or 1; ``acts`` as in :func:`success_rates`.
+    """
     words = {
         "better": f"Better than {other}",
         "worse": f"Worse than {other}",
@@ -92,8 +105,10 @@ def beside_adapter(name: str, compared: Comparison, other: str) -> str:
     }[compared.verdict]
     rows = counted_rows(compared, "held-out row" if name == HELD_OUT else "row")
     rows += "" if name == HELD_OUT else f" of {name}"
-    figures = f"{_losses(compared)} on {rows}{interval(compared)}.{caution(compared)}{settled(compared)}"
-    return f"{words}: {figures} {ADAPTERS_ONLY}"
+    measured = f"{_losses(compared)} on {rows}{interval(compared)}"
+    if rates:
+        measured = f"{_successes(name, compared, acts=acts)}{interval(compared, 2)}"
+    return f"{words}: {measured}.{caution(compared)}{settled(compared)} {ADAPTERS_ONLY}"
 
 
 def verdict_words(compared: Comparison) -> str:

@@ -59,7 +59,7 @@ class GenerationSpeed:
     def samples(self, config: JobConfig, plan: Plan, held_out: int, without_samples: float) -> float:
         """Return the seconds of all sample answers of a job that takes ``without_samples`` seconds."""
         samples = config.get("samples")
-        if samples_off(samples):
+        if samples_off(samples) or config.get("environment"):
             return 0.0
         count = min(SAMPLES, held_out) if samples is None else 1 if isinstance(samples, str) else len(samples)
         if not count:

@@ -27,6 +27,7 @@ from arkor_dev.local.execution.messages import JobRequest
 from arkor_dev.local.jobs.running.job_runner import RunningJob
 from arkor_dev.local.jobs.second_model import find_second
 from arkor_dev.local.modeling.gpu_count import CONTEXT, enough_gpus, is_unspecified, least_bytes
+from arkor_dev.local.modeling.safetensors_header import missing_layer
 from arkor_dev.local.models.catalog import is_starter
 from arkor_dev.local.models.starter_download import StarterDownload
 from arkor_dev.local.workers.background import BackgroundQueue, background_task
@@ -118,6 +119,7 @@ class Forecasts:
                 progress = self._starter.poll()
                 return {"state": "measuring", "progress": progress} if progress else {"state": "measuring"}
             entry = await self._entry(config)
+            await asyncio.to_thread(_check_layers, entry.model.path, config)
         except JobFailure as failure:
             return {"id": _id_of("", config), "state": "failed", "error": str(failure)}
         before = self._entries.pop(entry.id, None)
@@ -389,6 +391,20 @@ class Forecasts:
         forecast = estimate(measured, config, memory(), None, busy=True)
         size = (peak or 0) / forecast["memory"]["peakBytes"] if peak and not measured.host else 1.0
         self._store.put(key, measured.corrected(seconds / max(forecast["seconds"], 0.1), size))
+
+
+def _check_layers(model: Path, config: JobConfig) -> None:
+    """Raise JobFailure if the adapter's target modules name a layer that the model's files do not have."""
+    targets = config.get("loraTargetModules")
+    names = [targets] if isinstance(targets, str) else targets or []
+    if not names or names == ["all-linear"] or config.get("fullFineTuning"):
+        return
+    try:
+        fault = missing_layer(model, names)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return  # an unreadable file, which the worker reports when it loads it
+    if fault:
+        raise JobFailure(fault)
 
 
 def _id_of(key: str, config: JobConfig) -> str:

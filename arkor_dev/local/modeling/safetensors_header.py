@@ -1,4 +1,4 @@
-"""Reads the header of a safetensors file, without torch."""
+"""Reads the headers of safetensors files, without torch."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final, TypedDict
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 HEADER_BYTES: Final = 100_000_000
@@ -32,3 +33,23 @@ def header_of(path: Path) -> tuple[dict[str, TensorEntry], int]:
         tensors = json.loads(file.read(length))
     tensors.pop("__metadata__", None)
     return tensors, 8 + length
+
+
+def missing_layer(folder: Path, names: Sequence[str]) -> str | None:
+    """Return why an adapter's target modules ``names`` do not fit the model in ``folder``; None if they may.
+
+    By the names of its weights, so that no library is loaded. Experts are skipped: a model's code may merge
+    their weights under other names. Raises OSError or ValueError.
+    """
+    shapes: dict[str, int] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        for name, tensor in header_of(path)[0].items():
+            if "expert" in name:
+                return None
+            layer = name.rpartition(".")[0].rpartition(".")[2]
+            shapes[layer] = max(shapes.get(layer, 0), len(tensor["shape"]))
+    missing = [name for name in names if name.rpartition(".")[2] not in shapes]
+    if not shapes or not missing:
+        return None
+    matrices = ", ".join(layer for layer, dimensions in shapes.items() if dimensions > 1)
+    return f"lora.target_modules: the model has no layer called {missing[0]}. It has {matrices}"

@@ -69,10 +69,10 @@ class Schedule:
         get, resolve = settings.get, settings.resolve
         kind = get("lrSchedulerType")
         kind = resolve("lrSchedulerType", "wsd" if kind == "warmup_stable_decay" else kind)
-        share, usual = get("warmupRatio"), 0 if kind == "constant" else steps // 20
+        share, usual = get("warmupRatio"), steps // 20
         if share is not None:
             usual = math.ceil(share * steps)
-        warmup = resolve("warmupSteps", min(get("warmupSteps", usual), steps))
+        warmup = resolve("warmupSteps", 0 if kind == "constant" else min(get("warmupSteps", usual), steps))
         return cls(
             kind=kind,
             height=rate,

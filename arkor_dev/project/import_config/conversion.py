@@ -201,8 +201,10 @@ class Conversion:
         self.notes = sorted(dict.fromkeys(self.notes), key=lambda note: note.line)
 
     def _warm_up(self) -> None:
-        """Leave the warm-up that transformers makes: none if constant, and no steps are a ratio's."""
+        """Leave the warm-up that the tool makes; transformers makes none if constant or of zero steps."""
         if self.tool not in OF_TRANSFORMERS:
+            if self.settings.get("scheduler") == "constant" and any(map(self.settings.get, WARM_UP)):
+                self.settings["scheduler"] = "constant_with_warmup"
             return
         if self.settings.get("scheduler") == "constant":
             for key in WARM_UP & self.settings.keys():

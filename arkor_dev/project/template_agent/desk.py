@@ -8,13 +8,15 @@ import random
 
 STATUSES = ("on its way", "delivered", "lost")
 CASES = (
-    ("where", STATUSES),
-    ("move", STATUSES[:1]),
+    *[("where", STATUSES)] * 2,
+    *[("move", STATUSES[:1])] * 3,
     ("move", STATUSES[1:]),
-    ("money", STATUSES[2:]),
+    *[("money", STATUSES[2:])] * 3,
     ("money", STATUSES[:2]),
 )
-"""Tasks with statuses, so that a clerk acts as often as not where acting is asked for."""
+"""Tasks with statuses. A clerk acts for most of those who ask for it: rows in which as many are refused teach
+a small model to act for none.
+"""
 TOWNS = ("Bremen", "Lyon", "Turin", "Porto", "Ghent", "Graz", "Malmo", "Cork")
 STREETS = ("Oak Street", "Mill Lane", "Park Road", "Hill Street", "Lake Road", "Church Lane")
 WHERE = ("Where is parcel {parcel}?", "Has parcel {parcel} arrived?", "What about my parcel {parcel}?")
@@ -141,7 +143,7 @@ def decision(seed):
 
 if __name__ == "__main__":
     for name, make, seeds in (
-        ("calls", example, range(60)),
+        ("calls", example, range(160)),
         ("requests", request, range(1000, 1200)),
         ("unseen", request, range(2000, 2040)),
         ("check", decision, range(3000, 3030)),

@@ -161,3 +161,20 @@ async def hacked(scene: Scene) -> None:
     await scene.go(f"/#/jobs/{job}")
     await expect(scene.page.get_by_text("reward hacking")).to_be_visible(timeout=PROMPTLY)
     await expect(scene.page.get_by_role("region", name="Sampled answers")).to_contain_text("Step 60")
+
+
+@state(
+    "job-reached-goal",
+    "After it learned by acting: how many episodes reached the goal, with the interval of the difference",
+    tour="verdict",
+)
+async def reached(scene: Scene) -> None:
+    scene.fake.features = ["evaluation"]
+    job = rewarded(scene.fake, "completed")
+    measure = {"label": "Reached the goal", "unit": "", "higher": True, "rate": True}
+    task = {**HELD_OUT, "rows": 40, "base": 0.3, "adapter": 0.775, "measure": measure}
+    task |= {"difference": {"mean": 0.475, "low": 0.28, "high": 0.66}}
+    scene.fake.evaluations.judge(job, heldOut=task)
+    await scene.go(f"/#/jobs/{job}")
+    await expect(scene.page.get_by_text("31 of 40").first).to_be_visible(timeout=PROMPTLY)
+    await expect(scene.page.get_by_text("interval of the difference 28 to 66 %")).to_be_visible()

@@ -60,6 +60,25 @@ def test_comparisons_on_a_file_name_it() -> None:
     assert "A verdict needs at least 8 rows." in few["sentence"]
 
 
+def rewarded(successes: int, **more: Any) -> dict[str, Any]:
+    """The stored scores of 40 episodes, of which so many reached the goal."""
+    losses = [-1.0 * (number < successes) for number in range(40)]
+    return scores(losses, **{"higher": "Mean reward", "acts": True, **more})
+
+
+def test_rewards_of_0_or_1_are_compared_as_success_rates() -> None:
+    part = compared(rewarded(31), rewarded(12), "first", None)
+    low, high = part["difference"]["low"], part["difference"]["high"]
+    assert (part["base"], part["adapter"], part["verdict"]) == (0.3, 0.775, "better")
+    assert part["sentence"].startswith(
+        "Better than first: reached the goal in 31 of 40 held-out episodes vs. 12; 95 % interval of the "
+        f"difference {low:.2f} to {high:.2f}."
+    )
+    assert compared(rewarded(17), rewarded(12), "first", None)["verdict"] == "unclear", "McNemar's test"
+    answers = compared(rewarded(31, acts=False), rewarded(12), "first", None)
+    assert "reward 1 for 31 of 40 held-out answers vs. 12;" in answers["sentence"]
+
+
 def test_the_larger_noise_margin_counts() -> None:
     close, wide = scores([loss - 0.05 for loss in LOSSES]), scores(LOSSES, margin=0.1)
     assert compared(close, scores(LOSSES), "other", None)["verdict"] == "better"

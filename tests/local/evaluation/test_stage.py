@@ -404,6 +404,8 @@ def test_rewards_of_0_or_1_are_success_rates() -> None:
     )
     assert 0.2 < low < 19 / 40 < high < 0.7
     assert (task["base"], task["adapter"], task["verdict"]) == (0.3, 0.775, "better")
+    assert task["measure"] == {"label": "Reached the goal", "unit": "", "higher": True, "rate": True}
+    assert "rate" not in succeeding(12, 31, 0.5)["measure"]
     assert "reward 1 for 31 of 40 held-out answers vs. 12" in succeeding(12, 31)["sentence"]
     assert (
         "in 31 of 40 held-out episodes in 20 groups"

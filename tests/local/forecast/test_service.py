@@ -168,3 +168,35 @@ async def test_filling_the_cache_of_a_base_makes_room_for_jobs_and_measurements(
         await forecasts._view(entry)
         await warmed_up(3)
         assert len(started) == 3
+
+
+@pytest.mark.parametrize(
+    ("targets", "says"),
+    [
+        ("all-linear", None),
+        (["q_proj"], None),
+        (["self_attn.q_proj"], None),
+        (["q_proj", "c_attn"], "the model has no layer called c_attn. It has q_proj"),
+    ],
+)
+async def test_target_modules_that_a_model_lacks_are_known_before_it_is_loaded(
+    tmp_path: Path, targets: object, says: str | None
+) -> None:
+    tensor = {"dtype": "BF16", "shape": [8, 8], "data_offsets": [0, 128]}
+    names = {"model.layers.0.self_attn.q_proj.weight": tensor, "model.norm.weight": {**tensor, "shape": [8]}}
+    header = json.dumps(names).encode()
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    (tmp_path / "rows.jsonl").write_text("{}")
+    models: Any = SimpleNamespace(find_local=lambda name: Model(name, tmp_path))
+    forecasts = Forecasts(models, tmp_path, tmp_path, lambda: False)
+    config: Any = {
+        "model": "m",
+        "datasetSource": {"type": "file", "path": "rows.jsonl"},
+        "loraTargetModules": targets,
+    }
+    forecast = await forecasts.request(config)
+    assert forecast["state"] == ("failed" if says else "waiting")
+    assert forecast.get("error", "").endswith(says or "")
+    assert says is None or (await forecasts.request({**config, "fullFineTuning": True}))["state"] == "waiting"
+    (tmp_path / "model.safetensors").write_bytes(b"\xff" * 9)
+    assert (await forecasts.request(config))["state"] == "waiting", "whoever loads it says what is wrong"

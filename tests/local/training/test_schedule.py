@@ -21,7 +21,7 @@ def rates(steps: int = 24, height: float = 1.0, **config: Any) -> list[float]:
 
 
 def test_warmup_rises_linearly_from_zero() -> None:
-    for kind in KINDS:
+    for kind in set(KINDS) - {"constant"}:
         assert rates(lrSchedulerType=kind, warmupSteps=4)[:5] == pytest.approx([0, 0.25, 0.5, 0.75, 1])
 
 
@@ -32,7 +32,6 @@ def test_warmup_is_a_share_or_a_number_of_steps() -> None:
     assert (warm(), warm(warmupRatio=0.101), warm(warmupRatio=0), warm(warmupSteps=7)) == (5, 11, 0, 7)
     assert warm(warmupSteps=1000) == 100
     assert warm(lrSchedulerType="constant") == 0
-    assert warm(lrSchedulerType="constant", warmupSteps=7) == 7
 
 
 def test_each_schedule_ends_as_named() -> None:
@@ -75,7 +74,5 @@ def test_schedules_equal_those_of_transformers(warmup: int) -> None:
         "wsd": ({"lrNumDecaySteps": 6}, {"num_decay_steps": 6}),
     }
     for kind in KINDS:
-        if kind == "constant" and warmup:
-            continue  # transformers' has none, whatever one asks
         ours, more = extras.get(kind, ({}, {}))
         assert rates(lrSchedulerType=kind, warmupSteps=warmup, **ours) == pytest.approx(theirs(kind, **more))

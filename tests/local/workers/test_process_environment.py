@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 pytest.importorskip("torch")
 
-from arkor_dev.local.workers.process import DEFAULTS, passed
+from arkor_dev.local.workers.process import DEFAULTS, QUIET, passed
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.engine
 LENGTHS = """
@@ -43,3 +47,20 @@ def test_compiled_kernels_per_length_are_bounded() -> None:
     env = {**others, **DEFAULTS}
     done = subprocess.run([sys.executable, "-c", LENGTHS], env=env, stdout=subprocess.PIPE, check=True)
     assert int(done.stdout) < 60e6
+
+
+ADAPTER = """
+import sys
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
+get_peft_model(AutoModelForCausalLM.from_pretrained(sys.argv[1]), LoraConfig(target_modules=["q_proj"]))
+"""
+
+
+def test_a_worker_says_nothing_of_a_librarys_own_deprecation(tiny: Path) -> None:
+    """Peft reads an attribute of models that transformers has renamed."""
+    env = {**os.environ, **QUIET}
+    done = subprocess.run(
+        [sys.executable, "-c", ADAPTER, str(tiny)], env=env, capture_output=True, check=True
+    )
+    assert done.stderr == b""

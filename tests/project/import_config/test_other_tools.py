@@ -310,6 +310,12 @@ def test_each_tools_config_is_converted_and_dropped_keys_named(tmp_path: Path, t
         assert note.key.rpartition(".")[2] in text.splitlines()[note.line - 1]
 
 
+def test_a_constant_schedule_with_a_warm_up_keeps_it(tmp_path: Path) -> None:
+    (tmp_path / "sft.toml").write_text(PRIME + '\n[scheduler]\ntype = "constant"\nwarmup_steps = 7\n')
+    trainer = tomllib.loads(as_toml(convert(tmp_path / "sft.toml", tmp_path), "imported"))["trainer"][0]
+    assert (trainer["scheduler"], trainer["warmup_steps"]) == ("constant_with_warmup", 7)
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

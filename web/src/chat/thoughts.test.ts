@@ -7,6 +7,12 @@ test.each([
   ["The tide.\n</think>\n\nAt noon.", "The tide.", "At noon.", true],
   ["<think>\n\n</think>\n\nAt noon.", "", "At noon.", true],
   ["<think>\nThe ti", "The ti", "", false],
+  [
+    "<|channel|>analysis<|message|>The tide.<|end|><|start|>assistant<|channel|>final<|message|>At noon.",
+    "The tide.",
+    "At noon.",
+    true,
+  ],
 ])("thoughts are split from the answer: %j", (text, thoughts, answer, ended) => {
   expect(splitThoughts(text)).toEqual({ thoughts, answer, ended });
 });

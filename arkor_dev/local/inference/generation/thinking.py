@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from arkor_dev.data.thoughts import MARKS, opened_by
+from arkor_dev.data.thoughts import FINAL, FINAL_CHANNEL, MARKS, opened_by
 
 from .decoding import IncrementalDecoder
 
@@ -27,18 +27,21 @@ class Tokenizer(Protocol):
 
 
 class ThinkingTracker:
-    """The thoughts of one answer, so far of ``tokens`` tokens; of at most ``budget`` if given."""
+    """The thoughts of one answer, so far of ``tokens`` tokens; of at most ``budget`` if given.
+
+    Marks are sent with the thoughts, also those that are special tokens, which no other text has.
+    """
 
     def __init__(self, tokenizer: Tokenizer, prompt: Sequence[int], budget: int | None) -> None:
         self._tokenizer, self._budget = tokenizer, budget
         self.tokens = 0
         self._decoder = IncrementalDecoder(tokenizer, special=True)
         self._marks = opened_by(tokenizer.decode(prompt[-TAIL:], skip_special_tokens=False))
-        self._state: Literal["undecided", "thinking", "closing", "over"] = "undecided"
+        self._state: Literal["undecided", "thinking", "closing", "after", "over"] = "undecided"
         if self._marks:
             self._state = "thinking"
         self._closing: deque[int] = deque()
-        self._text = self._held = ""
+        self._text = self._held = self._marked = ""
 
     def forced(self) -> int | None:
         """Return the token that must come next, once the thoughts have used up their tokens."""
@@ -52,34 +55,53 @@ class ThinkingTracker:
         """Add ``token``, which completes ``text``; return what can be sent, and whether it belongs to the
         thoughts or their marks. What may be the beginning of a mark is held back.
         """
+        if self._state == "over":
+            return text, False
+        piece = self._decoder.push(token)
+        is_special = not self._tokenizer.decode([token], skip_special_tokens=True)
+        marked = piece if is_special and not text else text
         match self._state:
-            case "over":
-                return text, False
             case "closing":
                 self._closing.popleft()
                 self._state = "closing" if self._closing else "over"
-                return text, True
-        self._text += self._decoder.push(token)
-        if self._state == "undecided":
-            self._held += text
-            return (self.flush(), self._marks is not None) if self._decided() else ("", False)
-        self.tokens += 1
-        self._text = self._text[-SEARCHED:]
-        if self._marks and self._marks.end in self._text:
-            self._state = "over"
-        return text, True
+                return marked, True
+            case "thinking":
+                self.tokens += 1
+                self._text = (self._text + piece)[-SEARCHED:]
+                if self._marks and self._marks.end in self._text:
+                    has_more = self._marks.closing.startswith(self._marks.end + FINAL_CHANNEL)
+                    self._state, self._text = ("after" if has_more else "over"), ""
+                return marked, True
+        self._text += piece
+        self._held += text
+        self._marked += marked
+        return self._decided() if self._state == "undecided" else self._begun(FINAL_CHANNEL)
 
     def flush(self) -> str:
         """Return the text that was held back."""
         held, self._held = self._held, ""
         return held
 
-    def _decided(self) -> bool:
-        """Return whether it is known if the answer begins with thoughts."""
+    def _decided(self) -> tuple[str, bool]:
+        """Return what can be sent once it is known whether the answer begins with thoughts."""
         begun = self._text.lstrip()
         self._marks = next((marks for marks in MARKS if begun.startswith(marks.start)), None)
         if self._marks:
             self._state = "over" if self._marks.end in begun else "thinking"
-        elif not any(marks.start.startswith(begun) for marks in MARKS):
-            self._state = "over"
-        return self._state != "undecided"
+            self._held, self._text = "", begun
+            marked, self._marked = self._marked, ""
+            return marked, True
+        if any(marks.start.startswith(begun) for marks in MARKS):
+            return "", False
+        return self._begun(FINAL)
+
+    def _begun(self, mark: str) -> tuple[str, bool]:
+        """Return what can be sent once it is known whether the answer begins with ``mark``."""
+        begun = self._text.lstrip()
+        if begun != mark and mark.startswith(begun):
+            return "", False
+        self._state = "over"
+        if begun == mark:
+            self._held = ""
+            return self._marked if self._marks else "", True
+        return self.flush(), False

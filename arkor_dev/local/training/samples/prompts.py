@@ -31,6 +31,10 @@ TEXT: Final = 1000
 """Maximum length of a text in an event, in characters."""
 BEGINNING: Final = 200
 """Maximum number of characters of a plain text that the model is given to continue."""
+ACTS: Final = (
+    "The sample prompts are not answered: a model that acts in an environment answers with its tools, which "
+    "they do not have"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,10 @@ def prompts_of(preparation: RunPreparation) -> tuple[list[SamplePrompt], list[in
     tokenizer, plain = base.tokenizer, all(row.text is not None for row in preparation.train_rows)
     room = min(LONGEST, base.context - MOST_TOKENS)
     if samples_off(samples) or not preparation.method.answers:
+        return [], []
+    if preparation.settings.get("environment"):
+        if samples is not None:
+            preparation.say(ACTS)
         return [], []
     try:
         ends = _eos(tokenizer, base.model) if plain else end_ids(tokenizer, base.model)

@@ -12,6 +12,7 @@ pytest.importorskip("transformers")
 
 import numpy as np
 
+from arkor_dev.local.endpoints.thought_text import SplitStream, without_marks
 from arkor_dev.local.inference.generation.interface import GenerationRequest
 from arkor_dev.local.inference.generation.loop import Loop
 from arkor_dev.local.inference.generation.prompt import prompt_of
@@ -144,6 +145,60 @@ def test_thoughts_within_their_budget_are_left_alone() -> None:
     assert same.completion_tokens == done.completion_tokens
     assert texts(without, thoughts=True) == texts(parts, thoughts=True)
     assert done.thinking_tokens == same.thinking_tokens == len(engine._ids("\n")) + 10 + 1
+
+
+class ScriptedEngine(ThinkingEngine):
+    """A model that generates ``text``, in which the marks of gpt-oss are special tokens."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("", 0)
+        marks = ["<|channel|>", "<|message|>", "<|start|>", "<|end|>"]
+        self.tokenizer.add_special_tokens({"additional_special_tokens": marks})
+        self._written = [*self._ids(text), *self.ends]
+
+    def _logits(self, conversation: Conversation) -> Any:
+        written = len(conversation.tokens) - len(conversation.prompt)
+        logits = np.zeros(len(self.tokenizer), np.float32)
+        logits[self._written[written]] = 9
+        return logits
+
+
+CHANNELS = "<|channel|>analysis<|message|>The tide.<|end|><|start|>assistant<|channel|>final<|message|>"
+
+
+def test_marks_that_are_special_tokens_are_sent_with_the_thoughts() -> None:
+    parts, done = answered(ScriptedEngine(f"{CHANNELS}At noon."), None)
+    assert texts(parts, thoughts=True) == CHANNELS
+    assert texts(parts, thoughts=False) == "At noon."
+    assert done.thinking_tokens == len(ScriptedEngine("")._ids("The tide.<|end|>"))
+    split = SplitStream()
+    pushed = [split.push(part) for part in parts]
+    assert "".join(thoughts for thoughts, _ in pushed) + split.end() == "The tide."
+    assert "".join(text for _, text in pushed) == "At noon."
+
+
+def test_a_budget_closes_thoughts_whose_marks_are_special_tokens() -> None:
+    engine = ScriptedEngine("<|channel|>analysis<|message|>" + "w" * 60)
+    engine._written += engine.ends * 60
+    parts, _ = answered(engine, 5)
+    thoughts = texts(parts, thoughts=True)
+    assert thoughts.endswith("<|end|><|start|>assistant<|channel|>final<|message|>")
+    assert without_marks(thoughts) == "w" * len(without_marks(thoughts)) != ""
+    assert "assistant" not in texts(parts, thoughts=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("<|channel|>final<|message|>At noon.", "At noon."),
+        ("<|channel|>finally.", "finally."),
+        ("<|channel|>analysis<|message|>The tide.<|end|>assistance", "assistance"),
+    ],
+)
+def test_an_answer_has_no_name_of_a_channel(text: str, answer: str) -> None:
+    parts, _ = answered(ScriptedEngine(text), None)
+    assert texts(parts, thoughts=False) == answer
+    assert texts(parts, thoughts=True) == text.removesuffix(answer) * ("analysis" in text)
 
 
 def test_without_a_budget_thoughts_may_take_the_whole_answer() -> None:

@@ -352,13 +352,33 @@ def test_limits_end_an_episode(
 
 
 def test_a_forecast_counts_whole_episodes(tiny: Path, tmp_path: Path) -> None:
-    run = run_of(tiny, tmp_path, maxEpisodeTokens=600, maxCompletionLength=50, maxTurns=3)
+    with_tools = f"{{% if tools %}}{{{{ tools | tojson }}}}{{% endif %}}{HERMES}"
+    run = run_of(tiny, tmp_path, with_tools, maxEpisodeTokens=600, maxCompletionLength=50, maxTurns=3)
     run.begin()
     rows = run.train[:2]
-    width = max(len(row.ids) for row in rows)
+    tools = len(prompt_with_tools(run)) - len(run.train[0].ids)
+    assert tools > 50, "the tools' tokens count, which the row does not have"
+    width = max(len(row.ids) for row in rows) + tools
     assert run.loss.writes(rows, learning=True) == [(width, 8, 150)], "three answers of 50 tokens"
     assert run.loss.writes(rows, learning=False) == [(width, 2, 150)]
-    assert run.loss.reads(rows) == 4 * sum(len(row.ids) + 600 for row in rows)
+    assert run.loss.reads(rows) == 4 * sum(len(row.ids) + tools + 600 for row in rows)
+    (of_row,) = {len(row.ids) for batch in run.loss.expected([rows[:1]]) for row in batch}
+    assert of_row == len(rows[0].ids) + tools + 600
+    run.loss.close()
+
+
+def prompt_with_tools(run: TrainingLoop) -> list[int]:
+    """The tokens that the first row's episode begins with."""
+    loss: Any = run.loss
+    (episode,) = loss._answering._player.greedy(loss, run.train[:1])
+    ids: list[int] = episode.ids[: episode.sampled.index(True)]
+    return ids
+
+
+def test_a_forecast_of_an_environment_that_fails_counts_the_rows_alone(tiny: Path, tmp_path: Path) -> None:
+    run = run_of(tiny, tmp_path, environment="env:Broken", maxEpisodeTokens=600)
+    run.begin()
+    assert run.loss.reads(run.train[:1]) == 4 * (len(run.train[0].ids) + 600)
     run.loss.close()
 
 
@@ -425,7 +445,7 @@ def test_a_job_is_judged_by_episodes_on_rows_that_it_has_not_seen(
     assert logged[0]["turns"] == 1
     evaluation = next(frame.json["evaluation"] for frame in frames if frame.event == "evaluation.completed")
     task = evaluation["heldOut"]
-    assert task["measure"] == {"label": "Mean reward", "unit": "", "higher": True}
+    assert task["measure"] == {"label": "Reached the goal", "unit": "", "higher": True, "rate": True}
     # Both get the same tasks, and this environment rewards nothing that a model does.
     assert 0 < task["base"] == task["adapter"] < 1
     times = round(6 * task["base"])

@@ -13,7 +13,7 @@ from arkor_dev.data.rows import Message, Row
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.samples import prompts
-from arkor_dev.local.training.samples.prompts import COUNT, LONGEST, TEXT, SamplePrompt, prompts_of
+from arkor_dev.local.training.samples.prompts import ACTS, COUNT, LONGEST, TEXT, SamplePrompt, prompts_of
 from tests.local.tiny_model import PHRASE
 
 if TYPE_CHECKING:
@@ -41,7 +41,11 @@ def fields_of(prompt: SamplePrompt) -> dict[str, Any]:
 
 
 def asked_of(
-    tokenizer: Any, held_out: Sequence[Row], asked: object = None, train: Sequence[Row] | None = None
+    tokenizer: Any,
+    held_out: Sequence[Row],
+    asked: object = None,
+    train: Sequence[Row] | None = None,
+    **config: object,
 ) -> tuple[list[dict[str, Any]], list[str], list[str]]:
     """What the events of each prompt say, what the model reads, and what was said of prompts left out."""
     said: list[str] = []
@@ -50,7 +54,8 @@ def asked_of(
         context=2048,
         model=SimpleNamespace(generation_config=SimpleNamespace(eos_token_id=2)),
     )
-    config = {} if asked is None else {"samples": asked}
+    if asked is not None:
+        config["samples"] = asked
     preparation: Any = SimpleNamespace(
         method=SimpleNamespace(answers=True),
         base=base,
@@ -126,6 +131,12 @@ def test_a_text_row_is_prompted_by_its_beginning(tokenizer: Any, monkeypatch: An
 @pytest.mark.parametrize("off", ["off", ["off"]])
 def test_samples_off_has_no_prompts(tokenizer: Any, off: object) -> None:
     assert asked_of(tokenizer, [chat("Q?", "a")], off)[0] == []
+
+
+def test_a_model_that_acts_is_shown_by_its_episodes_instead(tokenizer: Any) -> None:
+    assert asked_of(tokenizer, [chat("Q?", "a")], environment="env:Desk") == ([], [], [])
+    prompts, _, (why,) = asked_of(tokenizer, [chat("Q?", "a")], "Who?", environment="env:Desk")
+    assert (prompts, why) == ([], ACTS)
 
 
 def test_configured_prompts_replace_held_out_rows(tokenizer: Any) -> None:

@@ -137,6 +137,14 @@ class EpisodePlayer:
 
         return self._all(model, prompts, "greedy", choose)
 
+    def added(self, prompt: Prompt) -> int:
+        """Return how many tokens the tools and the first observation add to ``prompt``; 0 if they fail."""
+        (begun,) = self._pool.begin([(prompt.row, _seed(self._run.seed, "forecast", prompt.where))])
+        each = _Playing(PlayedEpisode(prompt), begun, Conversation(0, []))
+        self._begin(each)
+        begun.end()
+        return max(0, len(each.played.ids) - len(prompt.ids))
+
     def _all(
         self, model: Answering, prompts: Sequence[Prompt], seed: str, choose: Choose
     ) -> list[PlayedEpisode]:

@@ -422,8 +422,8 @@ class GrpoLoss(Objective):
 
     def reads(self, rows: Sequence[Example]) -> int:
         """See :meth:`Objective.reads`."""
-        count, longest = self.settings["numGenerations"], self._longest
-        return sum(count * (len(row.ids) + longest) for row in rows)
+        count, more = self.settings["numGenerations"], self._answering.added() + self._longest
+        return sum(count * (len(row.ids) + more) for row in rows)
 
     @property
     def _longest(self) -> int:
@@ -438,7 +438,7 @@ class GrpoLoss(Objective):
         draws = 1 + self.settings["maxResampleTimes"]
         count = self.settings["numGenerations"] * draws if learning else 1
         longest = self._longest
-        width = max((len(row.ids) for row in rows), default=0)
+        width = max((len(row.ids) for row in rows), default=0) + self._answering.added()
         answers, acts = count * len(rows), bool(self.settings["environment"])
         at_once = max(1, min(answers, AT_ONCE, (EPISODE_TOKENS if acts else TOKENS) // (width + longest)))
         if not acts:
@@ -453,8 +453,9 @@ class GrpoLoss(Objective):
         count, longest = self.settings["numGenerations"], self._longest
 
         def answered(row: Example) -> Example:
-            answer = [row.ids[index % len(row.ids)] for index in range(longest)]
-            return Example([*row.ids, *answer], [IGNORED] * len(row.ids) + answer, row.where, counts=1)
+            prompt = len(row.ids) + self._answering.added()
+            ids = [row.ids[index % len(row.ids)] for index in range(prompt + longest)]
+            return Example(ids, [IGNORED] * prompt + ids[prompt:], row.where, counts=1)
 
         examples = [part for batch in batches for row in batch for part in parts([answered(row)] * count)]
         return examples * int(self.settings["numIterations"])

@@ -82,6 +82,7 @@ class RolloutGenerator:
         longest, cache = settings["maxCompletionLength"], settings["softPunishCache"]
         self._answers = AnswerSampler(run, longest, settings["temperature"])
         self._player = EpisodePlayer(run, settings) if settings["environment"] else None
+        self._added: int | None = None
         self.scoring = Scoring(
             rewards_of(run.sets, settings["rewardFuncs"], settings["rewardWeights"], settings["environment"]),
             lambda own: scorer_of(own, run.project, run.data, run.job_id, run.stop.requested),
@@ -94,6 +95,12 @@ class RolloutGenerator:
         self.scoring.close()
         if self._player:
             self._player.close()
+
+    def added(self) -> int:
+        """Return how many tokens an environment's tools and observation add to the first training prompt."""
+        if self._added is None:
+            self._added = self._player.added(cast("Prompt", self._run.train[0])) if self._player else 0
+        return self._added
 
     def sampled(self, step: int, prompts: Sequence[Prompt]) -> StepRollouts:
         """Return scored answers to each prompt, without advantages. Raises Stopped if the job must stop.

@@ -5,6 +5,7 @@ import {
   choiceOf,
   finalStep,
   measureOf,
+  noteOf,
   ordered,
   ownSentences,
   partsOf,
@@ -44,6 +45,20 @@ describe("the parts of an evaluation", () => {
       ["Your task", 1.5],
       ["General ability", -0.3],
     ]);
+  });
+
+  it("are counts where each row has a reward of 0 or 1", () => {
+    const measure = { label: "Reached the goal", unit: "", higher: true, rate: true };
+    const episodes = { ...part(0.28, 0.475, 0.66), rows: 40, base: 0.3, adapter: 0.775, measure };
+    const [task] = partsOf({ verdict: "better", sentence: "", heldOut: episodes });
+    expect(task).toMatchObject({ base: "12", adapter: "31 of 40" });
+    expect(noteOf(task!)).toBe(
+      "Reached the goal on 40 held-out rows; 99 % interval of the difference 28 to 66 %",
+    );
+    const mean = { ...episodes, measure: { label: "Mean reward", unit: "", higher: true } };
+    const [rewards] = partsOf({ verdict: "better", sentence: "", heldOut: mean });
+    expect(rewards).toMatchObject({ base: "0.30", adapter: "0.78" });
+    expect(noteOf(rewards!)).toBe("Mean reward on 40 held-out rows, higher is better");
   });
 
   it("have no interval with too few rows to tell", () => {

@@ -54,8 +54,10 @@ export function partsOf(evaluation: Evaluation): Part[] {
     const tooFew = part.tooFew === true;
     const rows = finite(part.rows);
     const both = [finite(part.base), finite(part.adapter)] as const;
-    const [base, adapter] = losses(...both);
+    const measure = measureOf(part);
     const [before, after] = both;
+    const rate = measure.rate && rows !== null && before !== null && after !== null;
+    const [base, adapter] = rate ? successes(before, after, rows) : losses(...both);
     return [
       {
         name,
@@ -65,7 +67,7 @@ export function partsOf(evaluation: Evaluation): Part[] {
         low: tooFew ? mean : low,
         high: tooFew ? mean : high,
         confidence: finite(part.confidence) ?? 95,
-        measure: measureOf(part),
+        measure,
         losses: before === null || after === null ? null : [before, after],
         base,
         adapter,
@@ -104,10 +106,31 @@ const percents = (low: number, high: number): string =>
 
 /** The measure of a part's figures: the training method's own, or else the usual loss. */
 export function measureOf(part: unknown): EvaluationMeasure {
-  const { label, unit, higher } = isObject(part) && isObject(part.measure) ? part.measure : {};
+  const { label, unit, higher, rate } = isObject(part) && isObject(part.measure) ? part.measure : {};
   return typeof label === "string" && typeof unit === "string"
-    ? { label: clean(label, 40), unit: clean(unit, 40), ...(higher === true && { higher }) }
+    ? {
+        label: clean(label, 40),
+        unit: clean(unit, 40),
+        ...(higher === true && { higher }),
+        ...(rate === true && { rate }),
+      }
     : { label: USUAL, unit: "nats per token" };
+}
+
+/** How many rows of both had a reward of 1. */
+const successes = (before: number, after: number, rows: number): [string, string] => [
+  number(Math.round(before * rows)),
+  `${number(Math.round(after * rows))} of ${number(rows)}`,
+];
+
+/** What a part's figures are, on how many rows; for a success rate with the interval of the difference. */
+export function noteOf({ measure, count, tooFew, confidence, low, high, preferred }: Part): string {
+  if (preferred) return preferred.note;
+  const on = count && ` on ${count}`;
+  if (!measure.rate || tooFew) {
+    return `${measure.label}${on}, ${measure.higher ? "higher" : "lower"} is better`;
+  }
+  return `${measure.label}${on}; ${confidence} % interval of the difference ${percents(low, high)}`;
 }
 
 /** Two losses with as many decimals as they need to differ, two to four. */

@@ -11,7 +11,16 @@ import { Button } from "../../../ui/controls/button";
 import { ErrorNote } from "../../../ui/empty";
 import { stateOf, stateWords, VerdictMark } from "../../../ui/verdict";
 import { canReplay, ReplayButton } from "../header/replay-button";
-import { answerFigures, choiceOf, GENERAL, ownSentences, type Part, partsOf, warningOf } from "./figures";
+import {
+  answerFigures,
+  choiceOf,
+  GENERAL,
+  noteOf,
+  ownSentences,
+  type Part,
+  partsOf,
+  warningOf,
+} from "./figures";
 import { Examples, General } from "./general";
 import { Intervals } from "./intervals";
 import { Reading } from "./reading";
@@ -115,7 +124,7 @@ function LazyConfusion(props: { job: Job; version: string }) {
 
 /** One part of the verdict: its word, both losses, and the number of rows. */
 function Tile({ job, part }: { job: Job; part: Part }) {
-  const { name, verdict, tooFew, measure, base, adapter, count, preferred } = part;
+  const { name, verdict, tooFew, base, adapter, preferred } = part;
   const forgets = name === GENERAL && verdict === "worse";
   return (
     <div class="job-tile">
@@ -132,9 +141,7 @@ function Tile({ job, part }: { job: Job; part: Part }) {
         )}
       </p>
       <p class="job-tile-note num">
-        {preferred
-          ? preferred.note
-          : `${measure.label}${count && ` on ${count}`}, ${measure.higher ? "higher" : "lower"} is better`}
+        {noteOf(part)}
         {forgets && features.value.has("strength") && (
           <a href={href("/playground", { target: `final*0.5:${job.id}` })}>Try it at 50 % strength</a>
         )}
