@@ -29,7 +29,8 @@ class DatasetSource(TypedDict):
     the file's. ``group`` is the key that marks rows that belong together, such as those of one document: they
     are held out together or not at all. ``exclude`` lists rows that are not trained on
     (`arkor_dev.data.exclusions`). ``only`` says which rows are trained on by their judgements
-    (`arkor_dev.data.reviews`), of which the first ``reviewed`` bytes count.
+    (`arkor_dev.data.reviews`), of which the first ``reviewed`` bytes count. ``weight`` is how often an epoch
+    uses each training row of the source (1): 0.5 is half of them, 0 none; held-out rows are not weighted.
     """
 
     type: Literal["huggingface", "blob", "file", "list"]
@@ -46,6 +47,7 @@ class DatasetSource(TypedDict):
     exclude: NotRequired[list[str]]
     only: NotRequired[Literal["accepted", "all"]]
     reviewed: NotRequired[int]
+    weight: NotRequired[float]
 
 
 class Judge(TypedDict):

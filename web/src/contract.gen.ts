@@ -34,6 +34,7 @@ export interface DatasetSource {
   exclude?: string[];
   only?: "accepted" | "all";
   reviewed?: number;
+  weight?: number;
 }
 
 /** A model that scores answers by a rubric: the address `teacher` of a server with OpenAI's API. */
@@ -1232,6 +1233,13 @@ export interface Preparation {
   unit: string;
 }
 
+/** A source of a data set, by name: its trainable `rows`, and how often an epoch uses each of those that are not held out, its `weight`. */
+export interface MixedSource {
+  name: string;
+  rows: number;
+  weight: number;
+}
+
 /** A data set as a trainer's model sees it, and how far it has been read. */
 export interface DatasetView {
   id: string;
@@ -1239,6 +1247,7 @@ export interface DatasetView {
   error?: string;
   progress?: Preparation;
   source: string;
+  sources?: MixedSource[];
   form: string;
   model: string;
   rows: number | null;

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError, UnavailableError
+from arkor_dev.data.sources import name_of, parts_of, weights_of
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
@@ -32,10 +33,11 @@ from .messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import Progress
+    from arkor_dev.contract.dataset_shapes import MixedSource
+    from arkor_dev.contract.shapes import DatasetSource, Progress
     from arkor_dev.local.models.catalog import Models
 
     from .messages import ViewMessage
@@ -162,12 +164,15 @@ class Datasets:
         known = None if view.failed else await self._ask(view, "status")
         fields = {
             "id": view.id,
-            "source": _label(view.config["datasetSource"]),
+            "source": name_of(view.config["datasetSource"]),
             "model": view.config["model"],
         }
         if view.failed:
             return {**fields, **UNREAD, "state": "failed", "error": view.failed}
         status = {**fields, "state": "opening", **UNREAD, **(known or {})}
+        counts = status.pop("bySource", [])
+        if view.config["datasetSource"]["type"] == "list":
+            status["sources"] = _sources(view.config["datasetSource"], counts)
         return (
             {**status, "progress": view.progress}
             if view.progress and status["state"] == "opening"
@@ -311,8 +316,10 @@ class Datasets:
             child.kill()
 
 
-def _label(source: dict[str, Any]) -> str:
-    """Return the name by which the user knows a data set."""
-    if source["type"] == "list":
-        return ", ".join(_label(part) for part in source["sources"])
-    return str(source.get("path") or source.get("name") or "the downloaded data set")
+def _sources(source: DatasetSource, counts: Sequence[int]) -> list[MixedSource]:
+    """Return the sources of a list with their rows, as far as they have been counted."""
+    parts = list(zip(parts_of(source), weights_of(source), strict=True))
+    return [
+        {"name": name_of(part), "rows": counts[number] if number < len(counts) else 0, "weight": weight}
+        for number, (part, weight) in enumerate(parts)
+    ]

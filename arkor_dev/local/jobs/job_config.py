@@ -22,7 +22,7 @@ from arkor_dev.data.exclusions import MAX_ENTRIES, are_entries
 from arkor_dev.data.forms import COLUMNS
 from arkor_dev.data.methods import form_names
 from arkor_dev.data.reviews import ALL, ONLY, ReviewsError, read_reviews
-from arkor_dev.data.sources import SourceError, inside, parts_of, sources_of
+from arkor_dev.data.sources import WEIGHT, SourceError, check_mixture, inside, parts_of, sources_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +65,7 @@ SOURCE: Final = Schema(
     Field("exclude", EXCLUDED, null=True),
     Field("only", Rule("choice", choices=ONLY), null=True),
     Field("reviewed", Rule("whole", 0, 2**40), null=True),
+    Field("weight", WEIGHT, null=True),
 )
 
 SET_BY_HAND: Final = Schema(
@@ -123,6 +124,10 @@ def check_config(config: object) -> dict[str, Any]:
         _check_source(config.get("datasetSource"), "config.datasetSource")
         if config.get("evalDatasetSource") is not None:
             _check_source(config["evalDatasetSource"], "config.evalDatasetSource")
+            if any(part.get("weight") is not None for part in parts_of(config["evalDatasetSource"])):
+                raise SchemaError(
+                    "config.evalDatasetSource must have no weight: each of its rows counts once"
+                )
     except SchemaError as fault:
         raise BadRequestError(str(fault)) from None
     return config
@@ -137,6 +142,10 @@ def check_files(config: dict[str, Any], project: Path) -> None:
                     inside(project, part["path"])
             except SourceError as fault:
                 raise BadRequestError(f"config.{field}: {fault}") from None
+    try:
+        check_mixture(config["datasetSource"], project)
+    except SourceError as fault:
+        raise BadRequestError(f"config.datasetSource {fault}") from None
     for evaluation_set in config.get(FIELD) or ():
         try:
             inside(project, evaluation_set["path"])
