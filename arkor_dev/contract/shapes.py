@@ -174,12 +174,13 @@ class SweepTrial(TypedDict):
 
     ``role`` is ``search``, or for runs with a fresh ``seed`` that confirm, ``winner`` or ``start`` (the
     starting settings). ``error`` says why it was dropped; ``underWay`` is true until its job has reached its
-    rung.
+    rung. ``sources`` are the numbers of those that it trains on, in a design over sources.
     """
 
     number: int
     role: Literal["search", "winner", "start"]
     settings: dict[str, object]
+    sources: NotRequired[list[int]]
     jobId: str
     results: list[SweepResult]
     seed: NotRequired[int]
@@ -192,10 +193,11 @@ class SweepVerdict(TypedDict):
 
     ``verdict`` is ``better`` or ``none``; ``sentence`` describes it. ``start`` and ``winner`` are mean
     losses, or rewards, over ``seeds`` fresh seeds each, and ``difference`` is by how much the winner is
-    better. ``settings`` turn the config into that of ``trial``, the winner; null removes one.
+    better. ``settings`` turn the config into that of ``trial``, the winner; null removes one. That of a
+    design over sources is ``effects``, which the sweep lists, or ``none``.
     """
 
-    verdict: Literal["better", "none"]
+    verdict: Literal["better", "none", "effects"]
     sentence: str
     rows: NotRequired[int]
     groups: NotRequired[int]
@@ -217,6 +219,23 @@ class SweepImportance(TypedDict):
     high: float
 
 
+class SourceEffect(TypedDict):
+    """What source number ``source``, from 0, of a data set does: ``helps``, ``harms`` or ``unclear``.
+
+    ``task`` is by how much the loss on the held-out rows would be higher without it at the same number of
+    steps, ``general`` the same on general questions. ``weight`` is its present weight, and
+    ``proposed`` the one to try next.
+    """
+
+    source: int
+    name: str
+    effect: Literal["helps", "harms", "unclear"]
+    task: EvaluationDifference
+    general: NotRequired[EvaluationDifference]
+    weight: float
+    proposed: float
+
+
 class SweepPlan(TypedDict):
     """The estimated number of trials, and the estimated end of the sweep once a job of it was timed."""
 
@@ -230,7 +249,8 @@ class Sweep(TypedDict):
     ``space`` has a list of values or a range for each setting. ``rungs`` are the steps after which trials are
     compared, known once a run is estimated. ``best`` is the number of the best trial so far. ``measure`` is
     what held-out rows are measured by, if that is not the usual loss; if higher is better, the trials' losses
-    are its negative. ``held`` says why a running sweep starts no trial, and what continues it.
+    are its negative. ``held`` says why a running sweep starts no trial, and what continues it. ``runs`` is
+    the number of runs of a design over sources, whose ``space`` is empty; ``effects`` is its result.
     """
 
     id: str
@@ -250,6 +270,8 @@ class Sweep(TypedDict):
     best: NotRequired[int]
     measure: NotRequired[EvaluationMeasure]
     importances: NotRequired[list[SweepImportance]]
+    runs: NotRequired[int]
+    effects: NotRequired[list[SourceEffect]]
     verdict: NotRequired[SweepVerdict]
 
 

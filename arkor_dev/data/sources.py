@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from arkor_dev.contract.rules import Rule, text_line
+from arkor_dev.contract.rules import text_line
 
 from .detect import SUFFIXES
 from .forms import FORMS
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from .reviews import Selection
 
 FILES: Final = 1000
-WEIGHT: Final = Rule("number", 0, 100)
 REPLAY: Final = "replayDataset"
 """The field of a job's config with the path of its replay data set."""
 SHOWN_CHARACTERS: Final = 80

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.regular_files import MIB
-from arkor_dev.contract.rules import text_line
+from arkor_dev.contract.rules import WEIGHT, text_line
 from arkor_dev.data.containers import OversizedFileError, SlowError
 from arkor_dev.data.detect import is_parquet
 from arkor_dev.data.exclusions import MAX_ENTRIES, are_entries
@@ -27,7 +27,7 @@ from arkor_dev.data.reader import DataFile, no_rows, open_data
 from arkor_dev.data.reviews import ALL, ONLY, Selection
 from arkor_dev.data.row_parser import suggested_columns
 from arkor_dev.data.rows import DataError, RowError
-from arkor_dev.data.sources import WEIGHT, SourceError, check_mixture, files_of, inside, parts_of, resolved
+from arkor_dev.data.sources import SourceError, check_mixture, files_of, inside, parts_of, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import live
+from . import live, sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .figures import Figure
 
-PROOFS = (live.measure,)
+PROOFS = (live.measure, sources.measure)
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:

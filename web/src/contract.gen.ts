@@ -234,6 +234,7 @@ export interface SweepTrial {
   number: number;
   role: "search" | "winner" | "start";
   settings: Record<string, unknown>;
+  sources?: number[];
   jobId: string;
   results: SweepResult[];
   seed?: number;
@@ -243,7 +244,7 @@ export interface SweepTrial {
 
 /** Whether the best trial is better than the starting settings, on rows that took no part in the choice. */
 export interface SweepVerdict {
-  verdict: "better" | "none";
+  verdict: "better" | "none" | "effects";
   sentence: string;
   rows?: number;
   groups?: number;
@@ -262,6 +263,17 @@ export interface SweepImportance {
   mean: number;
   low: number;
   high: number;
+}
+
+/** What source number `source`, from 0, of a data set does: `helps`, `harms` or `unclear`. */
+export interface SourceEffect {
+  source: number;
+  name: string;
+  effect: "helps" | "harms" | "unclear";
+  task: EvaluationDifference;
+  general?: EvaluationDifference;
+  weight: number;
+  proposed: number;
 }
 
 /** The estimated number of trials, and the estimated end of the sweep once a job of it was timed. */
@@ -289,6 +301,8 @@ export interface Sweep {
   best?: number;
   measure?: EvaluationMeasure;
   importances?: SweepImportance[];
+  runs?: number;
+  effects?: SourceEffect[];
   verdict?: SweepVerdict;
 }
 

@@ -13,7 +13,7 @@ from arkor_dev.contract.attribution import ROW_PLACES
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.placement import ADDRESS as CLUSTER_ADDRESS
 from arkor_dev.contract.placement import CLUSTER, INSECURE, SHARED_STORAGE, STORAGE
-from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule, string
+from arkor_dev.contract.rules import FILLED, FLAG, TEXT, WEIGHT, Rule, string
 from arkor_dev.contract.schema import Field, Schema, SchemaError, check
 from arkor_dev.contract.settings import wire_problem
 from arkor_dev.contract.settings.conflicts import conflicts
@@ -22,7 +22,7 @@ from arkor_dev.data.exclusions import MAX_ENTRIES, are_entries
 from arkor_dev.data.forms import COLUMNS
 from arkor_dev.data.methods import form_names
 from arkor_dev.data.reviews import ALL, ONLY, ReviewsError, read_reviews
-from arkor_dev.data.sources import WEIGHT, SourceError, check_mixture, inside, parts_of, sources_of
+from arkor_dev.data.sources import SourceError, check_mixture, inside, parts_of, sources_of
 
 if TYPE_CHECKING:
     from pathlib import Path

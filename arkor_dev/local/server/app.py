@@ -101,6 +101,7 @@ FEATURES: Final = (
     "sampling",
     "search",
     "serving",
+    "sources",
     "strength",
     "strengths",
     "sweeps",

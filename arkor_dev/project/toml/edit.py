@@ -151,7 +151,7 @@ def set_path(text: str, trainer: int, part: int, path: str) -> str:
 
 def set_weights(text: str, trainer: int, weights: Sequence[float]) -> str:
     """Return ``text`` with the weights of all sources, in their order; see `set_columns`."""
-    dataset: Any = tomllib.loads(text)["trainer"][trainer]["dataset"]
+    dataset = tomllib.loads(text)["trainer"][trainer]["dataset"]
     parts = dataset if isinstance(dataset, list) else [dataset]
     if len(parts) != len(weights):
         raise EditError

@@ -10,11 +10,10 @@ from aiohttp import web
 
 from arkor_dev.contract.bodies import changes_fault
 from arkor_dev.contract.errors import ArkorError
-from arkor_dev.contract.rules import FILLED, FLAG, Rule, text_line
+from arkor_dev.contract.rules import FILLED, FLAG, WEIGHT, Rule, text_line
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.data.exclusions import are_entries
 from arkor_dev.data.forms import COLUMNS as OURS
-from arkor_dev.data.sources import WEIGHT
 from arkor_dev.server.app_keys import MANIFEST, SETTINGS, WATCH
 from arkor_dev.server.negotiation import has
 
