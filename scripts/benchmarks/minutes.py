@@ -1,11 +1,11 @@
 """Measures the minutes from a press on Run to the verdict, on the example project, through a whole Studio.
 
-Three times: on a machine that has the starter model and a worker waiting; after the page has been open for as
-long as one reads it, so that the run's estimate and what it needs of its base are known; and on a machine
-that has to fetch the model from the package index. Times are those of the job's events, from the request that
-a press on Run sends. Beside it, a plain script with TRL's SFTTrainer loads the same model, trains as many
-steps on the same rows, evaluates as often, and then measures and asks base and adapter what the verdict, its
-answers and the sample answers do: it is compared with the run's end.
+Three times: on a machine that has the starter model, soon after the page opened; after the page has been
+open as long as one reads it, so that the run's estimate and what it needs of its base are known; and, soon
+again, on a machine that has to fetch the model from the package index. Times are those of the job's events,
+from the request that a press on Run sends. Beside it, a plain script with TRL's SFTTrainer loads the same
+model, trains as many steps on the same rows, evaluates as often, and then measures and asks base and adapter
+what the verdict, its answers and the sample answers do: it is compared with the run's end.
 ``python -m benchmarks.minutes trl STEPS`` runs that script, and prints its figures as JSON.
 """
 
@@ -41,10 +41,8 @@ VERDICT: Final = 1.35
 """Most time from Run to the verdict, as a multiple of the steps' time."""
 WHOLE: Final = 100.0
 IN_STEPS: Final = ("data", "forward", "backward", "optimizer")
-IDLE_SECONDS: Final = 20.0
-"""How long a page is open before Run is pressed: a worker waits by then."""
-READ_SECONDS: Final = 90.0
-"""How long a page is open that asks for an estimate, as Home does."""
+SOON_SECONDS, READ_SECONDS = 20.0, 90.0
+"""How long the page is open before Run is pressed."""
 POLL_SECONDS: Final = 3.0
 UNLIMITED: Final = ClientTimeout(total=None)
 BATCH, RANK, EVERY, ANSWERED, WORDS, SAMPLED, SAMPLE_WORDS = 4, 8, 10, 8, 32, 3, 64
@@ -54,7 +52,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     """Yield the seconds until the first loss and the verdict, their parts, and the same with TRL."""
     starter()
     steps = QUICK_STEPS if quick else STEPS
-    present = asyncio.run(_run(steps, CACHE.parent))
+    present = asyncio.run(_run(steps, CACHE.parent, SOON_SECONDS))
     yield from _figures("model present", present, FIRST_LOSS["present"])
     if not quick:
         read = asyncio.run(_run(steps, CACHE.parent, READ_SECONDS))
@@ -64,7 +62,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     yield Figure("  to the first loss", present["loss"], "s", beside["loss"], most=1)
     yield Figure("  steps alone", present["steps"], "s", beside["steps"], most=1)
     if not quick:
-        first = asyncio.run(_run(steps, None))
+        first = asyncio.run(_run(steps, None, SOON_SECONDS))
         yield from _figures("first run", first, FIRST_LOSS["first"])
         yield Figure("first run: whole", first["end"], "s", most=WHOLE)
 
@@ -78,10 +76,10 @@ def _figures(name: str, found: Mapping[str, Any], most: float) -> Iterator[Figur
         yield Figure(f"  of which {phase}", seconds, "s")
 
 
-async def _run(steps: int, cache: Path | None, reading: float = 0.0) -> dict[str, Any]:
+async def _run(steps: int, cache: Path | None, reading: float) -> dict[str, Any]:
     """Run the example in a Studio with this cache, or with an empty one; return the times of its events.
 
-    Before, a page asks for an estimate for as many seconds as ``reading``.
+    Before, an open Home asks for the run's estimate for as many seconds as ``reading``.
     """
     with tempfile.TemporaryDirectory() as folder:
         home, project = Path(folder, "home"), Path(folder, "project")
@@ -89,7 +87,7 @@ async def _run(steps: int, cache: Path | None, reading: float = 0.0) -> dict[str
         if steps != STEPS:
             text = (project / "arkor.toml").read_text()
             (project / "arkor.toml").write_text(text.replace(f"steps = {STEPS}", f"steps = {steps}"))
-        env = {"XDG_CACHE_HOME": str(cache or home / ".cache")}
+        env = {"XDG_CACHE_HOME": str(cache or home / ".cache"), "PIP_NO_INDEX": "0", "HF_HUB_OFFLINE": "0"}
         async with running_daemon(home, free_port(), "--local", "--project", str(project), **env) as daemon:
             await daemon.api("GET", "/api/capabilities")
             manifest = await daemon.api("GET", "/api/manifest")
@@ -98,8 +96,6 @@ async def _run(steps: int, cache: Path | None, reading: float = 0.0) -> dict[str
             while time.monotonic() < until:
                 await daemon.api("POST", "/api/forecast", json={"config": config})
                 await asyncio.sleep(POLL_SECONDS)
-            if not reading:
-                await asyncio.sleep(IDLE_SECONDS)
             body = {"trainer": TRAINER, "revision": manifest["revision"]}
             began = time.time()
             async with daemon.stream("POST", "/api/train", json=body, timeout=UNLIMITED) as output:

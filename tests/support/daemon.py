@@ -66,7 +66,7 @@ def environment(home: Path) -> dict[str, str]:
     """This process's environment with everything personal moved below ``home``.
 
     Chats are answered by transformers, as in the other tests: where llama.cpp is installed, a daemon would
-    convert each model for it in the background.
+    convert each model for it in the background. Models are not downloaded, even if a page asks for it.
     """
     dropped = ("XDG_", "ARKOR_", "PYTHONUNBUFFERED")  # a person's Python writes through a buffer
     kept = {k: v for k, v in os.environ.items() if not k.startswith(dropped)}
@@ -74,6 +74,8 @@ def environment(home: Path) -> dict[str, str]:
     return kept | {
         "HOME": str(home),
         "ARKOR_ENGINE": "exact",
+        "HF_HUB_OFFLINE": "1",
+        "PIP_NO_INDEX": "1",
         "XDG_CONFIG_HOME": str(home / ".config"),
         "XDG_DATA_HOME": str(home / ".local" / "share"),
         "XDG_CACHE_HOME": str(Path(cache).parent if cache else home / ".cache"),

@@ -27,6 +27,8 @@ from arkor_dev.local.execution.messages import JobRequest
 from arkor_dev.local.jobs.running.job_runner import RunningJob
 from arkor_dev.local.jobs.second_model import find_second
 from arkor_dev.local.modeling.gpu_count import CONTEXT, enough_gpus, is_unspecified, least_bytes
+from arkor_dev.local.models.catalog import is_starter
+from arkor_dev.local.models.starter_download import StarterDownload
 from arkor_dev.local.workers.background import BackgroundQueue, background_task
 from arkor_dev.local.workers.errors import SMALLER, JobFailure
 from arkor_dev.local.workers.machine import Memory, free_disk, gpu_memory, memory
@@ -38,8 +40,7 @@ from .measurement import Measurement, MeasurementStore, data_parts, key_of
 from .messages import Measured, MeasurementRequest, WarmCache, Warmed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from arkor_dev.contract.events import TrainingCompleted, TrainingFailed
@@ -86,6 +87,7 @@ class Forecasts:
         self, models: Models, data: Path, project: Path, busy: Callable[[], bool], gpus: int = 1
     ) -> None:
         self._models, self._gpus = models, gpus
+        self._starter = StarterDownload(models)
         self._data = data
         self._project = project
         self._busy = busy
@@ -101,15 +103,20 @@ class Forecasts:
         """Whether a measurement is running or due."""
         return self._current is not None or self._unmeasured() is not None
 
-    def running(self) -> AbstractAsyncContextManager[None]:
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
         """Process requests for the duration of the block."""
-        return background_task(self._background.run())
+        async with self._starter.running(), background_task(self._background.run()):
+            yield
 
     # Called by the server
 
     async def request(self, config: dict[str, Any]) -> Forecast:
         """Return the estimate of a job with ``config``, or queue its measurement."""
         try:
+            if is_starter(config["model"]) and self._models.find_local(config["model"]) is None:
+                progress = self._starter.poll()
+                return {"state": "measuring", "progress": progress} if progress else {"state": "measuring"}
             entry = await self._entry(config)
         except JobFailure as failure:
             return {"id": _id_of("", config), "state": "failed", "error": str(failure)}

@@ -6,7 +6,7 @@ Padding is masked by position and never by id, because the pad token often equal
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,3 +76,7 @@ class Example:
 def weight_of(batches: Sequence[Sequence[Example]]) -> float:
     """Return the total weight of all examples in ``batches``."""
     return sum(example.weight for batch in batches for example in batch)
+
+
+Batches: TypeAlias = "Sequence[Sequence[Example]]"
+"""The examples of one update of the weights, by the batch in which they are computed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from peft import LoraConfig, get_peft_model
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
+    from peft import PeftModel
+    from torch import Tensor
     from torch.nn import Module
     from transformers import PreTrainedTokenizerBase
 
@@ -34,7 +36,7 @@ WEIGHTS: Final = "adapter_model.safetensors"
 CONFIG: Final = "adapter_config.json"
 
 
-def adapted(model: Module, name: str, plan: AdapterPlan, classes: Classes | None = None) -> Any:
+def adapted(model: Module, name: str, plan: AdapterPlan, classes: Classes | None = None) -> PeftModel:
     """Add a new adapter to ``model``, with a head for ``classes``: only their weights require gradients.
 
     ``name`` is the base model's name, written into the adapter's files. Raises :class:`JobFailure` for layers
@@ -72,7 +74,7 @@ def adapted(model: Module, name: str, plan: AdapterPlan, classes: Classes | None
     return wearing
 
 
-def full_model(model: Module, name: str) -> Any:
+def full_model(model: Module, name: str) -> Module:
     """Prepare ``model`` for training with all weights requiring gradients. ``name`` as in :func:`adapted`."""
     _name(model, name)
     model.requires_grad_(True)
@@ -139,7 +141,7 @@ def _linear_names(model: Module) -> str:
     return ", ".join(dict.fromkeys(name.rpartition(".")[2] for name in linear))
 
 
-def initial_weights(model: Module) -> dict[str, Any]:
+def initial_weights(model: Module) -> dict[str, Tensor]:
     """Return a new adapter's initial weights, by name, if its initialisation subtracted them from the base
     (PiSSA, OLoRA); otherwise nothing.
     """
@@ -150,9 +152,9 @@ def initial_weights(model: Module) -> dict[str, Any]:
     return {}
 
 
-def load_weights(weights: Mapping[str, Any], folder: Path) -> None:
+def load_weights(weights: Mapping[str, Tensor], folder: Path) -> None:
     """Load the trained ``weights``, by name, from ``folder``. Raises JobFailure."""
-    saved: dict[str, Any] = {}
+    saved: dict[str, Tensor] = {}
     for path in sorted(folder.glob("*.safetensors")):
         saved |= load_file(path)
     keys = {name: name.replace(".modules_to_save.default", "").replace(".default.", ".") for name in weights}
@@ -168,7 +170,7 @@ def load_weights(weights: Mapping[str, Any], folder: Path) -> None:
             weight.copy_(saved[keys[name]])
 
 
-def restore_initial_weights(model: Module, fresh: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+def restore_initial_weights(model: Module, fresh: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
     """Make ``model`` start from ``saved`` instead of ``fresh``, its own `initial_weights`.
 
     On the same machine both are equal. Another machine may decompose the base's weights differently, but the
@@ -196,7 +198,7 @@ def restore_initial_weights(model: Module, fresh: Mapping[str, Any], saved: Mapp
 
 
 def save_adapter(
-    model: Module, initial: Mapping[str, Any], folder: Path, classes: Classes | None = None
+    model: Module, initial: Mapping[str, Tensor], folder: Path, classes: Classes | None = None
 ) -> None:
     """Write the adapter into ``folder``, for the unmodified base; ``initial`` is its `initial_weights`.
 
@@ -229,7 +231,7 @@ def save_whole(model: Module, tokenizer: PreTrainedTokenizerBase, folder: Path) 
     save_tokenizer(tokenizer, folder)
 
 
-def _make_plain(folder: Path, initial: Mapping[str, Any]) -> None:
+def _make_plain(folder: Path, initial: Mapping[str, Tensor]) -> None:
     """Convert an adapter relative to its start into one for the base itself, of twice the rank.
 
     ``B0 A0`` was subtracted from the base, so the change is ``B A - B0 A0``: a product of concatenations.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import torch
 
@@ -32,7 +32,7 @@ from arkor_dev.local.cpu_kernels.patch_model import (
 )
 from arkor_dev.local.modeling.auto_class import is_encoder
 from arkor_dev.local.modeling.base_model import unwrapped
-from arkor_dev.local.modeling.example import IGNORED, Example
+from arkor_dev.local.modeling.example import IGNORED, Batches, Example
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -78,7 +78,7 @@ class Objective(ABC):
         self._speed_up(rows)
 
     @abstractmethod
-    def __call__(self, rows: Sequence[Example]) -> tuple[Any, float]:
+    def __call__(self, rows: Sequence[Example]) -> tuple[Tensor, float]:
         """Return the loss summed over ``rows``, a differentiable scalar, and the sum of their weights."""
 
     @abstractmethod
@@ -101,7 +101,7 @@ class Objective(ABC):
     def join(self, run: RunContext) -> None:  # noqa: B027 - most methods need nothing
         """Take the parts of ``run`` that the method needs besides rows."""
 
-    def updates(self, step: int, batches: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
+    def updates(self, step: int, batches: Batches) -> Iterator[Batches]:
         """Yield the batches for each update of a step; by default one update on the step's own batches.
 
         Raises ``evaluation.answers.Stopped`` if the job must end or pause before the first update.
@@ -112,7 +112,7 @@ class Objective(ABC):
         """Run the base model on the replayed ``rows`` and keep its results; return False if stopped."""
         return True
 
-    def of_replayed(self) -> Any:
+    def of_replayed(self) -> Tensor | float:
         """Return the part of the last loss that came from replayed rows."""
         return 0.0
 
@@ -184,14 +184,14 @@ class Objective(ABC):
                 summed.append((float(part @ weights), float(weights.sum())))
         return summed
 
-    def token_losses(self, rows: Sequence[Example]) -> Any:
+    def token_losses(self, rows: Sequence[Example]) -> Tensor:
         """Return the cross entropy of each learned token, ``[learned]``, in float32 and in row order."""
         with self.autocast():
             if self.fused:
                 return fused_cross_entropies(*self.before_head(rows))
             return cross_entropies(*self.logits(rows))
 
-    def logits(self, rows: Sequence[Example]) -> tuple[Any, Any]:
+    def logits(self, rows: Sequence[Example]) -> tuple[Tensor, Tensor]:
         """Return the learned tokens of ``rows``, and the logits ``[learned, words]`` for them, logits first.
 
         Both are in row order. Logits are computed at learned positions only: with a vocabulary of tens of
@@ -202,7 +202,7 @@ class Objective(ABC):
         groups = rectangles([len(row.ids) for row in rows])
         if len(groups) == 1:
             return self._padded_logits(rows)
-        by_row: dict[int, tuple[Any, Any]] = {}
+        by_row: dict[int, tuple[Tensor, Tensor]] = {}
         for numbers in groups:
             counts = [rows[number].learned for number in numbers]
             parts = (part.split(counts) for part in self._padded_logits([rows[number] for number in numbers]))
@@ -210,7 +210,7 @@ class Objective(ABC):
         logits, targets = zip(*(by_row[number] for number in range(len(rows))), strict=True)
         return torch.cat(logits), torch.cat(targets)
 
-    def encoded(self, rows: Sequence[Example]) -> Iterator[tuple[list[int], Any, Any]]:
+    def encoded(self, rows: Sequence[Example]) -> Iterator[tuple[list[int], Tensor, Tensor]]:
         """Run an encoder on ``rows``, which reads whole padded texts, without the token after them.
 
         Yield for each rectangle of rows their numbers, the model's output, and the mask ``[rows, longest]``.
@@ -251,7 +251,7 @@ class Objective(ABC):
         Models that compute in bfloat16 or float16 are unchanged: a different batch rounds differently anyway.
         """
 
-        def rounding(_: Any, __: Any, value: Any) -> Any:
+        def rounding(_: Module, __: tuple[Tensor, ...], value: object) -> Tensor | None:
             if isinstance(value, torch.Tensor) and value.dtype == torch.float32:
                 return value.to(torch.bfloat16).float()
             return None
@@ -265,7 +265,7 @@ class Objective(ABC):
                 hook.remove()
 
     @contextmanager
-    def answering(self) -> Iterator[Any]:
+    def answering(self) -> Iterator[Module]:
         """Yield the bare model, ready to generate in the objective's dtype; restore it afterwards."""
         training, packed = self.model.training, not self.padded
         self.model.eval()
@@ -300,7 +300,7 @@ class Objective(ABC):
             self.fused = self.device != "cpu" and self.is_headless(probe_rows, known)
         self.model.train()
 
-    def is_headless(self, probe: Sequence[Example], known: Any) -> bool:
+    def is_headless(self, probe: Sequence[Example], known: Tensor) -> bool:
         """Return whether ``known``, the logits of ``probe``, are exactly a frozen output layer applied to the
         last hidden states.
         """
@@ -310,13 +310,13 @@ class Objective(ABC):
         CurrentBatch.packed = None  # the probe is over
         return nearly_equal(head(hidden.to(head.weight.dtype)), known, ALIKE_WHOLE)
 
-    def before_head(self, rows: Sequence[Example]) -> tuple[Any, Any, Any]:
+    def before_head(self, rows: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor]:
         """Return the output layer's inputs ``[learned, size]``, the layer, and the learned tokens."""
         with headless(self._inner) as head:
             hidden, targets = self.logits(rows)
         return hidden, head, targets
 
-    def _answers_alike(self, probe: Sequence[Example], known: Any) -> bool:
+    def _answers_alike(self, probe: Sequence[Example], known: Tensor) -> bool:
         try:
             return nearly_equal(self._packed_logits(probe)[0], known, ALIKE_WHOLE)
         except (RuntimeError, TypeError, ValueError, AttributeError, IndexError):
@@ -324,7 +324,7 @@ class Objective(ABC):
         finally:
             CurrentBatch.packed = None
 
-    def _packed_logits(self, rows: Sequence[Example]) -> tuple[Any, Any]:
+    def _packed_logits(self, rows: Sequence[Example]) -> tuple[Tensor, Tensor]:
         """Compute :meth:`logits` for rows packed into one sequence."""
         # Rows that share a prefix would also share the random numbers drawn for it.
         sequences = [(row.ids, row.labels) for row in rows]
@@ -336,7 +336,7 @@ class Objective(ABC):
         logits = logits.squeeze(0)  # like `logits[0]`, whose backward pass would copy the gradient into zeros
         return logits if extra else logits[packed.learned_positions], packed.targets
 
-    def _padded_logits(self, rows: Sequence[Example]) -> tuple[Any, Any]:
+    def _padded_logits(self, rows: Sequence[Example]) -> tuple[Tensor, Tensor]:
         """Compute :meth:`logits` for rows as a padded and masked rectangle."""
         ids, mask, labels = rectangle(rows)
         targets = labels[:, 1:]
@@ -361,9 +361,9 @@ class Objective(ABC):
             or any(isinstance(module, torch.nn.Dropout) and module.p > 0 for module in self._inner.modules())
         )
 
-    def autocast(self) -> AbstractContextManager[Any]:
+    def autocast(self) -> AbstractContextManager[object]:
         if self._casts:
-            cast: AbstractContextManager[Any] = torch.autocast(self.device, self._dtype)
+            cast: AbstractContextManager[object] = torch.autocast(self.device, self._dtype)
             return cast
         return nullcontext()
 
@@ -387,7 +387,7 @@ def rectangles(lengths: Sequence[int]) -> list[list[int]]:
     return groups
 
 
-def rectangle(rows: Sequence[Example]) -> tuple[Any, Any, Any]:
+def rectangle(rows: Sequence[Example]) -> tuple[Tensor, Tensor, Tensor]:
     """Return ids, mask and labels of padded ``rows``, each ``[rows, longest]``, in CPU memory."""
     ids = torch.zeros(len(rows), max(len(row.ids) for row in rows), dtype=torch.long)
     mask = torch.zeros_like(ids)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from transformers.optimization import Adafactor
@@ -11,6 +11,7 @@ from transformers.optimization import Adafactor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torch import Tensor
     from torch.nn import Module
 
     from .plan import OptimizerPlan
@@ -19,7 +20,7 @@ KEPT_FREE: Final = re.compile(r"bias|layernorm|rmsnorm|(?:^|[._])norm(?:$|\.)")
 """Weights without weight decay: biases, and norms, whose neutral value is one."""
 
 
-def make_optimizer(model: Module, plan: OptimizerPlan) -> Any:
+def make_optimizer(model: Module, plan: OptimizerPlan) -> torch.optim.Optimizer:
     """Create the optimizer of ``plan`` over the trained weights of ``model``."""
     free = {
         id(weight)
@@ -27,8 +28,8 @@ def make_optimizer(model: Module, plan: OptimizerPlan) -> Any:
         if isinstance(module, torch.nn.LayerNorm)
         for weight in module.parameters(recurse=False)
     }
-    decays: list[Any] = []
-    stays: list[Any] = []
+    decays: list[Tensor] = []
+    stays: list[Tensor] = []
     for name, weight in model.named_parameters():
         if weight.requires_grad:
             (stays if id(weight) in free or KEPT_FREE.search(name.lower()) else decays).append(weight)
@@ -57,7 +58,7 @@ class Lion(torch.optim.Optimizer):  # type: ignore[misc]
     Uses half of AdamW's memory. A good learning rate is a third to a tenth of AdamW's.
     """
 
-    def __init__(self, groups: list[dict[str, Any]], rate: float, betas: tuple[float, float]) -> None:
+    def __init__(self, groups: list[dict[str, object]], rate: float, betas: tuple[float, float]) -> None:
         super().__init__(groups, {"lr": rate, "betas": betas, "weight_decay": 0.0})
 
     @torch.no_grad()  # type: ignore[untyped-decorator]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -26,7 +26,7 @@ def add_noise(model: Module, alpha: float) -> None:
     The noise is inactive during evaluation and does not affect saved weights.
     """
 
-    def blurred(module: Module, _: Any, embedded: Any) -> Any:
+    def blurred(module: Module, _: tuple[Tensor, ...], embedded: Tensor) -> Tensor:
         if not module.training:
             return embedded
         # A packed batch has several rows; scale the noise by the length of each.
@@ -46,7 +46,7 @@ def gradient_checkpointing(model: Module) -> None:
         unwrapped(model).gradient_checkpointing_enable(gradient_checkpointing_kwargs=kwargs)
 
 
-def offload(model: Module) -> AbstractContextManager[Any]:
+def offload(model: Module) -> AbstractContextManager[object]:
     """Move what a forward pass in the block saves for its backward pass to CPU memory, and back when needed.
 
     A GPU's weights stay there: torch's ``save_on_cpu`` would copy them, too. With activation checkpointing
@@ -54,15 +54,15 @@ def offload(model: Module) -> AbstractContextManager[Any]:
     """
     weights = {weight.untyped_storage().data_ptr() for weight in model.parameters()}
 
-    def pack(tensor: Tensor) -> tuple[Any, Any]:
+    def pack(tensor: Tensor) -> tuple[torch.device | None, Tensor]:
         stays = tensor.device.type == "cpu" or tensor.untyped_storage().data_ptr() in weights
         if stays or tensor.nbytes < LEAST_OFFLOADED:
             return None, tensor
         return tensor.device, tensor.detach().cpu()
 
-    def unpack(packed: tuple[Any, Any]) -> Any:
+    def unpack(packed: tuple[torch.device | None, Tensor]) -> Tensor:
         device, tensor = packed
         return tensor if device is None else tensor.to(device)
 
-    hooks: AbstractContextManager[Any] = torch.autograd.graph.saved_tensors_hooks(pack, unpack)
+    hooks: AbstractContextManager[object] = torch.autograd.graph.saved_tensors_hooks(pack, unpack)
     return hooks

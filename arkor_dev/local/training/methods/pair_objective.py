@@ -7,7 +7,7 @@ are computed at once and share their prompt. Its weight is 1.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -15,6 +15,8 @@ from .preference_objective import PreferenceObjective
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from torch import Tensor
 
     from arkor_dev.local.modeling.example import Example
 
@@ -27,20 +29,20 @@ class Pairs(NamedTuple):
     chosen answer, or of its whole conversation.
     """
 
-    chosen: Any
-    rejected: Any
-    chosen_tokens: Any
-    rejected_tokens: Any
-    taught: Any
-    taught_tokens: Any
+    chosen: Tensor
+    rejected: Tensor
+    chosen_tokens: Tensor
+    rejected_tokens: Tensor
+    taught: Tensor
+    taught_tokens: Tensor
 
     @property
-    def means(self) -> tuple[Any, Any]:
+    def means(self) -> tuple[Tensor, Tensor]:
         """Return the mean log-probability per token of each answer."""
         return self.chosen / self.chosen_tokens, self.rejected / self.rejected_tokens
 
     @property
-    def nll(self) -> Any:
+    def nll(self) -> Tensor:
         """Return each pair's share of the likelihood term, whose mean is the batch's cross entropy per token.
 
         As in TRL, a long answer counts for more than a short one.
@@ -52,11 +54,11 @@ class PairObjective(PreferenceObjective):
     """Computes one loss per pair. Methods implement :meth:`losses` and :meth:`rewards`."""
 
     @abstractmethod
-    def losses(self, pairs: Pairs, rows: Sequence[Example]) -> Any:
+    def losses(self, pairs: Pairs, rows: Sequence[Example]) -> Tensor:
         """Return each pair's loss, ``[pairs]``."""
 
     @abstractmethod
-    def rewards(self, pairs: Pairs, rows: Sequence[Example]) -> tuple[Any, Any]:
+    def rewards(self, pairs: Pairs, rows: Sequence[Example]) -> tuple[Tensor, Tensor]:
         """Return the implicit rewards of chosen and rejected answers, each ``[pairs]``."""
 
     def look_up(self, rows: Sequence[Example]) -> None:
@@ -67,7 +69,7 @@ class PairObjective(PreferenceObjective):
         sums, tokens = self.log_probabilities([sequence for row in rows for sequence in row.sequences])
         return Pairs(sums[::2], sums[1::2], tokens[::2], tokens[1::2], sums[::2], tokens[::2])
 
-    def measured(self, rows: Sequence[Example]) -> tuple[Any, Any]:
+    def measured(self, rows: Sequence[Example]) -> tuple[Tensor, Tensor]:
         """Return each pair's loss and its reward margin, chosen minus rejected."""
         self.look_up(rows)
         pairs = self.pairs(rows)

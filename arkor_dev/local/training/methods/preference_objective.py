@@ -12,6 +12,7 @@ from arkor_dev.local.training.objective import Objective
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from torch import Tensor
     from torch.nn import Module
 
     from arkor_dev.local.modeling.example import Example
@@ -23,20 +24,20 @@ class PreferenceObjective(Objective):
     def __init__(self, *model: Module, settings: Mapping[str, Any], noisy: bool) -> None:
         super().__init__(*model, noisy=noisy)
         self.settings = settings
-        self._noted: dict[str, list[Any]] = {}
+        self._noted: dict[str, list[Tensor]] = {}
 
     @abstractmethod
-    def measured(self, rows: Sequence[Example]) -> tuple[Any, Any]:
+    def measured(self, rows: Sequence[Example]) -> tuple[Tensor, Tensor]:
         """Return each example's loss and its margin (positive: as preferred), both ``[rows]``."""
 
-    def log_probabilities(self, sequences: Sequence[Example]) -> tuple[Any, Any]:
+    def log_probabilities(self, sequences: Sequence[Example]) -> tuple[Tensor, Tensor]:
         """Return the summed log-probability of each sequence's learned tokens, and their number."""
         likely = -self.token_losses(sequences)
         counts = [sequence.learned for sequence in sequences]
         sums = torch.stack([part.sum() for part in likely.split(counts)])
         return sums, torch.tensor(counts, device=sums.device)
 
-    def __call__(self, rows: Sequence[Example]) -> tuple[Any, float]:
+    def __call__(self, rows: Sequence[Example]) -> tuple[Tensor, float]:
         """Return the summed loss of ``rows``, and their number."""
         return self.measured(rows)[0].sum(), len(rows)
 
@@ -51,7 +52,7 @@ class PreferenceObjective(Objective):
         self._noted = noted
         return margins
 
-    def _quietly(self, rows: Sequence[Example]) -> tuple[Any, Any]:
+    def _quietly(self, rows: Sequence[Example]) -> tuple[Tensor, Tensor]:
         training = self.model.training
         self.model.eval()
         with torch.no_grad():
@@ -59,7 +60,7 @@ class PreferenceObjective(Objective):
         self.model.train(training)
         return losses_and_margins
 
-    def note(self, name: str, values: Any) -> None:
+    def note(self, name: str, values: Tensor) -> None:
         """Add ``values`` to a figure's mean."""
         self._noted.setdefault(name, []).append(values.detach().reshape(-1))
 

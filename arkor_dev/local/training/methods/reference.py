@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -27,7 +27,7 @@ class Reference:
     ``measure`` returns the summed log-probabilities of an example's sequences.
     """
 
-    def __init__(self, model: Module, measure: Callable[[Sequence[Example]], Any]) -> None:
+    def __init__(self, model: Module, measure: Callable[[Sequence[Example]], Tensor]) -> None:
         self._model, self._measure = model, measure
         self._start: dict[str, Tensor] = {}
         self._known: dict[bytes, list[float]] = {}
@@ -38,7 +38,7 @@ class Reference:
         self._start = {name: weight.detach().clone() for name, weight in parameters if weight.requires_grad}
         self._known.clear()
 
-    def of(self, rows: Sequence[Example]) -> Any:
+    def of(self, rows: Sequence[Example]) -> Tensor:
         """Return the log-probabilities ``[rows, sequences]`` of examples with equally many sequences."""
         sums = []
         for row in rows:
@@ -76,14 +76,14 @@ def with_weights(model: Module, others: Mapping[str, Tensor]) -> Iterator[None]:
             weight.data = current[name]
 
 
-def _switched(model: Module, *, on: bool) -> AbstractContextManager[Any]:
+def _switched(model: Module, *, on: bool) -> AbstractContextManager[object]:
     """Return a context in which the adapter is on or off; its previous state is restored afterwards."""
     # The attribute of PEFT's layers; on the model it is a method.
     states = (getattr(part, "disable_adapters", None) for part in model.modules())
     is_on = not next((state for state in states if isinstance(state, bool)), True)
     if is_on == on:
         return nullcontext()
-    switch: AbstractContextManager[Any] = _switched_on(model) if on else model.disable_adapter()
+    switch: AbstractContextManager[object] = _switched_on(model) if on else model.disable_adapter()
     return switch
 
 

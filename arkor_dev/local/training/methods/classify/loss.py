@@ -5,7 +5,7 @@ It is the cross entropy, or if rows may have several labels, the mean of every l
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid
@@ -45,7 +45,7 @@ class ClassifierLoss(Objective):
                 "a head: choose another base"
             )
         self._smoothing = plan.smoothing
-        self._weights: Any = None
+        self._weights: Tensor | None = None
         self._several = rows[0].classes is not None
         if plan.method["classWeight"] == BALANCED and self._several:
             counts = self._targets(rows, None).sum(0)
@@ -55,13 +55,13 @@ class ClassifierLoss(Objective):
             learned = torch.tensor([row.labels[-1] for row in rows])
             counts = learned.bincount(minlength=self._head.out_features)
             self._weights = (len(rows) / (len(counts) * counts.clamp(min=1))).to(device)
-        self._correct: list[Any] = []
+        self._correct: list[Tensor] = []
 
     @property
-    def _head(self) -> Any:
+    def _head(self) -> Tensor:
         return getattr(self._inner, head_parts(self._inner.config)[-1])
 
-    def class_logits(self, rows: Sequence[Example]) -> tuple[Any, Any]:
+    def class_logits(self, rows: Sequence[Example]) -> tuple[Tensor, Tensor]:
         """Return the head's logits ``[rows, classes]`` in float32, and the rows' classes ``[rows]``; if they
         may have several, whether they have each, ``[rows, classes]``.
         """
@@ -91,7 +91,7 @@ class ClassifierLoss(Objective):
         losses = cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
         return losses if weights is None else losses * weights[targets]
 
-    def __call__(self, rows: Sequence[Example]) -> tuple[Any, float]:
+    def __call__(self, rows: Sequence[Example]) -> tuple[Tensor, float]:
         """Return the cross entropy summed over ``rows``, with class weights, and their number."""
         logits, targets = self.class_logits(rows)
         self._note(logits, targets)
@@ -126,7 +126,7 @@ class ClassifierLoss(Objective):
         else:
             self._correct.append(logits.argmax(-1) == targets)
 
-    def _evaluated(self, rows: Sequence[Example]) -> tuple[Any, Any]:
+    def _evaluated(self, rows: Sequence[Example]) -> tuple[Tensor, Tensor]:
         training = self.model.training
         self.model.eval()
         with torch.no_grad():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import logsigmoid
@@ -12,13 +12,15 @@ from arkor_dev.local.training.methods.pair_objective import PairObjective, Pairs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torch import Tensor
+
     from arkor_dev.local.modeling.example import Example
 
 
 class CpoLoss(PairObjective):
     """CPO's loss, on sums of log-probabilities; ``ipo`` and ``simpo`` use the mean per token."""
 
-    def losses(self, pairs: Pairs, rows: Sequence[Example]) -> Any:
+    def losses(self, pairs: Pairs, rows: Sequence[Example]) -> Tensor:
         """Return each pair's loss, ``[pairs]``."""
         beta, kind = self.settings["beta"], self.settings["lossType"]
         chosen, rejected = self._scores(pairs)
@@ -33,11 +35,11 @@ class CpoLoss(PairObjective):
                 losses = -logsigmoid(beta * (chosen - rejected))
         return losses + self.settings["cpoAlpha"] * pairs.nll
 
-    def rewards(self, pairs: Pairs, rows: Sequence[Example]) -> tuple[Any, Any]:
+    def rewards(self, pairs: Pairs, rows: Sequence[Example]) -> tuple[Tensor, Tensor]:
         """Return ``beta`` times the log-probability of each answer."""
         chosen, rejected = self._scores(pairs)
         return self.settings["beta"] * chosen, self.settings["beta"] * rejected
 
-    def _scores(self, pairs: Pairs) -> tuple[Any, Any]:
+    def _scores(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
         by_token = self.settings["lossType"] in ("ipo", "simpo")
         return pairs.means if by_token else (pairs.chosen, pairs.rejected)

@@ -12,7 +12,7 @@ import torch
 
 from arkor_dev.data.methods.record import BASE
 from arkor_dev.local.modeling.adapted_model import add_frozen_adapter
-from arkor_dev.local.modeling.example import IGNORED, Example, weight_of
+from arkor_dev.local.modeling.example import IGNORED, Batches, Example, weight_of
 from arkor_dev.local.training.adapter import convert_weights
 from arkor_dev.local.training.greedy import same_gradients, switched_off, switched_to
 from arkor_dev.local.training.methods.divergence import Divergence, outputs
@@ -119,9 +119,7 @@ class DistillationLoss(Objective):
         else:
             yield self.second
 
-    def updates(
-        self, step: int, batches: Sequence[Sequence[Example]]
-    ) -> Iterator[Sequence[Sequence[Example]]]:
+    def updates(self, step: int, batches: Batches) -> Iterator[Batches]:
         """Replace the answers of some of a step's rows by sampled ones."""
         rows = [row for batch in batches for row in batch]
         self.sample(rows, step)

@@ -13,6 +13,7 @@ from arkor_dev.local.training.methods.reference import Reference
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torch import Tensor
     from torch.nn import Module
 
     from arkor_dev.local.modeling.example import Example
@@ -33,7 +34,7 @@ class DpoLoss(PairObjective):
         """Look up the reference's log-probabilities of a batch."""
         self._start = self.reference.of(rows)
 
-    def losses(self, pairs: Pairs, rows: Sequence[Example]) -> Any:
+    def losses(self, pairs: Pairs, rows: Sequence[Example]) -> Tensor:
         """Return each pair's loss, ``[pairs]``."""
         beta = self.settings["beta"]
         chosen, rejected = self._ratios(pairs)
@@ -51,12 +52,12 @@ class DpoLoss(PairObjective):
             losses = losses + alpha * pairs.nll
         return losses
 
-    def rewards(self, pairs: Pairs, rows: Sequence[Example]) -> tuple[Any, Any]:
+    def rewards(self, pairs: Pairs, rows: Sequence[Example]) -> tuple[Tensor, Tensor]:
         """Return ``beta`` times each answer's log-probability ratio to the reference."""
         chosen, rejected = self._ratios(pairs)
         return self.settings["beta"] * chosen, self.settings["beta"] * rejected
 
-    def _ratios(self, pairs: Pairs) -> tuple[Any, Any]:
+    def _ratios(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """Return both answers' log-probabilities minus the reference's."""
         chosen, rejected = self._start.unbind(1)
         return pairs.chosen - chosen, pairs.rejected - rejected

@@ -8,7 +8,7 @@ MatryoshkaLoss: Kusupati et al., Matryoshka Representation Learning, 2022.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import cross_entropy, normalize
@@ -80,7 +80,7 @@ class EmbedderLoss(Objective):
             vectors |= zip(numbers, pooled, strict=True)
         return torch.stack([vectors[number] for number in range(len(sequences))])
 
-    def vectors(self, sequences: Sequence[Example]) -> Any:
+    def vectors(self, sequences: Sequence[Example]) -> Tensor:
         """Return the embeddings of ``sequences`` in evaluation mode, of length 1: an array
         ``[sequences, size]`` of float32.
         """

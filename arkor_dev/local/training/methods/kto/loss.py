@@ -13,6 +13,7 @@ from arkor_dev.local.training.methods.reference import Reference
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torch import Tensor
     from torch.nn import Module
 
 
@@ -32,7 +33,7 @@ class KtoLoss(PreferenceObjective):
         """See :meth:`Objective.set_reference`."""
         self.reference.hold()
 
-    def measured(self, rows: Sequence[Example]) -> tuple[Any, Any]:
+    def measured(self, rows: Sequence[Example]) -> tuple[Tensor, Tensor]:
         """Return each rated answer's loss and reward; a bad answer's reward is negated."""
         # First, since the layers' backward pass uses their most recent batch.
         start = self.reference.of(rows).squeeze(1)
@@ -60,7 +61,7 @@ class KtoLoss(PreferenceObjective):
             figures["rewardMargin"] = figures["rewardChosen"] - figures["rewardRejected"]
         return figures
 
-    def _divergence(self, rows: Sequence[Example]) -> Any:
+    def _divergence(self, rows: Sequence[Example]) -> Tensor:
         """Return the mean log ratio of ``rows``, or 0 if that is negative."""
         start = self.reference.of(rows).squeeze(1)
         training = self.model.training

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import logsigmoid
@@ -13,6 +13,8 @@ from arkor_dev.local.training.methods.pair_objective import PairObjective, Pairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from torch import Tensor
 
     from arkor_dev.local.modeling.example import Example
 
@@ -33,13 +35,13 @@ class OrpoLoss(PairObjective):
             _sums(chosen), _sums(rejected), _counts(chosen), _counts(rejected), _sums(taught), _counts(taught)
         )
 
-    def losses(self, pairs: Pairs, rows: Sequence[Example]) -> Any:
+    def losses(self, pairs: Pairs, rows: Sequence[Example]) -> Tensor:
         """Return each pair's loss, ``[pairs]``."""
         chosen, rejected = pairs.means
         odds = chosen - rejected - (_log1mexp(chosen) - _log1mexp(rejected))
         return pairs.nll - self.settings["beta"] * logsigmoid(odds)
 
-    def rewards(self, pairs: Pairs, rows: Sequence[Example]) -> tuple[Any, Any]:
+    def rewards(self, pairs: Pairs, rows: Sequence[Example]) -> tuple[Tensor, Tensor]:
         """Return ``beta`` times the mean log-probability of each answer's tokens."""
         chosen, rejected = pairs.means
         return self.settings["beta"] * chosen, self.settings["beta"] * rejected
@@ -56,15 +58,15 @@ def _is_answer(answer: Example) -> list[bool]:
     return [label != IGNORED for label in answer.labels[1:]]
 
 
-def _sums(parts: Sequence[Any]) -> Any:
+def _sums(parts: Sequence[Tensor]) -> Tensor:
     return torch.stack([part.sum() for part in parts])
 
 
-def _counts(parts: Sequence[Any]) -> Any:
+def _counts(parts: Sequence[Tensor]) -> Tensor:
     return torch.tensor([len(part) for part in parts], device=parts[0].device)
 
 
-def _log1mexp(likely: Any) -> Any:
+def _log1mexp(likely: Tensor) -> Tensor:
     """Return log(1 - exp(x)) of negative ``x`` (Mächler 2012); a probability of 1 counts as slightly less."""
     likely = likely.clamp(max=-1e-6)
     near = likely > -0.6931472

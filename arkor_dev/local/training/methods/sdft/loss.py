@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from arkor_dev.local.checkpoints.state import check_weights
-from arkor_dev.local.modeling.example import IGNORED
+from arkor_dev.local.modeling.example import IGNORED, Batches
 from arkor_dev.local.training.greedy import switched_off
 from arkor_dev.local.training.methods.distill.loss import DistillationLoss, prompt_length
 from arkor_dev.local.training.methods.reference import with_weights
@@ -66,9 +66,7 @@ class SelfDistillationLoss(DistillationLoss):
             with switched_off(self.model):
                 yield self
 
-    def updates(
-        self, step: int, batches: Sequence[Sequence[Example]]
-    ) -> Iterator[Sequence[Sequence[Example]]]:
+    def updates(self, step: int, batches: Batches) -> Iterator[Batches]:
         """Replace the answers of a step's rows; after the step, move the teacher's weights."""
         yield from super().updates(step, batches)
         if self._kind == "ema" and step % self.settings["teacherSyncSteps"] == 0:

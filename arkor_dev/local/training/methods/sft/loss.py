@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 
 from arkor_dev.local.cpu_kernels.cross_entropy import summed_cross_entropy, summed_divergence
 from arkor_dev.local.cpu_kernels.head import fused_cross_entropies
-from arkor_dev.local.modeling.example import weight_of
+from arkor_dev.local.modeling.example import Batches, weight_of
 from arkor_dev.local.training.figure import MethodFigure
 from arkor_dev.local.training.greedy import switched_off
 from arkor_dev.local.training.objective import Objective, probe
@@ -51,15 +51,15 @@ class CrossEntropy(Objective):
         self._smoothing = smoothing
         self._penalized: Replay | None = None
         self._scale = 1.0
-        self._divergences: list[Any] = []
-        self._of_replayed: Any = 0.0
-        self._of_base: dict[tuple[int, ...], Any] = {}
+        self._divergences: list[Tensor] = []
+        self._of_replayed: Tensor | float = 0.0
+        self._of_base: dict[tuple[int, ...], Tensor] = {}
 
     def join(self, run: RunContext) -> None:
         """Take the run's replayed rows if their divergence is penalized."""
         self._penalized = run.replay if run.replay and run.replay.base_kl else None
 
-    def updates(self, step: int, batches: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
+    def updates(self, step: int, batches: Batches) -> Iterator[Batches]:
         """See :meth:`Objective.updates`; also record the divisor of the step's penalty."""
         if self._penalized:
             self._scale = weight_of(batches) * self._penalized.penalty(batches)
@@ -77,7 +77,7 @@ class CrossEntropy(Objective):
         sums, counts = zip(*noted, strict=True)
         return {"baseKl": float(torch.stack(sums).sum()) / sum(counts)}
 
-    def __call__(self, rows: Sequence[Example]) -> tuple[Any, float]:
+    def __call__(self, rows: Sequence[Example]) -> tuple[Tensor, float]:
         """Return the cross entropy summed over the learned tokens of ``rows``, and their weight."""
         smoothing = self._smoothing if self.model.training else 0.0
         rows = sorted(rows, key=lambda row: row.replayed)
@@ -90,10 +90,10 @@ class CrossEntropy(Objective):
         loss = self._of_replayed = 0.0
         if last:
             values, replayed_values = values.split([first, last])
-            loss = self._replay_loss(
+            replay_loss = self._replay_loss(
                 replayed_values, head, targets[first:], known, smoothing, weight_of([replayed]) > 0
             )
-            self._of_replayed = loss.detach()
+            loss, self._of_replayed = replay_loss, replay_loss.detach()
         if first or not last:  # if all rows of a batch are left out, its loss is zero
             own = [row for row in rows if not row.replayed]
             loss = loss + self._summed(values, head, targets[:first], smoothing, self._weights(own))
@@ -112,7 +112,7 @@ class CrossEntropy(Objective):
             return None
         return torch.tensor([weight for row in rows for weight in row.learned_weights], device=self.device)
 
-    def of_replayed(self) -> Any:
+    def of_replayed(self) -> Tensor | float:
         """See :meth:`Objective.of_replayed`."""
         return self._of_replayed
 
@@ -142,7 +142,7 @@ class CrossEntropy(Objective):
             self._of_base |= {tuple(row.ids): part for row, part in zip(chunk, parts, strict=True)}
         return True
 
-    def _known(self, rows: Sequence[Example]) -> Any:
+    def _known(self, rows: Sequence[Example]) -> Tensor:
         """Return the base's logits for ``rows``, ``[learned, words]``."""
         states_of_rows = [self._of_base.get(tuple(row.ids)) for row in rows]
         if any(states is None for states in states_of_rows):
@@ -163,14 +163,19 @@ class CrossEntropy(Objective):
         finally:
             self.model.train(training)
 
-    def _after_head(self, rows: Sequence[Example]) -> tuple[Any, None, Any]:
+    def _after_head(self, rows: Sequence[Example]) -> tuple[Tensor, None, Tensor]:
         """Return :meth:`logits` in the form of :meth:`before_head`."""
         logits, targets = self.logits(rows)
         return logits, None, targets
 
     def _summed(
-        self, values: Any, head: Module, targets: Tensor, smoothing: float, weights: Any = None
-    ) -> Any:
+        self,
+        values: Tensor,
+        head: Module | None,
+        targets: Tensor,
+        smoothing: float,
+        weights: Tensor | None = None,
+    ) -> Tensor:
         """Return the summed cross entropy of the logits ``values``, or those of ``head`` on them; each
         token's is multiplied by its ``weights``.
         """
@@ -181,8 +186,14 @@ class CrossEntropy(Objective):
         return (losses if weights is None else losses * weights).sum()
 
     def _replay_loss(
-        self, values: Any, head: Module, targets: Tensor, known: Any, smoothing: float, learned: bool
-    ) -> Any:
+        self,
+        values: Tensor,
+        head: Module | None,
+        targets: Tensor,
+        known: Tensor | None,
+        smoothing: float,
+        learned: bool,
+    ) -> Tensor:
         """Return the loss of replayed rows: their cross entropy if ``learned``, plus their divergence from
         the base's logits ``known`` if given.
         """
