@@ -46,9 +46,9 @@ PLANTED: Final = ("useful", "harmful", "useless", "ordinary", "ordinary", "ordin
 RUNS: Final = 16
 DESIGNS: Final = 20
 SIMULATED: Final = 500
-LEFT_OUT: Final = 3
+LEFT_OUT: Final = 1
 """Planted designs of which each source was left out."""
-SEEDS: Final = 4
+SEEDS: Final = 16
 """Seeds with all sources, and without each."""
 ROWS: Final = 48
 """Rows of a source."""
