@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
 from man_page import man_page  # noqa: E402
-from python_api import setting_types, synchronous  # noqa: E402
+from python_api import job_settings, setting_types, synchronous  # noqa: E402
 
 from arkor_dev.contract import settings  # noqa: E402
 from arkor_dev.contract.changes import ONE_OF  # noqa: E402
@@ -138,7 +138,7 @@ def types(source: str, names: set[str]) -> str:
     parts = {}
     for node in ast.parse(source).body:
         match node:
-            case ast.ClassDef(name=name, bases=[ast.Name(id=base)]):
+            case ast.ClassDef(name=name, bases=[ast.Name(id=base), *_]):
                 parts[name] = _interface(node, base)
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Subscript() as value):
                 parts[name] = f"export type {name} = {_type(value)};\n"
@@ -156,7 +156,7 @@ def types(source: str, names: set[str]) -> str:
 
 
 def _interface(node: ast.ClassDef, base: str) -> str:
-    extends = "" if base == "TypedDict" else f" extends {base}"
+    extends = "" if base in ("TypedDict", "JobSettings") else f" extends {base}"
     lines = [f"/** {_summary(node)} */", f"export interface {node.name}{extends} {{"]
     own = set()
     for item in node.body:
@@ -659,6 +659,14 @@ def extras(project: dict[str, Any]) -> str:
     )
 
 
+def own_fields() -> set[str]:
+    """Return the fields of a job's config that its class declares itself."""
+    for node in ast.parse(shapes()).body:
+        if isinstance(node, ast.ClassDef) and node.name == CONFIG:
+            return {ast.unparse(item.target) for item in node.body if isinstance(item, ast.AnnAssign)}
+    raise ValueError(f"there is no {CONFIG}")
+
+
 def generated() -> dict[Path, str]:
     """Return every generated file with its content."""
     return {
@@ -672,6 +680,7 @@ def generated() -> dict[Path, str]:
         MAN: man_page(),
         SDK / "studio.py": synchronous((SDK / "async_studio.py").read_text(encoding="utf-8")),
         SDK / "training_settings.py": setting_types(),
+        ROOT / "arkor_dev/contract/job_settings.py": job_settings(own_fields()),
         EXTRAS: extras(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]),
         LLMS: contents(tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]),
     }

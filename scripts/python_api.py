@@ -6,10 +6,11 @@ import ast
 import textwrap
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.contract.settings import below, tables
+from arkor_dev.contract.settings import SETTINGS, below, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from collections.abc import Set as AbstractSet
 
     from arkor_dev.contract.rules import Rule
     from arkor_dev.contract.settings.setting import Setting
@@ -31,7 +32,7 @@ Generated from ``async_studio`` by ``scripts/generate.py``. Not edited by hand.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from .async_studio import AsyncAdapter, AsyncData, AsyncEndpoint
 from .blocking import Blocking, BlockingRun, BlockingStudio
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.dataset_shapes import DataCheck
     from arkor_dev.contract.events import SampleCreated, VerdictSoFar
-    from arkor_dev.contract.shapes import Deployment, EvaluationPart, JobStatus
+    from arkor_dev.contract.shapes import Deployment, EvaluationPart, Export, Job, JobStatus
 
     from .async_studio import ExportForm, Verdict
     from .metrics import Metrics
@@ -53,6 +54,18 @@ SETTING_TYPES: Final = '''"""The settings of a trainer as types: a type checker 
 
 Generated from ``arkor_dev/contract/settings/`` by ``scripts/generate.py``. Not edited by hand. None removes a
 setting of ``arkor.toml`` for the run.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+'''
+
+
+JOB_SETTINGS: Final = '''"""The settings in a job's config as types.
+
+Generated from ``arkor_dev/contract/settings/`` by ``scripts/generate.py``. Not edited by hand. None is the
+default.
 """
 
 from __future__ import annotations
@@ -80,6 +93,17 @@ def setting_types() -> str:
     for row in below(""):
         if row.name not in PARAMETERS:
             parts += _setting(row, row.names)
+    return "\n".join([*parts, ""])
+
+
+def job_settings(own: AbstractSet[str]) -> str:
+    """Return the module with a ``TypedDict`` of a job's settings, without its config's ``own`` fields."""
+    parts = [JOB_SETTINGS.rstrip(), "", ""]
+    parts += ["class JobSettings(TypedDict, total=False):", '    """The settings of a job, by field."""', ""]
+    for row in SETTINGS:
+        if row.field not in own:
+            rules = (row.rule, *(row.of(method).rule for method in row.variants))
+            parts += _annotated(row.field, rules)
     return "\n".join([*parts, ""])
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeVar
 from urllib.parse import quote, urlencode
 
 from yarl import URL
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .interfaces import Credentials, IdentitySource, Scope, ScopeSource
 
 Need = Literal["none", "read", "write"]
+_T = TypeVar("_T")
 
 EVENT_STREAM: Final = "text/event-stream"
 # A compressed stream would arrive in the compressor's chunks instead of the model's.
@@ -165,6 +166,11 @@ def _nothing_here() -> NoReturn:
 
 def json_bytes(value: Mapping[str, object]) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
+
+
+def objects_in(listed: list[_T] | None) -> list[_T]:
+    """Return the objects of a list in an answer, which may be or have anything; empty if it is none."""
+    return [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
 
 
 def object_of(body: bytes) -> dict[str, object]:

@@ -93,7 +93,7 @@ def _call(
     without: Response | None = None,
     limit: int = 8 * MIB,
     patience: float | None = None,
-) -> Callable[..., Coroutine[Any, Any, Response]]:
+) -> Callable[..., Coroutine[object, object, Response]]:
     """Return a method of `Backend` that makes one call.
 
     It takes a string for each ``{}`` of ``path``, then the JSON body, or for a GET the query.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import BadRequestError
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.core.settings import Settings
 
-    Run = Callable[[Settings, argparse.Namespace], int | Coroutine[Any, Any, int]]
+    Run = Callable[[Settings, argparse.Namespace], int | Coroutine[object, object, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def _start_arguments(start: CommandLine) -> None:
     add_yes(start, "at Ctrl-C, stop a job that can't continue without this command, without asking")
 
 
-def _start(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+def _start(settings: Settings, arguments: argparse.Namespace) -> Coroutine[object, object, int]:
     from .commands.start import run_start
     from .set_option import parse_settings, read_changes
 
@@ -288,7 +288,7 @@ def _price(text: str) -> list[float]:
     return prices
 
 
-def _data(settings: Settings, arguments: argparse.Namespace) -> int | Coroutine[Any, Any, int]:
+def _data(settings: Settings, arguments: argparse.Namespace) -> int | Coroutine[object, object, int]:
     from .commands.data import Fixes, run_data
 
     if arguments.action in ("make", "more", "judge"):
@@ -467,7 +467,7 @@ def _evaluate_arguments(evaluate: CommandLine) -> None:
     )
 
 
-def _evaluate(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+def _evaluate(settings: Settings, arguments: argparse.Namespace) -> Coroutine[object, object, int]:
     from .commands.evaluate import run_evaluate
 
     return run_evaluate(settings, arguments)
@@ -505,7 +505,7 @@ def _export_arguments(export: CommandLine) -> None:
     export.add_argument("--json", action="store_true", help="print {export, path}, the proof in it")
 
 
-def _export(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+def _export(settings: Settings, arguments: argparse.Namespace) -> Coroutine[object, object, int]:
     from .commands.export.run import run_export
 
     return run_export(settings, arguments)
@@ -754,7 +754,7 @@ def _status_arguments(status: CommandLine) -> None:
     status.add_argument("--json", action="store_true", help="print it as JSON, for programs")
 
 
-def _status(settings: Settings, arguments: argparse.Namespace) -> Coroutine[Any, Any, int]:
+def _status(settings: Settings, arguments: argparse.Namespace) -> Coroutine[object, object, int]:
     from .commands.status import run_status
 
     return run_status(settings, as_json=arguments.json)

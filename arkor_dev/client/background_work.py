@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.core.plain_text import one_line
 
+if TYPE_CHECKING:
+    from arkor_dev.contract.shapes import Export
+
 LOOK_SECONDS = 0.5
 """Pause between two polls."""
 
-OnProgress = Callable[[Mapping[str, object]], None]
+Work = TypeVar("Work", bound=Mapping[str, object])
+OnProgress = Callable[[Work], None]
 """Gets the record of the work, with its ``state`` and ``progress``, at every poll."""
 
 
@@ -35,7 +39,7 @@ def progress_words(work: Mapping[str, object], doing: str) -> str:
     return f"{words}{ending}"
 
 
-def export_words(export: Mapping[str, Any]) -> str:
+def export_words(export: Export) -> str:
     """Describe the progress of an export."""
     words = progress_words(export, "Exporting")
     return f"Verifying · {words}" if export.get("state") == "verifying" else words

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from arkor_dev.contract.deployments import UNAVAILABLE_TARGET
+from arkor_dev.contract.deployments import UNAVAILABLE_TARGET, EndpointRequest
 from arkor_dev.contract.errors import BackendError, BadRequestError, ConflictError
+from arkor_dev.contract.shapes import Deployment, DeploymentKey
 from arkor_dev.core.plain_text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
     from arkor_dev.backend.client import Backend, Response
-    from arkor_dev.contract.deployments import EndpointRequest
-    from arkor_dev.contract.shapes import AdapterRef, Deployment
+    from arkor_dev.contract.shapes import AdapterRef, Job
+
+_T = TypeVar("_T")
 
 SERVING: Final = "serving"
 """The feature of a backend whose endpoints an open Studio serves."""
@@ -35,8 +37,7 @@ class NewEndpoint:
 
 async def deployments_of(backend: Backend) -> list[Deployment]:
     """Return the project's endpoints. Raises ArkorError."""
-    deployments: list[Deployment] = value_of(await backend.list_deployments(), "deployments")
-    return deployments
+    return value_of(await backend.list_deployments(), "deployments", list[Deployment])
 
 
 async def deployment_of(backend: Backend, name: str) -> Deployment:
@@ -53,20 +54,21 @@ async def logged_requests(backend: Backend, deployment: Deployment) -> AsyncIter
     page: dict[str, str] = {}
     while True:
         answer = await backend.list_requests(deployment["id"], page or None)
-        requests: list[EndpointRequest] = value_of(answer, "requests")
+        requests = value_of(answer, "requests", list[EndpointRequest])
         listed += requests
-        if not requests or not value_of(answer, "more"):
+        if not requests or not value_of(answer, "more", bool):
             break
         page = {"before": str(requests[-1]["id"])}
     for request in reversed(listed):
         if request.get("kept"):
-            request = value_of(await backend.get_request(deployment["id"], str(request["id"])), "request")
+            answer = await backend.get_request(deployment["id"], str(request["id"]))
+            request = value_of(answer, "request", EndpointRequest)
         yield request
 
 
 async def create_endpoint(
     backend: Backend,
-    job: Mapping[str, Any],
+    job: Job,
     *,
     step: int | None = None,
     name: str | None = None,
@@ -88,7 +90,7 @@ async def create_endpoint(
             "authMode": "none" if open_to_all else "fixed_api_key",
         }
         try:
-            deployment: Deployment = value_of(await backend.create_deployment(body), "deployment")
+            deployment = value_of(await backend.create_deployment(body), "deployment", Deployment)
         except ConflictError as fault:
             if fault.extra.get("code") == UNAVAILABLE_TARGET:
                 raise fault.reworded(f"{fault.text}. `arkor-dev jobs` lists the others.") from None
@@ -103,7 +105,8 @@ async def create_endpoint(
 
 async def new_key(backend: Backend, deployment: Deployment, label: str) -> str:
     """Create an API key, and return its plaintext."""
-    return str(value_of(await backend.create_key(deployment["id"], {"label": label}), "key")["plaintext"])
+    answer = await backend.create_key(deployment["id"], {"label": label})
+    return str(value_of(answer, "key", DeploymentKey)["plaintext"])
 
 
 def adapter_of(job_id: str, step: int | None) -> AdapterRef:
@@ -122,9 +125,13 @@ def slug_of(name: str, job_id: str) -> str:
     return "endpoint"
 
 
-def value_of(answer: Response, field: str) -> Any:
-    """Return a field of the backend's answer. Raises BackendError if it has none."""
+def value_of(answer: Response, field: str, kind: type[_T]) -> _T:
+    """Return a field of the backend's answer, of the contract's class ``kind``.
+
+    Raises BackendError if there is none.
+    """
     try:
-        return json.loads(answer.body)[field]
+        value: _T = json.loads(answer.body)[field]
+        return value
     except (ValueError, KeyError, TypeError, RecursionError):
         raise BackendError("The backend's answer about endpoints is unreadable. Try again later.") from None

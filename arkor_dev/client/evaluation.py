@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from arkor_dev.contract.errors import BackendError, ConflictError, NotFoundError
+from arkor_dev.contract.shapes import Evaluation, EvaluationPart
 from arkor_dev.core.plain_text import one_line
 
 from . import background_work
@@ -16,15 +17,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from arkor_dev.backend.client import Backend
-    from arkor_dev.contract.shapes import Evaluation, EvaluationPart
+    from arkor_dev.contract.shapes import JobEvaluating
 
     from .background_work import OnProgress
+
+_T = TypeVar("_T")
 
 UNREADABLE = "The backend's evaluation is unreadable. Try again later."
 
 
 async def evaluate(
-    backend: Backend, job_id: str, options: Mapping[str, object], on_progress: OnProgress = unreported
+    backend: Backend,
+    job_id: str,
+    options: Mapping[str, object],
+    on_progress: OnProgress[JobEvaluating] = unreported,
 ) -> None:
     """Start the evaluation of one job's adapter and wait for its end.
 
@@ -35,9 +41,10 @@ async def evaluate(
         await backend.evaluate_job(job_id, body)
     except ConflictError as refusal:
         # An interrupted command leaves its evaluation running where Studio is open: wait for that one.
-        running = {} if refusal.extra.get("changed") is True else await _evaluating(backend, job_id) or {}
-        same = all(running.get(name) == body.get(name) for name in ("step", "data"))
-        if not running or not same or "strengths" in body:
+        running = None if refusal.extra.get("changed") is True else await _evaluating(backend, job_id)
+        if not running or "strengths" in body:
+            raise
+        if (running.get("step"), running.get("data")) != (body.get("step"), body.get("data")):
             raise
     except NotFoundError as refusal:
         raise refusal.reworded(f"This backend can't evaluate that. ({refusal.text})") from None
@@ -55,29 +62,30 @@ async def evaluated(
     await evaluate(backend, job_id, {"step": step, "data": data})
     query = {} if step is None else {"step": str(step)}
     answer = await backend.get_evaluation(job_id, query | ({} if data is None else {"data": data}))
-    evaluation: Evaluation = _field(answer.body, "evaluation")
-    return evaluation
+    return _field(answer.body, "evaluation", Evaluation)
 
 
 async def compared(backend: Backend, job_id: str, against: str) -> EvaluationPart:
     """Return how two evaluated jobs' adapters compare on the held-out rows of the first."""
     answer = await backend.get_evaluation(job_id, {"against": against})
-    comparison: EvaluationPart = _field(answer.body, "comparison")
-    return comparison
+    return _field(answer.body, "comparison", EvaluationPart)
 
 
-def _field(body: bytes, name: str) -> Any:
+def _field(body: bytes, name: str, kind: type[_T]) -> _T:
+    """Return a field of the answer, an object of the contract's class ``kind``. Raises BackendError."""
     try:
-        value = json.loads(body)[name]
+        value: _T = json.loads(body)[name]
+        if isinstance(value, dict):
+            return value
     except (ValueError, KeyError, TypeError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise BackendError(UNREADABLE)
-    return value
+        pass
+    raise BackendError(UNREADABLE)
 
 
-async def _evaluating(backend: Backend, job_id: str) -> dict[str, object] | None:
+async def _evaluating(backend: Backend, job_id: str) -> JobEvaluating | None:
     """Return the progress of a job's evaluation; None if there is none."""
     answered = json.loads((await backend.get_job(job_id)).body)
-    evaluating = answered.get("job", {}).get("evaluating") if isinstance(answered, dict) else None
+    evaluating: JobEvaluating | None = None
+    if isinstance(answered, dict):
+        evaluating = answered.get("job", {}).get("evaluating")
     return evaluating if isinstance(evaluating, dict) else None

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import Export
 
 PLACEHOLDER: Final = re.compile(r'("?)FOLDER(/[\w.-]+)?"?')
 
@@ -20,7 +21,7 @@ def model_name(name: object) -> str:
     return plain[:40].strip("-") or "arkor-model"
 
 
-def lines_for(export: Mapping[str, Any], folder: Path, name: str) -> list[str]:
+def lines_for(export: Export, folder: Path, name: str) -> list[str]:
     """Return the export's command for each program, with ``folder`` and ``name`` filled in."""
 
     def path(match: re.Match[str]) -> str:
@@ -28,7 +29,7 @@ def lines_for(export: Mapping[str, Any], folder: Path, name: str) -> list[str]:
         # Not JSON's escapes: Python reads its two of an emoji as two characters that no path has.
         return json.dumps(text, ensure_ascii=False) if match[1] else shlex.quote(text)
 
-    usage = export.get("usage")
+    usage: object = export.get("usage")
     lines = [entry for entry in usage if isinstance(entry, list)] if isinstance(usage, list) else []
     text_lines = [
         f"{program}: {PLACEHOLDER.sub(path, str(line).replace('NAME', name))}"

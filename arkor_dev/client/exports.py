@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict, TypeGuard
 
 from arkor_dev.contract.errors import BackendError, BadRequestError, NotFoundError
 from arkor_dev.contract.regular_files import is_safe_name
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from arkor_dev.backend.client import Backend
+    from arkor_dev.contract.shapes import Export, Job
 
     from .background_work import OnProgress
 
@@ -49,43 +50,58 @@ FINISHED: Final = Schema(
 )
 """What an export has once its files are written."""
 FINAL: Final = "final"
+BEST: Final = "best"
 UNREADABLE: Final = "The backend's response about the export is unreadable. Try again later."
 
 
+class ExportRequest(TypedDict):
+    """The body of the call that creates an export: `arkor_dev.contract.bodies.EXPORT`."""
+
+    format: str
+    step: NotRequired[int]
+    quantization: NotRequired[str]
+    strength: NotRequired[float]
+    attended: NotRequired[bool]
+
+
 def request_of(
-    job: dict[str, Any],
-    *,
     form: str,
-    checkpoint: int | str = FINAL,
+    *,
+    step: int | None = None,
     quantization: str | None = None,
     strength: float = 1.0,
-) -> dict[str, Any]:
-    """Return the request for an export: of a checkpoint's step, of the ``final`` or the ``best`` adapter."""
-    step = {"best": best_step(job), FINAL: None}.get(checkpoint, checkpoint)  # type: ignore[arg-type]
-    request = {
-        "format": form,
-        "step": step,
-        "quantization": quantization,
-        "strength": None if strength == 1 else strength,
-    }
-    return {key: value for key, value in request.items() if value is not None}
+) -> ExportRequest:
+    """Return the request for an export: of the final adapter, or of the checkpoint of ``step``."""
+    request = ExportRequest(format=form)
+    if step is not None:
+        request["step"] = step
+    if quantization is not None:
+        request["quantization"] = quantization
+    if strength != 1:
+        request["strength"] = strength
+    return request
 
 
-async def order(
-    backend: Backend, job_id: str, request: dict[str, Any], *, attended: bool = False
-) -> dict[str, Any]:
+async def order(backend: Backend, job_id: str, request: ExportRequest, *, attended: bool = False) -> Export:
     """Request the export; raise the backend's refusal.
 
     An ``attended`` export ends when its polling stops, since this process may be killed.
     """
     try:
-        answer = await backend.create_export(job_id, request | ({"attended": True} if attended else {}))
+        answer = await backend.create_export(job_id, {**request, **({"attended": True} if attended else {})})
     except NotFoundError as refusal:
         raise refusal.reworded(f"This backend can't export that. ({refusal.text})") from None
     return export_in(answer.body)
 
 
-def best_step(job: dict[str, object]) -> int | None:
+def step_of(job: Job, checkpoint: int | Literal["final", "best"]) -> int | None:
+    """Return the step of a checkpoint; None for the ``final`` adapter, or if that is the ``best``."""
+    if checkpoint == BEST:
+        return best_step(job)
+    return None if checkpoint == FINAL else checkpoint
+
+
+def best_step(job: Job) -> int | None:
     """Return the checkpoint that is significantly better than the final adapter, if there is one."""
     evaluation = job.get("evaluation")
     if (
@@ -98,23 +114,28 @@ def best_step(job: dict[str, object]) -> int | None:
     return step if type(step) is int and step > 0 else None
 
 
-def export_in(body: bytes) -> dict[str, object]:
+def export_in(body: bytes) -> Export:
     """Read the export from a response. Raises BackendError if it is malformed."""
     try:
         export = json.loads(body)["export"]
-        if not isinstance(export, dict) or not isinstance(export.get("id"), str):
-            raise TypeError
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise BackendError(UNREADABLE) from None
+        export = None
+    if not is_export(export):
+        raise BackendError(UNREADABLE)
     return export
 
 
-def is_readable(export: dict[str, object]) -> bool:
+def is_export(value: object) -> TypeGuard[Export]:
+    """Return whether a value of a response describes an export, as far as all commands rely on it."""
+    return isinstance(value, dict) and isinstance(value.get("id"), str)
+
+
+def is_readable(export: Export) -> bool:
     """Return whether a finished export is well-formed."""
     return _has_files(export) and isinstance(export.get("proof"), dict)
 
 
-def _has_files(export: dict[str, Any]) -> bool:
+def _has_files(export: Export) -> bool:
     try:
         check(export, FINISHED)
     except SchemaError:
@@ -126,9 +147,9 @@ async def finished(
     backend: Backend,
     job_id: str,
     export_id: str,
-    take: Callable[[dict[str, Any]], Awaitable[None]] | None = None,
-    on_progress: OnProgress = unreported,
-) -> dict[str, Any]:
+    take: Callable[[Export], Awaitable[None]] | None = None,
+    on_progress: OnProgress[Export] = unreported,
+) -> Export:
     """Wait for the export with its proof and return it; raises its failure.
 
     ``take`` is awaited once with the export when its files are there, before they have been verified.
@@ -201,7 +222,7 @@ def replace_folder(folder: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-async def fetch(backend: Backend, job_id: str, export: dict[str, Any], folder: Path) -> None:
+async def fetch(backend: Backend, job_id: str, export: Export, folder: Path) -> None:
     """Download every file and check size and hash. Raises BackendError, BadRequestError (unwritable)."""
     if not _has_files(export):
         raise BackendError(UNREADABLE)

@@ -86,6 +86,8 @@ async def _ending(backend: Backend, job_id: str, seen: str | None) -> Ending:
             continue
         except ArkorError:
             continue
+        if job is None:
+            continue
         status, error = str(job.get("status")), job.get("error")
         if status in TERMINAL:
             return Ending(status, str(error) if error else None, reported=seen is not None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import BackendError, BadRequestError
 from arkor_dev.core.plain_text import one_line
@@ -11,18 +11,19 @@ from arkor_dev.jobs.follow import is_job
 
 if TYPE_CHECKING:
     from arkor_dev.backend.client import Backend
+    from arkor_dev.contract.shapes import Job
 
 LATEST: Final = "latest"
 MOST_IDS: Final = 5
 """Maximum number of ids listed when a name is ambiguous."""
 
 
-async def jobs_of(backend: Backend) -> list[dict[str, Any]]:
+async def jobs_of(backend: Backend) -> list[Job]:
     """Return all jobs, newest first."""
     return (await listing_of(backend))[0]
 
 
-async def listing_of(backend: Backend) -> tuple[list[dict[str, object]], str]:
+async def listing_of(backend: Backend) -> tuple[list[Job], str]:
     """Return all jobs, newest first, and why the backend can store nothing now, usually empty."""
     try:
         listing = json.loads((await backend.list_jobs()).body)
@@ -34,7 +35,7 @@ async def listing_of(backend: Backend) -> tuple[list[dict[str, object]], str]:
     return jobs, trouble if isinstance(trouble, str) else ""
 
 
-def choose_job(jobs: list[dict[str, Any]], text: str | None) -> dict[str, Any]:
+def choose_job(jobs: list[Job], text: str | None) -> Job:
     """Find the job by id, by prefix or by name. Raises BadRequestError for no match and for several."""
     if not text:
         raise BadRequestError(f"Name a job: its id, a prefix of it, its name, or {LATEST}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.changes import complete, from_managed
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from arkor_dev.backend.client import Backend
-    from arkor_dev.contract.shapes import Trainer
+    from arkor_dev.contract.shapes import Job, Trainer
     from arkor_dev.core.settings import Settings
 
 DATA: Final = ("datasetSource", "evalDatasetSource", "datasetFormat", "evaluations")
@@ -57,7 +57,7 @@ async def repeated(
             f"that job's settings with --trainer."
         )
     chosen = choose(trainers, trainer or own)
-    config: dict[str, Any] = dict(chosen["config"])
+    config: dict[str, object] = dict(chosen["config"])
     if not _hides_token(repeated_config):
         config = {key: value for key, value in config.items() if key not in DATA}
         config |= {key: repeated_config[key] for key in DATA if repeated_config.get(key) is not None}
@@ -85,7 +85,7 @@ def _hides_token(config: Mapping[str, object]) -> bool:
 class Parent:
     """The job whose adapter another begins with: its final one, or that of the checkpoint of ``step``."""
 
-    job: Mapping[str, Any]
+    job: Job
     step: int | None = None
 
     def request(self) -> dict[str, object]:
@@ -104,9 +104,7 @@ async def parent_of(backend: Backend, text: str) -> Parent:
     return Parent(choose_job(await jobs_of(backend), job_name), step)
 
 
-def with_adapter_of(
-    parent: Mapping[str, Any], config: Mapping[str, object], given: Collection[str]
-) -> dict[str, object]:
+def with_adapter_of(parent: Job, config: Mapping[str, object], given: Collection[str]) -> dict[str, object]:
     """Return ``config`` with the adapter's settings of the job ``parent``, and its model if it has none.
 
     ``given`` are the fields that were set for this run: they are not overridden. Raises BadRequestError, with

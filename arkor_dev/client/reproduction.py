@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import BadRequestError
@@ -42,7 +42,7 @@ from .following import watch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from arkor_dev.contract.shapes import Trainer
+    from arkor_dev.contract.shapes import DatasetSource, Trainer
     from arkor_dev.core.settings import Settings
     from arkor_dev.identity.local_backend import Notice
 
@@ -136,7 +136,7 @@ def trainer_of(project: Path, before: Statement) -> Trainer:
     )
 
 
-def _hashes(source: Any, project: Path) -> list[str]:
+def _hashes(source: DatasetSource | None, project: Path) -> list[str]:
     """Return the SHA-256 of each file of a data set; empty if any of them lies outside the project."""
     parts = parts_of(source) if source else []
     if any(part["type"] != "file" for part in parts):
@@ -149,7 +149,7 @@ def _hashes(source: Any, project: Path) -> list[str]:
 
 def config_of(trainer: Trainer, before: Statement) -> dict[str, object]:
     """Return the original config, on the data of ``trainer``. Raises BadRequestError if it cannot be used."""
-    current: dict[str, Any] = dict(trainer["config"])
+    current: dict[str, object] = dict(trainer["config"])
     settings = object_at(external(before), "settings")
     config = {**settings, **{key: current[key] for key, _ in SOURCES if current.get(key) is not None}}
     # A local model folder may have another path on another machine; its files are compared later.

@@ -23,11 +23,15 @@ from arkor_dev.identity.views import FixedIdentity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from arkor_dev.core.settings import Settings
     from arkor_dev.identity.local_backend import Notice
 
     from .ssh.backend import SshBackend
+
+    Connect = Callable[[Settings, Callable[[Notice], None]], AbstractAsyncContextManager[Backend]]
+    """Opens the backend of one launch, as `connected` does."""
 
 
 ENDED: Final = "Studio has ended, and the local backend with it."

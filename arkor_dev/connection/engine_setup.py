@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from arkor_dev.contract.errors import ConflictError, InternalError
 from arkor_dev.core.plain_text import plain
@@ -21,13 +21,14 @@ from arkor_dev.processes.run_child import SUPERVISOR
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from arkor_dev.contract.shapes import EngineSetup
+    from arkor_dev.contract.shapes import EnginePlan, EngineProgress, EngineSetup
     from arkor_dev.core.settings import Settings
 
 COMMAND: Final = ("-P", "-m", "arkor_dev", "setup", "--json")
 AFTERWARDS: Final = "arkor-dev --local --open"
 ERROR_LINES: Final = 12
 LINE_LIMIT: Final = 1 << 16
+State = Literal["missing", "looking", "planned", "installing", "installed", "failed"]
 
 
 class EngineSetupService:
@@ -37,9 +38,9 @@ class EngineSetupService:
         self._settings = settings
         self._command = command
         self._awaited = settings.local and settings.ssh is None
-        self._state = "missing"
-        self._plan: dict[str, Any] | None = None
-        self._progress: dict[str, Any] | None = None
+        self._state: State = "missing"
+        self._plan: EnginePlan | None = None
+        self._progress: EngineProgress | None = None
         self._error: str | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -51,10 +52,10 @@ class EngineSetupService:
         ):
             self._state = "installed"
         return {
-            "state": self._state,  # type: ignore[typeddict-item]
+            "state": self._state,
             "next": None if self._awaited else AFTERWARDS,
-            "plan": self._plan,  # type: ignore[typeddict-item]
-            "progress": self._progress,  # type: ignore[typeddict-item]
+            "plan": self._plan,
+            "progress": self._progress,
             "error": self._error,
         }
 
@@ -73,7 +74,7 @@ class EngineSetupService:
             await asyncio.gather(task, return_exceptions=True)
 
     async def _run(self, argv: list[str], *, install: bool) -> None:
-        after = "planned" if self._plan else "missing"  # if it is cancelled
+        after: State = "planned" if self._plan else "missing"  # if it is cancelled
         try:
             words = await self._follow(argv, install=install)
             if words is not None:
@@ -118,14 +119,17 @@ class EngineSetupService:
     def _heard(self, line: bytes, *, install: bool) -> bool:
         """Process a line of the command's output; return whether it was one of its objects."""
         try:
-            match json.loads(line):
+            message = json.loads(line)
+            match message:
                 case {"step": "looking"}:
                     self._state = "looking"
-                case {"step": "plan", "folder": str()} as plan:
-                    self._plan = {key: value for key, value in plan.items() if key != "step"}
+                case {"step": "plan", "folder": str()}:
+                    del message["step"]
+                    self._plan = message
                     self._state = "installing" if install else "looking"
-                case {"step": "progress", "now": str()} as progress:
-                    self._progress = {key: value for key, value in progress.items() if key != "step"}
+                case {"step": "progress", "now": str()}:
+                    del message["step"]
+                    self._progress = message
                 case {"step": "installed"}:
                     pass
                 case _:

@@ -13,6 +13,8 @@ from .schema import Field, Schema, any_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .json_types import JsonObject
+
 
 def changes_fault(changes: Mapping[str, object]) -> str | None:
     """Return what is wrong with changed settings; see ``changes.problem``."""
@@ -130,7 +132,7 @@ JOB_CHANGES: Final = Schema(
 
 def job_changes(body: dict[str, Any]) -> dict[str, Any]:
     """Validate a body by ``JOB_CHANGES``; strip names and tags and drop repeated tags."""
-    tidy: dict[str, Any] = {}
+    tidy: dict[str, object] = {}
     if "name" in body:
         tidy["name"] = body["name"].strip()
     if "tags" in body:
@@ -183,7 +185,7 @@ USUAL_QUANTIZATION: Final = "q8_0"
 QUANTIZED_FORMATS: Final = ("gguf", "ollama")
 
 
-def _export(body: dict[str, Any]) -> str | None:
+def _export(body: JsonObject) -> str | None:
     if body.get("quantization") is not None and body["format"] not in QUANTIZED_FORMATS:
         return f"quantization goes with gguf and ollama alone, and not with {body['format']}"
     if body.get("strength", 1) != 1 and body["format"] == "adapter":
@@ -237,7 +239,7 @@ EXTENSION: Final = Schema(
 """``{maxSteps | numTrainEpochs, schedule?, force?}``."""
 
 
-def _adjustment_fault(body: dict[str, Any]) -> str | None:
+def _adjustment_fault(body: dict[str, dict[str, object]]) -> str | None:
     from .settings import by_field  # not needed before the page's first byte
 
     known = by_field()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
 
 from .bodies import ADAPTER, ENGINES
 from .rules import FILLED, FLAG, TEXT, Rule, string
@@ -27,7 +27,7 @@ _KINDS: Final = {"adapter": "adapter", "base_model": "baseModel"}
 _LABEL_LIMIT: Final = 80
 
 
-def _served(target: dict[str, Any]) -> str | None:
+def _served(target: dict[str, str]) -> str | None:
     field = _KINDS[target["kind"]]
     return None if target.get(field) else f"{field} is missing: it names what to serve"
 

@@ -13,7 +13,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ class _Memory(ctypes.Structure):
     _fields_ = (("total", ctypes.c_ulonglong), ("free", ctypes.c_ulonglong), ("used", ctypes.c_ulonglong))
 
 
-def nvidia_gpus(load: Callable[[str], Any] = ctypes.CDLL) -> list[Gpu]:
+def nvidia_gpus(load: Callable[[str], ctypes.CDLL] = ctypes.CDLL) -> list[Gpu]:
     """Return the GPUs that NVIDIA's driver has, in the order of their slots; empty without the driver."""
     for name in NVML:
         try:
@@ -58,7 +58,7 @@ def nvidia_gpus(load: Callable[[str], Any] = ctypes.CDLL) -> list[Gpu]:
     return []
 
 
-def _nvidia(library: Any) -> Iterator[Gpu]:
+def _nvidia(library: ctypes.CDLL) -> Iterator[Gpu]:
     count = ctypes.c_uint()
     if library.nvmlDeviceGetCount_v2(ctypes.byref(count)) != 0:
         return
@@ -67,7 +67,7 @@ def _nvidia(library: Any) -> Iterator[Gpu]:
         if library.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle)) != 0:
             continue
 
-        def text(ask: Any, handle: ctypes.c_void_p = handle) -> str:
+        def text(ask: Callable[..., int], handle: ctypes.c_void_p = handle) -> str:
             buffer = ctypes.create_string_buffer(TEXT_BYTES)
             success = ask(handle, buffer, TEXT_BYTES) == 0
             return buffer.value.decode(errors="replace") if success else ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NotRequired, TypedDict
 
+MakingState = Literal["reading", "running", "pausing", "done", "paused", "budget", "failed"]
+
 
 class MakingOptions(TypedDict):
     """The options of a making run; ``keyEnv`` names the environment variable of the key, never its value.
@@ -61,7 +63,7 @@ class Making(TypedDict):
 
     name: str
     file: str
-    state: Literal["reading", "running", "pausing", "done", "paused", "budget", "failed"]
+    state: MakingState
     kind: str
     model: str
     host: str

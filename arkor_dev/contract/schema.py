@@ -6,12 +6,14 @@ Not a library: this module is all that is needed, and the core depends on five p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .rules import Rule, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+T = TypeVar("T")
 
 
 class SchemaError(ValueError):
@@ -67,3 +69,12 @@ def check(body: object, schema: Schema, name: str = "The body", prefix: str = ""
     if problem is not None:
         raise SchemaError(prefix + problem)
     return body
+
+
+def check_as(shape: type[T], body: object, schema: Schema, name: str = "The body", prefix: str = "") -> T:
+    """Validate ``body`` like `check` and return it as ``shape``, the TypedDict of its fields."""
+    unknown = {field.name for field in schema.fields} - shape.__annotations__.keys()
+    assert not unknown, f"{shape.__name__} lacks {', '.join(unknown)}"
+    checked: Any = check(body, schema, name, prefix)  # a type checker cannot follow the schema
+    shaped: T = checked
+    return shaped

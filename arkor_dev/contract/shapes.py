@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final, Literal, NotRequired, TypedDict
 
+from .job_settings import JobSettings
+
 CLIENT_HEADER: Final = "X-Arkor-Client"
 STUDIO_TOKEN_HEADER: Final = "X-Arkor-Studio-Token"  # noqa: S105 (a name, no secret)
 STUDIO_TOKEN_QUERY: Final = "studioToken"  # noqa: S105
@@ -88,7 +90,14 @@ class Adjustment(TypedDict):
     settings: dict[str, list[object]]
 
 
-class JobConfig(TypedDict):
+class LeftOut(TypedDict):
+    """Where rows are, and the ``hash`` of all rows of the original job."""
+
+    rows: list[str]
+    hash: str
+
+
+class JobConfig(JobSettings, TypedDict):
     """A job's request: its data, and settings of ``contract/settings/`` by field."""
 
     model: str
@@ -100,6 +109,8 @@ class JobConfig(TypedDict):
     """Fields changed only for this job, different from the file."""
     adjusted: NotRequired[list[Adjustment]]
     """Written by the backend."""
+    leftOut: NotRequired[LeftOut]
+    """Rows of a repeated job that are not trained on."""
     cluster: NotRequired[str]
     """Address of the Ray cluster that runs it."""
     insecureCluster: NotRequired[bool]
@@ -1097,6 +1108,10 @@ class Forecast(TypedDict):
     fixes: NotRequired[list[ForecastFix]]
 
 
+AuthMode = Literal["none", "fixed_api_key"]
+EngineName = Literal["auto", "exact", "llama.cpp"]
+
+
 class DeploymentTarget(TypedDict):
     """What a deployment serves."""
 
@@ -1131,7 +1146,7 @@ class Deployment(TypedDict):
     orgId: str
     projectId: str
     target: DeploymentTarget
-    authMode: Literal["none", "fixed_api_key"]
+    authMode: AuthMode
     urlFormat: str
     enabled: bool
     customDomain: NotRequired[str | None]
@@ -1140,7 +1155,7 @@ class Deployment(TypedDict):
     expiresAt: NotRequired[str | None]
     createdAt: str
     updatedAt: str
-    engine: NotRequired[Literal["auto", "exact", "llama.cpp"]]
+    engine: NotRequired[EngineName]
     answeredBy: NotRequired[AnsweredBy | None]
     trouble: NotRequired[str]
 

@@ -7,7 +7,7 @@ backend, so that all of them refuse the same values with the same messages.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .rules import quoted
 from .settings import by_field
@@ -42,7 +42,7 @@ SCHEDULE: Final = frozenset(
 """Settings that decide what a run looks like over its whole length, so that a short one says nothing."""
 
 
-def space_problem(space: Mapping[str, Any], method: object = None) -> tuple[str, str] | None:
+def space_problem(space: Mapping[str, object], method: object = None) -> tuple[str, str] | None:
     """Return the field at fault, and what is wrong with it, in words to follow its name; None if valid."""
     known = by_field()
     if not space:
@@ -102,8 +102,8 @@ def is_whole(field: str) -> bool:
     return by_field()[field].rule.kind == "whole"
 
 
-def combinations(space: Mapping[str, Any]) -> int | None:
+def combinations(space: Mapping[str, object]) -> int | None:
     """Return the number of different trials; None if a range is continuous."""
     if any(isinstance(values, dict) for values in space.values()):
         return None
-    return math.prod(len(values) for values in space.values())
+    return math.prod(len(values) for values in space.values() if isinstance(values, list))

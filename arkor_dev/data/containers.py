@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Protocol
 
 from .rows import MAX_ROW, DataError, RowError
 
@@ -17,6 +17,10 @@ MOST_PASSED: Final = 16 * MAX_ROW
 """Maximum number of bytes read to find the end of an overlong row."""
 
 
+Raw = bytes | list[str] | tuple[bytes, int] | RowError
+"""What is stored of a record: its bytes, with the number of its line in a JSON list, or a table's cells."""
+
+
 class Record(NamedTuple):
     """One unparsed record of a file; ``raw`` is a RowError if it cannot be read.
 
@@ -26,7 +30,7 @@ class Record(NamedTuple):
     offset: int
     line: int
     size: int
-    raw: Any
+    raw: Raw
 
 
 class Container(Protocol):

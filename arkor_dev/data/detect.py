@@ -6,7 +6,7 @@ import io
 import re
 import zlib
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, cast
 
 from arkor_dev.contract.regular_files import open_regular
 
@@ -81,7 +81,7 @@ class _Restart(NamedTuple):
 
     at: int
     packed: int
-    state: Any
+    state: zlib._Decompress
 
 
 class RestartPoints:
@@ -95,7 +95,7 @@ class RestartPoints:
         """Return whether no point is near before ``at`` so far."""
         return at >= (self._points[-1].at if self._points else 0) + self._every
 
-    def add(self, at: int, packed: int, state: Any) -> None:
+    def add(self, at: int, packed: int, state: zlib._Decompress) -> None:
         """Store a point, which is after all others, with a copy of zlib's state there."""
         self._points.append(_Restart(at, packed, state.copy()))
         if len(self._points) > RESTARTS:

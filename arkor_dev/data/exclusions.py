@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .rows import RowError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from .containers import Raw
 
 ENTRY: Final = re.compile(r"[0-9a-f]{16}(#[1-9][0-9]{0,8})?")
 SPACE: Final = b" \t\n\r\f\v"
@@ -22,7 +24,7 @@ MAX_ENTRIES: Final = 1000
 """Entries of one source."""
 
 
-def row_hash(raw: Any) -> int:
+def row_hash(raw: Raw) -> int:
     """Return a 64-bit hash of a record's raw content, ignoring white space; 0 for an unreadable one."""
     if isinstance(raw, RowError):
         return 0
@@ -68,7 +70,7 @@ class Exclusions:
         """The number of entries that no row has matched so far."""
         return len(self._entries) - self.excluded
 
-    def match(self, source: int, raw: Any) -> bool:
+    def match(self, source: int, raw: Raw) -> bool:
         """Return whether the next row, with this raw content, is excluded."""
         key = (source, row_hash(raw))
         if key not in self._hashes:

@@ -10,7 +10,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from json.decoder import scanstring  # type: ignore[attr-defined] # not in the stubs
-from typing import Any, Final
+from typing import Final
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _ATOM: Final = re.compile(r"[^\s,\]}]+")
@@ -82,7 +82,7 @@ class _Style:
         """Return a value as new text on one line."""
         return json.dumps(value, ensure_ascii=self.ascii, separators=(self.comma, self.colon))
 
-    def changed(self, node: _Node, old: Any, new: Any) -> str:
+    def changed(self, node: _Node, old: object, new: object) -> str:
         """Return the text of ``node``, whose value is ``old``, changed to ``new``."""
         if _equal_values(old, new):
             return self.text[node.start : node.end]
@@ -92,7 +92,7 @@ class _Style:
             return self._list(node, old, new)
         return self.to_json(new)
 
-    def _object(self, node: _Node, old: dict[str, Any], new: dict[str, Any]) -> str:
+    def _object(self, node: _Node, old: dict[str, object], new: dict[str, object]) -> str:
         parts = []
         for (name, start), member in zip(node.names, node.members, strict=True):
             if name in new:
@@ -108,7 +108,7 @@ class _Style:
         ]
         return self._joined(node, [start for _, start in node.names], parts)
 
-    def _list(self, node: _Node, old: list[Any], new: list[Any]) -> str:
+    def _list(self, node: _Node, old: list[object], new: list[object]) -> str:
         members = node.members
         fewer = min(len(old), len(new))
         first = next((at for at in range(fewer) if not _equal_values(old[at], new[at])), fewer)

@@ -43,6 +43,7 @@ class JsonLines:
 
     def value(self, record: Record) -> object:
         """See ``Container.value``."""
+        assert isinstance(record.raw, bytes)
         return parsed(record.raw)
 
     def close(self) -> None:

@@ -54,6 +54,7 @@ class JsonRows:
 
     def value(self, record: Record) -> object:
         """See ``Container.value``."""
+        assert isinstance(record.raw, tuple)
         raw, line = record.raw
         if not raw:
             raise RowError(f"nothing between two commas at line {line}", "json")

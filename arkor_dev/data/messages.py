@@ -7,11 +7,16 @@ tool call are JSON text with one vendor and an object with another.
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, overload
 
-from .rows import RowError
+from .rows import Message, Role, RowError
 
-ROLES: Final = {
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from arkor_dev.contract.json_types import Json, JsonObject
+
+ROLES: Final[dict[str, Role]] = {
     "system": "system",
     "developer": "system",
     "user": "user",
@@ -42,9 +47,7 @@ def is_message(value: object) -> bool:
     return all(isinstance(text, str) for text in texts)
 
 
-def conversation(
-    messages: object, role_key: str = "role", content_key: str = "content"
-) -> list[dict[str, Any]]:
+def conversation(messages: object, role_key: str = "role", content_key: str = "content") -> list[Message]:
     """Return messages with ``role`` and ``content``, read from the keys ``role_key`` and ``content_key``.
 
     Raises RowError with the first error, and if there is no answer.
@@ -65,7 +68,7 @@ def conversation(
     return checked
 
 
-def tools_of(row: dict[str, Any]) -> list[dict[str, Any]]:
+def tools_of(row: Mapping[str, object]) -> list[JsonObject]:
     """Return the tools of a row. Raises RowError unless they are a list of objects."""
     tools = from_text(row.get("tools"))
     if tools is None or tools == "":
@@ -75,9 +78,17 @@ def tools_of(row: dict[str, Any]) -> list[dict[str, Any]]:
     return [_without_nulls(tool) for tool in tools]
 
 
-def turn(question: str, answer: str) -> list[dict[str, Any]]:
+def turn(question: str, answer: str) -> list[Message]:
     """Return a question and its answer as messages."""
     return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+
+
+@overload
+def from_text(value: Json) -> Json: ...
+
+
+@overload
+def from_text(value: object) -> object: ...
 
 
 def from_text(value: object) -> object:
@@ -99,7 +110,7 @@ def checked_text(text: str, label: str) -> str:
     return text
 
 
-def _message(message: object, index: int, role_key: str, content_key: str) -> dict[str, Any]:
+def _message(message: object, index: int, role_key: str, content_key: str) -> Message:
     if not isinstance(message, dict):
         raise RowError(f"message {index} must be an object with {role_key} and {content_key}")
     if role_key not in message:  # either spelling is understood, so that one list may have both
@@ -124,10 +135,11 @@ def _message(message: object, index: int, role_key: str, content_key: str) -> di
         for key, part in message.items()
         if part is not None and key not in (role_key, content_key, "role", "content", "tool_calls")
     }
-    checked = {"role": role, "content": checked_text(text or "", f"message {index}"), **extra}
+    checked: Any = {"role": role, "content": checked_text(text or "", f"message {index}"), **extra}
     if calls:
         checked["tool_calls"] = _calls(calls, index)
-    return checked
+    said: Message = checked  # role and content are texts; other keys are the row's own
+    return said
 
 
 def _text(value: object) -> str | None:
@@ -141,13 +153,13 @@ def _text(value: object) -> str | None:
     return None
 
 
-def _calls(calls: object, index: int) -> list[dict[str, Any]]:
+def _calls(calls: object, index: int) -> list[JsonObject]:
     if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
         raise RowError(f"message {index}: tool_calls must be a list of objects")
     return [_call(_without_nulls(call), index) for call in calls]
 
 
-def _call(call: dict[str, Any], index: int) -> dict[str, Any]:
+def _call(call: JsonObject, index: int) -> JsonObject:
     """Return a call as ``{type, function: {name, arguments}}``, the arguments as an object."""
     function = call.get("function", call)
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
@@ -158,12 +170,16 @@ def _call(call: dict[str, Any], index: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _without_nulls(value: Any, depth: int = 0) -> Any:
-    """Return ``value`` without null keys: a Parquet file has every key of any row in all of them."""
+def _without_nulls(record: JsonObject, depth: int = 0) -> JsonObject:
+    """Return ``record`` without null keys: a Parquet file has every key of any row in all of them."""
+    return {key: _cleaned(value, depth + 1) for key, value in record.items() if value is not None}
+
+
+def _cleaned(value: Json, depth: int) -> Json:
     if depth > DEPTH:
         raise RowError("tools are nested too deeply")
     if isinstance(value, dict):
-        return {key: _without_nulls(item, depth + 1) for key, item in value.items() if item is not None}
+        return _without_nulls(value, depth)
     if isinstance(value, list):
-        return [_without_nulls(item, depth + 1) for item in value]
+        return [_cleaned(item, depth + 1) for item in value]
     return value

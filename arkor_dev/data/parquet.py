@@ -62,6 +62,7 @@ class Parquet:
 
     def value(self, record: Record) -> object:
         """See ``Container.value``."""
+        assert isinstance(record.raw, bytes)
         return parsed(record.raw)
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ import json
 import os
 import sys
 from itertools import islice
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -104,7 +104,7 @@ class ParquetReader:
                 group += 1
 
 
-def _rows(batch: Any) -> Iterator[bytes | None]:
+def _rows(batch: pa.RecordBatch) -> Iterator[bytes | None]:
     """Yield the JSON of each row of a batch; None for one that is too long."""
     shared = any("dictionary" in str(kind) for kind in batch.schema.types)
     if batch.nbytes <= MAX_ROW and not shared:
@@ -118,13 +118,13 @@ def _rows(batch: Any) -> Iterator[bytes | None]:
             yield None
 
 
-def _too_large(column: Any) -> bool:
+def _too_large(column: pa.Array) -> bool:
     """Return whether one row's ``column`` is certainly too long; a shared dictionary does not count."""
     flat = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
     return "dictionary" not in str(column.type) and column.nbytes > (MAX_ROW + 64 if flat else MOST)
 
 
-def _json(value: dict[str, Any]) -> bytes | None:
+def _json(value: dict[str, object]) -> bytes | None:
     try:
         text = json.dumps(value, ensure_ascii=False, default=lambda _: None).encode(errors="surrogatepass")
     except RecursionError:

@@ -6,12 +6,12 @@ answer, ``extra["rejected"]`` the same with the other answer. A rating has ``ext
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .forms import Content, Form
 from .messages import checked_text, conversation, from_text
 from .prompts import prompt_of
-from .rows import RowError
+from .rows import Message, RowError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SAME: Final = "has the same answer as chosen and as rejected, so there is nothing to prefer"
 
 
-def _pair(prompt: list[dict[str, object]], chosen: object, rejected: object) -> Content:
+def _pair(prompt: list[Message], chosen: object, rejected: object) -> Content:
     """Return the content of a row from its prompt and both answers, texts or messages."""
     both = [_answer(prompt, answer, name) for answer, name in ((chosen, "chosen"), (rejected, "rejected"))]
     if both[0] == both[1]:
@@ -27,7 +27,7 @@ def _pair(prompt: list[dict[str, object]], chosen: object, rejected: object) -> 
     return Content(both[0], extra={"rejected": both[1]})
 
 
-def _answer(prompt: list[dict[str, Any]], answer: object, name: str) -> list[dict[str, Any]]:
+def _answer(prompt: list[Message], answer: object, name: str) -> list[Message]:
     """Return the prompt and one answer to it as a checked conversation."""
     answer = from_text(answer)
     if isinstance(answer, str):
@@ -42,7 +42,7 @@ def _answer(prompt: list[dict[str, Any]], answer: object, name: str) -> list[dic
     return checked
 
 
-def _with_system(record: Mapping[str, object], prompt: list[dict[str, object]]) -> list[dict[str, object]]:
+def _with_system(record: Mapping[str, object], prompt: list[Message]) -> list[Message]:
     system = record.get("system")
     if isinstance(system, str) and system.strip() and prompt[0]["role"] != "system":
         return [{"role": "system", "content": system}, *prompt]
@@ -89,11 +89,13 @@ def _read_openai(record: dict[str, object]) -> Content:
     return _pair(prompt_of(messages), record["preferred_output"], record["non_preferred_output"])
 
 
-def _read_scored(record: dict[str, Any]) -> Content:
+def _read_scored(record: dict[str, object]) -> Content:
     """Read UltraFeedback's rows: the answer with the highest score is chosen, the lowest one rejected."""
+    found = record["completions"]
+    completions = found if isinstance(found, list) else []
     rated = [
         (float(completion["overall_score"]), completion["response"])
-        for completion in record["completions"]
+        for completion in completions
         if isinstance(completion, dict)
         and isinstance(completion.get("response"), str)
         and isinstance(completion.get("overall_score"), int | float)

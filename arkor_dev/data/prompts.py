@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .forms import COLUMNS, FORMS, Content, Form
 from .messages import checked_text, conversation, from_text, turn
-from .rows import RowError
+from .rows import Message, RowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ WANTED: Final = ("answer", "solution", "ground_truth", "target", "response")
 """Columns of a wanted answer beside a prompt: the first of them that the record has."""
 
 
-def prompt_of(prompt: object) -> list[dict[str, Any]]:
+def prompt_of(prompt: object) -> list[Message]:
     """Return a prompt, text or messages, as checked messages. Raises RowError."""
     prompt = from_text(prompt)
     if isinstance(prompt, str):
@@ -33,7 +33,7 @@ def prompt_of(prompt: object) -> list[dict[str, Any]]:
     return conversation([*prompt, {"role": "assistant", "content": "."}])[:-1]
 
 
-def _read_prompt(record: dict[str, Any]) -> Content:
+def _read_prompt(record: dict[str, object]) -> Content:
     messages, system = prompt_of(record["prompt"]), record.get("system")
     if isinstance(system, str) and system.strip() and messages[0]["role"] != "system":
         messages = [{"role": "system", "content": system}, *messages]
@@ -46,7 +46,7 @@ def _read_prompt(record: dict[str, Any]) -> Content:
 
 
 def _with_columns(form: Form) -> Form:
-    def read(record: dict[str, Any], inner: Callable[[dict[str, Any]], Content] = form.read) -> Content:
+    def read(record: dict[str, object], inner: Callable[[dict[str, object]], Content] = form.read) -> Content:
         columns = {key: value for key, value in record.items() if key not in COLUMNS}
         return replace(inner(record), extra={"columns": columns} if columns else {})
 

@@ -7,7 +7,7 @@ it is, from 0 to 1.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .forms import Content, Form
 from .rows import RowError
@@ -29,7 +29,7 @@ def _read(record: Mapping[str, object], key: str) -> Content:
     score = read_score(value, key)
     if not 0 <= score <= 1:
         raise RowError(f"{key} must be from 0 (not relevant) to 1, not {score:g}: scale it")
-    extra: dict[str, Any] = {DOCUMENT: read_text(record, DOCUMENT), SCORE: score}
+    extra: dict[str, object] = {DOCUMENT: read_text(record, DOCUMENT), SCORE: score}
     return Content([], read_text(record, "query"), extra=extra)
 
 

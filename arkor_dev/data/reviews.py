@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.regular_files import MIB, read_small
 
@@ -50,7 +50,7 @@ class Reviewed:
     """The last judgement of a row by each person, and how it was ``made``, if a program made it."""
 
     people: dict[str, Review] = field(default_factory=dict)
-    made: dict[str, Any] | None = None
+    made: dict[str, object] | None = None
 
     @property
     def verdict(self) -> str | None:

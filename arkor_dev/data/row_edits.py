@@ -10,7 +10,7 @@ import json
 import re
 from dataclasses import dataclass
 from io import StringIO
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .exclusions import row_hash
 from .json_edit import rewritten
@@ -70,7 +70,7 @@ def hash_of(container: Container, body: bytes) -> int:
     return row_hash(body)
 
 
-def value_of(container: Container, body: bytes) -> dict[str, Any]:
+def value_of(container: Container, body: bytes) -> dict[str, object]:
     """Return the row's record. Raises RowError if it is not a readable object."""
     if isinstance(container, Table):
         cells = [_unquoted(cell) for cell in _cells(container, decoded(body))]

@@ -6,7 +6,7 @@ import re
 from difflib import get_close_matches
 from functools import lru_cache
 from json import dumps
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .forms import FORMS, ForeignRowError
 from .messages import tools_of
@@ -149,16 +149,17 @@ def _hint(record: Mapping[str, object]) -> str:
     return f". If these are a question and its answer: columns = {{ {pairs} }}"
 
 
-def suggested_columns(record: Mapping[str, Any]) -> dict[str, str] | None:
+def suggested_columns(record: Mapping[str, object]) -> dict[str, str] | None:
     """Return which columns of ``record`` look like a question and its answer; None if none do."""
-    names = [name for name, value in record.items() if isinstance(value, str) and len(name) <= SHOWN_NAME]
+    texts = {name: text for name, text in record.items() if isinstance(text, str) and len(name) <= SHOWN_NAME}
+    names = list(texts)
     words = {name: set(_WORDS.findall(name.lower())) for name in names}
     # Of "problem_source" and "problem", the latter: other words say something about it.
     plainest = sorted(names, key=lambda name: len(words[name]))
     question = next((name for name in plainest if words[name] & ASKING), None)
     answer = next((name for name in plainest if words[name] & ANSWERING and name != question), None)
     # Otherwise the first ones with more than a number, a date or one word.
-    with_spaces = [name for name in names if " " in record[name].strip()] or names
+    with_spaces = [name for name in names if " " in texts[name].strip()] or names
     question = question or next((name for name in with_spaces if name != answer), None)
     answer = answer or next((name for name in with_spaces if name != question), None)
     if question is None or answer is None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from arkor_dev.contract.json_types import JsonObject
 
 MAX_ROW: Final = 4 * 2**20
 """Largest row, in bytes."""
@@ -33,6 +35,38 @@ class DataError(RowError):
         super().__init__(text, "file")
 
 
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+class Function(TypedDict):
+    """The function that a call names. ``arguments`` are an object, if the model wrote one."""
+
+    name: str
+    arguments: object
+
+
+class Call(TypedDict):
+    """A tool call, in OpenAI's form."""
+
+    type: Literal["function"]
+    id: NotRequired[str]
+    function: Function
+
+
+class Message(TypedDict):
+    """A message of a row. ``tool_call_id`` and ``name`` are of a tool's result.
+
+    It may have other keys, which a chat template may read.
+    """
+
+    role: Role
+    content: str
+    reasoning_content: NotRequired[str]
+    tool_calls: NotRequired[list[Call]]
+    tool_call_id: NotRequired[str]
+    name: NotRequired[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One row: a conversation in ``messages``, or plain ``text`` of which everything is learned.
@@ -45,10 +79,10 @@ class Row:
     training method that uses it. ``source`` is the number of its source in the data set, from 0.
     """
 
-    messages: list[dict[str, Any]]
+    messages: list[Message]
     where: str
     text: str | None = None
-    tools: list[dict[str, Any]] = field(default_factory=list)
+    tools: list[JsonObject] = field(default_factory=list)
     form: str = "chat"
     origins: dict[str, str] = field(default_factory=dict)
     group: str = ""

@@ -59,6 +59,7 @@ class Table:
 
     def value(self, record: Record) -> object:
         """See ``Container.value``."""
+        assert isinstance(record.raw, list)
         cells, header = record.raw, self._header or []
         if len(cells) > len(header):
             raise RowError(
@@ -90,6 +91,7 @@ class Table:
             return
         if isinstance(first.raw, RowError):
             raise DataError(f"the first line has no names of columns: {first.raw}")
+        assert isinstance(first.raw, list)
         header = [_clean_name(cell.strip()) for cell in first.raw]
         names = [name for name in header if name]
         if len(header) > COLUMNS:

@@ -8,7 +8,7 @@ to it; ``extra["negative"]`` and ``extra["score"]`` are absent from rows of anot
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .forms import Content, Form
 from .messages import checked_text
@@ -43,7 +43,7 @@ def read_score(value: object, key: str = SCORE) -> float:
     return score
 
 
-def _read_pair(record: dict[str, Any]) -> Content:
+def _read_pair(record: dict[str, object]) -> Content:
     extra: dict[str, object] = {POSITIVE: read_text(record, POSITIVE)}
     if NEGATIVE in record:
         extra[NEGATIVE] = read_text(record, NEGATIVE)
@@ -52,7 +52,7 @@ def _read_pair(record: dict[str, Any]) -> Content:
     return Content([], read_text(record, "anchor"), extra=extra)
 
 
-def _read_scored(record: dict[str, Any]) -> Content:
+def _read_scored(record: dict[str, object]) -> Content:
     extra = {POSITIVE: read_text(record, "sentence2"), SCORE: read_score(record[SCORE])}
     return Content([], read_text(record, "sentence1"), extra=extra)
 

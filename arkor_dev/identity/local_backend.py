@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import secrets
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self, TypedDict
 
 from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.backend.unix_address import address_of
@@ -48,11 +48,20 @@ ORG = "local"
 Notice = dict[str, object]
 
 
-async def rebuild_jobs(settings: Settings) -> dict[str, object]:
+class RebuiltJobs(TypedDict):
+    """What rebuilding has found: the fields of ``arkor_dev.local.jobs.rebuild.Rebuilt``."""
+
+    jobs: int
+    read: int
+    added: list[str]
+    unusable: list[str]
+    damaged_file: str | None
+
+
+async def rebuild_jobs(settings: Settings) -> RebuiltJobs:
     """Rebuild the project's job store from the files on disk, and return the result.
 
-    ``{jobs, read, added, left, kept}`` as in ``arkor_dev.local.jobs.rebuild``. Raises UnavailableError if
-    that is impossible; then nothing was changed.
+    Raises UnavailableError if that is impossible; then nothing was changed.
     """
     argv, environment = command(settings)
     process = await asyncio.create_subprocess_exec(
@@ -66,7 +75,7 @@ async def rebuild_jobs(settings: Settings) -> dict[str, object]:
     if process.returncode:
         lines = errors.decode(errors="replace").strip().splitlines()
         raise UnavailableError(lines[-1] if lines else "The list of jobs could not be rebuilt.")
-    rebuilt: dict[str, Any] = json.loads(output)
+    rebuilt: RebuiltJobs = json.loads(output)
     return rebuilt
 
 

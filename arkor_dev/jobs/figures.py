@@ -8,8 +8,9 @@ import io
 import json
 import math
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract import events
 from arkor_dev.contract.errors import BackendError, BadRequestError
@@ -37,13 +38,24 @@ KNOWN: Final = frozenset((*FIRST, *LOG, *MACHINE))
 TAGS: Final = {"loss": "train/loss", "evalLoss": "eval/loss", "learningRate": "train/learning_rate"}
 """TensorBoard tags that are not ``train/`` or ``system/`` and the field."""
 
-Row = dict[str, Any]
-"""Return ``event``, ``timestamp``, ``step`` and the figures of one event, without those out of range."""
+
+@dataclass(frozen=True, slots=True)
+class FigureRow:
+    """The ``figures`` of one event by field, without those out of range."""
+
+    event: str
+    timestamp: str | None
+    step: float | None
+    figures: dict[str, float]
+
+    def flat(self) -> dict[str, str | float | None]:
+        """Return all in one object, as the text formats have it."""
+        return {"event": self.event, "timestamp": self.timestamp, "step": self.step, **self.figures}
 
 
-async def rows_of(backend: Backend, job_id: str, *, ended: bool) -> list[Row]:
+async def rows_of(backend: Backend, job_id: str, *, ended: bool) -> list[FigureRow]:
     """Return a job's figures in order, each step once: all if the job ``ended``. Raises like `history`."""
-    rows: list[Row] = []
+    rows: list[FigureRow] = []
     fields = {events.TRAINING_LOG: list(LOG), events.SYSTEM_METRICS: list(MACHINE)}
     async with aclosing(history(backend, job_id, ended=ended)) as items:
         async for name, data in items:
@@ -80,19 +92,17 @@ async def history(
                 yield item.name, item.data
 
 
-def _take(rows: list[Row], name: str, data: dict[str, object], fields: list[str] | None) -> None:
+def _take(rows: list[FigureRow], name: str, data: dict[str, object], fields: list[str] | None) -> None:
     step = _step(data.get("step"))
     if name == events.TRAINING_RESUMED and step is not None:
         # Later steps will be computed again.
-        rows[:] = [row for row in rows if row["step"] is None or row["step"] <= step]
+        rows[:] = [row for row in rows if row.step is None or row.step <= step]
     if fields is None:
         return
     figures = {field: value for field in fields if (value := _number(data.get(field))) is not None}
     if figures:
         time = data.get("timestamp")
-        rows.append(
-            {"event": name, "timestamp": time if isinstance(time, str) else None, "step": step} | figures
-        )
+        rows.append(FigureRow(name, time if isinstance(time, str) else None, step, figures))
 
 
 def _step(value: object) -> float | None:
@@ -111,27 +121,25 @@ def _number(value: object) -> float | None:
         return None
 
 
-def as_csv(rows: Iterable[Row]) -> str:
+def as_csv(rows: Iterable[FigureRow]) -> str:
     """Return one line per event, with empty cells for missing figures; texts cannot become formulas."""
     out = io.StringIO()
     rows = list(rows)
-    own = dict.fromkeys(field for row in rows for field in row if field not in KNOWN)
+    own = dict.fromkeys(field for row in rows for field in row.figures if field not in KNOWN)
     writer = csv.DictWriter(out, [*FIRST, *LOG, *own, *MACHINE], lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        time = row["timestamp"]
-        writer.writerow(
-            {**row, "timestamp": time if time is not None and _seconds(time) is not None else None}
-        )
+        is_time = row.timestamp is not None and _seconds(row.timestamp) is not None
+        writer.writerow(row.flat() | {"timestamp": row.timestamp if is_time else None})
     return out.getvalue()
 
 
-def as_jsonl(rows: Iterable[Row]) -> str:
+def as_jsonl(rows: Iterable[FigureRow]) -> str:
     """Return one JSON object per line."""
-    return "".join(f"{json.dumps(row)}\n" for row in rows)
+    return "".join(f"{json.dumps(row.flat())}\n" for row in rows)
 
 
-def write_tensorboard(rows: Iterable[Row], folder: Path) -> None:
+def write_tensorboard(rows: Iterable[FigureRow], folder: Path) -> None:
     """Write event files for ``tensorboard --logdir folder``. Raises BadRequestError without TensorBoard."""
     try:
         from tensorboard.compat.proto.event_pb2 import Event
@@ -145,15 +153,14 @@ def write_tensorboard(rows: Iterable[Row], folder: Path) -> None:
     writer = EventFileWriter(str(folder))
     try:
         for row in rows:
-            group = "train" if row["event"] == events.TRAINING_LOG else "system"
+            group = "train" if row.event == events.TRAINING_LOG else "system"
             values = [
-                Summary.Value(tag=TAGS.get(field, f"{group}/{field}"), simple_value=row[field])
-                for field in row
-                if field not in FIRST
+                Summary.Value(tag=TAGS.get(field, f"{group}/{field}"), simple_value=value)
+                for field, value in row.figures.items()
             ]
-            wall_time = _seconds(row["timestamp"]) or 0.0
+            wall_time = _seconds(row.timestamp) or 0.0
             writer.add_event(
-                Event(wall_time=wall_time, step=int(row["step"] or 0), summary=Summary(value=values))
+                Event(wall_time=wall_time, step=int(row.step or 0), summary=Summary(value=values))
             )
     finally:
         writer.close()
@@ -166,5 +173,5 @@ def _seconds(time: object) -> float | None:
         return None
 
 
-TEXTS: Final[dict[str, Callable[[Iterable[Row]], str]]] = {"csv": as_csv, "jsonl": as_jsonl}
+TEXTS: Final[dict[str, Callable[[Iterable[FigureRow]], str]]] = {"csv": as_csv, "jsonl": as_jsonl}
 """The function for each text format."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from arkor_dev.backend.client import Backend
+    from arkor_dev.contract.shapes import Job
 
 BACKOFF: Final = (0.5, 30.0)
 """First and longest pause between two connections in seconds, before jitter."""
@@ -167,19 +168,20 @@ class _Queue:
             pause = QUEUE_SECONDS[1]
             with contextlib.suppress(ArkorError):  # the stream reports the error, and tries again
                 job = await job_of(self._backend, self._job_id)
-                waiting = waiting_of(job)
+                waiting = None if job is None else waiting_of(job)
                 self.has_started = waiting is None
                 if waiting is not None and waiting != self._last:
                     self._last = waiting
                     yield waiting
 
 
-def waiting_of(job: dict[str, object]) -> Waiting | None:
+def waiting_of(job: Job) -> Waiting | None:
     """Return a job's position in the queue; None if it does not wait, or its backend does not report it."""
     queue = job.get("queue")
     if job.get("status") != "queued" or not isinstance(queue, dict):
         return None
-    position, behind = queue.get("position"), queue.get("behind")
+    position: object = queue.get("position")
+    behind = queue.get("behind")
     if isinstance(position, bool) or not isinstance(position, int) or not 1 <= position <= 10**9:
         return None
     before = (str(behind.get("name")), str(behind.get("id"))) if isinstance(behind, dict) else None
@@ -215,23 +217,24 @@ def read_event(frame: bytes) -> JobEvent:
     return JobEvent(name, data)
 
 
-async def job_of(backend: Backend, job_id: str) -> dict[str, object]:
-    """Return the current job; empty if the backend's answer has none. Raises ArkorError."""
+async def job_of(backend: Backend, job_id: str) -> Job | None:
+    """Return the current job; None if the backend's answer has none. Raises ArkorError."""
     body = (await backend.get_job(job_id)).body
     try:
         job = json.loads(body).get("job")
     except (ValueError, AttributeError, RecursionError):
         job = None
-    return job if is_job(job) else {}
+    return job if is_job(job) else None
 
 
-def is_job(value: object) -> TypeGuard[dict[str, object]]:
+def is_job(value: object) -> TypeGuard[Job]:
     """Return whether a value of a response describes a job, as far as all commands rely on it."""
     return isinstance(value, dict) and all(isinstance(value.get(name, ""), str) for name in ("id", "status"))
 
 
 async def _is_over(backend: Backend, job_id: str) -> bool:
     try:
-        return (await job_of(backend, job_id)).get("status") in TERMINAL
+        job = await job_of(backend, job_id)
+        return job is not None and job.get("status") in TERMINAL
     except TemporaryError:
         return False

@@ -15,7 +15,7 @@ import sys
 import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.regular_files import MIB, open_regular
@@ -23,6 +23,8 @@ from arkor_dev.data.memory_limit import limit_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from docx.table import Table, _Cell
 
 MARKDOWN: Final = (".md", ".markdown")
 SUFFIXES: Final = (*MARKDOWN, ".txt", ".html", ".htm", ".pdf", ".docx")
@@ -192,9 +194,9 @@ def _docx(file: BinaryIO) -> Iterator[str]:
             yield "\n"
 
 
-def _docx_rows(table: Any) -> Iterator[str]:
+def _docx_rows(table: Table) -> Iterator[str]:
     """Yield the rows of a table, and those of tables in its cells after them."""
-    above: list[Any] = []
+    above: list[_Cell] = []
     for row in table.rows:
         every = list(row.cells)
         # Merged cells are listed once for each place that they cover.

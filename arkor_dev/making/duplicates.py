@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Final, Literal, TypeGuard
 
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.data.findings.finding import CheckedRow
@@ -19,10 +19,11 @@ from arkor_dev.data.sources import SourceError, files_of, parts_of
 from arkor_dev.project.arkor_toml import parse, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from arkor_dev.contract.shapes import JobConfig
+    from arkor_dev.data.rows import Message
 
 MOST_ROWS: Final = 200_000
 """Maximum number of rows to compare with: each takes some 300 bytes of memory."""
@@ -86,8 +87,10 @@ def _configs(project: Path) -> list[JobConfig]:
     return [trainer["config"] for trainer in trainers if "config" in trainer]
 
 
-def _rows_of(config: Mapping[str, object], key: str, project: Path) -> Iterator[Row]:
-    source: Any = config.get(key)
+def _rows_of(
+    config: JobConfig, key: Literal["datasetSource", "evalDatasetSource"], project: Path
+) -> Iterator[Row]:
+    source = config.get(key)
     for part in parts_of(source) if source else ():
         if part["type"] != "file":
             continue
@@ -120,7 +123,7 @@ def _runs(seen: CheckedRow) -> set[int]:
     return runs_of("\n".join(contents))
 
 
-def is_conversation(messages: object) -> TypeGuard[list[dict[str, object]]]:
+def is_conversation(messages: object) -> TypeGuard[list[Message]]:
     """Return whether a row's ``messages`` are texts with an answer among them."""
     return (
         isinstance(messages, list)
@@ -129,7 +132,7 @@ def is_conversation(messages: object) -> TypeGuard[list[dict[str, object]]]:
     )
 
 
-def is_whole(messages: Iterable[dict[str, Any]]) -> bool:
+def is_whole(messages: Iterable[Message]) -> bool:
     """Return whether the texts have no lone surrogate, which no file can hold."""
     try:
         "".join(message["content"] for message in messages).encode()

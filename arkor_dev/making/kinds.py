@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.settings.json_schema import WORDS, schema_fault, valid
@@ -56,7 +56,7 @@ class Kind:
     name: str
     rows: int = 3
     voice: str = ""
-    schema: Mapping[str, Any] = field(default_factory=dict)
+    schema: Mapping[str, object] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raise BadRequestError for a kind that lacks what it needs."""

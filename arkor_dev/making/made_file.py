@@ -10,7 +10,7 @@ import errno
 import json
 import os
 import stat
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError, TooLargeError, unwritten
 from arkor_dev.contract.regular_files import MIB
@@ -21,8 +21,10 @@ except ImportError:  # Windows has no flock
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from arkor_dev.contract.json_types import JsonObject
 
 FOLDERS: Final = ("data", "made")
 LARGEST: Final = 256 * MIB
@@ -40,7 +42,7 @@ class MadeFile:
         """Its path in the project, for a ``dataset``."""
         return "/".join((*FOLDERS, self._name))
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[JsonObject]:
         """Return the rows so far. A last line that was cut off by a power cut is removed."""
         try:
             with self._opened(make=False) as handle:
@@ -101,7 +103,7 @@ class MadeFile:
             yield handle
 
 
-def line_of(row: dict[str, object]) -> bytes:
+def line_of(row: Mapping[str, object]) -> bytes:
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
@@ -119,7 +121,7 @@ def only_one(folder: Path, name: str) -> Iterator[None]:
         os.close(handle)
 
 
-def _row(line: bytes) -> dict[str, Any] | None:
+def _row(line: bytes) -> JsonObject | None:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):

@@ -11,7 +11,7 @@ import hashlib
 import logging
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
 
 from arkor_dev.contract.errors import ArkorError
 from arkor_dev.data.exclusions import row_hash
@@ -22,12 +22,15 @@ from arkor_dev.teacher.request import UnreadableAnswerError
 
 from .duplicates import KnownRows, is_conversation, is_whole
 from .made_file import line_of, only_one
+from .tasks import Candidate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
     from pathlib import Path
 
     from arkor_dev.contract.making_shapes import Making as Wire
+    from arkor_dev.contract.making_shapes import MakingState
+    from arkor_dev.data.rows import Message
     from arkor_dev.teacher.client import Teacher
     from arkor_dev.teacher.ledger import Budget, Ledger
 
@@ -37,6 +40,32 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _ACTIVE: Final = ("reading", "running")
+
+
+class RowOrigin(TypedDict):
+    """How a row was made: by the model ``by`` on ``host``, as ``item`` of the answer to the ``request``.
+
+    ``source`` is the document or row, ``origin`` the key of the passage, ``quote`` what the row rests on;
+    ``prompt`` and ``request`` are hashes.
+    """
+
+    kind: str
+    by: str
+    host: str
+    source: str
+    origin: str
+    quote: NotRequired[str]
+    prompt: str
+    request: str
+    item: int
+
+
+class MadeRow(TypedDict):
+    """A line of the file: a conversation, the ``document`` that it is held out with, and its origin."""
+
+    messages: list[Message]
+    document: str
+    made: RowOrigin
 
 
 class Maker:
@@ -55,8 +84,8 @@ class Maker:
     ) -> None:
         self.name, self.kind, self.model, self.budget = name, kind, model, budget
         self._teacher, self._ledger, self._file, self._project = teacher, ledger, file, project
-        self.state: Any = "reading"
-        self._ending: str | None = None
+        self.state: MakingState = "reading"
+        self._ending: Literal["paused", "budget"] | None = None
         self.error: str | None = None
         self.left_out: list[str] = []
         self.passages = self.done = self.reused = self.rows = 0
@@ -169,11 +198,11 @@ class Maker:
 
     async def _take(self, hash_: str, task: Task, answer: str) -> None:
         """Add the rows of an answer that pass every check. Raises UnreadableAnswerError."""
-        rows: list[dict[str, Any]] = []
+        rows: list[MadeRow] = []
         for item, candidate in enumerate(task.read(answer)):
             if isinstance(candidate, str):
                 self.dropped[candidate] += 1
-            elif not is_whole(candidate.messages):
+            elif not isinstance(candidate, Candidate) or not is_whole(candidate.messages):
                 self.dropped["unreadable"] += 1
             elif (hash_, item) not in self._in_file:
                 row = Row(candidate.messages, "")
@@ -187,7 +216,7 @@ class Maker:
         await asyncio.to_thread(self._ledger.note_written, self.name, hash_)
         self.rows += len(rows)
 
-    def _add(self, rows: list[dict[str, Any]]) -> None:
+    def _add(self, rows: list[MadeRow]) -> None:
         """Write rows, after recording that a program made them, so that they wait for a judgement."""
         now = datetime.now(UTC).isoformat(timespec="seconds")
         lines = [line_of(row) for row in rows]
@@ -205,21 +234,20 @@ class Maker:
         )
         self._file.add(lines)
 
-    def _row(
-        self, hash_: str, item: int, task: Task, messages: list[dict[str, Any]], quote: str
-    ) -> dict[str, Any]:
+    def _row(self, hash_: str, item: int, task: Task, messages: list[Message], quote: str) -> MadeRow:
         instructions = task.request.messages[0]["content"]
-        origin = {
+        origin: RowOrigin = {
             "kind": self.kind,
             "by": self.model,
             "host": self._teacher.host,
             "source": task.source,
             "origin": task.made_from,
-            **({"quote": quote} if quote else {}),
             "prompt": hashlib.sha256(instructions.encode()).hexdigest()[:16],
             "request": hash_,
             "item": item,
         }
+        if quote:
+            origin["quote"] = quote
         # Rows of one document, or of one passage if there are few documents, are held out together or not at
         # all.
         return {"messages": messages, "document": task.source, "made": origin}
@@ -230,6 +258,6 @@ class Maker:
         tokens = f"{self._asker.overcount:,} tokens that {self._teacher.host} reports"
         return [f"{tokens} beyond the most that its requests can have. Compare with its bill."]
 
-    def _end(self, state: str) -> None:
+    def _end(self, state: Literal["paused", "budget"]) -> None:
         self._ending = self._ending or state
         self._asker.stop()

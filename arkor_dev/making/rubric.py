@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.data.agreement import Agreement, agreement
 from arkor_dev.data.exclusions import row_hash
@@ -20,7 +20,7 @@ from arkor_dev.project.reviews import add_reviews, reviews_of
 from arkor_dev.teacher.request import TeacherRequest, items_of, schema_of_one
 
 from .making import Maker
-from .tasks import Task
+from .tasks import Opinion, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.dataset_shapes import Review
     from arkor_dev.data.reviews import Reviews
+    from arkor_dev.teacher.client import Teacher
+    from arkor_dev.teacher.ledger import Budget, Ledger
+
+    from .made_file import MadeFile
 
 MOST_TRIED: Final = 100
 """Maximum number of of the person's rows to test the judge on."""
@@ -86,7 +90,7 @@ def load_rows(project: Path, trainer: str, rubric: str, model: str) -> Loaded:
 
 
 def _request(row: Row, rubric: str, model: str) -> TeacherRequest:
-    content: Any = {"text": row.text} if row.text is not None else {"messages": row.messages}
+    content: object = {"text": row.text} if row.text is not None else {"messages": row.messages}
     messages = [
         {"role": "system", "content": _INSTRUCTIONS % rubric},
         {"role": "user", "content": json.dumps(content, ensure_ascii=False)},
@@ -94,21 +98,31 @@ def _request(row: Row, rubric: str, model: str) -> TeacherRequest:
     return TeacherRequest(model, messages, _SCHEMA, MAX_TOKENS, 0.0)
 
 
-def _read(answer: str) -> Iterator[tuple[str, str] | str]:
+def _read(answer: str) -> Iterator[Opinion | str]:
     for item in items_of(answer)[:1]:
         if not isinstance(item, dict) or (verdict := item.get("verdict")) not in VERDICTS:
             yield "unreadable"
             continue
         reason = str(item.get("reason") or "").encode(errors="replace").decode()
-        yield str(verdict), " ".join(reason.split())[:COMMENT]
+        yield Opinion(str(verdict), " ".join(reason.split())[:COMMENT])
 
 
 class Verdicts(Maker):
     """Collects the teacher's verdicts, by row, instead of making rows."""
 
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.verdicts: dict[str, tuple[str, str]] = {}
+    def __init__(
+        self,
+        name: str,
+        kind: str,
+        teacher: Teacher,
+        model: str,
+        budget: Budget,
+        ledger: Ledger,
+        file: MadeFile,
+        project: Path,
+    ) -> None:
+        super().__init__(name, kind, teacher, model, budget, ledger, file, project)
+        self.verdicts: dict[str, Opinion] = {}
 
     def _learn_rows(self) -> None:
         """Nothing is added to a file."""
@@ -120,19 +134,19 @@ class Verdicts(Maker):
         for verdict in task.read(answer):
             if isinstance(verdict, str):
                 self.dropped[verdict] += 1
-            else:
+            elif isinstance(verdict, Opinion):
                 self.verdicts[task.source] = verdict
                 self.rows += 1
 
 
-def tried(loaded: Loaded, opinions: dict[str, tuple[str, str]]) -> tuple[Agreement | None, bool]:
+def tried(loaded: Loaded, opinions: dict[str, Opinion]) -> tuple[Agreement | None, bool]:
     """Return how far the judge and the person agree, and whether the judge is heard."""
     pairs = [(loaded.verdicts[name], verdict) for name, (verdict, _) in opinions.items()]
     agreed = agreement(pairs)
     return agreed, agreed is not None and agreed.is_heard
 
 
-def write_opinions(project: Path, loaded: Loaded, opinions: dict[str, tuple[str, str]], model: str) -> None:
+def write_opinions(project: Path, loaded: Loaded, opinions: dict[str, Opinion], model: str) -> None:
     """Write the judge's opinions, as tags and comments without a verdict, unless they are known. Blocks."""
     reviews: list[Review] = [
         {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.contract.errors import ArkorError, ConflictError
 
@@ -128,5 +128,6 @@ class MakingService:
         ]
 
 
-def _options(text: str) -> Any:
-    return json.loads(text)
+def _options(text: str) -> MakingOptions:
+    options: MakingOptions = json.loads(text)
+    return options

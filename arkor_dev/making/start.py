@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import ArkorError, BadRequestError
 from arkor_dev.core.plain_text import one_line, slug_of
@@ -30,7 +30,7 @@ from .passages import passages_of
 from .tasks import Task
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 
     from arkor_dev.backend.client import Backend
     from arkor_dev.contract.making_shapes import MakingEstimate, MakingOptions
@@ -147,7 +147,7 @@ async def opened(
     environ: Mapping[str, str],
     backend: Backend | None = None,
     make: type[Maker] = Maker,
-) -> AsyncIterator[tuple[Any, Any]]:
+) -> AsyncIterator[tuple[Maker, Callable[[], Coroutine[object, object, None]]]]:
     """Yield a maker, of the class ``make``, and the coroutine function that runs it. Raises BadRequestError.
 
     ``backend`` answers if the teacher is its base model.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.plain_text import one_line
@@ -21,9 +21,10 @@ from .kinds import LEAST_TOKENS, ROW_TOKENS
 from .tasks import Candidate, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from arkor_dev.data.reader import DataFile, Item
+    from arkor_dev.data.rows import Message
 
 KINDS: Final = {
     "variations": "variations of rows",
@@ -91,7 +92,8 @@ def _task(kind: str, item: Item, count: int, model: str) -> Task | str:
         if item.row.form != PROMPT:
             return f"{where} is left out: it has an answer."
         question = messages[:-1]
-        messages_sent = [{"role": "system", "content": _ANSWER}, *question]
+        turns_sent = [{"role": message["role"], "content": message["content"]} for message in question]
+        messages_sent = [{"role": "system", "content": _ANSWER}, *turns_sent]
         request = _request(messages_sent, {"answer": _TEXT}, 1, model)
         return Task(where, content_key(item.row), request, partial(_answers, question))
     if roles != ["user", "assistant"]:
@@ -103,7 +105,7 @@ def _task(kind: str, item: Item, count: int, model: str) -> Task | str:
 
 
 def _request(
-    messages: Sequence[dict[str, Any]], keys: dict[str, Any], most: int, model: str
+    messages: Sequence[dict[str, str]], keys: Mapping[str, object], most: int, model: str
 ) -> TeacherRequest:
     item = {"type": "object", "properties": keys, "required": [*keys], "additionalProperties": False}
     shape = {
@@ -115,7 +117,7 @@ def _request(
     return TeacherRequest(model, messages, shape, max(LEAST_TOKENS, ROW_TOKENS * most), TEMPERATURE)
 
 
-def _variations(before: list[dict[str, Any]], most: int, answer: str) -> Iterator[Candidate | str]:
+def _variations(before: list[Message], most: int, answer: str) -> Iterator[Candidate | str]:
     for item in items_of(answer)[:most]:
         texts = [item.get(key) if isinstance(item, dict) else None for key in ("question", "answer")]
         if all(isinstance(text, str) and text.strip() for text in texts):
@@ -124,7 +126,7 @@ def _variations(before: list[dict[str, Any]], most: int, answer: str) -> Iterato
             yield "unreadable"
 
 
-def _answers(messages: list[dict[str, Any]], answer: str) -> Iterator[Candidate | str]:
+def _answers(messages: list[Message], answer: str) -> Iterator[Candidate | str]:
     for item in items_of(answer)[:1]:
         text = item.get("answer") if isinstance(item, dict) else None
         if isinstance(text, str) and text.strip():

@@ -18,7 +18,7 @@ import shutil
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 from yarl import URL
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.project.toml.notify import Notify
+
+    from .facts import NoticeFacts
 
 PAUSES: Final = (1.0, 5.0, 15.0)
 """Seconds before each further attempt of a webhook."""
@@ -48,7 +50,7 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
     return "sha256=" + hmac.new(secret.encode(), f"{timestamp}.".encode() + body, hashlib.sha256).hexdigest()
 
 
-async def post(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+async def post(notify: Notify, facts: NoticeFacts, environ: Mapping[str, str]) -> None:
     """Send ``facts`` to the webhook. Raises UndeliveredError after the last attempt."""
     address = notify.webhook or environ.get(notify.webhook_env or "", "")
     if not address:
@@ -106,7 +108,7 @@ async def _try(
     raise UndeliveredError(f"the webhook {result}")
 
 
-async def run(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, str], project: Path) -> None:
+async def run(notify: Notify, facts: NoticeFacts, environ: Mapping[str, str], project: Path) -> None:
     """Run the command with ``facts`` as JSON on standard input, and the main ones in its environment.
 
     Raises UndeliveredError if it cannot be started, takes too long or fails.
@@ -125,7 +127,7 @@ async def run(notify: Notify, facts: Mapping[str, Any], environ: Mapping[str, st
     await _end_of(notify.command, env, project, json.dumps(facts).encode() + b"\n")
 
 
-async def show(facts: Mapping[str, Any], environ: Mapping[str, str], project: Path) -> None:
+async def show(facts: NoticeFacts, environ: Mapping[str, str], project: Path) -> None:
     """Show a desktop notification on this machine, with the system's own program. Raises like `run`."""
     text = str(facts["message"])
     if program := shutil.which("notify-send", path=environ.get("PATH")):

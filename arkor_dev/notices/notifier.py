@@ -6,7 +6,7 @@ import asyncio
 import math
 import os
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 from arkor_dev.contract import events
 from arkor_dev.contract.shapes import NON_FINITE
@@ -15,13 +15,17 @@ from arkor_dev.project.toml.notify import load_notify
 
 from .claims import Claims
 from .delivery import UndeliveredError, post, run, show
+from .facts import Figure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 
+    from arkor_dev.contract.shapes import Sweep
     from arkor_dev.core.settings import Settings
     from arkor_dev.jobs.follow import JobEvent
     from arkor_dev.project.toml.notify import Notify
+
+    from .facts import NoticeFacts, NoticeJob, NoticeVerdict
 
 AT_ONCE: Final = 16
 """Maximum number of concurrent notices, in case a backend floods us with ended jobs."""
@@ -49,15 +53,15 @@ def kinds_of(event: JobEvent) -> tuple[str, ...]:
 
 
 def facts_of(
-    kind: str, job_id: str, name: str, event: JobEvent, project: str, verdict: Mapping[str, str] | None = None
-) -> dict[str, Any]:
-    """Return plain text and figures, without the job's config; ``verdict`` is ``{verdict, sentence}``."""
+    kind: str, job_id: str, name: str, event: JobEvent, project: str, verdict: NoticeVerdict | None = None
+) -> NoticeFacts:
+    """Return the content of a notice of a job's event."""
     data = event.data if isinstance(event.data, dict) else {}
     sent = data.get("metrics")
     metrics = sent if isinstance(sent, dict) else {}
-    figures = {
+    figures: dict[Figure, float] = {
         key: metrics[key]
-        for key in ("loss", "evalLoss", "bestEvalLoss", "steps", "seconds")
+        for key in get_args(Figure)
         if isinstance(metrics.get(key), int | float) and math.isfinite(metrics[key])
     }
     name, step = one_line(name, 200), data.get("step")
@@ -73,30 +77,34 @@ def facts_of(
         words += f": loss {figures['loss']:.4g}"
     if kind == "finished" and verdict:
         words += f". {verdict['sentence']}"
-    job = {
+    job: NoticeJob = {
         "id": one_line(job_id, 200),
         "name": name,
         "status": "failed" if event.name == events.TRAINING_FAILED else STATUS[kind],
     }
-    return {
+    if isinstance(step, int):
+        job["step"] = step
+    for field, value in figures.items():
+        job[field] = value
+    facts: NoticeFacts = {
         "event": kind,
         "message": f"{words}: {reason}" if reason and kind != "finished" else words,
         "timestamp": one_line(data.get("timestamp") or "", 60),
         "project": project,
-        "job": job | ({"step": step} if isinstance(step, int) else {}) | figures,
-        **({"verdict": dict(verdict)} if kind == "finished" and verdict else {}),
+        "job": job,
     }
+    if kind == "finished" and verdict:
+        facts["verdict"] = verdict
+    return facts
 
 
-def facts_of_sweep(kind: str, sweep: Mapping[str, object], project: str) -> dict[str, object]:
+def facts_of_sweep(kind: str, sweep: Sweep, project: str) -> NoticeFacts:
     """Return the content of a notice of a sweep, which replaces the job in it."""
-    sent = sweep.get("verdict")
-    verdict = sent if isinstance(sent, dict) else {}
-    texts = {key: one_line(verdict.get(key) or "", 300) for key in ("verdict", "sentence")}
+    verdict = _verdict(sweep.get("verdict"))
     name = one_line(sweep.get("name"), 200)
     words = f"{name} has {'failed' if kind == 'failed' else 'ended'}"
-    reason = one_line(sweep.get("error") or "", 1000) or texts["sentence"]
-    return {
+    reason = one_line(sweep.get("error") or "", 1000) or (verdict["sentence"] if verdict else "")
+    facts: NoticeFacts = {
         "event": kind,
         "message": f"{words}: {reason}" if reason else words,
         "timestamp": one_line(sweep.get("endedAt") or "", 60),
@@ -106,18 +114,23 @@ def facts_of_sweep(kind: str, sweep: Mapping[str, object], project: str) -> dict
             "name": name,
             "status": one_line(sweep.get("state"), 20),
         },
-        **({"verdict": texts} if all(texts.values()) else {}),
     }
+    if verdict:
+        facts["verdict"] = verdict
+    return facts
 
 
-def verdict_of(event: JobEvent) -> dict[str, str] | None:
-    """Return the verdict in an event, ``{verdict, sentence}``; None if it has none."""
+def verdict_of(event: JobEvent) -> NoticeVerdict | None:
+    """Return the verdict in an event; None if it has none."""
     data = event.data if isinstance(event.data, dict) else {}
-    evaluation = data.get("evaluation") if event.name == events.EVALUATION_COMPLETED else None
-    if not isinstance(evaluation, dict):
+    return _verdict(data.get("evaluation")) if event.name == events.EVALUATION_COMPLETED else None
+
+
+def _verdict(sent: object) -> NoticeVerdict | None:
+    if not isinstance(sent, dict):
         return None
-    texts = {key: one_line(evaluation.get(key) or "", 300) for key in ("verdict", "sentence")}
-    return texts if all(texts.values()) else None
+    verdict, sentence = (one_line(sent.get(key) or "", 300) for key in ("verdict", "sentence"))
+    return {"verdict": verdict, "sentence": sentence} if verdict and sentence else None
 
 
 class Notifier:
@@ -131,7 +144,7 @@ class Notifier:
         self._environ = environ
         self._claims = Claims(settings)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._verdicts: dict[str, dict[str, str]] = {}
+        self._verdicts: dict[str, NoticeVerdict] = {}
 
     async def ready(self) -> bool:
         """Return whether there is a recipient, and a person has agreed to exactly this table."""
@@ -149,12 +162,12 @@ class Notifier:
             project, verdict = self._settings.project.name, self._verdicts.pop(job_id, None)
             self._send(kinds, lambda kind: facts_of(kind, job_id, name, event, project, verdict))
 
-    def notify_sweep(self, sweep: Mapping[str, object]) -> None:
+    def notify_sweep(self, sweep: Sweep) -> None:
         """Send the notice of a sweep that has ended by itself. Returns at once."""
         kind = "failed" if sweep.get("state") == "failed" else "finished"
         self._send((kind,), lambda kind: facts_of_sweep(kind, sweep, self._settings.project.name))
 
-    def _send(self, kinds: tuple[str, ...], facts_for: Callable[[str], dict[str, Any]]) -> None:
+    def _send(self, kinds: tuple[str, ...], facts_for: Callable[[str], NoticeFacts]) -> None:
         if len(self._tasks) < AT_ONCE:
             task = asyncio.create_task(self._deliver(kinds, facts_for), name="notice")
             self._tasks.add(task)
@@ -172,7 +185,7 @@ class Notifier:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _deliver(self, kinds: tuple[str, ...], facts_for: Callable[[str], dict[str, Any]]) -> None:
+    async def _deliver(self, kinds: tuple[str, ...], facts_for: Callable[[str], NoticeFacts]) -> None:
         notify = await asyncio.to_thread(self._table)
         kind = next((kind for kind in kinds if notify is not None and kind in notify.on), None)
         if notify is None or kind is None:

@@ -10,11 +10,11 @@ import asyncio
 import json
 import logging
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import ArkorError, NotFoundError
 from arkor_dev.contract.shapes import TERMINAL
-from arkor_dev.jobs.follow import JobEvent, follow
+from arkor_dev.jobs.follow import JobEvent, follow, is_job
 
 from .notifier import Notifier
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from arkor_dev.backend.client import Backend
+    from arkor_dev.contract.shapes import Job
     from arkor_dev.core.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ class JobWatch:
     async def _check_jobs(self) -> None:
         try:
             entries = json.loads((await self._backend.list_jobs()).body)["jobs"]
-            jobs = {job["id"]: job for job in entries if isinstance(job.get("id"), str)}
+            jobs = {job["id"]: job for job in entries if is_job(job) and "id" in job}
         except ArkorError:
             return  # unavailable: the next poll will tell
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -92,7 +93,7 @@ class JobWatch:
         if state in ("completed", "failed"):
             self._notifier.notify_sweep(sweep)
 
-    async def _follow(self, job: dict[str, Any]) -> None:
+    async def _follow(self, job: Job) -> None:
         job_id, name = job["id"], str(job.get("name") or job["id"])
         try:
             async with aclosing(follow(self._backend, job_id)) as items:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NotRequired, TypedDict, TypeGuard
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.data.messages import is_message
@@ -12,10 +12,11 @@ from arkor_dev.data.messages import is_message
 from .line_file import FOLDER, includes, json_rows, opened, to_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from arkor_dev.contract.dataset_shapes import Correction, CorrectionAdded
+    from arkor_dev.data.rows import Message
 
 NAME: Final = "corrections.jsonl"
 FILE: Final = f"{FOLDER}/{NAME}"
@@ -26,9 +27,14 @@ _TOKEN: Final = re.compile(r"([na])\.(\d{1,12})\.(\d{1,12})\.(\d{1,20})\.(\d{1,2
 CHANGED: Final = f"{FILE} has changed since, so nothing was removed. Remove the line by hand."
 
 
-def add_correction(
-    project: Path, messages: Sequence[dict[str, Any]], instead: str, by: str
-) -> CorrectionAdded:
+class CorrectedRow(TypedDict):
+    """A line of the file; ``corrected`` may be anything, as a person may have written it."""
+
+    messages: list[Message]
+    corrected: NotRequired[object]
+
+
+def add_correction(project: Path, messages: Sequence[Message], instead: str, by: str) -> CorrectionAdded:
     """Append a conversation whose last message is the ideal answer.
 
     ``instead`` is the answer that was given, ``by`` what gave it. Raises ConflictError if the same
@@ -83,8 +89,12 @@ def read_corrections(project: Path) -> tuple[list[Correction], int]:
         return [], 0
     rows: list[Correction] = []
     for number, row in _rows(content):
-        messages = [{"role": message["role"], "content": message["content"]} for message in row["messages"]]
-        read: Correction = {"line": number, "messages": messages}  # type: ignore[typeddict-item]
+        read: Correction = {
+            "line": number,
+            "messages": [
+                {"role": message["role"], "content": message["content"]} for message in row["messages"]
+            ],
+        }
         correction = row.get("corrected")
         if isinstance(correction, dict):
             for key in ("at", "by", "instead"):
@@ -110,18 +120,22 @@ def includes_corrections(source: object) -> bool:
     return includes(source, FILE)
 
 
-def _rows(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
+def _rows(content: bytes) -> Iterator[tuple[int, CorrectedRow]]:
     """Yield each line that is a chat ending in an answer, with its number from 1."""
     for number, row in json_rows(content):
-        messages = row.get("messages")
-        if (
-            isinstance(messages, list)
-            and messages
-            and all(map(is_message, messages))
-            and messages[-1]["role"] == "assistant"
-        ):
+        if _is_corrected(row):
             yield number, row
 
 
-def _contents(messages: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+def _is_corrected(row: Mapping[str, object]) -> TypeGuard[CorrectedRow]:
+    messages = row.get("messages")
+    return (
+        isinstance(messages, list)
+        and bool(messages)
+        and all(map(is_message, messages))
+        and messages[-1]["role"] == "assistant"
+    )
+
+
+def _contents(messages: Sequence[Message]) -> list[tuple[str, str]]:
     return [(message["role"], message["content"].strip()) for message in messages]

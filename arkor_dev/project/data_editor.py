@@ -19,7 +19,7 @@ from array import array
 from collections import OrderedDict
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError, is_disk_full, unwritten
@@ -88,11 +88,11 @@ class RowChange:
 
     source: int
     entry: str
-    record: Mapping[str, Any] | None = None
+    record: Mapping[str, object] | None = None
     text: str | None = None
     delete: bool = False
     insert: bool = False
-    after: Sequence[Mapping[str, Any]] = ()
+    after: Sequence[Mapping[str, object]] = ()
     into: str = ""
 
 

@@ -19,7 +19,7 @@ import os
 import stat
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError, TooLargeError, unwritten
 from arkor_dev.contract.regular_files import MIB
@@ -31,7 +31,7 @@ except ImportError:  # Windows has no flock
     fcntl = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 FOLDER: Final = "data"
@@ -195,7 +195,7 @@ def json_rows(content: bytes) -> Iterator[tuple[int, dict[str, object]]]:
                 yield number, row
 
 
-def to_line(row: dict[str, Any], name: str) -> bytes:
+def to_line(row: Mapping[str, object], name: str) -> bytes:
     """Return a row as a line. Raises TooLargeError beyond LINE_LIMIT; ``name`` says what is too long."""
     line = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
     if len(line) > LINE_LIMIT:

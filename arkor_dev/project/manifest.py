@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from .data_editor import DataEditor
     from .typescript import TypeScriptProject
+    from .write_settings import DatasetChange
 
 NOT_UNDONE = "arkor.toml has been written again since, so nothing was undone. Change it by hand."
 
@@ -81,7 +82,7 @@ class ManifestReader:
         return await self._write(partial(write_settings, trainer=trainer, changes=changes), revision, preview)
 
     async def write_dataset(
-        self, trainer: str, revision: str, change: Mapping[str, Any], *, preview: bool
+        self, trainer: str, revision: str, change: DatasetChange, *, preview: bool
     ) -> SettingsWritten:
         """See `project.write_settings.write_dataset`; one call at a time."""
         if not await asyncio.to_thread(self._has_toml):

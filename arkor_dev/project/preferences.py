@@ -10,11 +10,12 @@ from __future__ import annotations
 import secrets
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.data.json_text import parsed
 from arkor_dev.data.preferences import RATINGS
+from arkor_dev.data.prompts import prompt_of
 from arkor_dev.data.row_parser import row_of
 from arkor_dev.data.rows import RowError
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.dataset_shapes import Preference, Preferences
+    from arkor_dev.data.rows import Message
 
 PAIRS: Final = "preferences.jsonl"
 RATED: Final = "ratings.jsonl"
@@ -34,10 +36,18 @@ MOST_LINES: Final = 500
 """Maximum number of lines to read back, newest ones."""
 
 
-def add_preference(
-    project: Path, preference: Mapping[str, Any], by: str, models: Sequence[str]
-) -> Preference:
-    """Append a pair ``{prompt, chosen, rejected}`` or a rating ``{prompt, completion, label}``; return it.
+class GivenPreference(TypedDict):
+    """A pair (``chosen`` and ``rejected``) or a rating (``completion`` and ``label``) of answers."""
+
+    prompt: list[Message]
+    chosen: NotRequired[str]
+    rejected: NotRequired[str]
+    completion: NotRequired[str]
+    label: NotRequired[bool]
+
+
+def add_preference(project: Path, preference: GivenPreference, by: str, models: Sequence[str]) -> Preference:
+    """Append a pair or a rating; return it.
 
     ``models`` are those of the chosen and the rejected answer, or that of the rated one. Raises TooLargeError
     beyond the limits, and BadRequestError or InternalError for a file that cannot be written.
@@ -119,7 +129,7 @@ def _rows_of(path: str, content: bytes) -> tuple[list[Preference], str | None]:
     return rows, problem
 
 
-def _origin_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
+def _origin_of(row: Mapping[str, object]) -> Mapping[str, object]:
     origin = row.get("given")
     return origin if isinstance(origin, dict) else {}
 
@@ -132,25 +142,25 @@ def _seconds(at: object) -> float:
         return 0.0
 
 
-def _preference_of(path: str, number: int, row: dict[str, Any]) -> Preference:
+def _preference_of(path: str, number: int, row: Mapping[str, object]) -> Preference:
     """Return a line as the page sees it; one that was written by hand may have fewer fields."""
     origin = _origin_of(row)
+    models, label = origin.get("models"), row.get("label")
     preference: Preference = {
         "file": path,
         "line": number,
         "kind": "rating" if "label" in row else "pair",
-        "models": [model for model in origin.get("models") or [] if isinstance(model, str)][:2],
+        "models": [model for model in models if isinstance(model, str)][:2]
+        if isinstance(models, list)
+        else [],
     }
     for key in ("id", "at", "by"):
-        if isinstance(origin.get(key), str):
-            preference[key] = origin[key]
-    prompt = row.get("prompt")
-    if isinstance(prompt, list):
+        if isinstance(text := origin.get(key), str):
+            preference[key] = text
+    if row.get("prompt") is not None:
         preference["prompt"] = [
-            {"role": message["role"], "content": message["content"]} for message in prompt
+            {"role": message["role"], "content": message["content"]} for message in prompt_of(row["prompt"])
         ]
-    elif isinstance(prompt, str):
-        preference["prompt"] = [{"role": "user", "content": prompt}]
-    if isinstance(row.get("label"), bool):
-        preference["label"] = row["label"]
+    if isinstance(label, bool):
+        preference["label"] = label
     return preference

@@ -53,9 +53,10 @@ class PendingStart:
     Raises BadRequestError if the page cannot show all of it, and ConflictError for too many at once.
     """
 
-    def __init__(self, folder: Path, request: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, request: Mapping[str, object]) -> None:
         self.id = secrets.token_hex(16)
-        self._request = {**request, "expiresAt": int(time.time() + SECONDS)}
+        self._expires_at = int(time.time() + SECONDS)
+        self._request = {**request, "expiresAt": self._expires_at}
         try:
             _start_request(self.id, self._request)
         except ValueError as fault:
@@ -93,7 +94,7 @@ class PendingStart:
         try:
             return read_small(self._answer) == b"allow"
         except FileNotFoundError:
-            if time.time() > self._request["expiresAt"]:
+            if time.time() > self._expires_at:
                 raise ConflictError(
                     f"Nobody answered on Studio's page within {SECONDS / 60:.0f} minutes. No run was started."
                 ) from None

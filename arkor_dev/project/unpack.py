@@ -16,7 +16,7 @@ from arkor_dev.data.sources import SourceError, parts_of, resolved
 
 from .data_editor import config_of
 from .new_data import NewDataFile
-from .write_settings import write_dataset
+from .write_settings import DatasetChange, write_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ def unpack(project: Path, trainer: str, revision: str, part: int) -> SettingsWri
                 if size > MOST:
                     raise BadRequestError(f"{source} has more than {MOST // 2**30} GiB when unpacked.")
                 copy.write(piece)
-            change = {"part": part, "file": copy.path}
+            change: DatasetChange = {"part": part, "file": copy.path}
             done = write_dataset(project, trainer, revision, change, preview=False)
             copy.keep()
         finally:
@@ -87,4 +87,5 @@ def _lines(path: Path) -> Iterator[bytes]:
         for record in container.scan():
             if isinstance(record.raw, RowError):
                 raise DataError(str(record.raw))
+            assert isinstance(record.raw, bytes)  # a Parquet file's
             yield record.raw + b"\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from arkor_dev.contract.changes import applied, complete
 from arkor_dev.contract.errors import BadRequestError, ConflictError, is_disk_full, unwritten
@@ -35,6 +35,25 @@ MANY_LINES = 10_000
 TOO_LONG = f"{FILE} has more than {MANY_LINES:,} lines, too many to compare. Make the change by hand."
 
 
+class DatasetChange(TypedDict, total=False):
+    """One change of a trainer's ``dataset``.
+
+    It has one of ``add`` (a further file of the project), ``path`` (the only file), ``weights`` (of all
+    sources, in their order), and for the source number ``part``, from 0: ``file`` (its new file),
+    ``columns`` (what its columns mean), ``exclude`` and ``include`` (rows, as entries of
+    `arkor_dev.data.exclusions`).
+    """
+
+    add: str
+    path: str
+    part: int | None
+    file: str
+    columns: dict[str, str]
+    exclude: list[str]
+    include: list[str]
+    weights: list[float]
+
+
 def write_settings(
     project: Path, trainer: str, revision: str, changes: Mapping[str, object], *, preview: bool
 ) -> SettingsWritten:
@@ -48,15 +67,9 @@ def write_settings(
 
 
 def write_dataset(
-    project: Path, trainer: str, revision: str, change: Mapping[str, Any], *, preview: bool
+    project: Path, trainer: str, revision: str, change: DatasetChange, *, preview: bool
 ) -> SettingsWritten:
-    """Write one change of a trainer's ``dataset``; see `write_settings`.
-
-    ``change`` has one of ``add`` (a further file of the project), ``path`` (the only file), ``weights`` (of
-    all sources, in their order), and for the source number ``part``, from 0: ``file`` (its new file),
-    ``columns`` (what its columns mean), ``exclude`` and ``include`` (rows, as entries of
-    `arkor_dev.data.exclusions`).
-    """
+    """Write one change of a trainer's ``dataset``; see `write_settings`."""
 
     def edited(text: str) -> str:
         _, index = _trainer_in(project, text, trainer)
@@ -76,7 +89,7 @@ def restore(project: Path, revision: str, text: str) -> SettingsWritten:
     return _write(project, revision, lambda _: text, preview=False)
 
 
-def _changed(text: str, index: int, change: Mapping[str, Any]) -> str:
+def _changed(text: str, index: int, change: DatasetChange) -> str:
     part = change.get("part") or 0
     match change:
         case {"add": path}:
@@ -94,7 +107,7 @@ def _changed(text: str, index: int, change: Mapping[str, Any]) -> str:
     return edit.set_excluded(text, index, part, change["include"], excluded=False)
 
 
-def _by_hand(change: Mapping[str, Any]) -> str:
+def _by_hand(change: DatasetChange) -> str:
     match change:
         case {"add": path}:
             return f'Add "{path}" to the list by hand: dataset = [ what is there now, "{path}" ]'

@@ -12,7 +12,7 @@ import json
 import os
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar, Unpack, cast, get_args
+from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar, Unpack, cast, get_args
 
 from arkor_dev.client.background_work import export_words
 from arkor_dev.client.creation import create, name_for
@@ -27,7 +27,6 @@ from arkor_dev.client.endpoints import (
 )
 from arkor_dev.client.evaluation import compared, evaluated
 from arkor_dev.client.exports import (
-    FINAL,
     SAME,
     fetch,
     finished,
@@ -47,7 +46,7 @@ from arkor_dev.contract import events
 from arkor_dev.contract.deployments import base_url, managed_url
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError
 from arkor_dev.contract.extras import install_command
-from arkor_dev.contract.shapes import TERMINAL, Evaluation, JobStatus
+from arkor_dev.contract.shapes import TERMINAL, Deployment, Evaluation, JobStatus
 from arkor_dev.core.plain_text import one_line, slug_of
 from arkor_dev.core.settings import Settings
 from arkor_dev.jobs.figures import history, rows_of
@@ -67,7 +66,7 @@ if TYPE_CHECKING:
     from arkor_dev.backend.client import Backend
     from arkor_dev.contract.dataset_shapes import DataCheck
     from arkor_dev.contract.events import SampleCreated, VerdictSoFar
-    from arkor_dev.contract.shapes import Deployment, EvaluationPart
+    from arkor_dev.contract.shapes import EvaluationPart, Export, Job
 
     from .live import LiveRun
     from .requests import Dataset
@@ -315,9 +314,12 @@ class AsyncRun:
         return AsyncAdapter(self._studio, self, step)
 
     @a_property
-    async def details(self) -> dict[str, Any]:
+    async def details(self) -> Job:
         """Return the job as the backend describes it. Raises NotFoundError if it was deleted."""
-        return await job_of(self._studio.backend, self.id)
+        job = await job_of(self._studio.backend, self.id)
+        if job is None:
+            raise BackendError("The backend's answer about the job is unreadable. Try again later.")
+        return job
 
     @a_property
     async def status(self) -> str:
@@ -380,7 +382,7 @@ class AsyncRun:
     async def verdict(self) -> Verdict | None:
         """Return how the adapter compares with its base; None if it has not been evaluated."""
         evaluation = (await self.details()).get("evaluation")
-        return cast("Verdict", evaluation) if isinstance(evaluation, dict) else None
+        return evaluation if isinstance(evaluation, dict) else None
 
     async def evaluate(self, *, step: int | None = None, data: str | None = None) -> Verdict:
         """Compare the adapter, or the checkpoint of ``step``, with the base again, and return the verdict.
@@ -546,19 +548,16 @@ class AsyncAdapter:
         quantization: str | None = None,
         strength: float = 1.0,
         progress: Callable[[str], None] = lambda _: None,
-    ) -> dict[str, Any]:
+    ) -> Export:
         """Write the result into ``target``, of `target_of`; return the backend's record and its proof.
 
         ``progress`` gets a line for each change. Raises RunFailedError if the files are another model.
         """
         backend = self._studio.backend
-        request = request_of(
-            {}, form=form, checkpoint=FINAL if self._step is None else self._step,
-            quantization=quantization, strength=strength,
-        )  # fmt: skip
+        request = request_of(form, step=self._step, quantization=quantization, strength=strength)
         export = await order(backend, self._run.id, request, attended=True)
 
-        async def take(export: dict[str, Any]) -> None:
+        async def take(export: Export) -> None:
             with temporary_folder_beside(target) as folder:
                 await fetch(backend, self._run.id, export, folder)
                 replace_folder(folder, target)
@@ -570,10 +569,9 @@ class AsyncAdapter:
         finally:
             with contextlib.suppress(ArkorError):
                 await asyncio.shield(backend.delete_export(self._run.id, str(export["id"])))
-        proof = export.get("proof")
-        if not isinstance(proof, dict) or proof.get("verdict") != SAME:
-            reason = proof.get("sentence") if isinstance(proof, dict) else "The proof is missing."
-            raise RunFailedError(f"Do not use the files in {target}. {reason}")
+        proof = export["proof"]  # `finished` has checked that it is there
+        if proof.get("verdict") != SAME:
+            raise RunFailedError(f"Do not use the files in {target}. {proof.get('sentence')}")
         return export
 
 
@@ -597,8 +595,7 @@ class AsyncEndpoint:
     @a_property
     async def details(self) -> Deployment:
         """Return the endpoint as the backend describes it. Raises NotFoundError if it was deleted."""
-        deployment: Deployment = value_of(await self._studio.backend.get_deployment(self._id), "deployment")
-        return deployment
+        return value_of(await self._studio.backend.get_deployment(self._id), "deployment", Deployment)
 
     @a_property
     async def base_url(self) -> str:

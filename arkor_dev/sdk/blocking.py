@@ -10,7 +10,7 @@ import atexit
 import contextlib
 import queue
 import threading
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from .async_studio import AsyncRun, AsyncStudio, live_run
 
@@ -32,7 +32,7 @@ class Loop:
         self._thread = threading.Thread(target=self._loop.run_forever, name="arkor-dev", daemon=True)
         self._thread.start()
 
-    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+    def run(self, work: Coroutine[object, None, _T]) -> _T:
         """Run a coroutine and return its result; cancel it if the caller is interrupted."""
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
@@ -43,19 +43,19 @@ class Loop:
 
     def iterate(self, items: AsyncIterable[_T]) -> Iterator[_T]:
         """Yield the items of an asynchronous iterator, which a single task reads from beginning to end."""
-        received: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
+        received: queue.SimpleQueue[tuple[_T] | None] = queue.SimpleQueue()
 
         async def read() -> None:
             try:
                 async for item in items:
-                    received.put((True, item))
+                    received.put((item,))
             finally:
-                received.put((False, None))
+                received.put(None)
 
         reading = asyncio.run_coroutine_threadsafe(read(), self._loop)
         try:
-            while (received_item := received.get())[0]:
-                yield received_item[1]
+            while (found := received.get()) is not None:
+                yield found[0]
             reading.result()
         finally:
             reading.cancel()

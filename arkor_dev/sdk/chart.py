@@ -38,13 +38,13 @@ def html_of(name: str, status: str, sentence: str | None, metrics: Metrics) -> s
     )
 
 
-def picture_of(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> str:
+def picture_of(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> str:
     """Return the address of a picture of `CURVES`, each as its steps and values; empty without a figure."""
     svg = _svg([(label, colour, *curves[key]) for key, label, colour in CURVES])
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}" if svg else ""
 
 
-def _svg(curves: list[tuple[str, str, Sequence[int], Sequence[float]]]) -> str:
+def _svg(curves: list[tuple[str, str, Sequence[float], Sequence[float]]]) -> str:
     curves = [curve for curve in curves if curve[2]]
     values = [value for _, _, _, ys in curves for value in ys if math.isfinite(value)]
     if not values:
@@ -82,7 +82,7 @@ def _svg(curves: list[tuple[str, str, Sequence[int], Sequence[float]]]) -> str:
     )
 
 
-def _thinned(xs: Sequence[int], ys: Sequence[float]) -> list[tuple[int, float]]:
+def _thinned(xs: Sequence[float], ys: Sequence[float]) -> list[tuple[float, float]]:
     """Return a curve's finite points, at most about `POINTS` of them and always the last."""
     pairs = [(step, value) for step, value in zip(xs, ys, strict=True) if math.isfinite(value)]
     stride = max(1, math.ceil(len(pairs) / POINTS))

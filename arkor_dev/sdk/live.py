@@ -18,6 +18,8 @@ from arkor_dev.contract.errors import ArkorError
 from .chart import CURVES, picture_of
 
 if TYPE_CHECKING:
+    from arkor_dev.contract.shapes import Job
+
     from .async_studio import AsyncRun
 
 EVERY: Final = 0.5
@@ -58,7 +60,7 @@ class LiveRun(anywidget.AnyWidget):
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
 
-    def _describe(self, job: dict[str, object]) -> None:
+    def _describe(self, job: Job) -> None:
         self.status = str(job.get("status"))
         verdict = job.get("evaluation")
         self.sentence = str(verdict.get("sentence") or "") if isinstance(verdict, dict) else ""

@@ -13,7 +13,7 @@ import inspect
 import json
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, get_type_hints
+from typing import TYPE_CHECKING, Final, get_type_hints
 
 from arkor_dev import __version__
 from arkor_dev.client.export_usage import lines_for, model_name
@@ -52,8 +52,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mcp.server import MCPServer
+    from mcp.server.mcpserver import Context
 
-    from arkor_dev.contract.shapes import DatasetSource, Trainer
+    from arkor_dev.contract.shapes import DatasetSource, Job, Trainer
     from arkor_dev.core.settings import Settings
 
     from .async_studio import AsyncRun
@@ -100,7 +101,7 @@ def server_of(tools: Tools) -> MCPServer:
     from mcp.types import ToolAnnotations
 
     @asynccontextmanager
-    async def lifespan(_: Any) -> Any:
+    async def lifespan(_: MCPServer) -> AsyncIterator[None]:
         try:
             yield
         finally:
@@ -111,7 +112,7 @@ def server_of(tools: Tools) -> MCPServer:
         log_level="WARNING", lifespan=lifespan,
     )  # fmt: skip
 
-    def tool(function: Callable[..., Awaitable[Any]], hints: ToolAnnotations) -> None:
+    def tool(function: Callable[..., Awaitable[object]], hints: ToolAnnotations) -> None:
         server.tool(structured_output=True, annotations=hints)(structured(function))
 
     reads = ToolAnnotations(read_only_hint=True, open_world_hint=False)
@@ -119,7 +120,7 @@ def server_of(tools: Tools) -> MCPServer:
         read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
     )
     adds = ToolAnnotations(read_only_hint=False, destructive_hint=False, open_world_hint=False)
-    reading: list[Callable[..., Awaitable[Any]]] = [
+    reading: list[Callable[..., Awaitable[object]]] = [
         tools.list_trainers, tools.check_data, tools.list_jobs, tools.training_request, tools.watch_job,
         tools.get_verdict, tools.compare_jobs, tools.chat,
     ]  # fmt: skip
@@ -129,9 +130,9 @@ def server_of(tools: Tools) -> MCPServer:
     tool(tools.resume_job, changes)
 
     async def start_training(
-        ctx: Context[Any],
+        ctx: Context[object],
         trainer: str | None = None,
-        settings: dict[str, Any] | None = None,
+        settings: dict[str, object] | None = None,
         dry_run: bool = False,
     ) -> StartAnswer:
         params = ctx.session.client_params
@@ -139,7 +140,7 @@ def server_of(tools: Tools) -> MCPServer:
         return await tools.start_training(client, trainer, settings or {}, dry_run=dry_run)
 
     async def export_job(
-        ctx: Context[Any],
+        ctx: Context[object],
         job: str = "latest",
         format: str = "adapter",  # noqa: A002 (the name in the contract)
         step: int | None = None,
@@ -149,13 +150,13 @@ def server_of(tools: Tools) -> MCPServer:
         export = await tools.export_job(job, format, step, quantization, strength)
         return await tools.export_status(export, _reporter(ctx))
 
-    async def export_status(ctx: Context[Any], export: str) -> ExportAnswer:
+    async def export_status(ctx: Context[object], export: str) -> ExportAnswer:
         return await tools.export_status(export, _reporter(ctx))
 
-    with_context: list[Callable[..., Awaitable[Any]]] = [start_training, export_job, export_status]
+    with_context: list[Callable[..., Awaitable[object]]] = [start_training, export_job, export_status]
     for function in with_context:
         function.__doc__ = getattr(Tools, function.__name__).__doc__
-        function.__annotations__["ctx"] = Context[Any]
+        function.__annotations__["ctx"] = Context[object]
         tool(function, reads if function is export_status else adds)
     return server
 
@@ -174,7 +175,7 @@ def structured(function: Callable[..., Awaitable[object]]) -> Callable[..., Awai
     ]
 
     @functools.wraps(function)
-    async def call(*args: Any, **kwargs: Any) -> Any:
+    async def call(*args: object, **kwargs: object) -> object:
         try:
             return check(await function(*args, **kwargs))
         except ArkorError as fault:
@@ -189,7 +190,7 @@ def structured(function: Callable[..., Awaitable[object]]) -> Callable[..., Awai
     return call
 
 
-def _reporter(ctx: Any) -> Callable[[str], Awaitable[None]]:
+def _reporter(ctx: Context[object]) -> Callable[[str], Awaitable[None]]:
     """Return a function that reports the progress of a tool to the client; each call counts as one step."""
     count = 0
 
@@ -260,7 +261,7 @@ class Tools:
             return {"jobs": [_summary(await run.details()) for run in runs[:MOST_JOBS]]}
 
     async def start_training(
-        self, client: str, trainer: str | None, settings: dict[str, Any], *, dry_run: bool
+        self, client: str, trainer: str | None, settings: dict[str, object], *, dry_run: bool
     ) -> StartAnswer:
         """Start a training run, after a person has allowed it on Studio's page.
 
@@ -278,7 +279,7 @@ class Tools:
             "client": client,
             "name": name,
             "model": config.get("model"),
-            "data": ", ".join(_data_of(part) for part in parts_of(config["datasetSource"])),
+            "data": ", ".join(_data_of(part) for part in parts_of(chosen["config"]["datasetSource"])),
             "changes": _differences(chosen["config"], config),
             "dryRun": config.get(DRY_RUN) is True,
         }
@@ -286,7 +287,7 @@ class Tools:
         self._requests[request.id] = asyncio.create_task(self._once_allowed(request, name, config))
         return await self.training_request(request.id)
 
-    def _config_of(self, trainer: Trainer, settings: dict[str, Any], dry_run: bool) -> dict[str, Any]:
+    def _config_of(self, trainer: Trainer, settings: dict[str, object], dry_run: bool) -> dict[str, object]:
         """Return the config of a trainer's run. Raises BadRequestError, also for other data."""
         fields = fields_of(settings)
         if REPLAY in fields:
@@ -377,7 +378,7 @@ class Tools:
             rows = await rows_of(studio.backend, run.id, ended=details.get("status") in TERMINAL)
             last: dict[str, float] = {}
             for row in rows:
-                last |= {key: value for key, value in row.items() if isinstance(value, int | float)}
+                last |= row.figures if row.step is None else {"step": row.step, **row.figures}
             return {**_summary(details), "lastFigures": last}
 
     async def get_verdict(self, job: str = "latest") -> VerdictAnswer:
@@ -412,7 +413,7 @@ class Tools:
         """
         async with self._studio() as studio:
             run, other = await studio.job(job), await studio.job(against)
-            comparison: Any = await studio.compare(run, other)
+            comparison = await studio.compare(run, other)
             return {"job": run.id, "against": other.id, "comparison": comparison}
 
     async def export_job(
@@ -461,7 +462,7 @@ class Tools:
         async with self._studio() as studio:
             run = await studio.job(job)
             adapter = run.adapter if step is None else run.checkpoint(step)
-            done: Any = await adapter.exported(
+            done = await adapter.exported(
                 form, target, quantization=quantization, strength=strength, progress=progress
             )
         use = [one_line(line, 2000) for line in lines_for(done, target, model_name(run.name))]
@@ -540,15 +541,16 @@ def _trainer(trainer: Trainer) -> TrainerAnswer:
     if "problem" in trainer:
         answer["problem"] = trainer["problem"]
     if "config" in trainer:
-        config = dict[str, Any](trainer["config"])
+        config: Mapping[str, object] = trainer["config"]
         answer["settings"] = {row.key: config[row.field] for row in SETTINGS if row.field in config}
-        answer["data"] = ", ".join(_data_of(part) for part in parts_of(config["datasetSource"]))
+        answer["data"] = ", ".join(_data_of(part) for part in parts_of(trainer["config"]["datasetSource"]))
     return answer
 
 
-def _summary(job: dict[str, Any]) -> JobAnswer:
+def _summary(job: Job) -> JobAnswer:
     """Return what an assistant needs to know about a job."""
-    config, evaluation, phase = job.get("config"), job.get("evaluation"), job.get("phase")
+    config: object = job.get("config")
+    evaluation, phase = job.get("evaluation"), job.get("phase")
     summary: JobAnswer = {
         "job": job["id"],
         "name": str(job.get("name")),
@@ -557,12 +559,13 @@ def _summary(job: dict[str, Any]) -> JobAnswer:
     }
     if isinstance(config, dict) and config.get("model") is not None:
         summary["model"] = str(config["model"])
-    if isinstance(phase, dict):
+    if phase:
         summary["phase"] = str(phase.get("name"))
     if job.get("error") is not None:
         summary["error"] = str(job["error"])
-    if isinstance(evaluation, dict) and evaluation.get("sentence") is not None:
-        summary["verdict"] = str(evaluation["sentence"])
+    sentence: object = evaluation and evaluation.get("sentence")
+    if sentence is not None:
+        summary["verdict"] = str(sentence)
     return summary
 
 

@@ -12,6 +12,8 @@ from arkor_dev.contract.errors import BadRequestError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from arkor_dev.jobs.figures import FigureRow
+
 NAMES: Final = {
     "eval_loss": "evalLoss",
     "learning_rate": "learningRate",
@@ -32,7 +34,7 @@ class Point:
     """
 
     step: int
-    values: Mapping[str, Any] = field(repr=False)
+    values: Mapping[str, object] = field(repr=False)
 
     @property
     def loss(self) -> float | None:
@@ -78,20 +80,20 @@ class Metrics:
     >>> run.metrics["loss"]
     """
 
-    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        logged = (row for row in rows if row.get("event") == events.TRAINING_LOG)
-        self.rows: list[dict[str, Any]] = [
-            {FIELDS.get(key, key): value for key, value in row.items() if key not in ("event", "timestamp")}
-            for row in logged
+    def __init__(self, rows: Sequence[FigureRow]) -> None:
+        self.rows: list[dict[str, float | None]] = [
+            {"step": row.step, **{FIELDS.get(key, key): value for key, value in row.figures.items()}}
+            for row in rows
+            if row.event == events.TRAINING_LOG
         ]
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[dict[str, float | None]]:
         return iter(self.rows)
 
-    def __getitem__(self, name: str) -> list[Any]:
+    def __getitem__(self, name: str) -> list[float | None]:
         """Return a column by its name, such as ``loss`` or ``eval_loss``. Raises KeyError."""
         if name not in self.columns:
             raise KeyError(name)
@@ -105,10 +107,14 @@ class Metrics:
         """The names of the columns, ``step`` first."""
         return list(dict.fromkeys(key for row in self.rows for key in row))
 
-    def curve(self, name: str) -> tuple[list[int], list[float]]:
+    def curve(self, name: str) -> tuple[list[float], list[float]]:
         """Return the steps that have a value of ``name``, and the values."""
-        rows = [row for row in self.rows if row.get("step") is not None and row.get(name) is not None]
-        return [row["step"] for row in rows], [row[name] for row in rows]
+        points = [
+            (step, value)
+            for row in self.rows
+            if (step := row.get("step")) is not None and (value := row.get(name)) is not None
+        ]
+        return [step for step, _ in points], [value for _, value in points]
 
     def to_pandas(self) -> Any:
         """Return a pandas ``DataFrame``. Raises BadRequestError if pandas is not installed."""

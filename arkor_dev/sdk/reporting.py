@@ -16,7 +16,7 @@ import secrets
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, Self
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol, Self, SupportsFloat
 
 from arkor_dev.contract.bodies import JOB_CHANGES
 from arkor_dev.contract.errors import BadRequestError
@@ -27,8 +27,9 @@ from arkor_dev.core.settings import Settings
 from .metrics import NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
+
 
 FOLDER: Final = "reported"
 ELSEWHERE: Final = "another program"
@@ -54,6 +55,13 @@ def report(
     is killed leaves a failed one, too. Raises BadRequestError for a name that a job cannot have.
     """
     return ReportedRun(Path(project), name, model, steps, tuple(figures))
+
+
+class TrainerState(Protocol):
+    """What is read of transformers' ``TrainerState``."""
+
+    is_world_process_zero: bool
+    global_step: int
 
 
 class ReportedRun:
@@ -139,7 +147,14 @@ class ReportedRun:
         run = self
 
         class Reporting(base):  # type: ignore[misc]
-            def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            def on_log(
+                self,
+                args: object,
+                state: TrainerState,
+                control: object,
+                logs: dict[str, object] | None = None,
+                **_: object,
+            ) -> None:
                 figures = {
                     name: value
                     for name, value in (logs or {}).items()
@@ -150,7 +165,7 @@ class ReportedRun:
 
         return Reporting()
 
-    def _write(self, record: dict[str, Any]) -> None:
+    def _write(self, record: Mapping[str, object]) -> None:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         with self._lock:
             if self._file is None:
@@ -161,7 +176,7 @@ class ReportedRun:
             self._file.flush()
 
 
-def _number(name: str, value: Any) -> float | None:
+def _number(name: str, value: SupportsFloat | None) -> float | None:
     """Return a figure as a JSON number; tensors and NumPy scalars become numbers."""
     if value is None:
         return None

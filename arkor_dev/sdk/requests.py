@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.client.repetition import with_adapter_of
 from arkor_dev.contract.changes import applied, conflict, problem
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import DatasetSource, Trainer
+    from arkor_dev.contract.shapes import DatasetSource, Job, Trainer
 
 FOLDER: Final = "data"
 HASH_DIGITS: Final = 12
 
 
-def fields_of(settings: Mapping[str, Any]) -> dict[str, object]:
+def fields_of(settings: Mapping[str, object]) -> dict[str, object]:
     """Return settings by their fields in a job's config; ``lora={"r": 16}`` and ``lora_r=16`` are the same.
 
     Raises BadRequestError for a name that is not a setting, and for two names of one.
@@ -48,7 +48,7 @@ def fields_of(settings: Mapping[str, Any]) -> dict[str, object]:
     return by_field
 
 
-def flat(settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def flat(settings: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     """Yield settings with those of a table under the table's name, as in ``lora.r``."""
     for name, value in settings.items():
         if isinstance(value, dict) and any(row.table == name for row in SETTINGS):
@@ -95,9 +95,9 @@ def config_of(
     model: str | None,
     dataset: Dataset | None,
     eval_dataset: Dataset | None,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, object],
     dry_run: bool,
-    parent: Mapping[str, Any] | None = None,
+    parent: Job | None = None,
 ) -> dict[str, object]:
     """Return a job's config: the trainer's, or a new one, with everything else that is given.
 

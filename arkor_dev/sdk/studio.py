@@ -5,7 +5,7 @@ Generated from ``async_studio`` by ``scripts/generate.py``. Not edited by hand.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from .async_studio import AsyncAdapter, AsyncData, AsyncEndpoint
 from .blocking import Blocking, BlockingRun, BlockingStudio
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.dataset_shapes import DataCheck
     from arkor_dev.contract.events import SampleCreated, VerdictSoFar
-    from arkor_dev.contract.shapes import Deployment, EvaluationPart, JobStatus
+    from arkor_dev.contract.shapes import Deployment, EvaluationPart, Export, Job, JobStatus
 
     from .async_studio import ExportForm, Verdict
     from .metrics import Metrics
@@ -138,7 +138,7 @@ class Run(BlockingRun):
         return Adapter(self._loop, found)
 
     @property
-    def details(self) -> dict[str, Any]:
+    def details(self) -> Job:
         """The job as the backend describes it. Raises NotFoundError if it was deleted."""
         return self._loop.run(self.inner.details())
 
@@ -290,7 +290,7 @@ class Adapter(Blocking[AsyncAdapter]):
         quantization: str | None = None,
         strength: float = 1.0,
         progress: Callable[[str], None] = lambda _: None,
-    ) -> dict[str, Any]:
+    ) -> Export:
         """Write the result into ``target``, of `target_of`; return the backend's record and its proof.
 
         ``progress`` gets a line for each change. Raises RunFailedError if the files are another model.

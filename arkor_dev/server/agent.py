@@ -9,17 +9,20 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-from typing import TYPE_CHECKING, Any, Final, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
 
 from aiohttp import hdrs, web
 
 from arkor_dev import __version__
 from arkor_dev.contract.errors import ArkorError
+from arkor_dev.jobs.follow import is_job
 
 from .app_keys import JOBS, SETTINGS
 
 if TYPE_CHECKING:
     from aiohttp.typedefs import Handler
+
+    from arkor_dev.contract.shapes import Job
 
 JOBS_SHOWN: Final = 20
 LONGEST: Final = 200
@@ -69,13 +72,13 @@ def running(listing: bytes) -> list[AgentJob] | None:
     """Return the running jobs of a backend's list, which may have any content; None if it is none."""
     try:
         jobs = json.loads(listing)["jobs"]
-        found = [job for job in jobs if isinstance(job, dict) and job.get("status") == "running"]
+        found = [job for job in jobs if is_job(job) and job.get("status") == "running"]
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     return [_job(job) for job in found[:JOBS_SHOWN]]
 
 
-def _job(job: dict[str, Any]) -> AgentJob:
+def _job(job: Job) -> AgentJob:
     metrics = job.get("metrics")
     figures = metrics if isinstance(metrics, dict) else {}
     shown: AgentJob = {"id": str(job.get("id"))[:LONGEST], "status": "running"}

@@ -32,11 +32,11 @@ from .static_page import bundle_handler
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from contextlib import AbstractAsyncContextManager
 
     from aiohttp.typedefs import Middleware
 
     from arkor_dev.backend.client import Backend
+    from arkor_dev.connection.connect import Connect
     from arkor_dev.core.settings import Settings
     from arkor_dev.identity.local_backend import Notice
     from arkor_dev.processes.training_runs import CommandRun
@@ -48,7 +48,7 @@ NOTICES_AFTER: Final = 2.0
 def create_app(
     settings: Settings,
     on_notice: Callable[[Notice], None] = lambda _: None,
-    connect: Callable[[Settings, Callable[[Notice], None]], AbstractAsyncContextManager[Backend]] = connected,
+    connect: Connect = connected,
 ) -> web.Application:
     """Create one launch's application. ``connect`` opens the backend, ``on_notice`` gets its notices."""
     guards: list[Middleware] = [error_envelope, host_guard]

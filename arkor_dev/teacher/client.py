@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import aiohttp
 from yarl import URL
@@ -87,7 +87,7 @@ class HttpTeacher:
 
     async def ask(self, request: TeacherRequest) -> Reply:
         """See ``Teacher.ask``."""
-        body: dict[str, Any] = {
+        body: dict[str, object] = {
             "model": request.model,
             "messages": list(request.messages),
             self._limit: request.max_tokens,

@@ -7,10 +7,11 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
 
 TRIES: Final = 50
 """Maximum number of positions in an answer at which to look for its JSON."""
@@ -33,7 +34,7 @@ class TeacherRequest:
 
     model: str
     messages: Sequence[dict[str, str]]
-    schema: Mapping[str, Any]
+    schema: Mapping[str, object]
     max_tokens: int
     temperature: float
 

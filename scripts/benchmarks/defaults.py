@@ -213,13 +213,13 @@ def run(cell: Cell, base: Base, steps: int | None) -> dict[str, Any]:
 
 
 def _rows(tokenizer: Any, pairs: list[tuple[str, str]]) -> list[Example]:
+    from arkor_dev.data.messages import turn
     from arkor_dev.data.rows import Row
     from arkor_dev.local.training.rows.encoding import Encoding, encode
 
     rows: list[Example] = []
     for number, (question, answer) in enumerate(pairs, 1):
-        turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-        rows += encode(tokenizer, Row(turns, f"row {number}"), Encoding(LENGTH))[0]
+        rows += encode(tokenizer, Row(turn(question, answer), f"row {number}"), Encoding(LENGTH))[0]
     return rows
 
 

@@ -31,6 +31,8 @@ from .sides import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from arkor_dev.contract.shapes import DeploymentTarget
+
 OTHERS = 8
 MOST = 3.0
 """Maximum time to a caller's first token, as a multiple of the time on an idle endpoint."""
@@ -61,7 +63,7 @@ def _serving(home: Path, model: Path) -> Iterator[tuple[str, list[str]]]:
     ).local_data
     data.mkdir(parents=True)
     with contextlib.closing(Store(data / "backend.sqlite", "local")) as store:
-        target = {"kind": "base_model", "baseModel": str(model)}
+        target: DeploymentTarget = {"kind": "base_model", "baseModel": str(model)}
         made = deployments.create(store, {"slug": SLUG, "target": target, "authMode": "fixed_api_key"})
         keys = [deployments.issue(store, made["id"], str(n))["plaintext"] for n in range(OTHERS + 1)]
     with socket.socket() as free:

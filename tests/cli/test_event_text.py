@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from arkor_dev.cli.event_text import (
@@ -256,8 +258,8 @@ def test_a_paused_queue_is_named() -> None:
     assert waiting_line(Waiting(2, ("a", "job_1"), held=True)) == (
         "Waiting: 2nd in the queue, behind a (job_1). The queue is paused: resume it in Studio"
     )
-    held = {"position": 1, "behind": None, "held": True}
-    assert waiting_of({"status": "queued", "queue": held}) == Waiting(1, None, held=True)
+    job: Any = {"status": "queued", "queue": {"position": 1, "behind": None, "held": True}}
+    assert waiting_of(job) == Waiting(1, None, held=True)
 
 
 def test_a_resumed_run_continues_its_progress() -> None:

@@ -9,7 +9,7 @@ import pytest
 from arkor_dev.client.repetition import with_adapter_of
 from arkor_dev.contract.errors import BadRequestError
 
-PARENT = {
+PARENT: Any = {
     "name": "first",
     "config": {"model": "m", "loraR": 8, "loraTargetModules": ["q_proj", "v_proj"], "learningRate": 1e-3},
 }

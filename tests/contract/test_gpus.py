@@ -71,7 +71,8 @@ def test_nvidia_gpus_are_listed_through_nvml() -> None:
         raise OSError(name)
 
     assert nvidia_gpus(missing) == []
-    assert nvidia_gpus(lambda _: object()) == [], "another library of that name"
+    other: Any = object()
+    assert nvidia_gpus(lambda _: other) == [], "another library of that name"
 
 
 def test_amd_gpus_are_listed_from_sysfs(tmp_path: Path) -> None:

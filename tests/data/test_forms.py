@@ -8,13 +8,14 @@ import pytest
 
 from arkor_dev.data.forms import COLUMNS, FORMS, Content, Form
 from arkor_dev.data.row_parser import row_of
-from arkor_dev.data.rows import RowError
+from arkor_dev.data.rows import Message, RowError
 
-USER, SAID = {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}
-SYSTEM = {"role": "system", "content": "s"}
+USER: Message = {"role": "user", "content": "a"}
+SAID: Message = {"role": "assistant", "content": "b"}
+SYSTEM: Message = {"role": "system", "content": "s"}
 CALL = {"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}
 
-ROWS: list[tuple[dict[str, Any], str, list[dict[str, Any]]]] = [
+ROWS: list[tuple[dict[str, Any], str, list[Any]]] = [
     ({"messages": [SYSTEM, USER, SAID], "extra": 1}, "chat", [SYSTEM, USER, SAID]),
     ({"messages": [{"role": "developer", "content": "s"}, USER, SAID]}, "chat", [SYSTEM, USER, SAID]),
     ({"messages": [{"role": "user", "content": [{"text": "a"}]}, SAID]}, "chat", [USER, SAID]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -287,5 +287,7 @@ async def test_a_queued_job_reports_its_position_until_it_starts(
     [None, [], {}, {"position": True}, {"position": 0}, {"position": "1"}, {"position": 10**400}],
 )
 def test_invalid_queue_positions_are_ignored(queue: object) -> None:
-    assert waiting_of({"status": "queued", "queue": queue}) is None
-    assert waiting_of({"status": "running", "queue": {"position": 1, "behind": None}}) is None
+    waiting: Any = {"status": "queued", "queue": queue}
+    running: Any = {"status": "running", "queue": {"position": 1, "behind": None}}
+    assert waiting_of(waiting) is None
+    assert waiting_of(running) is None

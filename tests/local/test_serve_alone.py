@@ -25,6 +25,8 @@ from .test_daemon_killed import marked
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import DeploymentTarget
+
 
 TOML = """
 [[trainer]]
@@ -53,7 +55,7 @@ def test_serve_works_without_studio(tmp_path: Path, tiny: Path, template: dict[s
     kept = Settings(project=project, home=home, data=data, cache=tmp_path / "cache").local_data
     kept.mkdir(parents=True)
     store = Store(kept / "backend.sqlite", "local")
-    target = {"kind": "base_model", "baseModel": "./models/tiny"}
+    target: DeploymentTarget = {"kind": "base_model", "baseModel": "./models/tiny"}
     deployments.create(store, {"slug": "bot", "target": target, "authMode": "none"})
     waiting = store.create("waiting", CONFIG)["id"]
     store.close()

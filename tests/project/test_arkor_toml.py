@@ -67,7 +67,7 @@ COMPUTE = '[compute]\ncluster = "ray://head:10001"\nstorage = "/mnt/jobs"\n'
 def test_the_place_of_the_jobs_is_no_setting_of_a_trainer(project: Path) -> None:
     [trainer] = load_trainers(write(project, f"{COMPUTE}{SMALL}cpus = 4\n"))
     assert not {"cluster", "storage"} & trainer["config"].keys()
-    assert trainer["config"]["cpus"] == 4  # type: ignore[typeddict-item]
+    assert trainer["config"]["cpus"] == 4
 
 
 def test_the_smallest_file(project: Path) -> None:

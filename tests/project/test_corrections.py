@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract.errors import ArkorError, status_of
+from arkor_dev.data.messages import turn
 from arkor_dev.project import corrections as module
 from arkor_dev.project import line_file
 from arkor_dev.project.arkor_toml import load_trainers, revision
@@ -25,9 +26,11 @@ from arkor_dev.project.write_settings import write_dataset
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arkor_dev.data.rows import Message
 
-def chat(question: str, answer: str) -> list[dict[str, Any]]:
-    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+
+def chat(question: str, answer: str) -> list[Message]:
+    return turn(question, answer)
 
 
 def add(project: Path, question: str = "Where?", answer: str = "Here.") -> Any:

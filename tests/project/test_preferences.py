@@ -21,14 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from arkor_dev.data.rows import Message
+
 FILE, RATED = FILES
-PROMPT = [{"role": "user", "content": "Where?\n\u2028<script>"}]
-VOTE = {"prompt": PROMPT, "chosen": "Here.", "rejected": "There."}
-RATING = {"prompt": PROMPT, "completion": "Here.", "label": False}
+PROMPT: list[Message] = [{"role": "user", "content": "Where?\n\u2028<script>"}]
+VOTE: Any = {"prompt": PROMPT, "chosen": "Here.", "rejected": "There."}
+RATING: Any = {"prompt": PROMPT, "completion": "Here.", "label": False}
 
 
 def vote(project: Path, **more: Any) -> str:
-    return add_preference(project, {**VOTE, **more}, "Ann", ["final:a", "base:b"])["id"]
+    return add_preference(project, VOTE | more, "Ann", ["final:a", "base:b"])["id"]
 
 
 def rows(project: Path) -> list[dict[str, Any]]:
@@ -88,6 +90,25 @@ def test_foreign_lines_are_kept_and_damaged_ones_named(tmp_path: Path) -> None:
     remove_preference(tmp_path, given, {})
     assert (tmp_path / FILE).read_text().startswith('{"prompt": "by hand"')
     assert read_preferences(tmp_path)["pairs"] == 2
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"given": {"models": 3, "at": 1}},
+        {"prompt": [{"from": "human", "value": "Where?"}]},
+        {"prompt": [{"role": "developer", "content": [{"type": "text", "text": "Where?"}]}]},
+    ],
+)
+def test_lines_written_by_hand_are_listed(tmp_path: Path, more: dict[str, Any]) -> None:
+    file = tmp_path / FILE
+    file.parent.mkdir()
+    file.write_text(json.dumps({**VOTE, **more}) + "\n")
+    (row,) = read_preferences(tmp_path)["rows"]
+    assert row["models"] == []
+    assert [message["content"] for message in row["prompt"]] == [
+        "Where?" if "prompt" in more else PROMPT[0]["content"]
+    ]
 
 
 def test_concurrent_votes_are_all_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

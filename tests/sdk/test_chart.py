@@ -9,12 +9,17 @@ from typing import Any
 import pytest
 
 from arkor_dev.contract.events import TRAINING_LOG
+from arkor_dev.jobs.figures import FigureRow
 from arkor_dev.sdk.chart import html_of
 from arkor_dev.sdk.metrics import Metrics, Point
 
 
 def picture_of(*rows: dict[str, Any]) -> str:
-    html = html_of("run", "completed", None, Metrics([{"event": TRAINING_LOG, **row} for row in rows]))
+    figures = [
+        FigureRow(TRAINING_LOG, None, row["step"], {key: row[key] for key in row if key != "step"})
+        for row in rows
+    ]
+    html = html_of("run", "completed", None, Metrics(figures))
     encoded = re.search(r"base64,([^\"]*)", html)
     return base64.b64decode(encoded[1]).decode() if encoded else ""
 

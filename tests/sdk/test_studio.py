@@ -59,7 +59,7 @@ def test_a_run_goes_from_rows_to_answers_and_files(studio: Studio, tmp_path: Pat
     points = list(run)
     assert [point.step for point in points if point.loss is not None] == [1, 2, 3, 4]
     assert run.wait().status == "completed"
-    assert run.details["config"]["loraR"] == 4
+    assert dict(run.details["config"])["loraR"] == 4
     metrics = run.metrics
     assert metrics["loss"][:1] == run.loss[:1] == [points[0].loss]
     assert run.loss[-1] < run.loss[0]

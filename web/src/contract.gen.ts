@@ -64,6 +64,12 @@ export interface Adjustment {
   settings: Record<string, unknown[]>;
 }
 
+/** Where rows are, and the `hash` of all rows of the original job. */
+export interface LeftOut {
+  rows: string[];
+  hash: string;
+}
+
 /** A job's request: its data, and settings of `contract/settings/` by field. */
 export interface JobConfig {
   model: string;
@@ -73,6 +79,7 @@ export interface JobConfig {
   datasetFormat?: unknown;
   setByHand?: string[];
   adjusted?: Adjustment[];
+  leftOut?: LeftOut;
   cluster?: string;
   insecureCluster?: boolean;
   storage?: string;
@@ -909,6 +916,10 @@ export interface Forecast {
   fixes?: ForecastFix[];
 }
 
+export type AuthMode = "none" | "fixed_api_key";
+
+export type EngineName = "auto" | "exact" | "llama.cpp";
+
 /** What a deployment serves. */
 export interface DeploymentTarget {
   kind: "adapter" | "base_model";
@@ -931,7 +942,7 @@ export interface Deployment {
   orgId: string;
   projectId: string;
   target: DeploymentTarget;
-  authMode: "none" | "fixed_api_key";
+  authMode: AuthMode;
   urlFormat: string;
   enabled: boolean;
   customDomain?: string | null;
@@ -940,7 +951,7 @@ export interface Deployment {
   expiresAt?: string | null;
   createdAt: string;
   updatedAt: string;
-  engine?: "auto" | "exact" | "llama.cpp";
+  engine?: EngineName;
   answeredBy?: AnsweredBy | null;
   trouble?: string;
 }
@@ -1574,6 +1585,8 @@ export interface CorrectionAdded {
   undo: string;
 }
 
+export type MakingState = "reading" | "running" | "pausing" | "done" | "paused" | "budget" | "failed";
+
 /** The options of a making run; `keyEnv` names the environment variable of the key, never its value. */
 export interface MakingOptions {
   kind: string;
@@ -1611,7 +1624,7 @@ export interface MakingEstimate {
 export interface Making {
   name: string;
   file: string;
-  state: "reading" | "running" | "pausing" | "done" | "paused" | "budget" | "failed";
+  state: MakingState;
   kind: string;
   model: string;
   host: string;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.cli.consent import require_cluster_trust
 from arkor_dev.client.features import features_of
@@ -17,13 +17,13 @@ from arkor_dev.core.plain_text import one_line
 from arkor_dev.project.toml.compute import cluster_of, load_storage, question
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from arkor_dev.backend.client import Backend
+    from arkor_dev.contract.placement import Cluster, ClusterFree, ClusterNode
     from arkor_dev.core.settings import Settings
 
 FEATURE: Final = "placement"
-AMOUNTS: Final = {"cpus": "processor", "gpus": "GPU"}
 
 
 async def run_cluster(settings: Settings, action: str | None, address: str | None, *, as_json: bool) -> int:
@@ -44,7 +44,7 @@ async def run_cluster(settings: Settings, action: str | None, address: str | Non
             )
         answer = await backend.get_cluster(question(settings, chosen))
     try:
-        cluster = json.loads(answer.body)["cluster"]
+        cluster: Cluster = json.loads(answer.body)["cluster"]
         lines = [*lines_of(cluster)]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise BackendError("The backend's response about the cluster is unreadable.") from None
@@ -52,7 +52,7 @@ async def run_cluster(settings: Settings, action: str | None, address: str | Non
     return 1 if "problem" in cluster else 0
 
 
-def lines_of(cluster: Mapping[str, Any]) -> Iterator[str]:
+def lines_of(cluster: Cluster) -> Iterator[str]:
     """Format a cluster for a terminal: a summary, then a line for each machine."""
     if "problem" in cluster:
         yield one_line(str(cluster["problem"]), 2000)
@@ -72,14 +72,13 @@ def lines_of(cluster: Mapping[str, Any]) -> Iterator[str]:
         yield "  " + one_line(f"{node['name']}: {_amounts(node)}; {state}", 1000)
 
 
-def _amounts(resources: Mapping[str, Any]) -> str:
-    counts = (
-        f"{resources[key]:g} {unit}{'' if resources[key] == 1 else 's'}" for key, unit in AMOUNTS.items()
-    )
+def _amounts(resources: ClusterFree | ClusterNode) -> str:
+    amounts = (resources["cpus"], "processor"), (resources["gpus"], "GPU")
+    counts = (f"{count:g} {unit}{'' if count == 1 else 's'}" for count, unit in amounts)
     return f"{', '.join(counts)}, {resources['memory'] / 2**30:.1f} GiB"
 
 
-async def placed(settings: Settings, config: dict[str, Any]) -> str | None:
+async def placed(settings: Settings, config: dict[str, object]) -> str | None:
     """Write into ``config`` where the job runs; return a warning to show in red, or None.
 
     The command's option overrides the environment, which overrides the file.
@@ -101,18 +100,19 @@ async def placed(settings: Settings, config: dict[str, Any]) -> str | None:
     )
 
 
-async def need_placement(backend: Backend, settings: Settings, config: dict[str, Any]) -> None:
+async def need_placement(backend: Backend, settings: Settings, config: dict[str, object]) -> None:
     """Raise BadRequestError if a job is for a cluster that the backend can't use, or nobody has agreed to."""
-    if CLUSTER not in config:
+    address, storage = config.get(CLUSTER), config.get(STORAGE)
+    if address is None:
         return
     if FEATURE in await features_of(backend):
-        require_cluster_trust(settings, config[CLUSTER], config.get(STORAGE))
+        require_cluster_trust(settings, str(address), None if storage is None else str(storage))
         return
     if settings.local:
         raise BadRequestError(
-            f"The cluster {config[CLUSTER]} needs Ray, which is not installed. Install it with: "
+            f"The cluster {address} needs Ray, which is not installed. Install it with: "
             f"{install_command('ray')}\nOr train on this machine: --on here"
         )
     raise BadRequestError(
-        f"This backend can't run jobs on the cluster {config[CLUSTER]}. Add --local, or use --on here"
+        f"This backend can't run jobs on the cluster {address}. Add --local, or use --on here"
     )

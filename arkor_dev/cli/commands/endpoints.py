@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.client.endpoints import create_endpoint, deployment_of, deployments_of, new_key, value_of
 from arkor_dev.client.job_list import choose_job, jobs_of
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.shapes import Deployment
 from arkor_dev.core.plain_text import one_line
 
 from .jobs import require_sign_in
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from arkor_dev.backend.client import Backend
-    from arkor_dev.contract.shapes import Deployment
     from arkor_dev.core.settings import Settings
 
 CREATE, KEY, ON, OFF, DELETE = "create", "key", "on", "off", "delete"
@@ -73,7 +73,7 @@ async def _act(backend: Backend, action: str, arguments: Namespace) -> tuple[Dep
         await backend.delete_deployment(endpoint["id"])
         return endpoint, None, f"Deleted the endpoint {name}, with its keys and its log."
     answer = await backend.update_deployment(endpoint["id"], {"enabled": action == ON})
-    return value_of(answer, "deployment"), None, f"The endpoint {name} is {action}."
+    return value_of(answer, "deployment", Deployment), None, f"The endpoint {name} is {action}."
 
 
 def lines(deployments: list[Deployment]) -> list[str]:
@@ -86,11 +86,10 @@ def lines(deployments: list[Deployment]) -> list[str]:
 
 
 def _row(deployment: Deployment) -> tuple[str, str, str]:
-    target: dict[str, Any] = {**deployment["target"]}
-    adapter = target.get("adapter") or {}
-    step = f", step {adapter['step']}" if "step" in adapter else ""
-    unknown = f"an unknown target ({target.get('kind')})"
-    serves = f"job {adapter['jobId']}{step}" if "jobId" in adapter else target.get("baseModel") or unknown
+    target = deployment["target"]
+    serves = target.get("baseModel") or f"an unknown target ({target.get('kind')})"
+    if (adapter := target.get("adapter")) and "jobId" in adapter:
+        serves = f"job {adapter['jobId']}" + (f", step {adapter['step']}" if "step" in adapter else "")
     callers = "anyone" if deployment["authMode"] == "none" else "with a key"
     return (
         one_line(deployment["slug"], NAME), one_line(serves, NAME),

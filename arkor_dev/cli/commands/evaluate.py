@@ -7,8 +7,9 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from arkor_dev.backend.calls import objects_in
 from arkor_dev.cli.event_text import verdict_lines
 from arkor_dev.client.background_work import progress_words
 from arkor_dev.client.evaluation import evaluate
@@ -29,9 +30,9 @@ from .waiting import shown_progress
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Mapping
 
     from arkor_dev.backend.client import Backend
+    from arkor_dev.contract.shapes import Evaluation, EvaluationPart, EvaluationRow, Job
     from arkor_dev.core.settings import Settings
 
 MOST_ROWS: Final = 3
@@ -71,7 +72,7 @@ async def run_evaluate(settings: Settings, arguments: Namespace) -> int:
         if arguments.checkpoint is not None:
             query["step"] = str(arguments.checkpoint)
 
-        async def measure(job: dict[str, Any], step: int | None) -> None:
+        async def measure(job: Job, step: int | None) -> None:
             try:
                 await _evaluate(
                     backend, job["id"], {"step": step, "force": arguments.force or None, "data": data}
@@ -109,12 +110,12 @@ async def run_evaluate(settings: Settings, arguments: Namespace) -> int:
         answer = await backend.get_evaluation(chosen["id"], query)
     try:
         answered = json.loads(answer.body)
-        evaluation = (
-            answered["evaluation"]
-            if arguments.against is None
-            else {"sentence": answered["comparison"]["sentence"]}
-        )
-        rows = answered.get("rows")
+        if arguments.against is None:
+            evaluation: Evaluation = answered["evaluation"]
+            shown = [*verdict_lines(evaluation), *strength_lines(evaluation), *lines(answered.get("rows"))]
+        else:
+            comparison: EvaluationPart = answered["comparison"]
+            shown = verdict_lines({"sentence": comparison["sentence"]})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BackendError("The backend's evaluation is unreadable. Try again later.") from None
     if arguments.json:
@@ -123,7 +124,7 @@ async def run_evaluate(settings: Settings, arguments: Namespace) -> int:
         }
         print(json.dumps(document, indent=2))  # noqa: T201
     else:
-        print("\n".join([*verdict_lines(evaluation), *strength_lines(evaluation), *lines(rows)]))  # noqa: T201
+        print("\n".join(shown))  # noqa: T201
     return 0
 
 
@@ -142,7 +143,7 @@ def _check_adapter(arguments: Namespace) -> None:
         raise BadRequestError("--adapter needs --data FILE: rows that it was not trained on.")
 
 
-async def _imported_adapter(backend: Backend, arguments: Namespace, data: str | None) -> dict[str, Any]:
+async def _imported_adapter(backend: Backend, arguments: Namespace, data: str | None) -> Job:
     """Return the job that the backend created for the adapter; print its base model."""
     body = {"path": str(arguments.adapter.absolute()), "data": data}
     try:
@@ -153,7 +154,7 @@ async def _imported_adapter(backend: Backend, arguments: Namespace, data: str | 
             f"({refusal.text})"
         ) from None
     try:
-        job: dict[str, Any] = json.loads(answer.body)["job"]
+        job: Job = json.loads(answer.body)["job"]
         base = one_line(job["config"]["model"], 200)
     except (ValueError, KeyError, TypeError):
         raise BackendError("The backend's answer is unreadable. Try again later.") from None
@@ -182,7 +183,7 @@ async def _evaluate(backend: Backend, job_id: str, options: dict[str, object]) -
         raise
 
 
-def strength_lines(evaluation: Mapping[str, Any]) -> list[str]:
+def strength_lines(evaluation: Evaluation) -> list[str]:
     """Format what the adapter keeps of its gain, and of the harm, at each strength; none without a gain."""
     try:
         task, general = evaluation["heldOut"], evaluation["general"]
@@ -197,9 +198,9 @@ def strength_lines(evaluation: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def lines(rows: object) -> list[str]:
+def lines(rows: list[EvaluationRow] | None) -> list[str]:
     """Format the rows that improved most and those that got worse most, one a line."""
-    row_list = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    row_list = objects_in(rows)
     gains = {index: _gain(row) for index, row in enumerate(row_list)}
     order = sorted(
         (index for index, gain in gains.items() if gain is not None), key=lambda p: -(gains[p] or 0)
@@ -213,11 +214,12 @@ def lines(rows: object) -> list[str]:
     return text_lines
 
 
-def _gain(row: dict[str, object]) -> float | None:
-    base, adapter = row.get("base"), row.get("adapter")
+def _gain(row: EvaluationRow) -> float | None:
+    base: object = row.get("base")
+    adapter: object = row.get("adapter")
     return base - adapter if isinstance(base, int | float) and isinstance(adapter, int | float) else None
 
 
-def _line(row: dict[str, Any]) -> str:
+def _line(row: EvaluationRow) -> str:
     text = one_line(row.get("question") or row.get("wanted"), TEXT)
     return f"  {row['base']:.2f} → {row['adapter']:.2f}  {text}"

@@ -14,8 +14,9 @@ import time
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from arkor_dev.backend.calls import objects_in
 from arkor_dev.cli.event_text import figure, phase_of, size_of, time_left, verdict_lines
 from arkor_dev.client.job_list import choose_job, listing_of
 from arkor_dev.connection.connect import joined
@@ -28,11 +29,13 @@ from arkor_dev.core.atomic_write import write_private
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.credentials_file import NoCredentialsError, read_credentials
 from arkor_dev.jobs.figures import history
+from arkor_dev.jobs.follow import is_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from arkor_dev.backend.client import Backend
+    from arkor_dev.contract.shapes import Artifact, Job
     from arkor_dev.core.settings import Settings
 
 
@@ -95,7 +98,7 @@ async def run_jobs(
     return 0
 
 
-async def _show(backend: Backend, job: dict[str, object], *, as_json: bool) -> int:
+async def _show(backend: Backend, job: Job, *, as_json: bool) -> int:
     """Print one job and its files."""
 
     artifacts = await artifacts_of(backend, job)
@@ -105,7 +108,7 @@ async def _show(backend: Backend, job: dict[str, object], *, as_json: bool) -> i
     return 0
 
 
-async def _diff(backend: Backend, job: dict[str, object], other: dict[str, object], *, as_json: bool) -> int:
+async def _diff(backend: Backend, job: Job, other: Job, *, as_json: bool) -> int:
     """Print how the rows of a job differ from those of another."""
     answer = await backend.compare_rows(job["id"], {"against": other["id"]})
     try:
@@ -131,7 +134,7 @@ async def _diff(backend: Backend, job: dict[str, object], other: dict[str, objec
     return 0
 
 
-async def _figures(backend: Backend, job: dict[str, Any], options: Mapping[str, object]) -> int:
+async def _figures(backend: Backend, job: Job, options: Mapping[str, object]) -> int:
     """Write a job's metrics to the file, or to standard output without one."""
     from arkor_dev.jobs.figures import TEXTS, rows_of, write_tensorboard
 
@@ -190,9 +193,7 @@ def _check(action: str | None, options: Mapping[str, object]) -> None:
         )
 
 
-async def _act(
-    backend: Backend, action: str, job: dict[str, Any], options: Mapping[str, object]
-) -> dict[str, Any] | None:
+async def _act(backend: Backend, action: str, job: Job, options: Mapping[str, object]) -> Job | None:
     """Do the action; return the job as the backend reports it, or None if nothing was to be done."""
     status = job.get("status")
     if (action == "cancel" and status in TERMINAL) or (action == "pause" and status == "paused"):
@@ -215,10 +216,10 @@ async def _act(
         raise refusal.reworded(f"This backend can't {action} a job. ({refusal.text})") from None
     answered = json.loads(answer.body)
     done = answered.get("job") if isinstance(answered, dict) else None
-    return done if isinstance(done, dict) else job
+    return done if is_job(done) else job
 
 
-def _outcome(action: str, before: dict[str, object], now: dict[str, object], *, waits: bool) -> str:
+def _outcome(action: str, before: Job, now: Job, *, waits: bool) -> str:
     """Describe the outcome. ``waits``: the backend ends with this command and trains nothing before that."""
     if action == "pause":
         return f"is paused{_after(now.get('pause'), 'step')}."
@@ -245,7 +246,7 @@ def require_sign_in(settings: Settings) -> None:
         ) from None
 
 
-def lines(jobs: list[dict[str, Any]]) -> list[str]:
+def lines(jobs: list[Job]) -> list[str]:
     """Format jobs as a table: status, verdict if any job has one, creation time, id, name, star and tags."""
     if not jobs:
         return ["No job has run yet."]
@@ -256,7 +257,7 @@ def lines(jobs: list[dict[str, Any]]) -> list[str]:
     return ["  ".join([*map(str.ljust, row, widths), row[-1]]) for row in rows]
 
 
-def _row(job: dict[str, Any]) -> tuple[str, ...]:
+def _row(job: Job) -> tuple[str, ...]:
     status = one_line(job.get("status"), 20)
     queue = job.get("queue")
     if isinstance(queue, dict) and isinstance(queue.get("position"), int):
@@ -289,18 +290,14 @@ MOST: Final = 5
 """How many of the first and of the last checkpoints are listed."""
 
 
-async def artifacts_of(backend: Backend, job: Mapping[str, Any]) -> list[dict[str, Any]]:
+async def artifacts_of(backend: Backend, job: Job) -> list[Artifact]:
     """Return a job's checkpoints and final artifacts. Raises ArkorError."""
-    saved: dict[object, list[dict[str, Any]]] = {}
-    final: list[dict[str, Any]] = []
+    saved: dict[object, list[Artifact]] = {}
+    final: list[Artifact] = []
     async with aclosing(history(backend, job["id"], ended=job.get("status") in TERMINAL)) as events:
         async for name, data in events:
             entries = data.get("artifacts")
-            artifacts = (
-                [artifact for artifact in entries if isinstance(artifact, dict)]
-                if isinstance(entries, list)
-                else []
-            )
+            artifacts: list[Artifact] = objects_in(entries if isinstance(entries, list) else None)
             if name == CHECKPOINT_SAVED:
                 saved[data.get("step")] = artifacts
             elif name == CHECKPOINT_REMOVED:
@@ -310,7 +307,7 @@ async def artifacts_of(backend: Backend, job: Mapping[str, Any]) -> list[dict[st
     return [artifact for entries in saved.values() for artifact in entries] + final
 
 
-def lines_of(job: Mapping[str, Any], artifacts: Sequence[Mapping[str, Any]], width: int = 0) -> Iterator[str]:
+def lines_of(job: Job, artifacts: Sequence[Artifact], width: int = 0) -> Iterator[str]:
     """Format a job: its name, details and files. ``width`` is a terminal's; 0 wraps nothing."""
     yield f"{one_line(job.get('name'), LONG)} ({one_line(job['id'], 100)})"
     for label, text in _facts(job):
@@ -349,7 +346,7 @@ def _wrapped(label: str, text: str, width: int) -> Iterator[str]:
         yield from wrap.wrap(text)
 
 
-def _facts(job: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+def _facts(job: Job) -> Iterator[tuple[str, str]]:
     metrics, config = _table(job, "metrics"), _table(job, "config")
     step, total = figure(metrics.get("step")), figure(metrics.get("totalSteps"))
     at = "" if step is None else f", step {step:,.0f}" + ("" if total is None else f" of {total:,.0f}")
@@ -374,6 +371,6 @@ def _facts(job: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         yield "" if number else "verdict", sentence
 
 
-def _table(job: Mapping[str, Any], key: str) -> dict[str, Any]:
+def _table(job: Mapping[str, object], key: str) -> dict[str, object]:
     value = job.get(key)
     return value if isinstance(value, dict) else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.cli.consent import confirm
 from arkor_dev.client.job_list import choose_job, jobs_of
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from arkor_dev.backend.client import Backend
+    from arkor_dev.contract.shapes import Disk, ModelOnDisk
     from arkor_dev.core.settings import Settings
+    from arkor_dev.identity.local_backend import RebuiltJobs
 
 ACTIONS = {"status": "", "gc": "", "path": "", "export": "JOB FILE", "import": "FILE", "rebuild": ""}
 """The actions, each with the names that it accepts."""
@@ -70,7 +72,7 @@ async def _export(backend: Backend, job: str, file: str) -> int:
     return 0
 
 
-def _rebuilt(outcome: dict[str, Any]) -> Iterator[str]:
+def _rebuilt(outcome: RebuiltJobs) -> Iterator[str]:
     """Describe the outcome of rebuilding the list of jobs."""
     added, skipped = outcome["added"], outcome["unusable"]
     jobs = "job" if outcome["jobs"] == 1 else "jobs"
@@ -91,15 +93,15 @@ def _absolute(file: str) -> str:
     return str(Path(file).absolute())
 
 
-async def _disk(backend: Backend) -> dict[str, object]:
+async def _disk(backend: Backend) -> Disk:
     try:
-        disk: dict[str, Any] = json.loads((await backend.disk()).body)["disk"]
+        disk: Disk = json.loads((await backend.disk()).body)["disk"]
     except (ValueError, KeyError, TypeError):
         raise BackendError("The local backend did not report its disk usage.") from None
     return disk
 
 
-def _status(settings: Settings, disk: dict[str, Any]) -> str:
+def _status(settings: Settings, disk: Disk) -> str:
     jobs, models = disk["jobs"], disk["models"]
     total = sum(job["bytes"] for job in jobs)
     lines = [
@@ -127,13 +129,13 @@ def _status(settings: Settings, disk: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _use(model: dict[str, Any]) -> str:
+def _use(model: ModelOnDisk) -> str:
     if model.get("shared"):
         return "  (in the model hub's cache, shared with other programs)"
     return "" if model.get("used", True) else "  (no job uses it)"
 
 
-def _spare(disk: dict[str, Any]) -> Iterator[tuple[str, int]]:
+def _spare(disk: Disk) -> Iterator[tuple[str, int]]:
     """Describe what ``gc`` would delete, with its size."""
     if disk["leftovers"]:
         yield "orphaned files", disk["leftovers"]
@@ -146,7 +148,7 @@ def _spare(disk: dict[str, Any]) -> Iterator[tuple[str, int]]:
         yield "database entries of deleted jobs", disk["unused"]
 
 
-async def _clean(backend: Backend, disk: dict[str, Any], *, yes: bool) -> int:
+async def _clean(backend: Backend, disk: Disk, *, yes: bool) -> int:
     spare = list(_spare(disk))
     if not spare:
         print("Nothing to remove: everything belongs to a job.")  # noqa: T201

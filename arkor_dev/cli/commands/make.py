@@ -9,7 +9,7 @@ import os
 import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
     from arkor_dev.data.agreement import Agreement
     from arkor_dev.making.making import Maker
-    from arkor_dev.making.tasks import Task
+    from arkor_dev.making.tasks import Opinion, Task
 
 LOOK: Final = 0.25
 """Seconds between two polls of the progress."""
@@ -107,18 +107,19 @@ async def run_judge(settings: Settings, arguments: Namespace) -> int:
         if options["teacher"] == BASE:
             backend = await stack.enter_async_context(joined(settings, lambda _: None, idle=True))
 
-        async def judge_tasks(tasks: list[Task]) -> tuple[Making, dict[str, tuple[str, str]]]:
+        async def judge_tasks(tasks: list[Task]) -> tuple[Making, dict[str, Opinion]]:
             async def load() -> tuple[list[Task], list[str]]:
                 return tasks, []
 
             options_of_run = (options, settings, os.environ, backend, judging.Verdicts)
             async with start.opened(*options_of_run) as (maker, _):
+                assert isinstance(maker, judging.Verdicts)
                 done = await _run(maker, maker.run(load, settings.local_data), console, quiet=arguments.json)
                 return done, maker.verdicts
 
         done, verdicts = await judge_tasks(loaded.judged)
         agreement, trusted = judging.tried(loaded, verdicts)
-        opinions: dict[str, tuple[str, str]] = {}
+        opinions: dict[str, Opinion] = {}
         if trusted and done["state"] == "done":
             done, opinions = await judge_tasks(loaded.unjudged)
             options_of_run = (settings.project, loaded, opinions, options["model"])
@@ -137,7 +138,7 @@ async def run_judge(settings: Settings, arguments: Namespace) -> int:
 
 
 def judge_lines(
-    agreement: Agreement | None, trusted: bool, opinions: dict[str, tuple[str, str]], done: Making
+    agreement: Agreement | None, trusted: bool, opinions: dict[str, Opinion], done: Making
 ) -> list[str]:
     """Describe the result of judging."""
     from arkor_dev.data.agreement import LEAST_KAPPA, LEAST_ROWS
@@ -159,7 +160,9 @@ def judge_lines(
     return [*lines, *result_lines(done)[-2 if done["state"] != "done" else -1 :]]
 
 
-async def _run(maker: Maker, running: Coroutine[Any, Any, None], console: Console, *, quiet: bool) -> Making:
+async def _run(
+    maker: Maker, running: Coroutine[object, None, None], console: Console, *, quiet: bool
+) -> Making:
     """Run a maker with progress; Ctrl-C pauses it, and a second one drops the requests under way."""
     task = asyncio.create_task(running, name="making")
 
@@ -180,7 +183,7 @@ async def _run(maker: Maker, running: Coroutine[Any, Any, None], console: Consol
     return maker.as_wire()
 
 
-async def _follow(maker: Any, run: asyncio.Task[None], console: Console, *, visible: bool) -> None:
+async def _follow(maker: Maker, run: asyncio.Task[None], console: Console, *, visible: bool) -> None:
     """Show the progress of a making run until it ends; raise its error."""
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), console=console, transient=True
@@ -208,7 +211,7 @@ def _options(settings: Settings, arguments: Namespace) -> MakingOptions:
     kind = arguments.kind or next(iter(kinds))
     if kind not in kinds:
         raise BadRequestError(f"data {arguments.action} does not make {kind}. It makes: {', '.join(kinds)}.")
-    options: dict[str, Any] = {
+    options: MakingOptions = {
         "kind": kind,
         "teacher": arguments.teacher,
         "model": arguments.model,
@@ -225,8 +228,8 @@ def _options(settings: Settings, arguments: Namespace) -> MakingOptions:
     if arguments.action == "make":
         options["paths"] = [_relative(path, settings.project) for path in arguments.files]
     else:
-        options |= {**_rows(settings, arguments), "rows": arguments.rows or []}
-    return options  # type: ignore[return-value]
+        _add_rows(options, settings, arguments)
+    return options
 
 
 def _relative(path: Path, project: Path) -> str:
@@ -235,21 +238,25 @@ def _relative(path: Path, project: Path) -> str:
     return resolved.relative_to(project).as_posix() if resolved.is_relative_to(project) else str(resolved)
 
 
-def _rows(settings: Settings, arguments: Namespace) -> dict[str, Any]:
-    """Return the given file of rows, or else the trainer with the data."""
+def _add_rows(options: MakingOptions, settings: Settings, arguments: Namespace) -> None:
+    """Add the given file of rows, or else the trainer with the data."""
+    options["rows"] = arguments.rows or []
     if len(arguments.files) > 1 or (arguments.files and arguments.action == "judge"):
         raise BadRequestError(
             f"unexpected argument {arguments.files[-1]}. data more has one file of rows, data judge none."
         )
     if arguments.files:
-        return {"of": _relative(arguments.files[0], settings.project)}
+        options["of"] = _relative(arguments.files[0], settings.project)
+        return
     trainers = parse(settings.project, read(settings.project))
-    return {"trainer": trainers[index_of(trainers, arguments.trainer)]["name"]}
+    options["trainer"] = trainers[index_of(trainers, arguments.trainer)]["name"]
 
 
-def _schema(path: Path) -> object:
+def _schema(path: Path) -> dict[str, object] | None:
+    """Return the JSON Schema in a file; `start.check_options` says whether it is one."""
     try:
-        return strict_json.parse(read_small(path))
+        schema: dict[str, object] | None = strict_json.parse(read_small(path))
+        return schema
     except OSError as fault:
         raise BadRequestError(f"{one_line(path, 200)} cannot be read: {fault.strerror}.") from None
     except strict_json.StrictJSONError as fault:

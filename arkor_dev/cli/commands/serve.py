@@ -8,7 +8,7 @@ import json
 import logging
 import signal
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.cli.console import Terminal
 from arkor_dev.client.endpoints import (
@@ -21,8 +21,9 @@ from arkor_dev.client.endpoints import (
 )
 from arkor_dev.client.job_list import choose_job, jobs_of
 from arkor_dev.connection.connect import joined
-from arkor_dev.contract.deployments import base_url
+from arkor_dev.contract.deployments import EndpointRequest, base_url
 from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError, NotFoundError
+from arkor_dev.contract.shapes import Deployment
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.server.endpoints.app import endpoint_app
 from arkor_dev.server.serve import bind, serving
@@ -63,7 +64,8 @@ async def run_serve(settings: Settings, name: str | None, *, open_to_all: bool) 
         endpoint = await _chosen(backend, name, open_to_all=open_to_all)
         deployment = endpoint.deployment
         slug, stopped = str(deployment["slug"]), asyncio.Event()
-        if trouble := value_of(await backend.get_deployment(deployment["id"]), "deployment").get("trouble"):
+        answer = await backend.get_deployment(deployment["id"])
+        if trouble := value_of(answer, "deployment", Deployment).get("trouble"):
             raise ConflictError(f"The endpoint {one_line(slug, MOST)} cannot answer: {one_line(trouble)}")
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -97,13 +99,12 @@ async def _report_errors(backend: Backend, deployment: str, stopped: asyncio.Eve
         last = requests or last
 
 
-async def _newest(backend: Backend, deployment: str) -> list[dict[str, object]]:
+async def _newest(backend: Backend, deployment: str) -> list[EndpointRequest]:
     """Return the newest requests of a deployment; empty if they are unreadable."""
     try:
-        requests: list[dict[str, Any]] = value_of(await backend.list_requests(deployment), "requests")
+        return value_of(await backend.list_requests(deployment), "requests", list[EndpointRequest])
     except ArkorError:
         return []
-    return requests
 
 
 def _lines(endpoint: NewEndpoint, port: int) -> list[str]:

@@ -7,7 +7,7 @@ import sys
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.cli.commands.export.run import run_export
 from arkor_dev.cli.consent import confirm, require_trust
@@ -108,7 +108,7 @@ async def _fetch_all(settings: Settings, out: str | None) -> int:
     missing = [job for job in done if not (folder / job).exists()]
     print(f"{len(missing)} of {len(done)} completed jobs to fetch")  # noqa: T201
     folder.mkdir(parents=True, exist_ok=True)
-    options: dict[str, Any] = {
+    options: dict[str, object] = {
         "format": "adapter",
         "checkpoint": "best",
         "quantization": None,

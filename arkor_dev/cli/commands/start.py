@@ -348,8 +348,8 @@ async def _say_stopped(backend: Backend, settings: Settings, job_id: str, view: 
         async with asyncio.timeout(CANCEL_SECONDS):
             await backend.cancel_job(job_id)
             for pause in itertools.repeat(0.1):
-                status = (await job_of(backend, job_id)).get("status")
-                if status in TERMINAL:
+                job = await job_of(backend, job_id)
+                if job is not None and (status := job.get("status")) in TERMINAL:
                     view.say(f"Job {job_id} finished with status={status}")
                     return
                 await asyncio.sleep(pause)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
@@ -12,7 +12,10 @@ from arkor_dev.core.plain_text import one_line
 from arkor_dev.server.open_studios import PATH, session_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from arkor_dev.core.settings import Settings
+    from arkor_dev.server.agent import AgentStatus
 
 SECONDS = 10.0
 
@@ -51,7 +54,7 @@ async def run_status(settings: Settings, *, as_json: bool) -> int:
     return 0
 
 
-async def _status(port: int, secret: str) -> dict[str, Any]:
+async def _status(port: int, secret: str) -> AgentStatus:
     try:
         async with (
             ClientSession(timeout=ClientTimeout(SECONDS)) as http,
@@ -61,7 +64,7 @@ async def _status(port: int, secret: str) -> dict[str, Any]:
                 allow_redirects=False,
             ) as answer,
         ):
-            status = await answer.json()
+            status: AgentStatus = await answer.json()
     except (ClientError, TimeoutError, ValueError) as fault:
         raise BackendError(f"The Studio on port {port} does not answer: {type(fault).__name__}.") from None
     if answer.status != 200 or not isinstance(status, dict):
@@ -69,5 +72,5 @@ async def _status(port: int, secret: str) -> dict[str, Any]:
     return status
 
 
-def _say(text: str | dict[str, Any]) -> None:
+def _say(text: str | Mapping[str, object]) -> None:
     print(text if isinstance(text, str) else json.dumps(text))  # noqa: T201

@@ -10,7 +10,7 @@ import contextlib
 import functools
 import gc
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.cli.banner import banner
 from arkor_dev.cli.interrupt import InterruptHandler, InterruptMessages
@@ -25,12 +25,13 @@ from arkor_dev.server.serve import bind, serving, token_file
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Iterable
 
     from aiohttp.web import Application
 
     from arkor_dev.backend.client import Backend
     from arkor_dev.cli.console import Terminal
+    from arkor_dev.connection.connect import Connect
     from arkor_dev.core.settings import Settings
 
 
@@ -136,7 +137,7 @@ async def _studio(settings: Settings, entry: StudioEntry, mask: Iterable[int], *
 
 
 @contextlib.asynccontextmanager
-async def _connecting(settings: Settings, *, yes: bool) -> AsyncIterator[Callable[..., Any]]:
+async def _connecting(settings: Settings, *, yes: bool) -> AsyncIterator[Connect]:
     """Connect Studio to its backend; over ssh before the page opens, since that may be slow or ask."""
     if settings.ssh is None:
         yield functools.partial(connected, awaits_engine=True)  # the page offers to install it

@@ -10,8 +10,9 @@ import contextlib
 import json
 import sys
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NotRequired, TypedDict, TypeGuard
 
+from arkor_dev.backend.calls import objects_in
 from arkor_dev.cli.consent import ask_about_notices
 from arkor_dev.cli.set_option import toml_values
 from arkor_dev.connection.connect import joined
@@ -26,9 +27,10 @@ from .jobs import require_sign_in
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Awaitable, Iterator, Mapping
 
-    from arkor_dev.backend.client import Backend
+    from arkor_dev.backend.client import Backend, Response
+    from arkor_dev.contract.shapes import Sweep
     from arkor_dev.core.settings import Settings
 
 START, STATUS, STOP, DELETE = "start", "status", "stop", "delete"
@@ -39,6 +41,17 @@ DETACHED: Final = (
 NAME: Final = 60
 MOST_TRIALS: Final = 10
 """Maximum number of trials in the table, the best first."""
+
+
+class SweepRequest(TypedDict):
+    """The body of the call that starts a sweep: `arkor_dev.contract.bodies.SWEEP`."""
+
+    name: str
+    config: dict[str, object]
+    space: NotRequired[dict[str, object]]
+    deadline: NotRequired[str]
+    jobs: NotRequired[int]
+    sources: NotRequired[dict[str, int]]
 
 
 async def run_sweep(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -64,7 +77,7 @@ async def run_sweep(settings: Settings, arguments: argparse.Namespace) -> int:
         return _print(sweep, as_json=arguments.json)
 
 
-async def start(settings: Settings, body: dict[str, Any], *, as_json: bool) -> int:
+async def start(settings: Settings, body: SweepRequest, *, as_json: bool) -> int:
     """Start a sweep, follow it if it ends with this command, and print it; return the exit code."""
     await placed(settings, body["config"])
     ask_about_notices(settings, lambda text: print(text, file=sys.stderr))  # noqa: T201
@@ -77,7 +90,7 @@ async def start(settings: Settings, body: dict[str, Any], *, as_json: bool) -> i
         return _print(sweep, as_json=as_json)
 
 
-def _print(sweep: Mapping[str, object], *, as_json: bool) -> int:
+def _print(sweep: Sweep, *, as_json: bool) -> int:
     print(json.dumps({"sweep": sweep}, indent=2) if as_json else "\n".join(lines_of(sweep)))  # noqa: T201
     return 1 if sweep.get("state") == "failed" else 0
 
@@ -88,7 +101,7 @@ async def run_sources(settings: Settings, arguments: argparse.Namespace) -> int:
         require_sign_in(settings)
     trainer = choose(await asyncio.to_thread(load_trainers, settings.project), arguments.trainer)
     sources = {"runs": arguments.runs, "steps": arguments.steps}
-    body = {
+    body: SweepRequest = {
         "name": f"{trainer['name']} sources",
         "config": dict(trainer["config"]),
         "sources": {name: value for name, value in sources.items() if value is not None},
@@ -96,7 +109,7 @@ async def run_sources(settings: Settings, arguments: argparse.Namespace) -> int:
     return await start(settings, body, as_json=arguments.json)
 
 
-def _request(settings: Settings, arguments: argparse.Namespace) -> dict[str, Any]:
+def _request(settings: Settings, arguments: argparse.Namespace) -> SweepRequest:
     """Return the body of the call: the options, and for the rest ``[sweep]`` of arkor.toml."""
     trainers = load_trainers(settings.project)
     table = load_sweep(settings.project, trainers)
@@ -123,17 +136,19 @@ def _request(settings: Settings, arguments: argparse.Namespace) -> dict[str, Any
         raise BadRequestError(f'--until {quoted(until)} is invalid; expected a time of day, such as "07:00"')
     if deadline is None and jobs is None:
         raise BadRequestError("The sweep has no end. Add --until 07:00, --hours N or --jobs N")
-    body: dict[str, Any] = {
+    body: SweepRequest = {
         "name": f"{trainer['name']} sweep",
         "config": dict(trainer["config"]),
         "space": space,
     }
     if deadline is not None:
         body["deadline"] = deadline.isoformat()
-    return {**body, "jobs": jobs} if jobs is not None else body
+    if jobs is not None:
+        body["jobs"] = jobs
+    return body
 
 
-async def _follow(backend: Backend, sweep: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+async def _follow(backend: Backend, sweep: Sweep, *, quiet: bool) -> Sweep:
     """Print a sweep's progress until its end. Ctrl-C leaves it to the next backend of the project."""
     printed = ""
     try:
@@ -150,10 +165,10 @@ async def _follow(backend: Backend, sweep: dict[str, Any], *, quiet: bool) -> di
     return sweep
 
 
-async def _delete(backend: Backend, sweep: dict[str, Any], *, with_jobs: bool, quiet: bool) -> None:
+async def _delete(backend: Backend, sweep: Sweep, *, with_jobs: bool, quiet: bool) -> None:
     """Delete a sweep, and then its jobs if asked for. Raises ArkorError."""
     await backend.delete_sweep(sweep["id"])
-    jobs = [str(trial.get("jobId")) for trial in _list(sweep, "trials")] if with_jobs else []
+    jobs = [str(trial.get("jobId")) for trial in objects_in(sweep.get("trials"))] if with_jobs else []
     for job in jobs:
         with contextlib.suppress(NotFoundError):  # deleted before
             await backend.delete_job(job)
@@ -164,29 +179,33 @@ async def _delete(backend: Backend, sweep: dict[str, Any], *, with_jobs: bool, q
     print(f"Deleted {one_line(sweep.get('name'), NAME)}{too}.")  # noqa: T201
 
 
-async def _answer(call: Any) -> dict[str, Any]:
+async def _answer(call: Awaitable[Response]) -> Sweep:
     try:
         sweep = json.loads((await call).body)["sweep"]
     except NotFoundError as refusal:
         raise refusal.reworded(f"This backend has no sweeps. ({refusal.text})") from None
     except (ValueError, KeyError, TypeError):
         raise BackendError("The backend's answer is unreadable. Try again later.") from None
-    if not isinstance(sweep, dict) or not isinstance(sweep.get("id"), str):
+    if not _is_sweep(sweep):
         raise BackendError("The backend's answer is unreadable. Try again later.")
     return sweep
 
 
-async def _all(backend: Backend) -> list[dict[str, Any]]:
+def _is_sweep(value: object) -> TypeGuard[Sweep]:
+    return isinstance(value, dict) and isinstance(value.get("id"), str)
+
+
+async def _all(backend: Backend) -> list[Sweep]:
     try:
         sweeps = json.loads((await backend.list_sweeps()).body)["sweeps"]
-        return [sweep for sweep in sweeps if isinstance(sweep.get("id"), str)]
+        return [sweep for sweep in sweeps if _is_sweep(sweep)]
     except NotFoundError as refusal:
         raise refusal.reworded(f"This backend has no sweeps. ({refusal.text})") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise BackendError("The backend's list of sweeps is unreadable. Try again later.") from None
 
 
-def _choose(sweeps: list[dict[str, Any]], text: str | None) -> dict[str, Any]:
+def _choose(sweeps: list[Sweep], text: str | None) -> Sweep:
     """Return the sweep whose id begins with ``text``, else the newest. Raises BadRequestError."""
     matches = [sweep for sweep in sweeps if text is None or sweep["id"].startswith(text)]
     if not matches or (text is not None and len(matches) > 1):
@@ -196,9 +215,9 @@ def _choose(sweeps: list[dict[str, Any]], text: str | None) -> dict[str, Any]:
     return matches[0]
 
 
-def _progress(sweep: Mapping[str, Any]) -> str:
-    trials = _list(sweep, "trials")
-    tried = sum(bool(_list(trial, "results")) for trial in trials if trial.get("role") == "search")
+def _progress(sweep: Sweep) -> str:
+    trials = objects_in(sweep.get("trials"))
+    tried = sum(bool(objects_in(trial.get("results"))) for trial in trials if trial.get("role") == "search")
     plan = sweep.get("plan")
     if sweep.get("held"):
         return one_line(sweep["held"], 1000)
@@ -210,7 +229,7 @@ def _progress(sweep: Mapping[str, Any]) -> str:
     return f"{tried} of about {plan.get('trials')} trials{phase}{end}"
 
 
-def lines_of(sweep: Mapping[str, Any]) -> Iterator[str]:
+def lines_of(sweep: Sweep) -> Iterator[str]:
     """Format a sweep for a terminal: its state or verdict, its trials, and what mattered."""
     name, state = one_line(sweep.get("name"), NAME), one_line(sweep.get("state"), 20)
     yield f"{name} ({one_line(sweep['id'], 100)}): {state}"
@@ -228,21 +247,22 @@ def lines_of(sweep: Mapping[str, Any]) -> Iterator[str]:
     yield from _effects(sweep)
     if sweep.get("runs"):
         return
-    trials = [trial for trial in _list(sweep, "trials") if trial.get("role") == "search"]
+    trials = [trial for trial in objects_in(sweep.get("trials")) if trial.get("role") == "search"]
     trials_shown = sorted(
-        ((_list(trial, "results")[-1], trial) for trial in trials if _list(trial, "results")),
+        ((results[-1], trial) for trial in trials if (results := objects_in(trial.get("results")))),
         key=lambda pair: (-_number(pair[0].get("step")), _number(pair[0].get("loss"))),
     )
     measure = sweep.get("measure")
-    measure = measure if isinstance(measure, dict) else {}
-    title = one_line(measure.get("label") or "loss", 20).upper()
-    sign = -1 if measure.get("higher") else 1
+    title, sign = "LOSS", 1
+    if isinstance(measure, dict):
+        title = one_line(measure.get("label") or title, 20).upper()
+        sign = -1 if measure.get("higher") else 1
     if trials_shown:
         yield ""
         yield f"{'TRIAL':>5}  {'STEPS':>6}  {title:>8}  SETTINGS"
     for result, trial in trials_shown[:MOST_TRIALS]:
-        settings = trial.get("settings")
-        words = _settings(settings) if isinstance(settings, dict) and settings else "your settings"
+        changed: object = trial.get("settings")
+        words = _settings(changed) if isinstance(changed, dict) and changed else "your settings"
         yield (
             f"{_number(trial.get('number')):>5.0f}  {_number(result.get('step')):>6,.0f}  "
             f"{sign * _number(result.get('loss')):>{max(8, len(title))}.4f}  {words}"
@@ -252,16 +272,16 @@ def lines_of(sweep: Mapping[str, Any]) -> Iterator[str]:
     mattered = [
         f"{key_of(one_line(importance.get('setting'), NAME))} {_number(importance.get('mean')):.0%} "
         f"({_number(importance.get('low')):.0%} to {_number(importance.get('high')):.0%})"
-        for importance in _list(sweep, "importances")
+        for importance in objects_in(sweep.get("importances"))
     ]
     if mattered:
         yield ""
         yield f"Most important settings: {', '.join(mattered)}"
 
 
-def _effects(sweep: Mapping[str, object]) -> Iterator[str]:
+def _effects(sweep: Sweep) -> Iterator[str]:
     """Format what each source does, and the weight to try next."""
-    effects = _list(sweep, "effects")
+    effects = objects_in(sweep.get("effects"))
     if not effects:
         return
     yield ""
@@ -287,11 +307,6 @@ def _settings(settings: Mapping[str, object]) -> str:
         f"{key_of(one_line(field, NAME))} = {quoted(value)}" if value is not None else f"no {key_of(field)}"
         for field, value in settings.items()
     )
-
-
-def _list(table: Mapping[str, object], key: str) -> list[Any]:
-    value = table.get(key)
-    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def _number(value: object) -> float:

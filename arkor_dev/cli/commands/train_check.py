@@ -15,9 +15,10 @@ from contextlib import aclosing
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev import __version__
+from arkor_dev.cli.event_text import figure
 from arkor_dev.client.creation import create
 from arkor_dev.connection.connect import connected
 from arkor_dev.contract.errors import ArkorError, BadRequestError
@@ -39,9 +40,10 @@ from arkor_dev.project.starter import initialize
 from .doctor import DoctorCheck
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
-    from arkor_dev.backend.client import Backend
+    from arkor_dev.backend.client import Backend, Response
+    from arkor_dev.contract.shapes import Forecast
     from arkor_dev.core.settings import Settings
 
 COST_FIELDS: Final = frozenset(
@@ -107,7 +109,7 @@ async def run_train_check(settings: Settings, *, as_json: bool = False) -> int:
     return 0 if healthy else 1
 
 
-def config_of(project: Path) -> dict[str, Any]:
+def config_of(project: Path) -> dict[str, object]:
     """Return the config to check, from the project's first trainer. Raises ArkorError if it cannot run."""
     trainer = load_trainers(project)[0]
     if problem := trainer.get("problem"):
@@ -134,24 +136,25 @@ def report(checks: list[DoctorCheck]) -> str:
 class TrainCheck:
     """The parts of the check, each of which yields its results."""
 
-    def __init__(self, backend: Backend, settings: Settings, config: dict[str, Any]) -> None:
+    def __init__(self, backend: Backend, settings: Settings, config: dict[str, object]) -> None:
         self._backend, self._settings, self._config = backend, settings, config
-        self._forecast: dict[str, Any] = {}
+        self._forecast: Forecast = {}
         self._job = ""
 
     async def forecast(self) -> AsyncIterator[DoctorCheck]:
         """Forecast the job, as Studio does beside its form."""
         answer = await self._backend.create_forecast({"config": {**self._config, **SHORT}})
         deadline = time.monotonic() + FORECAST_SECONDS
-        while (answered := _object(_json(answer).get("forecast"))).get("state") in ("waiting", "measuring"):
+        while (answered := _forecast(answer)).get("state") in ("waiting", "measuring"):
             if time.monotonic() > deadline:
                 break
             await asyncio.sleep(0.3)
             answer = await self._backend.get_forecast(str(answered["id"]))
         if answered.get("state") == "measured":
             self._forecast = answered
-            memory = _object(answered.get("device")) or _object(answered.get("memory"))
-            text = f"{answered['seconds']:.1f} s and {_size(memory.get('peakBytes'))} for {STEPS} steps."
+            memory = answered.get("device") or answered.get("memory")
+            peak = memory and memory["peakBytes"]
+            text = f"{answered['seconds']:.1f} s and {_size(peak)} for {STEPS} steps."
             yield DoctorCheck("Forecast", "ok", text)
         else:
             # Training downloads a model that is not here yet.
@@ -184,9 +187,9 @@ class TrainCheck:
                     text = f"{forecast:.1f} s forecast, {seconds:.1f} s taken."
                     yield DoctorCheck("Time", "warn" if ratio > FAR else "ok", text)
 
-    def _completed(self, metrics: dict[str, Any], seconds: float) -> DoctorCheck:
+    def _completed(self, metrics: Mapping[str, object], seconds: float) -> DoctorCheck:
         parts = _object(metrics.get("secondsIn"))
-        per_step = sum(float(parts.get(part, 0)) for part in ("forward", "backward", "optimizer"))
+        per_step = sum(figure(parts.get(part)) or 0 for part in ("forward", "backward", "optimizer"))
         held_out = metrics.get("evalLoss")
         text = (
             f"{metrics.get('steps')} steps of {per_step / STEPS:.3g} s, loss {_figure(metrics.get('loss'))}, "
@@ -234,18 +237,19 @@ class TrainCheck:
                 await self._backend.cancel_job(job)
                 return
 
-    async def _events(self, job: str) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    async def _events(self, job: str) -> AsyncIterator[tuple[str, dict[str, object]]]:
         async with aclosing(follow(self._backend, job)) as items:
             async for item in items:
                 if isinstance(item, JobEvent) and isinstance(item.data, dict):
                     yield item.name, item.data
 
 
-def _json(answer: Any) -> dict[str, Any]:
-    return _object(json.loads(answer.body))
+def _forecast(answer: Response) -> Forecast:
+    forecast: Forecast | None = json.loads(answer.body).get("forecast")
+    return forecast or {}
 
 
-def _object(value: object) -> dict[str, Any]:
+def _object(value: object) -> Mapping[str, object]:
     return value if isinstance(value, dict) else {}
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 from rich.console import Console
 
 from arkor_dev.cli.progress_view import view_for
-from arkor_dev.client.reproduction import reproduced
+from arkor_dev.client.reproduction import Comparison, reproduced
 from arkor_dev.client.result_folder import target_of
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.provenance.compare import SOUND, WORDS, FileState, compare
@@ -22,12 +22,28 @@ from arkor_dev.contract.provenance.statement import FILE, StatementError, job_id
 from arkor_dev.core.plain_text import one_line
 
 if TYPE_CHECKING:
-    from arkor_dev.client.reproduction import Comparison
     from arkor_dev.contract.provenance.statement import Statement
     from arkor_dev.core.settings import Settings
 
 MOST_FILES = 50
 """Maximum number of files listed."""
+
+
+class Repeat(Comparison):
+    """How the repeated training ``job`` compares with the original one."""
+
+    job: str
+
+
+class VerifyReport(TypedDict):
+    """What ``--json`` prints. ``files`` has each `FileState`; ``error`` says why no file was checked."""
+
+    ok: bool
+    folder: str
+    error: NotRequired[str]
+    job: NotRequired[str]
+    files: NotRequired[list[dict[str, object]]]
+    repeat: NotRequired[Repeat]
 
 
 async def run_verify(settings: Settings, reference: str, *, repeat: bool, as_json: bool) -> int:
@@ -37,7 +53,7 @@ async def run_verify(settings: Settings, reference: str, *, repeat: bool, as_jso
     different result is 1, too. Raises BadRequestError if there is nothing to check.
     """
     target = target_of(settings, reference)
-    report: dict[str, Any] = {"ok": False, "folder": str(target.folder)}
+    report: VerifyReport = {"ok": False, "folder": str(target.folder)}
     try:
         statement = read_statement(target.folder)
     except FileNotFoundError:
@@ -45,14 +61,12 @@ async def run_verify(settings: Settings, reference: str, *, repeat: bool, as_jso
             f"{one_line(target.folder, 300)} has no {FILE}, so there is nothing to check it against."
         ) from None
     except StatementError as fault:
-        return _end(report | {"error": f"{FILE} {one_line(fault, 300)}"}, as_json)
+        report["error"] = f"{FILE} {one_line(fault, 300)}"
+        return _end(report, as_json)
     results = compare(target.folder, statement, target.only)
     ok = all(result.state in SOUND for result in results)
-    report |= {
-        "ok": ok,
-        "job": one_line(job_id(statement), 100),
-        "files": [result._asdict() for result in results],
-    }
+    report["ok"], report["job"] = ok, one_line(job_id(statement), 100)
+    report["files"] = [result._asdict() for result in results]
     if not as_json:
         print("\n".join(lines(results)))  # noqa: T201
     if repeat and ok:
@@ -63,7 +77,7 @@ async def run_verify(settings: Settings, reference: str, *, repeat: bool, as_jso
     return _end(report, as_json)
 
 
-async def _reproduced(settings: Settings, statement: Statement, *, quiet: bool) -> dict[str, object]:
+async def _reproduced(settings: Settings, statement: Statement, *, quiet: bool) -> Repeat:
     """Repeat the training, with its progress on the terminal; print how it compares unless ``quiet``."""
     view = view_for(Console(file=sys.stderr if quiet else sys.stdout, highlight=False), None)
     with view:
@@ -76,7 +90,7 @@ async def _reproduced(settings: Settings, statement: Statement, *, quiet: bool) 
     return {"job": job, **comparison}
 
 
-def _end(outcome: dict[str, Any], as_json: bool) -> int:
+def _end(outcome: VerifyReport, as_json: bool) -> int:
     if as_json:
         print(json.dumps(outcome, indent=2))  # noqa: T201
     elif "error" in outcome:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NotRequired
 
-from arkor_dev.backend.calls import object_of
+from arkor_dev.backend.calls import objects_in
 from arkor_dev.client import background_work
 from arkor_dev.client.background_work import progress_words
+from arkor_dev.client.evaluation import compared
 from arkor_dev.client.job_list import choose_job, jobs_of
 from arkor_dev.connection.connect import joined
+from arkor_dev.contract.attribution import Attribution
 from arkor_dev.contract.errors import BackendError, ConflictError, NotFoundError
 from arkor_dev.core.plain_text import one_line
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from arkor_dev.backend.client import Backend
+    from arkor_dev.contract.attribution import Proof, Reliability, TracedRow
+    from arkor_dev.contract.shapes import EvaluationPart
     from arkor_dev.core.settings import Settings
 
 TEXT: Final = 100
@@ -30,6 +34,12 @@ UNPROVEN: Final = (
     "Unproven: the rows that agree least with those most like them. Clean data has such rows, too; a wrong "
     "row that was learned by heart is most likely among them."
 )
+
+
+class TracedAnswer(Attribution):
+    """An attribution; with ``comparison``, how a training without its rows compares with the job."""
+
+    comparison: NotRequired[EvaluationPart]
 
 
 async def run_why(settings: Settings, arguments: Namespace) -> int:
@@ -58,16 +68,15 @@ async def run_why(settings: Settings, arguments: Namespace) -> int:
             if arguments.prove and (attribution.get("learned") is True or _hurting(attribution)):
                 attribution = await _proven(backend, job["id"], attribution, show)
                 if _hurting(attribution):
-                    query = {"against": job["id"]}
-                    answer = await backend.get_evaluation(str(attribution["proof"]["jobs"]["without"]), query)
-                    attribution["comparison"] = object_of(answer.body).get("comparison")
+                    without = str(attribution["proof"]["jobs"]["without"])
+                    attribution["comparison"] = await compared(backend, without, job["id"])
     print(json.dumps(attribution, indent=2) if arguments.json else "\n".join(lines(attribution)))  # noqa: T201
     return 0
 
 
 async def _done(
-    backend: Backend, job_id: str, attribution: dict[str, Any], show: Callable[[str], None]
-) -> dict[str, Any]:
+    backend: Backend, job_id: str, attribution: TracedAnswer, show: Callable[[str], None]
+) -> TracedAnswer:
     """Wait for the attribution, and for its proof if it has one; raise their failure."""
     while True:
         proof = attribution.get("proof")
@@ -82,8 +91,8 @@ async def _done(
 
 
 async def _proven(
-    backend: Backend, job_id: str, attribution: dict[str, Any], show: Callable[[str], None]
-) -> dict[str, Any]:
+    backend: Backend, job_id: str, attribution: TracedAnswer, show: Callable[[str], None]
+) -> TracedAnswer:
     """Request a proof of the ranking; raise its failure."""
     try:
         answer = await backend.prove_attribution(job_id, str(attribution.get("id")), {})
@@ -95,9 +104,9 @@ async def _proven(
     return attribution
 
 
-def _attribution(body: bytes) -> dict[str, Any]:
+def _attribution(body: bytes) -> TracedAnswer:
     try:
-        attribution = json.loads(body)["attribution"]
+        attribution: TracedAnswer | None = json.loads(body)["attribution"]
     except (ValueError, KeyError, TypeError, RecursionError):
         attribution = None
     if not isinstance(attribution, dict):
@@ -105,7 +114,7 @@ def _attribution(body: bytes) -> dict[str, Any]:
     return attribution
 
 
-def lines(attribution: dict[str, Any]) -> list[str]:
+def lines(attribution: TracedAnswer) -> list[str]:
     if "contradicting" in attribution:
         return _contradicting(attribution)
     adapter, base = _logp(attribution.get("adapter")), _logp(attribution.get("base"))
@@ -118,7 +127,7 @@ def lines(attribution: dict[str, Any]) -> list[str]:
             *text_lines,
             "The base model says this too: the adapter makes it no likelier, so no row is behind it.",
         ]
-    rows = _rows(attribution, "similar")
+    rows = objects_in(attribution.get("similar"))
     close = "Training rows with the most words in common:"
     if attribution.get("close") is False or not rows:
         close = NOT_CLOSE + (" The nearest by their words:" if rows else "")
@@ -129,8 +138,8 @@ def lines(attribution: dict[str, Any]) -> list[str]:
     return text_lines
 
 
-def _contradicting(attribution: dict[str, Any]) -> list[str]:
-    rows, unproven = _rows(attribution, "contradicting"), _rows(attribution, "unproven")
+def _contradicting(attribution: TracedAnswer) -> list[str]:
+    rows, unproven = objects_in(attribution.get("contradicting")), objects_in(attribution.get("unproven"))
     if rows:
         verb = "row contradicts the rows" if len(rows) == 1 else "rows contradict those"
         of = one_line(attribution.get("rows"), 20)
@@ -148,34 +157,29 @@ def _contradicting(attribution: dict[str, Any]) -> list[str]:
     return text_lines
 
 
-def _rows(attribution: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    rows = attribution.get(name)
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-
-
-def _hurting(attribution: dict[str, Any]) -> bool:
+def _hurting(attribution: TracedAnswer) -> bool:
     """Return whether the attribution names rows that may hurt."""
-    return bool(_rows(attribution, "contradicting") or _rows(attribution, "unproven"))
+    return bool(objects_in(attribution.get("contradicting")) or objects_in(attribution.get("unproven")))
 
 
-def reliability_words(reliability: object) -> str:
+def reliability_words(reliability: Reliability | None) -> str:
     """Say how often training without the proposed rows has confirmed them."""
-    proofs = reliability.get("proofs") if isinstance(reliability, dict) else None
+    proofs: object = reliability.get("proofs") if isinstance(reliability, dict) else None
     if not isinstance(reliability, dict) or not isinstance(proofs, int) or proofs < 1:
         return "Whether they are behind the answer is unknown: --prove trains the job without them."
     confirmed = one_line(reliability.get("confirmed"), 10)
     return f"Reliability: training without such rows confirmed {confirmed} of {proofs} proposals of this job."
 
 
-def _row(row: dict[str, Any]) -> str:
+def _row(row: TracedRow) -> str:
+    score: object = row.get("score")
     text = f"{one_line(row.get('question') or '', TEXT)} → {one_line(row.get('answer') or '', TEXT)}"
-    score = row.get("score")
     score_text = f"{score:+6.2f}" if isinstance(score, int | float) else "     ?"
     return f"  {score_text}  {one_line(row.get('where'), TEXT)}: {text}"
 
 
-def _proof(proof: dict[str, Any]) -> list[str]:
-    rows = proof.get("rows")
+def _proof(proof: Proof) -> list[str]:
+    rows: object = proof.get("rows")
     count = len(rows) if isinstance(rows, list) else 0
     excluded = "this row" if count == 1 else f"these {count} rows"
     random_rows = "1 random row" if count == 1 else f"{count} random rows"

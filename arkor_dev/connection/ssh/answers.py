@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, NotRequired, TypedDict
 
 from yarl import URL
 
@@ -92,6 +92,16 @@ class HostUse:
     projects: tuple[RemoteProject, ...]
 
 
+class ProjectUse(TypedDict):
+    """A project in the answer to ``status``."""
+
+    key: str
+    name: str
+    running: bool
+    version: NotRequired[str | None]
+    active: NotRequired[int]
+
+
 def read_host_state(answer: object) -> HostState:
     """Read the answer to ``look``."""
     fields = check(answer, _HOST_STATE)
@@ -121,7 +131,7 @@ def read_host_use(answer: object) -> HostUse:
     return HostUse(one_line(fields["root"], PATH), fields["bytes"], tuple(map(_project, fields["projects"])))
 
 
-def _project(fields: dict[str, Any]) -> RemoteProject:
+def _project(fields: ProjectUse) -> RemoteProject:
     version = one_line(fields.get("version") or "", VERSION)
     key, name = one_line(fields["key"], NAME), one_line(fields["name"], NAME)
     return RemoteProject(key, name, fields["running"], version, fields.get("active", 0))

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import shutil
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypedDict
 
 from arkor_dev import __version__
 from arkor_dev.backend.interfaces import Credentials, Scope
@@ -37,7 +37,7 @@ from .host import checked
 from .link import SshLink, linked, pieces, socket_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
     from arkor_dev.core.settings import Settings
@@ -53,6 +53,13 @@ PAUSES: Final = (0.5, 15.0)
 """The first and the longest pause between attempts to connect again, in seconds."""
 RENEW_SECONDS: Final = 5.0
 MOST_FILES: Final = 5
+
+
+class Target(TypedDict):
+    """The project's folder on the other machine: its ``key``, and the ``name`` of its files in there."""
+
+    key: str
+    name: str
 
 
 class SshBackend:
@@ -74,7 +81,7 @@ class SshBackend:
         self._settings, self._host, self._confirm = settings, checked(settings.ssh), confirm
         name = tidy_name(settings.project.name)
         # The folder there does not depend on how the host is spelled here.
-        self._target: dict[str, Any] = {"key": replace(settings, ssh=None).local_data.name, "name": name}
+        self._target: Target = {"key": replace(settings, ssh=None).local_data.name, "name": name}
         self.scope: Final = Scope(ORG, name, name)
         self._hashes = Hashes(settings.local_data / "hashes.json")
         self._sent: list[OutgoingFile] = []
@@ -305,7 +312,7 @@ class SshBackend:
     def _notify(self, level: str, text: str) -> None:
         self.on_notice({"notice": "message", "level": level, "text": text})
 
-    def _go(self, work: Any) -> None:
+    def _go(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -28,10 +28,57 @@ import time
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import BinaryIO, TypedDict, TypeGuard
+
+    class Request(TypedDict, total=False):
+        """A request: ``do`` names the method of `FarSide`, which says what it does with the other fields."""
+
+        do: str
+        host: str
+        key: str
+        """The project's folder in ``projects``; ``name`` is that of its files in there."""
+        name: str
+        code: str
+        """The package's digest; ``version`` is for messages."""
+        version: str
+        env: str | None
+        """None: the Python that runs this program."""
+        modules: list[str]
+        requirements: list[str]
+        gpu: list[str]
+        """Requirements on a machine with an NVIDIA GPU."""
+        files: list[tuple[str, int, str]]
+        """Name, size and SHA-256 of each file."""
+        path: str
+        size: int
+        sha256: str
+        options: list[str]
+
+    class Keeper(TypedDict):
+        """What a keeper writes into its lock: see `arkor_dev.connection.ssh.keeper`."""
+
+        pid: int
+        lock: str
+        handoff: str
+        code: str
+        version: str
+
+    class Handoff(TypedDict):
+        """A keeper's record of its backend."""
+
+        baseUrl: str
+        token: str
+
+    class Report(TypedDict):
+        """What is sent unrequested: where the backend listens, and whether it will start again."""
+
+        backend: Handoff | None
+        kept: bool
+
 
 ROOT: Final = Path.home() / ".arkor" / "remote"
 CPU_INDEX: Final = "https://download.pytorch.org/whl/cpu"
@@ -93,11 +140,11 @@ class FarSide:
         self.host = "This machine"
         self._watched: Path | None = None
         self._folder = ROOT
-        self._last_state: dict[str, Any] = {}
+        self._last_state: Report | None = None
 
     # --- looking ------------------------------------------------------------------------------------------
 
-    def look(self, request: dict[str, Any]) -> dict[str, Any]:
+    def look(self, request: Request) -> dict[str, object]:
         """Return Python, tools and space of this machine, and which parts it already has."""
         return {
             "python": ".".join(map(str, sys.version_info[:3])),
@@ -110,7 +157,7 @@ class FarSide:
 
     # --- the package and its environment ------------------------------------------------------------------
 
-    def code(self, request: dict[str, Any]) -> None:
+    def code(self, request: Request) -> None:
         """Unpack the package that follows, atomically."""
         _make_root()
         packed = b"".join(self._input.pieces(request["size"]))
@@ -130,10 +177,10 @@ class FarSide:
             if old and other.name not in used and other != target:
                 shutil.rmtree(other, ignore_errors=True)
 
-    def install(self, request: dict[str, Any]) -> None:
+    def install(self, request: Request) -> None:
         """Create the environment, or continue an interrupted installation."""
         _make_root()
-        target = ROOT / "envs" / request["env"]
+        target = ROOT / "envs" / str(request["env"])
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(target.with_suffix(".lock")):
             if target.is_dir():
@@ -144,7 +191,7 @@ class FarSide:
                 self._install(part, request, log)
             part.rename(target)
 
-    def _install(self, part: Path, request: dict[str, Any], log: object) -> None:
+    def _install(self, part: Path, request: Request, log: BinaryIO) -> None:
         wants = [*request["requirements"], *(request["gpu"] if _gpu() else [])]
         python, uv = str(part / "bin" / "python"), _uv()
         if not (part / "bin" / "python").exists():
@@ -168,7 +215,7 @@ class FarSide:
                 self._run([*base, "--retries", "1", "--index-url", CPU_INDEX, *torch], log, try_again)
         self._run([*base, *wants], log, try_again)
 
-    def _run(self, argv: list[str], log: Any, next_step: str) -> None:
+    def _run(self, argv: list[str], log: BinaryIO, next_step: str) -> None:
         """Run an installer and report a line of its output every few seconds."""
         reported, last, wrong = time.monotonic(), "", ""
         with subprocess.Popen(
@@ -200,18 +247,18 @@ class FarSide:
 
     # --- the project's files ------------------------------------------------------------------------------
 
-    def files(self, request: dict[str, Any]) -> dict[str, Any]:
+    def files(self, request: Request) -> dict[str, list[str]]:
         """Return which of the project's files are missing or different here, by their hashes."""
         folder = self._project(request)
-        index, missing = _index(folder), []
+        index, missing = _index(folder), list[tuple[str, int]]()
         for name, size, digest in request["files"]:
             state = _state(folder / request["name"] / name)
             if state is None or index.get(name) != [*state, digest]:
-                missing.append([name, size])
+                missing.append((name, size))
         self._need_space(sum(size for _, size in missing))
         return {"missing": [name for name, _ in missing]}
 
-    def put(self, request: dict[str, Any]) -> None:
+    def put(self, request: Request) -> None:
         """Store one file of the project, atomically."""
         folder = self._project(request)
         base, name = folder / request["name"], request["path"]
@@ -243,7 +290,7 @@ class FarSide:
         temporary.write_text(json.dumps(index))
         temporary.replace(folder / "files.json")
 
-    def _project(self, request: dict[str, Any]) -> Path:
+    def _project(self, request: Request) -> Path:
         _make_root()
         folder = ROOT / "projects" / str(request["key"])
         (folder / request["name"]).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -251,7 +298,7 @@ class FarSide:
 
     # --- the backend --------------------------------------------------------------------------------------
 
-    def start(self, request: dict[str, Any]) -> dict[str, Any]:
+    def start(self, request: Request) -> Handoff:
         """Start the project's backend unless it runs, and return where it listens and its token."""
         folder = self._project(request)
         with _locked(folder / "start.lock"):
@@ -272,7 +319,7 @@ class FarSide:
         self._last_state = {"backend": handoff, "kept": True}
         return handoff
 
-    def _end_idle(self, keeper: dict[str, object], request: dict[str, object]) -> None:
+    def _end_idle(self, keeper: Keeper, request: Request) -> None:
         """End a backend of another version, unless jobs are running in it."""
         if active := _active(keeper):
             raise Fault(
@@ -283,7 +330,7 @@ class FarSide:
         send_message(step=f"Replacing the idle backend of arkor-dev {_build(keeper)}")
         _end(keeper)
 
-    def _spawn(self, folder: Path, request: dict[str, Any]) -> dict[str, Any]:
+    def _spawn(self, folder: Path, request: Request) -> Keeper:
         code = ROOT / "code" / request["code"]
         python = sys.executable if request["env"] is None else str(_python_of(request["env"]))
         # The runtime folder of a login is deleted with the login; the backend then uses one below /tmp.
@@ -304,7 +351,7 @@ class FarSide:
             time.sleep(0.02)
         return keeper
 
-    def status(self, _: dict[str, Any]) -> dict[str, Any]:
+    def status(self, _: Request) -> dict[str, object]:
         """Return every project of this account, and the space that everything takes."""
         projects = []
         for folder in sorted((ROOT / "projects").glob("*")):
@@ -316,14 +363,14 @@ class FarSide:
             projects.append(entry)
         return {"projects": projects, "bytes": _bytes(ROOT), "root": str(ROOT)}
 
-    def stop(self, _: dict[str, Any]) -> dict[str, Any]:
+    def stop(self, _: Request) -> dict[str, int]:
         """End every backend; running jobs pause and resume at the next start."""
         running = [keeper for folder in (ROOT / "projects").glob("*") if (keeper := _running(folder))]
         for keeper in running:
             _end(keeper)
         return {"stopped": len(running)}
 
-    def remove(self, request: dict[str, Any]) -> None:
+    def remove(self, request: Request) -> None:
         """Delete everything, after `stop`."""
         self.stop(request)
         if ROOT.exists():
@@ -333,13 +380,13 @@ class FarSide:
         """Report that the watched backend has a new socket or token, or has ended and whether it restarts."""
         if self._watched is None:
             return
-        now = {"backend": _handoff(self._watched), "kept": _running(self._folder) is not None}
+        now: Report = {"backend": _handoff(self._watched), "kept": _running(self._folder) is not None}
         if now != self._last_state:
             self._last_state = now
             send_message(**now)
 
 
-def _build(build: dict[str, object]) -> str:
+def _build(build: Keeper | Request) -> str:
     return f"{build.get('version')} (build {str(build.get('code'))[:8]})"
 
 
@@ -392,7 +439,7 @@ def _state(path: Path) -> list[int] | None:
     return [state.st_size, state.st_mtime_ns]
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> dict[str, object]:
     try:
         value = json.loads(path.read_bytes())
     except (OSError, ValueError):
@@ -400,11 +447,12 @@ def _json(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _index(folder: Path) -> dict[str, Any]:
+def _index(folder: Path) -> dict[str, object]:
+    """Return size, modification time and hash of each file as it arrived, by name."""
     return _json(folder / "files.json")
 
 
-def _running(folder: Path) -> dict[str, Any] | None:
+def _running(folder: Path) -> Keeper | None:
     """Return the record of the keeper that holds the project's lock; None if none does."""
     try:
         with (folder / "keeper.lock").open("r") as file:
@@ -412,13 +460,17 @@ def _running(folder: Path) -> dict[str, Any] | None:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 lock = _json(folder / "keeper.lock")
-                return lock if isinstance(lock.get("pid"), int) else None
+                return lock if _is_keeper(lock) else None
     except OSError:
         pass
     return None
 
 
-def _end(keeper: dict[str, Any]) -> None:
+def _is_keeper(record: object) -> TypeGuard[Keeper]:
+    return isinstance(record, dict) and isinstance(record.get("pid"), int)
+
+
+def _end(keeper: Keeper) -> None:
     """End a keeper, and its backend with it."""
     folder = Path(keeper["lock"]).parent
     for number, seconds in ((signal.SIGTERM, END_SECONDS), (signal.SIGKILL, 2.0)):
@@ -433,13 +485,17 @@ def _end(keeper: dict[str, Any]) -> None:
             return
 
 
-def _handoff(path: Path) -> dict[str, object] | None:
+def _handoff(path: Path) -> Handoff | None:
     """Return the keeper's record of its backend; None before there is one."""
     record = _json(path)
-    return record if "token" in record else None
+    return record if _is_handoff(record) else None
 
 
-def _active(keeper: dict[str, Any]) -> int:
+def _is_handoff(record: object) -> TypeGuard[Handoff]:
+    return isinstance(record, dict) and "token" in record
+
+
+def _active(keeper: Keeper) -> int:
     path = Path(keeper["handoff"]).with_name("backend.sqlite")
     with contextlib.suppress(sqlite3.Error):
         db = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=1)
@@ -472,7 +528,7 @@ def serve() -> None:
     source = Input()
     side = FarSide(source)
     send_message(ready=True)
-    handlers: dict[str, Callable[[dict[str, Any]], Any]] = {
+    handlers: dict[str, Callable[[Request], object]] = {
         name: getattr(side, name)
         for name in ("look", "code", "install", "files", "put", "start", "status", "stop", "remove")
     }
@@ -483,7 +539,7 @@ def serve() -> None:
             continue
         if not line:
             return
-        request = json.loads(line)
+        request: Request = json.loads(line)
         side.host = str(request["host"])
         try:
             send_message(done=handlers[request["do"]](request))

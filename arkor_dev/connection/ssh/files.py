@@ -9,7 +9,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.contract.regular_files import MIB, open_regular, read_small
@@ -22,7 +22,9 @@ from arkor_dev.project.arkor_toml import parse, read
 from arkor_dev.project.toml.problems import FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
+
+    from arkor_dev.contract.shapes import JobConfig
 
 MODULE_BYTES: Final = 4 * MIB
 CACHE_BYTES: Final = 16 * MIB
@@ -64,7 +66,7 @@ def _leaving(name: str, path: Path) -> OutgoingFile:
     return OutgoingFile(name, path, state.st_size, (state.st_size, state.st_mtime_ns, state.st_ino))
 
 
-def _of_config(project: Path, config: Mapping[str, Any]) -> dict[str, Path]:
+def _of_config(project: Path, config: JobConfig) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for _, source in sources_of(config):
         for part in parts_of(source):
@@ -141,7 +143,7 @@ class Hashes:
 
     def __init__(self, cache: Path) -> None:
         self._cache = cache
-        self._entries: dict[str, Any] = {}
+        self._entries: dict[str, list[int | str]] = {}
         with contextlib.suppress(OSError, ValueError):
             entries = json.loads(read_small(cache, CACHE_BYTES))
             self._entries = entries if isinstance(entries, dict) else {}
@@ -161,4 +163,4 @@ class Hashes:
         if changed:
             with contextlib.suppress(OSError):  # the next call computes them again
                 write_private(self._cache, json.dumps(self._entries).encode())
-        return [self._entries[file.name][-1] for file in files]
+        return [str(self._entries[file.name][-1]) for file in files]

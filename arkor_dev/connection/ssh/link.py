@@ -15,7 +15,7 @@ import tempfile
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import IO, TYPE_CHECKING, Final, Self, TypedDict, TypeGuard, TypeVar
 
 from arkor_dev.contract.errors import ArkorError, BackendError, ConflictError, TimedOutError
 from arkor_dev.core.plain_text import one_line
@@ -54,6 +54,17 @@ _SOCKET: Final = re.compile(r"/[A-Za-z0-9._/@+=,-]{1,106}")
 Answer = TypeVar("Answer")
 
 
+class FarMessage(TypedDict, total=False):
+    """A line of the program there, which may send anything: see `far_side`."""
+
+    ready: object
+    step: object
+    done: object
+    fault: object
+    backend: object
+    kept: object
+
+
 class SshLink:
     """An open session. ``closed`` is set once it has ended."""
 
@@ -69,7 +80,7 @@ class SshLink:
         self._host, self._python, self._folder = host, python, folder
         self._on_backend, self._on_quiet = on_backend, on_quiet
         self._process: asyncio.subprocess.Process
-        self._answers: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue(QUEUED)
+        self._answers: asyncio.Queue[FarMessage | None] = asyncio.Queue(QUEUED)
         self._one_at_a_time = asyncio.Lock()
         self._errors = b""
         self._tasks: list[asyncio.Task[None]] = []
@@ -198,7 +209,7 @@ class SshLink:
         except (ConnectionError, RuntimeError):  # the reader of its output learns why
             return
 
-    async def _message(self, seconds: float) -> dict[str, Any]:
+    async def _message(self, seconds: float) -> FarMessage:
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(QUIET_SECONDS):
@@ -211,7 +222,7 @@ class SshLink:
         except TimeoutError:
             raise TimedOutError(f"{self._host} did not answer in {seconds:g} s. Try again.") from None
 
-    async def _next(self) -> dict[str, Any]:
+    async def _next(self) -> FarMessage:
         message = await self._answers.get()
         if message is None:
             self._answers.put_nowait(None)  # for the next request
@@ -233,7 +244,7 @@ class SshLink:
                     message = json.loads(line)
                 except (ValueError, RecursionError):
                     message = None
-                if not isinstance(message, dict):
+                if not _is_message(message):
                     noise += 1
                     if noise > NOISE:
                         break
@@ -253,7 +264,7 @@ class SshLink:
             self._answers.put_nowait(None)
             self.closed.set()
 
-    def _report(self, message: dict[str, object]) -> None:
+    def _report(self, message: FarMessage) -> None:
         """Pass on where the backend is now; one that cannot be read is gone."""
         backend = None
         with contextlib.suppress(ValueError):
@@ -298,3 +309,7 @@ def pieces(file: IO[bytes], size: int, on_sent: Callable[[int], None]) -> Iterat
         size -= len(data)
         yield data
         on_sent(len(data))
+
+
+def _is_message(line: object) -> TypeGuard[FarMessage]:
+    return isinstance(line, dict)

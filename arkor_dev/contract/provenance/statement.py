@@ -47,24 +47,24 @@ class Resource(TypedDict):
 
     name: str
     digest: dict[str, str]
-    annotations: NotRequired[dict[str, Any]]
+    annotations: NotRequired[Mapping[str, object]]
 
 
 class BuildDefinition(TypedDict):
     """The request, the resolved settings, and every input file."""
 
     buildType: str
-    externalParameters: dict[str, Any]
-    internalParameters: dict[str, Any]
+    externalParameters: dict[str, object]
+    internalParameters: dict[str, object]
     resolvedDependencies: list[Resource]
 
 
 class RunDetails(TypedDict):
     """The program, the job, its times and its figures."""
 
-    builder: dict[str, Any]
-    metadata: dict[str, Any]
-    byproducts: NotRequired[list[dict[str, Any]]]
+    builder: dict[str, object]
+    metadata: dict[str, object]
+    byproducts: NotRequired[list[dict[str, object]]]
 
 
 class Predicate(TypedDict):
@@ -178,7 +178,7 @@ def internal(statement: Statement) -> Mapping[str, Any]:
     return statement["predicate"]["buildDefinition"]["internalParameters"]
 
 
-def object_at(parameters: Mapping[str, Any], key: str) -> dict[str, Any]:
+def object_at(parameters: Mapping[str, object], key: str) -> dict[str, Any]:
     """Return the object ``key`` of the parameters; empty if it is not an object."""
     value = parameters.get(key)
     return value if isinstance(value, dict) else {}
@@ -191,7 +191,7 @@ def dependencies(statement: Statement, begin: str) -> Iterator[Resource]:
             yield resource
 
 
-def builder(statement: Statement) -> Mapping[str, Any]:
+def builder(statement: Statement) -> Mapping[str, object]:
     """Return the program: ``version`` by package, and the hash of its code."""
     return statement["predicate"]["runDetails"]["builder"]
 

@@ -6,7 +6,7 @@ A setting without effect beside another is refused, too: its author expects an e
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from . import SETTINGS, by_field
 from .reward import OF_ENVIRONMENT
@@ -49,7 +49,7 @@ class Conflict:
     unless: str | None = None
     order: Literal["below", "above"] | None = None
 
-    def applies(self, config: Mapping[str, Any]) -> bool:
+    def applies(self, config: Mapping[str, object]) -> bool:
         value, row = config.get(self.field), by_field()[self.other]
         default = by_field()[self.field].of(config.get("method")).default
         if value is None or value == default or not (value or default):
@@ -64,9 +64,11 @@ class Conflict:
         elif not row.rule.fits(other_value):
             return False  # another backend's form, unknown here
         if self.order:
+            if not isinstance(value, int | float) or not isinstance(other_value, int | float):
+                return False
             if not by_field()[self.field].fits(value):
                 return False
-            return bool(value < other_value if self.order == "below" else value > other_value)
+            return value < other_value if self.order == "below" else value > other_value
         if isinstance(other_value, list) and len(other_value) == 1:
             other_value = other_value[0]
         return other_value not in self.allowed if self.allowed else other_value in self.refused

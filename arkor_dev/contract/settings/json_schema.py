@@ -101,7 +101,7 @@ def pattern_fault(pattern: object) -> str | None:
     return None
 
 
-def valid(value: Any, schema: Any) -> bool:
+def valid(value: object, schema: Any) -> bool:
     """Return whether ``value``, parsed from JSON, conforms to a valid schema."""
     if isinstance(schema, bool):
         return schema
@@ -129,14 +129,14 @@ def valid(value: Any, schema: Any) -> bool:
     return True
 
 
-def _object(value: dict[str, Any], schema: dict[str, Any]) -> bool:
+def _object(value: dict[str, object], schema: dict[str, Any]) -> bool:
     if not all(name in value for name in schema.get("required", ())):
         return False
     known, other = schema.get("properties", {}), schema.get("additionalProperties", True)
     return all(valid(item, known.get(name, other)) for name, item in value.items())
 
 
-def _same(first: Any, second: Any) -> bool:
+def _same(first: object, second: object) -> bool:
     """Compare as JSON: true is not 1, and 1 equals 1.0."""
     if isinstance(first, bool) or isinstance(second, bool):
         return first is second

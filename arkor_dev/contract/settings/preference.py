@@ -11,13 +11,13 @@ from .distillation import METHOD as DISTILLATION
 from .distillation import SELF
 from .reward import LOSSES as REWARD_LOSSES
 from .reward import METHOD as REWARDS
-from .setting import LOCAL, Setting
+from .setting import LOCAL, Setting, Variant
 
 PAIRS: Final = ("dpo", "cpo", "orpo")
 RATINGS: Final = ("kto",)
 LOSSES: Final = ("sigmoid", "hinge", "ipo", "apo_zero", "simpo")
 
-DIVERGENCE: Final = {
+DIVERGENCE: Final[Variant] = {
     "rule": Rule("number", 0, 1, "a fraction"),
     "default": 0.5,
     "help": "0 is the KL divergence from the teacher, 1 the reverse one, and between them both.",

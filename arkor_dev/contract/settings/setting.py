@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,6 +36,15 @@ LOCAL: Final = "the local backend"
 MANAGED: Final = "the managed backend"
 
 
+class Variant(TypedDict, total=False):
+    """What is different for a training method."""
+
+    rule: Rule
+    default: Value
+    help: str
+    unit: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """``key`` is the spelling in arkor.toml (``lora.r``: in a table), ``field`` that in a job's config.
@@ -64,11 +73,11 @@ class Setting:
     example: Value | None = None
     where: str = EVERYWHERE
     methods: tuple[str, ...] = ()
-    variants: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    variants: Mapping[str, Variant] = dataclasses.field(default_factory=dict)
     measured_by: tuple[str, ...] = ()
     required: bool = False
     adjustable: bool = False
-    passes: Callable[[Any], bool] = lambda _: False
+    passes: Callable[[object], bool] = lambda _: False
 
     def of(self, method: object) -> Setting:
         """Return the setting with the rule, default and help of a training method."""

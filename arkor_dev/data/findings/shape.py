@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .finding import SHOWN_ROWS, Check, CheckedRow, FoundRows, be, have, one_line
 from .masking import masked
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from arkor_dev.contract.dataset_shapes import Finding
-    from arkor_dev.data.rows import Fault, RowError
+    from arkor_dev.data.rows import Fault, Message, RowError
 
 STOPS: Final = "Training stops with an error at the first of them."
 _WRONG: Final[dict[Fault, tuple[str, str, str, str]]] = {
@@ -127,8 +127,7 @@ class Turns(Check):
         if not turns:
             return
         for turn, after in pairwise(turns):
-            content = turn["content"]
-            if turn["role"] == "user" and isinstance(content, str) and not content.strip():
+            if turn["role"] == "user" and not turn["content"].strip():
                 self._unasked.add(checked, f"user: (empty) → {after['role']}: {after['content']}")
                 break
         index = _out_of_turn(turns)
@@ -167,7 +166,7 @@ class Turns(Check):
             )
 
 
-def _out_of_turn(turns: list[dict[str, Any]]) -> int | None:
+def _out_of_turn(turns: list[Message]) -> int | None:
     """Return the index of the first message that cannot follow the one before it."""
     before = ""
     for index, message in enumerate(turns):

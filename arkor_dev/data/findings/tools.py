@@ -131,7 +131,7 @@ def _schemas(row: Row) -> tuple[dict[str, object], bool]:
     for tool in row.tools:
         function = tool.get("function", tool)
         name = function.get("name") if isinstance(function, dict) else None
-        if isinstance(name, str):
+        if isinstance(function, dict) and isinstance(name, str):
             schemas[name] = function.get("parameters")
         else:  # a vendor's own tool, or a list of functions: what it can be called is unknown
             all_named = False

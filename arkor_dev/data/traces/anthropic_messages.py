@@ -14,7 +14,9 @@ from .pairs import check_answered, pair_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .conversation import Message, Outcome, Record
+    from arkor_dev.data.rows import Message
+
+    from .conversation import Outcome, Record
 
 
 def prompt_of(request: Record) -> Prompt:

@@ -14,7 +14,9 @@ from .messages import read_answer, read_messages, read_tools
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .conversation import Message, Record
+    from arkor_dev.data.rows import Message
+
+    from .conversation import Record
 
 WRAPPED: Final = ("message", "messages", "response", "output")
 """Keys under which tools put an answer that they took out of its response."""

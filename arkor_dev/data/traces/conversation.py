@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Final
 
-from arkor_dev.data.rows import RowError
+from arkor_dev.data.rows import Message, RowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -15,32 +15,6 @@ MOST_ANSWERS: Final = 128
 
 Record = dict[str, object]
 """A record of a file, or a part of one: JSON that may have anything."""
-
-
-class Function(TypedDict):
-    """The function that a call names. ``arguments`` are an object, if the model wrote one."""
-
-    name: str
-    arguments: object
-
-
-class Call(TypedDict):
-    """A tool call, in OpenAI's form."""
-
-    type: Literal["function"]
-    id: NotRequired[str]
-    function: Function
-
-
-class Message(TypedDict):
-    """A message of a row. ``tool_call_id`` and ``name`` are of a tool's result."""
-
-    role: str
-    content: str
-    reasoning_content: NotRequired[str]
-    tool_calls: NotRequired[list[Call]]
-    tool_call_id: NotRequired[str]
-    name: NotRequired[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,11 @@ from arkor_dev.data.messages import DEPTH, ROLES, from_text
 from arkor_dev.data.rows import RowError
 
 if TYPE_CHECKING:
-    from .conversation import Call, Function, Message, Record
+    from arkor_dev.data.rows import Call, Function, Message, Role
 
-LANGCHAIN_ROLES: Final = {
+    from .conversation import Record
+
+LANGCHAIN_ROLES: Final[dict[str, Role]] = {
     "ai": "assistant", "aimessage": "assistant", "aimessagechunk": "assistant", "humanmessage": "user",
     "systemmessage": "system", "toolmessage": "tool", "functionmessage": "tool",
 }  # fmt: skip
@@ -173,7 +175,7 @@ def _is_item(value: object) -> bool:
     return isinstance(value, dict) and "role" not in value and value.get("type") in ITEMS
 
 
-def _role(value: Record, where: str, default: str | None) -> str:
+def _role(value: Record, where: str, default: str | None) -> Role:
     spoken = value.get("role", default)
     if spoken is None and value.get("type") != "message":
         spoken = value.get("type")
@@ -184,7 +186,7 @@ def _role(value: Record, where: str, default: str | None) -> str:
     return role
 
 
-def _messages(role: str, parts: _Parts, value: Record) -> list[Message]:
+def _messages(role: Role, parts: _Parts, value: Record) -> list[Message]:
     messages = list(parts.results)
     text = "".join(parts.texts) if role == "assistant" else "\n\n".join(parts.texts)
     if parts.calls and role != "assistant":

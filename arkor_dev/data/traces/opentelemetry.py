@@ -19,7 +19,9 @@ from .openai_chat import check_complete
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .conversation import Message, Outcome, Record
+    from arkor_dev.data.rows import Message
+
+    from .conversation import Outcome, Record
 
 INPUT, OUTPUT = "gen_ai.input.messages", "gen_ai.output.messages"
 DETAILS: Final = "gen_ai.client.inference.operation.details"

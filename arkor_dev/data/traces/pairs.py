@@ -59,6 +59,6 @@ def _body(record: Record, keys: tuple[str, ...]) -> Record:
     for key in keys:
         value = from_text(record.get(key))
         if isinstance(value, dict):
-            inner = from_text(value.get("body"))
+            inner: object = from_text(value.get("body"))
             return inner if isinstance(inner, dict) else value
     return {}

@@ -204,7 +204,7 @@ class Attributions(WorkerService[AttributionTask]):
         """Count the job's completed proofs, and how many of them confirmed the proposed rows."""
         proofs = confirmed = 0
         for name in attribution_ids(self._data, job_id):
-            stored = attribution_file(job_folder(self._data, job_id), f"{name}.json").read_json()
+            stored: Any = attribution_file(job_folder(self._data, job_id), f"{name}.json").read_json()
             proof = stored.get("proof") if isinstance(stored, dict) else None
             ranked = [row["where"] for row in stored.get("similar", ())] if proof else []
             if not proof or "without" not in proof or proof["rows"] != ranked:

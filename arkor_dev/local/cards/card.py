@@ -37,7 +37,7 @@ QUESTION: Final = 300
 ANSWER: Final = 600
 
 
-def answers(samples: Sequence[Mapping[str, Any]], step: object, private: Private) -> Iterator[str]:
+def answers(samples: Sequence[Mapping[str, object]], step: object, private: Private) -> Iterator[str]:
     """Yield a section with the answers of ``step`` to the first few questions, next to the base's, if any.
 
     Each sample has the fields of ``sample.created``, ``{step, number?, prompt, answer, wanted?}``; step 0 is
@@ -45,7 +45,7 @@ def answers(samples: Sequence[Mapping[str, Any]], step: object, private: Private
     """
     if type(step) is not int:  # a statement of another program may contain anything
         return
-    by_question: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    by_question: dict[tuple[str, int], list[Mapping[str, object]]] = {}
     for sample in samples:
         prompt, answer, sample_step = (sample.get(key) for key in ("prompt", "answer", "step"))
         number = sample.get("number", 0)
@@ -261,7 +261,7 @@ class Card:
         statement: Statement,
         private: Private,
         evaluation: Mapping[str, Any],
-        samples: Sequence[Mapping[str, Any]],
+        samples: Sequence[Mapping[str, object]],
     ) -> None:
         self._statement, self._private = statement, private
         self._evaluation, self._samples = evaluation, samples
@@ -327,8 +327,8 @@ class Card:
         kind = "LoRA adapter of" if self._adapter else "Fine-tuned"
         return f"{kind} {self._base_name(escaped)}"
 
-    def _front_matter(self) -> dict[str, Any]:
-        fields: dict[str, Any] = {"base_model": self._hub} if self._hub else {}
+    def _front_matter(self) -> dict[str, object]:
+        fields: dict[str, object] = {"base_model": self._hub} if self._hub else {}
         base, library = self._base, "peft" if self._adapter else "transformers"
         library = "gguf" if self._gguf else library
         if self._method in SEARCH and not self._adapter:
@@ -342,9 +342,10 @@ class Card:
         if isinstance(languages, list):
             codes = [code for code in languages if isinstance(code, str) and _LANGUAGE.fullmatch(code)]
             fields |= {"language": codes} if codes else {}
-        fields["tags"] = ["arkor-studio", *(["lora"] if self._adapter else [])]
+        tags = ["arkor-studio", *(["lora"] if self._adapter else [])]
         if self._hub:
-            fields["tags"].append(f"base_model:{'adapter' if self._adapter else 'finetune'}:{self._hub}")
+            tags.append(f"base_model:{'adapter' if self._adapter else 'finetune'}:{self._hub}")
+        fields["tags"] = tags
         if public := self._public():
             fields["datasets"] = public
         # The adapter was evaluated at full strength.

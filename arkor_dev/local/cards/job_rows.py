@@ -53,7 +53,7 @@ def save_rows(job: Path, train: Sequence[Row], held_out: Sequence[Row], files: s
         return
     sources: dict[str, int] = {}
 
-    def record(row: Row) -> list[Any]:
+    def record(row: Row) -> list[object]:
         source, _, digits = row.where.rpartition(" ")
         source_number = sources.setdefault(source, len(sources))
         number_in_source = int(digits) if digits.isascii() and digits.isdecimal() else 0
@@ -71,7 +71,7 @@ def save_rows(job: Path, train: Sequence[Row], held_out: Sequence[Row], files: s
 
 def files_read(job: Path) -> str | None:
     """Return the hash of the files that a job's rows were read from, as in `save_rows`; None if unknown."""
-    stored = evaluation_file(job, NAME).read_json()
+    stored: Any = evaluation_file(job, NAME).read_json()
     files = stored.get("files") if isinstance(stored, dict) else None
     return files if isinstance(files, str) and files else None
 
@@ -158,7 +158,7 @@ def _difference(rows: Sequence[_Record], subtracted: Iterable[_Record]) -> list[
 
 
 def _read(job: Path) -> tuple[list[_Record], list[_Record]]:
-    stored = evaluation_file(job, NAME).read_json()
+    stored: Any = evaluation_file(job, NAME).read_json()
     try:
         sources = stored["places"]
         lists = [[_record(sources, entry) for entry in stored[name]] for name in ("train", "heldOut")]

@@ -13,7 +13,7 @@ import os
 import re
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NotRequired, TypedDict
 
 import arkor_dev
 from arkor_dev.contract.provenance.statement import (
@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from arkor_dev.contract.provenance.statement import Resource
+    from arkor_dev.contract.shapes import Adjustment
     from arkor_dev.data.findings.privacy import Private
+    from arkor_dev.local.jobs.atomic_folder import FileEntry
 
 CODE: Final = ("contract", "data", "local")
 """The parts of this package that can influence a run's exact results."""
@@ -49,12 +51,60 @@ _FILE: Final = re.compile(r"[\w.+-]{1,200}")
 _SHARED: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
-def statement(files: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Any], moment: Any) -> Statement:
-    """Return the statement on ``files``: ``bytes`` and ``sha256`` by name.
+class RowCounts(TypedDict):
+    """The numbers of rows, and the hash of their encoding if it is known."""
 
-    ``facts`` describe the whole run (`facts_of`), ``moment`` one saved folder: ``{artifact, step, figures,
-    startedOn, finishedOn}``.
-    """
+    train: int
+    heldOut: int
+    sha256: NotRequired[str | None]
+
+
+class PublicData(TypedDict):
+    """A data set by its kind; one that is public on the Hub also by its name."""
+
+    type: str
+    name: NotRequired[str]
+    split: NotRequired[str]
+    subset: NotRequired[str]
+
+
+class Request(TypedDict):
+    """What a person has set."""
+
+    settings: dict[str, object]
+    data: list[PublicData]
+
+
+class Builder(TypedDict):
+    """This program, its version and those of its libraries, and a hash of its code."""
+
+    id: str
+    version: dict[str, str]
+    builderDependencies: list[Resource]
+
+
+class RunFacts(TypedDict):
+    """A provenance's facts about the whole run, by the parts of its statement."""
+
+    job: str
+    external: Request
+    internal: dict[str, object]
+    dependencies: list[Resource]
+    builder: Builder
+
+
+class Moment(TypedDict):
+    """One saved folder: the ``artifact``, after which step, its figures, and when the run began and saved."""
+
+    artifact: str
+    step: int
+    figures: Mapping[str, object]
+    startedOn: str
+    finishedOn: str
+
+
+def statement(files: Mapping[str, FileEntry], facts: RunFacts, moment: Moment) -> Statement:
+    """Return the statement on ``files``, by name."""
     subject = [_file(name, entry["sha256"], entry["bytes"], name == STATE) for name, entry in files.items()]
     position = {"artifact": moment["artifact"], "step": moment["step"]}
     figures = {key: value for key, value in moment["figures"].items() if is_number(value)}
@@ -65,12 +115,12 @@ def statement(files: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Any], 
         "predicate": {
             "buildDefinition": {
                 "buildType": BUILD,
-                "externalParameters": facts["external"],
+                "externalParameters": {**facts["external"]},
                 "internalParameters": {**position, **facts["internal"]},
                 "resolvedDependencies": facts["dependencies"],
             },
             "runDetails": {
-                "builder": facts["builder"],
+                "builder": {**facts["builder"]},
                 "metadata": {
                     "invocationId": facts["job"],
                     "startedOn": moment["startedOn"],
@@ -82,9 +132,7 @@ def statement(files: Mapping[str, Mapping[str, Any]], facts: Mapping[str, Any], 
     }
 
 
-def of_export(
-    files: Mapping[str, Mapping[str, Any]], source: Statement, result: Mapping[str, Any]
-) -> Statement:
+def of_export(files: Mapping[str, FileEntry], source: Statement, result: Mapping[str, object]) -> Statement:
     """Return the statement on ``files`` exported from the adapter of ``source``, with facts ``result``."""
     build = source["predicate"]["buildDefinition"]
     required = [file for file in source["subject"] if not file.get("annotations", {}).get("optional")]
@@ -99,13 +147,13 @@ def of_export(
 
 
 def _file(name: str, digest: str, size: int, optional: bool = False) -> Resource:
-    notes: dict[str, Any] = {"bytes": size, **({"optional": True} if optional else {})}
+    notes: dict[str, object] = {"bytes": size, **({"optional": True} if optional else {})}
     return {"name": name, "digest": {"sha256": digest}, "annotations": notes}
 
 
-def public_settings(settings: Mapping[str, Any], private: Private) -> dict[str, Any]:
+def public_settings(settings: Mapping[str, object], private: Private) -> dict[str, object]:
     """Return the known ``settings`` by field, except private ones."""
-    published = {}
+    published: dict[str, object] = {}
     for row in SETTINGS:
         value = settings.get(row.field)
         if row.field in ("model", "teacher") and isinstance(value, str):
@@ -115,7 +163,7 @@ def public_settings(settings: Mapping[str, Any], private: Private) -> dict[str, 
     return published
 
 
-def adjustments(adjusted: Iterable[Mapping[str, Any]], private: Private) -> list[dict[str, Any]]:
+def adjustments(adjusted: Iterable[Adjustment], private: Private) -> list[dict[str, object]]:
     """Return what was changed while the job continued: ``{step, from, to}``, the settings by field."""
     return [
         {
@@ -139,18 +187,20 @@ def _is_public(value: object, private: Private) -> bool:
     return isinstance(value, bool) or is_number(value)
 
 
-def public_data(config: Mapping[str, Any], private: Private) -> list[dict[str, Any]]:
+def public_data(config: Mapping[str, Any], private: Private) -> list[PublicData]:
     """Return each data set by its kind; a publicly readable one of the Hub also by its name."""
     sources = [config[name] for name in ("datasetSource", "evalDatasetSource") if config.get(name)]
     published = []
     for part in (part for source in sources for part in parts_of(source)):
-        entry: dict[str, Any] = {"type": str(part["type"])}
+        entry: PublicData = {"type": str(part["type"])}
         name = str(part.get("name", ""))
         public = part["type"] == "huggingface" and not (part.get("token") or _signed_in())
         if public and HUB_ID.fullmatch(name):
             entry["name"] = name
-            details = {key: part.get(key) for key in ("split", "subset")}
-            entry |= {key: value for key, value in details.items() if value and _is_public(value, private)}
+            if (split := part.get("split")) and _is_public(split, private):
+                entry["split"] = split
+            if (subset := part.get("subset")) and _is_public(subset, private):
+                entry["subset"] = subset
         published.append(entry)
     return published
 
@@ -168,12 +218,12 @@ def dependencies(
     model: Path,
     data: Path,
     job_id: str,
-    rows: Mapping[str, Any],
+    rows: RowCounts,
     more_models: Mapping[str, Path],
 ) -> list[Resource]:
     """Return the inputs: data files by number, the base's and a parent's files by name, and the rows as read.
 
-    ``rows`` is ``{sha256, train, heldOut}``, ``more_models`` the folders of further models by what they are
+    ``more_models`` are the folders of further models by what they are
     (``teacher``). Unreadable inputs are omitted.
     """
     hashes = FileHashes(data)
@@ -189,8 +239,8 @@ def dependencies(
             ]
     hashes.save()
     notes = {"rows": rows["train"], "heldOut": rows["heldOut"]}
-    if rows.get("sha256"):
-        resources.append({"name": "rows", "digest": {"sha256": rows["sha256"]}, "annotations": notes})
+    if sha256 := rows.get("sha256"):
+        resources.append({"name": "rows", "digest": {"sha256": sha256}, "annotations": notes})
     return [*resources, *_parent(data, job_id)][:FILES_LIMIT]
 
 
@@ -225,9 +275,9 @@ def _parent(data: Path, job_id: str) -> Iterator[Resource]:
                 }
 
 
-def builder(versions: Mapping[str, Any]) -> dict[str, Any]:
-    """Return this program, its version and those of its libraries, and a hash of its code."""
-    code = {"name": "arkor_dev", "digest": {"sha256": hash_of_code()}}
+def builder(versions: Mapping[str, object]) -> Builder:
+    """Return this program, with the ``versions`` of its libraries."""
+    code: Resource = {"name": "arkor_dev", "digest": {"sha256": hash_of_code()}}
     pinned = {str(name): str(version)[:TEXT] for name, version in versions.items()}
     return {"id": BUILDER, "version": pinned, "builderDependencies": [code]}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.events import SAMPLE_CREATED, TRAINING_RESUMED
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.events import Event
+    from arkor_dev.contract.json_types import JsonObject
     from arkor_dev.local.jobs.job_folder import JobFile
 
 LIMIT: Final = 16 << 20
@@ -38,7 +39,7 @@ def sample_observer(job: Path) -> Callable[[Event], None]:
     return observe
 
 
-def samples_in(job: Path) -> list[dict[str, Any]]:
+def samples_in(job: Path) -> list[JsonObject]:
     """Return the saved samples in order, without unreadable ones."""
     samples = []
     with contextlib.suppress(OSError), _file(job).open() as file:
@@ -57,7 +58,7 @@ def _file(job: Path) -> JobFile:
 def _drop_after(job: Path, step: int) -> None:
     samples = samples_in(job)
     remaining = [
-        sample for sample in samples if step and type(sample.get("step")) is int and sample["step"] <= step
+        sample for sample in samples if step and isinstance(at := sample.get("step"), int) and at <= step
     ]
     if remaining != samples:
         _file(job).write(

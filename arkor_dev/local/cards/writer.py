@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.provenance.statement import Statement
 
-    Files = Mapping[str, Mapping[str, Any]]
+    Files = Mapping[str, atomic_folder.FileEntry]
 
 LIMIT: Final = 1 << 20
 """Maximum bytes of a card to read."""
@@ -51,7 +51,7 @@ class CardWriter:
 
     def __init__(self, preparation: Any, run: Any) -> None:
         self._preparation, self._run = preparation, run
-        self._facts: dict[str, Any] | None = None
+        self._facts: provenance.RunFacts | None = None
         self._private: Private | None = None
 
     def __call__(self, folder: Path, files: Files, artifact: str, step: int) -> None:
@@ -85,7 +85,7 @@ class CardWriter:
     def _say(self, message: str) -> None:
         self._run.emit(TrainingMessage(type=TRAINING_MESSAGE, message=message))
 
-    def _moment(self, artifact: str, step: int) -> dict[str, Any]:
+    def _moment(self, artifact: str, step: int) -> provenance.Moment:
         run, now = self._run, datetime.now(UTC)
         started = now.timestamp() - (time.monotonic() - run.began)
         loss = run.best.loss if artifact == "final" and step != run.step else run.best.last
@@ -111,13 +111,17 @@ def _private_of(preparation: Any) -> Private:
     return Private.of_this_machine((preparation.data.resolve(), preparation.project.resolve()), secrets)
 
 
-def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
-    """Return a provenance's facts about the whole run, by the parts of its statement."""
+def facts_of(preparation: Any, run: Any, private: Private) -> provenance.RunFacts:
+    """Return the facts about the whole run."""
     from arkor_dev.local.modeling.auto_class import has_vision_tower, is_encoder  # imports transformers
 
     config, origin = preparation.config, run.saving.origin()
     instructions = preparation.continuation.options
-    rows = {"sha256": origin.get("rows"), **run.rows}
+    rows: provenance.RowCounts = {
+        "sha256": origin.get("rows"),
+        "train": run.rows["train"],
+        "heldOut": run.rows["heldOut"],
+    }
     name = portable_name(run.source.name)
     base = card_of_base(run.source.name, preparation.path, preparation.project)
     if base["hub"] or private.private_kind(name) is None:
@@ -129,7 +133,7 @@ def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
         "processor": origin.get("processor"),
         "numberFormat": run.choice.name,
     }
-    internal: dict[str, Any] = {
+    internal: dict[str, object] = {
         "settings": provenance.public_settings(run.settings, private),
         "base": base,
         "adapter": run.plan.adapter is not None,
@@ -152,7 +156,7 @@ def facts_of(preparation: Any, run: Any, private: Private) -> dict[str, Any]:
     if adjusted := config.get(ADJUSTED):
         internal["adjusted"] = provenance.adjustments(adjusted, private)
     data = provenance.public_data(config, private)
-    external = {"settings": provenance.public_settings(config, private), "data": data}
+    external: provenance.Request = {"settings": provenance.public_settings(config, private), "data": data}
     folders = (preparation.project, preparation.path, preparation.data, preparation.job_id)
     return {
         "job": preparation.job_id,

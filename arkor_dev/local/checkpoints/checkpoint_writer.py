@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import MAKE_ROOM
 from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED, CheckpointRemoved, CheckpointSaved
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.shapes import Artifact
-    from arkor_dev.local.jobs.atomic_folder import ExtraFiles
+    from arkor_dev.local.jobs.atomic_folder import ExtraFiles, ManifestFacts, RunOrigin
 
     from .figures import Best
 
@@ -66,7 +66,7 @@ class CheckpointWriter:
         limit: int | None,
         emit: Callable[[CheckpointSaved | CheckpointRemoved], None],
         on_resumable: Callable[[int], None],
-        origin: Callable[[], Mapping[str, Any]],
+        origin: Callable[[], RunOrigin],
         describe_files: Callable[..., None] = lambda *_: None,
         best: Best | None = None,
     ) -> None:
@@ -111,7 +111,7 @@ class CheckpointWriter:
         folder = checkpoint_folder(self._data, self._job, step)
         return [describe("checkpoint", "best", folder, size_of(folder), step)]
 
-    def point(self, step: int, state: Callable[[], Any]) -> None:
+    def point(self, step: int, state: Callable[[], Mapping[str, object]]) -> None:
         """Save the state after ``step``, unless a checkpoint contains it already. Raises NoSpaceError."""
         if self.step != step:
             folder = resume_folder(self._data, self._job, step)
@@ -124,7 +124,7 @@ class CheckpointWriter:
     def _write(
         self, folder: Path, step: int, write: Callable[[Path], None], describe_files: ExtraFiles | None = None
     ) -> int:
-        facts = {"job": self._job, "step": step, "origin": self._origin()}
+        facts: ManifestFacts = {"job": self._job, "step": step, "origin": self._origin()}
         try:
             return write_atomically(folder, write, facts, describe_files)
         except DiskFullError:

@@ -9,17 +9,16 @@ import os
 import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from arkor_dev.local.jobs.atomic_folder import RunOrigin
 from arkor_dev.local.workers.errors import JobFailure
 
 from . import origin
 from .resume_points import ResumePlan, ResumePoint, checked_points, drop_later
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from arkor_dev.local.execution.messages import JobRequest
+    from arkor_dev.local.execution.messages import JobRequest, ResumeOptions
 
 
 @dataclass
@@ -33,12 +32,12 @@ class Continuation:
     """
 
     job: JobRequest
-    origin: dict[str, Any] = field(default_factory=dict)
+    origin: RunOrigin = field(default_factory=RunOrigin)
     passed: list[str] = field(default_factory=list)
     _hashing: threading.Thread | None = None
 
     def __post_init__(self) -> None:
-        self.options: Mapping[str, Any] = self.job.resume or {}
+        self.options: ResumeOptions = self.job.resume or {}
         self.points: list[ResumePoint] = []
         data, job_id = Path(self.job.data), self.job.id
         # The database does not know a point saved at the moment of a crash: events of the steps before it may
@@ -62,7 +61,7 @@ class Continuation:
         )
 
     @property
-    def before(self) -> dict[str, Any]:
+    def before(self) -> RunOrigin:
         """Return the inputs that the run depended on before; empty at its first start."""
         return self.points[0].origin if self.points else {}
 
@@ -86,7 +85,7 @@ class Continuation:
         self._hashing = threading.Thread(target=hash_all, name="hashes", daemon=True)
         self._hashing.start()
 
-    def depends_on(self) -> dict[str, object]:
+    def depends_on(self) -> RunOrigin:
         """Return the inputs that bit-exactness depends on, once all of them are known."""
         if self._hashing:
             self._hashing.join()

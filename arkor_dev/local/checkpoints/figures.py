@@ -6,7 +6,7 @@ They are part of a checkpoint. Imported by workers only: it imports torch.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -14,6 +14,8 @@ from arkor_dev.contract.events import log_with
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from torch import Tensor
 
     from arkor_dev.contract.events import TrainingLog
 
@@ -76,9 +78,9 @@ class Best:
     lowest: float | None = None
     step: int = 0
     worse: int = 0
-    weights: list[Any] = field(default_factory=list)
+    weights: list[Tensor] = field(default_factory=list)
 
-    def record(self, step: int, evaluated: Evaluated, weights: Sequence[Any]) -> None:
+    def record(self, step: int, evaluated: Evaluated, weights: Sequence[Tensor]) -> None:
         """Record the evaluation after ``step``."""
         self.last, self.last_choosing = evaluated
         self.lowest = self.last if self.lowest is None else min(self.last, self.lowest)
@@ -94,7 +96,7 @@ class Best:
         """Whether patience is exhausted."""
         return self.patience is not None and self.worse >= self.patience
 
-    def restore(self, step: int, weights: Sequence[Any]) -> str | None:
+    def restore(self, step: int, weights: Sequence[Tensor]) -> str | None:
         """Make ``weights`` the best ones, after ``step``; return a message if others were the best before."""
         if not self.weights or self.step == step:
             return None
@@ -121,7 +123,7 @@ def figures_of(pace: StepPace, best: Best) -> dict[str, object]:
     }
 
 
-def set_figures(state: Mapping[str, Any], pace: StepPace, best: Best) -> None:
+def set_figures(state: Mapping[str, Mapping[str, object]], pace: StepPace, best: Best) -> None:
     """Restore ``pace`` and ``best`` from ``state``; values set by the plan are kept. Raises KeyError."""
     holders: dict[str, StepPace | Best] = {"pace": pace, "best": best}
     for key, holder in holders.items():

@@ -15,12 +15,13 @@ import sys
 from array import array
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, Protocol
 
 from arkor_dev import __version__
 from arkor_dev.contract.provenance.statement import BASE, BESIDE, StatementError, internal, read_statement
 from arkor_dev.data.reviews import FILE, content_of
 from arkor_dev.data.sources import SourceError, files_of, parts_of, sources_of
+from arkor_dev.local.jobs.atomic_folder import RunOrigin
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -36,12 +37,48 @@ CACHE_FILE: Final = "file-hashes.json"
 CACHE_LIMIT: Final = 2000
 
 
+class EncodedSequence(Protocol):
+    """Tokens that training reads in one pass: ids, labels, and what some methods add."""
+
+    @property
+    def ids(self) -> Sequence[int]:
+        """Token ids."""
+
+    @property
+    def labels(self) -> Sequence[int]:
+        """The ids to learn; of the same length."""
+
+    @property
+    def classes(self) -> Sequence[int] | None:
+        """Numbers of a classifier's labels."""
+
+    @property
+    def weights(self) -> Sequence[float] | None:
+        """Weights of the tokens' losses."""
+
+
+class EncodedRow(Protocol):
+    """An encoded row of any method."""
+
+    @property
+    def desirable(self) -> bool:
+        """The rating of its answer."""
+
+    @property
+    def score(self) -> float | None:
+        """The similarity of two texts."""
+
+    @property
+    def sequences(self) -> Sequence[EncodedSequence]:
+        """The row's own tokens, and those of further answers."""
+
+
 class FileHashes:
     """SHA-256 of files, each computed once and cached in the file ``CACHE_FILE`` of the data folder."""
 
     def __init__(self, data: Path) -> None:
         self._path = data / CACHE_FILE
-        self._entries: dict[str, list[Any]] = {}
+        self._entries: dict[str, list[object]] = {}
         with contextlib.suppress(OSError, ValueError):
             stored = json.loads(self._path.read_text())
             if isinstance(stored, dict):
@@ -115,7 +152,7 @@ def check_trained_on(name: str, adapter: Path, base: Path, four_bit: bool, hashe
             )
 
 
-def hash_of_data(config: Mapping[str, Any], project: Path, hashes: FileHashes) -> str:
+def hash_of_data(config: Mapping[str, object], project: Path, hashes: FileHashes) -> str:
     """Return one hash of all of the project's files that a job trains on or is evaluated on, and of the
     judgements that apply to it.
 
@@ -131,7 +168,7 @@ def hash_of_data(config: Mapping[str, Any], project: Path, hashes: FileHashes) -
     return _combined_hash(hashes_by_name)
 
 
-def hash_of_rows(*parts: Sequence[Any]) -> str:
+def hash_of_rows(*parts: Sequence[EncodedRow]) -> str:
     """Return a hash of encoded rows: of their tokens, labels, ratings and scores."""
     digest = hashlib.sha256()
     for rows in parts:
@@ -153,7 +190,7 @@ def _combined_hash(hashes_by_name: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256(json.dumps(list(hashes_by_name)).encode()).hexdigest()
 
 
-def hash_of_readable_data(config: Mapping[str, Any], project: Path, hashes: FileHashes) -> str:
+def hash_of_readable_data(config: Mapping[str, object], project: Path, hashes: FileHashes) -> str:
     """Return `hash_of_data`; the empty string if a file cannot be read."""
     with contextlib.suppress(OSError, SourceError):
         return hash_of_data(config, project, hashes)
@@ -161,10 +198,10 @@ def hash_of_readable_data(config: Mapping[str, Any], project: Path, hashes: File
 
 
 def files(
-    config: Mapping[str, Any], project: Path, model: Path, data: Path, second: Path | None = None
-) -> dict[str, str]:
-    """Return the hashes ``data``, ``model`` and ``secondModel``; one that cannot be read is missing."""
-    hashes, by_part = FileHashes(data), dict[str, str]()
+    config: Mapping[str, object], project: Path, model: Path, data: Path, second: Path | None = None
+) -> RunOrigin:
+    """Return the hashes of ``data``, ``model`` and ``secondModel``; one that cannot be read is missing."""
+    hashes, by_part = FileHashes(data), RunOrigin()
     with contextlib.suppress(OSError, SourceError):
         by_part["data"] = hash_of_data(config, project, hashes)
     with contextlib.suppress(OSError):
@@ -176,7 +213,7 @@ def files(
     return by_part
 
 
-def machine(device: str, threads: int) -> dict[str, Any]:
+def machine(device: str, threads: int) -> RunOrigin:
     """Return the library versions, processor, device and number of threads."""
     versions = {"arkor-dev": __version__, "python": platform.python_version()}
     for package in PACKAGES:
@@ -195,15 +232,25 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def facts_of(origin: Mapping[str, Any]) -> RunMetadata:
+def facts_of(origin: RunOrigin) -> RunMetadata:
     """Return the parts of a run's metadata that describe its origin."""
-    renamed = {"rows": "dataHash", "model": "modelHash", "secondModel": "secondModelHash"}
-    unchanged = ("versions", "threads", "processor")
-    facts = {renamed.get(key, key): origin[key] for key in (*renamed, *unchanged) if key in origin}
-    return cast("RunMetadata", facts)
+    facts: RunMetadata = {}
+    if "rows" in origin:
+        facts["dataHash"] = origin["rows"]
+    if "model" in origin:
+        facts["modelHash"] = origin["model"]
+    if "secondModel" in origin:
+        facts["secondModelHash"] = origin["secondModel"]
+    if "versions" in origin:
+        facts["versions"] = origin["versions"]
+    if "threads" in origin:
+        facts["threads"] = origin["threads"]
+    if "processor" in origin:
+        facts["processor"] = origin["processor"]
+    return facts
 
 
-def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def changed(before: RunOrigin, now: RunOrigin) -> list[str]:
     """Return which of a job's data and model have changed; unknown parts count as unchanged."""
     sentences = {
         "data": DATA_CHANGED,
@@ -211,21 +258,18 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         "secondModel": "the files of its second model have changed",
         "rows": "its rows, or how the model reads them, have changed",
     }
-    keys = [key for key in sentences if before.get(key) and now.get(key) and before[key] != now[key]]
+    old: Mapping[str, object] = before
+    new: Mapping[str, object] = now
+    keys = [key for key in sentences if old.get(key) and new.get(key) and old[key] != new[key]]
     if "data" in keys or "model" in keys:
         keys = [key for key in keys if key != "rows"]  # it follows from the others
     return [sentences[key] for key in keys]
 
 
-def _versions(origin: Mapping[str, object]) -> dict[str, object]:
-    versions = origin.get("versions")
-    return versions if isinstance(versions, dict) else {}
-
-
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def differences(before: RunOrigin, now: RunOrigin) -> list[str]:
     """Say why the result may not be bit-identical to an uninterrupted run's."""
     reasons = changed(before, now)
-    old, new = _versions(before), _versions(now)
+    old, new = before.get("versions", {}), now.get("versions", {})
     for name in ("python", *PACKAGES):
         if old.get(name) != new.get(name):
             reasons.append(f"{name} is {new.get(name)} and was {old.get(name)}")

@@ -10,7 +10,7 @@ import contextlib
 import math
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.local.jobs.atomic_folder import DamagedFolderError, checked, manifest_of
 from arkor_dev.local.jobs.job_folder import (
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from arkor_dev.local.jobs.atomic_folder import Manifest, RunOrigin
+
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
@@ -34,13 +36,12 @@ class ResumePoint:
 
     step: int
     folder: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
 
     @property
-    def origin(self) -> dict[str, Any]:
+    def origin(self) -> RunOrigin:
         """The inputs that the run depended on; empty if they were not saved."""
-        origin = self.manifest.get("origin")
-        return origin if isinstance(origin, dict) else {}
+        return self.manifest.get("origin", {})
 
     @property
     def name(self) -> str:
@@ -84,7 +85,7 @@ def checked_points(
             if manifest.get("job") != job_id or manifest.get("step") != step:
                 wrong = "it belongs to another job or step"
         except DamagedFolderError as error:
-            manifest, wrong = {}, str(error)
+            manifest, wrong = {"format": 0, "files": {}}, str(error)
         yield ResumePoint(step, folder, manifest), wrong
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import torch
 
@@ -23,13 +23,25 @@ from arkor_dev.contract.shapes import NON_FINITE
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from torch import Tensor
 
     from arkor_dev.contract.events import RunMetadata
 
 SLOWER: Final = 0.5
 """Factor applied to the learning rate after rolling back."""
 MOST_LISTED: Final = 3
+
+
+class TracedRow(Protocol):
+    """A row that knows its location for the user, empty if there is none."""
+
+    @property
+    def where(self) -> str: ...
+
+
+R = TypeVar("R", bound=TracedRow)
 
 
 class NonFiniteError(JobFailure):
@@ -46,9 +58,9 @@ class Rollback:
     def __init__(self, enabled: bool) -> None:
         self.factor = 1.0
         self._enabled = enabled
-        self._good: tuple[int, dict[str, Any]] | None = None
+        self._good: tuple[int, Mapping[str, object]] | None = None
 
-    def keep(self, step: int, state: Callable[[], dict[str, Any]]) -> None:
+    def keep(self, step: int, state: Callable[[], Mapping[str, object]]) -> None:
         """Keep the state after ``step``, unless the run will never return to it."""
         if self._enabled and self.factor == 1:
             self._good = (step, copy.deepcopy(state()))
@@ -67,7 +79,7 @@ class Rollback:
             yield TrainingStarted(type=TRAINING_STARTED, metadata=metadata())
         yield TrainingMessage(type=TRAINING_MESSAGE, message=str(fault), code=NON_FINITE, step=fault.step)
 
-    def pop(self, fault: NonFiniteError) -> tuple[int, dict[str, Any]]:
+    def pop(self, fault: NonFiniteError) -> tuple[int, Mapping[str, object]]:
         """Return the step to roll back to, and its state. Raises ``fault`` the second time, or if off."""
         good, self._good = self._good, None
         if good is None:
@@ -79,8 +91,8 @@ def non_finite(
     value: float,
     step: int,
     rate: float,
-    rows: Sequence[Any],
-    loss: Callable[[Sequence[Any]], tuple[Any, float]],
+    rows: Sequence[R],
+    loss: Callable[[Sequence[R]], tuple[Tensor, float]],
 ) -> NonFiniteError:
     """Return the error for a non-finite loss ``value`` on ``rows``, with the rows that alone cause it."""
     locations = [row.where for row in rows if row.where and _is_fault(row, loss)]
@@ -101,7 +113,7 @@ def non_finite(
     )
 
 
-def _is_fault(row: Any, loss: Callable[[Sequence[Any]], tuple[Any, float]]) -> bool:
+def _is_fault(row: R, loss: Callable[[Sequence[R]], tuple[Tensor, float]]) -> bool:
     with torch.no_grad():
         return not math.isfinite(float(loss([row])[0]))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NotRequired, TypedDict
 
 import torch
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from torch import Tensor
+
     from .resume_points import ResumePlan
 
 FORMAT: Final = 1
@@ -26,6 +28,25 @@ FORMAT: Final = 1
 
 class StateError(Exception):
     """A state cannot be read, or belongs to a different run; ``str()`` says why."""
+
+
+class RandomStates(TypedDict):
+    """The states of the generators of Python, torch, and of others if they are in use."""
+
+    python: tuple[int, list[int], float | None]
+    torch: Tensor
+    numpy: NotRequired[list[object]]
+    cuda: NotRequired[list[Tensor]]
+    mps: NotRequired[Tensor]
+
+
+class SavedParts(TypedDict):
+    """The saved state of `StateParts`."""
+
+    weights: dict[str, Tensor]
+    optimizer: dict[str, object]
+    scaler: dict[str, object]
+    random: RandomStates
 
 
 def write_state(folder: Path, state: Mapping[str, object]) -> None:
@@ -63,10 +84,10 @@ def restore_newest(
     return 0, passed
 
 
-def random_states(device: str) -> dict[str, object]:
+def random_states(device: str) -> RandomStates:
     """Return the states of all random number generators."""
     version, numbers, gauss = random.getstate()
-    states: dict[str, Any] = {"python": [version, list(numbers), gauss], "torch": torch.get_rng_state()}
+    states: RandomStates = {"python": (version, list(numbers), gauss), "torch": torch.get_rng_state()}
     if (numpy := sys.modules.get("numpy")) is not None:
         name, keys, *position = numpy.random.get_state()
         states["numpy"] = [name, keys.tolist(), *position]
@@ -77,7 +98,7 @@ def random_states(device: str) -> dict[str, object]:
     return states
 
 
-def set_random_states(states: Mapping[str, Any], device: str) -> None:
+def set_random_states(states: RandomStates, device: str) -> None:
     """Restore the states of all random number generators, except those of another device."""
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers), gauss))
@@ -94,12 +115,12 @@ def set_random_states(states: Mapping[str, Any], device: str) -> None:
 class StateParts:
     """The parts of a run that change with each step: trained weights by name, optimizer, scaler, figures."""
 
-    weights: Mapping[str, Any]
-    optimizer: Any
-    scaler: Any
+    weights: Mapping[str, Tensor]
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
     device: str
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> SavedParts:
         """Return the state of all parts, and of the random number generators."""
         return {
             "weights": {name: weight.detach() for name, weight in self.weights.items()},
@@ -125,7 +146,7 @@ class StateParts:
             raise StateError(f"it belongs to another run ({type(error).__name__}: {error})") from None
 
 
-def check_weights(saved: Mapping[str, Any], weights: Mapping[str, Any]) -> None:
+def check_weights(saved: object, weights: Mapping[str, Tensor]) -> None:
     """Raise StateError unless ``saved`` has weights with the same names, shapes and dtypes."""
     if not isinstance(saved, dict) or saved.keys() != weights.keys():
         raise StateError("its weights differ from this run's")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.workers.codec import encode
 
@@ -15,9 +15,13 @@ from .resources import actor_options, shortage, startup_timeout
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ray import ObjectRef
+    from ray.actor import ActorHandle
+
     from arkor_dev.local.execution.leases import Lease
     from arkor_dev.local.workers.codec import Message
 
+    from .protocol import NodeFacts
     from .resources import ResourceRequest
 
 CALL_SECONDS: Final = 60.0
@@ -32,15 +36,15 @@ class ActorClient:
     Calls raise NodeLostError if the actor is gone. ``facts`` is what the node has reported about itself.
     """
 
-    def __init__(self, actor: Any, name: str = "", actor_name: str = "") -> None:
+    def __init__(self, actor: ActorHandle, name: str = "", actor_name: str = "") -> None:
         self._actor, self._name, self.actor_name = actor, name, actor_name or name
-        self.facts: dict[str, Any] = {}
+        self.facts: NodeFacts = {}
 
-    def call(self, method: str, *arguments: Any, seconds: float = CALL_SECONDS) -> bytes:
+    def call(self, method: str, *arguments: object, seconds: float = CALL_SECONDS) -> bytes:
         """Return the result of a method of `HostedJob`. Raises OSError if the node's disk fails."""
         return self._result(self._actor.call.remote(self._name, method, *arguments), seconds)
 
-    def _result(self, reference: Any, seconds: float) -> bytes:
+    def _result(self, reference: ObjectRef, seconds: float) -> bytes:
         import ray
         from ray.exceptions import ActorDiedError, GetTimeoutError, RayTaskError
 

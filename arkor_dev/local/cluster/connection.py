@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.placement import AUTO, host_of, is_loopback
@@ -39,7 +39,7 @@ def connect(address: str, code: Path | None = None) -> None:
         empty = code.parent / "empty"
         empty.mkdir(exist_ok=True)
         os.chdir(empty)
-    options: dict[str, Any] = {}
+    options: dict[str, str] = {}
     host = host_of(address)
     if host and is_loopback(host) and not address.startswith("ray://"):
         options["_node_ip_address"] = "127.0.0.1" if host == "localhost" else host

@@ -18,7 +18,7 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from arkor_dev.contract.placement import CLUSTER, INSECURE
 from arkor_dev.local.execution import leases
@@ -29,10 +29,7 @@ from .driver_cache import ClusterConnection, SpareActor
 from .job_session import RELEASE_SECONDS, JobSession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from arkor_dev.local.execution.messages import Command
-    from arkor_dev.local.workers.codec import Message
 
 MAX_JOBS: Final = 20
 """Maximum number of jobs per process, which limits whatever Ray may accumulate in memory."""
@@ -44,8 +41,15 @@ class Driver:
     def __init__(self) -> None:
         self._connection, self._spare, self._jobs_left = ClusterConnection(), SpareActor(), MAX_JOBS
         self._ended = threading.Event()
-        commands: dict[type[Message], Callable[[Any], None]] = {Cancel: self._pass_on, Pause: self._pass_on}
-        self.link = Link({**commands, Stored: self._acknowledge, Detach: self._detach, Leave: self._end})
+        self.link = Link(
+            {
+                Cancel: self._pass_on,
+                Pause: self._pass_on,
+                Stored: self._acknowledge,
+                Detach: self._detach,
+                Leave: self._end,
+            }
+        )
         self.job = JobSession(self.link, self._connection, self._spare)
 
     def _pass_on(self, message: Command) -> None:

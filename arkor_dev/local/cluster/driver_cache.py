@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -32,7 +32,7 @@ class ClusterConnection:
 
     def __init__(self) -> None:
         self.has_token: bool | None = None
-        self._key: tuple[Any, ...] = ()
+        self._key: tuple[object, ...] = ()
 
     @property
     def is_open(self) -> bool:

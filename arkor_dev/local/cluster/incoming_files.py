@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.events import CHECKPOINT_REMOVED, CHECKPOINT_SAVED, TRAINING_RESUMED
@@ -35,11 +35,12 @@ from .protocol import CHUNK, RETURNED_FOLDERS, SHA256, file_entry
 from .storage.shared import SHARED_FOLDERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from arkor_dev.local.execution.messages import Report, WorkerEvent
 
+    from .protocol import ListedFile
     from .storage.shared import SharedFiles
 
     Read = Callable[[str, int], bytes]
@@ -101,7 +102,7 @@ class IncomingFiles:
         Raises HostileError, and OSError if this machine's disk fails; incomplete folders are removed.
         """
         entries = _parse_listing(listing)
-        folders: dict[str, list[dict[str, Any]]] = {}
+        folders: dict[str, list[ListedFile]] = {}
         for entry in entries:
             parts = entry["name"].split("/")
             depth = 1 if parts[0] == FINAL else 2 if parts[0] in ATOMIC_PARENTS else 0
@@ -117,22 +118,22 @@ class IncomingFiles:
         for name, content in folders.items():
             self._fetch_folder(name, content)
 
-    def _has(self, entry: Mapping[str, Any]) -> bool:
+    def _has(self, entry: ListedFile) -> bool:
         """Return whether the same file already exists here."""
         path = self._home / entry["name"]
         with contextlib.suppress(OSError):
             if path.is_symlink() or path.stat().st_size != entry["bytes"]:
                 return False
-            return bool(file_entry(path)["sha256"] == entry["sha256"])
+            return file_entry(path)["sha256"] == entry["sha256"]
         return False
 
-    def _fetch_file(self, entry: Mapping[str, Any]) -> None:
+    def _fetch_file(self, entry: ListedFile) -> None:
         target = self._home / entry["name"]
         part = target.with_name(f"{target.name}{PART}")
         self._download(entry, part)
         part.replace(target)
 
-    def _fetch_folder(self, name: str, entries: Iterable[Mapping[str, Any]]) -> None:
+    def _fetch_folder(self, name: str, entries: Iterable[ListedFile]) -> None:
         target = self._home / name
         part, old = (target.with_name(f"{target.name}{end}{PART}") for end in ("", ".old"))
         for leftover in (part, old):
@@ -152,7 +153,7 @@ class IncomingFiles:
             for leftover in (part, old):
                 shutil.rmtree(leftover, ignore_errors=True)
 
-    def _download(self, entry: Mapping[str, Any], target: Path) -> None:
+    def _download(self, entry: ListedFile, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shared = self._shared if entry["name"].split("/")[0] in SHARED_FOLDERS else None
         if shared and shared.fetch(entry["sha256"], entry["bytes"], target):
@@ -173,7 +174,7 @@ class IncomingFiles:
             raise ProtocolError(f"{entry['name']} with different content than announced")
 
 
-def _parse_listing(listing: bytes) -> list[dict[str, Any]]:
+def _parse_listing(listing: bytes) -> list[ListedFile]:
     try:
         entries = strict_json.parse(listing)
     except ValueError:
@@ -181,6 +182,7 @@ def _parse_listing(listing: bytes) -> list[dict[str, Any]]:
     if not isinstance(entries, list) or len(entries) > MAX_FILES:
         raise ProtocolError("an invalid list of files")
     names_so_far = set()
+    files: list[ListedFile] = []
     for entry in entries:
         name = entry.get("name") if isinstance(entry, dict) else None
         if not isinstance(name, str) or not _belongs(name):
@@ -190,7 +192,8 @@ def _parse_listing(listing: bytes) -> list[dict[str, Any]]:
         if not is_valid or name in names_so_far:
             raise ProtocolError(f"a file {name[:80]!r} without a size or a hash")
         names_so_far.add(name)
-    return entries
+        files.append({"name": name, "bytes": size, "sha256": sha256})
+    return files
 
 
 def _belongs(name: str) -> bool:

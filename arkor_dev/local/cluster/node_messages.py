@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from arkor_dev.local.workers.codec import M, Message
 
+    from .protocol import ExitStatus, NodeFacts
+
 JOB_FACTS: Final = ("node", "home")
 """Facts about a job's actor in addition to the machine's: the node's address and the job's folder there."""
 LINE: Final = 1000
@@ -34,12 +36,12 @@ RESERVED_FIELDS: Final = frozenset({"jobId", "timestamp"})
 """Fields that every event has, set by the backend."""
 
 
-def parse_facts(answer: bytes, *, of_job: bool = False) -> dict[str, Any]:
+def parse_facts(answer: bytes, *, of_job: bool = False) -> NodeFacts:
     """Return a node's `machine_facts`, or `HostedJob.facts` with ``of_job``. Raises ProtocolError."""
     names = ("python", "versions", "missing", *(JOB_FACTS if of_job else ()))
     try:
         fields = strict_json.parse(answer)
-        facts = {name: fields[name] for name in names}
+        facts: Any = {name: fields[name] for name in names}
         versions, missing = facts["versions"], facts["missing"]
         lines = [facts["python"], *versions, *versions.values()]
         lines += [facts[name] for name in JOB_FACTS if of_job]
@@ -49,20 +51,21 @@ def parse_facts(answer: bytes, *, of_job: bool = False) -> dict[str, Any]:
         is_valid = False
     if not is_valid:
         raise ProtocolError("facts about itself in an unknown form")
-    return facts
+    parsed: NodeFacts = facts
+    return parsed
 
 
 def _is_line(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= LINE and value.isprintable()
 
 
-def parse_messages(answer: bytes) -> tuple[list[Report], dict[str, Any] | None]:
+def parse_messages(answer: bytes) -> tuple[list[Report], ExitStatus | None]:
     """Return the messages in a node's response, and how its worker ended, if it has. Raises ProtocolError."""
     messages, exit_status = _parse(answer, REPORTS)
     return messages, exit_status
 
 
-def parse_rendezvous(answer: bytes) -> tuple[int | None, dict[str, Any] | None]:
+def parse_rendezvous(answer: bytes) -> tuple[int | None, ExitStatus | None]:
     """Return the port where workers meet, once the response has it, and the end, as `parse_messages` does.
 
     Raises ProtocolError, and JobFailure with the reason if a worker has failed.
@@ -78,7 +81,7 @@ def parse_rendezvous(answer: bytes) -> tuple[int | None, dict[str, Any] | None]:
     raise ProtocolError("another message than the port where its workers meet")
 
 
-def _parse(answer: bytes, codec: Codec[M]) -> tuple[list[M], dict[str, Any] | None]:
+def _parse(answer: bytes, codec: Codec[M]) -> tuple[list[M], ExitStatus | None]:
     try:
         fields = strict_json.parse(answer)
         exit_status = fields["over"]
@@ -112,8 +115,11 @@ def localized(message: Report, remote_home: str, folders: Mapping[str, str]) -> 
     return message
 
 
-def localize_paths(value: Any, remote_home: str, folders: Mapping[str, str]) -> Any:
-    """Replace folders below ``remote_home`` in all strings of ``value`` by this machine's, by name."""
+def localize_paths(value: object, remote_home: str, folders: Mapping[str, str]) -> Any:
+    """Replace folders below ``remote_home`` in all strings of ``value`` by this machine's, by name.
+
+    The result has the type of ``value``.
+    """
     if isinstance(value, str):
         if remote_home in value:
             for name, folder in folders.items():

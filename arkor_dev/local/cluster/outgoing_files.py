@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.settings.own_sets import FIELD, RUBRIC
 from arkor_dev.contract.settings.reward import ENVIRONMENT
@@ -126,9 +126,9 @@ def model_files(folder: Path, project: Path, name: str) -> tuple[FileSet, str]:
     return FileSet({f"{name}/{path.name}": path for path in paths}), name
 
 
-def thread_count(config: Mapping[str, Any]) -> int | None:
+def thread_count(config: Mapping[str, object]) -> int | None:
     """Return the job's number of threads on the node: its ``cpus``, else as on this machine; None for all."""
-    if cpus := config.get("cpus"):
+    if isinstance(cpus := config.get("cpus"), int | float) and cpus:
         return max(1, int(cpus))
     value = os.environ.get("OMP_NUM_THREADS", "")
     return int(value) if value.isascii() and value.isdecimal() and int(value) > 0 else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,8 +30,43 @@ def is_safe_name(name: object) -> bool:
     return len(parts) <= DEPTH and all(PART.fullmatch(part) and part not in (".", "..") for part in parts)
 
 
-def file_entry(path: Path) -> dict[str, object]:
-    """Return a file's ``bytes`` and ``sha256``. Raises OSError."""
+class FileEntry(TypedDict):
+    """Size and hash of a file."""
+
+    bytes: int
+    sha256: str
+
+
+class ListedFile(FileEntry):
+    """A file by its name in the job's folder."""
+
+    name: str
+
+
+class ExitStatus(TypedDict):
+    """How a worker ended: whether the system ``killed`` it, and a sentence about the ``cause``."""
+
+    killed: NotRequired[bool]
+    cause: str
+
+
+class MachineFacts(TypedDict, total=False):
+    """Which packages a node has installed, and which of the needed ones are ``missing``."""
+
+    python: str
+    versions: dict[str, str]
+    missing: list[str]
+
+
+class NodeFacts(MachineFacts, total=False):
+    """Also the ``node``'s address, and the job's folder there."""
+
+    node: str
+    home: str
+
+
+def file_entry(path: Path) -> FileEntry:
+    """Return a file's size and hash. Raises OSError."""
     with path.open("rb") as file:
         return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": file.tell()}
 

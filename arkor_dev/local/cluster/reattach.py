@@ -6,9 +6,10 @@ must respond to a new challenge each time, using the nonce that it received when
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import secrets
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn, TypedDict
 
 from arkor_dev.contract import strict_json
 from arkor_dev.local.execution import leases
@@ -49,16 +50,20 @@ def attach(lease: leases.Lease, acknowledged: int) -> ActorClient | None:
     return None
 
 
-def _parse_proof(answer: bytes) -> dict[str, Any]:
-    try:
-        fields = strict_json.parse(answer)
-        is_valid = isinstance(fields["proof"], str) and type(fields["first"]) is int
-        is_valid &= type(fields["begun"]) is bool
-    except (ValueError, KeyError, TypeError):
-        is_valid = False
-    if not is_valid:
-        raise ProtocolError("no proof that this is the job's actor")
-    return dict(fields)
+class Proof(TypedDict):
+    """An actor's response to a challenge, the number of its ``first`` message, and whether training began."""
+
+    proof: str
+    first: int
+    begun: bool
+
+
+def _parse_proof(answer: bytes) -> Proof:
+    with contextlib.suppress(ValueError):
+        match strict_json.parse(answer):
+            case {"proof": str(response), "first": int(first), "begun": bool(begun)} if type(first) is int:
+                return {"proof": response, "first": first, "begun": begun}
+    raise ProtocolError("no proof that this is the job's actor")
 
 
 def wait_or_give_up(lease: leases.Lease, fault: Exception) -> NoReturn:

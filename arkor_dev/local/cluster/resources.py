@@ -9,6 +9,7 @@ from .errors import RequeueError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+
 BUSY_SECONDS: Final = 30.0
 """Seconds that a job waits for resources in use before it returns to the queue."""
 STARTUP_SECONDS: Final = 120.0
@@ -79,7 +80,7 @@ def startup_timeout(request: ResourceRequest) -> float:
 
 def actor_options(request: ResourceRequest) -> dict[str, object]:
     """Return Ray's options for the actor of one worker."""
-    options: dict[str, Any] = {"num_cpus": request.cpus, "num_gpus": request.gpus, "max_restarts": 0}
+    options: dict[str, object] = {"num_cpus": request.cpus, "num_gpus": request.gpus, "max_restarts": 0}
     return {**options, "memory": request.memory} if request.memory else options
 
 

@@ -10,9 +10,8 @@ import platform
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from arkor_dev.contract.placement import CLUSTER, INSECURE
 from arkor_dev.local.execution.messages import (
     CapacityFound,
     ClusterDescribed,
@@ -36,6 +35,8 @@ from .resources import ResourceRequest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from arkor_dev.contract.placement import Cluster, ClusterNode
+    from arkor_dev.contract.shapes import JobConfig
     from arkor_dev.local.workers.link import Link
 
 TASKS: Final = Codec[ClusterTask](DescribeCluster, FindCapacity, RemoveJobs)
@@ -43,27 +44,30 @@ NODES_SECONDS: Final = 20.0
 """Time limit for the responses of all nodes together, in seconds."""
 
 
-def cluster_status(address: str, cache: Path, *, insecure: bool) -> dict[str, object]:
-    """Return the contract's ``Cluster``; an unusable one has a ``problem``."""
+def cluster_status(address: str, cache: Path, *, insecure: bool) -> Cluster:
+    """Return the cluster's status; an unusable one has a ``problem``."""
     try:
         has_token = access.check_access(address, insecure=insecure)
         connection.connect(address, code_package.package_code(cache))
-        status = {"address": address, **_describe_cluster()}
+        status = _describe_cluster(address)
     except JobFailure as failure:
         return {"address": address, "problem": str(failure)}
     except Exception as error:  # noqa: BLE001 - the last line of defence of a process about to end
         traceback.print_exc()
         return {"address": address, "problem": f"{type(error).__name__}: {error}"}
-    return status if has_token is None else {**status, "token": has_token}
+    if has_token is not None:
+        status["token"] = has_token
+    return status
 
 
-def _describe_cluster() -> dict[str, Any]:
-    """Return the contract's ``Cluster`` for the current connection, without its ``address``."""
+def _describe_cluster(address: str) -> Cluster:
+    """Return the status of the cluster at ``address``, to which this process is connected."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     remote_facts = ray.remote(machine_facts)
-    nodes, pending = [], []
+    nodes: list[ClusterNode] = []
+    pending = []
     for record in resources.alive_nodes():
         amounts = record.get("Resources", {})
         nodes.append(
@@ -79,26 +83,34 @@ def _describe_cluster() -> dict[str, Any]:
     deadline = time.monotonic() + NODES_SECONDS
     for node, answer in zip(nodes, pending, strict=True):
         try:
-            node |= parse_facts(ray.get(answer, timeout=max(0.1, deadline - time.monotonic())))
+            facts = parse_facts(ray.get(answer, timeout=max(0.1, deadline - time.monotonic())))
+            node |= {
+                "python": facts["python"],
+                "versions": facts["versions"],
+                "missing": facts["missing"],
+            }
         except ProtocolError as fault:
             node["problem"] = f"It sent {fault}"
         except Exception as fault:  # noqa: BLE001 - one node that fails must not hide the others
             node["problem"] = " ".join(str(fault).split())[:300] or type(fault).__name__
     free = ray.available_resources()
     return {
+        "address": address,
         "ray": ray.__version__,
         "python": platform.python_version(),
         "nodes": sorted(nodes, key=lambda node: node["name"]),
         "free": {
-            name: free.get(key, 0) for name, key in (("cpus", "CPU"), ("gpus", "GPU"), ("memory", "memory"))
+            "cpus": free.get("CPU", 0),
+            "gpus": free.get("GPU", 0),
+            "memory": free.get("memory", 0),
         },
     }
 
 
-def _has_capacity(config: Mapping[str, Any]) -> bool:
+def _has_capacity(config: JobConfig) -> bool:
     try:
-        access.check_access(config[CLUSTER], insecure=bool(config.get(INSECURE)))
-        connection.connect(config[CLUSTER])
+        access.check_access(config["cluster"], insecure=bool(config.get("insecureCluster")))
+        connection.connect(config["cluster"])
         return resources.has_capacity(ResourceRequest.of(config))
     except JobFailure:
         return True  # the job itself will report why the cluster cannot be used

@@ -13,7 +13,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.events import TRAINING_FAILED
 from arkor_dev.contract.extras import quoted
@@ -30,6 +30,8 @@ from .resources import STARTUP_SECONDS, actor_options, shortage, startup_timeout
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ray.util.placement_group import PlacementGroup
+
     from arkor_dev.local.execution.leases import Lease
     from arkor_dev.local.execution.messages import JobRequest
 
@@ -45,7 +47,7 @@ because they have lost the first."""
 class WorkerGroup:
     """The actors of one job's workers, rank 0 first, and the Ray ``placement_group`` of several."""
 
-    def __init__(self, actors: Sequence[ActorClient], placement_group: Any = None) -> None:
+    def __init__(self, actors: Sequence[ActorClient], placement_group: PlacementGroup | None = None) -> None:
         self.actors, self._placement_group = list(actors), placement_group
 
     @property

@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from arkor_dev.contract.dataset_shapes import MixedSource
-    from arkor_dev.contract.shapes import DatasetSource, Progress
+    from arkor_dev.contract.dataset_shapes import DatasetView, MixedSource
+    from arkor_dev.contract.shapes import DatasetSource, JobConfig, Progress
     from arkor_dev.local.models.catalog import Models
 
-    from .messages import ViewMessage
+    from .messages import ViewMessage, ViewStatus
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +64,12 @@ SHAPING: Final = (
 """The settings on which a row's tokens depend. Other settings are not sent to the process, so that changing
 them does not require a new view.
 """
-UNREAD: Final[dict[str, Any]] = {
+UNREAD: Final[ViewStatus] = {
+    "state": "opening",
     "form": "",
     "rows": None,
     "indexed": 0,
+    "bySource": [],
     "read": 0,
     "excluded": 0,
     "leftOut": 0,
@@ -85,8 +87,8 @@ UNREAD: Final[dict[str, Any]] = {
 class _View:
     id: str
     key: str
-    config: dict[str, Any]
-    requested: dict[str, Any]
+    config: JobConfig
+    requested: JobConfig
     """The full config with which it was last opened."""
     progress: Progress | None = None
     failed: str | None = None
@@ -138,10 +140,9 @@ class Datasets:
         finally:
             self._preparing = None
 
-    async def open(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Open a view of what a job of ``config`` would train on, as ``DatasetView``, reusing an open one."""
-        requested = config
-        config = {field: config[field] for field in SHAPING if config.get(field) is not None}
+    async def open(self, requested: JobConfig) -> DatasetView:
+        """Open a view of what a job of this config would train on, reusing an open one."""
+        config = _shaping(requested)
         key = json.dumps(config, sort_keys=True)
         for view in [open_view for open_view in self._views.values() if open_view.key == key]:
             status = await self.status(view.id)
@@ -158,28 +159,38 @@ class Datasets:
         view.task = asyncio.create_task(self._bring_model(view, child))
         return await self.status(view.id)
 
-    async def status(self, view_id: str) -> dict[str, Any]:
-        """Return the view as ``DatasetView``, as far as it was read. Raises NotFoundError if it is closed."""
+    async def status(self, view_id: str) -> DatasetView:
+        """Return the view, as far as it was read. Raises NotFoundError if it is closed."""
         view = self._known(view_id)
-        known = None if view.failed else await self._ask(view, "status")
-        fields = {
+        known: ViewStatus | None = None if view.failed else await self._ask(view, "status")
+        read = known or UNREAD
+        status: DatasetView = {
             "id": view.id,
             "source": name_of(view.config["datasetSource"]),
             "model": view.config["model"],
+            "state": read["state"],
+            "form": read["form"],
+            "rows": read["rows"],
+            "indexed": read["indexed"],
+            "read": read["read"],
+            "excluded": read["excluded"],
+            "leftOut": read["leftOut"],
+            "maxLength": read["maxLength"],
+            "context": read["context"],
+            "tokens": read["tokens"],
+            "learned": read["learned"],
+            "roles": read["roles"],
+            "findings": read["findings"],
         }
         if view.failed:
-            return {**fields, **UNREAD, "state": "failed", "error": view.failed}
-        status = {**fields, "state": "opening", **UNREAD, **(known or {})}
-        counts = status.pop("bySource", [])
+            status |= {"state": "failed", "error": view.failed}
+        elif view.progress and status["state"] == "opening":
+            status["progress"] = view.progress
         if view.config["datasetSource"]["type"] == "list":
-            status["sources"] = _sources(view.config["datasetSource"], counts)
-        return (
-            {**status, "progress": view.progress}
-            if view.progress and status["state"] == "opening"
-            else status
-        )
+            status["sources"] = _sources(view.config["datasetSource"], read["bySource"])
+        return status
 
-    async def ask(self, view_id: str, question: str, **fields: Any) -> Any:
+    async def ask(self, view_id: str, question: str, **fields: object) -> Any:
         """Return the result of a method of the worker's ``View``. Raises NotFoundError for view or row."""
         view = self._known(view_id)
         answer = None if view.failed else await self._ask(view, question, **fields)
@@ -189,7 +200,7 @@ class Datasets:
             raise ConflictError("The data set is still being opened")
         return answer
 
-    def config(self, view_id: str) -> dict[str, Any]:
+    def config(self, view_id: str) -> JobConfig:
         """Return the config that a view was last opened with. Raises NotFoundError if it is closed."""
         return self._known(view_id).requested
 
@@ -223,7 +234,7 @@ class Datasets:
         self._views[view_id] = view  # least recently used first
         return view
 
-    async def _ask(self, view: _View, question: str, **fields: Any) -> Any:
+    async def _ask(self, view: _View, question: str, **fields: object) -> Any:
         child = self._child
         assert child is not None  # only a failed view has no process
         number, loop = next(self._numbers), asyncio.get_running_loop()
@@ -323,3 +334,10 @@ def _sources(source: DatasetSource, counts: Sequence[int]) -> list[MixedSource]:
         {"name": name_of(part), "rows": counts[number] if number < len(counts) else 0, "weight": weight}
         for number, (part, weight) in enumerate(parts)
     ]
+
+
+def _shaping(config: JobConfig) -> JobConfig:
+    """Return the settings of ``config`` on which a row's tokens depend."""
+    shaping: Any = {name: config[name] for name in SHAPING if config.get(name) is not None}
+    of_rows: JobConfig = shaping
+    return of_rows

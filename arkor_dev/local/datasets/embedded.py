@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from arkor_dev.local.embeddings.store import EmbeddedRows, RowLosses
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from arkor_dev.contract.dataset_shapes import RowGroups, RowMap, SurprisingRow
 
 CHUNK: Final = 8192
@@ -30,7 +32,7 @@ class Embedded:
         self._mean = rows.vectors.mean(0, dtype=np.float64).astype(np.float32)
         self._norms = np.concatenate([np.linalg.norm(part, axis=1) for part in self._centered()])
 
-    def _centered(self) -> Any:
+    def _centered(self) -> Iterator[np.ndarray[tuple[int, int], np.dtype[np.float32]]]:
         vectors = self._rows.vectors
         for start in range(0, len(vectors), CHUNK):
             yield vectors[start : start + CHUNK].astype(np.float32) - self._mean

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
-from arkor_dev.contract.shapes import Progress
-from arkor_dev.local.workers.codec import Codec, Message
+from arkor_dev.contract.shapes import JobConfig, Progress
+from arkor_dev.local.workers.codec import Codec, Message, Trusted
+
+if TYPE_CHECKING:
+    from arkor_dev.contract.dataset_shapes import Finding
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,7 @@ class OpenView(Message):
     """Open the view ``id`` of what a job with ``config`` would train on."""
 
     id: str
-    config: dict[str, Any]
+    config: Annotated[JobConfig, Trusted()]
     project: str
     scratch: str
 
@@ -34,7 +37,7 @@ class AskView(Message):
     number: int
     id: str
     what: str
-    fields: dict[str, Any]
+    fields: dict[str, object]
     training: bool
 
 
@@ -43,6 +46,26 @@ class CloseView(Message):
     """Close the view ``id``."""
 
     id: str
+
+
+class ViewStatus(TypedDict):
+    """The fields of a ``DatasetView`` that the process knows which reads it."""
+
+    state: Literal["opening", "reading", "ready", "changed"]
+    form: str
+    rows: int | None
+    indexed: int
+    bySource: list[int]
+    """How many rows of each source are trained on."""
+    read: int
+    excluded: int
+    leftOut: int
+    maxLength: int | None
+    context: int | None
+    tokens: int
+    learned: int
+    roles: dict[str, int]
+    findings: list[Finding]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import chain, groupby, islice, repeat
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from arkor_dev.data.thoughts import thoughts_of
 from arkor_dev.local.modeling.chat_template import render
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.contract.dataset_shapes import DatasetTokens, TokenRun
-    from arkor_dev.data.rows import Row
+    from arkor_dev.data.rows import Call, Message, Row
     from arkor_dev.local.training.methods.interface import Method
     from arkor_dev.local.training.rows.encoding import EncodedText, Encoding
 
@@ -73,7 +73,7 @@ class TokenizedRow:
 
     row: Row
     parts: list[ShownExample]
-    lost: list[dict[str, Any]]
+    lost: list[Message]
     missed: bool
     drops_tools: bool
     unwritten_calls: Literal["none", "parallel", "any"]
@@ -116,7 +116,9 @@ class TokenizedRow:
         return counts
 
 
-def tokenize_row(tokenizer: object, row: Row, method: Method, encoding: Encoding) -> TokenizedRow:
+def tokenize_row(
+    tokenizer: PreTrainedTokenizerBase, row: Row, method: Method, encoding: Encoding
+) -> TokenizedRow:
     """Return the row as training sees it, before truncation. Raises JobFailure if training refuses it."""
 
     def prompt_before(answer: int) -> str:
@@ -141,7 +143,7 @@ def tokenize_row(tokenizer: object, row: Row, method: Method, encoding: Encoding
     )
 
 
-def _messages_in(row: Row, coding: EncodedText) -> tuple[list[tuple[int, int, str]], list[dict[str, Any]]]:
+def _messages_in(row: Row, coding: EncodedText) -> tuple[list[tuple[int, int, str]], list[Message]]:
     """Return the range of each message in the template's text, and the messages that are not in it.
 
     For an answer, it is the range that training learns, including its end mark; for others, only the content.
@@ -152,8 +154,8 @@ def _messages_in(row: Row, coding: EncodedText) -> tuple[list[tuple[int, int, st
     ranges: list[tuple[int, int, str]] = [(start, end, "assistant") for start, end in coding.spans]
     lost, squeezed = [], ""
     for message in row.messages:
-        content = thoughts_of(message).answer if message["role"] == "assistant" else message.get("content")
-        words = content.strip() if isinstance(content, str) else ""
+        content = thoughts_of(message).answer if message["role"] == "assistant" else message["content"]
+        words = content.strip()
         if not words:
             continue
         at = text.find(words, cursor)
@@ -169,7 +171,7 @@ def _messages_in(row: Row, coding: EncodedText) -> tuple[list[tuple[int, int, st
     return sorted(ranges), lost
 
 
-def _drops_tools(tokenizer: object, row: Row) -> bool:
+def _drops_tools(tokenizer: PreTrainedTokenizerBase, row: Row) -> bool:
     """Return whether the template writes the same text without the row's tools."""
     if not row.tools or row.text is not None:
         return False
@@ -191,18 +193,18 @@ def unwritten_calls(tokenizer: PreTrainedTokenizerBase, row: Row) -> Literal["no
     talk = row.messages[: _last(row) + 1]
     if _writes_calls(tokenizer, row, talk):
         return "none"
-    single = [
+    single: list[Message] = [
         {**turn, "tool_calls": turn["tool_calls"][:1]} if turn.get("tool_calls") else turn for turn in talk
     ]
     return "parallel" if single != talk and _writes_calls(tokenizer, row, single) else "any"
 
 
-def _writes_calls(tokenizer: PreTrainedTokenizerBase, row: Row, talk: list[dict[str, Any]]) -> bool:
+def _writes_calls(tokenizer: PreTrainedTokenizerBase, row: Row, talk: list[Message]) -> bool:
     """Return whether the template writes each call of ``talk``, by giving each a name that no text has."""
     names: list[str] = []
 
-    def called(message: dict[str, Any]) -> dict[str, Any]:
-        calls = []
+    def called(message: Message) -> Message:
+        calls: list[Call] = []
         for call in message["tool_calls"]:
             names.append(f"zq{len(names)}qz")
             calls.append({**call, "function": {**call["function"], "name": names[-1]}})

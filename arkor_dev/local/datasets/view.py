@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from array import array
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
@@ -46,10 +47,12 @@ if TYPE_CHECKING:
         SimilarRow,
         SurprisingRow,
     )
+    from arkor_dev.contract.json_types import JsonObject
     from arkor_dev.local.training.methods.interface import Method
     from arkor_dev.local.training.rows.encoding import Encoding
 
     from .index import Index
+    from .messages import ViewStatus
     from .tokens import TokenizedRow
 
 SEARCH_SECONDS: Final = 0.25
@@ -76,7 +79,7 @@ class View:
         self.index = index
         self._form = index.data.words()
         self.reading: ReadingSettings | None = None
-        self._specials: Any = None
+        self._specials = re.compile(r"(?!)")
         self._special_ids: frozenset[int] = frozenset()
         self._walk = index.data.scan(every=True)
         self._lengths = array("I")
@@ -125,11 +128,13 @@ class View:
         self._walk.close()
         self.index.close()
 
-    def status(self) -> dict[str, Any]:
-        """Return the fields of a ``DatasetView`` that this process knows."""
+    def status(self) -> ViewStatus:
+        """Return what this process knows of the view."""
         reading = self.reading
         read, indexed = len(self._lengths), len(self.index)
-        state = "opening" if reading is None else "reading" if self.busy else "ready"
+        state: Literal["opening", "reading", "ready"] = "ready"
+        if reading is None or self.busy:
+            state = "opening" if reading is None else "reading"
         return {
             "state": "changed" if self.index.changed else state,
             "form": self._form,
@@ -139,8 +144,8 @@ class View:
             "read": read,
             "excluded": len(self.index.out[reader.EXCLUDED]),
             "leftOut": len(self.index.out[reader.LEFT_OUT]),
-            "maxLength": reading and reading.encoding.longest,
-            "context": reading and reading.context,
+            "maxLength": reading.encoding.longest if reading else None,
+            "context": reading.context if reading else None,
             "tokens": self._tokens,
             "learned": self._learned_tokens,
             "roles": self._roles,
@@ -170,7 +175,7 @@ class View:
             tokens["exclusion"] = {"source": source, "entry": entry, "excluded": excluded}
         return tokens
 
-    def render(self, source: int, record: dict[str, Any]) -> DatasetTokens:
+    def render(self, source: int, record: JsonObject) -> DatasetTokens:
         """Return ``record`` token by token, as if it were a row of this source. Raises IndexError."""
         file = next((file for file in self.index.data.files if file.source == source), None)
         if file is None:

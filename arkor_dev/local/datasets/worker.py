@@ -14,7 +14,7 @@ import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.methods import method
@@ -30,6 +30,9 @@ from .view import ReadingSettings, View
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from transformers import PreTrainedTokenizerBase
+
+    from arkor_dev.contract.shapes import JobConfig
     from arkor_dev.data.reader import DataFile
 
 SLICE_SECONDS: Final = 0.02
@@ -43,7 +46,7 @@ REST: Final = 4
 class Opened:
     """A requested view. Its files and its model may arrive in either order."""
 
-    config: dict[str, Any]
+    config: JobConfig
     view: View | None = None
     model: Path | None = None
 
@@ -70,7 +73,7 @@ class DatasetWorker:
 
     def __init__(self) -> None:
         self._opened: dict[str, Opened] = {}
-        self._tokenizers: dict[Path, Any] = {}
+        self._tokenizers: dict[Path, PreTrainedTokenizerBase] = {}
         self._todo: queue.SimpleQueue[Todo] = queue.SimpleQueue()
         self._training = self._imported = False
         self.link = Link(dict.fromkeys((OpenView, ModelReady, AskView, CloseView), self._todo.put))

@@ -40,9 +40,8 @@ class Read:
         row = self.row
         if row.text is not None:
             return row.text
-        contents = [(message["role"], message.get("content")) for message in row.messages]
-        own = [text for role, text in contents if role != "system" and isinstance(text, str)]
-        return "\n".join(own or [text for _, text in contents if isinstance(text, str)])
+        own = [message["content"] for message in row.messages if message["role"] != "system"]
+        return "\n".join(own or [message["content"] for message in row.messages])
 
 
 def read_rows(config: Mapping[str, Any], project: Path, settings: JobSettings) -> list[Read]:

@@ -56,7 +56,7 @@ class EmbeddingTask(WorkerTask):
     """Requested embeddings of the data set of ``config``, or its ``losses``."""
 
     key: str
-    config: dict[str, Any]
+    config: Mapping[str, Any]
     losses: Losses | None
 
 
@@ -71,7 +71,7 @@ class Embeddings(WorkerService[EmbeddingTask]):
         self._models, self._folder, self._project = models, embeddings_folder(data), project
         self._hashes = FileHashes(data)
 
-    async def request(self, config: dict[str, Any], losses: Losses | None = None) -> RowEmbeddings:
+    async def request(self, config: Mapping[str, Any], losses: Losses | None = None) -> RowEmbeddings:
         """Request the embeddings of a data set, unless they exist. Raises ConflictError."""
         state = await self.state_of(config, losses)
         if state["state"] in ("none", "failed"):
@@ -114,7 +114,7 @@ class Embeddings(WorkerService[EmbeddingTask]):
             target = await asyncio.to_thread(self._target, task.config, model, task.losses)
         except (SourceError, OSError) as fault:
             raise JobFailure(f"The rows cannot be embedded: {fault}") from None
-        where = task.config, str(self._project), str(target)
+        where = dict(task.config), str(self._project), str(target)
         order: EmbedRows | MeasureRows = EmbedRows(*where)
         if task.losses:
             order = MeasureRows(*where, str(task.losses.adapter) if task.losses.adapter else None)

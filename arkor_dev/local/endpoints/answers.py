@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.deployments import error_body
 from arkor_dev.local.inference.messages import Done, Text
@@ -15,10 +15,21 @@ from arkor_dev.local.jobs.records import compact
 from .thought_text import SplitStream, without_marks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
+    from arkor_dev.contract.shapes import AnsweredBy
     from arkor_dev.local.inference.messages import TokenLogprob
-    from arkor_dev.local.modeling.tool_calls import ToolCall
+    from arkor_dev.local.modeling.tool_calls import IndexedCall, ToolCall
+
+    from .openai_shapes import (
+        ChatLogprobs,
+        Choice,
+        ColumnLogprobs,
+        Completion,
+        Delta,
+        Message,
+        Usage,
+    )
 
 Event = tuple[str | None, str]
 """The name and the data of an event in a stream; OpenAI's chunks have no names."""
@@ -62,13 +73,12 @@ class AnswerChoice:
         return list(self.done.tool_calls) if self.done else []
 
 
-def fingerprint(engine_facts: Mapping[str, Any] | None) -> str | None:
+def fingerprint(engine: AnsweredBy | None) -> str | None:
     """Return OpenAI's ``system_fingerprint``: engine, number format and weights, if known."""
-    if not engine_facts or "engine" not in engine_facts:
+    if not engine:
         return None
-    return "_".join(
-        ["fp", *(engine_facts[name] for name in ("engine", "precision", "weights") if engine_facts.get(name))]
-    )
+    parts = ("fp", engine["engine"], engine.get("precision"), engine.get("weights"))
+    return "_".join(part for part in parts if part)
 
 
 def prompt_tokens(choices: Sequence[AnswerChoice], answers: int, *, cached: bool = False) -> int:
@@ -89,49 +99,54 @@ def thinking_tokens(choices: Sequence[AnswerChoice]) -> int:
 class AnswerFormat:
     """Format of one request's answers: ``model`` is the name that the caller knows.
 
-    ``engine_facts`` describe the engine of earlier answers, None if unknown. Each prompt has ``answers``
+    ``engine`` describes the engine of earlier answers, None if unknown. Each prompt has ``answers``
     answers. Thoughts are the ``reasoning_content`` of a message, as in DeepSeek's API and vLLM.
     """
 
-    def __init__(
-        self, call: str, model: str, engine_facts: Mapping[str, Any] | None = None, answers: int = 1
-    ) -> None:
+    def __init__(self, call: str, model: str, engine: AnsweredBy | None = None, answers: int = 1) -> None:
         self._chat = call == CHAT
         self._answers = answers
         self._streams: dict[int, SplitStream] = {}
         mark, kind = ("chatcmpl", "chat.completion") if self._chat else ("cmpl", "text_completion")
         self._kind = kind
-        self._envelope = {
-            "id": f"{mark}-{secrets.token_hex(12)}",
-            "created": int(time.time()),
-            "model": model,
-            "system_fingerprint": fingerprint(engine_facts),
-        }
+        self._id = f"{mark}-{secrets.token_hex(12)}"
+        self._created = int(time.time())
+        self._model = model
+        self._fingerprint = fingerprint(engine)
 
-    def complete(self, choices: list[AnswerChoice]) -> dict[str, Any]:
+    def complete(self, choices: list[AnswerChoice]) -> Completion:
         """Return the answer to a request without a stream."""
         self._note(*(choice.done for choice in choices))
         written = [self._complete_choice(number, choice) for number, choice in enumerate(choices)]
-        return {**self._envelope, "object": self._kind, "choices": written, "usage": self.usage(choices)}
+        return {**self._completion(self._kind, written), "usage": self.usage(choices)}
 
-    def _complete_choice(self, number: int, choice: AnswerChoice) -> dict[str, Any]:
-        answer: dict[str, Any]
-        if self._chat:
-            content = None if choice.calls and not choice.answer else choice.answer
-            answer = {"message": {"role": "assistant", "content": content, "refusal": None}}
-            if reasoning := choice.reasoning:
-                answer["message"]["reasoning_content"] = reasoning
-            if choice.calls:
-                answer["message"]["tool_calls"] = choice.calls
-        else:
-            answer = {"text": choice.text}
-        return self._choice(number, answer, choice.tokens, choice.done.reason if choice.done else None)
+    def _completion(self, kind: str, choices: list[Choice]) -> Completion:
+        return {
+            "id": self._id,
+            "created": self._created,
+            "model": self._model,
+            "system_fingerprint": self._fingerprint,
+            "object": kind,
+            "choices": choices,
+        }
 
-    def begin(self, number: int) -> dict[str, Any] | None:
+    def _complete_choice(self, number: int, choice: AnswerChoice) -> Choice:
+        whole = self._choice(number, choice.tokens, choice.done.reason if choice.done else None)
+        if not self._chat:
+            return {**whole, "text": choice.text}
+        content = None if choice.calls and not choice.answer else choice.answer
+        message: Message = {"role": "assistant", "content": content, "refusal": None}
+        if reasoning := choice.reasoning:
+            message["reasoning_content"] = reasoning
+        if choice.calls:
+            message["tool_calls"] = choice.calls
+        return {**whole, "message": message}
+
+    def begin(self, number: int) -> Completion | None:
         """Return the chunk before the first text, which contains the role; a plain completion has none."""
         return self._chunk(number, {"role": "assistant", "content": ""}) if self._chat else None
 
-    def parts(self, number: int, part: Text | Done) -> Iterator[dict[str, Any]]:
+    def parts(self, number: int, part: Text | Done) -> Iterator[Completion]:
         """Yield the chunks of one part of the engine's answer, including the final one."""
         stream = self._streams.setdefault(number, SplitStream())
         thoughts, text = stream.push(part) if isinstance(part, Text) else (stream.end(), "")
@@ -142,12 +157,12 @@ class AnswerFormat:
                 yield self._chunk(number, {"content": text} if text else {}, part.logprobs)
             return
         self._note(part)
-        calls = [{"index": index, **call} for index, call in enumerate(part.tool_calls)]
+        calls: list[IndexedCall] = [{"index": index, **call} for index, call in enumerate(part.tool_calls)]
         yield self._chunk(number, {"tool_calls": calls} if calls else {}, part.logprobs, part.reason)
 
-    def end(self, choices: list[AnswerChoice]) -> dict[str, Any]:
+    def end(self, choices: list[AnswerChoice]) -> Completion:
         """Return the chunk with the usage, which follows all others if the caller requested it."""
-        return {**self._envelope, "object": self._stream_kind, "choices": [], "usage": self.usage(choices)}
+        return {**self._completion(self._stream_kind, []), "usage": self.usage(choices)}
 
     def starting(self, number: int) -> Iterator[Event]:
         """Yield the events before the first text of an answer."""
@@ -170,7 +185,7 @@ class AnswerFormat:
         """Yield the event of an error within a stream."""
         yield None, compact(error_body(status, text, code))
 
-    def usage(self, choices: list[AnswerChoice]) -> dict[str, Any]:
+    def usage(self, choices: list[AnswerChoice]) -> Usage:
         """Return OpenAI's ``usage``: each prompt counts once, plus the tokens of each answer."""
         prompt = prompt_tokens(choices, self._answers)
         cached = prompt_tokens(choices, self._answers, cached=True)
@@ -187,7 +202,7 @@ class AnswerFormat:
         """Record the answering engine, once a final message states it."""
         for done in ends:
             if done and (answered := fingerprint(answered_by(done))):
-                self._envelope["system_fingerprint"] = answered
+                self._fingerprint = answered
 
     @property
     def _stream_kind(self) -> str:
@@ -196,28 +211,27 @@ class AnswerFormat:
     def _chunk(
         self,
         number: int,
-        delta: dict[str, Any],
+        delta: Delta,
         tokens: Sequence[TokenLogprob] = (),
         reason: str | None = None,
-    ) -> dict[str, Any]:
-        answer = {"delta": delta} if self._chat else {"text": delta.get("content", "")}
-        chunk = self._choice(number, answer, tokens, reason)
-        return {**self._envelope, "object": self._stream_kind, "choices": [chunk]}
+    ) -> Completion:
+        choice = self._choice(number, tokens, reason)
+        if self._chat:
+            choice["delta"] = delta
+        else:
+            choice["text"] = delta.get("content", "")
+        return self._completion(self._stream_kind, [choice])
 
-    def _choice(
-        self, number: int, answer: dict[str, Any], tokens: Sequence[TokenLogprob], reason: str | None
-    ) -> dict[str, Any]:
-        logprobs = None
+    def _choice(self, number: int, tokens: Sequence[TokenLogprob], reason: str | None) -> Choice:
+        """Return a choice without its message or text."""
+        logprobs: ChatLogprobs | ColumnLogprobs | None = None
         if tokens:
             logprobs = {"content": list(tokens), "refusal": None} if self._chat else _by_column(tokens)
-        return {"index": number, **answer, "logprobs": logprobs, "finish_reason": reason}
+        return {"index": number, "logprobs": logprobs, "finish_reason": reason}
 
 
-def _by_column(tokens: Sequence[TokenLogprob]) -> dict[str, Any]:
-    """Return log probabilities in the format of the completions call.
-
-    ``top_logprobs`` contains the token itself besides the likeliest, and None for a prompt's first.
-    """
+def _by_column(tokens: Sequence[TokenLogprob]) -> ColumnLogprobs:
+    """Return log probabilities in the format of the completions call."""
 
     def alternatives(token: TokenLogprob) -> dict[str, float | None] | None:
         if token["logprob"] is None:

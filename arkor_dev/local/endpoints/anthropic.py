@@ -12,7 +12,7 @@ import json
 import re
 import secrets
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
 
 from arkor_dev.contract.deployments import messages_error_body
 from arkor_dev.contract.errors import BadRequestError
@@ -27,7 +27,10 @@ from .thought_text import SplitStream
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from arkor_dev.local.modeling.tool_calls import CalledFunction, ToolCall
+
     from .answers import AnswerChoice, Event
+    from .openai_shapes import FunctionTool
 
 MESSAGES_CALL: Final = "messages"
 REASONS: Final = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use"}
@@ -77,12 +80,109 @@ BODY: Final = Schema(
 _CONTEXT: Final = re.compile(r"maximum context length is (\d+) tokens, the conversation has (.+): shorten it")
 
 
+class OutputConfig(TypedDict, total=False):
+    """How the answer is to be: an effort, and a JSON schema."""
+
+    effort: str | None
+    format: dict[str, object] | None
+
+
+class MessagesBody(TypedDict):
+    """A body that fits ``BODY``; null is the default."""
+
+    model: str
+    max_tokens: int
+    messages: list[object]
+    system: NotRequired[object]
+    stream: NotRequired[bool | None]
+    temperature: NotRequired[float | None]
+    top_p: NotRequired[float | None]
+    stop_sequences: NotRequired[list[object] | None]
+    tools: NotRequired[list[object] | None]
+    tool_choice: NotRequired[dict[str, object] | None]
+    thinking: NotRequired[dict[str, object] | None]
+    context_management: NotRequired[dict[str, object] | None]
+    output_config: NotRequired[OutputConfig | None]
+
+
+class ConvertedMessage(TypedDict):
+    """A message of chat/completions, which is checked there."""
+
+    role: str
+    content: str
+    tool_call_id: NotRequired[str]
+    reasoning_content: NotRequired[str]
+    tool_calls: NotRequired[list[ToolCall]]
+
+
+class TextBlock(TypedDict):
+    """A block of text in an answer."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ThinkingBlock(TypedDict):
+    """A block of thoughts; the signature is empty, since nothing is signed."""
+
+    type: Literal["thinking"]
+    thinking: str
+    signature: str
+
+
+class ToolUseBlock(TypedDict):
+    """A tool call."""
+
+    type: Literal["tool_use"]
+    id: str
+    name: str
+    input: dict[str, object]
+
+
+Block = TextBlock | ThinkingBlock | ToolUseBlock
+
+
+class Usage(TypedDict):
+    """Tokens of a request; those that were read again are not among the input's."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_read_input_tokens: int
+    cache_creation_input_tokens: int
+
+
+class Envelope(TypedDict):
+    """What an answer has from its beginning."""
+
+    id: str
+    type: Literal["message"]
+    role: Literal["assistant"]
+    model: str
+
+
+class Ending(TypedDict):
+    """Why an answer ended, null while it is generated."""
+
+    stop_reason: str | None
+    stop_sequence: str | None
+
+
+class MessagesAnswer(Envelope, Ending):
+    """An answer of ``/messages``."""
+
+    content: list[Block]
+    usage: Usage
+
+
 def read_messages(body: object, slug: str, supported: frozenset[str]) -> OpenAIRequest:
     """Parse a body of ``messages``; see `read_chat` for the arguments and what it raises."""
-    asked = checked(body, BODY)
-    converted: dict[str, Any] = {name: asked[name] for name in SAME if name in asked}
+    asked = checked(MessagesBody, body, BODY)
+    given: Mapping[str, object] = asked
+    converted: dict[str, object] = {name: given[name] for name in SAME if name in given}
     system = asked.get("system")
-    messages = [] if system is None else [{"role": "system", "content": _text(system, "system")}]
+    messages: list[ConvertedMessage] = []
+    if system is not None:
+        messages.append({"role": "system", "content": _text(system, "system")})
     for index, message in enumerate(asked["messages"]):
         messages += _messages(message, f"messages[{index}]")
     converted["messages"] = messages
@@ -92,11 +192,11 @@ def read_messages(body: object, slug: str, supported: frozenset[str]) -> OpenAIR
             raise refused(where, f"{where} must be text of 1 to {LONGEST_STOP} characters")
     if asked.get("stop_sequences"):
         converted["stop"] = asked["stop_sequences"]
-    if asked.get("tools"):
-        converted["tools"] = [_tool(tool, f"tools[{at}]") for at, tool in enumerate(asked["tools"])]
+    if tools := asked.get("tools"):
+        converted["tools"] = [_tool(tool, f"tools[{at}]") for at, tool in enumerate(tools)]
     converted |= _tool_choice(asked.get("tool_choice") or {})
-    if asked.get("thinking"):
-        converted |= _thinking(asked["thinking"], asked["max_tokens"], supported)
+    if thinking := asked.get("thinking"):
+        converted |= _thinking(thinking, asked["max_tokens"], supported)
         if converted.get("thinking_token_budget") and converted.get("tool_choice", "auto") not in FREE:
             text = "thinking cannot be combined with a forced tool, whose calls have no thoughts: remove one"
             raise refused("thinking", text)
@@ -109,7 +209,7 @@ def read_messages(body: object, slug: str, supported: frozenset[str]) -> OpenAIR
     return replace(request, ignored=(*([EDITS] if asked.get(EDITS) else []), *ignored))
 
 
-def _output(config: Mapping[str, Any]) -> dict[str, object]:
+def _output(config: OutputConfig) -> dict[str, object]:
     """Return what OpenAI's request has for ``output_config``: a schema of the answer, and an effort."""
     converted: dict[str, object] = {}
     if config.get("effort") is not None:
@@ -154,8 +254,8 @@ def _thinking(thinking: Mapping[str, object], most: int, supported: frozenset[st
     return {"enable_thinking": True, "thinking_token_budget": budget}
 
 
-def _tool_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
-    converted: dict[str, Any] = {}
+def _tool_choice(choice: Mapping[str, object]) -> dict[str, object]:
+    converted: dict[str, object] = {}
     kind = choice.get("type", "auto")
     if kind == "tool" and isinstance(choice.get("name"), str):
         converted["tool_choice"] = {"type": "function", "function": {"name": choice["name"]}}
@@ -168,7 +268,7 @@ def _tool_choice(choice: Mapping[str, Any]) -> dict[str, Any]:
     return converted
 
 
-def _tool(tool: object, param: str) -> dict[str, Any]:
+def _tool(tool: object, param: str) -> FunctionTool:
     if not isinstance(tool, dict) or tool.get("type") not in (None, "custom"):
         kind = tool.get("type") if isinstance(tool, dict) else tool
         raise refused(param, f"{param} must be a tool of the caller's; {quoted(kind)} cannot be used here")
@@ -176,14 +276,14 @@ def _tool(tool: object, param: str) -> dict[str, Any]:
         if not isinstance(tool.get(name), kind):
             what = "text" if kind is str else "a JSON object"
             raise refused(f"{param}.{name}", f"{param}.{name} must be {what}, not {quoted(tool.get(name))}")
-    function = {"name": tool["name"], "parameters": tool["input_schema"]}
+    function: dict[str, object] = {"name": tool["name"], "parameters": tool["input_schema"]}
     for name in ("description", "strict"):
         if tool.get(name) is not None:
             function[name] = tool[name]
     return {"type": "function", "function": function}
 
 
-def _messages(message: object, param: str) -> Iterator[dict[str, Any]]:
+def _messages(message: object, param: str) -> Iterator[ConvertedMessage]:
     """Yield a message as OpenAI's: each tool's result is a message of its own, before the text."""
     if not isinstance(message, dict):
         raise refused(param, f"{param} must be a JSON object, not {quoted(message)}")
@@ -195,7 +295,9 @@ def _messages(message: object, param: str) -> Iterator[dict[str, Any]]:
         return
     if not isinstance(content, list) or not content:
         raise refused(f"{param}.content", f"{param}.content must be text, or a list of blocks")
-    texts, thoughts, calls = [], [], []
+    texts: list[str] = []
+    thoughts: list[str] = []
+    calls: list[ToolCall] = []
     for at, block in enumerate(content):
         where = f"{param}.content[{at}]"
         match block:
@@ -204,7 +306,10 @@ def _messages(message: object, param: str) -> Iterator[dict[str, Any]]:
             case {"type": "tool_use", "id": str(identity), "name": str(name), "input": dict(arguments)} if (
                 role == "assistant"
             ):
-                function = {"name": name, "arguments": json.dumps(arguments, ensure_ascii=False)}
+                function: CalledFunction = {
+                    "name": name,
+                    "arguments": json.dumps(arguments, ensure_ascii=False),
+                }
                 calls.append({"id": identity, "type": "function", "function": function})
             case {"type": "tool_result", "tool_use_id": str(identity)} if role == "user":
                 result = block.get("content") or ""
@@ -217,10 +322,12 @@ def _messages(message: object, param: str) -> Iterator[dict[str, Any]]:
                 kind = block.get("type") if isinstance(block, dict) else block
                 raise refused(where, f"{where} cannot be read: {quoted(kind)} is not a block of this message")
     if texts or calls:
-        converted: dict[str, Any] = {"role": role, "content": "\n\n".join(texts)}
+        converted: ConvertedMessage = {"role": role, "content": "\n\n".join(texts)}
         if thoughts:
             converted["reasoning_content"] = "\n\n".join(thoughts)
-        yield {**converted, "tool_calls": calls} if calls else converted
+        if calls:
+            converted["tool_calls"] = calls
+        yield converted
 
 
 def _text(content: object, param: str) -> str:
@@ -244,7 +351,7 @@ class MessagesFormat:
     """Format of one request's answer; ``model`` is the name that the caller knows."""
 
     def __init__(self, model: str) -> None:
-        self._envelope = {
+        self._envelope: Envelope = {
             "id": f"msg_{secrets.token_hex(12)}",
             "type": "message",
             "role": "assistant",
@@ -255,19 +362,16 @@ class MessagesFormat:
         self._open: str | None = None
         """The kind of the block that is being sent."""
 
-    def complete(self, choices: list[AnswerChoice]) -> dict[str, Any]:
+    def complete(self, choices: list[AnswerChoice]) -> MessagesAnswer:
         """Return the answer to a request without a stream."""
         (choice,) = choices
-        content: list[dict[str, Any]] = []
+        content: list[Block] = []
         text = choice.answer
         if reasoning := choice.reasoning:
             content.append({"type": "thinking", "thinking": reasoning, "signature": ""})
         if text or not (choice.calls or content):
             content.append({"type": "text", "text": text})
-        content += [
-            {"type": "tool_use", "id": call["id"], "name": name, "input": arguments}
-            for call, name, arguments in map(_parts, choice.calls)
-        ]
+        content += [_tool_use(call, _arguments(call)) for call in choice.calls]
         return {
             **self._envelope,
             "content": content,
@@ -278,7 +382,7 @@ class MessagesFormat:
     def starting(self, number: int) -> Iterator[Event]:
         """Yield the event before the first text; the tokens of the prompt follow at the end."""
         assert number == 0
-        message = {**self._envelope, "content": [], **_ending(None), "usage": _usage(None)}
+        message: MessagesAnswer = {**self._envelope, "content": [], **_ending(None), "usage": _usage(None)}
         yield _event("message_start", message=message)
 
     def events(self, number: int, message: Text | Done) -> Iterator[Event]:
@@ -299,18 +403,16 @@ class MessagesFormat:
         if not message.tool_calls and not self._blocks:
             yield from self._begin({"type": "text", "text": ""})
         yield from self._end()
-        for call, name, arguments in map(_parts, message.tool_calls):
-            yield from self._begin(
-                {"type": "tool_use", "id": call["id"], "name": name, "input": dict[str, Any]()}
-            )
-            yield self._delta({"type": "input_json_delta", "partial_json": compact(arguments)})
+        for call in message.tool_calls:
+            yield from self._begin(_tool_use(call, {}))
+            yield self._delta({"type": "input_json_delta", "partial_json": compact(_arguments(call))})
             yield from self._end()
         yield _event("message_delta", delta=_ending(message.reason), usage=_usage(message))
 
-    def _begin(self, block: Mapping[str, object]) -> Iterator[Event]:
+    def _begin(self, block: Block) -> Iterator[Event]:
         yield _event("content_block_start", index=self._blocks, content_block=block)
         self._blocks += 1
-        self._open = str(block["type"])
+        self._open = block["type"]
 
     def _delta(self, delta: Mapping[str, object]) -> Event:
         return _event("content_block_delta", index=self._blocks - 1, delta=delta)
@@ -330,30 +432,29 @@ class MessagesFormat:
         yield "error", compact(messages_error_body(status, text))
 
 
-def _event(kind: str, **fields: Any) -> Event:
+def _event(kind: str, **fields: object) -> Event:
     return kind, compact({"type": kind, **fields})
 
 
-def _parts(call: Mapping[str, Any]) -> tuple[Mapping[str, Any], str, dict[str, Any]]:
-    """Return a tool call, the tool's name and its arguments; invalid JSON as ``text``."""
-    function = call["function"]
+def _tool_use(call: ToolCall, arguments: dict[str, object]) -> ToolUseBlock:
+    return {"type": "tool_use", "id": call["id"], "name": call["function"]["name"], "input": arguments}
+
+
+def _arguments(call: ToolCall) -> dict[str, object]:
+    """Return the arguments of a tool call; invalid JSON as ``text``."""
+    text = call["function"]["arguments"]
     try:
-        arguments = json.loads(function["arguments"])
+        arguments = json.loads(text)
     except (ValueError, RecursionError):
         arguments = None
-    return (
-        call,
-        function["name"],
-        (arguments if isinstance(arguments, dict) else {"text": function["arguments"]}),
-    )
+    return arguments if isinstance(arguments, dict) else {"text": text}
 
 
-def _ending(reason: str | None) -> dict[str, Any]:
+def _ending(reason: str | None) -> Ending:
     return {"stop_reason": None if reason is None else REASONS.get(reason, "end_turn"), "stop_sequence": None}
 
 
-def _usage(done: Done | None) -> dict[str, int]:
-    """Return Anthropic's ``usage``, in which the tokens that were read again are not among the input's."""
+def _usage(done: Done | None) -> Usage:
     return {
         "input_tokens": max(0, done.prompt_tokens - done.cached_tokens) if done else 0,
         "output_tokens": done.completion_tokens if done else 0,

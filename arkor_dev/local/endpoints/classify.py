@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
 
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.contract.rules import FILLED, Rule, quoted
@@ -14,7 +14,7 @@ from arkor_dev.contract.schema import Field, Schema
 from .openai import checked, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from arkor_dev.local.inference.messages import Classified, Done
 
@@ -29,19 +29,62 @@ BODY: Final = Schema(Field("model", FILLED, null=True), Field("input", _INPUT, n
 _FAULT: Final = re.compile(r"input(?:\[\d+\])? has ")
 
 
+class ModelBody(TypedDict):
+    """A body that may name the endpoint's model."""
+
+    model: NotRequired[str | None]
+
+
+class TextsBody(ModelBody):
+    """A body with texts, of which nothing is checked yet but that there is something."""
+
+    input: object
+
+
+class PromptUsage(TypedDict):
+    """Tokens of a request without an answer in words."""
+
+    prompt_tokens: int
+    completion_tokens: NotRequired[int]
+    total_tokens: int
+
+
+class ClassifiedInput(TypedDict):
+    """A text's likeliest ``label``, and the probability of each label."""
+
+    index: int
+    label: str
+    probs: list[float]
+    num_classes: int
+    predicted: NotRequired[list[str]]
+
+
+class Classification(TypedDict):
+    """An answer of ``/classify``."""
+
+    id: str
+    object: str
+    created: int
+    model: str
+    labels: list[str]
+    data: list[ClassifiedInput]
+    usage: PromptUsage
+
+
 def read_texts(body: object, slug: str) -> list[str]:
     """Return the texts of a body.
 
     Raises BadRequestError with the invalid ``param``, and NotFoundError for another model.
     """
-    return checked_texts(checked(body, BODY), slug)
+    return checked_texts(checked(TextsBody, body, BODY), slug)
 
 
-def checked_texts(asked: Mapping[str, Any], slug: str) -> list[str]:
+def checked_texts(asked: TextsBody, slug: str) -> list[str]:
     """Return the texts of a checked body, which are the same in other calls. Raises as `read_texts`."""
     check_model(asked, slug)
-    texts = asked["input"] if isinstance(asked["input"], list) else [asked["input"]]
-    if not 1 <= len(texts) <= MOST_TEXTS or not all(isinstance(text, str) for text in texts):
+    given = asked["input"] if isinstance(asked["input"], list) else [asked["input"]]
+    texts = [text for text in given if isinstance(text, str)]
+    if not 1 <= len(given) <= MOST_TEXTS or len(texts) < len(given):
         raise refused("input", f"input must be {_INPUT.noun}")
     for number, text in enumerate(texts):
         if not text.strip():
@@ -49,35 +92,37 @@ def checked_texts(asked: Mapping[str, Any], slug: str) -> list[str]:
     return texts
 
 
-def check_model(asked: Mapping[str, Any], slug: str) -> None:
+def check_model(asked: ModelBody, slug: str) -> None:
     """Raise NotFoundError if a checked body asks for another model."""
     if asked.get("model") not in (None, slug):
         text = f'The model {quoted(asked["model"])} is not served here: this endpoint\'s is "{slug}"'
         raise NotFoundError(text, param="model", code="model_not_found")
 
 
-def answer_of(slug: str, classified: Classified, done: Done) -> dict[str, Any]:
+def answer_of(slug: str, classified: Classified, done: Done) -> Classification:
     """Return the answer: for each text its likeliest label, and the probability of each of ``labels``.
 
     If a text may have several labels, ``predicted`` lists those that are likelier than not.
     """
     tokens = done.prompt_tokens
+    rows: list[ClassifiedInput] = []
+    for index, probabilities in enumerate(classified.probabilities):
+        row: ClassifiedInput = {
+            "index": index,
+            "label": classified.labels[probabilities.index(max(probabilities))],
+            "probs": [round(probability, DIGITS) for probability in probabilities],
+            "num_classes": len(probabilities),
+        }
+        if classified.multiple:
+            row["predicted"] = _likely(classified.labels, probabilities)
+        rows.append(row)
     return {
         "id": f"classify-{secrets.token_hex(12)}",
         "object": "list",
         "created": int(time.time()),
         "model": slug,
         "labels": classified.labels,
-        "data": [
-            {
-                "index": index,
-                "label": classified.labels[probabilities.index(max(probabilities))],
-                "probs": [round(probability, DIGITS) for probability in probabilities],
-                "num_classes": len(probabilities),
-                **({"predicted": _likely(classified.labels, probabilities)} if classified.multiple else {}),
-            }
-            for index, probabilities in enumerate(classified.probabilities)
-        ],
+        "data": rows,
         "usage": {"prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens},
     }
 

@@ -10,18 +10,21 @@ import hashlib
 import hmac
 import secrets
 import sqlite3
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
 
 from arkor_dev.contract.deployments import TARGET
 from arkor_dev.contract.errors import ConflictError, NotFoundError
-from arkor_dev.contract.schema import SchemaError, check
+from arkor_dev.contract.rules import FILLED, TEXT
+from arkor_dev.contract.schema import Field, Schema, SchemaError, check_as
+from arkor_dev.contract.shapes import AnsweredBy, DeploymentTarget
 from arkor_dev.local.inference.engines.choice import AUTO
 from arkor_dev.local.jobs.database import stored_object, transaction
 from arkor_dev.local.jobs.records import compact, now
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
+    from arkor_dev.contract.shapes import AuthMode, Deployment, DeploymentKey, EngineName
     from arkor_dev.local.jobs.store import Store
 
 KEY_MARK: Final = "ak-"
@@ -30,14 +33,55 @@ PREFIX: Final = 10
 MOST_DEPLOYMENTS: Final = 100
 MOST_KEYS: Final = 100
 COLUMNS: Final = "id, slug, target, auth, enabled, retention, days, created, updated, engine, answered"
+STORED: Final = {"authMode": "auth", "enabled": "enabled", "engine": "engine"}
+"""Fields of changes that are stored as they are, and their columns."""
 RESTART: Final = frozenset({"target", "enabled", "engine"})
 """Fields whose change makes the engine be chosen again."""
 DAMAGED_TARGET: Final = "unknown, since its record is damaged: choose again what to serve"
+ANSWERED_BY: Final = Schema(
+    Field("engine", FILLED, needed=True),
+    Field("precision", TEXT, needed=True),
+    Field("weights", TEXT),
+    Field("why", TEXT),
+)
 NOT_KEPT: Final = "disabled"
 SECURE_DELETE: Final = "PRAGMA secure_delete = ON"
 """Statement that overwrites deleted content on disk instead of only releasing it."""
 TRUNCATE_LOG: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
 """Truncates the write-ahead log, which would otherwise keep deleted content until it is full."""
+
+
+class DeploymentChanges(TypedDict, total=False):
+    """A body of the contract's ``UPDATE``."""
+
+    target: DeploymentTarget
+    authMode: AuthMode
+    enabled: bool
+    engine: EngineName
+    runRetentionMode: str | None
+    runRetentionDays: int | None
+
+
+class NewDeployment(DeploymentChanges):
+    """A body of the contract's ``CREATE``, which also has a target and an ``authMode``."""
+
+    slug: str
+
+
+class Row(NamedTuple):
+    """A row of ``COLUMNS``; ``target`` and ``answered`` are JSON."""
+
+    id: str
+    slug: str
+    target: str
+    auth: AuthMode
+    enabled: int
+    retention: str
+    days: int | None
+    created: str
+    updated: str
+    engine: EngineName
+    answered: str | None
 
 
 class Key(NamedTuple):
@@ -47,57 +91,65 @@ class Key(NamedTuple):
     prefix: str
 
 
-def _shape(store: Store, row: Sequence[Any]) -> dict[str, Any]:
-    """Return the contract's ``Deployment``."""
-    identity, slug, target, auth, enabled, retention, days, created, updated, engine, answered = row
-    deployment = {
-        "id": identity,
-        "slug": slug,
+def _shape(store: Store, row: Row) -> Deployment:
+    deployment: Deployment = {
+        "id": row.id,
+        "slug": row.slug,
         "orgId": store.org,
         "projectId": store.project_id,
-        "target": _target(target),
-        "authMode": auth,
+        "target": _target(row.target),
+        "authMode": row.auth,
         "urlFormat": "openai_compat",
-        "enabled": bool(enabled),
+        "enabled": bool(row.enabled),
         "customDomain": None,
-        "runRetentionMode": retention,
-        "createdAt": created,
-        "updatedAt": updated,
-        "engine": engine,
-        "answeredBy": stored_object(answered) or None,
+        "runRetentionMode": row.retention,
+        "createdAt": row.created,
+        "updatedAt": row.updated,
+        "engine": row.engine,
+        "answeredBy": _answered_by(row.answered),
     }
-    return deployment if days is None else {**deployment, "runRetentionDays": days}
+    if row.days is not None:
+        deployment["runRetentionDays"] = row.days
+    return deployment
 
 
-def _target(text: object) -> dict[str, Any]:
+def _answered_by(text: str | None) -> AnsweredBy | None:
+    """Return a stored engine; None for a damaged one, as for a deployment that has not answered."""
+    try:
+        return check_as(AnsweredBy, stored_object(text), ANSWERED_BY)
+    except SchemaError:
+        return None
+
+
+def _target(text: object) -> DeploymentTarget:
     """Return a stored target; for a damaged one, a model that no backend has, whose name says what to do."""
     try:
-        return check(stored_object(text), TARGET)
+        return check_as(DeploymentTarget, stored_object(text), TARGET)
     except SchemaError:
         return {"kind": "base_model", "baseModel": DAMAGED_TARGET}
 
 
-def _select(store: Store, db: sqlite3.Connection, column: str, value: str) -> dict[str, Any] | None:
+def _select(store: Store, db: sqlite3.Connection, column: str, value: str) -> Deployment | None:
     row = db.execute(f"SELECT {COLUMNS} FROM deployments WHERE {column} = ?", (value,)).fetchone()  # noqa: S608 - our own names
-    return None if row is None else _shape(store, row)
+    return None if row is None else _shape(store, Row(*row))
 
 
-def listing(store: Store) -> list[dict[str, Any]]:
+def listing(store: Store) -> list[Deployment]:
     """Return all deployments, oldest first."""
     rows = store.reading.execute(f"SELECT {COLUMNS} FROM deployments ORDER BY created, id")  # noqa: S608 - constant text
-    return [_shape(store, row) for row in rows.fetchall()]
+    return [_shape(store, Row(*row)) for row in rows.fetchall()]
 
 
-def get(store: Store, deployment: str) -> dict[str, Any] | None:
+def get(store: Store, deployment: str) -> Deployment | None:
     return _select(store, store.reading, "id", deployment)
 
 
-def by_slug(store: Store, slug: str) -> dict[str, Any] | None:
+def by_slug(store: Store, slug: str) -> Deployment | None:
     return _select(store, store.reading, "slug", slug)
 
 
-def create(store: Store, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Create a deployment from the contract's ``CREATE``. Chats are kept only if that requests it."""
+def create(store: Store, body: NewDeployment) -> Deployment:
+    """Create a deployment. Chats are kept only if that requests it."""
     db, identity = store.writing, f"dep_{secrets.token_hex(6)}"
     retention = body.get("runRetentionMode") or NOT_KEPT
     facts = (body["slug"], compact(body["target"]), body["authMode"], body.get("enabled", True), retention)
@@ -118,14 +170,13 @@ def create(store: Store, body: Mapping[str, Any]) -> dict[str, Any]:
     return created
 
 
-def change(store: Store, deployment: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Apply the changes in the contract's ``UPDATE``, and no others; return the deployment."""
-    changes: dict[str, Any] = {"updated": now()}
+def change(store: Store, deployment: str, body: DeploymentChanges) -> Deployment:
+    """Apply these changes, and no others; return the deployment."""
+    changes: dict[str, object] = {"updated": now()}
     if "target" in body:
         changes["target"] = compact(body["target"])
-    for field, column in (("authMode", "auth"), ("enabled", "enabled"), ("engine", "engine")):
-        if field in body:
-            changes[column] = body[field]
+    given: Mapping[str, object] = body
+    changes |= {column: given[field] for field, column in STORED.items() if field in given}
     if RESTART & body.keys():
         changes["answered"] = None
     if "runRetentionMode" in body:
@@ -140,7 +191,7 @@ def change(store: Store, deployment: str, body: Mapping[str, Any]) -> dict[str, 
     return changed
 
 
-def record_answered(store: Store, deployment: str, answered_by: Mapping[str, str]) -> None:
+def record_answered(store: Store, deployment: str, answered_by: AnsweredBy) -> None:
     """Record the answering engine of a deployment, if that is not yet known."""
     store.writing.execute(
         "UPDATE deployments SET answered = ? WHERE id = ? AND answered IS NULL",
@@ -162,8 +213,8 @@ def remove(store: Store, deployment: str) -> None:
 # Keys
 
 
-def keys(store: Store, deployment: str) -> list[dict[str, Any]]:
-    """Return the contract's ``DeploymentKey`` of each key, oldest first, without plaintexts."""
+def keys(store: Store, deployment: str) -> list[DeploymentKey]:
+    """Return the keys, oldest first, without plaintexts."""
     rows = store.reading.execute(
         """SELECT id, label, prefix, created, used FROM endpoint_keys WHERE deployment = ?
             ORDER BY created, id""",
@@ -172,12 +223,18 @@ def keys(store: Store, deployment: str) -> list[dict[str, Any]]:
     return [_key_shape(*row) for row in rows.fetchall()]
 
 
-def _key_shape(identity: str, label: str, prefix: str, created: str, used: str | None) -> dict[str, Any]:
-    visible = {"id": identity, "label": label, "prefix": prefix, "enabled": True}
-    return {**visible, "createdAt": created, "lastUsedAt": used}
+def _key_shape(identity: str, label: str, prefix: str, created: str, used: str | None) -> DeploymentKey:
+    return {
+        "id": identity,
+        "label": label,
+        "prefix": prefix,
+        "enabled": True,
+        "createdAt": created,
+        "lastUsedAt": used,
+    }
 
 
-def issue(store: Store, deployment: str, label: str) -> dict[str, Any]:
+def issue(store: Store, deployment: str, label: str) -> DeploymentKey:
     """Create a key and return it with its ``plaintext``, which is not stored and so never returned again."""
     db, plaintext = store.writing, KEY_MARK + secrets.token_urlsafe(32)
     key = _key_shape(f"key_{secrets.token_hex(6)}", label, plaintext[:PREFIX], now(), None)

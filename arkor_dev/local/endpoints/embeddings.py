@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
 
 from arkor_dev.contract.rules import FILLED, Rule, integer
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.modeling.embedder import DOCUMENT, QUERY
 
-from .classify import MOST_TEXTS, checked_texts
+from .classify import MOST_TEXTS, PromptUsage, TextsBody, checked_texts
 from .openai import checked
 
 if TYPE_CHECKING:
@@ -29,6 +29,31 @@ BODY: Final = Schema(
     Field("dimensions", integer(1, 100_000), null=True),
     Field("input_type", Rule("choice", choices=(QUERY, DOCUMENT)), null=True),
 )
+
+
+class EmbeddingsBody(TextsBody):
+    """A body that fits ``BODY``."""
+
+    encoding_format: NotRequired[str | None]
+    dimensions: NotRequired[int | None]
+    input_type: NotRequired[str | None]
+
+
+class Embedding(TypedDict):
+    """The vector of the text number ``index``: its numbers, or float32 in base64."""
+
+    object: str
+    index: int
+    embedding: list[float] | str
+
+
+class Embeddings(TypedDict):
+    """An answer of ``/embeddings``."""
+
+    object: str
+    data: list[Embedding]
+    model: str
+    usage: PromptUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +74,7 @@ def read_embeddings(body: object, slug: str) -> EmbeddingsRequest:
 
     Raises BadRequestError with the invalid ``param``, and NotFoundError for another model.
     """
-    asked = checked(body, BODY)
+    asked = checked(EmbeddingsBody, body, BODY)
     return EmbeddingsRequest(
         checked_texts(asked, slug),
         asked.get("input_type") or DOCUMENT,
@@ -58,7 +83,7 @@ def read_embeddings(body: object, slug: str) -> EmbeddingsRequest:
     )
 
 
-def embeddings_of(slug: str, request: EmbeddingsRequest, embedded: Embedded, done: Done) -> dict[str, Any]:
+def embeddings_of(slug: str, request: EmbeddingsRequest, embedded: Embedded, done: Done) -> Embeddings:
     """Return the answer: the vector of each text, as numbers or as little-endian float32 in base64."""
     tokens = done.prompt_tokens
     return {

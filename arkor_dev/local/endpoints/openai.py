@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict, TypeVar
 
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.contract.rules import FILLED, FLAG, Rule, integer, quoted, text_line
-from arkor_dev.contract.schema import Field, Schema, SchemaError, check
+from arkor_dev.contract.schema import Field, Schema, SchemaError, check_as
+from arkor_dev.contract.shapes import ChatMessage
+from arkor_dev.local.inference.chat_call import ASK, ChatCall
 from arkor_dev.local.inference.request_options import LIKELIEST, is_prompt
 from arkor_dev.local.modeling.chat_template import REFUSAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from arkor_dev.local.inference.chat_call import Prompt
+
+T = TypeVar("T")
 MESSAGES: Final = 1000
 TOKENS: Final = 32_768
 ANSWERS: Final = 8
@@ -88,6 +93,16 @@ THOUGHTS: Final = "reasoning_content"
 KWARGS: Final = "chat_template_kwargs"
 """VLLM's field for arguments of the chat template, of which ``enable_thinking`` can be set."""
 
+ROLES: Final[dict[str, Literal["system", "user", "assistant", "tool"]]] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
+"""The contract's role of a message, by OpenAI's."""
+ANY_TARGET: Final = {"baseModel": "any"}
+"""What the schema of a chat call requires; the endpoint's own target takes its place."""
 _OPTIONS: Final = Schema(Field("include_usage", FLAG, null=True))
 CHAT: Final = Schema(
         Field("model", FILLED, null=True),
@@ -119,6 +134,46 @@ _CONTEXT: Final = re.compile(
 )
 
 
+class StreamOptions(TypedDict, total=False):
+    """Options of a stream."""
+
+    include_usage: bool | None
+
+
+class Body(TypedDict, total=False):
+    """The checked fields of both calls; null is the default. Other options are in the body, too."""
+
+    model: str | None
+    stream: bool | None
+    stream_options: StreamOptions | None
+    n: int | None
+    temperature: float | None
+    top_p: float | None
+    max_tokens: int | None
+    max_completion_tokens: int | None
+    reasoning_effort: str | None
+
+
+class ChatBody(Body):
+    """A body that fits ``CHAT``."""
+
+    messages: list[object]
+
+
+class CompletionBody(Body):
+    """A body that fits ``COMPLETION``."""
+
+    prompt: object
+    echo: NotRequired[bool | None]
+    logprobs: NotRequired[int | None]
+
+
+class OpenAIMessage(ChatMessage):
+    """A message with its thoughts, ``THOUGHTS``."""
+
+    reasoning_content: NotRequired[str]
+
+
 @dataclass(frozen=True, slots=True)
 class OpenAIRequest:
     """A parsed request: the contract's chat call without its target, and the format of the answer.
@@ -126,20 +181,20 @@ class OpenAIRequest:
     ``answers`` is the number of answers to each of the ``chats``, which differ only in the prompt.
     """
 
-    chat: dict[str, Any]
+    chat: ChatCall
     answers: int
     stream: bool
     usage: bool
-    prompts: tuple[Any, ...] = ()
+    prompts: tuple[Prompt, ...] = ()
     ignored: tuple[str, ...] = ()
     """Options of the caller that have no effect here."""
-    repeated: Mapping[str, Any] = field(default_factory=dict)
+    repeated: Mapping[str, object] = field(default_factory=dict)
     """Settings that the answer repeats, in the Responses API."""
     namespaces: Mapping[str, str] = field(default_factory=dict)
     """Namespaces of functions, by the function's name, in the Responses API."""
 
     @property
-    def chats(self) -> list[dict[str, Any]]:
+    def chats(self) -> list[ChatCall]:
         """The chat calls, one for each prompt."""
         return [{**self.chat, "prompt": prompt} for prompt in self.prompts] or [self.chat]
 
@@ -149,21 +204,21 @@ def read_chat(body: object, slug: str, supported: frozenset[str]) -> OpenAIReque
 
     Raises BadRequestError with the invalid ``param``, and NotFoundError for another model.
     """
-    asked = checked(body, CHAT)
+    asked = checked(ChatBody, body, CHAT)
     _check_model(asked, slug)
     messages = [_message(message, f"messages[{index}]") for index, message in enumerate(asked["messages"])]
     _drop_old_thoughts(messages)
-    return _request(_with_thinking(asked), {"messages": messages}, supported)
+    return _request(_with_thinking(asked), asked, {"messages": messages}, supported)
 
 
-def _drop_old_thoughts(messages: list[dict[str, Any]]) -> None:
+def _drop_old_thoughts(messages: list[OpenAIMessage]) -> None:
     """Drop the thoughts before the last question, as chat templates do: only those between tool calls count.
 
     A long conversation would otherwise be refused for text that the model does not read.
     """
     last = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=-1)
     for message in messages[: last + 1]:
-        message.pop(THOUGHTS, None)
+        message.pop("reasoning_content", None)
 
 
 def _with_thinking(asked: Mapping[str, object]) -> dict[str, object]:
@@ -191,11 +246,12 @@ def _with_thinking(asked: Mapping[str, object]) -> dict[str, object]:
 
 def read_completion(body: object, slug: str, supported: frozenset[str]) -> OpenAIRequest:
     """Parse a body of ``completions``: one or more texts (or token ids) to continue. See `read_chat`."""
-    asked = checked(body, COMPLETION)
+    asked = checked(CompletionBody, body, COMPLETION)
     _check_model(asked, slug)
     prompt = asked["prompt"]
-    prompts = prompt if isinstance(prompt, list) and not is_prompt(prompt) else [prompt]
-    if not prompts or not all(text and is_prompt(text) for text in prompts):
+    given = prompt if isinstance(prompt, list) and not is_prompt(prompt) else [prompt]
+    prompts = [text for text in given if text and is_prompt(text)]
+    if not prompts or len(prompts) < len(given):
         raise refused("prompt", "prompt must be a text that is not empty, its token ids, or a list of such")
     if len(prompts) * (asked.get("n") or 1) > MOST_CHOICES:
         raise refused("prompt", f"A request can have {MOST_CHOICES} answers in all: send fewer prompts")
@@ -203,7 +259,7 @@ def read_completion(body: object, slug: str, supported: frozenset[str]) -> OpenA
         raise refused("prompt", "This endpoint does not support text completions: use chat/completions")
     for name in CHAT_ONLY & _set_options(asked).keys():
         raise refused(name, f"{name} is not a setting of completions")
-    chat: dict[str, Any] = {"prompt": prompts[0]}
+    chat: dict[str, object] = {"prompt": prompts[0]}
     if asked.get("echo"):
         chat["echo"] = True
     elif asked.get("max_tokens") == 0:
@@ -211,7 +267,7 @@ def read_completion(body: object, slug: str, supported: frozenset[str]) -> OpenA
     if (count := asked.get("logprobs")) is not None:
         chat |= {"logprobs": True, "topLogprobs": count}
     options = {name: value for name, value in asked.items() if name not in ("echo", "logprobs")}
-    return replace(_request(options, chat, supported), prompts=tuple(prompts))
+    return replace(_request(options, asked, chat, supported), prompts=tuple(prompts))
 
 
 def context_fault(text: str) -> BadRequestError | None:
@@ -263,10 +319,10 @@ def refused(param: str, text: str, code: str = "invalid_value") -> BadRequestErr
     return BadRequestError(text, param=param, code=code)
 
 
-def checked(body: object, schema: Schema) -> dict[str, Any]:
-    """Return a body that fits the schema. Raises BadRequestError with the invalid ``param``."""
+def checked(shape: type[T], body: object, schema: Schema) -> T:
+    """Return a body that fits the schema, as ``shape``. Raises BadRequestError with the invalid ``param``."""
     try:
-        return check(body, schema)
+        return check_as(shape, body, schema)
     except SchemaError as fault:
         text = str(fault)
         field = text.split(" ", 1)[0]
@@ -275,14 +331,14 @@ def checked(body: object, schema: Schema) -> dict[str, Any]:
         raise BadRequestError(text, param=param, code="invalid_value") from None
 
 
-def _check_model(body: Mapping[str, Any], slug: str) -> None:
+def _check_model(body: Body, slug: str) -> None:
     model = body.get("model")
     if model not in (None, slug):
         text = f'The model {quoted(model)} is not served here: this endpoint\'s is "{slug}"'
         raise NotFoundError(text, param="model", code="model_not_found")
 
 
-def _set_options(body: Mapping[str, Any]) -> dict[str, Any]:
+def _set_options(body: Mapping[str, object]) -> dict[str, object]:
     return {
         name: value
         for name, value in body.items()
@@ -297,8 +353,11 @@ def _has_effect(name: str, value: object) -> bool:
     )
 
 
-def _request(body: Mapping[str, Any], chat: dict[str, Any], supported: frozenset[str]) -> OpenAIRequest:
-    for name, value in _set_options(body).items():
+def _request(
+    options: Mapping[str, object], body: Body, chat: dict[str, object], supported: frozenset[str]
+) -> OpenAIRequest:
+    """Return the request with ``options`` of its ``body``, whose messages or prompt ``chat`` has."""
+    for name, value in _set_options(options).items():
         field = FIELDS.get(name)
         if field is None:
             raise refused(name, f"{quoted(name)} is not a setting of this endpoint", "unsupported_parameter")
@@ -309,28 +368,33 @@ def _request(body: Mapping[str, Any], chat: dict[str, Any], supported: frozenset
             raise refused(
                 name, f"This endpoint does not support {name}: leave it out", "unsupported_parameter"
             )
-        if field != "tools" or body.get("tool_choice") != "none":
+        if field != "tools" or options.get("tool_choice") != "none":
             chat[field] = value
-    if "topP" in chat:
-        chat["topP"] = max(LEAST_TOP_P, chat["topP"])
-    options = body.get("stream_options") or {}
+    if isinstance(top_p := chat.get("topP"), int | float):
+        chat["topP"] = max(LEAST_TOP_P, top_p)
+    try:
+        call = check_as(ChatCall, {**chat, **ANY_TARGET}, ASK)
+    except SchemaError as fault:
+        raise renamed(str(fault)) from None
+    del call["baseModel"]
+    stream_options = body.get("stream_options") or {}
     return OpenAIRequest(
-        chat, body.get("n") or 1, body.get("stream") is True, options.get("include_usage") is True,
-        ignored=tuple(sorted(name for name in IGNORED & body.keys() if _has_effect(name, body[name]))),
+        call, body.get("n") or 1, body.get("stream") is True, stream_options.get("include_usage") is True,
+        ignored=tuple(sorted(name for name in IGNORED & options.keys() if _has_effect(name, options[name]))),
     )  # fmt: skip
 
 
-def _message(message: object, param: str) -> dict[str, Any]:
+def _message(message: object, param: str) -> OpenAIMessage:
     """Return an OpenAI message in the contract's format: parts joined, the role developer as system."""
     if not isinstance(message, dict):
         raise refused(param, f"{param} must be a JSON object, not {quoted(message)}")
     role, content = message.get("role"), message.get("content")
-    if role not in ("system", "developer", "user", "assistant", "tool"):
+    if not isinstance(role, str) or role not in ROLES:
         raise refused(
             f"{param}.role",
             f"{param}.role must be system, developer, user, assistant or tool, not {quoted(role)}",
         )
-    converted: dict[str, Any] = {"role": "system" if role == "developer" else role}
+    converted: OpenAIMessage = {"role": ROLES[role], "content": ""}
     calls = message.get("tool_calls")
     if calls is not None:
         if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
@@ -343,10 +407,11 @@ def _message(message: object, param: str) -> dict[str, Any]:
         if not isinstance(thoughts, str | None):
             raise refused(f"{param}.{name}", f"{param}.{name} must be text, not {quoted(thoughts)}")
         if thoughts and role == "assistant":
-            converted[THOUGHTS] = thoughts
+            converted["reasoning_content"] = thoughts
     if content is None and not calls:
         raise refused(f"{param}.content", f"{param}.content is missing: it must be text")
-    converted["content"] = "" if content is None else _text(content, f"{param}.content")
+    if content is not None:
+        converted["content"] = _text(content, f"{param}.content")
     return converted
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from arkor_dev.local.jobs.database import stored_object, transaction
 from arkor_dev.local.jobs.records import compact, now
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Mapping, Sequence
 
+    from arkor_dev.contract.deployments import EndpointRequest, EndpointRequests, EndpointTotals
+    from arkor_dev.contract.shapes import Deployment
     from arkor_dev.local.jobs.store import Store
     from arkor_dev.local.modeling.tool_calls import ToolCall
 
@@ -33,6 +35,23 @@ PAGE: Final = 50
 COUNTED: Final = 1000
 FAULT: Final = 400
 COLUMNS: Final = "seq, at, call, status, key, stream, prompt, completion, first, seconds, error, said"
+
+
+class Row(NamedTuple):
+    """A row of ``COLUMNS``; ``text`` is JSON."""
+
+    seq: int
+    at: str
+    call: str
+    status: int
+    key: str | None
+    stream: int
+    prompt: int
+    completion: int
+    first: float | None
+    seconds: float
+    error: str | None
+    text: str | None
 
 
 @dataclass
@@ -54,8 +73,8 @@ class LoggedRequest:
     first: float | None = None
     seconds: float = 0.0
     error: str | None = None
-    messages: Sequence[Mapping[str, Any]] = ()
-    tools: Sequence[Mapping[str, object]] = ()
+    messages: Sequence[Mapping[str, object]] = ()
+    tools: Sequence[object] = ()
     answers: list[str] = field(default_factory=list)
     calls: list[Sequence[ToolCall]] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
@@ -130,7 +149,7 @@ def _forget_oldest(db: sqlite3.Connection, characters: int) -> int:
     return deleted
 
 
-def _kept_since(retention: str, days: int | None) -> str:
+def _kept_since(retention: str | None, days: int | None) -> str:
     """Return the time before which texts are no longer kept."""
     if retention == "unlimited":
         return ""
@@ -143,52 +162,61 @@ def _kept_since(retention: str, days: int | None) -> str:
     return since.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def listing(store: Store, deployment: Mapping[str, Any], before: int | None) -> dict[str, Any]:
-    """Return the contract's ``EndpointRequests``: those before the request of this number, or the newest."""
+def listing(store: Store, deployment: Deployment, before: int | None) -> EndpointRequests:
+    """Return requests: those before the request of this number, or the newest."""
     rows = store.reading.execute(
         f"""SELECT {COLUMNS} FROM endpoint_requests WHERE deployment = ? AND seq < ?
             ORDER BY seq DESC LIMIT ?""",  # noqa: S608 - constant text
         (deployment["id"], (1 << 62) if before is None else before, PAGE + 1),
     ).fetchall()
-    page = [_shape(deployment, row)[0] for row in rows[:PAGE]]
+    page = [_shape(deployment, Row(*row))[0] for row in rows[:PAGE]]
     return {"requests": page, "totals": _totals(store, deployment["id"]), "more": len(rows) > PAGE}
 
 
-def read_request(store: Store, deployment: Mapping[str, Any], number: int) -> dict[str, Any] | None:
-    """Return the contract's ``EndpointRequest``, with its text if that is kept."""
+def read_request(store: Store, deployment: Deployment, number: int) -> EndpointRequest | None:
+    """Return a request, with its text if that is kept."""
     row = store.reading.execute(
         f"SELECT {COLUMNS} FROM endpoint_requests WHERE deployment = ? AND seq = ?",  # noqa: S608 - constant text
         (deployment["id"], number),
     ).fetchone()
     if row is None:
         return None
-    wire, text = _shape(deployment, row)
-    return wire if text is None else {**wire, **stored_object(text)}
+    wire, text = _shape(deployment, Row(*row))
+    kept = stored_object(text)
+    if "messages" in kept:
+        wire["messages"] = kept["messages"]
+    if "answers" in kept:
+        wire["answers"] = kept["answers"]
+    if "reasons" in kept:
+        wire["reasons"] = kept["reasons"]
+    if "tools" in kept:
+        wire["tools"], wire["calls"] = kept["tools"], kept.get("calls", [])
+    return wire
 
 
-def _shape(deployment: Mapping[str, Any], row: Sequence[Any]) -> tuple[dict[str, Any], str | None]:
+def _shape(deployment: Deployment, row: Row) -> tuple[EndpointRequest, str | None]:
     """Return a request in the contract's shape, with its text if that is kept."""
-    number, at, call, status, key, stream, prompt, completion, first, seconds, error, text = row
-    since = _kept_since(deployment["runRetentionMode"], deployment.get("runRetentionDays"))
-    text = text if at >= since else None
-    wire = {
-        "id": str(number),
-        "at": at,
-        "call": call,
-        "status": status,
-        "key": key,
-        "stream": bool(stream),
-        "promptTokens": prompt,
-        "completionTokens": completion,
-        "firstTokenSeconds": first,
-        "seconds": seconds,
+    since = _kept_since(deployment.get("runRetentionMode"), deployment.get("runRetentionDays"))
+    text = row.text if row.at >= since else None
+    wire: EndpointRequest = {
+        "id": str(row.seq),
+        "at": row.at,
+        "call": row.call,
+        "status": row.status,
+        "key": row.key,
+        "stream": bool(row.stream),
+        "promptTokens": row.prompt,
+        "completionTokens": row.completion,
+        "firstTokenSeconds": row.first,
+        "seconds": row.seconds,
         "kept": text is not None,
     }
-    return (wire if error is None else {**wire, "error": error}), text
+    if row.error is not None:
+        wire["error"] = row.error
+    return wire, text
 
 
-def _totals(store: Store, deployment: str) -> dict[str, Any]:
-    """Return the contract's ``EndpointTotals``."""
+def _totals(store: Store, deployment: str) -> EndpointTotals:
     rows = store.reading.execute(
         """SELECT status, prompt, completion, seconds FROM endpoint_requests WHERE deployment = ?
             ORDER BY seq DESC LIMIT ?""",

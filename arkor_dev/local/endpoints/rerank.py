@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
 
 from arkor_dev.contract.rules import FILLED, FLAG, Rule, integer
 from arkor_dev.contract.schema import Field, Schema
 
-from .classify import DIGITS, MOST_TEXTS, check_model
+from .classify import DIGITS, MOST_TEXTS, ModelBody, PromptUsage, check_model
 from .openai import checked, refused
 
 if TYPE_CHECKING:
@@ -24,6 +24,38 @@ BODY: Final = Schema(
     Field("top_n", integer(1), null=True),
     Field("return_documents", FLAG, null=True),
 )
+
+
+class RerankBody(ModelBody):
+    """A body that fits ``BODY``."""
+
+    query: str
+    documents: object
+    top_n: NotRequired[int | None]
+    return_documents: NotRequired[bool | None]
+
+
+class RankedText(TypedDict):
+    """A document, if the caller asked for it."""
+
+    text: str
+
+
+class RankedDocument(TypedDict):
+    """The number of a document, and its relevance."""
+
+    index: int
+    relevance_score: float
+    document: NotRequired[RankedText]
+
+
+class Ranking(TypedDict):
+    """An answer of ``/rerank``."""
+
+    id: str
+    model: str
+    results: list[RankedDocument]
+    usage: PromptUsage
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +73,7 @@ def read_rerank(body: object, slug: str) -> RerankRequest:
 
     Raises BadRequestError with the invalid ``param``, and NotFoundError for another model.
     """
-    asked = checked(body, BODY)
+    asked = checked(RerankBody, body, BODY)
     check_model(asked, slug)
     given = asked["documents"]
     if not isinstance(given, list) or not 1 <= len(given) <= MOST_TEXTS:
@@ -57,19 +89,18 @@ def read_rerank(body: object, slug: str) -> RerankRequest:
     )
 
 
-def ranking_of(slug: str, request: RerankRequest, reranked: Reranked, done: Done) -> dict[str, Any]:
+def ranking_of(slug: str, request: RerankRequest, reranked: Reranked, done: Done) -> Ranking:
     """Return the answer: the documents' numbers, the most relevant first, with their relevance, 0 to 1."""
     order = sorted(range(len(request.documents)), key=lambda number: -reranked.scores[number])
+    results: list[RankedDocument] = []
+    for number in order[: request.top_n]:
+        result: RankedDocument = {"index": number, "relevance_score": round(reranked.scores[number], DIGITS)}
+        if request.returns:
+            result["document"] = {"text": request.documents[number]}
+        results.append(result)
     return {
         "id": f"rerank-{secrets.token_hex(12)}",
         "model": slug,
-        "results": [
-            {
-                "index": number,
-                "relevance_score": round(reranked.scores[number], DIGITS),
-                **({"document": {"text": request.documents[number]}} if request.returns else {}),
-            }
-            for number in order[: request.top_n]
-        ],
+        "results": results,
         "usage": {"prompt_tokens": done.prompt_tokens, "total_tokens": done.prompt_tokens},
     }

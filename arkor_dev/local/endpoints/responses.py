@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Literal, NotRequired, TypedDict
 
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.rules import FILLED, FLAG, Rule, integer, quoted
@@ -18,13 +18,17 @@ from arkor_dev.local.inference.messages import Done, Text
 from arkor_dev.local.jobs.records import compact
 
 from .answers import Event, prompt_tokens, thinking_tokens
-from .openai import IGNORED, MESSAGES, THOUGHTS, TOKENS, OpenAIRequest, checked, read_chat, refused
+from .openai import IGNORED, MESSAGES, TOKENS, OpenAIRequest, checked, read_chat, refused
 from .thought_text import SplitStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from arkor_dev.local.modeling.tool_calls import CalledFunction, ToolCall
+
     from .answers import AnswerChoice
+    from .anthropic import ConvertedMessage
+    from .openai_shapes import FunctionTool
 
 RESPONSES: Final = "responses"
 EFFORT: Final = "reasoning_effort"
@@ -70,26 +74,108 @@ BODY: Final = Schema(
 )
 
 
+class TextOptions(TypedDict, total=False):
+    """How the text is to be; a ``format`` of a JSON schema is converted, others are checked later."""
+
+    format: object
+
+
+class ReasoningOptions(TypedDict, total=False):
+    """How much to think."""
+
+    effort: object
+
+
+class ResponsesBody(TypedDict):
+    """A body that fits ``BODY``; null is the default."""
+
+    input: object
+    model: NotRequired[str | None]
+    stream: NotRequired[bool | None]
+    max_output_tokens: NotRequired[int | None]
+    temperature: NotRequired[float | None]
+    top_p: NotRequired[float | None]
+    tools: NotRequired[list[object] | None]
+    text: NotRequired[TextOptions | None]
+    reasoning: NotRequired[ReasoningOptions | None]
+    instructions: NotRequired[object]
+    tool_choice: NotRequired[object]
+    parallel_tool_calls: NotRequired[object]
+
+
+class TextPart(TypedDict):
+    """Text of an answer; the lists are empty."""
+
+    type: Literal["output_text"]
+    text: str
+    annotations: list[object]
+    logprobs: list[object]
+
+
+class ThoughtPart(TypedDict):
+    """Text of thoughts."""
+
+    type: Literal["reasoning_text"]
+    text: str
+
+
+class ReasoningItem(TypedDict):
+    """The thoughts of an answer; there is no summary."""
+
+    type: Literal["reasoning"]
+    id: str
+    summary: list[object]
+    status: str
+    content: list[ThoughtPart]
+
+
+class MessageItem(TypedDict):
+    """The text of an answer."""
+
+    type: Literal["message"]
+    id: str
+    role: Literal["assistant"]
+    status: str
+    content: list[TextPart]
+
+
+class FunctionCallItem(TypedDict):
+    """A call of a function, and the namespace of that if it has one."""
+
+    type: Literal["function_call"]
+    id: str
+    call_id: str
+    name: str
+    namespace: NotRequired[str]
+    arguments: str
+    status: str
+
+
+Item = ReasoningItem | MessageItem | FunctionCallItem
+"""An item of an answer's output."""
+
+
 def read_response(body: object, slug: str, supported: frozenset[str]) -> OpenAIRequest:
     """Parse a body of ``responses``; see `read_chat` for the arguments and what it raises."""
-    asked = checked(body, BODY)
-    for name, value in asked.items():
+    asked = checked(ResponsesBody, body, BODY)
+    given: Mapping[str, object] = asked
+    for name, value in given.items():
         if name not in HANDLED | UNUSED and value is not None and value not in NEUTRAL.get(name, ()):
             text = f"{quoted(name)} is not a setting of this endpoint"
             if name == "previous_response_id":
                 text = "previous_response_id: nothing is stored here; send the whole conversation as input"
             raise refused(name, text, "unsupported_parameter")
-    converted: dict[str, Any] = {name: asked[name] for name in SAME & asked.keys()}
+    converted: dict[str, object] = {name: given[name] for name in SAME & given.keys()}
     instructions = asked.get("instructions")
-    messages = [] if instructions is None else [
-        {"role": "system", "content": _text(instructions, "instructions")}
-    ]  # fmt: skip
+    messages: list[ConvertedMessage] = []
+    if instructions is not None:
+        messages.append({"role": "system", "content": _text(instructions, "instructions")})
     converted["messages"] = messages + _messages(asked["input"])
     namespaces: dict[str, str] = {}
     limit = asked.get("max_output_tokens")
     converted["max_tokens"] = MAX_OUTPUT_TOKENS if limit is None else limit
-    if asked.get("tools"):
-        converted["tools"], namespaces = _tools(asked["tools"])
+    if tools := asked.get("tools"):
+        converted["tools"], namespaces = _tools(tools)
     choice = asked.get("tool_choice")
     if isinstance(choice, dict) and choice.get("type") == "function":
         choice = {"type": "function", "function": {"name": choice.get("name")}}
@@ -102,7 +188,7 @@ def read_response(body: object, slug: str, supported: frozenset[str]) -> OpenAIR
     if (effort := (asked.get("reasoning") or {}).get("effort")) is not None:
         converted[EFFORT] = effort
     request = read_chat(converted, slug, supported)
-    unused = sorted(name for name in UNUSED & asked.keys() if asked[name])
+    unused = sorted(name for name in UNUSED & given.keys() if given[name])
     request = replace(request, ignored=(*unused, *(NAMES.get(name, name) for name in request.ignored)))
     repeated = {
         "instructions": instructions,
@@ -128,12 +214,12 @@ def in_callers_names(fault: BadRequestError) -> BadRequestError:
     return BadRequestError(text, **extra, param=name)
 
 
-def _messages(given: object) -> list[dict[str, Any]]:
+def _messages(given: object) -> list[ConvertedMessage]:
     if isinstance(given, str) and given:
         return [{"role": "user", "content": given}]
     if not isinstance(given, list) or not 1 <= len(given) <= MESSAGES:
         raise refused("input", f"input must be text, or a list of 1 to {MESSAGES:,} items")
-    messages: list[dict[str, Any]] = []
+    messages: list[ConvertedMessage] = []
     thoughts = ""
     for at, item in enumerate(given):
         where = f"input[{at}]"
@@ -143,14 +229,14 @@ def _messages(given: object) -> list[dict[str, Any]]:
                     raise refused(f"{where}.role", f"{where}.role must be one of {', '.join(ROLES)}")
                 messages.append({"role": role, "content": _text(content, f"{where}.content")})
                 if thoughts and role == "assistant":
-                    messages[-1][THOUGHTS] = thoughts
+                    messages[-1]["reasoning_content"] = thoughts
                 thoughts = ""
             case {"type": "function_call", "call_id": str(call), "name": str(name), "arguments": str(text)}:
                 if not messages or messages[-1]["role"] != "assistant" or thoughts:
                     messages.append({"role": "assistant", "content": ""})
                 if thoughts:
-                    messages[-1][THOUGHTS], thoughts = thoughts, ""
-                function = {"name": name, "arguments": text}
+                    messages[-1]["reasoning_content"], thoughts = thoughts, ""
+                function: CalledFunction = {"name": name, "arguments": text}
                 calls = messages[-1].setdefault("tool_calls", [])
                 calls.append({"id": call, "type": "function", "function": function})
             case {"type": "function_call_output", "call_id": str(call), "output": output}:
@@ -183,30 +269,34 @@ def _text(content: object, param: str) -> str:
     return "".join(texts)
 
 
-def _tools(tools: list[object]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def _tools(tools: list[object]) -> tuple[list[FunctionTool], dict[str, str]]:
     """Return the functions among the caller's tools, and the namespace of each that has one, by its name.
 
     Codex groups functions in namespaces. A model sees only the functions' names, which must differ.
     """
-    functions: list[dict[str, Any]] = []
+    functions: list[FunctionTool] = []
     namespaces: dict[str, str] = {}
     for at, tool in enumerate(tools):
         where = f"tools[{at}]"
         match tool:
             case {"type": "namespace", "name": str(namespace), "tools": list(grouped)}:
                 inner = [_tool(entry, f"{where}.tools[{number}]") for number, entry in enumerate(grouped)]
-                namespaces |= dict.fromkeys((entry["function"]["name"] for entry in inner), namespace)
+                namespaces |= dict.fromkeys(map(_name, inner), namespace)
             case _:
                 inner = [_tool(tool, where)]
         functions += inner
-    names = [function["function"]["name"] for function in functions]
+    names = list(map(_name, functions))
     if namespaces and len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise refused("tools", f"tools has two functions named {quoted(twice)}, in different namespaces")
     return functions, namespaces
 
 
-def _tool(tool: object, param: str) -> dict[str, Any]:
+def _name(tool: FunctionTool) -> str:
+    return str(tool["function"]["name"])
+
+
+def _tool(tool: object, param: str) -> FunctionTool:
     if not isinstance(tool, dict) or tool.get("type") != "function":
         kind = tool.get("type") if isinstance(tool, dict) else tool
         raise refused(
@@ -222,7 +312,7 @@ class ResponsesFormat:
     """Format of one request's answer; ``request`` has settings that the answer repeats, and namespaces."""
 
     def __init__(self, model: str, request: OpenAIRequest) -> None:
-        self._envelope = {
+        self._envelope: dict[str, object] = {
             "id": f"resp_{secrets.token_hex(12)}",
             "object": "response",
             "created_at": int(time.time()),
@@ -240,34 +330,32 @@ class ResponsesFormat:
         self._stream = SplitStream()
         self._reasoning = self._text = ""
         self._number = -1
-        self._calls: list[dict[str, Any]] = []
+        self._calls: list[FunctionCallItem] = []
 
-    def complete(self, choices: list[AnswerChoice]) -> dict[str, Any]:
+    def complete(self, choices: list[AnswerChoice]) -> dict[str, object]:
         """Return the answer to a request without a stream."""
         (choice,) = choices
         calls = list(map(self._call, choice.calls))
         return self._whole(choice, self._output(choice, calls))
 
-    def _output(
-        self, choice: AnswerChoice, calls: Sequence[Mapping[str, object]]
-    ) -> list[Mapping[str, object]]:
+    def _output(self, choice: AnswerChoice, calls: Sequence[FunctionCallItem]) -> list[Item]:
         thoughts = [self._thought_item("completed", reasoning)] if (reasoning := choice.reasoning) else []
         is_silent = not choice.answer and (calls or thoughts)
         message = [] if is_silent else [self._item("completed", [_part(choice.answer)])]
         return [*thoughts, *message, *calls]
 
-    def _thought_item(self, status: str, text: str = "") -> dict[str, object]:
+    def _thought_item(self, status: str, text: str = "") -> ReasoningItem:
         content = [_thought(text)] if text else []
         return {
             "type": "reasoning", "id": self._thoughts, "summary": [], "status": status, "content": content,
         }  # fmt: skip
 
-    def _item(self, status: str, content: list[dict[str, Any]]) -> dict[str, Any]:
+    def _item(self, status: str, content: list[TextPart]) -> MessageItem:
         return {
             "type": "message", "id": self._message, "role": "assistant", "status": status, "content": content,
         }  # fmt: skip
 
-    def _whole(self, choice: AnswerChoice, output: list[Mapping[str, object]]) -> dict[str, Any]:
+    def _whole(self, choice: AnswerChoice, output: list[Item]) -> dict[str, object]:
         is_cut = choice.done is not None and choice.done.reason == "length"
         written = choice.done.completion_tokens if choice.done else 0
         prompt = prompt_tokens([choice], 1)
@@ -314,11 +402,19 @@ class ResponsesFormat:
         for index, call in enumerate(self._calls, start=bool(self._reasoning) + bool(self._text)):
             opened = {**call, "arguments": "", "status": "in_progress"}
             yield self._event("response.output_item.added", output_index=index, item=opened)
-            which: dict[str, Any] = {"item_id": call["id"], "output_index": index}
             arguments = call["arguments"]
-            yield self._event("response.function_call_arguments.delta", **which, delta=arguments)
             yield self._event(
-                "response.function_call_arguments.done", **which, name=call["name"], arguments=arguments
+                "response.function_call_arguments.delta",
+                item_id=call["id"],
+                output_index=index,
+                delta=arguments,
+            )
+            yield self._event(
+                "response.function_call_arguments.done",
+                item_id=call["id"],
+                output_index=index,
+                name=call["name"],
+                arguments=arguments,
             )
             yield self._event("response.output_item.done", output_index=index, item=call)
 
@@ -375,26 +471,28 @@ class ResponsesFormat:
         }
         yield self._event("response.failed", response=failed)
 
-    def _call(self, call: Mapping[str, Any]) -> dict[str, Any]:
+    def _call(self, call: ToolCall) -> FunctionCallItem:
         name = call["function"]["name"]
-        return {
+        item: FunctionCallItem = {
             "type": "function_call",
             "id": f"fc_{secrets.token_hex(12)}",
             "call_id": call["id"],
             "name": name,
-            **({"namespace": self._namespaces[name]} if name in self._namespaces else {}),
             "arguments": call["function"]["arguments"],
             "status": "completed",
         }
+        if name in self._namespaces:
+            item["namespace"] = self._namespaces[name]
+        return item
 
-    def _event(self, kind: str, **fields: Any) -> Event:
+    def _event(self, kind: str, **fields: object) -> Event:
         self._number += 1
         return kind, compact({"type": kind, "sequence_number": self._number, **fields})
 
 
-def _part(text: str) -> dict[str, Any]:
+def _part(text: str) -> TextPart:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
-def _thought(text: str) -> dict[str, str]:
+def _thought(text: str) -> ThoughtPart:
     return {"type": "reasoning_text", "text": text}

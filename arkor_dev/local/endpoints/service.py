@@ -11,7 +11,7 @@ import contextlib
 import logging
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from arkor_dev.contract.deployments import UNAVAILABLE_TARGET, WRONG_KEY
 from arkor_dev.contract.errors import (
@@ -42,8 +42,10 @@ from .classify import input_fault
 from .openai import context_fault, format_fault, prompt_fault, template_fault
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
+    from arkor_dev.contract.shapes import Deployment, DeploymentTarget
+    from arkor_dev.local.inference.chat_call import ChatCall, ChatTarget
     from arkor_dev.local.inference.messages import AnswerRequest, StreamPart
     from arkor_dev.local.jobs.async_store import AsyncStore
 
@@ -71,19 +73,19 @@ NOT_NOW: Final = "This endpoint's model cannot answer now. Its owner sees why on
 class AnsweringEngine(Protocol):
     """Interface of the answering engine; `arkor_dev.local.server.chat.Chat` implements it."""
 
-    async def check_target(self, body: dict[str, Any]) -> None:
+    async def check_target(self, body: ChatTarget) -> None:
         """Raise ArkorError if the target of a chat call is not available now."""
 
-    async def prepare(self, body: dict[str, Any], caller: str) -> AnswerRequest:
+    async def prepare(self, body: ChatCall, caller: str) -> AnswerRequest:
         """Return the engine's request for a chat call from ``caller``. Raises ArkorError."""
 
-    async def prepare_texts(self, body: dict[str, Any], texts: list[str]) -> AnswerRequest:
+    async def prepare_texts(self, body: ChatTarget, texts: list[str]) -> AnswerRequest:
         """Return the engine's request to classify ``texts``. Raises ArkorError."""
 
-    async def prepare_embeddings(self, body: dict[str, Any], request: EmbeddingsRequest) -> AnswerRequest:
+    async def prepare_embeddings(self, body: ChatTarget, request: EmbeddingsRequest) -> AnswerRequest:
         """Return the engine's request to embed texts. Raises ArkorError."""
 
-    async def prepare_ranking(self, body: dict[str, Any], request: RerankRequest) -> AnswerRequest:
+    async def prepare_ranking(self, body: ChatTarget, request: RerankRequest) -> AnswerRequest:
         """Return the engine's request to rank documents. Raises ArkorError."""
 
     def events(self, ask: AnswerRequest) -> AsyncGenerator[StreamPart, None]:
@@ -94,13 +96,13 @@ class AnsweringEngine(Protocol):
 class Caller:
     """A deployment and the key of its caller, if it needs one."""
 
-    deployment: Mapping[str, Any]
+    deployment: Deployment
     key: deployments.Key | None
 
     @property
     def name(self) -> str:
         """The caller's identity for admission; all callers of an open endpoint count as one."""
-        return self.key.id if self.key else str(self.deployment["id"])
+        return self.key.id if self.key else self.deployment["id"]
 
 
 class _EngineChoice:
@@ -183,12 +185,12 @@ class Endpoints:
         with contextlib.suppress(ArkorError):  # an unwritable disk: retried later
             await self.store.request(requests.forget_texts)
 
-    async def check_target(self, target: Mapping[str, Any]) -> None:
+    async def check_target(self, target: DeploymentTarget) -> None:
         """Raise ConflictError, with the code ``target_unavailable``, if ``target`` cannot answer now."""
         if problem := await self.problem(target):
             raise ConflictError(problem, code=UNAVAILABLE_TARGET)
 
-    async def problem(self, target: Mapping[str, Any]) -> str | None:
+    async def problem(self, target: DeploymentTarget) -> str | None:
         """Return why ``target`` cannot answer now; None if it can."""
         try:
             await self._engine.check_target(_target_fields(target))
@@ -342,11 +344,10 @@ class Endpoints:
             await asyncio.gather(task, return_exceptions=True)
             del self._running[task]
 
-    def _check_echo(self, deployment: Mapping[str, Any]) -> None:
+    def _check_echo(self, deployment: Deployment) -> None:
         """Raise BadRequestError if llama.cpp answers, which computes no log probabilities of a prompt."""
-        engine = deployment["engine"] if deployment["engine"] != AUTO else self._launched
-        answered = deployment["answeredBy"] or {}
-        if engine == LLAMA or (engine == AUTO and answered.get("engine") == LLAMA):
+        engine, answered = self._engine_of(deployment), deployment.get("answeredBy")
+        if engine == LLAMA or (engine == AUTO and answered is not None and answered["engine"] == LLAMA):
             raise BadRequestError(
                 "echo is not available here: llama.cpp answers, and has no log probabilities of a prompt. "
                 "Set this endpoint's engine to exact",
@@ -354,8 +355,13 @@ class Endpoints:
                 param="echo",
             )
 
+    def _engine_of(self, deployment: Deployment) -> str:
+        """Return the user's choice of an engine, else the launch's."""
+        chosen = deployment.get("engine", AUTO)
+        return self._launched if chosen == AUTO else chosen
+
     @contextlib.asynccontextmanager
-    async def _choice(self, deployment: Mapping[str, Any], *, exactly: bool) -> AsyncIterator[_EngineChoice]:
+    async def _choice(self, deployment: Deployment, *, exactly: bool) -> AsyncIterator[_EngineChoice]:
         """Yield the engine: the user's or the launch's choice, or the one that gave the earlier answers.
 
         ``exactly``: only transformers can answer. Without any choice, one answer at a time determines it
@@ -364,11 +370,10 @@ class Endpoints:
         if exactly:  # no other engine supports it, so it does not decide which one answers other requests
             yield _EngineChoice(EXACT)
             return
-        if deployment["engine"] != AUTO or self._launched != AUTO:
-            engine = deployment["engine"] if deployment["engine"] != AUTO else self._launched
+        if (engine := self._engine_of(deployment)) != AUTO:
             yield _EngineChoice(engine)
             return
-        if answered := deployment["answeredBy"]:
+        if answered := deployment.get("answeredBy"):
             yield _EngineChoice(LLAMA if answered["engine"] == LLAMA else EXACT)
             return
         choice = self._engines.setdefault(deployment["id"], _EngineChoice())
@@ -379,8 +384,8 @@ class Endpoints:
         """Reset the choice of a deployment's engine."""
         self._engines.pop(deployment, None)
 
-    def _record_engine(self, deployment: Mapping[str, Any], done: Done) -> None:
-        if deployment["answeredBy"] is None and (engine_facts := answered_by(done)):
+    def _record_engine(self, deployment: Deployment, done: Done) -> None:
+        if deployment.get("answeredBy") is None and (engine_facts := answered_by(done)):
             self.store.post(deployments.record_answered, deployment["id"], engine_facts)
 
     async def _messages(
@@ -431,7 +436,7 @@ def _numbered(ask: AnswerRequest, number: int) -> AnswerRequest:
     return ask if seed is None else replace(ask, sampling=replace(ask.sampling, seed=seed + number))
 
 
-def _target_fields(target: Mapping[str, Any]) -> dict[str, Any]:
+def _target_fields(target: DeploymentTarget) -> ChatTarget:
     """Return the target as fields of the chat call."""
     if target["kind"] == "adapter":
         return {"adapter": target["adapter"]}

@@ -27,7 +27,7 @@ from . import results
 from .adapter_pairs import compare, compare_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from arkor_dev.contract.shapes import Evaluation, Job, JobEvaluating
@@ -183,7 +183,7 @@ class Evaluations(WorkerService[EvaluationTask]):
     async def _evaluate(self, task: EvaluationTask) -> Evaluation:
         """Measure in a worker. Raises JobFailure if it ends without a result."""
         job_id = task.job["id"]
-        config = await self._store.config_of(task.job)
+        config: Mapping[str, Any] = await self._store.config_of(task.job)
         if task.data is not None:
             config = _on_file(config, task.data)
 
@@ -204,7 +204,7 @@ class Evaluations(WorkerService[EvaluationTask]):
             raise AssertionError("replies never end by themselves")
 
 
-def _on_file(config: dict[str, Any], data: str) -> dict[str, Any]:
+def _on_file(config: Mapping[str, Any], data: str) -> dict[str, Any]:
     """Return a job's config with its data replaced by the file ``data``, read in the same form."""
     own = config.get("evalDatasetSource") or config["datasetSource"]
     reading = {key: own[key] for key in ("form", "columns") if own.get(key) is not None}

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         EvaluationWarning,
         EvaluationWatched,
     )
-    from arkor_dev.data.rows import Row
+    from arkor_dev.data.rows import Message, Row
 
     from .answers import Answers, MeasuredModel
     from .base_losses import BaseLosses
@@ -705,9 +705,8 @@ def tokens_of(examples: Sequence[Any]) -> int:
     return sum(example.tokens for example in examples)
 
 
-def _content(turn: dict[str, Any]) -> str:
-    content = turn.get("content")
-    return content if isinstance(content, str) else ""
+def _content(turn: Message) -> str:
+    return turn["content"]
 
 
 def _cut(text: str) -> str:

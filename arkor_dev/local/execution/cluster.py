@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.placement import CLUSTER as CLUSTER_FIELD
 from arkor_dev.contract.placement import INSECURE
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import JobConfig
     from arkor_dev.local.workers.codec import M, Message
 
     from .drivers import DriverProcess
@@ -131,7 +132,7 @@ class ClusterExecution:
         removed = await _run_task(RemoveJobs(address, insecure, actors), JobsRemoved)
         return removed.gone if removed else []
 
-    async def has_capacity(self, config: Mapping[str, Any]) -> bool:
+    async def has_capacity(self, config: JobConfig) -> bool:
         """See `Execution`; a cluster that does not respond in time has no capacity."""
         found = await _run_task(FindCapacity({**config}), CapacityFound)
         return found is not None and found.room

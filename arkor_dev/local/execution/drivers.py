@@ -7,7 +7,7 @@ cluster, a driver reports that it is free to run another one. Any other driver e
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.workers.process import Child
 
@@ -47,7 +47,7 @@ class DriverProcess:
         job's actor briefly.
         """
         self.child.send(Leave(hold))
-        releasing: asyncio.Task[Any] = asyncio.create_task(
+        releasing: asyncio.Task[object] = asyncio.create_task(
             self._free() if completed and self.key else self.child.ended()
         )
         free = False

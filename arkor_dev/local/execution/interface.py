@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import JobConfig
     from arkor_dev.local.workers.codec import Message
 
     from .messages import JobRequest, WorkerMessage
@@ -51,5 +52,5 @@ class Execution(Protocol):
     def attaches(self, data: Path, job_id: str) -> bool:
         """Return whether the job is known to keep training by itself, so that `start` would attach to it."""
 
-    async def has_capacity(self, config: Mapping[str, Any]) -> bool:
+    async def has_capacity(self, config: JobConfig) -> bool:
         """Return whether a job of ``config`` that is waiting for resources could start now."""

@@ -13,7 +13,7 @@ import os
 import secrets
 import time
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,6 +49,17 @@ def _number(variable: str, default: float) -> float:
     except ValueError:
         return default
     return number if 0 <= number < 1e6 else default
+
+
+class LeaseChanges(TypedDict, total=False):
+    """The fields of a `Lease` that change."""
+
+    home: str
+    node: str
+    begun: bool
+    silent: float
+    tried: float
+    left: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +106,7 @@ class Lease:
         """Whether the job was given up so long ago that its actor has removed itself."""
         return bool(self.left) and time.time() - self.left > self.away + MARGIN_SECONDS
 
-    def update(self, **changes: Any) -> Lease:
+    def update(self, **changes: Unpack[LeaseChanges]) -> Lease:
         """Write the lease with ``changes`` and return the new one. Raises OSError."""
         changed = replace(self, **changes)
         record = {"format": FORMAT, **asdict(changed)}

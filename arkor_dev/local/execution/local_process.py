@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.workers.process import Child
 from arkor_dev.local.workers.spare import SPARE
@@ -12,8 +12,10 @@ from .local_group import LocalGroup
 from .messages import REPORTS, Meeting
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import JobConfig
 
     from .interface import Execution, Worker
     from .messages import JobRequest, Report
@@ -67,7 +69,7 @@ class LocalProcess:
         """Return False: a worker ends with the backend."""
         return False
 
-    async def has_capacity(self, _: Mapping[str, Any]) -> bool:
+    async def has_capacity(self, _: JobConfig) -> bool:
         """Return True: a job may always try to start."""
         return True
 

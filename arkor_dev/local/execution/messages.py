@@ -12,8 +12,9 @@ after that message. `Detach` ends only the backend's part. A worker that attache
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 from arkor_dev.contract.events import (
     STATUSES,
@@ -33,8 +34,9 @@ from arkor_dev.contract.events import (
     TrainingResumed,
     TrainingStarted,
 )
-from arkor_dev.contract.shapes import Evaluation
-from arkor_dev.local.workers.codec import Bounds, Codec, Message, Others
+from arkor_dev.contract.placement import Cluster
+from arkor_dev.contract.shapes import Evaluation, JobConfig
+from arkor_dev.local.workers.codec import Bounds, Codec, Message, Others, Trusted
 from arkor_dev.local.workers.messages import ProgressReport
 
 WorkerEvent = (
@@ -89,6 +91,31 @@ class SavedModel:
     general: bool = False
 
 
+class ResumeOptions(TypedDict, total=False):
+    """How an interrupted job resumes. Without ``why``, a sentence for the user, it starts from the beginning.
+
+    ``kept`` is the newest step from which it can resume with every earlier event stored, ``sampled`` lists
+    the steps whose prompts have been answered. ``force`` accepts changed data or a changed model. ``further``
+    is the last step before the job was extended, ``restart`` the step after which its schedule restarted.
+    ``auto`` marks an automatic resume, ``unasked`` one that waits in a held queue, and with ``stand`` a
+    job of a cluster that is still training is paused. ``crashes`` are the
+    furthest step at which the worker crashed, and how often. ``mark`` identifies a worker that keeps training
+    without the backend.
+    """
+
+    why: str
+    kept: int
+    sampled: list[int]
+    force: bool
+    further: int
+    restart: int
+    auto: bool
+    unasked: bool
+    crashes: list[int]
+    mark: str
+    stand: bool
+
+
 @dataclass(frozen=True)
 class JobRequest(Message):
     """The first message to a worker. ``data`` and ``project`` are folders on this machine.
@@ -101,10 +128,10 @@ class JobRequest(Message):
     """
 
     id: str
-    config: dict[str, Any]
+    config: Mapping[str, Any]
     data: str
     project: str
-    resume: dict[str, Any] | None = None
+    resume: Annotated[ResumeOptions, Trusted()] | None = None
     device: str | None = None
     devices: list[str] | None = None
     attaches: bool = False
@@ -250,14 +277,14 @@ class DescribeCluster(Message):
 class ClusterDescribed(Message):
     """The contract's ``Cluster``; an unusable one has a ``problem``."""
 
-    cluster: dict[str, Any]
+    cluster: Annotated[Cluster, Trusted()]
 
 
 @dataclass(frozen=True)
 class FindCapacity(Message):
     """Find out whether a job with ``config`` could start now."""
 
-    config: dict[str, Any]
+    config: Annotated[JobConfig, Trusted()]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from arkor_dev.local.training.samples.budget import MOST_TOKENS, expected_second
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from arkor_dev.contract.shapes import JobConfig
     from arkor_dev.local.training.plan import Plan
 
 
@@ -55,7 +56,7 @@ class GenerationSpeed:
         """Return the seconds for batches of answers, given as longest prompt, size, tokens per answer."""
         return sum(self.first(count, width) + tokens * self.token(count) for width, count, tokens in batches)
 
-    def samples(self, config: Mapping[str, Any], plan: Plan, held_out: int, without_samples: float) -> float:
+    def samples(self, config: JobConfig, plan: Plan, held_out: int, without_samples: float) -> float:
         """Return the seconds of all sample answers of a job that takes ``without_samples`` seconds."""
         samples = config.get("samples")
         if samples_off(samples):
@@ -130,7 +131,7 @@ class ComparisonCosts:
         keys = {*self.keys.values(), *self.answers.values()}
         return replace(self, known=frozenset(cached) & keys)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         return {
             "work": list(self.work),
             "held_out": self.held_out,

@@ -6,7 +6,7 @@ import bisect
 import functools
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.rules import counted
 from arkor_dev.contract.settings.own_sets import FIELD, RUBRIC
@@ -19,7 +19,7 @@ from .linear_models import shape_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from arkor_dev.contract.shapes import Forecast, ForecastFix
+    from arkor_dev.contract.shapes import Forecast, ForecastFix, JobConfig
     from arkor_dev.local.jobs.running.job_runner import RunningJob
     from arkor_dev.local.workers.machine import Memory
 
@@ -37,7 +37,7 @@ QUARTER: Final = 0.3
 
 def estimate(
     measured: Measurement,
-    config: Mapping[str, Any],
+    config: JobConfig,
     memory: Memory,
     disk: int | None,
     busy: bool,
@@ -79,9 +79,8 @@ def estimate(
     seconds_of["evaluationSeconds"] += comparison
     parts = {name: round(seconds * time_factor, 1) for name, seconds in seconds_of.items()}
     # The best checkpoint is kept in addition to the newest ones.
-    kept_checkpoints = (
-        min(saves, config["saveTotalLimit"] + (plan.evaluate > 0)) if config.get("saveTotalLimit") else saves
-    )
+    limit = config.get("saveTotalLimit")
+    kept_checkpoints = min(saves, limit + (plan.evaluate > 0)) if limit else saves
     # A completed job's resume point is kept, too, unless its last checkpoint has it.
     state = 0 if saves and plan.steps % plan.save == 0 else measured.checkpoint - measured.adapter
     written = kept_checkpoints * measured.checkpoint + measured.adapter + state
@@ -142,7 +141,7 @@ def notes_of(config: Mapping[str, object]) -> list[str]:
 
 
 def _if_streamed(
-    measured: Measurement, config: Mapping[str, Any], plan: Plan, peak: int, free: int | None
+    measured: Measurement, config: JobConfig, plan: Plan, peak: int, free: int | None
 ) -> int | None:
     """Return the peak with streamed layers if a job fits only so, and its settings leave that open."""
     if free is None or measured.streamed is None or config.get("offload") not in (None, "auto"):
@@ -152,7 +151,7 @@ def _if_streamed(
     return streamed if peak > limit >= streamed else None
 
 
-def spread_over(measured: Measurement, config: Mapping[str, Any], gpus: int) -> tuple[int, int]:
+def spread_over(measured: Measurement, config: JobConfig, gpus: int) -> tuple[int, int]:
     """Return over how many of the machine's ``gpus`` a job of ``config`` is spread, and the peak on the
     fullest.
 
@@ -184,7 +183,7 @@ def fit_together(
     return not first.host or MARGIN * on_device <= first.device_total
 
 
-def _plan(measured: Measurement, config: Mapping[str, Any]) -> Plan:
+def _plan(measured: Measurement, config: JobConfig) -> Plan:
     return Plan.of(JobSettings(config), measured.units, measured.held_out, measured.packed_to)
 
 
@@ -193,7 +192,7 @@ def _times(every: int, steps: int) -> int:
 
 
 def fixes(
-    measured: Measurement, config: Mapping[str, Any], plan: Plan, need: int, limit: float, gpus: int = 1
+    measured: Measurement, config: JobConfig, plan: Plan, need: int, limit: float, gpus: int = 1
 ) -> list[ForecastFix]:
     """Return settings with which a step stays within ``limit`` bytes, closest to the original first."""
     search = _Fixes(measured, config, plan, need, limit)
@@ -205,9 +204,7 @@ def fixes(
 class _Fixes:
     """Tries changes to the settings, singly and combined, and keeps those that fit."""
 
-    def __init__(
-        self, measured: Measurement, config: Mapping[str, Any], plan: Plan, need: int, limit: float
-    ) -> None:
+    def __init__(self, measured: Measurement, config: JobConfig, plan: Plan, need: int, limit: float) -> None:
         self.measured, self.config, self.plan, self.limit = measured, config, plan, limit
         # The prediction for the heaviest batch, scaled to the estimate.
         predicted = measured.memory.at(measured.sizes.saved_bytes(self.shape(measured.longest)))
@@ -299,15 +296,15 @@ class _Fixes:
         fitting = bisect.bisect_right(choices, self.limit, key=peak)
         return choices[fitting - 1] if fitting else 0
 
-    def _fewer(self, rows: int) -> dict[str, Any]:
+    def _fewer(self, rows: int) -> dict[str, int]:
         """Use a smaller batch with the same number of rows per step."""
         accumulated = math.ceil(self.plan.batch_size * self.plan.accumulation / rows)
         return {"batchSize": rows, "gradientAccumulationSteps": accumulated}
 
-    def _fix(self, settings: dict[str, Any], peak: float) -> ForecastFix:
-        return {"settings": settings, "words": self._describe(settings), "peakBytes": round(peak)}
+    def _fix(self, settings: Mapping[str, int | str], peak: float) -> ForecastFix:
+        return {"settings": {**settings}, "words": self._describe(settings), "peakBytes": round(peak)}
 
-    def _describe(self, settings: Mapping[str, Any]) -> str:
+    def _describe(self, settings: Mapping[str, int | str]) -> str:
         parts = []
         for field, value in settings.items():
             match field:
@@ -323,7 +320,7 @@ class _Fixes:
                 case "offload":
                     parts.append(f"streamed layers ({self.measured.streamed_slower:.1f} times as long)")
                 case "maxLength":
-                    parts.append(f"a maximum length of {value:,} tokens ({self._cut_words(value)})")
+                    parts.append(f"a maximum length of {value:,} tokens ({self._cut_words(int(value))})")
                 case "gpus":
                     parts.append(f"the model spread over {value} GPUs")
                 case "loadIn4bit":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from arkor_dev.local.evaluation.by_length import batches_by_length, lengths_of, measured
 from arkor_dev.local.evaluation.general import ANSWERS, PASSES, WRITTEN, fewer
@@ -35,6 +35,13 @@ LARGE_BATCH: Final = 8
 """Batch size used to measure the speed of generation."""
 TIMED_TOKENS: Final = 4
 """Number of timed tokens per answer."""
+
+
+class EvaluationFigures(TypedDict):
+    """The seconds of an evaluation, and the costs of the last one; None without held-out rows."""
+
+    evaluation: float
+    comparing: ComparisonCosts | None
 
 
 class EvaluationCosts:
@@ -83,7 +90,7 @@ class EvaluationCosts:
             (SMALL_BATCH, *paces[SMALL_BATCH]), (LARGE_BATCH, *paces[LARGE_BATCH]), longest
         )
 
-    def evaluation(self, writing: GenerationSpeed | None) -> dict[str, Any]:
+    def evaluation(self, writing: GenerationSpeed | None) -> EvaluationFigures:
         """Return an evaluation's seconds, extrapolated from a few rows, and those of the last one."""
         run, held_out = self._run, list(self._run.held_out)
         indices = batches_by_length(lengths_of(held_out), run.plan.batch_size)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 import torch
 
@@ -22,7 +22,7 @@ from arkor_dev.local.training.replay.rows import LONGEST
 from arkor_dev.local.training.training_hooks import gradient_checkpointing
 from arkor_dev.local.workers import resources
 
-from .eval_costs import EvaluationCosts
+from .eval_costs import EvaluationCosts, EvaluationFigures
 from .linear_models import LinearModel, Shape, shape_of
 from .steps import Batch, Step, first_steps, sizes_in, sizes_of, spread, thinned
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.run import TrainingLoop
 
     from .answer_costs import GenerationSpeed
+    from .linear_models import Sizes
 
 SAFE: Final = 0.85
 """Share of the free memory that a measured step may use, according to the prediction."""
@@ -108,7 +109,7 @@ class Meter:
     def _shared(self) -> int:
         return int(torch.mps.driver_allocated_memory()) if self._device == "mps" else 0
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> DeviceFacts:
         """Return a `Measurement`'s facts about a GPU."""
         if self._device != "cuda":
             return {}
@@ -120,6 +121,48 @@ class Meter:
             "device_total": self._totals[0],
             "gpus": gpus,
         }
+
+
+class DeviceFacts(TypedDict, total=False):
+    """What a `Measurement` says about a GPU; nothing on other devices."""
+
+    host: int
+    gpu: str
+    device_total: int
+    gpus: list[tuple[int, int]]
+
+
+class SavingCosts(TypedDict):
+    """The seconds to save a checkpoint, and the bytes of it and of its adapter."""
+
+    saving: float
+    checkpoint: int
+    adapter: int
+
+
+class MemoryPeaks(TypedDict):
+    """The memory peaks of the first steps whenever they rise, and the peak after them."""
+
+    peaks: list[tuple[int, int]]
+    worst: int
+
+
+class StepFigures(EvaluationFigures, SavingCosts, MemoryPeaks, DeviceFacts):
+    """The fields of a `Measurement` that come from steps."""
+
+    first: list[float]
+    mean: float
+    writing: GenerationSpeed | None
+    memory: LinearModel
+    sizes: Sizes
+    longest: list[tuple[int, int]]
+    padded: bool
+    shared: int
+    weights: int
+    recomputed: LinearModel | None
+    slower: float
+    streamed: LinearModel | None
+    streamed_slower: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +188,13 @@ class StepMeasurement:
     typical: list[MeasuredStep] = field(default_factory=list)
     total: int = 0
 
-    def measure(self, scratch: Path, long_rows: Batch, preparation: RunPreparation) -> dict[str, Any]:
-        """Return the fields of a `Measurement` that come from steps; ``long_rows`` are further rows."""
+    def measure(
+        self, scratch: Path, long_rows: Batch, preparation: RunPreparation
+    ) -> tuple[float, StepFigures]:
+        """Return the seconds before the first step, and the fields of a `Measurement` that come from steps.
+
+        ``long_rows`` are further rows.
+        """
         run = self.run
         prompts = first_steps(run)
         self.meter = Meter(run.base.device, run.base.gpus)
@@ -195,12 +243,12 @@ class StepMeasurement:
             for work, step in zip(works, prompts, strict=True)
         ]
         evaluation = costs.evaluation(writing)
-        figures = {
+        beginning = start_seconds + max(0.0, self.rising[0].seconds - times.at(self.rising[0].work))
+        figures: StepFigures = {
             "first": first,
             "mean": sum(first) / len(first),
             "writing": writing,
             **evaluation,
-            "beginning": start_seconds + max(0.0, self.rising[0].seconds - times.at(self.rising[0].work)),
             **self._saving(scratch),
             **self._peaks(saved, self._saved_bytes(longest), memory, reached_longest, longest, costs.batches),
             **self.meter.facts(),
@@ -212,11 +260,13 @@ class StepMeasurement:
             "weights": weights,
             "recomputed": recomputed,
             "slower": slowdown,
+            "streamed": None,
+            "streamed_slower": 1.0,
         }
         streaming = preparation.can_stream and not run.plan.streams
         if streaming and self.free is not None and expected > SAFE * self.free:
             figures["streamed"], figures["streamed_slower"] = self._streamed(longest)
-        return figures
+        return beginning, figures
 
     def _writing(self, writing: GenerationSpeed | None, step: Step) -> float:
         """Return the seconds to generate a step's answers, each of the maximum length."""
@@ -304,7 +354,7 @@ class StepMeasurement:
         steps = [*self.rising[1:], *self.typical] or self.rising
         return LinearModel.fit([(step.work, step.seconds) for step in steps])
 
-    def _saving(self, scratch: Path) -> dict[str, Any]:
+    def _saving(self, scratch: Path) -> SavingCosts:
         folder = scratch / "checkpoint"
         started = time.monotonic()
         size = write_atomically(folder, self.run.save_checkpoint)
@@ -321,7 +371,7 @@ class StepMeasurement:
         reached_longest: bool,
         longest: Batch,
         measured: list[Batch],
-    ) -> dict[str, Any]:
+    ) -> MemoryPeaks:
         """Predict memory peaks by step from the fitted line, corrected by the measured peaks.
 
         ``longest`` is the largest batch, and ``measured`` are the held-out batches.

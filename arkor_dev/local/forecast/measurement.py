@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import DatasetSource
+    from arkor_dev.contract.shapes import DatasetSource, JobConfig
 
 FILE_NAME: Final = "forecasts.json"
 MOST_MEASUREMENTS: Final = 100
@@ -122,7 +122,7 @@ class Measurement:
         heavy = self.heavy * min(max(size, low), high)
         return replace(self, late=min(max(late_factor, low), high), heavy=min(max(heavy, low), high))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         comparing = self.comparing.as_json() if self.comparing else None
         return {**asdict(replace(self, comparing=None)), "comparing": comparing}
 
@@ -188,10 +188,11 @@ class MeasurementStore:
         return self._stored
 
 
-def key_of(config: Mapping[str, Any], model: Path, data: Iterable[Path]) -> str:
+def key_of(config: JobConfig, model: Path, data: Iterable[Path]) -> str:
     """Return a measurement's key: model, data, machine, versions, and the relevant settings."""
+    given: Mapping[str, object] = config
     settings = {
-        row.field: row.default if config.get(row.field) is None else config[row.field]
+        row.field: row.default if given.get(row.field) is None else given[row.field]
         for row in SETTINGS
         if row.field not in WITHOUT_EFFECT and row.field != "model"
     }
@@ -203,7 +204,7 @@ def key_of(config: Mapping[str, Any], model: Path, data: Iterable[Path]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 
-def data_parts(config: Mapping[str, Any]) -> list[DatasetSource]:
+def data_parts(config: JobConfig) -> list[DatasetSource]:
     """Return every part of a config's data sets."""
     return [part for _, source in sources_of(config) for part in parts_of(source)]
 

@@ -17,7 +17,7 @@ import logging
 import shutil
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.gpus import nvidia_gpus
 from arkor_dev.data.methods import second_model_of
@@ -40,11 +40,11 @@ from .measurement import Measurement, MeasurementStore, data_parts, key_of
 from .messages import Measured, MeasurementRequest, WarmCache, Warmed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
 
     from arkor_dev.contract.events import TrainingCompleted, TrainingFailed
-    from arkor_dev.contract.shapes import Forecast, Progress
+    from arkor_dev.contract.shapes import Forecast, JobConfig, Progress
     from arkor_dev.local.models.catalog import Model, Models
     from arkor_dev.local.workers.process import Child
 
@@ -67,7 +67,7 @@ class ForecastEntry:
 
     id: str
     key: str
-    config: dict[str, Any]
+    config: JobConfig
     model: Model
     second: Path | None
     polled_at: float = field(default_factory=time.monotonic)
@@ -111,7 +111,7 @@ class Forecasts:
 
     # Called by the server
 
-    async def request(self, config: dict[str, Any]) -> Forecast:
+    async def request(self, config: JobConfig) -> Forecast:
         """Return the estimate of a job with ``config``, or queue its measurement."""
         try:
             if is_starter(config["model"]) and self._models.find_local(config["model"]) is None:
@@ -137,7 +137,7 @@ class Forecasts:
         """Cancel and forget a request; return False if it is unknown."""
         return self._drop(forecast_id)
 
-    async def stored_estimate(self, config: dict[str, Any]) -> Forecast | None:
+    async def stored_estimate(self, config: JobConfig) -> Forecast | None:
         """Return the estimate of a job about to be created, if it needs no measurement."""
         try:
             entry = await self._entry(config)
@@ -155,17 +155,15 @@ class Forecasts:
             if working:
                 working[1].kill()
 
-    def training_ended(
-        self, config: Mapping[str, Any], completed: TrainingCompleted | None, seconds: float
-    ) -> None:
+    def training_ended(self, config: JobConfig, completed: TrainingCompleted | None, seconds: float) -> None:
         """Correct an estimate by its completed run, and continue with waiting requests."""
         metrics = completed.get("metrics") if completed else None
         if metrics and seconds:
             with contextlib.suppress(JobFailure):
-                self._correct(dict(config), seconds, metrics.get("peakBytes"))
+                self._correct(config, seconds, metrics.get("peakBytes"))
         self._background.wake()
 
-    async def what_fits(self, config: dict[str, Any], progress: Callable[[Progress], None]) -> str:
+    async def what_fits(self, config: JobConfig, progress: Callable[[Progress], None]) -> str:
         """Return a forecast and fitting settings for a job that ran out of memory; empty if unmeasurable."""
         try:
             entry = await self._entry(config)
@@ -176,7 +174,7 @@ class Forecasts:
         measured = self._store.get(entry.key)
         return advice(await self._estimate(measured, config, busy=False)) if measured else ""
 
-    async def refusal(self, config: dict[str, Any]) -> TrainingFailed | None:
+    async def refusal(self, config: JobConfig) -> TrainingFailed | None:
         """Return the failure of a job that cannot fit by stored measurements; None if it may."""
         try:
             entry = await self._entry(config)
@@ -185,7 +183,7 @@ class Forecasts:
         measured = self._store.get(entry.key)
         return refusal(await self._estimate(measured, config, busy=False)) if measured else None
 
-    async def streams(self, config: dict[str, Any]) -> bool:
+    async def streams(self, config: JobConfig) -> bool:
         """Return whether stored measurements say that a job fits only if its model's layers are streamed."""
         with contextlib.suppress(JobFailure):
             if measured := self._store.get((await self._entry(config)).key):
@@ -196,9 +194,7 @@ class Forecasts:
         """Return the bytes available to a new process; None if unknown."""
         return (await asyncio.to_thread(memory)).free
 
-    async def fits_beside(
-        self, config: dict[str, Any], others: Sequence[RunningJob], free_bytes: int
-    ) -> bool:
+    async def fits_beside(self, config: JobConfig, others: Sequence[RunningJob], free_bytes: int) -> bool:
         """Return whether a job fits in ``free_bytes`` along with ``others``, and on its device, if known."""
         jobs = [RunningJob(config, same_device=True), *others]
         with contextlib.suppress(JobFailure):
@@ -208,7 +204,7 @@ class Forecasts:
             )
         return False
 
-    async def gpus_needed(self, config: dict[str, Any]) -> int:
+    async def gpus_needed(self, config: JobConfig) -> int:
         """Return over how many GPUs a job's model is spread because one does not hold it; 1 if one does, if
         its settings forbid that, or if it is unknown.
 
@@ -224,7 +220,7 @@ class Forecasts:
                 return await asyncio.to_thread(self._enough_gpus, model.path, config)
         return 1
 
-    def _enough_gpus(self, model: Path, config: Mapping[str, Any]) -> int:
+    def _enough_gpus(self, model: Path, config: JobConfig) -> int:
         sizes = [gpu.total - CONTEXT for gpu in nvidia_gpus() if gpu.total]
         try:
             return enough_gpus(least_bytes(model, config), sizes[: self._gpus])
@@ -233,7 +229,7 @@ class Forecasts:
 
     # Internal
 
-    async def _entry(self, config: dict[str, Any]) -> ForecastEntry:
+    async def _entry(self, config: JobConfig) -> ForecastEntry:
         """Return the request for ``config``. Raises JobFailure if it can't be estimated."""
         if is_elsewhere(config):
             raise JobFailure("An estimate measures this machine, but the job is to run on a cluster")
@@ -246,14 +242,14 @@ class Forecasts:
         key = await asyncio.to_thread(self._key, config, model)
         return ForecastEntry(_id_of(key, config), key, config, model, second)
 
-    def _second(self, config: Mapping[str, Any]) -> Path | None:
+    def _second(self, config: JobConfig) -> Path | None:
         """Return the second model that the job needs. Raises JobFailure if it is not on this machine."""
         second, name = find_second(self._models, self._data, config), second_model_of(config)
         if name and second is None:
             raise JobFailure(f"The model {name} is not downloaded yet: the first run does that")
         return second
 
-    def _key(self, config: Mapping[str, Any], model: Model) -> str:
+    def _key(self, config: JobConfig, model: Model) -> str:
         try:
             paths = [part["path"] for part in (*data_parts(config), *(config.get("evaluations") or ()))]
             files = [file for path in paths for file in inside(self._project, path)]
@@ -280,7 +276,7 @@ class Forecasts:
             view["progress"] = self._current[0].progress
         return view
 
-    async def _estimate(self, measured: Measurement, config: Mapping[str, Any], busy: bool) -> Forecast:
+    async def _estimate(self, measured: Measurement, config: JobConfig, busy: bool) -> Forecast:
         def measure_free() -> tuple[Memory, int | None, int | None]:
             return memory(), free_disk(self._data), gpu_memory(measured.gpu).free if measured.gpu else None
 
@@ -382,7 +378,7 @@ class Forecasts:
         measured = Measurement.of_json(found.measurement)
         await asyncio.to_thread(self._store.put, entry.key, measured)
 
-    def _correct(self, config: dict[str, Any], seconds: float, peak: int | None) -> None:
+    def _correct(self, config: JobConfig, seconds: float, peak: int | None) -> None:
         model = self._models.find_local(config["model"])
         elsewhere = is_elsewhere(config) or any(part["type"] != "file" for part in data_parts(config))
         if model is None or elsewhere:
@@ -395,6 +391,6 @@ class Forecasts:
         self._store.put(key, measured.corrected(seconds / max(forecast["seconds"], 0.1), size))
 
 
-def _id_of(key: str, config: Mapping[str, Any]) -> str:
+def _id_of(key: str, config: JobConfig) -> str:
     text = json.dumps([key, config], sort_keys=True, default=str)
     return f"forecast_{hashlib.sha256(text.encode()).hexdigest()[:16]}"

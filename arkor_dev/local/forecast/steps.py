@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import weakref
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -130,7 +130,7 @@ def _target(sequence: Example) -> int:
     return sequence.ids[-1] if label == IGNORED else label
 
 
-def _embeddings(model: Module) -> list[Any]:
+def _embeddings(model: Module) -> list[Module]:
     embeddings = (model.get_input_embeddings(), model.get_output_embeddings())
     return [module for module in embeddings if module is not None]
 

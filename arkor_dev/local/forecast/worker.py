@@ -76,14 +76,14 @@ def measure(request: MeasurementRequest, link: Link) -> Measured:
 
     measuring = StepMeasurement(run, request.free, requested_at + request.seconds, progress)
     long_rows = preparation.train if longest else []
-    figures = measuring.measure(Path(request.scratch), long_rows, preparation)
+    beginning, figures = measuring.measure(Path(request.scratch), long_rows, preparation)
     lengths = sorted(row.tokens for row in rows)
     learned = sum(sequence.learned for row in rows for sequence in row.sequences)
     measured = Measurement(
         device=run.base.device,
         four_bit=run.source.four_bit,
         streams=run.plan.streams,
-        loading=ready - requested_at + encoding * (share - 1) + figures.pop("beginning"),
+        loading=ready - requested_at + encoding * (share - 1) + beginning,
         rows=len(train),
         units=round(share * units),
         packed_to=run.plan.packed_to,

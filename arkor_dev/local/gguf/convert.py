@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import runpy
 import sys
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.regular_files import read_small
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
     from transformers import PreTrainedTokenizerBase
 
+    from arkor_dev.contract.json_types import JsonObject
     from arkor_dev.local.workers.link import Link
 
     from .messages import Conversion
@@ -84,13 +85,13 @@ def convert_lora(request: ConvertLora) -> None:
             raise JobFailure("llama.cpp's converter does not accept this adapter") from None
 
 
-def _script(folder: Path, name: str) -> Any:
+def _script(folder: Path, name: str) -> ModuleType:
     """Import a converter with the version of the ``gguf`` package that it was written for."""
     sys.path[:0] = [str(folder), str(folder / "gguf-py")]
     return __import__(name)
 
 
-def _run(script: Any, arguments: list[str]) -> None:
+def _run(script: ModuleType, arguments: list[str]) -> None:
     sys.argv = [f"{script.__name__}.py", *arguments]
     try:
         script.main()
@@ -107,7 +108,7 @@ def _tokenizer_of(source: Path) -> tuple[object, list[int]]:
     from arkor_dev.local.modeling.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(source)
-    config: dict[str, Any] = {}
+    config: JsonObject = {}
     for name in ("config.json", "generation_config.json"):
         if (source / name).is_file():
             config |= json.loads(read_small(source / name))

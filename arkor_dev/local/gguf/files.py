@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import MAKE_ROOM
 from arkor_dev.contract.units import format_bytes
@@ -26,6 +26,7 @@ from .messages import CheckSupport, ConvertLora, ConvertModel, Quantize, TaskDon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from .messages import Conversion
 
@@ -169,7 +170,7 @@ def _run(task: Conversion, limits: Limits, progress: Progress) -> None:
     run(CONVERT, task, limits.seconds, progress, LABELS[type(task)], TaskDone)
 
 
-def _reporting_size(path: Path, total: int, label: str, progress: Progress) -> Any:
+def _reporting_size(path: Path, total: int, label: str, progress: Progress) -> AbstractContextManager[None]:
     """Report the size of a growing file while the body runs."""
 
     def tick() -> None:

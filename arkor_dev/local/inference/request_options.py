@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from arkor_dev.contract.bodies import ENGINES
 from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule, quoted
@@ -12,6 +12,9 @@ from .engines.choice import LLAMA
 from .messages import Sampling
 from .structured_output.request import format_of
 from .structured_output.schemas import FormatError
+
+if TYPE_CHECKING:
+    from .chat_call import ChatOptions
 
 TEMPERATURE: Final = 0.7
 TOP_P: Final = 0.95
@@ -31,7 +34,7 @@ def _are_stops(value: object) -> bool:
     )
 
 
-def is_prompt(value: object) -> bool:
+def is_prompt(value: object) -> TypeGuard[str | list[int]]:
     """Return whether ``value`` is a text to continue, or the ids of its tokens."""
     if not isinstance(value, list):
         return isinstance(value, str)
@@ -104,7 +107,7 @@ def problem(body: dict[str, Any]) -> str | None:
     return None
 
 
-def sampling(body: dict[str, Any]) -> Sampling:
+def sampling(body: ChatOptions) -> Sampling:
     """Return the options of choosing the next token."""
     temperature, top_p = body.get("temperature"), body.get("topP")
     return Sampling(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from arkor_dev.local.modeling.tool_calls import ToolCall
+    from arkor_dev.contract.shapes import AnsweredBy
+    from arkor_dev.local.modeling.tool_calls import IndexedCall, ToolCall
 
     from .messages import Done, TokenLogprob
 
@@ -42,7 +43,7 @@ def logprobs(entries: list[TokenLogprob]) -> dict[str, Any] | None:
     return {"content": entries} if entries else None
 
 
-def indexed(calls: Iterable[ToolCall]) -> list[dict[str, Any]]:
+def indexed(calls: Iterable[ToolCall]) -> list[IndexedCall]:
     """Return the tool calls of a chunk with their indices."""
     return [{"index": index, **call} for index, call in enumerate(calls)]
 
@@ -60,10 +61,16 @@ def figures(done: Done) -> dict[str, Any]:
     return {"usage": usage, "timings": _timings(done), **({"answeredBy": engine} if engine else {})}
 
 
-def answered_by(done: Done) -> dict[str, str]:
-    """Return the engine that answered, its ``precision``, the ``weights``' name, and ``why`` if given."""
-    facts = {"engine": done.engine, "precision": done.precision, "weights": done.weights, "why": done.why}
-    return {name: fact for name, fact in facts.items() if fact}
+def answered_by(done: Done) -> AnsweredBy | None:
+    """Return the engine that answered, if the message states it."""
+    if not done.engine:
+        return None
+    engine: AnsweredBy = {"engine": done.engine, "precision": done.precision or ""}
+    if done.weights:
+        engine["weights"] = done.weights
+    if done.why:
+        engine["why"] = done.why
+    return engine
 
 
 def _timings(done: Done) -> dict[str, float]:

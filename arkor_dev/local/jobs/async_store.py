@@ -33,7 +33,7 @@ from .store import Store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from arkor_dev.contract.shapes import Job
+    from arkor_dev.contract.shapes import Job, JobConfig
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +191,7 @@ class AsyncStore:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._reader, lambda: call(self._store, *args, **more))
 
-    async def config_of(self, job: Job) -> dict[str, Any]:
+    async def config_of(self, job: Job) -> JobConfig:
         """Return a job's config with the dtype of its training, though this processor may now choose another.
 
         Raises JobFailure if the job was deleted.
@@ -199,8 +199,8 @@ class AsyncStore:
         config = await self.read(Store.config, job["id"])
         if config is None:
             raise JobFailure("The job was deleted")
-        number = job.get("settings", {}).get("numberFormat")
-        return {**config, **({"numberFormat": number} if number else {})}
+        number: Any = job.get("settings", {}).get("numberFormat")
+        return {**config, "numberFormat": number} if number else config
 
     async def write(self, call: Callable[Concatenate[Store, P], T], *args: P.args, **more: P.kwargs) -> T:
         """Return the result of ``call`` once it is on disk, however long that takes, even after a cancel."""

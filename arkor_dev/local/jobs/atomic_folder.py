@@ -12,16 +12,12 @@ import hashlib
 import json
 import os
 import shutil
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, NotRequired, TypedDict
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.regular_files import DISK_FULL, open_inside, read_inside
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
-
-    ExtraFiles = Callable[[Path, Mapping[str, Mapping[str, object]]], None]
 
 MANIFEST: Final = "manifest.json"
 PART: Final = ".part"
@@ -35,6 +31,52 @@ PROBE_BYTES: Final = 4 << 20
 """
 
 
+class FileEntry(TypedDict):
+    """Size and hash of a file."""
+
+    bytes: int
+    sha256: str
+
+
+class RunOrigin(TypedDict, total=False):
+    """What the bits of a run depend on: hashes of its ``data``, of the files of its models and of its encoded
+    ``rows``, and the machine that computes them. Unknown parts are missing.
+    """
+
+    data: str
+    model: str
+    secondModel: str
+    rows: str
+    versions: dict[str, str]
+    processor: str
+    device: str
+    threads: int
+    workers: int
+    format: str
+    formatReason: str
+
+
+class ManifestFacts(TypedDict, total=False):
+    """What a manifest says beside the files: the step of a job, and what the run depended on."""
+
+    job: str
+    step: int
+    origin: RunOrigin
+
+
+class Manifest(TypedDict):
+    """The manifest of a folder; its ``files`` by name. The rest is in those that a run has written."""
+
+    format: int
+    files: dict[str, FileEntry]
+    job: NotRequired[str]
+    step: NotRequired[int]
+    origin: NotRequired[RunOrigin]
+
+
+ExtraFiles = Callable[[Path, Mapping[str, FileEntry]], None]
+
+
 class DiskFullError(OSError):
     """A folder could not be written because the disk is full."""
 
@@ -46,7 +88,7 @@ class DamagedFolderError(Exception):
 def write_atomically(
     target: Path,
     write: Callable[[Path], None],
-    facts: Mapping[str, Any] | None = None,
+    facts: ManifestFacts | None = None,
     add_extras: ExtraFiles | None = None,
 ) -> int:
     """Let ``write`` fill a folder, then move it to ``target`` in one step; return its size in bytes.
@@ -75,7 +117,7 @@ def write_atomically(
             add_extras(part, files)
         paths = {path.relative_to(part).as_posix(): path for path in part.rglob("*") if path.is_file()}
         extras = [_flushed(path) for name, path in paths.items() if name not in files]
-        size = sum(int(entry["bytes"]) for entry in (*files.values(), *extras))
+        size = sum(entry["bytes"] for entry in (*files.values(), *extras))
         for folder in (*(path for path in part.rglob("*") if path.is_dir()), part):
             _flush(folder)
         if target.exists():
@@ -114,7 +156,7 @@ def _is_full(folder: Path, error: Exception) -> bool:
     return False
 
 
-def described(path: Path, *, flush: bool = False) -> dict[str, Any]:
+def described(path: Path, *, flush: bool = False) -> FileEntry:
     """Return a file's size and hash; ``flush`` also flushes it to disk."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -123,7 +165,7 @@ def described(path: Path, *, flush: bool = False) -> dict[str, Any]:
         return {"bytes": os.fstat(file.fileno()).st_size, "sha256": digest}
 
 
-def _flushed(path: Path) -> dict[str, Any]:
+def _flushed(path: Path) -> FileEntry:
     return described(path, flush=True)
 
 
@@ -138,24 +180,26 @@ def _flush(folder: Path) -> None:
         os.close(handle)
 
 
-def manifest_of(folder: Path) -> dict[str, Any]:
+def manifest_of(folder: Path) -> Manifest:
     """Return the manifest of a folder. Raises DamagedFolderError if it is missing or unreadable."""
     try:
-        manifest = strict_json.parse(read_inside(folder, MANIFEST, LIMIT))
+        manifest: Any = strict_json.parse(read_inside(folder, MANIFEST, LIMIT))
     except (FileNotFoundError, IsADirectoryError):
         raise DamagedFolderError(f"it has no {MANIFEST}") from None
     except OSError as error:
         raise DamagedFolderError(f"{MANIFEST} cannot be read: {error.strerror}") from None
     except ValueError:
         raise DamagedFolderError(f"{MANIFEST} cannot be read") from None
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-        raise DamagedFolderError(f"{MANIFEST} cannot be read")
-    if manifest.get("format") != FORMAT:
-        raise DamagedFolderError("another version of arkor-dev wrote it")
-    return manifest
+    match manifest:
+        case {"files": dict(), "format": int(version)} if version == FORMAT:
+            written: Manifest = manifest
+            return written
+        case {"files": dict()}:
+            raise DamagedFolderError("another version of arkor-dev wrote it")
+    raise DamagedFolderError(f"{MANIFEST} cannot be read")
 
 
-def checked(folder: Path, needed: str) -> dict[str, Any]:
+def checked(folder: Path, needed: str) -> Manifest:
     """Verify all files of a folder, which must include the file ``needed``; return its manifest.
 
     Raises DamagedFolderError for the first file that is missing or different.
@@ -163,7 +207,8 @@ def checked(folder: Path, needed: str) -> dict[str, Any]:
     manifest = manifest_of(folder)
     if needed not in manifest["files"]:
         raise DamagedFolderError(f"it has no {needed}")
-    for name, entry in manifest["files"].items():
+    entries: Mapping[str, object] = manifest["files"]
+    for name, entry in entries.items():
         try:
             with open_inside(folder, name) as file:
                 size = os.fstat(file.fileno()).st_size

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from arkor_dev import __version__
 from arkor_dev.contract import strict_json
@@ -256,6 +256,9 @@ def give_back(db: sqlite3.Connection) -> int:
     return freed
 
 
+T = TypeVar("T")
+
+
 def stored_object(text: object) -> dict[str, Any]:
     """Return the object that a column holds as JSON; an empty one if that is missing or damaged."""
     try:
@@ -263,6 +266,13 @@ def stored_object(text: object) -> dict[str, Any]:
     except ValueError:
         value = None
     return value if isinstance(value, dict) else {}
+
+
+def stored_as(shape: type[T], text: object) -> T:
+    """Return `stored_object` as ``shape``, which this program has written."""
+    stored: Any = stored_object(text)
+    shaped: T = stored
+    return shaped
 
 
 class transaction:  # noqa: N801 - reads as the statement it is

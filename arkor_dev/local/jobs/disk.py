@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import MAKE_ROOM
 from arkor_dev.contract.units import format_bytes
@@ -23,6 +23,8 @@ from .job_folder import job_folder, jobs_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+
+    from arkor_dev.contract.shapes import Disk, JobOnDisk, ModelOnDisk
 
 LEAST_SHARE: Final = 0.05
 LEAST_BYTES: Final = 2 << 30
@@ -83,9 +85,11 @@ def release_reserve(data: Path) -> bool:
     return True
 
 
-def disk_use(data: Path, cache: Path, names: Mapping[str, str]) -> dict[str, Any]:
-    """Return the contract's ``Disk``; ``names`` maps all jobs' ids to names."""
-    jobs = [{"id": job_id, "name": name, "bytes": job_bytes(data, job_id)} for job_id, name in names.items()]
+def disk_use(data: Path, cache: Path, names: Mapping[str, str]) -> Disk:
+    """Return the usage of the disk; ``names`` maps all jobs' ids to names."""
+    jobs: list[JobOnDisk] = [
+        {"id": job_id, "name": name, "bytes": job_bytes(data, job_id)} for job_id, name in names.items()
+    ]
     return {
         "jobs": sorted(jobs, key=lambda job: -job["bytes"]),
         "models": [*_own_models(data, cache), *_hub_models()],
@@ -161,7 +165,7 @@ def _remove(path: Path) -> None:
             shutil.rmtree(path)
 
 
-def _own_models(data: Path, cache: Path) -> Iterator[dict[str, Any]]:
+def _own_models(data: Path, cache: Path) -> Iterator[ModelOnDisk]:
     used = _starter_is_used(data)
     with contextlib.suppress(OSError):
         for path in sorted((cache / "models").iterdir()):
@@ -170,7 +174,7 @@ def _own_models(data: Path, cache: Path) -> Iterator[dict[str, Any]]:
                 yield {"name": path.name, "bytes": _bytes(path), "used": needed, "shared": False}
 
 
-def _hub_models() -> Iterator[dict[str, object]]:
+def _hub_models() -> Iterator[ModelOnDisk]:
     """Yield the models in the Hub's cache, which other programs share."""
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
     folder = Path(os.environ.get("HF_HUB_CACHE") or Path(home) / "hub").expanduser()

@@ -6,7 +6,7 @@ reader has seen is on its way to disk, and killing this process loses nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from arkor_dev.contract.events import (
     EVALUATION_COMPLETED,
@@ -19,7 +19,8 @@ from arkor_dev.contract.events import (
 from arkor_dev.contract.shapes import TERMINAL
 
 from . import interruptions
-from .database import stored_object, transaction
+from .database import stored_as, stored_object, transaction
+from .job_row import StoredMetrics
 from .records import Records, compact, now
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.events import Event, TrainingLog, TrainingPhase
     from arkor_dev.contract.shapes import Evaluation
+
 
 MOST_SAMPLES: Final = 2000
 """Maximum number of ``system.metrics`` events kept of an ended job: an hour's worth, or every nth."""
@@ -89,7 +91,7 @@ class EventLog(Records):
 
     def _measure(self, job_id: str, events: Iterable[Event]) -> None:
         row = self._db.execute("SELECT metrics FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        metrics = stored_object(row[0])
+        metrics = stored_as(StoredMetrics, row[0])
         for event in events:
             if event["type"] == TRAINING_STARTED:
                 metadata = event.get("metadata", {})
@@ -99,9 +101,9 @@ class EventLog(Records):
                     changed = (compact(settings), job_id)
                     self._db.execute("UPDATE jobs SET settings = ? WHERE id = ?", changed)
             elif event["type"] == TRAINING_PHASE:
-                since = metrics.get("phase", {}).get("since")
-                same = since and metrics["phase"]["name"] == event["phase"]
-                metrics["phase"] = {"name": event["phase"], "since": since if same else now()}
+                phase = metrics.get("phase")
+                since = phase.get("since") if phase and phase["name"] == event["phase"] else None
+                metrics["phase"] = {"name": event["phase"], "since": since or now()}
                 _estimate(metrics, event)
             elif event["type"] == TRAINING_LOG:
                 metrics["step"] = event["step"]
@@ -110,7 +112,8 @@ class EventLog(Records):
                 if "evalLoss" in event:
                     metrics["evalLoss"] = event["evalLoss"]
                 if (loss := event.get("evalLoss")) is not None:
-                    metrics["bestEvalLoss"] = min(loss, metrics.get("bestEvalLoss", loss))
+                    best = metrics.get("bestEvalLoss")
+                    metrics["bestEvalLoss"] = loss if best is None else min(loss, best)
                 _estimate(metrics, event)
             elif event["type"] == EVALUATION_COMPLETED:
                 self._keep_evaluation(job_id, event["evaluation"])
@@ -177,7 +180,7 @@ def stored_event(data: object) -> Event | None:
     return cast("Event", fields) if fields else None
 
 
-def _estimate(metrics: dict[str, Any], event: TrainingPhase | TrainingLog) -> None:
+def _estimate(metrics: StoredMetrics, event: TrainingPhase | TrainingLog) -> None:
     """Record the estimated end of the job, if an event has one."""
-    if "secondsLeft" in event and "phase" in metrics:
-        metrics["phase"] |= {"secondsLeft": event["secondsLeft"], "estimatedAt": now()}
+    if "secondsLeft" in event and (phase := metrics.get("phase")):
+        phase["secondsLeft"], phase["estimatedAt"] = event["secondsLeft"], now()

@@ -8,7 +8,7 @@ resumes it; their ids are never reused, so a reader who has seen them continues 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.events import (
     CHECKPOINT_REMOVED,
@@ -18,19 +18,15 @@ from arkor_dev.contract.events import (
     TRAINING_PAUSED,
     TRAINING_STARTED,
 )
+from arkor_dev.local.execution.messages import ResumeOptions
 
-from .database import stored_object
+from .database import stored_as
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
 
 CRASHES: Final = 3
 """Maximum number of crashes of a job without reaching a new step."""
-LASTING: Final = ("restart", "further")
-"""Options that apply for the rest of a job's life."""
-STORED_WITH_OPTIONS: Final = ("crashes", "mark")
-"""Other values that are stored with the options until the job ends."""
 LAST: Final = (1 << 63) - 1
 """Greater than any id."""
 FIRST_PLACE: Final = """(SELECT min(coalesce(place, seq)) - 1 FROM jobs WHERE status IN ('queued', 'running')
@@ -76,25 +72,36 @@ def sampled_steps(db: sqlite3.Connection, job_id: str) -> list[int]:
     return sorted(step for (step,) in rows if isinstance(step, int))
 
 
-def resume_options_of(db: sqlite3.Connection, job_id: str) -> dict[str, Any]:
+def resume_options_of(db: sqlite3.Connection, job_id: str) -> ResumeOptions:
     """Return how a job resumes; empty for a job that was not interrupted."""
     row = db.execute("SELECT resume FROM jobs WHERE id = ?", (job_id,)).fetchone()
-    return stored_object(row[0]) if row else {}
+    return stored_as(ResumeOptions, row[0]) if row else {}
 
 
-def set_resume_options(db: sqlite3.Connection, job_id: str, options: Mapping[str, Any]) -> None:
+def set_resume_options(db: sqlite3.Connection, job_id: str, options: ResumeOptions) -> None:
     """Store how a job resumes."""
     text = json.dumps(options) if options else None
     db.execute("UPDATE jobs SET resume = ? WHERE id = ?", (text, job_id))
 
 
-def queue_first(db: sqlite3.Connection, job_id: str, options: Mapping[str, Any]) -> None:
+def lasting_options(options: ResumeOptions) -> ResumeOptions:
+    """Return the options that apply for the rest of a job's life."""
+    lasting: ResumeOptions = {}
+    if "restart" in options:
+        lasting["restart"] = options["restart"]
+    if "further" in options:
+        lasting["further"] = options["further"]
+    return lasting
+
+
+def queue_first(db: sqlite3.Connection, job_id: str, options: ResumeOptions) -> None:
     """Put a job first in the queue, to resume with ``options``."""
-    lasting = {
-        key: value
-        for key, value in resume_options_of(db, job_id).items()
-        if key in (*LASTING, *STORED_WITH_OPTIONS)
-    }
+    earlier = resume_options_of(db, job_id)
+    lasting = lasting_options(earlier)
+    if "crashes" in earlier:
+        lasting["crashes"] = earlier["crashes"]
+    if "mark" in earlier:
+        lasting["mark"] = earlier["mark"]
     set_resume_options(db, job_id, {**lasting, **options})
     db.execute(
         f"""UPDATE jobs SET status = 'queued', place = {FIRST_PLACE}, pause = NULL, error = NULL,
@@ -106,13 +113,14 @@ def queue_first(db: sqlite3.Connection, job_id: str, options: Mapping[str, Any])
 def record_crash(db: sqlite3.Connection, job_id: str, step: int) -> bool:
     """Record that a job's process crashed at ``step``; return whether to retry."""
     options = resume_options_of(db, job_id)
-    furthest, count = options.get("crashes", (-1, 0))
+    furthest, count = options.get("crashes", [-1, 0])
     count = 1 if step > furthest else count + 1
     set_resume_options(db, job_id, {**options, "crashes": [max(step, furthest), count]})
-    return bool(count < CRASHES)
+    return count < CRASHES
 
 
 def forget_crashes(db: sqlite3.Connection, job_id: str) -> None:
     """Let a job that a person resumes crash as often as any other."""
     options = resume_options_of(db, job_id)
-    set_resume_options(db, job_id, {key: value for key, value in options.items() if key != "crashes"})
+    options.pop("crashes", None)
+    set_resume_options(db, job_id, options)

@@ -14,10 +14,11 @@ from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.placement import ADDRESS as CLUSTER_ADDRESS
 from arkor_dev.contract.placement import CLUSTER, INSECURE, SHARED_STORAGE, STORAGE
 from arkor_dev.contract.rules import FILLED, FLAG, TEXT, WEIGHT, Rule, string
-from arkor_dev.contract.schema import Field, Schema, SchemaError, check
+from arkor_dev.contract.schema import Field, Schema, SchemaError, check, check_as
 from arkor_dev.contract.settings import wire_problem
 from arkor_dev.contract.settings.conflicts import conflicts
 from arkor_dev.contract.settings.own_sets import FIELD, sets_fault
+from arkor_dev.contract.shapes import DatasetSource, JobConfig
 from arkor_dev.data.exclusions import MAX_ENTRIES, are_entries
 from arkor_dev.data.forms import COLUMNS
 from arkor_dev.data.methods import form_names
@@ -25,6 +26,7 @@ from arkor_dev.data.reviews import ALL, ONLY, ReviewsError, read_reviews
 from arkor_dev.data.sources import SourceError, check_mixture, inside, parts_of, sources_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -68,13 +70,6 @@ SOURCE: Final = Schema(
     Field("weight", WEIGHT, null=True),
 )
 
-SET_BY_HAND: Final = Schema(
-    Field(
-        "setByHand",
-        Rule("list", 0, 200, "a list of fields", test=lambda names: all(isinstance(n, str) for n in names)),
-        null=True,
-    ),
-)
 LEFT_OUT: Final = "leftOut"
 """Config field of a repeated job: ``{rows, hash}``, the locations of the rows whose weight becomes zero, and
 the hash of all rows of the original job.
@@ -87,29 +82,34 @@ LEAVES_OUT: Final = Schema(
     Field("rows", ROW_PLACES, needed=True),
     Field("hash", string("a SHA-256 in hexadecimal", SHA256.fullmatch), needed=True),
 )
-REPEATS: Final = Schema(Field(LEFT_OUT, Rule("object"), null=True, inner=LEAVES_OUT))
-ADJUSTMENTS: Final = Schema(
+CONFIG: Final = Schema(
+    Field(
+        "setByHand",
+        Rule("list", 0, 200, "a list of fields", test=lambda names: all(isinstance(n, str) for n in names)),
+        null=True,
+    ),
+    Field(LEFT_OUT, Rule("object"), null=True, inner=LEAVES_OUT),
     Field(
         ADJUSTED,
         Rule("list", 0, 1000, "a list of changes", test=lambda made: all(map(_is_adjustment, made))),
         null=True,
-    )
-)
-PLACEMENT: Final = Schema(
+    ),
     Field(CLUSTER, CLUSTER_ADDRESS, null=True),
     Field(INSECURE, FLAG, null=True),
     Field(STORAGE, SHARED_STORAGE, null=True),
 )
+"""The fields that the backend's settings and data sets do not include."""
+DATA_SETS: Final = ("datasetSource", "evalDatasetSource")
 
 
-UNREADABLE: Final[dict[str, Any]] = {
+UNREADABLE: Final[JobConfig] = {
     "model": "unknown",
     "datasetSource": {"type": "file", "path": "unknown"},
 }
 """Shown in place of a stored config that is damaged."""
 
 
-def check_config(config: object) -> dict[str, Any]:
+def check_config(config: object) -> JobConfig:
     """Return ``config`` unchanged. Raises `BadRequestError` that names the field and the valid values."""
     if not isinstance(config, dict):
         raise BadRequestError("config must be an object with model and datasetSource")
@@ -119,8 +119,6 @@ def check_config(config: object) -> dict[str, Any]:
     if problem is not None:
         raise BadRequestError(problem)
     try:
-        for schema in (SET_BY_HAND, REPEATS, ADJUSTMENTS, PLACEMENT):
-            check(config, schema, "config", "config.")
         _check_source(config.get("datasetSource"), "config.datasetSource")
         if config.get("evalDatasetSource") is not None:
             _check_source(config["evalDatasetSource"], "config.evalDatasetSource")
@@ -128,12 +126,12 @@ def check_config(config: object) -> dict[str, Any]:
                 raise SchemaError(
                     "config.evalDatasetSource must have no weight: each of its rows counts once"
                 )
+        return check_as(JobConfig, config, CONFIG, "config", "config.")
     except SchemaError as fault:
         raise BadRequestError(str(fault)) from None
-    return config
 
 
-def check_files(config: dict[str, Any], project: Path) -> None:
+def check_files(config: JobConfig, project: Path) -> None:
     """Raise `BadRequestError` for a missing file of a valid config's data sets."""
     for field, source in sources_of(config):
         for part in parts_of(source):
@@ -153,7 +151,7 @@ def check_files(config: dict[str, Any], project: Path) -> None:
             raise BadRequestError(f"config.{FIELD}, {evaluation_set['name']}: {fault}") from None
 
 
-def with_current_reviews(config: dict[str, Any], project: Path) -> dict[str, Any]:
+def with_current_reviews(config: JobConfig, project: Path) -> JobConfig:
     """Return a valid config whose files exist, with the current review judgements copied into it.
 
     A job that is paused then resumes with the same rows. Raises `BadRequestError` for a missing file, and for
@@ -165,21 +163,25 @@ def with_current_reviews(config: dict[str, Any], project: Path) -> dict[str, Any
     except ReviewsError as fault:
         raise BadRequestError(str(fault)) from None
 
-    def fixed(source: dict[str, Any]) -> dict[str, Any]:
+    def fixed(source: DatasetSource) -> DatasetSource:
         if source["type"] == "list":
             return {**source, "sources": [fixed(part) for part in source["sources"]]}
         if source.get("only") == ALL:
             return source
         return {**source, "reviewed": changed.get(source.get("only") or "", 0)}
 
-    sources = ("datasetSource", "evalDatasetSource")
-    return {**config, **{name: fixed(config[name]) for name in sources if config.get(name)}}
+    current: JobConfig = {**config, "datasetSource": fixed(config["datasetSource"])}
+    if evaluated := config.get("evalDatasetSource"):
+        current["evalDatasetSource"] = fixed(evaluated)
+    return current
 
 
-def public(config: dict[str, Any]) -> dict[str, Any]:
+def public(config: Mapping[str, object]) -> JobConfig:
     """Return a config without the data sets' access tokens, which only the worker may see."""
-    sources = ("datasetSource", "evalDatasetSource")
-    return {**config, **{name: _without_token(config[name]) for name in sources if name in config}}
+    masked = {name: _without_token(config[name]) for name in DATA_SETS if name in config}
+    shown: Any = {**config, **masked}
+    public_config: JobConfig = shown
+    return public_config
 
 
 def _without_token(source: object) -> object:

@@ -25,7 +25,7 @@ import os
 import re
 import shutil
 import stat
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.errors import ConflictError, NotFoundError
@@ -105,7 +105,7 @@ class JobFile(NamedTuple):
         """Return its content. Raises OSError, also for a link or a file above its limit."""
         return read_inside(self.job, self.name, limit_of(self.name) or TEXT_LIMIT)
 
-    def read_json(self) -> Any:
+    def read_json(self) -> object:
         """Parse it as JSON; return None if it is missing, too large or invalid."""
         try:
             return strict_json.parse(self.read())

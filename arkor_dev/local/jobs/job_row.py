@@ -6,19 +6,29 @@ a failed job that says how to mend it, and nothing else reads it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, NotRequired, TypedDict
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.rules import Rule, string
-from arkor_dev.contract.schema import Field, Schema, SchemaError, check
-from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.contract.schema import Field, Schema, SchemaError, check_as
+from arkor_dev.contract.shapes import (
+    TERMINAL,
+    Evaluation,
+    Forecast,
+    Job,
+    JobConfig,
+    JobMetrics,
+    JobParent,
+    JobPause,
+    JobPhase,
+    JobStatus,
+    JobSweep,
+)
 
 from .job_config import UNREADABLE, public
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from arkor_dev.contract.shapes import Job, JobConfig
 
 COLUMNS: Final = (
     "id",
@@ -43,8 +53,6 @@ COLUMNS: Final = (
 )
 """The columns of a row that this module decodes, in order."""
 STATUSES: Final = ("queued", "running", "paused", *sorted(TERMINAL))
-OPTIONAL: Final = ("error", "settings", "forecast", "pause", "parent", "evaluation", "sweep")
-ANNOTATIONS: Final = ("notes", "tags", "starred")
 UNKNOWN_TIME: Final = "1970-01-01T00:00:00.000Z"
 JSON: Final = ("config", "metrics", "settings", "forecast", "pause", "parent", "evaluation", "sweep", "tags")
 TEXT: Final = string("text")
@@ -93,14 +101,66 @@ class DamagedRowError(Exception):
     """A row does not hold a job; the message says which column is wrong, and how to mend it."""
 
 
-def decode(row: Sequence[Any]) -> dict[str, Any]:
+class StoredMetrics(JobMetrics):
+    """A job's metrics, and its phase."""
+
+    phase: NotRequired[JobPhase | None]
+
+
+class JobRow(TypedDict):
+    """A row of the jobs table, by ``COLUMNS``."""
+
+    id: str
+    name: str
+    status: JobStatus
+    config: JobConfig
+    error: str | None
+    created: str
+    started: str | None
+    completed: str | None
+    metrics: StoredMetrics
+    settings: dict[str, object] | None
+    forecast: Forecast | None
+    pause: JobPause | None
+    parent: JobParent | None
+    evaluation: Evaluation | None
+    sweep: JobSweep | None
+    resumable: int | None
+    notes: str
+    tags: list[str]
+    starred: int
+
+
+class JobRecord(TypedDict):
+    """A job as its record beside its files, or in an archive, has it: a `Job` of any project."""
+
+    id: str
+    name: str
+    status: JobStatus
+    config: JobConfig
+    createdAt: str
+    startedAt: NotRequired[str | None]
+    completedAt: NotRequired[str | None]
+    error: NotRequired[str | None]
+    settings: NotRequired[dict[str, object]]
+    metrics: NotRequired[JobMetrics]
+    notes: NotRequired[str]
+    tags: NotRequired[list[str]]
+    starred: NotRequired[bool]
+    pause: NotRequired[JobPause]
+    resumable: NotRequired[int]
+    parent: NotRequired[JobParent]
+    evaluation: NotRequired[Evaluation]
+
+
+def decode(row: Sequence[object]) -> JobRow:
     """Return the columns of a row by name, with their JSON parsed. Raises DamagedRowError."""
     columns = dict(zip(COLUMNS, row, strict=True))
     try:
         for name in JSON:
             if (text := columns[name]) is not None:
                 columns[name] = _parsed(name, text)
-        return check(columns, ROW, "It")
+        return check_as(JobRow, columns, ROW, "It")
     except SchemaError as fault:
         raise DamagedRowError(
             f"The record of this job in the list of jobs is damaged: {fault}. Close Studio and run arkor-dev "
@@ -108,7 +168,7 @@ def decode(row: Sequence[Any]) -> dict[str, Any]:
         ) from None
 
 
-def _parsed(name: str, text: object) -> Any:
+def _parsed(name: str, text: object) -> object:
     if not isinstance(text, str):
         raise SchemaError(f"{name} must be text")
     try:
@@ -117,51 +177,79 @@ def _parsed(name: str, text: object) -> Any:
         raise SchemaError(f"{name} {fault}") from None
 
 
-def job_of(row: Sequence[Any], org: str, project: str) -> Job:
+def job_of(row: Sequence[object], org: str, project: str) -> Job:
     """Return the job of a row; of a damaged one, a failed job that says so."""
     try:
         columns = decode(row)
     except DamagedRowError as fault:
         columns = _stand_in(row, str(fault))
-    status = columns["status"]
-    phase = columns["metrics"].pop("phase", None)
+    status, metrics = columns["status"], columns["metrics"]
+    phase = metrics.pop("phase", None)
     job: Job = {
         "id": columns["id"],
         "orgId": org,
         "projectId": project,
         "name": columns["name"],
         "status": status,
-        "config": cast("JobConfig", public(columns["config"])),
+        "config": public(columns["config"]),
         "createdAt": columns["created"],
         "startedAt": columns["started"],
         "completedAt": columns["completed"],
-        "metrics": columns["metrics"],
+        "metrics": metrics,
     }
     if phase and status == "running":
         job["phase"] = phase
-    given = {field: columns[field] for field in OPTIONAL if columns[field] is not None}
+    if columns["error"] is not None:
+        job["error"] = columns["error"]
+    if columns["settings"] is not None:
+        job["settings"] = columns["settings"]
+    if columns["forecast"] is not None:
+        job["forecast"] = columns["forecast"]
+    if columns["pause"] is not None:
+        job["pause"] = columns["pause"]
+    if columns["parent"] is not None:
+        job["parent"] = columns["parent"]
+    if columns["evaluation"] is not None:
+        job["evaluation"] = columns["evaluation"]
+    if columns["sweep"] is not None:
+        job["sweep"] = columns["sweep"]
     if columns["resumable"] is not None and status in TERMINAL:
-        given["resumable"] = columns["resumable"]
-    annotations = {**columns, "starred": bool(columns["starred"])}
-    given |= {field: annotations[field] for field in ANNOTATIONS if annotations[field]}
-    return cast("Job", {**job, **given})
+        job["resumable"] = columns["resumable"]
+    if columns["notes"]:
+        job["notes"] = columns["notes"]
+    if columns["tags"]:
+        job["tags"] = columns["tags"]
+    if columns["starred"]:
+        job["starred"] = True
+    return job
 
 
 def is_damaged(job: Job) -> bool:
     """Return whether `job_of` has put a failed job in place of a damaged row."""
-    return bool(job["config"] == UNREADABLE)
+    return job["config"] == UNREADABLE
 
 
-def _stand_in(row: Sequence[object], error: str) -> dict[str, object]:
+def _stand_in(row: Sequence[object], error: str) -> JobRow:
     columns = dict(zip(COLUMNS, row, strict=True))
     name, created = columns["name"], columns["created"]
     return {
-        **dict.fromkeys(COLUMNS),
         "id": str(columns["id"]),
-        "name": name if TEXT.fits(name) else "damaged record",
+        "name": name if isinstance(name, str) else "damaged record",
         "status": "failed",
-        "config": dict(UNREADABLE),
+        "config": UNREADABLE.copy(),
         "error": error,
-        "created": created if TEXT.fits(created) else UNKNOWN_TIME,
+        "created": created if isinstance(created, str) else UNKNOWN_TIME,
+        "started": None,
+        "completed": None,
         "metrics": {},
+        "settings": None,
+        "forecast": None,
+        "pause": None,
+        "parent": None,
+        "evaluation": None,
+        "sweep": None,
+        "resumable": None,
+        "notes": "",
+        "tags": [],
+        "starred": 0,
     }

@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.bodies import JOB_CHANGES, NAME_LIMIT
@@ -29,6 +29,8 @@ from .records import now
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from .job_row import JobRecord
 
 CONFIG: Final = "adapter_config.json"
 WEIGHTS: Final = "adapter_model.safetensors"
@@ -69,8 +71,8 @@ class PeerAdapter:
         digest = hashlib.sha256(b"\0".join([settings, weights, base.encode("utf-8", "replace")])).hexdigest()
         return cls(folder, settings, base, f"job_{digest[:12]}")
 
-    def job(self, data: str) -> dict[str, Any]:
-        """Return the job in the contract's shape, measured on the file ``data``. Raises BadRequestError."""
+    def job(self, data: str) -> JobRecord:
+        """Return the job, measured on the file ``data``. Raises BadRequestError."""
         source = {"type": "file", "path": data}
         config = check_config({"model": self.base, "datasetSource": source, ELSEWHERE: True})
         name, moment = self.folder.name[:NAME_LIMIT], now()

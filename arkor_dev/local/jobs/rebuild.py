@@ -44,10 +44,12 @@ from .job_folder import (
 from .store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from arkor_dev.contract.shapes import JobPause
+
+    from .job_row import JobRecord
 
 TABLES: Final = {
     "meta": "key",
@@ -191,13 +193,13 @@ def _readable(
         yield None
 
 
-def _is_sound(table: str, row: dict[str, Any]) -> bool:
+def _is_sound(table: str, row: Mapping[str, object]) -> bool:
     try:
         if table == "jobs":
             job_row.decode([row.get(column) for column in job_row.COLUMNS])
         for name in JSON:
             if row.get(name) is not None:
-                json.loads(row[name])
+                json.loads(str(row[name]))
     except (job_row.DamagedRowError, ValueError, TypeError, RecursionError):
         return False
     return True
@@ -211,9 +213,8 @@ def _complete(path: Path, org: str, damaged_file: str | None) -> Rebuilt:
         for job_id in job_ids(data):
             if job_id in listed:
                 continue
-            job = record_file(data, job_id).read_json()
             try:
-                check_job(job)
+                job = check_job(record_file(data, job_id).read_json())
                 if job["id"] != job_id:
                     raise BadRequestError("It belongs to another job")
             except BadRequestError:
@@ -226,7 +227,7 @@ def _complete(path: Path, org: str, damaged_file: str | None) -> Rebuilt:
     return Rebuilt(count, count - len(added), added, unusable, damaged_file)
 
 
-def _add(store: Store, data: Path, job: dict[str, Any]) -> None:
+def _add(store: Store, data: Path, job: JobRecord) -> None:
     """Add the job of a folder, with events about its files."""
     job_id, points = job["id"], [0, *checkpoint_steps(data, job["id"]), *resume_steps(data, job["id"])]
     events: list[Event] = [TrainingMessage(type=TRAINING_MESSAGE, message=REBUILT)]
@@ -244,8 +245,10 @@ def _add(store: Store, data: Path, job: dict[str, Any]) -> None:
         pause: JobPause = {"step": max(points), "reason": "asked", "message": REBUILT}
         job = {**job, "status": "paused", "pause": pause}
         events.append(TrainingPaused(type=TRAINING_PAUSED, step=max(points), reason="asked", message=REBUILT))
-    resumable = {"resumable": max(points)} if max(points) else {}
-    store.import_job({**job, **resumable, "config": _without_masks(job["config"])}, None)
+    job = {**job, "config": _without_masks(job["config"])}
+    if max(points):
+        job["resumable"] = max(points)
+    store.import_job(job, None)
     if not store.last_event(job_id):
         store.append(job_id, events)
 

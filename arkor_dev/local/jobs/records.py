@@ -12,7 +12,7 @@ import json
 import secrets
 import threading
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.shapes import TERMINAL
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import Job, Queue, QueuePlace
+    from arkor_dev.contract.shapes import Job, JobChanges, JobConfig, Queue, QueuePlace
+
+    from .job_row import JobRow
 
 COLUMNS: Final = ", ".join(job_row.COLUMNS)
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
@@ -93,8 +95,8 @@ class Records:
     def _shape(self, row: Sequence[object]) -> Job:
         return job_row.job_of(row, self.org, self.project_id)
 
-    def _row(self, db: sqlite3.Connection, job_id: str) -> Sequence[Any] | None:
-        row: Sequence[Any] | None = db.execute(
+    def _row(self, db: sqlite3.Connection, job_id: str) -> Sequence[object] | None:
+        row: Sequence[object] | None = db.execute(
             f"SELECT {COLUMNS} FROM jobs WHERE id = ?",  # noqa: S608 - constant text
             (job_id,),
         ).fetchone()
@@ -182,9 +184,10 @@ class Records:
 
     # Edits
 
-    def edit(self, job_id: str, changes: Mapping[str, Any]) -> Job:
+    def edit(self, job_id: str, changes: JobChanges) -> Job:
         """Change any of a job's ``name``, ``notes``, ``tags`` and ``starred``; return the job."""
-        columns = {field: changes[field] for field in ("name", "notes", "starred") if field in changes}
+        given: Mapping[str, object] = changes
+        columns = {field: given[field] for field in ("name", "notes", "starred") if field in given}
         if "tags" in changes:
             columns["tags"] = compact(changes["tags"])
         if columns:
@@ -241,12 +244,12 @@ class Records:
         """Return every job's name by id, newest first."""
         return dict(self._reader.execute("SELECT id, name FROM jobs ORDER BY seq DESC").fetchall())
 
-    def config(self, job_id: str) -> dict[str, Any] | None:
+    def config(self, job_id: str) -> JobConfig | None:
         """Return a job's config, with its secrets; None without the job. Raises ConflictError if damaged."""
         row = self._row(self._reader, job_id)
-        return None if row is None else dict(self._sound(row)["config"])
+        return None if row is None else self._sound(row)["config"]
 
-    def _sound(self, row: Sequence[Any]) -> dict[str, Any]:
+    def _sound(self, row: Sequence[object]) -> JobRow:
         """Return a row's columns by name. Raises ConflictError for a damaged row."""
         try:
             return job_row.decode(row)
@@ -293,7 +296,7 @@ class Records:
         )
         return dict(rows.fetchall())
 
-    def peek_next(self, excluded: Sequence[str] = ()) -> tuple[str, dict[str, object]] | None:
+    def peek_next(self, excluded: Sequence[str] = ()) -> tuple[str, JobConfig] | None:
         """Return the id and config of the next job that may start, except those in ``excluded``."""
         row = waiting.first(self._reader, excluded)
         return None if row is None else (row[0], json.loads(row[1]))

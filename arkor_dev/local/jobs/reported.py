@@ -42,7 +42,7 @@ from arkor_dev.contract.run_names import free_name
 from arkor_dev.contract.schema import check
 
 from .interruptions import resume_options_of
-from .store import REPORTED, Store
+from .store import Store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Job
 
     from .async_store import AsyncStore
+    from .job_row import JobRecord
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +162,7 @@ def _new_lines(path: Path, offset: int) -> tuple[list[bytes], int, bool, str]:
     return complete.splitlines(), len(complete), alive, changed
 
 
-def _job(job_id: str, first_line: Mapping[str, Any]) -> tuple[dict[str, Any], TrainingStarted]:
+def _job(job_id: str, first_line: Mapping[str, Any]) -> tuple[JobRecord, TrainingStarted]:
     """Return the job in a file's first line, and its first event. Raises ValueError for any other line."""
     name, model, steps, figures = (
         first_line["name"],
@@ -180,8 +181,9 @@ def _job(job_id: str, first_line: Mapping[str, Any]) -> tuple[dict[str, Any], Tr
     }
     if steps is not None:
         metadata["totalSteps"] = _step(steps)
-    job = {
-        "id": job_id, "name": name, "status": "running", "config": {"model": model, REPORTED: True},
+    config: Any = {"model": model, "reported": True}  # another program knows its data
+    job: JobRecord = {
+        "id": job_id, "name": name, "status": "running", "config": config,
         "createdAt": started, "startedAt": started, "metrics": {} if steps is None else {"totalSteps": steps},
     }  # fmt: skip
     return job, TrainingStarted(type=TRAINING_STARTED, metadata=metadata, timestamp=started)

@@ -13,7 +13,7 @@ import contextlib
 import functools
 import logging
 import sqlite3
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import ConflictError, InsufficientStorageError, NotFoundError
 from arkor_dev.contract.events import TRAINING_CANCELLED, TRAINING_FAILED, TrainingCancelled, TrainingFailed
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import Job
+    from arkor_dev.contract.shapes import Job, JobConfig
     from arkor_dev.local.jobs.running.job_runner import BackgroundWork, Observer
     from arkor_dev.local.models.catalog import Models
 
@@ -258,7 +258,7 @@ class Scheduler:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), timeout)
 
-    async def _next(self) -> tuple[tuple[str, dict[str, Any]] | None, bool]:
+    async def _next(self) -> tuple[tuple[str, JobConfig] | None, bool]:
         """Return the job to start now, if any, and whether a job waits only for memory."""
         if self._damaged:
             return None, False
@@ -300,7 +300,7 @@ class Scheduler:
                 runner.pause(auto_resume.YIELDED)
                 return
 
-    async def _devices_for(self, config: dict[str, Any]) -> list[str]:
+    async def _devices_for(self, config: JobConfig) -> list[str]:
         """Return the least busy devices, one per worker or GPU of the job; empty with one device."""
         used = [device for runner, _ in self._running.values() for device in runner.devices]
         count = max(config.get("workers") or 1, config.get("gpus") or 1)
@@ -308,7 +308,7 @@ class Scheduler:
             count = await self.observer.gpus_needed(config)
         return sorted(self._devices, key=used.count)[:count]
 
-    async def _start(self, job_id: str, config: dict[str, Any]) -> None:
+    async def _start(self, job_id: str, config: JobConfig) -> None:
         devices = [] if is_elsewhere(config) else await self._devices_for(config)
         collaborators = self._reporting, self._placement_queue, self.observer
         runner = JobRunner(self._store, self.models, *collaborators, job_id, config, devices)

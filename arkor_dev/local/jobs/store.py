@@ -9,7 +9,7 @@ import contextlib
 import json
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.events import (
@@ -35,7 +35,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.events import Event, LastEvent
-    from arkor_dev.contract.shapes import Forecast, Job, JobParent, JobSweep
+    from arkor_dev.contract.shapes import Forecast, Job, JobConfig, JobParent, JobSweep
+    from arkor_dev.local.execution.messages import ResumeOptions
+
+    from .job_row import JobRecord
 
 ENDED: Final = "The local backend stopped while this job was training."
 CRASHED: Final = "Its training process had crashed."
@@ -108,7 +111,7 @@ class Store(EventLog):
         last_event_of: Callable[[str], LastEvent | None] = lambda _: None,
         *,
         resume: bool = True,
-        trains_elsewhere: Callable[[str, Mapping[str, Any]], bool] = lambda *_: False,
+        trains_elsewhere: Callable[[str, JobConfig], bool] = lambda *_: False,
         read_only: bool = False,
     ) -> list[str]:
         """Settle jobs that a previous process left running; return their ids.
@@ -129,7 +132,9 @@ class Store(EventLog):
                 self.finish(job_id, event)
                 continue
             if trains_elsewhere(job_id, json.loads(config)):
-                resume_options = {"why": ENDED, "auto": True, **({} if resume else {"stand": True})}
+                resume_options: ResumeOptions = {"why": ENDED, "auto": True}
+                if not resume:
+                    resume_options["stand"] = True
                 with transaction(self._db):
                     interruptions.queue_first(self._db, job_id, resume_options)
                 self._changed(job_id)
@@ -202,7 +207,7 @@ class Store(EventLog):
         return outcome
 
     def resume(
-        self, job_id: str, reason: str, options: Mapping[str, Any], config: Mapping[str, Any] | None = None
+        self, job_id: str, reason: str, options: ResumeOptions, config: JobConfig | None = None
     ) -> Job:
         """Queue a job to resume from its newest resume point; return the job.
 
@@ -215,7 +220,7 @@ class Store(EventLog):
             if row is None:
                 raise NotFoundError(f"There is no job {job_id}")
             stored = self._sound(row)
-            name, status, resumable = (stored[column] for column in ("name", "status", "resumable"))
+            name, status, resumable = stored["name"], stored["status"], stored["resumable"]
             if status == "completed" and config is None:
                 raise ConflictError(f"The job {name} is completed: extend it to continue")
             if status not in ("paused", *TERMINAL):
@@ -230,11 +235,10 @@ class Store(EventLog):
         assert job
         return job
 
-    def resume_options(self, job_id: str) -> dict[str, Any]:
+    def resume_options(self, job_id: str) -> ResumeOptions:
         """Return how a starting job resumes; without ``why``, it starts from the beginning.
 
-        ``kept`` is the newest step from which it can resume with every earlier event stored. ``sampled``
-        lists the steps whose prompts have been answered.
+        ``kept`` and ``sampled`` are added.
         """
         (resumable,) = self._reader.execute("SELECT resumable FROM jobs WHERE id = ?", (job_id,)).fetchone()
         resume_options = interruptions.resume_options_of(self._reader, job_id)
@@ -253,7 +257,7 @@ class Store(EventLog):
     def create(
         self,
         name: str,
-        config: Mapping[str, Any],
+        config: Mapping[str, object],
         forecast: Forecast | None = None,
         parent: JobParent | None = None,
         job_id: str | None = None,
@@ -290,7 +294,7 @@ class Store(EventLog):
 
     def import_job(
         self,
-        job: Mapping[str, Any],
+        job: JobRecord,
         events: Path | None,
         further_events: Sequence[Event] = (),
     ) -> Job:
@@ -346,7 +350,7 @@ class Store(EventLog):
 
     def start_next(
         self, excluded: Sequence[str] = (), only: str | None = None
-    ) -> tuple[str, dict[str, Any]] | None:
+    ) -> tuple[str, JobConfig] | None:
         """Start the next job not in ``excluded``, if it is ``only``; return id and config with secrets."""
         with transaction(self._db):
             next_job = waiting.first(self._db, excluded)
@@ -409,5 +413,4 @@ class Store(EventLog):
             ),
         )
         options = interruptions.resume_options_of(self._db, job_id)
-        lasting: dict[str, Any] = {key: options[key] for key in interruptions.LASTING if key in options}
-        interruptions.set_resume_options(self._db, job_id, lasting)
+        interruptions.set_resume_options(self._db, job_id, interruptions.lasting_options(options))

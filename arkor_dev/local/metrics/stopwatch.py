@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from typing import Any, Final
+from typing import Final
 
 import torch
 
@@ -25,7 +25,7 @@ class Stopwatch:
         self.seconds = dict.fromkeys(PARTS, 0.0)
         self._on_gpu = False
         self._last = time.perf_counter()
-        self._marks: list[tuple[str, Any]] = []
+        self._marks: list[tuple[str, torch.cuda.Event]] = []
 
     def start(self, device: str) -> None:
         """Count from now on; ``device`` is torch's name of the device that computes."""

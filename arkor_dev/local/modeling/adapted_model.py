@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from peft import PeftModel
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
 
-def with_adapter(model: Module, folder: Path) -> Any:
+def with_adapter(model: Module, folder: Path) -> PeftModel:
     """Return ``model`` with the adapter in ``folder``. Raises JobFailure if they do not match."""
     try:
         config = lora_config(folder, model)

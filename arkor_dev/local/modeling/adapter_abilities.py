@@ -6,13 +6,15 @@ The single source for refusals and hints. It reads files and imports no training
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.contract.rules import quoted
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from arkor_dev.contract.json_types import JsonObject
 
 VARIANTS: Final = (
     "use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "trainable_token_indices",
@@ -23,7 +25,7 @@ VLLM_RANKS: Final = (16, 32, 64, 128, 256, 320, 512)
 """Values of vLLM's max_lora_rank (0.32); the first is its default."""
 
 
-def settings_of(folder: Path) -> dict[str, Any] | None:
+def settings_of(folder: Path) -> JsonObject | None:
     """Return the adapter's settings; None if they cannot be read."""
     try:
         settings = json.loads(read_small(folder / "adapter_config.json"))

@@ -12,7 +12,7 @@ import json
 import re
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.contract.rules import quoted
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from peft import LoraConfig
     from torch.nn import Module
+    from transformers import PreTrainedConfig
 
 CONFIG: Final = "adapter_config.json"
 WEIGHTS: Final = "adapter_model.safetensors"
@@ -39,7 +41,6 @@ OTHER_KINDS: Final = (
     "layer_replication", "target_parameters", "velora_config", "monteclora_config", "kasa_config",
 )  # fmt: skip
 """PEFT settings with which a layer computes something other than plain LoRA or DoRA."""
-FLAGS: Final = ("use_rslora", "use_dora", "lora_bias", "fan_in_fan_out")
 NAMES: Final = 64
 """Settings that list fully trained layers."""
 NAME: Final = re.compile(r"[\w-]+(?:\.[\w-]+)*", re.ASCII)
@@ -56,7 +57,23 @@ SECONDS: Final = 3.0
 """Time limit in seconds for all patterns together."""
 
 
-def read_lora(folder: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
+class LoraSettings(TypedDict):
+    """Settings of PEFT's ``LoraConfig``; patterns map the names of layers to their own rank or alpha."""
+
+    r: int
+    rank_pattern: dict[str, int]
+    lora_alpha: float
+    alpha_pattern: dict[str, float]
+    target_modules: list[str]
+    modules_to_save: list[str] | None
+    bias: Literal["none", "all", "lora_only"]
+    use_rslora: bool
+    use_dora: bool
+    lora_bias: bool
+    fan_in_fan_out: bool
+
+
+def read_lora(folder: Path) -> tuple[LoraSettings, dict[str, tuple[int, ...]]]:
     """Read the adapter in ``folder``: settings of PEFT's ``LoraConfig``, and the shape of each weight.
 
     The settings name each adapted layer in full. Raises JobFailure for an adapter that is not plain LoRA or
@@ -91,7 +108,7 @@ def read_lora(folder: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]
     ):
         raise _unusable(f"its weights have rank {rank}, and its {CONFIG} says {quoted(stated_rank)}")
     alpha = _alpha(config.get("lora_alpha"))
-    settings: dict[str, Any] = {
+    settings: LoraSettings = {
         "r": rank,
         "rank_pattern": {re.escape(name): value for name, value in ranks.items() if value != rank},
         "lora_alpha": alpha,
@@ -103,14 +120,17 @@ def read_lora(folder: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]
         "target_modules": sorted(ranks),
         "modules_to_save": _names(config.get("modules_to_save")) or None,
         "bias": config.get("bias") or "none",
-        **{name: config.get(name) is True for name in FLAGS},
+        "use_rslora": config.get("use_rslora") is True,
+        "use_dora": config.get("use_dora") is True,
+        "lora_bias": config.get("lora_bias") is True,
+        "fan_in_fan_out": config.get("fan_in_fan_out") is True,
     }
     if max(len(settings["rank_pattern"]), len(settings["alpha_pattern"])) > PATTERNS:
         raise _unusable(f"more than {PATTERNS} of its layers have their own rank or alpha")
     return settings, shapes
 
 
-def lora_config(folder: Path, model: Module) -> Any:
+def lora_config(folder: Path, model: Module) -> LoraConfig:
     """Return the ``LoraConfig`` with which PEFT loads the adapter in ``folder`` onto ``model``.
 
     Raises JobFailure if the two do not fit, before anything is allocated.
@@ -142,14 +162,14 @@ def lora_config(folder: Path, model: Module) -> Any:
     return LoraConfig(**settings, task_type=task_of(model.config), inference_mode=True)
 
 
-def task_of(config: Any) -> str:
+def task_of(config: PreTrainedConfig) -> str:
     """Return PEFT's task of an adapter for a model of ``config``."""
     from .auto_class import is_encoder  # imports transformers
 
     return "FEATURE_EXTRACTION" if is_encoder(config) else "CAUSAL_LM"
 
 
-def _short(targets: list[str], modules: Mapping[str, Any]) -> list[str]:
+def _short(targets: list[str], modules: Mapping[str, Module]) -> list[str]:
     """Return the last components of the names in ``targets`` if they identify the same layers, for speed."""
     last = {name.rpartition(".")[2] for name in targets}
     return (
@@ -209,8 +229,9 @@ def _alpha(value: object) -> float:
 
 
 def _names(value: object) -> list[str]:
-    names: list[Any] = value if isinstance(value, list) else [] if value is None else [value]
-    if len(names) > NAMES or not all(isinstance(name, str) and NAME.fullmatch(name) for name in names):
+    given = value if isinstance(value, list) else [] if value is None else [value]
+    names = [name for name in given if isinstance(name, str) and NAME.fullmatch(name)]
+    if len(given) > NAMES or len(names) < len(given):
         raise _unusable(f"its modules_to_save is {quoted(value)}, which are not layer names")
     return names
 

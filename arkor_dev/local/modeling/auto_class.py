@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from transformers import (
     AutoModel,
@@ -17,8 +17,12 @@ from transformers.models.auto.modeling_auto import (
 
 from .gate import ENCODERS
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+    from transformers.models.auto.auto_factory import _BaseAutoModelClass
 
-def has_vision_tower(config: Any) -> bool:
+
+def has_vision_tower(config: PreTrainedConfig) -> bool:
     """Return whether transformers loads a model of ``config`` only with its vision tower.
 
     Qwen-VL, LLaVA and Mistral 3 are not among its causal language models.
@@ -29,20 +33,23 @@ def has_vision_tower(config: Any) -> bool:
     return hasattr(config, "text_config") and not config.get_text_config().is_encoder_decoder
 
 
-def is_encoder(config: Any) -> bool:
+def is_encoder(config: PreTrainedConfig) -> bool:
     """Return whether a model of ``config`` reads whole texts in both directions, and writes none."""
     return config.model_type in ENCODERS and not getattr(config, "is_decoder", False)
 
 
-def auto_class(config: Any, *, headed: bool = False) -> Any:
+def auto_class(config: PreTrainedConfig, *, headed: bool = False) -> type[_BaseAutoModelClass]:
     """Return transformers' class that loads a model of ``config``; ``headed``: an encoder with its head for
     classification, to which other models add theirs afterwards.
     """
     if is_encoder(config):
-        return AutoModelForSequenceClassification if headed else AutoModel
-    return AutoModelForImageTextToText if has_vision_tower(config) else AutoModelForCausalLM
+        kind: type[_BaseAutoModelClass] = AutoModelForSequenceClassification if headed else AutoModel
+    else:
+        kind = AutoModelForImageTextToText if has_vision_tower(config) else AutoModelForCausalLM
+    return kind
 
 
-def model_class(config: Any) -> Any:
+def model_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
     """Return the class itself. Raises KeyError if there is none."""
-    return auto_class(config)._model_mapping[type(config)]  # noqa: SLF001 - there is no public access
+    kind: type[PreTrainedModel] = auto_class(config)._model_mapping[type(config)]  # noqa: SLF001 - there is no public access
+    return kind

@@ -10,7 +10,7 @@ import os
 import re
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 import torch
 import transformers
@@ -35,11 +35,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch.nn import Module
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 FIXED: Final = dict.fromkeys(("falcon_h1", "nemotron_h"), ("out_proj", "conv1d"))
 """Layers, by architecture, that PEFT refuses to adapt: Mamba's kernels read their weights directly."""
+
+
+class LoadOptions(TypedDict, total=False):
+    """Options of transformers' ``from_pretrained``."""
+
+    config: PreTrainedConfig
+    device_map: dict[str, str] | dict[str, int]
+    dtype: torch.dtype | str
+    quantization_config: BitsAndBytesConfig
+    state_dict: dict[str, torch.Tensor]
+    generation_config: GenerationConfig | None
+    add_pooling_layer: bool
 
 
 @dataclass(slots=True)
@@ -92,7 +104,7 @@ def why_processor() -> str | None:
     return None
 
 
-def pick_device() -> tuple[str, Any]:
+def pick_device() -> tuple[str, torch.dtype]:
     """Return the device and number format. bfloat16 only on a GPU: most CPUs are 50 times slower with it.
 
     NVIDIA GPUs before Ampere (T4, V100, RTX 20) only emulate bfloat16; they get float16. A Mac before macOS
@@ -115,7 +127,7 @@ def _computes(device: str, dtype: torch.dtype) -> bool:
         return False
 
 
-def _four_bit(path: Path, dtype: torch.dtype) -> dict[str, Any]:
+def _four_bit(path: Path, dtype: torch.dtype) -> LoadOptions:
     """Return the options for loading the model in ``path`` in 4 bits and computing in ``dtype``.
 
     Its weights are quantized to NF4 with quantized scales, as in QLoRA (Dettmers et al. 2023), unless they
@@ -141,7 +153,7 @@ def _four_bit(path: Path, dtype: torch.dtype) -> dict[str, Any]:
     }
 
 
-def _unquantized(config: Any) -> list[str] | None:
+def _unquantized(config: PreTrainedConfig) -> list[str] | None:
     """Return modules that must not be quantized, such as towers, exported bit for bit. None: the default."""
     if not any(hasattr(config, key) for key in SENSES):
         return None
@@ -152,7 +164,7 @@ def _unquantized(config: Any) -> list[str] | None:
     return [*get_keys_to_not_convert(shell), *names]
 
 
-def _beside_text(model: Module) -> list[tuple[Any, str, Any]]:
+def _beside_text(model: Module) -> list[tuple[Module, str, Module]]:
     """Return the modules that hold neither the language model nor its embeddings, such as a vision tower.
 
     Each is yielded after its parent and its name in it.
@@ -161,7 +173,7 @@ def _beside_text(model: Module) -> list[tuple[Any, str, Any]]:
     roots = [*language, model.get_input_embeddings(), model.get_output_embeddings()]
     needed = {module for root in roots if root is not None for module in root.modules()}
 
-    def walk(module: Module) -> Iterator[tuple[Any, str, Any]]:
+    def walk(module: Module) -> Iterator[tuple[Module, str, Module]]:
         for name, child in module.named_children():
             if needed.isdisjoint(child.modules()):
                 yield module, name, child
@@ -175,7 +187,7 @@ def _set_aside(model: Module) -> None:
     """Move modules that text does not use, such as a vision tower, to CPU memory."""
     if not (parts := _beside_text(model)):
         return
-    ran: set[Any] = set()
+    ran: set[Module] = set()
     hooks = [part.register_forward_pre_hook(lambda module, _: ran.add(module)) for _, _, part in parts]
     with torch.no_grad():
         model(input_ids=torch.ones(1, 2, dtype=torch.long, device=model.device))
@@ -220,7 +232,7 @@ def load_base(
         detected, dtype = device, torch.float32
     if dtype_name and detected != "cpu":
         dtype = getattr(torch, dtype_name)
-    extra: dict[str, Any] = {}
+    extra: LoadOptions = {}
     if detected != "cpu":
         extra["device_map"] = {"": detected}  # load directly to the device, not through CPU memory
     stored_so = comes_in_4_bit(path)
@@ -242,16 +254,18 @@ def load_base(
         config.quantization_config = {**config.quantization_config, "dequantize": True}
         extra["config"] = config
     totals = [torch.cuda.mem_get_info(gpu)[1] for gpu in range(_gpus(detected, gpus))]
+    gpu_of: dict[str, int] = {}
     if len(totals) > 1:
-        extra["device_map"] = _spread_map(path, torch.float32 if learning else dtype, totals, headed=headed)
-    stored = torch.float32 if learning else "auto" if as_stored and detected == "cpu" else dtype
+        gpu_of = _spread_map(path, torch.float32 if learning else dtype, totals, headed=headed)
+        extra["device_map"] = gpu_of
+    extra["dtype"] = torch.float32 if learning else "auto" if as_stored and detected == "cpu" else dtype
     tokenizer = load_tokenizer(path)
     mapped = mapped and SUPPORTED and detected == "cpu" and not (dequantized_from(path) or encoder_in(path))
     weights = _mapped(path) if mapped else None
     if weights:
         extra |= {"state_dict": weights.tensors, "generation_config": _generation_config(path)}
     gpus = max(1, len(totals))
-    model = _read(path, detected, dtype=stored, four_bit=four_bit, gpus=gpus, headed=headed, **extra)
+    model = _read(path, detected, four_bit=four_bit, gpus=gpus, headed=headed, **extra)
     if stored_so:
         _compute_in(model, dtype)
     elif not four_bit and any(weight.element_size() == 1 for weight in model.parameters()):
@@ -259,8 +273,8 @@ def load_base(
             f"transformers {transformers.__version__} cannot dequantize this model's weights. Update it: "
             "pip install -U transformers"
         )
-    if len(totals) > 1:
-        spread(model, extra["device_map"])
+    if gpu_of:
+        spread(model, gpu_of)
     if detected == "cuda":
         _set_aside(model)
     if (head := model.get_output_embeddings()) is not None:
@@ -310,7 +324,7 @@ def load_dequantized(path: Path, dtype_name: str | None = None) -> Base:
     """
     dtype = getattr(torch, dtype_name or "bfloat16")
     tokenizer = load_tokenizer(path)
-    model = _read(path, "cpu", dtype=dtype, device_map={"": "cpu"}, **_four_bit(path, dtype))
+    model = _read(path, "cpu", **{**_four_bit(path, dtype), "dtype": dtype, "device_map": {"": "cpu"}})
     _compute_in(model, dtype)
     model = model.dequantize(dtype=dtype).float()
     model.config.dtype = dtype
@@ -318,8 +332,14 @@ def load_dequantized(path: Path, dtype_name: str | None = None) -> Base:
 
 
 def _read(
-    path: Path, device: str, *, four_bit: bool = False, gpus: int = 1, headed: bool = False, **options: Any
-) -> Any:
+    path: Path,
+    device: str,
+    *,
+    four_bit: bool = False,
+    gpus: int = 1,
+    headed: bool = False,
+    **options: Unpack[LoadOptions],
+) -> PreTrainedModel:
     """Return the model in ``path``; raises JobFailure."""
     try:
         config = options.get("config") or AutoConfig.from_pretrained(
@@ -374,12 +394,12 @@ def _does_not_fit(path: Path, device: str, *, four_bit: bool, gpus: int) -> OutO
     return OutOfMemory(f"{text}: {', '.join(reliefs[:-1])}, or {reliefs[-1]}")
 
 
-def _make_contiguous(_: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+def _make_contiguous(_: Module, inputs: tuple[object, ...]) -> tuple[object, ...]:
     """Make the last positions of several rows contiguous, or torch would copy the output layer per row."""
     return tuple(tensor.contiguous() if isinstance(tensor, torch.Tensor) else tensor for tensor in inputs)
 
 
-def unwrapped(model: Module) -> Any:
+def unwrapped(model: Module) -> Module:
     """Return the model without PEFT's wrappers."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 

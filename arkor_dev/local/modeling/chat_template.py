@@ -9,9 +9,10 @@ the model generated it only while it is the last message; that answer is learned
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from arkor_dev.data.thoughts import opened_by, thoughts_of
 from arkor_dev.local.workers.errors import JobFailure
@@ -19,7 +20,11 @@ from arkor_dev.local.workers.errors import JobFailure
 from .hermes_tools import HERMES_TOOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from .interfaces import GeneratingModel, Tokenizer
+
+T = TypeVar("T", bound="Tokenizer")
 
 
 PLAIN_TEMPLATE: Final = (
@@ -34,6 +39,8 @@ IN_PARTS: Final = (
     "{%- set parted.messages = parted.messages + [m] %}{%- endfor %}{%- set messages = parted.messages %}"
 )
 """Put before a template that drops plain strings: those of LLaVA and Idefics only know lists of parts."""
+Message = Mapping[str, object]
+"""A message: its ``role``, and its ``content`` or ``tool_calls``, as the template reads them."""
 ARGUMENTS: Final = {"enable_thinking": "enableThinking"}
 """Template arguments that a trainer may set, with the settings' fields."""
 REFUSAL: Final = "The model's chat template rejects the conversation"
@@ -45,23 +52,22 @@ thousand answers anew for each would exhaust memory.
 """
 
 
-def ready_tokenizer(tokenizer: Any) -> Any:
+def ready_tokenizer(tokenizer: T) -> T:
     """Ensure that ``tokenizer`` has a pad token and a chat template, which training and chat rely on."""
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if not tokenizer.chat_template:
         tokenizer.chat_template = PLAIN_TEMPLATE
-    if _drops_strings(tokenizer):
-        tokenizer.chat_template = IN_PARTS + tokenizer.chat_template
-    if _lacks_tools(tokenizer):
-        plain = tokenizer.chat_template
+    if isinstance(plain := tokenizer.chat_template, str) and _drops_strings(tokenizer):
+        tokenizer.chat_template = IN_PARTS + plain
+    if isinstance(plain := tokenizer.chat_template, str) and _lacks_tools(tokenizer):
         tokenizer.chat_template = HERMES_TOOLS + plain
         if not _writes_tools(tokenizer):  # such as one that rejects system messages
             tokenizer.chat_template = plain
     return tokenizer
 
 
-def _lacks_tools(tokenizer: Any) -> bool:
+def _lacks_tools(tokenizer: Tokenizer) -> bool:
     """Return whether the chat template writes neither tools nor calls, and does not reject them either."""
     try:
         text = _with_a_call(tokenizer)
@@ -70,7 +76,7 @@ def _lacks_tools(tokenizer: Any) -> bool:
     return isinstance(tokenizer.chat_template, str) and PROBE not in text
 
 
-def _writes_tools(tokenizer: Any) -> bool:
+def _writes_tools(tokenizer: Tokenizer) -> bool:
     """Return whether the chat template writes a tool and a call of it."""
     try:
         return _with_a_call(tokenizer).count(PROBE) > 1
@@ -78,7 +84,7 @@ def _writes_tools(tokenizer: Any) -> bool:
         return False
 
 
-def _with_a_call(tokenizer: Any) -> str:
+def _with_a_call(tokenizer: Tokenizer) -> str:
     """Return the rendering of a tool and a call of it; both have the name `PROBE`. Raises JobFailure."""
     call = {"type": "function", "id": "call00001", "function": {"name": PROBE, "arguments": {}}}
     messages = [
@@ -89,7 +95,7 @@ def _with_a_call(tokenizer: Any) -> str:
     return render(tokenizer, messages, False, [{"type": "function", "function": function}])
 
 
-def _drops_strings(tokenizer: Any) -> bool:
+def _drops_strings(tokenizer: Tokenizer) -> bool:
     """Return whether the chat template only renders messages whose content is a list of parts."""
     template = tokenizer.chat_template
     if not isinstance(template, str) or "is string" in template or "type" not in template:
@@ -104,13 +110,15 @@ def _drops_strings(tokenizer: Any) -> bool:
     return [PROBE in text for text in texts] == [False, True]
 
 
-def template_arguments(config: Mapping[str, Any]) -> dict[str, bool]:
-    """Return the arguments that a job's config sets for its chat template, by their names in the template."""
+def template_arguments(config: Mapping[str, object]) -> dict[str, bool]:
+    """Return the arguments that a job's config, or a chat call, sets for the chat template, by their names in
+    the template.
+    """
     arguments = {name: config.get(field) for name, field in ARGUMENTS.items()}
-    return {name: value for name, value in arguments.items() if value is not None}
+    return {name: value for name, value in arguments.items() if isinstance(value, bool)}
 
 
-def with_arguments(tokenizer: Any, arguments: Mapping[str, bool]) -> Any:
+def with_arguments(tokenizer: T, arguments: Mapping[str, bool]) -> T:
     """Return a copy of ``tokenizer`` whose template has these defaults for its arguments.
 
     They become part of the template, so that files saved with it, and programs that read them, use them, too.
@@ -124,13 +132,16 @@ def with_arguments(tokenizer: Any, arguments: Mapping[str, bool]) -> Any:
     set_up, template = copy.copy(tokenizer), tokenizer.chat_template
     if isinstance(template, dict):
         set_up.chat_template = {name: defaults + text for name, text in template.items()}
-    else:
+    elif template:
         set_up.chat_template = defaults + template
     return set_up
 
 
 def render(
-    tokenizer: Any, messages: Sequence[Any], add_generation_prompt: bool, tools: Sequence[Any] | None = None
+    tokenizer: Tokenizer,
+    messages: Sequence[object],
+    add_generation_prompt: bool,
+    tools: Sequence[object] | None = None,
 ) -> str:
     """Return the conversation in the model's template; ``add_generation_prompt`` adds the generation prompt.
 
@@ -170,7 +181,10 @@ class Rendering:
 
 
 def renderings(
-    tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any] = (), last_only: bool = False
+    tokenizer: Tokenizer,
+    messages: Sequence[Message],
+    tools: Sequence[object] = (),
+    last_only: bool = False,
 ) -> tuple[list[Rendering], list[int]]:
     """Return texts that together teach every answer of a conversation, and the indices of answers that none
     of them teaches.
@@ -216,7 +230,7 @@ def renderings(
     return [*separate[::-1], complete], missed[::-1]
 
 
-def _with_answer(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any]) -> str:
+def _with_answer(tokenizer: Tokenizer, messages: Sequence[Message], tools: Sequence[object]) -> str:
     """Return the rendering of ``messages``, whose last one is an answer, with its thoughts.
 
     DeepSeek's templates drop the thoughts of every answer, although their cue begins them. They are written
@@ -241,7 +255,7 @@ def squeezed(text: str) -> str:
     return "".join(text.split())
 
 
-def _start(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after: str) -> int:
+def _start(tokenizer: Tokenizer, messages: Sequence[Message], tools: Sequence[object], after: str) -> int:
     """Return the position after the cue where the last of ``messages`` begins in its rendering ``after``."""
     if len(messages) == 1:
         return 0
@@ -265,7 +279,7 @@ def common_prefix(first: Sequence[object], second: Sequence[object]) -> int:
     )
 
 
-def _ends(tokenizer: Any, message: Any, after: str) -> list[int]:
+def _ends(tokenizer: Tokenizer, message: Message, after: str) -> list[int]:
     """Return the positions at which the answer ``message`` may end in ``after``, furthest first.
 
     Phi-3 closes a text with its own end token, which disappears once the conversation continues.
@@ -279,7 +293,7 @@ def _ends(tokenizer: Any, message: Any, after: str) -> list[int]:
     return ends
 
 
-def _is_empty(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], after: str) -> bool:
+def _is_empty(tokenizer: Tokenizer, messages: Sequence[Message], tools: Sequence[object], after: str) -> bool:
     """Return whether the last message has only tool calls, and the template omits them."""
     *before, message = messages
     if not message.get("tool_calls") or str(message.get("content") or "").strip():
@@ -291,7 +305,7 @@ def _is_empty(tokenizer: Any, messages: Sequence[Any], tools: Sequence[Any], aft
         return False
 
 
-def end_ids(tokenizer: Any, model: Any) -> list[int]:
+def end_ids(tokenizer: Tokenizer, model: GeneratingModel) -> list[int]:
     """Return the token ids that end an answer: the model's, and the template's mark after assistant turns."""
     ids = {tokenizer.eos_token_id}
     configured = model.generation_config.eos_token_id

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.rules import quoted
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from arkor_dev.contract.json_types import Json, JsonObject
 
 METHODS: Final = {
     "awq": "AWQ",
@@ -99,15 +101,15 @@ def dequantized_from(path: Path) -> str | None:
     return kind if isinstance(kind, str) and kind in DEQUANTIZED else None
 
 
-def _config_of(path: Path) -> dict[str, Any]:
+def _config_of(path: Path) -> JsonObject:
     try:
-        config = json.loads((path / "config.json").read_text())
+        config: Json = json.loads((path / "config.json").read_text())
     except (OSError, ValueError, RecursionError):
         return {}
     return config if isinstance(config, dict) else {}
 
 
-def _is_four_bit(quantized: dict[str, Any]) -> bool:
+def _is_four_bit(quantized: JsonObject) -> bool:
     return (
         quantized.get("quant_method", "bitsandbytes") == "bitsandbytes"
         and quantized.get("load_in_4bit") is True

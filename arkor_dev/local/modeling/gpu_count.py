@@ -6,7 +6,7 @@ One GPU is preferred: several compute one after the other. Does not import torch
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.settings.conflicts import ADAM
 
@@ -50,12 +50,12 @@ def _weights_in(path: Path) -> int:
     )
 
 
-def is_unspecified(config: Mapping[str, Any]) -> bool:
+def is_unspecified(config: Mapping[str, object]) -> bool:
     """Return whether ``config`` says neither how many GPUs nor how many workers."""
     return config.get("gpus") is None and (config.get("workers") or 1) == 1
 
 
-def least_bytes(model: Path, config: Mapping[str, Any]) -> float:
+def least_bytes(model: Path, config: Mapping[str, object]) -> float:
     """Return the bytes that training the ``model`` in this folder takes at least."""
     if config.get("fullFineTuning"):
         per_weight = FULL_BYTES[config.get("optim") in (None, *ADAM)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from transformers import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .classes import Classes
 
 
-def with_head(model: Module, classes: Classes) -> Any:
+def with_head(model: Module, classes: Classes) -> Module:
     """Add a new head for ``classes`` to a causal language model, initialised as in transformers; return the
     model.
 
@@ -62,12 +62,11 @@ def hidden_layer(config: PreTrainedConfig) -> tuple[str, torch.nn.Sequential]:
 
 def without_head(model: Module) -> None:
     """Remove the head of an encoder that was loaded with it: those of adapters are kept beside the model."""
-    inner: Any = model
     if model.config.model_type == "bert":
-        inner.bert.pooler = None
+        model.bert.pooler = None
     else:
-        inner.head = torch.nn.Identity()
-    inner.classifier = torch.nn.Identity()
+        model.head = torch.nn.Identity()
+    model.classifier = torch.nn.Identity()
 
 
 def check_base(model: Module, name: str, classes: Classes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor
@@ -57,7 +57,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[misc]
         return self.keys, self.values
 
 
-def cache_of(layers: Layers) -> Any:
+def cache_of(layers: Layers) -> DynamicCache:
     """Return a cache of ``layers``, or an empty one."""
     cache = DynamicCache()
     cache.layer_class_to_replicate = GrowingLayer
@@ -66,7 +66,7 @@ def cache_of(layers: Layers) -> Any:
     return cache
 
 
-def layers_of(cache: Any) -> Layers:
+def layers_of(cache: DynamicCache) -> Layers:
     """Return a cache's keys and values."""
     return [(layer.keys, layer.values) for layer in cache.layers]
 
@@ -83,7 +83,7 @@ class Forward:
         """Whether the cache has only keys and values, so that rows can be batched."""
 
     def __call__(
-        self, tokens: list[list[int]], lengths: Sequence[int], cache: Any, *, every: bool = False
+        self, tokens: list[list[int]], lengths: Sequence[int], cache: DynamicCache, *, every: bool = False
     ) -> Tensor:
         """Return logits ``[rows, vocabulary]`` after the last of ``tokens``, equally many per row.
 
@@ -117,7 +117,7 @@ def _has_plain_layers(model: Module) -> bool:
     )
 
 
-def joined(caches: Sequence[Layers]) -> Any:
+def joined(caches: Sequence[Layers]) -> DynamicCache:
     """Return one cache with the rows of several, each left-padded to the longest."""
     return cache_of(
         [tuple(map(_concatenate, zip(*parts, strict=True))) for parts in zip(*caches, strict=True)]

@@ -12,7 +12,7 @@ import hashlib
 import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -44,7 +44,7 @@ class DtypeChoice:
 
 
 def choose(
-    model: Module, device: str, loaded: Any, tokens: int, requested: str | None, cache: Path
+    model: Module, device: str, loaded: torch.dtype, tokens: int, requested: str | None, cache: Path
 ) -> DtypeChoice:
     """Return the format for training ``model``, whose weights are in ``loaded``, with ``tokens`` per step.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -12,7 +12,18 @@ HEADER_BYTES: Final = 100_000_000
 """The format's limit for the header of a file."""
 
 
-def header_of(path: Path) -> tuple[dict[str, Any], int]:
+class TensorEntry(TypedDict):
+    """A tensor: its dtype as the format spells it, and the first and last offset of its bytes in the data.
+
+    Read from a file as it is: a damaged one may have other fields or values.
+    """
+
+    dtype: str
+    shape: list[int]
+    data_offsets: list[int]
+
+
+def header_of(path: Path) -> tuple[dict[str, TensorEntry], int]:
     """Return each tensor's entry by name, and the offset of the data. Raises OSError or ValueError."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")

@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch.nn import Module
+    from transformers import PreTrainedModel
+
+    PreHook = Callable[
+        [Module, tuple[object, ...], dict[str, object]], tuple[tuple[object, ...], dict[str, object]]
+    ]
 
 
-def gpu_map(shell: Any, dtype: torch.dtype, totals: Sequence[int]) -> dict[str, int]:
+def gpu_map(shell: PreTrainedModel, dtype: torch.dtype, totals: Sequence[int]) -> dict[str, int]:
     """Return the number of the GPU for each part of a model, by its name.
 
     ``shell`` is the model without its weights, and ``totals`` are the bytes of the GPUs. Each gets layers in
@@ -46,12 +51,13 @@ def spread(model: Module, gpus: dict[str, int]) -> None:
     layers[-1].register_forward_hook(lambda _, __, result: _moved(result, 0))
 
 
-def _reading(gpu: int) -> Any:
+def _reading(gpu: int) -> PreHook:
+    """Return a hook that moves what a layer reads to ``gpu``."""
     return lambda _, args, kwargs: (_moved(args, gpu), _moved(kwargs, gpu))
 
 
-def _moved(value: Any, gpu: int) -> Any:
-    """Return ``value`` with its tensors on ``gpu``; caches stay as they are."""
+def _moved(value: object, gpu: int) -> Any:
+    """Return ``value`` with its tensors on ``gpu``, of the same type; caches stay as they are."""
     if isinstance(value, torch.Tensor):
         return value.to(f"cuda:{gpu}")
     if isinstance(value, tuple | list):
@@ -61,7 +67,7 @@ def _moved(value: Any, gpu: int) -> Any:
     return value
 
 
-def _layers(model: Module) -> tuple[str, Any]:
+def _layers(model: Module) -> tuple[str, torch.nn.ModuleList]:
     """Return the language model's layers with their name. Raises ValueError if they are unusual."""
     count = getattr(model.config.get_text_config(), "num_hidden_layers", None)
     candidates = [

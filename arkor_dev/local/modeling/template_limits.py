@@ -15,7 +15,7 @@ import functools
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -40,7 +40,7 @@ STATM: Final = "/proc/self/statm"
 class _BoundedTemplate(jinja2.Template):
     """A template that is stopped after ``CHARACTERS`` of output."""
 
-    def render(self, *args: Any, **more: Any) -> str:
+    def render(self, *args: object, **more: object) -> str:
         pieces: list[str] = []
         size = 0
         for piece in self.generate(*args, **more):

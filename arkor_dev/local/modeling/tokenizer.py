@@ -10,7 +10,7 @@ import json
 import platform
 import shutil
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from transformers import AutoConfig, AutoTokenizer
 
@@ -22,7 +22,7 @@ from .chat_template import ready_tokenizer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 DEFAULT_CONTEXT: Final = 2048
 UNREADABLE: Final = (OSError, ValueError, KeyError, RuntimeError)
@@ -41,7 +41,7 @@ PATH_KEYS: Final = (
 """Keys under which transformers stores a tokenizer's path."""
 
 
-def load_tokenizer(path: Path) -> Any:
+def load_tokenizer(path: Path) -> PreTrainedTokenizerBase:
     """Return the tokenizer in ``path``, ready for training and chat. Raises JobFailure."""
     try:
         tokenizer = ready_tokenizer(
@@ -65,7 +65,7 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
         shutil.copyfile(pieces, folder / PIECES)
 
 
-def context_of(config: Any) -> int:
+def context_of(config: PreTrainedConfig) -> int:
     """Return a model's context length in tokens, from its configuration."""
     return getattr(config.get_text_config(), "max_position_embeddings", None) or DEFAULT_CONTEXT
 

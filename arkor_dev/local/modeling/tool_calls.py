@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import json
 import secrets
-from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
 from arkor_dev.local.workers.errors import JobFailure
 
 from .chat_template import render
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
+
+    from .interfaces import Tokenizer
 
 MARK: Final = "<tool_call>"
 END: Final = "</tool_call>"
@@ -38,6 +40,12 @@ class ToolCall(TypedDict):
     id: str
     type: Literal["function"]
     function: CalledFunction
+
+
+class IndexedCall(ToolCall):
+    """A tool call in a chunk of a stream."""
+
+    index: int
 
 
 class ToolCalls:
@@ -114,14 +122,14 @@ def _marked(text: str) -> list[object]:
     return values
 
 
-def _json(text: str) -> Any:
+def _json(text: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
 
 
-def _call(value: Any, names: Collection[str]) -> ToolCall | None:
+def _call(value: object, names: Collection[str]) -> ToolCall | None:
     if not isinstance(value, dict):
         return None
     inner = value.get("function", value)
@@ -137,7 +145,7 @@ def _call(value: Any, names: Collection[str]) -> ToolCall | None:
     }
 
 
-def writes_marked_calls(tokenizer: object) -> bool:
+def writes_marked_calls(tokenizer: Tokenizer) -> bool:
     """Return whether the model's chat template writes a call as JSON between ``MARK`` and ``END``."""
     call = {"type": "function", "id": "call00001", "function": {"name": "probe", "arguments": {"x": 1}}}
     messages = [
@@ -153,7 +161,7 @@ def writes_marked_calls(tokenizer: object) -> bool:
     return bool(_json(written.strip()) == {"name": "probe", "arguments": {"x": 1}})
 
 
-def tool_names(tools: Any) -> frozenset[str]:
+def tool_names(tools: Iterable[object] | None) -> frozenset[str]:
     """Return the names of OpenAI's ``tools``; nameless ones are skipped."""
     functions = [entry.get("function") if isinstance(entry, dict) else None for entry in tools or ()]
     return frozenset(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, TypedDict
 
 from arkor_dev.contract.events import SystemMetrics, TrainingLog, TrainingResumed, TrainingStarted
 from arkor_dev.local.workers.codec import Codec, Message, Others
@@ -11,15 +11,36 @@ from arkor_dev.local.workers.codec import Codec, Message, Others
 ReportedEvent = TrainingStarted | Annotated[TrainingLog, Others(object)] | TrainingResumed | SystemMetrics
 
 
+class NamedJob(TypedDict):
+    """A job's id and name."""
+
+    id: str
+    name: str
+
+
+class ReportedFields(NamedJob):
+    """The fields of a ``ReportedJob``."""
+
+    project: str
+
+
+class JobToReport(TypedDict):
+    """A job and where to report it from; see `BeginReport`."""
+
+    job: ReportedFields
+    folder: str
+    state: str
+
+
 @dataclass(frozen=True)
 class BeginReport(Message):
-    """Report ``job``, the fields of ``ReportedJob``, to the program ``to``, from the project's ``folder``.
+    """Report ``job`` to the program ``to``, from the project's ``folder``.
 
     The file ``state`` records the last reported step.
     """
 
     to: str
-    job: dict[str, Any]
+    job: ReportedFields
     folder: str
     state: str
 

@@ -11,7 +11,7 @@ import contextlib
 import importlib.util
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.events import SYSTEM_METRICS, TRAINING_LOG, TRAINING_RESUMED, TRAINING_STARTED
 from arkor_dev.contract.extras import install_command
@@ -20,12 +20,12 @@ from arkor_dev.local.workers.process import Child
 from .messages import ANSWERS, Accepted, BeginReport, EndReport, ReportEvents, ReportFault
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable
     from pathlib import Path
 
     from arkor_dev.contract.events import Event
 
-    from .messages import ReportedEvent
+    from .messages import JobToReport, NamedJob, ReportedEvent
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Report:
     def __init__(
         self,
         reporter: str,
-        job: Mapping[str, Any],
+        job: JobToReport,
         report_fault: Callable[[str], None],
         report_location: Callable[[str], None],
         before: asyncio.Task[None] | None = None,
@@ -216,13 +216,13 @@ class Reporting:
 
     def begin(
         self,
-        job: Mapping[str, Any],
+        job: NamedJob,
         reporters: str | Iterable[str] | None,
         say: Callable[[str], None],
         *,
         resumes: bool,
     ) -> Reports:
-        """Start reporting a job, ``{id, name}``, to ``reporters``; log which of them are not installed."""
+        """Start reporting a job to ``reporters``; log which of them are not installed."""
         reports = Reports(say, resumes=resumes)
         for name in dict.fromkeys([reporters] if isinstance(reporters, str) else reporters or ()):
             if not installed(name):
@@ -238,7 +238,7 @@ class Reporting:
                     "key would go. Delete it, and set WANDB_BASE_URL, WANDB_ENTITY or WANDB_PROJECT instead."
                 )
                 continue
-            child_job = {
+            child_job: JobToReport = {
                 "job": {"id": job["id"], "name": job["name"], "project": self._project.name},
                 "folder": str(self._project),
                 "state": str(self._state(job["id"], name)),
@@ -247,7 +247,7 @@ class Reporting:
             reports.reports.append(Report(name, child_job, say, reports.once, before))
         return reports
 
-    def end(self, job: Mapping[str, Any], reports: Reports, status: str) -> None:
+    def end(self, job: NamedJob, reports: Reports, status: str) -> None:
         """Let the reporters of a job finish in the background; ``status`` is how it ended."""
         for report in reports.reports:
             report.end(status)

@@ -9,10 +9,12 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 NAME: Final = re.compile(r"[^A-Za-z0-9._-]+")
 PARAMETER: Final = 250
@@ -37,7 +39,7 @@ class ReportedJob:
 class RunWriter(Protocol):
     """One run in a reporter. All methods may raise any exception of the package."""
 
-    def open(self, settings: Mapping[str, Any], run: str | None) -> tuple[str | None, str]:
+    def open(self, settings: Mapping[str, object], run: str | None) -> tuple[str | None, str]:
         """Open or continue the run; return its name there (``run``: an earlier call's) and where to look."""
 
     def write(self, figures: Mapping[str, float], step: int, moment: float | None) -> None:
@@ -62,10 +64,10 @@ class TensorBoard(RunWriter):
         self._summary = importlib.import_module(f"{protos}.summary_pb2")
         self._tensor = importlib.import_module(f"{protos}.tensor_pb2").TensorProto
         module = importlib.import_module("tensorboard.summary.writer.event_file_writer")
-        self._make: Callable[[str], Any] = module.EventFileWriter
+        self._make: Callable[[str], EventFileWriter] = module.EventFileWriter
         self._folder = Path(os.environ.get("TENSORBOARD_LOGGING_DIR") or "runs").absolute() / job.label
 
-    def open(self, settings: Mapping[str, Any], run: str | None) -> tuple[str | None, str]:
+    def open(self, settings: Mapping[str, object], run: str | None) -> tuple[str | None, str]:
         self._writer = self._make(str(self._folder))
         if run is None:
             listing = "\n".join(f"    {key} = {json.dumps(value)}" for key, value in settings.items())
@@ -78,7 +80,7 @@ class TensorBoard(RunWriter):
             self._add(0, None, summary=self._summary.Summary(value=[text]))
         return str(self._folder), f"{self._folder} (tensorboard --logdir {self._folder.parent})"
 
-    def _add(self, step: int, moment: float | None, **fields: Any) -> None:
+    def _add(self, step: int, moment: float | None, **fields: object) -> None:
         event = self._event.Event(wall_time=time.time() if moment is None else moment, step=step, **fields)
         self._writer.add_event(event)
 
@@ -106,7 +108,7 @@ class Trackio(RunWriter):
         self._trackio = importlib.import_module("trackio")
         self._job = job
 
-    def open(self, settings: Mapping[str, Any], run: str | None) -> tuple[str | None, str]:
+    def open(self, settings: Mapping[str, object], run: str | None) -> tuple[str | None, str]:
         project = os.environ.get("TRACKIO_PROJECT") or self._job.project
         name = run or self._job.label
         self._trackio.init(project=project, name=name, config=dict(settings), resume="allow")
@@ -128,7 +130,7 @@ class Wandb(RunWriter):
         self._wandb = importlib.import_module("wandb")
         self._job = job
 
-    def open(self, settings: Mapping[str, Any], run: str | None) -> tuple[str | None, str]:
+    def open(self, settings: Mapping[str, object], run: str | None) -> tuple[str | None, str]:
         project = os.environ.get("WANDB_PROJECT") or self._job.project
         self._run = self._wandb.init(
             project=project, id=self._job.id, name=self._job.name, resume="allow", config=dict(settings)
@@ -150,7 +152,7 @@ class MLflow(RunWriter):
         self._mlflow = importlib.import_module("mlflow")
         self._job = job
 
-    def open(self, settings: Mapping[str, Any], run: str | None) -> tuple[str | None, str]:
+    def open(self, settings: Mapping[str, object], run: str | None) -> tuple[str | None, str]:
         experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME") or self._job.project
         self._mlflow.set_experiment(experiment)
         if run is not None:

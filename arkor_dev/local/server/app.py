@@ -33,6 +33,7 @@ from arkor_dev.local.endpoints.service import Endpoints
 from arkor_dev.local.evaluation.service import Evaluations
 from arkor_dev.local.exports.service import Exports
 from arkor_dev.local.forecast.service import Forecasts
+from arkor_dev.local.inference.chat_call import ASK, ChatCall
 from arkor_dev.local.inference.engines.router import EngineRouter
 from arkor_dev.local.inference.generation.interface import MAX_CONCURRENT
 from arkor_dev.local.inference.prompt_checks import PromptChecks
@@ -46,7 +47,7 @@ from arkor_dev.local.workers.spare import SPARE
 
 from .attributions import routes as attribution_routes
 from .branches import copy_parent
-from .chat import ASK, Chat
+from .chat import Chat
 from .clusters import CLUSTERS, Clusters, optional_features
 from .clusters import routes as placement_routes
 from .datasets import DATASETS, EMBEDDINGS
@@ -61,7 +62,7 @@ from .forecasts import routes as forecast_routes
 from .interruptions import routes as interruption_routes
 from .jobs import ATTRIBUTIONS, EVALUATIONS, EXPORTS, IMPORTING, INFERENCE, NAME, SCHEDULER
 from .jobs import routes as job_routes
-from .requests import ORG, SETUP, Setup, body_of, check_org, check_scope
+from .requests import ORG, SETUP, Setup, body_as, body_of, check_org, check_scope
 from .search import ranked
 from .sweeps import SWEEPS
 from .sweeps import routes as sweep_routes
@@ -200,7 +201,7 @@ async def create_project(request: web.Request) -> web.Response:
 @routes.post("/v1/inference/chat")
 async def chat(request: web.Request) -> web.StreamResponse:
     check_scope(request)
-    return await request.app[CHAT].handle(request, await body_of(request, ASK))
+    return await request.app[CHAT].handle(request, await body_as(ChatCall, request, ASK))
 
 
 @routes.post("/v1/inference/classify")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.errors import ConflictError, NotFoundError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import Job
+    from arkor_dev.contract.shapes import Job, JobConfig, JobParent, RequestedParent
 
     from .requests import Setup
 
@@ -28,8 +28,8 @@ SAME = ("loraTargetModules", "loraLayersToTransform", "loraModulesToSave")
 """Settings that must be equal in both jobs, such as the layers that have an adapter."""
 
 
-async def parent_of(setup: Setup, parent: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Any, Path]:
-    """Return the contract's ``JobParent`` for the request ``parent``, and the folder of its checkpoint.
+async def parent_of(setup: Setup, parent: RequestedParent, config: JobConfig) -> tuple[JobParent, Path]:
+    """Return the parent for the request ``parent``, and the folder of its checkpoint.
 
     Raises NotFoundError if it does not exist, ConflictError if ``config`` requires another kind of adapter.
     """
@@ -59,7 +59,7 @@ def copy_parent(data: Path, job_id: str, folder: Path) -> None:
     write_atomically(parent_folder(data, job_id), copy)
 
 
-def check_fits(job: Job, folder: Path, config: Mapping[str, Any]) -> None:
+def check_fits(job: Job, folder: Path, config: JobConfig) -> None:
     """Raise ConflictError, with all that differ, unless ``config`` has weights like those in ``folder``."""
     model, other = config["model"], job["config"]["model"]
     differing: dict[str, tuple[object, object]] = {}
@@ -80,10 +80,10 @@ def check_fits(job: Job, folder: Path, config: Mapping[str, Any]) -> None:
         )
 
 
-def _differing_adapter(job: Job, folder: Path, config: Mapping[str, Any]) -> dict[str, tuple[object, object]]:
+def _differing_adapter(job: Job, folder: Path, config: JobConfig) -> dict[str, tuple[object, object]]:
     """Return the settings of an adapter that differ, each as in ``config`` and as trained by ``job``."""
 
-    def value(field: str, of: Mapping[str, Any] = config) -> Any:
+    def value(field: str, of: Mapping[str, object] = config) -> object:
         setting = of.get(field)
         return by_field()[field].default if setting is None else setting
 
@@ -93,7 +93,8 @@ def _differing_adapter(job: Job, folder: Path, config: Mapping[str, Any]) -> dic
         adapter = None
     if not isinstance(adapter, dict):
         raise ConflictError(f"The adapter_config.json of the job {job['name']} cannot be read")
-    rank, alpha = value("loraR"), config.get("loraAlpha")
+    default = by_field()["loraR"].default
+    rank, alpha = config.get("loraR") or (default if isinstance(default, int) else 0), config.get("loraAlpha")
     both: dict[str, tuple[object, object]] = {
         "loraR": (rank, adapter.get("r")),
         "loraAlpha": (2 * rank if alpha is None else alpha, adapter.get("lora_alpha")),

@@ -10,20 +10,17 @@ import asyncio
 import contextlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from arkor_dev.contract.bodies import ADAPTER
 from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError, UnavailableError
 from arkor_dev.contract.events import CHAT_DONE, CHAT_ERROR, CHAT_PROGRESS, PING
-from arkor_dev.contract.rules import FILLED, TEXT, Rule
-from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.local.gguf.installed import lacking
-from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, MAX_STRENGTH
+from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH
 from arkor_dev.local.inference.engines.choice import LLAMA
 from arkor_dev.local.inference.messages import AnswerRequest, Classified, Done, Loading, Text
-from arkor_dev.local.inference.request_options import FIELDS, is_prompt, problem, sampling
+from arkor_dev.local.inference.request_options import sampling
 from arkor_dev.local.inference.response_format import envelope, figures, indexed, logprobs, whole_choice
 from arkor_dev.local.inference.structured_output.request import format_of
 from arkor_dev.local.jobs.atomic_folder import MANIFEST, damage
@@ -42,11 +39,13 @@ from arkor_dev.local.workers.errors import JobFailure
 from .event_stream import frame, open_stream, pinged
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable
 
-    from arkor_dev.contract.shapes import ClassifiedText, Progress
+    from arkor_dev.contract.shapes import AdapterRef, ClassifiedText, JobConfig, Progress
     from arkor_dev.local.endpoints.embeddings import EmbeddingsRequest
+    from arkor_dev.local.endpoints.openai_shapes import Delta
     from arkor_dev.local.endpoints.rerank import RerankRequest
+    from arkor_dev.local.inference.chat_call import ChatCall, ChatTarget
     from arkor_dev.local.inference.engines.router import EngineRouter
     from arkor_dev.local.inference.messages import StreamPart, TokenLogprob
     from arkor_dev.local.inference.prompt_checks import PromptChecks
@@ -75,41 +74,6 @@ PLAYGROUND: Final = "playground"
 """Caller of requests that belong to no endpoint."""
 
 
-def _message_fault(message: dict[str, object]) -> str | None:
-    if message.get("content") is None and not message.get("tool_calls"):
-        return "content is missing: it must be text"
-    return None
-
-
-def _possible(body: dict[str, object]) -> str | None:
-    if body.get("messages") is None and body.get("prompt") is None:
-        return "messages is missing: it must be a list of one or more messages"
-    if body.get("adapter") is None and body.get("baseModel") is None:
-        return "Set adapter or baseModel"
-    if body.get("adapter") is None and body.get("adapterStrength") is not None:
-        return "adapterStrength requires adapter: a base model has no strength"
-    return problem(body)
-
-
-PROMPT: Final = Rule("other", noun="text, or a list of token ids", test=is_prompt)
-MESSAGE: Final = Schema(
-    Field("role", Rule("choice", choices=("system", "user", "assistant", "tool")), needed=True),
-    Field("content", TEXT, null=True),
-    Field("tool_calls", Rule("list"), null=True, inner=Schema()),
-    also=_message_fault,
-)
-ASK: Final = Schema(
-    Field("messages", Rule("list", 1, noun="a list of one or more messages"), null=True, inner=MESSAGE),
-    Field("prompt", PROMPT, null=True),
-    Field("adapter", Rule("object"), null=True, inner=ADAPTER),
-    Field("adapterStrength", Rule("number", 0, MAX_STRENGTH), null=True),
-    Field("baseModel", FILLED, null=True),
-    *FIELDS,
-    also=_possible,
-)
-"""Schema of the contract's ``ChatRequest``."""
-
-
 class Chat:
     """Answers chat requests by the inference worker."""
 
@@ -132,15 +96,15 @@ class Chat:
         self._training = training
         self._whole_ones: set[tuple[str, int]] = set()
 
-    async def handle(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+    async def handle(self, request: web.Request, body: ChatCall) -> web.StreamResponse:
         """Serve one request, an ``ASK``; any refusal comes before the stream begins."""
         ask = await self.prepare(body)
         if body.get("stream") is False:
             return await self._complete(ask)
         return await self._stream(request, ask)
 
-    async def check_target(self, body: dict[str, Any]) -> None:
-        """Raise ArkorError if the target in ``body`` (``adapter`` or ``baseModel``) cannot answer now."""
+    async def check_target(self, body: ChatTarget) -> None:
+        """Raise ArkorError if the target in ``body`` cannot answer now."""
         name, folder, _ = await self._target(body)
         if folder is not None:
             await self._check_whole(folder)
@@ -150,7 +114,7 @@ class Chat:
         except JobFailure as failure:
             raise BadRequestError(str(failure)) from None
 
-    async def prepare(self, body: dict[str, Any], caller: str = PLAYGROUND) -> AnswerRequest:
+    async def prepare(self, body: ChatCall, caller: str = PLAYGROUND) -> AnswerRequest:
         """Return the engine's request for an ``ASK`` from ``caller``, for `events`.
 
         Raises ArkorError if it cannot be answered.
@@ -183,8 +147,8 @@ class Chat:
             adapter=str(folder) if folder and not is_full else None,
             strength=strength,
             whole=is_full,
-            four_bit=bool(config.get("loadIn4bit")),
-            template_arguments={**template_arguments(config), **template_arguments(body)},
+            four_bit=bool(config and config.get("loadIn4bit")),
+            template_arguments={**template_arguments(config or {}), **template_arguments(body)},
             engine=body.get("engine"),
             messages=body.get("messages"),
             prompt=body.get("prompt"),
@@ -208,7 +172,7 @@ class Chat:
             await self._formats.check(caller, ask.format.schema, ask.format.field)
         return ask
 
-    async def prepare_texts(self, body: dict[str, object], texts: list[str]) -> AnswerRequest:
+    async def prepare_texts(self, body: ChatTarget, texts: list[str]) -> AnswerRequest:
         """Return the engine's request to classify ``texts`` by the target in ``body``, for `events`.
 
         Raises ArkorError if that is no classifier, or is not available now.
@@ -218,10 +182,14 @@ class Chat:
             raise BadRequestError(NO_CLASSIFIER, code="unsupported_endpoint")
         await self._check_whole(folder)
         return AnswerRequest(
-            base="", name=name, adapter=str(folder), four_bit=bool(config.get("loadIn4bit")), texts=texts
+            base="",
+            name=name,
+            adapter=str(folder),
+            four_bit=bool(config and config.get("loadIn4bit")),
+            texts=texts,
         )
 
-    async def classify(self, adapter: object, text: str) -> ClassifiedText:
+    async def classify(self, adapter: AdapterRef, text: str) -> ClassifiedText:
         """Return the labels of a ``text`` by the classifier ``adapter``, as in ``CLASSIFY``."""
         ask = await self.prepare_texts({"adapter": adapter}, [text])
         found: ClassifiedText | None = None
@@ -236,7 +204,7 @@ class Chat:
             raise UnavailableError("There was no answer: try again")
         return found
 
-    async def prepare_embeddings(self, body: dict[str, Any], request: EmbeddingsRequest) -> AnswerRequest:
+    async def prepare_embeddings(self, body: ChatTarget, request: EmbeddingsRequest) -> AnswerRequest:
         """Return the engine's request to embed texts by the target in ``body``, for `events`.
 
         Raises ArkorError if that is no embedder, has other dimensions, or is not available now.
@@ -259,13 +227,13 @@ class Chat:
             base="",
             name=name,
             adapter=str(folder),
-            four_bit=bool(config.get("loadIn4bit")),
+            four_bit=bool(config and config.get("loadIn4bit")),
             texts=request.texts,
             input_type=request.input_type,
             dimensions=request.dimensions,
         )
 
-    async def prepare_ranking(self, body: dict[str, Any], request: RerankRequest) -> AnswerRequest:
+    async def prepare_ranking(self, body: ChatTarget, request: RerankRequest) -> AnswerRequest:
         """Return the engine's request to rank documents by the target in ``body``, for `events`.
 
         Raises ArkorError if that is no reranker, or is not available now.
@@ -278,21 +246,21 @@ class Chat:
             base="",
             name=name,
             adapter=str(folder),
-            four_bit=bool(config.get("loadIn4bit")),
+            four_bit=bool(config and config.get("loadIn4bit")),
             texts=request.documents,
             query=request.query,
         )
 
-    async def reranks(self, body: dict[str, object]) -> bool:
+    async def reranks(self, body: ChatTarget) -> bool:
         """Return whether the target in ``body`` is a reranker. Raises ArkorError if there is none."""
         _, folder, _ = await self._target(body)
         return folder is not None and is_reranker(folder)
 
-    async def _target(self, body: dict[str, Any]) -> tuple[str, Path | None, Mapping[str, Any]]:
+    async def _target(self, body: ChatTarget | ChatCall) -> tuple[str, Path | None, JobConfig | None]:
         """Return the base model's name, and the result's (adapter's or model's) folder and config, if any."""
         adapter = body.get("adapter")
         if adapter is None:
-            return body["baseModel"], None, {}
+            return body.get("baseModel") or "", None, None
         job_id, step = adapter["jobId"], adapter.get("step")
         job = await self._store.read(Store.get, job_id)
         if job is None:
@@ -384,7 +352,7 @@ class Chat:
         head = envelope("chat.completion.chunk", ask.name)
         with_logprobs = ask.sampling.logprobs is not None
 
-        def chunk(delta: dict[str, Any], entries: list[TokenLogprob], done: Done | None = None) -> bytes:
+        def chunk(delta: Delta, entries: list[TokenLogprob], done: Done | None = None) -> bytes:
             more = {"logprobs": logprobs(entries)} if with_logprobs else {}
             choice = {"index": 0, "delta": delta, **more, "finish_reason": done.reason if done else None}
             return frame(None, compact({**head, "choices": [choice], **(figures(done) if done else {})}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -21,6 +21,8 @@ from .requests import check_scope
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from arkor_dev.contract.placement import Cluster
 
 
 TASKS: Final = "arkor_dev.local.cluster.tasks"
@@ -43,10 +45,10 @@ class Clusters:
 
     def __init__(self, data: Path) -> None:
         self._data = data
-        self._looking: dict[tuple[str, bool], tuple[float, asyncio.Task[dict[str, Any]]]] = {}
+        self._looking: dict[tuple[str, bool], tuple[float, asyncio.Task[Cluster]]] = {}
 
-    async def look(self, address: str, *, insecure: bool) -> dict[str, Any]:
-        """Return the contract's ``Cluster``."""
+    async def look(self, address: str, *, insecure: bool) -> Cluster:
+        """Return the cluster's status."""
         key = (address, insecure)
         started, task = self._looking.get(key, (0.0, None))
         if task is None or (task.done() and time.monotonic() - started > FRESH_SECONDS):
@@ -57,7 +59,7 @@ class Clusters:
                 self._looking.pop(old)[1].cancel()
         return await asyncio.shield(task)
 
-    async def _look(self, address: str, insecure: bool) -> dict[str, object]:
+    async def _look(self, address: str, insecure: bool) -> Cluster:
         async with Child.running(TASKS) as child:
             child.send(DescribeCluster(address, insecure, str(self._data)))
             try:

@@ -21,6 +21,8 @@ from .requests import body_of, check_scope
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from arkor_dev.contract.shapes import JobConfig
+
 routes = web.RouteTableDef()
 DATASETS: Final = web.AppKey("datasets", Datasets)
 EMBEDDINGS: Final = web.AppKey("embeddings", Embeddings)
@@ -164,7 +166,7 @@ REQUESTED: Final = (
 )
 
 
-async def requested(request: web.Request) -> tuple[dict[str, Any], Losses | None]:
+async def requested(request: web.Request) -> tuple[JobConfig, Losses | None]:
     """Return the config of the view in the path, and the model of the requested losses; None for embeddings.
 
     Raises NotFoundError for a job without a final adapter.

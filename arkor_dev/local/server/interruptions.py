@@ -16,7 +16,7 @@ from arkor_dev.contract.rules import quoted
 from arkor_dev.contract.settings import by_field
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.resume_points import latest
-from arkor_dev.local.jobs.job_config import ADJUSTED, check_config, check_files
+from arkor_dev.local.jobs.job_config import check_config, check_files
 from arkor_dev.local.jobs.second_model import find_second
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.errors import JobFailure
@@ -27,7 +27,8 @@ from .requests import SETUP, body_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from arkor_dev.contract.shapes import Job
+    from arkor_dev.contract.shapes import Job, JobConfig
+    from arkor_dev.local.execution.messages import ResumeOptions
 
 LENGTHS: Final = ("maxSteps", "numTrainEpochs")
 BY_PERSON: Final = "It was resumed by a person."
@@ -51,11 +52,11 @@ async def resume(request: web.Request) -> web.Response:
     force = bool(body.get("force"))
     if job["status"] == "paused" or "resumable" in job:
         await _check_unchanged(request, job, force=force)
-    config = None
+    config: JobConfig | None = None
     if body.keys() & {"on", "workers"} and job["status"] != "completed":
         config = await _config_of(request, job)
         if "on" in body:
-            config = _moved(config, body["on"])
+            config = check_config(_moved(config, body["on"]))
         if "workers" in body:
             config = check_config({**config, "workers": body["workers"]})
     return await _resume(request, job, BY_PERSON, {"force": force}, config)
@@ -73,12 +74,11 @@ async def extend(request: web.Request) -> web.Response:
         raise ConflictError(f"The job {job['name']} was a dry run, which has only a few steps")
     _check_later(job, body)
     setup = request.app[SETUP]
-    config = _longer(await _config_of(request, job), body)
-    check_config(config)
+    config = check_config(_longer(await _config_of(request, job), body))
     await asyncio.to_thread(check_files, config, setup.project)
     await _check_unchanged(request, job, force=force)
     end: int = job["resumable"]
-    orders: dict[str, Any] = {"force": force, "further": end}
+    orders: ResumeOptions = {"force": force, "further": end}
     if body.get("schedule") == "restart":
         orders["restart"] = end
     return await _resume(request, job, EXTENDED, orders, config)
@@ -105,7 +105,8 @@ async def adjust(request: web.Request) -> web.Response:
     if not differing:
         raise BadRequestError("The job already has these settings")
     done = job["metrics"].get("step", 0)
-    if config.get("maxSteps", -1) != before.get("maxSteps", -1) and 0 < config.get("maxSteps", -1) <= done:
+    end = config.get("maxSteps") or -1
+    if end != (before.get("maxSteps") or -1) and 0 < end <= done:
         raise BadRequestError(f"steps must be more than the {done} that the job already has")
     await _check_unchanged(request, job, force=force)
     if job["status"] == "running":
@@ -114,11 +115,11 @@ async def adjust(request: web.Request) -> web.Response:
         if job["status"] in ("paused", "failed", "cancelled"):
             await _check_unchanged(request, job, force=force)
     step = job.get("pause", {}).get("step", job.get("resumable", 0))
-    record = [*before.get(ADJUSTED, ()), {"step": step, "settings": differing}]
-    return await _resume(request, job, _words(differing), {"force": force}, {**config, ADJUSTED: record})
+    config["adjusted"] = [*before.get("adjusted", ()), {"step": step, "settings": differing}]
+    return await _resume(request, job, _words(differing), {"force": force}, config)
 
 
-def _words(changes: Mapping[str, list[Any]]) -> str:
+def _words(changes: Mapping[str, list[object]]) -> str:
     """Say in arkor.toml's terms what changed."""
     keys = {field: row.key for field, row in by_field().items()}
     texts = [
@@ -128,7 +129,7 @@ def _words(changes: Mapping[str, list[Any]]) -> str:
     return f"Its settings were changed: {', '.join(texts)}."
 
 
-async def _config_of(request: web.Request, job: Job) -> dict[str, Any]:
+async def _config_of(request: web.Request, job: Job) -> JobConfig:
     """Return the job's config. Raises NotFoundError if it was deleted after it was read."""
     config = await request.app[SETUP].store.read(Store.config, job["id"])
     if config is None:
@@ -140,8 +141,8 @@ async def _resume(
     request: web.Request,
     job: Job,
     why: str,
-    orders: Mapping[str, Any],
-    config: Mapping[str, Any] | None = None,
+    orders: ResumeOptions,
+    config: JobConfig | None = None,
 ) -> web.Response:
     going_on = await request.app[SETUP].store.request(Store.resume, job["id"], why, orders, config)
     request.app[SCHEDULER].wake()
@@ -160,7 +161,7 @@ def _check_later(job: Job, body: Mapping[str, Any]) -> None:
             raise BadRequestError(f"{field} must be more than the {end} that the job already has")
 
 
-def _longer(config: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
+def _longer(config: JobConfig, body: Mapping[str, Any]) -> dict[str, object]:
     """Return ``config`` with the new end, and without a setting that conflicts with it."""
     field = next(field for field in LENGTHS if body.get(field) is not None)
     remaining = {key: value for key, value in config.items() if key not in LENGTHS}
@@ -170,7 +171,7 @@ def _longer(config: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any
     return {**remaining, field: body[field]}
 
 
-def _moved(config: Mapping[str, Any], on: str) -> dict[str, Any]:
+def _moved(config: Mapping[str, object], on: str) -> dict[str, object]:
     """Return ``config`` with the target ``on``; permission for an insecure cluster is kept only for the same
     one.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
@@ -35,7 +35,7 @@ from arkor_dev.local.jobs.disk import (
     remove_leftovers,
     remove_models,
 )
-from arkor_dev.local.jobs.job_config import ADJUSTED, check_config, with_current_reviews
+from arkor_dev.local.jobs.job_config import check_config, with_current_reviews
 from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import REPORTED, Store, new_id
@@ -96,7 +96,8 @@ async def jobs(request: web.Request) -> web.Response:
 async def create_job(request: web.Request) -> web.Response:
     setup = check_scope(request)
     body = await body_of(request, JOB)
-    config = {key: value for key, value in check_config(body["config"]).items() if key != ADJUSTED}
+    config = check_config(body["config"])
+    config.pop("adjusted", None)
     config = await asyncio.to_thread(with_current_reviews, config, setup.project)
     parent, job_id = None, new_id()
     if body.get("parent") is not None:
@@ -120,7 +121,7 @@ async def job(request: web.Request) -> web.Response:
 @routes.patch("/v1/jobs/{id}")
 async def edit_job(request: web.Request) -> web.Response:
     job_id = (await job_of(request))["id"]
-    changes = job_changes(await body_of(request, JOB_CHANGES))
+    changes: Any = job_changes(await body_of(request, JOB_CHANGES))
     return web.json_response({"job": await request.app[SETUP].store.request(Store.edit, job_id, changes)})
 
 

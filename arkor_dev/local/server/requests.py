@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from aiohttp import web
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.errors import BadRequestError, ForbiddenError, NotFoundError
-from arkor_dev.contract.schema import SchemaError, check
+from arkor_dev.contract.schema import SchemaError, check, check_as
 from arkor_dev.local.inference.engines.choice import AUTO
 from arkor_dev.local.jobs.async_store import AsyncStore
 from arkor_dev.local.jobs.database import DATABASE, refuse_empty
@@ -17,10 +17,12 @@ from arkor_dev.local.jobs.disk import keep_reserve
 from arkor_dev.local.jobs.store import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from arkor_dev.contract.schema import Schema
 
+T = TypeVar("T")
 ORG: Final = {"id": "local", "name": "This machine"}
 
 
@@ -47,7 +49,7 @@ class Setup:
         data: Path,
         project: Path,
         cache: Path,
-        hello: dict[str, Any],
+        hello: Mapping[str, str],
         *,
         idle: bool = False,
         on_demand: bool = False,
@@ -91,6 +93,16 @@ def check_scope(request: web.Request) -> Setup:
     if project != setup.slug:
         raise NotFoundError(f"This backend serves {setup.org}/{setup.slug}, not {setup.org}/{project}")
     return setup
+
+
+async def body_as(shape: type[T], request: web.Request, schema: Schema) -> T:
+    """Return the request's JSON body, validated by ``schema``, as ``shape``."""
+    try:
+        return check_as(shape, strict_json.parse(await request.read()), schema)
+    except strict_json.StrictJSONError as fault:
+        raise BadRequestError(f"The body {fault}") from None
+    except SchemaError as fault:
+        raise BadRequestError(str(fault)) from None
 
 
 async def body_of(request: web.Request, schema: Schema) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from arkor_dev.contract.shapes import SearchResult
+    from arkor_dev.contract.shapes import AdapterRef, SearchResult
+    from arkor_dev.local.inference.chat_call import ChatTarget
     from arkor_dev.local.inference.messages import AnswerRequest
 
     from .chat import Chat
@@ -38,9 +39,9 @@ A token has at least one byte, so they are within the limit of a request; a long
 DIGITS: Final = 6
 
 
-async def ranked(chat: Chat, adapter: object, query: str, texts: Sequence[str]) -> SearchResult:
+async def ranked(chat: Chat, adapter: AdapterRef, query: str, texts: Sequence[str]) -> SearchResult:
     """Return the best of ``texts`` for the ``query``, as in ``SEARCH``. Raises ArkorError."""
-    body = {"adapter": adapter}
+    body: ChatTarget = {"adapter": adapter}
     scores: list[float] = []
     try:
         if await chat.reranks(body):

@@ -28,6 +28,7 @@ from arkor_dev.local.jobs.job_row import UNKNOWN_TIME
 from .design import RUNS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from arkor_dev.contract.shapes import EvaluationMeasure, SourceEffect, SweepImportance, SweepVerdict
@@ -107,7 +108,7 @@ class SweepRecord:
     name: str
     created: str
     began: float
-    config: dict[str, Any]
+    config: Mapping[str, Any]
     space: dict[str, Any]
     seed: int
     deadline: float | None = None

@@ -17,7 +17,7 @@ import sqlite3
 import time
 from datetime import UTC, datetime
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.events import TRAINING_LOG
@@ -68,6 +68,7 @@ if TYPE_CHECKING:
         SweepTrial,
         SweepVerdict,
     )
+    from arkor_dev.local.execution.messages import ResumeOptions
     from arkor_dev.local.forecast.service import Forecasts
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.jobs.scheduler import Scheduler
@@ -149,7 +150,7 @@ class Sweeps:
             _check_request(config, body)
         else:
             asked = body["sources"].get("runs")
-            runs = await asyncio.to_thread(_runs_of_sources, cast("JobConfig", config), asked, body)
+            runs = await asyncio.to_thread(_runs_of_sources, config, asked, body)
         began = time.time()
         deadline = None
         if body.get("deadline") is not None:
@@ -173,14 +174,14 @@ class Sweeps:
         self._news.set()
         return self._view(sweep)
 
-    async def _check_held_out(self, config: dict[str, Any], least: int) -> list[int]:
+    async def _check_held_out(self, config: Mapping[str, Any], least: int) -> list[int]:
         """Return the rows of each source, if known; raise BadRequestError if there are less than ``least``
         groups of held-out rows.
 
         ``evalSplit`` of the error is a share of the rows that would suffice.
         """
         try:
-            found = (await self._ask(HoldOut(config, str(self._project)), HeldOut)).held_out
+            found = (await self._ask(HoldOut(dict(config), str(self._project)), HeldOut)).held_out
         except JobFailure as failure:  # data that no trial could read
             raise BadRequestError(str(failure)) from None
         if found is None:
@@ -322,9 +323,14 @@ class Sweeps:
             return False
         if self._must_wait():
             return False
-        forecast = await self._forecasts.request({**sweep.config, "samples": ["off"]})
+        try:
+            config = check_config({**sweep.config, "samples": ["off"]})
+        except BadRequestError as error:  # the sweep may be of an earlier version
+            await self._fail(sweep, error.text)
+            return False
+        forecast = await self._forecasts.request(config)
         if sweep.runs and forecast["state"] == "failed":
-            await self._fail(sweep, f"A run cannot be estimated: {forecast['error']}")
+            await self._fail(sweep, f"A run cannot be estimated: {forecast.get('error')}")
             return False
         if forecast["state"] == "failed":
             await self._begin(sweep, {}, START, plan.fresh_seeds(sweep)[0])
@@ -378,7 +384,7 @@ class Sweeps:
             ]
             # Failed trials count as tried.
             tried = [*valid, *(entry for entry in trials if entry not in valid)]
-            request = SuggestTrial(sweep.space, sweep.config, sweep.seed, tried)
+            request = SuggestTrial(sweep.space, dict(sweep.config), sweep.seed, tried)
             settings = (await self._ask(request, Suggested)).settings
         if settings is None:
             self._exhausted.add(sweep.id)
@@ -421,7 +427,7 @@ class Sweeps:
     async def _extend(self, sweep: SweepRecord, trial: Trial) -> None:
         job = await self._store.read(Store.get, trial.job)
         further = job.get("resumable", 0) if job else 0
-        orders = {"force": False, "further": further, "unasked": True}
+        orders: ResumeOptions = {"force": False, "further": further, "unasked": True}
         try:
             await self._store.write(
                 Store.resume, trial.job, EXTENDED, orders, check_config(plan.config_of(sweep, trial))
@@ -681,7 +687,7 @@ class Sweeps:
             "name": sweep.name,
             "state": sweep.state,
             "createdAt": sweep.created,
-            "config": cast("JobConfig", public(sweep.config)),
+            "config": public(sweep.config),
             "space": sweep.space,
             "trials": [_trial_view(sweep, trial) for trial in sweep.trials],
         }
@@ -744,7 +750,7 @@ def _trial_view(sweep: SweepRecord, trial: Trial) -> SweepTrial:
     return view
 
 
-def _check_request(config: dict[str, Any], body: dict[str, Any]) -> None:
+def _check_request(config: Mapping[str, Any], body: dict[str, Any]) -> None:
     """Raise BadRequestError for a request that does not describe a valid sweep."""
     space, method = body.get("space") or {}, config.get("method")
     if problem := space_problem(space, method):

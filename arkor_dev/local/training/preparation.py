@@ -486,7 +486,6 @@ class RunPreparation:
             base.model, base.device, base.dtype, tokens, self.format, format_cache
         )
         make: Callable[..., TrainingLoop] = TrainingLoop
-        workers = {}
         if group:
             from .distributed.run import DistributedRun, agree_on_format
 
@@ -496,7 +495,7 @@ class RunPreparation:
                     f"This machine has {group.count} GPUs: as many workers share each batch, not {requested}"
                 )
             choice, make = agree_on_format(group, choice, self.train), partial(DistributedRun, group=group)
-            workers = {"workers": group.count}
+            self.continuation.origin["workers"] = group.count
         self.settings.resolve("numberFormat", choice.name)
         self._stream(choice.dtype.itemsize)
         self.say(f"Computing in {choice.name}, trained weights in float32: {choice.reason}")
@@ -505,7 +504,6 @@ class RunPreparation:
             "rows": origin.hash_of_rows(self.train, self.held_out),
             "format": choice.name,
             "formatReason": choice.reason,
-            **workers,
         }
         run = make(
             method=self.method,

@@ -59,6 +59,7 @@ from arkor_dev.local.evaluation.scorers import JudgeFailure
 from arkor_dev.local.evaluation.so_far import OPEN
 from arkor_dev.local.evaluation.stage import tokens_of
 from arkor_dev.local.execution.messages import Ended
+from arkor_dev.local.jobs.atomic_folder import RunOrigin
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
 from arkor_dev.local.modeling.classes import Classes, is_classifier
 from arkor_dev.local.modeling.example import weight_of
@@ -127,7 +128,7 @@ class Saving:
         make_writer: Creates the writer of checkpoints.
     """
 
-    origin: Callable[[], Mapping[str, Any]] = dict
+    origin: Callable[[], RunOrigin] = RunOrigin
     step_done: Callable[[int], None] = lambda _: None
     describe_files: Callable[..., None] = lambda *_: None
     make_writer: Callable[..., CheckpointWriter] = CheckpointWriter

@@ -3,8 +3,9 @@
 A message is a frozen dataclass derived from `Message`; ``kind`` on the pipe is the name of its class. The
 receiver decodes the classes that it expects, and refuses anything else: another kind, and a field that is
 missing, unknown, or of another type. Fields have JSON's types, `Path`, dataclasses, TypedDicts and unions of
-these, messages among them; ``Annotated`` with `Bounds` limits them, and with `Others` lets a TypedDict have
-unlisted fields. The literal ``type`` of TypedDicts says which one of a union a value is.
+these, messages among them; ``Annotated`` with `Bounds` limits them, with `Others` lets a TypedDict have
+unlisted fields, and with `Trusted` leaves it unchecked. The literal ``type`` of TypedDicts says which one of
+a union a value is.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import functools
 import json
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Generic, Literal, NotRequired, TypeVar, Union
@@ -52,6 +53,13 @@ class Others:
     """The type of the fields that a TypedDict does not list."""
 
     hint: object
+
+
+@dataclass(frozen=True)
+class Trusted:
+    """Marks an object that the backend has checked by other rules, such as a job's config: it is not checked
+    again.
+    """
 
 
 def encode(message: Message) -> bytes:
@@ -98,6 +106,8 @@ def _reader(hint: Any) -> Read:
         return Codec(*choices).of
     if is_dataclass(hint) or typing.is_typeddict(hint):
         return _object_reader(hint)
+    if origin is Annotated and isinstance(parts[1], Trusted):
+        return lambda value: _exactly(value, dict)
     if origin is Annotated and isinstance(parts[1], Others):
         return _object_reader(parts[0], _reader(parts[1].hint))
     if origin is Annotated:
@@ -110,7 +120,7 @@ def _reader(hint: Any) -> Read:
     if origin in (list, tuple):
         each = _reader(parts[0])
         return lambda value: origin([each(part) for part in _exactly(value, list)])
-    if origin is dict:
+    if origin in (dict, Mapping):
         each = _reader(parts[1])
         return lambda value: {name: each(part) for name, part in _exactly(value, dict).items()}
     if origin is Literal:

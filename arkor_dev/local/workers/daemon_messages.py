@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Progress
 
 
-def say(**fields: Any) -> None:
+def say(**fields: object) -> None:
     """Write one line immediately. The end of standard input, not of output, shows that the daemon is gone."""
     try:
         sys.stdout.write(json.dumps(fields) + "\n")

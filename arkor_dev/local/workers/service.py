@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from .background import BackgroundQueue, background_task
 from .errors import JobFailure
@@ -100,7 +100,7 @@ class WorkerService(ABC, Generic[Task]):
             await child.stop()
 
     @abstractmethod
-    async def _work(self, task: Task) -> Any:
+    async def _work(self, task: Task) -> None:
         """Run ``task`` to its end. Raises JobFailure."""
 
     def _next(self) -> Task | None:

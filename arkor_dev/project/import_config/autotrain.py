@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from .conversion import COMMON, OWN_TEMPLATE, flag, model, noted, refuse, used
+from .conversion import COMMON, OWN_TEMPLATE, flag, model, noted, refuse, reporters, used
 from .entries import flattened
 
 if TYPE_CHECKING:
-    from .conversion import Conversion
+    from arkor_dev.contract.settings.setting import Value
+
+    from .conversion import Conversion, KeyRule, RowsOf
     from .entries import Entry
 
 NAME: Final = "AutoTrain"
 TASK: Final = "task"
 TRAINERS: Final = {"default": "sft", "generic": "sft", "sft": "sft"}
-DEFAULTS: Final[dict[str, Any]] = {
+DEFAULTS: Final[dict[str, Value]] = {
     "learning_rate": 3e-5, "epochs": 1, "batch_size": 2, "gradient_accumulation_steps": 4,
     "warmup_ratio": 0.1,
 }  # fmt: skip
-LORA: Final[dict[str, object]] = {"lora.r": 16, "lora.alpha": 32, "lora.dropout": 0.05}
+LORA: Final[dict[str, Value]] = {"lora.r": 16, "lora.alpha": 32, "lora.dropout": 0.05}
 PARTS: Final = ("text_column", "prompt_text_column", "rejected_text_column")
 
 
@@ -74,7 +76,7 @@ def _data(conversion: Conversion, by_key: dict[str, Entry]) -> None:
             target = "prompt"
         if str(entry.value) != target:
             columns[target] = str(entry.value)
-    more: dict[str, Any] = {"columns": columns} if columns else {}
+    more: RowsOf = {"columns": columns} if columns else {}
     split = by_key.get("data.train_split")
     if split is not None and split.value not in (None, "train"):
         more["split"] = str(split.value)
@@ -109,7 +111,7 @@ def _length(conversion: Conversion, entry: Entry) -> None:
 
 
 def _log(conversion: Conversion, entry: Entry) -> None:
-    COMMON["report_to"](conversion, entry)
+    reporters(conversion, entry)
 
 
 def _columns(conversion: Conversion, entry: Entry) -> None:
@@ -129,7 +131,7 @@ def _generations(conversion: Conversion, entry: Entry) -> None:
         refuse(entry, "is for rewards only")
 
 
-RULES: Final[dict[str, Any]] = {
+RULES: Final[dict[str, KeyRule]] = {
     TASK: used,
     "base_model": model,
     "log": _log,

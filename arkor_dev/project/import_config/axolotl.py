@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .conversion import (
     AXOLOTL,
@@ -27,7 +27,9 @@ from .yaml_subset import Section
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .conversion import Conversion
+    from arkor_dev.contract.settings.setting import Value
+
+    from .conversion import Conversion, DatasetTable, KeyRule, RowsOf
     from .entries import Entry
 
 NAME: Final = AXOLOTL
@@ -55,7 +57,7 @@ PART: Final = (
     "trust_remote_code",
 )  # fmt: skip
 """Keys of a data set that are read, or have no effect here: of a chat only the answers are learned."""
-DEFAULTS: Final[dict[str, Any]] = {
+DEFAULTS: Final[dict[str, Value]] = {
     "epochs": 1, "batch_size": 1, "scheduler": "cosine", "max_length": 512, "warmup_ratio": 0.03,
 }  # fmt: skip
 """Values of keys that are left out, where ours are different."""
@@ -82,12 +84,12 @@ def _test_datasets(conversion: Conversion, entry: Entry) -> None:
         conversion.note(entry, "only the first set of evaluation rows is used")
 
 
-def _source(conversion: Conversion, entry: Entry, part: object) -> dict[str, object] | None:
+def _source(conversion: Conversion, entry: Entry, part: object) -> DatasetTable | None:
     """Return one of the data sets, with the form and the columns of its rows."""
     if not isinstance(part, dict) or not isinstance(part.get("path"), str):
         conversion.note(entry, "a data set without a path")
         return None
-    more: dict[str, Any] = {}
+    more: RowsOf = {}
     name, files = part["path"], part.get("data_files")
     if part.get("ds_type") in ("json", "csv", "parquet") and isinstance(files, list | str):
         paths = [files] if isinstance(files, str) else files
@@ -129,23 +131,26 @@ def _source(conversion: Conversion, entry: Entry, part: object) -> dict[str, obj
     return conversion.data(entry, name, **more)
 
 
-def _at(entry: Entry, part: dict[str, Any], key: str) -> Entry:
+def _at(entry: Entry, part: dict[str, object], key: str) -> Entry:
     """Return an entry for a key of one data set, with its own line."""
     line = part.lines.get(key, entry.line) if isinstance(part, Section) else entry.line
     return replace(entry, key=f"{entry.key}.{key}", line=line)
 
 
-def _chat(part: dict[str, Any]) -> dict[str, Any]:
+def _chat(part: dict[str, object]) -> RowsOf:
     """Return the form of conversations: those with ``from`` and ``value`` are ShareGPT's."""
-    names = part.get("message_property_mappings") or {}
-    role = names.get("role") or part.get("message_field_role") or "role"
-    sharegpt = role == "from"
-    target, source = "conversations" if sharegpt else "messages", part.get("field_messages") or "messages"
-    more: dict[str, Any] = {"form": "sharegpt"} if sharegpt else {}
-    return {**more, "columns": {target: source}} if source != target else more
+    names = part.get("message_property_mappings")
+    role = names.get("role") if isinstance(names, dict) else None
+    sharegpt = (role or part.get("message_field_role")) == "from"
+    target = "conversations" if sharegpt else "messages"
+    source = str(part.get("field_messages") or "messages")
+    more: RowsOf = {"form": "sharegpt"} if sharegpt else {}
+    if source != target:
+        more["columns"] = {target: source}
+    return more
 
 
-def _columns(kind: dict[str, object]) -> dict[str, object]:
+def _columns(kind: dict[str, object]) -> RowsOf:
     names = {
         "instruction": kind.get("field_instruction"),
         "input": kind.get("field_input"),
@@ -156,9 +161,7 @@ def _columns(kind: dict[str, object]) -> dict[str, object]:
     return {"form": "alpaca", "columns": columns} if columns else {}
 
 
-def _preferences(
-    conversion: Conversion, entry: Entry, part: dict[str, object], kind: object
-) -> dict[str, object]:
+def _preferences(conversion: Conversion, entry: Entry, part: dict[str, object], kind: object) -> RowsOf:
     """Return the columns of rows with two answers, or with one and its rating."""
     fields = {**part, **kind} if isinstance(kind, dict) else part
     columns = {
@@ -239,7 +242,7 @@ def _is(value: object, why: str) -> Callable[[Conversion, Entry], None]:
     return convert
 
 
-DISTILLATION: Final[dict[str, object]] = {
+DISTILLATION: Final[dict[str, KeyRule]] = {
     "kd_trainer": used,
     "kd_online_server_model": "teacher",
     "kd_online_server_base_url": noted(
@@ -274,7 +277,7 @@ WITHOUT_EFFECT: Final = (
     "eval_table_size", "eval_max_new_tokens", "save_first_step", "debug", "float16", "bfloat16",
 )  # fmt: skip
 """Keys that have no effect on training here."""
-RULES: Final[dict[str, Any]] = {
+RULES: Final[dict[str, KeyRule]] = {
     **dict.fromkeys(WITHOUT_EFFECT),
     **DISTILLATION,
     **COMMON,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, TypedDict, Unpack
 
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.rules import quoted
@@ -15,12 +15,16 @@ from arkor_dev.data.detect import SUFFIXES
 from .entries import Computed, require_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from arkor_dev.contract.settings.setting import Setting
+    from arkor_dev.contract.settings.setting import Setting, Value
 
     from .entries import Entry
+
+    Convert = Callable[["Conversion", Entry], None]
+    KeyRule = str | Convert | None
+    """What becomes of a key: one of our keys, a function that converts it, or None if it has no effect."""
 
 OPTIMIZERS: Final = {
     "adamw_hf": "adamw",
@@ -64,6 +68,23 @@ class Note:
     text: str
 
 
+class RowsOf(TypedDict, total=False):
+    """What ``dataset`` of arkor.toml says of the rows."""
+
+    form: str
+    columns: dict[str, str]
+    split: str
+    subset: str
+
+
+class DatasetTable(RowsOf, total=False):
+    """``dataset`` of arkor.toml: exactly one of ``path``, ``url`` and ``huggingface``, and its rows."""
+
+    path: str
+    url: str
+    huggingface: str
+
+
 @dataclass(slots=True)
 class Conversion:
     """A trainer under construction. ``settings`` are by the keys of ``arkor.toml``, such as ``lora.r``."""
@@ -74,9 +95,9 @@ class Conversion:
     text: str = ""
     """The file, for what only its comments say."""
     model: str | None = None
-    datasets: list[dict[str, Any]] = field(default_factory=list)
-    held_out: dict[str, Any] | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
+    datasets: list[DatasetTable] = field(default_factory=list)
+    held_out: DatasetTable | None = None
+    settings: dict[str, object] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     unneeded: list[str] = field(default_factory=list)
     lines: dict[str, int] = field(default_factory=dict)
@@ -85,7 +106,7 @@ class Conversion:
         """Note that an entry was not carried over unchanged."""
         self.notes.append(Note(entry.line, entry.key, text))
 
-    def set(self, key: str, entry: Entry, value: Any = None) -> None:
+    def set(self, key: str, entry: Entry, value: object = None) -> None:
         """Set a setting to ``value`` or the entry's, or note why not; a flag's default is left out."""
         row = ROWS[key]
         value = _as(row.rule.kind, entry.value if value is None else value)
@@ -97,36 +118,31 @@ class Conversion:
         else:
             self.note(entry, f"{quoted(value)} is not allowed here: {key} must be {rule.words}")
 
-    def apply(self, entries: Iterable[Entry], rules: Mapping[str, Any]) -> None:
+    def apply(self, entries: Iterable[Entry], rules: Mapping[str, KeyRule]) -> None:
         """Carry over every entry that has an effect.
 
-        ``rules`` has, by key, one of our keys, a function that converts it, or None for what has no effect on
-        training here; ``name.*`` is for all keys of a section. Any other key counts if it is one of ours,
-        or an alias in transformers, PEFT or TRL.
+        ``rules`` are by key; ``name.*`` is for all keys of a section. A key without a rule counts if it is
+        one of ours, or an alias in transformers, PEFT or TRL.
         """
         for entry in entries:
             if entry.value is None or entry.value == "":
                 continue
             section = f"{entry.key.partition('.')[0]}.*"
-            rule = rules.get(entry.key, rules.get(section, BY_NAME.get(entry.key, entry)))
+            rule = rules.get(entry.key, rules.get(section, BY_NAME.get(entry.key, no_equivalent)))
             if rule is None:
                 self.unneeded.append(entry.key)
             elif isinstance(entry.value, Computed):
                 text = f"is computed by the script: {entry.value.source}"
-                if rule in SIZES:
+                if isinstance(rule, str) and rule in SIZES:
                     default = ROWS[rule].of(self.settings.get("method")).default
                     text += f". {default} applies, unless you set it"
                 self.note(entry, text)
             elif isinstance(rule, str):
                 self.set(rule, entry)
-            elif rule is not entry:
-                rule(self, entry)
-            elif entry.value not in (False, [], {}):
-                self.note(entry, "has no equivalent here")
             else:
-                self.unneeded.append(entry.key)  # what it would turn on is off here, too
+                rule(self, entry)
 
-    def default(self, values: Mapping[str, Any], given: Iterable[str] = ()) -> None:
+    def default(self, values: Mapping[str, Value], given: Iterable[str] = ()) -> None:
         """Set what the file leaves to its tool's default, which is another one here.
 
         ``given`` are the file's keys by its own names: none of them is left out, though it may be computed.
@@ -136,29 +152,29 @@ class Conversion:
             if key not in known and DECISIVE.get(key) not in known:
                 self.settings[key] = value
 
-    def data(self, entry: Entry, name: str, **more: Any) -> dict[str, Any]:
+    def data(self, entry: Entry, name: str, **more: Unpack[RowsOf]) -> DatasetTable:
         """Return a data set by name: a file of the project, an address, or a data set of Hugging Face.
 
         A file elsewhere is expected in ``data/``, with a note that it must be copied.
         """
         require_plain([name, more])
         if name.startswith(("https://", "http://")):
-            return {"url": name, **more}
+            return _with_rows({"url": name}, more)
         if name.startswith(("s3://", "gs://", "gcs://", "az://", "abfs://", "oci://")):
             self.note(entry, f"{name} is not read from here: download it into data/")
             name = name.rpartition("/")[2] or "train.jsonl"
         elif not _is_file(name):
-            return {"huggingface": name, **more}
-        for key in ("split", "subset"):
-            more.pop(key, None)
+            return _with_rows({"huggingface": name}, more)
+        more.pop("split", None)
+        more.pop("subset", None)
         project = self.folders[0].resolve()
         for folder in self.folders:
             path = (folder / name).resolve()
             if path.exists() and path.is_relative_to(project) and path != project:
-                return {"path": path.relative_to(project).as_posix(), **more}
+                return _with_rows({"path": path.relative_to(project).as_posix()}, more)
         inside = f"data/{name.rstrip('/').rpartition('/')[2]}"
         self.note(entry, f"copy the data to {inside} of the project")
-        return {"path": inside, **more}
+        return _with_rows({"path": inside}, more)
 
     def finish(self) -> None:
         """Remove settings that have no effect or exclude each other, with a note for each."""
@@ -196,6 +212,12 @@ class Conversion:
         elif self.settings.get("warmup_steps") == 0 and "warmup_ratio" in self.settings:
             del self.settings["warmup_ratio" if self.tool == AXOLOTL else "warmup_steps"]
 
+    def count(self, key: str) -> int:
+        """Return a setting that is a whole number, or its default."""
+        value = self.settings.get(key, ROWS[key].default)
+        assert isinstance(value, int)
+        return value
+
     def _drop(self, key: str, text: str) -> None:
         """Remove a setting, with a note unless it is only a default of the tool."""
         del self.settings[key]
@@ -204,10 +226,10 @@ class Conversion:
 
     def _count_prompts(self) -> None:
         """Convert the batch of GRPO, which TRL counts in answers, to one of prompts."""
-        batch, accumulation = self.settings.get("batch_size"), self.settings.get(ACCUMULATION, 1)
-        if self.settings.get("method") != "grpo" or batch is None:
+        if self.settings.get("method") != "grpo" or "batch_size" not in self.settings:
             return
-        generations = self.settings.get("num_generations", ROWS["num_generations"].default)
+        batch, accumulation = self.count("batch_size"), self.count(ACCUMULATION)
+        generations = self.count("num_generations")
         answers = batch * accumulation
         if answers % generations and self.tool == UNSLOTH:
             answers = generations * accumulation  # it raises the batch to the answers of one prompt
@@ -227,6 +249,18 @@ class Conversion:
             "batch_size counts prompts here"
         )
         self.notes.append(Note(line, "per_device_train_batch_size", text))
+
+
+def _with_rows(table: DatasetTable, rows: RowsOf) -> DatasetTable:
+    if "form" in rows:
+        table["form"] = rows["form"]
+    if "columns" in rows:
+        table["columns"] = rows["columns"]
+    if "split" in rows:
+        table["split"] = rows["split"]
+    if "subset" in rows:
+        table["subset"] = rows["subset"]
+    return table
 
 
 def _is_file(name: str) -> bool:
@@ -265,7 +299,7 @@ def refuse(entry: Entry, why: str) -> NoReturn:
 # --- conversions that several tools share -----------------------------------------------------------------
 
 
-def flag(key: str, *, when: bool = True, value: object = True) -> object:
+def flag(key: str, *, when: bool = True, value: object = True) -> Convert:
     """Return a rule that sets ``key`` if the entry equals ``when``."""
 
     def convert(conversion: Conversion, entry: Entry) -> None:
@@ -279,7 +313,15 @@ def used(_: Conversion, __: Entry) -> None:
     """Convert nothing: the entry has been read by itself."""
 
 
-def refused(why: str) -> Any:
+def no_equivalent(conversion: Conversion, entry: Entry) -> None:
+    """Note a key that is unknown here, unless what it would turn on is off."""
+    if entry.value not in (False, [], {}):
+        conversion.note(entry, "has no equivalent here")
+    else:
+        conversion.unneeded.append(entry.key)
+
+
+def refused(why: str) -> Convert:
     """Return a rule that refuses the file if a feature is enabled that a run would lack here."""
 
     def convert(_: Conversion, entry: Entry) -> None:
@@ -299,12 +341,12 @@ def model(conversion: Conversion, entry: Entry) -> None:
     conversion.model = str(entry.value)
 
 
-def negated(key: str) -> object:
+def negated(key: str) -> Convert:
     """Return a rule that sets the flag ``key`` to the opposite."""
     return lambda conversion, entry: conversion.set(key, entry, not entry.value)
 
 
-def noted(text: str) -> object:
+def noted(text: str) -> Convert:
     """Return a rule that adds a note."""
     return lambda conversion, entry: conversion.note(entry, text)
 
@@ -313,7 +355,7 @@ OWN_TEMPLATE: Final = "the model's own chat template is used"
 OWN_END: Final = "answers end as the model's own tokenizer and chat template say"
 
 
-def unsupported(text: str) -> object:
+def unsupported(text: str) -> Convert:
     """Return a rule that adds a note if an unsupported feature is enabled."""
 
     def convert(conversion: Conversion, entry: Entry) -> None:
@@ -380,7 +422,7 @@ def held_out(conversion: Conversion, entry: Entry) -> None:
         conversion.set("eval_split", entry, float(value) if isinstance(value, int) else value)
 
 
-def half_precision(key: str) -> object:
+def half_precision(key: str) -> Convert:
     """Return a rule for ``bf16`` and ``fp16``, which may be "auto" or "full"."""
 
     def convert(conversion: Conversion, entry: Entry) -> None:
@@ -426,9 +468,9 @@ def loss_type(conversion: Conversion, entry: Entry) -> None:
             )
         return
     if isinstance(value, list) and value:
+        if len(value) > 1:
+            conversion.note(entry, f"only {quoted(value[0])} of the losses is used")
         value = value[0]
-        if len(entry.value) > 1:
-            conversion.note(entry, f"only {quoted(value)} of the losses is used")
     conversion.set("loss_type", entry, value)
 
 
@@ -454,7 +496,7 @@ def rewards(conversion: Conversion, entry: Entry) -> None:
     )
 
 
-def interval(key: str) -> object:
+def interval(key: str) -> Convert:
     """Return a rule for a strategy: "no" disables, "epoch" leaves the interval to the automatic default."""
 
     def convert(conversion: Conversion, entry: Entry) -> None:
@@ -486,7 +528,7 @@ WITHOUT_EFFECT: Final = (
     "trackio_space_id", "project",
 )  # fmt: skip
 """Keys that have no effect on training here."""
-COMMON: Final[dict[str, Any]] = {
+COMMON: Final[dict[str, KeyRule]] = {
     **dict.fromkeys(WITHOUT_EFFECT),
     "optim": optimizer,
     "optimizer": optimizer,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.rules import quoted
@@ -32,9 +32,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from .conversion import DatasetTable
     from .script import Script
 
-TOOLS: Final[tuple[Any, ...]] = (
+
+class Tool(Protocol):
+    """The module of a tool."""
+
+    NAME: str
+
+    def recognises(self, entries: list[Entry]) -> bool:
+        """Return whether a file is one of this tool."""
+
+    def method(self, entries: list[Entry]) -> tuple[str, Entry | None]:
+        """Return the training method, and the entry that sets it."""
+
+    def convert(self, conversion: Conversion, entries: list[Entry]) -> None:
+        """Carry a file over."""
+
+
+TOOLS: Final[tuple[Tool, ...]] = (
     h2o, autotrain, torchtune, prime, mlx_lm, axolotl, openai, llama_factory_v1, llama_factory, hugging_face,
 )  # fmt: skip
 """Their modules, the most particular first: the keys of one may be among those of another."""
@@ -124,5 +141,5 @@ def as_toml(conversion: Conversion, name: str) -> str:
     return "\n".join([*lines, ""])
 
 
-def _short(source: dict[str, object]) -> object:
+def _short(source: DatasetTable) -> object:
     return source["path"] if set(source) == {"path"} else source

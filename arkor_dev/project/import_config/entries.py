@@ -10,7 +10,7 @@ import math
 import re
 import tomllib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.regular_files import MIB, read_small
@@ -30,7 +30,7 @@ class Entry:
     """One key of a configuration; ``line`` counts from 1. In a script, ``group`` is the function called."""
 
     key: str
-    value: Any
+    value: object
     line: int
     group: str = ""
 
@@ -87,7 +87,7 @@ def _with_lines(values: dict[str, object], text: str) -> Section:
         elif key := re.match(r"[ \t]*([\w.\-]+)[ \t]*=", line):
             lines.setdefault(table + key[1], number)
 
-    def section(value: dict[str, Any], prefix: str, line: int, depth: int) -> Section:
+    def section(value: dict[str, object], prefix: str, line: int, depth: int) -> Section:
         if depth > DEPTH:
             raise BadRequestError("The file nests too deeply.")
         made = Section()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .conversion import flag, model, noted, refuse, unsupported, used
 from .entries import flattened
 
 if TYPE_CHECKING:
-    from .conversion import Conversion
+    from .conversion import Conversion, KeyRule, RowsOf
     from .entries import Entry
 
 NAME: Final = "H2O LLM Studio"
@@ -63,7 +63,7 @@ def _data(conversion: Conversion, by_key: dict[str, Entry]) -> None:
             conversion.note(entry, f"only the column {values[0]} is used")
         if values and str(values[0]) != target:
             columns[target] = str(values[0])
-    more: dict[str, Any] = {} if is_pair else {"form": "alpaca"}
+    more: RowsOf = {} if is_pair else {"form": "alpaca"}
     if columns:
         more["columns"] = columns
     train, held_out = by_key.get("dataset.train_dataframe"), by_key.get("dataset.validation_dataframe")
@@ -146,7 +146,7 @@ def _size(conversion: Conversion, entry: Entry) -> None:
         conversion.set("eval_split", entry)
 
 
-RULES: Final[dict[str, Any]] = {
+RULES: Final[dict[str, KeyRule]] = {
     "llm_backbone": model,
     "problem_type": used,
     **dict.fromkeys(("experiment_name", "output_directory", "prediction.*", "reward_model")),

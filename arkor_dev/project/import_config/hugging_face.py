@@ -7,21 +7,23 @@ here.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.rules import quoted
 
 from .conversion import COMMON, OWN_END, OWN_TEMPLATE, flag, noted, used
 
 if TYPE_CHECKING:
-    from .conversion import Conversion
+    from arkor_dev.contract.settings.setting import Value
+
+    from .conversion import Conversion, KeyRule
     from .entries import Entry
 
 NAME: Final = "TRL"
 PAIRS: Final = ("DPO", "KTO", "ORPO", "CPO")
 """Methods whose trainers cut rows at a length of their own."""
-_COMMON: Final[dict[str, object]] = {"batch_size": 8, "warmup_steps": 0}
-DEFAULTS: Final[dict[str, dict[str, Any]]] = {
+_COMMON: Final[dict[str, Value]] = {"batch_size": 8, "warmup_steps": 0}
+DEFAULTS: Final[dict[str, dict[str, Value]]] = {
     "TrainingArguments": {"learning_rate": 5e-5, **_COMMON},
     "SFTConfig": {"learning_rate": 2e-5, "max_length": 1024, **_COMMON},
     **{f"{name}Config": {"learning_rate": 1e-6, "max_length": 1024, **_COMMON} for name in PAIRS},
@@ -30,7 +32,7 @@ DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "SDFTConfig": {"learning_rate": 5e-5, **_COMMON},
 }
 """Values of arguments that are left out, by the class of the arguments, where ours are different."""
-_OF_UNSLOTH: Final[dict[str, object]] = {
+_OF_UNSLOTH: Final[dict[str, Value]] = {
     "learning_rate": 5e-5,
     "batch_size": 4,
     "gradient_accumulation_steps": 2,
@@ -38,7 +40,7 @@ _OF_UNSLOTH: Final[dict[str, object]] = {
     "weight_decay": 0.001,
     "seed": 3407,
 }
-UNSLOTH_DEFAULTS: Final[dict[str, dict[str, object]]] = {
+UNSLOTH_DEFAULTS: Final[dict[str, dict[str, Value]]] = {
     "TrainingArguments": DEFAULTS["TrainingArguments"],
     "SDFTConfig": DEFAULTS["SDFTConfig"],
     "SFTConfig": _OF_UNSLOTH,
@@ -48,7 +50,7 @@ UNSLOTH_DEFAULTS: Final[dict[str, dict[str, object]]] = {
 }
 """The same for scripts that import Unsloth, which changes TRL's classes, but not those of transformers."""
 LAYERS: Final = "lora.target_modules"
-LORA_DEFAULTS: Final[dict[str, dict[str, object]]] = {
+LORA_DEFAULTS: Final[dict[str, dict[str, Value]]] = {
     "LoraConfig": {"lora.r": 8, "lora.alpha": 8, LAYERS: ["q_proj", "v_proj"]},
     "get_peft_model": {"lora.r": 16, "lora.alpha": 16},
 }
@@ -64,7 +66,7 @@ OF_METHODS: Final = {
 PEFT_LAYERS: Final = "is missing: PEFT adapts these layers of most models, not all"
 LEARNED_PART: Final = ("assistant_only_loss", "completion_only_loss")
 LEARNS_ALL: Final = "learns whole chats; here only their answers are, unless train_on_responses_only = false"
-COMMAND_LORA: Final[dict[str, object]] = {
+COMMAND_LORA: Final[dict[str, Value]] = {
     **LORA_DEFAULTS["LoraConfig"],
     "lora.r": 16,
     "lora.alpha": 32,
@@ -129,7 +131,7 @@ WITHOUT_EFFECT: Final = (
     "task_type", "lora_task_type", "inference_mode", "loftq_config", "use_peft",
 )  # fmt: skip
 """Keys of PEFT that have no effect on training here."""
-PEFT: Final[dict[str, object]] = {
+PEFT: Final[dict[str, KeyRule]] = {
     **dict.fromkeys(WITHOUT_EFFECT),
     "r": "lora.r",
     "lora_r": "lora.r",
@@ -146,7 +148,7 @@ PEFT: Final[dict[str, object]] = {
     "use_gradient_checkpointing": _checkpointing,
     "random_state": _seed,
 }
-MODEL: Final[dict[str, Any]] = {
+MODEL: Final[dict[str, KeyRule]] = {
     "model_name": _model,
     "model_name_or_path": _model,
     "pretrained_model_name_or_path": _model,
@@ -158,7 +160,7 @@ MODEL: Final[dict[str, Any]] = {
     "full_finetuning": flag("full_fine_tuning"),
     "trust_remote_code": COMMON["trust_remote_code"],
 }
-TRAINER: Final[dict[str, Any]] = {
+TRAINER: Final[dict[str, KeyRule]] = {
     "beta": "beta",  # as older versions of TRL expect it
     "packing": "packing",
     "max_seq_length": "max_length",
@@ -168,7 +170,7 @@ OF_TRL: Final = (
     "padding_free", "use_liger_kernel", "dataset_kwargs", "torch_compile",
 )  # fmt: skip
 """Keys of TRL that have no effect on training here."""
-RULES: Final[dict[str, Any]] = {
+RULES: Final[dict[str, KeyRule]] = {
     **COMMON,
     **PEFT,
     **MODEL,
@@ -208,7 +210,7 @@ OF_SDFT: Final = {
 def convert(conversion: Conversion, entries: list[Entry]) -> None:
     """Carry over arguments from JSON, YAML or the command line of ``trl``."""
     by_key = {entry.key: entry for entry in entries}
-    named = conversion.settings.get("method", "sft")
+    named = str(conversion.settings.get("method", "sft"))
     if named != "sft":
         origin = next(by_key[key] for key in OF_METHODS if key in by_key)
         conversion.note(origin, f'taken for {named}, since the file does not say: method = "…" in arkor.toml')
@@ -235,10 +237,11 @@ def _rows(conversion: Conversion, by_key: dict[str, Entry]) -> None:
     if not conversion.datasets:
         return
     source = conversion.datasets[0]
-    for key, name in (("dataset_config", "subset"), ("dataset_train_split", "split")):
-        entry = by_key.get(key)
-        if entry is not None and entry.value not in (None, "train"):
-            source[name] = str(entry.value)
+    config, split = by_key.get("dataset_config"), by_key.get("dataset_train_split")
+    if config is not None and config.value not in (None, "train"):
+        source["subset"] = str(config.value)
+    if split is not None and split.value not in (None, "train"):
+        source["split"] = str(split.value)
     entry = by_key.get("dataset_test_split")
     if entry is not None and entry.value is not None and "huggingface" in source:
         conversion.held_out = {**source, "split": str(entry.value)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.regular_files import read_small
 
@@ -23,7 +23,9 @@ from .conversion import (
 )
 
 if TYPE_CHECKING:
-    from .conversion import Conversion
+    from arkor_dev.contract.settings.setting import Value
+
+    from .conversion import Conversion, DatasetTable, KeyRule, RowsOf
     from .entries import Entry
 
 NAME: Final = "LLaMA-Factory"
@@ -33,7 +35,7 @@ OTHER_USES: Final = {
     "do_predict": "writes predictions",
     "task": "evaluates a model",
 }
-DEFAULTS: Final[dict[str, Any]] = {
+DEFAULTS: Final[dict[str, Value]] = {
     "learning_rate": 5e-5, "batch_size": 8, "max_length": 2048, "warmup_steps": 0,
 }  # fmt: skip
 """Values of keys that are left out, where ours are different."""
@@ -87,7 +89,7 @@ WITHOUT_EFFECT: Final = (
     "overwrite_cache", "plot_loss", "flash_attn", "use_unsloth", "enable_liger_kernel",
 )  # fmt: skip
 """Keys that have no effect on training here."""
-RULES: Final[dict[str, Any]] = {
+RULES: Final[dict[str, KeyRule]] = {
     **dict.fromkeys(WITHOUT_EFFECT),
     **COMMON,
     **dict.fromkeys(("stage", "dataset", "dataset_dir", "eval_dataset", "do_train"), used),
@@ -147,9 +149,10 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
         conversion.note(
             by_key["eval_dataset"], f"only {names[0]} of {len(names)} sets of evaluation rows is used"
         )
-    rank = conversion.settings.get("lora.r", 8)
-    adapter = {} if conversion.settings.get("full_fine_tuning") else {"lora.r": 8, "lora.alpha": 2 * rank}
-    conversion.default({**DEFAULTS, **adapter})
+    conversion.default(DEFAULTS)
+    if not conversion.settings.get("full_fine_tuning"):
+        conversion.default({"lora.r": 8})
+        conversion.default({"lora.alpha": 2 * conversion.count("lora.r")})
 
 
 def _is_true(by_key: dict[str, Entry], key: str) -> bool:
@@ -197,13 +200,13 @@ def _info(conversion: Conversion, folder: str) -> dict[str, object]:
     return {}
 
 
-def _source(conversion: Conversion, entry: Entry, name: str, info: dict[str, object]) -> dict[str, object]:
+def _source(conversion: Conversion, entry: Entry, name: str, info: dict[str, object]) -> DatasetTable:
     """Return one of the data sets that ``dataset_info.json`` describes."""
     entry_info = info.get(name)
     if not isinstance(entry_info, dict):
         conversion.note(entry, f"{name} is described in {INFO}, which is not here: put its path in its place")
         return {"path": f"data/{name}.json"}
-    more: dict[str, Any] = {}
+    more: RowsOf = {}
     sharegpt = entry_info.get("formatting") == "sharegpt"
     tags, columns_given = (
         part if isinstance(part := entry_info.get(key), dict) else {} for key in ("tags", "columns")
@@ -227,9 +230,9 @@ def _source(conversion: Conversion, entry: Entry, name: str, info: dict[str, obj
         columns = {"text": columns["instruction"]}
     if columns:
         more["columns"] = columns
-    for key, target in (("split", "split"), ("subset", "subset")):
+    for key in ("split", "subset"):
         if entry_info.get(key) not in (None, "train"):
-            more[target] = str(entry_info[key])
+            more[key] = str(entry_info[key])
     if isinstance(entry_info.get("file_name"), str):
         return conversion.data(entry, f"./{info['']}/{entry_info['file_name']}", **more)
     return conversion.data(entry, str(entry_info.get("hf_hub_url") or name), **more)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .conversion import COMMON, OWN_TEMPLATE, TEXT_ONLY, model, noted, refuse, unsupported, used
 from .entries import flattened
 
 if TYPE_CHECKING:
-    from .conversion import Conversion
+    from arkor_dev.contract.settings.setting import Value
+
+    from .conversion import Conversion, KeyRule
     from .entries import Entry
 
 NAME: Final = "LLaMA-Factory"
-DEFAULTS: Final[dict[str, Any]] = {"learning_rate": 1e-4, "batch_size": 1, "epochs": 3, "max_length": 2048}
+DEFAULTS: Final[dict[str, Value]] = {"learning_rate": 1e-4, "batch_size": 1, "epochs": 3, "max_length": 2048}
 
 
 def recognises(entries: list[Entry]) -> bool:
@@ -42,7 +44,7 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
         conversion.note(kind, "only LoRA and full fine-tuning are supported: it becomes LoRA")
     conversion.apply(flat, RULES)
     micro, total = (by_key.get(key) for key in ("micro_batch_size", "global_batch_size"))
-    size = conversion.settings.get("batch_size", 1)
+    size = conversion.count("batch_size") if "batch_size" in conversion.settings else 1
     if total is not None and isinstance(total.value, int) and micro is not None and total.value >= size:
         conversion.set("gradient_accumulation_steps", total, max(1, total.value // size))
         conversion.note(total, "is reached on one device here, by accumulating gradients")
@@ -74,7 +76,7 @@ def _batching(conversion: Conversion, entry: Entry) -> None:
         conversion.note(entry, f"{entry.value} has no equivalent here: a batch has batch_size rows")
 
 
-RULES: Final[dict[str, Any]] = {
+RULES: Final[dict[str, KeyRule]] = {
     **COMMON,
     **dict.fromkeys(
         ("output_dir", "kernel_config.*", "dist_config.*", "init_config.*", "sample_backend",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .conversion import model, refuse, refused, scheduler, unsupported, used
 from .entries import flattened
 
 if TYPE_CHECKING:
-    from .conversion import Conversion
+    from arkor_dev.contract.settings.setting import Value
+
+    from .conversion import Conversion, KeyRule
     from .entries import Entry
 
 NAME: Final = "mlx-lm"
@@ -21,7 +23,7 @@ OWN: Final = {
     "adapter_path",
 }
 """Keys that no other tool has, of which two are in each file."""
-DEFAULTS: Final[dict[str, Any]] = {
+DEFAULTS: Final[dict[str, Value]] = {
     "learning_rate": 1e-5, "steps": 1000, "batch_size": 4, "max_length": 2048, "scheduler": "constant",
     "seed": 0,
 }  # fmt: skip
@@ -59,7 +61,8 @@ def convert(conversion: Conversion, entries: list[Entry]) -> None:
         conversion.set("lora.use_dora", kind, True)
     conversion.apply(flat, RULES)
     if not full:
-        rank = conversion.settings.setdefault("lora.r", 8)
+        conversion.default({"lora.r": 8})
+        rank = conversion.count("lora.r")
         entry = by_key.get("lora_parameters.scale") or by_key.get("lora_parameters.rank") or flat[0]
         scale = entry.value if entry.key.endswith("scale") and isinstance(entry.value, int | float) else SCALE
         conversion.set("lora.alpha", entry, float(scale) * rank)
@@ -106,7 +109,7 @@ def _schedule(conversion: Conversion, entry: Entry) -> None:
         conversion.note(entry, f"{entry.value} has no equivalent here: the automatic one is used")
 
 
-RULES: Final[dict[str, Any]] = {
+RULES: Final[dict[str, KeyRule]] = {
     **dict.fromkeys(
         ("adapter_path", "val_batches", "test", "test_batches", "config", "project_name",
         "clear_cache_threshold",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .conversion import model, refused, unsupported, used
 from .entries import entries_of, flattened
 from .yaml_subset import Section
 
 if TYPE_CHECKING:
-    from .conversion import Conversion
+    from arkor_dev.contract.settings.setting import Value
+
+    from .conversion import Conversion, KeyRule
     from .entries import Entry
 
 NAME: Final = "prime-rl"
@@ -22,7 +24,7 @@ OWN: Final = (
     "data.type",
     "optim.type",
 )
-DEFAULTS: Final[dict[str, Any]] = {
+DEFAULTS: Final[dict[str, Value]] = {
     "learning_rate": 1e-6, "scheduler": "constant", "weight_decay": 0.01, "max_length": 128, "packing": True,
     "batch_size": 128,
 }  # fmt: skip
@@ -82,7 +84,7 @@ def _checkpointing(conversion: Conversion, entry: Entry) -> None:
     conversion.set("gradient_checkpointing", entry, True)
 
 
-RULES: Final[dict[str, Any]] = {
+RULES: Final[dict[str, KeyRule]] = {
     **dict.fromkeys(
         ("output_dir", "clean_output_dir", "deployment.*", "slurm.*", "ckpt.*", "log.*", "bench",
         "dist_timeout_seconds",

@@ -13,7 +13,7 @@ import json
 import re
 import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 from arkor_dev.contract.errors import BadRequestError
 
@@ -100,17 +100,18 @@ class Script:
 
     # --- values
 
-    def value(self, expression: Value, followed: int = 0) -> Any:
+    def value(self, expression: Value, followed: int = 0) -> object:
         """Return an expression's plain value, or `Computed`."""
         node, place = expression.node, expression.place
         found = self._value(node, place, followed)
         if expression.part is not None:
-            plain = isinstance(found, list) and expression.part < len(found)
-            return found[expression.part] if plain else self.computed(node)
+            if isinstance(found, list) and expression.part < len(found):
+                return found[expression.part]
+            return self.computed(node)
         require_plain(found)
         return found
 
-    def _value(self, node: ast.expr, place: Place, followed: int) -> Any:
+    def _value(self, node: ast.expr, place: Place, followed: int) -> object:
         self._spend(1)
         computed = self.computed(node)
         if followed > FOLLOWED:
@@ -149,7 +150,7 @@ class Script:
             text += str(value)
         return text
 
-    def pairs(self, expression: Value, followed: int = 0) -> list[tuple[str, Any, int]] | None:
+    def pairs(self, expression: Value, followed: int = 0) -> list[tuple[str, object, int]] | None:
         """Return keys, values and lines of a dictionary that the script writes out; None if it computes
         it."""
         node, place = expression.node, expression.place
@@ -164,7 +165,7 @@ class Script:
                 (change.key, self.changed(change, place), change.line)
                 for change in self.changes_of(node.id, known.place, place)
             ]
-        pairs: list[tuple[str, Any, int]] = []
+        pairs: list[tuple[str, object, int]] = []
         if isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values, strict=True):
                 if key is None:
@@ -261,7 +262,7 @@ class Script:
         if self._budget < 0:
             raise BadRequestError("The script takes too many steps to read.")
 
-    def changed(self, change: Change, place: Place) -> Any:
+    def changed(self, change: Change, place: Place) -> object:
         """Return the value that a change sets, as it is known at ``place``."""
         if change.node is None or not place.sees(change.place):
             return Computed(self.lines[change.line - 1].strip()[:LONGEST])
@@ -567,11 +568,11 @@ def _own_statements(function: ast.AST) -> Iterator[ast.AST]:
             waiting += ast.iter_child_nodes(node)
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MOST
 
 
-def _unary(operator: ast.unaryop, value: Any, computed: Computed) -> object:
+def _unary(operator: ast.unaryop, value: object, computed: Computed) -> object:
     if isinstance(operator, ast.Not) and isinstance(value, bool):
         return not value
     if isinstance(operator, ast.USub) and _is_number(value):
@@ -579,10 +580,10 @@ def _unary(operator: ast.unaryop, value: Any, computed: Computed) -> object:
     return value if isinstance(operator, ast.UAdd) and _is_number(value) else computed
 
 
-def _binary(operator: ast.operator, left: Any, right: Any, computed: Computed) -> Any:
+def _binary(operator: ast.operator, left: object, right: object, computed: Computed) -> object:
     if isinstance(operator, ast.Add) and isinstance(left, str) and isinstance(right, str):
         return left + right if len(left) + len(right) < 10 * LONGEST else computed
-    if not (_is_number(left) and _is_number(right)):
+    if not _is_number(left) or not _is_number(right):
         return computed
     match operator:
         case ast.Add():

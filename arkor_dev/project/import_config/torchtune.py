@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .conversion import TEXT_ONLY, flag, noted, refuse, refused, unsupported, used
 from .entries import flattened
 
 if TYPE_CHECKING:
-    from .conversion import Conversion
+    from .conversion import Conversion, DatasetTable, KeyRule, RowsOf
     from .entries import Entry
 
 NAME: Final = "torchtune"
 COMPONENT: Final = "_component_"
 DOWNLOAD: Final = re.compile(r"^#.*\btune download ([\w.\-]+/[\w.\-]+)", re.MULTILINE)
 """The comment at the head of a recipe's configuration that names its model."""
-DATASETS: Final[dict[str, dict[str, object]]] = {
+DATASETS: Final[dict[str, DatasetTable]] = {
     "alpaca_dataset": {"huggingface": "tatsu-lab/alpaca", "form": "alpaca"},
     "alpaca_cleaned_dataset": {"huggingface": "yahma/alpaca-cleaned", "form": "alpaca"},
     "grammar_dataset": {
@@ -119,7 +119,7 @@ def _data(conversion: Conversion, by_key: dict[str, Entry]) -> None:
         refuse(component, TEXT_ONLY)
     source, files = by_key.get("dataset.source"), by_key.get("dataset.data_files")
     if source is None and name in DATASETS:
-        conversion.datasets.append(dict(DATASETS[name]))
+        conversion.datasets.append({**DATASETS[name]})
     elif source is None and name == "stack_exchange_paired_dataset":
         columns = {"prompt": "question", "chosen": "response_j", "rejected": "response_k"}
         conversion.datasets.append({"huggingface": "lvwerra/stack-exchange-paired", "columns": columns})
@@ -129,7 +129,7 @@ def _data(conversion: Conversion, by_key: dict[str, Entry]) -> None:
         names = files.value if isinstance(files.value, list) else [files.value]
         conversion.datasets += [conversion.data(files, str(one)) for one in names]
     else:
-        more: dict[str, Any] = {"form": "text"} if name == "text_completion_dataset" else {}
+        more: RowsOf = {"form": "text"} if name == "text_completion_dataset" else {}
         conversion.datasets.append(conversion.data(source, str(source.value), **more))
     learns_prompt = by_key.get("dataset.train_on_input")
     if name.startswith("alpaca_") and learns_prompt is None:  # so it is by default there
@@ -189,7 +189,7 @@ def _several(conversion: Conversion, entry: Entry) -> None:
         conversion.note(entry, "has no equivalent here")
 
 
-RULES: Final[dict[str, Any]] = {
+RULES: Final[dict[str, KeyRule]] = {
     **dict.fromkeys(
         ("output_dir", "tokenizer.*", "checkpointer.*", "resume_from_checkpoint",
         "save_adapter_weights_only", "shuffle",

@@ -11,12 +11,12 @@ from __future__ import annotations
 import ast
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.rules import quoted
 
-from .conversion import OWN_END, OWN_TEMPLATE, UNSLOTH, flag, noted, refuse, rewards
+from .conversion import OWN_END, OWN_TEMPLATE, UNSLOTH, RowsOf, flag, noted, refuse, rewards
 from .entries import Computed, Entry
 from .hugging_face import (
     DEFAULTS,
@@ -40,7 +40,9 @@ from .script import Change, Place, Script, Value, name_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from .conversion import Conversion
+    from arkor_dev.contract.settings.setting import Value as SettingValue
+
+    from .conversion import Conversion, DatasetTable, KeyRule
 
 TRAINERS: Final = {
     "SFTTrainer": "sft", "UnslothTrainer": "sft", "Trainer": "sft", "DPOTrainer": "dpo", "KTOTrainer": "kto",
@@ -185,7 +187,7 @@ class _ScriptReading:
     """The ``train_test_split`` that the evaluation rows come from."""
 
     @property
-    def defaults(self) -> Mapping[str, Mapping[str, object]]:
+    def defaults(self) -> Mapping[str, Mapping[str, SettingValue]]:
         """The defaults of the classes of arguments, by their names."""
         return UNSLOTH_DEFAULTS if self.conversion.tool == UNSLOTH else DEFAULTS
 
@@ -326,7 +328,12 @@ class _ScriptReading:
         if "max_length" in entries and (given is not None or entries["max_length"].value != loaded):
             text = "has no effect: Unsloth cuts rows at max_seq_length"
             self.conversion.note(entries.pop("max_length"), text)
-        if given is not None and isinstance(given.value, int) and loaded and given.value > loaded:
+        if (
+            given is not None
+            and isinstance(given.value, int)
+            and isinstance(loaded, int)
+            and given.value > loaded > 0
+        ):
             self.conversion.note(
                 entries.pop("max_seq_length"), f"Unsloth reduces it to the model's: {loaded}"
             )
@@ -375,7 +382,7 @@ class _ScriptReading:
         for item in node.args[len(places) :]:
             source = self.script.computed(item).source
             self.conversion.note(Entry(source, None, item.lineno), "is given by position, so it is not read")
-        rules: Mapping[str, Any] = {
+        rules: Mapping[str, KeyRule] = {
             **RULES,
             **dict.fromkeys(TRAINER_WITHOUT_EFFECT),
             **dict.fromkeys(OF_TRL),
@@ -633,7 +640,7 @@ class _ScriptReading:
             name = replace(name, value=full)
         self.conversion.apply([replace(name, key="model_name")], MODEL)
         rules = {**MODEL, **dict.fromkeys((*LOADING, "auto_model"))}
-        pairs = self.conversion.settings.get("method", "").upper() in PAIRS
+        pairs = str(self.conversion.settings.get("method")).upper() in PAIRS
         if pairs:
             rules["max_seq_length"] = None  # the trainer cuts rows at its own length
         for entry in entries.values():
@@ -725,7 +732,8 @@ class _ScriptReading:
         layers = settings.get("lora.target_modules")
         if isinstance(layers, list) and EMBEDDINGS in layers and layers != [EMBEDDINGS]:
             settings["lora.target_modules"] = [name for name in layers if name != EMBEDDINGS]
-            settings["lora.modules_to_save"] = [*settings.get("lora.modules_to_save", []), EMBEDDINGS]
+            saved = settings.get("lora.modules_to_save", [])
+            settings["lora.modules_to_save"] = [*(saved if isinstance(saved, list) else [saved]), EMBEDDINGS]
             line = self.conversion.lines["lora.target_modules"]
             text = f"Unsloth trains {EMBEDDINGS} in full, without LoRA: modules_to_save"
             self.conversion.note(Entry("target_modules", None, line), text)
@@ -826,7 +834,7 @@ class _ScriptReading:
                 "all rows are used, and the automatic share of them is held out",
             )
 
-    def _source(self, given: Value, part: str) -> list[dict[str, object]]:
+    def _source(self, given: Value, part: str) -> list[DatasetTable]:
         """Follow rows back to where they are loaded, and note what is done to them on the way."""
         current: Value | None = given
         split: str | None = None
@@ -913,7 +921,7 @@ class _ScriptReading:
     def _note_rows(self, node: ast.AST, text: str, key: str = "train_dataset") -> None:
         self.conversion.note(Entry(key, None, getattr(node, "lineno", 1)), text)
 
-    def _joined(self, call: Value, part: str) -> list[dict[str, object]]:
+    def _joined(self, call: Value, part: str) -> list[DatasetTable]:
         """Return the sources of several sets of rows that are put together."""
         node = call.node
         assert isinstance(node, ast.Call)
@@ -928,7 +936,7 @@ class _ScriptReading:
             return []
         return [source for item in items.node.elts for source in self._source(Value(item, items.place), part)]
 
-    def _load(self, call: Value, split: str | None, part: str) -> list[dict[str, Any]]:
+    def _load(self, call: Value, split: str | None, part: str) -> list[DatasetTable]:
         """Return what a ``load_dataset`` loads."""
         node = call.node
         assert isinstance(node, ast.Call)
@@ -939,9 +947,9 @@ class _ScriptReading:
                 values[key] = Entry(key, self.script.value(Value(argument, call.place)), argument.lineno)
         path = values.get("path") or values.get("path_or_paths")
         for key in ("path", "name", "data_dir", "data_files"):
-            if key in values and isinstance(values[key].value, Computed):
+            if key in values and isinstance(computed := values[key].value, Computed):
                 self.conversion.note(
-                    values[key], f"the data set is computed by the script: {values[key].value.source}"
+                    values[key], f"the data set is computed by the script: {computed.source}"
                 )
                 return []
         if path is None or not isinstance(path.value, str):
@@ -957,7 +965,7 @@ class _ScriptReading:
         splits = values.get("split")
         if splits is not None and isinstance(splits.value, list) and call.part is not None:
             splits = replace(splits, value=splits.value[call.part] if call.part < len(splits.value) else None)
-        wanted, more = self._wanted(splits, split), dict[str, Any]()
+        wanted, more = self._wanted(splits, split), RowsOf()
         files = values.get("data_files")
         if files is not None:
             names = files.value

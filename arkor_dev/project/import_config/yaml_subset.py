@@ -13,7 +13,7 @@ import json
 import math
 import re
 from bisect import bisect_right
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from arkor_dev.contract.errors import BadRequestError
 
@@ -50,7 +50,7 @@ _REFUSED: Final = {"&": "an anchor", "*": "an alias", "!": "a tag", "?": "a key 
 _RESERVED: Final = frozenset("@`%,]}")
 
 
-class Section(dict[str, Any]):
+class Section(dict[str, object]):
     """A mapping that knows the line of each of its keys, from 1."""
 
     def __init__(self) -> None:
@@ -142,7 +142,7 @@ class _Yaml:
 
     # --- blocks: each starts at a line with content
 
-    def _block(self, indent: int, depth: int) -> Any:
+    def _block(self, indent: int, depth: int) -> object:
         self._count(depth)
         line = self._lines[self._row]
         if _is_item(line, indent):
@@ -152,7 +152,7 @@ class _Yaml:
         value, _ = self._value(indent, indent, depth)
         return value
 
-    def _list(self, indent: int, depth: int) -> list[Any]:
+    def _list(self, indent: int, depth: int) -> list[object]:
         values = []
         while self._next() is not None and self._indent(self._row) == indent:
             line = self._lines[self._row]
@@ -199,7 +199,7 @@ class _Yaml:
             self._fail("unexpected indentation")
         return section
 
-    def _nested(self, least: int, depth: int, list_at: int | None = None) -> Any:
+    def _nested(self, least: int, depth: int, list_at: int | None = None) -> object:
         """Return the block below the current line if it is indented, or a list at ``list_at``; else None."""
         self._row += 1
         if self._next() is None:
@@ -224,7 +224,7 @@ class _Yaml:
 
     # --- values
 
-    def _value(self, at: int, least: int, depth: int) -> tuple[Any, int]:
+    def _value(self, at: int, least: int, depth: int) -> tuple[object, int]:
         """Return the value at a column of the current line, and go to the line after it."""
         self._count(depth)
         row, line = self._row, self._lines[self._row]
@@ -295,7 +295,7 @@ class _Yaml:
             return body
         return body + "\n" * (1 + (len(lines) - ending if chomp == "+" else 0))
 
-    def _flow(self, at: int, depth: int) -> tuple[Any, int]:
+    def _flow(self, at: int, depth: int) -> tuple[object, int]:
         """Return the flow value at a position of the text, and where it ends."""
         self._count(depth)
         text = self._text
@@ -319,8 +319,8 @@ class _Yaml:
             self._fail_at(at, "a quote that does not end")
         return self._unquoted(match[0]), match.end()
 
-    def _flow_list(self, at: int, depth: int) -> tuple[list[Any], int]:
-        values: list[Any] = []
+    def _flow_list(self, at: int, depth: int) -> tuple[list[object], int]:
+        values: list[object] = []
         while True:
             at = self._space(at)
             if self._text[at : at + 1] == "]":
@@ -410,7 +410,7 @@ def _folded(lines: list[str]) -> str:
     return "".join(parts)
 
 
-def _resolved(text: str) -> Any:
+def _resolved(text: str) -> object:
     """Return what a plain scalar means."""
     if text in _NULL:
         return None

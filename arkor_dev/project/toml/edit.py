@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract import settings
 
@@ -117,7 +117,7 @@ def add_to_dataset(text: str, trainer: int, path: str) -> str:
     pair = next((pair for pair in pairs if pair.path == ("trainer", trainer, "dataset")), None)
     if pair is None:
         raise EditError
-    document: dict[str, Any] = tomllib.loads(text)
+    document = tomllib.loads(text)
     block = document["trainer"][trainer]
     dataset = block["dataset"]
     block["dataset"] = [*dataset, path] if isinstance(dataset, list) else [dataset, path]
@@ -129,7 +129,7 @@ def add_to_dataset(text: str, trainer: int, path: str) -> str:
 
 def set_dataset(text: str, trainer: int, path: str) -> str:
     """Return ``text`` with the file ``path`` as the ``dataset`` of that trainer. Raises EditError."""
-    document: dict[str, Any] = tomllib.loads(text)
+    document = tomllib.loads(text)
     document["trainer"][trainer]["dataset"] = path
     return _with_value(text, ("trainer", trainer, "dataset"), path, document)
 
@@ -169,8 +169,9 @@ def set_excluded(text: str, trainer: int, part: int, entries: Sequence[str], *, 
     """Return ``text`` with ``entries`` added to one source's ``exclude``, or removed; see `set_columns`."""
     changed_entries = set(entries)
 
-    def changed(old_entries: Any) -> object:
-        kept_entries = [entry for entry in old_entries or () if entry not in changed_entries]
+    def changed(old_entries: object) -> object:
+        old = old_entries if isinstance(old_entries, list) else []
+        kept_entries = [entry for entry in old if entry not in changed_entries]
         return [*kept_entries, *dict.fromkeys(entries)] if excluded else kept_entries
 
     return _with_source_key(text, trainer, part, "exclude", changed)
@@ -180,8 +181,8 @@ def _with_source_key(
     text: str, trainer: int, part: int, key: str, changed: Callable[[object], object]
 ) -> str:
     """Return ``text`` with a new value of ``key`` in a source's table, made from the current one."""
-    document: dict[str, Any] = tomllib.loads(text)
-    holder: Any = document["trainer"][trainer]
+    document = tomllib.loads(text)
+    holder = document["trainer"][trainer]
     path: Path = ("trainer", trainer, "dataset")
     at: str | int = "dataset"
     if isinstance(holder["dataset"], list):
@@ -203,7 +204,7 @@ def _with_source_key(
         return _with_line(text, path, key, value, document)
 
 
-def _with_value(text: str, at: Path, value: object, expected: dict[str, Any]) -> str:
+def _with_value(text: str, at: Path, value: object, expected: dict[str, object]) -> str:
     """Return ``text`` with a new value in place of one that is written as a whole."""
     toml_layout = layout(text)
     pair = next((pair for pair in toml_layout.pairs if pair.path == at), None)
@@ -214,7 +215,7 @@ def _with_value(text: str, at: Path, value: object, expected: dict[str, Any]) ->
     return _checked(f"{text[:start]}{to_toml(value, text[start:end])}{text[end:]}", text, expected)
 
 
-def _with_line(text: str, at: Path, name: str, value: object, expected: dict[str, Any]) -> str:
+def _with_line(text: str, at: Path, name: str, value: object, expected: dict[str, object]) -> str:
     """Return ``text`` with the key ``name`` of a source that has its own table or dotted keys."""
     pairs = [pair for pair in layout(text).pairs if pair.path[:-1] == at and pair.braces is None]
     pair_found = next((pair for pair in pairs if pair.path[-1] == name), None)
@@ -419,10 +420,10 @@ def _comments(text: str) -> Counter[str]:
 def _has_result(text: str, before: str, trainer: int, changes: list[tuple[Setting, object]]) -> bool:
     """Return whether ``text`` says what ``before`` did, with the changes and nothing else."""
     try:
-        document: dict[str, Any] = tomllib.loads(text)
+        document = tomllib.loads(text)
     except (ValueError, RecursionError):
         return False
-    expected: dict[str, Any] = tomllib.loads(before)
+    expected = tomllib.loads(before)
     block = expected["trainer"][trainer]
     for row, value in changes:
         target_table = block.setdefault(row.table, {}) if row.table else block

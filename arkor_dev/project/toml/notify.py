@@ -95,7 +95,7 @@ def load_notify(project: Path) -> Notify | None:
     problems = Problems({})
     if table is not None:
         check_notify(table, problems)
-    if table is None or problems:
+    if not isinstance(table, dict) or problems:
         return None
     on = table.get("on", KINDS)
     return Notify(

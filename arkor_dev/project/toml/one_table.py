@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.regular_files import read_small
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def load_table(project: Path, name: str) -> Any:
+def load_table(project: Path, name: str) -> object:
     """Return the table ``name`` of the project's file, unchecked; None if it has none, or cannot be read."""
     try:
         text = read_small(project / FILE, SIZE_LIMIT).decode()
         check_limits(text)
-        return tomllib.loads(text).get(name)
+        table: object = tomllib.loads(text).get(name)
+        return table
     except (OSError, ValueError, RecursionError, TomlLimitError, BadRequestError):
         return None

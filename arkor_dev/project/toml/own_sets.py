@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.regular_files import read_small
@@ -35,7 +35,7 @@ def read_sets(project: Path, blocks: object, problems: Problems) -> list[Evaluat
     if len(blocks) > MOST:
         problems.add((TABLE, MOST), f"more than {MOST} evaluations. Put some rows together")
         return []
-    sets: list[dict[str, Any]] = []
+    sets: list[dict[str, object]] = []
     for index, block in enumerate(blocks):
         at = (TABLE, index)
         if not problems.check_keys(at, block, KEYS):
@@ -52,7 +52,7 @@ def read_sets(project: Path, blocks: object, problems: Problems) -> list[Evaluat
     return cast("list[EvaluationSet]", sets)
 
 
-def _read(project: Path, block: dict[str, Any]) -> dict[str, Any] | tuple[str, str]:
+def _read(project: Path, block: dict[str, object]) -> dict[str, object] | tuple[str, str]:
     """Return one set, or the invalid key and why."""
     if "file" not in block:
         return "file", 'is missing. Add file = "data/questions.jsonl"'
@@ -63,11 +63,11 @@ def _read(project: Path, block: dict[str, Any]) -> dict[str, Any] | tuple[str, s
         path = resolved(project, block["file"]).relative_to(project.resolve()).as_posix()
     except SourceError as fault:
         return "file", str(fault)
-    entry = {"name": PurePosixPath(path).stem[:60], "path": path, "metric": "loss"}
+    entry: dict[str, object] = {"name": PurePosixPath(path).stem[:60], "path": path, "metric": "loss"}
     entry |= {key: value for key, value in block.items() if key != "file"}
-    if isinstance(entry.get("schema"), str):
+    if isinstance(schema := entry.get("schema"), str):
         try:
-            entry["schema"] = strict_json.parse(read_small(resolved(project, entry["schema"])))
+            entry["schema"] = strict_json.parse(read_small(resolved(project, schema)))
         except SourceError as fault:
             return "schema", str(fault)
         except (OSError, ValueError) as fault:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass
 from datetime import datetime, time, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.rules import Rule, integer, quoted, text_line
 from arkor_dev.contract.settings import SETTINGS, by_field, tables
@@ -15,7 +15,7 @@ from .one_table import load_table
 from .problems import Problems, suggest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from arkor_dev.contract.shapes import ManifestSweep, Trainer
@@ -45,7 +45,7 @@ class SweepTable:
     until: str | None = None
     hours: float | None = None
     jobs: int | None = None
-    space: dict[str, Any] | None = None
+    space: dict[str, object] | None = None
 
     def written(self) -> ManifestSweep:
         """Return the keys that are set."""
@@ -86,7 +86,7 @@ def _read_space(space: object, method: object, problems: Problems) -> dict[str, 
         problems.add((TABLE,), f"[sweep] has no settings to search. Add {example}")
         return {}
     rows = {key: row for row in SETTINGS for key in (row.key, *row.aliases)}
-    flat: dict[str, tuple[tuple[str, ...], Any]] = {}
+    flat: dict[str, tuple[tuple[str, ...], object]] = {}
     for key, value in space.items():
         if key in tables() and isinstance(value, dict):  # lora.r without quotes is a table
             flat |= {f"{key}.{name}": ((*at, key, name), item) for name, item in value.items()}
@@ -105,10 +105,15 @@ def _read_space(space: object, method: object, problems: Problems) -> dict[str, 
     return space_read
 
 
-def space_of(texts: Sequence[str], values: Any, method: object) -> dict[str, object]:
-    """Return a space by field from ``KEY=VALUES`` texts, read by ``values``. Raises ValueError."""
+def space_of(
+    texts: Sequence[str], values: Callable[[str], Sequence[object]], method: object
+) -> dict[str, object]:
+    """Return a space by field from ``KEY=VALUES`` texts. Raises ValueError.
+
+    ``values`` reads a text as TOML, and finds no value in an invalid one.
+    """
     rows = {key: row for row in SETTINGS for key in (row.key, *row.aliases)}
-    space: dict[str, Any] = {}
+    space: dict[str, object] = {}
     for text in texts:
         key, equals, value_text = (part.strip() for part in text.partition("="))
         if not equals or not value_text:

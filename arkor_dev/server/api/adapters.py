@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from aiohttp import BodyPartReader, web
 
@@ -12,6 +12,13 @@ from arkor_dev.contract.errors import BackendError, BadRequestError, SlowRequest
 from arkor_dev.server.app_keys import BACKEND, JOBS, SETTINGS
 
 from .envelope import BODY_TIMEOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from arkor_dev.project.dropped_adapter import DroppedAdapter
+
+_T = TypeVar("_T")
 
 PIECE: Final = 1 << 20
 
@@ -42,7 +49,7 @@ async def judge(request: web.Request) -> web.Response:
     return web.json_response(json.loads(answer.body))
 
 
-async def _receive(request: web.Request, adapter: Any) -> None:
+async def _receive(request: web.Request, adapter: DroppedAdapter) -> None:
     """Write the form's files as they arrive. Raises BadRequestError for another body."""
     if not request.content_type.startswith("multipart/"):
         raise BadRequestError("The request's body is not a form with an adapter's files.")
@@ -59,7 +66,7 @@ async def _receive(request: web.Request, adapter: Any) -> None:
     adapter.check()
 
 
-async def _in_time(reading: Any) -> Any:
+async def _in_time(reading: Awaitable[_T]) -> _T:
     try:
         async with asyncio.timeout(BODY_TIMEOUT):
             return await reading

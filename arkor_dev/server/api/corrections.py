@@ -6,7 +6,7 @@ Imports the code that reads and writes the file on demand, since the page's firs
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -19,6 +19,8 @@ from .envelope import read_object
 
 if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import Corrections
+    from arkor_dev.contract.shapes import ChatMessage
+    from arkor_dev.data.rows import Message
 
 MESSAGES = 200
 NAME = 300
@@ -29,7 +31,7 @@ MESSAGE = Schema(
 )
 
 
-def _answered(body: dict[str, Any]) -> str | None:
+def _answered(body: dict[str, list[ChatMessage]]) -> str | None:
     question, answer = body["messages"][-2:]
     if answer["role"] != "assistant" or not answer["content"].strip():
         return "messages must end with the corrected answer"
@@ -82,7 +84,9 @@ async def add(request: web.Request) -> web.Response:
     from arkor_dev.project.corrections import add_correction
 
     body = await read_object(request, ADD)
-    messages = [{"role": message["role"], "content": message["content"]} for message in body["messages"]]
+    messages: list[Message] = [
+        {"role": message["role"], "content": message["content"]} for message in body["messages"]
+    ]
     project = request.app[SETTINGS].project
     added = await asyncio.to_thread(
         add_correction, project, messages, body.get("instead") or "", body.get("by") or ""

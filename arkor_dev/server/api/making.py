@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from arkor_dev.contract.errors import BadRequestError
+from arkor_dev.contract.making_shapes import MakingOptions
 from arkor_dev.contract.rules import FILLED, FLAG, KEY_VARIABLE, TEXT, Rule, string, text_line
-from arkor_dev.contract.schema import Field, Schema
+from arkor_dev.contract.schema import Field, Schema, check_as
 from arkor_dev.server.app_keys import BACKEND, MAKING, MANIFEST, SETTINGS
 
 from .envelope import read_object
@@ -22,6 +23,7 @@ from .project import receive
 
 if TYPE_CHECKING:
     from pathlib import Path
+
 
 UPLOAD_LIMIT: Final = 64 * 2**20
 GENERATED: Final = re.compile(r"data/made/[a-z0-9][a-z0-9-]{0,39}\.jsonl")
@@ -108,12 +110,13 @@ async def add_to_dataset(request: web.Request) -> web.Response:
     return web.json_response(answer)
 
 
-async def _options(request: web.Request) -> Any:
+async def _options(request: web.Request) -> MakingOptions:
     body = await read_object(request, OPTIONS)
     _page_variable(body.get("keyEnv"))
     project = request.app[SETTINGS].project
     await asyncio.to_thread(_check_inside, project, body.get("paths") or [])
-    return {field.name: body[field.name] for field in OPTIONS.fields if body.get(field.name) is not None}
+    given = {field.name: body[field.name] for field in OPTIONS.fields if body.get(field.name) is not None}
+    return check_as(MakingOptions, given, OPTIONS)
 
 
 def _page_variable(name: str | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -18,6 +18,9 @@ from arkor_dev.server.app_keys import MANIFEST, SETTINGS, WATCH
 from arkor_dev.server.negotiation import has
 
 from .envelope import fault_answer, read_object
+
+if TYPE_CHECKING:
+    from arkor_dev.project.write_settings import DatasetChange
 
 NOT_MODIFIED: Final = 304
 WAIT: Final = re.compile(r"wait=([0-9]{1,4})")
@@ -127,7 +130,10 @@ async def dataset(request: web.Request) -> web.Response:
     With ``preview``, only returns how the file would change.
     """
     body = await read_object(request, DATASET)
-    change = {key: body[key] for key in (*DATASET_CHANGES, "part") if body.get(key) is not None}
+    change: DatasetChange = {}
+    for key in ("path", "part", "columns", "exclude", "include"):
+        if body.get(key) is not None:
+            change[key] = body[key]
     answer = await request.app[MANIFEST].write_dataset(
         body["trainer"], body["revision"], change, preview=bool(body.get("preview"))
     )

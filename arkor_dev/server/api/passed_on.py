@@ -30,8 +30,7 @@ from arkor_dev.server.app_keys import BACKEND, EVENTS, JOBS
 from .envelope import answered, read_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from typing import Any
+    from collections.abc import Awaitable, Callable
 
     from arkor_dev.backend.client import Response
     from arkor_dev.contract.schema import Schema
@@ -55,7 +54,7 @@ BELOW: Final = (
 def passed(
     method: str,
     path: str,
-    call: Callable[..., Coroutine[Any, Any, Response]],
+    call: Callable[..., Awaitable[Response]],
     schema: Schema | None = None,
     *,
     optional: bool = False,

@@ -19,6 +19,7 @@ from .envelope import read_object
 
 if TYPE_CHECKING:
     from arkor_dev.backend.client import Response
+    from arkor_dev.project.preferences import GivenPreference
 
 MODEL = text_line(300, "a model's name, on one line")
 
@@ -69,12 +70,12 @@ async def add(request: web.Request) -> web.Response:
     from arkor_dev.project.preferences import add_preference
 
     body = await read_object(request, ADD)
-    row: dict[str, Any] = {
+    row: GivenPreference = {
         "prompt": [{"role": message["role"], "content": message["content"]} for message in body["prompt"]]
     }
-    row |= {
-        key: body[key] for key in ("chosen", "rejected", "completion", "label") if body.get(key) is not None
-    }
+    for key in ("chosen", "rejected", "completion", "label"):
+        if body.get(key) is not None:
+            row[key] = body[key]
     project = request.app[SETTINGS].project
     added = await asyncio.to_thread(add_preference, project, row, body.get("by") or "", body["models"])
     return web.json_response(added)

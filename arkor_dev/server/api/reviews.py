@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Concatenate, Final, ParamSpec, TypeVar
 
 from aiohttp import web
 
@@ -18,7 +18,14 @@ from .data_rows import editor_of, number_in
 from .envelope import read_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from arkor_dev.contract.dataset_shapes import Review
+    from arkor_dev.data.reviews import Reviews
+    from arkor_dev.project.data_editor import FileRows
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 MARKS: Final = 200
 """Maximum number of rows whose marks are returned at once."""
@@ -38,13 +45,20 @@ REVIEW: Final = Schema(
 )
 
 
-async def _answer(request: web.Request, work: Callable[..., Any], *more: Any) -> Any:
+async def _answer(
+    request: web.Request,
+    work: Callable[Concatenate[Reviews, Sequence[FileRows], _P], _T],
+    *more: _P.args,
+    **named: _P.kwargs,
+) -> _T:
     """Return ``work(reviews, files, *more)`` for the trainer of the query."""
     from arkor_dev.project.reviews import reviews_of
 
     editor, project = editor_of(request), request.app[SETTINGS].project
     trainer = request.query.get("trainer", "")
-    return await asyncio.to_thread(lambda: work(reviews_of(project), editor.files_of(trainer), *more))
+    return await asyncio.to_thread(
+        lambda: work(reviews_of(project), editor.files_of(trainer), *more, **named)
+    )
 
 
 async def get(request: web.Request) -> web.Response:
@@ -107,10 +121,12 @@ async def add(request: web.Request) -> web.Response:
     from arkor_dev.project.reviews import add_reviews
 
     body = await read_object(request, REVIEW)
-    review: Any = {key: value for key, value in body.items() if value is not None and value not in ("", [])}
-    review["row"] = review["row"][:16]
-    if "tags" in review:
-        review["tags"] = list(dict.fromkeys(review["tags"]))
+    review: Review = {"row": body["row"][:16], "by": body["by"]}
+    for key in ("file", "verdict", "comment"):
+        if body.get(key):
+            review[key] = body[key]
+    if body.get("tags"):
+        review["tags"] = list(dict.fromkeys(body["tags"]))
     await asyncio.to_thread(add_reviews, request.app[SETTINGS].project, [review])
     return web.json_response({})
 

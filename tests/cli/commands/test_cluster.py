@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
 import pytest
@@ -20,9 +20,15 @@ LACKS = f"lacks torch: in the Python that Ray runs with, pip install {quoted('lo
 
 
 def test_a_cluster_is_listed_with_its_nodes() -> None:
-    cluster = {"address": ADDRESS_OF_IT, "ray": "2.60.0", "python": "3.11.9", "nodes": NODES, "free": FREE}
+    cluster: Any = {
+        "address": ADDRESS_OF_IT,
+        "ray": "2.60.0",
+        "python": "3.11.9",
+        "nodes": NODES,
+        "free": FREE,
+    }
     silent = {"name": "10.0.0.7", "cpus": 1.0, "gpus": 0.0, "memory": 0, "problem": "it\x1b[31m broke"}
-    assert list(lines_of({**cluster, "token": True, "nodes": [*NODES, silent]})) == [
+    assert list(lines_of(cluster | {"token": True, "nodes": [*NODES, silent]})) == [
         "ray://head:10001: Ray 2.60.0, Python 3.11.9, asks for a token",
         "free now: 6 processors, 1 GPU, 24.0 GiB",
         "  10.0.0.5: 4 processors, 1 GPU, 16.0 GiB; torch 2.13.0, transformers 5.24.0, peft 0.21.2",

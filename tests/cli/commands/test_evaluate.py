@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -148,7 +148,7 @@ async def test_a_failed_evaluation_has_its_reason(
 
 
 def test_rows_are_sorted_by_change() -> None:
-    rows: list[object] = [
+    rows: list[Any] = [
         {"base": 3.0, "adapter": 1.0, "question": "a\u202eb\nc"},
         {"base": 2.0, "adapter": 2.5, "question": "", "wanted": "a text"},
         {"base": 2.0, "adapter": 2.0, "question": "alike"},

@@ -438,7 +438,7 @@ async def test_tensorboard_needs_its_extra(
 
 def test_a_verdict_wraps_between_words() -> None:
     words = "Better at your task and in general, by a sentence that is longer than the terminal is wide."
-    job = {"id": "job_1", "name": "bot", "status": "completed", "evaluation": {"sentence": words}}
+    job: Any = {"id": "job_1", "name": "bot", "status": "completed", "evaluation": {"sentence": words}}
     (first, *more) = [
         line for line in lines_of(job, [], 60) if "verdict" in line or line.startswith(" " * 14)
     ]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
     from tests.support.fake_backend import FakeBackend
 
-SWEEP: dict[str, Any] = {
+SWEEP: Any = {
     "id": "sweep_00000000000a", "name": "bot sweep", "state": "completed", "createdAt": "-",
     "config": {}, "space": {"loraR": [8, 16]}, "rungs": [3, 9],
     "trials": [
@@ -55,12 +55,12 @@ def test_a_sweep_is_printed_with_its_verdict_first() -> None:
         "",
         "Most important settings: lora.r 70% (60% to 80%)",
     ]
-    running = {**SWEEP, "state": "running", "verdict": None, "plan": {"trials": 9, "endsAt": "x"}}
+    running: Any = SWEEP | {"state": "running", "verdict": None, "plan": {"trials": 9, "endsAt": "x"}}
     assert (
         list(lines_of(running))[1]
         == "3 of about 9 trials, confirming the best with fresh seeds; ends about -"
     )
-    untimed = {**running, "plan": {"trials": 9}}
+    untimed: Any = running | {"plan": {"trials": 9}}
     assert list(lines_of(untimed))[1] == "3 of about 9 trials, confirming the best with fresh seeds"
 
 
@@ -111,7 +111,7 @@ def test_only_a_named_sweep_is_deleted(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 async def test_ctrl_c_says_how_the_sweep_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
-    following = asyncio.create_task(_follow(cast("Backend", None), {**SWEEP, "state": "running"}, quiet=True))
+    following = asyncio.create_task(_follow(cast("Backend", None), SWEEP | {"state": "running"}, quiet=True))
     await asyncio.sleep(0)
     following.cancel()
     with pytest.raises(asyncio.CancelledError):

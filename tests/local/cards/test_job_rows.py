@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract.errors import ConflictError
+from arkor_dev.data.messages import turn
 from arkor_dev.data.rows import Row
 from arkor_dev.local.cards import job_rows
 from arkor_dev.local.cards.job_rows import NAME, difference, save_rows
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 
 
 def row(question: str, answer: str, line: int, file: str = "data/a.jsonl, line") -> Row:
-    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
-    return Row(messages, f"{file} {line}")
+    return Row(turn(question, answer), f"{file} {line}")
 
 
 def counts(found: Any) -> tuple[int, int, int, int]:

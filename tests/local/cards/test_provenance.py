@@ -18,7 +18,9 @@ from tests.support.statements import FILES, digest, write_folder
 if TYPE_CHECKING:
     from pathlib import Path
 
-MOMENT: dict[str, Any] = {
+    from arkor_dev.local.jobs.atomic_folder import FileEntry
+
+MOMENT: provenance.Moment = {
     "artifact": "final",
     "step": 30,
     "figures": {"loss": 1.5, "evalLoss": float("nan"), "steps": 30, "x": "y", "z": None},
@@ -35,11 +37,13 @@ def signed_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_provenance_is_a_valid_statement() -> None:
-    files = {name: {"bytes": len(content), "sha256": digest(content)} for name, content in FILES.items()}
+    files: dict[str, FileEntry] = {
+        name: {"bytes": len(content), "sha256": digest(content)} for name, content in FILES.items()
+    }
     files[STATE] = {"bytes": 1, "sha256": digest(b"s")}
-    facts: dict[str, Any] = {
+    facts: provenance.RunFacts = {
         "job": "job_1",
-        "external": {},
+        "external": {"settings": {}, "data": []},
         "internal": {"step": 1, "threads": 2},
         "dependencies": [],
         "builder": provenance.builder({"torch": "2.13.0"}),
@@ -91,7 +95,7 @@ def test_dependencies_have_hashes_and_private_data_no_names(tmp_path: Path) -> N
     (model / "notes.md").write_text("no part of the model")
     write_folder(parent_folder(data, "job_2"))
     config = {"datasetSource": {"type": "file", "path": "data"}}
-    rows = {"sha256": digest(b"rows"), "train": 2, "heldOut": 0}
+    rows: provenance.RowCounts = {"sha256": digest(b"rows"), "train": 2, "heldOut": 0}
     teacher = final_folder(data, "job_3")
     write_folder(teacher)
     found = provenance.dependencies(config, project, model, data, "job_2", rows, {"teacher": teacher})

@@ -14,6 +14,8 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arkor_dev.local.execution.messages import ResumeOptions
+
 ID = "job_0123456789ab"
 
 
@@ -23,7 +25,7 @@ def write(path: Path, text: str = "{}") -> Path:
     return path
 
 
-def job_of(root: Path, resume: dict[str, Any] | None = None, **config: Any) -> JobRequest:
+def job_of(root: Path, resume: ResumeOptions | None = None, **config: Any) -> JobRequest:
     source = {"type": "file", "path": "data/chats.jsonl"}
     whole = {"datasetSource": source, **config}
     return JobRequest(ID, whole, str(root / "state"), str(root / "bot"), resume)

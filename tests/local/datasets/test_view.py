@@ -384,7 +384,7 @@ def test_large_rows_are_truncated_on_the_wire(view_of: ViewOf) -> None:
 
 def test_an_unsaved_row_is_rendered_like_a_saved_one(view_of: ViewOf) -> None:
     view = view_of([{"messages": TALK}])
-    told = view.render(0, {"messages": TALK})
+    told = view.render(0, {"messages": [{**message} for message in TALK]})
     saved = view.row(1)
     assert [told[key] for key in ("ids", "runs", "length")] == [
         saved[key] for key in ("ids", "runs", "length")

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-BASE: dict[str, Any] = {"kind": "base_model", "baseModel": "tiny"}
+    from arkor_dev.contract.shapes import Deployment, DeploymentTarget
+
+BASE: DeploymentTarget = {"kind": "base_model", "baseModel": "tiny"}
 
 
 @pytest.fixture
@@ -29,11 +31,11 @@ def store(path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def make(store: Store) -> Callable[..., dict[str, Any]]:
+def make(store: Store) -> Callable[..., Deployment]:
     """Make a deployment; what is given goes before the usual."""
 
-    def create(**more: Any) -> dict[str, Any]:
-        body = {"slug": "bot", "target": BASE, "authMode": "fixed_api_key", **more}
+    def create(**more: Any) -> Deployment:
+        body: Any = {"slug": "bot", "target": BASE, "authMode": "fixed_api_key", **more}
         return deployments.create(store, body)
 
     return create

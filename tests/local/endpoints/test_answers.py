@@ -32,7 +32,7 @@ def said(*messages: Text | Done) -> AnswerChoice:
     return choice
 
 
-def the_part(form: AnswerFormat, number: int, message: Text | Done) -> dict[str, Any]:
+def the_part(form: AnswerFormat, number: int, message: Text | Done) -> Any:
     (chunk,) = form.parts(number, message)
     return chunk
 

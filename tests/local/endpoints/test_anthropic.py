@@ -28,7 +28,7 @@ RESULT = {"type": "tool_result", "tool_use_id": "t1", "content": [5]}
 DONE = Done("stop", prompt_tokens=5, completion_tokens=2, cached_tokens=3)
 
 
-def read(**asked: Any) -> dict[str, Any]:
+def read(**asked: Any) -> Any:
     return read_messages({"model": "bot", "max_tokens": 9, "messages": HI, **asked}, "bot", KNOWN).chat
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +16,9 @@ from arkor_dev.local.jobs.store import Store
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import AnsweredBy, Deployment
+    from arkor_dev.local.endpoints.deployments import DeploymentChanges
 
 
 def test_deployments_are_persistent(path: Path) -> None:
@@ -32,7 +35,7 @@ def test_deployments_are_persistent(path: Path) -> None:
 
 @pytest.mark.parametrize("target", ["{", "[]", '{"kind": "adapter"}', '{"kind": "x", "baseModel": "m"}', 3])
 def test_a_damaged_deployment_is_repaired_by_a_new_target(
-    store: Store, make: Callable[..., dict[str, Any]], target: object
+    store: Store, make: Callable[..., Deployment], target: object
 ) -> None:
     made = make()
     store.writing.execute("UPDATE deployments SET target = ?, answered = '{'", (target,))
@@ -42,7 +45,7 @@ def test_a_damaged_deployment_is_repaired_by_a_new_target(
     assert deployments.change(store, made["id"], {"target": made["target"]})["target"] == made["target"]
 
 
-def test_slugs_are_unique_and_reusable(store: Store, make: Callable[..., dict[str, Any]]) -> None:
+def test_slugs_are_unique_and_reusable(store: Store, make: Callable[..., Deployment]) -> None:
     first = make()
     with pytest.raises(ConflictError, match="endpoint bot already"):
         make()
@@ -51,7 +54,7 @@ def test_slugs_are_unique_and_reusable(store: Store, make: Callable[..., dict[st
 
 
 def test_deployments_and_keys_are_limited(
-    store: Store, make: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    store: Store, make: Callable[..., Deployment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deployments, "MOST_DEPLOYMENTS", 2)
     monkeypatch.setattr(deployments, "MOST_KEYS", 1)
@@ -63,19 +66,27 @@ def test_deployments_and_keys_are_limited(
         deployments.issue(store, first["id"], "two")
 
 
-def test_the_first_engine_is_kept_until_changed(store: Store, make: Callable[..., dict[str, Any]]) -> None:
-    made, by = make(engine="exact"), {"engine": "transformers", "precision": "float32"}
+def test_the_first_engine_is_kept_until_changed(store: Store, make: Callable[..., Deployment]) -> None:
+    made = make(engine="exact")
+    by: AnsweredBy = {"engine": "transformers", "precision": "float32"}
+    other: AnsweredBy = {"engine": "llama.cpp", "precision": "q8_0"}
     assert (made["engine"], made["answeredBy"]) == ("exact", None)
-    for each in (by, {"engine": "llama.cpp"}):
+    for each in (by, other):
         deployments.record_answered(store, made["id"], each)
-    for kept in ({"authMode": "none"}, {"runRetentionMode": "unlimited"}):
+    keeping: tuple[DeploymentChanges, ...] = ({"authMode": "none"}, {"runRetentionMode": "unlimited"})
+    for kept in keeping:
         assert deployments.change(store, made["id"], kept)["answeredBy"] == by
-    for anew in ({"engine": "auto"}, {"enabled": True}, {"target": made["target"]}):
+    changing: tuple[DeploymentChanges, ...] = (
+        {"engine": "auto"},
+        {"enabled": True},
+        {"target": made["target"]},
+    )
+    for anew in changing:
         assert deployments.change(store, made["id"], anew)["answeredBy"] is None
         deployments.record_answered(store, made["id"], by)
 
 
-def test_an_update_changes_only_its_fields(store: Store, make: Callable[..., dict[str, Any]]) -> None:
+def test_an_update_changes_only_its_fields(store: Store, make: Callable[..., Deployment]) -> None:
     made = make(runRetentionMode="days", runRetentionDays=3)
     changed = deployments.change(store, made["id"], {"enabled": False})
     assert changed == {**made, "enabled": False, "updatedAt": changed["updatedAt"]}
@@ -86,11 +97,11 @@ def test_an_update_changes_only_its_fields(store: Store, make: Callable[..., dic
         deployments.change(store, "dep_none", {"enabled": True})
 
 
-def test_request_texts_are_not_kept_by_default(make: Callable[..., dict[str, Any]]) -> None:
+def test_request_texts_are_not_kept_by_default(make: Callable[..., Deployment]) -> None:
     assert make()["runRetentionMode"] == "disabled"
 
 
-def test_a_key_is_shown_once_and_recognized(store: Store, make: Callable[..., dict[str, Any]]) -> None:
+def test_a_key_is_shown_once_and_recognized(store: Store, make: Callable[..., Deployment]) -> None:
     bot, other = make(), make(slug="other")
     issued = deployments.issue(store, bot["id"], "shop")
     plaintext = issued.pop("plaintext")
@@ -117,7 +128,7 @@ def test_only_the_hash_of_a_key_is_stored(path: Path) -> None:
     assert plaintext[10:].encode() not in written
 
 
-def test_a_revoked_key_is_unknown(store: Store, make: Callable[..., dict[str, Any]]) -> None:
+def test_a_revoked_key_is_unknown(store: Store, make: Callable[..., Deployment]) -> None:
     bot, other = make(), make(slug="other")
     issued = deployments.issue(store, bot["id"], "shop")
     assert not deployments.revoke(store, other["id"], issued["id"])
@@ -126,17 +137,18 @@ def test_a_revoked_key_is_unknown(store: Store, make: Callable[..., dict[str, An
     assert deployments.key_of(store, bot["id"], issued["plaintext"]) is None
 
 
-def test_the_last_use_of_a_key_is_stored(store: Store, make: Callable[..., dict[str, Any]]) -> None:
+def test_the_last_use_of_a_key_is_stored(store: Store, make: Callable[..., Deployment]) -> None:
     bot = make()
     issued = deployments.issue(store, bot["id"], "shop")
     assert issued["lastUsedAt"] is None
     deployments.record_used(store, issued["id"])
     (key,) = deployments.keys(store, bot["id"])
+    assert key["lastUsedAt"]
     assert key["lastUsedAt"] >= issued["createdAt"]
 
 
 def test_deleting_a_deployment_deletes_its_keys_and_requests(
-    store: Store, make: Callable[..., dict[str, Any]]
+    store: Store, make: Callable[..., Deployment]
 ) -> None:
     bot, other = make(runRetentionMode="unlimited"), make(slug="other")
     for each in (bot, other):

@@ -9,6 +9,7 @@ import pytest
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.local.endpoints.openai import (
     FIELDS,
+    LEAST_TOP_P,
     MESSAGES,
     TOKENS,
     OpenAIRequest,
@@ -18,7 +19,7 @@ from arkor_dev.local.endpoints.openai import (
     renamed,
 )
 
-USER = {"role": "user", "content": "Hi"}
+USER: dict[str, object] = {"role": "user", "content": "Hi"}
 NOW = frozenset({"temperature", "topP", "maxTokens", "tools", "messages"})
 """What the chat call takes at least."""
 ALL = NOW | set(FIELDS.values()) | {"prompt"}
@@ -66,10 +67,13 @@ def test_parameters_map_to_the_contract() -> None:
         "top_logprobs": 2,
         "tools": [TOOL],
         "tool_choice": "required",
-        "response_format": {"type": "json_object"},
     }
     chat = read(**said).chat
     assert chat == {"messages": [USER], **{FIELDS[name]: value for name, value in said.items()}}
+
+
+def test_a_response_format_is_read() -> None:
+    assert read(response_format={"type": "json_object"}).chat["responseFormat"] == {"type": "json_object"}
 
 
 def test_max_completion_tokens_is_read() -> None:
@@ -77,7 +81,7 @@ def test_max_completion_tokens_is_read() -> None:
 
 
 def test_top_p_zero_becomes_the_minimum() -> None:
-    assert 0 < read(top_p=0).chat["topP"] < 1e-5
+    assert read(top_p=0).chat["topP"] == LEAST_TOP_P
 
 
 def test_stream_options_and_n_are_read() -> None:
@@ -148,10 +152,8 @@ def test_thoughts_between_tool_calls_are_passed_on(name: str) -> None:
         {"role": "assistant", "content": "Yes.", "reasoning_content": "Hm."},
         found,
     ]
-    assert read(messages=[USER, {**said, name: None}]).chat["messages"][1] == {
-        "role": "assistant",
-        "content": "Yes.",
-    }
+    without: Any = read(messages=[USER, {**said, name: None}]).chat["messages"]
+    assert without[1] == {"role": "assistant", "content": "Yes."}
     fault = refused(messages=[USER, {**said, name: ["Hm."]}])
     assert fault.extra["param"] == f"messages[1].{name}"
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    Make = Callable[..., dict[str, Any]]
+    from arkor_dev.contract.shapes import Deployment, DeploymentTarget
+
+    Make = Callable[..., Deployment]
 
 ASKED = [{"role": "user", "content": "Where is the violet umbrella?"}]
 
@@ -34,7 +36,7 @@ def said(deployment: str, **more: Any) -> LoggedRequest:
     )
 
 
-def texts(store: Store, deployment: dict[str, Any]) -> list[bool]:
+def texts(store: Store, deployment: Deployment) -> list[bool]:
     """Which requests, the newest first, have their text yet, as they are listed and by themselves."""
     listed = listing(store, deployment, None)["requests"]
     alone = [read_request(store, deployment, int(each["id"])) for each in listed]
@@ -91,7 +93,7 @@ def test_texts_are_shown_for_their_retention_time(
 
 def test_expired_texts_are_erased_from_the_disk(path: Path) -> None:
     with closing(Store(path, "local")) as store:
-        target = {"kind": "base_model", "baseModel": "m"}
+        target: DeploymentTarget = {"kind": "base_model", "baseModel": "m"}
         bot = deployments.create(
             store, {"slug": "bot", "target": target, "authMode": "none", "runRetentionMode": "unlimited"}
         )

@@ -100,7 +100,7 @@ def test_reasoning_items_belong_to_the_message_or_call_after_them() -> None:
         {"role": "assistant", "content": "There."},
         {"role": "assistant", "content": "Or not."},
     ]
-    messages = read(input=items).chat["messages"]
+    messages: Any = read(input=items).chat["messages"]
     thoughts = [message.get("reasoning_content") for message in messages]
     assert thoughts == [None, None, None, "Look.", None, "Now I know.", None]
     assert messages[3]["tool_calls"][0]["id"] == "c1"
@@ -302,9 +302,10 @@ CODEX: dict[str, Any] = {
 
 def test_a_request_of_codex_is_read() -> None:
     request = read(**CODEX)
+    chat: Any = request.chat
     assert request.stream
-    assert [tool["function"]["name"] for tool in request.chat["tools"]] == ["find", "spawn"]
-    assert [message["role"] for message in request.chat["messages"]] == ["system", "user"]
+    assert [tool["function"]["name"] for tool in chat["tools"]] == ["find", "spawn"]
+    assert [message["role"] for message in chat["messages"]] == ["system", "user"]
     assert request.ignored == ("client_metadata", "prompt_cache_key")
 
 
@@ -314,7 +315,7 @@ def test_a_call_of_a_function_in_a_namespace_names_it() -> None:
     done = replace(DONE, tool_calls=[CALL, spawn])
     choice = AnswerChoice()
     choice.add(done)
-    whole = ResponsesFormat("bot", request).complete([choice])["output"]
+    whole: Any = ResponsesFormat("bot", request).complete([choice])["output"]
     assert [(item["name"], item.get("namespace")) for item in whole] == [("find", None), ("spawn", "agents")]
     events = [json.loads(data) for _, data in ResponsesFormat("bot", request).events(0, done)]
     items = [event["item"] for event in events if event["type"] == "response.output_item.done"]

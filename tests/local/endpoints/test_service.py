@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Deployment, DeploymentKey
     from arkor_dev.local.endpoints.embeddings import EmbeddingsRequest
     from arkor_dev.local.endpoints.rerank import RerankRequest
+    from arkor_dev.local.inference.chat_call import ChatCall, ChatTarget
     from arkor_dev.local.inference.messages import StreamPart
 
 DONE = Done("stop", prompt_tokens=3, completion_tokens=1)
@@ -47,18 +49,18 @@ class Engine:
         self.let.set()
         self.active = self.most = self.asked_for = self.checking = 0
         self.slow_checks: set[str] = set()
-        self.bodies: list[dict[str, Any]] = []
+        self.bodies: list[ChatCall] = []
         self.requests: list[AnswerRequest] = []
         self.fault: Exception | None = None
         self.early_fault: Exception | None = None
         self.auto, self.done = "exact", DONE
         self.refusal: ArkorError | None = None
 
-    async def check_target(self, body: dict[str, Any]) -> None:
+    async def check_target(self, body: ChatTarget) -> None:
         if self.refusal:
             raise self.refusal
 
-    async def prepare(self, body: dict[str, Any], caller: str) -> AnswerRequest:
+    async def prepare(self, body: ChatCall, caller: str) -> AnswerRequest:
         if caller in self.slow_checks:
             self.checking += 1
             await asyncio.Event().wait()
@@ -66,15 +68,15 @@ class Engine:
             raise self.refusal
         self.bodies.append(body)
         prompt, sampling = body.get("prompt"), Sampling(seed=body.get("seed"))
-        return AnswerRequest("", "tiny", echo=body.get("echo", False), prompt=prompt, sampling=sampling)
+        return AnswerRequest("", "tiny", echo=body.get("echo") is True, prompt=prompt, sampling=sampling)
 
-    async def prepare_texts(self, body: dict[str, Any], texts: list[str]) -> AnswerRequest:
+    async def prepare_texts(self, body: ChatTarget, texts: list[str]) -> AnswerRequest:
         raise BadRequestError("it is no classifier")
 
-    async def prepare_embeddings(self, body: dict[str, Any], request: EmbeddingsRequest) -> AnswerRequest:
+    async def prepare_embeddings(self, body: ChatTarget, request: EmbeddingsRequest) -> AnswerRequest:
         raise BadRequestError("it is no embedder")
 
-    async def prepare_ranking(self, body: dict[str, Any], request: RerankRequest) -> AnswerRequest:
+    async def prepare_ranking(self, body: ChatTarget, request: RerankRequest) -> AnswerRequest:
         raise BadRequestError("it is no reranker")
 
     async def events(self, ask: AnswerRequest) -> AsyncGenerator[StreamPart, None]:
@@ -110,10 +112,11 @@ async def endpoints(tmp_path: Path, engine: Engine) -> AsyncIterator[Endpoints]:
     store.close()
 
 
-async def make(endpoints: Endpoints, slug: str = "bot", **more: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+async def make(endpoints: Endpoints, slug: str = "bot", **more: Any) -> tuple[Deployment, DeploymentKey]:
     """A deployment and a key of it."""
-    body = {"slug": slug, "target": {"kind": "base_model", "baseModel": "tiny"}, "authMode": "fixed_api_key"}
-    made = await endpoints.store.request(deployments.create, {**body, **more})
+    target = {"kind": "base_model", "baseModel": "tiny"}
+    body: Any = {"slug": slug, "target": target, "authMode": "fixed_api_key", **more}
+    made = await endpoints.store.request(deployments.create, body)
     return made, await endpoints.store.request(deployments.issue, made["id"], "key")
 
 
@@ -141,9 +144,10 @@ async def test_only_the_exact_engine_scores_prompts(endpoints: Endpoints, engine
     await answer(endpoints, caller)
     assert engine.requests[-1].engine is None
     async with asyncio.timeout(60):  # it is noted who has answered, after the answer
-        while (await endpoints.caller("bot", None)).deployment["answeredBy"] is None:  # noqa: ASYNC110
+        while (await endpoints.caller("bot", None)).deployment.get("answeredBy") is None:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-    for changes in ({}, {"engine": "llama.cpp"}):
+    llama: deployments.DeploymentChanges = {"engine": "llama.cpp"}
+    for changes in (None, llama):
         if changes:
             await endpoints.store.request(deployments.change, made["id"], changes)
         caller = await endpoints.caller("bot", None)

@@ -27,8 +27,10 @@ from arkor_dev.local.workers.machine import Memory, memory
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import JobConfig
+
 MB = 10**6
-CONFIG: dict[str, Any] = {
+CONFIG: JobConfig = {
     "model": "tiny",
     "datasetSource": {"type": "file", "path": "data/chats.jsonl"},
     "batchSize": 8,
@@ -110,7 +112,7 @@ def test_one_measurement_forecasts_any_number_of_steps() -> None:
 
 def test_a_forecast_says_what_it_counts_at_most_and_leaves_out() -> None:
     judged = {"name": "polite", "path": "x", "metric": "rubric", "rubric": "Polite."}
-    config = {**CONFIG, "method": "grpo", "maxResampleTimes": 3, "evaluations": [judged]}
+    config: Any = {**CONFIG, "method": "grpo", "maxResampleTimes": 3, "evaluations": [judged]}
     assert estimate(MEASURED, config, PLENTY, 10**12, busy=False)["notes"] == [
         "at most, if all prompts are replaced 3 times per step",
         "without the time of the judge",
@@ -122,7 +124,7 @@ def test_spreading_is_proposed_for_large_models() -> None:
     on_gpu = replace(MEASURED, device="cuda", host=300 * MB, device_total=1000 * MB)
 
     def fixes_of(gpus: int, **config: Any) -> list[Any]:
-        told = {**CONFIG, **config}
+        told: Any = dict(CONFIG) | config
         return list(estimate(on_gpu, told, PLENTY, None, False, 6000 * MB, gpus).get("fixes", []))
 
     spread = fixes_of(3)[0]
@@ -141,7 +143,9 @@ def test_a_spread_job_is_forecast_as_such() -> None:
     assert 0.5 * large.worst < spread["device"]["peakBytes"] < 0.6 * large.worst
     assert spread["gpus"] == [{"peakBytes": spread["device"]["peakBytes"], "totalBytes": total}] * 2
     assert fit_together([(large, RunningJob(CONFIG, True))], PLENTY.free or 0, 2)
-    for gpus, config in ((1, CONFIG), (3, {**CONFIG, "gpus": 1}), (3, {**CONFIG, "workers": 2})):
+    one_gpu: JobConfig = {**CONFIG, "gpus": 1}
+    workers: JobConfig = {**CONFIG, "workers": 2}
+    for gpus, config in ((1, CONFIG), (3, one_gpu), (3, workers)):
         one = estimate(large, config, PLENTY, None, False, total, gpus)
         assert (one["fits"], one["device"]["peakBytes"]) == (False, large.worst)
         assert "gpus" not in one
@@ -186,8 +190,9 @@ def test_general_questions_are_in_the_forecast() -> None:
 
     def more(known: str, **changes: Any) -> float:
         with_answers = replace(measured, comparing=asked.with_cached([known]))
+        config: Any = dict(CONFIG) | changes
         told = [
-            estimate(each, {**CONFIG, **changes}, PLENTY, None, busy=False)["evaluationSeconds"]
+            estimate(each, config, PLENTY, None, busy=False)["evaluationSeconds"]
             for each in (with_answers, plain)
         ]
         return told[0] - told[1]
@@ -278,7 +283,8 @@ def test_offloading_is_proposed_after_checkpointing() -> None:
     both = {"gradientCheckpointing": True, "activationOffloading": True}
 
     def proposed(room: float, measured: Measurement = gpu, **config: Any) -> list[Any]:
-        told = estimate(measured, {**CONFIG, **config}, PLENTY, None, False, round(room) + CONTEXT)
+        changed: Any = dict(CONFIG) | config
+        told = estimate(measured, changed, PLENTY, None, False, round(room) + CONTEXT)
         return [fix["settings"] for fix in told["fixes"]]
 
     enough = 1.05 * (950e6 + inputs)
@@ -356,7 +362,8 @@ def test_the_measurement_key_has_everything_that_changes_a_step(
     data.write_text("{}\n")
 
     def key(**changes: object) -> str:
-        return key_of({**CONFIG, **changes}, model, [data])
+        config: Any = dict(CONFIG) | changes
+        return key_of(config, model, [data])
 
     first = key()
     for same in ({"maxSteps": 3}, {"learningRate": 1.0}, {"loraR": 8}, {"aFieldThatNobodyKnows": 1}):

@@ -18,6 +18,10 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import JobConfig
+
+CONFIG: JobConfig = {"model": "m", "datasetSource": {"type": "huggingface", "name": "rows"}}
+
 
 @pytest.mark.parametrize(("weights", "count"), [(6 * 10**9, 1), (18 * 10**9, 2), (60 * 10**9, 1)])
 async def test_the_number_of_gpus_is_known_from_the_files(
@@ -32,12 +36,12 @@ async def test_the_number_of_gpus_is_known_from_the_files(
     monkeypatch.setattr(service, "nvidia_gpus", lambda: cards)
     models: Any = SimpleNamespace(find_local=lambda name: Model(name, tmp_path))
     forecasts = Forecasts(models, tmp_path, tmp_path, lambda: False, 2)
-    config = {"model": "m", "datasetSource": {"type": "huggingface", "name": "rows"}}
-    assert await forecasts.gpus_needed(config) == count
-    for setting in ({"gpus": 1}, {"workers": 2}, {"cluster": "auto"}):
-        assert await forecasts.gpus_needed({**config, **setting}) == 1
+    assert await forecasts.gpus_needed(CONFIG) == count
+    settings: Any = ({"gpus": 1}, {"workers": 2}, {"cluster": "auto"})
+    for setting in settings:
+        assert await forecasts.gpus_needed(CONFIG | setting) == 1
     (tmp_path / "model.safetensors").write_bytes(b"\xff" * 9)
-    assert await forecasts.gpus_needed(config) == 1, "whoever loads it says what is wrong"
+    assert await forecasts.gpus_needed(CONFIG) == 1, "whoever loads it says what is wrong"
 
 
 async def test_an_interrupted_measurement_is_not_a_failed_one(
@@ -45,7 +49,7 @@ async def test_an_interrupted_measurement_is_not_a_failed_one(
 ) -> None:
     forecasts = Forecasts(None, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
     entry = forecasts._entries["forecast_1"] = ForecastEntry(
-        "forecast_1", "key", {}, Model("m", tmp_path), None
+        "forecast_1", "key", CONFIG, Model("m", tmp_path), None
     )
     begun = 0
 
@@ -103,7 +107,7 @@ async def test_an_estimate_stays_known_where_the_cache_cannot_be_filled(
 
     monkeypatch.setattr(forecasts, "_estimate", estimated)
     monkeypatch.setattr(service, "SPARE", SimpleNamespace(start=start))
-    entry = forecasts._entries["first"] = ForecastEntry("first", "known", {}, Model("m", tmp_path), None)
+    entry = forecasts._entries["first"] = ForecastEntry("first", "known", CONFIG, Model("m", tmp_path), None)
     async with forecasts.running(), asyncio.timeout(60):
         while "first" not in forecasts._warmed:  # noqa: ASYNC110 - nothing reports it
             await asyncio.sleep(0.001)
@@ -139,7 +143,7 @@ async def test_filling_the_cache_of_a_base_makes_room_for_jobs_and_measurements(
     monkeypatch.setattr(forecasts, "_estimate", fits)
     monkeypatch.setattr(forecasts, "_measure", measure)
     monkeypatch.setattr(service, "SPARE", SimpleNamespace(start=start))
-    entry = forecasts._entries["first"] = ForecastEntry("first", "known", {}, Model("m", tmp_path), None)
+    entry = forecasts._entries["first"] = ForecastEntry("first", "known", CONFIG, Model("m", tmp_path), None)
     async with forecasts.running(), asyncio.timeout(60):
         if device == "cuda":
             await asyncio.sleep(0.02)
@@ -154,7 +158,9 @@ async def test_filling_the_cache_of_a_base_makes_room_for_jobs_and_measurements(
         busy = False
         forecasts._background.wake()
         await warmed_up(2)
-        other = forecasts._entries["other"] = ForecastEntry("other", "other", {}, Model("m", tmp_path), None)
+        other = forecasts._entries["other"] = ForecastEntry(
+            "other", "other", CONFIG, Model("m", tmp_path), None
+        )
         await forecasts._view(other)
         while "other" not in known:  # noqa: ASYNC110
             await asyncio.sleep(0.001)

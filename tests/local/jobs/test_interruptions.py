@@ -179,7 +179,7 @@ def test_only_paused_and_ended_jobs_can_be_resumed(store: Store) -> None:
     store.finish(job, {"type": "training.completed"})
     with pytest.raises(ConflictError, match="extend it to continue"):
         store.resume(job, "", {})
-    longer = {**CONFIG, "maxSteps": 20}
+    longer: Any = {**CONFIG, "maxSteps": 20}
     assert store.resume(job, "", {"further": 3}, longer)["config"] == longer
     assert store.start_next() == (job, longer)
 

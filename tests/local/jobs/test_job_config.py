@@ -110,8 +110,9 @@ def test_an_invalid_value_is_refused_by_its_field(config: Any, reason: str) -> N
 def test_a_file_in_two_sources_is_refused(tmp_path: Path) -> None:
     (tmp_path / "d").write_text("x")
     part = {"type": "file", "path": "d"}
+    config = check_config({**GOOD, "datasetSource": {"type": "list", "sources": [part, part]}})
     with pytest.raises(BadRequestError, match=r'config.datasetSource "d" is in the list twice'):
-        check_files({**GOOD, "datasetSource": {"type": "list", "sources": [part, part]}}, tmp_path)
+        check_files(config, tmp_path)
 
 
 def test_unknown_fields_and_nulls_are_accepted() -> None:

@@ -21,9 +21,11 @@ from .test_store import log, new, path, store
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import JobChanges
+
 __all__ = ["path", "store"]
 
-SAID = {"name": "béta", "notes": "why\n\n* so", "tags": ["a", "b c"], "starred": True}
+SAID: JobChanges = {"name": "béta", "notes": "why\n\n* so", "tags": ["a", "b c"], "starred": True}
 
 
 def done(store: Store, name: str = "a") -> str:
@@ -44,7 +46,7 @@ def test_name_notes_and_tags_of_a_job_are_stored(store: Store, path: Path) -> No
     before: Any = store.get(other)
     store.listing()
     assert store.edit(job_id, SAID).items() >= SAID.items()
-    store.edit(job_id, {"notes": "", "ignored": 5})
+    store.edit(job_id, {"notes": ""})
     store.append(job_id, [log(1, loss=2.0)])
     after = Store(path, "local")
     try:

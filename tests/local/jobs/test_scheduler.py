@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.events import Event, RunMetadata, TrainingStarted
-    from arkor_dev.contract.shapes import Job, JobSweep
+    from arkor_dev.contract.shapes import Job, JobConfig, JobSweep
     from arkor_dev.local.execution.messages import Report
     from arkor_dev.local.jobs.running.job_runner import RunningJob
     from arkor_dev.local.workers.codec import Message
@@ -181,7 +181,7 @@ class Refusing:
     async def fits_beside(self, *_: object) -> bool:
         return False
 
-    async def refusal(self, config: dict[str, Any]) -> TrainingFailed | None:
+    async def refusal(self, config: JobConfig) -> TrainingFailed | None:
         error = "Not started, since it cannot fit."
         refused = TrainingFailed(type="training.failed", error=error, outOfMemory=True)
         return refused if config == CONFIG else None
@@ -487,16 +487,14 @@ class Knowing:
     async def free_bytes(self) -> int:
         return 10
 
-    async def fits_beside(self, config: dict[str, Any], others: Sequence[RunningJob], room: int) -> bool:
-        sizes: list[int] = [
-            each.get("batchSize", 1000) for each in (config, *(other.config for other in others))
-        ]
-        return sum(sizes) <= room
+    async def fits_beside(self, config: JobConfig, others: Sequence[RunningJob], room: int) -> bool:
+        configs: list[Any] = [config, *(other.config for other in others)]
+        return bool(sum(each.get("batchSize", 1000) for each in configs) <= room)
 
     async def streams(self, *_: object) -> bool:
         return False
 
-    async def gpus_needed(self, config: dict[str, Any]) -> int:
+    async def gpus_needed(self, config: JobConfig) -> int:
         return 2 if config.get("batchSize") in self.large else 1
 
     async def what_fits(self, *_: object) -> str:
@@ -586,8 +584,8 @@ async def test_shutdown_pauses_concurrent_jobs_which_resume(
 async def test_a_model_is_spread_over_the_requested_gpus(store: AsyncStore, tmp_path: Path) -> None:
     (job,) = await made(store, 1)
     scheduler = several(store, tmp_path, None, "0", "1", "GPU-f00d")
-    assert await scheduler._devices_for({"gpus": 2}) == ["0", "1"]
-    config = {"model": "m", "gpus": 2}
+    config: Any = {"model": "m", "gpus": 2}
+    assert await scheduler._devices_for(config) == ["0", "1"]
     async with asyncio.timeout(60):
         runner = worker_session.WorkerSession(store, Here(tmp_path), job, config, {}, devices=["0", "1"])  # type: ignore[arg-type]
         running = asyncio.create_task(runner.run(tmp_path, tmp_path))

@@ -162,7 +162,8 @@ def test_the_forecast_has_the_memory_of_each_gpu(deep: Path, tmp_path: Path) -> 
         found = measure(deep, tmp_path, 0, gpus=2)
     batch = shape_of(found.longest, found.padded, found.shared)
     assert found.worst < 0.8 * replace(found.sizes, gpus=1).saved_bytes(batch), "as on one GPU"
-    said = estimate(found, {**CONFIG, "gpus": 2}, Memory(2**34, 2**34), None, False, 2**30)
+    two: Any = {**CONFIG, "gpus": 2}
+    said = estimate(found, two, Memory(2**34, 2**34), None, False, 2**30)
     first, second = said["gpus"]
     assert (first["totalBytes"], second["totalBytes"]) == (2**30, 2**30 - 2**20)
     assert 0.7 * first["peakBytes"] < second["peakBytes"] <= first["peakBytes"]

@@ -31,7 +31,7 @@ PARAMETERS = {"type": "object", "properties": {"x": {"type": "integer"}}, "requi
 TOOL = {"type": "function", "function": {"name": "look", "description": "Looks.", "parameters": PARAMETERS}}
 
 
-def turn(role: str, content: str, **more: Any) -> dict[str, Any]:
+def turn(role: str, content: str, **more: Any) -> Any:
     return {"role": role, "content": content, **more}
 
 
@@ -124,7 +124,7 @@ def test_the_answers_learned_are_those_of_trl() -> None:
     assert compared > 120
 
 
-def thinking(name: str, thoughts: str, answer: str) -> dict[str, Any]:
+def thinking(name: str, thoughts: str, answer: str) -> Any:
     """An answer with thoughts, in the form that a template reads."""
     match name:
         case "qwen3":

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from arkor_dev.contract.shapes import Progress
+    from arkor_dev.contract.shapes import JobConfig, Progress
 
 PROGRESS: Progress = {"label": "Fetching SmolLM2-135M-Instruct", "done": 40, "total": 100, "unit": "bytes"}
-CONFIG = {"model": STARTER, "datasetSource": {"type": "file", "path": "rows.jsonl"}}
+CONFIG: JobConfig = {"model": STARTER, "datasetSource": {"type": "file", "path": "rows.jsonl"}}
 
 
 class ScriptedModels(Models):

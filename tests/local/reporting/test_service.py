@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.events import Event
+    from arkor_dev.local.reporting.messages import NamedJob
 
-JOB = {"id": "job_1", "name": "support bot"}
+JOB: NamedJob = {"id": "job_1", "name": "support bot"}
 METADATA: RunMetadata = {"device": "cpu", "settings": {"learningRate": 0.01}}
 STARTED: TrainingStarted = {"type": "training.started", "metadata": METADATA}
 

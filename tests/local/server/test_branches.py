@@ -29,9 +29,13 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
+def config(more: dict[str, Any]) -> Any:
+    return {**FITS, **more}
+
+
 @pytest.mark.parametrize("more", [{}, {"loraR": 8}, {"loraAlpha": 16, "learningRate": 1.0}])
 def test_an_adapter_of_the_same_form_fits(folder: Path, more: dict[str, Any]) -> None:
-    check_fits(PARENT, folder, {**FITS, **more})
+    check_fits(PARENT, folder, config(more))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +53,7 @@ def test_an_adapter_of_the_same_form_fits(folder: Path, more: dict[str, Any]) ->
 )
 def test_an_adapter_of_another_form_is_refused(folder: Path, more: dict[str, Any], what: str) -> None:
     with pytest.raises(ConflictError, match=what):
-        check_fits(PARENT, folder, {**FITS, **more})
+        check_fits(PARENT, folder, config(more))
 
 
 def test_a_branch_copies_only_the_adapter(folder: Path, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from .test_exports import ask, done
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arkor_dev.cli.commands.push.messages import PushOrder, UploadProgress
     from tests.local.conftest import Trained
 
 pytestmark = [
@@ -48,14 +49,16 @@ async def test_pushed_files_are_complete_and_private(
     assert made["state"] == "completed", made
     folder = trained.data / "jobs" / trained.job / "exports" / made["id"]
     names = sorted(each["name"] for each in made["files"])
-    told: list[dict[str, object]] = []
+    told: list[UploadProgress] = []
     with fake_hub() as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
         monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-        order = {"do": "push", "repo": "ann/keeper", "private": True, "folder": str(folder), "files": names}
-        more = {"remove": [], "places": [str(trained.data)], "message": "keeper", "pause": 0.1}
-        answer = await hub_side.run_uploader(order | more, told.append)
+        order: PushOrder = {
+            "do": "push", "repo": "ann/keeper", "private": True, "folder": str(folder), "files": names,
+            "remove": [], "places": [str(trained.data)], "message": "keeper", "pause": 0.1,
+        }  # fmt: skip
+        answer = await hub_side.run_uploader(order, told.append)
         repo = hub.repos["ann/keeper"]
     assert (answer["private"], answer["commit"], repo.private) == (True, repo.commits[-1], True)
     assert repo.files == {name: (folder / name).read_bytes() for name in names}

@@ -296,7 +296,8 @@ async def test_a_crashed_sweep_is_continued(store: AsyncStore, tmp_path: Path) -
     async with asyncio.timeout(60), scheduler.running(), sweeps.running():
         while not {first.job, second.job} <= {*await queued()}:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-        assert (await store.read(Store.config, first.job) or {})["maxSteps"] == 9
+        first_config: Any = await store.read(Store.config, first.job)
+        assert first_config["maxSteps"] == 9
         assert (await store.read(Store.config, second.job) or {}).items() >= {
             "maxSteps": 3,
             "learningRate": 1e-2,
@@ -382,7 +383,8 @@ async def train(store: AsyncStore, folder: Path, chance: random.Random) -> None:
         if (started := await store.write(Store.start_next)) is None:
             await asyncio.sleep(0.002)
             continue
-        job, config = started
+        job: str = started[0]
+        config: Any = started[1]
         read = hash_of_readable_data(config, folder, FileHashes(folder))
         await asyncio.sleep(chance.uniform(0, 0.01))
         if (before := files_read(job_folder(folder, job))) not in (None, read):

@@ -163,8 +163,9 @@ def test_full_fine_tuning_has_no_adapter(tmp_path: Path) -> None:
     assert notes == {"get_peft_model": (3, "has no effect, since full_finetuning trains all weights")}
 
 
-def test_embeddings_among_the_adapted_layers_are_trained_in_full(tmp_path: Path) -> None:
-    layers = '", target_modules=["q_proj", "embed_tokens", "lm_head"], modules_to_save=["norm"]'[1:]
+@pytest.mark.parametrize("saved", ['["norm"]', '"norm"'])
+def test_embeddings_among_the_adapted_layers_are_trained_in_full(tmp_path: Path, saved: str) -> None:
+    layers = f', target_modules=["q_proj", "embed_tokens", "lm_head"], modules_to_save={saved}'
     text = script("UnslothTrainer", "embedding_learning_rate=1e-5", config="UnslothTrainingArguments")
     trainer, notes = imported(tmp_path, text.replace("(model)", f"(model{layers})"))
     assert trainer["lora"] == {

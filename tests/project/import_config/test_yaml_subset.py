@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,8 @@ def test_yaml_keys_have_their_line() -> None:
         "last": "in two lines",
     }
     assert dict(section) == expected
-    for key, line in {**section.lines, **section["list"][0].lines}.items():
+    inner: Any = section["list"]
+    for key, line in {**section.lines, **inner[0].lines}.items():
         assert CONFIG.splitlines()[line - 1].lstrip(' "-').startswith(key)
     yaml = pytest.importorskip("yaml")
     theirs = yaml.safe_load(CONFIG)

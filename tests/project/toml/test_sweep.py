@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -24,7 +24,11 @@ def test_a_sweep_table_is_read(tmp_path: Path) -> None:
         f'{TRAINER}{SWEEP}learning_rate = {{ low = 1e-4, high = 5e-3, log = true }}\n"lora.alpha" = [8, 32]\n'
     )
     (tmp_path / "arkor.toml").write_text(text)
-    space = {"loraR": [8, 16], "learningRate": {"low": 1e-4, "high": 5e-3, "log": True}, "loraAlpha": [8, 32]}
+    space: Any = {
+        "loraR": [8, 16],
+        "learningRate": {"low": 1e-4, "high": 5e-3, "log": True},
+        "loraAlpha": [8, 32],
+    }
     found = load_sweep(tmp_path, load_trainers(tmp_path))
     assert found == SweepTable("bot", "07:00", None, 20, space)
     assert found.written() == {"trainer": "bot", "until": "07:00", "jobs": 20, "space": space}

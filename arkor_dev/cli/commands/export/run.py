@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.cli.commands.jobs import require_sign_in
 from arkor_dev.cli.commands.waiting import shown_progress
@@ -20,6 +20,7 @@ from arkor_dev.client.exports import (
     order,
     replace_folder,
     request_of,
+    step_of,
     target_of,
     temporary_folder_beside,
 )
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Export, ExportProof
     from arkor_dev.core.settings import Settings
 
 UNVERIFIED: Final = "The files in {target} have not been verified: do not rely on them. {why}"
@@ -54,13 +56,13 @@ async def run_export(settings: Settings, arguments: Namespace) -> int:
     async with joined(settings, lambda _: None, idle=True) as backend:
         chosen = choose_job(await jobs_of(backend), arguments.job)
         request = request_of(
-            chosen, form=arguments.format, checkpoint=arguments.checkpoint,
+            arguments.format, step=step_of(chosen, arguments.checkpoint),
             quantization=arguments.quantization, strength=arguments.strength,
         )  # fmt: skip
         export = await order(backend, chosen["id"], request, attended=True)
         arrived = False
 
-        async def take(export: dict[str, Any]) -> None:
+        async def take(export: Export) -> None:
             nonlocal arrived
             show("")
             with temporary_folder_beside(target) as folder:
@@ -86,8 +88,7 @@ async def run_export(settings: Settings, arguments: Namespace) -> int:
             # Don't keep a second copy of what is here; leave nothing behind after an interruption.
             with contextlib.suppress(ArkorError):
                 await asyncio.shield(backend.delete_export(chosen["id"], str(export["id"])))
-    proof_sent = export.get("proof")
-    proof: dict[str, Any] = proof_sent if isinstance(proof_sent, dict) else {}
+    proof = export["proof"]  # `finished` has checked that it is there
     is_same, name = proof.get("verdict") == SAME, model_name(chosen.get("name"))
     in_ollama = None
     if is_same and arguments.format == "ollama":
@@ -104,7 +105,7 @@ async def run_export(settings: Settings, arguments: Namespace) -> int:
     return 0 if is_same else 1
 
 
-def _file_lines(export: dict[str, Any], target: Path) -> list[str]:
+def _file_lines(export: Export, target: Path) -> list[str]:
     path = one_line(target, LINE)
     step = export.get("step")
     of = "" if step is None else f" of step {one_line(step, 20)}"
@@ -117,8 +118,8 @@ def _file_lines(export: dict[str, Any], target: Path) -> list[str]:
     ]
 
 
-def _proof_lines(proof: dict[str, object], *, is_same: bool) -> list[str]:
-    fault_list = proof.get("faults")
+def _proof_lines(proof: ExportProof, *, is_same: bool) -> list[str]:
+    fault_list: object = proof.get("faults")
     faults = fault_list if isinstance(fault_list, list) else []
     sentence = one_line(proof.get("sentence"), 500)
     return [
@@ -127,7 +128,7 @@ def _proof_lines(proof: dict[str, object], *, is_same: bool) -> list[str]:
     ]
 
 
-def _hashes(export: dict[str, Any]) -> list[str]:
+def _hashes(export: Export) -> list[str]:
     """Return the hash of each weights file, for people to compare."""
     return [
         f"  {one_line(entry.get('name'), 100)}  sha256 {one_line(entry.get('sha256'), 64)}"

@@ -10,13 +10,15 @@ import os
 import re
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, overload
 
 from arkor_dev.contract.errors import BackendError, BadRequestError
 from arkor_dev.contract.extras import install_command
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+
+    from .messages import LookOrder, Message, Pushed, PushOrder, Repository, UploadProgress
 
 MODULE: Final = "arkor_dev.cli.commands.push.uploader"
 LIBRARY: Final = "huggingface_hub"
@@ -52,7 +54,7 @@ def repository(text: str | None) -> str:
     return text
 
 
-async def _messages(stdout: asyncio.StreamReader) -> AsyncIterator[dict[str, Any]]:
+async def _messages(stdout: asyncio.StreamReader) -> AsyncIterator[Message]:
     try:
         async for line in stdout:
             yield json.loads(line)
@@ -60,7 +62,17 @@ async def _messages(stdout: asyncio.StreamReader) -> AsyncIterator[dict[str, Any
         raise BackendError("The process that talks to the Hub sent an unreadable message.") from fault
 
 
-async def run_uploader(order: dict[str, Any], show: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+@overload
+async def run_uploader(order: LookOrder, show: Callable[[UploadProgress], None]) -> Repository: ...
+
+
+@overload
+async def run_uploader(order: PushOrder, show: Callable[[UploadProgress], None]) -> Pushed: ...
+
+
+async def run_uploader(
+    order: LookOrder | PushOrder, show: Callable[[UploadProgress], None]
+) -> Repository | Pushed:
     """Send ``order`` to the process and return its answer; call ``show`` with its progress.
 
     Raises BadRequestError for an impossible order, and BackendError for errors of the Hub or the network.
@@ -85,7 +97,7 @@ async def run_uploader(order: dict[str, Any], show: Callable[[dict[str, Any]], N
             if "error" in message:
                 raise (BadRequestError if message["final"] else BackendError)(str(message["error"]))
             if "answer" in message:
-                return dict(message["answer"])
+                return message["answer"]
             show(message["progress"])
         raise BackendError(f"The process that talks to the Hub ended with status {await process.wait()}.")
     finally:

@@ -10,13 +10,13 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.cli.commands.jobs import require_sign_in
 from arkor_dev.cli.commands.waiting import shown_progress
 from arkor_dev.cli.consent import can_ask, confirm
 from arkor_dev.client.background_work import export_words, progress_words
-from arkor_dev.client.exports import SAME, fetch, finished, is_readable, order, request_of
+from arkor_dev.client.exports import SAME, fetch, finished, is_export, is_readable, order, request_of, step_of
 from arkor_dev.client.job_list import choose_job, jobs_of
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.bodies import QUANTIZED_FORMATS, USUAL_QUANTIZATION
@@ -25,13 +25,18 @@ from arkor_dev.contract.units import format_bytes
 from arkor_dev.core.plain_text import one_line
 
 from . import hub
+from .messages import Pushed
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterator
 
     from arkor_dev.backend.client import Backend
+    from arkor_dev.client.exports import ExportRequest
+    from arkor_dev.contract.shapes import Export, Job
     from arkor_dev.core.settings import Settings
+
+    from .messages import PushOrder, Repository
 
 FOLDER: Final = "push-"
 OLD_SECONDS: Final = 2 * 86400
@@ -41,6 +46,16 @@ CARD: Final = "README.md"
 WEIGHTS: Final = (".safetensors", ".safetensors.index.json", "adapter_config.json")
 """Suffixes of weights that transformers and PEFT load by themselves: they would load both of two formats."""
 PUBLIC_HUB: Final = "https://huggingface.co"
+
+
+class Publication(Pushed):
+    """What ``--json`` prints: the repository ``name`` at ``url``, with the files published and removed."""
+
+    name: str
+    url: str
+    created: bool
+    files: list[str]
+    removed: list[str]
 
 
 async def run_push(settings: Settings, arguments: Namespace) -> int:
@@ -65,7 +80,7 @@ async def run_push(settings: Settings, arguments: Namespace) -> int:
                 f"{name} exists and is public. Make it private on the Hub first, or choose another name."
             )
         request = request_of(
-            chosen, form=arguments.format, checkpoint=arguments.checkpoint,
+            arguments.format, step=step_of(chosen, arguments.checkpoint),
             quantization=arguments.quantization, strength=arguments.strength,
         )  # fmt: skip
         export, is_temporary = await _export(backend, chosen, request)
@@ -84,7 +99,7 @@ async def run_push(settings: Settings, arguments: Namespace) -> int:
                     print("Nothing was published.")  # noqa: T201
                     return 0
                 paths = (settings.project, settings.local_data, settings.cache)
-                upload = {
+                upload: PushOrder = {
                     "do": "push",
                     "repo": name,
                     # What was confirmed as private must still be private.
@@ -108,14 +123,17 @@ async def run_push(settings: Settings, arguments: Namespace) -> int:
                 with contextlib.suppress(ArkorError):
                     await asyncio.shield(backend.delete_export(chosen["id"], str(export["id"])))
     url = f"{published['endpoint']}/{name}"
-    document = {
+    repository: Publication = {
         "name": name,
         "url": url,
         "created": not published["exists"],
         "files": names,
         "removed": remove,
+        "private": done["private"],
+        "commit": done["commit"],
+        "changed": done["changed"],
+        "sent": done["sent"],
     }
-    repository = document | {key: done.get(key) for key in ("private", "commit", "changed", "sent")}
     if arguments.json:
         print(json.dumps({"export": export, "repository": repository}, indent=2))  # noqa: T201
     else:
@@ -123,9 +141,7 @@ async def run_push(settings: Settings, arguments: Namespace) -> int:
     return 0
 
 
-async def _export(
-    backend: Backend, job: dict[str, Any], request: dict[str, Any]
-) -> tuple[dict[str, Any], bool]:
+async def _export(backend: Backend, job: Job, request: ExportRequest) -> tuple[Export, bool]:
     """Return an export as requested, and whether it was made now rather than found."""
     for export in await _exports(backend, job["id"]):
         if export.get("state") != "completed" or _asked_for(export) != _asked_for(request):
@@ -147,10 +163,10 @@ async def _export(
         raise
 
 
-async def _exports(backend: Backend, job_id: str) -> list[dict[str, object]]:
+async def _exports(backend: Backend, job_id: str) -> list[Export]:
     try:
         entries = json.loads((await backend.list_exports(job_id)).body)["exports"]
-        return [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("id"), str)]
+        return [entry for entry in entries if is_export(entry)]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise BackendError(
             "The backend's response about the exports is unreadable. Try again later."
@@ -159,14 +175,14 @@ async def _exports(backend: Backend, job_id: str) -> list[dict[str, object]]:
         return []
 
 
-def _asked_for(export: dict[str, object]) -> tuple[object, ...]:
+def _asked_for(export: Export | ExportRequest) -> tuple[object, ...]:
     form = export.get("format")
     usual = USUAL_QUANTIZATION if form in QUANTIZED_FORMATS else None
     bits = export.get("quantization", usual)
     return form, export.get("step"), export.get("strength", 1), bits
 
 
-async def _has_card_of_now(backend: Backend, job_id: str, export: dict[str, Any]) -> bool:
+async def _has_card_of_now(backend: Backend, job_id: str, export: Export) -> bool:
     """Return whether the adapter's card is up to date: evaluations and people change it."""
     step = export.get("step")
     try:
@@ -213,10 +229,10 @@ def _mixed_up(remote_names: list[str], names: list[str], *, replace: bool) -> li
 
 
 def _question(
-    repository: dict[str, Any],
+    repository: Repository,
     name: str,
-    job: dict[str, Any],
-    export: dict[str, Any],
+    job: Job,
+    export: Export,
     arguments: Namespace,
     remove: list[str],
 ) -> str:
@@ -233,7 +249,7 @@ def _question(
     )
 
 
-def _words(export: dict[str, Any]) -> str:
+def _words(export: Export) -> str:
     """Describe the format, its precision, adapter strength and step."""
     step, bits, strength = (export.get(key) for key in ("step", "quantization", "strength"))
     words = one_line(export.get("format"), 20)
@@ -242,14 +258,14 @@ def _words(export: dict[str, Any]) -> str:
     return words + ("" if step is None else f" of step {one_line(step, 20)}")
 
 
-async def _pushed(request: dict[str, Any]) -> dict[str, Any]:
+async def _pushed(order: PushOrder) -> Pushed:
     with shown_progress() as show:
         return await hub.run_uploader(
-            request, lambda progress: show(progress_words({"progress": progress}, "Uploading"))
+            order, lambda progress: show(progress_words({"progress": progress}, "Uploading"))
         )
 
 
-def _lines(repository: dict[str, Any], export: dict[str, Any], endpoint: str) -> list[str]:
+def _lines(repository: Publication, export: Export, endpoint: str) -> list[str]:
     name = repository["name"]
     if not repository["changed"]:
         return [f"{repository['url']} is up to date: there was nothing to publish."]

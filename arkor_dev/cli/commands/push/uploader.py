@@ -16,7 +16,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Unpack
 from urllib.parse import urlsplit
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
@@ -25,9 +25,13 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.data.findings.privacy import Private
 
+from .messages import UploadProgress
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import BinaryIO
+
+    from .messages import Commit, LookOrder, Message, Pushed, PushOrder, Repository, RepositoryState
 
 
 WRITTEN: Final = frozenset({"README.md", "adapter_config.json", "config.json", "provenance.json"})
@@ -168,7 +172,7 @@ LIMITED: Final = "fineGrained"
 """Token roles with limits: read-only, or what the owner has ticked."""
 
 
-def write_message(**fields: Any) -> None:
+def write_message(**fields: Unpack[Message]) -> None:
     """Send one message to the parent process."""
     sys.stdout.write(f"{json.dumps(fields)}\n")
     sys.stdout.flush()
@@ -196,10 +200,10 @@ class Sent:
                 return
             self._reported, done = now, self.count
             seconds_left = (self.total - done) * (now - self._began) / done if done else None
-            progress = {"label": "Uploading", "done": done, "total": self.total, "unit": "B"}
-            write_message(
-                progress=progress | ({} if seconds_left is None else {"secondsLeft": round(seconds_left)})
-            )
+            progress = UploadProgress(label="Uploading", done=done, total=self.total, unit="B")
+            if seconds_left is not None:
+                progress["secondsLeft"] = round(seconds_left)
+            write_message(progress=progress)
 
 
 class Addition(CommitOperationAdd):
@@ -231,7 +235,7 @@ class Hub:
     endpoint: str
     repo: str
 
-    def look(self) -> dict[str, Any]:
+    def look(self) -> Repository:
         """Return the user and the repository's state. Raises :class:`PushError` if it is not writable."""
         account = self.api.whoami()
         user = str(account.get("name") or "")
@@ -252,7 +256,7 @@ class Hub:
             )
         return {"user": user, "endpoint": self.endpoint, **self.state()}
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> RepositoryState:
         """Return ``exists``, and for an existing repository ``private``, ``files`` and ``commit``."""
         try:
             info = self.api.model_info(self.repo)
@@ -264,7 +268,7 @@ class Hub:
         files = [str(file.rfilename) for file in listed if len(str(file.rfilename)) <= LONGEST_NAME]
         return {"exists": True, "private": bool(info.private), "files": files, "commit": info.sha}
 
-    def push(self, order: Mapping[str, Any]) -> dict[str, Any]:
+    def push(self, order: PushOrder) -> Pushed:
         """Upload the folder's files in one commit, with retries; raise the last error."""
         folder, names = Path(order["folder"]), list(order["files"])
         private = Private.of_this_machine(map(Path, order["places"]), [get_token() or ""])
@@ -283,9 +287,7 @@ class Hub:
                 pause = min(2 * pause, LONGEST_PAUSE)
         raise AssertionError("unreachable")
 
-    def _commit(
-        self, folder: Path, names: Sequence[str], order: Mapping[str, Any], sent: Sent
-    ) -> dict[str, Any]:
+    def _commit(self, folder: Path, names: Sequence[str], order: PushOrder, sent: Sent) -> Commit:
         before = self.state()
         if not before["exists"]:
             self.api.create_repo(self.repo, private=bool(order["private"]), exist_ok=True)
@@ -328,7 +330,7 @@ def _is_here(host: str) -> bool:
 
 def main() -> None:
     """Carry out the order on standard input."""
-    order = json.loads(sys.stdin.buffer.readline())
+    order: LookOrder | PushOrder = json.loads(sys.stdin.buffer.readline())
     # The parent keeps our standard input open: its end means that the parent is gone.
     threading.Thread(target=_end_with, args=(sys.stdin.buffer.read,), daemon=True).start()
     token, address = "", str(constants.ENDPOINT)

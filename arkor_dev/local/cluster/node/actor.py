@@ -26,7 +26,7 @@ import time
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import arkor_dev
 from arkor_dev.local.cluster.protocol import CHUNK, RETURNED_FOLDERS, SHA256, file_entry, is_safe_name, proof
@@ -39,6 +39,11 @@ from arkor_dev.local.workers.process import Child
 
 from .job_folders import lock_folder, sweep, user_folder
 from .spool import Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from arkor_dev.local.cluster.protocol import ExitStatus, ListedFile
 
 WORKER: Final = "arkor_dev.local.training.worker"
 JOB: Final = Codec[JobRequest](JobRequest)
@@ -126,7 +131,7 @@ class HostedJob:
         self._begun = self.closed = False
         self._spool = Spool(self._home / "said", SPOOL_BYTES, REPEATABLE_BYTES)
         self._has_news, self._was_polled, self._retired = asyncio.Event(), asyncio.Event(), threading.Event()
-        self._exit_status: dict[str, Any] | None = None
+        self._exit_status: ExitStatus | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_call = time.monotonic()
         threading.Thread(target=self._watch, name="driver watch", daemon=True).start()
@@ -271,7 +276,7 @@ class HostedJob:
         over = self._exit_status if after + len(messages) == self._spool.count else None
         return json.dumps({"messages": messages, "over": over}).encode()
 
-    def _create_task(self, coroutine: Any) -> None:
+    def _create_task(self, coroutine: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -321,7 +326,7 @@ class HostedJob:
     def _snapshot(self, below: str) -> bytes:
         out = self._home / "out"
         shutil.rmtree(out, ignore_errors=True)
-        entries = []
+        entries: list[ListedFile] = []
         for path in sorted((self._job_folder / below).rglob("*")):
             name = path.relative_to(self._job_folder).as_posix()
             is_partial = any(part.endswith(".part") for part in name.split("/"))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .shared import COPY_SECONDS, SHARED_FOLDERS, SharedFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from arkor_dev.local.cluster.protocol import ListedFile
 
     from .watchdog import Step
 
@@ -51,7 +53,7 @@ class NodeStorage:
             self.hits += 1
         return is_found
 
-    def put(self, entries: Sequence[dict[str, Any]], home: Path) -> None:
+    def put(self, entries: Sequence[ListedFile], home: Path) -> None:
         """Store the shared files among ``entries``, which are below ``home``, and remove older ones.
 
         Errors, such as a full disk, are ignored: the files also go through the driver.

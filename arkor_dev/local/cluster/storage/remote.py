@@ -11,13 +11,15 @@ import importlib.util
 import re
 import threading
 import time
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from arkor_dev.local.cluster.node.job_folders import KEPT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from fsspec import AbstractFileSystem
 
 PACKAGES: Final = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}
 """The package that each protocol needs besides fsspec."""
@@ -77,7 +79,7 @@ class RemoteStore:
             raise OSError(store_error(fault)) from fault
 
     @contextlib.contextmanager
-    def _store(self) -> Iterator[Any]:
+    def _store(self) -> Iterator[AbstractFileSystem]:
         """Yield the fsspec file system."""
         with self._translate_errors():
             self._fs.invalidate_cache()  # other machines change the files
@@ -156,7 +158,7 @@ class RemoteStore:
                     with contextlib.suppress(Exception):  # the next sweep tries again
                         self._remove_job(store, job, names)
 
-    def _remove_job(self, store: Any, job: str, names: list[str]) -> None:
+    def _remove_job(self, store: AbstractFileSystem, job: str, names: list[str]) -> None:
         for name in sorted(
             names, key=lambda name: _time_of(name) or 0
         ):  # the mark goes last: without it a job is never swept

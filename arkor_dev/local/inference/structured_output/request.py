@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.rules import quoted
 
 from .schemas import FormatError, read
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 RESPONSE: Final = "responseFormat"
 CHOICE: Final = "toolChoice"
@@ -42,7 +45,7 @@ class OutputFormat:
     calls: CallRules | None = None
 
 
-def format_of(body: dict[str, Any]) -> OutputFormat | None:
+def format_of(body: Mapping[str, Any]) -> OutputFormat | None:
     """Return the answer's format; None for any text. Raises FormatError with a full sentence."""
     choice, response_format = body.get(CHOICE), body.get(RESPONSE)
     forced = choice not in UNFORCED

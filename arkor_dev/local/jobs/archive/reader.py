@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.shapes import DatasetSource
+    from arkor_dev.local.jobs.job_row import JobRecord
 
 MANIFEST_LIMIT: Final = 8 << 20
 EVENTS_LIMIT: Final = 256 << 20
@@ -78,7 +79,7 @@ class ImportedJob:
     ``events`` is a database with its validated events, in the store's table.
     """
 
-    def __init__(self, data: Path, folder: Path, job: dict[str, Any]) -> None:
+    def __init__(self, data: Path, folder: Path, job: JobRecord) -> None:
         self.job = job
         self.events = folder / "events.sqlite"
         self.home = job_folder(data, job["id"])
@@ -298,8 +299,8 @@ def _extract(file: IO[bytes], target: Path, size: int) -> str:
     return digest.hexdigest()
 
 
-def check_job(job: object) -> None:
-    """Raise BadRequestError unless ``job`` is a valid record within limits."""
+def check_job(job: object) -> JobRecord:
+    """Return ``job`` if it is a valid record within limits. Raises BadRequestError."""
     if not isinstance(job, dict) or not isinstance(job.get("id"), str) or not ID.fullmatch(job["id"]):
         raise _wrong("it has no job id")
     try:
@@ -321,6 +322,9 @@ def check_job(job: object) -> None:
     error = job.get("error")
     if error is not None and not (isinstance(error, str) and len(error) <= ERROR_LIMIT):
         raise _wrong("its error is not text, or too long")
+    checked: Any = job
+    record: JobRecord = checked
+    return record
 
 
 def _check_time(value: object, *, needed: bool) -> None:

@@ -13,7 +13,7 @@ import shutil
 import tarfile
 from contextlib import closing
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Final, TypedDict
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 
@@ -24,6 +24,7 @@ from ..records import compact
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from arkor_dev.contract.json_types import JsonObject
     from arkor_dev.contract.shapes import Job
 
 FORMAT: Final = 1
@@ -88,7 +89,7 @@ def _event_lines(data: Path, job_id: str, folder: Path) -> Iterator[bytes]:
             yield compact([name, event]).encode() + b"\n"
 
 
-def artifacts_of(event: Any) -> list[dict[str, Any]]:
+def artifacts_of(event: object) -> list[JsonObject]:
     listed = event.get("artifacts") if isinstance(event, dict) else None
     return [artifact for artifact in listed if isinstance(artifact, dict)] if isinstance(listed, list) else []
 
@@ -101,10 +102,18 @@ def _names(folder: Path) -> Iterator[str]:
             yield name
 
 
-def _described(file: JobFile) -> dict[str, Any]:
+def _described(file: JobFile) -> ArchivedFile:
     with file.open() as source:
         digest = hashlib.file_digest(source, "sha256").hexdigest()
         return {"path": file.name, "bytes": source.tell(), "sha256": digest}
+
+
+class ArchivedFile(TypedDict):
+    """A file of a job, by its path in the job's folder."""
+
+    path: str
+    bytes: int
+    sha256: str
 
 
 def _header(name: str, size: int) -> bytes:

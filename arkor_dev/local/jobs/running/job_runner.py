@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from arkor_dev.contract.events import (
     STATUSES,
@@ -26,7 +26,7 @@ from .auto_resume import watch_power
 from .worker_session import Detached, Log, Outcome, PreparationProgress, WorkerSession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from arkor_dev.contract.events import (
@@ -36,9 +36,10 @@ if TYPE_CHECKING:
         TrainingFailed,
         TrainingPaused,
     )
-    from arkor_dev.contract.shapes import Progress
+    from arkor_dev.contract.shapes import JobConfig, Progress
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
+    from arkor_dev.local.reporting.messages import NamedJob
     from arkor_dev.local.reporting.service import Reporting
 
     from .placement_queue import PlacementQueue
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 class RunningJob(NamedTuple):
     """A running job: its config, and whether it uses a device that the next job would need."""
 
-    config: dict[str, Any]
+    config: JobConfig
     same_device: bool
 
 
@@ -65,34 +66,30 @@ class Observer(Protocol):
     def training_begins(self) -> None:
         """Note that a job is about to start."""
 
-    def training_ended(
-        self, config: Mapping[str, Any], completed: TrainingCompleted | None, seconds: float
-    ) -> None:
+    def training_ended(self, config: JobConfig, completed: TrainingCompleted | None, seconds: float) -> None:
         """Note that a job's worker ended, and the duration of a completed job.
 
         ``seconds`` is 0 if another job ran at the same time, which invalidates it.
         """
 
-    async def refusal(self, config: dict[str, Any]) -> TrainingFailed | None:
+    async def refusal(self, config: JobConfig) -> TrainingFailed | None:
         """Return why a job cannot fit on this machine; None if it can."""
 
-    async def streams(self, config: dict[str, Any]) -> bool:
+    async def streams(self, config: JobConfig) -> bool:
         """Return whether a job is known to fit only if the layers of its model are streamed."""
 
     async def free_bytes(self) -> int | None:
         """Return the bytes of memory available to a new process; None if unknown."""
 
-    async def fits_beside(
-        self, config: dict[str, object], others: Sequence[RunningJob], free_bytes: int
-    ) -> bool:
+    async def fits_beside(self, config: JobConfig, others: Sequence[RunningJob], free_bytes: int) -> bool:
         """Return whether a job fits into ``free_bytes`` beside the running ``others``; false if unknown."""
 
-    async def gpus_needed(self, config: dict[str, Any]) -> int:
+    async def gpus_needed(self, config: JobConfig) -> int:
         """Return over how many GPUs a job's model must be spread; 1 if one holds it, or if that is unknown
         or not allowed.
         """
 
-    async def what_fits(self, config: dict[str, object], progress: Callable[[Progress], None]) -> str:
+    async def what_fits(self, config: JobConfig, progress: Callable[[Progress], None]) -> str:
         """Return advice, in sentences, for a job that ran out of memory; may be empty."""
 
 
@@ -111,7 +108,7 @@ class JobRunner:
         placement_queue: PlacementQueue,
         observer: Observer | None,
         job_id: str,
-        config: dict[str, Any],
+        config: JobConfig,
         devices: Sequence[str] = (),
     ) -> None:
         self._store, self._models, self._reporting = store, models, reporting
@@ -142,7 +139,8 @@ class JobRunner:
         job_id, config, started = self.job, self.config, time.monotonic()
         resume_options = await self._store.read(Store.resume_options, job_id)
         name = (await self._store.read(Store.names)).get(job_id, job_id)
-        job, resumes = {"id": job_id, "name": name}, "why" in resume_options
+        job: NamedJob = {"id": job_id, "name": name}
+        resumes = "why" in resume_options
         if self._observer and not resumes and (refused := await self._observer.refusal(config)):
             await end(self._store, data, job_id, refused)
             return

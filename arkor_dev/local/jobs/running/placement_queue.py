@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.execution.choice import execution_of
 from arkor_dev.local.jobs.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import JobConfig
     from arkor_dev.local.jobs.async_store import AsyncStore
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ class PlacementQueue:
 
     def __init__(self, store: AsyncStore, data: Path, wake: Callable[[], None]) -> None:
         self._store, self._data, self._wake = store, data, wake
-        self._configs: dict[str, Mapping[str, Any]] = {}
+        self._configs: dict[str, JobConfig] = {}
         self._changed = asyncio.Event()
 
     @property
@@ -34,7 +35,7 @@ class PlacementQueue:
         """Return the ids of the jobs that cannot start now."""
         return list(self._configs)
 
-    async def requeue(self, job_id: str, config: Mapping[str, Any], reason: str) -> None:
+    async def requeue(self, job_id: str, config: JobConfig, reason: str) -> None:
         """Return a running job to its position in the queue; ``reason`` is a sentence for the user."""
         self._configs[job_id] = config
         await self._store.write(Store.requeue, job_id, reason)

@@ -10,7 +10,7 @@ import asyncio
 import time
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.events import (
     MODEL_PROGRESS,
@@ -52,12 +52,13 @@ from arkor_dev.local.workers.errors import SMALLER, JobFailure
 from arkor_dev.local.workers.messages import ProgressReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from arkor_dev.contract.events import Event
-    from arkor_dev.contract.shapes import Progress
+    from arkor_dev.contract.shapes import JobConfig, Progress
     from arkor_dev.local.execution.interface import Execution, Worker
+    from arkor_dev.local.execution.messages import ResumeOptions
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
 
@@ -154,8 +155,8 @@ class WorkerSession:
         store: AsyncStore,
         models: Models,
         job_id: str,
-        config: dict[str, Any],
-        resume_options: Mapping[str, Any],
+        config: JobConfig,
+        resume_options: ResumeOptions,
         on_events: Callable[[Sequence[Event]], None] = lambda _: None,
         execution: Execution | None = None,
         devices: Sequence[str] = (),
@@ -192,7 +193,8 @@ class WorkerSession:
         Afterwards ``attached`` says whether the worker was already training.
         """
         shared = len(self._devices) > 1 and (self._config.get("workers") or 1) > 1
-        resume_options = {key: value for key, value in self._resume_options.items() if key != "mark"}
+        resume_options = self._resume_options.copy()
+        resume_options.pop("mark", None)
         resume = resume_options if resume_options.get("why") else None
         self.attached = resume is not None and self._execution.attaches(data, self._job)
         job = JobRequest(
@@ -214,7 +216,7 @@ class WorkerSession:
         providing = asyncio.create_task(self._provide(worker, data))
         cancelling = asyncio.create_task(self._cancel.wait())
         pausing = asyncio.create_task(self._pause.wait())
-        tasks: list[asyncio.Task[Any]] = [following, providing, cancelling, pausing]
+        tasks: list[asyncio.Task[object]] = [following, providing, cancelling, pausing]
         try:
             awaited = set(tasks)
             while not (following.done() or cancelling.done()):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
@@ -10,13 +10,12 @@ from arkor_dev.contract.deployments import CREATE, KEY, UPDATE
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.contract.rules import quoted
 from arkor_dev.local.endpoints import deployments, requests
-from arkor_dev.local.server.requests import body_of, check_scope
+from arkor_dev.local.server.requests import body_as, body_of, check_scope
 
 from . import ENDPOINTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from arkor_dev.contract.shapes import Deployment
     from arkor_dev.local.endpoints.service import Endpoints
 
 RETENTIONS: Final = (None, "days", "unlimited", "disabled")
@@ -24,7 +23,7 @@ RETENTIONS: Final = (None, "days", "unlimited", "disabled")
 routes = web.RouteTableDef()
 
 
-async def _deployment(request: web.Request) -> tuple[Endpoints, dict[str, Any]]:
+async def _deployment(request: web.Request) -> tuple[Endpoints, Deployment]:
     check_scope(request)
     endpoints, endpoint_id = request.app[ENDPOINTS], request.match_info["id"]
     deployment = await endpoints.store.read(deployments.get, endpoint_id)
@@ -33,7 +32,7 @@ async def _deployment(request: web.Request) -> tuple[Endpoints, dict[str, Any]]:
     return endpoints, deployment
 
 
-def _check_retention(body: Mapping[str, Any]) -> None:
+def _check_retention(body: deployments.DeploymentChanges) -> None:
     mode = body.get("runRetentionMode")
     if mode not in RETENTIONS:  # an unknown mode cannot be stored
         raise BadRequestError(
@@ -51,7 +50,7 @@ async def listed(request: web.Request) -> web.Response:
 @routes.post("/v1/endpoints")
 async def create(request: web.Request) -> web.Response:
     check_scope(request)
-    body = await body_of(request, CREATE)
+    body = await body_as(deployments.NewDeployment, request, CREATE)
     _check_retention(body)
     await request.app[ENDPOINTS].check_target(body["target"])
     deployment = await request.app[ENDPOINTS].store.request(deployments.create, body)
@@ -68,7 +67,7 @@ async def read_deployment(request: web.Request) -> web.Response:
 @routes.patch("/v1/endpoints/{id}")
 async def change(request: web.Request) -> web.Response:
     endpoints, deployment = await _deployment(request)
-    body = await body_of(request, UPDATE)
+    body = await body_as(deployments.DeploymentChanges, request, UPDATE)
     _check_retention(body)
     if "target" in body:
         await endpoints.check_target(body["target"])

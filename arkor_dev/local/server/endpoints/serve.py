@@ -9,14 +9,13 @@ import asyncio
 import contextlib
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.deployments import ENDPOINT_KEY_HEADER, IGNORED_HEADER
 from arkor_dev.contract.errors import ArkorError, BadRequestError, NotFoundError, status_of
-from arkor_dev.contract.schema import SchemaError, check
 from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, AnswerChoice, AnswerFormat, prompt_tokens
 from arkor_dev.local.endpoints.anthropic import (
     MESSAGES_CALL,
@@ -26,14 +25,14 @@ from arkor_dev.local.endpoints.anthropic import (
 )
 from arkor_dev.local.endpoints.classify import CLASSIFY, answer_of, read_texts
 from arkor_dev.local.endpoints.embeddings import EMBEDDINGS, embeddings_of, read_embeddings
-from arkor_dev.local.endpoints.openai import OpenAIRequest, read_chat, read_completion, renamed
+from arkor_dev.local.endpoints.openai import OpenAIRequest, read_chat, read_completion
 from arkor_dev.local.endpoints.requests import LoggedRequest
 from arkor_dev.local.endpoints.rerank import RERANK, ranking_of, read_rerank
 from arkor_dev.local.endpoints.responses import RESPONSES, ResponsesFormat, in_callers_names, read_response
 from arkor_dev.local.endpoints.service import Caller, CallerFault
+from arkor_dev.local.inference.chat_call import ASK
 from arkor_dev.local.inference.messages import Done, Text
 from arkor_dev.local.jobs.records import compact
-from arkor_dev.local.server.chat import ASK
 from arkor_dev.local.server.event_stream import frame, open_stream, pinged
 from arkor_dev.local.server.requests import check_scope
 
@@ -199,7 +198,7 @@ async def _answered(request: web.Request, call: str) -> web.StreamResponse:
         record.tools = chat_request.chat.get("tools") or ()
         choices = [AnswerChoice() for _ in range(chat_request.answers * len(chat_request.chats))]
         slug, answers = caller.deployment["slug"], chat_request.answers
-        form: Form = AnswerFormat(call, slug, caller.deployment["answeredBy"], answers)
+        form: Form = AnswerFormat(call, slug, caller.deployment.get("answeredBy"), answers)
         if call == MESSAGES_CALL:
             form = MessagesFormat(slug)
         elif call == RESPONSES:
@@ -234,17 +233,12 @@ async def _counted(request: web.Request, call: str, name: str) -> int:
 
 
 async def _read_request(request: web.Request, call: str, caller: Caller) -> OpenAIRequest:
-    """Return the request in the body, checked like a body of the chat call."""
+    """Return the request in the body."""
     return _read_body(await _json(request), call, caller)
 
 
 def _read_body(body: object, call: str, caller: Caller) -> OpenAIRequest:
-    chat_request = READERS[call](body, caller.deployment["slug"], KNOWN)
-    try:
-        check({**chat_request.chat, "baseModel": caller.deployment["slug"]}, ASK)
-    except SchemaError as fault:
-        raise renamed(str(fault)) from None
-    return chat_request
+    return READERS[call](body, caller.deployment["slug"], KNOWN)
 
 
 async def _json(request: web.Request) -> object:
@@ -263,8 +257,7 @@ def _logged_messages(chat_request: OpenAIRequest) -> list[dict[str, object]]:
     if chat_request.prompts:
         texts = [prompt if isinstance(prompt, str) else compact(prompt) for prompt in chat_request.prompts]
         return [{"role": "user", "content": text} for text in texts]
-    messages: list[dict[str, Any]] = chat_request.chat["messages"]
-    return messages
+    return chat_request.chat.get("messages") or []
 
 
 async def _noted(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +15,8 @@ from arkor_dev.local.cluster.storage.node_side import NodeStorage
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from arkor_dev.local.cluster.protocol import ListedFile
 
 JOB = "job_0123456789ab"
 STATE = b"the state of a training"
@@ -85,12 +87,12 @@ class Machine:
     def _hear(self) -> None:
         self.heard += 1
 
-    def save(self, name: str, content: bytes = STATE) -> list[dict[str, Any]]:
+    def save(self, name: str, content: bytes = STATE) -> list[ListedFile]:
         """Write a file of the job and keep it there, as a snapshot does; its entry."""
         path = self.job / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-        entries = [{"name": name, **file_entry(path)}]
+        entries: list[ListedFile] = [{"name": name, **file_entry(path)}]
         self.share.put(entries, self.job)
         return entries
 

@@ -72,7 +72,9 @@ def test_an_unusable_storage_folder_has_its_reason(tmp_path: Path, root: Path, o
     own.symlink_to(root / "elsewhere")
     assert b"is not private to this user" in node.use(str(root))
     assert not node.fetch(HASH, len(STATE), tmp_path, tmp_path / "target")
-    node.put([{"name": "checkpoints/1/state.pt", "sha256": HASH}], tmp_path)  # it does nothing
+    node.put(
+        [{"name": "checkpoints/1/state.pt", "sha256": HASH, "bytes": len(STATE)}], tmp_path
+    )  # it does nothing
     assert list((root / "elsewhere").iterdir()) == []
     with pytest.raises(OSError, match="not private to this user"):
         SharedFiles.open(str(root), JOB, writes=False)

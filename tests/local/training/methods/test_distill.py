@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from arkor_dev.local.jobs.atomic_folder import RunOrigin
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.example import Example
 
@@ -352,7 +353,8 @@ def test_a_teacher_without_finite_probabilities_is_refused_before_the_first_step
 
 
 def test_a_teacher_whose_files_have_changed_keeps_a_job_from_resuming() -> None:
-    before, now = ({"model": "same", "secondModel": files} for files in ("old", "new"))
+    before: RunOrigin = {"model": "same", "secondModel": "old"}
+    now: RunOrigin = {"model": "same", "secondModel": "new"}
     assert changed_inputs(before, now) == ["the files of its second model have changed"]
     assert changed_inputs(before, before) == []
 

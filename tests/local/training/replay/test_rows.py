@@ -13,6 +13,7 @@ from tests.local.tiny_run import events_of, losses_of, pause_of, replayed_rows, 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arkor_dev.local.jobs.atomic_folder import RunOrigin
     from arkor_dev.local.training.run import TrainingLoop
 
 pytest.importorskip("torch")
@@ -169,7 +170,7 @@ def test_replay_answers_are_generated_once_per_base(
     from arkor_dev.local.training.replay import rows
     from arkor_dev.local.training.run import Saving
 
-    origin = {"model": "files"}
+    origin: RunOrigin = {"model": "files"}
     config = {**CONFIG, "maxSteps": 4, "replay": 0.5}
     made = set_up(tiny, tmp_path, config, saving=Saving(lambda: origin))
     made.run()

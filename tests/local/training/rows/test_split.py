@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from arkor_dev.data.messages import turn
 from arkor_dev.data.rows import Row
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.rows.split import small_split_warning, split, with_held_out
@@ -18,8 +19,7 @@ UNASKED: dict[str, Any] = {}
 def row(number: int, **more: Any) -> Row:
     """A row unlike all others."""
     words = " ".join(random.Random(number).choices(WORDS, k=20))
-    talk = [{"role": "user", "content": f"{words}?"}, {"role": "assistant", "content": words[::-1]}]
-    return Row(talk, f"line {number}", **more)
+    return Row(turn(f"{words}?", words[::-1]), f"line {number}", **more)
 
 
 def rows(count: int) -> list[Row]:

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("transformers")
 
-from arkor_dev.data.rows import Row
+from arkor_dev.data.rows import Message, Row
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.samples import prompts
@@ -29,8 +29,8 @@ def tokenizer(tiny: Path) -> Any:
     return load_tokenizer(tiny)
 
 
-def chat(question: str, answer: str, *before: dict[str, Any]) -> Row:
-    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+def chat(question: str, answer: str, *before: Any) -> Row:
+    turns: list[Message] = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
     return Row([*before, *turns], "rows.jsonl, line 1")
 
 
