@@ -138,7 +138,7 @@ class Backend(ScopedCalls):
     get_forecast = _call("GET", "forecast/{}")
     cancel_forecast = _call("DELETE", "forecast/{}")
     list_sweeps = _call("GET", "sweeps")  # {sweeps}, newest first
-    start_sweep = _call("POST", "sweeps")  # of {name, config, space, deadline?, jobs?}: {sweep}
+    start_sweep = _call("POST", "sweeps")  # of {name, config, space or sources, …}: {sweep}
     get_sweep = _call("GET", "sweeps/{}")  # {sweep}, with its trials so far
     stop_sweep = _call("POST", "sweeps/{}/stop", patience=PAUSE_SECONDS)  # {sweep}, with its verdict
     delete_sweep = _call("DELETE", "sweeps/{}")  # once it has ended; its jobs stay

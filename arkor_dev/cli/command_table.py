@@ -406,6 +406,26 @@ def _sweep_arguments(sweep: CommandLine) -> None:
     sweep.add_argument("--json", action="store_true", help="print {sweep}")
 
 
+def _sources_arguments(sources: CommandLine) -> None:
+    sources.add_argument("trainer", metavar="TRAINER", nargs="?", help="whose data set (default: the first)")
+    add_launch(sources)
+    sources.add_argument(
+        "--runs", metavar="N", type=whole_number("number of runs: 8, 12 or 16", 16, 2),
+        help="8, 12 or 16: more runs see smaller effects (default: the most that fit its sources)",
+    )  # fmt: skip
+    sources.add_argument(
+        "--steps", metavar="N", type=whole_number("number of steps: 1 to 10,000,000", 10_000_000, 8),
+        help="steps of each run (default: half of the trainer's)",
+    )  # fmt: skip
+    sources.add_argument("--json", action="store_true", help="print {sweep}")
+
+
+def _sources(settings: Settings, arguments: argparse.Namespace) -> Coroutine[object, object, int]:
+    from .commands.sweep import run_sources
+
+    return run_sources(settings, arguments)
+
+
 def _sweep(settings: Settings, arguments: argparse.Namespace) -> Coroutine[object, object, int]:
     from .commands.sweep import run_sweep
 
@@ -834,6 +854,13 @@ COMMANDS: Final = {
             "the best are better than yours on held-out rows that took no part in the choice. Jobs that you "
             "start meanwhile go first. Needs the extra [sweep] for more than 32 combinations.",
             "[start|status|stop|delete [SWEEP]]", _sweep_arguments, _sweep, on_backend=True,
+        ),
+        Command(
+            "sources", "say which source of a data set helps, by 8 to 16 short runs",
+            "Train 8 to 16 short runs, each on half of the sources of a trainer's data set, and say of each "
+            "source whether it helps or harms on eval_dataset, with an interval, and the weight to try next. "
+            "`arkor-dev sweep` shows how far they are, and stops or deletes them.",
+            "[TRAINER]", _sources_arguments, _sources, on_backend=True,
         ),
         Command(
             "evaluate", "compare a job's adapter with its base",

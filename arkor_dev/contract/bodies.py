@@ -288,8 +288,14 @@ TIME: Final = Rule("other", noun="a time with its zone, as ISO 8601", test=_is_t
 SWEEP: Final = Schema(
     Field("name", text_line(200, "one line of text"), needed=True),
     Field("config", Rule("object"), needed=True),
-    Field("space", Rule("object"), needed=True),
+    Field("space", Rule("object"), null=True),
     Field("deadline", TIME, null=True),
     Field("jobs", integer(2, 500), null=True),
+    Field(
+        "sources",
+        Rule("object"),
+        null=True,
+        inner=Schema(Field("runs", integer(8, 16), null=True), Field("steps", integer(1, 10**7), null=True)),
+    ),
 )
-"""``{name, config, space, deadline?, jobs?}``; at least one of the last two."""
+"""``{name, config, space, deadline?, jobs?}``, one of the last two, or ``{name, config, sources}``."""

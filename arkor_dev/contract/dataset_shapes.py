@@ -60,6 +60,16 @@ class Preparation(TypedDict):
     unit: str
 
 
+class MixedSource(TypedDict):
+    """A source of a data set, by name: its trainable ``rows``, and how often an epoch uses each of those that
+    are not held out, its ``weight``.
+    """
+
+    name: str
+    rows: int
+    weight: float
+
+
 class DatasetView(TypedDict):
     """A data set as a trainer's model sees it, and how far it has been read.
 
@@ -67,8 +77,8 @@ class DatasetView(TypedDict):
     ``ready``; ``changed`` once its file has changed, ``failed`` with an ``error``. ``indexed`` rows have been
     found and can be viewed, ``rows`` is null until that is all of them; ``read`` of them have been tokenized,
     and ``tokens``, ``learned``, ``roles`` and ``findings`` are of those, without the ``excluded`` ones and
-    those ``leftOut`` by judgements. A job of this config would cut at ``maxLength``, and the model takes
-    ``context``: null until the tokenizer is there.
+    those ``leftOut`` by judgements. ``sources`` are those of a list, by the same numbers. A job of this
+    config would cut at ``maxLength``, and the model takes ``context``: null until the tokenizer is there.
     """
 
     id: str
@@ -76,6 +86,7 @@ class DatasetView(TypedDict):
     error: NotRequired[str]
     progress: NotRequired[Preparation]
     source: str
+    sources: NotRequired[list[MixedSource]]
     form: str
     model: str
     rows: int | None

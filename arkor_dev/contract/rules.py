@@ -152,3 +152,7 @@ def quoted(value: object) -> str:
 def shortened(text: str) -> str:
     """Shorten ``text`` for use in a sentence."""
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 3]}…"
+
+
+WEIGHT: Final = Rule("number", 0, 100)
+"""How often an epoch uses each training row of a source."""

@@ -31,7 +31,8 @@ class DatasetSource(TypedDict):
     the file's. ``group`` is the key that marks rows that belong together, such as those of one document: they
     are held out together or not at all. ``exclude`` lists rows that are not trained on
     (`arkor_dev.data.exclusions`). ``only`` says which rows are trained on by their judgements
-    (`arkor_dev.data.reviews`), of which the first ``reviewed`` bytes count.
+    (`arkor_dev.data.reviews`), of which the first ``reviewed`` bytes count. ``weight`` is how often an epoch
+    uses each training row of the source (1): 0.5 is half of them, 0 none; held-out rows are not weighted.
     """
 
     type: Literal["huggingface", "blob", "file", "list"]
@@ -48,6 +49,7 @@ class DatasetSource(TypedDict):
     exclude: NotRequired[list[str]]
     only: NotRequired[Literal["accepted", "all"]]
     reviewed: NotRequired[int]
+    weight: NotRequired[float]
 
 
 class Judge(TypedDict):
@@ -197,12 +199,13 @@ class SweepTrial(TypedDict):
 
     ``role`` is ``search``, or for runs with a fresh ``seed`` that confirm, ``winner`` or ``start`` (the
     starting settings). ``error`` says why it was dropped; ``underWay`` is true until its job has reached its
-    rung.
+    rung. ``sources`` are the numbers of those that it trains on, in a design over sources.
     """
 
     number: int
     role: Literal["search", "winner", "start"]
     settings: dict[str, object]
+    sources: NotRequired[list[int]]
     jobId: str
     results: list[SweepResult]
     seed: NotRequired[int]
@@ -215,10 +218,11 @@ class SweepVerdict(TypedDict):
 
     ``verdict`` is ``better`` or ``none``; ``sentence`` describes it. ``start`` and ``winner`` are mean
     losses, or rewards, over ``seeds`` fresh seeds each, and ``difference`` is by how much the winner is
-    better. ``settings`` turn the config into that of ``trial``, the winner; null removes one.
+    better. ``settings`` turn the config into that of ``trial``, the winner; null removes one. That of a
+    design over sources is ``effects``, which the sweep lists, or ``none``.
     """
 
-    verdict: Literal["better", "none"]
+    verdict: Literal["better", "none", "effects"]
     sentence: str
     rows: NotRequired[int]
     groups: NotRequired[int]
@@ -240,6 +244,23 @@ class SweepImportance(TypedDict):
     high: float
 
 
+class SourceEffect(TypedDict):
+    """What source number ``source``, from 0, of a data set does: ``helps``, ``harms`` or ``unclear``.
+
+    ``task`` is by how much the loss on the held-out rows would be higher without it at the same number of
+    steps, ``general`` the same on general questions. ``weight`` is its present weight, and
+    ``proposed`` the one to try next.
+    """
+
+    source: int
+    name: str
+    effect: Literal["helps", "harms", "unclear"]
+    task: EvaluationDifference
+    general: NotRequired[EvaluationDifference]
+    weight: float
+    proposed: float
+
+
 class SweepPlan(TypedDict):
     """The estimated number of trials, and the estimated end of the sweep once a job of it was timed."""
 
@@ -253,7 +274,8 @@ class Sweep(TypedDict):
     ``space`` has a list of values or a range for each setting. ``rungs`` are the steps after which trials are
     compared, known once a run is estimated. ``best`` is the number of the best trial so far. ``measure`` is
     what held-out rows are measured by, if that is not the usual loss; if higher is better, the trials' losses
-    are its negative. ``held`` says why a running sweep starts no trial, and what continues it.
+    are its negative. ``held`` says why a running sweep starts no trial, and what continues it. ``runs`` is
+    the number of runs of a design over sources, whose ``space`` is empty; ``effects`` is its result.
     """
 
     id: str
@@ -273,6 +295,8 @@ class Sweep(TypedDict):
     best: NotRequired[int]
     measure: NotRequired[EvaluationMeasure]
     importances: NotRequired[list[SweepImportance]]
+    runs: NotRequired[int]
+    effects: NotRequired[list[SourceEffect]]
     verdict: NotRequired[SweepVerdict]
 
 

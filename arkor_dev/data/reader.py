@@ -7,7 +7,7 @@ check can count them all, and the page can show each in its place.
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
@@ -153,7 +153,8 @@ class DataSet:
                 raise record.raw
             assert container is not None  # only an error has none
             options = (file.form, file.columns, file.group, file.forms)
-            return Item(location, where, row_of(container.value(record), where, *options))
+            row = row_of(container.value(record), where, *options)
+            return Item(location, where, replace(row, source=file.source) if file.source else row)
         except RowError as fault:
             return Item(location, file.name if isinstance(fault, DataError) else where, fault)
 

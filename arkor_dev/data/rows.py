@@ -76,7 +76,7 @@ class Row:
     columns that may say where a row comes from; ``group`` is the one that is named for that, empty without
     one. ``made_from`` is the key of the passage or row that a teacher made it from, empty for others.
     ``extra`` holds what the form has beyond a conversation or a text (a rejected answer, a rating), for the
-    training method that uses it.
+    training method that uses it. ``source`` is the number of its source in the data set, from 0.
     """
 
     messages: list[Message]
@@ -88,3 +88,4 @@ class Row:
     group: str = ""
     made_from: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
+    source: int = 0

@@ -42,6 +42,36 @@ def parts_of(source: DatasetSource) -> list[DatasetSource]:
     return source["sources"] if source["type"] == "list" else [source]
 
 
+def name_of(source: DatasetSource) -> str:
+    """Return the name by which the user knows a data set."""
+    if source["type"] == "list":
+        return ", ".join(map(name_of, source["sources"]))
+    return source.get("path") or source.get("name") or "the downloaded data set"
+
+
+def weights_of(source: DatasetSource) -> list[float]:
+    """Return how often an epoch uses the training rows of each part of ``source``."""
+    weights = (part.get("weight") for part in parts_of(source))
+    return [1 if weight is None else weight for weight in weights]
+
+
+def check_mixture(source: DatasetSource, project: Path) -> None:
+    """Raise SourceError if a file is in two parts of ``source``, or no part has a weight above 0."""
+    if not any(weights_of(source)):
+        raise SourceError("has weight 0 for every source, so no row is left to train on", "weight")
+    seen: set[Path] = set()
+    root = project.resolve()
+    for part in parts_of(source):
+        files = inside(project, part["path"]) if part["type"] == "file" else []
+        if twice := next((path for path in files if path in seen), None):
+            name = _shortened(twice.relative_to(root).as_posix())
+            raise SourceError(
+                f'"{name}" is in the list twice, and rows that are held out must not be trained on. Name it '
+                f'once; {{ path = "{name}", weight = 2 }} uses each row twice'
+            )
+        seen.update(files)
+
+
 def sources_of(config: Mapping[str, Any]) -> Iterator[tuple[str, DatasetSource]]:
     """Yield every data set that a job's config reads, by its field: of training, evaluation and replay."""
     for field in ("datasetSource", "evalDatasetSource"):

@@ -239,7 +239,7 @@ class _TableReader:
         if not all(valid):
             return None
         try:
-            return read_source(self.project, dataset)
+            return read_source(self.project, dataset, trained=at[-1] == "dataset")
         except SourceError as fault:
             index_of = at if fault.key is None else (*at, fault.key)
             self.problems.add(index_of, f"{spelled(index_of)}: {fault}")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.regular_files import MIB
-from arkor_dev.contract.rules import text_line
+from arkor_dev.contract.rules import WEIGHT, text_line
 from arkor_dev.data.containers import OversizedFileError, SlowError
 from arkor_dev.data.detect import is_parquet
 from arkor_dev.data.exclusions import MAX_ENTRIES, are_entries
@@ -27,7 +27,7 @@ from arkor_dev.data.reader import DataFile, no_rows, open_data
 from arkor_dev.data.reviews import ALL, ONLY, Selection
 from arkor_dev.data.row_parser import suggested_columns
 from arkor_dev.data.rows import DataError, RowError
-from arkor_dev.data.sources import SourceError, files_of, inside, parts_of, resolved
+from arkor_dev.data.sources import SourceError, check_mixture, files_of, inside, parts_of, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,8 +36,12 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import DatasetSource, JobConfig, Trainer, UnmappedColumns
     from arkor_dev.data.reader import Item, LocatedRow
 
-KEYS = ("path", "huggingface", "split", "subset", "url", "form", "columns", "group", "exclude", "only")
+KEYS = (
+    *("path", "huggingface", "split", "subset", "url", "form", "columns", "group", "exclude", "only"),
+    "weight",
+)
 """The allowed keys of a ``dataset`` table."""
+NOT_TEXT = ("columns", "exclude", "weight")
 KINDS = ("path", "huggingface", "url")
 """A table must have exactly one of these."""
 PARTS = 100
@@ -55,8 +59,20 @@ CHECKED_ROW = MIB
 """Longest row, in bytes; longer ones are left to training, as their objects could take 100 times that."""
 
 
-def read_source(project: Path, value: object) -> DatasetSource:
-    """Return the source of a ``dataset`` of ``arkor.toml``, whose files must exist. Raises SourceError."""
+def read_source(project: Path, value: object, *, trained: bool = True) -> DatasetSource:
+    """Return the source of a ``dataset`` of ``arkor.toml``, whose files must exist. Raises SourceError.
+
+    Only rows that are ``trained`` on may have weights.
+    """
+    source = _source(project, value)
+    if trained:
+        check_mixture(source, project)
+    elif any("weight" in part for part in parts_of(source)):
+        raise SourceError("applies to dataset only: each row of an evaluation set counts once", "weight")
+    return source
+
+
+def _source(project: Path, value: object) -> DatasetSource:
     if isinstance(value, str):
         return _file_source(project, value)
     if isinstance(value, dict):
@@ -64,7 +80,7 @@ def read_source(project: Path, value: object) -> DatasetSource:
     if isinstance(value, list) and 0 < len(value) <= PARTS:
         if any(isinstance(part, list) for part in value):
             raise SourceError("is a list inside a list. Write one list of paths or tables")
-        return {"type": "list", "sources": [read_source(project, part) for part in value]}
+        return {"type": "list", "sources": [_source(project, part) for part in value]}
     raise SourceError(
         'must be a path, a table such as { huggingface = "owner/name" }, or a list of these, '
         f"{PARTS} at most"
@@ -78,9 +94,9 @@ def _file_source(project: Path, text: str) -> DatasetSource:
 
 def _table_source(project: Path, table: dict[str, object]) -> DatasetSource:
     for key, value in table.items():
-        if key not in ("columns", "exclude") and not text_line(2000).fits(value):
+        if key not in NOT_TEXT and not text_line(2000).fits(value):
             raise SourceError("must be text on one line", key)
-    text = {key: str(value) for key, value in table.items() if key not in ("columns", "exclude")}
+    text = {key: str(value) for key, value in table.items() if key not in NOT_TEXT}
     if sum(kind in text for kind in KINDS) != 1:
         raise SourceError('needs one of path = "…", huggingface = "owner/name" and url = "https://…"')
     source: DatasetSource
@@ -111,11 +127,23 @@ def _table_source(project: Path, table: dict[str, object]) -> DatasetSource:
         source["columns"] = _columns(table["columns"])
     if "exclude" in table:
         source["exclude"] = _entries(table["exclude"])
+    if "weight" in table:
+        source["weight"] = _weight(table["weight"])
     if "only" in text:
         if text["only"] not in ONLY:
             raise SourceError(f"must be one of {', '.join(ONLY)}", "only")
         source["only"] = "all" if text["only"] == ALL else "accepted"
     return source
+
+
+def _weight(value: object) -> float:
+    if isinstance(value, int | float) and WEIGHT.fits(value):
+        return value
+    raise SourceError(
+        f"must be {WEIGHT.words}: how often an epoch uses each row of the source, such as 2 or 0.5. 0 trains "
+        "on none of them",
+        "weight",
+    )
 
 
 def _entries(value: object) -> list[str]:

@@ -46,7 +46,7 @@ DATASET: Final = """\
 # One chat per line: {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}
 # or {"prompt": "…", "completion": "…"}; ShareGPT, Alpaca and {"text": "…"} are known too. JSON, CSV, TSV and
 # Parquet do as well, each but Parquet packed as .gz or not. A folder is all of its files. More:
-# dataset = ["data/a.jsonl", "data/b.json"]
+# dataset = ["data/a.jsonl", { path = "data/b.json", weight = 2 }]  # each row of b.json twice per epoch
 # dataset = { path = "data/faq.csv", columns = { prompt = "question", completion = "answer" } }
 # dataset = { huggingface = "owner/name", split = "train" }
 # Rows of one document (a column "document") are held out of training together, or not at all:

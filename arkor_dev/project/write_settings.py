@@ -38,9 +38,10 @@ TOO_LONG = f"{FILE} has more than {MANY_LINES:,} lines, too many to compare. Mak
 class DatasetChange(TypedDict, total=False):
     """One change of a trainer's ``dataset``.
 
-    It has one of ``add`` (a further file of the project), ``path`` (the only file), and for the source number
-    ``part``, from 0: ``file`` (its new file), ``columns`` (what its columns mean), ``exclude`` and
-    ``include`` (rows, as entries of `arkor_dev.data.exclusions`).
+    It has one of ``add`` (a further file of the project), ``path`` (the only file), ``weights`` (of all
+    sources, in their order), and for the source number ``part``, from 0: ``file`` (its new file),
+    ``columns`` (what its columns mean), ``exclude`` and ``include`` (rows, as entries of
+    `arkor_dev.data.exclusions`).
     """
 
     add: str
@@ -50,6 +51,7 @@ class DatasetChange(TypedDict, total=False):
     columns: dict[str, str]
     exclude: list[str]
     include: list[str]
+    weights: list[float]
 
 
 def write_settings(
@@ -98,6 +100,8 @@ def _changed(text: str, index: int, change: DatasetChange) -> str:
             return edit.set_path(text, index, part, path)
         case {"columns": columns}:
             return edit.set_columns(text, index, part, columns)
+        case {"weights": weights}:
+            return edit.set_weights(text, index, weights)
         case {"exclude": entries}:
             return edit.set_excluded(text, index, part, entries, excluded=True)
     return edit.set_excluded(text, index, part, change["include"], excluded=False)
@@ -113,6 +117,8 @@ def _by_hand(change: DatasetChange) -> str:
             return f"Write it by hand, into the table of the data set: path = {to_toml(path)}"
         case {"columns": columns}:
             return f"Write it by hand, into the table of the data set: columns = {to_toml(columns)}"
+        case {"weights": weights}:
+            return f"Write them by hand, as weight of each data set: {', '.join(map(to_toml, weights))}"
     entries = change.get("exclude") or change["include"]
     return f"Edit exclude by hand, in the table of the data set: {', '.join(map(to_toml, entries))}"
 

@@ -106,9 +106,9 @@ def train_missing(kind: str, path: Path, names: Sequence[tuple[str, int]]) -> li
             if (name, seed) in there:
                 continue
             if base is None:
-                base = _real_base() if kind == "real" else _tiny_base(Path(folder))
+                base = _real_base() if kind == "real" else tiny_base(Path(folder))
             if kind == "null":
-                rows = _by_chance(seed, FEW), _by_chance(-1 - seed, KNOWN)
+                rows = by_chance(seed, FEW), by_chance(-1 - seed, KNOWN)
             else:
                 rows = _example(seed) if name == "example" else task(name, seed)
             run = there[name, seed] = _train(kind, name, seed, base, *rows)
@@ -126,7 +126,7 @@ def _example(seed: int) -> tuple[list[Any], list[Any]]:
     return rows[OF_EXAMPLE:], rows[:OF_EXAMPLE]
 
 
-def _by_chance(seed: int, count: int) -> list[Any]:
+def by_chance(seed: int, count: int) -> list[Any]:
     """Return questions, each with one of a few answers drawn by chance, often the first of them."""
     chance = random.Random(f"by chance/{seed}")  # noqa: S311 - rows, no secrets
     chosen = chance.choices(ANSWERS, [2**-number for number in range(len(ANSWERS))], k=count)
@@ -139,20 +139,21 @@ def _real_base() -> Base:
     return load_base(starter(), as_stored=True)
 
 
-def _tiny_base(folder: Path) -> Base:
+def tiny_base(folder: Path) -> Base:
     """Return a tiny model that has learned how often each of the answers drawn by chance occurs."""
     from arkor_dev.local.modeling.base_model import load_base
     from tests.local.tiny_model import make
 
     make(folder)
     base = load_base(folder, as_stored=True)
-    rows = _encoded(base, _by_chance(10**6, 2000))
+    rows = encoded(base, by_chance(10**6, 2000))
     config = {"fullFineTuning": True, "learningRate": 1e-3, "batchSize": 16, "maxSteps": 125, "evalSteps": 0}
-    _loop(base, config, rows, [], 1, lambda _: None).run()
+    loop_of(base, config, rows, [], 1, lambda _: None).run()
     return base
 
 
-def _encoded(base: Base, rows: Sequence[Any]) -> list[Example]:
+def encoded(base: Base, rows: Sequence[Any]) -> list[Example]:
+    """Return pairs of a question and its answer, or conversations, as examples."""
     from arkor_dev.data.rows import Row
     from arkor_dev.local.training.rows.encoding import Encoding, encode
 
@@ -165,9 +166,10 @@ def _encoded(base: Base, rows: Sequence[Any]) -> list[Example]:
     return found
 
 
-def _loop(
+def loop_of(
     base: Base, config: dict[str, Any], train: list[Example], held_out: list[Example], seed: int, emit: Any
 ) -> Any:
+    """Return a run of ``config`` that is ready to begin; ``emit`` gets its events."""
     import torch
 
     from arkor_dev.local.modeling.number_format import DtypeChoice
@@ -212,7 +214,7 @@ def _train(kind: str, name: str, seed: int, base: Base, train: list[Any], held_o
         if event["type"] == "training.log" and "evalLoss" in event:
             looks[event["step"]] = [round(loss, 4) for loss in loop.row_losses]
 
-    loop = _loop(own, config, _encoded(own, train), _encoded(own, held_out), seed, note)
+    loop = loop_of(own, config, encoded(own, train), encoded(own, held_out), seed, note)
     loop.run()
     with switched_off(loop.model):
         loop.evaluate()

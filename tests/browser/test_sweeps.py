@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from .states import Scene
-from .states.sweeps import new, sweep
+from .states.sweeps import compared, new, sweep
 
 if TYPE_CHECKING:
     from tests.support.fake_backend import FakeBackend
@@ -73,3 +73,30 @@ async def test_the_winning_settings_are_written_with_one_press(
         await expect(page.get_by_role("button", name="Start sweep")).to_be_visible()
         assert fake_backend.sweeps.sweeps == []
         assert [job for job in fake_backend.jobs.values() if job.get("sweep")] == []
+
+
+async def test_sources_are_compared_and_their_weights_written(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    async with open_page(studio.url, None) as page:
+        scene = Scene(page, studio, fake_backend)
+        compared(scene)
+        await scene.go("/#/sweeps")
+        row = page.get_by_role("row", name="data/web.jsonl")
+        await expect(row).to_contain_text("harms")
+        await expect(row).to_contain_text("\u22120.340 (\u22120.440 to \u22120.240)")
+        await expect(row).to_contain_text("1 → 0")
+        await page.get_by_role("button", name="Write weights to arkor.toml").click()
+        dialog = page.get_by_role("dialog")
+        await expect(dialog).to_contain_text("weight = 2")
+        await dialog.get_by_role("button", name="Write", exact=True).click()
+        await expect(dialog).to_have_count(0)
+        text = (scene.project / "arkor.toml").read_text()
+        assert '[{ path = "data/faq.jsonl", weight = 2 }, "data/tickets.jsonl", ' in text
+        assert '{ path = "data/web.jsonl", weight = 0 }, "data/made-by-a-teacher.jsonl"]' in text
+        await page.get_by_role("link", name="New search").click()
+        await page.get_by_role("button", name="Compare sources").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("support-bot sources")
+        started = fake_backend.sweeps.sweeps[0]
+        assert (started["runs"], started["space"]) == (16, {})
+        assert len(started["config"]["datasetSource"]["sources"]) == 4

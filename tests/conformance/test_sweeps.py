@@ -40,3 +40,27 @@ def test_invalid_sweeps_are_refused(target: Target, changes: dict[str, Any], wor
     for method in ("GET", "DELETE"):
         assert target.call(method, "/v1/sweeps/sweep_000000000000").status == 404
     assert target.call("POST", "/v1/sweeps/sweep_000000000000/stop").status == 404
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "3 to 12 sources"),
+        ({"sources": {"runs": 7}}, "runs"),
+        ({"sources": {"runs": True}}, "runs"),
+        ({"sources": {"steps": 0}}, "steps"),
+        ({"sources": 8}, "sources"),
+        ({"space": SPACE}, "space"),
+        ({"deadline": "2999-01-01T00:00:00Z"}, "deadline"),
+    ],
+)
+def test_invalid_designs_over_sources_are_refused(
+    target: Target, changes: dict[str, Any], words: str
+) -> None:
+    if "sources" not in named(target):
+        pytest.skip("this backend compares no sources")
+    config = {key: value for key, value in target.quick.items() if key != "dryRun"}
+    answer = target.call("POST", "/v1/sweeps", {"name": "s", "config": config, "sources": {}, **changes})
+    assert answer.status == 400
+    assert words in answer.error
+    assert target.get("/v1/sweeps")["sweeps"] == []

@@ -9,10 +9,19 @@ import pytest
 
 from arkor_dev.data import sources
 from arkor_dev.data.reader import DataFile
-from arkor_dev.data.sources import SourceError, every_file, files_of, inside
+from arkor_dev.data.sources import (
+    SourceError,
+    check_mixture,
+    every_file,
+    files_of,
+    inside,
+    weights_of,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import DatasetSource
 
 
 @pytest.fixture
@@ -74,3 +83,17 @@ def test_a_folder_without_data_files_is_refused(project: Path) -> None:
         SourceError, match=r'"none" is a folder without data files \(jsonl, ndjson, json, csv'
     ):
         inside(project, "none")
+
+
+def test_a_file_belongs_to_one_source_only(project: Path) -> None:
+    folder: DatasetSource = {"type": "file", "path": "data"}
+    inner: DatasetSource = {"type": "file", "path": "data/deep/c.json", "weight": 2}
+    check_mixture({"type": "list", "sources": [inner, {"type": "blob", "url": "https://x"}]}, project)
+    with pytest.raises(SourceError, match=r'"data/deep/c.json" is in the list twice'):
+        check_mixture({"type": "list", "sources": [folder, inner]}, project)
+
+
+def test_a_weight_that_is_not_set_is_1() -> None:
+    source: DatasetSource = {"type": "file", "path": "a", "weight": 0.5}
+    assert weights_of({"type": "list", "sources": [source, {"type": "file", "path": "b"}]}) == [0.5, 1]
+    assert weights_of(source) == [0.5]

@@ -52,6 +52,7 @@ NOT_RUN: Final = {
     ),
     r"^arkor |start FILE": "a TypeScript project: tests/cli/commands/test_start_typescript.py",
     r"evaluate --adapter": "another program's adapter: tests/local/evaluation/test_peer_adapter.py",
+    r"^arkor-dev sources": "many runs: tests/local/sweeps/test_sources.py",
     r"^arkor-dev sweep": "a search of many runs: tests/local/sweeps, tests/cli/commands/test_sweep.py",
     r"^arkor-dev mcp": "an assistant's other end: tests/sdk/test_mcp_server.py",
     r"data (make|more|judge)( |$)|data/made/": "a teacher: tests/making/test_documentation.py runs the walk",

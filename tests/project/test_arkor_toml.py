@@ -293,6 +293,17 @@ def test_a_folder_that_is_a_link_out_of_the_project_is_outside(project: Path) ->
         ('{ url = "ftp://x" }', "arkor.toml:4: dataset.url: must begin with https://"),
         ("{ huggingface = 3 }", "arkor.toml:4: dataset.huggingface: must be text on one line"),
         ('{ hugginface = "a/b" }', "unknown key dataset.hugginface. Did you mean huggingface?"),
+        ('{ path = "data.jsonl", weight = -1 }', "dataset.weight: must be a number from 0 to 100: how often"),
+        ('{ path = "data.jsonl", weight = nan }', "dataset.weight: must be a number from 0 to 100"),
+        ('{ path = "data.jsonl", weight = inf }', "dataset.weight: must be a number from 0 to 100"),
+        ('{ path = "data.jsonl", weight = true }', "dataset.weight: must be a number from 0 to 100"),
+        ('{ path = "data.jsonl", weight = "2" }', "dataset.weight: must be a number from 0 to 100"),
+        (
+            '{ path = "data.jsonl", weight = 0 }',
+            "has weight 0 for every source, so no row is left to train on",
+        ),
+        ('[{ path = "gone.jsonl", weight = 2 }]', 'dataset: "gone.jsonl" is not in the project'),
+        ('["data.jsonl", { path = "./data.jsonl" }]', '"data.jsonl" is in the list twice, and rows that are'),
     ],
 )
 def test_a_dataset_that_cannot_be_used(project: Path, dataset: str, said: str) -> None:
@@ -302,6 +313,17 @@ def test_a_dataset_that_cannot_be_used(project: Path, dataset: str, said: str) -
     (project / "empty").mkdir()
     text = f'[[trainer]]\nname = "a"\nmodel = "m"\ndataset = {dataset}\n'
     assert said in problem(project, text)
+
+
+def test_sources_have_weights(project: Path) -> None:
+    (project / "more.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    text = SMALL.replace('"data.jsonl"', '["data.jsonl", { path = "more.jsonl", weight = 0.5 }]')
+    (project / "arkor.toml").write_text(text)
+    (trainer,) = load_trainers(project)
+    source = trainer["config"]["datasetSource"]
+    assert [part.get("weight") for part in source["sources"]] == [None, 0.5]
+    weighted_rows = text + 'eval_dataset = { path = "more.jsonl", weight = 2 }\n'
+    assert "eval_dataset.weight: applies to dataset only" in problem(project, weighted_rows)
 
 
 def test_a_column_of_groups_is_looked_for(project: Path) -> None:

@@ -29,7 +29,9 @@ class FakeSweeps:
 
     async def _start(self, request: web.Request) -> web.Response:
         body = parsed(await request.read())
-        if not body.get("space"):
+        if body.get("sources") is not None:
+            body |= {"space": {}, "runs": body.pop("sources").get("runs", 16)}
+        elif not body.get("space"):
             raise RefusedError(400, "space has no setting to search")
         sweep = {"id": f"sweep_{len(self.sweeps):012x}", "state": "running", "trials": [], **body}
         self.sweeps.insert(0, {"createdAt": "2026-01-01T00:00:00Z", **sweep})

@@ -34,6 +34,7 @@ export interface DatasetSource {
   exclude?: string[];
   only?: "accepted" | "all";
   reviewed?: number;
+  weight?: number;
 }
 
 /** A model that scores answers by a rubric: the address `teacher` of a server with OpenAI's API. */
@@ -249,6 +250,7 @@ export interface SweepTrial {
   number: number;
   role: "search" | "winner" | "start";
   settings: Record<string, unknown>;
+  sources?: number[];
   jobId: string;
   results: SweepResult[];
   seed?: number;
@@ -258,7 +260,7 @@ export interface SweepTrial {
 
 /** Whether the best trial is better than the starting settings, on rows that took no part in the choice. */
 export interface SweepVerdict {
-  verdict: "better" | "none";
+  verdict: "better" | "none" | "effects";
   sentence: string;
   rows?: number;
   groups?: number;
@@ -277,6 +279,17 @@ export interface SweepImportance {
   mean: number;
   low: number;
   high: number;
+}
+
+/** What source number `source`, from 0, of a data set does: `helps`, `harms` or `unclear`. */
+export interface SourceEffect {
+  source: number;
+  name: string;
+  effect: "helps" | "harms" | "unclear";
+  task: EvaluationDifference;
+  general?: EvaluationDifference;
+  weight: number;
+  proposed: number;
 }
 
 /** The estimated number of trials, and the estimated end of the sweep once a job of it was timed. */
@@ -304,6 +317,8 @@ export interface Sweep {
   best?: number;
   measure?: EvaluationMeasure;
   importances?: SweepImportance[];
+  runs?: number;
+  effects?: SourceEffect[];
   verdict?: SweepVerdict;
 }
 
@@ -1253,6 +1268,13 @@ export interface Preparation {
   unit: string;
 }
 
+/** A source of a data set, by name: its trainable `rows`, and how often an epoch uses each of those that are not held out, its `weight`. */
+export interface MixedSource {
+  name: string;
+  rows: number;
+  weight: number;
+}
+
 /** A data set as a trainer's model sees it, and how far it has been read. */
 export interface DatasetView {
   id: string;
@@ -1260,6 +1282,7 @@ export interface DatasetView {
   error?: string;
   progress?: Preparation;
   source: string;
+  sources?: MixedSource[];
   form: string;
   model: string;
   rows: number | null;

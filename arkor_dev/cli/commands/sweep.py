@@ -1,4 +1,7 @@
-"""``arkor-dev sweep``: starts a search for better settings, shows its progress, stops or deletes it."""
+"""``arkor-dev sweep`` and ``sources``: a search for better settings, and runs that compare sources of data.
+
+Both are started, followed, stopped and deleted alike.
+"""
 
 from __future__ import annotations
 
@@ -45,9 +48,10 @@ class SweepRequest(TypedDict):
 
     name: str
     config: dict[str, object]
-    space: dict[str, object]
+    space: NotRequired[dict[str, object]]
     deadline: NotRequired[str]
     jobs: NotRequired[int]
+    sources: NotRequired[dict[str, int]]
 
 
 async def run_sweep(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -59,27 +63,50 @@ async def run_sweep(settings: Settings, arguments: argparse.Namespace) -> int:
         raise BadRequestError("Name the sweep to delete: arkor-dev sweep delete SWEEP")
     if not settings.local:
         require_sign_in(settings)
-    body = await asyncio.to_thread(_request, settings, arguments) if action == START else None
-    if body is not None:
-        await placed(settings, body["config"])
-    # Without an open Studio the backend ends with this command, so the sweep is followed to its end.
-    if body is not None:
-        ask_about_notices(settings, lambda text: print(text, file=sys.stderr))  # noqa: T201
-    async with joined(settings, lambda _: None, idle=action != START, on_demand=action == START) as backend:
-        if body is not None:
-            await need_placement(backend, settings, body["config"])
-            sweep = await _answer(backend.start_sweep(body))
-            if backend.ends_with_launch:
-                sweep = await _follow(backend, sweep, quiet=arguments.json)
-        else:
-            sweep = _choose(await _all(backend), arguments.sweep)
-            if action == STOP:
-                sweep = await _answer(backend.stop_sweep(sweep["id"]))
-            if action == DELETE:
-                await _delete(backend, sweep, with_jobs=arguments.with_jobs, quiet=arguments.json)
-                return 0
-        print(json.dumps({"sweep": sweep}, indent=2) if arguments.json else "\n".join(lines_of(sweep)))  # noqa: T201
+    if action == START:
+        return await start(
+            settings, await asyncio.to_thread(_request, settings, arguments), as_json=arguments.json
+        )
+    async with joined(settings, lambda _: None, idle=True) as backend:
+        sweep = _choose(await _all(backend), arguments.sweep)
+        if action == STOP:
+            sweep = await _answer(backend.stop_sweep(sweep["id"]))
+        if action == DELETE:
+            await _delete(backend, sweep, with_jobs=arguments.with_jobs, quiet=arguments.json)
+            return 0
+        return _print(sweep, as_json=arguments.json)
+
+
+async def start(settings: Settings, body: SweepRequest, *, as_json: bool) -> int:
+    """Start a sweep, follow it if it ends with this command, and print it; return the exit code."""
+    await placed(settings, body["config"])
+    ask_about_notices(settings, lambda text: print(text, file=sys.stderr))  # noqa: T201
+    async with joined(settings, lambda _: None, on_demand=True) as backend:
+        await need_placement(backend, settings, body["config"])
+        sweep = await _answer(backend.start_sweep(body))
+        # Without an open Studio the backend ends with this command, so the sweep is followed to its end.
+        if backend.ends_with_launch:
+            sweep = await _follow(backend, sweep, quiet=as_json)
+        return _print(sweep, as_json=as_json)
+
+
+def _print(sweep: Sweep, *, as_json: bool) -> int:
+    print(json.dumps({"sweep": sweep}, indent=2) if as_json else "\n".join(lines_of(sweep)))  # noqa: T201
     return 1 if sweep.get("state") == "failed" else 0
+
+
+async def run_sources(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Start the runs that compare a trainer's sources; return the exit code. Raises ArkorError."""
+    if not settings.local:
+        require_sign_in(settings)
+    trainer = choose(await asyncio.to_thread(load_trainers, settings.project), arguments.trainer)
+    sources = {"runs": arguments.runs, "steps": arguments.steps}
+    body: SweepRequest = {
+        "name": f"{trainer['name']} sources",
+        "config": dict(trainer["config"]),
+        "sources": {name: value for name, value in sources.items() if value is not None},
+    }
+    return await start(settings, body, as_json=arguments.json)
 
 
 def _request(settings: Settings, arguments: argparse.Namespace) -> SweepRequest:
@@ -217,6 +244,9 @@ def lines_of(sweep: Sweep) -> Iterator[str]:
         settings = verdict.get("settings")
         if isinstance(settings, dict):
             yield f"Settings: {_settings(settings)}"
+    yield from _effects(sweep)
+    if sweep.get("runs"):
+        return
     trials = [trial for trial in objects_in(sweep.get("trials")) if trial.get("role") == "search"]
     trials_shown = sorted(
         ((results[-1], trial) for trial in trials if (results := objects_in(trial.get("results")))),
@@ -247,6 +277,29 @@ def lines_of(sweep: Sweep) -> Iterator[str]:
     if mattered:
         yield ""
         yield f"Most important settings: {', '.join(mattered)}"
+
+
+def _effects(sweep: Sweep) -> Iterator[str]:
+    """Format what each source does, and the weight to try next."""
+    effects = objects_in(sweep.get("effects"))
+    if not effects:
+        return
+    yield ""
+    yield f"{'EFFECT':<8} {'ON THE TASK':<24} {'IN GENERAL':<24} {'WEIGHT':<8} SOURCE"
+    for effect in effects:
+        now, then = _number(effect.get("weight")), _number(effect.get("proposed"))
+        weight = f"{now:g}" if now == then else f"{now:g} → {then:g}"
+        task, general = _interval(effect.get("task")), _interval(effect.get("general"))
+        kind = one_line(effect.get("effect"), 8)
+        yield f"{kind:<8} {task:<24} {general:<24} {weight:<8} {one_line(effect.get('name'), NAME)}"
+    yield "The weights are proposals: write them as weight of each data set, and train to see."
+
+
+def _interval(value: object) -> str:
+    if not isinstance(value, dict):
+        return "-"
+    mean, low, high = (_number(value.get(end)) for end in ("mean", "low", "high"))
+    return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def _settings(settings: Mapping[str, object]) -> str:

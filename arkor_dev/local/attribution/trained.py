@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -15,7 +16,6 @@ from torch.nn import functional
 from arkor_dev.data.row_parser import row_of
 from arkor_dev.data.rows import RowError
 from arkor_dev.local.checkpoints.origin import hash_of_rows
-from arkor_dev.local.evaluation.by_length import rows_in
 from arkor_dev.local.jobs.atomic_folder import DamagedFolderError, manifest_of
 from arkor_dev.local.jobs.job_folder import adapter_folder
 from arkor_dev.local.modeling.chat_template import end_ids, render
@@ -181,9 +181,6 @@ def trained_on(folder: Path) -> str | None:
 
 
 def _places(examples: Sequence[Example]) -> list[int]:
-    """Return each example's row index."""
-    places: list[int] = []
-    for example in examples:
-        places.append(len(places) and places[-1] + (not example.same_row))
-    assert not examples or places[-1] + 1 == rows_in(examples)
-    return places
+    """Return each example's row index. Copies of a row, which follow it, have the same."""
+    rows = groupby(examples, lambda example: example.where)
+    return [place for place, (_, own) in enumerate(rows) for _ in own]

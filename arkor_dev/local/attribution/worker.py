@@ -6,6 +6,7 @@ Start with ``work``.
 from __future__ import annotations
 
 import random
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -122,7 +123,7 @@ def contradicting(trained: Trained, rows: Rows, _: AttributionRequest, link: Lin
     unit, losses = trained.row_gradients(
         lambda done, total: link.progress("Reading the rows' gradients", done, total, "rows")
     )
-    where = [example.where for example in trained.train if not example.same_row]
+    where = [where for where, _ in groupby(example.where for example in trained.train)]
 
     def shown(found: Sequence[tuple[int, float]]) -> list[dict[str, Any]]:
         return [{**rows.excerpt(where[row]), "score": round(agrees, 2)} for row, agrees in found]

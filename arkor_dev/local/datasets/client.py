@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError, UnavailableError
+from arkor_dev.data.sources import name_of, parts_of, weights_of
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
@@ -32,10 +33,10 @@ from .messages import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from arkor_dev.contract.dataset_shapes import DatasetView
+    from arkor_dev.contract.dataset_shapes import DatasetView, MixedSource
     from arkor_dev.contract.shapes import DatasetSource, JobConfig, Progress
     from arkor_dev.local.models.catalog import Models
 
@@ -68,6 +69,7 @@ UNREAD: Final[ViewStatus] = {
     "form": "",
     "rows": None,
     "indexed": 0,
+    "bySource": [],
     "read": 0,
     "excluded": 0,
     "leftOut": 0,
@@ -164,7 +166,7 @@ class Datasets:
         read = known or UNREAD
         status: DatasetView = {
             "id": view.id,
-            "source": _label(view.config["datasetSource"]),
+            "source": name_of(view.config["datasetSource"]),
             "model": view.config["model"],
             "state": read["state"],
             "form": read["form"],
@@ -184,6 +186,8 @@ class Datasets:
             status |= {"state": "failed", "error": view.failed}
         elif view.progress and status["state"] == "opening":
             status["progress"] = view.progress
+        if view.config["datasetSource"]["type"] == "list":
+            status["sources"] = _sources(view.config["datasetSource"], read["bySource"])
         return status
 
     async def ask(self, view_id: str, question: str, **fields: object) -> Any:
@@ -323,15 +327,17 @@ class Datasets:
             child.kill()
 
 
+def _sources(source: DatasetSource, counts: Sequence[int]) -> list[MixedSource]:
+    """Return the sources of a list with their rows, as far as they have been counted."""
+    parts = list(zip(parts_of(source), weights_of(source), strict=True))
+    return [
+        {"name": name_of(part), "rows": counts[number] if number < len(counts) else 0, "weight": weight}
+        for number, (part, weight) in enumerate(parts)
+    ]
+
+
 def _shaping(config: JobConfig) -> JobConfig:
     """Return the settings of ``config`` on which a row's tokens depend."""
     shaping: Any = {name: config[name] for name in SHAPING if config.get(name) is not None}
     of_rows: JobConfig = shaping
     return of_rows
-
-
-def _label(source: DatasetSource) -> str:
-    """Return the name by which the user knows a data set."""
-    if source["type"] == "list":
-        return ", ".join(_label(part) for part in source["sources"])
-    return str(source.get("path") or source.get("name") or "the downloaded data set")

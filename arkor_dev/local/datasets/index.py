@@ -30,6 +30,8 @@ class Index:
         self._hashes = array("Q")
         self.out: dict[str, set[int]] = {EXCLUDED: set(), LEFT_OUT: set()}
         """The rows excluded from training, by reason."""
+        self.by_source = [0] * (1 + max((file.source for file in files), default=0))
+        """How many rows of each source are not excluded."""
         self._scan = self.data.scan(every=True)
 
     def __len__(self) -> int:
@@ -45,6 +47,8 @@ class Index:
             self._hashes.append(row_hash(scanned.record.raw))
             if scanned.out:
                 self.out[scanned.out].add(scanned.location.number)
+            else:
+                self.by_source[self.data.files[scanned.location.file].source] += 1
             if time.monotonic() > until:
                 return
         self.complete = True

@@ -55,6 +55,8 @@ class ViewStatus(TypedDict):
     form: str
     rows: int | None
     indexed: int
+    bySource: list[int]
+    """How many rows of each source are trained on."""
     read: int
     excluded: int
     leftOut: int

@@ -140,6 +140,7 @@ class View:
             "form": self._form,
             "rows": indexed if self.index.complete else None,
             "indexed": indexed,
+            "bySource": self.index.by_source,
             "read": read,
             "excluded": len(self.index.out[reader.EXCLUDED]),
             "leftOut": len(self.index.out[reader.LEFT_OUT]),

@@ -13,7 +13,7 @@ from arkor_dev.contract.attribution import ROW_PLACES
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.placement import ADDRESS as CLUSTER_ADDRESS
 from arkor_dev.contract.placement import CLUSTER, INSECURE, SHARED_STORAGE, STORAGE
-from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule, string
+from arkor_dev.contract.rules import FILLED, FLAG, TEXT, WEIGHT, Rule, string
 from arkor_dev.contract.schema import Field, Schema, SchemaError, check, check_as
 from arkor_dev.contract.settings import wire_problem
 from arkor_dev.contract.settings.conflicts import conflicts
@@ -23,7 +23,7 @@ from arkor_dev.data.exclusions import MAX_ENTRIES, are_entries
 from arkor_dev.data.forms import COLUMNS
 from arkor_dev.data.methods import form_names
 from arkor_dev.data.reviews import ALL, ONLY, ReviewsError, read_reviews
-from arkor_dev.data.sources import SourceError, inside, parts_of, sources_of
+from arkor_dev.data.sources import SourceError, check_mixture, inside, parts_of, sources_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,6 +67,7 @@ SOURCE: Final = Schema(
     Field("exclude", EXCLUDED, null=True),
     Field("only", Rule("choice", choices=ONLY), null=True),
     Field("reviewed", Rule("whole", 0, 2**40), null=True),
+    Field("weight", WEIGHT, null=True),
 )
 
 LEFT_OUT: Final = "leftOut"
@@ -127,6 +128,10 @@ def check_config(config: object) -> JobConfig:
         _check_source(config.get("datasetSource"), "config.datasetSource")
         if config.get("evalDatasetSource") is not None:
             _check_source(config["evalDatasetSource"], "config.evalDatasetSource")
+            if any(part.get("weight") is not None for part in parts_of(config["evalDatasetSource"])):
+                raise SchemaError(
+                    "config.evalDatasetSource must have no weight: each of its rows counts once"
+                )
         return check_as(JobConfig, config, CONFIG, "config", "config.")
     except SchemaError as fault:
         raise BadRequestError(str(fault)) from None
@@ -141,6 +146,10 @@ def check_files(config: JobConfig, project: Path) -> None:
                     inside(project, part["path"])
             except SourceError as fault:
                 raise BadRequestError(f"config.{field}: {fault}") from None
+    try:
+        check_mixture(config["datasetSource"], project)
+    except SourceError as fault:
+        raise BadRequestError(f"config.datasetSource {fault}") from None
     for evaluation_set in config.get(FIELD) or ():
         try:
             inside(project, evaluation_set["path"])

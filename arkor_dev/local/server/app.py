@@ -106,6 +106,7 @@ FEATURES: Final = (
     "sampling",
     "search",
     "serving",
+    "sources",
     "strength",
     "strengths",
     "sweeps",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from arkor_dev.data.methods import forms_of
@@ -21,10 +22,14 @@ MOST_SHARE: Final = 0.5
 
 
 class HeldOut(TypedDict):
-    """``groups`` independent rows are held out. ``share`` would hold out enough; None if no share would."""
+    """``groups`` independent rows are held out. ``share`` would hold out enough; None if no share would.
+
+    ``rows`` counts those of each source, held-out ones included.
+    """
 
     groups: int
     share: float | None
+    rows: list[int]
 
 
 def held_out(config: Mapping[str, Any], project: Path) -> HeldOut | None:
@@ -40,12 +45,19 @@ def held_out(config: Mapping[str, Any], project: Path) -> HeldOut | None:
         load_rows(source, project, project, lambda *_: None, forms_of(config.get("method")), None, bad)
         for source in sources
     )
+    counts = Counter(row.source for row in rows)
+    by_source = [counts[number] for number in range(len(parts_of(config["datasetSource"])))]
     if evaluation:
-        return {"groups": _groups(with_held_out(rows, evaluation[0], compare=True)), "share": None}
+        held = with_held_out(rows, evaluation[0], compare=True)
+        return {"groups": _groups(held), "share": None, "rows": by_source}
     parts = split(rows, JobSettings(config))
     needed = 2 * ROWS * len(parts.held_out) / max(1, _groups(parts))
     share = math.ceil(100 * needed / len(rows)) / 100
-    return {"groups": _groups(parts), "share": share if share <= MOST_SHARE else None}
+    return {
+        "groups": _groups(parts),
+        "share": share if share <= MOST_SHARE else None,
+        "rows": by_source,
+    }
 
 
 def _groups(parts: Split) -> int:

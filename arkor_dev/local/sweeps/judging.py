@@ -86,9 +86,12 @@ def judged(
     return verdict | none(f"{NOTHING}: the best trial differs from them by {first} to {second} on {count}")
 
 
-def none(why: str) -> SweepVerdict:
-    """Return the verdict that there is no winner, with the reason; without one, nothing beat the settings."""
-    return {"verdict": "none", "sentence": f"No winner: {why or NOTHING}."}
+def none(why: str, missing: str = "No winner") -> SweepVerdict:
+    """Return the verdict that there is no winner, with the reason; without one, nothing beat the settings.
+
+    ``missing`` names what there is none of instead.
+    """
+    return {"verdict": "none", "sentence": f"{missing}: {why or NOTHING}."}
 
 
 def _ends(low: float, high: float) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from arkor_dev.contract.shapes import SweepImportance, SweepVerdict
+from arkor_dev.contract.shapes import SourceEffect, SweepImportance, SweepVerdict
 from arkor_dev.local.workers.codec import Message
 
 
@@ -59,3 +59,29 @@ class Judged(Message):
 
     importances: list[SweepImportance]
     verdict: SweepVerdict | None = None
+
+
+@dataclass(frozen=True)
+class JudgeSources(Message):
+    """Say what each source does. ``shares`` are those of the sources in each run.
+
+    ``mixture`` are those of the present mixture; weight 0 counts as 1 there, as in the runs.
+    ``losses`` are those of the rows in each run, and ``groups`` their groups. ``general`` has each run's
+    mean loss on general questions, None without. ``names`` and ``weights`` are those of the sources.
+    """
+
+    shares: list[list[float]]
+    mixture: list[float]
+    losses: list[list[float]]
+    groups: list[int]
+    general: list[float] | None
+    names: list[str]
+    weights: list[float]
+
+
+@dataclass(frozen=True)
+class SourcesJudged(Message):
+    """The sources' effects, and a verdict that states them."""
+
+    effects: list[SourceEffect]
+    verdict: SweepVerdict

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.sweep_space import LENGTH, SCHEDULE, combinations
+from arkor_dev.data.sources import parts_of, weights_of
 
 from .record import MOST_TRIALS, SEARCH, START, WINNER
 
@@ -80,7 +81,7 @@ def supports_halving(space: Mapping[str, object]) -> bool:
 def rungs_of(sweep: SweepRecord) -> list[float]:
     """Return the fractions of the full length at which trials are compared."""
     assert sweep.estimate
-    if not supports_halving(sweep.space):
+    if sweep.runs or not supports_halving(sweep.space):
         return [1.0]
     steps = sweep.estimate.steps
     least = max(FEWEST_STEPS, 2 * _warmup(sweep, {}))
@@ -95,6 +96,8 @@ def config_of(sweep: SweepRecord, trial: Trial) -> dict[str, Any]:
         "splitSeed": value_of(sweep.config, "seed") if held_out is None else held_out,
         **({} if sweep.config.get("saveSteps") == 0 else {"saveTotalLimit": 1}),
     }
+    if sweep.runs:
+        return {**_of_sources(sweep, trial), **shared}
     if trial.role == START:
         return {**sweep.config, **shared, "seed": trial.seed}
     config = {**sweep.config, **trial.settings}
@@ -109,7 +112,27 @@ def config_of(sweep: SweepRecord, trial: Trial) -> dict[str, Any]:
     return {**config, **shared, **seed}
 
 
-def changes_of(sweep: SweepRecord, trial: Trial) -> dict[str, Any]:
+def _of_sources(sweep: SweepRecord, trial: Trial) -> dict[str, Any]:
+    """Return the config of a run of a design: with its sources, its own seed and the steps of all runs.
+
+    All files are read and the same rows are held out in each run: the other sources have weight 0. One that
+    has weight 0 so far is tried with 1.
+    """
+    source = sweep.config["datasetSource"]
+    parts = [
+        {**part, "weight": (weight or 1) if number in trial.sources else 0}
+        for number, (part, weight) in enumerate(zip(parts_of(source), weights_of(source), strict=True))
+    ]
+    ends = ("numTrainEpochs", "stopWhen", "earlyStoppingPatience", "earlyStoppingThreshold")
+    return {
+        **{field: value for field, value in sweep.config.items() if field not in ends},
+        "datasetSource": {**source, "sources": parts},
+        "maxSteps": sweep.steps,
+        "seed": (value_of(sweep.config, "seed") + 1 + trial.number) % 2**32,
+    }
+
+
+def changes_of(sweep: SweepRecord, trial: Trial) -> dict[str, object]:
     """Return the settings that turn the sweep's config into the trial's; null removes a setting."""
     complete = config_of(sweep, replace(trial, rung=sweep.last))
     known = by_field()
@@ -223,6 +246,9 @@ def most_trials(sweep: SweepRecord) -> int:
 
 def planned(sweep: SweepRecord, seconds_left: float) -> tuple[int, float]:
     """Return the planned number of trials, and the seconds until the end of the sweep."""
+    if sweep.runs:
+        left = sweep.runs - sum(not trial.under_way for trial in sweep.trials)
+        return sweep.runs, left * seconds_of(sweep, 0.0, 1.0)
     search = sweep.search
     running = sum(trial.under_way for trial in search if trial.rung == 0)
     first, most, after = seconds_of(sweep, 0.0, sweep.rungs[0]), most_trials(sweep), confirming_seconds(sweep)
@@ -262,6 +288,10 @@ def next_action(sweep: SweepRecord, seconds_left: float, exhausted: bool = False
     advances.
     """
     search, waiting = sweep.search, any(trial.under_way for trial in sweep.trials)
+    if sweep.runs:
+        if failed_run := next((trial for trial in search if trial.error), None):
+            return None if waiting else Conclude(f"Run {failed_run.number} failed: {failed_run.error}")
+        return Try() if len(search) < sweep.runs else None if waiting else Conclude()
     if sweep.level == 0:
         failed = [trial.error for trial in search if trial.error]
         if len(failed) >= MOST_FAILURES and len(failed) == len(search):

@@ -25,11 +25,13 @@ from arkor_dev.local.jobs.job_config import UNREADABLE, check_config
 from arkor_dev.local.jobs.job_folder import JobFile
 from arkor_dev.local.jobs.job_row import UNKNOWN_TIME
 
+from .design import RUNS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import EvaluationMeasure, SweepImportance, SweepVerdict
+    from arkor_dev.contract.shapes import EvaluationMeasure, SourceEffect, SweepImportance, SweepVerdict
 
 State = Literal["running", "completed", "stopped", "failed"]
 Role = Literal["search", "winner", "start"]
@@ -55,6 +57,7 @@ class Trial:
     ``rung`` is the index of its job's target rung. ``losses`` are mean losses on the selecting half at each
     rung reached, in order, and ``ends`` the times of reaching them. ``seed`` is set for confirmation runs.
     ``repeats`` counts the runs that read other data than the sweep's. ``error`` says why a trial is out.
+    ``sources`` are the numbers of those that it trains on, in a design over sources.
     """
 
     number: int
@@ -68,6 +71,7 @@ class Trial:
     steps: list[int] = field(default_factory=list)
     repeats: int = 0
     error: str | None = None
+    sources: list[int] = field(default_factory=list)
 
     @property
     def under_way(self) -> bool:
@@ -94,6 +98,10 @@ class SweepRecord:
     confirmed. ``paces`` are ratios of measured to estimated seconds. ``facts`` identify the held-out rows of
     the first trial, and ``measure`` names the rows' score if that is not the usual loss. ``data`` is the hash
     of the data set's files at the start.
+
+    A design over the sources of the data set has a number of ``runs`` instead of a space, each of ``steps``
+    steps, and ends with the sources' ``effects``; ``rows`` counts those of each source. Its trials are all of
+    one rung.
     """
 
     id: str
@@ -119,6 +127,10 @@ class SweepRecord:
     importances: list[SweepImportance] = field(default_factory=list)
     verdict: SweepVerdict | None = None
     data: str = ""
+    runs: int | None = None
+    rows: list[int] = field(default_factory=list)
+    steps: int | None = None
+    effects: list[SourceEffect] = field(default_factory=list)
 
     @property
     def search(self) -> list[Trial]:
@@ -237,7 +249,8 @@ def _trial_problem(trial: dict[str, Any]) -> str | None:
 
 
 def _sweep_problem(sweep: dict[str, Any]) -> str | None:
-    if problem := space_problem(sweep["space"], sweep["config"].get("method")):
+    problem = None if sweep.get("runs") else space_problem(sweep["space"], sweep["config"].get("method"))
+    if problem:
         return f"space{'.' if problem[0] else ''}{problem[0]} {problem[1]}"
     searched = sum(trial["role"] == SEARCH for trial in sweep["trials"])
     if (best := sweep.get("best")) is not None and best >= searched:
@@ -267,6 +280,7 @@ TRIAL: Final = Schema(
     Field("steps", _list_of(COUNT, "steps", 101), needed=True),
     Field("repeats", COUNT, needed=True),
     Field("error", WORDS, null=True),
+    Field("sources", _list_of(Rule("whole", 0, 100), "numbers", 100), needed=True),
     also=_trial_problem,
 )
 ESTIMATE: Final = Schema(
@@ -302,6 +316,10 @@ SWEEP: Final = Schema(
         null=True,
     ),
     Field("data", WORDS, needed=True),
+    Field("runs", Rule("whole", RUNS[0], RUNS[-1]), null=True),
+    Field("rows", _list_of(COUNT, "numbers", 100), needed=True),
+    Field("steps", Rule("whole", 1, 2**53), null=True),
+    Field("effects", _list_of(Rule("object"), "objects", 100), needed=True),
     also=_sweep_problem,
 )
 """The record on disk: another program, or a damaged disk, may have changed it."""

@@ -16,6 +16,7 @@ import math
 import sqlite3
 import time
 from datetime import UTC, datetime
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError, NotFoundError
@@ -23,6 +24,7 @@ from arkor_dev.contract.events import TRAINING_LOG
 from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.contract.sweep_space import LENGTH, combinations, space_problem
+from arkor_dev.data.sources import name_of, parts_of, weights_of
 from arkor_dev.local.cards.job_rows import files_read
 from arkor_dev.local.checkpoints.origin import DATA_CHANGED, FileHashes, hash_of_readable_data
 from arkor_dev.local.evaluation import minimums, results
@@ -36,18 +38,36 @@ from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
 from . import plan, record
+from .design import FEWEST_SOURCES, MOST_SOURCES, design, sizes
 from .judging import none, selecting_loss
-from .messages import HeldOut, HoldOut, Judged, JudgeSweep, Suggested, SuggestTrial
+from .messages import (
+    HeldOut,
+    HoldOut,
+    Judged,
+    JudgeSources,
+    JudgeSweep,
+    SourcesJudged,
+    Suggested,
+    SuggestTrial,
+)
 from .plan import Conclude, Confirm, Extend, Try
 from .record import SEARCH, START, WINNER, Estimate, SweepRecord, Trial
 from .sampler import GRID_MOST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import EvaluationMeasure, Job, JobSweep, Sweep, SweepTrial
+    from arkor_dev.contract.shapes import (
+        EvaluationMeasure,
+        Job,
+        JobConfig,
+        JobSweep,
+        Sweep,
+        SweepTrial,
+        SweepVerdict,
+    )
     from arkor_dev.local.execution.messages import ResumeOptions
     from arkor_dev.local.forecast.service import Forecasts
     from arkor_dev.local.jobs.async_store import AsyncStore
@@ -76,9 +96,14 @@ TOO_FEW: Final = (
     f"A sweep needs at least {2 * minimums.ROWS} independent held-out rows, half to select by and half to "
     "judge by, and this trainer holds out {}"
 )
+TOO_FEW_JUDGES: Final = (
+    f"What sources do is judged by at least {minimums.ROWS} independent rows, and this trainer holds out {{}}"
+)
 MOST_REPEATS: Final = 3
 """Maximum number of times that a trial is repeated because its data changed while it ran."""
 STOPPED: Final = "the sweep was stopped before the best trial could be confirmed"
+DRY: Final = "A dry run says nothing about settings: sweep without dry_run"
+NOT_ALL: Final = "its runs say something together only, and it was stopped before the last of them"
 
 
 class Sweeps:
@@ -120,7 +145,12 @@ class Sweeps:
     async def start(self, body: dict[str, Any]) -> Sweep:
         """Start a sweep; return it. Raises BadRequestError, and ConflictError while another one runs."""
         config = await asyncio.to_thread(with_current_reviews, check_config(body["config"]), self._project)
-        _check_request(config, body)
+        runs = None
+        if body.get("sources") is None:
+            _check_request(config, body)
+        else:
+            asked = body["sources"].get("runs")
+            runs = await asyncio.to_thread(_runs_of_sources, config, asked, body)
         began = time.time()
         deadline = None
         if body.get("deadline") is not None:
@@ -128,14 +158,15 @@ class Sweeps:
                 deadline = datetime.fromisoformat(body["deadline"]).timestamp()
             if deadline is None or not began < deadline <= began + LONGEST:
                 raise BadRequestError("deadline must be a time in the next 14 days")
-        await self._check_held_out(config)
+        rows = await self._check_held_out(config, least=minimums.ROWS if runs else 2 * minimums.ROWS)
         async with self._turn:
             if other := next((known for known in self._sweeps.values() if known.state == "running"), None):
                 raise ConflictError(f"The sweep {other.name} is running: wait for its end, or stop it")
             sweep = SweepRecord(
-                record.new_sweep_id(), body["name"].strip(), now(), began, config, body["space"],
+                record.new_sweep_id(), body["name"].strip(), now(), began, config, body.get("space") or {},
                 plan.value_of(config, "seed"), deadline, body.get("jobs"),
                 data=await asyncio.to_thread(hash_of_readable_data, config, self._project, self._hashes),
+                runs=runs, rows=rows if runs else [], steps=(body.get("sources") or {}).get("steps"),
             )  # fmt: skip
             await self._write(sweep)
             self._sweeps[sweep.id] = sweep
@@ -143,8 +174,9 @@ class Sweeps:
         self._news.set()
         return self._view(sweep)
 
-    async def _check_held_out(self, config: Mapping[str, Any]) -> None:
-        """Raise BadRequestError if there are too few held-out rows to choose and to judge by.
+    async def _check_held_out(self, config: Mapping[str, Any], least: int) -> list[int]:
+        """Return the rows of each source, if known; raise BadRequestError if there are less than ``least``
+        groups of held-out rows.
 
         ``evalSplit`` of the error is a share of the rows that would suffice.
         """
@@ -152,8 +184,12 @@ class Sweeps:
             found = (await self._ask(HoldOut(dict(config), str(self._project)), HeldOut)).held_out
         except JobFailure as failure:  # data that no trial could read
             raise BadRequestError(str(failure)) from None
-        if found is None or found["groups"] >= 2 * minimums.ROWS:
-            return
+        if found is None:
+            return []
+        if found["groups"] >= least:
+            return list(found["rows"])
+        if least < 2 * minimums.ROWS:
+            raise BadRequestError(f"{TOO_FEW_JUDGES.format(found['groups'])}: add rows to eval_dataset")
         share = found["share"]
         advice = "add rows" if share is None else f"hold out {100 * share:.0f} % (eval_split = {share})"
         raise BadRequestError(
@@ -174,7 +210,7 @@ class Sweeps:
         async with self._turn:
             if sweep.state == "running":
                 await self._cancel(sweep)
-                await self._end(sweep, "stopped", STOPPED)
+                await self._end(sweep, "stopped", NOT_ALL if sweep.runs else STOPPED)
         return self._view(sweep)
 
     async def delete(self, sweep_id: str) -> None:
@@ -293,6 +329,9 @@ class Sweeps:
             await self._fail(sweep, error.text)
             return False
         forecast = await self._forecasts.request(config)
+        if sweep.runs and forecast["state"] == "failed":
+            await self._fail(sweep, f"A run cannot be estimated: {forecast.get('error')}")
+            return False
         if forecast["state"] == "failed":
             await self._begin(sweep, {}, START, plan.fresh_seeds(sweep)[0])
             return True
@@ -309,8 +348,14 @@ class Sweeps:
 
     def _apply_estimate(self, sweep: SweepRecord, estimate: Estimate) -> None:
         """Plan the search from the estimate; set the sweep's error if there is no time for it."""
+        if sweep.runs:  # half of the sources are in a run: half of the steps use their rows as often
+            sweep.steps = sweep.steps or max(plan.FEWEST_STEPS, round(estimate.steps / 2))
+            training = estimate.training * sweep.steps / max(1, estimate.steps)
+            estimate = Estimate(sweep.steps, estimate.fixed, training)
         sweep.estimate = estimate
         sweep.rungs = plan.rungs_of(sweep)
+        if sweep.runs:
+            return
         seconds_left = plan.seconds_left(sweep, time.time())
         count, needed = plan.planned(sweep, seconds_left)
         if count < 2:
@@ -325,6 +370,11 @@ class Sweeps:
 
     async def _try(self, sweep: SweepRecord) -> None:
         settings: dict[str, Any] | None = {}
+        if sweep.runs:
+            inside = await asyncio.to_thread(design, len(parts_of(sweep.config["datasetSource"])), sweep.runs)
+            row = inside[len(sweep.search)]
+            await self._begin(sweep, {}, sources=[number for number, trained in enumerate(row) if trained])
+            return
         if sweep.search:
             trials = [[trial.settings, trial.losses[0] if trial.losses else None] for trial in sweep.search]
             valid = [
@@ -347,8 +397,9 @@ class Sweeps:
         settings: dict[str, Any],
         role: Role = SEARCH,
         seed: int | None = None,
+        sources: Sequence[int] = (),
     ) -> None:
-        trial = Trial(sweep.number_of(role), settings, new_id(), role, seed)
+        trial = Trial(sweep.number_of(role), settings, new_id(), role, seed, sources=list(sources))
         self._begun.add(trial.job)
         sweep.trials.append(trial)
         await self._write(sweep)
@@ -362,7 +413,11 @@ class Sweeps:
             trial.error = error.text
             await self._write(sweep)
             return
-        role = {SEARCH: "trial", WINNER: "winner, seed", START: "your settings, seed"}[trial.role]
+        role = {
+            SEARCH: "run" if sweep.runs else "trial",
+            WINNER: "winner, seed",
+            START: "your settings, seed",
+        }[trial.role]
         name = f"{sweep.name}, {role} {trial.number if trial.seed is None else trial.seed}"
         part: JobSweep = {"id": sweep.id, "name": sweep.name, "trial": trial.number}
         forecast = await self._forecasts.stored_estimate(config)
@@ -451,14 +506,17 @@ class Sweeps:
         if not sweep.facts:
             sweep.facts, sweep.measure = facts, measure
             count = len(set(scores["groups"]))
-            if count < 2 * minimums.ROWS:
+            if sweep.runs:
+                if count < minimums.ROWS:
+                    sweep.error = f"{TOO_FEW_JUDGES.format(count)}. Add rows to eval_dataset"
+            elif count < 2 * minimums.ROWS:
                 sweep.error = f"{TOO_FEW.format(count)}. Hold out more (eval_split), or set eval_dataset"
         if sweep.facts != facts:
             trial.error = (
                 "It has other held-out rows, or reads them as other tokens, so its loss cannot be compared"
             )
             return
-        loss = selecting_loss(scores)
+        loss = fmean(scores["adapter"]) if sweep.runs else selecting_loss(scores)
         if loss is None or not math.isfinite(loss):
             trial.error = "It has no finite loss"
             return
@@ -527,6 +585,12 @@ class Sweeps:
 
     async def _end(self, sweep: SweepRecord, state: State, why: str) -> None:
         """End a sweep with its verdict; ``why`` explains a possible lack of results to judge."""
+        if sweep.runs:
+            sweep.verdict = effects = await self._judge_sources(sweep, why)
+            sweep.state, sweep.ended = state, now()
+            await self._write(sweep)
+            notices.message("info", f"The runs of {sweep.name} have ended. {effects['sentence']}")
+            return
         pairs = self._pairs(sweep)
         complete = len(pairs) >= plan.SEEDS
         trials = [[_with_defaults(sweep, trial), trial.losses[0]] for trial in sweep.search if trial.losses]
@@ -555,6 +619,44 @@ class Sweeps:
         await self._write(sweep)
         notices.message("info", f"The sweep {sweep.name} has ended. {verdict['sentence']}")
 
+    async def _judge_sources(self, sweep: SweepRecord, why: str) -> SweepVerdict:
+        """Set a design's effects, and return the verdict; ``why`` explains a possible lack of results."""
+        source = sweep.config["datasetSource"]
+        results = [await asyncio.to_thread(self._scores, trial) for trial in sweep.search if trial.losses]
+        scores = [found for found, _ in results if found]
+        if why or len(scores) != sweep.runs:
+            return none(_lower(why or NOT_ALL).removesuffix("."), "No result")
+        general = [await asyncio.to_thread(self._general, trial) for trial in sweep.search]
+        known = [loss for loss in general if loss is not None]
+        used = [rows * (weight or 1) for rows, weight in zip(sweep.rows, weights_of(source), strict=True)]
+        inside = [
+            [rows * (number in trial.sources) for number, rows in enumerate(used)] for trial in sweep.search
+        ]
+        request = JudgeSources(
+            shares=[[rows / sum(run) for rows in run] for run in inside],
+            mixture=[rows / sum(used) for rows in used],
+            losses=[found["adapter"] for found in scores],
+            groups=scores[0]["groups"],
+            general=known if len(known) == len(general) else None,
+            names=[name_of(part) for part in parts_of(source)],
+            weights=weights_of(source),
+        )
+        try:
+            judged = await self._ask(request, SourcesJudged)
+        except JobFailure as failure:
+            return none(_lower(str(failure)).removesuffix("."), "No result")
+        sweep.effects = judged.effects
+        return judged.verdict
+
+    def _general(self, trial: Trial) -> float | None:
+        """Return a run's mean loss on general questions, None if it was not measured."""
+        result = results.result(job_folder(self._data, trial.job), None, None)
+        if result is None:
+            return None
+        part = result["evaluation"].get("general")
+        loss = part.get("adapter") if isinstance(part, dict) else None
+        return loss if isinstance(loss, float) and math.isfinite(loss) else None
+
     def _pairs(self, sweep: SweepRecord) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Return the scores of the starting settings and of the winner, by seed."""
         by_role: dict[tuple[str, int | None], dict[str, Any]] = {}
@@ -565,7 +667,7 @@ class Sweeps:
         seeds = sorted(seed or 0 for role, seed in by_role if role == START and (WINNER, seed) in by_role)
         return [(by_role[START, seed], by_role[WINNER, seed]) for seed in seeds]
 
-    async def _ask(self, request: HoldOut | SuggestTrial | JudgeSweep, answer: type[M]) -> M:
+    async def _ask(self, request: HoldOut | SuggestTrial | JudgeSweep | JudgeSources, answer: type[M]) -> M:
         async with Child.running(WORKER) as child:
             child.send(request)
             return await child.result(answer, "The process of the sweep")
@@ -607,7 +709,11 @@ class Sweeps:
                 expected = plan.expected_seconds(sweep, seconds)
                 if expected is not None:
                     view["plan"]["endsAt"] = _iso(time.time() + expected)
-        ranked = plan.finalists(sweep) if sweep.rungs else []
+        if sweep.runs:
+            view["runs"] = sweep.runs
+        if sweep.effects:
+            view["effects"] = sweep.effects
+        ranked = plan.finalists(sweep) if sweep.rungs and not sweep.runs else []
         if ranked:
             view["best"] = ranked[0].number
         if sweep.measure:
@@ -633,6 +739,8 @@ def _trial_view(sweep: SweepRecord, trial: Trial) -> SweepTrial:
             for step, loss, at in zip(trial.steps, trial.losses, trial.ends, strict=True)
         ],
     }
+    if trial.sources:
+        view["sources"] = trial.sources
     if trial.seed is not None:
         view["seed"] = trial.seed
     if trial.error:
@@ -644,14 +752,14 @@ def _trial_view(sweep: SweepRecord, trial: Trial) -> SweepTrial:
 
 def _check_request(config: Mapping[str, Any], body: dict[str, Any]) -> None:
     """Raise BadRequestError for a request that does not describe a valid sweep."""
-    space, method = body["space"], config.get("method")
+    space, method = body.get("space") or {}, config.get("method")
     if problem := space_problem(space, method):
         field, fault = problem
         raise BadRequestError(f"space{'.' if field else ''}{field} {fault}")
     if body.get("deadline") is None and body.get("jobs") is None:
         raise BadRequestError("A sweep needs a deadline or a number of jobs")
     if config.get("dryRun"):
-        raise BadRequestError("A dry run says nothing about settings: sweep without dry_run")
+        raise BadRequestError(DRY)
     if config.get("evalSteps") == 0 or (
         config.get("datasetSplit") == 0 and not config.get("evalDatasetSource")
     ):
@@ -665,6 +773,39 @@ def _check_request(config: Mapping[str, Any], body: dict[str, Any]) -> None:
             f"A space of more than {GRID_MOST} combinations needs Optuna. Install it with: "
             f"{install_command('sweep')}"
         )
+
+
+def _runs_of_sources(config: JobConfig, runs: int | None, body: Mapping[str, object]) -> int:
+    """Return the number of ``runs`` of a design over a config's sources. Raises BadRequestError."""
+    if any(body.get(key) is not None for key in ("space", "deadline", "jobs")):
+        raise BadRequestError("A design over sources has no space, deadline or jobs: it ends after its runs")
+    count = len(parts_of(config["datasetSource"]))
+    if not FEWEST_SOURCES <= count <= MOST_SOURCES:
+        advice = "put files together" if count > MOST_SOURCES else "list several in dataset"
+        raise BadRequestError(
+            f"Runs are compared over {FEWEST_SOURCES} to {MOST_SOURCES} sources, and this data set has "
+            f"{count}: {advice}"
+        )
+    if any(part["type"] != "file" for part in parts_of(config["datasetSource"])):
+        raise BadRequestError("Runs are compared over files of the project: download the other data sets")
+    if not config.get("evalDatasetSource"):
+        raise BadRequestError(
+            "Held-out rows of the sources themselves would judge each by its own kind: set eval_dataset to "
+            "rows like those that the model is for"
+        )
+    if config.get("evalSteps") == 0:
+        raise BadRequestError(
+            "Runs are compared on evaluation rows, and eval_steps = 0 measures none: remove it"
+        )
+    if config.get("dryRun"):
+        raise BadRequestError(DRY)
+    allowed = sizes(count)
+    runs = runs or allowed[-1]
+    if runs not in allowed:
+        raise BadRequestError(
+            f"sources.runs must be one of {', '.join(map(str, allowed))} for {count} sources, not {runs}"
+        )
+    return runs
 
 
 def _with_defaults(sweep: SweepRecord, trial: Trial) -> dict[str, Any]:

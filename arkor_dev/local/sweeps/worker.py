@@ -10,18 +10,32 @@ from arkor_dev.local.workers.link import serve
 
 from . import judging, sampler
 from .held_out import held_out
-from .messages import HeldOut, HoldOut, Judged, JudgeSweep, Suggested, SuggestTrial
+from .messages import (
+    HeldOut,
+    HoldOut,
+    Judged,
+    JudgeSources,
+    JudgeSweep,
+    SourcesJudged,
+    Suggested,
+    SuggestTrial,
+)
 
 if TYPE_CHECKING:
     from arkor_dev.local.workers.link import Link
 
-REQUESTS = Codec[HoldOut | SuggestTrial | JudgeSweep](HoldOut, SuggestTrial, JudgeSweep)
+Request = HoldOut | SuggestTrial | JudgeSweep | JudgeSources
+REQUESTS = Codec[Request](HoldOut, SuggestTrial, JudgeSweep, JudgeSources)
 
 
-def _answer(request: HoldOut | SuggestTrial | JudgeSweep, _: Link) -> HeldOut | Suggested | Judged:
+def _answer(request: Request, _: Link) -> HeldOut | Suggested | Judged | SourcesJudged:
     match request:
         case HoldOut(config, project):
             return HeldOut(held_out(config, Path(project)))
+        case JudgeSources():
+            from . import effects
+
+            return effects.judged(request)
         case SuggestTrial(space, config, seed, trials):
             return Suggested(sampler.ask(space, config, [_pair(trial) for trial in trials], seed))
     importances = sampler.importances(request.space, [_pair(trial) for trial in request.trials], request.seed)

@@ -16,7 +16,7 @@ from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED, Traini
 from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.settings.conflicts import FROM_BASE, NOT_STREAMED
 from arkor_dev.contract.units import format_bytes
-from arkor_dev.data.sources import REPLAY, sources_of
+from arkor_dev.data.sources import REPLAY, name_of, parts_of, sources_of, weights_of
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
 from arkor_dev.local.evaluation.by_length import rows_in
@@ -38,6 +38,7 @@ from .rows.datasets import load_rows
 from .rows.encoding import Encoding
 from .rows.left_out import without
 from .rows.split import small_split_warning, split, with_held_out
+from .rows.weights import sentence, weighted
 from .schedule import default_rate
 from .stop import Stop
 
@@ -122,7 +123,7 @@ class RunPreparation:
             evaluates = self.settings.get("evalSteps") != 0
             own = rows_of(held_out, scratch / "eval") if evaluates else []
             parts = with_held_out(rows, own, compare=not self._on_file)
-        self.train_rows, self.eval_rows = parts.train, parts.held_out
+        self.train_rows, self.eval_rows = self._mixed(parts.train, limit), parts.held_out
         self.eval_groups, self.split = parts.groups, parts.facts
         self.method.check_rows([*self.train_rows, *self.eval_rows], self.settings)
         judged = Path(self._judged.folder) if self._judged else None
@@ -149,6 +150,16 @@ class RunPreparation:
             self.say(f"{count} left out: {first}{more}")
         self._counts = len(self.train_rows), len(self.eval_rows)
         self.plan = self._plan(*self._counts)
+
+    def _mixed(self, rows: list[Row], limit: int | None) -> list[Row]:
+        """Return training rows by the weights of their sources; those of a dry run as they are."""
+        source = self.config["datasetSource"]
+        weights = weights_of(source)
+        if limit is not None or set(weights) == {1}:
+            return rows
+        mixed = weighted(rows, weights, self.settings.get("seed"))
+        self.say(sentence(rows, mixed, [name_of(part) for part in parts_of(source)]))
+        return mixed
 
     def _read_replayed(self, limit: int | None, bad: list[str] | None) -> list[Row]:
         """Return the rows of the job's replay data set, except those that the verdict measures.

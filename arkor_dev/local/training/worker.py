@@ -45,6 +45,7 @@ from arkor_dev.local.workers.link import Link
 from .distributed.rendezvous import PeerLostError, Rendezvous
 from .phases import LOADING, Phases
 from .preparation import RunPreparation
+from .rows.weights import distinct
 from .run_events import RunEvents
 from .stop import Stop
 
@@ -106,7 +107,7 @@ class TrainingWork:
         if keeps_rows:
             files = files if hash_of_readable_data(*read) == files else FILES_CHANGED
             read[-1].save()
-            save_rows(folder, preparation.train_rows, preparation.eval_rows, files)
+            save_rows(folder, distinct(preparation.train_rows), preparation.eval_rows, files)
         if meeting:
             meeting.check(preparation.plan.batch_size)
         model = self.link.receive(Model)

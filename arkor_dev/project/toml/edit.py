@@ -15,6 +15,7 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract import settings
@@ -148,6 +149,22 @@ def set_path(text: str, trainer: int, part: int, path: str) -> str:
     return _with_source_key(text, trainer, part, "path", lambda _: path)
 
 
+def set_weights(text: str, trainer: int, weights: Sequence[float]) -> str:
+    """Return ``text`` with the weights of all sources, in their order; see `set_columns`."""
+    dataset = tomllib.loads(text)["trainer"][trainer]["dataset"]
+    parts = dataset if isinstance(dataset, list) else [dataset]
+    if len(parts) != len(weights):
+        raise EditError
+    for number, (part, weight) in enumerate(zip(parts, weights, strict=True)):
+        if weight != (part.get("weight", 1) if isinstance(part, dict) else 1):
+            text = _with_source_key(text, trainer, number, "weight", partial(_given, weight))
+    return text
+
+
+def _given(weight: float, _: object) -> object:
+    return weight
+
+
 def set_excluded(text: str, trainer: int, part: int, entries: Sequence[str], *, excluded: bool) -> str:
     """Return ``text`` with ``entries`` added to one source's ``exclude``, or removed; see `set_columns`."""
     changed_entries = set(entries)
@@ -178,7 +195,7 @@ def _with_source_key(
     table = item if isinstance(item, dict) else {"path": item}
     value = changed(table.get(key))
     holder[at] = value if key == "path" and item is not table else {**table, key: value}
-    if not value:  # an inline table omits it
+    if not value and value != 0:  # an inline table omits it
         del holder[at][key]
     try:
         return _with_value(text, path, holder[at], document)

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from arkor_dev.contract.bodies import changes_fault
 from arkor_dev.contract.errors import ArkorError
-from arkor_dev.contract.rules import FILLED, FLAG, Rule, text_line
+from arkor_dev.contract.rules import FILLED, FLAG, WEIGHT, Rule, text_line
 from arkor_dev.contract.schema import Field, Schema
 from arkor_dev.data.exclusions import are_entries
 from arkor_dev.data.forms import COLUMNS as OURS
@@ -40,7 +40,12 @@ COLUMNS = Rule("object", test=lambda value: is_columns(value), noun="an object w
 ENTRIES = Rule(
     "other", test=lambda value: bool(value) and are_entries(value), noun="a list of rows by their hashes"
 )
-DATASET_CHANGES = ("path", "columns", "exclude", "include")
+WEIGHTS = Rule(
+    "other",
+    noun=f"a list of weights, each {WEIGHT.words}",
+    test=lambda value: isinstance(value, list) and bool(value) and all(map(WEIGHT.fits, value)),
+)
+DATASET_CHANGES = ("path", "columns", "exclude", "include", "weights")
 DATASET = Schema(
     Field("trainer", FILLED, needed=True),
     Field("revision", FILLED, needed=True),
@@ -49,6 +54,7 @@ DATASET = Schema(
     Field("columns", COLUMNS, null=True),
     Field("exclude", ENTRIES, null=True),
     Field("include", ENTRIES, null=True),
+    Field("weights", WEIGHTS, null=True),
     Field("preview", FLAG, null=True),
     also=lambda body: (
         None
@@ -118,7 +124,8 @@ async def undo(request: web.Request) -> web.Response:
 
 
 async def dataset(request: web.Request) -> web.Response:
-    """``POST /api/manifest/dataset``: a new file, the meaning of columns, or rows to exclude or include.
+    """``POST /api/manifest/dataset``: a new file, the meaning of columns, rows to exclude or
+    include, or the weights of all sources.
 
     With ``preview``, only returns how the file would change.
     """

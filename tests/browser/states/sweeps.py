@@ -109,6 +109,55 @@ async def damaged(scene: Scene) -> None:
     await expect(scene.page.get_by_text("Restore that file")).to_be_visible()
 
 
+FILES = ("faq", "tickets", "web", "made-by-a-teacher")
+LISTED = ", ".join(f'"data/{name}.jsonl"' for name in FILES)
+SOURCES = f"""[[trainer]]
+name = "support-bot"
+model = "m"
+eval_dataset = "data/eval.jsonl"
+dataset = [{LISTED}]
+"""
+
+
+def compared(scene: Scene) -> dict[str, Any]:
+    """Return a design over four sources with its effects, and put it into the fake backend."""
+    declare(scene.project, SOURCES)
+    for name in (*FILES, "eval"):
+        path = scene.project / "data" / f"{name}.jsonl"
+        path.write_text('{"prompt": "Where is my parcel?", "completion": "On its way."}\n')
+    scene.fake.features = ["sweeps", "sources", "delete"]
+    figures = [("helps", 0.21, 0.08, 2), ("unclear", 0.02, 0.09, 1), ("harms", -0.34, 0.1, 0)]
+    effects: list[dict[str, Any]] = [
+        {
+            "source": number, "name": f"data/{name}.jsonl", "effect": effect, "weight": 1, "proposed": weight,
+            "task": {"mean": mean, "low": mean - half, "high": mean + half},
+            "general": {"mean": 0.01, "low": -0.05, "high": 0.07},
+        }
+        for number, (name, (effect, mean, half, weight)) in enumerate(
+            zip(FILES, (*figures, figures[1]), strict=True)
+        )
+    ]  # fmt: skip
+    made: dict[str, Any] = {
+        "id": "sweep_00000000000c", "name": "support-bot sources", "state": "completed",
+        "createdAt": ago(3_000), "endedAt": ago(600), "config": {"model": "m"}, "space": {}, "runs": 16,
+        "rungs": [60], "trials": [], "effects": effects,
+        "verdict": {
+            "verdict": "effects",
+            "sentence": "data/faq.jsonl helps (+0.130 to +0.290), data/web.jsonl harms (-0.440 to -0.240); "
+            "no clear effect of the other 2.",
+        },
+    }  # fmt: skip
+    scene.fake.sweeps.sweeps.append(made)
+    return made
+
+
+@state("sweeps-sources", "What each source of a data set does, with the weights to try")
+async def sources(scene: Scene) -> None:
+    compared(scene)
+    await scene.go("/#/sweeps")
+    await expect(scene.page.get_by_role("button", name="Write weights to arkor.toml")).to_be_visible()
+
+
 @state("jobs-sweep", "A sweep is one row among the jobs")
 async def among(scene: Scene) -> None:
     trained(scene.fake, "support-bot")

@@ -81,6 +81,19 @@ async def test_a_view_is_opened_read_and_closed(tmp_path: Path, shared_project: 
         assert (await ready(datasets, others[0]))["maxLength"] == 16
 
 
+async def test_a_list_has_its_sources_with_their_weights(tmp_path: Path, shared_project: Path) -> None:
+    (shared_project / "two.jsonl").write_text('{"text": "a"}\n{"text": "b"}\n')
+    parts = [CONFIG["datasetSource"], {"type": "file", "path": "two.jsonl", "weight": 0.5}]
+    async with opened(tmp_path, shared_project) as datasets:
+        mixture = config(datasetSource={"type": "list", "sources": parts})
+        view = await ready(datasets, await datasets.open(mixture))
+        assert view["sources"] == [
+            {"name": "data/chats.jsonl", "rows": 60, "weight": 1},
+            {"name": "two.jsonl", "rows": 2, "weight": 0.5},
+        ]
+        assert "sources" not in await datasets.open(config())
+
+
 async def test_settings_that_change_no_token_share_a_view(tmp_path: Path, shared_project: Path) -> None:
     """Every setting there is, but for those that a view is made of."""
     async with opened(tmp_path, shared_project) as datasets:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.contract.errors import ArkorError, status_of
+from arkor_dev.contract.errors import ArkorError, BadRequestError, status_of
 from arkor_dev.data.exclusions import row_hash
 from arkor_dev.data.forms import FORMS
 from arkor_dev.data.reviews import FILE
 from arkor_dev.data.sources import SourceError
 from arkor_dev.local.checkpoints.origin import FileHashes, hash_of_data
-from arkor_dev.local.jobs.job_config import check_config, with_current_reviews
+from arkor_dev.local.jobs.job_config import check_config, check_files, with_current_reviews
 from arkor_dev.local.training.rows.datasets import load_rows
 
 if TYPE_CHECKING:
@@ -47,6 +47,18 @@ BAD: list[tuple[Any, str]] = [
     (
         {**GOOD, "datasetSource": {"type": "file", "path": "d", "split": 1}},
         "datasetSource.split must be text",
+    ),
+    (
+        {**GOOD, "datasetSource": {"type": "file", "path": "d", "weight": -1}},
+        "config.datasetSource.weight must be a number from 0 to 100, not -1",
+    ),
+    (
+        {**GOOD, "datasetSource": {"type": "file", "path": "d", "weight": float("nan")}},
+        "config.datasetSource.weight must be a number from 0 to 100",
+    ),
+    (
+        {**GOOD, "evalDatasetSource": {"type": "file", "path": "d", "weight": 1}},
+        "config.evalDatasetSource must have no weight",
     ),
     ({**GOOD, "maxSteps": 0}, "config.maxSteps must be a whole number from 1 to 10,000,000, not 0"),
     ({**GOOD, "maxSteps": "40"}, 'config.maxSteps must be a whole number from 1 to 10,000,000, not "40"'),
@@ -93,6 +105,14 @@ def test_an_invalid_value_is_refused_by_its_field(config: Any, reason: str) -> N
         check_config(config)
     assert status_of(caught.value) == 400
     assert reason in caught.value.text
+
+
+def test_a_file_in_two_sources_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "d").write_text("x")
+    part = {"type": "file", "path": "d"}
+    config = check_config({**GOOD, "datasetSource": {"type": "list", "sources": [part, part]}})
+    with pytest.raises(BadRequestError, match=r'config.datasetSource "d" is in the list twice'):
+        check_files(config, tmp_path)
 
 
 def test_unknown_fields_and_nulls_are_accepted() -> None:

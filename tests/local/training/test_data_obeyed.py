@@ -65,6 +65,24 @@ def test_a_job_trains_on_several_formats(
     assert shared.job(job)["metrics"]["evalLoss"] > 0
 
 
+def test_a_job_trains_on_its_sources_by_their_weights(
+    shared: Backend, mixed: dict[str, Any], shared_data: Path
+) -> None:
+    source = {**mixed, "sources": [dict(part) for part in mixed["sources"]]}
+    source["sources"][0]["weight"], source["sources"][2]["weight"] = 2, 0
+    job = shared.submit({**CONFIG, "maxSteps": 2, "datasetSource": source, "datasetSplit": 0, "evalSteps": 0})
+    shared.wait_for(job, "training.completed")
+    started = shared.wait_for(job, "training.started").json["metadata"]
+    assert started["trainRows"] == 2 * (6 + 4) + 3
+    kept = json.loads((shared_data / "jobs" / job / "evaluation" / "rows.json").read_text())
+    assert len(kept["train"]) == 6 + 4 + 3  # a copy is no further row
+    statement = read_statement(final_folder(shared_data, job))
+    files = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
+    assert [file["name"] for file in files if file["name"].startswith("data/")] == [
+        f"data/{number}" for number in range(1, 5)
+    ]
+
+
 def test_own_replay_rows_are_in_the_provenance(
     shared: Backend, shared_project: Path, shared_data: Path
 ) -> None:

@@ -403,3 +403,25 @@ def test_set_dataset_changes_the_path_only() -> None:
     assert editor.set_dataset(f"{head}dataset = 'a.csv'\n", 0, "b.csv") == f"{head}dataset = 'b.csv'\n"
     with pytest.raises(EditError):
         editor.set_dataset(f'{head}dataset = ["a.csv", # mine\n"b.csv"]\n', 0, "c.csv")
+
+
+@pytest.mark.parametrize(
+    ("before", "weights", "after"),
+    [
+        ('dataset = ["a", "b"] # two', [2, 1], 'dataset = [{ path = "a", weight = 2 }, "b"] # two'),
+        (
+            'dataset = ["a", { path = "b", weight = 2 }]',
+            [0, 1],
+            """dataset = [{ path = "a", weight = 0 }, \
+{ path = "b", weight = 1 }]""",
+        ),
+        ('dataset = { path = "a" }', [0.5], 'dataset = { path = "a", weight = 0.5 }'),
+        ('dataset = "a" # whole', [1], 'dataset = "a" # whole'),
+        ('[trainer.dataset]\npath = "a"', [3], '[trainer.dataset]\npath = "a"\nweight = 3'),
+    ],
+)
+def test_weights_are_written_beside_their_sources(before: str, weights: list[float], after: str) -> None:
+    head = '[[trainer]]\nname = "a"\n'
+    assert editor.set_weights(head + before, 0, weights) == head + after
+    with pytest.raises(EditError):
+        editor.set_weights(head + before, 0, [*weights, 2])

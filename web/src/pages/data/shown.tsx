@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useActions } from "../../actions/actions";
 import { api, errorText, isAbort } from "../../api/client";
-import type { DataCheck, DatasetView, EditableRow, Finding, Trainer } from "../../contract.gen";
+import type { DataCheck, DatasetView, EditableRow, Finding, MixedSource, Trainer } from "../../contract.gen";
 import { number, plural } from "../../lib/format";
 import { INVALID } from "../../lib/invalid-rows";
 import { late } from "../../lib/late";
@@ -505,6 +505,7 @@ export function Dataset({
                 note={longest > 0 ? `longest ${number(Math.min(longest, cut))}` : ""}
               />
             </dl>
+            <Mixture sources={view.sources ?? []} />
             {/* What the row check leaves to the tokenizer. */}
             <Findings
               findings={findings}
@@ -567,6 +568,23 @@ function matchWords(
   if (rows.length > 0 || !searched)
     return `${number(rows.length)} of ${plural(all, "row")}${searched ? "" : ", searching"}`;
   return text ? `No row has “${clean(text, 60)}”.` : "No row fits.";
+}
+
+/** The sources of a data set that has several: their rows, and how often an epoch uses each. */
+function Mixture({ sources }: { sources: readonly MixedSource[] }) {
+  if (sources.length < 2) return null;
+  return (
+    <dl class="figures data-figures num" aria-label="Sources">
+      {sources.map(({ name, rows, weight }, index) => (
+        <Figure
+          key={index}
+          name={clean(name, 100)}
+          value={number(rows)}
+          note={weight === 0 ? "not trained on" : weight === 1 ? "" : `${number(weight, 2)}× in each epoch`}
+        />
+      ))}
+    </dl>
+  );
 }
 
 function Legend() {

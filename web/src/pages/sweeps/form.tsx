@@ -5,6 +5,7 @@ import { type ManifestSweep, SETTINGS, type Sweep, type Trainer } from "../../co
 import { finite } from "../../lib/json";
 import { displayName } from "../../lib/text";
 import { go, href } from "../../router";
+import { features } from "../../store/features";
 import { loadManifest, manifest, manifestError } from "../../store/manifest";
 import { FIXED } from "../../sweep.gen";
 import { Button } from "../../ui/controls/button";
@@ -12,6 +13,7 @@ import { Select, submits } from "../../ui/controls/switch";
 import { Empty, ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { isRange, jobsWords, nextTime, textOf, valuesFrom } from "./model";
+import { SourcesForm } from "./sources";
 import { styles } from "./styles";
 
 interface Entry {
@@ -44,7 +46,12 @@ export function StartForm() {
   if (!manifest.value) return <Skeleton lines={6} height={20} />;
   const trainers = manifest.value.trainers.filter(({ config }) => config);
   if (trainers.length === 0) return <Empty title="There is no trainer to start from." />;
-  return <Fields trainers={trainers} written={manifest.value.sweep ?? {}} />;
+  return (
+    <>
+      <Fields trainers={trainers} written={manifest.value.sweep ?? {}} />
+      {features.value.has("sources") && <SourcesForm trainers={trainers} />}
+    </>
+  );
 }
 
 /** The form, filled in from `[sweep]` of the file. */

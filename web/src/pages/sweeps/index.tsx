@@ -21,6 +21,7 @@ import { RelativeTime } from "../../ui/time";
 import { BestOverTime, Importances, Parallel, TrialTable } from "./figures";
 import { StartForm } from "./form";
 import { isWorthDrawing, labelOf, searched, valueText } from "./model";
+import { Effects } from "./sources";
 import { styles } from "./styles";
 import "../../chart/chart.css";
 
@@ -92,8 +93,9 @@ function One({ sweep }: { sweep: Sweep }) {
   const problem = useSignal<[title: string, error: string] | null>(null);
   const { verdict } = sweep;
   const stop = async (): Promise<void> => {
-    const text =
-      "Its running trial is cancelled. Without the runs that confirm the best trial there is no winner.";
+    const text = sweep.runs
+      ? "Its running job is cancelled. Its runs say something together only."
+      : "Its running trial is cancelled. Without the runs that confirm the best trial there is no winner.";
     if (!(await confirm({ title: "Stop the sweep", text, action: "Stop sweep", danger: true }))) return;
     try {
       await api(`/sweeps/${encodeURIComponent(sweep.id)}/stop`, { method: "POST" });
@@ -136,14 +138,15 @@ function One({ sweep }: { sweep: Sweep }) {
           )}
         </div>
       </section>
-      {isWorthDrawing(sweep) && (
+      {sweep.effects && sweep.effects.length > 0 && <Effects sweep={sweep} effects={sweep.effects} />}
+      {!sweep.runs && isWorthDrawing(sweep) && (
         <>
           <BestOverTime sweep={sweep} />
           <Parallel sweep={sweep} />
           <Importances sweep={sweep} />
         </>
       )}
-      <TrialTable sweep={sweep} jobHref={jobHref} />
+      {!sweep.runs && <TrialTable sweep={sweep} jobHref={jobHref} />}
       {searched(sweep).length === 0 && sweep.state === "running" && (
         <Empty title="No trial has begun yet.">First a run of your settings is estimated.</Empty>
       )}
@@ -189,7 +192,9 @@ function progressWords(sweep: Sweep): string {
   const ends = time(sweep.plan?.endsAt);
   const confirming = sweep.trials.some(({ role }) => role === "winner");
   const parts = [
-    sweep.plan ? `${number(done)} of about ${plural(sweep.plan.trials, "trial")}` : "Estimating a run",
+    sweep.plan
+      ? `${number(done)} of ${sweep.runs ? plural(sweep.runs, "run") : `about ${plural(sweep.plan.trials, "trial")}`}`
+      : "Estimating a run",
     confirming ? "the best is being confirmed with fresh seeds" : "",
     ends !== null
       ? `ends about ${clock(ends, false)}`
