@@ -140,7 +140,7 @@ class Passages:
 
 
 def _word_lists(pieces: Iterable[str]) -> Iterator[list[str]]:
-    """Yield the words of each piece, without the last one if it may go on in the next."""
+    """Yield the words of each piece, without the last one if it may continue in the next."""
     begun = ""
     for piece in pieces:
         text = begun + piece

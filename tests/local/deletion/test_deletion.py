@@ -216,6 +216,29 @@ def test_copies_of_the_text_are_found_and_deleted(
             path.unlink()
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"copies": 5}, {"deleted": 5}, {"job": "job_0"}, {"repeat": 5}, {"rows": [5]}]
+)
+def test_a_certificate_that_was_not_written_here_is_written_again(
+    shared: Backend, late: str, shared_data: Path, wrong: dict[str, Any]
+) -> None:
+    found = certificate(shared, late)
+    file = shared_data / "jobs" / late / "certificate.json"
+    file.write_text(json.dumps({**found, "copies": [], "copiesCount": 0, **wrong}))
+    again = certificate(shared, late)
+    assert again["copies"] == found["copies"] != []
+    assert again["job"] == late
+
+
+def test_an_imported_job_has_no_certificate(shared: Backend, late: str, tmp_path: Path) -> None:
+    archive = str(tmp_path / "job.tar")
+    assert shared.call("POST", f"/v1/jobs/{late}/export", {"path": archive}).status == 200
+    with tarfile.open(archive) as tar:
+        assert "files/forgotten.json" not in tar.getnames()
+    kept = [shared.job(late)["name"], certificate(shared, late)]
+    assert kept[1]["copiesCount"] == len(kept[1]["copies"])
+
+
 def test_what_learned_from_the_row_is_named(shared: Backend, trained: str, late: str) -> None:
     child = shared.call(
         "POST",
