@@ -15,7 +15,8 @@ over rows is that of ``evaluation.paired`` on each row's effect, with an equal s
 source (Bonferroni). The one reported is as wide as both together: on either side the square root of the sum
 of their squares.
 
-So in 95 % of designs every interval of a measure is right; with two measures, the error is divided by two.
+If runs vary normally and this model holds, every interval of a measure is right in 95 % of designs; with two
+measures, the error is divided by two. With heavy tails or skew it is less (``docs/sources.md``).
 """
 
 from __future__ import annotations
