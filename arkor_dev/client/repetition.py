@@ -115,8 +115,7 @@ async def parent_of(backend: Backend, text: str) -> Parent:
 
 def _has_adapter(job: Job) -> bool:
     """Return whether a job has a final adapter, as far as the list of jobs says."""
-    config = job.get("config")
-    return job.get("status") == "completed" and not (isinstance(config, dict) and config.get("dryRun"))
+    return job.get("status") == "completed" and not job.get("config", {}).get("dryRun")
 
 
 def with_adapter_of(parent: Job, config: Mapping[str, object], given: Collection[str]) -> dict[str, object]:

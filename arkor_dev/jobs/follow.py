@@ -229,7 +229,9 @@ async def job_of(backend: Backend, job_id: str) -> Job | None:
 
 def is_job(value: object) -> TypeGuard[Job]:
     """Return whether a value of a response describes a job, as far as all commands rely on it."""
-    return isinstance(value, dict) and all(isinstance(value.get(name, ""), str) for name in ("id", "status"))
+    if not isinstance(value, dict) or not isinstance(value.get("config", {}), dict):
+        return False
+    return all(isinstance(value.get(name, ""), str) for name in ("id", "status"))
 
 
 async def _is_over(backend: Backend, job_id: str) -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from arkor_dev.data.passages import WORDS, Passages, texts_of
 from arkor_dev.data.rows import Row
+
+if TYPE_CHECKING:
+    from arkor_dev.data.rows import Message
 
 SECRET = "Ann Miller lives at 7 Willow Lane, and her card ends in 4921 (since May)."
 OTHER = "Where does Ben live? At 9 Oak Street, and his card ends in 1234."
@@ -64,9 +67,13 @@ def test_the_hashes_do_not_contain_the_text_and_differ_by_key() -> None:
 
 
 def test_all_texts_of_a_row_are_searched_for() -> None:
-    messages: list[dict[str, Any]] = [
+    messages: list[Message] = [
         {"role": "user", "content": "question one"},
-        {"role": "assistant", "content": "", "tool_calls": [{"function": {"arguments": '{"a": "b c"}'}}]},
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": '{"a": "b c"}'}}],
+        },
     ]
     row = Row(messages, "x", extra={"rejected": [{"content": "worse answer"}]})
     assert {"question one", "worse answer", '{"a": "b c"}'} <= set(texts_of(row))

@@ -194,9 +194,10 @@ async def test_target_modules_that_a_model_lacks_are_known_before_it_is_loaded(
         "datasetSource": {"type": "file", "path": "rows.jsonl"},
         "loraTargetModules": targets,
     }
+    whole: Any = {**config, "fullFineTuning": True}
     forecast = await forecasts.request(config)
     assert forecast["state"] == ("failed" if says else "waiting")
     assert forecast.get("error", "").endswith(says or "")
-    assert says is None or (await forecasts.request({**config, "fullFineTuning": True}))["state"] == "waiting"
+    assert says is None or (await forecasts.request(whole))["state"] == "waiting"
     (tmp_path / "model.safetensors").write_bytes(b"\xff" * 9)
     assert (await forecasts.request(config))["state"] == "waiting", "whoever loads it says what is wrong"
