@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.shapes import (
+        DatasetSource,
         EvaluationMeasure,
         Job,
         JobConfig,
@@ -160,7 +161,7 @@ class Sweeps:
                 raise BadRequestError("deadline must be a time in the next 14 days")
         rows = await self._check_held_out(config, least=minimums.ROWS if runs else 2 * minimums.ROWS)
         if runs:
-            uses = _uses(config, rows)
+            uses = _uses(config["datasetSource"], rows)
             if 0 in uses:
                 name = name_of(parts_of(config["datasetSource"])[uses.index(0)])
                 raise BadRequestError(
@@ -635,7 +636,7 @@ class Sweeps:
             return none(_lower(why or NOT_ALL).removesuffix("."), "No result")
         general = [await asyncio.to_thread(self._general, trial) for trial in sweep.search]
         known = [loss for loss in general if loss is not None]
-        used = _uses(sweep.config, sweep.rows)
+        used = _uses(sweep.config["datasetSource"], sweep.rows)
         inside = [
             [rows * (number in trial.sources) for number, rows in enumerate(used)] for trial in sweep.search
         ]
@@ -818,9 +819,9 @@ def _runs_of_sources(config: JobConfig, runs: int | None, body: Mapping[str, obj
     return runs
 
 
-def _uses(config: Mapping[str, Any], rows: Sequence[int]) -> list[int]:
+def _uses(source: DatasetSource, rows: Sequence[int]) -> list[int]:
     """Return how many rows of an epoch each source has in a run that trains on it."""
-    weights = weights_of(config["datasetSource"])
+    weights = weights_of(source)
     return [uses_of(count, weight or 1) for count, weight in zip(rows, weights, strict=True)]
 
 
