@@ -71,10 +71,10 @@ def _check(
     config, name, origin = ancestor["config"], ancestor["name"], _origin(data, ancestor["id"])
     left_out = set(left_out_of(config))
     try:
-        if origin.get("consistent") is not True or origin.get("data") != hash_of_data(
-            config, project, hashes
-        ):
-            raise _unknown(job, name, "its data has changed since, or during its training")
+        if origin.get("consistent") is not True:
+            raise _unknown(job, name, "it continued after a change, perhaps of its data")
+        if origin.get("data") != hash_of_data(config, project, hashes):
+            raise _unknown(job, name, "its data has changed since")
         for _, source in sources_of(config):
             for row in _rows(source, project):
                 if row.where not in left_out and (place := deleted.get(row_digest(row))):

@@ -18,6 +18,7 @@ pytest.importorskip("torch")
 
 import arkor_dev.cli.main as cli
 from arkor_dev.contract.provenance.statement import FILE
+from arkor_dev.local.jobs.atomic_folder import MANIFEST
 from arkor_dev.local.jobs.job_folder import final_folder
 from tests.local.harness import until
 from tests.local.tiny_model import QUESTIONS, write_jsonl
@@ -301,6 +302,21 @@ def test_evaluations_that_may_end_the_training_are_made_again(
     found = certificate(shared, new)
     assert found["start"] == 0
     assert "Evaluations may end the training early" in found["message"]
+
+
+@pytest.mark.parametrize("changed", [{"consistent": False}, {"device": "cuda"}], ids=["resumed", "on a GPU"])
+def test_the_same_bits_are_promised_for_an_unchanged_run_on_a_cpu(
+    shared: Backend, late: str, shared_data: Path, changed: dict[str, Any]
+) -> None:
+    file = final_folder(shared_data, late) / MANIFEST
+    before = file.read_text()
+    manifest = json.loads(before)
+    file.write_text(json.dumps({**manifest, "origin": {**manifest["origin"], **changed}}))
+    try:
+        assert certificate(shared, late, {})["exact"] is False
+    finally:
+        file.write_text(before)
+    assert certificate(shared, late, {})["exact"] is True
 
 
 def test_a_job_that_deletes_rows_keeps_the_settings(shared: Backend, late: str) -> None:
