@@ -856,9 +856,9 @@ COMMANDS: Final = {
             "[start|status|stop|delete [SWEEP]]", _sweep_arguments, _sweep, on_backend=True,
         ),
         Command(
-            "sources", "say which source of a data set helps, by 8 to 16 short runs",
-            "Train 8 to 16 short runs, each on half of the sources of a trainer's data set, and say of each "
-            "source whether it helps or harms on eval_dataset, with an interval, and the weight to try next. "
+            "sources", "estimate which source of a data set helps, by 8 to 16 short runs",
+            "Train 8 to 16 short runs, each on half of the sources of a trainer's data set, and estimate for "
+            "each source whether it helps or harms on eval_dataset, with an interval and a weight to try. "
             "`arkor-dev sweep` shows how far they are, and stops or deletes them.",
             "[TRAINER]", _sources_arguments, _sources, on_backend=True,
         ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NotRequired, TypedDict
 
@@ -89,3 +91,10 @@ class Row:
     made_from: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
     source: int = 0
+
+
+def row_digest(row: Row) -> str:
+    """Return the SHA-256 of a row's content, in hexadecimal."""
+    content = [row.messages, row.text, row.tools, dict(row.extra)]
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

@@ -55,6 +55,11 @@ def weights_of(source: DatasetSource) -> list[float]:
     return [1 if weight is None else weight for weight in weights]
 
 
+def uses_of(rows: int, weight: float) -> int:
+    """Return how many rows of an epoch are from a source with so many training ``rows``, copies included."""
+    return int(weight) * rows + round(weight % 1 * rows)
+
+
 def check_mixture(source: DatasetSource, project: Path) -> None:
     """Raise SourceError if a file is in two parts of ``source``, or no part has a weight above 0."""
     if not any(weights_of(source)):

@@ -128,7 +128,8 @@ def test_help_and_errors_are_the_same_in_every_python(
             ["--json"],
             (
                 "unknown option --json. arkor-dev import-config, arkor-dev data, arkor-dev jobs, "
-                "arkor-dev sweep, arkor-dev evaluate, arkor-dev why, arkor-dev forget, arkor-dev export, "
+                "arkor-dev sweep, arkor-dev sources, arkor-dev evaluate, arkor-dev why, arkor-dev forget, "
+                "arkor-dev export, "
                 "arkor-dev push, arkor-dev endpoints, arkor-dev verify, arkor-dev cluster, arkor-dev ssh, "
                 "arkor-dev local, arkor-dev whoami, arkor-dev doctor, arkor-dev setup and "
                 "arkor-dev status have it."

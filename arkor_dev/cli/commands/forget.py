@@ -16,7 +16,7 @@ from arkor_dev.client.following import watch
 from arkor_dev.client.job_list import choose_job, jobs_of
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import BackendError, BadRequestError, NotFoundError
-from arkor_dev.contract.forget import CERTIFICATE, Certificate
+from arkor_dev.contract.forget import CERTIFICATE, MOST_ROWS, Certificate
 from arkor_dev.contract.schema import SchemaError, check_as
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.core.plain_text import one_line
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
 
 SPAN: Final = re.compile(r"([1-9][0-9]{0,8})(?:-([1-9][0-9]{0,8}))?")
-MOST_ROWS: Final = 1000
 LISTED: Final = 30
 """Maximum number of copies, adapters or files that are printed."""
 
@@ -156,7 +155,7 @@ def lines(certificate: Certificate) -> list[str]:
         f"{one_line(certificate['message'], 500)} {share:.0%} of its {steps:,} steps were trained again.",
         "The weights have the same bits as if it had been trained without them from the start."
         if certificate["exact"]
-        else "The weights learned nothing from them; on this device sums may differ in order.",
+        else "The weights learned nothing from them, but a training without them may end with other bits.",
         f"Weights: SHA-256 {one_line(certificate['after'], 64)}"
         + ("" if certificate["intact"] else ", but the file has been changed since"),
     ]

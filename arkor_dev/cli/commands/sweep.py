@@ -292,6 +292,8 @@ def _effects(sweep: Sweep) -> Iterator[str]:
         task, general = _interval(effect.get("task")), _interval(effect.get("general"))
         kind = one_line(effect.get("effect"), 8)
         yield f"{kind:<8} {task:<24} {general:<24} {weight:<8} {one_line(effect.get('name'), NAME)}"
+    yield "Helps and harms are by these intervals. All of them should be right in 95 % of comparisons; in"
+    yield "simulations of uneven runs, up to 7.4 % of comparisons had a false claim."
     yield "The weights are proposals: write them as weight of each data set, and train to see."
 
 

@@ -18,7 +18,7 @@ from arkor_dev.contract.run_names import LONGEST
 from arkor_dev.contract.settings.evaluation import NO_SAMPLES
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.local.execution.messages import JobRequest
-from arkor_dev.local.jobs.job_config import LEFT_OUT
+from arkor_dev.local.jobs.job_config import LEFT_OUT, left_out_of
 from arkor_dev.local.jobs.job_folder import (
     attribution_file,
     attribution_ids,
@@ -27,7 +27,7 @@ from arkor_dev.local.jobs.job_folder import (
     parent_folder,
     saved_folder,
 )
-from arkor_dev.local.jobs.repeatable import was_extended
+from arkor_dev.local.jobs.repeatable import why_unrepeatable
 from arkor_dev.local.jobs.store import Store, new_id
 from arkor_dev.local.workers.service import WorkerService, WorkerTask
 
@@ -153,27 +153,30 @@ class Attributions(WorkerService[AttributionTask]):
         if before and (await self._proof(job, name, stored))["state"] != "failed":
             return await self.state_of(job, name)
         ranked = stored["contradicting"] or stored["unproven"] if name == ROWS else stored.get("similar", ())
-        rows = rows or [row["where"] for row in ranked]
+        config = await self._store.config_of(job)
+        already = left_out_of(config)
+        rows = [row for row in rows or [row["where"] for row in ranked] if row not in already]
         if not rows:
             raise ConflictError("There are no rows to train without: none stand out")
-        if await asyncio.to_thread(was_extended, final_folder(self._data, job["id"])):
-            raise ConflictError(
-                f"The job {job['name']} was extended or adjusted: its training cannot be repeated in one run"
-            )
+        if why := await asyncio.to_thread(why_unrepeatable, final_folder(self._data, job["id"])):
+            raise ConflictError(f"The job {job['name']} {why}")
         sides = {"without": rows}
         if name != ROWS:  # contradicting rows are judged by the held-out rows
-            drawn = [row["where"] for row in stored["random"] if row["where"] not in rows][: len(rows)]
+            others = (row["where"] for row in stored["random"])
+            drawn = [row for row in others if row not in rows and row not in already][: len(rows)]
             if len(drawn) < len(rows):
                 raise ConflictError("There are too few other rows to compare with")
             sides["random"] = drawn
-        config = await self._store.config_of(job)
+        # A job that leaves rows out is compared with others that leave them out, too.
+        digest = config["leftOut"]["hash"] if already else stored["hash"]
+        config.pop("forgets", None)
         jobs = {}
         for side, left_out in sides.items():
             count = f"{len(rows)} {'random ' * (side == 'random')}{'row' if len(rows) == 1 else 'rows'}"
             job_id, parent = new_id(), parent_folder(self._data, job["id"])
             if parent.is_dir():
                 await asyncio.to_thread(self._copy_parent, self._data, job_id, parent)
-            of = {**config, **QUIET, LEFT_OUT: {"rows": left_out, "hash": stored["hash"]}}
+            of = {**config, **QUIET, LEFT_OUT: {"rows": [*already, *left_out], "hash": digest}}
             title = f"{job['name'][: LONGEST - 40]} without {count}"
             created = await self._store.request(Store.create, title, of, None, job.get("parent"), job_id)
             jobs[side] = created["id"]

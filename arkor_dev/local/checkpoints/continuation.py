@@ -95,7 +95,9 @@ class Continuation:
 
         Raises JobFailure if data or model have changed, unless that is allowed.
         """
+        unchanged = not self.job.config.get("adjusted") and self.options.get("further") is None
         if not self.points:
+            self.origin["consistent"] = unchanged
             return None
         before, now = self.before, self.depends_on()
         changes = origin.changed(before, now)
@@ -105,7 +107,13 @@ class Continuation:
                 "Restore the original, or resume anyway with force"
             )
         resume_plan = ResumePlan(self.points, self.options["why"], self.passed, self.options.get("further"))
-        if differences := origin.differences(before, now):
+        differences = origin.differences(before, now)
+        same = [before.get(key) == now.get(key) for key in ("format", "versions")]
+        # From here on, all later points and the result say so: the points before may be removed.
+        self.origin["consistent"] = (
+            unchanged and before.get("consistent") is True and not differences and all(same)
+        )
+        if differences:
             differs = "The result may differ from an uninterrupted run"
             return replace(resume_plan, message=f"{resume_plan.message} {differs}: {', '.join(differences)}.")
         return resume_plan

@@ -10,6 +10,8 @@ from arkor_dev.data.sources import REPLAY, parts_of, sources_of
 from arkor_dev.local.jobs.job_config import left_out_of
 from arkor_dev.local.jobs.job_folder import checkpoint_steps, export_ids, final_folder
 
+from .ancestors import started_from
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
@@ -33,7 +35,7 @@ def dependents(
     while growing:
         growing = False
         for each in jobs:
-            source = _started_from(each) & certain.keys()
+            source = started_from(each) & certain.keys()
             if source and each["id"] not in certain:
                 certain[each["id"]] = f"it learned from the adapter of {_name(jobs, min(source))}"
                 growing = True
@@ -59,13 +61,6 @@ def dependents(
                 }
             )
     return found
-
-
-def _started_from(job: Job) -> set[str]:
-    """Return the ids of the jobs whose adapters a job began with, or learned from."""
-    named = {value for value in job["config"].values() if isinstance(value, str)}
-    parent = job.get("parent")
-    return named | ({parent["jobId"]} if parent else set())
 
 
 def _may_have(config: JobConfig, rows: set[str], files: set[str]) -> str:

@@ -21,7 +21,7 @@ from arkor_dev.data.passages import texts_of
 from arkor_dev.data.reader import DataFile, open_data
 from arkor_dev.data.rows import RowError
 from arkor_dev.local.jobs.database import DATABASE
-from arkor_dev.local.jobs.disk import embeddings_folder
+from arkor_dev.local.jobs.disk import RESERVE, embeddings_folder
 from arkor_dev.local.jobs.job_folder import CHECKPOINTS, EXPORTS, JOBS, RESUME, STATE
 from arkor_dev.teacher.ledger import FILE as LEDGER
 
@@ -29,7 +29,7 @@ from .file_texts import FileTexts, UnreadableError, reason, strings_of
 from .messages import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from arkor_dev.data.passages import Passages
 
@@ -73,8 +73,11 @@ class Search:
         """Search everything."""
         self._end = time.monotonic() + SECONDS
         if self._passages:
-            self._database()
-            self._ledger()
+            for database, search in ((DATABASE, self._database), (LEDGER, self._ledger)):
+                try:
+                    search()
+                except (sqlite3.Error, UnreadableError) as fault:
+                    self.found.unsearched.append(f"{self._data / database} ({reason(fault)})")
         self._folder(self._data, self._own_file)
         if embeddings_folder(self._data).is_dir():
             self._add(
@@ -118,7 +121,7 @@ class Search:
         parts = relative.split("/")
         is_state = parts[0] == JOBS and parts[2:3] in ([CHECKPOINTS], [RESUME]) and parts[4:] == [STATE]
         is_vector = embeddings_folder(self._data) in (top / relative).parents
-        return relative in OWN_DATABASES or is_state or is_vector
+        return relative in (*OWN_DATABASES, RESERVE) or is_state or is_vector
 
     def _holds(self, top: Path, relative: str) -> bool:
         """Return whether a file has a passage; note what of it cannot be searched."""
@@ -133,11 +136,10 @@ class Search:
                     return False
                 if size > LARGEST:
                     raise UnreadableError("too large")
-                if time.monotonic() > self._end:
-                    raise UnreadableError("the time was over")
                 if relative.lower().endswith(".parquet"):
                     return self._parquet(top / relative)
-                if any(map(self._passages.are_in_pieces, texts.read(relative, file))):
+                self._check_time()
+                if any(self._are_in(text) for text in texts.read(relative, file)):
                     return True
         except Exception as fault:  # noqa: BLE001 - one file, whatever is wrong with it, must not end the search
             texts.missed.append(reason(fault))
@@ -147,9 +149,22 @@ class Search:
             self.found.unsearched.append(f"{name} ({', '.join(parts)})")
         return False
 
+    def _are_in(self, pieces: Iterator[str]) -> bool:
+        return self._passages.are_in_pieces(self._timely(pieces))
+
+    def _timely(self, pieces: Iterator[str]) -> Iterator[str]:
+        for piece in pieces:
+            self._check_time()
+            yield piece
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self._end:
+            raise UnreadableError("the time was over")
+
     def _parquet(self, path: Path) -> bool:
         with open_data([DataFile(path, path.name)], LARGEST) as rows:
             for item in rows:
+                self._check_time()
                 if isinstance(item.row, RowError):
                     raise UnreadableError("a row of it is not read")
                 if any(self._passages.are_in(text) for text in texts_of(item.row)):
@@ -211,6 +226,7 @@ class Search:
                     self.found.keys[copy] = ["answers", str(digest)]
 
     def _in_text(self, text: object) -> bool:
+        self._check_time()
         return isinstance(text, str) and any(map(self._passages.are_in, strings_of(text)))
 
     def _add(

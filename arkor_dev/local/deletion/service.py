@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError, UnavailableError
 from arkor_dev.contract.forget import CERTIFICATE, Certificate
 from arkor_dev.contract.placement import CLUSTER
+from arkor_dev.contract.regular_files import sha256_of
 from arkor_dev.contract.run_names import LONGEST
 from arkor_dev.contract.schema import SchemaError, check_as
 from arkor_dev.contract.shapes import TERMINAL
@@ -38,12 +39,13 @@ from arkor_dev.local.jobs.job_folder import (
     saved_folder,
 )
 from arkor_dev.local.jobs.records import now
-from arkor_dev.local.jobs.repeatable import was_extended
+from arkor_dev.local.jobs.repeatable import why_unrepeatable
 from arkor_dev.local.jobs.store import Store, new_id
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child, passed
 from arkor_dev.teacher.ledger import FILE as LEDGER
 
+from .ancestors import check_ancestors
 from .dependents import dependents
 from .messages import Found, SearchTexts
 
@@ -60,7 +62,7 @@ if TYPE_CHECKING:
 WEIGHTS: Final = ".safetensors"
 AGAIN: Final = "again"
 WORKER: Final = "arkor_dev.local.deletion.search_worker"
-LONGEST_SEARCH: Final = 280.0
+LONGEST_SEARCH: Final = 295.0
 """Seconds after which a search is ended: it gives up by itself, unless a single file keeps it."""
 
 
@@ -95,14 +97,19 @@ class Deletions:
                 f'Rows cannot be deleted from an adapter of method = "{method}": a row also acts through '
                 "others there. Train a new job without them"
             )
-        if await asyncio.to_thread(was_extended, final):
+        if job["status"] != "completed":
             raise ConflictError(
-                f"The job {job['name']} was extended or adjusted: its training cannot be repeated in one run"
+                f"The job {job['name']} is {job['status']}: its adapter may be of another training "
+                "than its settings say"
             )
+        if why := await asyncio.to_thread(why_unrepeatable, final):
+            raise ConflictError(f"The job {job['name']} {why}")
         where = await asyncio.to_thread(self._located, config, rows)
         already = left_out_of(config)
         if not set(where) - set(already):
             raise ConflictError(f"The job {job['name']} was trained without these rows already")
+        jobs = {one["id"]: one for one in await self._jobs()}
+        await asyncio.to_thread(check_ancestors, job, jobs, where, self._data, self._project)
         digest = config["leftOut"]["hash"] if already else await asyncio.to_thread(_rows_hash, final)
         if digest is None:
             raise ConflictError(f"It is not known which rows the job {job['name']} was trained on")
@@ -158,6 +165,10 @@ class Deletions:
             return None
         return found if found["job"] == job["id"] else None
 
+    async def _jobs(self) -> list[Job]:
+        listing: list[Job] = json.loads(await self._store.read(Store.listing))["jobs"]
+        return listing
+
     async def _create(self, job: Job, name: str, config: JobConfig) -> Job:
         job_id, parent = new_id(), parent_folder(self._data, job["id"])
         if parent.is_dir():
@@ -169,7 +180,10 @@ class Deletions:
     def _located(self, config: JobConfig, rows: Sequence[str]) -> list[str]:
         """Return the places of rows given by number, entry or place. Raises BadRequestError."""
         numbers = {int(row) for row in rows if row.isascii() and row.isdigit() and len(row) < 16}
-        entries = {row for row in rows if ENTRY.fullmatch(row)} - {str(number) for number in numbers}
+        entries = {row for row in rows if ENTRY.fullmatch(row)}
+        for row in rows:
+            if row.isdigit() and row not in entries and not (row.isascii() and len(row) < 16):
+                raise BadRequestError(f"There is no row {row} in the data set")
         places = dict.fromkeys(row for row in rows if not row.isdigit() and row not in entries)
         if not (numbers or entries):
             return list(places)
@@ -235,7 +249,7 @@ class Deletions:
         deleted: Sequence[TextCopy] = (),
     ) -> Certificate:
         found = await self._found(job, facts)
-        listing = json.loads(await self._store.read(Store.listing))["jobs"]
+        listing = await self._jobs()
         served = [(one["slug"], one["target"]) for one in await self._store.read(deployments.listing)]
         final, earlier = final_folder(self._data, job["id"]), job["config"]["forgets"][0]
         after = await asyncio.to_thread(weights_hash, final)
@@ -251,7 +265,7 @@ class Deletions:
             "start": facts["start"],
             "steps": facts["steps"],
             "message": facts["message"],
-            "exact": await asyncio.to_thread(_on_cpu, final),
+            "exact": await asyncio.to_thread(_repeats_exactly, final),
             "before": earlier["weights"],
             "after": before["after"] if before else after or "",
             "intact": intact,
@@ -323,11 +337,7 @@ class Deletions:
 
 def weights_hash(folder: Path) -> str | None:
     """Return the SHA-256 of an adapter's weights, of several files that of their hashes; None without any."""
-    digests = []
-    for path in sorted(folder.glob(f"*{WEIGHTS}")):
-        with path.open("rb") as file:
-            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
-    return _combined(digests)
+    return _combined([sha256_of(path) for path in sorted(folder.glob(f"*{WEIGHTS}"))])
 
 
 def _listed(folder: Path) -> str | None:
@@ -350,8 +360,10 @@ def _rows_hash(folder: Path) -> str | None:
     return rows if isinstance(rows, str) else None
 
 
-def _on_cpu(folder: Path) -> bool:
-    return _origin(folder).get("device") == "cpu"
+def _repeats_exactly(folder: Path) -> bool:
+    """Return whether a training from the start has the bits of the adapter in ``folder``."""
+    origin = _origin(folder)
+    return origin.get("device") == "cpu" and origin.get("consistent") is True
 
 
 def _origin(folder: Path) -> RunOrigin:

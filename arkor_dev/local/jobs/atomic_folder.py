@@ -41,6 +41,8 @@ class FileEntry(TypedDict):
 class RunOrigin(TypedDict, total=False):
     """What the bits of a run depend on: hashes of its ``data``, of the files of its models and of its encoded
     ``rows``, and the machine that computes them. Unknown parts are missing.
+
+    ``consistent``: every step so far was computed under these conditions, and with the settings of the start.
     """
 
     data: str
@@ -54,6 +56,7 @@ class RunOrigin(TypedDict, total=False):
     workers: int
     format: str
     formatReason: str
+    consistent: bool
 
 
 class ManifestFacts(TypedDict, total=False):

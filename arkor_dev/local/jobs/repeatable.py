@@ -10,9 +10,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def was_extended(final: Path) -> bool:
-    """Return whether the job with this final adapter was extended, or its settings changed on the way."""
+def why_unrepeatable(final: Path) -> str | None:
+    """Return why the training of this final adapter cannot be repeated in one run; None if it can.
+
+    The reason follows the job's name in a sentence.
+    """
     try:
-        return bool({"extendedAfter", "adjusted"} & internal(read_statement(final)).keys())
+        parameters = internal(read_statement(final))
     except (StatementError, OSError):
-        return False
+        return "has no readable provenance: it is not known how it was trained"
+    if {"extendedAfter", "adjusted"} & parameters.keys():
+        return "was extended or adjusted: its training cannot be repeated in one run"
+    return None

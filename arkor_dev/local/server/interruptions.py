@@ -72,6 +72,7 @@ async def extend(request: web.Request) -> web.Response:
         raise ConflictError(f"The job {job['name']} cannot be extended: {why}")
     if job["config"].get("dryRun"):
         raise ConflictError(f"The job {job['name']} was a dry run, which has only a few steps")
+    _check_repeats_nothing(job)
     _check_later(job, body)
     setup = request.app[SETUP]
     config = check_config(_longer(await _config_of(request, job), body))
@@ -97,6 +98,7 @@ async def adjust(request: web.Request) -> web.Response:
         )
     if "sweep" in job:
         raise ConflictError(f"The job {job['name']} belongs to a sweep, which chooses its settings")
+    _check_repeats_nothing(job)
     before = await _config_of(request, job)
     changes = complete(before, body["settings"])
     config = check_config(applied(before, changes))
@@ -117,6 +119,15 @@ async def adjust(request: web.Request) -> web.Response:
     step = job.get("pause", {}).get("step", job.get("resumable", 0))
     config["adjusted"] = [*before.get("adjusted", ()), {"step": step, "settings": differing}]
     return await _resume(request, job, _words(differing), {"force": force}, config)
+
+
+def _check_repeats_nothing(job: Job) -> None:
+    """Raise ConflictError for a job that repeats another without some rows: it is compared with that."""
+    if job["config"].get("leftOut"):
+        raise ConflictError(
+            f"The job {job['name']} repeats another without some rows, so it keeps that one's settings "
+            "and length"
+        )
 
 
 def _words(changes: Mapping[str, list[object]]) -> str:

@@ -1,4 +1,4 @@
-"""Designs that say which source of a data set helps: runs in which each source is in or out.
+"""Designs that estimate which source of a data set helps: runs in which each source is in or out.
 
 The matrices are those of Plackett and Burman, The Design of Optimum Multifactorial Experiments, 1946: each
 column is in half of the runs, and any two columns are together in a quarter of them, so that every run says

@@ -15,7 +15,8 @@ over rows is that of ``evaluation.paired`` on each row's effect, with an equal s
 source (Bonferroni). The one reported is as wide as both together: on either side the square root of the sum
 of their squares.
 
-So in 95 % of designs every interval of a measure is right; with two measures, the error is divided by two.
+If runs vary normally and this model holds, every interval of a measure is right in 95 % of designs; with two
+measures, the error is divided by two. With heavy tails or skew it is less (``docs/sources.md``).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
+from arkor_dev.contract.rules import WEIGHT
 from arkor_dev.contract.shapes import SourceEffect, SweepVerdict
 from arkor_dev.local.evaluation.paired import LEVEL, compare
 
@@ -58,7 +60,9 @@ class Effect:
 
     @property
     def kind(self) -> Kind:
-        return "helps" if self.low > 0 else "harms" if self.high < 0 else "unclear"
+        """By the ends as they are reported: beyond ``DIGITS``, even equal losses differ."""
+        ends = self.view()
+        return "helps" if ends["low"] > 0 else "harms" if ends["high"] < 0 else "unclear"
 
     def view(self) -> EvaluationDifference:
         """Return the contract's shape."""
@@ -137,9 +141,17 @@ def proposed(weight: float, task: Effect, general: Effect | None) -> float:
     One that helps at the task and harms in general keeps its weight: that choice is the user's.
     """
     if task.kind == "helps":
-        return weight if general and general.kind == "harms" else HELPS * (weight or 1)
+        return weight if general and general.kind == "harms" else min(HELPS * (weight or 1), WEIGHT.high)
     harms = task.kind == "harms" or (general is not None and general.kind == "harms")
     return 0 if harms else weight
+
+
+def proposals(
+    weights: Sequence[float], task: Sequence[Effect], general: Sequence[Effect] | Sequence[None]
+) -> list[float]:
+    """Return the weights to try for all sources; the present ones if nothing would be left to train on."""
+    found = [proposed(*one) for one in zip(weights, task, general, strict=True)]
+    return found if any(found) else list(weights)
 
 
 def judged(request: JudgeSources) -> SourcesJudged:
@@ -152,8 +164,9 @@ def judged(request: JudgeSources) -> SourcesJudged:
         general = effects(request.shares, losses, request.mixture, measures=measures)
     task = effects(request.shares, request.losses, request.mixture, request.groups, measures)
     found = []
-    for number, (name, weight, own, beside) in enumerate(
-        zip(request.names, request.weights, task, general, strict=True)
+    tried = proposals(request.weights, task, general)
+    for number, (name, weight, own, beside, then) in enumerate(
+        zip(request.names, request.weights, task, general, tried, strict=True)
     ):
         harms = own.kind == "unclear" and beside is not None and beside.kind == "harms"
         entry = SourceEffect(
@@ -162,7 +175,7 @@ def judged(request: JudgeSources) -> SourcesJudged:
             effect="harms" if harms else own.kind,
             task=own.view(),
             weight=weight,
-            proposed=proposed(weight, own, beside),
+            proposed=then,
         )
         if beside:
             entry["general"] = beside.view()
@@ -177,7 +190,7 @@ def sentence(found: Sequence[SourceEffect]) -> str:
     if not clear:
         return f"No source has a clear effect: all {unclear} intervals include 0."
     others = f"; no clear effect of the other {unclear}" if unclear else ""
-    return f"{', '.join(clear)}{others}."
+    return f"By the intervals of this comparison, {', '.join(clear)}{others}."
 
 
 def _clear(effect: SourceEffect) -> str:

@@ -24,7 +24,7 @@ from arkor_dev.contract.events import TRAINING_LOG
 from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.contract.sweep_space import LENGTH, combinations, space_problem
-from arkor_dev.data.sources import name_of, parts_of, weights_of
+from arkor_dev.data.sources import name_of, parts_of, uses_of, weights_of
 from arkor_dev.local.cards.job_rows import files_read
 from arkor_dev.local.checkpoints.origin import DATA_CHANGED, FileHashes, hash_of_readable_data
 from arkor_dev.local.evaluation import minimums, results
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.shapes import (
+        DatasetSource,
         EvaluationMeasure,
         Job,
         JobConfig,
@@ -159,6 +160,13 @@ class Sweeps:
             if deadline is None or not began < deadline <= began + LONGEST:
                 raise BadRequestError("deadline must be a time in the next 14 days")
         rows = await self._check_held_out(config, least=minimums.ROWS if runs else 2 * minimums.ROWS)
+        if runs:
+            uses = _uses(config["datasetSource"], rows)
+            if 0 in uses:
+                name = name_of(parts_of(config["datasetSource"])[uses.index(0)])
+                raise BadRequestError(
+                    f"{name} leaves no row to train on: add rows, or remove it from dataset"
+                )
         async with self._turn:
             if other := next((known for known in self._sweeps.values() if known.state == "running"), None):
                 raise ConflictError(f"The sweep {other.name} is running: wait for its end, or stop it")
@@ -628,7 +636,7 @@ class Sweeps:
             return none(_lower(why or NOT_ALL).removesuffix("."), "No result")
         general = [await asyncio.to_thread(self._general, trial) for trial in sweep.search]
         known = [loss for loss in general if loss is not None]
-        used = [rows * (weight or 1) for rows, weight in zip(sweep.rows, weights_of(source), strict=True)]
+        used = _uses(sweep.config["datasetSource"], sweep.rows)
         inside = [
             [rows * (number in trial.sources) for number, rows in enumerate(used)] for trial in sweep.search
         ]
@@ -788,7 +796,10 @@ def _runs_of_sources(config: JobConfig, runs: int | None, body: Mapping[str, obj
         )
     if any(part["type"] != "file" for part in parts_of(config["datasetSource"])):
         raise BadRequestError("Runs are compared over files of the project: download the other data sets")
-    if not config.get("evalDatasetSource"):
+    judges = config.get("evalDatasetSource")
+    if judges and any(part["type"] != "file" for part in parts_of(judges)):
+        raise BadRequestError("Runs are compared over files of the project: download the evaluation rows")
+    if not judges:
         raise BadRequestError(
             "Held-out rows of the sources themselves would judge each by its own kind: set eval_dataset to "
             "rows like those that the model is for"
@@ -806,6 +817,12 @@ def _runs_of_sources(config: JobConfig, runs: int | None, body: Mapping[str, obj
             f"sources.runs must be one of {', '.join(map(str, allowed))} for {count} sources, not {runs}"
         )
     return runs
+
+
+def _uses(source: DatasetSource, rows: Sequence[int]) -> list[int]:
+    """Return how many rows of an epoch each source has in a run that trains on it."""
+    weights = weights_of(source)
+    return [uses_of(count, weight or 1) for count, weight in zip(rows, weights, strict=True)]
 
 
 def _with_defaults(sweep: SweepRecord, trial: Trial) -> dict[str, Any]:

@@ -7,13 +7,13 @@ starts from the start.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from arkor_dev.contract.errors import NotFoundError
+from arkor_dev.contract.settings.evaluation import SETTLED
 from arkor_dev.data.passages import Passages, texts_of
+from arkor_dev.data.rows import row_digest
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.resume_points import ResumePlan, ResumePoint, checked_points
 from arkor_dev.local.jobs.forgotten import write_forgotten
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.jobs.atomic_folder import RunOrigin
     from arkor_dev.local.modeling.example import Example
 
-    from .methods.interface import Method
+    from .job_settings import JobSettings
     from .plan import Plan
 
 
@@ -102,12 +102,27 @@ def earlier_plan(data: Path, runs: Sequence[EarlierRun], now: RunOrigin) -> Resu
     return best or f"{why}: the job starts from the beginning, without the rows."
 
 
+def why_from_start(settings: JobSettings) -> str | None:
+    """Return why no checkpoint may be continued with these settings; None if one may.
+
+    Evaluations that end a run take part in its verdict, and those before a checkpoint are the other job's.
+    """
+    if settings.get("earlyStoppingPatience") or settings.get("stopWhen") == SETTLED:
+        return "Evaluations may end the training early: the job starts from the beginning, without the rows."
+    return None
+
+
 def _differences(point: ResumePoint, run: EarlierRun, now: RunOrigin) -> list[str]:
     before = point.origin
+    if before.get("consistent") is not True:
+        return ["they changed during its training, or are unknown"]
     if before.get("rows") != run.rows:
         return ["its rows were others"]
     if before.get("format") != now.get("format"):
         return [f"in {before.get('format')}"]
+    versions = [each.get("versions", {}).get("arkor-dev") for each in (now, before)]
+    if versions[0] != versions[1]:
+        return [f"arkor-dev is {versions[0]} and was {versions[1]}"]
     # The rows as encoded are the same, whatever else is in the files.
     compared = before.copy()
     compared.pop("rows", None)
@@ -125,31 +140,25 @@ def _slowed(point: ResumePoint) -> bool:
 
 
 def check_forgettable(
-    method: Method, locations: Collection[str], train: Sequence[Row], replayed: Sequence[Row]
+    locations: Collection[str], train: Sequence[Row], held_out: Sequence[Row], replayed: Sequence[Row]
 ) -> None:
     """Raise JobFailure if the result could still depend on the rows at ``locations``."""
-    if not method.traceable:
-        raise JobFailure(
-            f"Rows cannot be deleted from an adapter trained by {method.record.label}: its loss is not a sum "
-            "over rows, so a row also acts through others. Train a new job without them"
-        )
     where = {row_digest(row): row.where for row in train if row.where in locations}
     for row in train:
         if row.where not in locations and (other := where.get(row_digest(row))):
             raise JobFailure(f"{row.where} has the same content as {other}: delete both")
+    for row in held_out:
+        if other := where.get(row_digest(row)):
+            raise JobFailure(
+                f"{row.where} is held out and has the same content as {other}, so it judges the adapter, and "
+                "may choose its checkpoint: remove it there, and train a new job"
+            )
     for row in replayed:
         if other := where.get(row_digest(row)):
             raise JobFailure(
                 f"{row.where} of the replay data set has the same content as {other}: remove it there, and "
                 "train a new job"
             )
-
-
-def row_digest(row: Row) -> str:
-    """Return the SHA-256 of a row's content, in hexadecimal."""
-    content = [row.messages, row.text, row.tools, dict(row.extra)]
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def record_forgotten(

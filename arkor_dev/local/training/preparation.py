@@ -29,7 +29,7 @@ from arkor_dev.local.modeling.gpu_count import CONTEXT, ROOM, enough_gpus, is_un
 from arkor_dev.local.workers import resources
 from arkor_dev.local.workers.errors import JobFailure
 
-from .earlier_run import check_forgettable, earlier_plan, earlier_runs, record_forgotten
+from .earlier_run import check_forgettable, earlier_plan, earlier_runs, record_forgotten, why_from_start
 from .job_settings import JobSettings
 from .methods import method
 from .plan import DRY_ROWS, Plan, asked_format
@@ -435,7 +435,7 @@ class RunPreparation:
         if (left_out := self.config.get(LEFT_OUT)) and not self._judged:
             whole, self.train = self.train, without(left_out, self.train, self.held_out)
             if forgets := self.config.get("forgets"):
-                check_forgettable(self.method, left_out["rows"], self.train_rows, self.replay_rows)
+                check_forgettable(left_out["rows"], self.train_rows, self.eval_rows, self.replay_rows)
                 self._earlier = earlier_runs(forgets, left_out["rows"], whole, self.held_out, self.plan)
             count = "1 row has" if len(left_out["rows"]) == 1 else f"{len(left_out['rows'])} rows have"
             self.say(f"{count} weight 0; everything else is as in the job that this one repeats")
@@ -545,7 +545,9 @@ class RunPreparation:
         """Return the plan to continue another job's run, if this one deletes rows from that adapter."""
         if not self._earlier:
             return None
-        start = earlier_plan(self.data, self._earlier, self.continuation.depends_on())
+        start = why_from_start(self.settings) or earlier_plan(
+            self.data, self._earlier, self.continuation.depends_on()
+        )
         if not self._rank:
             rows = [*self.train_rows, *self.eval_rows]
             folder = job_folder(self.data, self.job_id)

@@ -131,7 +131,7 @@ async def dataset(request: web.Request) -> web.Response:
     """
     body = await read_object(request, DATASET)
     change: DatasetChange = {}
-    for key in ("path", "part", "columns", "exclude", "include"):
+    for key in ("path", "part", "columns", "exclude", "include", "weights"):
         if body.get(key) is not None:
             change[key] = body[key]
     answer = await request.app[MANIFEST].write_dataset(

@@ -143,8 +143,8 @@ def compared(scene: Scene) -> dict[str, Any]:
         "rungs": [60], "trials": [], "effects": effects,
         "verdict": {
             "verdict": "effects",
-            "sentence": "data/faq.jsonl helps (+0.130 to +0.290), data/web.jsonl harms (-0.440 to -0.240); "
-            "no clear effect of the other 2.",
+            "sentence": "By the intervals of this comparison, data/faq.jsonl helps (+0.130 to +0.290), "
+            "data/web.jsonl harms (-0.440 to -0.240); no clear effect of the other 2.",
         },
     }  # fmt: skip
     scene.fake.sweeps.sweeps.append(made)

@@ -82,7 +82,12 @@ def train(
     if settings.get("packing"):
         run.plan = plan_of(examples, settings)
     run.resume_plan = resume_plan
-    origin: RunOrigin = {"rows": hash_of_rows(examples, ()), "format": "float32", "device": "cpu"}
+    origin: RunOrigin = {
+        "rows": hash_of_rows(examples, ()),
+        "format": "float32",
+        "device": "cpu",
+        "consistent": True,
+    }
     run.saving = Saving(origin=lambda: origin)
     if killed_at is not None:
         run.emit = KilledAt(killed_at)

@@ -17,6 +17,9 @@ import pytest
 pytest.importorskip("torch")
 
 import arkor_dev.cli.main as cli
+from arkor_dev.contract.provenance.statement import FILE
+from arkor_dev.local.jobs.atomic_folder import MANIFEST
+from arkor_dev.local.jobs.job_folder import final_folder
 from tests.local.harness import until
 from tests.local.tiny_model import QUESTIONS, write_jsonl
 
@@ -222,7 +225,7 @@ def test_copies_of_the_text_are_found_and_deleted(
 def test_a_certificate_that_was_not_written_here_is_written_again(
     shared: Backend, late: str, shared_data: Path, wrong: dict[str, Any]
 ) -> None:
-    found = certificate(shared, late)
+    found = certificate(shared, late, {})
     file = shared_data / "jobs" / late / "certificate.json"
     file.write_text(json.dumps({**found, "copies": [], "copiesCount": 0, **wrong}))
     again = certificate(shared, late)
@@ -230,13 +233,18 @@ def test_a_certificate_that_was_not_written_here_is_written_again(
     assert again["job"] == late
 
 
-def test_an_imported_job_has_no_certificate(shared: Backend, late: str, tmp_path: Path) -> None:
-    archive = str(tmp_path / "job.tar")
-    assert shared.call("POST", f"/v1/jobs/{late}/export", {"path": archive}).status == 200
-    with tarfile.open(archive) as tar:
-        assert "files/forgotten.json" not in tar.getnames()
-    kept = [shared.job(late)["name"], certificate(shared, late)]
-    assert kept[1]["copiesCount"] == len(kept[1]["copies"])
+def test_an_imported_job_has_no_certificate(shared: Backend, trained: str, late: str, tmp_path: Path) -> None:
+    """It says what was found on another machine."""
+    gone = forget(shared, trained, str(row_of(certificate(shared, late))))
+    assert ended(shared, gone) == "completed"
+    assert certificate(shared, gone)["exact"]
+    archive = {"path": str(tmp_path / "job.tar")}
+    assert shared.call("POST", f"/v1/jobs/{gone}/export", archive).status == 200
+    assert shared.call("DELETE", f"/v1/jobs/{gone}").status == 204
+    assert shared.call("POST", "/v1/jobs/import", archive).status in (200, 201)
+    answer = shared.call("GET", f"/v1/jobs/{gone}/certificate")
+    assert answer.status == 404
+    assert "on the machine that trained it" in answer.json["error"]
 
 
 def test_what_learned_from_the_row_is_named(shared: Backend, trained: str, late: str) -> None:
@@ -287,6 +295,8 @@ def test_what_cannot_be_exact_is_refused(
         return str(shared.job(new)["error"])
 
     assert "no row 31" in refusal(trained, "31")
+    assert "no row ²" in refusal(trained, "3", "²")
+    assert "no row 12345678901234567" in refusal(trained, "3", "12345678901234567")
     assert "was held out" in failure("judges.jsonl, line 1")
     assert "is not a training row" in failure("elsewhere.jsonl, line 1")
     file = shared_project / "customers.jsonl"
@@ -302,6 +312,67 @@ def test_what_cannot_be_exact_is_refused(
     shared.call("POST", f"/v1/jobs/{running}/cancel")
     assert "has no final adapter" in refusal(running, "1")
     assert shared.call("GET", f"/v1/jobs/{trained}/certificate").status == 404
+    body = {"name": "branch", "config": {**CONFIG, "maxSteps": 1}, "parent": {"jobId": trained}}
+    branch: str = shared.call("POST", "/v1/jobs", body).json["job"]["id"]
+    assert ended(shared, branch) == "completed"
+    assert "delete it from customers first" in refusal(branch, "5")
+    (final_folder(shared_data, branch) / FILE).unlink()
+    assert "has no readable provenance" in refusal(branch, "5")
+
+
+def test_evaluations_that_may_end_the_training_are_made_again(
+    shared: Backend, trained: str, late: str
+) -> None:
+    job = shared.submit({**CONFIG, "evalSteps": 2, "earlyStoppingPatience": 20}, "patient")
+    assert ended(shared, job) == "completed"
+    new = forget(shared, job, str(row_of(certificate(shared, late))))
+    assert ended(shared, new) == "completed"
+    found = certificate(shared, new)
+    assert found["start"] == 0
+    assert "Evaluations may end the training early" in found["message"]
+
+
+@pytest.mark.parametrize("changed", [{"consistent": False}, {"device": "cuda"}], ids=["resumed", "on a GPU"])
+def test_the_same_bits_are_promised_for_an_unchanged_run_on_a_cpu(
+    shared: Backend, late: str, shared_data: Path, changed: dict[str, Any]
+) -> None:
+    file = final_folder(shared_data, late) / MANIFEST
+    before = file.read_text()
+    manifest = json.loads(before)
+    file.write_text(json.dumps({**manifest, "origin": {**manifest["origin"], **changed}}))
+    try:
+        assert certificate(shared, late, {})["exact"] is False
+    finally:
+        file.write_text(before)
+    assert certificate(shared, late, {})["exact"] is True
+
+
+def test_a_job_that_deletes_rows_keeps_the_settings(shared: Backend, late: str) -> None:
+    refused = shared.call("POST", f"/v1/jobs/{late}/extend", {"maxSteps": 20})
+    assert refused.status == 409
+    assert "repeats another without some rows" in refused.json["error"]
+
+
+def test_a_proof_for_the_new_adapter_lacks_the_deleted_rows_too(
+    shared: Backend, late: str, shared_data: Path
+) -> None:
+    gone = certificate(shared, late)["rows"][0]["where"]
+    other = f"customers.jsonl, line {int(gone.rpartition(' ')[2]) % ROWS + 1}"
+    ranked = [{"where": where, "question": "?", "answer": "!", "score": 1} for where in (gone, other)]
+    found = {"contradicting": [], "unproven": ranked, "rows": ROWS, "hash": "0" * 64}
+    file = shared_data / "jobs" / late / "attribution" / "rows.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(found))
+    proven = shared.call("POST", f"/v1/jobs/{late}/attributions/rows/proof", {})
+    assert proven.status == 200, proven.body
+    proof = proven.json["attribution"]["proof"]
+    assert proof["rows"] == [other]
+    job = proof["jobs"]["without"]
+    assert ended(shared, job) == "completed"
+    config = shared.job(job)["config"]
+    assert config["leftOut"]["rows"] == [gone, other]
+    assert "forgets" not in config
+    file.unlink()
 
 
 def test_a_hash_stands_for_all_rows_with_the_content(shared: Backend, shared_project: Path) -> None:

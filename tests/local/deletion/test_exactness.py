@@ -45,6 +45,20 @@ def test_the_bits_are_those_of_a_run_without_the_rows(
             assert gone.start > 0
 
 
+def test_a_row_that_its_source_s_weight_repeats_is_deleted_with_its_copies(
+    tiny: Path, tmp_path: Path
+) -> None:
+    examples, settings = [row for row in rows()[:12] for _ in range(2)], SETTINGS[0]
+    plan = plan_of(examples, settings)
+    latest = max(examples, key=lambda row: first_use(examples, plan, [row.where]) or 0)
+    train(tiny, tmp_path, "job", examples, settings)
+    gone = delete(tiny, tmp_path, "gone", [latest.where], settings, examples=examples)
+    left = blanked(examples, [latest.where])
+    assert sum(set(row.ids) == {BLANK} for row in left) == 2
+    assert gone.start > 0
+    assert gone.weights == train(tiny, tmp_path, "scratch", left, settings).weights
+
+
 def test_the_text_of_a_deleted_row_is_never_read(tiny: Path, tmp_path: Path) -> None:
     examples = rows()
     left = blanked(examples, ["row 3"])
@@ -75,8 +89,9 @@ def test_a_checkpoint_that_may_depend_on_the_row_is_not_used(tiny: Path, tmp_pat
     changed = deletion_plan(tmp_path, "job", examples[::-1], [late.where], settings)
     assert isinstance(changed, str)
     assert "its rows were others" in changed
-    slowed = tmp_path / "slowed"
-    shutil.copytree(tmp_path / "jobs", slowed / "jobs")
+    slowed, resumed = tmp_path / "slowed", tmp_path / "resumed"
+    for folder in (slowed, resumed):
+        shutil.copytree(tmp_path / "jobs", folder / "jobs")
     from arkor_dev.local.jobs.atomic_folder import ManifestFacts, manifest_of, write_atomically
 
     folder = checkpoint_folder(slowed, "job", point.step)
@@ -87,6 +102,12 @@ def test_a_checkpoint_that_may_depend_on_the_row_is_not_used(tiny: Path, tmp_pat
     other = deletion_plan(slowed, "job", examples, [late.where], settings)
     assert isinstance(other, ResumePlan)
     assert other.points[0].step < point.step
+    folder = checkpoint_folder(resumed, "job", point.step)
+    facts["origin"] = {**manifest["origin"], "consistent": False}
+    write_atomically(folder, lambda target: write_state(target, read_state(point.folder)), facts)
+    forced = deletion_plan(resumed, "job", examples, [late.where], settings)
+    assert isinstance(forced, str)
+    assert "they changed during its training" in forced
 
 
 def test_planted_secrets_are_first_among_controls_before_and_like_them_after(

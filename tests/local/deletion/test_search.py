@@ -195,8 +195,10 @@ def test_what_is_not_searched_is_said(folders: tuple[Path, Path], monkeypatch: p
     cut = found(folders)
     assert (len(cut.unsearched), cut.unsearched_count) == (3, 8)
     monkeypatch.setattr(search, "SECONDS", -1.0)
-    assert "utf16.txt" not in [copy["name"] for copy in found(folders).copies]
-    assert found(folders).unsearched_count > 8
+    late = found(folders)
+    assert late.copies == []
+    assert late.unsearched_count > 8
+    assert late.unsearched[0].endswith("(the time was over)")
 
 
 def test_a_passage_across_an_escaped_newline_is_found_in_every_column(folders: tuple[Path, Path]) -> None:
@@ -212,6 +214,15 @@ def test_a_passage_across_an_escaped_newline_is_found_in_every_column(folders: t
             assert found(folders).copies == []
         store.edit(job, {"notes": broken})
         assert [copy["kind"] for copy in found(folders).copies] == ["job"]
+
+
+def test_a_damaged_database_is_listed(folders: tuple[Path, Path]) -> None:
+    data, project = folders
+    (data / LEDGER).write_bytes(b"not a database, " * 100)
+    (project / "notes.txt").write_text(SECRET)
+    result = found(folders)
+    assert [copy["name"] for copy in result.copies] == ["notes.txt"]
+    assert result.unsearched == [f"{data / LEDGER} (it is damaged)"]
 
 
 def tarred(name: str, content: bytes) -> bytes:

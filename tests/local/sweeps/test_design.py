@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from arkor_dev.contract.rules import WEIGHT
 from arkor_dev.local.sweeps import effects
 from arkor_dev.local.sweeps.design import MOST_SOURCES, RUNS, design, sizes
-from arkor_dev.local.sweeps.effects import Effect, judged, max_modulus, proposed
+from arkor_dev.local.sweeps.effects import Effect, judged, max_modulus, proposals, proposed
 from arkor_dev.local.sweeps.messages import JudgeSources
 
 if TYPE_CHECKING:
@@ -105,6 +106,33 @@ def test_the_rows_that_judge_count_for_the_interval() -> None:
     assert sampled.gain == pytest.approx(sure.gain)
 
 
+@pytest.mark.parametrize("loss", [0.1, 0.7, 1.3])
+def test_equal_losses_have_no_clear_effect(loss: float) -> None:
+    """Their sums differ in the last bit, which is no effect."""
+    shares = shares_of(design(4, 16), [1] * 4)
+    rows, losses = list(range(10)), [[loss] * 10] * 16
+    found = judged(JudgeSources(shares, [0.25] * 4, losses, rows, None, list("abcd"), [1] * 4))
+    assert [effect["effect"] for effect in found.effects] == ["unclear"] * 4
+    assert found.verdict["sentence"] == "No source has a clear effect: all 4 intervals include 0."
+
+
+def test_an_effect_below_the_digits_reported_is_not_clear() -> None:
+    assert Effect(3e-6, 2e-6, 4e-6).kind == Effect(-3e-6, -4e-6, -2e-6).kind == "unclear"
+    assert Effect(3e-5, 2e-5, 4e-5).kind == "helps"
+
+
+def test_proposals_leave_a_source_to_train_on() -> None:
+    harms, unclear = Effect(-0.2, -0.3, -0.1), Effect(0.1, -0.1, 0.3)
+    task, general = [harms, unclear, unclear], [unclear, harms, harms]
+    assert proposals([1, 2, 0.5], task, general) == [1, 2, 0.5]
+    assert proposals([1, 2, 0.5], task, [unclear, harms, unclear]) == [0, 0, 0.5]
+    assert proposals([1, 0, 0], [harms, unclear, unclear], [None] * 3) == [1, 0, 0]
+
+
+def test_a_proposed_weight_is_one_that_a_data_set_may_have() -> None:
+    assert proposed(60, Effect(0.2, 0.1, 0.3), None) == WEIGHT.high == 100
+
+
 def test_weights_are_proposed_for_clear_effects_only() -> None:
     helps, harms, unclear = Effect(0.2, 0.1, 0.3), Effect(-0.2, -0.3, -0.1), Effect(0.1, -0.1, 0.3)
     assert [proposed(1, task, None) for task in (helps, harms, unclear)] == [2, 0, 1]
@@ -132,7 +160,7 @@ def test_the_verdict_names_sources_with_a_clear_effect() -> None:
     assert [effect["proposed"] for effect in found.effects] == [2, 0, 0, 1]
     assert found.effects[1]["task"]["low"] < 0 < found.effects[1]["task"]["high"]
     sentence = found.verdict["sentence"]
-    assert sentence.startswith("a helps (+0.")
+    assert sentence.startswith("By the intervals of this comparison, a helps (+0.")
     assert "b harms in general (-0." in sentence
     assert sentence.endswith("; no clear effect of the other 1.")
     same = [[1 + chance.gauss(0, 0.01)] * 10 for _ in shares]

@@ -96,6 +96,11 @@ def test_a_design_ends_after_its_runs_or_a_failed_one() -> None:
             {},
             "over files of the project",
         ),
+        (
+            {"evalDatasetSource": {"type": "blob", "url": "https://x"}},
+            {},
+            "over files of the project: download the evaluation rows",
+        ),
         ({"evalDatasetSource": None}, {}, "would judge each by its own kind: set eval_dataset"),
         ({"evalSteps": 0, "earlyStoppingPatience": None}, {}, "eval_steps = 0 measures none"),
         ({"dryRun": True}, {}, "without dry_run"),
@@ -112,6 +117,33 @@ async def test_what_cannot_be_compared_is_refused(
     config = {field: value for field, value in {**SOURCES, **changes}.items() if value is not None}
     with pytest.raises(BadRequestError, match=words):
         await sweeps.start({**BODY, "config": config, **body})
+
+
+@pytest.mark.parametrize(
+    ("rows", "weight", "words"),
+    [
+        ([12, 0, 12, 12], 2, "b.jsonl leaves no row to train on"),
+        ([12, 9, 12, 12], 0.05, "b.jsonl leaves no row to train on"),
+    ],
+)
+async def test_a_source_without_rows_is_refused(
+    store: AsyncStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rows: list[int],
+    weight: float,
+    words: str,
+) -> None:
+    async def ask(*_: object) -> HeldOut:
+        return HeldOut({"groups": 12, "share": None, "rows": rows})
+
+    monkeypatch.setattr(Sweeps, "_ask", ask)
+    sweeps = sweeps_of(store, tmp_path, scheduler_of(store, tmp_path))
+    write_sources(tmp_path)
+    parts = [PARTS[0], {**PARTS[1], "weight": weight}, *PARTS[2:]]
+    config = {**SOURCES, "datasetSource": {"type": "list", "sources": parts}}
+    with pytest.raises(BadRequestError, match=words):
+        await sweeps.start({**BODY, "config": config})
 
 
 async def test_too_few_judging_rows_are_refused(

@@ -9,6 +9,7 @@ import pytest
 
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.checkpoints.resume_points import ResumePlan, checked_points
+from arkor_dev.local.execution.messages import JobRequest
 from arkor_dev.local.jobs import atomic_folder, disk
 from arkor_dev.local.jobs.atomic_folder import PART
 from arkor_dev.local.jobs.job_folder import (
@@ -18,8 +19,10 @@ from arkor_dev.local.jobs.job_folder import (
     final_folder,
     resume_steps,
 )
+from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.errors import JobFailure
-from tests.local.tiny_run import events_of, made_up, metrics_of, pause_of, set_up
+from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
+from tests.local.tiny_run import Events, events_of, made_up, metrics_of, pause_of, set_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,6 +117,47 @@ def test_a_paused_run_resumes_to_the_same_bits(tiny: Path, tmp_path: Path, confi
         found = [fields[figure] for name, fields in seen if name == "training.log" and figure in fields]
         assert found == events_of(whole).figures(figure)
     assert [fields["step"] for name, fields in seen if name == "training.resumed"] == [3, 5]
+
+
+def mixed(tiny: Path, folder: Path, **more: Any) -> TrainingLoop:
+    """A job on two weighted sources, prepared from their files as its worker does at each start."""
+    from arkor_dev.local.training.preparation import RunPreparation
+
+    sources = [("a", 2), ("b", 0.5)]
+    for name, _ in sources:
+        rows = [{"prompt": f"{name}: {asked}", "completion": PHRASE} for asked in QUESTIONS[:6]]
+        write_jsonl(folder / f"{name}.jsonl", rows)
+    parts = [{"type": "file", "path": f"{name}.jsonl", "weight": weight} for name, weight in sources]
+    config = {
+        "model": "m", "datasetSource": {"type": "list", "sources": parts}, "maxSteps": STEPS, "batchSize": 4,
+        "learningRate": 1e-2, "evalSteps": 0, "saveSteps": 0, "loraDropout": 0.1, "numberFormat": "float32",
+    }  # fmt: skip
+    (folder / "data").mkdir(exist_ok=True)
+    job = JobRequest("job", config, str(folder / "data"), str(folder), **more)
+    preparation = RunPreparation(job, Events(), lambda *_: None)
+    preparation.read()
+    preparation.load(Model("m", tiny))
+    preparation.encode()
+    assert len(preparation.train) == 2 * 6 + 3
+    return preparation.make_run()
+
+
+@pytest.mark.numeric
+def test_a_paused_run_resumes_with_the_same_mixture(tiny: Path, tmp_path: Path) -> None:
+    """It is paused in the second epoch; weights decide again which rows are used, and how often."""
+    for name in ("whole", "paused"):
+        (tmp_path / name).mkdir()
+    whole = mixed(tiny, tmp_path / "whole")
+    assert whole.run().status == "completed"
+    run = mixed(tiny, tmp_path / "paused")
+    pausing_after(6)(run)
+    assert pause_of(run.run())["step"] == 6
+    losses = events_of(run).figures("loss")
+    run = mixed(tiny, tmp_path / "paused", resume={"why": "Why.", "kept": 6})
+    assert run.run().status == "completed"
+    assert ("training.resumed", {"step": 6, "message": "Why."}) in events_of(run).calls
+    assert losses + events_of(run).figures("loss") == events_of(whole).figures("loss")
+    assert bytes_of(tmp_path / "paused" / "data") == bytes_of(tmp_path / "whole" / "data")
 
 
 @pytest.mark.numeric

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.data.sources import uses_of
 from arkor_dev.local.execution.messages import JobRequest
 from arkor_dev.local.training.preparation import RunPreparation
 from arkor_dev.local.training.rows.weights import distinct, weighted
@@ -48,6 +49,12 @@ def test_the_fraction_of_a_weight_is_a_seeded_share_of_the_rows() -> None:
     assert mixed == weighted(rows, [2.3], seed=1)
     others = [places(weighted(rows, [0.3], seed=seed)) for seed in range(20)]
     assert len({tuple(other) for other in others}) > 1
+
+
+@pytest.mark.parametrize("weight", [0, 0.04, 0.5, 1, 2.3, 100])
+def test_uses_are_counted_as_rows_are_mixed(weight: float) -> None:
+    mixed = weighted(of_sources(1, 11), [1, weight], seed=1)
+    assert sum(row.source for row in mixed) == uses_of(11, weight)
 
 
 def test_the_seed_chooses_by_source_so_that_other_sources_do_not_matter() -> None:

@@ -52,7 +52,7 @@ export function DeletedRows({ id }: { id: string }) {
       <p>
         {certificate.exact
           ? `The weights have the same bits as if the adapter had been trained without ${them} from the start.`
-          : `The weights learned nothing from ${them}; on this device sums may differ in order.`}
+          : `The weights learned nothing from ${them}, but a training without may end with other bits.`}
         {!certificate.intact && " The file has been changed since."}
       </p>
       <List
