@@ -156,8 +156,8 @@ class Backend(ScopedCalls):
     trace_answer = _call("POST", "jobs/{}/attributions")  # of {messages, answer?}: {attribution}
     get_attribution = _call("GET", "jobs/{}/attributions/{}")  # {attribution}, as far as it is known
     forget_rows = _call("POST", "jobs/{}/forget")  # of {rows}: {job}, the new one
-    get_certificate = _call("GET", "jobs/{}/certificate")  # {certificate}
-    search_again = _call("POST", "jobs/{}/certificate")  # of {delete?, repeat?}: {certificate}
+    get_certificate = _call("GET", "jobs/{}/certificate", patience=PAUSE_SECONDS)  # {certificate}
+    search_again = _call("POST", "jobs/{}/certificate", patience=PAUSE_SECONDS)  # of {delete?, repeat?}
     prove_attribution = _call("POST", "jobs/{}/attributions/{}/proof")  # of {rows?}: {attribution}
     create_export = _call("POST", "jobs/{}/exports")  # of {format, step?}: {export}
     list_exports = _call("GET", "jobs/{}/exports")  # {exports}, newest first

@@ -19,6 +19,10 @@ class DeletedRow(TypedDict):
     sha256: str
 
 
+KINDS: Final = ("data", "file", "export", "event", "log", "job", "answer", "cache")
+"""What a place is that may hold text of deleted rows."""
+
+
 class TextCopy(TypedDict):
     """A place that still holds text of the deleted rows. ``name`` is what a person calls it.
 
@@ -58,7 +62,8 @@ class Certificate(TypedDict):
     ``steps`` those of the whole run. ``exact``: on this device the bits are those of a training from the
     start without the rows. ``before`` and ``after`` are hashes of both adapters' weights, ``intact``: the
     file still has the latter. ``searchable``: the rows have passages that no other row has. ``unsearched``
-    are files that could not be read.
+    are files, parts of files and folders that were not searched, each with the reason. The lists of copies
+    and of these are cut; ``copiesCount`` and ``unsearchedCount`` are their whole lengths.
     """
 
     job: str
@@ -78,8 +83,10 @@ class Certificate(TypedDict):
     files: int
     bytes: int
     copies: list[TextCopy]
+    copiesCount: int
     dependents: list[Dependent]
     unsearched: list[str]
+    unsearchedCount: int
     deleted: list[TextCopy]
     repeat: NotRequired[ForgetRepeat]
 
@@ -100,6 +107,75 @@ FORGET: Final = Schema(
 """``{rows}``: each a row's number on the Data page, its entry (a hash) there, or its place
 (``data/chats.jsonl, line 3``).
 """
+
+_TEXTS: Final = Rule(
+    "list", noun="a list of texts", test=lambda texts: all(isinstance(text, str) for text in texts)
+)
+_OR_NULL: Final = Rule(
+    "other", noun="text or null", test=lambda value: value is None or isinstance(value, str)
+)
+FORGOTTEN: Final = Schema(
+    Field("job", Rule("text", 1, 200), needed=True),
+    Field("name", Rule("text", 1, 1000), needed=True),
+    Field("rows", _TEXTS, needed=True),
+    Field("weights", _OR_NULL, needed=True),
+)
+"""An earlier job in the config of one that deletes rows (``shapes.Forgotten``)."""
+LEFT_OUT: Final = Schema(
+    Field("rows", _TEXTS, needed=True),
+    Field("hash", Rule("text", 1, 200), needed=True),
+)
+"""The rows that a job leaves out (``shapes.LeftOut``)."""
+FORGETTING: Final = Schema(
+    Field("leftOut", Rule("object"), null=True, inner=LEFT_OUT),
+    Field("forgets", Rule("list"), null=True, inner=FORGOTTEN),
+)
+"""What the config of such a job says, of which a client sends nothing."""
+
+_SHOWN: Final = Rule("other", noun="text", test=lambda value: isinstance(value, str))
+_SIZE: Final = Rule("whole", 0, 2**53, "a number")
+_LIST: Final = Rule("list", noun="a list of objects", of=Rule("object"))
+_COPY: Final = Schema(
+    Field("id", _SHOWN, needed=True),
+    Field("kind", Rule("choice", choices=KINDS), needed=True),
+    Field("name", _SHOWN, needed=True),
+    Field("deletable", FLAG, needed=True),
+    Field("job", _SHOWN),
+)
+_REPEAT: Final = Schema(
+    Field("job", _SHOWN, needed=True),
+    Field("state", Rule("choice", choices=("training", "completed", "failed")), needed=True),
+    Field("same", FLAG),
+)
+_DELETED_ROW: Final = Schema(Field("where", _SHOWN, needed=True), Field("sha256", _SHOWN, needed=True))
+_DEPENDENT: Final = Schema(
+    Field("kind", Rule("choice", choices=("adapter", "endpoint", "export")), needed=True),
+    Field("name", _SHOWN, needed=True),
+    Field("certain", FLAG, needed=True),
+    Field("why", _SHOWN, needed=True),
+    Field("job", _SHOWN),
+)
+CERTIFICATE: Final = Schema(
+    *(Field(name, _SHOWN, needed=True) for name in ("job", "of", "ofName", "message", "after", "searchedAt")),
+    *(
+        Field(name, _SIZE, needed=True)
+        for name in ("start", "steps", "files", "bytes", "copiesCount", "unsearchedCount")
+    ),
+    *(Field(name, FLAG, needed=True) for name in ("exact", "intact", "searchable")),
+    Field(
+        "first",
+        Rule("other", noun="a number", test=lambda value: value is None or _SIZE.fits(value)),
+        needed=True,
+    ),
+    Field("before", _OR_NULL, needed=True),
+    Field("rows", _LIST, needed=True, inner=_DELETED_ROW),
+    Field("copies", _LIST, needed=True, inner=_COPY),
+    Field("deleted", _LIST, needed=True, inner=_COPY),
+    Field("dependents", _LIST, needed=True, inner=_DEPENDENT),
+    Field("unsearched", _TEXTS, needed=True),
+    Field("repeat", Rule("object"), inner=_REPEAT),
+)
+"""A ``Certificate`` from a file or a backend: either may be anyone's."""
 
 SEARCH_AGAIN: Final = Schema(
     Field(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.data.passages import WORDS, Passages, texts_of
+from arkor_dev.data.passages import APART, WORDS, Passages, texts_of, words_of
 from arkor_dev.data.rows import Row
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def hashed(*deleted: str, others: tuple[str, ...] = (OTHER,)) -> Passages:
         f"He said: {SECRET} Then he left.",
         SECRET.upper(),
         "ann  miller\nlives: at 7, willow lane, and her purse is lost",
-        "…Lane and her card ends in 4921 since",
+        "…at 7 Willow Lane, and her card ends in 4921 since May.",
     ],
 )
 def test_a_passage_is_found_in_other_spelling_and_in_excerpts(text: str) -> None:
@@ -64,6 +65,32 @@ def test_the_hashes_do_not_contain_the_text_and_differ_by_key() -> None:
     one, other = Passages.of([SECRET], []).to_json(), Passages.of([SECRET], []).to_json()
     assert "miller" not in json.dumps(one).lower()
     assert not set(one["hashes"][str(WORDS)]) & set(other["hashes"][str(WORDS)])
+
+
+def test_no_part_of_a_passage_can_be_guessed_alone() -> None:
+    """Who knows the words before a secret must guess all that follow in its passage, not one by one."""
+    text = "Dear team, my name is Ann Miller and the code of my door is 4921 so please come in at any time"
+    kept = Passages.of([text], []).to_json()
+    assert kept.keys() == {"key", "hashes"}
+    words = words_of(text)
+    passages = Passages.from_json(kept)
+    assert set(passages.hashes) == {WORDS}
+    starts = {
+        start
+        for start in range(len(words) - WORDS + 1)
+        if passages.are_in(" ".join(words[start : start + WORDS]))
+    }
+    assert starts == {0, 4, 8, len(words) - WORDS}
+    assert min(after - before for before, after in pairwise(sorted(starts))) >= APART
+    assert not any(map(passages.are_in, words))
+
+
+def test_a_passage_is_found_wherever_a_text_is_cut() -> None:
+    passages = hashed(SECRET, "hunter2hunter")
+    text = f"… {SECRET.upper()} …"
+    assert all(passages.are_in_pieces((text[:at], text[at:])) for at in range(len(text)))
+    assert passages.are_in_pieces(text)
+    assert passages.are_in_pieces(["x" * 100_000, " ", *"hunter2hunter", " ", "y" * 100_000])
 
 
 def test_all_texts_of_a_row_are_searched_for() -> None:

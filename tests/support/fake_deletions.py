@@ -60,6 +60,6 @@ class FakeDeletions:
         copies = self.certificate.get("copies", [])
         deleted = [copy for copy in copies if copy["id"] in gone]
         kept = [copy for copy in copies if copy["id"] not in gone]
-        self.certificate = {**self.certificate, "copies": kept}
+        self.certificate = {**self.certificate, "copies": kept, "copiesCount": len(kept)}
         self.certificate["deleted"] = [*self.certificate.get("deleted", []), *deleted]
         return web.json_response({"certificate": self.certificate})

@@ -1812,8 +1812,10 @@ export interface Certificate {
   files: number;
   bytes: number;
   copies: TextCopy[];
+  copiesCount: number;
   dependents: Dependent[];
   unsearched: string[];
+  unsearchedCount: number;
   deleted: TextCopy[];
   repeat?: ForgetRepeat;
 }

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 import sys
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
@@ -16,7 +16,8 @@ from arkor_dev.client.following import watch
 from arkor_dev.client.job_list import choose_job, jobs_of
 from arkor_dev.connection.connect import joined
 from arkor_dev.contract.errors import BackendError, BadRequestError, NotFoundError
-from arkor_dev.contract.forget import MOST_ROWS
+from arkor_dev.contract.forget import CERTIFICATE, MOST_ROWS, Certificate
+from arkor_dev.contract.schema import SchemaError, check_as
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.data.exclusions import ENTRY
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from arkor_dev.backend.client import Backend
-    from arkor_dev.contract.forget import Certificate
     from arkor_dev.core.settings import Settings
 
 SPAN: Final = re.compile(r"([1-9][0-9]{0,8})(?:-([1-9][0-9]{0,8}))?")
@@ -56,9 +56,11 @@ async def run_forget(settings: Settings, arguments: Namespace) -> int:
             if ending.status != "completed":
                 why = f": {one_line(ending.error, 1000)}" if ending.error else ""
                 raise BackendError(f"Nothing was deleted: the job {new} is {ending.status}{why}")
+            old, job_id = job_id, new
             if arguments.replace:
-                await backend.delete_job(job_id)
-            job_id = new
+                # Only once there is a certificate: without one, the old job is all there is.
+                await searched(backend, job_id)
+                await backend.delete_job(old)
         certificate = await searched(backend, job_id, delete=arguments.delete)
     print(json.dumps(certificate, indent=2) if arguments.json else "\n".join(lines(certificate)))  # noqa: T201
     return 0
@@ -123,17 +125,20 @@ async def verified(settings: Settings, job_id: str, *, repeat: bool, quiet: bool
 
 
 def holds(certificate: Certificate) -> bool:
-    """Return whether a certificate is still true: nothing is left, and the weights are as written."""
+    """Return whether a certificate is proved to hold still: everything was searched, nothing is left, and
+    the weights are as written.
+    """
     repeat = certificate.get("repeat", {})
     same = repeat.get("state") != "completed" or repeat.get("same") is True
-    return certificate["intact"] and not certificate["copies"] and same
+    searched_all = certificate["searchable"] and not certificate["unsearchedCount"]
+    return certificate["intact"] and searched_all and not certificate["copiesCount"] and same
 
 
 def _certificate(body: bytes) -> Certificate:
-    certificate = object_of(body).get("certificate")
-    if not isinstance(certificate, dict) or not isinstance(certificate.get("copies"), list):
-        raise BackendError("The backend's certificate is unreadable. Try again later.")
-    return cast("Certificate", certificate)
+    try:
+        return check_as(Certificate, object_of(body).get("certificate"), CERTIFICATE, "certificate")
+    except SchemaError as fault:
+        raise BackendError(f"The backend's certificate is unreadable: {one_line(fault, 200)}") from None
 
 
 def lines(certificate: Certificate) -> list[str]:
@@ -141,7 +146,11 @@ def lines(certificate: Certificate) -> list[str]:
     rows, steps, start = certificate["rows"], certificate["steps"], certificate["start"]
     share = 1 - start / steps if steps else 1
     text_lines = [f"Deleted from the adapter of {one_line(certificate['ofName'], 200)}:"]
-    text_lines += [f"  {one_line(row['where'], 200)}, SHA-256 {row['sha256'][:16]}…" for row in rows[:LISTED]]
+    text_lines += [
+        f"  {one_line(row['where'], 200)}, SHA-256 {one_line(row['sha256'], 64)[:16]}…"
+        for row in rows[:LISTED]
+    ]
+    text_lines += _more(len(rows))
     text_lines += [
         f"{one_line(certificate['message'], 500)} {share:.0%} of its {steps:,} steps were trained again.",
         "The weights have the same bits as if it had been trained without them from the start."
@@ -158,6 +167,7 @@ def lines(certificate: Certificate) -> list[str]:
             text_lines.append(
                 f"  {one['kind']} {one_line(one['name'], 200)} ({sure}{one_line(one['why'], 200)})"
             )
+        text_lines += _more(len(certificate["dependents"]))
     if repeat := certificate.get("repeat"):
         text_lines += ["", repeat_words(repeat["state"], same=repeat.get("same"))]
     return text_lines
@@ -170,24 +180,29 @@ def _found(certificate: Certificate) -> list[str]:
         return ["", "All of their words are also in other rows, so their text cannot be searched for."]
     copies, unsearched = certificate["copies"], certificate["unsearched"]
     if not copies:
-        text_lines = ["", f"Their text was not found: {searched_in}."]
+        where = " in what could be searched" if unsearched else ""
+        text_lines = ["", f"Their text was not found{where}: {searched_in}."]
     else:
         text_lines = ["", f"Their text is still in these places; {searched_in}:"]
         text_lines += [
             f"  {one_line(copy['name'], 200)}{'' if copy['deletable'] else ' (delete it yourself)'}"
             for copy in copies[:LISTED]
         ]
-        if len(copies) > LISTED:
-            text_lines.append(f"  and {len(copies) - LISTED:,} more")
+        text_lines += _more(certificate["copiesCount"])
         if any(copy["deletable"] for copy in copies):
             text_lines.append("`--delete` deletes those that are not your own files.")
     if certificate["deleted"]:
         text_lines.append(f"{len(certificate['deleted']):,} copies were deleted.")
     if unsearched:
-        text_lines.append(
-            f"Could not be searched: {', '.join(one_line(name, 100) for name in unsearched[:5])}"
-        )
+        count = certificate["unsearchedCount"]
+        text_lines.append(f"{count:,} not searched, so it is not proved that no text is left:")
+        text_lines += [f"  {one_line(name, 200)}" for name in unsearched[:LISTED]]
+        text_lines += _more(count)
     return text_lines
+
+
+def _more(count: int) -> list[str]:
+    return [f"  and {count - LISTED:,} more"] if count > LISTED else []
 
 
 def repeat_words(state: str, *, same: bool | None) -> str:

@@ -57,8 +57,8 @@ async def run_verify(settings: Settings, reference: str, *, repeat: bool, as_jso
     """Check a folder, a file in one, or a job of this machine; return the exit code.
 
     The code is 0 if every file is as written, else 1. For a job that deleted rows, their texts are searched
-    for again, and the code is 1 if any are found. ``repeat`` also repeats the training run, and a
-    different result is 1, too. Raises BadRequestError if there is nothing to check.
+    for again, and the code is 1 if any are found or something was not searched. ``repeat`` also repeats the
+    training run, and a different result is 1, too. Raises BadRequestError if there is nothing to check.
     """
     target = target_of(settings, reference)
     report: VerifyReport = {"ok": False, "folder": str(target.folder)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from os.path import normpath
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from arkor_dev.data.sources import REPLAY, parts_of, sources_of
@@ -11,7 +13,7 @@ from arkor_dev.local.jobs.job_folder import checkpoint_steps, export_ids, final_
 from .ancestors import started_from
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from arkor_dev.contract.forget import Dependent
@@ -65,16 +67,25 @@ def _may_have(config: JobConfig, rows: set[str], files: set[str]) -> str:
     if rows <= set(left_out_of(config)):
         return ""
     replayed = config.get(REPLAY)
-    if isinstance(replayed, str) and replayed in files:
+    if isinstance(replayed, str) and _shared(files, {normpath(replayed)}):
         return f"it replays rows of {replayed}"
-    shared = min(files & _files(config), default=None)
+    shared = _shared(files, _files(config))
     return f"it trained on {shared}" if shared else ""
 
 
 def _files(config: JobConfig) -> set[str]:
-    """Return the paths of a job's training rows."""
+    """Return the normalised paths of the files and folders of a job's training rows."""
     source = dict(sources_of(config)).get("datasetSource")
-    return {part["path"] for part in parts_of(source) if part["type"] == "file"} if source else set()
+    return (
+        {normpath(part["path"]) for part in parts_of(source) if part["type"] == "file"} if source else set()
+    )
+
+
+def _shared(some: Iterable[str], others: Iterable[str]) -> str | None:
+    """Return the first path of ``others`` that is in ``some``, or of which one lies in the other."""
+    pairs = ((PurePath(one), PurePath(other)) for one in some for other in others)
+    found = (str(other) for one, other in pairs if one.is_relative_to(other) or other.is_relative_to(one))
+    return min(found, default=None)
 
 
 def _of_job(data: Path, job: Job, why: str, *, certain: bool) -> Iterator[Dependent]:

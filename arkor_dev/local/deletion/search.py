@@ -1,34 +1,32 @@
 """Searches files and databases of this machine for passages of deleted rows.
 
 Weights are not searched: which adapters learned from the rows follows from their jobs (``dependents``).
-Blocking: call from a thread. All files are read as data, with limits; links are not followed.
+Blocking, and for untrusted files: runs in a process of its own (``search_worker``). All files are read as
+data, with limits; links are not followed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gzip
 import hashlib
-import io
-import json
 import os
 import sqlite3
-import tarfile
-import zipfile
-import zlib
-from dataclasses import dataclass, field
+import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal
 
 from arkor_dev.contract.forget import MOST_COPIES, TextCopy
-from arkor_dev.contract.regular_files import NotRegularError, open_inside
+from arkor_dev.contract.regular_files import open_inside
 from arkor_dev.data.passages import texts_of
 from arkor_dev.data.reader import DataFile, open_data
 from arkor_dev.data.rows import RowError
 from arkor_dev.local.jobs.database import DATABASE
-from arkor_dev.local.jobs.disk import embeddings_folder
-from arkor_dev.local.jobs.job_folder import EXPORTS, JOBS
+from arkor_dev.local.jobs.disk import RESERVE, embeddings_folder
+from arkor_dev.local.jobs.job_folder import CHECKPOINTS, EXPORTS, JOBS, RESUME, STATE
 from arkor_dev.teacher.ledger import FILE as LEDGER
+
+from .file_texts import FileTexts, UnreadableError, reason, strings_of
+from .messages import Found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,34 +36,22 @@ if TYPE_CHECKING:
     Kind = Literal["data", "file", "export", "event", "log", "job", "answer", "cache"]
 
 LARGEST: Final = 256 << 20
-"""Bytes of a file, unpacked, up to which it is searched."""
-MEMBERS: Final = 10_000
+"""Bytes of a file up to which it is searched."""
+SECONDS: Final = 240.0
+"""Time for all files; a deletion searches twice, and clients wait ten minutes."""
 MOST_UNSEARCHED: Final = 100
-WEIGHTS: Final = (".safetensors", ".gguf", ".pt", ".pth", ".bin", ".onnx", ".npy", ".npz", ".f16", ".whl")
+SHOWN_PARTS: Final = 3
+"""Unsearched parts of a file that are named."""
+WEIGHTS: Final = (".safetensors", ".gguf")
 PASSED: Final = frozenset({".git", "node_modules", ".venv", "venv", "__pycache__"})
-"""Names of a project's folders that are not searched."""
-PACKED: Final = (".tar", ".tgz", ".zip")
-SQLITE: Final = (".sqlite", ".sqlite-wal", ".sqlite-shm")
-BINARY_PROBE: Final = 4096
-_JOB_TEXT: Final = "config || ' ' || notes || ' ' || tags || ' ' || coalesce(error, '')"
+"""Names of a project's folders that are not searched, which the result says."""
+OWN_DATABASES: Final = frozenset(name + end for name in (DATABASE, LEDGER) for end in ("", "-wal", "-shm"))
 TABLES: Final = {
-    "events": ("event", "job, id", "data", "name != 'training.log'"),
-    "endpoint_requests": ("log", "seq", "coalesce(said, '') || ' ' || coalesce(error, '')", "1"),
-    "jobs": ("job", "id", f"{_JOB_TEXT} || ' ' || coalesce(evaluation, '')", "1"),
+    "events": ("event", ("job", "id"), ("data",), "name != 'training.log'"),
+    "endpoint_requests": ("log", ("seq",), ("said", "error"), "1"),
+    "jobs": ("job", ("id",), ("config", "notes", "tags", "error", "evaluation"), "1"),
 }
-"""Tables of the jobs' database: kind, key, and the text that is searched in which rows."""
-
-
-@dataclass
-class Found:
-    """The result of a search. ``paths`` and ``keys`` say what to delete for the id of a copy."""
-
-    copies: list[TextCopy] = field(default_factory=list)
-    unsearched: list[str] = field(default_factory=list)
-    files: int = 0
-    bytes: int = 0
-    paths: dict[str, Path] = field(default_factory=dict)
-    keys: dict[str, tuple[str, tuple[str | int, ...]]] = field(default_factory=dict)
+"""Tables of the jobs' database: kind, key, and the columns that are searched in which rows."""
 
 
 class Search:
@@ -80,66 +66,107 @@ class Search:
         self._passages, self._data, self._project = passages, data, project
         self._names, self._data_files = job_names, data_files
         self.found = Found()
+        self._seen: set[str] = set()
+        self._end = 0.0
 
     def run(self) -> Found:
         """Search everything."""
+        self._end = time.monotonic() + SECONDS
+        if self._passages:
+            for database, search in ((DATABASE, self._database), (LEDGER, self._ledger)):
+                try:
+                    search()
+                except (sqlite3.Error, UnreadableError) as fault:
+                    self.found.unsearched.append(f"{self._data / database} ({reason(fault)})")
         self._folder(self._data, self._own_file)
         if embeddings_folder(self._data).is_dir():
             self._add(
                 "cache", "embeddings of rows, as vectors", "embeddings", path=embeddings_folder(self._data)
             )
-        if self._passages:
-            self._database()
-            self._ledger()
         self._folder(self._project, self._project_file)
-        del self.found.copies[MOST_COPIES:], self.found.unsearched[MOST_UNSEARCHED:]
-        return self.found
+        found = self.found
+        found.copies_count, found.unsearched_count = len(found.copies), len(found.unsearched)
+        del found.copies[MOST_COPIES:], found.unsearched[MOST_UNSEARCHED:]
+        return found
 
     # Files
 
     def _folder(self, top: Path, add: Callable[[Path, str], None]) -> None:
-        for folder, folders, names in os.walk(top):
-            folders[:] = sorted(name for name in folders if name not in PASSED)
+        for folder, folders, names in os.walk(top, onerror=self._unlisted):
+            if top == self._project:
+                self.found.unsearched += [
+                    f"{(Path(folder) / name).relative_to(top).as_posix()}/ (not searched)"
+                    for name in sorted(PASSED.intersection(folders))
+                ]
+                folders[:] = sorted(set(folders) - PASSED)
             for name in sorted(names):
                 path = Path(folder) / name
+                if path.is_symlink() or not path.is_file():
+                    continue
                 relative = path.relative_to(top).as_posix()
-                if name.endswith((*WEIGHTS, *SQLITE)) or path.is_symlink() or not path.is_file():
+                if self._passed_over(top, relative):
                     continue
                 if self._holds(top, relative):
                     add(path, relative)
 
+    def _unlisted(self, fault: OSError) -> None:
+        self.found.unsearched.append(f"{fault.filename}/ ({reason(fault)})")
+
+    def _passed_over(self, top: Path, relative: str) -> bool:
+        """Return whether a file has no text by what it is: weights, and what is searched elsewhere."""
+        if relative.lower().endswith(WEIGHTS):
+            return True
+        if top != self._data:
+            return False
+        parts = relative.split("/")
+        is_state = parts[0] == JOBS and parts[2:3] in ([CHECKPOINTS], [RESUME]) and parts[4:] == [STATE]
+        is_vector = embeddings_folder(self._data) in (top / relative).parents
+        return relative in (*OWN_DATABASES, RESERVE) or is_state or is_vector
+
     def _holds(self, top: Path, relative: str) -> bool:
-        """Return whether a file has a passage; note one that cannot be searched."""
+        """Return whether a file has a passage; note what of it cannot be searched."""
         self.found.files += 1
         name = str(top / relative) if top == self._data else relative
+        texts = FileTexts()
         try:
             with open_inside(top, relative) as file:
                 size = os.fstat(file.fileno()).st_size
                 self.found.bytes += size
-                if size > LARGEST:
-                    raise ValueError
                 if not self._passages:
                     return False
-                if relative.endswith(".parquet"):
+                if size > LARGEST:
+                    raise UnreadableError("too large")
+                if relative.lower().endswith(".parquet"):
                     return self._parquet(top / relative)
-                return any(self._passages.are_in(text) for text in texts_in(relative, file))
-        except (
-            OSError,
-            ValueError,
-            EOFError,
-            zlib.error,
-            NotRegularError,
-            tarfile.TarError,
-            zipfile.BadZipFile,
-        ):
-            self.found.unsearched.append(name)
-            return False
+                self._check_time()
+                if any(self._are_in(text) for text in texts.read(relative, file)):
+                    return True
+        except Exception as fault:  # noqa: BLE001 - one file, whatever is wrong with it, must not end the search
+            texts.missed.append(reason(fault))
+        if texts.missed:
+            more = len(texts.missed) - SHOWN_PARTS
+            parts = [*texts.missed[:SHOWN_PARTS], *([f"{more:,} more"] if more > 0 else [])]
+            self.found.unsearched.append(f"{name} ({', '.join(parts)})")
+        return False
+
+    def _are_in(self, pieces: Iterator[str]) -> bool:
+        return self._passages.are_in_pieces(self._timely(pieces))
+
+    def _timely(self, pieces: Iterator[str]) -> Iterator[str]:
+        for piece in pieces:
+            self._check_time()
+            yield piece
+
+    def _check_time(self) -> None:
+        if time.monotonic() > self._end:
+            raise UnreadableError("the time was over")
 
     def _parquet(self, path: Path) -> bool:
         with open_data([DataFile(path, path.name)], LARGEST) as rows:
             for item in rows:
+                self._check_time()
                 if isinstance(item.row, RowError):
-                    raise ValueError
+                    raise UnreadableError("a row of it is not read")
                 if any(self._passages.are_in(text) for text in texts_of(item.row)):
                     return True
         return False
@@ -164,11 +191,11 @@ class Search:
 
     def _database(self) -> None:
         with contextlib.closing(_reading(self._data / DATABASE)) as db:
-            for table, (kind, key, text, where) in TABLES.items():
-                query = f"SELECT {text}, {key} FROM {table} WHERE {where}"  # noqa: S608 - our own names
-                for content, *values in db.execute(query):
-                    if self._in_text(content):
-                        self._row(table, kind, tuple(values))
+            for table, (kind, key, columns, where) in TABLES.items():
+                query = f"SELECT {', '.join([*key, *columns])} FROM {table} WHERE {where}"  # noqa: S608 - our own names
+                for row in db.execute(query):
+                    if any(map(self._in_text, row[len(key) :])):
+                        self._row(table, kind, tuple(row[: len(key)]))
 
     def _row(self, table: str, kind: str, values: tuple[str | int, ...]) -> None:
         if table == "endpoint_requests":
@@ -184,7 +211,7 @@ class Search:
             copy = self._add(
                 "event", f"event {values[1]} of {name}", f"event/{job}/{values[1]}", job, rows=True
             )
-        self.found.keys[copy] = (table, values)
+        self.found.keys[copy] = [table, *map(str, values)]
 
     def _ledger(self) -> None:
         path = self._data / LEDGER
@@ -196,10 +223,11 @@ class Search:
                     copy = self._add(
                         "answer", f"kept answer {digest[:12]} of a teacher", f"answer/{digest}", rows=True
                     )
-                    self.found.keys[copy] = ("answers", (digest,))
+                    self.found.keys[copy] = ["answers", str(digest)]
 
     def _in_text(self, text: object) -> bool:
-        return isinstance(text, str) and any(map(self._passages.are_in, _decoded(text)))
+        self._check_time()
+        return isinstance(text, str) and any(map(self._passages.are_in, strings_of(text)))
 
     def _add(
         self,
@@ -213,7 +241,8 @@ class Search:
     ) -> str:
         """Add a copy, unless it is listed; return its id."""
         identity = hashlib.sha256(f"{kind}\0{key}".encode(errors="surrogatepass")).hexdigest()[:16]
-        if all(copy["id"] != identity for copy in self.found.copies):
+        if identity not in self._seen:
+            self._seen.add(identity)
             deletable = path is not None or rows
             copy: TextCopy = {"id": identity, "kind": kind, "name": name, "deletable": deletable}
             if job is not None:
@@ -228,68 +257,3 @@ def _reading(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     db.text_factory = lambda text: text.decode(errors="replace")
     return db
-
-
-def texts_in(name: str, file: IO[bytes]) -> Iterator[str]:
-    """Yield the texts of a file, by its name: of archives, those of their members.
-
-    Raises ValueError for one that is larger than ``LARGEST`` when unpacked, and the errors of its format.
-    """
-    if name.endswith(".gz"):
-        with gzip.GzipFile(fileobj=file) as unpacked:
-            yield from texts_in(name.removesuffix(".gz"), io.BytesIO(_limited(cast("IO[bytes]", unpacked))))
-    elif name.endswith((".tar", ".tgz")):
-        with tarfile.open(fileobj=file) as archive:
-            for number, member in enumerate(archive):
-                stream = archive.extractfile(member) if member.isfile() else None
-                if number >= MEMBERS:
-                    raise ValueError
-                if stream and not member.name.endswith((*WEIGHTS, *PACKED)):
-                    yield from texts_in(member.name, io.BytesIO(_limited(stream)))
-    elif name.endswith(".zip"):
-        with zipfile.ZipFile(file) as packed:
-            for entry in packed.namelist()[:MEMBERS]:
-                if not entry.endswith((*WEIGHTS, *PACKED, "/")):
-                    with packed.open(entry) as part:
-                        yield from texts_in(entry, io.BytesIO(_limited(part)))
-    elif name.endswith((".jsonl", ".ndjson")):
-        for line in file:
-            yield from _decoded(line.decode(errors="replace"))
-    else:
-        content = _limited(file)
-        if b"\0" not in content[:BINARY_PROBE]:
-            text = content.decode(errors="replace")
-            yield from _decoded(text) if name.endswith(".json") else (text,)
-
-
-def _limited(file: IO[bytes]) -> bytes:
-    content = file.read(LARGEST + 1)
-    if len(content) > LARGEST:
-        raise ValueError
-    return content
-
-
-def _decoded(text: str) -> Iterator[str]:
-    """Yield the strings of a JSON value, keys included; of anything else, the text."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        yield text
-        return
-    yield from _strings(value)
-
-
-def _strings(value: object) -> Iterator[str]:
-    waiting = [value]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, str):
-            yield value
-            # A string may be JSON itself, such as the arguments of a call.
-            if value[:1] in ("{", "["):
-                with contextlib.suppress(ValueError, RecursionError):
-                    waiting.append(json.loads(value))
-        elif isinstance(value, dict):
-            waiting += [*value, *value.values()]
-        elif isinstance(value, list):
-            waiting += value

@@ -13,16 +13,16 @@ import json
 import shutil
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING, Final, NoReturn, TypeGuard
+from typing import TYPE_CHECKING, Final, NoReturn
 
-from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError
-from arkor_dev.contract.forget import Certificate
+from arkor_dev.contract.errors import BadRequestError, ConflictError, NotFoundError, UnavailableError
+from arkor_dev.contract.forget import CERTIFICATE, Certificate
 from arkor_dev.contract.placement import CLUSTER
 from arkor_dev.contract.regular_files import sha256_of
 from arkor_dev.contract.run_names import LONGEST
+from arkor_dev.contract.schema import SchemaError, check_as
 from arkor_dev.contract.shapes import TERMINAL
 from arkor_dev.data.exclusions import ENTRY, entry_of, row_hash
-from arkor_dev.data.passages import Passages
 from arkor_dev.data.reader import open_data
 from arkor_dev.data.sources import SourceError, every_file, files_of, parts_of
 from arkor_dev.local.endpoints import deployments
@@ -41,11 +41,13 @@ from arkor_dev.local.jobs.job_folder import (
 from arkor_dev.local.jobs.records import now
 from arkor_dev.local.jobs.repeatable import why_unrepeatable
 from arkor_dev.local.jobs.store import Store, new_id
+from arkor_dev.local.workers.errors import JobFailure
+from arkor_dev.local.workers.process import Child, passed
 from arkor_dev.teacher.ledger import FILE as LEDGER
 
 from .ancestors import check_ancestors
 from .dependents import dependents
-from .search import Found, Search
+from .messages import Found, SearchTexts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,6 +61,9 @@ if TYPE_CHECKING:
 
 WEIGHTS: Final = ".safetensors"
 AGAIN: Final = "again"
+WORKER: Final = "arkor_dev.local.deletion.search_worker"
+LONGEST_SEARCH: Final = 295.0
+"""Seconds after which a search is ended: it gives up by itself, unless a single file keeps it."""
 
 
 class Deletions:
@@ -125,8 +130,8 @@ class Deletions:
         """
         facts = await asyncio.to_thread(self._facts, job)
         async with self._turn:
-            stored = await asyncio.to_thread(certificate_file(job_folder(self._data, job["id"])).read_json)
-            certificate = stored if _is_certificate(stored) else await self._search(job, facts, None)
+            stored = await asyncio.to_thread(self._stored, job)
+            certificate = stored or await self._search(job, facts, None)
         return await self._with_repeat(job, certificate)
 
     async def search_again(self, job: Job, delete: Sequence[str], *, repeat: bool) -> Certificate:
@@ -137,9 +142,7 @@ class Deletions:
         """
         facts = await asyncio.to_thread(self._facts, job)
         async with self._turn:
-            file = certificate_file(job_folder(self._data, job["id"]))
-            stored = await asyncio.to_thread(file.read_json)
-            before = stored if _is_certificate(stored) else None
+            before = await asyncio.to_thread(self._stored, job)
             deleted = await self._delete(job, facts, delete) if delete else []
             certificate = await self._search(job, facts, before, deleted)
             if repeat:
@@ -147,10 +150,20 @@ class Deletions:
                 config.pop("forgets", None)
                 again = await self._create(job, f"{job['name'][: LONGEST - 10]} {AGAIN}", config)
                 certificate["repeat"] = {"job": again["id"], "state": "training"}
+                file = certificate_file(job_folder(self._data, job["id"]))
                 await asyncio.to_thread(file.write_json, certificate)
         return await self._with_repeat(job, certificate)
 
     # Internal
+
+    def _stored(self, job: Job) -> Certificate | None:
+        """Return the job's certificate if it was written here and is whole."""
+        stored = certificate_file(job_folder(self._data, job["id"])).read_json()
+        try:
+            found = check_as(Certificate, stored, CERTIFICATE)
+        except SchemaError:
+            return None
+        return found if found["job"] == job["id"] else None
 
     async def _jobs(self) -> list[Job]:
         listing: list[Job] = json.loads(await self._store.read(Store.listing))["jobs"]
@@ -199,15 +212,27 @@ class Deletions:
             raise ConflictError(f"The job {job['name']} is {job['status']}: it has no certificate yet")
         facts = read_forgotten(job_folder(self._data, job["id"]))
         if facts is None:
-            raise NotFoundError(f"The file about the deleted rows of {job['name']} is missing or damaged")
+            raise NotFoundError(
+                f"What {job['name']} deleted is not known here. If it was imported, its certificate is on "
+                "the machine that trained it; else its file is damaged. Delete the rows again to get one"
+            )
         return facts
 
     async def _found(self, job: Job, facts: ForgottenFacts) -> Found:
         names = await self._store.read(Store.names)
-        passages = Passages.from_json(facts["passages"])
         files = await asyncio.to_thread(self._data_files, job["config"])
-        search = Search(passages, self._data, self._project, dict(names), files)
-        return await asyncio.to_thread(search.run)
+        request = SearchTexts(facts["passages"], self._data, self._project, dict(names), sorted(files))
+        child = await Child.start(WORKER, passed("HOME"), alone=True)
+        try:
+            child.send(request)
+            async with asyncio.timeout(LONGEST_SEARCH):
+                return await child.result(Found, "The search")
+        except TimeoutError:
+            raise UnavailableError("The search took too long and was ended. Nothing was changed") from None
+        except JobFailure as failure:
+            raise UnavailableError(f"{failure}. Nothing was changed") from None
+        finally:
+            await child.stop()
 
     def _data_files(self, config: JobConfig) -> set[Path]:
         try:
@@ -249,8 +274,10 @@ class Deletions:
             "files": found.files,
             "bytes": found.bytes,
             "copies": found.copies,
+            "copiesCount": found.copies_count,
             "dependents": await asyncio.to_thread(dependents, self._data, job, listing, served),
             "unsearched": found.unsearched,
+            "unsearchedCount": found.unsearched_count,
             "deleted": [*(before["deleted"] if before else ()), *deleted],
         }
         if before and "repeat" in before:
@@ -347,10 +374,6 @@ def _origin(folder: Path) -> RunOrigin:
     return origin if isinstance(origin, dict) else {}
 
 
-def _is_certificate(value: object) -> TypeGuard[Certificate]:
-    return isinstance(value, dict) and all(key in value for key in Certificate.__required_keys__)
-
-
 def _source(config: JobConfig) -> DatasetSource:
     return config["datasetSource"]
 
@@ -359,12 +382,12 @@ def _refuse(_: object) -> NoReturn:
     raise SourceError("not a file of the project")
 
 
-def _delete_rows(store: Store, keys: Sequence[tuple[str, tuple[str | int, ...]]]) -> None:
+def _delete_rows(store: Store, keys: Sequence[Sequence[str]]) -> None:
     """Delete rows of the jobs' database, and overwrite them on disk."""
     db = store.writing
     db.execute(SECURE_DELETE)
     with transaction(db):
-        for table, values in keys:
+        for table, *values in keys:
             if table == "events":
                 db.execute("DELETE FROM events WHERE job = ? AND id = ?", values)
             elif table == "endpoint_requests":
@@ -372,9 +395,9 @@ def _delete_rows(store: Store, keys: Sequence[tuple[str, tuple[str | int, ...]]]
     db.execute(TRUNCATE_LOG)
 
 
-def _delete_answers(data: Path, keys: Sequence[tuple[str, tuple[str | int, ...]]]) -> None:
+def _delete_answers(data: Path, keys: Sequence[Sequence[str]]) -> None:
     """Delete kept answers of a teacher, and overwrite them on disk."""
-    digests = [values for table, values in keys if table == "answers"]
+    digests = [values for table, *values in keys if table == "answers"]
     if digests:
         with closing(sqlite3.connect(data / LEDGER)) as db:
             db.execute(SECURE_DELETE)

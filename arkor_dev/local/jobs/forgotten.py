@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict, TypeGuard, cast
 
+from arkor_dev.data.passages import KEY_BYTES, WORDS
+
 from .job_folder import forgotten_file
 
 if TYPE_CHECKING:
@@ -55,8 +57,8 @@ def _are_facts(value: object) -> TypeGuard[ForgottenFacts]:
 def _are_hashes(value: object) -> bool:
     if not isinstance(value, dict) or not isinstance(value.get("hashes"), dict):
         return False
-    lists = [value.get("first"), *cast("dict[object, object]", value["hashes"]).values()]
-    sizes = all(_is_text(size) and size.isascii() and size.isdigit() for size in value["hashes"])
+    lists = cast("dict[object, object]", value["hashes"]).values()
+    sizes = set(value["hashes"]) <= {str(size) for size in range(1, WORDS + 1)}
     return (
         sizes
         and _is_hexadecimal(value.get("key"))
@@ -70,6 +72,6 @@ def _is_text(value: object) -> TypeGuard[str]:
 
 def _is_hexadecimal(value: object) -> bool:
     try:
-        return 0 < len(bytes.fromhex(value if isinstance(value, str) else "")) <= 64
+        return 0 < len(bytes.fromhex(value if isinstance(value, str) else "")) <= KEY_BYTES
     except ValueError:
         return False

@@ -179,13 +179,15 @@ def _created(name: str, extra_flags: int, folder: int) -> int:
 def belongs(name: str) -> bool:
     """Return whether ``name`` is a job file that may come from another machine.
 
-    Exports and reports stay on the machine that made them, and job folders contain no programs.
+    Exports, reports and certificates of deleted rows stay on the machine that made them: a certificate
+    says what was found there, and the hashes beside it let others test guesses of the rows' text. Job
+    folders contain no programs.
     """
     parts = name.split("/")
     if not is_safe_name(name) or any(part.endswith(PART) for part in parts):
         return False
     if len(parts) == 1:
-        return name in (VOTES, FORGOTTEN, CERTIFICATE)
+        return name == VOTES
     if parts[0] in (CHECKPOINTS, RESUME):
         if len(parts) < 3 or not _is_step(parts[1]):
             return False

@@ -173,7 +173,9 @@ async def deleted_rows(scene: Scene) -> AsyncGenerator[None]:
             {**dependent, "name": "support-bot and 4 checkpoints"},
             {**dependent, "kind": "endpoint", "name": "support", "why": "it serves support-bot"},
         ],
-        "unsearched": [],
+        "copiesCount": 2,
+        "unsearched": [".git/ (not searched)", "old.zip (keys.txt: it has a password)"],
+        "unsearchedCount": 2,
         "deleted": [],
         "repeat": {"job": of, "state": "completed", "same": True},
     }

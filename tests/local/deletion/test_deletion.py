@@ -219,6 +219,34 @@ def test_copies_of_the_text_are_found_and_deleted(
             path.unlink()
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"copies": 5}, {"deleted": 5}, {"job": "job_0"}, {"repeat": 5}, {"rows": [5]}]
+)
+def test_a_certificate_that_was_not_written_here_is_written_again(
+    shared: Backend, late: str, shared_data: Path, wrong: dict[str, Any]
+) -> None:
+    found = certificate(shared, late, {})
+    file = shared_data / "jobs" / late / "certificate.json"
+    file.write_text(json.dumps({**found, "copies": [], "copiesCount": 0, **wrong}))
+    again = certificate(shared, late)
+    assert again["copies"] == found["copies"] != []
+    assert again["job"] == late
+
+
+def test_an_imported_job_has_no_certificate(shared: Backend, trained: str, late: str, tmp_path: Path) -> None:
+    """It says what was found on another machine."""
+    gone = forget(shared, trained, str(row_of(certificate(shared, late))))
+    assert ended(shared, gone) == "completed"
+    assert certificate(shared, gone)["exact"]
+    archive = {"path": str(tmp_path / "job.tar")}
+    assert shared.call("POST", f"/v1/jobs/{gone}/export", archive).status == 200
+    assert shared.call("DELETE", f"/v1/jobs/{gone}").status == 204
+    assert shared.call("POST", "/v1/jobs/import", archive).status in (200, 201)
+    answer = shared.call("GET", f"/v1/jobs/{gone}/certificate")
+    assert answer.status == 404
+    assert "on the machine that trained it" in answer.json["error"]
+
+
 def test_what_learned_from_the_row_is_named(shared: Backend, trained: str, late: str) -> None:
     child = shared.call(
         "POST",

@@ -180,6 +180,31 @@ def test_an_imported_job_loses_its_environment(tmp_path: Path) -> None:
     assert not (asked.keys() - {"method"}) & taken.job["config"].keys()
 
 
+def test_an_archive_has_no_certificate_of_deleted_rows(exported: Path, tmp_path: Path) -> None:
+    """It says what was found on another machine, and its hashes let others test guesses of the text."""
+    store = Store(tmp_path / "one" / "backend.sqlite", "local")
+    (row,) = json.loads(store.listing())["jobs"]
+    folder = job_folder(tmp_path / "one", row["id"])
+    for name in ("forgotten.json", "certificate.json"):
+        (folder / name).write_text("{}")
+        with pytest.raises(BadRequestError, match="a file that no job has"):
+            reader._check_file(name, 2)
+    export_job(tmp_path / "one", row, tmp_path / "again.tar")
+    store.close()
+    with tarfile.open(tmp_path / "again.tar") as plain:
+        assert not [name for name in plain.getnames() if "forgotten" in name or "certificate" in name]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"forgets": [5]}, {"forgets": [{"job": "job_1"}]}, {"leftOut": {"rows": 5, "hash": ""}}]
+)
+def test_what_a_job_deleted_is_checked(wrong: dict[str, Any]) -> None:
+    job = {"id": ID, "name": "x", "status": "completed", "createdAt": "2026-01-01T00:00:00Z"}
+    assert reader.check_job({**job, "config": CONFIG})
+    with pytest.raises(BadRequestError, match=r"config\.(forgets|leftOut)"):
+        reader.check_job({**job, "config": {**CONFIG, **wrong}})
+
+
 def test_an_imported_job_loses_its_cluster(tmp_path: Path) -> None:
     hostile = {**CONFIG, "cluster": "ray://elsewhere:10001", "insecureCluster": True, "storage": "/etc"}
     (tmp_path / "hostile.tar").write_bytes(whole(*built(config=hostile)))

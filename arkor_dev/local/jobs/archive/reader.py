@@ -24,6 +24,7 @@ from arkor_dev.contract import strict_json
 from arkor_dev.contract.bodies import JOB_CHANGES
 from arkor_dev.contract.errors import MAKE_ROOM, BadRequestError
 from arkor_dev.contract.events import END, PING
+from arkor_dev.contract.forget import FORGETTING
 from arkor_dev.contract.placement import CLUSTER, INSECURE, STORAGE
 from arkor_dev.contract.regular_files import NotRegularError, is_safe_name, open_regular
 from arkor_dev.contract.schema import SchemaError, check
@@ -307,6 +308,7 @@ def check_job(job: object) -> JobRecord:
         check(job, JOB_CHANGES)
         check(job.get("metrics", {}), METRICS, "metrics", "metrics.")
         check_config(job.get("config"))
+        check(job["config"], FORGETTING, "config", "config.")
     except (SchemaError, BadRequestError) as fault:
         raise _wrong(str(fault)) from None
     if not isinstance(job.get("name"), str):

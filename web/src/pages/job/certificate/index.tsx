@@ -9,7 +9,7 @@ import { Button } from "../../../ui/controls/button";
 import { confirm } from "../../../ui/dialog";
 import { ErrorNote } from "../../../ui/empty";
 import { Skeleton } from "../../../ui/skeleton";
-import { repeatWords, shareWords } from "./words";
+import { certificateOf, notFoundWords, repeatWords, shareWords } from "./words";
 import "./certificate.css";
 
 /** Lines of a list; the rest is counted. */
@@ -18,17 +18,17 @@ const MOST = 20;
 export function DeletedRows({ id }: { id: string }) {
   const path = `/jobs/${encodeURIComponent(id)}/certificate`;
   const { answer, error, retry } = useAnswer(
-    (signal) => api<{ certificate: Certificate }>(path, { signal }),
+    async (signal) => certificateOf(await api<{ certificate: Certificate }>(path, { signal })),
     [id],
   );
   const [newer, setNewer] = useState<Certificate | null>(null);
   const { busy, error: failed, attempt } = useAttempt();
-  const certificate = newer ?? answer?.certificate;
+  const certificate = newer ?? answer;
   if (error) return <ErrorNote title="The certificate could not be read" error={error} retry={retry} />;
   if (!certificate) return <Skeleton lines={4} height={18} />;
   const search = (body: object): Promise<void> =>
     attempt(async () => {
-      setNewer((await api<{ certificate: Certificate }>(path, { method: "POST", body })).certificate);
+      setNewer(certificateOf(await api<{ certificate: Certificate }>(path, { method: "POST", body })));
     });
   const { copies, dependents, repeat, rows } = certificate;
   const them = rows.length === 1 ? "it" : "them";
@@ -62,13 +62,19 @@ export function DeletedRows({ id }: { id: string }) {
       {!certificate.searchable ? (
         <p>{their} words are all in other rows, too, so they cannot be searched for.</p>
       ) : copies.length === 0 ? (
-        <p>{their} text was not found on this machine.</p>
+        <p>{notFoundWords(their, certificate.unsearchedCount)}</p>
       ) : (
         <List
           title={`${their} text is still in`}
           lines={copies.map(({ name, deletable: can }) => (can ? name : `${name} (delete it yourself)`))}
+          count={certificate.copiesCount}
         />
       )}
+      <List
+        title="Not searched, so text may be left there"
+        lines={certificate.unsearched}
+        count={certificate.unsearchedCount}
+      />
       <List
         title={`Learned from ${them}, or may have`}
         lines={dependents.map(
@@ -103,7 +109,16 @@ export function DeletedRows({ id }: { id: string }) {
   );
 }
 
-function List({ title, lines }: { title: string; lines: readonly string[] }) {
+/** `count`: of the whole list, if `lines` may be a part of it. */
+function List({
+  title,
+  lines,
+  count = lines.length,
+}: {
+  title: string;
+  lines: readonly string[];
+  count?: number;
+}) {
   if (lines.length === 0) return null;
   return (
     <div>
@@ -112,7 +127,7 @@ function List({ title, lines }: { title: string; lines: readonly string[] }) {
         {lines.slice(0, MOST).map((line) => (
           <li key={line}>{clean(line, 400)}</li>
         ))}
-        {lines.length > MOST && <li>and {number(lines.length - MOST)} more</li>}
+        {count > MOST && <li>and {number(count - MOST)} more</li>}
       </ul>
     </div>
   );
