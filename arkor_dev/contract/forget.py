@@ -55,7 +55,7 @@ class ForgetRepeat(TypedDict):
 
 
 class Certificate(TypedDict):
-    """What a job deleted from another's adapter, how, and what is left of it on this machine.
+    """The rows that a job deleted from another's adapter, how, and which copies of them this machine has.
 
     ``job`` was trained without ``rows``, ``of`` is the job that had them. ``first`` is the first step that
     used one of them, None if none did; ``start`` the step after which the job continued, 0 from the start;

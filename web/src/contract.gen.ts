@@ -1793,7 +1793,7 @@ export interface ForgetRepeat {
   same?: boolean;
 }
 
-/** What a job deleted from another's adapter, how, and what is left of it on this machine. */
+/** The rows that a job deleted from another's adapter, how, and which copies of them this machine has. */
 export interface Certificate {
   job: string;
   of: string;

@@ -9,7 +9,7 @@
         votes.jsonl                   blind preferences
         attribution/                  answers traced to rows, and rows that contradict others
         forgotten.json                which rows it was trained without, and hashes of their passages
-        certificate.json              what is left of those rows elsewhere
+        certificate.json              the copies of those rows that were found elsewhere
         exports/<id>/ · <id>.json     exports for other programs
         reports/ · scratch/           files of reporters and of a run on this machine
         verdict.json                  how the job ended, while the database cannot store it
@@ -347,7 +347,7 @@ def forgotten_file(job: Path) -> JobFile:
 
 
 def certificate_file(job: Path) -> JobFile:
-    """Return the file that says what is left of those rows."""
+    """Return the file that lists the copies of those rows."""
     return JobFile(job, CERTIFICATE)
 
 

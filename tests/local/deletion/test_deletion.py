@@ -1,4 +1,4 @@
-"""Rows deleted from an adapter: over the wire, with true trainings, and with what is left of their texts."""
+"""Rows deleted from an adapter: over the wire, with real training runs, and the copies of their texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which places hold passages of deleted rows, and what is left once they are deleted."""
+"""Which files contain passages of deleted rows, and which still do after a deletion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that another row stands for are not deleted from an adapter."""
+"""A row is not deleted from an adapter while another row has the same content."""
 
 from __future__ import annotations
 
