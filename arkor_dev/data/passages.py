@@ -35,7 +35,7 @@ HASH_BYTES: Final = 8
 CJK: Final = "぀-ヿ㐀-鿿가-힣"
 """Scripts without spaces between words: each of their characters counts as one."""
 WORD: Final = re.compile(rf"[{CJK}]|[^\W{CJK}]+")
-LAST_WORD: Final = re.compile(rf"[^\W{CJK}]+\Z")
+LETTERS: Final = re.compile(rf"[^\W{CJK}]*")
 
 
 def words_of(text: str) -> list[str]:
@@ -144,8 +144,9 @@ def _word_lists(pieces: Iterable[str]) -> Iterator[list[str]]:
     begun = ""
     for piece in pieces:
         text = begun + piece
-        last = LAST_WORD.search(text, max(0, len(text) - LONGEST_WORD))
-        begun = last[0] if last and len(last[0]) < LONGEST_WORD else ""
+        # Matched from the end: a search forward would try each letter of a long word before it.
+        last = LETTERS.match(text[: -LONGEST_WORD - 1 : -1])
+        begun = last[0][::-1] if last and len(last[0]) < LONGEST_WORD else ""
         yield words_of(text.removesuffix(begun))
     yield words_of(begun)
 
