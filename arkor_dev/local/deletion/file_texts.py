@@ -125,13 +125,22 @@ class FileTexts:
         """Yield a text in pieces; one that is not text is noted, though words in it are still found."""
         piece = self._piece(file)
         encoding = "utf-16" if piece.startswith(UTF16) else "utf-8"
-        decoder, strange = codecs.getincrementaldecoder(encoding)("replace"), piece.startswith(b"%PDF")
-        while piece:
-            text = decoder.decode(piece)
-            strange |= "\0" in text or "\ufffd" in text
+        decoder, strange = codecs.getincrementaldecoder(encoding)(), piece.startswith(b"%PDF")
+        while True:
+            state = decoder.getstate()
+            try:
+                # A text may hold U+FFFD itself, so only an error says that this is none.
+                text = decoder.decode(piece, final=not piece)
+            except UnicodeDecodeError:
+                decoder, strange = codecs.getincrementaldecoder(encoding)("replace"), True
+                decoder.setstate(state)
+                text = decoder.decode(piece, final=not piece)
+            strange |= "\0" in text
             yield text
+            if not piece:
+                break
             piece = self._piece(file)
-        if strange or "\ufffd" in decoder.decode(b"", final=True):
+        if strange:
             self.missed.append("not text")
 
     def _piece(self, file: IO[bytes]) -> bytes:

@@ -169,6 +169,11 @@ def test_what_is_not_searched_is_said(folders: tuple[Path, Path], monkeypatch: p
         (project / name / "a.txt").write_text(SECRET)
     (project / "utf16.txt").write_text(SECRET, encoding="utf-16")
     (project / "utf16_without_mark.txt").write_bytes(SECRET.encode("utf-16-le"))
+    # U+FFFD is text: models write it. So is a character over the end of a piece, but not a part of one.
+    (project / "answers.md").write_text("An answer with \ufffd", encoding="utf-8")
+    edge = b"x" * (file_texts.PIECE - 1) + "€".encode()
+    (project / "edge.txt").write_bytes(edge)
+    (project / "cut.txt").write_bytes(edge[:-1])
     (project / "paper.pdf").write_text("%PDF-1.7 ...")
     (project / "mine.sqlite").write_bytes(b"SQLite format 3\0")
     (project / "rows.tar").write_bytes(tarred("rows.parquet", b"PAR1\0"))
@@ -184,6 +189,7 @@ def test_what_is_not_searched_is_said(folders: tuple[Path, Path], monkeypatch: p
     assert result.unsearched == [
         ".git/ (not searched)",
         "venv/ (not searched)",
+        "cut.txt (not text)",
         "mine.sqlite (not text)",
         "paper.pdf (not text)",
         "rows.tar (rows.parquet: not text)",
@@ -193,7 +199,7 @@ def test_what_is_not_searched_is_said(folders: tuple[Path, Path], monkeypatch: p
     ]
     monkeypatch.setattr(search, "MOST_UNSEARCHED", 3)
     cut = found(folders)
-    assert (len(cut.unsearched), cut.unsearched_count) == (3, 8)
+    assert (len(cut.unsearched), cut.unsearched_count) == (3, 9)
     monkeypatch.setattr(search, "SECONDS", -1.0)
     late = found(folders)
     assert late.copies == []
