@@ -1305,6 +1305,19 @@ class ExportFormat(TypedDict):
     install: NotRequired[str]
 
 
+class NewExport(TypedDict):
+    """A requested export: docs/contract.md#exports.
+
+    ``attended``: it is cancelled when its client no longer asks for it.
+    """
+
+    format: str
+    step: NotRequired[int | None]
+    quantization: NotRequired[str | None]
+    strength: NotRequired[float]
+    attended: NotRequired[bool | None]
+
+
 class Export(TypedDict):
     """A job's result in a format for other programs.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from peft import PeftModel
@@ -24,6 +24,9 @@ from .proof import BOUNDS, Outputs, Questions, proof
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from torch import Tensor
+
+    from arkor_dev.contract.shapes import ExportProof
     from arkor_dev.data.rows import Row
 
 LOGITS: Final = 1e-4
@@ -33,7 +36,7 @@ LOGITS: Final = 1e-4
 class ClassifierExport(ExportTask):
     """As `ExportTask`, for a classifier in the format ``adapter``."""
 
-    def make(self, rows: Sequence[Row]) -> dict[str, Any]:
+    def make(self, rows: Sequence[Row]) -> ExportProof:
         """Write and verify the export with the texts of ``rows``. See `ExportTask.make`."""
         if not self.in_place:
             self._check_room()
@@ -52,7 +55,7 @@ class ClassifierExport(ExportTask):
         trained = with_adapter(with_head(base.model.eval(), classes), self.source)
         inner = unwrapped(trained)
 
-        def own(ids: Any) -> Any:
+        def own(ids: Tensor) -> Tensor:
             if is_encoder(inner.config):
                 return inner(ids).logits
             return getattr(inner, HEAD)(inner.base_model(ids).last_hidden_state[:, -1])
@@ -75,10 +78,9 @@ class ClassifierExport(ExportTask):
             Outputs([logits.log_softmax(-1) for logits in found])
             for found in (of_base, of_trained, of_exported)
         )
-        verification = proof(BOUNDS["adapter"], questions, before, now, read_again, faults)
-        return {**self._files(), "proof": verification}
+        return proof(BOUNDS["adapter"], questions, before, now, read_again, faults)
 
-    def _in_transformers(self, classes: int) -> Any:
+    def _in_transformers(self, classes: int) -> PeftModel:
         """Load the export as any program with transformers and PEFT does, in float32."""
         base = AutoModelForSequenceClassification.from_pretrained(
             self.base,
@@ -91,8 +93,12 @@ class ClassifierExport(ExportTask):
         return PeftModel.from_pretrained(base, str(self.target), torch_device="cpu").eval()
 
     def _logits(
-        self, subject: str, questions: Questions, device: Any, logits: Callable[[Any], Any]
-    ) -> list[Any]:
+        self,
+        subject: str,
+        questions: Questions,
+        device: torch.device,
+        logits: Callable[[Tensor], Tensor],
+    ) -> list[Tensor]:
         """Return the ``logits`` of each text, ``[1, classes]``."""
         found = []
         with torch.inference_mode():

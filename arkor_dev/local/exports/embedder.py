@@ -8,7 +8,7 @@ the vectors away from those of an index that was made before.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import torch
 from torch.nn.functional import normalize
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
+    from arkor_dev.contract.shapes import ExportProof
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.base_model import Base
 
@@ -54,7 +55,7 @@ class EmbedderExport(ExportTask):
     def _allowed(self) -> float:
         return CLOSE
 
-    def make(self, rows: Sequence[Row]) -> dict[str, Any]:
+    def make(self, rows: Sequence[Row]) -> ExportProof:
         """Write and verify the export with the texts of ``rows``. See `ExportTask.make`."""
         if not rows:
             raise JobFailure("The job's rows can't be read, so nothing could be verified")
@@ -85,12 +86,11 @@ class EmbedderExport(ExportTask):
         self.progress("Testing the exported files", 0, None, "")
         of_exported = self._read_vectors(texts, embedder)
         distances = self._distance(of_trained, of_exported), self._distance(of_trained, of_base)
-        proof = outputs_proof(len(of_trained), *distances, self._figures, self._allowed)
-        return {**self._files(), "proof": proof}
+        return outputs_proof(len(of_trained), *distances, self._figures, self._allowed)
 
     def _vectors(
         self, subject: str, base: Base, model: Module, embedder: Embedder, texts: dict[str, list[str]]
-    ) -> Any:
+    ) -> Tensor:
         """Return the vectors of all ``texts``, by their kind, ``[texts, size]``."""
         inner = unwrapped(model)
         all_texts = [(text, kind) for kind, of_kind in texts.items() for text in of_kind]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.bodies import ONNX
 from arkor_dev.contract.extras import install_command
@@ -17,8 +17,9 @@ from arkor_dev.local.modeling.embedder import is_embedder
 from arkor_dev.local.modeling.reranker import is_reranker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import ExportFormat, JobConfig
 
 ON_4_BIT: Final = (
     "This adapter was trained on 4-bit weights, which no model for llama.cpp has: on another one it "
@@ -131,9 +132,9 @@ def usage(form: str, folder: Path) -> list[list[str]]:
     return lines
 
 
-def described(form: str, source: Path, config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the formats as the contract's ``ExportFormat``."""
-    entry = {"format": form}
+def described(form: str, source: Path, config: JobConfig) -> ExportFormat:
+    """Return the format, with why the job's result can't be exported to it."""
+    entry: ExportFormat = {"format": form}
     if reason := refusal(source, config, form):
         entry["problem"] = reason
         if FORMATS[form].llama and reason == lacking():
@@ -145,9 +146,7 @@ def described(form: str, source: Path, config: Mapping[str, Any]) -> dict[str, s
     return entry
 
 
-def refusal(
-    source: Path, config: Mapping[str, Any], form: str, strength: float = FULL_STRENGTH
-) -> str | None:
+def refusal(source: Path, config: JobConfig, form: str, strength: float = FULL_STRENGTH) -> str | None:
     """Return why ``source``'s model can't be exported, by its settings and the job's ``config``."""
     record = FORMATS[form]
     if form == ONNX and not reads_texts(source):

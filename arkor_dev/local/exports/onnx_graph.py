@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch.nn.functional import normalize
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
     from transformers import PreTrainedTokenizerBase
 
+    from arkor_dev.contract.shapes import ExportProof
     from arkor_dev.data.rows import Row
 
 FIGURES: Final = (
@@ -112,7 +113,7 @@ class OnnxExport(ExportTask):
 
     dtype = torch.float32
 
-    def make(self, rows: Sequence[Row]) -> dict[str, Any]:
+    def make(self, rows: Sequence[Row]) -> ExportProof:
         """Write and verify the export with the texts of ``rows``. See `ExportTask.make`."""
         if not rows:
             raise JobFailure("The job's rows can't be read, so nothing could be verified")
@@ -146,7 +147,7 @@ class OnnxExport(ExportTask):
         self.progress("Testing the exported files", 0, None, "")
         of_exported = self._in_onnx_runtime(texts)
         distances = difference(of_trained, of_exported), difference(of_trained, of_base)
-        return {**self._files(), "proof": outputs_proof(len(of_trained), *distances, FIGURES)}
+        return outputs_proof(len(of_trained), *distances, FIGURES)
 
     def _texts(self, rows: Sequence[Row], embedder: Embedder | None) -> Inputs:
         firsts = [row.text or "" for row in rows]

@@ -6,7 +6,7 @@ head, with the adapter merged into the base. The weights are float32, so that sc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from peft import PeftModel
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
+    from arkor_dev.contract.shapes import ExportProof
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.base_model import Base
 
@@ -49,7 +50,7 @@ class RerankerExport(ExportTask):
 
     dtype = torch.float32
 
-    def make(self, rows: Sequence[Row]) -> dict[str, Any]:
+    def make(self, rows: Sequence[Row]) -> ExportProof:
         """Write and verify the export with the pairs of ``rows``. See `ExportTask.make`."""
         if not rows:
             raise JobFailure("The job's rows can't be read, so nothing could be verified")
@@ -72,9 +73,9 @@ class RerankerExport(ExportTask):
         self.progress("Testing the exported files", 0, None, "")
         of_exported = self._in_cross_encoder(pairs)
         distances = difference(of_trained, of_exported), difference(of_trained, of_base)
-        return {**self._files(), "proof": outputs_proof(len(of_trained), *distances, FIGURES)}
+        return outputs_proof(len(of_trained), *distances, FIGURES)
 
-    def _logits(self, subject: str, pairs: Sequence[tuple[str, str]], base: Base, model: Module) -> Any:
+    def _logits(self, subject: str, pairs: Sequence[tuple[str, str]], base: Base, model: Module) -> Tensor:
         """Return the logit of each pair, ``[pairs]``."""
         inner, logits = unwrapped(model), []
         with torch.inference_mode():

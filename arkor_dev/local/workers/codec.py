@@ -34,6 +34,7 @@ class Message:
 
 
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,16 @@ class Codec(Generic[M]):
         if (kind := self._kinds.get(name)) is None:
             raise ValueError(f"unexpected message {name[:SHOWN]!r}")
         return typing.cast("M", _object_reader(kind)(fields))  # type: ignore[arg-type]
+
+
+def read_as(kind: type[T], value: object) -> T:
+    """Return a JSON value, such as a record on disk, as the dataclass or TypedDict ``kind``.
+
+    Raises ValueError or RecursionError if it is another one.
+    """
+    hint: Any = kind  # for the cache, which takes every hint
+    read: T = _reader(hint)(value)
+    return read
 
 
 @functools.cache

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
+    from arkor_dev.contract.shapes import ExportProof
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.embedder import Embedder
@@ -45,19 +46,17 @@ FIGURES: Final = (
 
 @dataclass
 class LlamaEmbedderExport(EmbedderExport):
-    """As `EmbedderExport`, in the format ``gguf``; ``quantization`` and ``cache`` as in `LlamaExport`."""
+    """As `EmbedderExport`, in the format ``gguf``."""
 
     _figures: ClassVar[str] = FIGURES
 
-    quantization: str = FULL
-    cache: Path = field(default_factory=Path)
     _scratch: Path = field(default_factory=Path, init=False)
 
     @property
     def _allowed(self) -> float:
         return DISTANCES[self.quantization]
 
-    def make(self, rows: Sequence[Row]) -> dict[str, Any]:
+    def make(self, rows: Sequence[Row]) -> ExportProof:
         """Write and verify the export with the texts of ``rows``. See `ExportTask.make`."""
         if self.quantization not in DISTANCES:
             raise JobFailure(
