@@ -165,6 +165,7 @@ def _object_reader(kind: Any, others: Read | None = None) -> Read:
     if make is dict:
         optional = {name for name, hint in hints.items() if typing.get_origin(hint) is NotRequired}
         hints |= {name: typing.get_args(hints[name])[0] for name in optional}
+        optional |= kind.__optional_keys__  # of a class with total=False
     else:
         own = fields(kind)
         optional = {f.name for f in own if (f.default, f.default_factory) != (MISSING, MISSING)}

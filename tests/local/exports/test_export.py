@@ -17,12 +17,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from arkor_dev.data.rows import Row
 from arkor_dev.local.exports import files
+from arkor_dev.local.exports.classifier import ClassifierExport
 from arkor_dev.local.exports.export import ExportTask
 from arkor_dev.local.jobs.atomic_folder import manifest_of
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_model import chats
 from tests.local.tiny_run import set_up
+from tests.local.training.methods import test_classify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -124,6 +126,16 @@ def test_existing_files_are_verified_only(tiny: Path, adapter: Path, tmp_path: P
     weights = next(target.glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-4] + b"\x7f\x7f\x7f\x7f")
     assert again.make(ROWS)["verdict"] == "differs"
+
+
+def test_a_classifier_of_several_labels_is_exported(tiny: Path, tmp_path: Path) -> None:
+    source = tmp_path / "saved"
+    test_classify.begun(tiny, tmp_path, test_classify.SEVERAL).save(source)
+    rows = test_classify.rows_of(test_classify.SEVERAL)
+    task = ClassifierExport("adapter", source, "adapter", tiny, "tiny", tmp_path / "out", nothing)
+    proof = task.make(rows)
+    assert (proof["verdict"], proof["texts"]) == ("same", len(rows)), proof["sentence"]
+    assert proof["distance"] <= 1e-4 < proof["distanceOfBase"]
 
 
 def test_an_adapter_is_copied_unchanged(tiny: Path, adapter: Path, tmp_path: Path) -> None:
