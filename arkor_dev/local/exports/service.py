@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.contract.bodies import LLAMA_FORMATS, ONNX, QUANTIZED_FORMATS, USUAL_QUANTIZATION
+from arkor_dev.contract.bodies import QUANTIZED_FORMATS, USUAL_QUANTIZATION
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.shapes import TERMINAL, Export
 from arkor_dev.local.execution.messages import JobRequest
@@ -35,7 +35,7 @@ from arkor_dev.local.workers.codec import read_as
 from arkor_dev.local.workers.errors import JobFailure, write_failure
 from arkor_dev.local.workers.service import WorkerService, WorkerTask
 
-from .formats import FORMATS, described, reads_texts, refusal, usage
+from .formats import FORMATS, offered, refusal, usage
 from .messages import MakeExport, Verified, Written
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class Exports(WorkerService[ExportRequest]):
     def _defer_verification(self) -> None:
         for request in self._tasks.values():
             verifies = request.child is not None and request.record["state"] == "verifying"
-            if verifies and request.record["format"] not in LLAMA_FORMATS:
+            if verifies and not FORMATS[request.record["format"]].llama:
                 assert request.child
                 request.deferred = True
                 request.child.kill()
@@ -196,8 +196,7 @@ class Exports(WorkerService[ExportRequest]):
             source = saved_folder(self._data, job, None)
         except (ConflictError, NotFoundError):
             return []
-        offered = [form for form in FORMATS if form != ONNX or reads_texts(source)]
-        return [described(form, source, job["config"]) for form in offered]
+        return offered(source, job["config"])
 
     def get(self, job_id: str, export_id: str) -> Export:
         """Return an export; polling it marks its client as present. Raises NotFoundError."""
@@ -325,6 +324,6 @@ class Exports(WorkerService[ExportRequest]):
                         record |= {"bytes": size, "files": files, "state": "verifying"}
                     case Verified(proof):
                         record["proof"] = proof
-                        record["usage"] = await asyncio.to_thread(usage, record["format"], target)
+                        record["usage"] = await asyncio.to_thread(usage, record["format"], request.source)
                         return
         raise AssertionError("replies never end by themselves")

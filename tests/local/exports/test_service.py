@@ -281,3 +281,13 @@ async def test_impossible_formats_are_refused_in_advance(
     for form, reason in problems().items():
         with pytest.raises(ConflictError, match=reason):
             await exports.request(job, {"format": form})
+
+
+def test_an_embedder_of_dora_has_no_other_strength(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scaled, such an adapter is not between its base and itself."""
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 8, "use_dora": true}')
+    (tmp_path / "embedder.json").write_text("{}")
+    monkeypatch.setattr(formats, "find_spec", lambda _: True)
+    config: Any = {}
+    assert formats.refusal(tmp_path, config, "merged") is None
+    assert "no other strength than 1" in str(formats.refusal(tmp_path, config, "merged", 0.5))
