@@ -164,7 +164,7 @@ TOGETHER: list[tuple[dict[str, object], str]] = [
     ({"lrSchedulerType": "constant", "warmupRatio": 0.1}, "warmupRatio has no effect when lrSchedulerType"),
     *(
         ({"offload": "layers", field: True}, f"offload leaves the weights in their files, but {field}")
-        for field in ("fullFineTuning", "loadIn4bit", "useDora")
+        for field in ("fullFineTuning", "useDora")
     ),
     ({"numberFormat": "auto", "bf16": True}, "bf16 and numberFormat are both set"),
     ({"bf16": True, "fp16": True}, "bf16 and fp16 are both true"),

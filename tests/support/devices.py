@@ -3,7 +3,8 @@
 Tensors stay in the processor's memory, but torch is told otherwise: those that were moved to the device, or
 computed from those, report it as their ``device``. What a real device refuses is refused: tensors of two
 devices in one operation, float64 on MPS, more memory than there is. What costs time on a real one is counted:
-every wait of the processor for the device. Kernels, streams and speed are not emulated.
+every wait of the processor for the device. Kernels and speed are not emulated; streams are there, but work in
+all of them is done at once.
 
 Only this thread sees the devices. Imports torch: call :func:`cuda`, :func:`two_cards` and :func:`mps` from
 tests of the engine.
@@ -250,6 +251,7 @@ class _Calls(TorchFunctionMode):  # type: ignore[misc]
             if func is not tensor.tolist:
                 raise TypeError(f"can't convert {owner.kind}:0 device type tensor to numpy")
             owner.wait("tolist")
+        kwargs.pop("pin_memory", None)  # torch without CUDA refuses it
         wanted = kwargs.get("device")
         if wanted is not None and (there := world.named(wanted)):
             kwargs["device"] = "cpu"
@@ -326,6 +328,23 @@ class _Event:
 
     def elapsed_time(self, other: Self) -> float:
         return 1000 * (other.at - self.at)
+
+
+class _Stream:
+    """A stream of CUDA's, whose work is done when it is queued."""
+
+    event: type[_Event]
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def wait_event(self, event: _Event) -> None:
+        assert isinstance(event, self.event)
+
+    def record_event(self) -> _Event:
+        event = self.event()
+        event.record()
+        return event
 
 
 @contextlib.contextmanager
@@ -478,6 +497,7 @@ def _cuda(devices: list[Device], capability: tuple[int, int]) -> contextlib.Abst
         devices[which or 0].hold_to(part)
 
     event = type("Event", (_Event,), {"device": devices[0]})
+    stream = type("Stream", (_Stream,), {"event": event})
     states: Any = {}
     functions = {
         "is_available": lambda: True,
@@ -499,6 +519,9 @@ def _cuda(devices: list[Device], capability: tuple[int, int]) -> contextlib.Abst
         "get_rng_state_all": lambda: states.get("cuda", [torch.zeros(1, dtype=torch.uint8)] * len(devices)),
         "set_rng_state_all": lambda given: states.update(cuda=given),
         "Event": event,
+        "Stream": stream,
+        "stream": contextlib.nullcontext,
+        "current_stream": stream,
     }
     return emulated(devices, {f"torch.cuda.{name}": value for name, value in functions.items()})
 

@@ -25,7 +25,6 @@ FROM_BASE: Final = ("pissa", "olora")
 
 NOT_STREAMED: Final = {
     "fullFineTuning": "trains them",
-    "loadIn4bit": "quantizes them",
     "useDora": "reads all of them before the first step",
 }
 """Settings that need a model's weights in memory, and why."""

@@ -75,7 +75,7 @@ ROWS: Final = (
         rule=Rule("choice", choices=("auto", "none", "layers")),
         style="text",
         default="auto",
-        where="CPUs",
+        where="CPUs, CUDA GPUs",
     ),
     _setting(
         key="activation_offloading",

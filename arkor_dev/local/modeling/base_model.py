@@ -29,6 +29,7 @@ from .gate import DEQUANTIZED, ENCODER_HEADS, SENSES, comes_in_4_bit, dequantize
 from .layer_stream import SUPPORTED, LayerStream, MappedWeights
 from .spread import gpu_map, spread
 from .tokenizer import UNREADABLE, context_of, load_tokenizer, unreadable
+from .transfers import CudaTransfers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -224,8 +225,9 @@ def load_base(
     On a GPU the weights get torch's dtype ``dtype_name``; on a CPU, or if ``learning`` (they are trained
     themselves), float32. ``as_stored`` keeps frozen weights in the file's dtype on a CPU: half the memory for
     bfloat16. ``device`` is "cpu" for a model that must not be on the GPU. The layers are spread
-    over ``gpus``, if there are as many. ``mapped`` maps the files of a model on a CPU read-only, so that its
-    layers can be streamed; nothing may write to its weights. ``headed`` as in `auto_class`.
+    over ``gpus``, if there are as many. ``mapped`` maps the files of a model read-only, so that its layers
+    can be streamed; nothing may write to its weights. For one GPU they are not moved there yet, nor
+    quantized: `prepare_frozen` does so. ``headed`` as in `auto_class`.
     """
     detected, dtype = pick_device()
     if device == "cpu" and detected != "cpu":
@@ -260,10 +262,12 @@ def load_base(
         extra["device_map"] = gpu_of
     extra["dtype"] = torch.float32 if learning else "auto" if as_stored and detected == "cpu" else dtype
     tokenizer = load_tokenizer(path)
-    mapped = mapped and SUPPORTED and detected == "cpu" and not (dequantized_from(path) or encoder_in(path))
+    mapped = mapped and SUPPORTED and detected in ("cpu", "cuda") and len(totals) < 2
+    mapped = mapped and not (dequantized_from(path) or encoder_in(path) or stored_so)
     weights = _mapped(path) if mapped else None
     if weights:
-        extra |= {"state_dict": weights.tensors, "generation_config": _generation_config(path)}
+        extra = {"state_dict": weights.tensors, "generation_config": _generation_config(path)}
+        extra["dtype"] = "auto" if as_stored or detected == "cuda" else dtype
     gpus = max(1, len(totals))
     model = _read(path, detected, four_bit=four_bit, gpus=gpus, headed=headed, **extra)
     if stored_so:
@@ -275,11 +279,14 @@ def load_base(
         )
     if gpu_of:
         spread(model, gpu_of)
-    if detected == "cuda":
+    if detected == "cuda" and not weights:
         _set_aside(model)
     if (head := model.get_output_embeddings()) is not None:
         head.register_forward_pre_hook(_make_contiguous)
-    stream = LayerStream(model, weights) if weights else None
+    stream = None
+    if weights:
+        transfers = CudaTransfers() if detected == "cuda" else None
+        stream = LayerStream(model, weights, transfers, four_bit=four_bit)
     return Base(model, tokenizer, detected, dtype, context_of(model.config), four_bit, gpus, stream)
 
 

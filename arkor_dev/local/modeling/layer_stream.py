@@ -8,14 +8,15 @@ limits like a process's own memory. So here
 
 - the files are mapped read-only, and torch's tensors are views of them: what is not streamed is not copied
   in the files' dtype, and all processes share the system's page cache;
-- a layer is read into one of two buffers (`layer_memory`), while the one before it, in the direction of the
-  pass, computes. Reading takes less time than mapping the pages of a layer and dropping them, and a file
-  that has become shorter is an error of the read, not a signal that ends the process;
+- a layer is read into one of two buffers (`layer_memory`), from which a GPU copies it, while the one before
+  it, in the direction of the pass, computes. Reading takes less time than mapping the pages of a layer and
+  dropping them, and a file that has become shorter is an error of the read, not a signal that ends the
+  process;
 - the backward pass recomputes the activations of one layer at a time (activation checkpointing), so it needs
   the layers in reverse order. The arithmetic is the same, and so are all bits of the result.
 
-The embeddings, the output layer and the norms stay mapped or converted: of a large model they are a small
-part.
+The embeddings, the output layer and the norms stay mapped, converted or on the GPU: of a large model they
+are a small part.
 
 Imported by worker processes only: it imports torch and transformers.
 """
@@ -29,7 +30,7 @@ import os
 import threading
 import warnings
 import weakref
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -38,14 +39,17 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from arkor_dev.local.workers.errors import JobFailure
 
-from .layer_memory import RESIDENT, LayerMemory
+from .layer_memory import LayerMemory, Slot
+from .packed_weight import PackedWeight
 from .safetensors_header import header_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from torch.nn import Module
+
+    from .transfers import Transfers
 
 SUPPORTED: Final = hasattr(mmap, "MADV_DONTNEED") and hasattr(os, "preadv")
 """Whether the system can drop mapped pages: not Windows."""
@@ -179,30 +183,49 @@ def _files(folder: Path) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class _Weight:
-    """A frozen weight: the model's parameter, and its values in the ``file``, from byte ``start`` on."""
+    """A frozen weight: the model's parameter, and its values in the ``file``, from byte ``start`` on.
+
+    Once it is quantized, they are ``packed`` in main memory.
+    """
 
     parameter: torch.nn.Parameter
     stored: torch.Tensor
     file: MappedFile
     start: int
+    packed: PackedWeight | None = None
+
+    @property
+    def nbytes(self) -> int:
+        return self.packed.nbytes if self.packed else int(self.stored.nbytes)
+
+    def read(self, into: memoryview) -> None:
+        """Fill ``into`` with the weight's bytes. Raises WeightsLostError."""
+        if self.packed:
+            self.packed.read(into)
+        else:
+            self.file.read(self.start, into)
+
+    def values(self, pages: torch.Tensor) -> torch.Tensor:
+        """Return the numbers in ``pages``, the weight's bytes."""
+        if self.packed:
+            return self.packed.dequantized(pages)
+        return pages.view(self.stored.dtype).view(self.stored.shape)
 
 
 class _Buffer:
     """A buffer for one layer, ``number``, which a thread reads."""
 
-    def __init__(self, pages: torch.Tensor) -> None:
-        self.pages, self.number = pages, -1
+    def __init__(self, slot: Slot) -> None:
+        self.slot, self.number = slot, -1
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
-    def views(self, layer: Sequence[_Weight]) -> list[torch.Tensor]:
-        """Return the layer's weights in this buffer."""
-        views, at = [], 0
+    def weights(self, layer: Sequence[_Weight]) -> Iterator[torch.Tensor]:
+        """Yield the layer's weights in this buffer, where they compute."""
+        pages, at = self.slot.received(), 0
         for weight in layer:
-            size = weight.stored.nbytes
-            views.append(self.pages[at : at + size].view(weight.stored.dtype).view(weight.stored.shape))
-            at += _aligned(size)
-        return views
+            yield weight.values(pages[at : at + weight.nbytes])
+            at += _aligned(weight.nbytes)
 
     def load(self, number: int, layer: Sequence[_Weight]) -> None:
         """Start to read a layer."""
@@ -226,11 +249,13 @@ class _Buffer:
             raise error
 
     def _read(self, layer: Sequence[_Weight]) -> None:
-        at, whole = 0, memoryview(self.pages.numpy())
+        at = 0
         try:
+            pages = memoryview(self.slot.writable().numpy())
             for weight in layer:
-                weight.file.read(weight.start, whole[at : at + weight.stored.nbytes])
-                at += _aligned(weight.stored.nbytes)
+                weight.read(pages[at : at + weight.nbytes])
+                at += _aligned(weight.nbytes)
+            self.slot.send(at)
         except BaseException as error:  # noqa: BLE001 - it is raised where the layer is needed
             self._error = error
 
@@ -240,15 +265,25 @@ def _aligned(size: int) -> int:
 
 
 class LayerStream:
-    """Keeps at most `RESIDENT` of a model's decoder layers in memory, once `start` is called.
+    """Keeps at most two of a model's decoder layers in memory, once `start` is called.
 
     ``unsuited`` says why the layers cannot be streamed, or is None. The model must have been loaded from
-    ``mapped``. ``chained``: each layer that has computed so far has returned a tensor.
+    ``mapped``. With ``transfers``, layers compute on their GPU, to which the rest of the model must be moved;
+    ``four_bit`` layers are quantized once, and then stream from main memory. ``chained``: each layer that has
+    computed so far has returned a tensor.
     """
 
-    def __init__(self, model: Module, mapped: MappedWeights) -> None:
+    def __init__(
+        self,
+        model: Module,
+        mapped: MappedWeights,
+        transfers: Transfers | None = None,
+        *,
+        four_bit: bool = False,
+    ) -> None:
         self.active, self.chained = False, True
         self.unsuited: str | None = None
+        self.transfers, self.four_bit = transfers, four_bit
         self._mapped, self._dtype = mapped, torch.float32
         self.modules = [
             module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)
@@ -263,9 +298,12 @@ class LayerStream:
 
     def _weights_of(self, module: Module) -> list[_Weight]:
         found = []
+        linear = {id(part.weight) for part in module.modules() if isinstance(part, torch.nn.Linear)}
         for name, parameter in module.named_parameters():
             if parameter.dim() < 2:  # norms and biases
                 continue
+            if self.four_bit and id(parameter) not in linear:
+                self.unsuited = f"{name} cannot be quantized"
             if source := self._mapped.source_of(parameter):
                 found.append(_Weight(parameter, parameter.data, *source))
             else:
@@ -284,9 +322,9 @@ class LayerStream:
 
     @property
     def resident_bytes(self) -> int:
-        """Bytes of `RESIDENT` layers' weights, as large as the largest, in the dtype of the computation."""
-        numbers: int = max(sum(weight.stored.numel() for weight in layer) for layer in self._layers)
-        return RESIDENT * numbers * int(self._dtype.itemsize)
+        """The most bytes of layers' weights that are where they compute, once `start` is called."""
+        packed = (weight.packed for layer in self._layers for weight in layer)
+        return self._memory.bytes + sum(each.scale_bytes for each in packed if each)
 
     @property
     def files(self) -> list[MappedFile]:
@@ -319,11 +357,20 @@ class LayerStream:
     def start(self, dtype: torch.dtype) -> None:
         """Stream the layers from now on, and compute with them in ``dtype``."""
         self._dtype, self.active = dtype, True
-        self._keeps = all(weight.stored.dtype == dtype for layer in self._layers for weight in layer)
-        sizes = [sum(_aligned(weight.stored.nbytes) for weight in layer) for layer in self._layers]
+        if self.four_bit:
+            self._quantize()
+        converts = self.four_bit or any(
+            weight.stored.dtype != dtype for layer in self._layers for weight in layer
+        )
+        sizes = [sum(_aligned(weight.nbytes) for weight in layer) for layer in self._layers]
         numbers = [sum(weight.stored.numel() for weight in layer) for layer in self._layers]
-        self._memory = LayerMemory(dtype, max(sizes), max(numbers), converts=not self._keeps)
-        self._buffers = [_Buffer(pages) for pages in self._memory.buffers]
+        self._memory = LayerMemory(
+            dtype, max(sizes), max(numbers), converts=converts, transfers=self.transfers
+        )
+        self._buffers = [_Buffer(slot) for slot in self._memory.slots]
+        self._stays_mapped = not (converts or self.transfers)
+        device = self.transfers.device if self.transfers else None
+        self._absent = torch.tensor(math.nan, dtype=dtype, device=device)
         self._embeddings.register_forward_pre_hook(lambda *_: self._check())
         for number, (module, layer) in enumerate(zip(self.modules, self._layers, strict=True)):
             # A recomputation calls the layer's parts, but not the layer with its hooks.
@@ -334,6 +381,17 @@ class LayerStream:
                 self._drop(weight)
         self.release()
 
+    def _quantize(self) -> None:
+        """Pack all layers' weights, one at a time."""
+        assert self.transfers
+        device = self.transfers.device
+        for layer in self._layers:
+            for at, weight in enumerate(layer):
+                self._check()
+                layer[at] = replace(weight, packed=PackedWeight.of(weight.stored, self._dtype, device))
+            self.release()
+        self._check()
+
     def release(self) -> None:
         """Drop all resident pages of the files; what is used is read again."""
         for file in self._mapped.files:
@@ -341,6 +399,8 @@ class LayerStream:
 
     def _check(self) -> None:
         """Raise WeightsLostError if a file was written to: a page that it no longer has must not be used."""
+        if self.four_bit and self._buffers:
+            return  # no file is used any more
         for file in self._mapped.files:
             file.check()
 
@@ -359,8 +419,10 @@ class LayerStream:
         if before >= 0:
             for weight in self._layers[before]:
                 self._drop(weight)
+        if held:
+            self._memory.left(held.slot)
         layer = self._layers[number]
-        self._placed = self._memory.placed(buffer.views(layer))
+        self._placed = self._memory.placed(buffer.slot, buffer.weights(layer))
         for weight, values in zip(layer, self._placed, strict=True):
             weight.parameter.data = values
         self._current = number
@@ -387,8 +449,8 @@ class LayerStream:
     def _drop(self, weight: _Weight) -> None:
         # Autograd notices it if a weight that it saved is used later than its layer computes.
         torch.autograd.graph.increment_version(weight.parameter)
-        if self._keeps:
+        if self._stays_mapped:
             weight.parameter.data = weight.stored
         else:
             # One NaN for all elements: a use outside of the layer would be noticed at once.
-            weight.parameter.data = torch.tensor(math.nan, dtype=self._dtype).expand(weight.stored.shape)
+            weight.parameter.data = self._absent.expand(weight.stored.shape)

@@ -99,14 +99,16 @@ def convert_weights(model: Module, dtype: torch.dtype, streamed: Collection[int]
 
 
 def prepare_frozen(base: Base, dtype: torch.dtype, *, streams: bool) -> None:
-    """Convert the weights of ``base`` on a CPU to ``dtype``; with ``streams``, those of its layers as each is
-    used.
+    """Convert the weights of ``base``, mapped or on a CPU, to ``dtype``, and move them to its device; with
+    ``streams``, those of its layers as each is used.
     """
     stream = base.stream
     if stream and streams:
         stream.start(dtype)
     convert_weights(base.model, dtype, stream.weights if stream else ())
     if stream:
+        if stream.transfers:
+            base.model.to(stream.transfers.device)
         stream.release()
 
 

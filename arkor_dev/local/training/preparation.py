@@ -233,17 +233,21 @@ class RunPreparation:
                 "remove load_in_4bit"
             )
         four_bit, learning = self.settings.get("loadIn4bit"), self.settings.get("fullFineTuning")
-        gpus, mapped = self._gpus(), self.settings.get("offload") != "none" and not self._not_streamed()
-        self.base = load_base(
+        gpus = self._gpus()
+        load = partial(
+            load_base,
             self.path,
             four_bit,
             self.format,
             learning,
             as_stored=True,
             gpus=gpus,
-            mapped=mapped,
             headed=self.classes is not None,
         )
+        self.base = load(mapped=self._maps(gpus))
+        not_moved = self.base.stream and self.base.device != "cpu"
+        if not_moved and not self.can_stream and self.settings.get("offload") != "layers":
+            self.base = load()  # onto the GPU after all
         if gpus > 1:
             self._say_gpus(gpus)
             self.settings.resolve("gpus", self.base.gpus)
@@ -273,6 +277,24 @@ class RunPreparation:
             return "gradient_checkpointing = false keeps all layers' activations"
         return None
 
+    def _maps(self, gpus: int) -> bool:
+        """Return whether the model's files are mapped, so that layers can be streamed.
+
+        On a CPU that costs nothing. A GPU gets the whole model, unless its weights alone are too large.
+        """
+        import torch
+
+        from arkor_dev.local.modeling.base_model import pick_device
+
+        offload = self.settings.get("offload")
+        if offload == "none" or self._not_streamed() or gpus > 1:
+            return False
+        if offload == "layers" or self._streams or pick_device()[0] != "cuda":
+            return True
+        config = {**self.config, "loadIn4bit": self.settings.get("loadIn4bit")}
+        free: int = torch.cuda.mem_get_info()[0]
+        return least_bytes(self.path, config) > free
+
     @property
     def can_stream(self) -> bool:
         """Whether the layers' weights can be streamed, and the settings leave that open or request it."""
@@ -292,14 +314,19 @@ class RunPreparation:
 
         wanted, stream = self.settings.get("offload"), self.base.stream
         device = self.base.device
-        unmapped = "its weights cannot be used as stored" if device == "cpu" else f"it computes on {device}"
+        unmapped = "its weights cannot be used as stored"
+        if device == "mps":
+            unmapped = f"it computes on {device}"
+        elif self.base.gpus > 1:
+            unmapped = f"it is spread over {self.base.gpus} GPUs"
         why_not = self._not_streamed() or (stream.unsuited if stream else unmapped)
         if wanted == "layers" and why_not:
             raise JobFailure(
                 f"The layers of {self.name} cannot be streamed from their files: {why_not}. Remove offload"
             )
         needed, free = round(ROOM * itemsize * self.parameters), memory().free
-        short = free is not None and needed > free
+        # A model for a GPU has been mapped only if it does not fit there.
+        short = device != "cpu" or (free is not None and needed > free)
         streams = wanted == "layers" or (wanted == "auto" and not why_not and (self._streams or short))
         self.settings.resolve("offload", "layers" if streams else "none")
         if streams and stream:
@@ -307,8 +334,10 @@ class RunPreparation:
             self.plan = replace(self.plan, streams=True, gradient_checkpointing=True)
             why = "" if wanted == "layers" else ", because the job does not fit into memory otherwise"
             self.say(
-                f"The weights of the layers ({format_bytes(stream.bytes)}) are read from their files as they "
-                f"are used{why}"
+                f"The layers are quantized once, and copied from main memory as they are used{why}"
+                if stream.four_bit
+                else f"The weights of the layers ({format_bytes(stream.bytes)}) are read from their files as "
+                f"they are used{why}"
             )
 
     def _load_second(self, path: Path | None) -> None:

@@ -219,8 +219,8 @@ class TrainingLoop:
         base, name = self.base.model, self.source.name
         if self.base.device == "cpu":
             keep_freed_memory()
-            if plan.adapter:
-                prepare_frozen(self.base, self.choice.dtype, streams=plan.streams)
+        if plan.adapter and (self.base.device == "cpu" or self.base.stream):
+            prepare_frozen(self.base, self.choice.dtype, streams=plan.streams)
         self.model = (
             adapted(base, name, plan.adapter, self.classes) if plan.adapter else full_model(base, name)
         )

@@ -126,3 +126,24 @@ def test_measuring_is_short_and_buffers_keep_their_dtype() -> None:
     convert(whole, ComputePlan(torch.bfloat16, False, 1, 1))
     assert {weight.dtype for weight in whole.parameters()} == {torch.bfloat16}
     assert whole.frequencies.dtype == torch.float32
+
+
+def test_measuring_keeps_no_weights() -> None:
+    """Those of the starter would take 100 MB until a collection of cycles, which an idle worker never has."""
+    import gc
+
+    import torch
+
+    from arkor_dev.local.inference import answer_speed
+
+    def layers() -> int:
+        return sum(isinstance(each, torch.nn.Linear) for each in gc.get_objects())
+
+    measured = model(1024, 6)
+    gc.disable()
+    try:
+        before = layers()
+        answer_speed.fastest_plan(measured, torch.float32)
+        assert layers() == before
+    finally:
+        gc.enable()

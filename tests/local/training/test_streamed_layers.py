@@ -296,15 +296,28 @@ def test_a_file_that_is_written_to_pauses_the_job(own: Path, tmp_path: Path) -> 
 
 
 def test_a_truncated_file_pauses_the_job(own: Path, tmp_path: Path) -> None:
-    """What is no longer in the file must not be touched: the system would end the process."""
-    run = run_of(own, tmp_path, offload="layers")
+    """What is no longer in the file must not be touched: the system would end the process. Restored, the job
+    resumes to the bits of one in memory.
+    """
+    weights = own / "model.safetensors"
+    whole, file = run_of(own, tmp_path / "whole"), weights.read_bytes()
+    assert whole.run().status == "completed"
+    run = run_of(own, tmp_path, offload="layers", saveSteps=1)
 
     def truncate(event: Event) -> None:
-        if event["type"] == "training.log" and "loss" in event:
-            os.truncate(own / "model.safetensors", 4096)
+        if event["type"] == "training.log" and event["step"] == 2 and "loss" in event:
+            os.truncate(weights, 4096)
 
     run.emit.observers.append(truncate)
-    assert pause_of(run.run())["reason"] == "weights"
+    pause = pause_of(run.run())
+    assert (pause["reason"], pause["step"]) == ("weights", 1)
+    with pytest.raises(JobFailure, match="model"):
+        loaded(own, mapped=True)
+    weights.write_bytes(file)
+    resumed = run_of(own, tmp_path, offload="layers")
+    resumed.resume_plan = points(tmp_path)
+    assert resumed.run().status == "completed"
+    assert bytes_of(tmp_path) == bytes_of(tmp_path / "whole")
 
 
 def test_a_disk_that_does_not_answer_pauses_the_job(
