@@ -1,26 +1,35 @@
-"""Measures the forgetting budget (``local/evaluation/budget.py``): how often it is exceeded, and what it costs.
+"""Measures the forgetting budget (``local/evaluation/budget.py``): how often it is exceeded, and its price.
 
-``runs`` train the starter model on the example and on two of the tasks in ``tasks.py``. Of each, the losses of
-every candidate, a step with a strength, are kept: those of the held-out rows, and of several hundred general
-texts. They are appended to ``budget.jsonl`` in the cache and not trained again: a study can be interrupted.
-``python -m benchmarks.budget`` trains what is missing.
+Runs train the starter model on the example and on two of the tasks in ``tasks.py``, without anything against
+forgetting, or with fixed ``base_kl``. Of each, the losses of every candidate, a step with a strength, are
+kept: those of the held-out rows, and of several hundred general texts. They are appended to ``budget.jsonl``
+in the cache and not trained again: a study can be interrupted. ``python -m benchmarks.budget`` trains them.
 
-The general texts are the product's 64 questions, and as many others as `others` makes of WordNet and sayings.
-A measuring set is drawn from all of them, and the mean over the rest says what is true.
+The general texts are the product's 64 questions, and 300 others made of WordNet, sayings and sums. Measuring
+sets are drawn from all of them, and what is true is known from the texts that a set lacks.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+import math
 import os
 import random
 import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from unittest.mock import patch
 
+import numpy as np
+
+from arkor_dev.local.evaluation import paired
+from arkor_dev.local.evaluation.budget import STRENGTHS, Harm, harm_of, strongest
+
+from .figures import Figure
 from .labeled_texts import _debian, labeled_texts
 from .live import _example, _real_base, encoded, loop_of
 from .starter import CACHE
@@ -40,15 +49,19 @@ WAYS: Final[dict[str, dict[str, Any]]] = {
     "base_kl = 0.1": {"baseKl": 0.1},
     "base_kl = 1": {"baseKl": 1.0},
 }
-STRENGTHS: Final = tuple(number / 10 for number in range(1, 11))
-EARLIER: Final = (0.2, 0.4, 0.6, 0.8, 1.0)
-"""Strengths of the evaluations before the last."""
+OF_OTHERS: Final = (0.6, 1.0)
+"""Strengths of evaluations before the last, and of runs with a penalty."""
 SEED: Final = 1
+QUESTIONS: Final = 64
+LIMITS: Final = (0.02, 0.05, 0.1, 0.2, 0.5)
+DRAWS: Final = 1000
+RESAMPLES: Final = 1000
+"""Draws of a bootstrap here, a tenth of the product's."""
 
 
 class Run(NamedTuple):
-    """A run's losses on ``task`` rows and ``general`` texts, the base's with the key ``""``; others have a step
-    and a strength, such as ``40 0.5``. ``kl`` is the divergence from the base on the task's rows.
+    """A run's losses on ``task`` rows and ``general`` texts, by candidate: a step and a strength, such as
+    ``40 0.5``, or ``""`` for the base. ``kl`` is the divergence from the base on the task's rows.
     """
 
     name: str
@@ -58,6 +71,14 @@ class Run(NamedTuple):
     task: dict[str, list[float]]
     general: dict[str, list[float]]
     kl: dict[str, float]
+
+    def harms(self, strength: float) -> Any:
+        """Return each general text's harm at the last step with this ``strength``."""
+        return np.array(self.general[f"{self.steps} {strength}"]) - np.array(self.general[""])
+
+    def gain(self, strength: float) -> float:
+        """Return the base's mean loss on the task less the adapter's at the last step."""
+        return mean(self.task[""]) - mean(self.task[f"{self.steps} {strength}"])
 
 
 def others() -> list[Pair]:
@@ -96,10 +117,10 @@ def _of_wordnet(folder: Path, chance: random.Random) -> Iterator[Pair]:
                 )
 
 
-def train_missing() -> None:
-    """Train the runs that are not in the cache."""
+def train_missing() -> list[Run]:
+    """Train the runs that are not in the cache; return all."""
     there = {(run.name, run.way) for run in known(RESULTS)}
-    base = None
+    base: Base | None = None
     for name in TASKS:
         for way in WAYS:
             if (name, way) in there or (name, way) == ("example", "base_kl = 1"):
@@ -108,6 +129,7 @@ def train_missing() -> None:
             run = _train(name, way, base)
             with RESULTS.open("a") as file:
                 file.write(json.dumps(run._asdict()) + "\n")
+    return known(RESULTS)
 
 
 def known(path: Path) -> list[Run]:
@@ -169,7 +191,7 @@ def _train(name: str, way: str, base: Base) -> Run:
     with switched_off(loop.model):
         measure("")
     for step in kept:
-        for strength in STRENGTHS if (step, way) == (steps, "plain") else EARLIER:
+        for strength in STRENGTHS if (step, way) == (steps, "plain") else OF_OTHERS:
             with torch.no_grad():
                 for place, value in saved[step].items():
                     weights[place].copy_(value * strength if ".lora_B." in place else value)
@@ -185,6 +207,126 @@ def _train(name: str, way: str, base: Base) -> Run:
                 file=sys.stderr,
             )
     return found
+
+
+def measure(*, quick: bool) -> Iterator[Figure]:
+    """Yield how often the budget is exceeded, at fixed limits and in the worst case, and what it costs."""
+    if quick:
+        yield from _simulated(20)
+        return
+    runs = train_missing()
+    for run in runs:
+        if run.way == "plain":
+            with patch.object(paired, "RESAMPLES", RESAMPLES):
+                yield from _exceeded(run)
+        yield from _price(run)
+    yield from _simulated(DRAWS)
+
+
+class Draws(NamedTuple):
+    """Measuring sets of one run: ``harms`` of each by strength, ``seen`` and ``rest`` the true ones."""
+
+    harms: list[dict[float, Harm]]
+    rest: list[dict[float, float]]
+
+
+def _draws(run: Run, count: int, *, again: bool) -> Draws:
+    """Draw measuring sets; with ``again`` with replacement, and then the mean of all texts is true."""
+    chance, base = np.random.default_rng(7), np.array(run.general[""])
+    each = {strength: run.harms(strength) for strength in STRENGTHS}
+    harms, rest = [], []
+    for _ in range(count):
+        if again:
+            seen, left = chance.integers(0, len(base), QUESTIONS), np.arange(len(base))
+        else:
+            seen, left = np.split(chance.permutation(len(base)), [QUESTIONS])
+        harms.append(
+            {
+                strength: harm_of(strength, list(base[seen]), list((base + harm)[seen]))
+                for strength, harm in each.items()
+            }
+        )
+        rest.append({strength: float(harm[left].mean()) for strength, harm in each.items()})
+    return Draws(harms, rest)
+
+
+def _exceeded(run: Run) -> Iterator[Figure]:
+    """Yield the share of measuring sets by which a run exceeds its budget."""
+    apart = _draws(run, DRAWS, again=False)
+    most = 5 + round(310 * math.sqrt(0.05 * 0.95 / DRAWS), 1)
+    for limit in LIMITS:
+        choices = [strongest(harms.__getitem__, limit) for harms in apart.harms]
+        chosen = [choice.chosen.strength for choice in choices]
+        wrong = [
+            choice.within and rest[choice.chosen.strength] >= limit
+            for choice, rest in zip(choices, apart.rest, strict=True)
+        ]
+        yield Figure(
+            f"{run.name}, limit {limit}: exceeded on the other texts", 100 * mean(wrong), "%", most=most
+        )
+        yield Figure("  none found", 100 * mean(not choice.within for choice in choices), "%")
+        yield Figure("  mean strength", mean(chosen), "")
+        yield Figure(
+            "  mean harm", mean(rest[at] for at, rest in zip(chosen, apart.rest, strict=True)), "nats"
+        )
+        gains = {strength: run.gain(strength) for strength in STRENGTHS}
+        yield Figure(
+            "  mean gain at the task, at full strength beside",
+            mean(map(gains.__getitem__, chosen)),
+            "nats",
+            gains[1.0],
+        )
+    again = _draws(run, DRAWS, again=True)
+    true = again.rest[0]
+    for strength in STRENGTHS:
+        if (limit := true[strength]) > 0:
+            wrong = [
+                (choice := strongest(harms.__getitem__, limit)).within
+                and true[choice.chosen.strength] >= limit
+                for harms in again.harms
+            ]
+            title = f"{run.name}, the limit is the harm at {strength}, {limit:.3f}: exceeded"
+            yield Figure(title, 100 * mean(wrong), "%", most=most)
+    base = np.array(run.general[""])[:QUESTIONS]
+    for limit in LIMITS:
+        choice = strongest(
+            lambda strength: harm_of(strength, list(base), list(base + run.harms(strength)[:QUESTIONS])),
+            limit,
+        )
+        title = f"{run.name}, limit {limit}, by the product's questions: strength"
+        yield Figure(title, choice.chosen.strength, "")
+        yield Figure(
+            "  harm on the 300 other texts", run.harms(choice.chosen.strength)[QUESTIONS:].mean(), "nats"
+        )
+
+
+def _price(run: Run) -> Iterator[Figure]:
+    """Yield the gain, the harm and the divergence of each candidate."""
+    for key, losses in run.general.items():
+        if key:
+            harm = np.array(losses) - np.array(run.general[""])
+            yield Figure(f"{run.name}, {run.way}, {key}: harm", harm.mean(), "nats")
+            yield Figure("  gain", mean(run.task[""]) - mean(run.task[key]), "nats")
+            if key in run.kl:
+                yield Figure("  divergence from the base", run.kl[key], "nats")
+
+
+def _simulated(draws: int) -> Iterator[Figure]:
+    """Yield how often a limit that one strength just reaches is exceeded, for lognormal harms."""
+    most = 5 + round(310 * math.sqrt(0.05 * 0.95 / draws), 1)
+    with patch.object(paired, "RESAMPLES", RESAMPLES):
+        for count in (24, QUESTIONS):
+            for skew in (0.5, 1.0, 1.5):
+                chance, wrong = np.random.default_rng(11), 0
+                for _ in range(draws):
+                    harms = np.exp(skew * chance.normal(size=count) - skew**2 / 2)
+
+                    def harm_at(strength: float, harms: Any = harms) -> Harm:
+                        return harm_of(strength, [2.0] * len(harms), list(2 + strength**2 * harms))
+
+                    wrong += strongest(harm_at, 0.25).chosen.strength >= 0.5
+                title = f"lognormal harms, sigma {skew}, {count} questions: exceeded"
+                yield Figure(title, 100 * wrong / draws, "%", most=most)
 
 
 if __name__ == "__main__":
