@@ -58,7 +58,8 @@ def weights_in(folder: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     (file,) = folder.glob("*model.safetensors")
-    return load_file(file)
+    loaded: dict[str, Tensor] = load_file(file)
+    return loaded
 
 
 def general_losses(run: TrainingLoop) -> list[float]:
