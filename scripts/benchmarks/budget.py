@@ -1,7 +1,7 @@
 """Measures the forgetting budget (``local/evaluation/budget.py``): how often it is exceeded, and its price.
 
 Runs train the starter model on the example and on two of the tasks in ``tasks.py``, without anything against
-forgetting, or with fixed ``base_kl``. Of each, the losses of every candidate, a step with a strength, are
+forgetting, or with a fixed ``base_kl``. Of each, the losses of every candidate, a step with a strength, are
 kept: those of the held-out rows, and of several hundred general texts. They are appended to ``budget.jsonl``
 in the cache and not trained again: a study can be interrupted. ``python -m benchmarks.budget`` trains them.
 
@@ -43,14 +43,21 @@ if TYPE_CHECKING:
 
 RESULTS: Final = CACHE / "bench" / "budget.jsonl"
 TEXTS: Final = CACHE / "bench" / "general-texts.json"
-TASKS: Final = ("facts", "extract", "example")
 WAYS: Final[dict[str, dict[str, Any]]] = {
     "plain": {},
     "base_kl = 0.1": {"baseKl": 0.1},
     "base_kl = 1": {"baseKl": 1.0},
 }
-OF_OTHERS: Final = (0.6, 1.0)
-"""Strengths of evaluations before the last, and of runs with a penalty."""
+CELLS: Final = (
+    *(("facts", way) for way in WAYS),
+    ("extract", "plain"),
+    ("extract", "base_kl = 0.1"),
+    ("example", "plain"),
+)
+EARLY: Final = ("facts", "extract")
+"""Tasks of which the steps of earlier evaluations are candidates, too."""
+OF_OTHERS: Final = (0.2, 0.4, 0.6, 0.8, 1.0)
+"""Strengths of those, and of runs with a penalty."""
 SEED: Final = 1
 QUESTIONS: Final = 64
 LIMITS: Final = (0.02, 0.05, 0.1, 0.2, 0.5)
@@ -121,10 +128,8 @@ def train_missing() -> list[Run]:
     """Train the runs that are not in the cache; return all."""
     there = {(run.name, run.way) for run in known(RESULTS)}
     base: Base | None = None
-    for name in TASKS:
-        for way in WAYS:
-            if (name, way) in there or (name, way) == ("example", "base_kl = 1"):
-                continue
+    for name, way in CELLS:
+        if (name, way) not in there:
             base = base or _real_base()
             run = _train(name, way, base)
             with RESULTS.open("a") as file:
@@ -167,7 +172,7 @@ def _train(name: str, way: str, base: Base) -> Run:
     loop.plan = replace(loop.plan, evaluate=-(-steps // 4))
     loop.replay = Replay.of(loop.plan, own)
     loop.run()
-    kept = list(saved) if way == "plain" else [steps]
+    kept = list(saved) if way == "plain" and name in EARLY else [steps]
     found = Run(name, way, SEED, steps, {}, {}, {})
     weights = dict(loop.model.named_parameters())
 
@@ -224,10 +229,10 @@ def measure(*, quick: bool) -> Iterator[Figure]:
 
 
 class Draws(NamedTuple):
-    """Measuring sets of one run: ``harms`` of each by strength, ``seen`` and ``rest`` the true ones."""
+    """Measuring sets of one run: of each, the ``harms`` by strength, and the ``true`` ones."""
 
     harms: list[dict[float, Harm]]
-    rest: list[dict[float, float]]
+    true: list[dict[float, float]]
 
 
 def _draws(run: Run, count: int, *, again: bool) -> Draws:
@@ -259,7 +264,7 @@ def _exceeded(run: Run) -> Iterator[Figure]:
         chosen = [choice.chosen.strength for choice in choices]
         wrong = [
             choice.within and rest[choice.chosen.strength] >= limit
-            for choice, rest in zip(choices, apart.rest, strict=True)
+            for choice, rest in zip(choices, apart.true, strict=True)
         ]
         yield Figure(
             f"{run.name}, limit {limit}: exceeded on the other texts", 100 * mean(wrong), "%", most=most
@@ -267,7 +272,7 @@ def _exceeded(run: Run) -> Iterator[Figure]:
         yield Figure("  none found", 100 * mean(not choice.within for choice in choices), "%")
         yield Figure("  mean strength", mean(chosen), "")
         yield Figure(
-            "  mean harm", mean(rest[at] for at, rest in zip(chosen, apart.rest, strict=True)), "nats"
+            "  mean harm", mean(rest[at] for at, rest in zip(chosen, apart.true, strict=True)), "nats"
         )
         gains = {strength: run.gain(strength) for strength in STRENGTHS}
         yield Figure(
@@ -277,7 +282,7 @@ def _exceeded(run: Run) -> Iterator[Figure]:
             gains[1.0],
         )
     again = _draws(run, DRAWS, again=True)
-    true = again.rest[0]
+    true = again.true[0]
     for strength in STRENGTHS:
         if (limit := true[strength]) > 0:
             wrong = [
