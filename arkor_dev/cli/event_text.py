@@ -387,11 +387,11 @@ def verdict_lines(evaluation: object) -> list[str]:
         facts.get("general"),
         *(sets[:MOST_SETS] if isinstance(sets, list) else ()),
     ]
-    split, warning = facts.get("split"), facts.get("warning")
-    choice, watched = facts.get("choice"), facts.get("watched")
+    split = facts.get("split")
+    chosen_by = (facts.get(name) for name in ("choice", "watched", "budget", "warning"))
     sentences = [
         facts.get("sentence"),
-        *(found.get("sentence") for found in (choice, watched, warning) if isinstance(found, dict)),
+        *(found.get("sentence") for found in chosen_by if isinstance(found, dict)),
         *(
             part_found.get("sentence")
             for part in parts

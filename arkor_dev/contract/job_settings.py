@@ -114,6 +114,7 @@ class JobSettings(TypedDict, total=False):
     replay: float | None
     replayDataset: str | None
     baseKl: float | None
+    maxHarm: float | None
     saveTotalLimit: int | None
     onNonFinite: Literal["stop", "lower_rate"] | None
     loadIn4bit: bool | None

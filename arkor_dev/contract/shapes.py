@@ -936,6 +936,28 @@ class EvaluationWatched(TypedDict):
     sentence: str
 
 
+class EvaluationBudget(TypedDict):
+    """How the strength of the final adapter was chosen by ``maxHarm``, in nats per token.
+
+    ``harm`` is the mean difference of the adapter's and the base's losses on ``questions`` general questions
+    at this ``strength``, and ``most`` its upper bound, with 95 % confidence, absent with too few questions.
+    ``kept``: that is below the
+    limit, and the next strength's is not, unless this is 1. ``cost`` is the difference of the held-out rows'
+    losses at this strength and at 1, absent at 1; ``divergence`` is the KL divergence from the base at the
+    tokens of held-out answers. Both are absent without held-out rows.
+    """
+
+    maxHarm: float
+    kept: bool
+    strength: float
+    harm: float
+    most: NotRequired[float]
+    questions: int
+    cost: NotRequired[EvaluationDifference]
+    divergence: NotRequired[float]
+    sentence: str
+
+
 class EvaluationStrength(TypedDict):
     """An adapter's mean losses on the rows of its verdict at a ``strength`` between 0 (its base) and 1."""
 
@@ -958,7 +980,8 @@ class Evaluation(TypedDict):
     for the final adapter; ``data`` is the file of the rows, unless they are the held-out ones. ``split``
     describes the separation, ``choice`` how the adapter was chosen, if it was, ``watched`` that the run could
     end at any evaluation, and ``stopping`` whether answers still end. ``thinking`` is present for models
-    with a thinking switch, ``strengths`` once they were requested.
+    with a thinking switch, ``strengths`` once they were requested, ``budget`` if ``maxHarm`` chose the
+    final adapter's strength.
     """
 
     verdict: str
@@ -974,6 +997,7 @@ class Evaluation(TypedDict):
     stopping: NotRequired[EvaluationStopping]
     thinking: NotRequired[EvaluationThinking]
     strengths: NotRequired[list[EvaluationStrength]]
+    budget: NotRequired[EvaluationBudget]
     warning: NotRequired[EvaluationWarning]
     bestStep: NotRequired[int]
     bestSentence: NotRequired[str]

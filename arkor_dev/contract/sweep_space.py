@@ -27,7 +27,7 @@ VALUES_WORDS: Final = (
 FIXED: Final = frozenset(
     {
         *("model", "method", "seed", "splitSeed", "dataSeed", "dryRun"),
-        *("datasetSplit", "evalSteps", "verdictMargin", "samples", "loggingSteps", "saveSteps"),
+        *("datasetSplit", "evalSteps", "verdictMargin", "maxHarm", "samples", "loggingSteps", "saveSteps"),
         *("saveTotalLimit", "reportTo", "workers", "cpus", "gpus", "memory", "pauseOnBattery", "gpuTypes"),
     }
 )

@@ -252,6 +252,10 @@ TOGETHER += [
     ({"stopWhen": "settled", "evalSteps": 0}, "stopWhen requires evaluations, but"),
     ({"stopWhen": "settled", "fullFineTuning": True}, "stopWhen needs an adapter, but"),
     ({"stopWhen": "settled", "initLoraWeights": "olora"}, "stopWhen compares with the base, but"),
+    ({"maxHarm": 0.2, "fullFineTuning": True}, "maxHarm needs an adapter, but"),
+    ({"maxHarm": 0.2, "initLoraWeights": "pissa"}, "maxHarm turns the adapter down, but pissa and olora"),
+    ({"maxHarm": 0.2, "useDora": True}, "maxHarm turns the adapter down, but one with useDora"),
+    ({"maxHarm": 0.2, "loraModulesToSave": ["lm_head"]}, "maxHarm turns the adapter down, but layers in"),
 ]
 TOGETHER += [
     (

@@ -182,6 +182,7 @@ export interface JobConfig {
   replay?: number;
   replayDataset?: string;
   baseKl?: number;
+  maxHarm?: number;
   saveTotalLimit?: number;
   onNonFinite?: string;
   loadIn4bit?: boolean;
@@ -770,6 +771,19 @@ export interface EvaluationWatched {
   sentence: string;
 }
 
+/** How the strength of the final adapter was chosen by `maxHarm`, in nats per token. */
+export interface EvaluationBudget {
+  maxHarm: number;
+  kept: boolean;
+  strength: number;
+  harm: number;
+  most?: number;
+  questions: number;
+  cost?: EvaluationDifference;
+  divergence?: number;
+  sentence: string;
+}
+
 /** An adapter's mean losses on the rows of its verdict at a `strength` between 0 (its base) and 1. */
 export interface EvaluationStrength {
   strength: number;
@@ -792,6 +806,7 @@ export interface Evaluation {
   stopping?: EvaluationStopping;
   thinking?: EvaluationThinking;
   strengths?: EvaluationStrength[];
+  budget?: EvaluationBudget;
   warning?: EvaluationWarning;
   bestStep?: number;
   bestSentence?: string;
@@ -1866,7 +1881,7 @@ export interface Cluster {
 
 /** One setting of a trainer, as it is shown. */
 export interface Setting {
-  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "thoughtWeight" | "answerWeight" | "trainOnEmptyThoughts" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "environment" | "maxTurns" | "maxEpisodeTokens" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "epsilonHigh" | "importanceSamplingLevel" | "maskTruncatedCompletions" | "softPunishCache" | "maxResampleTimes" | "teacher" | "lmbda" | "seqKd" | "distillationTopk" | "distillationAddTail" | "teacherModelKind" | "teacherUpdateRate" | "teacherSyncSteps" | "classWeight" | "loss" | "scale" | "matryoshkaDims" | "poolingMode" | "queryPrompt" | "documentPrompt" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "stopWhen" | "verdictMargin" | "replay" | "replayDataset" | "baseKl" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "offload" | "activationOffloading" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers" | "gpuTypes";
+  field: "model" | "maxSteps" | "numTrainEpochs" | "batchSize" | "gradientAccumulationSteps" | "learningRate" | "lrSchedulerType" | "warmupSteps" | "loraR" | "loraAlpha" | "maxLength" | "datasetSplit" | "evalSteps" | "saveSteps" | "warmupRatio" | "lrNumCycles" | "lrPower" | "lrNumDecaySteps" | "optim" | "weightDecay" | "adamBeta1" | "adamBeta2" | "adamEpsilon" | "maxGradNorm" | "fullFineTuning" | "loraTargetModules" | "loraLayersToTransform" | "loraModulesToSave" | "loraDropout" | "useRslora" | "useDora" | "initLoraWeights" | "method" | "trainOnResponsesOnly" | "completionOnlyLoss" | "enableThinking" | "thoughtWeight" | "answerWeight" | "trainOnEmptyThoughts" | "packing" | "groupByLength" | "labelSmoothingFactor" | "skipBadRows" | "beta" | "lossType" | "rpoAlpha" | "cpoAlpha" | "simpoGamma" | "desirableWeight" | "undesirableWeight" | "rewardFuncs" | "rewardWeights" | "environment" | "maxTurns" | "maxEpisodeTokens" | "numGenerations" | "maxCompletionLength" | "temperature" | "scaleRewards" | "numIterations" | "epsilon" | "epsilonHigh" | "importanceSamplingLevel" | "maskTruncatedCompletions" | "softPunishCache" | "maxResampleTimes" | "teacher" | "lmbda" | "seqKd" | "distillationTopk" | "distillationAddTail" | "teacherModelKind" | "teacherUpdateRate" | "teacherSyncSteps" | "classWeight" | "loss" | "scale" | "matryoshkaDims" | "poolingMode" | "queryPrompt" | "documentPrompt" | "loggingSteps" | "samples" | "earlyStoppingPatience" | "earlyStoppingThreshold" | "stopWhen" | "verdictMargin" | "replay" | "replayDataset" | "baseKl" | "maxHarm" | "saveTotalLimit" | "onNonFinite" | "loadIn4bit" | "numberFormat" | "bf16" | "fp16" | "gradientCheckpointing" | "offload" | "activationOffloading" | "seed" | "dataSeed" | "splitSeed" | "neftuneNoiseAlpha" | "reportTo" | "pauseOnBattery" | "dryRun" | "cpus" | "gpus" | "memory" | "workers" | "gpuTypes";
   label: string;
   style: "count" | "flag" | "interval" | "list" | "rate" | "share" | "steps" | "text" | "tokens";
 }
@@ -1963,6 +1978,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "replay", label: "Replay", style: "rate" },
   { field: "replayDataset", label: "Replay data set", style: "text" },
   { field: "baseKl", label: "Base KL penalty", style: "rate" },
+  { field: "maxHarm", label: "Max harm in general", style: "rate" },
   { field: "saveTotalLimit", label: "Max checkpoints to keep", style: "count" },
   { field: "onNonFinite", label: "On NaN/Inf loss", style: "text" },
   { field: "loadIn4bit", label: "Quantize to 4 bits", style: "flag" },

@@ -166,6 +166,27 @@ CONFLICTS: Final = (
         "{stopWhen} compares with the base, but {initLoraWeights} changes it. Remove one of the two",
         refused=FROM_BASE,
     ),
+    _adapters("maxHarm"),
+    Conflict(
+        "maxHarm",
+        "initLoraWeights",
+        "{maxHarm} turns the adapter down, but pissa and olora in {initLoraWeights} change the base as well. "
+        "Remove one of the two",
+        refused=FROM_BASE,
+    ),
+    Conflict(
+        "maxHarm",
+        "useDora",
+        "{maxHarm} turns the adapter down, but one with {useDora} works only at full strength. Remove one of "
+        "the two",
+        refused=(True,),
+    ),
+    Conflict(
+        "loraModulesToSave",
+        "maxHarm",
+        "{maxHarm} turns the adapter down, but layers in {loraModulesToSave} have no strength. Remove one of "
+        "the two",
+    ),
     _without("saveTotalLimit", "saveSteps", "checkpoints"),
     _only_with("lrNumCycles", "lrSchedulerType", "cosine_with_restarts"),
     _only_with("lrPower", "lrSchedulerType", "polynomial"),

@@ -155,6 +155,20 @@ ROWS: Final = (
         methods=("sft",),
     ),
     _setting(
+        key="max_harm",
+        field="maxHarm",
+        label="Max harm in general",
+        help="Against forgetting: turn the trained adapter down until its loss on general questions is less "
+        "than this above the base's, with 95 % confidence.",
+        rule=Rule("number", 0.01, 10),
+        style="rate",
+        unit="nats",
+        group="data",
+        default_words="no limit",
+        example=0.2,
+        methods=("sft", "sdft", "distill"),
+    ),
+    _setting(
         key="save_total_limit",
         field="saveTotalLimit",
         adjustable=True,

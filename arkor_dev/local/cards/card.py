@@ -502,6 +502,7 @@ class Card:
         yield self._text(object_at(general, "answers").get("sentence"), SENTENCE)
         yield self._text(object_at(self._evaluation, "warning").get("sentence"), SENTENCE)
         yield self._text(object_at(self._evaluation, "choice").get("sentence"), SENTENCE)
+        yield self._text(object_at(self._evaluation, "budget").get("sentence"), SENTENCE)
         yield self._text(self._evaluation.get("bestSentence"), SENTENCE)
         yield self._text(object_at(self._evaluation, "split").get("sentence"), SENTENCE)
 

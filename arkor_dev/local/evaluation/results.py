@@ -17,6 +17,7 @@ from arkor_dev.local.jobs.job_folder import evaluation_file
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import EvaluationBudget
     from arkor_dev.local.jobs.job_folder import JobFile
 
 MOST_ASKED: Final = 1000
@@ -79,6 +80,19 @@ def answers_in(result: Any) -> tuple[int, int] | None:
     # A file from elsewhere must not decide how long this machine computes.
     sound = all(type(number) is int and 0 < number <= MOST_ASKED for number in (count, longest))
     return (count, longest) if sound else None
+
+
+def budget_in(result: Any) -> EvaluationBudget | None:
+    """Return how the strength of a stored result's adapter was chosen; None if it was not."""
+    try:
+        budget = result["evaluation"]["budget"]
+        figures = [budget["maxHarm"], budget["strength"], budget["harm"]]
+        sentence = budget["sentence"]
+    except (KeyError, TypeError):
+        return None
+    sound = all(isinstance(figure, int | float) and math.isfinite(figure) for figure in figures)
+    sound = sound and type(budget.get("kept")) is bool and isinstance(sentence, str)
+    return budget if sound else None
 
 
 def is_score(scores: object) -> bool:

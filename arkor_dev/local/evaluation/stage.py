@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from arkor_dev.local.workers.errors import JobFailure
 
 from .answers import NOBODY, Stopped
+from .budget import STRENGTHS
 from .by_length import batches_by_length, by_row, lengths_of
 from .end_marks import EndMarks
 from .halves import key_of, text_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import (
         Evaluation,
         EvaluationAnswer,
+        EvaluationBudget,
         EvaluationChoice,
         EvaluationMeasure,
         EvaluationPart,
@@ -160,8 +162,9 @@ class Stage:
     separated from the training rows, if known. If the adapter was chosen among several, ``choice`` says how,
     and the rows that ``chose`` take no part in the verdict (see ``halves``), nor those of ``compared_by`` in
     comparisons with other adapters. If the run could end at any evaluation, ``watched`` says so, and the
-    held-out rows' interval has a ``share`` of the error. ``stops`` are examples in which only the answer's
-    end mark is learned, and ``marks`` counts the training rows that teach it.
+    held-out rows' interval has a ``share`` of the error. If the general questions chose the adapter's
+    strength, ``budget`` says how, and their interval allows for every strength. ``stops`` are examples in
+    which only the answer's end mark is learned, and ``marks`` counts the training rows that teach it.
 
     ``batch`` held-out rows are measured at once; some general questions are also ``answered``, by a model
     with a ``thinking`` switch in both of its positions. ``known`` has the adapter's losses on the held-out
@@ -213,6 +216,7 @@ class Stage:
     compared_by: Sequence[bool] = ()
     watched: EvaluationWatched | None = None
     share: float = 1.0
+    budget: EvaluationBudget | None = None
     stops: Sequence[Any] = ()
     marks: EndMarks = field(default_factory=EndMarks)
     began: float = field(default_factory=time.monotonic)
@@ -521,12 +525,15 @@ class Stage:
             beyond["choice"] = self.choice
         if self.watched:
             beyond["watched"] = self.watched
+        if self.budget:
+            beyond["budget"] = self.budget
         compared = None
         if general.base and general.adapter:
             of_base, of_adapter = (
                 _split(self.general, self.stops, losses)[0] for losses in (general.base, general.adapter)
             )
-            compared = compare(of_base, of_adapter, margin=margin)
+            share = 1 / len(STRENGTHS) if self.budget else 1.0
+            compared = compare(of_base, of_adapter, margin=margin, share=share)
             general_sentence = beside_base(
                 GENERAL, compared, self.questions, self.answered.length, dry=self.dry
             )
@@ -536,6 +543,8 @@ class Stage:
         verdict, sentence = overall(task, compared, TASK if self.called == HELD_OUT else f"on {self.called}")
         if self.dry:
             verdict, sentence = "unclear", DRY
+        elif self.budget and not self.budget["kept"]:
+            sentence = f"{sentence} Over the forgetting budget."
         evaluation: Evaluation = {
             "verdict": verdict,
             "sentence": sentence,

@@ -11,8 +11,9 @@ from .minimums import ROWS
 from .paired import Comparison
 
 if TYPE_CHECKING:
-    from arkor_dev.contract.shapes import EvaluationMeasure, EvaluationPart
+    from arkor_dev.contract.shapes import EvaluationBudget, EvaluationMeasure, EvaluationPart
 
+    from .budget import Choice, Harm
     from .preferred import Preferred
 
 
@@ -216,6 +217,44 @@ def watched(number: int, planned: int, *, ended: bool) -> str:
         f"{start} {counted(planned, 'planned evaluation')}, and it is number {number}. The interval on the "
         "held-out rows is one of a sequence, which allows for that."
     )
+
+
+def budget_sentence(choice: Choice, limit: float, budget: EvaluationBudget, cost: Comparison | None) -> str:
+    """Say which strength keeps the harm in general below ``limit``, and what it costs at the task.
+
+    ``cost`` compares the losses there with those at full strength; None if nothing was turned down.
+    """
+    strength, more = _percent(choice.chosen), ""
+    below = f"the harm in general is below {limit:g} nats per token with 95 % confidence"
+    if not choice.within:
+        start = (
+            f"Over the forgetting budget: even at {strength} strength, the lowest that is tried and the "
+            f"result, the harm in general may reach {limit:g} nats per token "
+            f"({_harm(choice.chosen, budget)})"
+        )
+    elif choice.refused is None:
+        start = f"Forgetting budget: at full strength, {below} ({_harm(choice.chosen, budget)})"
+    else:
+        start = f"Forgetting budget: at {strength} strength, {below} ({_harm(choice.chosen, budget)})"
+        more = f" At {_percent(choice.refused)} it may not be (at most {choice.refused.most:.2f})."
+    if cost:
+        ends = f"{cost.low:.2f} to {cost.high:.2f}" if cost.groups >= cost.minimum else ""
+        price = f"{cost.mean:.2f} nats" if cost.mean > 0 else "nothing"
+        more += (
+            f" At your task that costs {price}{f' ({ends})' if ends else ''}, compared with full strength."
+        )
+    if (divergence := budget.get("divergence")) is not None:
+        more += f" On held-out answers it diverges from its base by {divergence:.2f} nats per token (KL)."
+    return f"{start}.{more}"
+
+
+def _percent(harm: Harm) -> str:
+    return f"{100 * harm.strength:.0f} %"
+
+
+def _harm(harm: Harm, budget: EvaluationBudget) -> str:
+    most = f"at most {harm.most:.2f}" if math.isfinite(harm.most) else "too few to bound it"
+    return f"{harm.mean:.2f}, {most}, on {counted(budget['questions'], 'question')}"
 
 
 def _after(ends: Ends) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, TypedDict
 
 from arkor_dev.local.evaluation.by_length import batches_by_length, lengths_of, measured
 from arkor_dev.local.evaluation.general import ANSWERS, PASSES, WRITTEN, fewer
-from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, again_of, questions_with_ends
+from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, again_of, questions_with_ends, tokens_of
+from arkor_dev.local.training.final_evaluation.budget import tokens_to_read
 from arkor_dev.local.training.final_evaluation.measure import (
     all_questions,
     answers_of,
@@ -115,7 +116,7 @@ class EvaluationCosts:
         seconds = time.monotonic() - started
         pace = seconds / sum(works[:count])
         comparing = self._comparing(batches, pace, sum(works))
-        own = self._own_sets(pace, writing) + self._choices(pace)
+        own = self._own_sets(pace, writing) + self._choices(pace) + self._budget(pace)
         return {"evaluation": pace * sum(works), "comparing": replace(comparing, own=own)}
 
     def _own_sets(self, pace: float, writing: GenerationSpeed | None) -> float:
@@ -134,6 +135,16 @@ class EvaluationCosts:
                 elif writing:
                     seconds += writing.answered(own_set.questions())
         return seconds
+
+    def _budget(self, pace: float) -> float:
+        """Return the seconds in which the adapter's strength is chosen at most."""
+        run = self._run
+        if self._preparation.settings.get("maxHarm") is None:
+            return 0.0
+        questions = all_questions(run)[0]
+        work = sum(map(self._work, ([row] for row in (*questions, *run.held_out))))
+        tokens = tokens_of(questions) + tokens_of(run.held_out)
+        return pace * work * tokens_to_read(questions, run.held_out) / tokens
 
     def _choices(self, pace: float) -> float:
         """Return the seconds in which the base chooses labels for a classifier's held-out rows."""

@@ -98,9 +98,11 @@ def config_of(sweep: SweepRecord, trial: Trial) -> dict[str, object]:
     }
     if sweep.runs:
         return {**_of_sources(sweep, trial), **shared}
+    # The best of many that each keep a budget may be one whose harm was underestimated.
+    full = {field: value for field, value in sweep.config.items() if field != "maxHarm"}
     if trial.role == START:
-        return {**sweep.config, **shared, "seed": trial.seed}
-    config: dict[str, object] = {**sweep.config, **trial.settings}
+        return {**full, **shared, "seed": trial.seed}
+    config: dict[str, object] = {**full, **trial.settings}
     config.pop("stopWhen", None)  # trials that end at different steps cannot be compared
     for other in (LENGTH, ("warmupSteps", "warmupRatio")):
         for first, second in (other, other[::-1]):
@@ -123,9 +125,9 @@ def _of_sources(sweep: SweepRecord, trial: Trial) -> dict[str, object]:
         {**part, "weight": (weight or 1) if number in trial.sources else 0}
         for number, (part, weight) in enumerate(zip(parts_of(source), weights_of(source), strict=True))
     ]
-    ends = ("numTrainEpochs", "stopWhen", "earlyStoppingPatience", "earlyStoppingThreshold")
+    left_out = ("numTrainEpochs", "stopWhen", "earlyStoppingPatience", "earlyStoppingThreshold", "maxHarm")
     return {
-        **{field: value for field, value in sweep.config.items() if field not in ends},
+        **{field: value for field, value in sweep.config.items() if field not in left_out},
         "datasetSource": {**source, "sources": parts},
         "maxSteps": sweep.steps,
         "seed": (seed_of(sweep.config) + 1 + trial.number) % 2**32,
@@ -136,7 +138,7 @@ def changes_of(sweep: SweepRecord, trial: Trial) -> dict[str, object]:
     """Return the settings that turn the sweep's config into the trial's; null removes a setting."""
     complete = config_of(sweep, replace(trial, rung=sweep.last))
     known = by_field()
-    excluded = {"samples", "saveTotalLimit", "splitSeed", "seed", "stopWhen"}
+    excluded = {"samples", "saveTotalLimit", "splitSeed", "seed", "stopWhen", "maxHarm"}
     changed = {
         key: value for key, value in complete.items() if key in known and sweep.config.get(key) != value
     }

@@ -139,6 +139,10 @@ def _not_watched() -> None:
     """Return no verdict so far."""
 
 
+def _unchanged() -> None:
+    """Leave the result as it was trained."""
+
+
 @dataclass
 class TrainingLoop:
     """One job's training.
@@ -169,7 +173,8 @@ class TrainingLoop:
         chooses: For each held-out row, whether it takes part in choosing the best step; by default all do.
 
     ``compare_with_base`` is called after each evaluation for the verdict so far, and ``settled`` says whether
-    it is. While it runs, ``kept_step`` is the step whose weights are the result, and ``row_losses`` are the
+    it is. ``adjust_result`` is called when all steps are done and saved; it may change the weights of the
+    result. While it runs, ``kept_step`` is the step whose weights are the result, and ``row_losses`` are the
     held-out rows' mean losses at the last evaluation.
     """
 
@@ -201,6 +206,7 @@ class TrainingLoop:
     compare_with_base: Callable[[], VerdictSoFar | None] = field(
         default_factory=lambda: _not_watched, init=False
     )
+    adjust_result: Callable[[], None] = field(default_factory=lambda: _unchanged, init=False)
     step: int = field(default=0, init=False)
     settled: bool = field(default=False, init=False)
     kept_step: int = field(default=0, init=False)
@@ -404,6 +410,10 @@ class TrainingLoop:
                 self.writer.point(self.step, self.state)
                 self.clock.lap("save")
                 return self._finish()
+        except Stopped:  # while the result was adjusted: all steps are saved
+            if self.stop.cancelled():
+                return Ended(TrainingCancelled(type=TRAINING_CANCELLED))
+            return self._pause(self.stop.pausing() or "ended")
         except NoSpaceError as error:
             return self._pause("disk", error)
         except JudgeFailure as failure:
@@ -563,6 +573,9 @@ class TrainingLoop:
         if message := self.best.restore(self.step, self.trainable):
             self.kept_step = self.best.step
         check_finite(self.step, self.trainable)
+        self.clock.lap("other")
+        self.adjust_result()
+        self.clock.lap("eval")
         artifact = self.writer.final(self.kept_step, self.save)
         if message:
             self._say(message)

@@ -95,8 +95,25 @@ async def alike(scene: Scene) -> None:
         "judged": 12,
         "sentence": f"{chosen} Only the other 12 judge it.",
     }
-    await judged(scene, verdict="unclear", sentence=sentence, heldOut=part, general=same, choice=choice)
+    turned = (
+        "Forgetting budget: at 60 % strength, the harm in general is below 0.2 nats per token with 95 % "
+        "confidence (0.11, at most 0.18, on 64 questions)."
+    )
+    budget = {
+        "maxHarm": 0.2,
+        "kept": True,
+        "strength": 0.6,
+        "harm": 0.11,
+        "most": 0.18,
+        "questions": 64,
+        "sentence": f"{turned} At 70 % it may not be (at most 0.23). At your task that costs 0.31 nats (0.22 "
+        "to 0.45), compared with full strength. On held-out answers it diverges from its base by 0.42 nats "
+        "per token (KL).",
+    }
+    figures = {"heldOut": part, "general": same, "choice": choice, "budget": budget}
+    await judged(scene, verdict="unclear", sentence=sentence, **figures)
     await expect(scene.page.get_by_text(chosen)).to_be_visible()
+    await expect(scene.page.get_by_text(turned)).to_be_visible()
     await scene.page.get_by_text("Details", exact=True).click()
 
 

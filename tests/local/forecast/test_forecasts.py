@@ -214,6 +214,16 @@ def test_evaluation_sets_take_forecast_time(
         assert forecast["trainingSeconds"] > 0
 
 
+def test_choosing_a_strength_takes_forecast_time(
+    forecasting: Backend, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    data = next(tmp_path_factory.getbasetemp().glob("forecasts*")) / "data"
+    measured(forecasting, SAMPLED)
+    forecast, seconds = own_seconds(forecasting, data, {**SAMPLED, "maxHarm": 0.2})
+    # Eleven times the 64 questions, which the comparison asks twice at most.
+    assert forecast["evaluationSeconds"] >= round(seconds, 1) > 0.1
+
+
 def test_a_measurement_yields_to_a_job(forecasting: Backend) -> None:
     config = {**SAMPLED, "batchSize": 3}
     forecast = ask(forecasting, config)

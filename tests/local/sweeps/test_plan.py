@@ -124,6 +124,14 @@ def test_the_starting_settings_need_no_confirmation() -> None:
     assert plan.changes_of(linear, linear.search[0]) == {"lrSchedulerType": "wsd", "warmupSteps": 4}
 
 
+def test_trials_are_compared_at_full_strength() -> None:
+    sweep = sweep_of({"loraR": [4, 8]}, {**CONFIG, "maxHarm": 0.2})
+    for role in (SEARCH, WINNER, "start"):
+        trial = Trial(1, {"loraR": 8}, "job", role, seed=43)
+        assert "maxHarm" not in plan.config_of(sweep, trial)
+        assert "maxHarm" not in plan.changes_of(sweep, trial)  # so the project keeps it
+
+
 def test_only_the_last_rung_decays_the_rate() -> None:
     sweep = sweep_of({"loraR": [4, 8]}, {**CONFIG, "warmupRatio": 0.04, "earlyStoppingPatience": 2})
     assert [round(90 * part) for part in sweep.rungs] == [10, 30, 90]

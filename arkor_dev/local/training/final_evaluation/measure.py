@@ -64,13 +64,20 @@ from arkor_dev.local.training.phases import EVALUATING
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
 
+from .budget import ForgettingBudget, scaled
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch.nn import Module
 
     from arkor_dev.contract.events import Event, VerdictSoFar
-    from arkor_dev.contract.shapes import Evaluation, EvaluationMeasure, EvaluationStrength
+    from arkor_dev.contract.shapes import (
+        Evaluation,
+        EvaluationBudget,
+        EvaluationMeasure,
+        EvaluationStrength,
+    )
     from arkor_dev.data.rows import Row
     from arkor_dev.local.evaluation.base_losses import BaseLosses
     from arkor_dev.local.evaluation.stage import Judged, Own
@@ -207,6 +214,8 @@ class FinalEvaluation:
         self._stage: Stage | None = None
         self._watched: Watched | None = None
         self._look: Look | None = None
+        self._budget: ForgettingBudget | None = None
+        self._kept: EvaluationBudget | None = None
         self._reported = False
 
     def follow(self, run: TrainingLoop) -> None:
@@ -214,6 +223,8 @@ class FinalEvaluation:
         self._run = run
         if not self._preparation.settings.get("dryRun") and watchable(run):
             run.compare_with_base = self._compare
+        if self._preparation.settings.get("maxHarm") is not None:
+            run.adjust_result = self._turn_down
         run.emit.observers.append(self._note)
         run.phases.later.append(self._seconds_left)
 
@@ -259,18 +270,37 @@ class FinalEvaluation:
         self._look = found[0]
         return found[1]
 
+    def _turn_down(self) -> None:
+        """Choose the strength of the run's adapter by its harm in general. Raises :class:`Stopped`."""
+        if budget := self._budgeted():
+            self._kept = budget.choose()
+
+    def _budgeted(self) -> ForgettingBudget | None:
+        """Return the run's forgetting budget; None without one."""
+        preparation, run = self._preparation, self._run
+        limit = preparation.settings.get("maxHarm")
+        if self._budget is None and run is not None and limit is not None:
+            chose = preparation.chooses if preparation.settings.get("earlyStoppingPatience") else ()
+            self._budget = ForgettingBudget(
+                run, limit, all_questions(run)[0], preparation.eval_groups, chose, self._cancelled
+            )
+        return self._budget
+
     def _seconds_left(self) -> float:
-        """Estimate the remaining seconds of the comparison."""
+        """Estimate the remaining seconds of the choice of a strength, and of the comparison."""
         run = self._run
+        budget = self._budgeted()
+        seconds = budget.seconds_left if budget else 0.0
         if run is None or not run.held_out:
-            return 0.0
+            return seconds
         if self._stage is None:
             self._stage = stage_of(self._preparation, run, self._cancelled, quiet=True)
             if run.plan.evaluate:  # the last step's evaluation measures the adapter
                 self._stage.known = [0.0] * len(run.held_out)
             self._stage.prepare()
         stage, phases = self._stage, run.phases
-        return stage.to_read * phases.token + sum(phases.writing(*batch) for batch in stage.to_write)
+        seconds += stage.to_read * phases.token
+        return seconds + sum(phases.writing(*batch) for batch in stage.to_write)
 
     def judge(self) -> bool:
         """Compare the result with the base, store and report it; return False if the job was cancelled.
@@ -288,6 +318,8 @@ class FinalEvaluation:
             _set_choice(stage, preparation, self._history, None)
             _set_share(stage, preparation, self._history, run.plan, None)
             stage.known = self._history.rows.get(run.kept_step)
+            if self._budget and self._kept:
+                stage.known, stage.budget = self._budget.rows, self._kept
             stage.prepare()
             run.phases.enter(EVALUATING)
             changed = run.plan.adapter is None or bool(run.initial_weights)
@@ -312,12 +344,20 @@ class FinalEvaluation:
     def _report(self, judged: Judged) -> None:
         """Store the comparison and send it."""
         preparation = self._preparation
-        judged.evaluation.update(_best(preparation, self._history, judged.evaluation["margin"]))
+        if not _turned_down(judged.evaluation):
+            judged.evaluation.update(_best(preparation, self._history, judged.evaluation["margin"]))
         results.write(results.result_file(self._job, None), judged._asdict())
         _keep_temperature(judged.evaluation, final_folder(preparation.data, preparation.job_id))
         rewrite_card(preparation.data, preparation.job_id)
         self._emit(EvaluationCompleted(type=EVALUATION_COMPLETED, evaluation=judged.evaluation))
         self._reported = True
+
+
+def _turned_down(evaluation: Evaluation) -> bool:
+    """Return whether the adapter has another strength than at the run's evaluations, so that these can't be
+    compared with it.
+    """
+    return "budget" in evaluation and evaluation["budget"]["strength"] != 1
 
 
 def judge_kept(preparation: RunPreparation, model: Model, saved: SavedModel) -> Any:
@@ -344,6 +384,8 @@ def judge_kept(preparation: RunPreparation, model: Model, saved: SavedModel) -> 
     answers = results.answers_in(before) or ANSWERS[-1]
     stage = stage_of(preparation, run, lambda: False, results.questions_in(before), answers, learned=learned)
     if data is None:
+        if step is None:
+            stage.budget = results.budget_in(before)
         _set_choice(stage, preparation, History(job), step)
         _set_share(stage, preparation, History(job), run.plan, step)
     else:
@@ -356,7 +398,7 @@ def judge_kept(preparation: RunPreparation, model: Model, saved: SavedModel) -> 
         judged.evaluation["step"] = step
     if data is not None:
         judged.evaluation["data"] = data
-    elif step is None:
+    elif step is None and not _turned_down(judged.evaluation):
         judged.evaluation.update(_best(preparation, History(job), judged.evaluation["margin"]))
     results.write(results.result_file(job, step, data), judged._asdict())
     if saved.general:  # the job has no other rows, and the page shows these
@@ -392,7 +434,7 @@ def measure_strengths(preparation: RunPreparation, model: Model, saved: SavedMod
     chose = results.chose_in(before.get("scores"), len(preparation.eval_rows))
     strengths: list[EvaluationStrength] = []
     for number, strength in enumerate(STRENGTHS, 1):
-        with _scaled(run.loss.model, strength):
+        with scaled(run.loss.model, strength):
             losses = measured(run.loss.row_losses, run.held_out, run.measured_at_once)
             task = judging(chose, by_row(run.held_out, losses))
             losses_of_general = measured(run.loss.cross_entropy, general, run.measured_at_once)
@@ -404,23 +446,6 @@ def measure_strengths(preparation: RunPreparation, model: Model, saved: SavedMod
     before["evaluation"]["strengths"] = strengths
     results.write(file, before)
     return before["evaluation"]
-
-
-@contextmanager
-def _scaled(model: Module, strength: float) -> Iterator[None]:
-    """Scale the change that the adapter of ``model``, a plain LoRA, makes to its base, within the block."""
-    weights = [weight for name, weight in model.named_parameters() if ".lora_B." in name]
-    weights += [weight for name, weight in model.named_parameters() if ".lora_embedding_B." in name]
-    trained = [weight.detach().clone() for weight in weights]
-    with torch.no_grad():
-        for weight in weights:
-            weight.mul_(strength)
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for weight, value in zip(weights, trained, strict=True):
-                weight.copy_(value)
 
 
 def _set_choice(stage: Stage, preparation: RunPreparation, history: History, step: int | None) -> None:
@@ -519,6 +544,8 @@ def stage_of(
             dry=bool(preparation.settings.get("dryRun")),
             split=preparation.split,
         )
+    if preparation.settings.get("maxHarm") is not None:
+        count = len(all_questions(run)[0])  # those by which the strength is chosen
     general, questions = general_examples(run, count)
     own: Sequence[Own] = ()
     if preparation.config.get("evaluations"):

@@ -634,6 +634,32 @@ def test_without_held_out_rows_there_is_no_verdict(shared: Backend) -> None:
     assert (refused.status, "evaluate it first" in refused.json["error"]) == (409, True)
 
 
+@pytest.mark.numeric
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_verdict_is_that_of_the_adapter_turned_down_by_max_harm(
+    shared: Backend, project_with_held_out: Path, shared_data: Path, tiny: Path
+) -> None:
+    del project_with_held_out
+    job, frames = judged(shared, {**JUDGED, "maxHarm": 0.05})
+    evaluation = evaluation_in(frames)
+    budget = evaluation["budget"]
+    assert budget["kept"]
+    assert 0.1 <= budget["strength"] < 1
+    assert budget["cost"]["mean"] > 0
+    # All questions choose the strength, and their interval allows for every one that could have been chosen.
+    assert budget["questions"] == evaluation["general"]["rows"] == len(general.questions())
+    assert evaluation["general"]["confidence"] == 99
+    assert evaluation["general"]["difference"]["mean"] == pytest.approx(-budget["harm"], abs=1e-3)
+    assert -evaluation["general"]["difference"]["low"] > budget["most"]
+    losses = recomputed(tiny, shared_data / "jobs" / job / "final", held_out())
+    assert evaluation["heldOut"]["adapter"] == pytest.approx(sum(losses) / len(losses), abs=1e-3)
+    assert not {"bestStep", "bestSentence"} & evaluation.keys()  # other evaluations had full strength
+    assert shared.call("POST", f"/v1/jobs/{job}/evaluate", {}).status == 200
+    until(lambda: "evaluating" not in shared.job(job), 60)
+    again = shared.job(job)["evaluation"]
+    assert (again["budget"], again["general"]) == (budget, evaluation["general"])
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 def test_an_adapter_is_measured_at_several_strengths(
     shared: Backend, usual: tuple[str, list[Frame]], shared_data: Path, tiny: Path

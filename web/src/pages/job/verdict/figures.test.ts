@@ -100,6 +100,15 @@ describe("how an adapter was chosen", () => {
     for (const other of [undefined, null, "x", { sentence: 7 }]) expect(choiceOf(evaluation(other))).toBe("");
     const watched = { number: 2, planned: 4, sentence: "Number 2." };
     expect(choiceOf({ ...evaluation({ sentence: "By 16." }), watched })).toBe("By 16. Number 2.");
+    const budget = {
+      maxHarm: 0.2,
+      kept: true,
+      strength: 0.6,
+      harm: 0.1,
+      questions: 64,
+      sentence: "At 60 %.",
+    };
+    expect(choiceOf({ ...evaluation(undefined), budget })).toBe("At 60 %.");
   });
 });
 

@@ -141,9 +141,9 @@ function losses(...values: [number | null, number | null]): [string, string] {
   return [words(first), words(other)];
 }
 
-/** By which rows the adapter was chosen and judged, and what the interval allows for; empty if neither is special. */
-export function choiceOf({ choice, watched }: Evaluation): string {
-  const sentences = [choice, watched].map((found: unknown) =>
+/** How the adapter was chosen and judged: by which rows, with which interval, at which strength; empty if as usual. */
+export function choiceOf({ choice, watched, budget }: Evaluation): string {
+  const sentences = [choice, watched, budget].map((found: unknown) =>
     isObject(found) && typeof found.sentence === "string" ? clean(found.sentence, 600) : "",
   );
   return sentences.filter(Boolean).join(" ");

@@ -1,0 +1,64 @@
+"""The forgetting budget: the strongest adapter whose harm in general is below a limit, with 95 % confidence.
+
+The harm is how much higher the adapter's loss on general questions is than the base's. Strengths are tried in
+ascending order, and the first that may exceed the limit ends the search: the one before it is taken. Each is
+tested with the whole error. That is fixed sequence testing, as in Learn then Test (Angelopoulos et al., Learn
+then Test: Calibrating Predictive Algorithms to Achieve Risk Control, 2021, arXiv:2110.01052). It needs no
+correction for the number of strengths: for one that exceeds the limit to be taken, the first in this order
+that does has to pass its own test, and which one that is does not depend on the questions drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from .paired import compare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+STRENGTHS: Final = tuple(number / 10 for number in range(1, 11))
+"""Strengths in the order in which they are tried; 1 is the adapter as it was trained."""
+
+
+class Harm(NamedTuple):
+    """The harm of a ``strength`` in nats per token: its mean, and ``most``, its upper bound."""
+
+    strength: float
+    mean: float
+    most: float
+
+
+class Choice(NamedTuple):
+    """The ``chosen`` strength, whether it is ``within`` the limit, and which one ended the search, if any."""
+
+    chosen: Harm
+    within: bool
+    refused: Harm | None = None
+
+
+def harm_of(strength: float, base: Sequence[float], adapter: Sequence[float]) -> Harm:
+    """Return the harm of a strength, given the mean losses of base and adapter on the general questions.
+
+    With too few questions for a verdict it has no upper bound.
+    """
+    compared = compare(base, adapter)
+    enough = compared.groups >= compared.minimum
+    return Harm(strength, -compared.mean, -compared.low if enough else math.inf)
+
+
+def strongest(harm_at: Callable[[float], Harm], limit: float) -> Choice:
+    """Return the strongest adapter whose harm is below ``limit``, in nats per token.
+
+    ``harm_at`` measures a strength; it is called as often as needed. If none is below the limit, the lowest
+    strength is chosen.
+    """
+    passed: Harm | None = None
+    for strength in STRENGTHS:
+        harm = harm_at(strength)
+        if not harm.most < limit:
+            return Choice(passed or harm, passed is not None, harm)
+        passed = harm
+    assert passed
+    return Choice(passed, within=True)

@@ -1,0 +1,72 @@
+"""A forgetting budget is exceeded in at most 5 % of runs, whatever it is and however skewed the harm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from arkor_dev.local.evaluation import paired
+from arkor_dev.local.evaluation.budget import STRENGTHS, Choice, Harm, harm_of, strongest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+QUESTIONS, RUNS = 64, 120
+
+
+def chosen(harms: Sequence[float], limit: float) -> Choice:
+    """Choose a strength, if the harm of each text grows with its square, from a base loss of 2."""
+
+    def harm_at(strength: float) -> Harm:
+        return harm_of(strength, [2.0] * len(harms), [2 + strength**2 * harm for harm in harms])
+
+    return strongest(harm_at, limit)
+
+
+def test_the_strongest_adapter_below_the_limit_is_chosen() -> None:
+    harms = [0.9, 1.0, 1.1] * 21
+    choice = chosen(harms, 0.3)
+    assert choice.refused
+    assert (choice.chosen.strength, choice.within, choice.refused.strength) == (0.5, True, 0.6)
+    assert choice.chosen.mean == pytest.approx(0.25)
+    assert choice.chosen.mean < choice.chosen.most < 0.3 < choice.refused.most
+
+
+def test_an_adapter_that_does_no_harm_keeps_its_strength() -> None:
+    choice = chosen([-0.1, 0.1] * 15, 0.1)
+    assert (choice.chosen.strength, choice.within, choice.refused) == (1.0, True, None)
+
+
+@pytest.mark.parametrize("harms", [[90.0, 100.0] * 32, [0.0] * 7], ids=["much harm", "too few questions"])
+def test_without_a_strength_below_the_limit_the_lowest_is_chosen_and_named(harms: list[float]) -> None:
+    choice = chosen(harms, 0.2)
+    assert (choice.chosen.strength, choice.within) == (STRENGTHS[0], False)
+
+
+def test_strengths_above_the_first_refused_are_not_tried() -> None:
+    """Harm that falls again beyond it may be luck: a later strength would be a second try."""
+    tried: list[float] = []
+
+    def harm_at(strength: float) -> Harm:
+        tried.append(strength)
+        most = 0.21 if strength == 0.3 else 0.1
+        return Harm(strength, most / 2, most)
+
+    assert strongest(harm_at, 0.2).chosen.strength == 0.2
+    assert tried == [0.1, 0.2, 0.3]
+
+
+@pytest.mark.parametrize("skew", [0.0, 1.0], ids=["normal", "lognormal"])
+def test_a_budget_that_a_strength_just_exceeds_is_rarely_exceeded(
+    monkeypatch: pytest.MonkeyPatch, skew: float
+) -> None:
+    """The worst case: the true harm of one strength is the limit itself, so to choose it or more is wrong."""
+    monkeypatch.setattr(paired, "RESAMPLES", 400)
+    chance, exceeded = np.random.default_rng(3), 0
+    for _ in range(RUNS):
+        spread = chance.normal(size=QUESTIONS)
+        harms = np.exp(skew * spread - skew**2 / 2) if skew else 1 + spread
+        exceeded += chosen(list(harms), 0.4**2).chosen.strength >= 0.4
+    assert exceeded <= 0.05 * RUNS + 2 * (0.05 * 0.95 * RUNS) ** 0.5

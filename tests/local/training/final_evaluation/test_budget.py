@@ -1,0 +1,128 @@
+"""A run with ``max_harm`` ends with the strongest adapter whose harm in general is below it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from arkor_dev.local.evaluation.paired import compare
+from arkor_dev.local.jobs.job_folder import checkpoint_folder, final_folder, resume_steps
+from tests.local.tiny_run import events_of, made_up, pause_of, set_up
+from tests.local.training.test_going_on import points
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from arkor_dev.contract.shapes import EvaluationBudget
+    from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.training.final_evaluation.budget import ForgettingBudget
+    from arkor_dev.local.training.run import TrainingLoop
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
+]
+STEPS, HELD_OUT, LIMIT = 8, 10, 0.1
+CONFIG: dict[str, Any] = {
+    "maxSteps": STEPS, "saveSteps": STEPS, "evalSteps": 4, "learningRate": 2e-2, "batchSize": 4,
+}  # fmt: skip
+
+
+def questions() -> list[Example]:
+    return made_up(60)[36:]
+
+
+class Budgeted(NamedTuple):
+    """A run that ends by choosing its strength, which is then in ``chosen``."""
+
+    run: TrainingLoop
+    budget: ForgettingBudget
+    chosen: list[EvaluationBudget]
+
+
+def budgeted(tiny: Path, data: Path, limit: float, **more: Any) -> Budgeted:
+    from arkor_dev.local.training.final_evaluation.budget import ForgettingBudget
+
+    data.mkdir(exist_ok=True)
+    run = set_up(tiny, data, CONFIG, HELD_OUT, job_id="job", **more)
+    budget = ForgettingBudget(run, limit, questions(), range(HELD_OUT), (), run.stop.requested)
+    chosen: list[EvaluationBudget] = []
+    run.adjust_result = lambda: chosen.append(budget.choose())
+    return Budgeted(run, budget, chosen)
+
+
+def weights_in(folder: Path) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    (file,) = folder.glob("*model.safetensors")
+    loaded: dict[str, Tensor] = load_file(file)
+    return loaded
+
+
+def general_losses(run: TrainingLoop) -> list[float]:
+    return [loss / count for loss, count in run.loss.cross_entropy(questions())]
+
+
+def test_the_result_is_the_strongest_adapter_below_the_limit(tiny: Path, tmp_path: Path) -> None:
+    from arkor_dev.local.training.final_evaluation.budget import scaled
+    from arkor_dev.local.training.greedy import switched_off
+
+    run, budget, choices = budgeted(tiny, tmp_path / "data", LIMIT)
+    assert run.run().status == "completed"
+    (chosen,) = choices
+    strength, after = chosen["strength"], general_losses(run)
+    assert chosen["kept"]
+    assert 0.1 < strength < 1
+    # The checkpoint has the adapter as it was trained, and the result the same one, turned down.
+    trained = weights_in(checkpoint_folder(tmp_path / "data", "job", STEPS))
+    for name, weight in weights_in(final_folder(tmp_path / "data", "job")).items():
+        assert weight.allclose(trained[name] * (strength if ".lora_B." in name else 1), rtol=1e-5)
+    with switched_off(run.model):
+        base = general_losses(run)
+    harm = compare(base, after)
+    assert chosen["harm"] == pytest.approx(-harm.mean, abs=1e-4)
+    assert chosen["most"] == pytest.approx(-harm.low, abs=1e-3)
+    assert chosen["most"] < LIMIT
+    with scaled(run.model, (strength + 0.1) / strength):
+        assert -compare(base, general_losses(run)).low > LIMIT
+    # The cost is beside the adapter as it was trained.
+    now = [loss / count for loss, count in run.loss.row_losses(run.held_out)]
+    assert budget.rows == pytest.approx(now, abs=1e-4)
+    cost = sum(now) / HELD_OUT - sum(run.row_losses) / HELD_OUT
+    assert chosen["cost"]["mean"] == pytest.approx(cost, abs=1e-4)
+    assert chosen["divergence"] > 0
+    said = [fields["message"] for name, fields in events_of(run).calls if name == "training.message"]
+    assert said[-1] == chosen["sentence"]
+    assert f"at {100 * strength:.0f} % strength" in said[-1]
+
+
+def test_a_run_paused_in_the_choice_resumes_to_the_same_bits(tiny: Path, tmp_path: Path) -> None:
+    whole = budgeted(tiny, tmp_path / "whole", LIMIT)
+    assert whole.run.run().status == "completed"
+    paused = budgeted(tiny, tmp_path / "data", LIMIT).run
+    asked = iter(range(100))
+    paused.stop.pausing = lambda: "asked" if paused.step == STEPS and next(asked) > 3 else None
+    assert pause_of(paused.run()) == {"type": "training.paused", "step": STEPS, "reason": "asked"}
+    assert not final_folder(tmp_path / "data", "job").exists()
+    assert resume_steps(tmp_path / "data", "job") in ([], [STEPS])
+    resumed = budgeted(tiny, tmp_path / "data", LIMIT, resume_plan=points(tmp_path / "data"))
+    assert resumed.run.run().status == "completed"
+    assert resumed.chosen == whole.chosen
+    first, second = (weights_in(final_folder(tmp_path / name, "job")) for name in ("whole", "data"))
+    assert all(first[name].equal(second[name]) for name in first)
+
+
+@pytest.mark.parametrize(("limit", "strength"), [(10.0, 1.0), (0.01, 0.1)], ids=["never reached", "always"])
+def test_a_limit_that_does_not_choose_says_so(
+    tiny: Path, tmp_path: Path, limit: float, strength: float
+) -> None:
+    run, _, choices = budgeted(tiny, tmp_path / "data", limit)
+    run.run()
+    (chosen,) = choices
+    assert (chosen["strength"], chosen["kept"]) == (strength, strength == 1)
+    start = "Forgetting budget: at full strength" if chosen["kept"] else "Over the forgetting budget: even at"
+    assert chosen["sentence"].startswith(start)
+    assert ("cost" in chosen) == (strength < 1)
