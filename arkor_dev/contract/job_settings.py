@@ -105,6 +105,7 @@ class JobSettings(TypedDict, total=False):
     poolingMode: Literal["mean", "lasttoken"] | None
     queryPrompt: str | None
     documentPrompt: str | None
+    corpus: str | None
     loggingSteps: int | None
     samples: str | list[str] | None
     earlyStoppingPatience: int | None

@@ -250,6 +250,9 @@ class TrainingSettings(TypedDict, total=False):
     """Text before every anchor (or sentence1), in training and whenever a query is embedded."""
     document_prompt: str | None
     """Text before every positive and negative (or sentence2), and whenever a document is embedded."""
+    corpus: str | None
+    """More documents that held-out anchors search in the verdict, besides the held-out ones. Nothing is
+    learned from them."""
     log_every: int | None
     """Log the loss every N steps."""
     logging_steps: int | None
