@@ -98,7 +98,7 @@ class JobSettings(TypedDict, total=False):
     teacherModelKind: Literal["base", "ema", "live"] | None
     teacherUpdateRate: float | None
     teacherSyncSteps: int | None
-    classWeight: Literal["none", "balanced"] | None
+    classWeight: str | list[str] | None
     loss: Literal["MultipleNegativesRankingLoss", "CoSENTLoss", "CosineSimilarityLoss"] | None
     scale: float | None
     matryoshkaDims: int | list[int] | None

@@ -166,7 +166,7 @@ export interface JobConfig {
   teacherModelKind?: string;
   teacherUpdateRate?: number;
   teacherSyncSteps?: number;
-  classWeight?: string;
+  classWeight?: string | string[];
   loss?: string;
   scale?: number;
   matryoshkaDims?: number | number[];
@@ -1941,7 +1941,7 @@ export const SETTINGS: readonly Setting[] = [
   { field: "teacherModelKind", label: "Weights of the teacher", style: "text" },
   { field: "teacherUpdateRate", label: "Rate of the average", style: "text" },
   { field: "teacherSyncSteps", label: "Steps between its updates", style: "count" },
-  { field: "classWeight", label: "Class weights", style: "text" },
+  { field: "classWeight", label: "Class weights", style: "list" },
   { field: "loss", label: "Loss", style: "text" },
   { field: "scale", label: "Scale", style: "rate" },
   { field: "matryoshkaDims", label: "Matryoshka dimensions", style: "list" },

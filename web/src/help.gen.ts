@@ -76,7 +76,7 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["teacherModelKind", "Those at the start (base), their moving average (ema), or the current ones (live)."],
   ["teacherUpdateRate", "How far the moving average goes towards the current weights at each update."],
   ["teacherSyncSteps", "The moving average is updated after this many steps."],
-  ["classWeight", "balanced multiplies the loss of each row by rows / (classes * rows of its class), so that rare labels count as much as frequent ones."],
+  ["classWeight", "balanced multiplies the loss of each row by rows / (classes * rows of its class), so that rare labels count as much as frequent ones; \"label=weight\" by a number of its own, and labels that are not listed by 1."],
   ["loss", "MultipleNegativesRankingLoss learns from pairs and triplets, with the other rows of a batch as negatives; CoSENTLoss and CosineSimilarityLoss learn from pairs with scores."],
   ["scale", "Multiplies the cosine similarities in MultipleNegativesRankingLoss and CoSENTLoss: the inverse of the temperature."],
   ["matryoshkaDims", "Sizes to which an embedding can later be shortened: the loss is also computed on its first numbers, so many each time (MatryoshkaLoss)."],
