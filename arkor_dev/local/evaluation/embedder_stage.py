@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.shapes import EvaluationMeasure, EvaluationRetrieved
     from arkor_dev.data.rows import Row
+    from arkor_dev.local.modeling.example import Example
 
     from .retrieval import Found, Real
 
@@ -60,7 +61,7 @@ class EmbedderStage(Stage):
     ``corpus`` are more documents to search, encoded, and ``texts`` the same as text.
     """
 
-    corpus: Sequence[Any] = ()
+    corpus: Sequence[Example] = ()
     texts: Sequence[str] = ()
 
     def prepare(self) -> None:

@@ -56,7 +56,7 @@ class Classification(Method):
         """Return the labels of the rows. The few that a dry run reads may all have the same.
 
         Weights by label are completed, in the order of the classes. Raises :class:`JobFailure` for a weight
-        of a label that no row has, which is passed over in a dry run.
+        of a label that no row has, which is ignored in a dry run.
         """
         dry = settings.get("dryRun")
         found = Classes.of(train, held_out, least=1 if dry else 2)
