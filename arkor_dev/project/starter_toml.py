@@ -27,8 +27,8 @@ VALUES: Final = {
     "warmup_steps": 2,
     "eval_split": 0.2,
     "replay": 0.2,
-    "eval_every": 10,
-    "save_every": 20,
+    "eval_every": 15,
+    "save_every": 15,
     "lora.r": 8,
     "lora.alpha": 16,
 }

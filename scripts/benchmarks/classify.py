@@ -9,6 +9,7 @@ share of them with which it is labeled right. Last comes how long a trained one 
 
 from __future__ import annotations
 
+import sys
 from statistics import mean
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +20,7 @@ from .labeled_texts import SETS
 from .sides import in_a_process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 ROWS, STEPS = 100, 25
 """Training rows, and as many held-out ones; steps of 8 rows."""
@@ -34,11 +35,13 @@ TEXTS: Final = 50
 ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
-def measure(*, quick: bool, only: str = "") -> Iterator[Figure]:
-    """Yield the figures of each data set and of a short text; with ``only``, those of that data set."""
-    for name in [only] if only else SETS:
+def measure(*, quick: bool, cases: Sequence[str] = ()) -> Iterator[Figure]:
+    """Yield the figures of each data set and of a short text, or those of some data sets (``cases``)."""
+    if unknown := set(cases) - {*SETS}:
+        sys.exit(f"no such case: {', '.join(sorted(unknown))}; there are {', '.join(SETS)}")
+    for name in cases or SETS:
         yield from _of_set(name, quick=quick)
-    if not only:
+    if not cases:
         yield from _of_one_text(quick=quick)
 
 

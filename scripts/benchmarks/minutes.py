@@ -5,7 +5,8 @@ open as long as one reads it, so that the run's estimate and what it needs of it
 again, on a machine that has to fetch the model from the package index. Times are those of the job's events,
 from the request that a press on Run sends. Beside it, a plain script with TRL's SFTTrainer loads the same
 model, trains as many steps on the same rows, evaluates as often, and then measures and asks base and adapter
-what the verdict, its answers and the sample answers do: it is compared with the run's end.
+what the verdict, its answers and the sample answers do: it is compared with the run's end. Parts are those of
+the time to the verdict; what comes after it (general and sample answers) is one more.
 ``python -m benchmarks.minutes trl STEPS`` runs that script, and prints its figures as JSON.
 """
 
@@ -30,7 +31,7 @@ from .sides import in_a_process
 from .starter import CACHE, starter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 EXAMPLE: Final = Path(__file__).resolve().parents[2] / "examples" / "support-bot"
 TRAINER: Final = "lighthouse"
@@ -43,25 +44,35 @@ WHOLE: Final = 100.0
 IN_STEPS: Final = ("data", "forward", "backward", "optimizer")
 SOON_SECONDS, READ_SECONDS = 20.0, 90.0
 """How long the page is open before Run is pressed."""
+CASES: Final = ("present", "read", "trl", "first")
+"""The model present, the page read, a TRL script beside the former, and a first run."""
 POLL_SECONDS: Final = 3.0
 UNLIMITED: Final = ClientTimeout(total=None)
-BATCH, RANK, EVERY, ANSWERED, WORDS, SAMPLED, SAMPLE_WORDS = 4, 8, 10, 8, 32, 3, 64
+BATCH, RANK, EVERY, ANSWERED, WORDS, SAMPLED, SAMPLE_WORDS = 4, 8, 15, 8, 32, 3, 64
 
 
-def measure(*, quick: bool) -> Iterator[Figure]:
-    """Yield the seconds until the first loss and the verdict, their parts, and the same with TRL."""
+def measure(*, quick: bool, cases: Sequence[str] = ()) -> Iterator[Figure]:
+    """Yield the seconds until the first loss and the verdict, their parts, and the same with TRL.
+
+    Only those of ``cases``, by default of all, or of a ``quick`` run's two.
+    """
+    if unknown := set(cases) - set(CASES):
+        raise SystemExit(f"no such case: {', '.join(sorted(unknown))}")
+    cases = cases or (("present", "trl") if quick else CASES)
     starter()
     steps = QUICK_STEPS if quick else STEPS
-    present = asyncio.run(_run(steps, CACHE.parent, SOON_SECONDS))
-    yield from _figures("model present", present, FIRST_LOSS["present"])
-    if not quick:
+    if "present" in cases or "trl" in cases:
+        present = asyncio.run(_run(steps, CACHE.parent, SOON_SECONDS))
+        yield from _figures("model present", present, FIRST_LOSS["present"])
+    if "read" in cases:
         read = asyncio.run(_run(steps, CACHE.parent, READ_SECONDS))
         yield from _figures("page read", read, FIRST_LOSS["present"])
-    beside = in_a_process("minutes", "trl", steps)
-    yield Figure("Run to its end, a TRL script beside", present["end"], "s", beside["whole"], most=1)
-    yield Figure("  to the first loss", present["loss"], "s", beside["loss"], most=1)
-    yield Figure("  steps alone", present["steps"], "s", beside["steps"], most=1)
-    if not quick:
+    if "trl" in cases:
+        beside = in_a_process("minutes", "trl", steps)
+        yield Figure("Run to its end, a TRL script beside", present["end"], "s", beside["whole"], most=1)
+        yield Figure("  to the first loss", present["loss"], "s", beside["loss"], most=1)
+        yield Figure("  steps alone", present["steps"], "s", beside["steps"], most=1)
+    if "first" in cases:
         first = asyncio.run(_run(steps, None, SOON_SECONDS))
         yield from _figures("first run", first, FIRST_LOSS["first"])
         yield Figure("first run: whole", first["end"], "s", most=WHOLE)
@@ -74,6 +85,7 @@ def _figures(name: str, found: Mapping[str, Any], most: float) -> Iterator[Figur
     )
     for phase, seconds in found["phases"].items():
         yield Figure(f"  of which {phase}", seconds, "s")
+    yield Figure("  answers from there to the end", found["end"] - found["verdict"], "s")
 
 
 async def _run(steps: int, cache: Path | None, reading: float) -> dict[str, Any]:
@@ -110,7 +122,9 @@ async def _run(steps: int, cache: Path | None, reading: float) -> dict[str, Any]
 
 
 def _times(began: float, events: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the seconds to the first loss, the verdict and the end, of the steps, and of each phase."""
+    """Return the seconds to the first loss, the verdict and the end, of the steps, and of each phase up to
+    the verdict.
+    """
 
     def at(event: Mapping[str, Any]) -> float:
         return datetime.fromisoformat(event["timestamp"]).timestamp() - began
@@ -120,13 +134,17 @@ def _times(began: float, events: list[dict[str, Any]]) -> dict[str, Any]:
 
     completed = first("training.completed")
     spent = completed["metrics"]["secondsIn"]
+    verdict = at(first("evaluation.completed"))
+    last = max(at(event) for event in events if event.get("type") == "training.log")
     phases: dict[str, float] = {}
     turns = [event for event in events if event.get("type") == "training.phase"]
     for event, after in zip(turns, [*turns[1:], completed], strict=True):
-        phases[event["phase"]] = phases.get(event["phase"], 0.0) + at(after) - at(event)
+        name = event["phase"] + (" after the last step" if at(event) > last else "")
+        if (seconds := min(at(after), verdict) - at(event)) > 0:
+            phases[name] = phases.get(name, 0.0) + seconds
     return {
         "loss": at(first("training.log", "loss")),
-        "verdict": at(first("evaluation.completed")),
+        "verdict": verdict,
         "end": at(completed),
         "steps": sum(spent[part] for part in IN_STEPS),
         "phases": {"before the worker": at(turns[0]), **phases},

@@ -31,8 +31,8 @@ BRIEFER = {
     "batch_size = 4\n": "batch_size = 2\n",
     "learning_rate = 1e-3 ": "learning_rate = 4e-3 ",
     "eval_split = 0.2 ": "eval_split = 0.04 ",
-    "eval_every = 10\n": f'eval_every = {STEPS}\nsamples = "off"\n',
-    "save_every = 20\n": f"save_every = {STEPS}\n",
+    "eval_every = 15\n": f'eval_every = {STEPS}\nsamples = "off"\n',
+    "save_every = 15\n": f"save_every = {STEPS}\n",
     "replay = 0.2 ": "# replay = 0.2 ",
 }
 """What the first trainer of the example says, and what it says here: enough to hear a difference."""

@@ -54,8 +54,8 @@ def warm(request: WarmCache, link: Link) -> Warmed:
             if replay := run.replay:
                 for batch in replay.remaining:
                     replay.answer(batch, run.loss, run.base, run.base_losses(), stopped)
-            Samples(preparation, stopped, time.monotonic()).warm_cache(run)
             stage_of(preparation, run, stopped, quiet=True).warm_cache(run.loss)
+            Samples(preparation, stopped, time.monotonic()).warm_cache(run)
     except Stopped:
         return Warmed(complete=False)
     finally:

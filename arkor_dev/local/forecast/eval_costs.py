@@ -93,7 +93,7 @@ class EvaluationCosts:
     def evaluation(self, writing: GenerationSpeed | None) -> EvaluationFigures:
         """Return an evaluation's seconds, extrapolated from a few rows, and those of the last one."""
         run, held_out = self._run, list(self._run.held_out)
-        indices = batches_by_length(lengths_of(held_out), run.plan.batch_size)
+        indices = batches_by_length(lengths_of(held_out), run.measured_at_once)
         batches = self.batches = [[held_out[index] for index in group] for group in indices]
         if not batches:
             return {"evaluation": 0.0, "comparing": None}
@@ -154,12 +154,13 @@ class EvaluationCosts:
         """Estimate the final comparison, at the evaluation's ``pace`` (seconds per unit of work)."""
         run, losses = self._run, self._run.base_losses()
         questions, counts = all_questions(run)
-        order, again = again_of(run.held_out, run.plan.batch_size)
+        order, again = again_of(run.held_out, run.measured_at_once)
         repeated = [[run.held_out[order[index]] for index in group] for group in again]
         keys, seconds_per_question = {0: losses.key(batches), REPEATED: losses.again().key(repeated)}, 0.0
         for count in counts if questions else ():
             group = fewer(questions, count)
-            examples, order_of = questions_with_ends(group, stopping(self._preparation, run, group)[0])
+            ends = stopping(self._preparation, run, group)[0]
+            examples, order_of = questions_with_ends(group, ends, packed=not run.loss.padded)
             laid = [[examples[index] for index in order] for order in order_of]
             keys[len(group)] = losses.key(laid)
             self.batches = [*self.batches, *laid]

@@ -11,6 +11,7 @@ import math
 import time
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ from arkor_dev.local.evaluation.by_length import by_row, measured, of_rows, rows
 from arkor_dev.local.evaluation.general import TokenCounts
 from arkor_dev.local.evaluation.scorers import JudgeFailure
 from arkor_dev.local.evaluation.so_far import OPEN
-from arkor_dev.local.evaluation.stage import tokens_of
+from arkor_dev.local.evaluation.stage import PACKED, tokens_of
 from arkor_dev.local.execution.messages import Ended
 from arkor_dev.local.jobs.atomic_folder import RunOrigin
 from arkor_dev.local.metrics.stopwatch import PARTS, Stopwatch
@@ -342,7 +343,11 @@ class TrainingLoop:
     @property
     def measured_at_once(self) -> int:
         """The number of held-out rows that are measured at once."""
-        return max(self.plan.batch_size, self.loss.together)
+        least = max(self.plan.batch_size, self.loss.together)
+        if self.loss.padded or self.method.measure.higher:
+            return least  # more would be more padding, or are generated in batches of their own
+        tokens = accumulate(sorted((row.tokens for row in self.held_out), reverse=True))
+        return max(least, sum(total <= PACKED for total in tokens))
 
     def run(self) -> Ended:
         """Train to the end, or until cancelled or paused."""

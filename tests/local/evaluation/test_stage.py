@@ -19,7 +19,7 @@ from arkor_dev.local.evaluation.by_length import batches_by_length, lengths_of, 
 from arkor_dev.local.evaluation.end_marks import EndMarks
 from arkor_dev.local.evaluation.paired import compare
 from arkor_dev.local.evaluation.preferred import preferred
-from arkor_dev.local.evaluation.stage import DRY, PADDED, TOGETHER, Stage
+from arkor_dev.local.evaluation.stage import DRY, PACKED, PADDED, TOGETHER, Stage, again_of
 from arkor_dev.local.modeling.example import Example
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -139,6 +139,25 @@ def test_base_and_adapter_get_the_same_batches(tmp_path: Path) -> None:
     assert [row["base"] for row in judged.rows] == [round(1 + n / 100, 5) for n in range(10)]
     assert [row["adapter"] for row in judged.rows] == [round(0.5 + n / 100, 5) for n in range(10)]
     assert judged.scores["adapter"] == [round(0.5 + n / 100, 6) for n in range(10)]
+
+
+@pytest.mark.parametrize("batch", [1, 4, 8, 64])
+def test_rows_are_measured_again_beside_others_whatever_the_batch(batch: int) -> None:
+    """Also if all rows fit into one batch: beside the same rows, nothing would be rounded anew."""
+    lengths = [len(row.ids) for row in HELD]
+    first = [set(rows) for rows in batches_by_length(lengths, batch)]
+    again = [{places[index] for index in rows} for places, laid in [again_of(HELD, batch)] for rows in laid]
+    assert sorted(index for rows in again for index in rows) == list(range(10))
+    assert batch == 1 or not [rows for rows in again if rows in first]
+
+
+def test_packed_questions_fill_a_batch() -> None:
+    """Tokens alone bound a packed batch: without padding, its rows may be of any number and length."""
+    adapter, base = Model(-0.5), Model(0.0)
+    asked = examples([60, 5, 40] * 30, first=500)
+    stage(general=asked, packed=True).run(adapter, base.later())
+    sizes = [len(numbers) for numbers in base.batches if numbers[0] >= 500]
+    assert sizes == [PACKED // 60, PACKED // 40, 5]
 
 
 @pytest.mark.parametrize("batch", [1, 4, 64])

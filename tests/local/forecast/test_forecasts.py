@@ -159,20 +159,24 @@ def test_what_a_job_needs_of_its_base_is_known_before_it_starts(
         found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
         return found
 
-    def answers_to_questions() -> bool:  # the last to be made
-        told = json.loads((tmp_path / "data" / "forecasts.json").read_text()).values()
-        return any(key in cached() for each in told for key in each["comparing"]["answers"].values())
+    def samples() -> list[Any]:
+        return [
+            entry[-1]
+            for entry in cached().values()
+            if len(entry) == SAMPLES and isinstance(entry[0], float) and isinstance(entry[-1], list)
+        ]
 
-    until(answers_to_questions, SECONDS)
+    until(lambda: bool(samples()), SECONDS)  # the last to be made
     known = cached()
+    told = json.loads((tmp_path / "data" / "forecasts.json").read_text()).values()
+    assert [key for each in told for key in each["comparing"]["answers"].values() if key in known]
     job = forecasting.submit(config)
     forecasting.wait_for(job, "end")
     assert cached() == known, "the job computed something of its base again"
     frames = [frame.json for frame in forecasting.events(job) if frame.event == "sample.created"]
     of_base = [frame["answer"] for frame in frames if frame["step"] == 0]
     assert len(of_base) == 3
-    samples = [entry[-1] for entry in known.values() if len(entry) == SAMPLES and isinstance(entry[0], float)]
-    assert of_base in [[text for text, _ in answers] for answers in samples]
+    assert of_base in [[text for text, _ in answers] for answers in samples()]
     assert forecasting.job(job)["evaluation"]["general"]["answers"]["base"]["tokens"] > 0
     next(backend, None)
 

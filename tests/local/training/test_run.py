@@ -16,7 +16,7 @@ from tests.contract.test_events import CLASSES
 from tests.local.conftest import CONFIG, ENDLESS, STEPS, Trained
 from tests.local.harness import Backend, frames_of, until
 from tests.local.tiny_model import PHRASE, QUESTIONS, chats, write_jsonl
-from tests.local.tiny_run import ROWS, Events, tiny_run
+from tests.local.tiny_run import ROWS, Events, made_up, tiny_run
 from tests.support.own_time import OwnTime
 
 if TYPE_CHECKING:
@@ -256,6 +256,37 @@ def test_a_diverging_run_fails_with_a_reason(tiny: Path, tmp_path: Path) -> None
     run = tiny_run(tiny, tmp_path, plan, DtypeChoice(torch.float32, "of the test"), Events())
     with pytest.raises(JobFailure, match=r"learning rate 10 is too high .*; try learning_rate 1"):
         run.run()
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_short_held_out_rows_are_measured_together(tiny: Path, tmp_path: Path) -> None:
+    """In fewer passes than by steps' batches, unless these are larger or rows would be padded; with the same
+    loss.
+    """
+    import torch
+
+    from arkor_dev.local.evaluation.stage import PACKED
+    from arkor_dev.local.modeling.number_format import DtypeChoice
+
+    plan = Plan.of(JobSettings({"batchSize": 2, "maxSteps": 1}), ROWS, 20)
+    rows, choice = made_up(20), DtypeChoice(torch.float32, "of the test")
+    run = tiny_run(tiny, tmp_path, plan, choice, Events(), held_out=rows)
+    run.begin()
+    passes = []
+    run.model.register_forward_hook(lambda *_: passes.append(1))
+    together, together_rows, count = run.evaluate().loss, run.row_losses, len(passes)
+    assert (run.measured_at_once, count) == (20, 1)
+    run.loss.padded = "of the test"
+    assert run.measured_at_once == 2
+    run.loss.padded = None
+    run.held_out = [*rows[:-1], replace(rows[-1], ids=[3] * PACKED, labels=[3] * PACKED)]
+    assert run.measured_at_once == 2
+    run.held_out = rows
+    alone = [run.loss.row_losses([row])[0] for row in rows]
+    assert together_rows == pytest.approx([loss / weight for loss, weight in alone], rel=1e-4)
+    assert together == pytest.approx(
+        sum(loss for loss, _ in alone) / sum(count for _, count in alone), rel=1e-4
+    )
 
 
 def test_a_dry_run_exercises_every_phase(shared: Backend) -> None:

@@ -554,6 +554,7 @@ def stage_of(
         preference=run.method.record.preference,
         relative=run.method.relative,
         remeasuring=Objective.rounded,
+        packed=not run.loss.padded,
         own=own,
         answered=asked,
         thinking=thinking_of(run, asked, losses),
