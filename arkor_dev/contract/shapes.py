@@ -261,6 +261,14 @@ class SourceEffect(TypedDict):
     proposed: float
 
 
+class ValueRange(TypedDict):
+    """A range of a setting's values, both ends included; ``log``: it is searched on a logarithmic scale."""
+
+    low: float
+    high: float
+    log: NotRequired[bool]
+
+
 class SweepPlan(TypedDict):
     """The estimated number of trials, and the estimated end of the sweep once a job of it was timed."""
 
@@ -283,7 +291,7 @@ class Sweep(TypedDict):
     state: Literal["running", "completed", "stopped", "failed"]
     createdAt: str
     config: JobConfig
-    space: dict[str, object]
+    space: dict[str, list[object] | ValueRange]
     trials: list[SweepTrial]
     deadline: NotRequired[str]
     jobs: NotRequired[int]
@@ -298,6 +306,24 @@ class Sweep(TypedDict):
     runs: NotRequired[int]
     effects: NotRequired[list[SourceEffect]]
     verdict: NotRequired[SweepVerdict]
+
+
+class SourcesRequest(TypedDict):
+    """A design over the sources of a data set: its number of runs, and their steps."""
+
+    runs: NotRequired[int | None]
+    steps: NotRequired[int | None]
+
+
+class NewSweep(TypedDict):
+    """A requested sweep: docs/contract.md#sweeps."""
+
+    name: str
+    config: dict[str, object]
+    space: NotRequired[dict[str, list[object] | ValueRange] | None]
+    deadline: NotRequired[str | None]
+    jobs: NotRequired[int | None]
+    sources: NotRequired[SourcesRequest | None]
 
 
 class JobSweep(TypedDict):
@@ -1303,6 +1329,19 @@ class ExportFormat(TypedDict):
     format: str
     problem: NotRequired[str]
     install: NotRequired[str]
+
+
+class NewExport(TypedDict):
+    """A requested export: docs/contract.md#exports.
+
+    ``attended``: it is cancelled when its client no longer asks for it.
+    """
+
+    format: str
+    step: NotRequired[int | None]
+    quantization: NotRequired[str | None]
+    strength: NotRequired[float]
+    attended: NotRequired[bool | None]
 
 
 class Export(TypedDict):

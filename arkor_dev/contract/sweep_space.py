@@ -7,7 +7,7 @@ backend, so that all of them refuse the same values with the same messages.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from .rules import quoted
 from .settings import by_field
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from .rules import Rule
+    from .shapes import ValueRange
 
 RANGE_KEYS: Final = ("low", "high", "log")
 MOST_SETTINGS: Final = 12
@@ -40,6 +41,10 @@ SCHEDULE: Final = frozenset(
     }
 )
 """Settings that decide what a run looks like over its whole length, so that a short one says nothing."""
+
+
+Space: TypeAlias = "dict[str, list[object] | ValueRange]"
+"""The values of each setting, by field."""
 
 
 def space_problem(space: Mapping[str, object], method: object = None) -> tuple[str, str] | None:

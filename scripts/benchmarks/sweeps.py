@@ -19,6 +19,8 @@ from .figures import Figure
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from arkor_dev.local.sweeps.messages import RunScores
+
 GRID: Final[dict[str, list[Any]]] = {
     "learningRate": [1e-4, 1e-3, 1e-2], "loraR": [2, 8, 32], "batchSize": [2, 4, 8],
 }  # fmt: skip
@@ -71,10 +73,17 @@ class Trainer:
         return [loss / weight for loss, weight in found]
 
 
-def _scores(losses: Sequence[float]) -> dict[str, Any]:
+def _scores(losses: Sequence[float]) -> RunScores:
     count = len(losses)
     keys = [f"{(7919 * place) % 2**32:016x}" for place in range(count)]
-    return {"adapter": list(losses), "keys": keys, "groups": list(range(count)), "margin": 0.01}
+    return {
+        "adapter": list(losses),
+        "keys": keys,
+        "groups": list(range(count)),
+        "margin": 0.01,
+        "rows": "",
+        "tokens": "",
+    }
 
 
 def _grid(trainer: Trainer, seeds: int, sweeps: int, *, quick: bool) -> Iterator[Figure]:

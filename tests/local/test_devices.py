@@ -184,7 +184,7 @@ def test_a_merge_is_computed_in_float32(
     for total, place in ((2**34, "cuda"), (2_000_000, "cpu")):
         merged.clear()
         with emulated("cuda", total=total):
-            proof = export(adapter, tiny, tmp_path / place)["proof"]
+            proof = export(adapter, tiny, tmp_path / place)
         assert set(merged) == {(torch.float32, place)}
         assert proof["verdict"] == "same", proof
 
@@ -221,7 +221,7 @@ def test_a_4_bit_adapter_answers_and_exports_as_trained(tiny: Path, tmp_path: Pa
         assert said == PHRASE
         assert "the processor answers" in str(done.why)
     made = ExportTask("merged", final, "adapter", tiny, "tiny", tmp_path / "merged", nothing, four_bit=True)
-    assert made.make(ROWS)["proof"]["verdict"] == "same"
+    assert made.make(ROWS)["verdict"] == "same"
     whole = set_up(tmp_path / "merged", tmp_path / "again", config, train=rows)
     whole.begin()
     assert [loss for loss, _ in whole.loss.row_losses(rows)] == pytest.approx(
@@ -300,7 +300,7 @@ def test_a_stored_4_bit_model_trains_like_one_quantized_on_load(tiny: Path, tmp_
             with pytest.raises(JobFailure, match="come in 4 bit: remove"):
                 prepare(stored, tmp_path / "c", **setting)
     made = ExportTask("merged", final, "adapter", stored, "tiny", tmp_path / "out", nothing, four_bit=True)
-    assert made.make(ROWS)["proof"]["verdict"] == "same"
+    assert made.make(ROWS)["verdict"] == "same"
     assert not hasattr(load_base(tmp_path / "out").model.config, "quantization_config")
     with pytest.raises(JobFailure, match="choose the repository with the full weights"):
         load_base(stored)

@@ -293,6 +293,13 @@ export interface SourceEffect {
   proposed: number;
 }
 
+/** A range of a setting's values, both ends included; `log`: it is searched on a logarithmic scale. */
+export interface ValueRange {
+  low: number;
+  high: number;
+  log?: boolean;
+}
+
 /** The estimated number of trials, and the estimated end of the sweep once a job of it was timed. */
 export interface SweepPlan {
   trials: number;
@@ -306,7 +313,7 @@ export interface Sweep {
   state: "running" | "completed" | "stopped" | "failed";
   createdAt: string;
   config: JobConfig;
-  space: Record<string, unknown>;
+  space: Record<string, unknown[] | ValueRange>;
   trials: SweepTrial[];
   deadline?: string;
   jobs?: number;

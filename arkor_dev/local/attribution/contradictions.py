@@ -10,9 +10,12 @@ without the rows found.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LIKE: Final = 5
 """Number of rows that a row is compared with."""
@@ -36,7 +39,7 @@ Chosen, like the rule for a single row, on 17 clean and 9 shuffled data sets; ch
 """
 
 
-def contradictions(agreements: Any, losses: Any) -> list[tuple[int, float]]:
+def contradictions(agreements: Tensor, losses: Tensor) -> list[tuple[int, float]]:
     """Return the rows that contradict their most similar rows, with their agreement, the worst first.
 
     A single row that stands out is most likely chance. ``agreements`` are those of all rows, ``losses`` the
@@ -51,24 +54,24 @@ def contradictions(agreements: Any, losses: Any) -> list[tuple[int, float]]:
     return rows if len(rows) > 1 else []
 
 
-def least_agreeing(agreements: Any) -> list[tuple[int, float]]:
+def least_agreeing(agreements: Tensor) -> list[tuple[int, float]]:
     """Return the first rows by agreement, with it: what is found if the losses are ignored."""
     if not can_contradict(agreements):
         return []
     return [(row, float(agreements[row])) for row in agreements.argsort()[:UNPROVEN].tolist()]
 
 
-def can_contradict(agreements: Any) -> bool:
+def can_contradict(agreements: Tensor) -> bool:
     """Return whether the rows are enough, and have enough in common, to contradict each other."""
     return len(agreements) >= FEWEST and bool(agreements.median() >= LEAST_AGREEMENT)
 
 
-def suspicion(agreement: Any, losses: Any) -> Any:
+def suspicion(agreement: Tensor, losses: Tensor) -> Tensor:
     """Return each row's score: its loss, weighted by how little it agrees with its most similar rows."""
     return losses * (1 - agreement)
 
 
-def agreement(unit: Any) -> Any:
+def agreement(unit: Tensor) -> Tensor:
     """Return each row's mean cosine with the ``LIKE`` other rows most similar to it, ``[rows]``.
 
     ``unit`` has the rows' gradients ``[rows, SIZE]``, of unit length.

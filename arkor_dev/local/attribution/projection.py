@@ -8,7 +8,7 @@ at one multiplication per weight.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -24,7 +24,7 @@ SEED: Final = 20_240_204
 class Projection:
     """Projects the gradients of weights of ``shapes`` on ``device``; identical for the same shapes."""
 
-    def __init__(self, shapes: Sequence[Any], device: str = "cpu") -> None:
+    def __init__(self, shapes: Sequence[torch.Size], device: str = "cpu") -> None:
         chance = torch.Generator().manual_seed(SEED)
         self._signs, self._turns = [], []
         for shape in shapes:
@@ -33,7 +33,7 @@ class Projection:
             # Layers of the same shape must not use the same projection.
             self._turns.append(int(torch.randint(0, SIZE, (), generator=chance)))
 
-    def add(self, sums: Any, number: int, gradient: Tensor) -> None:
+    def add(self, sums: Tensor, number: int, gradient: Tensor) -> None:
         """Add the projection of ``gradient``, ``[rows, …]``, of weight ``number`` to ``sums``,
         ``[rows, SIZE]``.
         """

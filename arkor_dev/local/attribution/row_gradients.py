@@ -10,7 +10,7 @@ Only the upper half of the adapter's layers is used, so the backward pass stops 
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from peft.tuners.lora.layer import Linear as LoraLinear
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from torch import Tensor
-    from torch.nn import Module
+    from torch.nn import Linear, Module
 
     from arkor_dev.local.modeling.example import Example
 
@@ -45,7 +45,7 @@ class RowGradients:
         self.model = model
         self.names: list[str] = []
         self.shapes: list[torch.Size] = []
-        layers: list[tuple[str, Any, Any]] = []
+        layers: list[tuple[str, Linear, Linear]] = []
         learning = {id(weight) for weight in model.parameters() if weight.requires_grad}
         for name, module in model.named_modules():
             if not isinstance(module, LoraLinear) or ADAPTER not in module.lora_A:
@@ -67,12 +67,12 @@ class RowGradients:
                 self.names.append(f"{name}.{part}.{ADAPTER}.weight")
                 self.shapes.append(layer.weight.shape)
 
-    def __call__(self, rows: Sequence[Example], take: Callable[[int, Any], None]) -> list[float]:
+    def __call__(self, rows: Sequence[Example], take: Callable[[int, Tensor], None]) -> list[float]:
         """Pass on the gradients of each row's loss, summed over its learned tokens; return the losses."""
         hooks = []
 
         def capture(number: int) -> Callable[..., None]:
-            def hook(_: Any, inputs: tuple[Any, ...], output: Any) -> None:
+            def hook(_: Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
                 x = inputs[0].detach()
                 output.register_hook(lambda gradient: take(number, _by_row(gradient, x)))
 
@@ -91,12 +91,12 @@ class RowGradients:
         return [float(loss) for loss in losses.detach()]
 
 
-def _by_row(gradient: Tensor, x: Any) -> Any:
+def _by_row(gradient: Tensor, x: Tensor) -> Tensor:
     """Return ``gradientᵀ x`` for each row: ``[rows, tokens, out]`` and ``[rows, tokens, in]``."""
     return torch.bmm(gradient.float().transpose(1, 2), x.float())
 
 
-def row_losses(model: Module, rows: Sequence[Example]) -> Any:
+def row_losses(model: Module, rows: Sequence[Example]) -> Tensor:
     """Return each row's cross entropy summed over its learned tokens with their weights, ``[rows]``,
     differentiable.
     """

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.run_names import LONGEST
@@ -29,17 +29,19 @@ from arkor_dev.local.jobs.job_folder import (
 )
 from arkor_dev.local.jobs.repeatable import why_unrepeatable
 from arkor_dev.local.jobs.store import Store, new_id
+from arkor_dev.local.workers.codec import read_as
 from arkor_dev.local.workers.service import WorkerService, WorkerTask
 
-from .messages import Attributed, AttributionRequest
+from .messages import Attributed, AttributionRecord, AttributionRequest, Proved, StoredProof
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from arkor_dev.contract.attribution import Attribution, Reliability
-    from arkor_dev.contract.shapes import Job
+    from arkor_dev.contract.attribution import Attribution, Proof, Reliability
+    from arkor_dev.contract.shapes import ChatMessage, Job
     from arkor_dev.local.jobs.async_store import AsyncStore
+    from arkor_dev.local.jobs.job_folder import JobFile
     from arkor_dev.local.models.catalog import Models
 
 WORKER: Final = "arkor_dev.local.attribution.worker"
@@ -63,12 +65,13 @@ RESULT_FIELDS: Final = (
 
 @dataclass(eq=False)
 class AttributionTask(WorkerTask):
-    """Work for a worker: ``do`` is ``why``, ``rows`` or ``prove``; ``name`` is the attribution's id."""
+    """Work for a worker: ``name`` is the attribution's id, ``question`` has messages and answer."""
 
     job: Job
     name: str
     do: Literal["why", "rows", "prove"]
-    order: dict[str, Any]
+    question: AttributionRecord
+    folders: dict[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -98,9 +101,7 @@ class Attributions(WorkerService[AttributionTask]):
 
     # Called by the server
 
-    async def request(
-        self, job: Job, messages: list[dict[str, Any]] | None, answer: str | None
-    ) -> Attribution:
+    async def request(self, job: Job, messages: list[ChatMessage] | None, answer: str | None) -> Attribution:
         """Request the attribution of an ended job's answer, or without one a search for contradicting rows.
 
         Raises ConflictError.
@@ -109,10 +110,12 @@ class Attributions(WorkerService[AttributionTask]):
             raise ConflictError(f"The job {job['name']} is {job['status']}: ask why when it has ended")
         await asyncio.to_thread(saved_folder, self._data, job, None)
         do: Literal["why", "rows"] = "rows" if messages is None else "why"
-        if messages is None:
-            question, name = dict[str, Any](), ROWS
-        else:
-            question = {"messages": messages, **({} if answer is None else {"answer": answer})}
+        question: AttributionRecord = {}
+        name = ROWS
+        if messages is not None:
+            question["messages"] = messages
+            if answer is not None:
+                question["answer"] = answer
             digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
             name = f"why_{digest[:16]}"
         task = self._tasks.get((job["id"], name))
@@ -132,7 +135,11 @@ class Attributions(WorkerService[AttributionTask]):
             if "proof" in stored:
                 state["proof"] = await self._proof(job, name, stored)
         elif task is not None:
-            state = {"id": name, "state": task.state, **task.order}  # type: ignore[typeddict-item]
+            state = {"id": name, "state": task.state}
+            if "messages" in task.question:
+                state["messages"] = task.question["messages"]
+            if "answer" in task.question:
+                state["answer"] = task.question["answer"]
             if task.error:
                 state["error"] = task.error
         else:
@@ -149,10 +156,9 @@ class Attributions(WorkerService[AttributionTask]):
         stored = await self._stored(job["id"], name)
         if stored is None:
             raise NotFoundError(f"The job {job['name']} has no attribution {name}")
-        before = stored.get("proof") or {}
-        if before and (await self._proof(job, name, stored))["state"] != "failed":
+        if "proof" in stored and (await self._proof(job, name, stored))["state"] != "failed":
             return await self.state_of(job, name)
-        ranked = stored["contradicting"] or stored["unproven"] if name == ROWS else stored.get("similar", ())
+        ranked = stored["contradicting"] or stored["unproven"] if name == ROWS else stored.get("similar", [])
         config = await self._store.config_of(job)
         already = left_out_of(config)
         rows = [row for row in rows or [row["where"] for row in ranked] if row not in already]
@@ -191,15 +197,14 @@ class Attributions(WorkerService[AttributionTask]):
 
     # Internal
 
-    async def _stored(self, job_id: str, name: str) -> dict[str, Any] | None:
+    async def _stored(self, job_id: str, name: str) -> AttributionRecord | None:
         file = attribution_file(job_folder(self._data, job_id), f"{name}.json")
-        stored = await asyncio.to_thread(file.read_json) if name in await self._names(job_id) else None
-        return stored if isinstance(stored, dict) else None
+        return await asyncio.to_thread(_record, file) if name in await self._names(job_id) else None
 
     async def _names(self, job_id: str) -> list[str]:
         return await asyncio.to_thread(attribution_ids, self._data, job_id)
 
-    async def _keep(self, job_id: str, name: str, value: Mapping[str, Any]) -> None:
+    async def _keep(self, job_id: str, name: str, value: AttributionRecord) -> None:
         file = attribution_file(job_folder(self._data, job_id), f"{name}.json")
         await asyncio.to_thread(file.write_json, value)
 
@@ -207,47 +212,40 @@ class Attributions(WorkerService[AttributionTask]):
         """Count the job's completed proofs, and how many of them confirmed the proposed rows."""
         proofs = confirmed = 0
         for name in attribution_ids(self._data, job_id):
-            stored = attribution_file(job_folder(self._data, job_id), f"{name}.json").read_json()
-            if not isinstance(stored, dict):
+            stored = _record(attribution_file(job_folder(self._data, job_id), f"{name}.json"))
+            proof = stored.get("proof") if stored else None
+            if not stored or not proof or "without" not in proof or "random" not in proof:
                 continue
-            proof = stored.get("proof")
-            ranked = [row["where"] for row in stored.get("similar", ())] if proof else []
-            if not proof or "without" not in proof or proof["rows"] != ranked:
+            if proof["rows"] != [row["where"] for row in stored.get("similar", ())]:
                 continue
             proofs += 1
             confirmed += proof["without"]["logp"] < proof["random"]["logp"]
         return {"proofs": proofs, "confirmed": confirmed}
 
-    async def _proof(self, job: Job, name: str, stored: dict[str, Any]) -> Any:
-        """Return the contract's ``Proof``; have it scored once both jobs have ended."""
-        proof = {"state": "completed", **stored["proof"]}
+    async def _proof(self, job: Job, name: str, stored: AttributionRecord) -> Proof:
+        """Return the proof with its state; have it scored once both jobs have ended."""
+        proof: Proof = {"state": "completed", **stored["proof"]}  # type: ignore[typeddict-item]
         if "without" in proof:
             return proof
         task = self._tasks.get((job["id"], name))
         if task and task.do == "prove":
-            return proof | ({"state": "failed", "error": task.error} if task.error else {"state": "scoring"})
+            return _failed(proof, task.error) if task.error else {**proof, "state": "scoring"}
         for job_id in proof["jobs"].values():
             proof_job = await self._store.read(Store.get, job_id)
             if proof_job is None:
-                return proof | {"state": "failed", "error": "One of its jobs was deleted"}
+                return _failed(proof, "One of its jobs was deleted")
             if proof_job["status"] not in TERMINAL:
-                return proof | {"state": "training"}
+                return {**proof, "state": "training"}
             if proof_job["status"] != "completed":
                 why = proof_job.get("error") or f"it was {proof_job['status']}"
-                return proof | {
-                    "state": "failed",
-                    "error": f"The job {proof_job['name']} has no result: {why}",
-                }
+                return _failed(proof, f"The job {proof_job['name']} has no result: {why}")
         if name == ROWS:
             return proof
-        folders = {"trained": job["id"], **proof["jobs"]}
-        order = {
-            "messages": stored["messages"],
-            "answer": stored["answer"],
-            "folders": {side: str(final_folder(self._data, of)) for side, of in folders.items()},
-        }
-        self._start((job["id"], name), AttributionTask(job, name, "prove", order))
-        return proof | {"state": "scoring"}
+        jobs = {"trained": job["id"], **proof["jobs"]}
+        folders = {side: str(final_folder(self._data, of)) for side, of in jobs.items()}
+        question: AttributionRecord = {"messages": stored["messages"], "answer": stored["answer"]}
+        self._start((job["id"], name), AttributionTask(job, name, "prove", question, folders))
+        return {**proof, "state": "scoring"}
 
     async def _work(self, task: AttributionTask) -> None:
         """Run a task in a worker and keep its result. Raises JobFailure if it ends without one."""
@@ -256,13 +254,37 @@ class Attributions(WorkerService[AttributionTask]):
         model = await self._models.ensure(config["model"], task.tell)
         async with self._worker(task, WORKER) as child:
             job = JobRequest(job_id, config, str(self._data), str(self._project))
-            child.send(AttributionRequest(job, task.do, **task.order))
+            child.send(
+                AttributionRequest(
+                    job,
+                    task.do,
+                    messages=task.question.get("messages", []),
+                    answer=task.question.get("answer"),
+                    folders=task.folders,
+                )
+            )
             child.send(model)
-            result = (await child.result(Attributed, "The attributing process", task.tell)).found
+            reply = Proved if task.do == "prove" else Attributed
+            result = await child.result(reply, "The attributing process", task.tell)
         if self._tasks.get((job_id, task.name)) is not task:
             return  # the job has been deleted meanwhile
-        if task.do != "prove":
-            await self._keep(job_id, task.name, {**task.order, **result})
-        elif stored := await self._stored(job_id, task.name):
-            await self._keep(job_id, task.name, {**stored, "proof": {**stored["proof"], **result}})
+        match result:
+            case Attributed(found):
+                await self._keep(job_id, task.name, {**task.question, **found})
+            case Proved(scores):
+                if stored := await self._stored(job_id, task.name):
+                    proof: StoredProof = {**stored["proof"], **scores}  # type: ignore[typeddict-item]
+                    await self._keep(job_id, task.name, {**stored, "proof": proof})
         del self._tasks[job_id, task.name]
+
+
+def _record(file: JobFile) -> AttributionRecord | None:
+    """Read a finished attribution; None if it is missing or damaged."""
+    try:
+        return read_as(AttributionRecord, file.read_json())
+    except (ValueError, RecursionError):
+        return None
+
+
+def _failed(proof: Proof, error: str) -> Proof:
+    return {**proof, "state": "failed", "error": error}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch.nn import functional
@@ -28,12 +28,13 @@ from .projection import SIZE, Projection
 from .row_gradients import RowGradients, row_losses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from torch import Tensor
 
+    from arkor_dev.contract.shapes import ChatMessage
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.preparation import RunPreparation
 
@@ -76,7 +77,7 @@ class Trained:
             convert_weights(self._base.model, dtype)
         self.model = adapted(self._base.model, run.source.name, run.plan.adapter).eval()
         casts = self._base.device != "cpu" and dtype != torch.float32
-        self._cast: Callable[[], AbstractContextManager[Any]] = (
+        self._cast: Callable[[], AbstractContextManager[object]] = (
             (lambda: torch.autocast(self._base.device, dtype)) if casts else nullcontext
         )
         self._weights = {
@@ -87,7 +88,7 @@ class Trained:
 
     # Gradients
 
-    def row_gradients(self, progress: Callable[[int, int], None]) -> tuple[object, object]:
+    def row_gradients(self, progress: Callable[[int, int], None]) -> tuple[Tensor, Tensor]:
         """Return the training rows' gradients at the end of the training, and their losses per learned token.
 
         The gradients are projected and of unit length: ``[rows, SIZE]`` in float16, 8 KiB per row. The losses
@@ -104,7 +105,7 @@ class Trained:
             places, order = order[:at_once], order[at_once:]
             part = torch.zeros(len(places), SIZE, device=self._base.device)
 
-            def take(number: int, gradient: Tensor, part: Any = part) -> None:
+            def take(number: int, gradient: Tensor, part: Tensor = part) -> None:
                 projection.add(part, number, gradient)
 
             with self._cast():
@@ -122,7 +123,7 @@ class Trained:
         """Load the adapter in ``folder``, of the same shape. Raises JobFailure."""
         load_weights(self._weights, folder)
 
-    def example(self, messages: Sequence[Mapping[str, Any]], answer: str) -> Example:
+    def example(self, messages: Sequence[ChatMessage], answer: str) -> Example:
         """Encode ``answer`` to ``messages`` as an example in which only the answer is learned.
 
         Raises JobFailure if the chat template rejects it, or it is too long.
@@ -136,7 +137,7 @@ class Trained:
         examples, _ = self._preparation.method.encode(self._base.tokenizer, row, encoding)
         return examples[-1]
 
-    def answer(self, messages: Sequence[Mapping[str, Any]]) -> str:
+    def answer(self, messages: Sequence[ChatMessage]) -> str:
         """Generate the adapter's greedy answer."""
         tokenizer = self._base.tokenizer
         ids = tokenizer(render(tokenizer, messages, add_generation_prompt=True), add_special_tokens=False)[

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from arkor_dev.data.reader import open_data
 from arkor_dev.data.sources import SourceError, every_file
@@ -21,14 +21,16 @@ from arkor_dev.local.workers.errors import JobFailure, failure_reason
 from arkor_dev.local.workers.link import serve
 
 from .lexical import CLOSE, likenesses
-from .messages import Attributed, AttributionRequest
+from .messages import Attributed, AttributionRequest, Proved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from arkor_dev.contract.attribution import AnswerScore, TracedRow
     from arkor_dev.data.rows import Row
     from arkor_dev.local.workers.link import Link
 
+    from .messages import AttributionRecord
     from .trained import Scored, Trained
 
 EXCERPT: Final = 300
@@ -38,7 +40,7 @@ MOST: Final = 100
 """Maximum number of contradicting rows listed."""
 
 
-def work(order: AttributionRequest, link: Link) -> Attributed:
+def work(order: AttributionRequest, link: Link) -> Attributed | Proved:
     """Process the backend's request."""
     preparation = RunPreparation(order.job, RunEvents(), link.progress)
     preparation.read()
@@ -47,8 +49,13 @@ def work(order: AttributionRequest, link: Link) -> Attributed:
     from .trained import Trained
 
     trained = Trained(preparation)
-    tasks = {"why": why, "rows": contradicting, "prove": prove}
-    return Attributed(tasks[order.task](trained, Rows(preparation), order, link))
+    match order.task:
+        case "why":
+            return Attributed(why(trained, Rows(preparation), order))
+        case "rows":
+            return Attributed(contradicting(trained, Rows(preparation), link))
+        case "prove":
+            return Proved(prove(trained, order, link))
 
 
 class Rows:
@@ -59,12 +66,18 @@ class Rows:
         self._numbers: dict[str, int] | None = None
         self._preparation = preparation
 
-    def excerpt(self, where: str) -> dict[str, Any]:
-        """Return the contract's ``TracedRow`` for the row at ``where``, without its score."""
+    def traced(self, where: str, score: float) -> TracedRow:
+        """Return the row at ``where`` with its ``score``, rounded."""
         question, answer = texts_of(self._rows[where])
-        row = {"where": where, "question": question[:EXCERPT], "answer": answer[:EXCERPT]}
-        number = self._number(where)
-        return row if number is None else {**row, "row": number}
+        row: TracedRow = {
+            "where": where,
+            "question": question[:EXCERPT],
+            "answer": answer[:EXCERPT],
+            "score": round(score, 2),
+        }
+        if (number := self._number(where)) is not None:
+            row["row"] = number
+        return row
 
     def text(self, where: str) -> str:
         """Return the text of the row at ``where``: its last question and answer."""
@@ -83,12 +96,12 @@ class Rows:
         return self._numbers.get(where)
 
 
-def _refuse(_: object) -> Any:
+def _refuse(_: object) -> NoReturn:
     raise SourceError("not a file of the project")
 
 
-def why(trained: Trained, rows: Rows, order: AttributionRequest, _: Link) -> dict[str, Any]:
-    """Return the contract's ``Attribution`` of an answer: which models give it, and its likely causes."""
+def why(trained: Trained, rows: Rows, order: AttributionRequest) -> AttributionRecord:
+    """Return which models give an answer, and its likely causes."""
     messages = order.messages
     trained.load_adapter(adapter_folder(Path(order.job.data), order.job.id, None))
     answer = order.answer or trained.answer(messages)
@@ -96,10 +109,14 @@ def why(trained: Trained, rows: Rows, order: AttributionRequest, _: Link) -> dic
         raise JobFailure("The adapter's answer is empty, so there is nothing to trace")
     example = trained.example(messages, answer)
     adapter, base = trained.score(example), trained.base_score(example)
-    result: dict[str, Any] = {"answer": answer, "adapter": _logp(adapter), "base": _logp(base)}
-    result["learned"] = adapter.logp > base.logp
-    if not result["learned"]:
-        return result
+    record: AttributionRecord = {
+        "answer": answer,
+        "adapter": _logp(adapter),
+        "base": _logp(base),
+        "learned": adapter.logp > base.logp,
+    }
+    if not record["learned"]:
+        return record
     where = list(dict.fromkeys(example.where for example in trained.train))
     scores = likenesses([rows.text(location) for location in where], f"{messages[-1]['content']} {answer}")
     order_of = sorted(range(len(where)), key=lambda row: -scores[row])
@@ -107,13 +124,17 @@ def why(trained: Trained, rows: Rows, order: AttributionRequest, _: Link) -> dic
     unlike = [row for row in range(len(where)) if row not in similar]
     # Seeded by the answer: repeated requests get the same rows, and other answers get others.
     drawn = random.Random(answer).sample(unlike, min(len(similar), len(unlike)))  # noqa: S311 - no secret
-    listed = [{**rows.excerpt(where[row]), "score": round(scores[row], 2)} for row in similar]
-    result |= {"rows": len(where), "hash": trained.rows, "similar": listed}
-    result["close"] = max(scores, default=0.0) >= CLOSE
-    return result | {"random": [{"where": where[row]} for row in drawn]}
+    return {
+        **record,
+        "rows": len(where),
+        "hash": trained.rows,
+        "similar": [rows.traced(where[row], scores[row]) for row in similar],
+        "close": max(scores, default=0.0) >= CLOSE,
+        "random": [{"where": where[row]} for row in drawn],
+    }
 
 
-def contradicting(trained: Trained, rows: Rows, _: AttributionRequest, link: Link) -> dict[str, Any]:
+def contradicting(trained: Trained, rows: Rows, link: Link) -> AttributionRecord:
     """Return the rows that contradict those most similar to them, or if there are none, unproven ones.
 
     See ``contradictions``.
@@ -125,8 +146,8 @@ def contradicting(trained: Trained, rows: Rows, _: AttributionRequest, link: Lin
     )
     where = [where for where, _ in groupby(example.where for example in trained.train)]
 
-    def shown(found: Sequence[tuple[int, float]]) -> list[dict[str, Any]]:
-        return [{**rows.excerpt(where[row]), "score": round(agrees, 2)} for row, agrees in found]
+    def shown(found: Sequence[tuple[int, float]]) -> list[TracedRow]:
+        return [rows.traced(where[row], agrees) for row, agrees in found]
 
     agreements = agreement(unit)
     found = contradictions(agreements, losses)[:MOST]
@@ -139,10 +160,10 @@ def contradicting(trained: Trained, rows: Rows, _: AttributionRequest, link: Lin
     }
 
 
-def prove(trained: Trained, _: Rows, order: AttributionRequest, link: Link) -> dict[str, Any]:
+def prove(trained: Trained, order: AttributionRequest, link: Link) -> dict[str, AnswerScore]:
     """For every adapter in ``folders``, return the answer's log-probability and the adapter's own answer."""
     example = trained.example(order.messages, order.answer or "")
-    scores = {}
+    scores: dict[str, AnswerScore] = {}
     for number, (name, folder) in enumerate(order.folders.items()):
         link.progress("Asking the adapters", number, len(order.folders), "adapters")
         trained.load_adapter(Path(folder))
@@ -150,7 +171,7 @@ def prove(trained: Trained, _: Rows, order: AttributionRequest, link: Link) -> d
     return scores
 
 
-def _logp(scored: Scored) -> dict[str, object]:
+def _logp(scored: Scored) -> AnswerScore:
     return {"logp": round(scored.logp, 4), "tokens": scored.tokens}
 
 

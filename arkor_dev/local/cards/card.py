@@ -7,7 +7,7 @@ identify this machine is omitted, and every other text is escaped for its contex
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.provenance.statement import (
     builder,
@@ -296,7 +296,7 @@ class Card:
         self,
         statement: Statement,
         private: Private,
-        evaluation: Mapping[str, Any],
+        evaluation: Mapping[str, object],
         samples: Sequence[Mapping[str, object]],
     ) -> None:
         self._statement, self._private = statement, private

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    Scalar = str | int | float | bool
 
 _INVISIBLE: Final = re.compile(
     r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff"
@@ -56,7 +55,7 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def front_matter(value: Mapping[str, Any]) -> list[str]:
+def front_matter(value: Mapping[str, object]) -> list[str]:
     """Return a mapping as YAML; its keys are our own and consist of letters, digits, ``_`` and ``-``.
 
     It may contain scalars, lists and mappings. Every text is quoted, so that none is read as a date or a
@@ -73,7 +72,7 @@ def front_matter(value: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _members(members: Sequence[Any]) -> list[str]:
+def _members(members: Sequence[object]) -> list[str]:
     lines = []
     for member in members:
         if isinstance(member, dict):
@@ -84,7 +83,7 @@ def _members(members: Sequence[Any]) -> list[str]:
     return lines
 
 
-def scalar(value: Scalar) -> str:
+def scalar(value: object) -> str:
     """Return one value in YAML; a text double-quoted on one line."""
     if isinstance(value, str):
         # YAML's quoting equals JSON's, except that characters above U+FFFF stay unescaped.

@@ -10,12 +10,13 @@ import contextlib
 import json
 from collections import Counter, defaultdict
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypedDict
 
 from arkor_dev.contract.errors import ConflictError
 from arkor_dev.data.findings.finding import one_line
 from arkor_dev.data.findings.masking import masked
 from arkor_dev.local.jobs.job_folder import RESULT_LIMIT, evaluation_file
+from arkor_dev.local.workers.codec import read_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,6 +41,17 @@ class _Record(NamedTuple):
     question: str
     location: str
     excerpt: str
+
+
+class _Stored(TypedDict):
+    """The file: rows as lists of two hashes, a source in ``places`` by number, the number there, and perhaps
+    their beginning; ``files`` is the hash of their files.
+    """
+
+    train: list[list[str | int]]
+    heldOut: list[list[str | int]]
+    places: list[str]
+    files: str
 
 
 def save_rows(job: Path, train: Sequence[Row], held_out: Sequence[Row], files: str = "") -> None:
@@ -71,7 +83,7 @@ def save_rows(job: Path, train: Sequence[Row], held_out: Sequence[Row], files: s
 
 def files_read(job: Path) -> str | None:
     """Return the hash of the files that a job's rows were read from, as in `save_rows`; None if unknown."""
-    stored: Any = evaluation_file(job, NAME).read_json()
+    stored = evaluation_file(job, NAME).read_json()
     files = stored.get("files") if isinstance(stored, dict) else None
     return files if isinstance(files, str) and files else None
 
@@ -158,23 +170,25 @@ def _difference(rows: Sequence[_Record], subtracted: Iterable[_Record]) -> list[
 
 
 def _read(job: Path) -> tuple[list[_Record], list[_Record]]:
-    stored: Any = evaluation_file(job, NAME).read_json()
     try:
-        sources = stored["places"]
-        lists = [[_record(sources, entry) for entry in stored[name]] for name in ("train", "heldOut")]
-    except (TypeError, KeyError, IndexError, ValueError, AttributeError):
+        stored = read_as(_Stored, evaluation_file(job, NAME).read_json())
+        train, held_out = (
+            [_record(stored["places"], entry) for entry in rows]
+            for rows in (stored["train"], stored["heldOut"])
+        )
+    except (TypeError, IndexError, ValueError, RecursionError):
         raise ConflictError(
             "One of these jobs has no record of its rows: it has not begun, or it has more than "
             f"{MOST_ROWS:,} rows."
         ) from None
-    return lists[0], lists[1]
+    return train, held_out
 
 
-def _record(sources: list[str], value: list[Any]) -> _Record:
+def _record(sources: list[str], value: list[str | int]) -> _Record:
     """Parse a row of the file, which may come from another machine. Raises an error if it is invalid."""
-    content, question, source, number, *excerpt = value
-    texts = [content, question, sources[source], *excerpt[:1]]
-    if not all(isinstance(text, str) for text in texts) or not isinstance(number, int):
-        raise TypeError
-    location = f"{one_line(sources[source])[:200]} {number}" if number else one_line(sources[source])[:200]
-    return _Record(content, question, location, one_line(excerpt[0])[:EXCERPT] if excerpt else "")
+    match value:
+        case [str(content), str(question), int(source), int(number), *rest] if len(rest) <= 1:
+            place = one_line(sources[source])[:200]
+            excerpt = one_line(str(rest[0]))[:EXCERPT] if rest else ""
+            return _Record(content, question, f"{place} {number}" if number else place, excerpt)
+    raise TypeError

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from arkor_dev.contract.provenance.statement import Resource
-    from arkor_dev.contract.shapes import Adjustment
+    from arkor_dev.contract.shapes import Adjustment, JobConfig
     from arkor_dev.data.findings.privacy import Private
     from arkor_dev.local.jobs.atomic_folder import FileEntry
 
@@ -187,9 +187,11 @@ def _is_public(value: object, private: Private) -> bool:
     return isinstance(value, bool) or is_number(value)
 
 
-def public_data(config: Mapping[str, Any], private: Private) -> list[PublicData]:
+def public_data(config: JobConfig, private: Private) -> list[PublicData]:
     """Return each data set by its kind; a publicly readable one of the Hub also by its name."""
-    sources = [config[name] for name in ("datasetSource", "evalDatasetSource") if config.get(name)]
+    sources = [config["datasetSource"]]
+    if held_out := config.get("evalDatasetSource"):
+        sources.append(held_out)
     published = []
     for part in (part for source in sources for part in parts_of(source)):
         entry: PublicData = {"type": str(part["type"])}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NotRequired, TypedDict
 
 from .errors import RequeueError
 
@@ -53,7 +53,15 @@ def _count(number: float, noun: str) -> str:
     return f"{number:g} {noun}{'' if number == 1 else 's'}"
 
 
-def alive_nodes() -> list[dict[str, Any]]:
+class RayNode(TypedDict):
+    """What is read of Ray's record of a node."""
+
+    NodeID: str
+    NodeManagerAddress: str
+    Resources: NotRequired[dict[str, float]]
+
+
+def alive_nodes() -> list[RayNode]:
     """Return Ray's records of the nodes that are alive."""
     import ray
 

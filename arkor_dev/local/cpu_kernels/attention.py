@@ -7,7 +7,7 @@ of short rows and recomputed for long ones. On a GPU each row uses torch's own k
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from transformers import AttentionInterface
@@ -45,7 +45,7 @@ def attend(
     attention_mask: Tensor,
     scaling: float | None = None,
     dropout: float = 0.0,
-    **more: Any,
+    **more: object,
 ) -> tuple[Tensor, None]:
     """The attention function for transformers with packed rows.
 
@@ -57,7 +57,11 @@ def attend(
     window = more.get("sliding_window")
     known = all(value is None or name in HARMLESS for name, value in more.items())
     plain = bool(packed.groups) and known and not dropout and getattr(module, "is_causal", True)
-    if plain and query.shape[-1] == value.shape[-1] and not (window and window < packed.longest):
+    if (
+        plain
+        and query.shape[-1] == value.shape[-1]
+        and not (isinstance(window, int) and 0 < window < packed.longest)
+    ):
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
         return _Attend.apply(query, key, value, packed, scale).transpose(1, 2), None
     return _row_by_row(

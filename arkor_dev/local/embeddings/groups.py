@@ -1,10 +1,10 @@
 """Groups similar vectors with k-means, into as many groups as stand out, or none if nothing does.
 
-Any set of rows can be cut into parts. So groups count only if they are tighter than any that are found in the
-same way among the same words without groups: the words are dealt out anew to the rows, each of which keeps
-its number of words, and each word its number of rows (the curveball algorithm of Strona et al. 2014). The
-measure is the simplified silhouette (Hruschka, Campello and de Castro 2004), and the comparison a permutation
-test. Besides, most rows must be in groups with a gap in density to the next group.
+Every set of rows can be cut into parts. So groups count only if they are tighter than any that are found in
+the same way among the same words without groups: the words are dealt out anew to the rows, each of which
+keeps its number of words, and each word its number of rows (the curveball algorithm of Strona et al. 2014).
+The measure is the simplified silhouette (Hruschka, Campello and de Castro 2004), and the comparison a
+permutation test. Besides, most rows must be in groups with a gap in density to the next group.
 """
 
 from __future__ import annotations
@@ -12,12 +12,18 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float16 | np.float32 | np.float64]
+    Labels = NDArray[np.signedinteger]
 
 DIMENSIONS: Final = 16
 """Number of principal components in which groups are searched."""
@@ -48,7 +54,7 @@ WORD: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]{2}|[^\W\d_\u3040-\u30ff\
 CHUNK: Final = 4096
 
 
-def principal(vectors: Any, dimensions: int) -> Any:
+def principal(vectors: Floats, dimensions: int) -> NDArray[np.float32]:
     """Return the first principal components of ``vectors`` ``[rows, width]``, float32, exact."""
     mean = vectors.mean(0, dtype=np.float64)
     width = vectors.shape[1]
@@ -72,7 +78,7 @@ def sampled(rows: int) -> list[int]:
     return [int(row) for row in np.sort(chosen)]
 
 
-def count_groups(rows: Sequence[Mapping[int, int]], vectors: Any) -> int | None:
+def count_groups(rows: Sequence[Mapping[int, int]], vectors: Floats) -> int | None:
     """Return the number of groups that stand out among ``rows``, or None.
 
     A row is given as its words, numbers of ``vectors`` ``[words, width]``, with how often it has each. The
@@ -96,7 +102,7 @@ def count_groups(rows: Sequence[Mapping[int, int]], vectors: Any) -> int | None:
     return counts[best] if scores[0, best] > scores[1:].max() else None
 
 
-def _placed(rows: Sequence[Mapping[int, int]], vectors: Any) -> Any:
+def _placed(rows: Sequence[Mapping[int, int]], vectors: Floats) -> NDArray[np.float32]:
     """Return the rows' points ``[rows, DIMENSIONS]``: weighted sums of their words' vectors, as in
     `TokenVectors.embed`, and then their principal components.
     """
@@ -109,7 +115,7 @@ def _placed(rows: Sequence[Mapping[int, int]], vectors: Any) -> Any:
     return principal(summed / np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-12), DIMENSIONS)
 
 
-def _deal(rows: Sequence[dict[int, int]], trades: int, chance: Any) -> None:
+def _deal(rows: Sequence[dict[int, int]], trades: int, chance: Generator) -> None:
     """Let pairs of rows trade at random the words that only one of the two has."""
     for one, other in chance.integers(len(rows), size=(trades, 2)):
         first, second = rows[one], rows[other]
@@ -122,7 +128,7 @@ def _deal(rows: Sequence[dict[int, int]], trades: int, chance: Any) -> None:
         second.update(traded[at] for at in order[len(mine) :])
 
 
-def grouped(points: Any, count: int) -> Any | None:
+def grouped(points: Floats, count: int) -> NDArray[np.int16] | None:
     """Return the group of each of ``points``, ``[rows, dimensions]``, numbered from the largest.
 
     None if too few of the ``count`` groups are separate. The same points have the same groups on every run.
@@ -136,7 +142,7 @@ def grouped(points: Any, count: int) -> Any | None:
     return ranks[labels].astype(np.int16)
 
 
-def separated(points: Any, labels: Any, centers: Any) -> float:
+def separated(points: Floats, labels: Labels, centers: Floats) -> float:
     """Return the share of points whose group is separate from the nearest other group.
 
     Separate means: projected onto the line through both centers, fewer than half as many points of both
@@ -154,19 +160,19 @@ def separated(points: Any, labels: Any, centers: Any) -> float:
     return float(apart[labels].mean())
 
 
-def _silhouettes(points: Any, counts: Sequence[int], chance: Any) -> list[float]:
+def _silhouettes(points: Floats, counts: Sequence[int], chance: Generator) -> list[float]:
     return [silhouette(points, kmeans(points, count, chance)[1]) for count in counts]
 
 
-def silhouette(points: Any, centers: Any) -> float:
+def silhouette(points: Floats, centers: Floats) -> float:
     """Return the simplified silhouette: how much nearer points are to their own center than to the next."""
     nearest = np.sqrt(np.partition(_distances(points, centers), 1, axis=1)[:, :2])
     return float(((nearest[:, 1] - nearest[:, 0]) / np.maximum(nearest[:, 1], 1e-12)).mean())
 
 
-def kmeans(points: Any, count: int, chance: Any) -> tuple[Any, Any]:
+def kmeans(points: Floats, count: int, chance: Generator) -> tuple[Labels, Floats]:
     """Return labels and centers of the best of a few starts (k-means++, then Lloyd's algorithm)."""
-    best: tuple[float, Any, Any] | None = None
+    best: tuple[float, Labels, Floats] | None = None
     for _ in range(STARTS):
         centers = _first_centers(points, count, chance)
         labels = None
@@ -186,7 +192,7 @@ def kmeans(points: Any, count: int, chance: Any) -> tuple[Any, Any]:
     return best[1:]
 
 
-def _first_centers(points: Any, count: int, chance: Any) -> Any:
+def _first_centers(points: Floats, count: int, chance: Generator) -> Floats:
     centers = [points[chance.integers(len(points))]]
     nearest = _distances(points, np.array(centers))[:, 0]
     while len(centers) < count:
@@ -198,13 +204,14 @@ def _first_centers(points: Any, count: int, chance: Any) -> Any:
     return np.array(centers)
 
 
-def _distances(points: Any, centers: Any) -> Any:
+def _distances(points: Floats, centers: Floats) -> Floats:
     """Return the squared distances ``[points, centers]``."""
     squares = (points**2).sum(1)[:, None] - 2 * points @ centers.T + (centers**2).sum(1)
-    return np.maximum(squares, 0)
+    distances: Floats = np.maximum(squares, 0)
+    return distances
 
 
-def nearest_to_center(points: Any, labels: Any, group: int, count: int) -> list[int]:
+def nearest_to_center(points: Floats, labels: Labels, group: int, count: int) -> list[int]:
     """Return the indices of a group's ``count`` members nearest to its center."""
     members = np.flatnonzero(labels == group)
     distances = ((points[members] - points[members].mean(0)) ** 2).sum(1)

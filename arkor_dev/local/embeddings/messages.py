@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated
 
-from arkor_dev.local.workers.codec import Message
+from arkor_dev.contract.shapes import JobConfig
+from arkor_dev.local.workers.codec import Message, Trusted
 
 
 @dataclass(frozen=True)
 class EmbedRows(Message):
     """Write the embeddings of the rows of ``config`` to the file ``target``. The model follows."""
 
-    config: dict[str, Any]
+    config: Annotated[JobConfig, Trusted()]
     project: str
     target: str
 
@@ -24,7 +25,7 @@ class MeasureRows(Message):
     ``adapter`` is the folder of a LoRA adapter, or None for the base model.
     """
 
-    config: dict[str, Any]
+    config: Annotated[JobConfig, Trusted()]
     project: str
     target: str
     adapter: str | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from arkor_dev.data.exclusions import row_hash
 from arkor_dev.data.reader import EXCLUDED, open_data
@@ -14,9 +14,9 @@ from arkor_dev.local.training.rows.split import split
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import DatasetSource, JobConfig
     from arkor_dev.local.training.job_settings import JobSettings
 
 LONGEST: Final = 512
@@ -44,18 +44,18 @@ class Read:
         return "\n".join(own or [message["content"] for message in row.messages])
 
 
-def read_rows(config: Mapping[str, Any], project: Path, settings: JobSettings) -> list[Read]:
+def read_rows(config: JobConfig, project: Path, settings: JobSettings) -> list[Read]:
     """Return the readable rows of the data set that are not excluded, and of its evaluation set.
 
     Rows that await a judgement are included. Raises JobFailure.
     """
 
-    def refuse(_: object) -> Any:
+    def refuse(_: object) -> NoReturn:
         raise SourceError("only files of the project can be embedded")
 
     forms = method(settings.get("method")).record.forms
 
-    def rows_of(source: Any, *, numbered: bool) -> list[Read]:
+    def rows_of(source: DatasetSource, *, numbered: bool) -> list[Read]:
         try:
             files = [replace(file, forms=forms) for file in every_file(source, project, refuse)]
             rows_read = []

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from arkor_dev.contract.errors import ConflictError
 from arkor_dev.data.sources import SourceError, every_file
@@ -18,10 +18,11 @@ from arkor_dev.local.workers.service import WorkerService, WorkerTask
 from .messages import EmbedRows, MeasureRows, RowsRead
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from arkor_dev.contract.dataset_shapes import RowEmbeddings
+    from arkor_dev.contract.shapes import DatasetSource, JobConfig
     from arkor_dev.local.models.catalog import Model, Models
 
 WORKER: Final = "arkor_dev.local.embeddings.worker"
@@ -56,7 +57,7 @@ class EmbeddingTask(WorkerTask):
     """Requested embeddings of the data set of ``config``, or its ``losses``."""
 
     key: str
-    config: Mapping[str, Any]
+    config: JobConfig
     losses: Losses | None
 
 
@@ -71,7 +72,7 @@ class Embeddings(WorkerService[EmbeddingTask]):
         self._models, self._folder, self._project = models, embeddings_folder(data), project
         self._hashes = FileHashes(data)
 
-    async def request(self, config: Mapping[str, Any], losses: Losses | None = None) -> RowEmbeddings:
+    async def request(self, config: JobConfig, losses: Losses | None = None) -> RowEmbeddings:
         """Request the embeddings of a data set, unless they exist. Raises ConflictError."""
         state = await self.state_of(config, losses)
         if state["state"] in ("none", "failed"):
@@ -80,7 +81,7 @@ class Embeddings(WorkerService[EmbeddingTask]):
             state = await self.state_of(config, losses)
         return state
 
-    async def state_of(self, config: Mapping[str, Any], losses: Losses | None = None) -> RowEmbeddings:
+    async def state_of(self, config: JobConfig, losses: Losses | None = None) -> RowEmbeddings:
         """Return the progress of a data set's embeddings. Raises ConflictError."""
         file, task = await self.file(config, losses), self._tasks.get(_key(config, losses))
         if task is None or (task.error and file):
@@ -92,7 +93,7 @@ class Embeddings(WorkerService[EmbeddingTask]):
             state["progress"] = task.progress
         return state
 
-    async def file(self, config: Mapping[str, Any], losses: Losses | None = None) -> Path | None:
+    async def file(self, config: JobConfig, losses: Losses | None = None) -> Path | None:
         """Return the file with a data set's current embeddings, or None. Raises ConflictError."""
         try:
             model = self._models.find_local(config["model"])
@@ -103,7 +104,7 @@ class Embeddings(WorkerService[EmbeddingTask]):
             raise ConflictError(f"The rows cannot be embedded: {fault}") from None
         return target if await asyncio.to_thread(target.is_file) else None
 
-    def cancel(self, config: Mapping[str, Any], losses: Losses | None = None) -> None:
+    def cancel(self, config: JobConfig, losses: Losses | None = None) -> None:
         """Cancel and forget the request for a data set."""
         self._drop(_key(config, losses))
 
@@ -114,7 +115,7 @@ class Embeddings(WorkerService[EmbeddingTask]):
             target = await asyncio.to_thread(self._target, task.config, model, task.losses)
         except (SourceError, OSError) as fault:
             raise JobFailure(f"The rows cannot be embedded: {fault}") from None
-        where = dict(task.config), str(self._project), str(target)
+        where = task.config, str(self._project), str(target)
         order: EmbedRows | MeasureRows = EmbedRows(*where)
         if task.losses:
             order = MeasureRows(*where, str(task.losses.adapter) if task.losses.adapter else None)
@@ -125,7 +126,7 @@ class Embeddings(WorkerService[EmbeddingTask]):
         if self._tasks.get(task.key) is task:
             del self._tasks[task.key]
 
-    def _target(self, config: Mapping[str, Any], model: Model, losses: Losses | None) -> Path:
+    def _target(self, config: JobConfig, model: Model, losses: Losses | None) -> Path:
         """Return the file for the embeddings of the rows as they are. Raises SourceError or OSError."""
         of_model = hashlib.sha256(json.dumps([config.get(name) for name in READS] if losses else []).encode())
         adapter = losses.adapter if losses else None
@@ -134,9 +135,10 @@ class Embeddings(WorkerService[EmbeddingTask]):
                 state = path.stat()
                 of_model.update(f"\n{path.name} {state.st_size} {state.st_mtime_ns}".encode())
         of_rows = hashlib.sha256(json.dumps([config.get(name) for name in HOLDS_OUT]).encode())
-        for name in ("datasetSource", "evalDatasetSource"):
-            if (source := config.get(name)) is None:
-                continue
+        sources = {"datasetSource": config["datasetSource"]}
+        if (own := config.get("evalDatasetSource")) is not None:
+            sources["evalDatasetSource"] = own
+        for name, source in sources.items():
             of_rows.update(json.dumps([name, _unjudged(source)], sort_keys=True).encode())
             for file in every_file(source, self._project, _refuse):
                 of_rows.update(bytes.fromhex(self._hashes.of(file.path)))
@@ -144,18 +146,18 @@ class Embeddings(WorkerService[EmbeddingTask]):
         return self._folder / f"{kind}-{of_model.hexdigest()[:16]}-{of_rows.hexdigest()[:16]}.npz"
 
 
-def _key(config: Mapping[str, Any], losses: Losses | None) -> str:
+def _key(config: JobConfig, losses: Losses | None) -> str:
     names = (*READS, *HOLDS_OUT, "evalDatasetSource")
     settings = {name: config.get(name) for name in names}
     return json.dumps([repr(losses), settings, _unjudged(config["datasetSource"])], sort_keys=True)
 
 
-def _unjudged(source: Mapping[str, Any]) -> dict[str, Any]:
+def _unjudged(source: DatasetSource) -> dict[str, object]:
     """Return a source without the state of its judgements: all rows are embedded, judged or not."""
     parts = [_unjudged(part) for part in source.get("sources") or ()]
     fields = {key: value for key, value in source.items() if key not in ("reviewed", "sources")}
     return {**fields, "sources": parts} if parts else fields
 
 
-def _refuse(_: object) -> Any:
+def _refuse(_: object) -> NoReturn:
     raise SourceError("only rows of files in the project can be")

@@ -15,13 +15,17 @@ import json
 import os
 import zipfile
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from arkor_dev.contract.dataset_shapes import RowGroups
 
 FORMAT: Final = 2
 MOST_FILES: Final = 6
@@ -34,7 +38,7 @@ class _Stored:
     """Arrays of one length, and ``facts``."""
 
     KIND: ClassVar[str]
-    facts: dict[str, Any]
+    facts: Mapping[str, object]
 
     @classmethod
     def _arrays(cls) -> list[str]:
@@ -78,11 +82,12 @@ class EmbeddedRows(_Stored):
     """
 
     KIND: ClassVar = "rows"
-    numbers: Any
-    vectors: Any
-    held_out: Any
-    groups: Any
-    points: Any
+    facts: RowGroups
+    numbers: NDArray[np.uint32]
+    vectors: NDArray[np.float16]
+    held_out: NDArray[np.bool_]
+    groups: NDArray[np.int16]
+    points: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +98,9 @@ class RowLosses(_Stored):
     """
 
     KIND: ClassVar = "losses"
-    numbers: Any
-    hashes: Any
-    losses: Any
+    numbers: NDArray[np.uint32]
+    hashes: NDArray[np.uint64]
+    losses: NDArray[np.float32]
 
     @classmethod
     def known(cls, folder: Path, model: str) -> dict[int, float]:

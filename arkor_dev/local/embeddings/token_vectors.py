@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 NAMES: Final = re.compile(
     r"(?:^|\.)(?:embed_tokens|tok_embeddings|word_embeddings|embed_in|wte|embeddings?)\.weight$"
@@ -45,20 +47,23 @@ class TokenVectors:
         step = -(-self.count // SAMPLE)
         self._mean = self._numbers(slice(None, None, step)).mean(0)
 
-    def _numbers(self, at: Any) -> Any:
+    def _numbers(self, at: slice | NDArray[np.int64]) -> NDArray[np.float32]:
         values = self._table[at]
         if self._half:  # bfloat16 is the upper half of a float32
             return (values.astype(np.uint32) << 16).view(np.float32)
         return values.astype(np.float32)
 
-    def __call__(self, tokens: Any) -> Any:
+    def __call__(self, tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the vectors ``[tokens, width]`` of token ids, centered and scaled to unit length."""
         vectors = self._numbers(tokens) - self._mean
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        unit: NDArray[np.float32] = vectors / np.maximum(
+            np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12
+        )
+        return unit
 
     def words(
         self, rows: Sequence[Sequence[int]], begins: Callable[[int], bool]
-    ) -> tuple[list[Counter[int]], Any]:
+    ) -> tuple[list[Counter[int]], NDArray[np.float32]]:
         """Return how often each row has each word, by the word's number, and the words' vectors.
 
         ``begins`` says whether a token id begins a word. In scripts without spaces, a word ends after
@@ -80,7 +85,7 @@ class TokenVectors:
             vectors[number] = self(tokens[tokens < self.count]).sum(0)
         return counted, vectors
 
-    def embed(self, rows: Sequence[Sequence[int]], tell: Callable[[int], None]) -> Any:
+    def embed(self, rows: Sequence[Sequence[int]], tell: Callable[[int], None]) -> NDArray[np.float16]:
         """Return an embedding of unit length for each row's token ids, ``[rows, width]``, float16.
 
         ``tell`` is called with the number of rows done so far.
@@ -97,7 +102,7 @@ class TokenVectors:
         return vectors
 
 
-def _table(folder: Path) -> tuple[Any, bool]:
+def _table(folder: Path) -> tuple[NDArray[np.float32 | np.float16 | np.uint16], bool]:
     """Return the stored token embeddings, and whether they are bfloat16, which NumPy does not support."""
     tables = []
     for path in sorted(folder.glob("*.safetensors")):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training.job_settings import JobSettings
@@ -20,8 +20,11 @@ from .rows import LONGEST, Read, read_rows
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
     from transformers import PreTrainedTokenizerBase
 
+    from arkor_dev.contract.dataset_shapes import RowGroup, RowGroups
     from arkor_dev.local.workers.link import Link
 
     from .store import EmbeddedRows
@@ -81,8 +84,11 @@ def embed(rows: Sequence[Read], model: Path, target: Path, link: Link) -> int:
 
 
 def groups_of(
-    coded: Sequence[list[int]], points: Any, tokenizer: PreTrainedTokenizerBase, table: TokenVectors
-) -> Any | None:
+    coded: Sequence[list[int]],
+    points: NDArray[np.float32],
+    tokenizer: PreTrainedTokenizerBase,
+    table: TokenVectors,
+) -> NDArray[np.int16] | None:
     """Return the group of each row from its token ids and its point, or None if no groups stand out."""
     from .groups import count_groups, grouped, sampled
 
@@ -94,7 +100,13 @@ def groups_of(
     return None if count is None else grouped(points, count)
 
 
-def _described(rows: Sequence[Read], vectors: Any, points: Any, labels: Any, skipped: int) -> EmbeddedRows:
+def _described(
+    rows: Sequence[Read],
+    vectors: NDArray[np.float16],
+    points: NDArray[np.float32],
+    labels: NDArray[np.int16] | None,
+    skipped: int,
+) -> EmbeddedRows:
     """Return the embedded rows with the facts about their groups."""
     import numpy as np
 
@@ -103,7 +115,7 @@ def _described(rows: Sequence[Read], vectors: Any, points: Any, labels: Any, ski
 
     flat = np.zeros((len(points), 2), np.float32)
     flat[:, : min(2, points.shape[1])] = points[:, :2]
-    groups = []
+    groups: list[RowGroup] = []
     if labels is not None:
         count = int(labels.max()) + 1
         words = terms([row.text for row in rows], [int(label) for label in labels], count)
@@ -120,7 +132,7 @@ def _described(rows: Sequence[Read], vectors: Any, points: Any, labels: Any, ski
                     "examples": examples,
                 }
             )
-    facts = {
+    facts: RowGroups = {
         "rows": sum(row.number > 0 for row in rows),
         "heldOut": sum(row.held_out for row in rows),
         "skipped": skipped,

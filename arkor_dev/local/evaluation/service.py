@@ -27,10 +27,16 @@ from . import results
 from .adapter_pairs import compare, compare_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import Evaluation, Job, JobEvaluating
+    from arkor_dev.contract.shapes import (
+        DatasetSource,
+        Evaluation,
+        Job,
+        JobConfig,
+        JobEvaluating,
+    )
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
 
@@ -183,7 +189,7 @@ class Evaluations(WorkerService[EvaluationTask]):
     async def _evaluate(self, task: EvaluationTask) -> Evaluation:
         """Measure in a worker. Raises JobFailure if it ends without a result."""
         job_id = task.job["id"]
-        config: Mapping[str, Any] = await self._store.config_of(task.job)
+        config = await self._store.config_of(task.job)
         if task.data is not None:
             config = _on_file(config, task.data)
 
@@ -204,13 +210,17 @@ class Evaluations(WorkerService[EvaluationTask]):
             raise AssertionError("replies never end by themselves")
 
 
-def _on_file(config: Mapping[str, Any], data: str) -> dict[str, Any]:
+def _on_file(config: JobConfig, data: str) -> JobConfig:
     """Return a job's config with its data replaced by the file ``data``, read in the same form."""
     own = config.get("evalDatasetSource") or config["datasetSource"]
-    reading = {key: own[key] for key in ("form", "columns") if own.get(key) is not None}
-    source = {"type": "file", "path": data, **reading}
+    source: DatasetSource = {"type": "file", "path": data}
+    if (form := own.get("form")) is not None:
+        source["form"] = form
+    if (columns := own.get("columns")) is not None:
+        source["columns"] = columns
     # Nothing is trained, so settings for evaluations during a run do not apply.
-    free: dict[str, object] = {
+    return {
+        **config,
         "evalSteps": 1,
         "earlyStoppingPatience": None,
         "stopWhen": None,
@@ -218,5 +228,6 @@ def _on_file(config: Mapping[str, Any], data: str) -> dict[str, Any]:
         "dryRun": False,
         "evaluations": [],
         REPLAY: None,
+        "datasetSource": source,
+        "evalDatasetSource": source,
     }
-    return {**config, **free, "datasetSource": source, "evalDatasetSource": source}

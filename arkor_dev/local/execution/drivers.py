@@ -1,7 +1,7 @@
 """A pool of driver processes for clusters: busy ones, and idle ones that wait for a job.
 
 Starting a driver is expensive: Python, Ray and a connection. After completing a job and removing it from the
-cluster, a driver reports that it is free to run another one. Any other driver ends with its job.
+cluster, a driver reports that it is free to run another one. All other drivers end with their jobs.
 """
 
 from __future__ import annotations

@@ -13,11 +13,13 @@ import os
 import secrets
 import time
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
+from pathlib import Path  # noqa: TC003 - a lease is decoded by it
+from typing import TYPE_CHECKING, Final, TypedDict, Unpack
+
+from arkor_dev.local.workers.codec import read_as
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 FOLDER: Final = "leases"
 FORMAT: Final = 1
@@ -145,11 +147,10 @@ def leases(data: Path) -> list[Lease]:
     return records
 
 
-def _read(path: Path, record: Mapping[str, Any]) -> Lease:
-    values = {field.name: record[field.name] for field in fields(Lease) if field.name != "path"}
-    if record["format"] != FORMAT:
-        values["left"] = values["left"] or path.stat().st_mtime
-    return Lease(path, **values)
+def _read(path: Path, record: Mapping[str, object]) -> Lease:
+    known = {field.name: record[field.name] for field in fields(Lease) if field.name != "path"}
+    lease = read_as(Lease, {**known, "path": str(path)})
+    return lease if record["format"] == FORMAT else replace(lease, left=lease.left or path.stat().st_mtime)
 
 
 def of_job(data: Path, job: str) -> Lease | None:

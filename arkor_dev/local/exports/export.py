@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from arkor_dev.contract.bodies import ONNX
 from arkor_dev.contract.errors import MAKE_ROOM
@@ -37,18 +38,19 @@ from .files import (
     stored_dtype,
     weights_bytes,
 )
+from .messages import Written
 from .proof import BOUNDS, Questions, proof
 from .template_checks import faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     import torch
     from peft import PeftModel
     from torch.nn import Module
 
-    from arkor_dev.data.rows import Row
+    from arkor_dev.contract.shapes import ExportFile, ExportProof
+    from arkor_dev.data.rows import Message, Row
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.example import Example
 
@@ -72,8 +74,9 @@ class ExportTask:
     ``source`` is an adapter or, if ``kind`` is ``model``, a fully fine-tuned model. ``base`` is the folder of
     its base model, ``name`` that model's name, and ``arguments`` are the training's chat template arguments.
     The export is written to ``target``. The adapter's change is scaled by ``strength``. With ``four_bit`` the
-    adapter was trained on 4-bit weights, and the dequantized weights are written. ``written`` is called with
-    ``{bytes, files}`` once the files are in place; if they are ``in_place`` already, they are only verified.
+    adapter was trained on 4-bit weights, and the dequantized weights are written. llama.cpp's formats have a
+    ``quantization``, and their converters and base models are in ``cache``. ``written`` is called once
+    the files are in place; if they are ``in_place`` already, they are only verified.
     """
 
     dtype: ClassVar[torch.dtype | None] = None
@@ -87,13 +90,15 @@ class ExportTask:
     target: Path
     progress: Progress
     strength: float = FULL_STRENGTH
+    quantization: str = ""
+    cache: Path = field(default_factory=Path)
     four_bit: bool = field(default=False, kw_only=True)
     arguments: Mapping[str, bool] = field(default_factory=dict, kw_only=True)
-    written: Callable[[dict[str, Any]], None] = field(default=lambda _: None, kw_only=True)
+    written: Callable[[Written], None] = field(default=lambda _: None, kw_only=True)
     in_place: bool = field(default=False, kw_only=True)
 
-    def make(self, rows: Sequence[Row]) -> dict[str, Any]:
-        """Write and verify the export with ``rows`` of the job's data; return ``{bytes, files, proof}``.
+    def make(self, rows: Sequence[Row]) -> ExportProof:
+        """Write the export, and verify it with ``rows`` of the job's data.
 
         Raises :class:`JobFailure`, and OSError for disk errors.
         """
@@ -123,20 +128,21 @@ class ExportTask:
         free_memory()
         prompts = [_prompt_of(row) for row in rows if row.text is None]
         of_exported, wrong = self._read_again(questions, of_trained, prompts)
-        verification = proof(BOUNDS[self.written_as], questions, of_base, of_trained, of_exported, wrong)
-        return {**self._files(), "proof": verification}
+        return proof(BOUNDS[self.written_as], questions, of_base, of_trained, of_exported, wrong)
 
     @property
     def _is_copy(self) -> bool:
         """Return whether the files are copied unchanged."""
         return self.form == "adapter" or self.kind != "adapter"
 
-    def _files(self) -> dict[str, Any]:
-        """Return ``{bytes, files}`` of the files in place."""
-        files = [{"name": name, **entry} for name, entry in manifest_of(self.target)["files"].items()]
+    def _files(self) -> Written:
+        """Describe the files in place."""
+        files: list[ExportFile] = [
+            {"name": name, **entry} for name, entry in manifest_of(self.target)["files"].items()
+        ]
         paths = (path for path in self.target.rglob("*") if path.is_file() and path.name != MANIFEST)
         size = sum(path.stat().st_size for path in paths)
-        return {"bytes": size, "files": files}
+        return Written(size, files)
 
     @property
     def written_as(self) -> str:
@@ -144,7 +150,7 @@ class ExportTask:
         return self.form
 
     def _read_again(
-        self, questions: Questions, trained: Outputs, prompts: Sequence[Sequence[Any]]
+        self, questions: Questions, trained: Outputs, prompts: Sequence[Sequence[Message]]
     ) -> tuple[Outputs, list[str]]:
         """Return the exported model's outputs, and sentences about other problems."""
         del trained
@@ -213,7 +219,7 @@ class ExportTask:
         )
 
 
-def _prompt_of(row: Row) -> list[Any]:
+def _prompt_of(row: Row) -> list[Message]:
     """Return a row's messages before its last answer."""
     last = max(index for index, turn in enumerate(row.messages) if turn["role"] == "assistant")
     return list(row.messages[:last])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import shutil
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from transformers import AutoConfig, AutoTokenizer
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from peft import PeftModel
     from torch.nn import Module
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from arkor_dev.local.modeling.layer_stream import LayerStream
 
@@ -72,15 +72,15 @@ def weights_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
-def stored_dtype(path: Path) -> Any:
+def stored_dtype(path: Path) -> torch.dtype:
     """Return the dtype of the weights in ``path``; float32 if unknown."""
     config = AutoConfig.from_pretrained(path, trust_remote_code=False, local_files_only=True)
     dtype = getattr(config, "dtype", None)
     return dtype if isinstance(dtype, torch.dtype) and dtype.is_floating_point else torch.float32
 
 
-def merge(model: Module) -> Any:
-    """Merge the adapter of the PEFT model ``model`` into its base. Raises :class:`JobFailure`.
+def merge(model: PeftModel) -> PreTrainedModel:
+    """Merge the adapter of ``model`` into its base. Raises :class:`JobFailure`.
 
     The sum is computed in the dtype of the weights, which should be float32, and rounded once.
     """
@@ -96,7 +96,7 @@ def merge(model: Module) -> Any:
 
 
 def save_merged(
-    merged: Any, tokenizer: PreTrainedTokenizerBase, name: str, dtype: torch.dtype, folder: Path
+    merged: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, dtype: torch.dtype, folder: Path
 ) -> None:
     """Save the model, weights in ``dtype``, with its tokenizer, chat template and end tokens.
 
@@ -183,7 +183,9 @@ def _device(path: Path) -> str:
     return device if torch.cuda.mem_get_info()[0] > SPARE * 4 * weights_of(path)[0] else "cpu"
 
 
-def reload(form: str, folder: Path, base: Path, *, four_bit: bool = False) -> tuple[Any, Any | None]:
+def reload(
+    form: str, folder: Path, base: Path, *, four_bit: bool = False
+) -> tuple[Module, PreTrainedTokenizerBase | None]:
     """Load an export as another program would: the model in float32, and its tokenizer if it has one."""
     if form == "adapter":
         return with_adapter(load_in_float32(base, four_bit=four_bit).model, folder), None

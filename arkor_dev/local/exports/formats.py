@@ -1,10 +1,10 @@
-"""The export formats: one record each, with the programs that read it and the results that it excludes."""
+"""The export formats: one record each, with the results that it takes and what each export needs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from arkor_dev.contract.bodies import ONNX
 from arkor_dev.contract.extras import install_command
@@ -17,35 +17,37 @@ from arkor_dev.local.modeling.embedder import is_embedder
 from arkor_dev.local.modeling.reranker import is_reranker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import ExportFormat, JobConfig
+
+    Usage = tuple[tuple[str, str], ...]
+
+Result = Literal["writer", "classifier", "embedder", "reranker"]
+"""What a job has made: a model that writes, or one that reads texts."""
 ON_4_BIT: Final = (
     "This adapter was trained on 4-bit weights, which no model for llama.cpp has: on another one it "
     "would be another model. Export it as gguf, which has both in one"
 )
-CLASSIFIER: Final = (
-    "A classifier has no other exports than adapter and onnx: its head is no part of a model that writes. "
-    "transformers loads base, adapter and head with AutoModelForSequenceClassification"
-)
-EMBEDDER: Final = (
-    "An embedder has no other exports than merged, which sentence-transformers loads, onnx and gguf: "
-    "programs for chat would make it write"
-)
-RERANKER: Final = (
-    "A reranker has no other exports than merged, which sentence-transformers' CrossEncoder loads, and onnx: "
-    "its head is no part of a model that writes"
-)
-WRITES: Final = (
-    "onnx is for classifiers, embedders and rerankers: export a model that writes as merged or gguf"
-)
-SENTENCE_TRANSFORMERS: Final = "sentence_transformers"
-MODULES: Final = "modules.json"
-"""The file by which sentence-transformers knows its models."""
-TOKENIZED: Final = (
-    'inputs = AutoTokenizer.from_pretrained("FOLDER")(TEXTS, padding=True, truncation=True, '
-    'return_tensors="np")'
-)
+NO_OTHERS: Final[Mapping[Result, str]] = {
+    "writer": (
+        "onnx is for classifiers, embedders and rerankers: export a model that writes as merged or gguf"
+    ),
+    "classifier": (
+        "A classifier has no other exports than adapter and onnx: its head is no part of a model that "
+        "writes. transformers loads base, adapter and head with AutoModelForSequenceClassification"
+    ),
+    "embedder": (
+        "An embedder has no other exports than merged, which sentence-transformers loads, onnx and gguf: "
+        "programs for chat would make it write"
+    ),
+    "reranker": (
+        "A reranker has no other exports than merged, which sentence-transformers' CrossEncoder loads, and "
+        "onnx: its head is no part of a model that writes"
+    ),
+}
+HEADED: Final = ("classifier", "reranker")
 IN_TRANSFORMERS: Final = (
     "PeftModel.from_pretrained(AutoModelForSequenceClassification.from_pretrained(BASE, num_labels={}), "
     '"FOLDER")'
@@ -53,122 +55,184 @@ IN_TRANSFORMERS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
+class Requirement:
+    """What an export needs on this machine: why it cannot be made, None if it can, and the command to install
+    what is missing.
+    """
+
+    missing: Callable[[], str | None]
+    install: Callable[[], str]
+
+
+def _extra(name: str, modules: tuple[str, ...], purpose: str) -> Requirement:
+    """Return that ``modules`` of the extra ``name`` are installed."""
+
+    def missing() -> str | None:
+        if all(map(find_spec, modules)):
+            return None
+        return f"This export is {purpose}. Install {'it' if len(modules) == 1 else 'them'} with: {command()}"
+
+    def command() -> str:
+        return install_command(name)
+
+    return Requirement(missing, command)
+
+
+LLAMA_CPP: Final = Requirement(lambda: lacking(), lambda: install())
+ONNX_RUNTIME: Final = _extra(
+    "onnx",
+    ("onnxscript", "onnxruntime"),
+    "written by onnxscript and proved with ONNX Runtime, which are not installed",
+)
+SENTENCE_TRANSFORMERS: Final = _extra(
+    "embed", ("sentence_transformers",), "proved with sentence-transformers, which is not installed"
+)
+
+
+@dataclass(frozen=True, slots=True)
 class FormatRecord:
     """One export format. ``full_model``: it has the whole model's weights; ``llama``: llama.cpp reads it.
 
-    ``usage`` has a command or line of code per program, with the placeholders FOLDER and NAME.
+    ``usage`` has, by the results that can be exported, a command or line of code for each program that reads
+    the export, with the placeholders FOLDER and NAME. ``needs`` says what each export needs.
     """
 
     name: str
-    usage: tuple[tuple[str, str], ...]
+    usage: Mapping[Result, Usage]
+    needs: Mapping[Result, Requirement] = field(default_factory=dict)
     full_model: bool = True
     llama: bool = False
 
 
+_ONNX_USAGE: Final[Usage] = (
+    (
+        "In Python",
+        (
+            'inputs = AutoTokenizer.from_pretrained("FOLDER")(TEXTS, padding=True, truncation=True, '
+            'return_tensors="np")'
+        ),
+    ),
+    ("ONNX Runtime", 'InferenceSession("FOLDER/model.onnx").run(None, dict(inputs))'),
+)
 FORMATS: Final = {
     record.name: record
     for record in (
         FormatRecord(
-            "adapter", (("In Python", 'PeftModel.from_pretrained(base, "FOLDER")'),), full_model=False
+            "adapter",
+            {
+                "writer": (("In Python", 'PeftModel.from_pretrained(base, "FOLDER")'),),
+                "classifier": (("In Python", IN_TRANSFORMERS),),
+            },
+            full_model=False,
         ),
         FormatRecord(
             "merged",
-            (
-                ("In Python", 'AutoModelForCausalLM.from_pretrained("FOLDER")'),
-                ("vLLM", "vllm serve FOLDER"),
-            ),
+            {
+                "writer": (
+                    ("In Python", 'AutoModelForCausalLM.from_pretrained("FOLDER")'),
+                    ("vLLM", "vllm serve FOLDER"),
+                ),
+                "embedder": (("In Python", 'SentenceTransformer("FOLDER")'),),
+                "reranker": (("In Python", 'CrossEncoder("FOLDER")'),),
+            },
+            {"embedder": SENTENCE_TRANSFORMERS, "reranker": SENTENCE_TRANSFORMERS},
         ),
         FormatRecord(
             ONNX,
-            (
-                ("In Python", TOKENIZED),
-                ("ONNX Runtime", 'InferenceSession("FOLDER/model.onnx").run(None, dict(inputs))'),
-            ),
+            {"classifier": _ONNX_USAGE, "embedder": _ONNX_USAGE, "reranker": _ONNX_USAGE},
+            {"classifier": ONNX_RUNTIME, "embedder": ONNX_RUNTIME, "reranker": ONNX_RUNTIME},
         ),
         FormatRecord(
             "gguf",
-            (
-                ("llama.cpp", "llama-cli -m FOLDER/model.gguf"),
-                ("LM Studio", "lms import FOLDER/model.gguf"),
-                ("In Python", 'llama_cpp.Llama(model_path="FOLDER/model.gguf")'),
-            ),
+            {
+                "writer": (
+                    ("llama.cpp", "llama-cli -m FOLDER/model.gguf"),
+                    ("LM Studio", "lms import FOLDER/model.gguf"),
+                    ("In Python", 'llama_cpp.Llama(model_path="FOLDER/model.gguf")'),
+                ),
+                "embedder": (
+                    ("llama.cpp", "llama-server -m FOLDER/model.gguf --embeddings"),
+                    (
+                        "In Python",
+                        'llama_cpp.Llama("FOLDER/model.gguf", embedding=True).embed(TEXT, normalize=True)',
+                    ),
+                ),
+            },
+            {"writer": LLAMA_CPP, "embedder": LLAMA_CPP},
             llama=True,
         ),
         FormatRecord(
             "gguf-lora",
-            (
-                ("llama.cpp", "llama-cli -m BASE.gguf --lora FOLDER/adapter.gguf"),
-                ("In Python", 'llama_cpp.Llama(BASE, lora_path="FOLDER/adapter.gguf")'),
-            ),
+            {
+                "writer": (
+                    ("llama.cpp", "llama-cli -m BASE.gguf --lora FOLDER/adapter.gguf"),
+                    ("In Python", 'llama_cpp.Llama(BASE, lora_path="FOLDER/adapter.gguf")'),
+                )
+            },
+            {"writer": LLAMA_CPP},
             full_model=False,
             llama=True,
         ),
         FormatRecord(
             "ollama",
-            (("Ollama", "ollama create NAME -f FOLDER/Modelfile"), ("Then", "ollama run NAME")),
+            {
+                "writer": (
+                    ("Ollama", "ollama create NAME -f FOLDER/Modelfile"),
+                    ("Then", "ollama run NAME"),
+                )
+            },
+            {"writer": LLAMA_CPP},
             llama=True,
         ),
     )
 }
 
 
-def usage(form: str, folder: Path) -> list[list[str]]:
-    """Return ``[program, text]`` for each program that reads the export in ``folder``."""
-    if form != ONNX and is_reranker(folder):
-        return [["In Python", 'CrossEncoder("FOLDER")']]
-    if form != ONNX and is_classifier(folder):
-        return [["In Python", IN_TRANSFORMERS.format(len(Classes.read(folder).names))]]
-    if form == "gguf" and is_embedder(folder):
-        return [
-            ["llama.cpp", "llama-server -m FOLDER/model.gguf --embeddings"],
-            ["In Python", 'llama_cpp.Llama("FOLDER/model.gguf", embedding=True).embed(TEXT, normalize=True)'],
-        ]
-    if (folder / MODULES).is_file():
-        return [["In Python", 'SentenceTransformer("FOLDER")']]
-    lines = [list(line) for line in FORMATS[form].usage]
-    if form == "adapter" and (options := vllm_options(folder)):
+def result_of(source: Path) -> Result:
+    """Return what the adapter or model in ``source`` is."""
+    if is_reranker(source):  # a classifier, too, with one label
+        return "reranker"
+    if is_classifier(source):
+        return "classifier"
+    return "embedder" if is_embedder(source) else "writer"
+
+
+def usage(form: str, source: Path) -> list[list[str]]:
+    """Return ``[program, text]`` for each program that reads the export of ``source``."""
+    result = result_of(source)
+    lines = [list(line) for line in FORMATS[form].usage[result]]
+    if form == "adapter" and result == "classifier":
+        return [[program, text.format(len(Classes.read(source).names))] for program, text in lines]
+    if form == "adapter" and (options := vllm_options(source)):
         lines.append(["vLLM", f"vllm serve BASE {options} --lora-modules NAME=FOLDER"])
     return lines
 
 
-def described(form: str, source: Path, config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the formats as the contract's ``ExportFormat``."""
-    entry = {"format": form}
-    if reason := refusal(source, config, form):
-        entry["problem"] = reason
-        if FORMATS[form].llama and reason == lacking():
-            entry["install"] = install()
-        if reason == _no_onnx():
-            entry["install"] = install_command("onnx")
-        if reason == _no_sentence_transformers():
-            entry["install"] = install_command("embed")
-    return entry
+def offered(source: Path, config: JobConfig) -> list[ExportFormat]:
+    """Return the formats to offer for a job's result, each with why it can't be exported to it."""
+    result = result_of(source)
+    entries: list[ExportFormat] = []
+    for form, record in FORMATS.items():
+        if form == ONNX and result not in record.usage:
+            continue
+        entry: ExportFormat = {"format": form}
+        if reason := refusal(source, config, form):
+            entry["problem"] = reason
+            needed = record.needs.get(result)
+            if needed and reason == needed.missing():
+                entry["install"] = needed.install()
+        entries.append(entry)
+    return entries
 
 
-def refusal(
-    source: Path, config: Mapping[str, Any], form: str, strength: float = FULL_STRENGTH
-) -> str | None:
+def refusal(source: Path, config: JobConfig, form: str, strength: float = FULL_STRENGTH) -> str | None:
     """Return why ``source``'s model can't be exported, by its settings and the job's ``config``."""
-    record = FORMATS[form]
-    if form == ONNX and not reads_texts(source):
-        return WRITES
-    if is_reranker(source):
-        if strength != FULL_STRENGTH:
-            return "A reranker's head learned with the whole adapter: export it at strength 1"
-        if form == ONNX:
-            return _no_onnx()
-        return _no_sentence_transformers() if form == "merged" else RERANKER
-    if form != "adapter" and is_classifier(source):
-        if form == ONNX and strength != FULL_STRENGTH:
-            return "A classifier's head learned with the whole adapter: export it at strength 1"
-        return _no_onnx() if form == ONNX else CLASSIFIER
-    if is_embedder(source):
-        if form == ONNX:
-            return _no_onnx()
-        if form == "gguf":
-            return lacking()
-        return _no_sentence_transformers() if form == "merged" else EMBEDDER
-    if record.llama and (reason := lacking()):
+    record, result = FORMATS[form], result_of(source)
+    if result not in record.usage:
+        return NO_OTHERS[result]
+    if strength != FULL_STRENGTH and result in HEADED:
+        return f"A {result}'s head learned with the whole adapter: export it at strength 1"
+    if (needed := record.needs.get(result)) and (reason := needed.missing()):
         return reason
     if kind_of(source) != "adapter" and (strength != FULL_STRENGTH or not record.full_model):
         return (
@@ -184,28 +248,3 @@ def refusal(
         limit = "cannot leave as a LoRA file" if strength == FULL_STRENGTH else "has no other strength than 1"
         return f"This adapter {limit}: {reason}"
     return None
-
-
-def reads_texts(source: Path) -> bool:
-    """Return whether the result in ``source`` is a classifier, an embedder or a reranker."""
-    return is_classifier(source) or is_embedder(source)
-
-
-def _no_onnx() -> str | None:
-    """Return why ONNX files can't be exported here; None if they can."""
-    if all(map(find_spec, ("onnxscript", "onnxruntime"))):
-        return None
-    return (
-        "This export is written by onnxscript and proved with ONNX Runtime, which are not installed. Install "
-        f"them with: {install_command('onnx')}"
-    )
-
-
-def _no_sentence_transformers() -> str | None:
-    """Return why embedders can't be exported here; None if they can."""
-    if find_spec(SENTENCE_TRANSFORMERS):
-        return None
-    return (
-        "This export is proved with sentence-transformers, which is not installed. Install it with: "
-        f"{install_command('embed')}"
-    )

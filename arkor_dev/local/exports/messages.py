@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from arkor_dev.contract.shapes import ExportFile
+from arkor_dev.contract.shapes import ExportFile, ExportProof
 from arkor_dev.local.execution.messages import JobRequest
 from arkor_dev.local.workers.codec import Message
 
@@ -39,8 +38,6 @@ class Written(Message):
 
 @dataclass(frozen=True)
 class Verified(Message):
-    """The export is complete: its files as in `Written`, with the contract's proof."""
+    """The export is complete: its files, which were `Written` before, have this proof."""
 
-    bytes: int
-    files: list[ExportFile]
-    proof: dict[str, Any]
+    proof: ExportProof

@@ -1,14 +1,14 @@
 """Exports a classifier, an embedder or a reranker as ONNX, and verifies it with ONNX Runtime.
 
 The graph takes what the tokenizer beside it returns for padded texts, and computes logits, or vectors of
-length 1. Number and length of texts are free. The weights are float32, with the adapter merged into the base.
+length 1. Number and length of texts are free.
 """
 
 from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from torch.nn.functional import normalize
@@ -17,25 +17,21 @@ from transformers import AutoTokenizer
 from arkor_dev.data.relevance import DOCUMENT as RANKED
 from arkor_dev.data.text_pairs import POSITIVE
 from arkor_dev.local.cards.writer import describe_merged
-from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH, AdapterScale
-from arkor_dev.local.jobs.atomic_folder import write_atomically
 from arkor_dev.local.modeling import embedder as embedders
 from arkor_dev.local.modeling import reranker as rerankers
-from arkor_dev.local.modeling.adapted_model import with_adapter
 from arkor_dev.local.modeling.auto_class import is_encoder
 from arkor_dev.local.modeling.base_model import unwrapped
-from arkor_dev.local.modeling.classes import CALIBRATION, HEAD, Classes
+from arkor_dev.local.modeling.classes import CALIBRATION, HEAD
 from arkor_dev.local.modeling.classes import FILE as LABELS
 from arkor_dev.local.modeling.embedder import DOCUMENT, QUERY, Embedder, is_embedder
-from arkor_dev.local.modeling.head import with_head
 from arkor_dev.local.modeling.reranker import is_reranker
 from arkor_dev.local.modeling.tokenizer import save_tokenizer
 from arkor_dev.local.models.catalog import portable_name
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
 
-from .export import ADAPTER, LONGEST, ROWS, ExportTask
-from .files import free_memory, load_in_float32, merge
-from .proof import difference, outputs_proof
+from .export import LONGEST
+from .files import merge
+from .outputs import OutputsExport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +43,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.data.rows import Row
+    from arkor_dev.local.modeling.base_model import Base
 
 FIGURES: Final = (
     "in ONNX Runtime its outputs for {count} texts differ by {distance} at most, those without the adapter "
@@ -107,48 +104,24 @@ class Inputs:
         )
 
 
-class OnnxExport(ExportTask):
-    """As `ExportTask`, for a classifier, an embedder or a reranker in the format ``onnx``."""
+class OnnxExport(OutputsExport):
+    """As `OutputsExport`, for a classifier, an embedder or a reranker in the format ``onnx``."""
 
-    dtype = torch.float32
+    figures = FIGURES
 
-    def make(self, rows: Sequence[Row]) -> dict[str, Any]:
-        """Write and verify the export with the texts of ``rows``. See `ExportTask.make`."""
-        if not rows:
-            raise JobFailure("The job's rows can't be read, so nothing could be verified")
-        if not self.in_place:
-            self._check_room()
-        embedder = Embedder.read(self.source) if is_embedder(self.source) else None
-        rows = rows[:: max(1, -(-len(rows) // ROWS))]
-        texts = self._texts(rows, embedder)
-        self.progress(f"Loading {self.name}", 0, None, "")
-        base = load_in_float32(self.base, four_bit=self.four_bit, headed=embedder is None)
-        model = base.model.eval().to("cpu")
-        if embedder is None:
-            model = with_head(model, Classes.read(self.source))
-        trained = with_adapter(model, self.source)
-        if self.strength != FULL_STRENGTH:
-            AdapterScale(trained, ADAPTER).set(self.strength)
-        graph = Graph(unwrapped(trained), embedder)
-        tokenizer = base.tokenizer
-        _prepare(tokenizer, graph, min(LONGEST, base.context))
-        of_trained = self._outputs("the trained model", graph, tokenizer, texts)
-        with trained.disable_adapter():
-            of_base = self._outputs("the base model", graph, tokenizer, texts)
-        if not self.in_place:
-            self.progress("Writing", 0, None, "")
-            merged = Graph(merge(trained), embedder).eval()
-            tokenizer.model_max_length, tokenizer.chat_template = base.context, None
-            write_atomically(self.target, lambda folder: self._fill(folder, merged, tokenizer, texts))
-            self.written(self._files())
-        base.model = model = trained = graph = merged = None  # type: ignore[assignment]
-        free_memory()
-        self.progress("Testing the exported files", 0, None, "")
-        of_exported = self._in_onnx_runtime(texts)
-        distances = difference(of_trained, of_exported), difference(of_trained, of_base)
-        return {**self._files(), "proof": outputs_proof(len(of_trained), *distances, FIGURES)}
+    @property
+    def _embedder(self) -> Embedder | None:
+        return Embedder.read(self.source) if is_embedder(self.source) else None
 
-    def _texts(self, rows: Sequence[Row], embedder: Embedder | None) -> Inputs:
+    def _load(self) -> Base:
+        """See `OutputsExport`; the tokenizer returns what the graph takes."""
+        base = super()._load()
+        graph = Graph(unwrapped(base.model.to("cpu")), self._embedder)
+        _prepare(base.tokenizer, graph, min(LONGEST, base.context))
+        return base
+
+    def _texts(self, rows: Sequence[Row]) -> Inputs:
+        embedder = self._embedder
         firsts = [row.text or "" for row in rows]
         if is_reranker(self.source):
             return Inputs(firsts, [row.extra[RANKED] for row in rows])
@@ -157,21 +130,22 @@ class OnnxExport(ExportTask):
         prompted = [embedder.prompted(text, QUERY) for text in firsts]
         return Inputs([*prompted, *(embedder.prompted(row.extra[POSITIVE], DOCUMENT) for row in rows)])
 
-    def _outputs(
-        self, subject: str, graph: Module, tokenizer: PreTrainedTokenizerBase, texts: Inputs
-    ) -> Tensor:
+    def _outputs(self, subject: str, base: Base, rows: Sequence[Row]) -> Tensor:
         """Return the outputs for all texts, each computed alone, ``[texts, size]``."""
+        graph, texts = Graph(unwrapped(base.model), self._embedder), self._texts(rows)
         outputs = []
         with torch.inference_mode():
             for at in range(len(texts.firsts)):
                 self.progress(f"Testing {subject}", at, len(texts.firsts), "texts")
-                outputs.append(graph(**texts.tokenized(tokenizer, at, at + 1, "pt")))
+                outputs.append(graph(**texts.tokenized(base.tokenizer, at, at + 1, "pt")))
         return torch.cat(outputs)
 
-    def _fill(self, folder: Path, graph: Graph, tokenizer: PreTrainedTokenizerBase, texts: Inputs) -> None:
-        """Write all files of the export into ``folder``."""
+    def _fill(self, folder: Path, base: Base) -> None:
+        """See `OutputsExport`."""
+        graph, tokenizer = Graph(merge(base.model), self._embedder).eval(), base.tokenizer
+        tokenizer.model_max_length, tokenizer.chat_template = base.context, None
         # Two texts: a single one would count as the only number of texts.
-        example = Inputs(["one text", "another"], None if texts.seconds is None else ["and", "its second"])
+        example = Inputs(["one text", "another"], ["and", "its second"] if is_reranker(self.source) else None)
         tokenized = example.tokenized(tokenizer, 0, 2, "pt")
         inputs = {name: tokenized[name] for name in graph.inputs}  # the exporter names them by their order
         axes = {0: torch.export.Dim("texts"), 1: torch.export.Dim("tokens")}
@@ -200,10 +174,11 @@ class OnnxExport(ExportTask):
                 shutil.copyfile(self.source / name, folder / name)
         describe_merged(self.source, folder, self.strength)
 
-    def _in_onnx_runtime(self, texts: Inputs) -> Tensor:
-        """Return the outputs of the export in padded batches, as any program with the library gets them."""
+    def _read_outputs(self, rows: Sequence[Row]) -> Tensor:
+        """See `OutputsExport`; in padded batches."""
         import onnxruntime
 
+        texts = self._texts(rows)
         session = onnxruntime.InferenceSession(str(self.target / FILE), providers=["CPUExecutionProvider"])
         tokenizer = AutoTokenizer.from_pretrained(
             str(self.target), local_files_only=True, trust_remote_code=False

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
     from torch.nn import Module
+
+    from arkor_dev.contract.shapes import ExportProof
 
     Progress = Callable[[int, int], None]
 
@@ -76,10 +78,10 @@ rounded to the base's dtype. docs/exports.md explains the error sources of the o
 class Outputs:
     """A model's outputs: log probabilities at learned positions, one tensor per text; answer tokens."""
 
-    log_probabilities: list[Any]
+    log_probabilities: list[Tensor]
     answers: list[list[int]] = field(default_factory=list)
 
-    def loss(self, targets: Sequence[Any]) -> float:
+    def loss(self, targets: Sequence[Tensor]) -> float:
         """Return the mean cross entropy per token on the texts' own next tokens, ``targets``."""
         losses = [
             -by_token.gather(1, targets_of_text[:, None])
@@ -116,14 +118,14 @@ class Questions:
         self.texts = texts
 
     @property
-    def targets(self) -> list[Any]:
+    def targets(self) -> list[Tensor]:
         """Return each text's target tokens."""
         return [torch.tensor([label for label in text.labels[1:] if label != IGNORED]) for text in self.texts]
 
     def ask(self, model: Module, progress: Progress, *, answers: bool = True) -> Outputs:
         """Let ``model`` score every text and, with ``answers``, answer every prompt."""
         total = len(self.texts) + (len(self.prompts) if answers else 0)
-        log_probabilities: list[Any] = []
+        log_probabilities: list[Tensor] = []
         answers_so_far: list[list[int]] = []
         with torch.inference_mode():
             for texts in self.groups():
@@ -149,7 +151,7 @@ class Questions:
                 longest = len(text.ids)
         return groups
 
-    def _read(self, model: Module, texts: Sequence[Example]) -> list[Any]:
+    def _read(self, model: Module, texts: Sequence[Example]) -> list[Tensor]:
         """Return the log probabilities at the learned positions of each text."""
         ids, attention_mask, labels = rectangle(texts)
         inputs = {"input_ids": ids.to(model.device), "attention_mask": attention_mask.to(model.device)}
@@ -187,8 +189,8 @@ def difference(trained: Tensor, other: Tensor) -> float:
 
 def outputs_proof(
     count: int, distance: float, of_base: float, figures: str, allowed: float = CLOSE
-) -> dict[str, Any]:
-    """Return the contract's ``ExportProof`` of outputs for ``count`` texts, such as logits or vectors.
+) -> ExportProof:
+    """Return the proof of outputs for ``count`` texts, such as logits or vectors.
 
     ``distance`` is that of the exported model from the trained one, ``of_base`` that of the base. ``figures``
     is a sentence with these three as placeholders.
@@ -255,8 +257,8 @@ def proof(
     trained: Outputs,
     exported: Outputs,
     faults: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Return the contract's ``ExportProof``: both models' figures, and the verdict in a sentence.
+) -> ExportProof:
+    """Return both models' figures, and the verdict in a sentence.
 
     ``bounds`` are the format's limits. Each of ``faults``, sentences about other problems, makes the verdict
     a failure.

@@ -13,11 +13,11 @@ import secrets
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
-from arkor_dev.contract.bodies import LLAMA_FORMATS, ONNX, QUANTIZED_FORMATS, USUAL_QUANTIZATION
+from arkor_dev.contract.bodies import QUANTIZED_FORMATS, USUAL_QUANTIZATION
 from arkor_dev.contract.errors import ConflictError, NotFoundError
-from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.contract.shapes import TERMINAL, Export
 from arkor_dev.local.execution.messages import JobRequest
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH
 from arkor_dev.local.jobs.job_folder import (
@@ -31,18 +31,19 @@ from arkor_dev.local.jobs.job_folder import (
 )
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.background import background_task
+from arkor_dev.local.workers.codec import read_as
 from arkor_dev.local.workers.errors import JobFailure, write_failure
 from arkor_dev.local.workers.service import WorkerService, WorkerTask
 
-from .formats import FORMATS, described, reads_texts, refusal, usage
+from .formats import FORMATS, offered, refusal, usage
 from .messages import MakeExport, Verified, Written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Sequence
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import ExportProgress, Job, Progress
+    from arkor_dev.contract.shapes import ExportFormat, ExportProgress, Job, NewExport, Progress
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
 
@@ -66,7 +67,12 @@ class ExportPace:
         if progress["label"] != self._label or done < self._done_at_start:
             self._label, self._started_at, self._done_at_start = progress["label"], now, done
         elapsed, done_since = now - self._started_at, done - self._done_at_start
-        estimate = cast("ExportProgress", {**progress})
+        estimate: ExportProgress = {
+            "label": progress["label"],
+            "done": done,
+            "total": total,
+            "unit": progress["unit"],
+        }
         if total and elapsed >= ENOUGH_SECONDS and done_since > 0:
             estimate["secondsLeft"] = round(max(0.0, total - done) * elapsed / done_since, 1)
         return estimate
@@ -84,7 +90,7 @@ class ExportRequest(WorkerTask):
 
     job: Job
     source: Path
-    record: dict[str, Any]
+    record: Export
     cancelled: bool = False
     deferred: bool = False
     """Whether its verification was ended for other work, and starts again when there is none."""
@@ -133,7 +139,7 @@ class Exports(WorkerService[ExportRequest]):
 
     # Called by the server
 
-    async def request(self, job: Job, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def request(self, job: Job, body: NewExport) -> Export:
         """Queue an export of an ended job; return its record. Raises ConflictError if that is impossible."""
         form, step, strength = body["format"], body.get("step"), body.get("strength", FULL_STRENGTH)
         if job["status"] not in TERMINAL:
@@ -142,7 +148,7 @@ class Exports(WorkerService[ExportRequest]):
         if reason := await asyncio.to_thread(refusal, source, job["config"], form, strength):
             raise ConflictError(reason)
         await asyncio.to_thread(self._sweep, job["id"])
-        record: dict[str, Any] = {
+        record: Export = {
             "id": f"exp_{secrets.token_hex(6)}",
             "format": form,
             "state": "waiting",
@@ -167,45 +173,45 @@ class Exports(WorkerService[ExportRequest]):
     def _defer_verification(self) -> None:
         for request in self._tasks.values():
             verifies = request.child is not None and request.record["state"] == "verifying"
-            if verifies and request.record["format"] not in LLAMA_FORMATS:
+            if verifies and not FORMATS[request.record["format"]].llama:
                 assert request.child
                 request.deferred = True
                 request.child.kill()
 
-    def list(self, job_id: str) -> list[dict[str, Any]]:
+    def list(self, job_id: str) -> list[Export]:
         """Return all exports of a job, newest first. Reads files."""
         # Requests first: a finished one gets its file before it is removed from the requests.
         records = [request.record for request in list(self._tasks.values()) if request.job["id"] == job_id]
         listed = {record["id"] for record in records}
         for export_id in export_ids(self._data, job_id) - listed:
-            stored = export_record(self._data, job_id, export_id).read_json()
-            if isinstance(stored, dict) and stored.get("id") == export_id:
-                records.append(stored)
-        return sorted(records, key=lambda record: str(record.get("createdAt")), reverse=True)
+            with contextlib.suppress(ValueError, RecursionError):
+                stored = read_as(Export, export_record(self._data, job_id, export_id).read_json())
+                if stored["id"] == export_id:
+                    records.append(stored)
+        return sorted(records, key=lambda record: record["createdAt"], reverse=True)
 
-    def formats(self, job: Job) -> Sequence[dict[str, str]]:
+    def formats(self, job: Job) -> Sequence[ExportFormat]:
         """Return the formats, each with a ``problem`` if the result can't be exported to it. Reads files."""
         try:
             source = saved_folder(self._data, job, None)
         except (ConflictError, NotFoundError):
             return []
-        offered = [form for form in FORMATS if form != ONNX or reads_texts(source)]
-        return [described(form, source, job["config"]) for form in offered]
+        return offered(source, job["config"])
 
-    def get(self, job_id: str, export_id: str) -> dict[str, Any]:
+    def get(self, job_id: str, export_id: str) -> Export:
         """Return an export; polling it marks its client as present. Raises NotFoundError."""
         request = self._tasks.get(export_id)
         if request and request.attended_at is not None:
             request.attended_at = time.monotonic()
         for record in self.list(job_id):
-            if record.get("id") == export_id:
+            if record["id"] == export_id:
                 return record
         raise NotFoundError(f"The job has no export {export_id}")
 
     def file(self, job_id: str, export_id: str, name: str) -> Path:
         """Return the path of a finished export's file. Raises NotFoundError for any other name."""
         record = self.get(job_id, export_id)
-        if name not in {entry.get("name") for entry in record.get("files", ()) if isinstance(entry, dict)}:
+        if name not in {entry["name"] for entry in record.get("files", ())}:
             raise NotFoundError(f"The export {export_id} has no file {name}")
         file = export_file(self._data, job_id, export_id, name)
         try:
@@ -250,15 +256,15 @@ class Exports(WorkerService[ExportRequest]):
         if request.record["state"] == "waiting":
             request.record["state"] = "running"
         try:
-            request.record |= await self._make(request)
+            await self._make(request)
             await self._done(request)
         except BaseException as fault:
             if request.deferred and isinstance(fault, JobFailure) and not request.cancelled:
                 return
             request.record["state"] = "waiting"  # unless it has failed
-            if isinstance(fault, Exception) and request.record.pop("files", None):
+            if isinstance(fault, Exception) and "files" in request.record:
                 # An export that could not be verified is no longer offered.
-                request.record.pop("bytes", None)
+                del request.record["files"], request.record["bytes"]
                 await asyncio.to_thread(remove_export, self._data, request.job["id"], request.record["id"])
             raise
         finally:
@@ -271,8 +277,8 @@ class Exports(WorkerService[ExportRequest]):
 
     async def _done(self, request: ExportRequest) -> None:
         """Store the record of a finished export, which ends the request."""
-        completed = {key: value for key, value in request.record.items() if key != "progress"}
-        completed["state"] = "completed"
+        completed: Export = {**request.record, "state": "completed"}
+        completed.pop("progress", None)
         file = export_record(self._data, request.job["id"], completed["id"])
         try:
             await asyncio.to_thread(file.write_json, completed)
@@ -281,8 +287,8 @@ class Exports(WorkerService[ExportRequest]):
             return
         self._tasks.pop(completed["id"], None)
 
-    async def _make(self, request: ExportRequest) -> dict[str, Any]:
-        """Let a worker write and verify; raise JobFailure if it ends without a result."""
+    async def _make(self, request: ExportRequest) -> None:
+        """Let a worker write and verify, which fills the record; raise JobFailure if that fails."""
         job_id, record = request.job["id"], request.record
         config = await self._store.read(Store.config, job_id)
         if config is None:
@@ -316,7 +322,8 @@ class Exports(WorkerService[ExportRequest]):
                 match message:
                     case Written(size, files):
                         record |= {"bytes": size, "files": files, "state": "verifying"}
-                    case Verified(size, files, proof):
-                        usages = await asyncio.to_thread(usage, record["format"], target)
-                        return {"bytes": size, "files": files, "proof": proof, "usage": usages}
+                    case Verified(proof):
+                        record["proof"] = proof
+                        record["usage"] = await asyncio.to_thread(usage, record["format"], request.source)
+                        return
         raise AssertionError("replies never end by themselves")

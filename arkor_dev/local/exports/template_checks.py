@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.modeling.chat_template import render
 from arkor_dev.local.workers.errors import JobFailure
@@ -12,10 +12,13 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerBase
 
+    from arkor_dev.data.rows import Message
+    from arkor_dev.local.modeling.interfaces import GeneratingModel, Tokenizer
+
 
 EXCERPT_LENGTH: Final = 60
 """Number of characters quoted around the first difference."""
-CONVERSATIONS: Final = (
+CONVERSATIONS: Final[tuple[list[Message], ...]] = (
     [{"role": "user", "content": "Where is my parcel?"}],
     [{"role": "system", "content": "Answer in a word."}, {"role": "user", "content": "2 + 2 = ?"}],
     [
@@ -28,7 +31,11 @@ CONVERSATIONS: Final = (
 
 
 def faults(
-    trained: Any, reloaded: Any, ends: Sequence[int], exported: Any, prompts: Sequence[Sequence[Any]]
+    trained: PreTrainedTokenizerBase,
+    reloaded: PreTrainedTokenizerBase,
+    ends: Sequence[int],
+    exported: GeneratingModel,
+    prompts: Sequence[Sequence[Message]],
 ) -> list[str]:
     """Describe each difference that another program would show, one sentence each.
 
@@ -43,7 +50,9 @@ def faults(
     return [fault for fault in differences if fault]
 
 
-def template_fault(trained: Any, reloaded: Any, conversations: Sequence[Sequence[Any]]) -> str | None:
+def template_fault(
+    trained: Tokenizer, reloaded: Tokenizer, conversations: Sequence[Sequence[Message]]
+) -> str | None:
     """Describe where two chat templates render a conversation differently; None if they don't."""
     for messages in conversations:
         try:
@@ -60,7 +69,7 @@ def template_fault(trained: Any, reloaded: Any, conversations: Sequence[Sequence
     return None
 
 
-def _tokens(trained: Any, reloaded: Any, prompts: Sequence[Sequence[Any]]) -> str | None:
+def _tokens(trained: Tokenizer, reloaded: Tokenizer, prompts: Sequence[Sequence[Message]]) -> str | None:
     """Compare the conversations' tokens."""
     for messages in (*CONVERSATIONS, *prompts):
         try:
@@ -77,7 +86,7 @@ def _tokens(trained: Any, reloaded: Any, prompts: Sequence[Sequence[Any]]) -> st
     return None
 
 
-def _plain(trained: Any, reloaded: Any) -> str | None:
+def _plain(trained: PreTrainedTokenizerBase, reloaded: PreTrainedTokenizerBase) -> str | None:
     """Compare a plain text's tokens, with the start and end tokens that the tokenizers add."""
     text = str(CONVERSATIONS[-1][0]["content"])
     expected, actual = trained(text)["input_ids"], reloaded(text)["input_ids"]
@@ -94,7 +103,7 @@ def _plain(trained: Any, reloaded: Any) -> str | None:
     return "Its tokenizer tokenizes plain text differently."
 
 
-def _ends(tokenizer: PreTrainedTokenizerBase, ends: Sequence[int], exported: Any) -> str | None:
+def _ends(tokenizer: PreTrainedTokenizerBase, ends: Sequence[int], exported: GeneratingModel) -> str | None:
     exported_ends = exported.generation_config.eos_token_id
     if lacking := set(ends) - set(exported_ends if isinstance(exported_ends, list) else [exported_ends]):
         marks = ", ".join(tokenizer.convert_ids_to_tokens(sorted(lacking)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.contract.bodies import LLAMA_FORMATS, ONNX
 from arkor_dev.local.modeling.chat_template import template_arguments
@@ -19,11 +19,13 @@ from arkor_dev.local.workers.errors import JobFailure, out_of_memory, write_fail
 from arkor_dev.local.workers.link import serve
 
 from .formats import ON_4_BIT
-from .messages import MakeExport, Verified, Written
+from .messages import MakeExport, Verified
 
 if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
     from arkor_dev.local.workers.link import Link
+
+    from .export import ExportTask
 
 
 def export(request: MakeExport, link: Link) -> Verified:
@@ -31,59 +33,61 @@ def export(request: MakeExport, link: Link) -> Verified:
 
     If they are ``written`` already, they are only verified.
     """
-    form = request.format
     rows = _rows(request, link)
     model = link.receive(Model)
     os.environ["HF_HUB_OFFLINE"] = "1"  # from here on everything is read from local folders
-    from .export import ExportTask
-
-    base, source, target = model.path, Path(request.source), Path(request.target)
-    arguments = (
-        form,
-        source,
-        request.source_kind,
-        base,
-        model.name,
-        target,
-        link.progress,
-        request.strength,
-    )
-
-    def written(files: dict[str, Any]) -> None:
-        link.send(Written(**files))
-
-    four_bit = bool(request.job.config.get("loadIn4bit")) or comes_in_4_bit(base)
-    if four_bit and form == "gguf-lora":
+    four_bit = bool(request.job.config.get("loadIn4bit")) or comes_in_4_bit(model.path)
+    if four_bit and request.format == "gguf-lora":
         raise JobFailure(ON_4_BIT)
-    options: dict[str, Any] = {"four_bit": four_bit, "written": written}
-    options["arguments"] = template_arguments(request.job.config)
-    if form in LLAMA_FORMATS:
-        from .llama.export import LlamaExport
+    task = _task_of(request)(
+        form=request.format,
+        source=Path(request.source),
+        kind=request.source_kind,
+        base=model.path,
+        name=model.name,
+        target=Path(request.target),
+        progress=link.progress,
+        strength=request.strength,
+        four_bit=four_bit,
+        arguments=template_arguments(request.job.config),
+        written=link.send,
+        in_place=request.written,
+        quantization=request.quantization or "",
+        cache=Path(request.cache),
+    )
+    return Verified(task.make(rows))
 
-        llama_arguments = (request.quantization or "", Path(request.cache))
+
+def _task_of(request: MakeExport) -> type[ExportTask]:
+    """Return the class that makes the requested export."""
+    source = Path(request.source)
+    if request.format in LLAMA_FORMATS:
         if is_embedder(source):
             from .llama.embedder import LlamaEmbedderExport
 
-            return Verified(**LlamaEmbedderExport(*arguments, *llama_arguments, **options).make(rows))
-        return Verified(**LlamaExport(*arguments, *llama_arguments, **options).make(rows))
-    options["in_place"] = request.written
-    if form == ONNX:
+            return LlamaEmbedderExport
+        from .llama.export import LlamaExport
+
+        return LlamaExport
+    if request.format == ONNX:
         from .onnx_graph import OnnxExport
 
-        return Verified(**OnnxExport(*arguments, **options).make(rows))
+        return OnnxExport
     if is_reranker(source):
         from .reranker import RerankerExport
 
-        return Verified(**RerankerExport(*arguments, **options).make(rows))
+        return RerankerExport
     if is_classifier(source):
         from .classifier import ClassifierExport
 
-        return Verified(**ClassifierExport(*arguments, **options).make(rows))
+        return ClassifierExport
     if is_embedder(source):
         from .embedder import EmbedderExport
 
-        return Verified(**EmbedderExport(*arguments, **options).make(rows))
-    return Verified(**ExportTask(*arguments, **options).make(rows))
+        return EmbedderExport
+    from .export import ExportTask
+
+    return ExportTask
 
 
 def _rows(request: MakeExport, link: Link) -> list[Row]:

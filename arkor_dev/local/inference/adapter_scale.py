@@ -8,7 +8,10 @@ fully trained layers) would not give the base model at a scaling of zero (`model
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from arkor_dev.local.modeling.interfaces import ModuleTree
 
 FULL_STRENGTH: Final = 1.0
 MAX_STRENGTH: Final = 1.5
@@ -25,7 +28,7 @@ class ActiveAdapter:
 class AdapterScale:
     """The scaling factors of an adapter's layers in a loaded model, both the trained and the current ones."""
 
-    def __init__(self, model: Any, adapter: str) -> None:
+    def __init__(self, model: ModuleTree, adapter: str) -> None:
         self._adapter = adapter
         self._strength = FULL_STRENGTH
         scalings = (getattr(module, "scaling", None) for module in model.modules())

@@ -12,7 +12,7 @@ import contextlib
 import time
 from dataclasses import dataclass
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import torch
 
@@ -21,7 +21,8 @@ from arkor_dev.local.workers.resources import available_cores
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from torch.nn import Module
+    from torch import Tensor
+    from torch.nn import Linear, Module
 
 CORES: Final = available_cores()
 MEASURED_BYTES: Final = 128 * 2**20
@@ -95,17 +96,24 @@ def convert(model: Module, plan: ComputePlan, streamed: Collection[int] = ()) ->
                 module.forward = MethodType(packed_product, module)
 
 
-def packed_weight(weight: Any) -> Any:
+class LinearParts(NamedTuple):
+    """What `packed_product` reads of a linear layer; the ``weight`` is packed."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+
+def packed_weight(weight: Tensor) -> Tensor:
     """Return ``weight`` in oneDNN's own order for products with one row."""
     return torch.ops.mkldnn._reorder_linear_weight(weight, 1)  # noqa: SLF001 - there is no public function
 
 
-def packed_product(module: Module, rows: Any) -> Any:
+def packed_product(module: Linear | LinearParts, rows: Tensor) -> Tensor:
     """Apply a linear layer with a packed weight."""
     return torch.ops.mkldnn._linear_pointwise(rows, module.weight, module.bias, "none", [], "")  # noqa: SLF001
 
 
-def _some_weights(model: Module) -> list[Any] | None:
+def _some_weights(model: Module) -> list[Tensor] | None:
     """Return the weights of the first linear layers up to ``MEASURED_BYTES``; None if there are too few."""
     weights, size = [], 0
     for module in model.modules():
@@ -125,7 +133,7 @@ class _Took(NamedTuple):
     wall: float
 
 
-def _took(weights: list[Any], dtype: torch.dtype, packed: bool, threads: int) -> _Took:
+def _took(weights: list[Tensor], dtype: torch.dtype, packed: bool, threads: int) -> _Took:
     """Measure a pass over ``weights`` with one row."""
     torch.set_num_threads(threads)
     layers = torch.nn.Sequential(*[torch.nn.Linear(1, 1, bias=False) for _ in weights])

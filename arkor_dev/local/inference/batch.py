@@ -7,11 +7,14 @@ and takes its part of the cache with it when it leaves, so that the next questio
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.local.modeling.kv_cache import cache_of, joined, layers_of
 
 if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import DynamicCache
+
     from arkor_dev.local.modeling.kv_cache import Forward, Layers
 
     from .adapter_scale import ActiveAdapter
@@ -28,7 +31,7 @@ class BatchRow:
     max_new_tokens: int
     cached: int = 0
     tokens: list[int] = field(default_factory=list)
-    cache: Any = None
+    cache: DynamicCache | None = None
     """The row's own cache while its prompt is read."""
     fallback: StepwiseGenerate | None = None
     scores: list[SampledToken] | None = None
@@ -42,7 +45,7 @@ class Batch:
     def __init__(self, forward: Forward) -> None:
         self.rows: list[BatchRow] = []
         self._forward = forward
-        self._cache: Any = None
+        self._cache: DynamicCache | None = None
         self._consistent = True
 
     def add(self, row: BatchRow) -> None:
@@ -54,7 +57,7 @@ class Batch:
         row.cache = None
         self.rows.append(row)
 
-    def step(self, rows: list[BatchRow], tokens: list[int]) -> Any:
+    def step(self, rows: list[BatchRow], tokens: list[int]) -> Tensor:
         """Add a token to each row of the batch; return logits ``[rows, vocabulary]``."""
         token_of = dict(zip(map(id, rows), tokens, strict=True))
         ordered_tokens = [token_of[id(row)] for row in self.rows]

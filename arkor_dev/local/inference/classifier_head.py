@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from safetensors import safe_open
@@ -39,14 +39,14 @@ class ClassifierHead:
     """
 
     names: tuple[str, ...]
-    weight: Any
+    weight: Tensor
     multiple: bool = False
     bias: Tensor | None = None
     hidden_layer: Module | None = None
     pooling: str = "last"
 
     @classmethod
-    def read(cls, folder: Path, device: Any, config: PreTrainedConfig) -> ClassifierHead:
+    def read(cls, folder: Path, device: torch.device, config: PreTrainedConfig) -> ClassifierHead:
         """Read the head of the adapter in ``folder`` for a base of ``config``. Raises :class:`JobFailure`."""
         classes = Classes.read(folder)
         names, encoder = classes.names, is_encoder(config)

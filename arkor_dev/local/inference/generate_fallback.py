@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList
@@ -32,7 +32,7 @@ class StepwiseGenerate:
         self._model = model
         self._prompt = prompt
         self._max_tokens = max_tokens
-        self._logits: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._logits: queue.SimpleQueue[NDArray[np.float32] | BaseException] = queue.SimpleQueue()
         self._tokens: queue.SimpleQueue[int | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -57,8 +57,7 @@ class StepwiseGenerate:
         item = self._logits.get()
         if isinstance(item, BaseException):
             raise item
-        logits: NDArray[np.float32] = item
-        return logits
+        return item
 
     def _run(self) -> None:
         ids = torch.tensor([self._prompt], device=self._model.device)
@@ -81,11 +80,15 @@ class StepwiseGenerate:
 class _SuppliedToken(LogitsProcessor):  # type: ignore[misc]
     """Publishes the logits, and makes ``generate`` choose the supplied token."""
 
-    def __init__(self, logits: queue.SimpleQueue[Any], tokens: queue.SimpleQueue[int | None]) -> None:
+    def __init__(
+        self,
+        logits: queue.SimpleQueue[NDArray[np.float32] | BaseException],
+        tokens: queue.SimpleQueue[int | None],
+    ) -> None:
         self._logits = logits
         self._tokens = tokens
 
-    def __call__(self, input_ids: Tensor, scores: Any) -> Any:
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         self._logits.put(scores[0].float().cpu().numpy())
         token = self._tokens.get()
         if token is None:

@@ -8,18 +8,19 @@ weights stay as they are, for other answers, so this takes the memory of the ada
 from __future__ import annotations
 
 from types import MethodType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from peft.tuners.lora.layer import Linear as PeftLinear
 
 from arkor_dev.local.workers.machine import memory
 
-from .answer_speed import packed_product, packed_weight
+from .answer_speed import LinearParts, packed_product, packed_weight
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from torch import Tensor
     from torch.nn import Module
 
 FREE_FACTOR: Final = 3
@@ -55,7 +56,7 @@ class MergedWeights:
             vars(layer).pop("forward", None)
 
 
-def _plain_layers(model: Module, adapter: str) -> list[Any]:
+def _plain_layers(model: Module, adapter: str) -> list[PeftLinear]:
     return [
         module
         for module in model.modules()
@@ -69,15 +70,8 @@ def _plain_layers(model: Module, adapter: str) -> list[Any]:
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
-def _merged(layer: Module, adapter: str) -> Callable[..., Any]:
+def _merged(layer: PeftLinear, adapter: str) -> Callable[[Tensor], Tensor]:
     base = layer.base_layer
     weight = base.weight.to_dense()
     whole = (weight.float() + layer.get_delta_weight(adapter).float()).to(weight.dtype)
-    return MethodType(packed_product, _Layer(packed_weight(whole), base.bias))
-
-
-class _Layer:
-    """What `packed_product` reads of a layer."""
-
-    def __init__(self, weight: Any, bias: Any) -> None:
-        self.weight, self.bias = weight, bias
+    return MethodType(packed_product, LinearParts(packed_weight(whole), base.bias))

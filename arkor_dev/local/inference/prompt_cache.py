@@ -7,11 +7,13 @@ strength) and by the common prefix of two prompts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.modeling.chat_template import common_prefix
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from arkor_dev.local.modeling.kv_cache import Layers
 
     from .adapter_scale import ActiveAdapter
@@ -77,6 +79,6 @@ class PromptCache:
         self._cached.clear()
 
 
-def _first(layer: tuple[Any, Any], count: int) -> tuple[Any, Any]:
+def _first(layer: tuple[Tensor, Tensor], count: int) -> tuple[Tensor, Tensor]:
     keys, values = layer
     return keys[..., :count, :], values[..., :count, :]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 from arkor_dev.contract.bodies import ENGINES
 from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule, quoted
@@ -82,7 +82,7 @@ FIELDS: Final = (
 """Fields of ``sampling``, ``tools``, ``formats``, ``engines``, and basic ones (docs/contract.md)."""
 
 
-def problem(body: dict[str, Any]) -> str | None:
+def problem(body: dict[str, object]) -> str | None:
     """Return a message about an unsupported option, or about conflicting ones; None if all are valid."""
     if body.get("topLogprobs") is not None and not body.get("logprobs"):
         return "topLogprobs requires logprobs: true"
@@ -91,7 +91,7 @@ def problem(body: dict[str, Any]) -> str | None:
             return "echo requires prompt: a conversation cannot be repeated"
         if body.get("engine") == LLAMA:
             return ECHO_NEEDS_EXACT
-    elif (most := body.get("maxTokens")) is not None and most < 1:
+    elif isinstance(most := body.get("maxTokens"), int | float) and most < 1:
         return f"maxTokens must be 1 or more without echo, not {quoted(most)}"
     for name in ("enableThinking", "thinkingBudget"):
         if body.get(name) is not None and body.get("messages") is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,10 +12,73 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import AnsweredBy
     from arkor_dev.local.modeling.tool_calls import IndexedCall, ToolCall
 
-    from .messages import Done, TokenLogprob
+    from .messages import Done, FinishReason, TokenLogprob
 
 
-def envelope(kind: str, model: str) -> dict[str, Any]:
+class Envelope(TypedDict):
+    """The fields that begin a chunk or a whole answer."""
+
+    id: str
+    object: str
+    created: int
+    model: str
+
+
+class Message(TypedDict):
+    """A whole answer: a text, or calls of tools."""
+
+    role: Literal["assistant"]
+    content: str | None
+    tool_calls: NotRequired[list[ToolCall]]
+
+
+class Logprobs(TypedDict):
+    """The log probabilities of an answer's tokens."""
+
+    content: list[TokenLogprob]
+
+
+class WholeChoice(TypedDict):
+    """The only choice of a complete answer."""
+
+    index: int
+    message: Message
+    logprobs: NotRequired[Logprobs | None]
+    finish_reason: FinishReason
+
+
+class PromptDetails(TypedDict):
+    """How many of the prompt's tokens were cached."""
+
+    cached_tokens: int
+
+
+class Usage(TypedDict):
+    """The tokens of an answer."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptDetails
+
+
+class Timings(TypedDict):
+    """How fast an answer came; ``tokensPerSecond`` counts those after the first."""
+
+    firstTokenSeconds: float
+    seconds: float
+    tokensPerSecond: float
+
+
+class Figures(TypedDict):
+    """What the last chunk and a complete answer say beside the text."""
+
+    usage: Usage
+    timings: Timings
+    answeredBy: NotRequired[AnsweredBy]
+
+
+def envelope(kind: str, model: str) -> Envelope:
     """Return the fields that begin a chunk or a whole answer."""
     return {
         "id": f"chatcmpl-{secrets.token_hex(8)}",
@@ -25,21 +88,20 @@ def envelope(kind: str, model: str) -> dict[str, Any]:
     }
 
 
-def whole_choice(text: str, entries: list[TokenLogprob], done: Done) -> dict[str, Any]:
+def whole_choice(text: str, entries: list[TokenLogprob], done: Done) -> WholeChoice:
     """Return the only choice of a complete answer: text or tool calls, and token probabilities."""
     calls = done.tool_calls
-    message = {
-        "role": "assistant",
-        "content": text if text or not calls else None,
-        **({"tool_calls": calls} if calls else {}),
-    }
-    entries = [*entries, *done.logprobs]
-    weights = {"logprobs": logprobs(entries)} if entries else {}
-    return {"index": 0, "message": message, **weights, "finish_reason": done.reason}
+    message: Message = {"role": "assistant", "content": text if text or not calls else None}
+    if calls:
+        message["tool_calls"] = calls
+    choice: WholeChoice = {"index": 0, "message": message, "finish_reason": done.reason}
+    if entries := [*entries, *done.logprobs]:
+        choice["logprobs"] = logprobs(entries)
+    return choice
 
 
-def logprobs(entries: list[TokenLogprob]) -> dict[str, Any] | None:
-    """Return ``{content: [{token, logprob, bytes, top_logprobs}]}``; None for a chunk without tokens."""
+def logprobs(entries: list[TokenLogprob]) -> Logprobs | None:
+    """Return the log probabilities of a chunk; None for one without tokens."""
     return {"content": entries} if entries else None
 
 
@@ -48,17 +110,19 @@ def indexed(calls: Iterable[ToolCall]) -> list[IndexedCall]:
     return [{"index": index, **call} for index, call in enumerate(calls)]
 
 
-def figures(done: Done) -> dict[str, Any]:
+def figures(done: Done) -> Figures:
     """Return ``usage``, ``timings`` and the engine, for the last chunk or a complete answer."""
     prompt, completion = done.prompt_tokens, done.completion_tokens
-    usage: dict[str, Any] = {
+    usage: Usage = {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
         "prompt_tokens_details": {"cached_tokens": done.cached_tokens},
     }
-    engine = answered_by(done)
-    return {"usage": usage, "timings": _timings(done), **({"answeredBy": engine} if engine else {})}
+    found: Figures = {"usage": usage, "timings": _timings(done)}
+    if engine := answered_by(done):
+        found["answeredBy"] = engine
+    return found
 
 
 def answered_by(done: Done) -> AnsweredBy | None:
@@ -73,7 +137,7 @@ def answered_by(done: Done) -> AnsweredBy | None:
     return engine
 
 
-def _timings(done: Done) -> dict[str, float]:
+def _timings(done: Done) -> Timings:
     """Return seconds to the first token, seconds in total, and tokens per second after the first."""
     after_first = done.seconds - done.first_token_seconds
     counted = after_first > 0 and done.completion_tokens > 1

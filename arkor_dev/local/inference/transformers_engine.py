@@ -12,7 +12,7 @@ import hashlib
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.local.inference.messages import AnswerRequest
 
@@ -110,7 +111,7 @@ class TransformersEngine:
         return self._base
 
     @property
-    def tokenizer(self) -> Any:
+    def tokenizer(self) -> PreTrainedTokenizerBase:
         return self.base.tokenizer
 
     def base_key_of(self, ask: AnswerRequest) -> str:
@@ -251,7 +252,7 @@ class TransformersEngine:
         rows: Sequence[Sequence[int]],
         stopped: Callable[[], bool],
         types: Sequence[Sequence[int]] | None = None,
-    ) -> Iterator[tuple[list[int], Any, Any]]:
+    ) -> Iterator[tuple[list[int], Tensor, Tensor]]:
         """Yield the last hidden states of tokenized texts in batches, until ``stopped`` is true.
 
         ``types`` are those of their tokens, for an encoder that tells two texts apart.

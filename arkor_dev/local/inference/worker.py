@@ -19,8 +19,9 @@ from .messages import Answered, Ask, Done, Failed, Stop
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .generation.interface import Engine
+    from .generation.interface import C, Engine
     from .messages import Part
+    from .transformers_engine import TransformersEngine
 
 
 class InferenceWorker:
@@ -47,7 +48,7 @@ class InferenceWorker:
             del self._stops[number]
         self.link.send(Answered(number, part))
 
-    def run(self, engine: Callable[[], Engine]) -> None:
+    def run(self, engine: Callable[[], Engine[C]]) -> None:
         """Answer requests with the engine that ``engine`` creates, until standard input ends."""
         os.environ["HF_HUB_OFFLINE"] = "1"
         from .generation.loop import Loop
@@ -55,7 +56,7 @@ class InferenceWorker:
         Loop(engine(), self._inbox).run()
 
 
-def _engine() -> Engine:
+def _engine() -> TransformersEngine:
     from .transformers_engine import TransformersEngine
 
     return TransformersEngine()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 class Tokenizer(Protocol):
@@ -22,6 +22,15 @@ class Tokenizer(Protocol):
     def __call__(self, text: str, *, add_special_tokens: bool) -> Mapping[str, list[int]]:
         """Return the token ids of ``text`` as ``input_ids``."""
 
+    def decode(
+        self,
+        token_ids: Sequence[int],
+        *,
+        skip_special_tokens: bool = False,
+        clean_up_tokenization_spaces: bool | None = None,
+    ) -> str:
+        """Return the text of token ids."""
+
     def apply_chat_template(
         self,
         conversation: Sequence[object],
@@ -31,6 +40,13 @@ class Tokenizer(Protocol):
         tools: Sequence[object] | None,
     ) -> str:
         """Return the text of a conversation."""
+
+
+class ModuleTree(Protocol):
+    """A ``torch.nn.Module``."""
+
+    def modules(self) -> Iterable[object]:
+        """Yield the module and all modules inside it."""
 
 
 class GenerationConfig(Protocol):

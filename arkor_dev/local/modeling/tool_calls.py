@@ -1,7 +1,7 @@
 """Parses tool calls in a model's text, in the formats that models are trained to use.
 
 Qwen, SmolLM and Hermes write ``<tool_call>{"name", "arguments"}</tool_call>`` for each call; Mistral writes a
-list of such objects after ``[TOOL_CALLS]``; Llama writes one bare object with ``parameters``. Any other text
+list of such objects after ``[TOOL_CALLS]``; Llama writes one bare object with ``parameters``. Other text
 stays text, even if it was held back.
 """
 

@@ -7,16 +7,17 @@ import asyncio
 from aiohttp import web
 
 from arkor_dev.contract.bodies import EXPORT
+from arkor_dev.contract.shapes import NewExport
 
 from .jobs import EXPORTS, job_of
-from .requests import body_of
+from .requests import body_as
 
 routes = web.RouteTableDef()
 
 
 @routes.post("/v1/jobs/{id}/exports")
 async def create(request: web.Request) -> web.Response:
-    job, body = await job_of(request), await body_of(request, EXPORT)
+    job, body = await job_of(request), await body_as(NewExport, request, EXPORT)
     export = await request.app[EXPORTS].request(job, body)
     return web.json_response({"export": export}, status=201)
 

@@ -7,9 +7,10 @@ from typing import Final
 from aiohttp import web
 
 from arkor_dev.contract.bodies import SWEEP
+from arkor_dev.contract.shapes import NewSweep
 from arkor_dev.local.sweeps.service import Sweeps
 
-from .requests import body_of, check_scope
+from .requests import body_as, check_scope
 
 SWEEPS: Final = web.AppKey("sweeps", Sweeps)
 
@@ -25,7 +26,9 @@ async def sweeps(request: web.Request) -> web.Response:
 @routes.post("/v1/sweeps")
 async def start(request: web.Request) -> web.Response:
     check_scope(request)
-    return web.json_response({"sweep": await request.app[SWEEPS].start(await body_of(request, SWEEP))})
+    return web.json_response(
+        {"sweep": await request.app[SWEEPS].start(await body_as(NewSweep, request, SWEEP))}
+    )
 
 
 @routes.get("/v1/sweeps/{id}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, TypedDict
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.data.methods import forms_of
 from arkor_dev.data.sources import parts_of
@@ -14,30 +14,24 @@ from arkor_dev.local.training.rows.datasets import load_rows
 from arkor_dev.local.training.rows.split import Split, split, with_held_out
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import JobConfig
+
+    from .messages import HeldOutRows
 
 MOST_SHARE: Final = 0.5
 """Largest share of the rows that is advised to be held out."""
 
 
-class HeldOut(TypedDict):
-    """``groups`` independent rows are held out. ``share`` would hold out enough; None if no share would.
-
-    ``rows`` counts those of each source, held-out ones included.
-    """
-
-    groups: int
-    share: float | None
-    rows: list[int]
-
-
-def held_out(config: Mapping[str, Any], project: Path) -> HeldOut | None:
+def held_out(config: JobConfig, project: Path) -> HeldOutRows | None:
     """Return what a job with ``config`` holds out; None for data that the job downloads.
 
     Raises JobFailure for data that cannot be read.
     """
-    sources = [source for key in ("datasetSource", "evalDatasetSource") if (source := config.get(key))]
+    sources = [config["datasetSource"]]
+    if own := config.get("evalDatasetSource"):
+        sources.append(own)
     if any(part["type"] != "file" for source in sources for part in parts_of(source)):
         return None
     bad: list[str] | None = [] if config.get("skipBadRows") else None

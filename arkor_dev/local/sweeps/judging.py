@@ -12,7 +12,7 @@ reported interval spans both, and there is a winner only if all of it is beyond 
 from __future__ import annotations
 
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.shapes import SweepVerdict
 from arkor_dev.local.evaluation.halves import choosing_half
@@ -20,11 +20,13 @@ from arkor_dev.local.evaluation.halves import choosing_half
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .messages import RunScores
+
 NOTHING: Final = "nothing beat your settings beyond doubt"
 DIGITS: Final = 5
 
 
-def selecting_loss(scores: dict[str, Any]) -> float | None:
+def selecting_loss(scores: RunScores) -> float | None:
     """Return the mean loss on the selecting half; None if it has no rows."""
     selected = choosing_half(scores["keys"], scores["groups"])
     losses = [loss for loss, selects in zip(scores["adapter"], selected, strict=True) if selects]
@@ -32,7 +34,7 @@ def selecting_loss(scores: dict[str, Any]) -> float | None:
 
 
 def judged(
-    start: Sequence[dict[str, Any]], winner: Sequence[dict[str, Any]], measure: str = "mean loss"
+    start: Sequence[RunScores], winner: Sequence[RunScores], measure: str = "mean loss"
 ) -> SweepVerdict:
     """Return the verdict on the stored scores of both settings, in the same order of seeds.
 
@@ -46,7 +48,7 @@ def judged(
     judges = [not selects for selects in choosing_half(scores["keys"], scores["groups"])]
     margin = max(float(run_scores["margin"]) for run_scores in (*start, *winner))
 
-    def rows(runs: Sequence[dict[str, Any]]) -> list[list[float]]:
+    def rows(runs: Sequence[RunScores]) -> list[list[float]]:
         return [[loss for loss, counts in zip(run["adapter"], judges, strict=True) if counts] for run in runs]
 
     before, after = rows(start), rows(winner)

@@ -3,54 +3,89 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, NotRequired, TypedDict
 
-from arkor_dev.contract.shapes import SourceEffect, SweepImportance, SweepVerdict
-from arkor_dev.local.workers.codec import Message
+from arkor_dev.contract.shapes import JobConfig, SourceEffect, SweepImportance, SweepVerdict, ValueRange
+from arkor_dev.local.workers.codec import Message, Trusted
+
+
+class HeldOutRows(TypedDict):
+    """``groups`` independent rows are held out. ``share`` would hold out enough; None if no share would.
+
+    ``rows`` counts those of each source, held-out ones included.
+    """
+
+    groups: int
+    share: float | None
+    rows: list[int]
+
+
+class RunScores(TypedDict):
+    """The losses of a run's held-out rows, with hashes and groups of the rows, and the margin of a verdict.
+
+    ``rows`` and ``tokens`` are hashes of all rows, as texts and as tokens. If ``higher`` scores are better,
+    the losses are their negative.
+    """
+
+    keys: list[str]
+    groups: list[int]
+    adapter: list[float]
+    margin: float
+    rows: str
+    tokens: str
+    higher: NotRequired[bool]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The settings of a trial and its loss; None if unknown, or if the trial failed."""
+
+    settings: dict[str, object]
+    loss: float | None
 
 
 @dataclass(frozen=True)
 class HoldOut(Message):
     """Count the rows that a job with ``config`` would hold out."""
 
-    config: dict[str, Any]
+    config: Annotated[JobConfig, Trusted()]
     project: str
 
 
 @dataclass(frozen=True)
 class HeldOut(Message):
-    """What is held out, as ``held_out`` returns it."""
+    """What is held out; None if the job downloads its data."""
 
-    held_out: Any
+    held_out: HeldOutRows | None
 
 
 @dataclass(frozen=True)
 class SuggestTrial(Message):
     """Suggest the settings of the next trial."""
 
-    space: dict[str, object]
-    config: dict[str, Any]
+    space: dict[str, list[object] | ValueRange]
+    config: Annotated[JobConfig, Trusted()]
     seed: int
-    trials: list[list[Any]]
+    trials: list[Observation]
 
 
 @dataclass(frozen=True)
 class Suggested(Message):
     """The settings; None if every combination was tried."""
 
-    settings: dict[str, Any] | None
+    settings: dict[str, object] | None
 
 
 @dataclass(frozen=True)
 class JudgeSweep(Message):
     """Rank the settings by importance; compare the winner's scores with those of the ``start``, by seed."""
 
-    space: dict[str, object]
+    space: dict[str, list[object] | ValueRange]
     seed: int
-    trials: list[list[Any]]
+    trials: list[Observation]
     measure: str
-    start: list[dict[str, Any]]
-    winner: list[dict[str, Any]]
+    start: list[RunScores]
+    winner: list[RunScores]
 
 
 @dataclass(frozen=True)

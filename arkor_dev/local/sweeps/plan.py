@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.sweep_space import LENGTH, SCHEDULE, combinations
@@ -88,19 +88,19 @@ def rungs_of(sweep: SweepRecord) -> list[float]:
     return [part for part in RUNGS if part == 1.0 or round(steps * part) >= least]
 
 
-def config_of(sweep: SweepRecord, trial: Trial) -> dict[str, Any]:
+def config_of(sweep: SweepRecord, trial: Trial) -> dict[str, object]:
     """Return the config of a trial's job, up to its rung."""
     held_out = value_of(sweep.config, "splitSeed")
-    shared = {
+    shared: dict[str, object] = {
         "samples": ["off"],
-        "splitSeed": value_of(sweep.config, "seed") if held_out is None else held_out,
+        "splitSeed": seed_of(sweep.config) if held_out is None else held_out,
         **({} if sweep.config.get("saveSteps") == 0 else {"saveTotalLimit": 1}),
     }
     if sweep.runs:
         return {**_of_sources(sweep, trial), **shared}
     if trial.role == START:
         return {**sweep.config, **shared, "seed": trial.seed}
-    config = {**sweep.config, **trial.settings}
+    config: dict[str, object] = {**sweep.config, **trial.settings}
     config.pop("stopWhen", None)  # trials that end at different steps cannot be compared
     for other in (LENGTH, ("warmupSteps", "warmupRatio")):
         for first, second in (other, other[::-1]):
@@ -112,7 +112,7 @@ def config_of(sweep: SweepRecord, trial: Trial) -> dict[str, Any]:
     return {**config, **shared, **seed}
 
 
-def _of_sources(sweep: SweepRecord, trial: Trial) -> dict[str, Any]:
+def _of_sources(sweep: SweepRecord, trial: Trial) -> dict[str, object]:
     """Return the config of a run of a design: with its sources, its own seed and the steps of all runs.
 
     All files are read and the same rows are held out in each run: the other sources have weight 0. One that
@@ -128,7 +128,7 @@ def _of_sources(sweep: SweepRecord, trial: Trial) -> dict[str, Any]:
         **{field: value for field, value in sweep.config.items() if field not in ends},
         "datasetSource": {**source, "sources": parts},
         "maxSteps": sweep.steps,
-        "seed": (value_of(sweep.config, "seed") + 1 + trial.number) % 2**32,
+        "seed": (seed_of(sweep.config) + 1 + trial.number) % 2**32,
     }
 
 
@@ -144,7 +144,7 @@ def changes_of(sweep: SweepRecord, trial: Trial) -> dict[str, object]:
     return {key: value for key, value in {**changed, **gone}.items() if key not in excluded}
 
 
-def _at_rung(sweep: SweepRecord, trial: Trial, config: dict[str, Any]) -> dict[str, Any]:
+def _at_rung(sweep: SweepRecord, trial: Trial, config: dict[str, object]) -> dict[str, object]:
     """Return a trial's config with the length of its rung, without a decay before the last one."""
     last = trial.rung == sweep.last or trial.role != SEARCH
     if value_of(config, "lrSchedulerType") not in STEADY:
@@ -158,30 +158,41 @@ def _at_rung(sweep: SweepRecord, trial: Trial, config: dict[str, Any]) -> dict[s
     for gone in ("earlyStoppingPatience", "earlyStoppingThreshold"):
         config.pop(gone, None)
     part = sweep.rungs[trial.rung]
-    if (config.get("maxSteps") or -1) > 0:
-        return {**config, "maxSteps": max(1, round(config["maxSteps"] * part))}
-    return {**config, "numTrainEpochs": value_of(config, "numTrainEpochs") * part}
+    if (steps := number_of(config, "maxSteps")) > 0:
+        return {**config, "maxSteps": max(1, round(steps * part))}
+    return {**config, "numTrainEpochs": number_of(config, "numTrainEpochs") * part}
 
 
-def _warmup(sweep: SweepRecord, settings: Mapping[str, Any]) -> int:
+def _warmup(sweep: SweepRecord, settings: Mapping[str, object]) -> int:
     """Return a trial's number of warmup steps, the same at each rung."""
     assert sweep.estimate
     config = sweep.config
     steps = float(sweep.estimate.steps)
     if (config.get("maxSteps") or -1) < 1:  # by epochs: a larger batch makes fewer steps
         for field in ("batchSize", "gradientAccumulationSteps"):
-            steps *= value_of(config, field) / settings.get(field, value_of(config, field))
-    if config.get("warmupSteps") is not None:
-        return int(config["warmupSteps"])
-    if config.get("warmupRatio") is not None:
-        return math.ceil(float(config["warmupRatio"]) * steps)
+            steps *= number_of(config, field) / number_of({**config, **settings}, field)
+    if (warmup := config.get("warmupSteps")) is not None:
+        return int(warmup)
+    if (ratio := config.get("warmupRatio")) is not None:
+        return math.ceil(ratio * steps)
     return 0 if value_of(config, "lrSchedulerType") == "constant" else math.floor(steps / 20)
 
 
-def value_of(config: Mapping[str, Any], field: str) -> Any:
+def value_of(config: Mapping[str, object], field: str) -> object:
     """Return a setting of ``config``, or its default."""
     value = config.get(field)
     return by_field()[field].default if value is None else value
+
+
+def number_of(config: Mapping[str, object], field: str) -> float:
+    """Return a setting whose values are numbers, as `value_of`; -1 for one that has no default."""
+    value = value_of(config, field)
+    return value if isinstance(value, int | float) else -1
+
+
+def seed_of(config: Mapping[str, object]) -> int:
+    """Return the seed of ``config``, or its default."""
+    return int(number_of(config, "seed"))
 
 
 # Time
@@ -374,4 +385,4 @@ def _confirmation(sweep: SweepRecord, seconds_left: float, *, waiting: bool) -> 
 
 def fresh_seeds(sweep: SweepRecord) -> list[int]:
     """Return the seeds of the confirmation runs."""
-    return [(value_of(sweep.config, "seed") + offset) % 2**32 for offset in range(1, SEEDS + 1)]
+    return [(seed_of(sweep.config) + offset) % 2**32 for offset in range(1, SEEDS + 1)]

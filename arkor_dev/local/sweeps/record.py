@@ -13,25 +13,31 @@ import os
 import re
 import secrets
 import shutil
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.contract.rules import FILLED, Rule, string
 from arkor_dev.contract.schema import Field, Schema, SchemaError, check
+from arkor_dev.contract.shapes import (  # noqa: TC001 - a record is decoded by these
+    EvaluationMeasure,
+    JobConfig,
+    SourceEffect,
+    SweepImportance,
+    SweepVerdict,
+    ValueRange,
+)
 from arkor_dev.contract.sweep_space import space_problem
 from arkor_dev.local.jobs.job_config import UNREADABLE, check_config
 from arkor_dev.local.jobs.job_folder import JobFile
 from arkor_dev.local.jobs.job_row import UNKNOWN_TIME
+from arkor_dev.local.workers.codec import Trusted, read_as
 
 from .design import RUNS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
-
-    from arkor_dev.contract.shapes import EvaluationMeasure, SourceEffect, SweepImportance, SweepVerdict
 
 State = Literal["running", "completed", "stopped", "failed"]
 Role = Literal["search", "winner", "start"]
@@ -61,7 +67,7 @@ class Trial:
     """
 
     number: int
-    settings: dict[str, Any]
+    settings: dict[str, object]
     job: str
     role: Role = SEARCH
     seed: int | None = None
@@ -108,8 +114,8 @@ class SweepRecord:
     name: str
     created: str
     began: float
-    config: Mapping[str, Any]
-    space: dict[str, Any]
+    config: Annotated[JobConfig, Trusted()]
+    space: dict[str, list[object] | ValueRange]
     seed: int
     deadline: float | None = None
     jobs: int | None = None
@@ -186,7 +192,7 @@ def _read(file: JobFile) -> SweepRecord:
     try:
         return decode(value, file.job.name)
     except SchemaError as fault:
-        known: dict[str, Any] = value if isinstance(value, dict) else {}
+        known = value if isinstance(value, dict) else {}
         name, created = known.get("name"), known.get("created")
         return SweepRecord(
             file.job.name,
@@ -211,17 +217,17 @@ def decode(value: object, sweep_id: str) -> SweepRecord:
         raise SchemaError(f"it belongs to the sweep {record['id']}")
     try:
         check_config(record["config"])
-    except BadRequestError as fault:
-        raise SchemaError(str(fault)) from None
-    facts: dict[str, Any] = {field.name: record.get(field.name) for field in fields(SweepRecord)}
-    facts["trials"] = [Trial(**_only(Trial, trial)) for trial in record["trials"]]
-    estimate = facts["estimate"]
-    facts["estimate"] = estimate and Estimate(**_only(Estimate, estimate))
-    return SweepRecord(**facts)
-
-
-def _only(kind: type[Trial | Estimate], record: dict[str, Any]) -> dict[str, Any]:
-    return {field.name: record.get(field.name) for field in fields(kind)}
+    except BadRequestError as refused:
+        raise SchemaError(str(refused)) from None
+    if not record.get("runs") and (fault := space_problem(record["space"], record["config"].get("method"))):
+        raise SchemaError(f"space{'.' if fault[0] else ''}{fault[0]} {fault[1]}")
+    try:
+        sweep = read_as(SweepRecord, record)
+    except (ValueError, RecursionError) as error:
+        raise SchemaError(str(error)) from None
+    if problem := _problem(sweep):
+        raise SchemaError(problem)
+    return sweep
 
 
 def _list_of(rule: Rule, noun: str, most: int) -> Rule:
@@ -241,23 +247,17 @@ def _is_time(text: str) -> bool:
     return True
 
 
-def _trial_problem(trial: dict[str, Any]) -> str | None:
-    counts = {len(trial[name]) for name in ("losses", "ends", "steps")}
-    if len(counts) > 1 or max(counts) > trial["rung"] + 1:
-        return "losses, ends and steps must have one entry for each rung reached"
-    return None
-
-
-def _sweep_problem(sweep: dict[str, Any]) -> str | None:
-    problem = None if sweep.get("runs") else space_problem(sweep["space"], sweep["config"].get("method"))
-    if problem:
-        return f"space{'.' if problem[0] else ''}{problem[0]} {problem[1]}"
-    searched = sum(trial["role"] == SEARCH for trial in sweep["trials"])
-    if (best := sweep.get("best")) is not None and best >= searched:
+def _problem(sweep: SweepRecord) -> str | None:
+    """Return what the fields of a record say against each other; None if nothing."""
+    for index, trial in enumerate(sweep.trials):
+        counts = {len(trial.losses), len(trial.ends), len(trial.steps)}
+        if len(counts) > 1 or max(counts) > trial.rung + 1:
+            return f"trials[{index}].losses, ends and steps must have one entry for each rung reached"
+    if sweep.best is not None and sweep.best >= len(sweep.search):
         return "best must be the number of a trial"
-    if sweep["level"] > len(sweep["rungs"]):
+    if sweep.level > len(sweep.rungs):
         return "level must be that of a rung"
-    if any(trial["rung"] >= max(1, len(sweep["rungs"])) for trial in sweep["trials"]):
+    if any(trial.rung >= max(1, len(sweep.rungs)) for trial in sweep.trials):
         return "trials must not be beyond the last rung"
     return None
 
@@ -281,7 +281,6 @@ TRIAL: Final = Schema(
     Field("repeats", COUNT, needed=True),
     Field("error", WORDS, null=True),
     Field("sources", _list_of(Rule("whole", 0, 100), "numbers", 100), needed=True),
-    also=_trial_problem,
 )
 ESTIMATE: Final = Schema(
     Field("steps", Rule("whole", 1, 2**53), needed=True),
@@ -320,6 +319,5 @@ SWEEP: Final = Schema(
     Field("rows", _list_of(COUNT, "numbers", 100), needed=True),
     Field("steps", Rule("whole", 1, 2**53), null=True),
     Field("effects", _list_of(Rule("object"), "objects", 100), needed=True),
-    also=_sweep_problem,
 )
 """The record on disk: another program, or a damaged disk, may have changed it."""

@@ -11,7 +11,7 @@ import math
 import random
 import statistics
 import warnings
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.settings import by_field
@@ -19,9 +19,16 @@ from arkor_dev.contract.sweep_space import combinations, is_whole
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import ModuleType
 
-    from arkor_dev.contract.shapes import SweepImportance
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+    from arkor_dev.contract.shapes import JobConfig, SweepImportance, ValueRange
+    from arkor_dev.contract.sweep_space import Space
+
+    from .messages import Observation
 
 GRID_MOST: Final = 32
 """Maximum number of combinations for trying all of them."""
@@ -31,11 +38,9 @@ FEWEST: Final = 8
 """Minimum number of trials for importances."""
 DRAWS: Final = 40
 """Number of bootstrap resamples of the trials, for the uncertainty of importances."""
-Observation = tuple[dict[str, Any], float | None]
-"""The settings of a trial and its loss; None if unknown, or if the trial failed."""
 
 
-def import_optuna() -> Any:
+def import_optuna() -> ModuleType:
     """Import Optuna quietly. Raises JobFailure if the extra is missing."""
     try:
         import optuna
@@ -48,24 +53,24 @@ def import_optuna() -> Any:
 
 
 def ask(
-    space: Mapping[str, Any], config: Mapping[str, Any], history: Sequence[Observation], seed: int
-) -> dict[str, Any] | None:
+    space: Space, config: JobConfig, history: Sequence[Observation], seed: int
+) -> dict[str, object] | None:
     """Return the settings of the next trial; None if all have been tried.
 
     ``history`` are the trials so far, the starting settings of ``config`` first.
     """
     number, grid_size = len(history), combinations(space)
-    tried = [_complete(space, config, settings) for settings, _ in history]
+    tried = [_complete(space, config, trial.settings) for trial in history]
     if grid_size is not None and grid_size <= GRID_MOST:
-        grid = [dict(zip(space, values, strict=True)) for values in itertools.product(*space.values())]
+        grid = list(_grid(space))
         random.Random(seed).shuffle(grid)  # noqa: S311 - order, not secrecy
         return next((candidate for candidate in grid if candidate not in tried), None)
     optuna = import_optuna()
     distributions = _distributions(optuna, space)
     trials = []
-    for settings, (_, loss) in zip(tried, history, strict=True):
+    for settings, trial in zip(tried, history, strict=True):
         if all(field in settings and _inside(space[field], settings[field]) for field in space):
-            trials.append(_trial(optuna, distributions, _encoded(space, settings), loss))
+            trials.append(_trial(optuna, distributions, _encoded(space, settings), trial.loss))
     for attempt in range(AGAIN):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -78,17 +83,23 @@ def ask(
             return settings_of_trial
     if grid_size is None:
         return settings_of_trial
-    rest = (dict(zip(space, values, strict=True)) for values in itertools.product(*space.values()))
-    return next((candidate for candidate in itertools.islice(rest, 100_000) if candidate not in tried), None)
+    rest = itertools.islice(_grid(space), 100_000)
+    return next((candidate for candidate in rest if candidate not in tried), None)
 
 
-def importances(space: Mapping[str, Any], trials: Sequence[Observation], seed: int) -> list[SweepImportance]:
+def _grid(space: Space) -> Iterator[dict[str, object]]:
+    """Yield all combinations of a space without ranges."""
+    values = (values for values in space.values() if isinstance(values, list))
+    return (dict(zip(space, each, strict=True)) for each in itertools.product(*values))
+
+
+def importances(space: Space, trials: Sequence[Observation], seed: int) -> list[SweepImportance]:
     """Return the importance of each setting, from 0 to 1 with sum 1, most important first.
 
     ``low`` and ``high`` bound the middle 90 % over bootstrap resamples of the trials. Uses PED-ANOVA
     (Watanabe et al., 2023), which needs no surrogate model. Empty with too few trials.
     """
-    trials = [(settings, loss) for settings, loss in trials if space.keys() <= settings.keys()]
+    trials = [trial for trial in trials if space.keys() <= trial.settings.keys()]
     if len(trials) < FEWEST or len(space) < 2:
         return []
     try:
@@ -104,7 +115,7 @@ def importances(space: Mapping[str, Any], trials: Sequence[Observation], seed: i
             warnings.simplefilter("ignore")
             study = optuna.create_study(direction="minimize")
             study.add_trials(
-                [_trial(optuna, distributions, _encoded(space, settings), loss) for settings, loss in draw]
+                [_trial(optuna, distributions, _encoded(space, trial.settings), trial.loss) for trial in draw]
             )
             evaluator = optuna.importance.PedAnovaImportanceEvaluator()
             try:
@@ -127,11 +138,9 @@ def _importance(setting: str, figures: Sequence[float]) -> SweepImportance:
     return {"setting": setting, "mean": mean, "low": round(low, 4), "high": round(high, 4)}
 
 
-def _complete(
-    space: Mapping[str, Any], config: Mapping[str, Any], settings: Mapping[str, Any]
-) -> dict[str, Any]:
+def _complete(space: Space, config: JobConfig, settings: Mapping[str, object]) -> dict[str, object]:
     """Return the values of the space's settings, taken from ``config`` and the defaults if known."""
-    completed = {}
+    completed: dict[str, object] = {}
     for field in space:
         value = settings.get(field, config.get(field))
         value = by_field()[field].default if value is None else value
@@ -140,9 +149,9 @@ def _complete(
     return completed
 
 
-def _distributions(optuna: Any, space: Mapping[str, Any]) -> dict[str, Any]:
+def _distributions(optuna: ModuleType, space: Space) -> dict[str, BaseDistribution]:
     kinds = optuna.distributions
-    distributions: dict[str, Any] = {}
+    distributions: dict[str, BaseDistribution] = {}
     for field, values in space.items():
         if isinstance(values, list):
             # Indices, so that Optuna handles lists and texts of any kind in the same way.
@@ -153,27 +162,27 @@ def _distributions(optuna: Any, space: Mapping[str, Any]) -> dict[str, Any]:
     return distributions
 
 
-def _inside(values: Any, value: Any) -> bool:
+def _inside(values: list[object] | ValueRange, value: object) -> bool:
     """Return whether a setting's value belongs to the space: the starting value need not."""
     if isinstance(values, list):
         return value in values
     return isinstance(value, int | float) and bool(values["low"] <= value <= values["high"])
 
 
-def _encoded(space: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+def _encoded(space: Space, settings: Mapping[str, object]) -> dict[str, object]:
     return {
         field: values.index(settings[field]) if isinstance(values, list) else settings[field]
         for field, values in space.items()
     }
 
 
-def _decoded(space: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+def _decoded(space: Space, params: Mapping[str, int | float]) -> dict[str, object]:
     """Return settings from Optuna's values; a range's value is rounded to as few digits as people write."""
-    decoded: dict[str, Any] = {}
+    decoded: dict[str, object] = {}
     for field, values in space.items():
         value = params[field]
         if isinstance(values, list):
-            decoded[field] = values[value]
+            decoded[field] = values[int(value)]
         elif is_whole(field):
             decoded[field] = int(value)
         else:
@@ -182,12 +191,16 @@ def _decoded(space: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, A
 
 
 def _trial(
-    optuna: Any, distributions: Mapping[str, Any], params: Mapping[str, Any], loss: float | None
-) -> Any:
+    optuna: ModuleType,
+    distributions: Mapping[str, BaseDistribution],
+    params: Mapping[str, object],
+    loss: float | None,
+) -> FrozenTrial:
     state = optuna.trial.TrialState
-    return optuna.trial.create_trial(
+    trial: FrozenTrial = optuna.trial.create_trial(
         params=dict(params),
         distributions=dict(distributions),
         value=loss,
         state=state.RUNNING if loss is None else state.COMPLETE,
     )
+    return trial

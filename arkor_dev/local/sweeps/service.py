@@ -17,12 +17,12 @@ import sqlite3
 import time
 from datetime import UTC, datetime
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import ArkorError, BadRequestError, ConflictError, NotFoundError
 from arkor_dev.contract.events import TRAINING_LOG
 from arkor_dev.contract.extras import install_command
-from arkor_dev.contract.shapes import TERMINAL
+from arkor_dev.contract.shapes import TERMINAL, EvaluationMeasure
 from arkor_dev.contract.sweep_space import LENGTH, combinations, space_problem
 from arkor_dev.data.sources import name_of, parts_of, uses_of, weights_of
 from arkor_dev.local.cards.job_rows import files_read
@@ -34,6 +34,7 @@ from arkor_dev.local.jobs.records import now
 from arkor_dev.local.jobs.store import Store, new_id
 from arkor_dev.local.workers import daemon_messages as notices
 from arkor_dev.local.workers.background import background_task
+from arkor_dev.local.workers.codec import read_as
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.process import Child
 
@@ -46,6 +47,8 @@ from .messages import (
     Judged,
     JudgeSources,
     JudgeSweep,
+    Observation,
+    RunScores,
     SourcesJudged,
     Suggested,
     SuggestTrial,
@@ -55,16 +58,16 @@ from .record import SEARCH, START, WINNER, Estimate, SweepRecord, Trial
 from .sampler import GRID_MOST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from arkor_dev.contract.shapes import (
         DatasetSource,
-        EvaluationMeasure,
         Job,
         JobConfig,
         JobSweep,
+        NewSweep,
         Sweep,
         SweepTrial,
         SweepVerdict,
@@ -143,20 +146,20 @@ class Sweeps:
 
     # Called by the server
 
-    async def start(self, body: dict[str, Any]) -> Sweep:
+    async def start(self, body: NewSweep) -> Sweep:
         """Start a sweep; return it. Raises BadRequestError, and ConflictError while another one runs."""
         config = await asyncio.to_thread(with_current_reviews, check_config(body["config"]), self._project)
         runs = None
-        if body.get("sources") is None:
+        sources = body.get("sources")
+        if sources is None:
             _check_request(config, body)
         else:
-            asked = body["sources"].get("runs")
-            runs = await asyncio.to_thread(_runs_of_sources, config, asked, body)
+            runs = await asyncio.to_thread(_runs_of_sources, config, sources.get("runs"), body)
         began = time.time()
         deadline = None
-        if body.get("deadline") is not None:
+        if (end := body.get("deadline")) is not None:
             with contextlib.suppress(OverflowError):  # the year 1, far east
-                deadline = datetime.fromisoformat(body["deadline"]).timestamp()
+                deadline = datetime.fromisoformat(end).timestamp()
             if deadline is None or not began < deadline <= began + LONGEST:
                 raise BadRequestError("deadline must be a time in the next 14 days")
         rows = await self._check_held_out(config, least=minimums.ROWS if runs else 2 * minimums.ROWS)
@@ -172,9 +175,9 @@ class Sweeps:
                 raise ConflictError(f"The sweep {other.name} is running: wait for its end, or stop it")
             sweep = SweepRecord(
                 record.new_sweep_id(), body["name"].strip(), now(), began, config, body.get("space") or {},
-                plan.value_of(config, "seed"), deadline, body.get("jobs"),
+                plan.seed_of(config), deadline, body.get("jobs"),
                 data=await asyncio.to_thread(hash_of_readable_data, config, self._project, self._hashes),
-                runs=runs, rows=rows if runs else [], steps=(body.get("sources") or {}).get("steps"),
+                runs=runs, rows=rows if runs else [], steps=sources.get("steps") if sources else None,
             )  # fmt: skip
             await self._write(sweep)
             self._sweeps[sweep.id] = sweep
@@ -182,14 +185,14 @@ class Sweeps:
         self._news.set()
         return self._view(sweep)
 
-    async def _check_held_out(self, config: Mapping[str, Any], least: int) -> list[int]:
+    async def _check_held_out(self, config: JobConfig, least: int) -> list[int]:
         """Return the rows of each source, if known; raise BadRequestError if there are less than ``least``
         groups of held-out rows.
 
         ``evalSplit`` of the error is a share of the rows that would suffice.
         """
         try:
-            found = (await self._ask(HoldOut(dict(config), str(self._project)), HeldOut)).held_out
+            found = (await self._ask(HoldOut(config, str(self._project)), HeldOut)).held_out
         except JobFailure as failure:  # data that no trial could read
             raise BadRequestError(str(failure)) from None
         if found is None:
@@ -377,22 +380,25 @@ class Sweeps:
     # Trials
 
     async def _try(self, sweep: SweepRecord) -> None:
-        settings: dict[str, Any] | None = {}
+        settings: dict[str, object] | None = {}
         if sweep.runs:
             inside = await asyncio.to_thread(design, len(parts_of(sweep.config["datasetSource"])), sweep.runs)
             row = inside[len(sweep.search)]
             await self._begin(sweep, {}, sources=[number for number, trained in enumerate(row) if trained])
             return
         if sweep.search:
-            trials = [[trial.settings, trial.losses[0] if trial.losses else None] for trial in sweep.search]
+            trials = [
+                Observation(trial.settings, trial.losses[0] if trial.losses else None)
+                for trial in sweep.search
+            ]
             valid = [
                 entry
                 for entry, trial in zip(trials, sweep.search, strict=True)
-                if not trial.error or entry[1]
+                if not trial.error or entry.loss
             ]
             # Failed trials count as tried.
             tried = [*valid, *(entry for entry in trials if entry not in valid)]
-            request = SuggestTrial(sweep.space, dict(sweep.config), sweep.seed, tried)
+            request = SuggestTrial(sweep.space, sweep.config, sweep.seed, tried)
             settings = (await self._ask(request, Suggested)).settings
         if settings is None:
             self._exhausted.add(sweep.id)
@@ -402,7 +408,7 @@ class Sweeps:
     async def _begin(
         self,
         sweep: SweepRecord,
-        settings: dict[str, Any],
+        settings: dict[str, object],
         role: Role = SEARCH,
         seed: int | None = None,
         sources: Sequence[int] = (),
@@ -510,7 +516,7 @@ class Sweeps:
         if scores is None:
             trial.error = "It has no losses of held-out rows"
             return
-        facts = {key: scores[key] for key in ("rows", "tokens")}
+        facts = {"rows": scores["rows"], "tokens": scores["tokens"]}
         if not sweep.facts:
             sweep.facts, sweep.measure = facts, measure
             count = len(set(scores["groups"]))
@@ -532,7 +538,7 @@ class Sweeps:
         trial.ends.append(job["completedAt"] or "")
         trial.steps.append(int(job["metrics"].get("step", 0)))
 
-    def _scores(self, trial: Trial) -> tuple[dict[str, Any] | None, EvaluationMeasure | None]:
+    def _scores(self, trial: Trial) -> tuple[RunScores | None, EvaluationMeasure | None]:
         """Return the losses of the held-out rows, and the score's name if it is not the usual loss."""
         result = results.result(job_folder(self._data, trial.job), None, None)
         scores = result.get("scores") if result else None
@@ -540,8 +546,19 @@ class Sweeps:
             return None, None
         held_out = (result or {})["evaluation"].get("heldOut")
         measure = held_out.get("measure") if isinstance(held_out, dict) else None
-        is_named = isinstance(measure, dict) and isinstance(measure.get("label"), str)
-        return scores, measure if is_named else None
+        run: RunScores = {
+            "keys": scores["keys"],
+            "groups": scores["groups"],
+            "adapter": scores["adapter"],
+            "margin": scores["margin"],
+            "rows": scores["rows"],
+            "tokens": scores["tokens"],
+            "higher": bool(scores.get("higher")),
+        }
+        try:
+            return run, measure and read_as(EvaluationMeasure, measure)
+        except (ValueError, RecursionError):
+            return run, None
 
     def _clock(self, job: Job) -> None:
         """Add up the seconds for which a job runs, without waiting and pauses."""
@@ -601,7 +618,11 @@ class Sweeps:
             return
         pairs = self._pairs(sweep)
         complete = len(pairs) >= plan.SEEDS
-        trials = [[_with_defaults(sweep, trial), trial.losses[0]] for trial in sweep.search if trial.losses]
+        trials = [
+            Observation(_with_defaults(sweep, trial), trial.losses[0])
+            for trial in sweep.search
+            if trial.losses
+        ]
         request = JudgeSweep(
             space=sweep.space,
             seed=sweep.seed,
@@ -665,9 +686,9 @@ class Sweeps:
         loss = part.get("adapter") if isinstance(part, dict) else None
         return loss if isinstance(loss, float) and math.isfinite(loss) else None
 
-    def _pairs(self, sweep: SweepRecord) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    def _pairs(self, sweep: SweepRecord) -> list[tuple[RunScores, RunScores]]:
         """Return the scores of the starting settings and of the winner, by seed."""
-        by_role: dict[tuple[str, int | None], dict[str, Any]] = {}
+        by_role: dict[tuple[str, int | None], RunScores] = {}
         for trial in sweep.trials:
             scores, _ = self._scores(trial) if trial.role != SEARCH and trial.losses else (None, None)
             if scores:
@@ -758,7 +779,7 @@ def _trial_view(sweep: SweepRecord, trial: Trial) -> SweepTrial:
     return view
 
 
-def _check_request(config: Mapping[str, Any], body: dict[str, Any]) -> None:
+def _check_request(config: JobConfig, body: NewSweep) -> None:
     """Raise BadRequestError for a request that does not describe a valid sweep."""
     space, method = body.get("space") or {}, config.get("method")
     if problem := space_problem(space, method):
@@ -783,7 +804,7 @@ def _check_request(config: Mapping[str, Any], body: dict[str, Any]) -> None:
         )
 
 
-def _runs_of_sources(config: JobConfig, runs: int | None, body: Mapping[str, object]) -> int:
+def _runs_of_sources(config: JobConfig, runs: int | None, body: NewSweep) -> int:
     """Return the number of ``runs`` of a design over a config's sources. Raises BadRequestError."""
     if any(body.get(key) is not None for key in ("space", "deadline", "jobs")):
         raise BadRequestError("A design over sources has no space, deadline or jobs: it ends after its runs")
@@ -825,10 +846,10 @@ def _uses(source: DatasetSource, rows: Sequence[int]) -> list[int]:
     return [uses_of(count, weight or 1) for count, weight in zip(rows, weights, strict=True)]
 
 
-def _with_defaults(sweep: SweepRecord, trial: Trial) -> dict[str, Any]:
+def _with_defaults(sweep: SweepRecord, trial: Trial) -> dict[str, object]:
     """Return a trial's values for the whole space, including those shared with the starting settings."""
-    shared = {field: sweep.config[field] for field in sweep.space if sweep.config.get(field) is not None}
-    return {**shared, **trial.settings}
+    shared = {field: sweep.config.get(field) for field in sweep.space}
+    return {**{field: value for field, value in shared.items() if value is not None}, **trial.settings}
 
 
 def _measure(sweep: SweepRecord) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.local.workers.codec import Codec
 from arkor_dev.local.workers.link import serve
@@ -37,16 +37,11 @@ def _answer(request: Request, _: Link) -> HeldOut | Suggested | Judged | Sources
 
             return effects.judged(request)
         case SuggestTrial(space, config, seed, trials):
-            return Suggested(sampler.ask(space, config, [_pair(trial) for trial in trials], seed))
-    importances = sampler.importances(request.space, [_pair(trial) for trial in request.trials], request.seed)
+            return Suggested(sampler.ask(space, config, trials, seed))
+    importances = sampler.importances(request.space, request.trials, request.seed)
     if not request.start:
         return Judged(importances)
     return Judged(importances, judging.judged(request.start, request.winner, request.measure))
-
-
-def _pair(trial: list[Any]) -> sampler.Observation:
-    settings, loss = trial
-    return settings, loss
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ class Message:
 
 
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,16 @@ class Codec(Generic[M]):
         if (kind := self._kinds.get(name)) is None:
             raise ValueError(f"unexpected message {name[:SHOWN]!r}")
         return typing.cast("M", _object_reader(kind)(fields))  # type: ignore[arg-type]
+
+
+def read_as(kind: type[T], value: object) -> T:
+    """Return a JSON value, such as a record on disk, as the dataclass or TypedDict ``kind``.
+
+    Raises ValueError or RecursionError if it is another one.
+    """
+    hint: Any = kind  # for the cache, which takes every hint
+    read: T = _reader(hint)(value)
+    return read
 
 
 @functools.cache
@@ -154,6 +165,7 @@ def _object_reader(kind: Any, others: Read | None = None) -> Read:
     if make is dict:
         optional = {name for name, hint in hints.items() if typing.get_origin(hint) is NotRequired}
         hints |= {name: typing.get_args(hints[name])[0] for name in optional}
+        optional |= kind.__optional_keys__  # of a class with total=False
     else:
         own = fields(kind)
         optional = {f.name for f in own if (f.default, f.default_factory) != (MISSING, MISSING)}

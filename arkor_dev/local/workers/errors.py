@@ -1,6 +1,6 @@
 """Errors that end a job with a reason for the user. Errors of requests are in ``contract.errors``.
 
-Any other exception is a bug, and is logged as one.
+Every other exception is a bug, and is logged as one.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import io
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
@@ -83,7 +83,8 @@ def test_the_starter_data_is_that_of_the_example() -> None:
     chats = (TEMPLATE / "data" / "chats.jsonl").read_bytes()
     assert chats == (EXAMPLE / "data" / "chats.jsonl").read_bytes()
     for folder in (TEMPLATE, EXAMPLE):
-        config = {
+        config: Any = {
+            "model": "tiny",
             "datasetSource": {"type": "file", "path": "data/chats.jsonl"},
             "datasetSplit": VALUES["eval_split"],
         }

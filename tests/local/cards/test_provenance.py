@@ -72,7 +72,7 @@ def test_only_public_data_sets_are_named(monkeypatch: pytest.MonkeyPatch, tmp_pa
         hub,
         {**hub, "name": "corp/private", "token": TOKEN},
     ]
-    config = {"datasetSource": {"type": "list", "sources": parts}, "evalDatasetSource": hub}
+    config: Any = {"datasetSource": {"type": "list", "sources": parts}, "evalDatasetSource": hub}
     public = {"type": "huggingface", "name": "org/rows", "split": "train"}
     told = provenance.public_data(config, PRIVATE)
     assert told == [{"type": "file"}, {"type": "blob"}, public, {"type": "huggingface"}, public]

@@ -17,15 +17,21 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from arkor_dev.data.rows import Row
 from arkor_dev.local.exports import files
+from arkor_dev.local.exports.classifier import ClassifierExport
 from arkor_dev.local.exports.export import ExportTask
+from arkor_dev.local.jobs.atomic_folder import manifest_of
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_model import chats
 from tests.local.tiny_run import set_up
+from tests.local.training.methods import test_classify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import ExportProof
+    from arkor_dev.local.exports.messages import Written
 
 
 pytestmark = [
@@ -58,7 +64,7 @@ def adapter(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def export(
     source: Path, tiny: Path, target: Path, form: str = "merged", kind: str = "adapter"
-) -> dict[str, Any]:
+) -> ExportProof:
     return ExportTask(form, source, kind, tiny, "tiny", target, nothing).make(ROWS)
 
 
@@ -69,9 +75,9 @@ def test_files_are_written_before_the_proof(tiny: Path, adapter: Path, tmp_path:
         def progress(label: str, *_: Any, heard: list[str] = heard) -> None:
             heard.append(label)
 
-        def written(told: dict[str, Any], form: str = form, heard: list[str] = heard) -> None:
+        def written(told: Written, form: str = form, heard: list[str] = heard) -> None:
             heard.append("written")
-            assert {each["name"] for each in told["files"]} <= {
+            assert {each["name"] for each in told.files} <= {
                 path.name for path in (tmp_path / form).iterdir()
             }
 
@@ -81,13 +87,12 @@ def test_files_are_written_before_the_proof(tiny: Path, adapter: Path, tmp_path:
         )
         assert (heard.index("written") == 0) == first
         assert heard.index("written") < heard.index("Testing the exported files")
-        assert made["proof"]["verdict"] == "same"
+        assert made["verdict"] == "same"
 
 
 @pytest.mark.usefixtures("all_questions")
 def test_a_merged_model_equals_the_trained_one(tiny: Path, adapter: Path, tmp_path: Path) -> None:
-    made = export(adapter, tiny, tmp_path / "out")
-    proof = made["proof"]
+    proof = export(adapter, tiny, tmp_path / "out")
     assert (proof["texts"], proof["prompts"]) == (30, 16)  # two are longer than this model reads
     assert proof["verdict"] == "same", proof
     assert proof["divergence"] < 1e-6 < proof["divergenceOfBase"]
@@ -120,15 +125,29 @@ def test_existing_files_are_verified_only(tiny: Path, adapter: Path, tmp_path: P
     assert {path.name: path.stat().st_mtime_ns for path in target.iterdir()} == times
     weights = next(target.glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-4] + b"\x7f\x7f\x7f\x7f")
-    assert again.make(ROWS)["proof"]["verdict"] == "differs"
+    assert again.make(ROWS)["verdict"] == "differs"
+
+
+def test_a_classifier_of_several_labels_is_exported(tiny: Path, tmp_path: Path) -> None:
+    source = tmp_path / "saved"
+    test_classify.begun(tiny, tmp_path, test_classify.SEVERAL).save(source)
+    rows = test_classify.rows_of(test_classify.SEVERAL)
+    task = ClassifierExport("adapter", source, "adapter", tiny, "tiny", tmp_path / "out", nothing)
+    proof = task.make(rows)
+    assert (proof["verdict"], proof["texts"]) == ("same", len(rows)), proof["sentence"]
+    assert proof["distance"] <= 1e-4 < proof["distanceOfBase"]
 
 
 def test_an_adapter_is_copied_unchanged(tiny: Path, adapter: Path, tmp_path: Path) -> None:
     made = export(adapter, tiny, tmp_path / "out", "adapter")
-    assert made["proof"]["verdict"] == "same", made["proof"]
+    assert made["verdict"] == "same", made["sentence"]
     for name in ("adapter_model.safetensors", "adapter_config.json"):
         assert (tmp_path / "out" / name).read_bytes() == (adapter / name).read_bytes()
-    assert {entry["name"] for entry in made["files"]} >= {"adapter_model.safetensors", "adapter_config.json"}
+    files = manifest_of(tmp_path / "out")["files"]
+    assert files.keys() >= {
+        "adapter_model.safetensors",
+        "adapter_config.json",
+    }
 
 
 @pytest.mark.parametrize(
@@ -143,13 +162,13 @@ def test_an_adapter_is_copied_unchanged(tiny: Path, adapter: Path, tmp_path: Pat
 )
 def test_every_kind_of_adapter_can_be_merged(tiny: Path, tmp_path: Path, config: dict[str, Any]) -> None:
     made = export(trained(tiny, tmp_path / "data", **config), tiny, tmp_path / "out")
-    assert made["proof"]["verdict"] == "same", made["proof"]
+    assert made["verdict"] == "same", made["sentence"]
 
 
 def test_a_fully_trained_model_is_copied(tiny: Path, tmp_path: Path) -> None:
     source = trained(tiny, tmp_path / "data", fullFineTuning=True, learningRate=1e-3)
     made = export(source, tiny, tmp_path / "out", kind="model")
-    assert made["proof"]["verdict"] == "same", made["proof"]
+    assert made["verdict"] == "same", made["sentence"]
     assert not (tmp_path / "out" / "state.pt").exists()
 
 
@@ -159,7 +178,7 @@ def test_a_16_bit_base_merges_in_16_bit(tiny: Path, tmp_path: Path) -> None:
     model.save_pretrained(half)
     AutoTokenizer.from_pretrained(tiny).save_pretrained(half)
     made = export(trained(half, tmp_path / "data"), half, tmp_path / "out")
-    assert made["proof"]["verdict"] == "same", made["proof"]
+    assert made["verdict"] == "same", made["sentence"]
     weights = load_file(tmp_path / "out" / "model.safetensors")
     assert {weight.dtype for weight in weights.values()} == {torch.bfloat16}
 
@@ -194,7 +213,7 @@ def test_wrong_weights_are_detected(
 ) -> None:
     right = files.merge
     monkeypatch.setattr("arkor_dev.local.exports.export.merge", lambda worn: fault(right, worn))
-    proof = export(adapter, tiny, tmp_path / "out")["proof"]
+    proof = export(adapter, tiny, tmp_path / "out")
     assert proof["verdict"] == "differs", proof
     assert proof["sentence"].startswith("Not the trained model: ")
 
@@ -247,7 +266,7 @@ def test_wrong_files_beside_the_weights_are_detected(
         fault(arguments[-1])
 
     monkeypatch.setattr("arkor_dev.local.exports.export.save_merged", wrong)
-    proof = export(adapter, tiny, tmp_path / "out")["proof"]
+    proof = export(adapter, tiny, tmp_path / "out")
     assert proof["verdict"] == "differs", proof
     assert said in " ".join(proof["faults"])
 
@@ -265,7 +284,7 @@ def test_a_corrupted_file_fails_the_proof(
         save_file(weights, path, metadata={"format": "pt"})
 
     monkeypatch.setattr("arkor_dev.local.exports.export.save_merged", not_a_number)
-    proof = export(adapter, tiny, tmp_path / "out")["proof"]
+    proof = export(adapter, tiny, tmp_path / "out")
     assert proof["verdict"] == "differs"
     assert proof["sentence"].startswith("Not usable: some of its results are not numbers; loss nan on ")
 
@@ -293,8 +312,8 @@ def test_a_model_larger_than_memory_is_merged_tensor_by_tensor(
     monkeypatch.setattr(files, "memory", lambda: Memory(10**5, 10**5))
     monkeypatch.setattr("arkor_dev.local.exports.export.merge", None)  # it would hold the whole model
     streamed = export(adapter, base, tmp_path / "streamed")
-    assert streamed["proof"]["verdict"] == "same"
-    assert streamed["proof"]["loss"] == whole["proof"]["loss"]
+    assert streamed["verdict"] == "same"
+    assert streamed["loss"] == whole["loss"]
     one, other = (
         {
             name: tensor

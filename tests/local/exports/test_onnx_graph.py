@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from arkor_dev.local.exports.onnx_graph import OnnxExport
+from arkor_dev.local.jobs.atomic_folder import manifest_of
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_encoder import write_encoder
 from tests.local.training.methods import (
@@ -32,6 +33,7 @@ from tests.local.training.methods import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import ExportProof
     from arkor_dev.data.rows import Row
 
 pytestmark = [
@@ -62,7 +64,7 @@ def saved(base: Path, data: Path, kind: str, **config: Any) -> tuple[Path, list[
     return data / "saved", rows_of(records)
 
 
-def export(base: Path, source: Path, target: Path, rows: list[Row], **options: Any) -> dict[str, Any]:
+def export(base: Path, source: Path, target: Path, rows: list[Row], **options: Any) -> ExportProof:
     task = OnnxExport("onnx", source, "adapter", base, "tiny", target, lambda *_: None, **options)
     return task.make(rows)
 
@@ -91,8 +93,7 @@ def logits_of(base: Path, adapter: Path, labels: int, *texts: list[str]) -> Any:
 
 def test_a_classifier_has_the_logits_of_transformers(tiny: Path, tmp_path: Path) -> None:
     adapter, rows = saved(tiny, tmp_path, "classify")
-    made = export(tiny, adapter, target := tmp_path / "onnx", rows)
-    proof = made["proof"]
+    proof = export(tiny, adapter, target := tmp_path / "onnx", rows)
     assert proof["verdict"] == "same", proof
     assert proof["distance"] <= 1e-4 < proof["distanceOfBase"]
     assert proof["texts"] == len(rows)
@@ -101,7 +102,7 @@ def test_a_classifier_has_the_logits_of_transformers(tiny: Path, tmp_path: Path)
     np.testing.assert_allclose(outputs_of(target, TEXTS), expected, atol=1e-4)
     for text, logits in zip(TEXTS, expected, strict=True):
         np.testing.assert_allclose(outputs_of(target, [text])[0], logits, atol=1e-4)
-    names = {file["name"] for file in made["files"]}
+    names = manifest_of(target)["files"].keys()
     assert {"model.onnx", "tokenizer.json", "labels.json"} <= names
     assert "chat_template.jinja" not in names
     content = (target / "model.onnx").read_bytes()
@@ -113,7 +114,7 @@ def test_bert_as_a_classifier(tmp_path: Path) -> None:
     base = write_encoder(tmp_path / "bert", "bert", test_classify_encoders.TEXTS)
     adapter, rows = saved(base, tmp_path, "encoders")
     made = export(base, adapter, target := tmp_path / "onnx", rows)
-    assert made["proof"]["verdict"] == "same", made["proof"]
+    assert made["verdict"] == "same", made["sentence"]
     np.testing.assert_allclose(outputs_of(target, TEXTS), logits_of(base, adapter, 3, TEXTS), atol=1e-4)
 
 
@@ -121,7 +122,7 @@ def test_bert_as_a_reranker_tells_the_two_texts_apart(tmp_path: Path) -> None:
     base = write_encoder(tmp_path / "bert", "bert", test_rerank_encoders.TEXTS)
     adapter, rows = saved(base, tmp_path, "rerank")
     made = export(base, adapter, target := tmp_path / "onnx", rows)
-    assert made["proof"]["verdict"] == "same", made["proof"]
+    assert made["verdict"] == "same", made["sentence"]
     pairs = [row.text or "" for row in rows[:3]], [row.extra["document"] for row in rows[:3]]
     np.testing.assert_allclose(outputs_of(target, *pairs), logits_of(base, adapter, 1, *pairs), atol=1e-4)
     assert (target / "reranker.json").is_file()
@@ -135,10 +136,10 @@ def test_an_embedder_has_vectors_of_length_1(tiny: Path, tmp_path: Path, kind: s
         base = write_encoder(tmp_path / kind, kind, words)
     adapter, rows = saved(base, tmp_path, "embed", poolingMode=pooling)
     half = export(base, adapter, tmp_path / "half", rows, strength=0.5)
-    assert half["proof"]["verdict"] == "same", half["proof"]
+    assert half["verdict"] == "same", half
     made = export(base, adapter, target := tmp_path / "onnx", rows)
-    assert made["proof"]["verdict"] == "same", made["proof"]
-    assert made["proof"]["texts"] == 2 * len(rows), "queries and documents"
+    assert made["verdict"] == "same", made["sentence"]
+    assert made["texts"] == 2 * len(rows), "queries and documents"
     vectors = outputs_of(target, TEXTS)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert np.abs(vectors - outputs_of(tmp_path / "half", TEXTS)).max() > 1e-3
@@ -150,7 +151,7 @@ def test_files_of_another_adapter_are_found(tiny: Path, tmp_path: Path) -> None:
     export(tiny, adapter, target := tmp_path / "onnx", rows)
     weights = load_file(adapter / "adapter_model.safetensors")
     save_file({name: 1.5 * weight for name, weight in weights.items()}, adapter / "adapter_model.safetensors")
-    proof = export(tiny, adapter, target, rows, in_place=True)["proof"]
+    proof = export(tiny, adapter, target, rows, in_place=True)
     assert proof["verdict"] == "differs"
     assert "(0.0001 allowed)" in proof["sentence"]
 

@@ -25,12 +25,16 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Export, ExportFile
+
 JOB: Any = {"id": "job_1"}
-RECORD: dict[str, Any] = {
+RECORD: Export = {
     "id": "exp_000000000001",
+    "format": "merged",
     "state": "running",
     "createdAt": "2026-01-01T00:00:00.000Z",
 }
+FILE: ExportFile = {"name": "a.bin", "bytes": 1, "sha256": "6b86b273"}
 
 
 def test_an_export_that_completes_during_listing_is_listed(
@@ -40,7 +44,7 @@ def test_an_export_that_completes_during_listing_is_listed(
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
     done = export_record(tmp_path, "job_1", "exp_000000000000")
     done.write_json({**RECORD, "id": "exp_000000000000", "state": "completed"})
-    exports._tasks["exp_000000000001"] = ExportRequest(JOB, tmp_path, dict(RECORD))
+    exports._tasks["exp_000000000001"] = ExportRequest(JOB, tmp_path, RECORD.copy())
     look = export_ids
 
     def done_meanwhile(data: Path, job_id: str) -> set[str]:
@@ -63,12 +67,12 @@ async def test_an_interrupted_export_restarts_after_the_job(
     )
     made: list[str] = []
 
-    async def make(request: ExportRequest) -> dict[str, Any]:
+    async def make(request: ExportRequest) -> None:
         made.append(request.record["state"])
         if len(made) == 1:
             exports.training_begins()
             raise JobFailure("It was killed (signal 9), most likely because the machine ran out of memory")
-        return {"bytes": 7}
+        request.record["bytes"] = 7
 
     monkeypatch.setattr(exports, "_make", make)
     async with exports.running(), asyncio.timeout(60):
@@ -82,15 +86,14 @@ async def test_an_interrupted_export_restarts_after_the_job(
 async def test_a_failed_export_keeps_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
     for number in (1, 2, 3):
-        record = {**RECORD, "id": f"exp_{number:012}", "state": "waiting"}
+        record: Export = {**RECORD, "id": f"exp_{number:012}", "state": "waiting"}
         exports._tasks[f"exp_{number:012}"] = ExportRequest(JOB, tmp_path, record)
 
-    async def make(request: ExportRequest) -> dict[str, Any]:
+    async def make(request: ExportRequest) -> None:
         if request.record["id"] == "exp_000000000001":
             raise JobFailure("no room")
         if request.record["id"] == "exp_000000000002":
             raise KeyError("x")
-        return {}
 
     monkeypatch.setattr(exports, "_make", make)
     async with exports.running(), asyncio.timeout(60):
@@ -113,10 +116,10 @@ async def test_files_that_fail_the_proof_are_not_offered(
     folder = export_folder(tmp_path, "job_1", "exp_000000000001")
     offered: list[Path] = []
 
-    async def make(request: ExportRequest) -> dict[str, Any]:
+    async def make(request: ExportRequest) -> None:
         folder.mkdir(parents=True)
         (folder / "a.bin").write_bytes(b"1")
-        request.record |= {"state": "verifying", "bytes": 1, "files": [{"name": "a.bin"}]}
+        request.record |= {"state": "verifying", "bytes": 1, "files": [FILE]}
         offered.append(exports.file("job_1", "exp_000000000001", "a.bin"))
         raise JobFailure("no memory")
 
@@ -137,24 +140,24 @@ async def test_a_verification_yields_and_keeps_its_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other_work: str
 ) -> None:
     exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
-    merged = {**RECORD, "format": "merged", "state": "waiting"}
+    merged: Export = {**RECORD, "format": "merged", "state": "waiting"}
     first = exports._tasks["exp_000000000001"] = ExportRequest(JOB, tmp_path, merged)
     killed = asyncio.Event()
     made: list[tuple[str, str]] = []
 
-    async def make(request: ExportRequest) -> dict[str, Any]:
+    async def make(request: ExportRequest) -> None:
         made.append((request.record["id"][-1], request.record["state"]))
         if request is not first or len(made) > 1:
-            return {"proof": {"verdict": "same"}}
+            return
         file = export_folder(tmp_path, "job_1", "exp_000000000001") / "a.bin"
         file.parent.mkdir(parents=True)
         file.write_bytes(b"1")
-        request.record |= {"state": "verifying", "bytes": 1, "files": [{"name": "a.bin"}]}
+        request.record |= {"state": "verifying", "bytes": 1, "files": [FILE]}
         request.child = SimpleNamespace(kill=killed.set)  # type: ignore[assignment]
         if other_work == "a job":
             exports.training_begins()
         else:
-            record = {**RECORD, "id": "exp_000000000002", "format": "adapter", "state": "waiting"}
+            record: Export = {**RECORD, "id": "exp_000000000002", "format": "adapter", "state": "waiting"}
             exports._start(record["id"], ExportRequest(JOB, tmp_path, record))
             exports._defer_verification()
         await killed.wait()
@@ -181,7 +184,7 @@ async def test_the_folder_of_a_deleted_job_is_not_recreated(
     exports._tasks["exp_000000000001"] = ExportRequest(JOB, tmp_path, {**RECORD, "state": "waiting"})
     folder = exports_folder(tmp_path, "job_1")
 
-    async def make(_: ExportRequest) -> dict[str, Any]:
+    async def make(_: ExportRequest) -> None:
         (folder / "exp_000000000001.part").mkdir(parents=True)
         exports.drop("job_1")
         raise JobFailure("It was killed")
@@ -216,7 +219,7 @@ async def test_a_foreign_record_accesses_no_other_files(tmp_path: Path) -> None:
     names = ["../../../../outside/kept", "/etc/passwd", "..", ".", "a/b", "link", "folder", "\0"]
     (folder / good / "link").symlink_to(tmp_path / "outside" / "kept")
     (folder / good / "folder").mkdir()
-    record = {**RECORD, "state": "completed", "files": [{"name": name} for name in names]}
+    record: Export = {**RECORD, "state": "completed", "files": [{**FILE, "name": name} for name in names]}
     for name in ("exp_a.json", "exp_..json", f"{good}.json"):
         (folder / name).write_text(json.dumps({**record, "id": "../../../../outside"}))
     assert exports.list("job_1") == []
@@ -278,3 +281,13 @@ async def test_impossible_formats_are_refused_in_advance(
     for form, reason in problems().items():
         with pytest.raises(ConflictError, match=reason):
             await exports.request(job, {"format": form})
+
+
+def test_an_embedder_of_dora_has_no_other_strength(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scaled, such an adapter is not between its base and itself."""
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 8, "use_dora": true}')
+    (tmp_path / "embedder.json").write_text("{}")
+    monkeypatch.setattr(formats, "find_spec", lambda _: True)
+    config: Any = {}
+    assert formats.refusal(tmp_path, config, "merged") is None
+    assert "no other strength than 1" in str(formats.refusal(tmp_path, config, "merged", 0.5))

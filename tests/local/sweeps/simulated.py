@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.sweeps import plan, sampler
+from arkor_dev.local.sweeps.messages import Observation
 from arkor_dev.local.sweeps.plan import Conclude, Confirm, Extend, Try
 from arkor_dev.local.sweeps.record import SEARCH, WINNER, Estimate, SweepRecord, Trial
 
@@ -17,10 +18,10 @@ GRID: dict[str, list[Any]] = {
     "loraR": [4, 16, 64],
     "batchSize": [2, 4, 8],
 }
-CONFIG: dict[str, Any] = {"model": "m", "maxSteps": 90, "learningRate": 1e-4, "loraR": 4, "batchSize": 4}
+CONFIG: Any = {"model": "m", "maxSteps": 90, "learningRate": 1e-4, "loraR": 4, "batchSize": 4}
 
 
-def sweep_of(space: dict[str, Any], config: dict[str, Any] = CONFIG, **more: Any) -> SweepRecord:
+def sweep_of(space: dict[str, Any], config: Any = CONFIG, **more: Any) -> SweepRecord:
     sweep = SweepRecord("sweep_0", "s", "now", 0.0, config, space, **{"seed": 1, **more})
     sweep.estimate = Estimate(steps=90, fixed=2.0, training=90.0)
     sweep.rungs = plan.rungs_of(sweep)
@@ -50,7 +51,7 @@ def run(
             before, after = sweep.rungs[trial.rung - 1], sweep.rungs[trial.rung]
         else:
             assert isinstance(action, Try)
-            told = [(each.settings, each.losses[0]) for each in sweep.search]
+            told = [Observation(each.settings, each.losses[0]) for each in sweep.search]
             found = ask(sweep.space, sweep.config, told, sweep.seed) if told else {}
             if found is None:
                 exhausted = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,11 +15,12 @@ from arkor_dev.local.sweeps.judging import judged, selecting_loss
 
 if TYPE_CHECKING:
     from arkor_dev.contract.shapes import SweepVerdict
+    from arkor_dev.local.sweeps.messages import RunScores
 
 ROWS = 40
 
 
-def scores(chance: random.Random, rows: list[float], gain: float = 0.0) -> dict[str, Any]:
+def scores(chance: random.Random, rows: list[float], gain: float = 0.0) -> RunScores:
     """Losses of a run: those of its rows, the luck of its seed, and what each row has of it."""
     luck = chance.gauss(0, 0.02)
     return {
@@ -27,6 +28,8 @@ def scores(chance: random.Random, rows: list[float], gain: float = 0.0) -> dict[
         "keys": [f"{place:016x}" for place in range(len(rows))],
         "groups": list(range(len(rows))),
         "margin": 0.01,
+        "rows": "",
+        "tokens": "",
     }
 
 
@@ -62,9 +65,10 @@ def test_rewards_are_reported_with_their_sign() -> None:
     """More of them is better, and the scores have their negative."""
     chance = random.Random(1)
     rows = [chance.gauss(-0.3, 0.1) for _ in range(ROWS)]
-    start, winner = (
-        [{**scores(chance, rows, gain), "higher": "Mean reward"} for _ in range(3)] for gain in (0, 0.4)
-    )
+    runs = [scores(chance, rows, gain) for gain in (0, 0, 0, 0.4, 0.4, 0.4)]
+    for run in runs:
+        run["higher"] = True
+    start, winner = runs[:3], runs[3:]
     verdict = judged(start, winner, "mean reward")
     assert verdict["verdict"] == "better"
     assert 0 < verdict["start"] < verdict["winner"]
@@ -84,6 +88,7 @@ def test_too_few_rows_give_no_verdict() -> None:
 def test_sweeps_and_early_stopping_select_on_the_same_half() -> None:
     keys = [f"{(7919 * place) % 100:016x}" for place in range(30)]
     groups = [place // 3 for place in range(30)]
-    run = {"adapter": [float(place) for place in range(30)], "keys": keys, "groups": groups}
+    run = scores(random.Random(1), [float(place) for place in range(30)])
+    run |= {"adapter": [float(place) for place in range(30)], "keys": keys, "groups": groups}
     half = choosing_half(keys, groups)
     assert selecting_loss(run) == fmean(place for place in range(30) if half[place])

@@ -12,6 +12,7 @@ import pytest
 from arkor_dev.local.evaluation import adapter_pairs
 from arkor_dev.local.jobs.job_config import check_config
 from arkor_dev.local.sweeps import plan, sampler
+from arkor_dev.local.sweeps.messages import Observation
 from arkor_dev.local.sweeps.plan import Conclude
 from arkor_dev.local.sweeps.record import SEARCH, WINNER, Estimate, Trial
 
@@ -72,8 +73,8 @@ def test_tpe_finds_a_good_rate_in_a_range() -> None:
         assert all(type(trial.settings["loraR"]) is int for trial in sweep.search[1:])
         found.append(plan.finalists(sweep)[0].losses[-1])
     assert sum(loss < 1.05 for loss in found) >= 4
-    told = [({**trial.settings}, trial.losses[0]) for trial in sweep.search[1:]]
-    rates = sampler.importances(space, told, 1)
+    told = [Observation(trial.settings, trial.losses[0]) for trial in sweep.search[1:]]
+    rates = sampler.importances(sweep.space, told, 1)
     assert [row["setting"] for row in rates] == ["learningRate", "loraR"]
     assert rates[0]["low"] <= rates[0]["mean"] <= rates[0]["high"]
 
@@ -161,7 +162,7 @@ def test_a_rung_equals_the_start_of_a_longer_run() -> None:
     sweep = sweep_of({"loraR": [4, 8]})
     rates = []
     for rung in range(3):
-        config = plan.config_of(sweep, Trial(1, {"loraR": 8}, "job", rung=rung))
+        config: Any = plan.config_of(sweep, Trial(1, {"loraR": 8}, "job", rung=rung))
         schedule = Schedule.of(JobSettings(config), config["maxSteps"], 1e-3)
         rates.append([schedule.rate_at(step) for step in range(1, config["maxSteps"] + 1)])
     assert rates[2][:30] == rates[1]

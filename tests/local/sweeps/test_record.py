@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-CONFIG: dict[str, Any] = {"model": "m", "datasetSource": {"type": "file", "path": "d"}}
+CONFIG: Any = {"model": "m", "datasetSource": {"type": "file", "path": "d"}}
 NAME = "sweep_00000000000a"
 
 

@@ -34,19 +34,19 @@ from tests.support.waiting import until as until_async
 
 if TYPE_CHECKING:
     from arkor_dev.contract.events import Event
-    from arkor_dev.contract.shapes import JobSweep, Sweep, SweepTrial
+    from arkor_dev.contract.shapes import JobSweep, NewSweep, Sweep, SweepTrial
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.workers.codec import Message
 
 __all__ = ["store"]
 
-TINY: dict[str, Any] = {
+TINY: Any = {
     **{key: value for key, value in CONFIG.items() if key not in ("saveSteps", "evalSteps")},
     "learningRate": 1e-5,
     "maxSteps": 9,
     "datasetSplit": 0.3,
 }
-SPACE = {"learningRate": [1e-5, 1e-2]}
+SPACE: Any = {"learningRate": [1e-5, 1e-2]}
 TOML = """
 [[trainer]]
 name = "bot"
@@ -104,7 +104,7 @@ def test_a_sweep_survives_a_kill_and_finds_the_better_rate(
     backend = start()
     try:
         assert command("start")["state"] == "running"
-        body = {"name": "night", "config": TINY, "space": SPACE, "deadline": in_time(500)}
+        body: NewSweep = {"name": "night", "config": TINY, "space": SPACE, "deadline": in_time(500)}
         assert backend.call("POST", "/v1/sweeps", body).status == 409
         until(lambda: len(results()) >= 2, 200)
         before = results()
@@ -176,7 +176,7 @@ async def test_a_stuck_sweep_is_ended_at_its_deadline(
     monkeypatch.setattr(plan, "halving_seconds", lambda *_: 0.0)
     scheduler = scheduler_of(store, tmp_path)
     sweeps = sweeps_of(store, tmp_path, scheduler)
-    body = {"name": "s", "config": TINY, "space": {"learningRate": {"low": 1e-5, "high": 1e-2}}}
+    body: NewSweep = {"name": "s", "config": TINY, "space": {"learningRate": {"low": 1e-5, "high": 1e-2}}}
     async with asyncio.timeout(60), scheduler.running(), sweeps.running():
         with pytest.raises(BadRequestError, match="deadline or a number"):
             await sweeps.start(body)
@@ -208,7 +208,12 @@ async def test_a_sweep_with_too_few_held_out_rows_is_refused(
 
     monkeypatch.setattr(Sweeps, "_ask", ask)
     sweeps = sweeps_of(store, tmp_path, scheduler_of(store, tmp_path))
-    body = {"name": "s", "config": {**TINY, "datasetSplit": 0.1}, "space": SPACE, "deadline": in_time(3600)}
+    body: NewSweep = {
+        "name": "s",
+        "config": {**TINY, "datasetSplit": 0.1},
+        "space": SPACE,
+        "deadline": in_time(3600),
+    }
     with pytest.raises(BadRequestError, match=r"at least 16 .* holds out 6: hold out 27 %") as refused:
         await sweeps.start(body)
     assert sweeps.views() == []
@@ -223,7 +228,7 @@ async def test_a_full_disk_stores_a_sweep_atomically(
     monkeypatch.setattr(service, "LOOK_SECONDS", 0.05)
     monkeypatch.setattr(service, "TICK_SECONDS", 0.01)
     sweeps = sweeps_of(store, tmp_path, scheduler_of(store, tmp_path))
-    body = {"name": "s", "config": TINY, "space": SPACE, "deadline": in_time(3600)}
+    body: NewSweep = {"name": "s", "config": TINY, "space": SPACE, "deadline": in_time(3600)}
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -255,7 +260,7 @@ async def test_trials_yield_to_other_work(store: AsyncStore, tmp_path: Path) -> 
 
     make_project(tmp_path)
     sweeps = Sweeps(store, scheduler, Known(), tmp_path, tmp_path, wanted)  # type: ignore[arg-type]
-    body = {"name": "s", "config": TINY, "space": {"learningRate": {"low": 1e-5, "high": 1e-2}}}
+    body: NewSweep = {"name": "s", "config": TINY, "space": {"learningRate": {"low": 1e-5, "high": 1e-2}}}
     async with asyncio.timeout(60), scheduler.running(), sweeps.running():
         begun = await sweeps.start({**body, "deadline": in_time(3600)})
         await asked_for.wait()
@@ -335,7 +340,7 @@ async def test_a_sweep_without_a_forecast_times_a_run(store: AsyncStore, tmp_pat
     """A run of the starting settings with a fresh seed comes first; it is not repeated at the end."""
     hub = {**TINY, "datasetSource": {"type": "huggingface", "name": "org/rows", "token": "hf_secret"}}
     sweeps = Sweeps(store, scheduler_of(store, tmp_path), Unknown(), tmp_path, tmp_path)  # type: ignore[arg-type]
-    body = {"name": "s", "config": hub, "space": {"learningRate": {"low": 1e-5, "high": 1e-2}}}
+    body: NewSweep = {"name": "s", "config": hub, "space": {"learningRate": {"low": 1e-5, "high": 1e-2}}}
 
     def trials() -> list[SweepTrial]:
         found: list[SweepTrial] = sweeps.view(begun["id"])["trials"]
@@ -419,7 +424,7 @@ async def test_a_sweep_survives_kills_between_any_two_steps(
     make_project(tmp_path)
     chance = random.Random(seed)
     trained = {**TINY, "maxSteps": 27}
-    body = {"name": "s", "config": trained, "space": {"learningRate": {"low": 1e-5, "high": 1e-2}}}
+    body: NewSweep = {"name": "s", "config": trained, "space": {"learningRate": {"low": 1e-5, "high": 1e-2}}}
     kills = 0
 
     def begin() -> Sweeps:
@@ -460,7 +465,12 @@ async def test_a_sweep_waits_for_changed_data(
     original = file.read_bytes()
     other = original.replace(b"a", b"b", 1)
     config = {**TINY, "maxSteps": 27}
-    body = {"name": "s", "config": config, "space": {"learningRate": {"low": 1e-5, "high": 1e-2}}, "jobs": 6}
+    body: Any = {
+        "name": "s",
+        "config": config,
+        "space": {"learningRate": {"low": 1e-5, "high": 1e-2}},
+        "jobs": 6,
+    }
     sweeps = Sweeps(store, scheduler_of(store, tmp_path), Quick(), tmp_path, tmp_path)  # type: ignore[arg-type]
     begun = await sweeps.start(body)
 

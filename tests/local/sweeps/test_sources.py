@@ -28,6 +28,7 @@ from .test_service import sweeps_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import NewSweep
     from arkor_dev.local.jobs.async_store import AsyncStore
 
 __all__ = ["store"]
@@ -38,7 +39,7 @@ PARTS: list[dict[str, Any]] = [
     {"type": "file", "path": "c.jsonl", "weight": 0},
     {"type": "file", "path": "d.jsonl"},
 ]
-SOURCES: dict[str, Any] = {
+SOURCES: Any = {
     "model": CONFIG["model"],
     "datasetSource": {"type": "list", "sources": PARTS},
     "evalDatasetSource": {"type": "file", "path": "judges.jsonl"},
@@ -46,7 +47,7 @@ SOURCES: dict[str, Any] = {
     "earlyStoppingPatience": 2,
     "seed": 7,
 }
-BODY: dict[str, Any] = {"name": "bot sources", "config": SOURCES, "sources": {}}
+BODY: NewSweep = {"name": "bot sources", "config": SOURCES, "sources": {}}
 
 
 def write_sources(project: Path) -> None:
@@ -64,7 +65,7 @@ def sweep(**more: Any) -> SweepRecord:
 
 
 def test_a_run_reads_every_source_and_trains_on_its_own() -> None:
-    config = plan.config_of(sweep(), Trial(3, {}, "job", sources=[1, 2]))
+    config: Any = plan.config_of(sweep(), Trial(3, {}, "job", sources=[1, 2]))
     weights = [part["weight"] for part in config["datasetSource"]["sources"]]
     assert weights == [0, 2, 1, 0]  # c has weight 0 so far, and is tried with 1
     assert (config["maxSteps"], config["seed"]) == (20, 7 + 1 + 3)
@@ -110,7 +111,7 @@ def test_a_design_ends_after_its_runs_or_a_failed_one() -> None:
     ],
 )
 async def test_what_cannot_be_compared_is_refused(
-    store: AsyncStore, tmp_path: Path, changes: dict[str, Any], body: dict[str, Any], words: str
+    store: AsyncStore, tmp_path: Path, changes: dict[str, Any], body: NewSweep, words: str
 ) -> None:
     sweeps = sweeps_of(store, tmp_path, scheduler_of(store, tmp_path))
     write_sources(tmp_path)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 import pytest
 
 from arkor_dev.contract.shapes import Progress
-from arkor_dev.local.workers.codec import Bounds, Codec, Message, Others, Trusted, encode
+from arkor_dev.local.workers.codec import Bounds, Codec, Message, Others, Trusted, encode, read_as
 
 
 @dataclass(frozen=True)
@@ -184,3 +184,15 @@ def test_an_object_that_was_checked_before_is_passed_on_as_it_is() -> None:
     assert codec.of({"kind": "Sent", "row": row}).row == row
     with pytest.raises(ValueError, match="is not"):
         codec.of({"kind": "Sent", "row": [row]})
+
+
+class Settings(TypedDict, total=False):
+    steps: int
+    name: str
+
+
+def test_a_record_is_read_as_its_class() -> None:
+    assert read_as(Settings, {"steps": 3}) == {"steps": 3}  # no field of a total=False class is needed
+    for wrong in ({"steps": "3"}, {"more": 1}, None):
+        with pytest.raises(ValueError, match=r"is not|unknown fields: more"):
+            read_as(Settings, wrong)

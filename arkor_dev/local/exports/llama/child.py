@@ -5,7 +5,7 @@ Writes to a file the log probabilities of all tokens at each learned position of
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.gguf.limited import limit_memory
 from arkor_dev.local.workers.codec import Codec
@@ -16,6 +16,9 @@ from .messages import EmbeddedByLlama, EmbedWithLlama, ReadByLlama, ReadWithLlam
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from arkor_dev.local.workers.link import Link
 
@@ -34,7 +37,7 @@ class LlamaModel:
 
         adapter = {} if lora is None else {"lora_path": lora, "lora_scale": 1.0}
         threads = available_cores()
-        self.llama: Any = Llama(
+        self.llama = Llama(
             model_path=model,
             n_ctx=longest,
             n_batch=longest,
@@ -47,11 +50,12 @@ class LlamaModel:
             **adapter,
         )
 
-    def logits(self, ids: Sequence[int]) -> Any:
+    def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Return the next-token logits after each token: ``[tokens, vocabulary]``."""
         self.llama.reset()
         self.llama.eval(list(ids))
-        return self.llama.scores[: len(ids)]
+        scores: NDArray[np.float32] = self.llama.scores[: len(ids)]
+        return scores
 
     def answer(self, prompt: Sequence[int], ends: set[int], most: int) -> list[int]:
         """Return the greedy answer, including its end token."""

@@ -6,14 +6,14 @@ import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
 
 from arkor_dev.local.cards.writer import describe_merged
-from arkor_dev.local.exports.embedder import EmbedderExport
-from arkor_dev.local.exports.files import save_merged
+from arkor_dev.local.exports.embedder import EmbedderExport, texts_of
+from arkor_dev.local.exports.files import merge, save_merged
 from arkor_dev.local.gguf.files import FULL, check_support, convert, quantize
 from arkor_dev.local.gguf.limited import Limits, run
 from arkor_dev.local.modeling.embedder import FILE
@@ -28,11 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
-    from torch.nn import Module
 
+    from arkor_dev.contract.shapes import ExportProof
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.base_model import Base
-    from arkor_dev.local.modeling.embedder import Embedder
 
 DISTANCES: Final = {FULL: 1e-3, "q8_0": 0.01}
 """Largest distance, 1 - cosine, of a vector from the trained model's, by quantization; at least twice what
@@ -47,19 +46,17 @@ FIGURES: Final = (
 
 @dataclass
 class LlamaEmbedderExport(EmbedderExport):
-    """As `EmbedderExport`, in the format ``gguf``; ``quantization`` and ``cache`` as in `LlamaExport`."""
+    """As `EmbedderExport`, in the format ``gguf``."""
 
-    _figures: ClassVar[str] = FIGURES
+    figures = FIGURES
 
-    quantization: str = FULL
-    cache: Path = field(default_factory=Path)
     _scratch: Path = field(default_factory=Path, init=False)
 
     @property
     def _allowed(self) -> float:
         return DISTANCES[self.quantization]
 
-    def make(self, rows: Sequence[Row]) -> dict[str, Any]:
+    def make(self, rows: Sequence[Row]) -> ExportProof:
         """Write and verify the export with the texts of ``rows``. See `ExportTask.make`."""
         if self.quantization not in DISTANCES:
             raise JobFailure(
@@ -75,12 +72,12 @@ class LlamaEmbedderExport(EmbedderExport):
             check_support(self.base, self._scratch, self.cache, self.progress)
             return super().make(rows)
 
-    def _fill(self, folder: Path, merged: Module, base: Base, embedder: Embedder) -> None:
-        """Write all files of the export into ``folder``."""
+    def _fill(self, folder: Path, base: Base) -> None:
+        """See `OutputsExport`."""
         source = self._scratch / "merged"
         source.mkdir()
-        save_merged(merged, base.tokenizer, self.name, torch.float16, source)
-        embedder.write(source)  # the converter writes its pooling into the file
+        save_merged(merge(base.model), base.tokenizer, self.name, torch.float16, source)
+        self._embedder.write(source)  # the converter writes its pooling into the file
         last = convert(source, self.quantization, self.name, self._scratch, self.cache, self.progress)
         shutil.rmtree(source)
         if self.quantization != FULL:
@@ -89,8 +86,9 @@ class LlamaEmbedderExport(EmbedderExport):
         shutil.copyfile(self.source / FILE, folder / FILE)
         describe_merged(self.source, folder, self.strength)
 
-    def _read_vectors(self, texts: dict[str, list[str]], embedder: Embedder) -> Tensor:
-        """Return the vectors of ``texts`` by llama.cpp, which tokenizes them itself."""
+    def _read_outputs(self, rows: Sequence[Row]) -> Tensor:
+        """Return the vectors of the rows' texts by llama.cpp, which tokenizes them itself."""
+        embedder, texts = self._embedder, texts_of(rows)
         prompted = [embedder.prompted(text, kind) for kind, of_kind in texts.items() for text in of_kind]
         limits, file = Limits.of((self.target / MODEL).stat().st_size), self._scratch / "vectors.npy"
         request = EmbedWithLlama(limits.memory, self.target / MODEL, prompted, file)

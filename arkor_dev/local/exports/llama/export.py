@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -34,7 +34,7 @@ from arkor_dev.local.modeling.gpu_count import weights_of
 from arkor_dev.local.modeling.tokenizer import load_context, load_tokenizer
 
 from . import ollama
-from .verification import adds_start, conversations_of, evaluate, faults
+from .verification import LlamaOutputs, adds_start, conversations_of, evaluate, faults
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,19 +42,18 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedTokenizerBase
 
+    from arkor_dev.contract.shapes import ExportProof
+    from arkor_dev.data.rows import Message, Row
     from arkor_dev.local.exports.proof import Outputs, Questions
     from arkor_dev.local.modeling.base_model import Base
 
-FORMS: Final = ("gguf", "gguf-lora", "ollama")
 MODEL, ADAPTER, MODELFILE = "model.gguf", "adapter.gguf", "Modelfile"
 
 
 @dataclass
 class LlamaExport(ExportTask):
-    """The export of ``source`` as GGUF with ``quantization``; ``cache`` has converters and base models."""
+    """The export of ``source`` as GGUF, with ``quantization``."""
 
-    quantization: str = FULL
-    cache: Path = field(default_factory=Path)
     _scratch: Path = field(default_factory=Path, init=False)
 
     @property
@@ -66,7 +65,7 @@ class LlamaExport(ExportTask):
         """Return the key of the verification's bounds in ``BOUNDS``."""
         return FULL if self.form == "gguf-lora" else self.quantization
 
-    def make(self, rows: Sequence[Any]) -> dict[str, Any]:
+    def make(self, rows: Sequence[Row]) -> ExportProof:
         self.target.parent.mkdir(parents=True, exist_ok=True)
         for path in self.target.parent.glob(
             f"{self.target.name}.*.part"
@@ -98,12 +97,12 @@ class LlamaExport(ExportTask):
             self._merge(trained, base, torch.float16, folder)
 
     def _read_again(
-        self, questions: Questions, trained: Outputs, prompts: Sequence[Sequence[Any]]
+        self, questions: Questions, trained: Outputs, prompts: Sequence[Sequence[Message]]
     ) -> tuple[Outputs, list[str]]:
         tokenizer = with_arguments(load_tokenizer(self.base), self.arguments)
         conversations = conversations_of(tokenizer, prompts)
 
-        def run(model: Path, lora: Path | None, subject: str, *, answers: bool = True) -> Any:
+        def run(model: Path, lora: Path | None, subject: str, *, answers: bool = True) -> LlamaOutputs:
             return evaluate(
                 model,
                 lora,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.modeling.chat_template import render
 from arkor_dev.local.workers.errors import JobFailure
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerBase
 
-SYSTEM, USER, ASSISTANT = "system", "user", "assistant"
+    from arkor_dev.data.rows import Message
+
+SYSTEM: Final = "system"
+USER: Final = "user"
+ASSISTANT: Final = "assistant"
 MARKERS: Final = {SYSTEM: "QzSYSTEMzQ", USER: "QzUSERzQ", ASSISTANT: "QzANSWERzQ"}
 UNSUPPORTED: Final = (
     "This model's chat template cannot be expressed in Ollama's language: choose the format gguf"
@@ -178,7 +182,7 @@ def _unquoted(value: str) -> str | None:
     return value
 
 
-def render_modelfile(text: str, messages: Sequence[Mapping[str, str]]) -> str:
+def render_modelfile(text: str, messages: Sequence[Message]) -> str:
     """Render a conversation with the Modelfile ``text`` by Ollama's rules. Raises ValueError."""
     parsed = dict(instructions(text))
     template, system = parsed.get("TEMPLATE"), parsed.get("SYSTEM")
@@ -215,7 +219,7 @@ def faults(
     text: str,
     tokenizer: PreTrainedTokenizerBase,
     ends: Sequence[int],
-    conversations: Sequence[Sequence[Any]],
+    conversations: Sequence[Sequence[Message]],
     *,
     adds_start: str,
 ) -> list[str]:

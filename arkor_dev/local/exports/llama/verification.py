@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerBase
 
+    from arkor_dev.data.rows import Message
     from arkor_dev.local.exports.proof import Questions
 
     from .messages import VocabularyFacts
@@ -42,7 +43,7 @@ class LlamaOutputs:
     conversations: list[str]
 
 
-def conversations_of(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Sequence[Any]]) -> list[str]:
+def conversations_of(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Sequence[Message]]) -> list[str]:
     """Render conversations with the training's chat template; skip those that it rejects."""
     texts = []
     for messages in (*CONVERSATIONS, *prompts):
@@ -104,7 +105,7 @@ def adds_start(tokenizer: PreTrainedTokenizerBase, conversation: str) -> bool:
 
 
 def faults(
-    tokenizer: PreTrainedTokenizerBase, exported: LlamaOutputs, prompts: Sequence[Sequence[Any]]
+    tokenizer: PreTrainedTokenizerBase, exported: LlamaOutputs, prompts: Sequence[Sequence[Message]]
 ) -> list[str]:
     """Describe each difference between llama.cpp and the training, one sentence each."""
     vocabulary, differences = exported.vocabulary, []

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.gguf.client import GgufFiles
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
     from arkor_dev.contract.shapes import Progress
@@ -62,7 +62,7 @@ class LlamaFiles:
             self._conversion.cancel()
             await asyncio.gather(self._conversion, return_exceptions=True)
 
-    async def _recording_failure(self, folder: str, conversion: Any) -> Path:
+    async def _recording_failure(self, folder: str, conversion: Coroutine[None, None, Path]) -> Path:
         try:
             path: Path = await conversion
         except (JobFailure, OSError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import threading
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from arkor_dev.local.inference.messages import AnswerRequest, Part, Reading
+    from arkor_dev.local.modeling.interfaces import Tokenizer
 
     from .sampling import SampledToken
 
@@ -63,11 +64,17 @@ class Conversation(Protocol):
         """How many tokens the model can generate after the prompt; at least 1."""
 
 
-class Engine(Protocol):
-    """A library with a loaded model. All calls are made in the loop's single thread."""
+C = TypeVar("C", bound=Conversation)
+
+
+class Engine(Protocol[C]):
+    """A library with a loaded model, and its own class ``C`` of conversations.
+
+    All calls are made in the loop's single thread.
+    """
 
     @property
-    def tokenizer(self) -> Any:
+    def tokenizer(self) -> Tokenizer:
         """The loaded model's tokenizer."""
 
     @property
@@ -85,7 +92,7 @@ class Engine(Protocol):
     def base_key_of(self, ask: AnswerRequest) -> str:
         """Return a key for the way in which the base must be loaded for this request."""
 
-    def begin(self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None]) -> Conversation:
+    def begin(self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None]) -> C:
         """Load what is needed and build the prompt. Raises JobFailure."""
 
     def classify(
@@ -106,11 +113,11 @@ class Engine(Protocol):
     ) -> tuple[Reading, int]:
         """As `classify`, with the relevance of the request's texts to its query."""
 
-    def read(self, conversation: Any) -> NDArray[np.float32] | None:
+    def read(self, conversation: C) -> NDArray[np.float32] | None:
         """Read a chunk of the prompt; return the first token's logits once all of it is read, else None."""
 
-    def step(self, conversations: list[Any], tokens: list[int]) -> NDArray[np.float32]:
+    def step(self, conversations: list[C], tokens: list[int]) -> NDArray[np.float32]:
         """Add a token to each conversation of one group; return the next logits, one row for each."""
 
-    def end(self, conversation: Any) -> None:
+    def end(self, conversation: C) -> None:
         """Release the conversation, regardless of how it ended."""

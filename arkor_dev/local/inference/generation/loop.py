@@ -16,11 +16,11 @@ import logging
 import time
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Generic
 
 import numpy as np
 
-from arkor_dev.local.inference.generation.interface import MAX_CONCURRENT
+from arkor_dev.local.inference.generation.interface import MAX_CONCURRENT, C
 from arkor_dev.local.inference.messages import Begun, Done, Failed, Loading, Text
 from arkor_dev.local.inference.structured_output.constraint import Vocabulary
 from arkor_dev.local.modeling.tool_calls import ToolCalls, tool_names
@@ -47,9 +47,9 @@ LOGPROBS_PER_MESSAGE: Final = 256
 
 
 @dataclass(eq=False)
-class _Answer:
+class _Answer(Generic[C]):
     request: GenerationRequest
-    conversation: Any
+    conversation: C
     sampler: Sampler
     text: IncrementalDecoder
     stops: StopFilter
@@ -72,14 +72,14 @@ class _Answer:
         return self.request.ask.prompt is not None
 
 
-class Loop:
+class Loop(Generic[C]):
     """Answers the requests of an inbox with one engine."""
 
-    def __init__(self, engine: Engine, inbox: queue.SimpleQueue[GenerationRequest]) -> None:
+    def __init__(self, engine: Engine[C], inbox: queue.SimpleQueue[GenerationRequest]) -> None:
         self.engine = engine
         self._inbox = inbox
         self._waiting: deque[GenerationRequest] = deque()
-        self._answers: list[_Answer] = []
+        self._answers: list[_Answer[C]] = []
         self._base_key: str | None = None
         self._cached_vocabulary: Vocabulary | None = None
 
@@ -165,7 +165,7 @@ class Loop:
             )
         )
 
-    def _start(self, request: GenerationRequest) -> _Answer:
+    def _start(self, request: GenerationRequest) -> _Answer[C]:
         engine, ask = self.engine, request.ask
         request.send(Begun())  # the chat template may be the last thing that this process does
         conversation = engine.begin(ask, request.base_key, lambda label: request.send(_loading(label)))
@@ -199,7 +199,7 @@ class Loop:
             self._cached_vocabulary = Vocabulary.of(tokenizer, self.engine.ends)
         return self._cached_vocabulary
 
-    def _advance(self, answers: list[_Answer]) -> None:
+    def _advance(self, answers: list[_Answer[C]]) -> None:
         """Read a chunk of the prompt nearest its end, then generate a token for each ready answer."""
         engine = self.engine
         reading = [answer for answer in answers if answer.logits is None]
@@ -225,7 +225,7 @@ class Loop:
                 for answer, logits in zip(continuing, rows, strict=True):
                     answer.logits = logits
 
-    def _chosen(self, answer: _Answer) -> bool:
+    def _chosen(self, answer: _Answer[C]) -> bool:
         """Choose an answer's next token and send the text it completes; return whether it continues."""
         assert answer.logits is not None
         constraint, thinking = answer.constraint, answer.thinking
@@ -259,13 +259,14 @@ class Loop:
             return True
         return False
 
-    def _send_prompt(self, answer: _Answer) -> None:
+    def _send_prompt(self, answer: _Answer[C]) -> None:
         """Send the prompt as the beginning of the answer, with its log probabilities if requested."""
         tokenizer, prompt = self.engine.tokenizer, answer.request.ask.prompt
         scores, entries = answer.conversation.scores or (), []
         if isinstance(prompt, str):
             text = prompt
         else:
+            assert prompt is not None  # a conversation is not repeated
             text = tokenizer.decode(prompt, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         written = IncrementalDecoder(tokenizer, special=True)
         for chosen in scores:
@@ -278,12 +279,12 @@ class Loop:
         for start in range(LOGPROBS_PER_MESSAGE, len(entries), LOGPROBS_PER_MESSAGE):
             answer.request.send(Text("", entries[start : start + LOGPROBS_PER_MESSAGE]))
 
-    def _send_text(self, answer: _Answer, text: str, *, thoughts: bool = False) -> None:
+    def _send_text(self, answer: _Answer[C], text: str, *, thoughts: bool = False) -> None:
         if out := answer.calls.push(text):
             logprobs, answer.logprobs = answer.logprobs, []
             answer.request.send(Text(out, logprobs, thoughts))
 
-    def _finish(self, answer: _Answer, reason: FinishReason) -> None:
+    def _finish(self, answer: _Answer[C], reason: FinishReason) -> None:
         self._answers.remove(answer)
         self.engine.end(answer.conversation)
         held = answer.thinking.flush() if answer.thinking else ""
@@ -306,7 +307,7 @@ class Loop:
         )
         answer.request.send(done)
 
-    def _logprob(self, chosen: SampledToken, answer: _Answer) -> TokenLogprob:
+    def _logprob(self, chosen: SampledToken, answer: _Answer[C]) -> TokenLogprob:
         likeliest = [self._token(token, logprob) for token, logprob in chosen.likeliest]
         own = self._token(chosen.token, chosen.logprob)
         entry: TokenLogprob = {
@@ -325,7 +326,7 @@ class Loop:
         height = None if logprob is None else max(logprob, -9999.0)
         return {"token": text, "logprob": height, "bytes": list(text.encode())}
 
-    def _guarded(self, requests: list[GenerationRequest]) -> _Guard:
+    def _guarded(self, requests: list[GenerationRequest]) -> _Guard[C]:
         return _Guard(self, requests)
 
     def drop(self, requests: list[GenerationRequest], reason: str) -> None:
@@ -337,10 +338,10 @@ class Loop:
             request.send(Failed(reason))
 
 
-class _Guard:
+class _Guard(Generic[C]):
     """Confines an error in the body to the answers that it affects, with its reason."""
 
-    def __init__(self, loop: Loop, requests: list[GenerationRequest]) -> None:
+    def __init__(self, loop: Loop[C], requests: list[GenerationRequest]) -> None:
         self._loop = loop
         self._requests = requests
 
@@ -369,5 +370,5 @@ def _calls_of(ask: AnswerRequest, names: frozenset[str], *, marked: bool) -> Too
     return ToolCalls(names, only_marked=marked, most=1 if rules is not None and not rules.parallel else None)
 
 
-def _unread(answer: _Answer) -> int:
+def _unread(answer: _Answer[C]) -> int:
     return len(answer.conversation.prompt) - len(answer.conversation.tokens)

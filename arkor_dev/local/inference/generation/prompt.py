@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.inference.prompt_length import TOO_LONG, exceeds
 from arkor_dev.local.modeling.chat_template import render, with_arguments
@@ -62,7 +62,7 @@ def _within(ids: list[int], ask: AnswerRequest, context: int) -> list[int]:
     return ids
 
 
-def _readable(messages: Sequence[Any]) -> list[Any]:
+def _readable(messages: Sequence[dict[str, object]]) -> list[dict[str, object]]:
     """Return messages as templates expect them: arguments as an object, missing content as ``""``."""
     return [
         {
@@ -70,7 +70,7 @@ def _readable(messages: Sequence[Any]) -> list[Any]:
             "content": message.get("content") or "",
             **(
                 {"tool_calls": [_call(call) for call in calls]}
-                if (calls := message.get("tool_calls"))
+                if isinstance(calls := message.get("tool_calls"), list)
                 else {}
             ),
         }
@@ -78,8 +78,10 @@ def _readable(messages: Sequence[Any]) -> list[Any]:
     ]
 
 
-def _call(call: Any) -> Any:
-    function = call.get("function") if isinstance(call, dict) else None
+def _call(call: object) -> object:
+    if not isinstance(call, dict):
+        return call
+    function = call.get("function")
     if not isinstance(function, dict) or not isinstance(function.get("arguments"), str):
         return call
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal
 
 from arkor_dev.data.thoughts import FINAL, FINAL_CHANNEL, MARKS, opened_by
 
@@ -12,18 +12,12 @@ from .decoding import IncrementalDecoder
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from arkor_dev.local.modeling.interfaces import Tokenizer
+
 TAIL: Final = 32
 """Number of tokens at the end of a prompt in which thoughts may begin."""
 SEARCHED: Final = 64
 """Number of characters in which the end of thoughts is searched: more than the longest mark and token."""
-
-
-class Tokenizer(Protocol):
-    """What is needed of a model's tokenizer."""
-
-    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
-
-    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool) -> str: ...
 
 
 class ThinkingTracker:
@@ -47,7 +41,7 @@ class ThinkingTracker:
         """Return the token that must come next, once the thoughts have used up their tokens."""
         is_over = self._budget is not None and self.tokens >= self._budget
         if self._state == "thinking" and is_over and self._marks:
-            closing = self._tokenizer.encode(self._marks.closing, add_special_tokens=False)
+            closing = self._tokenizer(self._marks.closing, add_special_tokens=False)["input_ids"]
             self._closing, self._state = deque(closing), "closing"
         return self._closing[0] if self._closing else None
 

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.regular_files import read_small
 from arkor_dev.local.inference.adapter_scale import ActiveAdapter
@@ -255,8 +255,15 @@ class LlamaEngine:
         self._threads = CORES if by_half > THREADS_MARGIN * seconds(CORES) else half
 
 
-def _generation(folder: Path) -> Any:
-    """Return a model's end tokens and repetition penalty, as determined by transformers."""
+@dataclass
+class _GenerationConfig:
+    """A model's end tokens and repetition penalty, as determined by transformers; see its class."""
+
+    eos_token_id: int | list[int] | None
+    repetition_penalty: float | None
+
+
+def _generation(folder: Path) -> _GenerationConfig:
     generation_config = folder / "generation_config.json"
     path = generation_config if generation_config.is_file() else folder / "config.json"
     try:
@@ -266,7 +273,7 @@ def _generation(folder: Path) -> Any:
     if not isinstance(config, dict):
         config = {}
     penalty = config.get("repetition_penalty")
-    return SimpleNamespace(
+    return _GenerationConfig(
         eos_token_id=config.get("eos_token_id"),
         repetition_penalty=penalty if isinstance(penalty, int | float) else None,
     )

@@ -6,7 +6,7 @@ Sequences share one memory of ``cells`` tokens; a prefix shared by several is st
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import llama_cpp
 import numpy as np
@@ -41,11 +41,11 @@ class Native:
     def __init__(self, path: Path, sequences: int, threads: int) -> None:
         """Load the file at ``path`` after calling ``allocate``. Raises JobFailure."""
         quiet()
-        self._model: Any = llama_cpp.llama_model_load_from_file(
+        self._model = llama_cpp.llama_model_load_from_file(
             str(path).encode(), llama_cpp.llama_model_default_params()
         )
-        self._context: Any = None
-        self._adapters: dict[str, Any] = {}
+        self._context: llama_cpp.llama_context_p | None = None
+        self._adapters: dict[str, llama_cpp.llama_adapter_lora_p] = {}
         self._active: tuple[str | None, float] = (None, 0.0)
         if not self._model:
             raise JobFailure(f"llama.cpp cannot load {path.name}")

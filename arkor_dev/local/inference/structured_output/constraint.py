@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
@@ -163,5 +163,5 @@ class Bounds:
 
     def _is_finite(self) -> bool:
         # Within a number, the last character may be something other than a digit.
-        number: Any = self._number
+        number = self._number
         return not number or number[-1] not in b"0123456789" or math.isfinite(float(number))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from copy import copy
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 
@@ -34,7 +34,7 @@ LIMITS: Final = LLParserLimits(
     verbose_errors=False,
 )
 """A matcher's limits: at most half of the library's defaults, which suit the largest known schemas."""
-OPTIONS: Final[dict[str, Any]] = {
+OPTIONS: Final[dict[str, object]] = {
     # One space, or a new line with its indentation: without a limit a model may write whitespace forever.
     "whitespace_pattern": r" |\n {0,16}|\n\t{0,4}",
     # With \uXXXX, a listed name could be spelled in a second way and pass for a different one.

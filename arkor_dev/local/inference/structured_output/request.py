@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.rules import quoted
 
 from .schemas import FormatError, read
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from arkor_dev.contract.json_types import Json, JsonObject
 
 RESPONSE: Final = "responseFormat"
 CHOICE: Final = "toolChoice"
@@ -45,7 +47,7 @@ class OutputFormat:
     calls: CallRules | None = None
 
 
-def format_of(body: Mapping[str, Any]) -> OutputFormat | None:
+def format_of(body: Mapping[str, object]) -> OutputFormat | None:
     """Return the answer's format; None for any text. Raises FormatError with a full sentence."""
     choice, response_format = body.get(CHOICE), body.get(RESPONSE)
     forced = choice not in UNFORCED
@@ -53,7 +55,9 @@ def format_of(body: Mapping[str, Any]) -> OutputFormat | None:
         raise FormatError(
             f"{RESPONSE} cannot be enforced together with tools, whose calls have their own form: remove one"
         )
-    tools = body.get("tools") or []
+    tools = body.get("tools")
+    if not isinstance(tools, list):
+        tools = []
     if forced:
         # Only a caller that says so expects several calls: a small model would never stop.
         several = choice == "required" and body.get(PARALLEL) is True
@@ -85,7 +89,9 @@ def _without_schema(tool: object) -> object:
     return {"function": {"name": function.get("name")}} if isinstance(function, dict) else tool
 
 
-def _response(response_format: Any) -> Any:
+def _response(response_format: object) -> Json:
+    if not isinstance(response_format, dict):
+        raise FormatError(f"it must be a JSON object, not {quoted(response_format)}")
     kind = response_format.get("type")
     if kind == "json_object":
         return {"type": "object"}
@@ -93,14 +99,14 @@ def _response(response_format: Any) -> Any:
         raise FormatError(f'its type must be "text", "json_object" or "json_schema", not {quoted(kind)}')
     json_schema = response_format.get("json_schema")
     schema = json_schema.get("schema") if isinstance(json_schema, dict) else None
-    if not isinstance(schema, dict):
+    if not isinstance(json_schema, dict) or not isinstance(schema, dict):
         raise FormatError(f"json_schema.schema must be a JSON object, not {quoted(schema)}")
     if not isinstance(json_schema.get("strict"), bool | None):
         raise FormatError("json_schema.strict must be true or false")
     return read(schema)
 
 
-def _call(choice: Any, tools: list[Any]) -> Any:
+def _call(choice: object, tools: Sequence[object]) -> Json:
     """Return the schema of a call of one of ``tools``, or of the named one; see ``modeling.tool_calls``."""
     functions = {}
     for tool in tools:
@@ -119,20 +125,20 @@ def _call(choice: Any, tools: list[Any]) -> Any:
         functions = {name: functions[name]}
     if not functions:
         raise FormatError("tools has no callable function")
-    calls = [
+    calls: list[Json] = [
         _call_schema(name, parameters, f"#/anyOf/{number}")
         for number, (name, parameters) in enumerate(functions.items())
     ]
     return {"type": "object", "anyOf": calls}
 
 
-def _call_schema(name: str, parameters: Any, pointer: str) -> Any:
+def _call_schema(name: str, parameters: object, pointer: str) -> Json:
     if not isinstance(parameters, dict | None):
         raise FormatError(f"the parameters of {quoted(name)} must be a schema, not {quoted(parameters)}")
     try:
         # A function's arguments are an object, whatever its schema says.
         json_schema = read(parameters or {}, f"{pointer}/properties/arguments/allOf/0")
-        arguments = {"allOf": [json_schema, {"type": "object"}]}
+        arguments: JsonObject = {"allOf": [json_schema, {"type": "object"}]}
     except FormatError as fault:
         raise FormatError(f"of the parameters of {quoted(name)}, {fault}") from None
     return {

@@ -10,10 +10,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final, Literal
 from urllib.parse import unquote
 
 from arkor_dev.contract.rules import quoted
+
+if TYPE_CHECKING:
+    from arkor_dev.contract.json_types import Json, JsonObject
 
 DEPTH: Final = 32
 """Maximum nesting of schemas."""
@@ -58,14 +62,21 @@ REFUSED: Final = frozenset(
 )
 """JSON Schema keywords that constrain a value and are not supported here."""
 POINTER_LENGTH: Final = 80
-_NOTHING: Final = object()
+
+
+class _Kind(Enum):
+    NOTHING = auto()
+
+
+_NOTHING: Final = _Kind.NOTHING
+"""What `_SchemaReader` returns for a keyword that constrains nothing; null is a value."""
 
 
 class FormatError(ValueError):
     """Why a format is refused, as the end of a sentence: ``uniqueItems in #/properties/tags is …``."""
 
 
-def read(schema: object, location: str = "#") -> Any:
+def read(schema: object, location: str = "#") -> Json:
     """Return the enforceable form of ``schema``; ``location`` is its location in a larger schema.
 
     Raises FormatError for an invalid or unenforceable part, with its location.
@@ -85,7 +96,7 @@ class _SchemaReader:
         self._same_value: dict[str, list[str]] = {}
         """For each schema's location, the locations of those for the same value."""
 
-    def schema(self, schema: object, pointer: str, depth: int) -> Any:
+    def schema(self, schema: object, pointer: str, depth: int) -> Json:
         self._schemas += 1
         if self._schemas > SCHEMAS:
             raise FormatError(f"it has more than {SCHEMAS:,} schemas in it")
@@ -98,7 +109,7 @@ class _SchemaReader:
             raise FormatError(
                 f"{_shortened(pointer)} must be a schema, which is an object, not {quoted(schema)}"
             )
-        result: dict[str, Any] = {}
+        result: JsonObject = {}
         for keyword, value in schema.items():
             if keyword == "$id" and depth:
                 raise FormatError(
@@ -109,17 +120,20 @@ class _SchemaReader:
             read = self._keyword(keyword, value, pointer, depth)
             if read is not _NOTHING:
                 result[keyword] = read
-        if most := LENGTHS.get(result.get("format", "")):
-            result["maxLength"] = min(most, result.get("maxLength", most))
-        needed = len(result.get("required", ()))
-        if result.get("minProperties", 0) > needed + 1:
+        if most := LENGTHS.get(str(result.get("format"))):
+            own = result.get("maxLength")
+            result["maxLength"] = min(most, own) if isinstance(own, int) else most
+        least, required = result.get("minProperties"), result.get("required")
+        if isinstance(least, int) and least > (len(required) if isinstance(required, list) else 0) + 1:
             # Names that are not listed may occur twice, so their number is unreliable.
             raise FormatError(
                 f"minProperties in {_shortened(pointer)} may be 1 more than required names, at most"
             )
         return result
 
-    def _keyword(self, keyword: str, value: Any, pointer: str, depth: int) -> Any:
+    def _keyword(
+        self, keyword: str, value: object, pointer: str, depth: int
+    ) -> Json | Literal[_Kind.NOTHING]:
         """Return the enforced form of a keyword; ``_NOTHING`` if it constrains nothing."""
         inside = f"{pointer}/{_escaped(keyword)}"
         if keyword in SINGLE:
@@ -130,7 +144,7 @@ class _SchemaReader:
             if not isinstance(value, dict):
                 raise FormatError(f"{_shortened(inside)} must be an object of schemas, not {quoted(value)}")
             for name in value:
-                self._count_text(name, inside, PATTERN if keyword == "patternProperties" else CHARACTERS)
+                self._text(name, inside, PATTERN if keyword == "patternProperties" else CHARACTERS)
             return {
                 name: self.schema(member, f"{inside}/{_escaped(name)}", depth + 1)
                 for name, member in value.items()
@@ -138,15 +152,14 @@ class _SchemaReader:
         if keyword == "$ref":
             return self._reference(value, pointer)
         if keyword in COUNTS:
-            is_whole = isinstance(value, int) and not isinstance(value, bool)
-            if not is_whole or not 0 <= value <= COUNT:
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= COUNT:
                 raise FormatError(f"{_shortened(inside)} must be a whole number from 0 to {COUNT:,}")
             return value
         if keyword in BOUNDS:
             return self._number(value, inside)
         return self._assertion(keyword, value, inside)
 
-    def _assertion(self, keyword: str, value: Any, inside: str) -> Any:
+    def _assertion(self, keyword: str, value: object, inside: str) -> Json | Literal[_Kind.NOTHING]:
         match keyword:
             case "enum":
                 if not isinstance(value, list) or not value:
@@ -160,29 +173,27 @@ class _SchemaReader:
                     raise FormatError(
                         f"{_shortened(inside)} must be one of {', '.join(TYPES)}, or a list of them"
                     )
-                return list(dict.fromkeys(types)) if isinstance(value, list) else value
+                names: list[Json] = [str(member) for member in dict.fromkeys(types)]
+                return names if isinstance(value, list) else names[0]
             case "pattern":
-                self._count_text(value, inside, PATTERN)
-                return value
+                return self._text(value, inside, PATTERN)
             case "format":
-                if value not in FORMATS:
+                if not isinstance(value, str) or value not in FORMATS:
                     raise FormatError(
                         f"{_shortened(inside)} {quoted(value)} is not supported: {', '.join(FORMATS)} are"
                     )
                 return value
             case "multipleOf":
-                if not LEAST_MULTIPLE <= self._number(value, inside) <= 2**31:
+                if not LEAST_MULTIPLE <= (multiple := self._number(value, inside)) <= 2**31:
                     raise FormatError(f"{_shortened(inside)} must be from {LEAST_MULTIPLE:f} to {2**31}")
-                return value
+                return multiple
             case "required":
                 if not isinstance(value, list) or len(value) > SCHEMAS:
                     raise FormatError(f"{_shortened(inside)} must be a list of up to {SCHEMAS:,} names")
-                for name in value:
-                    self._count_text(name, inside, CHARACTERS)
-                return list(dict.fromkeys(value))
+                return list(dict.fromkeys(self._text(name, inside, CHARACTERS) for name in value))
         return _NOTHING
 
-    def _list(self, keyword: str, value: Any, pointer: str, depth: int) -> list[Any]:
+    def _list(self, keyword: str, value: object, pointer: str, depth: int) -> list[Json]:
         inside = f"{pointer}/{keyword}"
         if not isinstance(value, list) or not value:
             raise FormatError(
@@ -196,37 +207,37 @@ class _SchemaReader:
             for member, pointer_of in zip(value, pointers, strict=True)
         ]
 
-    def _reference(self, value: Any, pointer: str) -> str:
+    def _reference(self, value: object, pointer: str) -> str:
         if not isinstance(value, str) or not re.match(r"#(/|$)", value):
             raise FormatError(
                 f"$ref in {_shortened(pointer)} must point into the schema itself (#/$defs/…), not to "
                 f"{quoted(value)}: nothing is fetched"
             )
-        self._count_text(value, pointer, CHARACTERS)
-        target = unquote(value)
+        target = unquote(self._text(value, pointer, CHARACTERS))
         self._references.append((pointer, target))
         self._same_value.setdefault(pointer, []).append(target)
         return self._location + value[1:]
 
-    def _value(self, value: Any, pointer: str, depth: int) -> Any:
+    def _value(self, value: object, pointer: str, depth: int) -> Json:
         self._values += 1
         if self._values > VALUES:
             raise FormatError(f"it has more than {VALUES:,} values in enum and const")
         if depth > DEPTH:
             raise FormatError(f"a value in {_shortened(pointer)} is nested more than {DEPTH} deep")
+        if value is None or isinstance(value, bool):
+            return value
         if isinstance(value, str):
-            self._count_text(value, pointer, CHARACTERS)
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            self._number(value, pointer)
-        elif isinstance(value, list):
+            return self._text(value, pointer, CHARACTERS)
+        if isinstance(value, list):
             return [self._value(member, pointer, depth + 1) for member in value]
-        elif isinstance(value, Mapping):
-            for name in value:
-                self._count_text(name, pointer, CHARACTERS)
-            return {name: self._value(member, pointer, depth + 1) for name, member in value.items()}
-        return value
+        if isinstance(value, Mapping):
+            return {
+                self._text(name, pointer, CHARACTERS): self._value(member, pointer, depth + 1)
+                for name, member in value.items()
+            }
+        return self._number(value, pointer)
 
-    def _number(self, value: Any, pointer: str) -> float:
+    def _number(self, value: object, pointer: str) -> float:
         if (
             not isinstance(value, int | float)
             or isinstance(value, bool)
@@ -240,12 +251,13 @@ class _SchemaReader:
             raise FormatError(f"{_shortened(pointer)} is too close to 0: {value}")
         return value
 
-    def _count_text(self, text: Any, pointer: str, most: int) -> None:
+    def _text(self, text: object, pointer: str, most: int) -> str:
         if not isinstance(text, str) or len(text) > most:
             raise FormatError(f"{_shortened(pointer)} must have strings of up to {most:,} characters")
         self._characters += len(text)
         if self._characters > CHARACTERS:
             raise FormatError(f"it has more than {CHARACTERS:,} characters of names, patterns and texts")
+        return text
 
     def check_references(self) -> None:
         """Check that every reference leads to a schema, and none back to itself for the same value."""

@@ -15,6 +15,7 @@ import torch
 from arkor_dev.local.exports.llama import embedder as module
 from arkor_dev.local.exports.llama.embedder import LlamaEmbedderExport
 from arkor_dev.local.gguf.files import convert
+from arkor_dev.local.jobs.atomic_folder import manifest_of
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.gguf_extra import needs_gguf, with_converters
 from tests.local.tiny_encoder import write_encoder
@@ -22,6 +23,8 @@ from tests.local.training.methods.test_embed import PAIRS, rows_of, run_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import ExportProof
 
 pytestmark = [
     pytest.mark.engine,
@@ -44,7 +47,7 @@ def saved(base: Path, data: Path, **config: Any) -> Path:
     return data / "saved"
 
 
-def export(base: Path, source: Path, target: Path, cache: Path, quantization: str = "f16") -> dict[str, Any]:
+def export(base: Path, source: Path, target: Path, cache: Path, quantization: str = "f16") -> ExportProof:
     task = LlamaEmbedderExport(
         "gguf", source, "adapter", base, "tiny", target, lambda *_: None, 1.0, quantization, cache
     )
@@ -56,12 +59,13 @@ def test_llama_cpp_computes_the_trained_models_vectors(
     tiny: Path, tmp_path: Path, pooling: str, quantization: str
 ) -> None:
     source = saved(tiny, tmp_path, poolingMode=pooling)
-    made = export(tiny, source, target := tmp_path / "out", with_converters(tmp_path / "cache"), quantization)
-    proof = made["proof"]
+    proof = export(
+        tiny, source, target := tmp_path / "out", with_converters(tmp_path / "cache"), quantization
+    )
     assert proof["verdict"] == "same", proof
     assert proof["distance"] <= 0.5 * proof["allowed"]["distance"] < proof["distanceOfBase"]
     assert proof["texts"] == 2 * len(PAIRS)
-    assert {file["name"] for file in made["files"]} >= {"model.gguf", "embedder.json"}
+    assert manifest_of(target)["files"].keys() >= {"model.gguf", "embedder.json"}
     # The proof tells llama.cpp nothing about pooling: it takes that of the file.
     field = gguf.GGUFReader(target / "model.gguf").get_field("llama.pooling_type")
     expected = gguf.PoolingType.MEAN if pooling == "mean" else gguf.PoolingType.LAST
@@ -79,7 +83,7 @@ def test_vectors_of_another_pooling_are_found(
         return convert(merged, *rest)
 
     monkeypatch.setattr(module, "convert", wrongly)
-    proof = export(tiny, source, tmp_path / "out", with_converters(tmp_path / "cache"))["proof"]
+    proof = export(tiny, source, tmp_path / "out", with_converters(tmp_path / "cache"))
     assert proof["verdict"] == "differs"
     assert "(0.001 allowed)" in proof["sentence"]
 

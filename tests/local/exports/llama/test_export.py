@@ -18,6 +18,7 @@ from arkor_dev.local.exports.export import ExportTask
 from arkor_dev.local.exports.llama import export as export_module
 from arkor_dev.local.exports.llama.export import LlamaExport
 from arkor_dev.local.gguf.files import convert, make_lora
+from arkor_dev.local.jobs.atomic_folder import manifest_of
 from tests.local.exports.test_export import ROWS, one_layer_left_out, trained
 from tests.local.gguf_extra import needs_gguf, with_converters
 from tests.local.other_models import make_qwen, make_started
@@ -25,6 +26,8 @@ from tests.local.other_models import make_qwen, make_started
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import ExportProof
 
 pytestmark = [
     pytest.mark.engine,
@@ -84,7 +87,7 @@ def export(
     quantization: str = "f16",
     strength: float = 1.0,
     kind: str = "adapter",
-) -> dict[str, Any]:
+) -> ExportProof:
     what = (form, source, kind, base, "tiny", target, nothing, strength)
     return LlamaExport(*what, quantization, own).make(ROWS)
 
@@ -97,12 +100,11 @@ def export(
 def test_an_export_for_llama_cpp_equals_the_trained_model(
     bases: dict[str, Path], adapters: dict[str, Path], own: Path, tmp_path: Path, name: str, form: str
 ) -> None:
-    made = export(adapters[name], bases[name], tmp_path / "out", own, form)
-    proof = made["proof"]
+    proof = export(adapters[name], bases[name], tmp_path / "out", own, form)
     assert proof["verdict"] == "same", proof
     assert proof["divergence"] < 1e-3 < proof["divergenceOfBase"]
     assert proof["loss"]["exported"] < proof["loss"]["base"]
-    names = {entry["name"] for entry in made["files"]}
+    names = manifest_of(tmp_path / "out")["files"].keys()
     wanted = {
         "gguf-lora": {"adapter.gguf"},
         "ollama": {"model.gguf", "Modelfile"},
@@ -123,7 +125,7 @@ def test_quantized_exports_have_their_own_tolerances(
     tiny: Path, adapters: dict[str, Path], own: Path, tmp_path: Path, quantization: str
 ) -> None:
     made = export(adapters["tiny"], tiny, tmp_path / "out", own, quantization=quantization)
-    assert made["proof"]["verdict"] == "same", made["proof"]
+    assert made["verdict"] == "same", made["sentence"]
 
 
 def test_an_export_has_the_requested_strength(
@@ -132,16 +134,16 @@ def test_an_export_has_the_requested_strength(
     losses = []
     for form in ("gguf", "gguf-lora"):
         made = export(adapters["tiny"], tiny, tmp_path / form, own, form, strength=0.5)
-        assert made["proof"]["verdict"] == "same", made["proof"]
-        losses.append(made["proof"]["loss"])
+        assert made["verdict"] == "same", made["sentence"]
+        losses.append(made["loss"])
     whole = ExportTask("adapter", adapters["tiny"], "adapter", tiny, "tiny", tmp_path / "whole", nothing)
-    assert whole.make(ROWS)["proof"]["loss"]["exported"] < losses[0]["exported"] < losses[0]["base"]
+    assert whole.make(ROWS)["loss"]["exported"] < losses[0]["exported"] < losses[0]["base"]
 
 
 def test_a_fully_trained_model_is_exported(tiny: Path, own: Path, tmp_path: Path) -> None:
     source = trained(tiny, tmp_path / "data", fullFineTuning=True, learningRate=1e-3)
     made = export(source, tiny, tmp_path / "out", own, quantization="q8_0", kind="model")
-    assert made["proof"]["verdict"] == "same", made["proof"]
+    assert made["verdict"] == "same", made["sentence"]
 
 
 # --- planted faults --------------------------------------------------------------------------------------
@@ -156,7 +158,7 @@ def test_wrong_weights_are_detected(
     """
     right = files.merge
     monkeypatch.setattr(merging, "merge", lambda worn: one_layer_left_out(right, worn))
-    proof = export(adapters["tiny"], tiny, tmp_path / "out", own, quantization="q4_0")["proof"]
+    proof = export(adapters["tiny"], tiny, tmp_path / "out", own, quantization="q4_0")
     assert proof["verdict"] == "differs", proof
 
 
@@ -169,7 +171,7 @@ def test_a_wrong_adapter_file_is_detected(
         "make_lora",
         lambda source, base, path, _, *rest: right(source, base, path, 0.5, *rest),
     )
-    proof = export(adapters["tiny"], tiny, tmp_path / "out", own, "gguf-lora")["proof"]
+    proof = export(adapters["tiny"], tiny, tmp_path / "out", own, "gguf-lora")
     assert proof["verdict"] == "differs", proof
 
 
@@ -189,7 +191,7 @@ def test_a_missing_adapter_layer_is_detected(
         right(other, *rest)
 
     monkeypatch.setattr(export_module, "make_lora", without)
-    proof = export(adapters["tiny"], tiny, tmp_path / "out", own, "gguf-lora")["proof"]
+    proof = export(adapters["tiny"], tiny, tmp_path / "out", own, "gguf-lora")
     assert proof["verdict"] == "differs", proof
 
 
@@ -251,6 +253,6 @@ def test_wrong_metadata_is_detected(
         return path
 
     monkeypatch.setattr(export_module, "convert", wrong)
-    proof = export(adapters[name], bases[name], tmp_path / "out", own)["proof"]
+    proof = export(adapters[name], bases[name], tmp_path / "out", own)
     assert proof["verdict"] == "differs", proof
     assert said in " ".join(proof["faults"])

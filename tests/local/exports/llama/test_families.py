@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -50,7 +50,7 @@ def family(
 def test_a_merged_model_of_each_family_is_complete(family: tuple[str, Path, Path], tmp_path: Path) -> None:
     name, base, adapter = family
     made = ExportTask("merged", adapter, "adapter", base, "tiny", tmp_path / "out", nothing).make(ROWS)
-    assert made["proof"]["verdict"] == "same", made["proof"]
+    assert made["verdict"] == "same", made["sentence"]
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert ("tokenizer.model" in names) == (name in WITH_PIECES)
     for path in (tmp_path / "out").iterdir():
@@ -67,7 +67,7 @@ def test_a_merged_model_of_each_family_is_complete(family: tuple[str, Path, Path
 def test_each_family_exports_to_llama_cpp(family: tuple[str, Path, Path], own: Path, tmp_path: Path) -> None:
     """With the converted base below the converted adapter: a merged model is converted as a base is."""
     _, base, adapter = family
-    proof: dict[str, Any] = export(adapter, base, tmp_path / "out", own, "gguf-lora")["proof"]
+    proof = export(adapter, base, tmp_path / "out", own, "gguf-lora")
     assert proof["verdict"] == "same", proof
     assert proof["divergence"] < 1e-3 < proof["divergenceOfBase"]
     assert proof["loss"]["exported"] < proof["loss"]["base"]
@@ -77,5 +77,5 @@ def test_a_fully_trained_sentencepiece_model_is_exported(own: Path, tmp_path: Pa
     base = FAMILIES["gemma2"](tmp_path / "base")
     source = trained(base, tmp_path / "data", fullFineTuning=True, learningRate=1e-3)
     assert str(tmp_path).encode() not in b"".join(path.read_bytes() for path in source.glob("*.json"))
-    proof = export(source, base, tmp_path / "out", own, "ollama", "q8_0", kind="model")["proof"]
+    proof = export(source, base, tmp_path / "out", own, "ollama", "q8_0", kind="model")
     assert proof["verdict"] == "same", proof
