@@ -98,13 +98,14 @@ class JobSettings(TypedDict, total=False):
     teacherModelKind: Literal["base", "ema", "live"] | None
     teacherUpdateRate: float | None
     teacherSyncSteps: int | None
-    classWeight: Literal["none", "balanced"] | None
+    classWeight: str | list[str] | None
     loss: Literal["MultipleNegativesRankingLoss", "CoSENTLoss", "CosineSimilarityLoss"] | None
     scale: float | None
     matryoshkaDims: int | list[int] | None
     poolingMode: Literal["mean", "lasttoken"] | None
     queryPrompt: str | None
     documentPrompt: str | None
+    corpus: str | None
     loggingSteps: int | None
     samples: str | list[str] | None
     earlyStoppingPatience: int | None

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 FILES: Final = 1000
 REPLAY: Final = "replayDataset"
 """The field of a job's config with the path of its replay data set."""
+CORPUS: Final = "corpus"
+"""The field of a job's config with the path of the documents that an embedder's verdict searches."""
 SHOWN_CHARACTERS: Final = 80
 
 
@@ -78,12 +80,13 @@ def check_mixture(source: DatasetSource, project: Path) -> None:
 
 
 def sources_of(config: Mapping[str, Any]) -> Iterator[tuple[str, DatasetSource]]:
-    """Yield every data set that a job's config reads, by its field: of training, evaluation and replay."""
+    """Yield every data set that a job's config reads, by its field: also those of replay and search."""
     for field in ("datasetSource", "evalDatasetSource"):
         if config.get(field):
             yield field, config[field]
-    if path := config.get(REPLAY):
-        yield REPLAY, {"type": "file", "path": path, "only": ALL}
+    for field in (REPLAY, CORPUS):
+        if path := config.get(field):
+            yield field, {"type": "file", "path": path, "only": ALL}
 
 
 def files_of(

@@ -57,9 +57,19 @@ def _read_scored(record: dict[str, object]) -> Content:
     return Content([], read_text(record, "sentence1"), extra=extra)
 
 
+def _read_document(record: dict[str, object]) -> Content:
+    text = read_text(record, "document" if "document" in record else "text")
+    return Content([], text, extra={POSITIVE: text})
+
+
 TEXT_PAIRS: Final[dict[str, Form]] = {
     "triplet": Form("triplets", ("anchor", POSITIVE, NEGATIVE), _read_pair),
     "pair": Form("pairs of texts", ("anchor", POSITIVE), _read_pair),
     "scored-pair": Form("pairs with scores", ("sentence1", "sentence2", SCORE), _read_scored),
 }
 """The forms of rows that embedders learn from, by name."""
+DOCUMENTS: Final[dict[str, Form]] = {
+    "document": Form("documents", ("document",), _read_document),
+    "text": Form("documents", ("text",), _read_document),
+}
+"""The forms of rows of a corpus, by name. Such a row has the same text as anchor and as positive."""

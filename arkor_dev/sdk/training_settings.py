@@ -232,9 +232,10 @@ class TrainingSettings(TypedDict, total=False):
     """How far the moving average goes towards the current weights at each update."""
     teacher_sync_steps: int | None
     """The moving average is updated after this many steps."""
-    class_weight: Literal["none", "balanced"] | None
+    class_weight: str | list[str] | None
     """balanced multiplies the loss of each row by rows / (classes * rows of its class), so that rare labels
-    count as much as frequent ones."""
+    count as much as frequent ones; "label=weight" by a number of its own, and labels that are not listed by
+    1."""
     loss: Literal["MultipleNegativesRankingLoss", "CoSENTLoss", "CosineSimilarityLoss"] | None
     """MultipleNegativesRankingLoss learns from pairs and triplets, with the other rows of a batch as
     negatives; CoSENTLoss and CosineSimilarityLoss learn from pairs with scores."""
@@ -250,6 +251,9 @@ class TrainingSettings(TypedDict, total=False):
     """Text before every anchor (or sentence1), in training and whenever a query is embedded."""
     document_prompt: str | None
     """Text before every positive and negative (or sentence2), and whenever a document is embedded."""
+    corpus: str | None
+    """More documents that held-out anchors search in the verdict, besides the held-out ones. Nothing is
+    learned from them."""
     log_every: int | None
     """Log the loss every N steps."""
     logging_steps: int | None

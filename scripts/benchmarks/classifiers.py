@@ -1,4 +1,7 @@
-"""Trains one side of a comparison: ``python -m benchmarks.classifiers ours|trainer SET ROWS STEPS SEED``."""
+"""Trains one side of a comparison: ``python -m benchmarks.classifiers SIDE SET ROWS STEPS SEED FORMAT``.
+
+``SIDE`` is ours or trainer, ``FORMAT`` the number format: with auto, ours takes what is faster here.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
 
 BATCH, RANK, RATE, LONGEST = 8, 8, 1e-3, 48
+AUTO: Final = "auto"
 CONFIG: Final = {
     "method": "classify",
     "batchSize": BATCH,
@@ -30,26 +34,47 @@ CONFIG: Final = {
     "maxGradNorm": 1.0,
     "saveSteps": 0,
     "evalSteps": 0,
-    "numberFormat": "float32",
 }
+
+
+class Clocks:
+    """Seconds of each step, by the clock and of processor time."""
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[float, float]] = []
+
+    def begin(self) -> None:
+        """Start a step."""
+        self._began = time.perf_counter(), time.process_time()
+
+    def end(self) -> None:
+        """End the step."""
+        ended = time.perf_counter(), time.process_time()
+        self._steps.append((ended[0] - self._began[0], ended[1] - self._began[1]))
+
+    def per_step(self) -> dict[str, float]:
+        """Return the mean seconds of a step, without the first, which also sets up."""
+        elapsed, processor = zip(*self._steps[1:], strict=True)
+        return {"step": sum(elapsed) / len(elapsed), "processor": sum(processor) / len(processor)}
 
 
 def main() -> None:
     """Train, label the held-out rows, and print the figures as the last line."""
-    side, name, rows, steps, seed = sys.argv[1:]
+    side, name, rows, steps, seed, number_format = sys.argv[1:]
     texts = labeled_texts(name, 2 * int(rows))
     train, held_out = texts[: int(rows)], texts[int(rows) :]
     known = {row["label"] for row in train}
     held_out = [row for row in held_out if row["label"] in known]
     with tempfile.TemporaryDirectory() as folder:
         label = _ours if side == "ours" else _trainer
-        predicted, seconds = label(Path(folder), train, held_out, int(steps), int(seed))
+        predicted, clocks, taken = label(Path(folder), train, held_out, int(steps), int(seed), number_format)
     right = [float(row["label"] == named) for row, named in zip(held_out, predicted, strict=True)]
     most = Counter(row["label"] for row in train).most_common(1)[0][0]
     print(
         json.dumps(
             {
-                "step": sum(seconds[1:]) / (len(seconds) - 1),
+                **clocks.per_step(),
+                "format": taken,
                 "right": right,
                 "accuracy": sum(right) / len(right),
                 "majority": sum(row["label"] == most for row in held_out) / len(held_out),
@@ -66,9 +91,14 @@ def _rows(records: list[dict[str, str]]) -> list[Row]:
 
 
 def _ours(
-    folder: Path, train: list[dict[str, str]], held_out: list[dict[str, str]], steps: int, seed: int
-) -> tuple[list[str], list[float]]:
-    """Return the held-out rows' labels by our training loop, and each step's processor time in seconds."""
+    folder: Path,
+    train: list[dict[str, str]],
+    held_out: list[dict[str, str]],
+    steps: int,
+    seed: int,
+    number_format: str,
+) -> tuple[list[str], Clocks, str]:
+    """Return the held-out rows' labels by our training loop, its steps' times, and its number format."""
     from arkor_dev.local.modeling.base_model import load_base
     from arkor_dev.local.modeling.classes import Classes
     from arkor_dev.local.modeling.number_format import choose
@@ -87,6 +117,9 @@ def _ours(
     examples, others = (
         kind.encode_all(base.tokenizer, rows, encoding, lambda _: None)[0] for rows in (learned, measured)
     )
+    requested = None if number_format == AUTO else number_format
+    formats = folder / "formats.json"
+    choice = choose(base.model, base.device, base.dtype, BATCH * LONGEST, requested, formats)
     run = TrainingLoop(
         method=kind,
         base=base,
@@ -99,33 +132,36 @@ def _ours(
         seed=seed,
         settings={},
         emit=RunEvents(lambda *_: None),
-        choice=choose(
-            base.model, base.device, base.dtype, BATCH * LONGEST, "float32", folder / "formats.json"
-        ),
+        choice=choice,
         classes=classes,
     )
     run.begin()
-    batches, seconds = endless(run.train, run.plan, run.seed), list[float]()
+    batches, clocks = endless(run.train, run.plan, run.seed), Clocks()
     for step in range(1, run.plan.steps + 1):
         batch = next(batches)
-        began = time.process_time()
+        clocks.begin()
         for group in run.optimizer.param_groups:
             group["lr"] = run.plan.schedule.rate_at(step)
         run.learn(*batch)
-        seconds.append(time.process_time() - began)
+        clocks.end()
     loss: Any = run.loss
     logs = [
         logs
         for start in range(0, len(others), BATCH)
         for logs in loss.log_probabilities(others[start : start + BATCH])
     ]
-    return [classes.names[row.index(max(row))] for row in logs], seconds
+    return [classes.names[row.index(max(row))] for row in logs], clocks, choice.name
 
 
 def _trainer(
-    folder: Path, train: list[dict[str, str]], held_out: list[dict[str, str]], steps: int, seed: int
-) -> tuple[list[str], list[float]]:
-    """Return the held-out rows' labels by transformers' Trainer with PEFT, and each step's processor time."""
+    folder: Path,
+    train: list[dict[str, str]],
+    held_out: list[dict[str, str]],
+    steps: int,
+    seed: int,
+    number_format: str,
+) -> tuple[list[str], Clocks, str]:
+    """Return the same by transformers' Trainer with PEFT."""
     from datasets import Dataset
     from peft import LoraConfig, get_peft_model
     from transformers import (
@@ -147,14 +183,14 @@ def _trainer(
     )
     model.config.pad_token_id = tokenizer.pad_token_id
     lora = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear", task_type="SEQ_CLS")
-    seconds: list[float] = []
+    clocks = Clocks()
 
-    class Clock(TrainerCallback):  # type: ignore[misc]
+    class Timed(TrainerCallback):  # type: ignore[misc]
         def on_step_begin(self, *_: Any, **__: Any) -> None:
-            self.began = time.process_time()
+            clocks.begin()
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
-            seconds.append(time.process_time() - self.began)
+            clocks.end()
 
     def encoded(rows: list[dict[str, str]]) -> Any:
         ids = tokenizer([row["text"] for row in rows], truncation=True, max_length=LONGEST)["input_ids"]
@@ -174,6 +210,7 @@ def _trainer(
             max_grad_norm=1.0,
             seed=seed,
             use_cpu=True,
+            bf16=number_format == "bfloat16",
             dataloader_pin_memory=False,
             save_strategy="no",
             report_to="none",
@@ -181,11 +218,11 @@ def _trainer(
         ),
         train_dataset=encoded(train),
         data_collator=DataCollatorWithPadding(tokenizer),
-        callbacks=[Clock()],
+        callbacks=[Timed()],
     )
     trainer.train()
     logits = trainer.predict(encoded(held_out)).predictions
-    return [names[row.argmax()] for row in logits], seconds
+    return [names[row.argmax()] for row in logits], clocks, number_format
 
 
 if __name__ == "__main__":

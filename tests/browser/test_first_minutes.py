@@ -6,6 +6,7 @@ A true daemon and a true training, of a tiny model.
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from typing import TYPE_CHECKING
 from zipfile import ZipFile
@@ -99,3 +100,74 @@ async def test_from_an_empty_folder_to_an_export_and_in_14_presses_to_a_curl(
         assert b'"delta"' in answer
         assert answer.rstrip().endswith(b"data: [DONE]")
         assert presses <= 14
+
+
+TICKETS = "text,label\n" + "".join(
+    f"{asked} {number}?,{label}\n"
+    for number in range(30)
+    for asked, label in (("Where is my parcel", "shipping"), ("Why was I charged for invoice", "billing"))
+)
+CLASSIFIER = """[[trainer]]
+name = "tickets"
+model = "./models/tiny"
+dataset = "data/tickets.csv"
+method = "classify"
+steps = 24
+learning_rate = 0.01
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.beside
+@pytest.mark.browser
+@pytest.mark.engine
+@pytest.mark.timeout(240)  # as docs/classifiers.md says
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+async def test_from_a_csv_of_tickets_to_a_label_by_curl(
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    open_page: OpenPage,
+) -> None:
+    project = tmp_path / "tickets"
+    shutil.copytree(made_once(tmp_path_factory), project / "models" / "tiny")
+    (project / "data").mkdir()
+    (project / "data" / "tickets.csv").write_text(TICKETS)
+    (project / "arkor.toml").write_text(CLASSIFIER)
+    local = ("--local", "--project", str(project))
+    async with (
+        running_daemon(tmp_path / "home", free_port(), *local) as daemon,
+        open_page(daemon.origin, reduced_motion="reduce") as page,
+    ):
+        await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await expect(page.locator(".home-facts")).to_contain_text("60 examples")
+        await open_job(page, await press_run(page))
+        await completed(page)
+        verdict = page.get_by_role("region", name="Verdict")
+        await expect(verdict).to_contain_text("Accuracy on", timeout=MINUTE)
+        await page.get_by_role("link", name="Open in Playground", exact=True).click()
+        text = page.get_by_label("Text to classify")
+        await text.fill("Where is my parcel 99?")
+        await text.press("Enter")
+        await expect(page.get_by_role("main")).to_contain_text("shipping", timeout=MINUTE)
+        await go_to(page, "Endpoints")
+        await page.get_by_role("button", name="New endpoint").click()
+        await page.get_by_role("button", name="Create endpoint").click()
+        await page.get_by_label("Label of a new key").fill("my shell")
+        await page.get_by_role("button", name="Issue key").click()
+        await page.get_by_role("button", name="Copy as a shell command").click()
+        key = await page.evaluate("navigator.clipboard.readText()")
+        # The command of docs/classifiers.md.
+        shell = await asyncio.create_subprocess_exec(
+            "sh",
+            "-c",
+            f'{key}\ncurl {daemon.origin}/e/tickets/v1/classify -H "Content-Type: application/json" '
+            '-H "Authorization: Bearer $ARKOR_API_KEY" -d \'{"input": ["Where is my parcel 99?"]}\'',
+            stdout=asyncio.subprocess.PIPE,
+        )
+        answer, _ = await shell.communicate()
+        labeled = json.loads(answer)
+        assert "labels" in labeled, labeled
+        assert set(labeled["labels"]) == {"billing", "shipping"}
+        (found,) = labeled["data"]
+        assert found["label"] in labeled["labels"]
+        assert sum(found["probs"]) == pytest.approx(1, abs=1e-3)

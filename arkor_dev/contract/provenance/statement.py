@@ -34,7 +34,12 @@ _PART: Final = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069/\\]{1
 ROWS: Final = "rows"
 BASE: Final = "base/"
 PARENT: Final = "parent/"
-DATA: Final = {"datasetSource": "data/", "evalDatasetSource": "evalData/", "replayDataset": "replay/"}
+DATA: Final = {
+    "datasetSource": "data/",
+    "evalDatasetSource": "evalData/",
+    "replayDataset": "replay/",
+    "corpus": "corpus/",
+}
 """Prefixes of dependency names; of data files, by the config's field."""
 
 

@@ -1,14 +1,18 @@
-"""How a classifier learns from labeled texts; the name is scikit-learn's."""
+"""How a classifier learns from labeled texts; the name is scikit-learn's.
+
+A weight by label is written ``"label=weight"``, as a setting is a value or a list.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from arkor_dev.contract.rules import Rule
+from arkor_dev.contract.rules import Rule, text_line
 
 from .setting import LOCAL, Setting
 
 METHOD: Final = "classify"
+UNWEIGHTED: Final = "none"
 BALANCED: Final = "balanced"
 
 ROWS: Final = (
@@ -17,11 +21,19 @@ ROWS: Final = (
         field="classWeight",
         label="Class weights",
         help="balanced multiplies the loss of each row by rows / (classes * rows of its class), so that rare "
-        "labels count as much as frequent ones.",
-        rule=Rule("choice", choices=("none", BALANCED)),
-        style="text",
+        'labels count as much as frequent ones; "label=weight" by a number of its own, and labels that are '
+        "not listed by 1.",
+        rule=Rule(
+            "list",
+            1,
+            1000,
+            f'"{UNWEIGHTED}" or "{BALANCED}" alone, or a list of "label=weight"',
+            of=text_line(1000),
+            alone=(UNWEIGHTED, BALANCED),
+        ),
+        style="list",
         group="data",
-        default="none",
+        default=UNWEIGHTED,
         where=LOCAL,
         methods=(METHOD,),
     ),

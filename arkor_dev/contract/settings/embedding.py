@@ -92,4 +92,16 @@ ROWS: Final = (
         default_words="none",
         example="passage: ",
     ),
+    _setting(
+        key="corpus",
+        field="corpus",
+        label="Corpus",
+        help="More documents that held-out anchors search in the verdict, besides the held-out ones. Nothing "
+        "is learned from them.",
+        rule=text_line(1000, "the path of a file or folder of the project"),
+        style="text",
+        default_words="the held-out documents alone",
+        example="data/documents.jsonl",
+        measured_by=(METHOD,),
+    ),
 )

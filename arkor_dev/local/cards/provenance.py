@@ -31,7 +31,7 @@ from arkor_dev.contract.provenance.statement import (
     statement_of,
 )
 from arkor_dev.contract.settings import SETTINGS
-from arkor_dev.data.sources import REPLAY, SourceError, files_of, parts_of, sources_of
+from arkor_dev.data.sources import CORPUS, REPLAY, SourceError, files_of, parts_of, sources_of
 from arkor_dev.local.checkpoints.origin import FileHashes, model_files
 from arkor_dev.local.jobs.job_folder import STATE, parent_folder
 from arkor_dev.local.models.catalog import HUB_ID, portable_name
@@ -158,7 +158,7 @@ def public_settings(settings: Mapping[str, object], private: Private) -> dict[st
         value = settings.get(row.field)
         if row.field in ("model", "teacher") and isinstance(value, str):
             value = portable_name(value)
-        if value is not None and row.field != REPLAY and _is_public(value, private):
+        if value is not None and row.field not in (REPLAY, CORPUS) and _is_public(value, private):
             published[row.field] = value
     return published
 

@@ -1,6 +1,7 @@
 """Measures an embedder and its base on the held-out rows: the last stage of its job, or on later request.
 
-Each held-out anchor searches among all held-out documents; the rows with the same anchor say which are right.
+Each held-out anchor searches among all held-out documents and those of a corpus, if the job names one; the
+rows with the same anchor say which are right.
 With scores, the measure is Spearman's rank correlation of the pairs' cosines with them. The base is the same
 model with the adapter off, with the same pooling and prompts.
 """
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.shapes import EvaluationMeasure, EvaluationRetrieved
     from arkor_dev.data.rows import Row
+    from arkor_dev.local.modeling.example import Example
 
     from .retrieval import Found, Real
 
@@ -54,17 +56,25 @@ class _Measured(NamedTuple):
 
 @dataclass
 class EmbedderStage(Stage):
-    """As `Stage`, for an embedder: there are no general questions, and no answers but the documents."""
+    """As `Stage`, for an embedder: there are no general questions, and no answers but the documents.
+
+    ``corpus`` are more documents to search, encoded, and ``texts`` the same as text.
+    """
+
+    corpus: Sequence[Example] = ()
+    texts: Sequence[str] = ()
 
     def prepare(self) -> None:
         """Determine what must be measured: every text once, by both models."""
         self._scored = self.held_out[0].score is not None
         self.measure = SPEARMAN if self._scored else NDCG
         self._queries, self._query_of = _distinct(example.ids for example in self.held_out)
-        documents = [sequence for example in self.held_out for sequence in example.others]
+        own = [sequence for example in self.held_out for sequence in example.others]
+        documents = [*own, *self.corpus]
         self._documents, places = _distinct(document.ids for document in documents)
         numbers = iter(places)
         self._documents_of = [[next(numbers) for _ in example.others] for example in self.held_out]
+        self._corpus_places = list(numbers)
         self._texts = [*_with_ids(self._queries, self.held_out), *_with_ids(self._documents, documents)]
         self.to_read = 2 * sum(len(text.ids) for text in self._texts)
         self._done, self._total = 0, 2 * len(self._texts)
@@ -137,6 +147,8 @@ class EmbedderStage(Stage):
             return _Measured(spearman_by_row(cosines, scores), None, {})
         right: list[set[int]] = [set() for _ in self._queries]
         texts = [""] * len(self._documents)
+        for place, text in zip(self._corpus_places, self.texts, strict=True):
+            texts[place] = text
         for query, places, row in zip(self._query_of, self._documents_of, self.rows, strict=True):
             right[query].add(places[0])
             for place, text in zip(places, _documents_in(row), strict=True):

@@ -129,7 +129,12 @@ def save_merged_by_tensor(
 
 
 def end_answers(model: Module, tokenizer: PreTrainedTokenizerBase) -> None:
-    """List all tokens that end an answer in the model's configuration; other programs look only there."""
+    """List all tokens that end an answer in the model's configuration; other programs look only there.
+
+    An encoder has no such list.
+    """
+    if not model.can_generate():
+        return
     model.generation_config.eos_token_id = end_ids(tokenizer, model)
     model.generation_config.pad_token_id = tokenizer.pad_token_id
 

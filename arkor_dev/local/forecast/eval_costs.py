@@ -116,7 +116,7 @@ class EvaluationCosts:
         seconds = time.monotonic() - started
         pace = seconds / sum(works[:count])
         comparing = self._comparing(batches, pace, sum(works))
-        own = self._own_sets(pace, writing) + self._choices(pace) + self._budget(pace)
+        own = self._own_sets(pace, writing) + self._choices(pace) + self._searching(pace) + self._budget(pace)
         return {"evaluation": pace * sum(works), "comparing": replace(comparing, own=own)}
 
     def _own_sets(self, pace: float, writing: GenerationSpeed | None) -> float:
@@ -154,6 +154,12 @@ class EvaluationCosts:
         # Packed, a prompt is read once for all labels.
         chosen = [row if padded else row[:1] for row in labeler.choices(padded=padded).values()]
         return pace * sum(map(self._work, chosen))
+
+    def _searching(self, pace: float) -> float:
+        """Return the seconds in which both models embed the job's corpus."""
+        documents = [example.others[0] for example in self._preparation.corpus]
+        places = batches_by_length(lengths_of(documents), self._run.plan.batch_size)
+        return 2 * pace * sum(self._work([documents[place] for place in batch]) for batch in places)
 
     def _comparing(self, batches: list[Batch], pace: float, work: float) -> ComparisonCosts:
         """Estimate the final comparison, at the evaluation's ``pace`` (seconds per unit of work)."""

@@ -160,11 +160,11 @@ def _match_training(source: Path, tokenizer: PreTrainedTokenizerBase, ends: list
         pooling = _pooling_of(source)
         if pooling is not None:
             set_value(gguf.Keys.LLM.POOLING_TYPE.format(arch=self.gguf_writer.arch), pooling, kinds.UINT32)
-        # A start token that the template does not write was never seen in training.
-        text = tokenizer.apply_chat_template(PROBE, tokenize=False, add_generation_prompt=True)
-        starts = [tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer("x")["input_ids"]]
-        start = tokenizer.bos_token_id
-        starts = starts[1:] if pooling is not None else starts  # an embedder's texts are in no template
+        start, starts = tokenizer.bos_token_id, [tokenizer("x")["input_ids"]]
+        if pooling is None:  # an embedder's texts are in no template
+            # A start token that the template does not write was never seen in training.
+            text = tokenizer.apply_chat_template(PROBE, tokenize=False, add_generation_prompt=True)
+            starts.append(tokenizer(text, add_special_tokens=False)["input_ids"])
         set_value(keys.ADD_BOS, start is not None and all(ids[:1] == [start] for ids in starts), kinds.BOOL)
         if isinstance(tokenizer.chat_template, str):
             set_value(keys.CHAT_TEMPLATE, tokenizer.chat_template, kinds.STRING)

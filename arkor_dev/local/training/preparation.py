@@ -16,7 +16,8 @@ from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED, Traini
 from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.settings.conflicts import FROM_BASE, NOT_STREAMED
 from arkor_dev.contract.units import format_bytes
-from arkor_dev.data.sources import REPLAY, name_of, parts_of, sources_of, weights_of
+from arkor_dev.data.sources import CORPUS, REPLAY, name_of, parts_of, sources_of, weights_of
+from arkor_dev.data.text_pairs import DOCUMENTS, SCORE
 from arkor_dev.local.checkpoints import origin
 from arkor_dev.local.checkpoints.continuation import Continuation
 from arkor_dev.local.evaluation.by_length import rows_in
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
     from .run_events import RunEvents
 
 SHOWN_BAD_ROWS: Final = 5
+MOST_DOCUMENTS: Final = 100_000
+"""Maximum number of documents of a corpus."""
 ALONE: Final = (
     "workers applies to clusters and to several GPUs: here one process trains on the same batches, with the "
     "same losses"
@@ -133,6 +136,7 @@ class RunPreparation:
             self.classes = self.method.classes(self.train_rows, self.eval_rows, self.settings)
         self.chooses = choosing([key_of(row) for row in self.eval_rows], self.eval_groups)
         self.replay_rows = self._read_replayed(limit, bad)
+        self.corpus_rows = self._read_corpus(limit, bad)
         stops_early = bool(self.settings.get("earlyStoppingPatience"))
         if self.split["sentence"]:
             self.say(self.split["sentence"])
@@ -185,6 +189,29 @@ class RunPreparation:
                 "the verdict measures the same question or a near duplicate"
             )
         return unseen
+
+    def _read_corpus(self, limit: int | None, bad: list[str] | None) -> list[Row]:
+        """Return the documents that held-out anchors search besides their own.
+
+        Raises :class:`JobFailure` for bad rows, for more than `MOST_DOCUMENTS`, and if nothing searches.
+        """
+        source = dict(sources_of(self.config)).get(CORPUS)
+        if source is None:
+            return []
+        name = self.config[CORPUS]
+        if any(SCORE in row.extra for row in self.eval_rows):
+            raise JobFailure(
+                "corpus has documents for anchors to search, and rows with scores are compared in pairs: "
+                "remove corpus"
+            )
+        scratch = scratch_folder(self.data, self.job_id)
+        rows = load_rows(source, self.project, scratch, self.progress, DOCUMENTS, limit, bad)
+        if len(rows) > MOST_DOCUMENTS:
+            raise JobFailure(
+                f"corpus: {name} has {len(rows):,} documents, and at most {MOST_DOCUMENTS:,} are searched, "
+                "as both models embed each: keep some of them"
+            )
+        return rows
 
     def _plan(self, units: int, eval_rows: int, packed_to: int = 0) -> Plan:
         restart = self.continuation.options.get("restart", 0)
@@ -459,6 +486,7 @@ class RunPreparation:
         elif len(self.train) > len(self.train_rows):
             self.plan = self._plan(len(self.train), eval_rows)
         self.cut = cut + cut_held
+        self.corpus, _ = encoded(self.corpus_rows)
         self._earlier: list[EarlierRun] = []
         # A later evaluation trains on nothing, and the rows may have been deleted from the files since.
         if (left_out := self.config.get(LEFT_OUT)) and not self._judged:

@@ -137,6 +137,21 @@ def test_an_adapter_that_finds_more_is_better() -> None:
     assert row["adapter"] == 1
 
 
+def test_a_corpus_is_searched_besides_the_held_out_documents() -> None:
+    chance = np.random.default_rng(3)
+    vectors = near(chance, 20, 0.1)
+    # Right beside the first anchor lies a document of the corpus; another one is that row's own.
+    vectors = np.concatenate([vectors, vectors[:1], units(chance, 1, 16)])
+    corpus = [Example([20], [0]), Example([40], [0]), Example([41], [0])]
+    searched = stage(20, corpus=corpus, texts=["found 0", "nearer", "elsewhere"])
+    judged = searched.run(Model(vectors), nullcontext(Model(vectors)))
+    task = judged.evaluation["heldOut"]
+    assert task["retrieved"]["documents"] == 22
+    assert "Recall among 22 documents: 0.95 at 1, 1.00 at 5" in task["sentence"]
+    assert [row["adapterAnswer"] for row in judged.rows[:2]] == ["nearer", "found 1"]
+    assert judged.rows[0]["adapter"] == pytest.approx(1 / np.log2(3), abs=1e-3)
+
+
 def test_rows_with_the_same_anchor_are_one_query_with_several_right_documents() -> None:
     rows = stage(4)
     rows.held_out = [

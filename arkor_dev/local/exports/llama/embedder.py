@@ -17,7 +17,7 @@ from arkor_dev.local.exports.files import merge, save_merged
 from arkor_dev.local.gguf.files import FULL, check_support, convert, quantize
 from arkor_dev.local.gguf.limited import Limits, run
 from arkor_dev.local.modeling.embedder import FILE
-from arkor_dev.local.modeling.gate import encoder_in
+from arkor_dev.local.modeling.gate import ENCODERS, encoder_in
 from arkor_dev.local.workers.errors import JobFailure
 
 from .export import MODEL
@@ -37,6 +37,8 @@ DISTANCES: Final = {FULL: 1e-3, "q8_0": 0.01}
 """Largest distance, 1 - cosine, of a vector from the trained model's, by quantization; at least twice what
 was measured.
 """
+LOADED: Final = (None, ENCODERS["bert"])
+"""The encoders whose files llama.cpp 0.3.36 loads: not ModernBERT, which its converter writes."""
 FIGURES: Final = (
     "in llama.cpp its vectors of {count} texts are {distance} away at most (1 - cosine), the base's {of_base}"
 )
@@ -60,8 +62,8 @@ class LlamaEmbedderExport(EmbedderExport):
             raise JobFailure(
                 f"An embedder is exported as gguf in {' or '.join(DISTANCES)}: choose one of them"
             )
-        if encoder_in(self.base):
-            raise JobFailure("A GGUF file can't be made of an encoder: choose the format merged or onnx")
+        if (encoder := encoder_in(self.base)) not in LOADED:
+            raise JobFailure(f"llama.cpp does not load {encoder} as GGUF: choose the format merged or onnx")
         self.target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(
             prefix=f"{self.target.name}.", suffix=".part", dir=self.target.parent

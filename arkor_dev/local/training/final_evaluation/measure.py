@@ -26,6 +26,7 @@ from arkor_dev.contract.events import (
 from arkor_dev.contract.settings import by_field
 from arkor_dev.contract.settings.conflicts import FROM_BASE
 from arkor_dev.contract.settings.evaluation import SETTLED, samples_off
+from arkor_dev.data.text_pairs import POSITIVE
 from arkor_dev.data.thoughts import split_generated
 from arkor_dev.local.cards.writer import rewrite_card
 from arkor_dev.local.evaluation import results
@@ -531,6 +532,9 @@ def stage_of(
             multiple=run.classes.multiple,
             labeler=None if quiet else labeler_of(preparation, run, learned),
         )
+    if preparation.corpus:
+        texts = [row.extra[POSITIVE] for row in preparation.corpus_rows]
+        make = partial(make, corpus=[example.others[0] for example in preparation.corpus], texts=texts)
     if make is not run.method.stage or not run.method.answers:
         return make(
             rows=preparation.eval_rows,

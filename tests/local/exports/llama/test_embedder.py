@@ -88,9 +88,37 @@ def test_vectors_of_another_pooling_are_found(
     assert "(0.001 allowed)" in proof["sentence"]
 
 
-def test_encoders_and_fewer_bits_are_refused_at_once(tiny: Path, tmp_path: Path) -> None:
-    base = write_encoder(tmp_path / "bert", "bert", [text for row in PAIRS for text in row.values()])
-    with pytest.raises(JobFailure, match="can't be made of an encoder: choose the format merged or onnx"):
+def test_an_encoders_vectors_are_llama_cpps_and_words_split_otherwise_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [text for row in PAIRS for text in row.values()]
+    base = write_encoder(tmp_path / "bert", "bert", texts)
+    source, cache = saved(base, tmp_path, poolingMode="mean"), with_converters(tmp_path / "cache")
+    proof = export(base, source, target := tmp_path / "out", cache)["proof"]
+    assert proof["verdict"] == "same", proof
+    assert proof["distance"] <= 0.5 * proof["allowed"]["distance"] < proof["distanceOfBase"]
+    assert gguf.GGUFReader(target / "model.gguf").get_field("bert.pooling_type").contents() == 1
+
+    def of_another_vocabulary(merged: Path, *rest: Any) -> Path:
+        stored = json.loads((merged / "tokenizer.json").read_text())
+        vocabulary = stored["model"]["vocab"]
+        words = sorted(word for word in vocabulary if not word.startswith("["))
+        numbers = [vocabulary[word] for word in words]
+        vocabulary.update(zip(words, numbers[1:] + numbers[:1], strict=True))
+        (merged / "tokenizer.json").write_text(json.dumps(stored))
+        return convert(merged, *rest)
+
+    monkeypatch.setattr(module, "convert", of_another_vocabulary)
+    assert export(base, source, tmp_path / "other", cache)["proof"]["verdict"] == "differs"
+
+
+def test_a_modernbert_and_fewer_bits_are_refused_at_once(tiny: Path, tmp_path: Path) -> None:
+    base = write_encoder(
+        tmp_path / "modernbert", "modernbert", [text for row in PAIRS for text in row.values()]
+    )
+    with pytest.raises(
+        JobFailure, match="does not load ModernBERT as GGUF: choose the format merged or onnx"
+    ):
         export(base, tmp_path, tmp_path / "out", tmp_path)
     with pytest.raises(JobFailure, match="exported as gguf in f16 or q8_0: choose one of them"):
         export(tiny, tmp_path, tmp_path / "out", tmp_path, "q4_0")

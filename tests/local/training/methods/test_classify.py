@@ -67,7 +67,11 @@ def examples(tiny: Path, records: Sequence[dict[str, Any]], classes: Classes) ->
 
 
 def run_of(tiny: Path, folder: Path, records: Sequence[dict[str, Any]] = ROWS, **config: Any) -> TrainingLoop:
-    classes = Classes.of(rows_of(records), ())
+    settings = JobSettings({**CONFIG, **config})
+    classes = method("classify").classes(rows_of(records), (), settings)
+    assert classes
+    if "classWeight" in config:
+        config["classWeight"] = settings.get("classWeight")  # with a weight of every label
     facts: dict[str, Any] = {"resume_plan": config.pop("resume_plan", None), "classes": classes}
     facts |= {"train": examples(tiny, records, classes), "method": method("classify"), "job_id": "job"}
     return set_up(tiny, folder, {**CONFIG, **config}, **facts)
@@ -165,6 +169,46 @@ SEVERAL = [
      "label": ["hurried"] * (place % 2) + ["polite"] * (place % 3 == 0)}
     for place, asked in enumerate(QUESTIONS[:12])
 ]  # fmt: skip
+
+
+def test_weights_by_label_are_those_of_torchs_cross_entropy(tiny: Path, tmp_path: Path) -> None:
+    run = begun(tiny, tmp_path, classWeight=["very hurried=5", "calm = 0.5"])
+    logits, targets = run.loss.class_logits(run.train)
+    expected = cross_entropy(logits, targets, torch.tensor([0.5, 1, 5]), reduction="sum")
+    assert float(run.loss(run.train)[0].detach()) == pytest.approx(float(expected.detach()), abs=1e-5)
+
+
+def test_weights_of_several_labels_are_torchs_pos_weight(tiny: Path, tmp_path: Path) -> None:
+    run = begun(tiny, tmp_path, SEVERAL, classWeight="polite=3")
+    logits, wanted = run.loss.class_logits(run.train)
+    losses = binary_cross_entropy_with_logits(
+        logits, wanted, pos_weight=torch.tensor([1.0, 3.0]), reduction="none"
+    )
+    expected = float(losses.mean(1).sum().detach())
+    assert float(run.loss(run.train)[0].detach()) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ("urgent", '"urgent" is not a label with a weight above 0, 1,000,000 at most, such as "urgent=5"'),
+        (["calm=-1"], '"calm=-1" is not a label with a weight'),
+        (["calm=nan"], '"calm=nan" is not a label with a weight'),
+        (["calm=2", "calm=3"], 'has the label "calm" twice: remove one of the two'),
+        (["calm=0"], '"calm=0" is not a label with a weight above 0'),
+        (["Calm=2"], 'has the label "Calm", and no row has it: write it as in the data ("calm", "hurried"'),
+    ],
+)
+def test_unusable_weights_are_refused_in_a_sentence(weights: str | list[str], words: str) -> None:
+    settings, kind = JobSettings({**CONFIG, "classWeight": weights}), method("classify")
+
+    def prepare() -> None:
+        kind.check(settings)
+        kind.classes(rows_of(ROWS), (), settings)
+
+    with pytest.raises(JobFailure) as refused:
+        prepare()
+    assert words in str(refused.value)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

@@ -38,6 +38,7 @@ PAIRS = [
     for place in PLACES
     for thing in THINGS
 ]
+DOCUMENTS = [{"text": f"The chair: it was last seen {place}."} for place in PLACES]
 CONFIG: dict[str, Any] = {
     "method": "embed",
     "model": "./models/tiny",
@@ -50,6 +51,7 @@ CONFIG: dict[str, Any] = {
     "numberFormat": "float32",
     "matryoshkaDims": [32],
     "queryPrompt": "query: ",
+    "corpus": "data/documents.jsonl",
 }
 
 
@@ -58,6 +60,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
     """A project with pairs of texts."""
     project = make_project(tmp_path_factory.mktemp("project") / "tests", tiny)
     write_jsonl(project / "data" / "pairs.jsonl", PAIRS)
+    write_jsonl(project / "data" / "documents.jsonl", DOCUMENTS)
     return project
 
 
@@ -108,14 +111,15 @@ def test_its_events_have_a_verdict_against_the_base(backend: Backend, job: str) 
     assert task["measure"] == {"label": "nDCG@10", "unit": "", "higher": True}
     assert task["adapter"] > task["base"]
     retrieved = task["retrieved"]
-    assert retrieved["queries"] == retrieved["documents"] == task["rows"]
+    assert retrieved["queries"] == task["rows"]
+    assert retrieved["documents"] == task["rows"] + len(DOCUMENTS)
     assert retrieved["mrr"]["adapter"] > retrieved["mrr"]["base"]
     assert "for the base on" in task["sentence"]
 
 
 def test_each_row_has_the_document_found_first(backend: Backend, job: str) -> None:
     rows = backend.call("GET", f"/v1/jobs/{job}/evaluation").json["rows"]
-    documents = {row["wanted"] for row in rows}
+    documents = {row["wanted"] for row in rows} | {document["text"] for document in DOCUMENTS}
     for row in rows:
         assert row["question"].startswith("Where is the")
         assert row["adapterAnswer"] in documents
@@ -134,7 +138,7 @@ def test_another_file_is_evaluated(backend: Backend, project: Path, job: str) ->
     write_jsonl(project / "data" / "other.jsonl", PAIRS[:12])
     task = evaluated(backend, job, {"data": "data/other.jsonl"})["evaluation"]["heldOut"]
     assert task["rows"] == 12
-    assert task["retrieved"]["documents"] == 12
+    assert task["retrieved"]["documents"] == 12 + len(DOCUMENTS)
 
 
 def test_rows_of_two_kinds_fail_before_a_model_is_loaded(backend: Backend, project: Path) -> None:

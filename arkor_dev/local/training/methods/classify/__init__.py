@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from arkor_dev.contract.rules import above_zero, quoted
+from arkor_dev.contract.settings.classification import BALANCED, UNWEIGHTED
 from arkor_dev.local.modeling.chat_template import Rendering
 from arkor_dev.local.modeling.classes import Classes
 from arkor_dev.local.modeling.example import IGNORED, Example
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from .loss import ClassifierLoss
 
 
+WEIGHT: Final = above_zero(1_000_000)
+SHOWN_LABELS: Final = 10
+
+
 class Classification(Method):
     """Learns labels of texts, as transformers' ``AutoModelForSequenceClassification`` does."""
 
@@ -44,10 +50,26 @@ class Classification(Method):
                 "[[evaluation]] sets score answers, and a classifier gives none: remove them, or set "
                 "eval_dataset to labeled rows"
             )
+        _weights_in(settings)
 
     def classes(self, train: Sequence[Row], held_out: Sequence[Row], settings: JobSettings) -> Classes:
-        """Return the labels of the rows. The few that a dry run reads may all have the same."""
-        return Classes.of(train, held_out, least=1 if settings.get("dryRun") else 2)
+        """Return the labels of the rows. The few that a dry run reads may all have the same.
+
+        Weights by label are completed, in the order of the classes. Raises :class:`JobFailure` for a weight
+        of a label that no row has, which is ignored in a dry run.
+        """
+        dry = settings.get("dryRun")
+        found = Classes.of(train, held_out, least=1 if dry else 2)
+        if weights := _weights_in(settings):
+            unknown = [label for label in weights if label not in found.names]
+            if unknown and not dry:
+                known = ", ".join(map(quoted, found.names[:SHOWN_LABELS]))
+                raise JobFailure(
+                    f"class_weight has the label {quoted(unknown[0])}, and no row has it: write it as in the "
+                    f"data ({known}{', …' * (len(found.names) > SHOWN_LABELS)})"
+                )
+            settings.override("classWeight", [f"{name}={weights.get(name, 1):g}" for name in found.names])
+        return found
 
     def renderings(
         self, tokenizer: PreTrainedTokenizerBase, row: Row, encoding: Encoding
@@ -81,6 +103,30 @@ class Classification(Method):
         from .loss import ClassifierLoss
 
         return ClassifierLoss(model, device, dtype, examples, plan)
+
+
+def _weights_in(settings: JobSettings) -> dict[str, float]:
+    """Return the weights that the settings have by label. Raises :class:`JobFailure` for an unusable one."""
+    listed = settings.get("classWeight")
+    weights: dict[str, float] = {}
+    for entry in [listed] if isinstance(listed, str) else listed:
+        if entry in (UNWEIGHTED, BALANCED):
+            continue
+        label, equals, number = entry.rpartition("=")
+        label = label.strip()
+        try:
+            weight = float(number)
+        except ValueError:
+            equals, weight = "", 0.0
+        if not equals or not label or not WEIGHT.fits(weight):
+            raise JobFailure(
+                f"class_weight: {quoted(entry)} is not a label with a weight above 0, 1,000,000 at most, "
+                'such as "urgent=5"'
+            )
+        if label in weights:
+            raise JobFailure(f"class_weight has the label {quoted(label)} twice: remove one of the two")
+        weights[label] = weight
+    return weights
 
 
 METHOD = Classification()

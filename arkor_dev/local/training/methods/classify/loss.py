@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid
 
-from arkor_dev.contract.settings.classification import BALANCED
+from arkor_dev.contract.settings.classification import BALANCED, UNWEIGHTED
 from arkor_dev.local.modeling.head import head_parts
 from arkor_dev.local.training.objective import Objective, probe
 from arkor_dev.local.workers.errors import JobFailure
@@ -31,7 +31,8 @@ class ClassifierLoss(Objective):
     During training, it is multiplied by the weight of the row's class, and label smoothing is applied;
     evaluations stay comparable without both. Balanced weights are scikit-learn's ``class_weight``: with them,
     every class has the same total weight, and the mean weight of ``rows`` is 1. If rows may have several
-    labels, those with a label have the same total weight as those without it.
+    labels, those with a label have the same total weight as those without it. Of weights given by label, that
+    of a row's label counts; with several, as torch's ``pos_weight``.
     """
 
     def __init__(
@@ -47,14 +48,21 @@ class ClassifierLoss(Objective):
         self._smoothing = plan.smoothing
         self._weights: Tensor | None = None
         self._several = rows[0].classes is not None
-        if plan.method["classWeight"] == BALANCED and self._several:
+        listed = plan.method["classWeight"]
+        chosen = [listed] if isinstance(listed, str) else listed
+        if chosen == [BALANCED] and self._several:
             counts = self._targets(rows, None).sum(0)
             absent, present = (len(rows) / (2 * each.clamp(min=1)) for each in (len(rows) - counts, counts))
             self._weights = torch.stack([absent, present])
-        elif plan.method["classWeight"] == BALANCED:
+        elif chosen == [BALANCED]:
             learned = torch.tensor([row.labels[-1] for row in rows])
             counts = learned.bincount(minlength=self._head.out_features)
             self._weights = (len(rows) / (len(counts) * counts.clamp(min=1))).to(device)
+        elif chosen != [UNWEIGHTED]:  # completed by the method, in the order of the classes
+            given = torch.tensor([float(entry.rpartition("=")[2]) for entry in chosen])
+            self._weights = (torch.stack([torch.ones_like(given), given]) if self._several else given).to(
+                device
+            )
         self._correct: list[Tensor] = []
 
     @property
