@@ -10,11 +10,11 @@ import asyncio
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.contract.shapes import TERMINAL
-from arkor_dev.data.sources import REPLAY, SourceError, inside, parts_of
+from arkor_dev.data.sources import REPLAY, SourceError, file_like, inside, parts_of
 from arkor_dev.local.execution.messages import Ended, Evaluated, JobRequest, SavedModel, TrainingEvent
 from arkor_dev.local.jobs.job_folder import job_folder, saved_folder
 from arkor_dev.local.jobs.peer_adapter import ELSEWHERE
@@ -27,10 +27,17 @@ from . import results
 from .adapter_pairs import compare, compare_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import Evaluation, Job, JobEvaluating
+    from arkor_dev.contract.shapes import (
+        Evaluation,
+        EvaluationPart,
+        EvaluationResult,
+        Job,
+        JobConfig,
+        JobEvaluating,
+    )
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
 
@@ -130,20 +137,23 @@ class Evaluations(WorkerService[EvaluationTask]):
             state["progress"] = task.progress
         return state
 
-    def result(self, job_id: str, step: int | None, data: str | None = None) -> Any:
+    def result(self, job_id: str, step: int | None, data: str | None = None) -> EvaluationResult | None:
         """Read the stored result from its file; None if there is none."""
         stored = results.result(job_folder(self._data, job_id), step, data)
         if stored is None:
             return None
-        result = {"evaluation": stored["evaluation"], "rows": results.objects(stored.get("rows"))}
-        answers = results.objects(stored.get("answers"))
-        return {**result, "answers": answers} if answers else result
+        result: EvaluationResult = {"evaluation": stored["evaluation"], "rows": stored["rows"]}
+        if stored["answers"]:
+            result["answers"] = stored["answers"]
+        return result
 
-    async def compare(self, first_run: Compared, second_run: Compared, data: str | None = None) -> Any:
+    async def compare(
+        self, first_run: Compared, second_run: Compared, data: str | None = None
+    ) -> EvaluationPart:
         """Compare ``first_run`` as the adapter with ``second_run`` as the base; see ``adapter_pairs``."""
         return await compare(self._data, first_run, second_run, data)
 
-    async def compare_settings(self, first_job: Job, second_job: Job) -> Any:
+    async def compare_settings(self, first_job: Job, second_job: Job) -> EvaluationPart:
         """Compare the settings of two jobs, whose runs are paired by seed; see ``adapter_pairs``."""
         jobs = json.loads(await self._store.read(Store.listing))["jobs"]
         return await compare_settings(self._data, first_job, second_job, jobs)
@@ -183,7 +193,7 @@ class Evaluations(WorkerService[EvaluationTask]):
     async def _evaluate(self, task: EvaluationTask) -> Evaluation:
         """Measure in a worker. Raises JobFailure if it ends without a result."""
         job_id = task.job["id"]
-        config: Mapping[str, Any] = await self._store.config_of(task.job)
+        config = await self._store.config_of(task.job)
         if task.data is not None:
             config = _on_file(config, task.data)
 
@@ -204,13 +214,13 @@ class Evaluations(WorkerService[EvaluationTask]):
             raise AssertionError("replies never end by themselves")
 
 
-def _on_file(config: Mapping[str, Any], data: str) -> dict[str, Any]:
+def _on_file(config: JobConfig, data: str) -> JobConfig:
     """Return a job's config with its data replaced by the file ``data``, read in the same form."""
     own = config.get("evalDatasetSource") or config["datasetSource"]
-    reading = {key: own[key] for key in ("form", "columns") if own.get(key) is not None}
-    source = {"type": "file", "path": data, **reading}
+    source = file_like(own, data)
     # Nothing is trained, so settings for evaluations during a run do not apply.
-    free: dict[str, object] = {
+    free: JobConfig = {
+        **config,
         "evalSteps": 1,
         "earlyStoppingPatience": None,
         "stopWhen": None,
@@ -218,5 +228,7 @@ def _on_file(config: Mapping[str, Any], data: str) -> dict[str, Any]:
         "dryRun": False,
         "evaluations": [],
         REPLAY: None,
+        "datasetSource": source,
+        "evalDatasetSource": source,
     }
-    return {**config, **free, "datasetSource": source, "evalDatasetSource": source}
+    return free

@@ -13,6 +13,8 @@ from arkor_dev.contract.settings import by_field
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from arkor_dev.contract.shapes import EvaluationSet
+
 
 class JobSettings:
     """The settings of ``config``; ``used`` records each one read, by field, with its effective value."""
@@ -33,12 +35,12 @@ class JobSettings:
         """Return whether the job's training method has this setting."""
         return not (methods := self._rows[field].methods) or self.get("method") in methods
 
-    def override(self, field: str, value: Any) -> None:
+    def override(self, field: str, value: object) -> None:
         """Set ``value`` for a setting that the model determines, overriding the job's."""
         self._config = {**self._config, field: value}
 
     @property
-    def evaluations(self) -> list[dict[str, Any]]:
+    def evaluations(self) -> list[EvaluationSet]:
         """The job's own evaluation sets."""
         return list(self._config.get("evaluations") or ())
 

@@ -29,12 +29,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import Artifact
+    from arkor_dev.contract.shapes import Artifact, Ballot
 
 ID = "job_0123456789ab"
 A = "files/final/a.json"
 """The one file of an archive that is built here."""
-BALLOT = {"voter": "Ann", "one": "a", "other": "b", "choice": "tie", "left": "one", "question": "Where?"}
+BALLOT: Ballot = {
+    "voter": "Ann",
+    "one": "a",
+    "other": "b",
+    "choice": "tie",
+    "left": "one",
+    "question": "Where?",
+}
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from peft import PeftModel
@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from arkor_dev.contract.events import Event, VerdictSoFar
     from arkor_dev.contract.shapes import Evaluation, EvaluationMeasure, EvaluationStrength
     from arkor_dev.data.rows import Row
+    from arkor_dev.local.evaluation.answers import MeasuredModel
     from arkor_dev.local.evaluation.base_losses import BaseLosses
     from arkor_dev.local.evaluation.stage import Judged, Own
     from arkor_dev.local.execution.messages import SavedModel
@@ -151,7 +152,7 @@ def _answers(
         return GeneratedAnswer(answer.text, tokens, answer.truncated, repeats, thoughts, split.ended)
 
     def write(
-        model: Module, prompts: Sequence[Sequence[int]], longest: int, stopped: Callable[[], bool]
+        model: MeasuredModel, prompts: Sequence[Sequence[int]], longest: int, stopped: Callable[[], bool]
     ) -> list[GeneratedAnswer] | None:
         watch = GenerationLimit(lambda first, _: longest, stopped)
         generated = answers(model, tokenizer, ends, prompts, watch, longest)
@@ -193,6 +194,14 @@ STRENGTHS: Final = (0.25, 0.5, 0.75)
 """Strengths between the base at 0 and the adapter at 1, whose losses the verdict already has."""
 FEW: Final = 64
 """Training rows read when nothing is trained: they only show the model's format."""
+
+
+@contextmanager
+def _rounded(model: MeasuredModel) -> Iterator[MeasuredModel]:
+    """Measure the noise floor by `Objective.rounded`."""
+    assert isinstance(model, Objective)
+    with model.rounded() as rounded:
+        yield rounded
 
 
 class FinalEvaluation:
@@ -245,7 +254,7 @@ class FinalEvaluation:
                 cancelled=self._cancelled,
                 cache=run.base_losses(),
                 margin=preparation.settings.get("verdictMargin"),
-                remeasuring=Objective.rounded,
+                remeasuring=_rounded,
             )
             base, margin = stage.held_out_base(_switched_off(run.loss))
             chose = preparation.chooses if preparation.settings.get("earlyStoppingPatience") else ()
@@ -312,7 +321,7 @@ class FinalEvaluation:
     def _report(self, judged: Judged) -> None:
         """Store the comparison and send it."""
         preparation = self._preparation
-        judged.evaluation.update(_best(preparation, self._history, judged.evaluation["margin"]))
+        _add_best(judged.evaluation, preparation, self._history)
         results.write(results.result_file(self._job, None), judged._asdict())
         _keep_temperature(judged.evaluation, final_folder(preparation.data, preparation.job_id))
         rewrite_card(preparation.data, preparation.job_id)
@@ -320,8 +329,8 @@ class FinalEvaluation:
         self._reported = True
 
 
-def judge_kept(preparation: RunPreparation, model: Model, saved: SavedModel) -> Any:
-    """Evaluate ``saved``; store and return the :class:`Evaluation`.
+def judge_kept(preparation: RunPreparation, model: Model, saved: SavedModel) -> Evaluation:
+    """Evaluate ``saved``; store and return the result.
 
     ``preparation`` has read the job's rows, and ``model`` is the base model located by the backend. Raises
     :class:`JobFailure` without held-out rows.
@@ -357,7 +366,7 @@ def judge_kept(preparation: RunPreparation, model: Model, saved: SavedModel) -> 
     if data is not None:
         judged.evaluation["data"] = data
     elif step is None:
-        judged.evaluation.update(_best(preparation, History(job), judged.evaluation["margin"]))
+        _add_best(judged.evaluation, preparation, History(job))
     results.write(results.result_file(job, step, data), judged._asdict())
     if saved.general:  # the job has no other rows, and the page shows these
         results.write(results.result_file(job, step), judged._asdict())
@@ -373,7 +382,7 @@ def _keep_temperature(evaluation: Evaluation, folder: Path) -> None:
         write_temperature(folder, found["temperature"])
 
 
-def measure_strengths(preparation: RunPreparation, model: Model, saved: SavedModel) -> Any:
+def measure_strengths(preparation: RunPreparation, model: Model, saved: SavedModel) -> Evaluation:
     """Measure the final adapter in ``saved`` at each of `STRENGTHS`, on the rows that its
     verdict was measured on; store the losses and return the contract's :class:`Evaluation`.
 
@@ -462,14 +471,15 @@ def watchable(run: TrainingLoop) -> bool:
     return by_loss and run.plan.adapter is not None and run.plan.adapter.init not in FROM_BASE
 
 
-def _best(preparation: RunPreparation, history: History, margin: float) -> dict[str, Any]:
+def _add_best(evaluation: Evaluation, preparation: RunPreparation, history: History) -> None:
+    """Add how the step with the lowest loss compares with the final one."""
     saved = checkpoint_steps(preparation.data, preparation.job_id)
     measure = preparation.method.measure
     higher = measure.label if measure.higher else ""
-    fields = history.verdict(preparation.eval_groups, saved, margin, higher, preparation.chooses)
+    margin = evaluation["margin"]
+    history.add_best(evaluation, preparation.eval_groups, saved, margin, higher, preparation.chooses)
     if preparation.settings.get("earlyStoppingPatience"):
-        fields.pop("bestSentence", None)  # that none is better than the best one is no finding
-    return fields
+        evaluation.pop("bestSentence", None)  # that none is better than the best one is no finding
 
 
 def stage_of(
@@ -493,8 +503,8 @@ def stage_of(
             text = f"The evaluation {name} could not be made: {why}"
             preparation.emit(TrainingMessage(type=TRAINING_MESSAGE, message=text))
 
-    def progress(*now: Any) -> None:
-        preparation.progress(*now)
+    def progress(label: str, done: float, total: float | None, unit: str) -> None:
+        preparation.progress(label, done, total, unit)
         run.phases.update()
 
     make: Callable[..., Stage] = run.method.stage
@@ -549,7 +559,7 @@ def stage_of(
         acts=bool(preparation.settings.get("environment")),
         preference=run.method.record.preference,
         relative=run.method.relative,
-        remeasuring=Objective.rounded,
+        remeasuring=_rounded,
         own=own,
         answered=asked,
         thinking=thinking_of(run, asked, losses),

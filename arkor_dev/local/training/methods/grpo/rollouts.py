@@ -16,11 +16,12 @@ from arkor_dev.local.modeling.example import IGNORED, Example
 from arkor_dev.local.training.methods.sampling import AnswerSampler
 
 from .episodes import EpisodePlayer
-from .rewards import OverlongPunishment, Scoring, rewards_of
+from .rewards import OverlongPunishment, Scored, Scoring, rewards_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from arkor_dev.local.evaluation.scorers import AnsweredRow
     from arkor_dev.local.training.greedy import GreedyAnswer
     from arkor_dev.local.training.objective import Objective
     from arkor_dev.local.training.rows.prompts import Prompt
@@ -146,7 +147,7 @@ class RolloutGenerator:
     def _scored(self, rollouts: Sequence[RolloutExample]) -> list[RolloutExample]:
         """Return the rollouts with scores and rewards; failed ones keep none."""
         played = [rollout for rollout in rollouts if not rollout.failed]
-        scores = iter(self.scoring(list(map(_row, played))))
+        scores = iter(self.scoring(list(map(_to_score, played))))
         scored: list[RolloutExample] = []
         for rollout in rollouts:
             own = () if rollout.failed else tuple(next(scores))
@@ -154,20 +155,19 @@ class RolloutGenerator:
         return scored
 
 
-def _row(rollout: RolloutExample) -> dict[str, object]:
-    """Return what scores a rollout."""
+def _to_score(rollout: RolloutExample) -> Scored:
+    """Return a rollout's answer with what scores it."""
     prompt = rollout.prompt
     assert prompt
-    return {
+    row: AnsweredRow = {
         "question": prompt.question,
         "wanted": prompt.reference,
         "answer": rollout.answer,
-        "tokens": rollout.learned,
         "columns": dict(prompt.columns),
         **prompt.called,
-        "where": prompt.where,
-        "acted": rollout.episode.reward if rollout.episode else None,
     }
+    acted = rollout.episode.reward if rollout.episode else None
+    return Scored(row, prompt.where, rollout.learned, acted)
 
 
 def _rollout(prompt: Prompt, answer: GreedyAnswer) -> RolloutExample:
