@@ -71,7 +71,7 @@ def save_rows(job: Path, train: Sequence[Row], held_out: Sequence[Row], files: s
 
 def files_read(job: Path) -> str | None:
     """Return the hash of the files that a job's rows were read from, as in `save_rows`; None if unknown."""
-    stored: Any = evaluation_file(job, NAME).read_json()
+    stored = evaluation_file(job, NAME).read_json()
     files = stored.get("files") if isinstance(stored, dict) else None
     return files if isinstance(files, str) and files else None
 

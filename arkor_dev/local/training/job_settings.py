@@ -6,7 +6,7 @@ it: the record contains exactly the settings that training used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from arkor_dev.contract.settings import by_field
 
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from arkor_dev.contract.shapes import EvaluationSet
+
+MethodSettings: TypeAlias = "Mapping[str, Any]"
+"""A training method's own settings by field, with the types of `contract.job_settings` and every default
+filled in.
+"""
 
 
 class JobSettings:

@@ -613,7 +613,7 @@ class TrainingLoop:
     def _say(self, message: str) -> None:
         self.emit(TrainingMessage(type=TRAINING_MESSAGE, message=message))
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """Return all state that the next step depends on, and the figures so far."""
         return {
             **self.parts.state(),

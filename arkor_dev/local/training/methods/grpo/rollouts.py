@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from arkor_dev.local.evaluation.scorers import scorer_of
 from arkor_dev.local.modeling.example import IGNORED, Example
@@ -19,10 +19,11 @@ from .episodes import EpisodePlayer
 from .rewards import OverlongPunishment, Scored, Scoring, rewards_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from arkor_dev.local.evaluation.scorers import AnsweredRow
     from arkor_dev.local.training.greedy import GreedyAnswer
+    from arkor_dev.local.training.job_settings import MethodSettings
     from arkor_dev.local.training.objective import Objective
     from arkor_dev.local.training.rows.prompts import Prompt
     from arkor_dev.local.training.run_context import RunContext
@@ -78,7 +79,7 @@ class StepRollouts:
 class RolloutGenerator:
     """Generates and scores answers, or episodes of an environment, for ``loss``, the objective of ``run``."""
 
-    def __init__(self, run: RunContext, loss: Objective, settings: Mapping[str, Any]) -> None:
+    def __init__(self, run: RunContext, loss: Objective, settings: MethodSettings) -> None:
         self._run, self._loss, self.settings = run, loss, settings
         longest, cache = settings["maxCompletionLength"], settings["softPunishCache"]
         self._answers = AnswerSampler(run, longest, settings["temperature"])
