@@ -196,7 +196,9 @@ async def tour_of_the_example(browser: Browser) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         project = copy_example(work)
-        async with running_daemon(work / "home", free_port(), "--local", "--project", str(project)) as daemon:
+        async with running_daemon(
+            work / "home", free_port(), "--local", "--project", str(project), PIP_NO_INDEX="0"
+        ) as daemon:
             page = await new_page(browser)
             await page.goto(daemon.origin)
             await tour(page)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 import shutil
 import sys
 from contextlib import asynccontextmanager, suppress
@@ -142,8 +143,14 @@ async def completed(page: Page) -> None:
 
 
 async def _job_says(page: Page, pattern: str, ms: float) -> None:
-    """Wait until the job's page has text like ``pattern``; look twice a second: it may take minutes."""
-    await page.wait_for_function(JOB_SAYS, arg=pattern, polling=500, timeout=ms)
+    """Wait until the job's page has text like ``pattern``; look twice a second: it may take minutes.
+
+    Fails at once if the job has failed.
+    """
+    failed = r"Failed\b"
+    await page.wait_for_function(JOB_SAYS, arg=f"{pattern}|{failed}", polling=500, timeout=ms)
+    text = await page.locator(".job").inner_text()
+    assert not re.search(failed, text), text
 
 
 async def go_to(page: Page, name: str) -> None:

@@ -55,7 +55,10 @@ async def test_a_trained_model_answers_in_the_playground(
     declared.write_text(text)
     local = ("--local", "--project", str(project))
     async with (
-        running_daemon(tmp_path / "home", free_port(), *local, **of_a_studio(worker_template())) as daemon,
+        # The starter model is downloaded here if this machine does not have it yet.
+        running_daemon(
+            tmp_path / "home", free_port(), *local, **of_a_studio(worker_template()), PIP_NO_INDEX="0"
+        ) as daemon,
         open_page(daemon.origin, reduced_motion="reduce") as page,
     ):
         clicked = time.monotonic()

@@ -125,7 +125,8 @@ class ForkedProcess:
         (given, write), (read, said), (heard, wrong) = os.pipe(), os.pipe(), os.pipe()
         if template is None:
             template = light_of(os.environ[FORKS]) if module == LIGHT else os.environ[FORKS]
-        found = cls(*ask(template, module, env, [given, said, wrong]))
+        # A template answers only after it has loaded: the backend does other things meanwhile.
+        found = cls(*await asyncio.to_thread(ask, template, module, env, [given, said, wrong]))
         for each in (given, said, wrong):
             os.close(each)
         loop = asyncio.get_running_loop()
