@@ -79,6 +79,16 @@ def check_mixture(source: DatasetSource, project: Path) -> None:
         seen.update(files)
 
 
+def file_like(source: DatasetSource, path: str) -> DatasetSource:
+    """Return the source of the file ``path``, whose rows are read in the same form as those of ``source``."""
+    file: DatasetSource = {"type": "file", "path": path}
+    if (form := source.get("form")) is not None:
+        file["form"] = form
+    if (columns := source.get("columns")) is not None:
+        file["columns"] = columns
+    return file
+
+
 def sources_of(config: Mapping[str, Any]) -> Iterator[tuple[str, DatasetSource]]:
     """Yield every data set that a job's config reads, by its field: also those of replay and search."""
     for field in ("datasetSource", "evalDatasetSource"):

@@ -34,6 +34,8 @@ from .starter import CACHE, starter
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from arkor_dev.contract.shapes import LeftOut
+
     Pair = tuple[str, str]
 
 RESULTS: Final = CACHE / "bench" / "attribution.jsonl"
@@ -248,7 +250,10 @@ class Trainings:
         from arkor_dev.local.checkpoints.origin import hash_of_rows
         from arkor_dev.local.training.rows.left_out import without
 
-        order = {"rows": [self.rows[row].where for row in places], "hash": hash_of_rows(self.rows, [])}
+        order: LeftOut = {
+            "rows": [self.rows[row].where for row in places],
+            "hash": hash_of_rows(self.rows, []),
+        }
         return self.trained(without(order, self.rows, []))
 
     @staticmethod

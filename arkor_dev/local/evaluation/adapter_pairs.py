@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import ConflictError, NotFoundError, UnavailableError
 from arkor_dev.contract.settings import by_field
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.shapes import EvaluationPart, Job
 
+    from .results import Scores
+
 
 FEWEST: Final = 3
 """Minimum number of seeds, or pairs of runs, for a comparison."""
@@ -37,14 +39,15 @@ DIGITS: Final = 5
 def by_seed(jobs: Sequence[Job], job: Job) -> dict[int, Job]:
     """Return the completed ``jobs``, newest first, with the settings and data of ``job``, by seed."""
     settings, default = _compared_settings(job["config"]), by_field()["seed"].default
-    by_seed_value: dict[Any, Job] = {}
+    assert isinstance(default, int)
+    by_seed_value: dict[int, Job] = {}
     for candidate in (job, *jobs):
         if candidate["status"] == "completed" and _compared_settings(candidate["config"]) == settings:
             by_seed_value.setdefault(candidate["config"].get("seed") or default, candidate)
     return by_seed_value
 
 
-def _compared_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+def _compared_settings(config: Mapping[str, object]) -> dict[str, object]:
     return {key: value for key, value in config.items() if value is not None and key not in UNTOLD}
 
 
@@ -91,8 +94,10 @@ Compared = tuple["Job", "int | None"]
 """A job with one of its checkpoints, or None for the final adapter."""
 
 
-async def compare(folder: Path, first_run: Compared, second_run: Compared, data: str | None) -> Any:
-    """Compare ``first_run`` as the adapter with ``second_run`` as the base; return an ``EvaluationPart``.
+async def compare(
+    folder: Path, first_run: Compared, second_run: Compared, data: str | None
+) -> EvaluationPart:
+    """Compare ``first_run`` as the adapter with ``second_run`` as the base.
 
     Uses their held-out rows, or the file ``data`` that both were evaluated on; ``folder`` is the backend's.
     Raises NotFoundError if one has not been evaluated, ConflictError if their rows differ.
@@ -106,7 +111,9 @@ async def compare(folder: Path, first_run: Compared, second_run: Compared, data:
             raise UnavailableError(str(failure)) from None
 
 
-async def compare_settings(folder: Path, first_job: Job, second_job: Job, jobs: Sequence[Job]) -> Any:
+async def compare_settings(
+    folder: Path, first_job: Job, second_job: Job, jobs: Sequence[Job]
+) -> EvaluationPart:
     """Compare the settings of two jobs by the runs among ``jobs`` that differ only in the seed.
 
     Raises ConflictError if fewer than three seeds have been trained and evaluated with both.
@@ -141,11 +148,11 @@ async def compare_settings(folder: Path, first_job: Job, second_job: Job, jobs: 
 
 def _on_same_rows(
     folder: Path, first_run: Compared, second_run: Compared, data: str | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[Scores, Scores]:
     """Return the stored scores of both adapters on the same rows. Raises the errors of :func:`compare`."""
     first, second = _scores(folder, first_run, data), _scores(folder, second_run, data)
     both = f"{_called(first_run)} and {_called(second_run)}"
-    if any(first[key] != second[key] for key in ("rows", "groups")):
+    if first["rows"] != second["rows"] or first["groups"] != second["groups"]:
         raise ConflictError(
             f"{both} were evaluated on different rows, so a difference would say nothing about the adapters. "
             "Evaluate both on one file (data)"
@@ -158,7 +165,7 @@ def _on_same_rows(
     return first, second
 
 
-def _scores(folder: Path, run: Compared, data: str | None) -> dict[str, Any]:
+def _scores(folder: Path, run: Compared, data: str | None) -> Scores:
     """Return the stored scores of an evaluation's rows."""
     job, step = run
     stored = results.result(job_folder(folder, job["id"]), step, data)
@@ -166,11 +173,10 @@ def _scores(folder: Path, run: Compared, data: str | None) -> dict[str, Any]:
         on = "" if data is None else f" on {data}"
         raise NotFoundError(f"{_called(run)} has not been evaluated{on}")
     scores = stored.get("scores")
-    if not results.is_score(scores):
+    if scores is None:
         raise ConflictError(
             f"An earlier version has evaluated {_called(run)}: evaluate it again to compare it"
         )
-    assert isinstance(scores, dict)
     return scores
 
 

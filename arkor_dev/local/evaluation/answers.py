@@ -12,8 +12,10 @@ from .paired import compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from arkor_dev.contract.shapes import AnswerRates, EvaluationAnswer, EvaluationAnswers, EvaluationWarning
+    from arkor_dev.local.modeling.example import Example
 
     from .base_losses import BaseLosses
 
@@ -152,15 +154,19 @@ class MeasuredModel(Protocol):
 
     ``row_losses`` uses the training method's own loss; ``cross_entropy`` always measures the learned tokens.
     ``pop_answers`` has the answers on which a loss of generated answers was measured, by the rows'
-    locations. ``margins`` is for methods that learn from preferences.
+    locations. ``margins`` is for methods that learn from preferences. ``answering`` returns a context with
+    the bare model of transformers, ready to generate on ``device``.
     """
 
-    def row_losses(self, rows: Sequence[Any], /) -> list[tuple[float, float]]: ...
+    device: str
 
-    def cross_entropy(self, rows: Sequence[Any], /) -> list[tuple[float, float]]: ...
+    def row_losses(self, rows: Sequence[Example], /) -> list[tuple[float, float]]: ...
+
+    def cross_entropy(self, rows: Sequence[Example], /) -> list[tuple[float, float]]: ...
 
     def pop_answers(self) -> Mapping[str, str]: ...
-    def margins(self, rows: Sequence[Any], /) -> list[float]: ...
+    def margins(self, rows: Sequence[Example], /) -> list[float]: ...
+    def answering(self) -> AbstractContextManager[Any]: ...
 
 
 class Answers:
@@ -176,7 +182,7 @@ class Answers:
         prompts: Sequence[Sequence[int]],
         longest: int,
         write: Callable[
-            [Any, Sequence[Sequence[int]], int, Callable[[], bool]], list[GeneratedAnswer] | None
+            [MeasuredModel, Sequence[Sequence[int]], int, Callable[[], bool]], list[GeneratedAnswer] | None
         ],
         cache: BaseLosses | None = None,
     ) -> None:
@@ -240,7 +246,7 @@ class Answers:
         )
         return {"sentence": sentence, "examples": began[:examples]}
 
-    def side_by_side(self) -> list[dict[str, str]]:
+    def side_by_side(self) -> list[EvaluationAnswer]:
         """Return the answers of both models in the contract's form."""
         both = zip(self.questions, self._base or (), self._adapter, strict=False)
         return [
@@ -261,7 +267,7 @@ NOBODY: Final = Answers((), (), 0, lambda *_: [])
 """Used if there are no questions."""
 
 
-def _known(stored: Any, count: int) -> list[GeneratedAnswer] | None:
+def _known(stored: object, count: int) -> list[GeneratedAnswer] | None:
     """Parse cached answers; None if they are missing or were edited."""
     if not isinstance(stored, list) or len(stored) != count:
         return None

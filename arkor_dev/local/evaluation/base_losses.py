@@ -11,11 +11,13 @@ import json
 import math
 import os
 from array import array
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from arkor_dev.local.modeling.example import Example
 
 FILE: Final = "base-losses.json"
 ENTRIES: Final = 100
@@ -30,14 +32,14 @@ class BaseLosses:
     ``way`` identifies everything that the losses depend on, apart from the rows. Empty: nothing is cached.
     """
 
-    def __init__(self, data: Path, setup: Mapping[str, Any]) -> None:
+    def __init__(self, data: Path, setup: Mapping[str, object]) -> None:
         self._path, self._setup = data / FILE, dict(setup)
 
     def again(self) -> BaseLosses:
         """Return the cache for repeated measurements of the same model, which give the noise floor."""
         return BaseLosses(self._path.parent, {**self._setup, "again": True} if self._setup else {})
 
-    def key(self, batches: Sequence[Sequence[Any]]) -> str:
+    def key(self, batches: Sequence[Sequence[Example]]) -> str:
         """Return the cache key for these batches of encoded rows; empty if they are not cached."""
         if not self._setup or not 0 < sum(map(len, batches)) <= MOST_ROWS:
             return ""
@@ -60,11 +62,11 @@ class BaseLosses:
         digest = hashlib.sha256(json.dumps(keyed, sort_keys=True, default=str).encode())
         return digest.hexdigest()[:32]
 
-    def entry(self, key: str) -> Any:
+    def entry(self, key: str) -> object:
         """Return the cached value for ``key``, of any type; None without one."""
         return known(self._path.parent).get(key)
 
-    def get(self, batches: Sequence[Sequence[Any]]) -> list[float] | None:
+    def get(self, batches: Sequence[Sequence[Example]]) -> list[float] | None:
         """Return the mean loss per token of each row, batch after batch; None if unknown."""
         losses = self.entry(self.key(batches))
         if not isinstance(losses, list) or len(losses) != sum(map(len, batches)):
@@ -72,7 +74,7 @@ class BaseLosses:
         sound = all(isinstance(loss, float) and math.isfinite(loss) for loss in losses)
         return list(losses) if sound else None
 
-    def keep(self, batches: Sequence[Sequence[Any]], losses: Sequence[float]) -> None:
+    def keep(self, batches: Sequence[Sequence[Example]], losses: Sequence[float]) -> None:
         """Cache the losses; a full disk only means that they are measured again."""
         self.put(self.key(batches), list(losses))
 
@@ -93,7 +95,7 @@ class BaseLosses:
             part.unlink(missing_ok=True)
 
 
-def known(data: Path) -> dict[str, Any]:
+def known(data: Path) -> dict[str, object]:
     """Read the whole cache of a data folder; empty if the file is unreadable."""
     try:
         stored = json.loads((data / FILE).read_text())

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from arkor_dev.local.modeling.example import Example
 
-    Measure = Callable[[Sequence[Any]], list[tuple[float, float]]]
+    Measure = Callable[[Sequence[Example]], list[tuple[float, float]]]
     """For each row, its summed cross entropy and the number of tokens summed over."""
 
 Value = TypeVar("Value")
 
 
-def rows_in(examples: Sequence[Any]) -> int:
+def rows_in(examples: Sequence[Example]) -> int:
     """Count the rows of a list of examples."""
     return sum(not example.same_row for example in examples)
 
 
-def by_row(examples: Sequence[Any], measured: Sequence[tuple[float, float]]) -> list[float]:
+def by_row(examples: Sequence[Example], measured: Sequence[tuple[float, float]]) -> list[float]:
     """Return each row's mean loss per token, from its examples' summed losses and token counts."""
     sums: list[tuple[float, float]] = []
     for example, (loss, tokens) in zip(examples, measured, strict=True):
@@ -29,7 +29,7 @@ def by_row(examples: Sequence[Any], measured: Sequence[tuple[float, float]]) -> 
     return [loss / tokens for loss, tokens in sums]
 
 
-def of_rows(examples: Sequence[Any], values: Sequence[Value], rows: Sequence[bool]) -> list[Value]:
+def of_rows(examples: Sequence[Example], values: Sequence[Value], rows: Sequence[bool]) -> list[Value]:
     """Return the ``values`` of those ``examples`` whose row is among ``rows``."""
     row, found = -1, []
     for example, value in zip(examples, values, strict=True):
@@ -60,7 +60,7 @@ def lengths_of(examples: Sequence[Example]) -> list[int]:
 
 
 def measured(
-    measure: Measure, examples: Sequence[Any], size: int, tokens: int | None = None
+    measure: Measure, examples: Sequence[Example], size: int, tokens: int | None = None
 ) -> list[tuple[float, float]]:
     """Apply ``measure`` to ``examples`` in batches of similar length; return the results in order.
 

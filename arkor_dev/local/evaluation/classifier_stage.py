@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.example import Example
 
+    from .answers import MeasuredModel
     from .baselines import Labeler
 
 LIKELY: Final = math.log(0.5)
@@ -37,6 +38,7 @@ LIKELY: Final = math.log(0.5)
 MEASURE: Final[EvaluationMeasure] = {"label": ACCURACY, "unit": "", "higher": True}
 
 
+@runtime_checkable
 class Classifier(Protocol):
     """A classifier in training: the objective of ``method = "classify"``."""
 
@@ -73,11 +75,17 @@ class ClassifierStage(Stage):
     def warm_cache(self, base: object) -> None:
         """Do nothing: there are no figures of the base."""
 
-    def run(self, adapter: Any, base: AbstractContextManager[Any], report: object = None) -> Judged:
+    def run(
+        self,
+        adapter: MeasuredModel | Classifier,
+        base: AbstractContextManager[MeasuredModel | Classifier],
+        report: object = None,
+    ) -> Judged:
         """Measure the ``adapter``, a `Classifier`, and compare it with the majority and other baselines.
 
         Raises :class:`Stopped`, and :class:`JobFailure` for a non-finite loss.
         """
+        assert isinstance(adapter, Classifier)
         self.prepare()
         logs = self._log_probabilities(adapter)
         several: Several | None = None
@@ -164,13 +172,17 @@ class ClassifierStage(Stage):
         return found
 
     def _baselines(
-        self, base: AbstractContextManager[Classifier], wanted: Sequence[int], predicted: Sequence[int]
+        self,
+        base: AbstractContextManager[MeasuredModel | Classifier],
+        wanted: Sequence[int],
+        predicted: Sequence[int],
     ) -> tuple[list[Baseline], str]:
         """Return the baselines that can be measured here, and what is missing for another one."""
         if self.labeler is None:
             return [], ""
         found = list[Baseline]()
         with base as model:
+            assert isinstance(model, Classifier)
             choices = self.labeler.choices(padded=bool(model.padded))
             chosen = self._choose(model, choices)
         if chosen:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.workers.link import serve
 
@@ -14,14 +14,17 @@ from .results import chose_either
 from .words import HELD_OUT, beside_adapter, part
 
 if TYPE_CHECKING:
+    from arkor_dev.contract.shapes import EvaluationPart
     from arkor_dev.local.workers.link import Link
+
+    from .results import Scores
 
 
 HIGHER: Final = 40
 """Maximum length of a measure's name, in characters: stored scores may come from elsewhere."""
 
 
-def compared(scores: dict[str, Any], other_scores: dict[str, Any], other_job: str, called: str | None) -> Any:
+def compared(scores: Scores, other_scores: Scores, other_job: str, called: str | None) -> EvaluationPart:
     """Compare the adapter of ``scores`` with the adapter of ``other_scores``, which belongs to the job
     ``other_job``.
 
@@ -30,7 +33,7 @@ def compared(scores: dict[str, Any], other_scores: dict[str, Any], other_job: st
     margin, name = max(scores["margin"], other_scores["margin"]), called or HELD_OUT
     chose = chose_either(scores, other_scores)
     before, after = other_scores["adapter"], scores["adapter"]
-    higher = str(scores.get("higher", ""))[:HIGHER]
+    higher = scores.get("higher", "")[:HIGHER]
     rates = bool(higher) and are_rates(before, after)
     if rates:
         base, adapter = ([-loss for loss in losses] for losses in (before, after))

@@ -9,7 +9,7 @@ model with the adapter off, with the same pooling and prompts.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -33,16 +33,19 @@ if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.example import Example
 
-    from .retrieval import Found, Real
+    from .answers import MeasuredModel
+    from .paired import Real
+    from .retrieval import Found, Vectors
 
 NDCG: Final[EvaluationMeasure] = {"label": f"nDCG@{TOP}", "unit": "", "higher": True}
 SPEARMAN: Final[EvaluationMeasure] = {"label": "Rank correlation", "unit": "", "higher": True}
 
 
+@runtime_checkable
 class EmbedderModel(Protocol):
     """An embedder in training: the objective of ``method = "embed"``."""
 
-    def vectors(self, sequences: Sequence[Any]) -> Any:
+    def vectors(self, sequences: Sequence[Example]) -> Vectors:
         """Return the embeddings of encoded texts, of length 1, ``[texts, size]``."""
 
 
@@ -82,7 +85,12 @@ class EmbedderStage(Stage):
     def warm_cache(self, base: object) -> None:
         """Do nothing: the base is measured with the adapter."""
 
-    def run(self, adapter: Any, base: AbstractContextManager[Any], report: object = None) -> Judged:
+    def run(
+        self,
+        adapter: MeasuredModel | EmbedderModel,
+        base: AbstractContextManager[MeasuredModel | EmbedderModel],
+        report: object = None,
+    ) -> Judged:
         """Measure both models, each an `EmbedderModel`, and compare them.
 
         Raises :class:`Stopped`, and :class:`JobFailure` for vectors that are not numbers.
@@ -136,8 +144,9 @@ class EmbedderStage(Stage):
             ],
         }
 
-    def _measured(self, model: EmbedderModel) -> _Measured:
+    def _measured(self, model: MeasuredModel | EmbedderModel) -> _Measured:
         """Measure one model. Raises :class:`Stopped`."""
+        assert isinstance(model, EmbedderModel)
         vectors = self._vectors(model)
         queries, documents = vectors[: len(self._queries)], vectors[len(self._queries) :]
         if self._scored:
@@ -166,9 +175,9 @@ class EmbedderStage(Stage):
         }
         return _Measured(by_row.ndcg, by_row, first)
 
-    def _vectors(self, model: EmbedderModel) -> Any:
+    def _vectors(self, model: EmbedderModel) -> Vectors:
         """Return the vectors of all texts, ``[texts, size]``. Raises :class:`Stopped`."""
-        parts: list[Any] = [None] * len(self._texts)
+        parts: list[Vectors] = [np.empty(0)] * len(self._texts)
         for numbers in batches_by_length([len(text.ids) for text in self._texts], self.batch):
             if self.cancelled():
                 raise Stopped
@@ -199,7 +208,7 @@ def _distinct(texts: Iterable[Sequence[int]]) -> tuple[list[tuple[int, ...]], li
     return list(numbers), places
 
 
-def _with_ids(wanted: Sequence[tuple[int, ...]], examples: Iterable[Any]) -> list[Any]:
+def _with_ids(wanted: Sequence[tuple[int, ...]], examples: Iterable[Example]) -> list[Example]:
     """Return one of ``examples`` for each of the ``wanted`` token ids, in their order."""
     by_ids = {tuple(example.ids): example for example in examples}
     return [by_ids[ids] for ids in wanted]

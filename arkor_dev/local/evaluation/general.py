@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from arkor_dev.data.rows import Row
 from arkor_dev.local.workers.errors import JobFailure
@@ -17,6 +17,10 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from arkor_dev.local.modeling.example import Example
+
+Encoded = TypeVar("Encoded")
+Located = TypeVar("Located", "Example", Row)
 QUESTIONS: Final = Path(__file__).with_name("general.jsonl")
 DRY: Final = 8
 """Number of questions in a dry run."""
@@ -82,7 +86,7 @@ def questions(count: int | None = None) -> list[Row]:
     return rows if count is None else rows[:: -(-len(rows) // count)]
 
 
-def fewer(examples: Sequence[Any], count: int) -> list[Any]:
+def fewer(examples: Sequence[Located], count: int) -> list[Located]:
     """Return ``count`` of the encoded questions, always the same ones, in file order.
 
     Every topic is represented, and a larger selection includes every smaller one.
@@ -99,7 +103,7 @@ def fewer(examples: Sequence[Any], count: int) -> list[Any]:
     return [example for example in examples if example.where in chosen]
 
 
-def encoded(rows: Sequence[Row], encode: Callable[[Row], Any]) -> list[Any]:
+def encoded(rows: Sequence[Row], encode: Callable[[Row], Encoded]) -> list[Encoded]:
     """Encode the ``rows`` that fit the model's template and length limit."""
     examples = []
     for row in rows:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from .minimums import ROWS
 
@@ -27,7 +27,7 @@ Value = TypeVar("Value")
 
 def text_of(row: Row) -> bytes:
     """Return everything in a row that matters, as JSON."""
-    content: Any = [row.messages, row.tools] if row.text is None else row.text
+    content: object = [row.messages, row.tools] if row.text is None else row.text
     if row.extra:
         content = [content, row.extra]
     return json.dumps(content, sort_keys=True).encode()

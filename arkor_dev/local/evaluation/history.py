@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.evaluation import results
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Sequence
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import EvaluationChoice
+    from arkor_dev.contract.shapes import Evaluation, EvaluationChoice
 
 LEAST_EVALUATIONS: Final = 3
 STILL_FALLS: Final = 0.1
@@ -57,7 +57,9 @@ class History:
         self.final = 0
         self._since: list[float] = []
         try:
-            stored = results.read(self._file) or {}
+            stored = results.read(self._file)
+            if not isinstance(stored, dict):
+                raise TypeError
             self.losses = {int(step): _number(loss) for step, loss in stored.get("losses", {}).items()}
             self.choosing = {int(step): _number(loss) for step, loss in stored.get("choosing", {}).items()}
             if self.choosing.keys() != self.losses.keys():
@@ -144,36 +146,36 @@ class History:
             "sentence": chosen(len(self.losses), chose, count, early=step is None),
         }
 
-    def verdict(
+    def add_best(
         self,
+        evaluation: Evaluation,
         groups: Sequence[Hashable],
         saved: Collection[int] = (),
         margin: float = 0.0,
         higher: str = "",
         chose: Sequence[bool] = (),
-    ) -> dict[str, Any]:
-        """Return ``bestStep`` and its sentences for an evaluation of the final adapter, if known.
+    ) -> None:
+        """Add ``bestStep`` and its sentences to an ``evaluation`` of the final adapter, if known.
 
         ``saved`` lists the steps with checkpoints; differences below ``margin`` do not matter.
         ``higher`` as in :class:`~.paired.Comparison`. ``chose`` says which rows choose the best step.
         """
         final = self.final
         if final not in self.losses:
-            return {}
+            return
         best, compared = self.best, None
         if best != final and len(self.rows.get(best, ())) == len(self.rows.get(final, ())) == len(groups):
             compared = compare(self.rows[final], self.rows[best], groups, margin, chose=chose)
             compared = replace(compared, higher=higher)
         ends = Ends(best, final, self.losses[best], self.losses[final], self._trained(best, final), higher)
-        fields: dict[str, Any] = {"bestStep": best}
+        evaluation["bestStep"] = best
         if sentence := best_of(ends, compared, len(self.losses), best in saved):
-            fields["bestSentence"] = sentence
+            evaluation["bestSentence"] = sentence
         if self._still_falls(margin):
-            fields["extendTo"] = math.ceil(LONGER * final)
+            evaluation["extendTo"] = math.ceil(LONGER * final)
         if best != final:
-            fields["bestVerdict"] = compared.verdict if compared else "unclear"
-            fields["bestKept"] = best in saved
-        return fields
+            evaluation["bestVerdict"] = compared.verdict if compared else "unclear"
+            evaluation["bestKept"] = best in saved
 
     def _still_falls(self, margin: float) -> bool:
         """Return whether the loss was still falling at the final step: that step is the lowest, and from the

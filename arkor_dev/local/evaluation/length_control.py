@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from .paired import Real
 
 SLOPE: Final = 10.0
 """Standard deviation of the slope's prior. With 3, an adapter that follows only length was credited with more
@@ -53,7 +55,7 @@ def at_equal_length(
     return _share(best), *map(_share, ends)  # type: ignore[return-value]
 
 
-def _profile(level: float, x: Any, wins: Any) -> float:
+def _profile(level: float, x: Real, wins: Real) -> float:
     """Return the log likelihood of log odds ``level`` at equal length, maximised over the slope."""
     slope = 0.0
     for _ in range(STEPS):

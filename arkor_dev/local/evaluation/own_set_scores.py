@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -18,12 +18,14 @@ from .rates import compare_scores
 from .words import interval, verdict_words
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Hashable, Sequence
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import EvaluationPart
+    from arkor_dev.contract.shapes import EvaluationPart, EvaluationSet
 
+    from .own_set_worker import ScorerRequest
     from .paired import Comparison
+    from .scorers import AnsweredRow
 
 
 SECONDS: Final = 60.0
@@ -57,9 +59,14 @@ class Scorer:
     ``name`` is used in error messages. Each call may take ``SECONDS``.
     """
 
-    def __init__(self, settings: Mapping[str, Any], project: Path, name: str) -> None:
+    def __init__(self, settings: EvaluationSet, project: Path, name: str) -> None:
         self._name, self._read = name, b""
-        request = {key: settings.get(key) for key in ("metric", "pattern", "schema")}
+        request: ScorerRequest = {
+            "metric": settings["metric"],
+            "pattern": settings.get("pattern"),
+            "schema": settings.get("schema"),
+            "project": str(project),
+        }
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", MODULE],
             stdin=subprocess.PIPE,
@@ -70,7 +77,7 @@ class Scorer:
             start_new_session=True,
             bufsize=0,
         )
-        self._request = json.dumps({**request, "project": str(project)}).encode() + b"\n"
+        self._request = json.dumps(request).encode() + b"\n"
 
     def __enter__(self) -> Self:
         return self
@@ -78,7 +85,7 @@ class Scorer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> list[float]:
+    def __call__(self, rows: Sequence[AnsweredRow]) -> list[float]:
         """Score each of ``rows``, ``{question, wanted, answer}`` and optionally its other ``columns``;
         ``tool_call`` needs the row's `call_fields`, too.
 
@@ -148,7 +155,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def score_part(
-    settings: Mapping[str, Any],
+    settings: EvaluationSet,
     base: Sequence[float],
     adapter: Sequence[float],
     groups: Sequence[Hashable],

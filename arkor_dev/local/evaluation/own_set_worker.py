@@ -15,7 +15,7 @@ import re
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, NotRequired, TypedDict
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.settings.json_schema import valid
@@ -26,13 +26,24 @@ from arkor_dev.local.workers.link import die_with_parent
 from arkor_dev.local.workers.project_code import ProjectCodeError, defined_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
+
+    from .scorers import AnsweredRow
 
 
 MEMORY: Final = 2 * 2**30
 """Maximum bytes of private memory, in each of its processes: a job trains beside it."""
 ERROR: Final = 500
 """Maximum length of a function's error message, in characters."""
+
+
+class ScorerRequest(TypedDict):
+    """The metric of a set with what it needs, and the ``project``'s folder."""
+
+    metric: str
+    pattern: NotRequired[str | None]
+    schema: NotRequired[object]
+    project: str
 
 
 def main() -> NoReturn:
@@ -66,12 +77,12 @@ def _serve() -> NoReturn:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     request = json.loads(lines.readline())
-    score: Callable[[Mapping[str, Any]], Any] | None = None
+    score: Callable[[AnsweredRow], object] | None = None
     for line in lines:
         for row in json.loads(line):
             try:
                 score = score or scorer(request)
-                response: dict[str, Any] = {"score": _number(score(row))}
+                response: dict[str, object] = {"score": _number(score(row))}
             except ScoringError as fault:
                 response = {"error": str(fault)[:ERROR]}
             except MemoryError:
@@ -90,7 +101,7 @@ class ScoringError(Exception):
     """Scoring is impossible; ``str()`` is the reason for the user."""
 
 
-def scorer(request: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Any]:
+def scorer(request: ScorerRequest) -> Callable[[AnsweredRow], object]:
     """Return the function that scores a row by the requested metric. Raises ScoringError."""
     metric, pattern, schema = request["metric"], request.get("pattern"), request.get("schema")
     match metric:
@@ -108,7 +119,7 @@ def scorer(request: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Any]:
     # Only a function that asks for the row's other columns gets them.
     with_columns = "columns" in inspect.signature(function).parameters
 
-    def score(row: Mapping[str, Any]) -> Any:
+    def score(row: AnsweredRow) -> object:
         more = {"columns": row.get("columns", {})} if with_columns else {}
         return function(row["question"], row["answer"], row["wanted"], **more)
 
@@ -123,15 +134,15 @@ def _entry(metric: str, project: Path) -> Callable[..., object]:
         raise ScoringError(f"metric {metric}: {fault}") from None
 
 
-def _is_valid(answer: str, schema: Any) -> bool:
+def _is_valid(answer: str, schema: object) -> bool:
     try:
         return valid(strict_json.parse(answer.encode()), schema)
     except ValueError:
         return False
 
 
-def _calls_rightly(row: Mapping[str, Any]) -> bool:
-    if fault := call_fault(row):
+def _calls_rightly(row: AnsweredRow) -> bool:
+    if fault := call_fault({"tools": row["tools"], "calls": row["calls"]}):
         raise ScoringError(f"The row {fault}")
     return calls_rightly(row["answer"], row["tools"], row["calls"])
 

@@ -27,7 +27,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -35,6 +35,9 @@ from .halves import judging, minimum
 from .minimums import ROWS
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Real = NDArray[np.float64]
     from collections.abc import Hashable, Sequence
 
 RESAMPLES: Final = 10_000
@@ -253,7 +256,7 @@ def student_t(level: float, degrees: int) -> float:
     return high
 
 
-def _grouped(gains: Any, groups: Sequence[Hashable] | None) -> tuple[Any, Any]:
+def _grouped(gains: Real, groups: Sequence[Hashable] | None) -> tuple[Real, Real]:
     """Return each group's sum of gains and its number of rows."""
     if groups is None:
         return gains, np.ones(len(gains))
@@ -261,10 +264,10 @@ def _grouped(gains: Any, groups: Sequence[Hashable] | None) -> tuple[Any, Any]:
     for group in groups:
         places.setdefault(group, len(places))
     positions = [places[group] for group in groups]
-    return np.bincount(positions, gains), np.bincount(positions).astype(float)
+    return np.bincount(positions, gains).astype(float), np.bincount(positions).astype(float)
 
 
-def _carried(sums: Any, counts: Any, mean: float) -> tuple[int, float]:
+def _carried(sums: Real, counts: Real, mean: float) -> tuple[int, float]:
     """Return how many groups carry the ``mean``, at most two, and the mean without them; 0 if more do."""
     if not 3 <= len(sums) <= RARE:
         return 0, mean
@@ -277,16 +280,17 @@ def _carried(sums: Any, counts: Any, mean: float) -> tuple[int, float]:
     return 0, mean
 
 
-def _errors(sums: Any, counts: Any, means: Any) -> Any:
+def _errors(sums: Real, counts: Real, means: Real) -> Real:
     """Return the standard errors ``[draws]`` of the ``means`` of groups ``[draws, groups]``."""
     number = sums.shape[1]
     if number < 2:
         return np.full(len(means), math.inf)
     apart = sums - means[:, None] * counts
-    return np.sqrt((apart**2).sum(1) * number / (number - 1)) / counts.sum(1)
+    errors: Real = np.sqrt((apart**2).sum(1) * number / (number - 1)) / counts.sum(1)
+    return errors
 
 
-def _draws(sums: Any, counts: Any, mean: float, error: float, least: float) -> Any:
+def _draws(sums: Real, counts: Real, mean: float, error: float, least: float) -> Real:
     """Return each draw's distance from ``mean``, in its own standard errors."""
     chance, number = np.random.default_rng(SEED), len(sums)
     step = max(1, AT_ONCE // number)

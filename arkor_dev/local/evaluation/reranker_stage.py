@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -36,16 +36,19 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.shapes import EvaluationMeasure
     from arkor_dev.data.rows import Row
+    from arkor_dev.local.modeling.example import Example
 
+    from .answers import MeasuredModel
     from .paired import Comparison
 
 NDCG: Final[EvaluationMeasure] = {"label": f"nDCG@{TOP}", "unit": "", "higher": True}
 
 
+@runtime_checkable
 class Reranker(Protocol):
     """A reranker in training: the objective of ``method = "rerank"``."""
 
-    def relevance(self, rows: Sequence[Any]) -> list[float]:
+    def relevance(self, rows: Sequence[Example]) -> list[float]:
         """Return each row's logit: the higher, the more relevant."""
 
 
@@ -61,11 +64,12 @@ class RerankerStage(Stage):
     def warm_cache(self, base: object) -> None:
         """Do nothing: there are no figures of the base."""
 
-    def run(self, adapter: Any, base: object, report: object = None) -> Judged:
+    def run(self, adapter: MeasuredModel | Reranker, base: object, report: object = None) -> Judged:
         """Measure the ``adapter``, a `Reranker`, and compare it with the order of the rows.
 
         Raises :class:`Stopped`, and :class:`JobFailure` for a logit that is not a number.
         """
+        assert isinstance(adapter, Reranker)
         self.prepare()
         logits = self._relevance(adapter)
         by_query: dict[str, list[int]] = {}
@@ -76,7 +80,7 @@ class RerankerStage(Stage):
         for places in by_query.values():
             ranked = sorted(places, key=lambda place: -logits[place])
             for figures, order, first in ((before, places, top[0]), (after, ranked, top[1])):
-                scores = [self.held_out[place].score for place in order]
+                scores = [self.held_out[place].score or 0.0 for place in order]
                 figures[:, places] = np.array(order_figures(scores))[:, None]
                 first |= {self.rows[place].where: self.rows[order[0]].extra[DOCUMENT] for place in places}
         compared = replace(

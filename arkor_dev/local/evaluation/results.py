@@ -10,18 +10,47 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NotRequired, TypedDict, TypeGuard, cast
 
 from arkor_dev.local.jobs.job_folder import evaluation_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import EvaluationBudget
+    from arkor_dev.contract.shapes import Evaluation, EvaluationAnswer, EvaluationBudget, EvaluationRow
     from arkor_dev.local.jobs.job_folder import JobFile
 
 MOST_ASKED: Final = 1000
 """Maximum number of questions to answer again, and of tokens in an answer."""
+
+
+class Scores(TypedDict):
+    """An adapter's loss on every held-out row, for comparisons with other adapters.
+
+    ``rows`` and ``tokens`` are hashes of the rows and of their tokens, ``keys`` of each row. ``groups`` has
+    the number of each row's group, ``adapter`` its loss, and ``chose`` whether the adapter was chosen by it.
+    ``higher`` names a measure for which more is better, whose values are negated; ``acts`` says that it
+    rewards episodes. ``margin`` is the smallest difference that matters.
+    """
+
+    rows: str
+    keys: NotRequired[list[str]]
+    tokens: str
+    groups: list[int]
+    adapter: list[float]
+    margin: float
+    chose: NotRequired[list[bool]]
+    higher: NotRequired[str]
+    acts: NotRequired[bool]
+
+
+class StoredEvaluation(TypedDict):
+    """A stored evaluation: the contract's figures, and ``scores`` if they can be compared."""
+
+    evaluation: Evaluation
+    rows: list[EvaluationRow]
+    answers: list[EvaluationAnswer]
+    scores: NotRequired[Scores]
 
 
 def result_file(job: Path, step: int | None, data: str | None = None) -> JobFile:
@@ -45,57 +74,66 @@ def write(file: JobFile, value: object) -> None:
     file.write_json(value)
 
 
-def read(file: JobFile) -> Any:
+def read(file: JobFile) -> object:
     """Read a stored value; None if it is missing or unreadable."""
     return file.read_json()
 
 
-def result(job: Path, step: int | None, data: str | None) -> dict[str, Any] | None:
+def result(job: Path, step: int | None, data: str | None) -> StoredEvaluation | None:
     """Read a stored evaluation (see ``result_file``); None if there is none."""
     stored = read(result_file(job, step, data))
-    return stored if isinstance(stored, dict) and isinstance(stored.get("evaluation"), dict) else None
+    if not isinstance(stored, dict) or not isinstance(stored.get("evaluation"), dict):
+        return None
+    found: StoredEvaluation = {
+        "evaluation": cast("Evaluation", stored["evaluation"]),
+        "rows": cast("list[EvaluationRow]", objects(stored.get("rows"))),
+        "answers": cast("list[EvaluationAnswer]", objects(stored.get("answers"))),
+    }
+    if is_score(scores := stored.get("scores")):
+        found["scores"] = scores
+    return found
 
 
-def objects(value: object) -> list[dict[str, Any]]:
+def objects(value: object) -> list[dict[str, object]]:
     """Return the objects in ``value``, or none if it is not a list."""
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
-def questions_in(result: Any) -> int | None:
+def _at(value: object, *keys: str) -> object:
+    """Return what is at a path of ``keys`` in nested objects, or None."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def questions_in(result: object) -> int | None:
     """Return how many general questions a stored result has; None if unknown."""
-    try:
-        count = result["evaluation"]["general"]["rows"]
-    except (KeyError, TypeError):
-        return None
+    count = _at(result, "evaluation", "general", "rows")
     return count if type(count) is int and count > 0 else None
 
 
-def answers_in(result: Any) -> tuple[int, int] | None:
+def answers_in(result: object) -> tuple[int, int] | None:
     """Return the number of answered questions and their token limit; None if none were answered."""
-    try:
-        answers = result["evaluation"]["general"]["answers"]
-        count, longest = answers["count"], answers["longest"]
-    except (KeyError, TypeError):
+    answers = _at(result, "evaluation", "general", "answers")
+    count, longest = _at(answers, "count"), _at(answers, "longest")
+    if type(count) is not int or type(longest) is not int:
         return None
     # A file from elsewhere must not decide how long this machine computes.
-    sound = all(type(number) is int and 0 < number <= MOST_ASKED for number in (count, longest))
-    return (count, longest) if sound else None
+    return (count, longest) if 0 < count <= MOST_ASKED and 0 < longest <= MOST_ASKED else None
 
 
-def budget_in(result: Any) -> EvaluationBudget | None:
+def budget_in(result: object) -> EvaluationBudget | None:
     """Return how the strength of a stored result's adapter was chosen; None if it was not."""
-    try:
-        budget = result["evaluation"]["budget"]
-        figures = [budget["maxHarm"], budget["strength"], budget["harm"]]
-        sentence = budget["sentence"]
-    except (KeyError, TypeError):
+    budget = _at(result, "evaluation", "budget")
+    if not isinstance(budget, dict):
         return None
+    figures = [budget.get(name) for name in ("maxHarm", "strength", "harm")]
     sound = all(isinstance(figure, int | float) and math.isfinite(figure) for figure in figures)
-    sound = sound and type(budget.get("kept")) is bool and isinstance(sentence, str)
-    return budget if sound else None
+    sound = sound and type(budget.get("kept")) is bool and isinstance(budget.get("sentence"), str)
+    return cast("EvaluationBudget", budget) if sound else None
 
 
-def is_score(scores: object) -> bool:
+def is_score(scores: object) -> TypeGuard[Scores]:
     """Return whether the stored scores of an evaluation can be compared."""
     if not isinstance(scores, dict):
         return False
@@ -110,10 +148,13 @@ def is_score(scores: object) -> bool:
         and isinstance(margin, int | float)
         and math.isfinite(margin)
         and all(isinstance(scores.get(key), str) for key in ("rows", "tokens"))
+        and isinstance(scores.get("higher", ""), str)
+        and isinstance(scores.get("keys", []), list)
+        and all(isinstance(key, str) for key in scores.get("keys", []))
     )
 
 
-def chose_in(scores: Any, rows: int) -> list[bool]:
+def chose_in(scores: object, rows: int) -> list[bool]:
     """Return for each of the ``rows`` whether it chose the adapter; empty if it was not chosen."""
     chose = scores.get("chose") if isinstance(scores, dict) else None
     if not isinstance(chose, list) or len(chose) != rows or not all(type(each) is bool for each in chose):
@@ -121,7 +162,7 @@ def chose_in(scores: Any, rows: int) -> list[bool]:
     return chose
 
 
-def chose_either(*scores: dict[str, Any]) -> list[bool]:
+def chose_either(*scores: Scores) -> list[bool]:
     """Return for each row whether it chose one of several adapters measured on the same rows; empty if none
     was chosen.
     """

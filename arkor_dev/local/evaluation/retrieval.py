@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Real = NDArray[np.float64]
+    from .paired import Real
+
+    Vectors = NDArray[np.floating]
 
 TOP: Final = 10
 """Number of documents that nDCG@10 and MRR@10 look at."""
@@ -36,7 +38,7 @@ class Found:
     first: list[int]
 
 
-def found(queries: Any, documents: Any, relevant: Sequence[Collection[int]]) -> Found:
+def found(queries: Vectors, documents: Vectors, relevant: Sequence[Collection[int]]) -> Found:
     """Rank ``documents``, ``[documents, size]``, for each of ``queries``, ``[queries, size]``, by the dot
     product.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, NotRequired, Protocol, TypedDict
 
 from arkor_dev.contract.settings.own_sets import ENTRY, RUBRIC
 from arkor_dev.local.workers.errors import JobFailure
@@ -21,16 +21,30 @@ class JudgeFailure(JobFailure):
     """Why a judge gives no scores at the moment. Scores that it has given are kept: a job can resume."""
 
 
+class AnsweredRow(TypedDict):
+    """What a scorer sees of a row: its ``question``, the ``wanted`` answer and the one to score.
+
+    ``columns`` are the row's other columns; ``tools`` and ``calls`` as in `CallFields`.
+    """
+
+    question: str
+    wanted: str
+    answer: str
+    columns: NotRequired[Mapping[str, object]]
+    tools: NotRequired[list[str]]
+    calls: NotRequired[list[list[str]]]
+
+
 class AnswerScorer(Protocol):
     """Scores answers until it is closed."""
 
-    def __call__(self, rows: Sequence[Mapping[str, object]]) -> list[float]:
+    def __call__(self, rows: Sequence[AnsweredRow]) -> list[float]:
         """Return the score of each of ``rows``. Raises JobFailure, and Stopped."""
 
     def close(self) -> None: ...
 
 
-def check_scorers(sets: Sequence[Mapping[str, object]], project: Path) -> None:
+def check_scorers(sets: Sequence[EvaluationSet], project: Path) -> None:
     """Raise JobFailure if a set's function asks for environments, or if the key of its judge is missing, or
     would be sent in clear text.
     """
@@ -49,17 +63,17 @@ def check_scorers(sets: Sequence[Mapping[str, object]], project: Path) -> None:
         from .rubric_scores import address_and_key
 
         for settings in judged:
-            address_and_key(cast("EvaluationSet", settings))
+            address_and_key(settings)
 
 
 def scorer_of(
-    settings: Mapping[str, object], project: Path, data: Path, job: str, stopped: Callable[[], bool]
+    settings: EvaluationSet, project: Path, data: Path, job: str, stopped: Callable[[], bool]
 ) -> AnswerScorer:
     """Return the scorer of the set ``settings``: a judge, or a process. ``stopped`` ends a judge's work."""
     if settings.get("metric") == RUBRIC:
         from .rubric_scores import RubricScorer
 
-        return RubricScorer(cast("EvaluationSet", settings), data, job, stopped)
+        return RubricScorer(settings, data, job, stopped)
     from .own_set_scores import Scorer
 
     return Scorer(settings, project, str(settings["name"]))

@@ -10,11 +10,11 @@ import asyncio
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.errors import BadRequestError, ConflictError
 from arkor_dev.contract.shapes import TERMINAL
-from arkor_dev.data.sources import REPLAY, SourceError, inside, parts_of
+from arkor_dev.data.sources import REPLAY, SourceError, file_like, inside, parts_of
 from arkor_dev.local.execution.messages import Ended, Evaluated, JobRequest, SavedModel, TrainingEvent
 from arkor_dev.local.jobs.job_folder import job_folder, saved_folder
 from arkor_dev.local.jobs.peer_adapter import ELSEWHERE
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.shapes import (
-        DatasetSource,
         Evaluation,
+        EvaluationPart,
+        EvaluationResult,
         Job,
         JobConfig,
         JobEvaluating,
@@ -136,20 +137,23 @@ class Evaluations(WorkerService[EvaluationTask]):
             state["progress"] = task.progress
         return state
 
-    def result(self, job_id: str, step: int | None, data: str | None = None) -> Any:
+    def result(self, job_id: str, step: int | None, data: str | None = None) -> EvaluationResult | None:
         """Read the stored result from its file; None if there is none."""
         stored = results.result(job_folder(self._data, job_id), step, data)
         if stored is None:
             return None
-        result = {"evaluation": stored["evaluation"], "rows": results.objects(stored.get("rows"))}
-        answers = results.objects(stored.get("answers"))
-        return {**result, "answers": answers} if answers else result
+        result: EvaluationResult = {"evaluation": stored["evaluation"], "rows": stored["rows"]}
+        if stored["answers"]:
+            result["answers"] = stored["answers"]
+        return result
 
-    async def compare(self, first_run: Compared, second_run: Compared, data: str | None = None) -> Any:
+    async def compare(
+        self, first_run: Compared, second_run: Compared, data: str | None = None
+    ) -> EvaluationPart:
         """Compare ``first_run`` as the adapter with ``second_run`` as the base; see ``adapter_pairs``."""
         return await compare(self._data, first_run, second_run, data)
 
-    async def compare_settings(self, first_job: Job, second_job: Job) -> Any:
+    async def compare_settings(self, first_job: Job, second_job: Job) -> EvaluationPart:
         """Compare the settings of two jobs, whose runs are paired by seed; see ``adapter_pairs``."""
         jobs = json.loads(await self._store.read(Store.listing))["jobs"]
         return await compare_settings(self._data, first_job, second_job, jobs)
@@ -213,13 +217,9 @@ class Evaluations(WorkerService[EvaluationTask]):
 def _on_file(config: JobConfig, data: str) -> JobConfig:
     """Return a job's config with its data replaced by the file ``data``, read in the same form."""
     own = config.get("evalDatasetSource") or config["datasetSource"]
-    source: DatasetSource = {"type": "file", "path": data}
-    if (form := own.get("form")) is not None:
-        source["form"] = form
-    if (columns := own.get("columns")) is not None:
-        source["columns"] = columns
+    source = file_like(own, data)
     # Nothing is trained, so settings for evaluations during a run do not apply.
-    return {
+    free: JobConfig = {
         **config,
         "evalSteps": 1,
         "earlyStoppingPatience": None,
@@ -231,3 +231,4 @@ def _on_file(config: JobConfig, data: str) -> JobConfig:
         "datasetSource": source,
         "evalDatasetSource": source,
     }
+    return free

@@ -8,7 +8,7 @@ import math
 import time
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -27,20 +27,24 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from arkor_dev.contract.shapes import (
+        ChatMessage,
         Evaluation,
         EvaluationAnswer,
         EvaluationBudget,
         EvaluationChoice,
         EvaluationMeasure,
         EvaluationPart,
+        EvaluationRow,
         EvaluationSplit,
         EvaluationWarning,
         EvaluationWatched,
     )
     from arkor_dev.data.rows import Message, Row
+    from arkor_dev.local.modeling.example import Example
 
     from .answers import Answers, MeasuredModel
     from .base_losses import BaseLosses
+    from .results import Scores
     from .thinking import Thinking
 
 TOGETHER: Final = 16
@@ -66,13 +70,12 @@ CONVERSATION: Final = 4000
 """Maximum length of a stored conversation before a question, in characters of JSON."""
 EXAMPLES: Final = 3
 """Number of rows that a warning shows."""
-MESSAGE_KEYS: Final = ("role", "content", "tool_calls", "tool_call_id")
 
 
 class NoCache:
     """Replaces the cache if nothing may be cached."""
 
-    def get(self, _: Sequence[Sequence[Any]]) -> None:
+    def get(self, _: Sequence[Sequence[Example]]) -> None:
         return None
 
     def keep(self, *_: object) -> None:
@@ -91,10 +94,12 @@ class Own(Protocol):
     def cost(self) -> Cost:
         """Return the cost of measuring one model."""
 
-    def measure(self, model: Any, stopped: Callable[[], bool], done: Callable[[int], None]) -> list[float]:
+    def measure(
+        self, model: MeasuredModel, stopped: Callable[[], bool], done: Callable[[int], None]
+    ) -> list[float]:
         """Return each row's loss or score. Raises :class:`Stopped`, and :class:`JobFailure` on failure."""
 
-    def part(self, base: list[float], adapter: list[float], margin: float) -> Any:
+    def part(self, base: list[float], adapter: list[float], margin: float) -> EvaluationPart:
         """Return the contract's figures of both models; ``margin`` is the least relevant loss difference."""
 
 
@@ -108,10 +113,10 @@ class Cost(NamedTuple):
 class Judged(NamedTuple):
     """The contract's ``evaluation``, ``rows`` and ``answers``; ``scores`` is kept for later comparisons."""
 
-    evaluation: Any
-    rows: list[dict[str, Any]]
-    scores: dict[str, Any]
-    answers: list[dict[str, str]]
+    evaluation: Evaluation
+    rows: list[EvaluationRow]
+    scores: Scores
+    answers: list[EvaluationAnswer]
 
 
 @dataclass
@@ -121,7 +126,7 @@ class _Set:
     ``general`` sets are measured by cross entropy, regardless of the training method.
     """
 
-    examples: Sequence[Any]
+    examples: Sequence[Example]
     batches: list[list[int]]
     general: bool = False
     adapter: list[float] | None = None
@@ -129,7 +134,7 @@ class _Set:
     base_of_examples: list[float] | None = None
 
     @property
-    def laid(self) -> list[list[Any]]:
+    def laid(self) -> list[list[Example]]:
         return [[self.examples[index] for index in places] for places in self.batches]
 
     def in_order(self, losses: Sequence[float]) -> list[float]:
@@ -187,8 +192,8 @@ class Stage:
 
     rows: Sequence[Row]
     groups: Sequence[int]
-    held_out: Sequence[Any]
-    general: Sequence[Any]
+    held_out: Sequence[Example]
+    general: Sequence[Example]
     batch: int
     progress: Callable[[str, float, float | None, str], None]
     cancelled: Callable[[], bool]
@@ -197,7 +202,7 @@ class Stage:
     called: str = HELD_OUT
     questions: int = 0
     margin: float = 0.0
-    remeasuring: Callable[[Any], AbstractContextManager[Any]] = nullcontext
+    remeasuring: Callable[[MeasuredModel], AbstractContextManager[MeasuredModel]] = nullcontext
     packed: bool = False
     own: Sequence[Own] = ()
     answered: Answers = NOBODY
@@ -217,7 +222,7 @@ class Stage:
     watched: EvaluationWatched | None = None
     share: float = 1.0
     budget: EvaluationBudget | None = None
-    stops: Sequence[Any] = ()
+    stops: Sequence[Example] = ()
     marks: EndMarks = field(default_factory=EndMarks)
     began: float = field(default_factory=time.monotonic)
     to_read: int = 0
@@ -520,14 +525,7 @@ class Stage:
             task_part["measure"] = self.measure
             if self._higher and are_rates(before, after):
                 task_part["measure"] = success_measure(self.measure, acts=self.acts)
-        beyond: dict[str, Any] = {"split": self.split} if self.split else {}
-        if self.choice:
-            beyond["choice"] = self.choice
-        if self.watched:
-            beyond["watched"] = self.watched
-        if self.budget:
-            beyond["budget"] = self.budget
-        compared = None
+        compared, general_part = None, None
         if general.base and general.adapter:
             of_base, of_adapter = (
                 _split(self.general, self.stops, losses)[0] for losses in (general.base, general.adapter)
@@ -537,9 +535,9 @@ class Stage:
             general_sentence = beside_base(
                 GENERAL, compared, self.questions, self.answered.length, dry=self.dry
             )
-            beyond["general"] = part(GENERAL, compared, general_sentence, self.questions)
+            general_part = part(GENERAL, compared, general_sentence, self.questions)
             if answers := self.answered.figures():
-                beyond["general"]["answers"] = answers
+                general_part["answers"] = answers
         verdict, sentence = overall(task, compared, TASK if self.called == HELD_OUT else f"on {self.called}")
         if self.dry:
             verdict, sentence = "unclear", DRY
@@ -551,8 +549,17 @@ class Stage:
             "margin": round(margin, DIGITS),
             "noiseFloor": round(noise, DIGITS),
             "heldOut": task_part,
-            **beyond,  # type: ignore[typeddict-item]
         }
+        if self.split:
+            evaluation["split"] = self.split
+        if self.choice:
+            evaluation["choice"] = self.choice
+        if self.watched:
+            evaluation["watched"] = self.watched
+        if self.budget:
+            evaluation["budget"] = self.budget
+        if general_part:
+            evaluation["general"] = general_part
         rows, scores = list(self._measured_rows(before, after)), self._scores(after, margin)
         return Judged(evaluation, rows, scores, self.answered.side_by_side())
 
@@ -605,7 +612,7 @@ class Stage:
             self.progress("Evaluating", self._total, self._total, "rows")
         return losses
 
-    def _scores(self, losses: Sequence[float], margin: float) -> dict[str, Any]:
+    def _scores(self, losses: Sequence[float], margin: float) -> Scores:
         """Return the adapter's loss on every row, and a fingerprint that identifies the rows."""
         places: dict[int, int] = {}
         texts, tokens = hashlib.sha256(), hashlib.sha256()
@@ -616,19 +623,23 @@ class Stage:
         for example in self.held_out:
             for sequence in example.sequences:
                 tokens.update(json.dumps([sequence.ids, sequence.labels, sequence.weights]).encode() + b"\n")
-        return {
+        scores: Scores = {
             "rows": texts.hexdigest(),
             "keys": keys,
             "tokens": tokens.hexdigest(),
             "groups": [places.setdefault(group, len(places)) for group in self.groups],
             "adapter": [round(loss, 6) for loss in losses],
             "margin": margin,
-            **({"chose": list(chose)} if (chose := self.chose or self.compared_by) else {}),
-            **({"higher": self._higher} if self._higher else {}),
-            **({"acts": True} if self.acts else {}),
         }
+        if chose := self.chose or self.compared_by:
+            scores["chose"] = list(chose)
+        if self._higher:
+            scores["higher"] = self._higher
+        if self.acts:
+            scores["acts"] = True
+        return scores
 
-    def _measured_rows(self, base: Sequence[float], adapter: Sequence[float]) -> Iterator[dict[str, Any]]:
+    def _measured_rows(self, base: Sequence[float], adapter: Sequence[float]) -> Iterator[EvaluationRow]:
         """Yield each row's figures; of very many rows, only those that changed most in either direction."""
         learned: list[int] = []
         for example in self.held_out:
@@ -642,8 +653,7 @@ class Stage:
         for index in sorted(order):
             row = self.rows[index]
             question, reference = self._texts_of(row)
-            answers = {"baseAnswer": before.get(row.where, ""), "adapterAnswer": after.get(row.where, "")}
-            yield {
+            measured: EvaluationRow = {
                 "row": index + 1,
                 "where": row.where,
                 "group": self.groups[index],
@@ -652,10 +662,15 @@ class Stage:
                 "adapter": round(sign * adapter[index], 5),
                 "question": _cut(question),
                 "wanted": _cut(reference),
-                **({name: _cut(text) for name, text in answers.items()} if self._higher else {}),
-                **({"chose": True} if self.chose and self.chose[index] else {}),
-                **context_of(row),
             }
+            if self._higher:
+                measured["baseAnswer"] = _cut(before.get(row.where, ""))
+                measured["adapterAnswer"] = _cut(after.get(row.where, ""))
+            if self.chose and self.chose[index]:
+                measured["chose"] = True
+            if (context := context_of(row)) is not None:
+                measured["messages"] = context
+            yield measured
 
     def _texts_of(self, row: Row) -> tuple[str, str]:
         """Return a row's prompt and reference answer."""
@@ -663,14 +678,15 @@ class Stage:
 
 
 def questions_with_ends(
-    questions: Sequence[Any], stops: Sequence[Any], *, packed: bool
-) -> tuple[list[Any], list[list[int]]]:
+    questions: Sequence[Example], stops: Sequence[Example], *, packed: bool
+) -> tuple[list[Example], list[list[int]]]:
     """Return ``questions``, each followed by its example in ``stops``, and their batches.
 
     Of the two, which differ only in what is learned, a packed batch computes the tokens once.
     """
     ends = {example.where: example for example in stops}
-    examples, lengths = list[Any](), list[int]()
+    examples: list[Example] = []
+    lengths: list[int] = []
     for question in questions:
         pair = [question, ends[question.where]] if question.where in ends else [question]
         examples += pair
@@ -680,7 +696,7 @@ def questions_with_ends(
 
 
 def _split(
-    questions: Sequence[Any], stops: Sequence[Any], losses: Sequence[float]
+    questions: Sequence[Example], stops: Sequence[Example], losses: Sequence[float]
 ) -> tuple[list[float], list[float]]:
     """Split the losses of `questions_with_ends` into those of the questions and of the end marks."""
     ended = {example.where for example in stops}
@@ -692,7 +708,7 @@ def _split(
     return of_questions, of_ends
 
 
-def again_of(held_out: Sequence[Any], batch: int) -> tuple[list[int], list[list[int]]]:
+def again_of(held_out: Sequence[Example], batch: int) -> tuple[list[int], list[list[int]]]:
     """Select the held-out rows to measure again, with their batches.
 
     Each row gets new neighbours: batches of the same size, shifted by half a batch.
@@ -714,17 +730,26 @@ def texts_of(row: Row) -> tuple[str, str]:
     return _content(questions[-1]) if questions else "", _content(row.messages[last])
 
 
-def context_of(row: Row) -> dict[str, Any]:
-    """Return ``messages`` before the last answer if they are more than a question; empty if too long."""
+def context_of(row: Row) -> list[ChatMessage] | None:
+    """Return the messages before the last answer, empty if too long; None if they are only a question."""
     last = max((index for index, turn in enumerate(row.messages) if turn["role"] == "assistant"), default=0)
     before = row.messages[:last]
     if len(before) < 2 and all(turn["role"] == "user" for turn in before):
-        return {}
-    turns = [{key: turn[key] for key in MESSAGE_KEYS if key in turn} for turn in before]
-    return {"messages": turns if len(json.dumps(turns)) <= CONVERSATION else []}
+        return None
+    turns = [_as_chat(turn) for turn in before]
+    return turns if len(json.dumps(turns)) <= CONVERSATION else []
 
 
-def tokens_of(examples: Sequence[Any]) -> int:
+def _as_chat(turn: Message) -> ChatMessage:
+    message: ChatMessage = {"role": turn["role"], "content": turn["content"]}
+    if "tool_calls" in turn:
+        message["tool_calls"] = list(turn["tool_calls"])
+    if "tool_call_id" in turn:
+        message["tool_call_id"] = turn["tool_call_id"]
+    return message
+
+
+def tokens_of(examples: Sequence[Example]) -> int:
     """Count the tokens of encoded rows."""
     return sum(example.tokens for example in examples)
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from arkor_dev.contract.rules import quoted
-from arkor_dev.local.modeling.tool_calls import MARKS, ToolCalls, tool_names
+from arkor_dev.local.modeling.tool_calls import MARKS, ToolCall, ToolCalls, tool_names
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
-    from arkor_dev.data.rows import Row
+    from arkor_dev.data.rows import Call, Row
 
 
-def call_fields(row: Row) -> dict[str, Any]:
-    """Return ``{tools, calls}``: the names of a row's tools, and the wanted calls as `normalised`.
+class CallFields(TypedDict):
+    """The names of a row's ``tools``, and the wanted ``calls`` as `normalised`."""
+
+    tools: list[str]
+    calls: list[list[str]]
+
+
+def call_fields(row: Row) -> CallFields:
+    """Return the tools and the wanted calls of a row.
 
     Some data sets have the calls in the text of the message, as the model writes them.
     """
@@ -27,7 +34,7 @@ def call_fields(row: Row) -> dict[str, Any]:
     }
 
 
-def call_fault(fields: Mapping[str, Any]) -> str | None:
+def call_fault(fields: CallFields) -> str | None:
     """Return why answers to a row with these `call_fields` cannot be scored, or None."""
     if not fields["tools"]:
         return "has no tools with a function's name, which the metric tool_call needs"
@@ -44,7 +51,7 @@ def calls_rightly(answer: str, tools: Collection[str], wanted: Sequence[Sequence
     return calls == wanted and bool(calls or not any(mark in answer for mark in MARKS))
 
 
-def normalised(calls: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+def normalised(calls: Sequence[Call | ToolCall]) -> list[list[str]]:
     """Return the name and normalised arguments of each of ``calls``, in OpenAI's form, sorted.
 
     The calls of one message are made in parallel, so their order says nothing.
@@ -53,7 +60,7 @@ def normalised(calls: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     return sorted([function["name"], _arguments(function["arguments"])] for function in functions)
 
 
-def _parsed(text: str, tools: Collection[str]) -> Sequence[Mapping[str, Any]]:
+def _parsed(text: str, tools: Collection[str]) -> Sequence[Call | ToolCall]:
     parser = ToolCalls(tools)
     try:
         parser.push(text)
@@ -79,5 +86,5 @@ def _number(text: str) -> float:
     return int(number) if number.is_integer() else number
 
 
-def _without_nulls(entries: dict[str, Any]) -> dict[str, Any]:
+def _without_nulls(entries: dict[str, object]) -> dict[str, object]:
     return {key: value for key, value in entries.items() if value is not None}

@@ -10,17 +10,20 @@ import json
 import secrets
 from datetime import UTC, datetime
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 from arkor_dev.contract import strict_json
 from arkor_dev.contract.bodies import VOTE
 from arkor_dev.contract.errors import ConflictError, NotFoundError
-from arkor_dev.contract.schema import SchemaError, check
+from arkor_dev.contract.schema import SchemaError, check_as
+from arkor_dev.contract.shapes import Ballot
 from arkor_dev.contract.strict_json import StrictJSONError
 from arkor_dev.local.jobs.job_folder import LIMITS, VOTES, votes_file
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import Vote
 
 MOST: Final = 5000
 MARK: Final = 40
@@ -29,13 +32,12 @@ _WRITING: Final = Lock()
 """Serialises writes, which only this process makes: a vote that arrives while another is removed must not be
 lost.
 """
-FIELDS: Final = ("voter", "one", "other", "choice", "left", "question")
 
 
-def add_vote(job: Path, vote: dict[str, Any]) -> dict[str, Any]:
+def add_vote(job: Path, vote: Ballot) -> Vote:
     """Store a vote in its job's folder; return it with ``id`` and ``at``. Raises ConflictError."""
     at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    record = {"id": secrets.token_hex(8), "at": at, **{key: vote[key] for key in FIELDS}}
+    record = _stored(vote, secrets.token_hex(8), at)
     line = _line(record)
     file, limit = votes_file(job), LIMITS[VOTES]
     try:
@@ -63,7 +65,7 @@ def remove_vote(job: Path, vote_id: str) -> None:
         raise ConflictError(f"The vote could not be removed from {file.path}: {error.strerror}") from None
 
 
-def votes_of(job: Path) -> list[dict[str, Any]]:
+def votes_of(job: Path) -> list[Vote]:
     """Return all valid votes in the order in which they were given."""
     try:
         lines = votes_file(job).read().split(b"\n")
@@ -73,17 +75,34 @@ def votes_of(job: Path) -> list[dict[str, Any]]:
     return [vote for vote in votes if vote][:MOST]
 
 
-def _line(vote: dict[str, Any]) -> bytes:
+def _line(vote: Vote) -> bytes:
     return json.dumps(vote, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _vote(line: bytes) -> dict[str, Any] | None:
+def _vote(line: bytes) -> Vote | None:
     """Parse a line; None if it is not a vote."""
     try:
-        vote = check(strict_json.parse(line), VOTE)
+        parsed = strict_json.parse(line)
+        vote = check_as(Ballot, parsed, VOTE)
     except (StrictJSONError, SchemaError):
         return None
-    marks = (vote.get("id"), vote.get("at"))
-    if not all(isinstance(mark, str) and 0 < len(mark) <= MARK and mark.isprintable() for mark in marks):
-        return None
-    return {key: vote[key] for key in ("id", "at", *FIELDS)}
+    vote_id, at = parsed.get("id"), parsed.get("at")
+    return _stored(vote, vote_id, at) if _is_mark(vote_id) and _is_mark(at) else None
+
+
+def _stored(ballot: Ballot, vote_id: str, at: str) -> Vote:
+    """Return a ballot as stored, without fields that it does not know."""
+    return {
+        "id": vote_id,
+        "at": at,
+        "voter": ballot["voter"],
+        "one": ballot["one"],
+        "other": ballot["other"],
+        "choice": ballot["choice"],
+        "left": ballot["left"],
+        "question": ballot["question"],
+    }
+
+
+def _is_mark(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and 0 < len(value) <= MARK and value.isprintable()

@@ -12,6 +12,7 @@ from arkor_dev.contract.bodies import EVALUATE, PEER_ADAPTER, VOTE
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.contract.provenance.statement import CARD
 from arkor_dev.contract.regular_files import read_inside
+from arkor_dev.contract.shapes import Ballot
 from arkor_dev.data.sources import SourceError, inside
 from arkor_dev.local.cards.job_rows import difference
 from arkor_dev.local.evaluation.votes import add_vote, remove_vote, votes_of
@@ -21,7 +22,7 @@ from arkor_dev.local.jobs.records import compact
 from arkor_dev.local.jobs.store import Store
 
 from .jobs import EVALUATIONS, IMPORTING, job_of
-from .requests import SETUP, Setup, body_of, check_scope
+from .requests import SETUP, Setup, body_as, body_of, check_scope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,8 +87,8 @@ async def evaluation(request: web.Request) -> web.Response:
         if "seeds" in request.query:
             return web.json_response({"comparison": await evaluations.compare_settings(job, other)})
         other_step = _step(request, "againstStep")
-        result = await evaluations.compare((job, step), (other, other_step), data)
-        return web.json_response({"comparison": result})
+        compared = await evaluations.compare((job, step), (other, other_step), data)
+        return web.json_response({"comparison": compared})
     result = await asyncio.to_thread(evaluations.result, job["id"], step, data)
     if result is None:
         checkpoint = "" if step is None else f"'s checkpoint of step {step}"
@@ -142,8 +143,8 @@ async def votes(request: web.Request) -> web.Response:
 @routes.post("/v1/jobs/{id}/votes")
 async def vote(request: web.Request) -> web.Response:
     job_id = (await job_of(request))["id"]
-    body = await body_of(request, VOTE)
-    stored = await asyncio.to_thread(add_vote, job_folder(request.app[SETUP].data, job_id), body)
+    ballot = await body_as(Ballot, request, VOTE)
+    stored = await asyncio.to_thread(add_vote, job_folder(request.app[SETUP].data, job_id), ballot)
     return web.json_response({"vote": stored})
 
 

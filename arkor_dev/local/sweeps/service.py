@@ -542,9 +542,9 @@ class Sweeps:
         """Return the losses of the held-out rows, and the score's name if it is not the usual loss."""
         result = results.result(job_folder(self._data, trial.job), None, None)
         scores = result.get("scores") if result else None
-        if not isinstance(scores, dict) or not results.is_score(scores) or not scores.get("keys"):
+        if not result or not scores or not scores.get("keys"):
             return None, None
-        held_out = (result or {})["evaluation"].get("heldOut")
+        held_out = result["evaluation"].get("heldOut")
         measure = held_out.get("measure") if isinstance(held_out, dict) else None
         run: RunScores = {
             "keys": scores["keys"],

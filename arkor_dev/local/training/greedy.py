@@ -7,7 +7,7 @@ import re
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import torch
 from transformers import LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
     from torch.nn import Module
-    from transformers import PreTrainedTokenizerBase
+    from transformers import LogitsProcessor, PreTrainedTokenizerBase
 
 
 class Answering(Protocol):
@@ -28,7 +28,7 @@ class Answering(Protocol):
 
     device: str
 
-    def answering(self) -> AbstractContextManager[Any]:
+    def answering(self) -> AbstractContextManager[Module]:
         """Return a context with the bare model, ready to generate."""
 
 
@@ -66,7 +66,7 @@ class GenerationLimit(StoppingCriteria):  # type: ignore[misc]
         self.tokens = 0
         self.interrupted = False
 
-    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Any:
+    def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs: object) -> Tensor:
         self.tokens += 1
         if input_ids.device.type == "cuda" and self.tokens <= SYNCHRONIZED:
             torch.cuda.synchronize()
@@ -87,7 +87,7 @@ def answers(
     prompts: Sequence[Sequence[int]],
     watch: GenerationLimit,
     longest: int,
-    draw: Any = None,
+    draw: LogitsProcessor | None = None,
 ) -> list[GreedyAnswer]:
     """Generate answers to ``prompts``, each its token ids, of at most ``longest`` tokens; each of ``ends``
     ends an answer.

@@ -6,12 +6,19 @@ it: the record contains exactly the settings that training used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from arkor_dev.contract.settings import by_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from arkor_dev.contract.shapes import EvaluationSet
+
+MethodSettings: TypeAlias = "Mapping[str, Any]"
+"""A training method's own settings by field, with the types of `contract.job_settings` and every default
+filled in.
+"""
 
 
 class JobSettings:
@@ -33,12 +40,12 @@ class JobSettings:
         """Return whether the job's training method has this setting."""
         return not (methods := self._rows[field].methods) or self.get("method") in methods
 
-    def override(self, field: str, value: Any) -> None:
+    def override(self, field: str, value: object) -> None:
         """Set ``value`` for a setting that the model determines, overriding the job's."""
         self._config = {**self._config, field: value}
 
     @property
-    def evaluations(self) -> list[dict[str, Any]]:
+    def evaluations(self) -> list[EvaluationSet]:
         """The job's own evaluation sets."""
         return list(self._config.get("evaluations") or ())
 

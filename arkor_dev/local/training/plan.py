@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.contract.settings.conflicts import BETAS, EPSILON
@@ -15,9 +15,7 @@ from arkor_dev.local.workers.errors import JobFailure
 from .schedule import Schedule, default_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from .job_settings import JobSettings
+    from .job_settings import JobSettings, MethodSettings
 
 
 DRY_ROWS: Final = 20
@@ -32,6 +30,9 @@ def asked_format(settings: JobSettings) -> str | None:
     if half is not None:
         return "bfloat16" if half else "float32"
     return None if format_name == "auto" else format_name
+
+
+Member = TypeVar("Member", int, str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,10 @@ class OptimizerPlan:
         get, name = settings.get, settings.get("optim")
         kind = settings.resolve("optim", name if name in OPTIMIZERS else "adamw")
         usual = default_rate(parameters, full=get("fullFineTuning"), optimizer=kind)
-        facts: dict[str, Any] = {}
+        plan = cls(kind, get("learningRate", usual.value), get("weightDecay"))
         if kind in BETAS:
-            facts["betas"] = (get("adamBeta1"), get("adamBeta2"))
-        if kind in EPSILON:
-            facts["epsilon"] = get("adamEpsilon")
-        return cls(kind, get("learningRate", usual.value), get("weightDecay"), **facts)
+            plan = replace(plan, betas=(get("adamBeta1"), get("adamBeta2")))
+        return replace(plan, epsilon=get("adamEpsilon")) if kind in EPSILON else plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ class AdapterPlan:
         )
 
 
-def _members(value: Any) -> tuple[Any, ...]:
+def _members(value: list[Member] | Member | None) -> tuple[Member, ...]:
     """Return a tuple: of a list's items, of a single value, or empty for None."""
     if value is None:
         return ()
@@ -144,7 +143,7 @@ class Plan:
     stops_settled: bool
     rolls_back: bool
     adapter: AdapterPlan | None
-    method: Mapping[str, Any] = field(default_factory=dict)
+    method: MethodSettings = field(default_factory=dict)
 
     @classmethod
     def of(

@@ -10,7 +10,7 @@ import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.events import TRAINING_MESSAGE, TRAINING_RESUMED, TrainingMessage, TrainingResumed
 from arkor_dev.contract.settings import by_field
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.checkpoints.resume_points import ResumePlan
     from arkor_dev.local.execution.messages import JobRequest
     from arkor_dev.local.modeling.base_model import Base
+    from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.modeling.number_format import DtypeChoice
     from arkor_dev.local.models.catalog import Model
 
@@ -472,7 +473,7 @@ class RunPreparation:
         encoding = Encoding.of(self.settings, self.longest, self.classes)
         total = len(self.train_rows) + len(self.eval_rows)
 
-        def encoded(part: list[Row]) -> Any:
+        def encoded(part: list[Row]) -> tuple[list[Example], int]:
             return self.method.encode_all(self.base.tokenizer, part, encoding, progress)
 
         def progress(done: int) -> None:

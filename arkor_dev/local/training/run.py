@@ -97,6 +97,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from arkor_dev.contract.events import VerdictSoFar
+    from arkor_dev.contract.shapes import EvaluationSet
     from arkor_dev.local.checkpoints.resume_points import ResumePlan
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.example import Example
@@ -195,7 +196,7 @@ class TrainingLoop:
     resume_plan: ResumePlan | None = None
     parent: Path | None = None
     project: Path = Path()
-    sets: Sequence[Mapping[str, Any]] = ()
+    sets: Sequence[EvaluationSet] = ()
     replay: Replay | None = None
     second: Base | None = None
     second_adapter: Path | None = None
@@ -630,7 +631,7 @@ class TrainingLoop:
     def _say(self, message: str) -> None:
         self.emit(TrainingMessage(type=TRAINING_MESSAGE, message=message))
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """Return all state that the next step depends on, and the figures so far."""
         return {
             **self.parts.state(),

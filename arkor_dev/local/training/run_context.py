@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import EvaluationSet
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.example import Example
 
@@ -47,7 +48,7 @@ class RunContext:
     project: Path
     data: Path
     job_id: str
-    sets: Sequence[Mapping[str, Any]]
+    sets: Sequence[EvaluationSet]
     replay: Replay | None
     second: Base | None
     second_adapter: Path | None

@@ -25,7 +25,7 @@ ONE: Any = {"id": "job_one", "name": "one"}
 OTHER: Any = {"id": "job_other", "name": "the   other\n" + "x" * 100}
 
 
-def scores(losses: list[float], **more: Any) -> dict[str, Any]:
+def scores(losses: list[float], **more: Any) -> Any:
     known = {"rows": "r", "tokens": "t", "groups": list(range(len(losses))), "margin": 0.01}
     return {**known, "adapter": losses, **more}
 
@@ -60,7 +60,7 @@ def test_comparisons_on_a_file_name_it() -> None:
     assert "A verdict needs at least 8 rows." in few["sentence"]
 
 
-def rewarded(successes: int, **more: Any) -> dict[str, Any]:
+def rewarded(successes: int, **more: Any) -> Any:
     """The stored scores of 40 episodes, of which so many reached the goal."""
     losses = [-1.0 * (number < successes) for number in range(40)]
     return scores(losses, **{"higher": "Mean reward", "acts": True, **more})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,6 +24,9 @@ from arkor_dev.local.evaluation.general import (
     questions,
 )
 from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from arkor_dev.data.rows import Row
 
 
 def test_there_are_enough_questions_of_every_topic() -> None:
@@ -46,7 +50,7 @@ def test_a_dry_run_asks_few_questions_of_different_topics() -> None:
 def test_questions_the_model_cannot_encode_are_left_out() -> None:
     rows = questions()
 
-    def encode(row: object) -> str:
+    def encode(row: Row) -> str:
         if row is rows[3]:
             raise JobFailure("too long for it")
         return "tokens"

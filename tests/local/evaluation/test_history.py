@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,12 +15,21 @@ from arkor_dev.local.evaluation.history import History
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import Evaluation
+
 ROWS = [1.0, 1.3, 0.9, 1.1, 1.2, 1.05, 0.95, 1.15, 1.25, 1.0] * 2
 HALF = [place // 2 % 2 == 0 for place in range(20)]
 
 
 def higher(by: float) -> list[float]:
     return [loss + by + 0.02 * (place % 3) for place, loss in enumerate(ROWS)]
+
+
+def best_of(history: History, groups: list[int], **more: Any) -> Any:
+    """The fields that an evaluation gets."""
+    evaluation: Evaluation = {"verdict": "same", "sentence": "The same."}
+    history.add_best(evaluation, groups, **more)
+    return {name: value for name, value in evaluation.items() if name not in ("verdict", "sentence")}
 
 
 def test_overfitting_is_reported_with_its_step(tmp_path: Path) -> None:
@@ -30,7 +39,7 @@ def test_overfitting_is_reported_with_its_step(tmp_path: Path) -> None:
             history.learned(part + 1 / step)
         history.add(step, 1.0 + by, higher(by), 1.0 + by)
     history.end(40)
-    said = History(tmp_path).verdict(list(range(20)), saved=[20, 40], chose=HALF)
+    said = best_of(History(tmp_path), list(range(20)), saved=[20, 40], chose=HALF)
     assert (said["bestStep"], said["bestVerdict"], said["bestKept"]) == (20, "better", True)
     assert said["bestSentence"].startswith(
         "Step 20 was better than the final adapter: loss 1.1080 vs. 1.5080 on 10 held-out rows that did not "
@@ -40,7 +49,7 @@ def test_overfitting_is_reported_with_its_step(tmp_path: Path) -> None:
         "The run overfitted: from step 20 on the held-out loss rose from 1.000 to 1.400, while the training "
         "loss fell from 0.250 to 0.225." in said["bestSentence"]
     )
-    assert history.verdict(list(range(20)), saved=[10])["bestKept"] is False
+    assert best_of(history, list(range(20)), saved=[10])["bestKept"] is False
 
 
 def test_the_chosen_step_is_compared_on_the_judging_rows(tmp_path: Path) -> None:
@@ -50,7 +59,7 @@ def test_the_chosen_step_is_compared_on_the_judging_rows(tmp_path: Path) -> None
     history.add(10, 1.09, lucky, 0.6)
     history.add(20, 1.09, ROWS, 1.1)
     history.end(20)
-    said = history.verdict(list(range(20)), chose=HALF)
+    said = best_of(history, list(range(20)), chose=HALF)
     assert (said["bestStep"], said["bestVerdict"]) == (10, "worse")
     assert said["bestSentence"].startswith(
         "The final adapter is better than that of step 10, the best of 2 on"
@@ -62,7 +71,7 @@ def test_too_few_rows_compare_no_steps(tmp_path: Path) -> None:
     for step, by in ((10, 0.0), (20, 0.9)):
         history.add(step, 1.0 + by, higher(by)[:12], 1.0 + by)
     history.end(20)
-    said = history.verdict(list(range(12)), chose=[True] * 12)
+    said = best_of(history, list(range(12)), chose=[True] * 12)
     assert (said["bestStep"], said["bestVerdict"]) == (10, "unclear")
     assert said["bestSentence"] == (
         "The adapter of step 10 had an evaluation loss of 1.000, the final one 1.900. 12 rows are too few to "
@@ -86,7 +95,7 @@ def test_a_falling_loss_proposes_more_steps(
     for step, loss in enumerate(losses, 1):
         history.add(10 * step, loss, [loss] * 20, loss)
     history.end(10 * len(losses))
-    assert history.verdict(list(range(20)), margin=0.01).get("extendTo") == extend_to
+    assert best_of(history, list(range(20)), margin=0.01).get("extendTo") == extend_to
 
 
 def test_the_choice_of_checkpoint_names_the_rows(tmp_path: Path) -> None:
@@ -122,12 +131,12 @@ def test_a_best_step_by_chance_is_not_called_better(tmp_path: Path) -> None:
     history.add(10, 1.09, ROWS, 1.09)
     history.add(20, 1.1, [loss + each for loss, each in zip(ROWS, noise, strict=True)], 1.1)
     history.end(20)
-    said = history.verdict(list(range(20)), chose=HALF)
+    said = best_of(history, list(range(20)), chose=HALF)
     assert (said["bestStep"], said["bestVerdict"]) == (10, "unclear")
     assert said["bestSentence"].startswith(
         "No clear difference between the final adapter and that of step 10"
     )
-    assert history.verdict(list(range(20)), margin=0.9, chose=HALF)["bestVerdict"] == "same"
+    assert best_of(history, list(range(20)), margin=0.9, chose=HALF)["bestVerdict"] == "same"
 
 
 def test_a_resumed_run_keeps_its_valid_history(tmp_path: Path) -> None:
@@ -172,6 +181,6 @@ def test_an_unreadable_history_is_ignored(tmp_path: Path, text: str) -> None:
     path.parent.mkdir()
     path.write_text(text)
     history = History(tmp_path)
-    assert (history.losses, history.rows, history.verdict([])) == ({}, {}, {})
+    assert (history.losses, history.rows, best_of(history, [])) == ({}, {}, {})
     history.add(5, 1.0, [1.0], 1.0)
     assert History(tmp_path).losses == {5: 1.0}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +13,9 @@ from arkor_dev.local.evaluation import own_set_scores
 from arkor_dev.local.evaluation.own_set_scores import Scorer, score_part
 from arkor_dev.local.evaluation.rates import by_chance
 from arkor_dev.local.workers.errors import JobFailure
+
+if TYPE_CHECKING:
+    from arkor_dev.contract.shapes import EvaluationSet
 
 ROWS = [
     {"question": "q1", "wanted": "Log 01:15.", "answer": " Log  01:15.\n"},
@@ -76,7 +79,7 @@ NUMBER = 7
 """
 
 
-def scored(settings: dict[str, Any], project: Path, rows: list[dict[str, Any]], name: str) -> list[float]:
+def scored(settings: Any, project: Path, rows: Any, name: str) -> list[float]:
     with Scorer(settings, project, name) as score:
         return score(rows)
 
@@ -174,7 +177,7 @@ def test_a_slow_regular_expression_is_stopped(own_project: Path, monkeypatch: py
 
 
 def test_rates_are_counts_with_bounded_intervals() -> None:
-    told = {"name": "refunds", "metric": "exact_match"}
+    told: EvaluationSet = {"name": "refunds", "path": "x", "metric": "exact_match"}
     base, adapter = [0.0] * 25 + [1.0] * 5, [1.0] * 20 + [0.0] * 5 + [1.0] * 4 + [0.0]
     part = score_part(told, base, adapter, list(range(30)), 40)
     assert (part["base"], part["adapter"], part["verdict"]) == (0.16667, 0.8, "better")
@@ -197,7 +200,7 @@ def test_rates_are_counts_with_bounded_intervals() -> None:
 
 
 def test_the_verdict_counts_right_tool_calls() -> None:
-    told = {"name": "tools", "metric": "tool_call"}
+    told: EvaluationSet = {"path": "x", "name": "tools", "metric": "tool_call"}
     base, adapter = [1.0] * 12 + [0.0] * 38, [1.0] * 41 + [0.0] * 9
     part = score_part(told, base, adapter, list(range(50)), 50)
     assert part["sentence"].startswith(
@@ -209,7 +212,7 @@ def test_the_verdict_counts_right_tool_calls() -> None:
 
 
 def test_a_change_of_every_answer_has_an_interval() -> None:
-    told = {"name": "facts", "metric": "exact_match"}
+    told: EvaluationSet = {"path": "x", "name": "facts", "metric": "exact_match"}
     part = score_part(told, [0.0] * 40, [1.0] * 40, list(range(40)), 40)
     # Clopper and Pearson: 0.025 ** (1 / 40)
     assert part["difference"] == {"mean": 1.0, "low": 0.9119, "high": 1.0}
@@ -219,7 +222,7 @@ def test_a_change_of_every_answer_has_an_interval() -> None:
 
 
 def test_score_verdicts_depend_on_significance() -> None:
-    told = {"name": "refunds", "metric": "contains"}
+    told: EvaluationSet = {"path": "x", "name": "refunds", "metric": "contains"}
 
     def verdict(gained: int, lost: int, rows: int) -> str:
         base = [0.0] * gained + [1.0] * lost + [0.0] * (rows - gained - lost)
@@ -233,9 +236,16 @@ def test_score_verdicts_depend_on_significance() -> None:
     assert by_chance([0.0, 1.0], [1.0, 0.0]) == 1
 
 
+TONE: EvaluationSet = {"name": "tone", "path": "x", "metric": "a:b"}
+
+
 def test_custom_scores_are_reported_as_means() -> None:
     part = score_part(
-        {"name": "tone", "metric": "a:b"}, [2.0] * 10, [5.0 + n / 10 for n in range(10)], list(range(10)), 10
+        {"name": "tone", "path": "x", "metric": "a:b"},
+        [2.0] * 10,
+        [5.0 + n / 10 for n in range(10)],
+        list(range(10)),
+        10,
     )
     assert part["sentence"].startswith(
         "tone: better, mean score 5.45 vs. 2.00 for the base on 10 rows; 99 % interval"

@@ -13,7 +13,7 @@ from arkor_dev.local.jobs import job_folder
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCORES: dict[str, Any] = {"rows": "a", "tokens": "b", "groups": [0, 1], "adapter": [1.0, 2], "margin": 0.01}
+SCORES: results.Scores = {"rows": "a", "tokens": "b", "groups": [0, 1], "adapter": [1.0, 2], "margin": 0.01}
 
 
 def test_each_evaluation_has_its_own_file(tmp_path: Path) -> None:
@@ -22,8 +22,8 @@ def test_each_evaluation_has_its_own_file(tmp_path: Path) -> None:
     assert len(set(files)) == len(files)
     assert {file.path.parent for file in files} == {tmp_path / "evaluation"}
     for number, (step, data) in enumerate(asked):
-        results.write(results.result_file(tmp_path, step, data), {"evaluation": {"n": number}})
-    assert [results.result(tmp_path, *each)["evaluation"]["n"] for each in asked] == [0, 1, 2, 3, 4]  # type: ignore[index]
+        results.write(results.result_file(tmp_path, step, data), {"evaluation": {"seconds": number}})
+    assert [results.result(tmp_path, *each)["evaluation"]["seconds"] for each in asked] == [0, 1, 2, 3, 4]  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,9 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytes
         {"groups": [0, True]},
         {"rows": 1},
         {"tokens": None},
+        {"higher": 1},
+        {"keys": [1, "2"]},
+        {"keys": None},
         {"margin": math.inf},
         {"chose": [True]},
         {"chose": [1, 0]},
@@ -94,7 +97,8 @@ def test_lists_from_result_files_contain_objects_only() -> None:
 
 
 def test_rows_that_chose_either_adapter_are_excluded() -> None:
-    one, other = {**SCORES, "chose": [True, False]}, {**SCORES, "chose": [False, False]}
+    one: results.Scores = {**SCORES, "chose": [True, False]}
+    other: results.Scores = {**SCORES, "chose": [False, False]}
     assert results.is_score(one)
     assert results.chose_either(one, other) == [True, False]
     assert results.chose_either(SCORES, other) == [False, False]

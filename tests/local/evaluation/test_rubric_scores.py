@@ -177,13 +177,11 @@ def test_the_key_is_sent_and_appears_nowhere(tmp_path: Path, monkeypatch: pytest
     own = a_set("http://127.0.0.1:1/v1", judge={"keyEnv": "JUDGE_API_KEY"})
     monkeypatch.delenv("JUDGE_API_KEY", raising=False)
     with pytest.raises(JobFailure, match="right needs its key in the environment variable JUDGE_API_KEY"):
-        check_scorers(
-            cast("list[dict[str, object]]", [{"name": "other", "metric": "contains"}, own]), tmp_path
-        )
+        check_scorers([{"name": "other", "path": "x", "metric": "contains"}, own], tmp_path)
     monkeypatch.setenv("JUDGE_API_KEY", KEY)
-    check_scorers([dict(own)], tmp_path)
+    check_scorers([own], tmp_path)
     with pytest.raises(JobFailure, match="would send the key in clear text"):
-        check_scorers([dict(a_set("http://example.org/v1", judge={"keyEnv": "JUDGE_API_KEY"}))], tmp_path)
+        check_scorers([a_set("http://example.org/v1", judge={"keyEnv": "JUDGE_API_KEY"})], tmp_path)
 
     def script(number: int, body: dict[str, Any]) -> Said:
         if number:

@@ -25,7 +25,10 @@ from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from arkor_dev.local.evaluation.results import Scores
 
 
 def examples(lengths: Sequence[int], first: int = 0) -> list[Example]:
@@ -53,6 +56,10 @@ class Model:
         return [((1 + row.ids[0] / 100 + self.by) * (len(row.ids) - 1), len(row.ids) - 1) for row in rows]
 
     cross_entropy = row_losses
+    device = "cpu"
+
+    def answering(self) -> AbstractContextManager[Any]:
+        raise NotImplementedError
 
     def pop_answers(self) -> dict[str, str]:
         return {}
@@ -180,7 +187,7 @@ def test_batches_of_general_questions_are_bounded_by_tokens(batch: int, lengths:
 def test_base_answers_are_stored(
     tmp_path: Path,
 ) -> None:
-    def write(model: Model, prompts: Sequence[Any], longest: int, stopped: object) -> list[GeneratedAnswer]:
+    def write(model: Any, prompts: Sequence[Any], longest: int, stopped: object) -> list[GeneratedAnswer]:
         tokens = 48 if model.by else 12
         return [
             GeneratedAnswer(f"{tokens} words", tokens, truncated=False, repeats=tokens > 40) for _ in prompts
@@ -247,7 +254,7 @@ def test_losses_are_returned_in_row_order() -> None:
 
 
 def test_rows_are_identified_by_text_and_tokens() -> None:
-    def scores(**more: Any) -> dict[str, Any]:
+    def scores(**more: Any) -> Scores:
         return stage(general=[], **more).run(Model(0.0), Model(0.0).later()).scores
 
     told = scores()
@@ -289,7 +296,7 @@ def test_the_verdict_is_reported_before_general_questions_are_answered() -> None
     order: list[str] = []
     reported: list[Any] = []
 
-    def write(model: Model, prompts: Sequence[Any], longest: int, stopped: object) -> list[GeneratedAnswer]:
+    def write(model: Any, prompts: Sequence[Any], longest: int, stopped: object) -> list[GeneratedAnswer]:
         order.append("adapter answers" if model.by else "base answers")
         return [GeneratedAnswer("", 12, truncated=False, repeats=False) for _ in prompts]
 
@@ -301,7 +308,7 @@ def test_the_verdict_is_reported_before_general_questions_are_answered() -> None
     judged = stage(answered=asked).run(Model(-0.5), Model(0.0).later(), report)
     assert order == ["verdict", "base answers", "adapter answers"]
     (first,) = reported
-    without, whole = dict(first.evaluation), dict(judged.evaluation)
+    without, whole = first.evaluation.copy(), judged.evaluation.copy()
     answers = whole["general"].pop("answers")
     assert answers["count"] == 8
     without.pop("seconds")

@@ -9,13 +9,13 @@ import pytest
 
 from arkor_dev.data.forms import FORMS
 from arkor_dev.data.rows import Message, Row
-from arkor_dev.local.evaluation.tool_call_match import call_fault, call_fields, calls_rightly
+from arkor_dev.local.evaluation.tool_call_match import CallFields, call_fault, call_fields, calls_rightly
 
 TOOLS: list[Any] = [{"type": "function", "function": {"name": name}} for name in ("find", "send")]
 DEEP = "[" * 5000
 
 
-def fields(*wanted: tuple[str, Any], tools: list[dict[str, Any]] = TOOLS) -> dict[str, Any]:
+def fields(*wanted: tuple[str, Any], tools: list[dict[str, Any]] = TOOLS) -> CallFields:
     """The fields of a row whose last message makes the ``wanted`` calls, read as from a file."""
     calls = [{"function": {"name": name, "arguments": arguments}} for name, arguments in wanted]
     last = {"role": "assistant", "content": "", "tool_calls": calls} if calls else {}

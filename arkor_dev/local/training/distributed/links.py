@@ -20,7 +20,7 @@ import secrets
 import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import torch
 
@@ -49,6 +49,8 @@ PROOF: Final = 32
 PIECE: Final = 1 << 20
 VALUE_BYTES: Final = 1 << 28
 """Longest value as JSON."""
+
+Value = TypeVar("Value")
 
 
 class Links:
@@ -84,14 +86,16 @@ class Links:
             self._links[0].receive_into(_bytes(copy))
             tensor.copy_(copy)
 
-    def broadcast_value(self, value: Any) -> Any:
+    def broadcast_value(self, value: Value) -> Value:
         """Return rank 0's ``value``, which must be serialisable as JSON."""
         if not self._first:
-            return json.loads(self._links[0].receive())
+            received: Value = json.loads(self._links[0].receive())
+            return received
         text = json.dumps(value).encode()
         for link in self._links:
             link.send(memoryview(text))
-        return json.loads(text)
+        same: Value = json.loads(text)  # a tuple has become a list on every worker alike
+        return same
 
 
 class _Link:

@@ -10,7 +10,7 @@ import os
 import socket
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import torch.distributed as dist
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 NCCL_LIMIT: Final = timedelta(minutes=5)
 """How long NCCL's workers may take to find each other: all of them are at the same call."""
+
+Value = TypeVar("Value")
 
 
 class ProcessGroup:
@@ -56,24 +58,24 @@ class ProcessGroup:
             else:
                 self._on_cpu.broadcast(tensor)
 
-    def broadcast_value(self, value: Any) -> Any:
+    def broadcast_value(self, value: Value) -> Value:
         """Return rank 0's ``value``, which must be serialisable as JSON."""
         with _peer_errors():
             return self._on_cpu.broadcast_value(value)
 
 
-def _nccl(meeting: Rendezvous, on_cpu: Links) -> Any:
+def _nccl(meeting: Rendezvous, on_cpu: Links) -> dist.ProcessGroupNCCL:
     """Return NCCL's process group. Within one machine it listens at the loopback address only."""
     if meeting.private:
         os.environ.setdefault("NCCL_SOCKET_IFNAME", "=lo")
         os.environ.pop("NCCL_COMM_ID", None)  # another address, with a secret that everybody knows
-        store: Any = dist.FileStore(str(meeting.store), meeting.count)
+        store: dist.Store = dist.FileStore(str(meeting.store), meeting.count)
     else:
         store = store_for_nccl(meeting, on_cpu)
     return dist.ProcessGroupNCCL(store, meeting.rank, meeting.count, dist.ProcessGroupNCCL.Options())
 
 
-def store_for_nccl(meeting: Rendezvous, on_cpu: Links) -> Any:
+def store_for_nccl(meeting: Rendezvous, on_cpu: Links) -> dist.TCPStore:
     """Return torch's store, through which NCCL's workers on several machines find each other.
 
     It has no token, so only NCCL uses it, and only at its start.
@@ -88,7 +90,7 @@ def store_for_nccl(meeting: Rendezvous, on_cpu: Links) -> Any:
     )
 
 
-def _from_rank_0() -> Any:
+def _from_rank_0() -> dist.BroadcastOptions:
     options = dist.BroadcastOptions()
     options.rootRank, options.rootTensor = 0, 0
     return options

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -27,6 +27,8 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from torch import Tensor
 
     from arkor_dev.local.checkpoints.resume_points import ResumePlan
     from arkor_dev.local.modeling.example import Example
@@ -52,7 +54,7 @@ class NullWriter(CheckpointWriter):
         """Do nothing."""
         self.step = step
 
-    def final(self, *_: Any) -> Artifact:
+    def final(self, *_: object) -> Artifact:
         """Do nothing; rank 0 describes the files."""
         return Artifact(kind="")
 
@@ -60,7 +62,7 @@ class NullWriter(CheckpointWriter):
         """Do nothing."""
         return []
 
-    def point(self, step: int, _: Callable[[], Any]) -> None:
+    def point(self, step: int, _: Callable[[], object]) -> None:
         """Do nothing."""
         self.step = step
 
@@ -90,7 +92,7 @@ class DistributedRun(TrainingLoop):
             weight.data.copy_(self._of_rank_0(weight))
         self._faulty: Sequence[Example] = ()
 
-    def _of_rank_0(self, weight: Any) -> Any:
+    def _of_rank_0(self, weight: Tensor) -> Tensor:
         copy = weight.detach().clone(memory_format=torch.contiguous_format)
         self.group.broadcast(copy)
         return copy

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 from peft import PeftModel
@@ -70,8 +70,6 @@ from .budget import ForgettingBudget, scaled
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from torch.nn import Module
-
     from arkor_dev.contract.events import Event, VerdictSoFar
     from arkor_dev.contract.shapes import (
         Evaluation,
@@ -80,6 +78,7 @@ if TYPE_CHECKING:
         EvaluationStrength,
     )
     from arkor_dev.data.rows import Row
+    from arkor_dev.local.evaluation.answers import MeasuredModel
     from arkor_dev.local.evaluation.base_losses import BaseLosses
     from arkor_dev.local.evaluation.stage import Judged, Own
     from arkor_dev.local.execution.messages import SavedModel
@@ -159,7 +158,7 @@ def _answers(
         return GeneratedAnswer(answer.text, tokens, answer.truncated, repeats, thoughts, split.ended)
 
     def write(
-        model: Module, prompts: Sequence[Sequence[int]], longest: int, stopped: Callable[[], bool]
+        model: MeasuredModel, prompts: Sequence[Sequence[int]], longest: int, stopped: Callable[[], bool]
     ) -> list[GeneratedAnswer] | None:
         watch = GenerationLimit(lambda first, _: longest, stopped)
         generated = answers(model, tokenizer, ends, prompts, watch, longest)
@@ -201,6 +200,14 @@ STRENGTHS: Final = (0.25, 0.5, 0.75)
 """Strengths between the base at 0 and the adapter at 1, whose losses the verdict already has."""
 FEW: Final = 64
 """Training rows read when nothing is trained: they only show the model's format."""
+
+
+@contextmanager
+def _rounded(model: MeasuredModel) -> Iterator[MeasuredModel]:
+    """Measure the noise floor by `Objective.rounded`."""
+    assert isinstance(model, Objective)
+    with model.rounded() as rounded:
+        yield rounded
 
 
 class FinalEvaluation:
@@ -257,7 +264,7 @@ class FinalEvaluation:
                 cancelled=self._cancelled,
                 cache=run.base_losses(),
                 margin=preparation.settings.get("verdictMargin"),
-                remeasuring=Objective.rounded,
+                remeasuring=_rounded,
             )
             base, margin = stage.held_out_base(_switched_off(run.loss))
             chose = preparation.chooses if preparation.settings.get("earlyStoppingPatience") else ()
@@ -346,7 +353,7 @@ class FinalEvaluation:
         """Store the comparison and send it."""
         preparation = self._preparation
         if not _turned_down(judged.evaluation):
-            judged.evaluation.update(_best(preparation, self._history, judged.evaluation["margin"]))
+            _add_best(judged.evaluation, preparation, self._history)
         results.write(results.result_file(self._job, None), judged._asdict())
         _keep_temperature(judged.evaluation, final_folder(preparation.data, preparation.job_id))
         rewrite_card(preparation.data, preparation.job_id)
@@ -361,7 +368,7 @@ def _turned_down(evaluation: Evaluation) -> bool:
     return "budget" in evaluation and evaluation["budget"]["strength"] != 1
 
 
-def judge_kept(preparation: RunPreparation, model: Model, saved: SavedModel) -> Any:
+def judge_kept(preparation: RunPreparation, model: Model, saved: SavedModel) -> Evaluation:
     """Evaluate ``saved``; store and return the :class:`Evaluation`.
 
     ``preparation`` has read the job's rows, and ``model`` is the base model located by the backend. Raises
@@ -400,7 +407,7 @@ def judge_kept(preparation: RunPreparation, model: Model, saved: SavedModel) -> 
     if data is not None:
         judged.evaluation["data"] = data
     elif step is None and not _turned_down(judged.evaluation):
-        judged.evaluation.update(_best(preparation, History(job), judged.evaluation["margin"]))
+        _add_best(judged.evaluation, preparation, History(job))
     results.write(results.result_file(job, step, data), judged._asdict())
     if saved.general:  # the job has no other rows, and the page shows these
         results.write(results.result_file(job, step), judged._asdict())
@@ -416,7 +423,7 @@ def _keep_temperature(evaluation: Evaluation, folder: Path) -> None:
         write_temperature(folder, found["temperature"])
 
 
-def measure_strengths(preparation: RunPreparation, model: Model, saved: SavedModel) -> Any:
+def measure_strengths(preparation: RunPreparation, model: Model, saved: SavedModel) -> Evaluation:
     """Measure the final adapter in ``saved`` at each of `STRENGTHS`, on the rows that its
     verdict was measured on; store the losses and return the contract's :class:`Evaluation`.
 
@@ -488,14 +495,15 @@ def watchable(run: TrainingLoop) -> bool:
     return by_loss and run.plan.adapter is not None and run.plan.adapter.init not in FROM_BASE
 
 
-def _best(preparation: RunPreparation, history: History, margin: float) -> dict[str, Any]:
+def _add_best(evaluation: Evaluation, preparation: RunPreparation, history: History) -> None:
+    """Add how the step with the lowest loss compares with the final one."""
     saved = checkpoint_steps(preparation.data, preparation.job_id)
     measure = preparation.method.measure
     higher = measure.label if measure.higher else ""
-    fields = history.verdict(preparation.eval_groups, saved, margin, higher, preparation.chooses)
+    margin = evaluation["margin"]
+    history.add_best(evaluation, preparation.eval_groups, saved, margin, higher, preparation.chooses)
     if preparation.settings.get("earlyStoppingPatience"):
-        fields.pop("bestSentence", None)  # that none is better than the best one is no finding
-    return fields
+        evaluation.pop("bestSentence", None)  # that none is better than the best one is no finding
 
 
 def stage_of(
@@ -519,8 +527,8 @@ def stage_of(
             text = f"The evaluation {name} could not be made: {why}"
             preparation.emit(TrainingMessage(type=TRAINING_MESSAGE, message=text))
 
-    def progress(*now: Any) -> None:
-        preparation.progress(*now)
+    def progress(label: str, done: float, total: float | None, unit: str) -> None:
+        preparation.progress(label, done, total, unit)
         run.phases.update()
 
     make: Callable[..., Stage] = run.method.stage
@@ -580,7 +588,7 @@ def stage_of(
         acts=bool(preparation.settings.get("environment")),
         preference=run.method.record.preference,
         relative=run.method.relative,
-        remeasuring=Objective.rounded,
+        remeasuring=_rounded,
         packed=not run.loss.padded,
         own=own,
         answered=asked,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.data.groups import groups_of
 from arkor_dev.data.prompts import PROMPTS
+from arkor_dev.data.sources import file_like
 from arkor_dev.data.thoughts import split_answer, split_generated
 from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.by_length import batches_by_length, by_row, measured
@@ -28,15 +29,16 @@ from arkor_dev.local.training.samples.budget import MOST_TOKENS
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from transformers import PreTrainedTokenizerBase
 
-    from arkor_dev.contract.shapes import EvaluationPart
+    from arkor_dev.contract.shapes import EvaluationPart, EvaluationSet
     from arkor_dev.data.rows import Row
+    from arkor_dev.local.evaluation.answers import MeasuredModel
+    from arkor_dev.local.evaluation.scorers import AnsweredRow
     from arkor_dev.local.modeling.example import Example
-    from arkor_dev.local.training.objective import Objective
     from arkor_dev.local.training.preparation import RunPreparation
     from arkor_dev.local.training.run import TrainingLoop
 
@@ -53,7 +55,7 @@ PROMPT_TOKENS: Final = 512
 class OwnSet:
     """One evaluation set: its configuration ``settings``, and the ``rows`` measured, of ``of`` in total."""
 
-    settings: Mapping[str, Any]
+    settings: EvaluationSet
     rows: list[Row]
     of: int
     run: TrainingLoop
@@ -82,7 +84,7 @@ class OwnSet:
         return Cost(0)
 
     def measure(
-        self, model: Objective, stopped: Callable[[], bool], done: Callable[[int], None]
+        self, model: MeasuredModel, stopped: Callable[[], bool], done: Callable[[int], None]
     ) -> list[float]:
         """Return ``model``'s loss or score on each row; ``done`` receives the number of finished rows.
 
@@ -91,7 +93,7 @@ class OwnSet:
         if self.is_loss:
             examples = self.examples()
 
-            def losses(rows: Any) -> list[tuple[float, float]]:
+            def losses(rows: Sequence[Example]) -> list[tuple[float, float]]:
                 if stopped():
                     raise Stopped
                 done(len(rows))
@@ -126,7 +128,7 @@ class OwnSet:
         return {**fields, "metric": "loss"}
 
     def _scores(
-        self, model: Objective, stopped: Callable[[], bool], done: Callable[[int], None]
+        self, model: MeasuredModel, stopped: Callable[[], bool], done: Callable[[int], None]
     ) -> list[float]:
         tokenizer = self.run.base.tokenizer
         ends = end_ids(tokenizer, self.run.base.model)
@@ -142,13 +144,19 @@ class OwnSet:
             for index, answer in zip(places, generated, strict=True):
                 texts[index] = split_generated(rendered[index], answer.text).answer
             done(len(places))
-        rows = []
+        rows: list[AnsweredRow] = []
         for row, text in zip(self.rows, texts, strict=True):
             question, reference = texts_of(row)
             reference = split_answer(reference).answer
             columns = dict(row.extra.get("columns", {}))
-            fields = {"question": question, "wanted": reference, "answer": text, "columns": columns}
-            rows.append({**fields, **call_fields(row)})
+            answered: AnsweredRow = {
+                "question": question,
+                "wanted": reference,
+                "answer": text,
+                "columns": columns,
+                **call_fields(row),
+            }
+            rows.append(answered)
         run = self.run
         with closing(scorer_of(self.settings, self.project, run.data, run.job_id, stopped)) as score:
             return score(rows)
@@ -165,13 +173,12 @@ def sets_of(preparation: RunPreparation, run: TrainingLoop, say: Callable[[str, 
     sets = []
     config, settings = preparation.config, preparation.settings
     own = config.get("evalDatasetSource") or config["datasetSource"]
-    reading = {key: own[key] for key in ("form", "columns") if own.get(key) is not None}
     scratch = scratch_folder(preparation.data, preparation.job_id)
     for set_settings in config.get("evaluations") or ():
-        source: Any = {"type": "file", "path": set_settings["path"], **reading}
+        source = file_like(own, set_settings["path"])
         if set_settings.get("metric", "loss") == "loss" and run.method.measure.higher:
             say(
-                str(set_settings["name"]),
+                set_settings["name"],
                 f"method {run.method.name} has no loss of rows: give it another metric",
             )
             continue
@@ -183,7 +190,7 @@ def sets_of(preparation: RunPreparation, run: TrainingLoop, say: Callable[[str, 
             all_rows = load_rows(source, preparation.project, scratch, preparation.progress, forms, None)
             rows = _some(all_rows, set_settings, run)
         except JobFailure as failure:
-            say(str(set_settings["name"]), str(failure))
+            say(set_settings["name"], str(failure))
             continue
         sets.append(
             OwnSet(
@@ -198,7 +205,7 @@ def sets_of(preparation: RunPreparation, run: TrainingLoop, say: Callable[[str, 
     return sets
 
 
-def _some(rows: list[Row], settings: Mapping[str, Any], run: TrainingLoop) -> list[Row]:
+def _some(rows: list[Row], settings: EvaluationSet, run: TrainingLoop) -> list[Row]:
     """Select rows spread over the set; if they are to be answered, only those with room for an answer."""
     most = LOSSES
     if settings.get("metric", "loss") != "loss":

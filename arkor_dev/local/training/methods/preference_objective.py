@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from arkor_dev.local.training.objective import Objective
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor
     from torch.nn import Module
 
     from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.training.job_settings import MethodSettings
 
 
 class PreferenceObjective(Objective):
     """Computes one loss and one margin per example. Methods implement :meth:`measured`."""
 
-    def __init__(self, *model: Module, settings: Mapping[str, Any], noisy: bool) -> None:
+    def __init__(self, *model: Module, settings: MethodSettings, noisy: bool) -> None:
         super().__init__(*model, noisy=noisy)
         self.settings = settings
         self._noted: dict[str, list[Tensor]] = {}

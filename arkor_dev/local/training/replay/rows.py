@@ -6,7 +6,7 @@ import math
 import random
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.data.sources import REPLAY
 from arkor_dev.local.evaluation.answers import Stopped
@@ -265,7 +265,7 @@ def _prompt(example: Example) -> list[int]:
     return example.ids[: sum(label == IGNORED for label in example.labels)]
 
 
-def _known(stored: Any, count: int) -> list[list[int]] | None:
+def _known(stored: object, count: int) -> list[list[int]] | None:
     """Parse cached answers; None if they are missing or were edited."""
     if not isinstance(stored, list) or len(stored) != count:
         return None

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from arkor_dev.contract.extras import install_command
 from arkor_dev.data.detect import SUFFIXES
@@ -23,6 +23,7 @@ from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from http.client import HTTPMessage
     from pathlib import Path
 
     from arkor_dev.contract.shapes import DatasetSource
@@ -112,7 +113,15 @@ def read_rows(files: list[DataFile], limit: int | None = None, bad: list[str] | 
 class _SameScheme(urllib.request.HTTPRedirectHandler):
     """Follows redirects over http(s) only; the token is an unredirected header and is not sent along."""
 
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> urllib.request.Request | None:
         if not newurl.startswith(("http://", "https://")):
             raise JobFailure("The data set's address redirects to a scheme other than http or https")
         return super().redirect_request(req, fp, code, msg, headers, newurl)

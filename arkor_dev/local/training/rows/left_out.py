@@ -8,7 +8,7 @@ run reads nothing of it.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.checkpoints.origin import hash_of_rows
 from arkor_dev.local.modeling.example import IGNORED
@@ -17,8 +17,9 @@ from arkor_dev.local.workers.errors import JobFailure
 from .batches import endless
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
+    from arkor_dev.contract.shapes import LeftOut
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.plan import Plan
 
@@ -26,9 +27,7 @@ BLANK: Final = 0
 """The token in place of those of a row that is left out: every vocabulary has it."""
 
 
-def without(
-    left_out: Mapping[str, Any], train: Sequence[Example], held_out: Sequence[Example]
-) -> list[Example]:
+def without(left_out: LeftOut, train: Sequence[Example], held_out: Sequence[Example]) -> list[Example]:
     """Return ``train`` with weight zero for the rows listed in ``left_out``; see ``job_config.LEFT_OUT``.
 
     Raises JobFailure if the rows have changed since, or one of them is missing.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from arkor_dev.local.evaluation.stage import texts_of
-from arkor_dev.local.evaluation.tool_call_match import call_fields
+from arkor_dev.local.evaluation.tool_call_match import CallFields, call_fields
 from arkor_dev.local.modeling.chat_template import render
 from arkor_dev.local.modeling.example import IGNORED, Example
 from arkor_dev.local.workers.errors import JobFailure
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerBase
 
-    from arkor_dev.data.rows import Row
+    from arkor_dev.data.rows import Message, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,12 @@ class Prompt(Example):
 
     question: str = ""
     reference: str = ""
-    columns: Mapping[str, Any] = field(default_factory=dict)
-    called: Mapping[str, Any] = field(default_factory=dict)
-    messages: Sequence[Mapping[str, Any]] = ()
+    columns: Mapping[str, object] = field(default_factory=dict)
+    called: CallFields = field(default_factory=lambda: CallFields(tools=[], calls=[]))
+    messages: Sequence[Message] = ()
 
     @property
-    def row(self) -> dict[str, Any]:
+    def row(self) -> dict[str, object]:
         """What an environment gets of the row."""
         prompt = [dict(message) for message in self.messages]
         return {"answer": self.reference, **self.columns, "prompt": prompt}

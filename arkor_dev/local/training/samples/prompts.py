@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.events import SAMPLE_CREATED, SampleCreated
 from arkor_dev.contract.settings.evaluation import samples_off
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from torch.nn import Module
     from transformers import PreTrainedTokenizerBase
 
+    from arkor_dev.contract.json_types import JsonObject
     from arkor_dev.contract.shapes import ChatMessage
-    from arkor_dev.data.rows import Row
+    from arkor_dev.data.rows import Message, Row
     from arkor_dev.local.training.preparation import RunPreparation
 
 COUNT: Final = 3
@@ -111,7 +112,7 @@ def _written(
 ) -> Iterator[SamplePrompt]:
     for number, text in enumerate(texts, 1):
         try:
-            turns = [{"role": "user", "content": text}]
+            turns: list[Message] = [{"role": "user", "content": text}]
             ids = _text(tokenizer, text) if plain else _conversation(tokenizer, turns, ())
         except JobFailure as failure:
             say(f"Sample prompt {number} is left out: {failure}")
@@ -157,13 +158,13 @@ def _of_row(row: Row, tokenizer: PreTrainedTokenizerBase) -> SamplePrompt | None
     return SamplePrompt(
         _conversation(tokenizer, before, row.tools),
         question[:TEXT],
-        messages=context_of(row).get("messages"),
+        messages=context_of(row),
         wanted=reference[:TEXT] or None,
     )
 
 
 def _conversation(
-    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Any], tools: Sequence[Any]
+    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], tools: Sequence[JsonObject]
 ) -> list[int]:
     text = render(tokenizer, messages, add_generation_prompt=True, tools=tools)
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 import traceback
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from arkor_dev.contract.events import (
     CHECKPOINT_SAVED,
@@ -260,12 +260,18 @@ class Samples:
         return now - self._began + SURE * token * (LEARNING * learned + held_out)
 
 
-def _known(stored: Any, count: int) -> Round | None:
+def _known(stored: object, count: int) -> Round | None:
     """Parse the base's cached answers; None if they are missing or were edited."""
     match stored:
         case [float(first), float(token), [*answers]] if len(answers) == count and min(first, token) >= 0:
-            if all(isinstance(each, list) and list(map(type, each)) == [str, bool] for each in answers):
-                return Round(first, token, USEFUL_TOKENS, [(text, truncated) for text, truncated in answers])
+            known: list[tuple[str, bool]] = []
+            for answer in answers:
+                match answer:
+                    case [str(text), bool(truncated)]:
+                        known.append((text, truncated))
+                    case _:
+                        return None
+            return Round(first, token, USEFUL_TOKENS, known)
     return None
 
 

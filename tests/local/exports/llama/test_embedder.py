@@ -94,7 +94,7 @@ def test_an_encoders_vectors_are_llama_cpps_and_words_split_otherwise_are_found(
     texts = [text for row in PAIRS for text in row.values()]
     base = write_encoder(tmp_path / "bert", "bert", texts)
     source, cache = saved(base, tmp_path, poolingMode="mean"), with_converters(tmp_path / "cache")
-    proof = export(base, source, target := tmp_path / "out", cache)["proof"]
+    proof = export(base, source, target := tmp_path / "out", cache)
     assert proof["verdict"] == "same", proof
     assert proof["distance"] <= 0.5 * proof["allowed"]["distance"] < proof["distanceOfBase"]
     assert gguf.GGUFReader(target / "model.gguf").get_field("bert.pooling_type").contents() == 1
@@ -109,7 +109,7 @@ def test_an_encoders_vectors_are_llama_cpps_and_words_split_otherwise_are_found(
         return convert(merged, *rest)
 
     monkeypatch.setattr(module, "convert", of_another_vocabulary)
-    assert export(base, source, tmp_path / "other", cache)["proof"]["verdict"] == "differs"
+    assert export(base, source, tmp_path / "other", cache)["verdict"] == "differs"
 
 
 def test_a_modernbert_and_fewer_bits_are_refused_at_once(tiny: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from arkor_dev.local.evaluation.results import Scores
     from tests.local.harness import Backend, Frame
 
 pytestmark = [
@@ -209,7 +210,9 @@ def test_answers_that_fail_leave_the_verdict(tmp_path: Path, monkeypatch: pytest
         def prepare(self) -> None: ...
 
         def run(self, adapter: object, base: object, report: Callable[[Judged], None]) -> Judged:
-            report(Judged({"verdict": "better", "margin": 0.01}, [], {}, []))
+            evaluation: Evaluation = {"verdict": "better", "sentence": "Better.", "margin": 0.01}
+            scores: Scores = {"rows": "", "tokens": "", "groups": [], "adapter": [], "margin": 0.01}
+            report(Judged(evaluation, [], scores, []))
             raise RuntimeError("no memory for a token")
 
     told: list[Any] = []

@@ -18,12 +18,14 @@ from arkor_dev.local.training.greedy import GreedyAnswer
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.methods.grpo.rewards import Reward, Scoring
-from arkor_dev.local.training.methods.grpo.rollouts import _rollout, _row
+from arkor_dev.local.training.methods.grpo.rollouts import _rollout, _to_score
 from arkor_dev.local.training.rows.prompts import encode_prompt
 from tests.local.tiny_model import CHATML, write_jsonl
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from arkor_dev.contract.shapes import EvaluationSet
 
 pytestmark = pytest.mark.engine
 
@@ -31,7 +33,7 @@ pytestmark = pytest.mark.engine
 @pytest.mark.parametrize("name", ["sft", "dpo", "kto", "grpo"])
 def test_evaluation_prompts_are_answered_for_any_method(name: str, tiny: Path, tmp_path: Path) -> None:
     write_jsonl(tmp_path / "check.jsonl", [{"prompt": "How many?", "answer": "3", "unit": "kg"}])
-    sets: list[dict[str, Any]] = [
+    sets: list[EvaluationSet] = [
         {"name": "right", "path": "check.jsonl", "metric": "scores:right"},
         {"name": "loss", "path": "check.jsonl"},
     ]
@@ -60,7 +62,7 @@ def test_answers_are_scored_without_their_thoughts(
         {"role": "assistant", "content": "<think>1 + 1 + 1</think>3"},
     ]
     write_jsonl(tmp_path / "check.jsonl", [{"messages": turns}])
-    sets = [{"name": "right", "path": "check.jsonl", "metric": "exact_match"}]
+    sets: list[EvaluationSet] = [{"name": "right", "path": "check.jsonl", "metric": "exact_match"}]
     preparation: Any = SimpleNamespace(
         config={"datasetSource": {"type": "file", "path": "rows.jsonl"}, "evaluations": sets},
         settings=JobSettings({}), data=tmp_path, job_id="job_1", project=tmp_path, progress=print, longest=64,
@@ -86,7 +88,9 @@ def test_tool_calls_are_measured_and_rewarded_where_each_row_has_tools(
     row = {"messages": messages, "tools": [{"type": "function", "function": {"name": "find"}}]}
     write_jsonl(tmp_path / "right.jsonl", [row])
     write_jsonl(tmp_path / "wrong.jsonl", [row, {"messages": messages}])
-    sets = [{"name": name, "path": f"{name}.jsonl", "metric": "tool_call"} for name in ("right", "wrong")]
+    sets: list[EvaluationSet] = [
+        {"name": name, "path": f"{name}.jsonl", "metric": "tool_call"} for name in ("right", "wrong")
+    ]
     preparation: Any = SimpleNamespace(
         config={"datasetSource": {"type": "file", "path": "rows.jsonl"}, "evaluations": sets},
         settings=JobSettings({}), data=tmp_path, job_id="job_1", project=tmp_path, progress=print, longest=64,
@@ -111,5 +115,5 @@ def test_tool_calls_are_measured_and_rewarded_where_each_row_has_tools(
     prompt = encode_prompt(base.tokenizer, right.rows[0], 512)
     scoring = Scoring([Reward(sets[0], 1)], lambda own: scorer_of(own, tmp_path, tmp_path, "job_1", bool))
     given = [GreedyAnswer(text, truncated=False) for text in (answer, "In the hold.")]
-    assert scoring([_row(_rollout(prompt, each)) for each in given]) == [[1], [0]]
+    assert scoring([_to_score(_rollout(prompt, each)) for each in given]) == [[1], [0]]
     scoring.close()

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from arkor_dev.contract.shapes import EvaluationSet
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.run import TrainingLoop
     from tests.local.harness import Backend
@@ -403,9 +404,9 @@ def test_a_reward_function_that_asks_for_environments_is_refused(tmp_path: Path)
         "async def right(completions, *, environments, **columns): ...\n"
         "def plain(question, answer, wanted): return 1\n"
     )
-    own = {"name": "right", "path": "x", "metric": "checks:right"}
+    own: EvaluationSet = {"name": "right", "path": "x", "metric": "checks:right"}
     with pytest.raises(JobFailure, match=r"^right: the function checks:right has a parameter environments"):
-        check_scorers([{"name": "plain", "metric": "checks:plain"}, own], tmp_path)
+        check_scorers([{"name": "plain", "path": "x", "metric": "checks:plain"}, own], tmp_path)
     for metric in ("checks:plain", "checks:gone", "gone:right", "exact_match"):
         check_scorers([{**own, "metric": metric}], tmp_path)
     (tmp_path / "checks.py").write_text("def right(environments: ...\n")

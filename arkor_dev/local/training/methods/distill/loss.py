@@ -6,7 +6,7 @@ import math
 import random
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -22,13 +22,14 @@ from arkor_dev.local.training.objective import Objective, probe
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from torch import Tensor
     from torch.nn import Module
 
     from arkor_dev.local.training.greedy import GreedyAnswer
+    from arkor_dev.local.training.job_settings import MethodSettings
     from arkor_dev.local.training.run_context import RunContext
 
 
@@ -43,7 +44,7 @@ class DistillationLoss(Objective):
     needs no teacher.
     """
 
-    def __init__(self, *model: Module, settings: Mapping[str, Any], noisy: bool) -> None:
+    def __init__(self, *model: Module, settings: MethodSettings, noisy: bool) -> None:
         super().__init__(*model, noisy=noisy)
         self.settings = settings
         self.divergence = Divergence(

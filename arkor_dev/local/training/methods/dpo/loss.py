@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import logsigmoid
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.training.job_settings import MethodSettings
 
 
 class DpoLoss(PairObjective):
     """``sigmoid`` is the original DPO loss, ``hinge`` SLiC's, ``ipo`` IPO's per token, ``apo_zero`` APO's."""
 
-    def __init__(self, *model: Module, **how: Any) -> None:
-        super().__init__(*model, **how)
+    def __init__(self, *model: Module, settings: MethodSettings, noisy: bool) -> None:
+        super().__init__(*model, settings=settings, noisy=noisy)
         self.reference = Reference(self.model, lambda rows: self.log_probabilities(rows)[0])
 
     def set_reference(self) -> None:

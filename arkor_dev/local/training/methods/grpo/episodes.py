@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.local.environments.pool import Episode
     from arkor_dev.local.training.greedy import Answering
+    from arkor_dev.local.training.job_settings import MethodSettings
     from arkor_dev.local.training.rows.prompts import Prompt
     from arkor_dev.local.training.run_context import RunContext
 
@@ -96,7 +97,7 @@ class PlayedEpisode:
 class EpisodePlayer:
     """Plays episodes of the environment that ``settings`` name, with the model of ``run``."""
 
-    def __init__(self, run: RunContext, settings: Mapping[str, Any]) -> None:
+    def __init__(self, run: RunContext, settings: MethodSettings) -> None:
         self._run, self._settings = run, settings
         self._tokenizer = run.base.tokenizer
         self._ends = end_ids(self._tokenizer, run.base.model)

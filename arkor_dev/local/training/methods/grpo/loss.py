@@ -12,7 +12,7 @@ from collections import deque
 from contextlib import contextmanager
 from dataclasses import replace
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -29,18 +29,20 @@ from arkor_dev.local.modeling.example import IGNORED, Example, weight_of
 from arkor_dev.local.training.figure import MethodFigure
 from arkor_dev.local.training.methods.sampling import AT_ONCE, TOKENS
 from arkor_dev.local.training.objective import Objective
+from arkor_dev.local.training.rows.prompts import Prompt
 
 from .episodes import TOKENS as EPISODE_TOKENS
 from .episodes import shown_turns
 from .rollouts import RolloutExample, RolloutGenerator, has_signal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
     from torch.nn import Module
 
-    from arkor_dev.local.training.rows.prompts import Prompt
+    from arkor_dev.local.modeling.example import Batches
+    from arkor_dev.local.training.job_settings import MethodSettings
     from arkor_dev.local.training.run_context import RunContext
 
     from .rollouts import StepRollouts
@@ -77,7 +79,7 @@ class GrpoLoss(Objective):
 
     together = 16
 
-    def __init__(self, *model: Module, settings: Mapping[str, Any], noisy: bool) -> None:
+    def __init__(self, *model: Module, settings: MethodSettings, noisy: bool) -> None:
         super().__init__(*model, noisy=noisy)
         self.settings = settings
         self._noted: dict[str, list[float]] = {}
@@ -125,9 +127,9 @@ class GrpoLoss(Objective):
 
     # A step
 
-    def updates(self, step: int, batches: Sequence[Sequence[Any]]) -> Iterator[list[list[Any]]]:
+    def updates(self, step: int, batches: Batches) -> Iterator[Batches]:
         """Sample answers to all of a step's prompts; yield them for each update."""
-        prompts: list[Prompt] = [prompt for batch in batches for prompt in batch]
+        prompts = _prompts([prompt for batch in batches for prompt in batch])
         sampled = self._answering.sampled(step, prompts)
         self._look(step, sampled)
         played = [[rollout for rollout in group if not rollout.failed] for group in sampled.groups]
@@ -276,9 +278,9 @@ class GrpoLoss(Objective):
 
     # Measuring
 
-    def row_losses(self, rows: Sequence[Any]) -> list[tuple[float, float]]:
+    def row_losses(self, rows: Sequence[Example]) -> list[tuple[float, float]]:
         """Return the negative reward of the greedy answer to each prompt, with weight 1."""
-        rollouts = self._answering.greedy(rows)
+        rollouts = self._answering.greedy(_prompts(rows))
         self._say_failed(rollouts, "of held-out rows failed, which count as a reward of 0")
         for rollout in rollouts:
             self._generated[rollout.where] = rollout.answer
@@ -485,3 +487,10 @@ def _after_prompt(example: Example) -> int:
 def _spread(values: Sequence[float]) -> float:
     mean = fmean(values)
     return math.sqrt(sum((value - mean) ** 2 for value in values) / max(1, len(values) - 1))
+
+
+def _prompts(rows: Sequence[Example]) -> list[Prompt]:
+    """Return ``rows``, which the method has encoded as prompts."""
+    prompts = [row for row in rows if isinstance(row, Prompt)]
+    assert len(prompts) == len(rows)
+    return prompts

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from arkor_dev.local.evaluation.scorers import AnswerScorer
+    from arkor_dev.contract.shapes import EvaluationSet
+    from arkor_dev.local.evaluation.scorers import AnsweredRow, AnswerScorer
 
 OWN: Final = "environment"
 """The name of an environment's own reward."""
@@ -18,7 +19,6 @@ NO_REWARD: Final = (
     "The environment gives no reward: give its class a method reward, or name a reward for the last answer "
     "in reward_funcs"
 )
-PRIVATE: Final = ("where", "tokens", "acted")
 EXCERPT: Final = 200
 """Maximum length of an answer's excerpt in an error, in characters."""
 
@@ -27,12 +27,25 @@ EXCERPT: Final = 200
 class Reward:
     """A reward: ``settings`` of the set whose metric scores an answer, times ``weight``."""
 
-    settings: Mapping[str, Any]
+    settings: EvaluationSet
     weight: float
 
     @property
     def name(self) -> str:
         return str(self.settings["name"])
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """An answer to score: the ``row`` that a scorer sees, its place ``where``, and its number of ``tokens``.
+
+    ``acted`` is the environment's own reward, None without one.
+    """
+
+    row: AnsweredRow
+    where: str
+    tokens: int
+    acted: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +65,7 @@ class OverlongPunishment:
 
 
 def rewards_of(
-    sets: Sequence[Mapping[str, Any]], names: object, weights: object, environment: object = None
+    sets: Sequence[EvaluationSet], names: object, weights: object, environment: object = None
 ) -> list[Reward]:
     """Return a job's rewards with their weights; by default, one for every set that scores answers.
 
@@ -98,7 +111,7 @@ class Scoring:
     def __init__(
         self,
         rewards: Sequence[Reward],
-        make_scorer: Callable[[Mapping[str, object]], AnswerScorer],
+        make_scorer: Callable[[EvaluationSet], AnswerScorer],
         punishment: OverlongPunishment | None = None,
         *,
         acts: bool = False,
@@ -116,36 +129,35 @@ class Scoring:
             *([self._punishment.name] if self._punishment else []),
         ]
 
-    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> list[list[float]]:
-        """Return the scores of each of ``rows``, ``{question, wanted, answer, columns, where, tokens,
-        acted}``; ``acted`` is the environment's reward, None without one.
+    def __call__(self, answers: Sequence[Scored]) -> list[list[float]]:
+        """Return the scores of each of ``answers``.
 
         Raises JobFailure with the location of a row that cannot be scored, JudgeFailure, and Stopped.
         """
         from arkor_dev.local.evaluation.own_set_scores import ScoringFailure
 
-        if not rows:
+        if not answers:
             return []
-        public = [{key: value for key, value in row.items() if key not in PRIVATE} for row in rows]
+        rows = [answer.row for answer in answers]
         by_reward = []
         if self._acts:
-            by_reward.append([row["acted"] or 0.0 for row in rows])
-            if not self.rewards and all(row["acted"] is None for row in rows):
+            by_reward.append([answer.acted or 0.0 for answer in answers])
+            if not self.rewards and all(answer.acted is None for answer in answers):
                 raise JobFailure(NO_REWARD)
         for reward in self.rewards:
             if reward.name not in self._scorers:
                 self._scorers[reward.name] = self._make_scorer(reward.settings)
             try:
-                by_reward.append(self._scorers[reward.name](public))
+                by_reward.append(self._scorers[reward.name](rows))
             except ScoringFailure as failure:
                 del self._scorers[reward.name]
-                row = rows[min(failure.index, len(rows) - 1)]
+                failed = answers[min(failure.index, len(answers) - 1)]
                 raise JobFailure(
-                    f"{row['where']}: the reward {reward.name} has no score for the answer "
-                    f"{row['answer'][:EXCERPT]!r}. {failure}"
+                    f"{failed.where}: the reward {reward.name} has no score for the answer "
+                    f"{failed.row['answer'][:EXCERPT]!r}. {failure}"
                 ) from None
         if self._punishment:
-            by_reward.append([self._punishment(row["tokens"]) for row in rows])
+            by_reward.append([self._punishment(answer.tokens) for answer in answers])
         return [list(scores) for scores in zip(*by_reward, strict=True)]
 
     def total(self, scores: Sequence[float]) -> float:

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from arkor_dev.local.evaluation.scorers import scorer_of
 from arkor_dev.local.modeling.example import IGNORED, Example
 from arkor_dev.local.training.methods.sampling import AnswerSampler
 
 from .episodes import EpisodePlayer
-from .rewards import OverlongPunishment, Scoring, rewards_of
+from .rewards import OverlongPunishment, Scored, Scoring, rewards_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from arkor_dev.local.evaluation.scorers import AnsweredRow
     from arkor_dev.local.training.greedy import GreedyAnswer
+    from arkor_dev.local.training.job_settings import MethodSettings
     from arkor_dev.local.training.objective import Objective
     from arkor_dev.local.training.rows.prompts import Prompt
     from arkor_dev.local.training.run_context import RunContext
@@ -77,7 +79,7 @@ class StepRollouts:
 class RolloutGenerator:
     """Generates and scores answers, or episodes of an environment, for ``loss``, the objective of ``run``."""
 
-    def __init__(self, run: RunContext, loss: Objective, settings: Mapping[str, Any]) -> None:
+    def __init__(self, run: RunContext, loss: Objective, settings: MethodSettings) -> None:
         self._run, self._loss, self.settings = run, loss, settings
         longest, cache = settings["maxCompletionLength"], settings["softPunishCache"]
         self._answers = AnswerSampler(run, longest, settings["temperature"])
@@ -146,7 +148,7 @@ class RolloutGenerator:
     def _scored(self, rollouts: Sequence[RolloutExample]) -> list[RolloutExample]:
         """Return the rollouts with scores and rewards; failed ones keep none."""
         played = [rollout for rollout in rollouts if not rollout.failed]
-        scores = iter(self.scoring(list(map(_row, played))))
+        scores = iter(self.scoring(list(map(_to_score, played))))
         scored: list[RolloutExample] = []
         for rollout in rollouts:
             own = () if rollout.failed else tuple(next(scores))
@@ -154,20 +156,19 @@ class RolloutGenerator:
         return scored
 
 
-def _row(rollout: RolloutExample) -> dict[str, object]:
-    """Return what scores a rollout."""
+def _to_score(rollout: RolloutExample) -> Scored:
+    """Return a rollout's answer with what scores it."""
     prompt = rollout.prompt
     assert prompt
-    return {
+    row: AnsweredRow = {
         "question": prompt.question,
         "wanted": prompt.reference,
         "answer": rollout.answer,
-        "tokens": rollout.learned,
         "columns": dict(prompt.columns),
         **prompt.called,
-        "where": prompt.where,
-        "acted": rollout.episode.reward if rollout.episode else None,
     }
+    acted = rollout.episode.reward if rollout.episode else None
+    return Scored(row, prompt.where, rollout.learned, acted)
 
 
 def _rollout(prompt: Prompt, answer: GreedyAnswer) -> RolloutExample:

@@ -7,7 +7,7 @@ is never read again: a turn begins with the tokens that are new to it. Imports t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
     from torch.nn import Module
+    from transformers import DynamicCache
 
 
 @dataclass(eq=False)
@@ -89,7 +90,7 @@ class TurnGenerator:
                 return [answers[each.index] for each in conversations]
             logits = active.step(self._forward)
 
-    def _read(self, conversations: Sequence[Conversation]) -> tuple[list[_Row], Any, Tensor]:
+    def _read(self, conversations: Sequence[Conversation]) -> tuple[list[_Row], DynamicCache, Tensor]:
         """Read what is unread; return the rows in one cache, and the logits after their last tokens.
 
         Rows with equally many unread tokens are read together, so that nothing lies between what was cached
@@ -142,7 +143,7 @@ class _Row:
 class _Active:
     """The batch of one turn."""
 
-    def __init__(self, rows: list[_Row], cache: Any) -> None:
+    def __init__(self, rows: list[_Row], cache: DynamicCache) -> None:
         self.rows, self._cache = rows, cache
 
     def step(self, forward: Forward) -> Tensor:

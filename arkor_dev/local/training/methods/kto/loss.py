@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
+    from arkor_dev.local.training.job_settings import MethodSettings
+
 
 class KtoLoss(PreferenceObjective):
     """KTO's loss: one minus the sigmoid of the scaled distance between an answer's log ratio and the KL, with
@@ -25,8 +27,8 @@ class KtoLoss(PreferenceObjective):
     prompt before it, and has no gradient.
     """
 
-    def __init__(self, *model: Module, **how: Any) -> None:
-        super().__init__(*model, **how)
+    def __init__(self, *model: Module, settings: MethodSettings, noisy: bool) -> None:
+        super().__init__(*model, settings=settings, noisy=noisy)
         self.reference = Reference(self.model, lambda rows: self.log_probabilities(rows)[0])
 
     def set_reference(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.training.job_settings import MethodSettings
     from arkor_dev.local.training.objective import Objective
     from arkor_dev.local.training.run_context import RunContext
 
@@ -32,7 +33,7 @@ class SelfDistillationLoss(DistillationLoss):
     ("ema"), or the current ones ("live"). The average starts where the adapter does; TRL's starts from zero.
     """
 
-    def __init__(self, *model: Module, settings: Mapping[str, Any], noisy: bool) -> None:
+    def __init__(self, *model: Module, settings: MethodSettings, noisy: bool) -> None:
         super().__init__(*model, settings=settings, noisy=noisy)
         self.divergence = replace(self.divergence, temperature=settings["temperature"])
         self._kind: str = settings["teacherModelKind"]
