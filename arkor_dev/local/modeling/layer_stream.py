@@ -400,7 +400,7 @@ class LayerStream:
     def _check(self) -> None:
         """Raise WeightsLostError if a file was written to: a page that it no longer has must not be used."""
         if self.four_bit and self._buffers:
-            return  # no file is used any more
+            return  # files are read only until all layers are quantized
         for file in self._mapped.files:
             file.check()
 

@@ -129,7 +129,7 @@ def test_measuring_is_short_and_buffers_keep_their_dtype() -> None:
 
 
 def test_measuring_keeps_no_weights() -> None:
-    """Those of the starter would take 100 MB until a collection of cycles, which an idle worker never has."""
+    """The starter's would take 100 MB until a collection of cycles, which an idle worker never has."""
     import gc
 
     import torch
