@@ -330,7 +330,7 @@ class Exports(WorkerService[ExportRequest]):
 
 
 def _read(stored: dict[str, object], export_id: str) -> Export:
-    """Return a stored record; as failed if it is damaged, or of another version: its files are still there."""
+    """Return a stored record; as failed if damaged, or of another version: its files are still there."""
     try:
         return read_as(Export, stored)
     except (ValueError, RecursionError):
@@ -340,6 +340,6 @@ def _read(stored: dict[str, object], export_id: str) -> Export:
             "format": form if isinstance(form, str) else "unknown",
             "state": "failed",
             "createdAt": created if isinstance(created, str) else UNKNOWN_TIME,
-            "error": "Its record is damaged, or of another version of Studio. Its files stay until you delete "
-            "the export",
+            "error": "Its record is damaged, or of another version of Studio. Its files stay until you "
+            "delete the export",
         }
