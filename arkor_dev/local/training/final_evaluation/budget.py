@@ -55,7 +55,7 @@ class ForgettingBudget:
         if len(general) < ROWS:
             raise JobFailure(
                 f"max_harm needs {ROWS} general questions, but the model's chat template accepts "
-                f"{len(general)}. Choose a model with a usual one, or remove max_harm"
+                f"{len(general)}. Choose another model, or remove max_harm"
             )
         self._run, self._limit, self._general, self._groups = run, limit, general, groups
         self._chose, self._stopped = chose, stopped
