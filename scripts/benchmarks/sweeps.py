@@ -19,7 +19,7 @@ from .figures import Figure
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from arkor_dev.local.sweeps.messages import RunScores
+    from arkor_dev.local.evaluation.results import Scores
 
 GRID: Final[dict[str, list[Any]]] = {
     "learningRate": [1e-4, 1e-3, 1e-2], "loraR": [2, 8, 32], "batchSize": [2, 4, 8],
@@ -73,7 +73,7 @@ class Trainer:
         return [loss / weight for loss, weight in found]
 
 
-def _scores(losses: Sequence[float]) -> RunScores:
+def _scores(losses: Sequence[float]) -> Scores:
     count = len(losses)
     keys = [f"{(7919 * place) % 2**32:016x}" for place in range(count)]
     return {

@@ -10,7 +10,7 @@ import contextlib
 import json
 from collections import Counter, defaultdict
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, NotRequired, TypedDict
 
 from arkor_dev.contract.errors import ConflictError
 from arkor_dev.data.findings.finding import one_line
@@ -45,13 +45,13 @@ class _Record(NamedTuple):
 
 class _Stored(TypedDict):
     """The file: rows as lists of two hashes, a source in ``places`` by number, the number there, and perhaps
-    their beginning; ``files`` is the hash of their files.
+    their beginning; ``files`` is the hash of their files, which earlier versions did not store.
     """
 
     train: list[list[str | int]]
     heldOut: list[list[str | int]]
     places: list[str]
-    files: str
+    files: NotRequired[str]
 
 
 def save_rows(job: Path, train: Sequence[Row], held_out: Sequence[Row], files: str = "") -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from arkor_dev.local.jobs.atomic_folder import Manifest, RunOrigin
+    from arkor_dev.local.jobs.atomic_folder import FolderManifest, RunOrigin
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class ResumePoint:
 
     step: int
     folder: Path
-    manifest: Manifest
+    manifest: FolderManifest
 
     @property
     def origin(self) -> RunOrigin:

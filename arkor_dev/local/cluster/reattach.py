@@ -50,7 +50,7 @@ def attach(lease: leases.Lease, acknowledged: int) -> ActorClient | None:
     return None
 
 
-class Proof(TypedDict):
+class ChallengeResponse(TypedDict):
     """An actor's response to a challenge, the number of its ``first`` message, and whether training began."""
 
     proof: str
@@ -58,7 +58,7 @@ class Proof(TypedDict):
     begun: bool
 
 
-def _parse_proof(answer: bytes) -> Proof:
+def _parse_proof(answer: bytes) -> ChallengeResponse:
     with contextlib.suppress(ValueError):
         match strict_json.parse(answer):
             case {"proof": str(response), "first": int(first), "begun": bool(begun)} if type(first) is int:

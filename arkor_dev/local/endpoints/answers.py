@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from arkor_dev.local.modeling.tool_calls import IndexedCall, ToolCall
 
     from .openai_shapes import (
+        ChatCompletionMessage,
         ChatLogprobs,
         Choice,
         ColumnLogprobs,
         Completion,
+        CompletionUsage,
         Delta,
-        Message,
-        Usage,
     )
 
 Event = tuple[str | None, str]
@@ -135,7 +135,7 @@ class AnswerFormat:
         if not self._chat:
             return {**whole, "text": choice.text}
         content = None if choice.calls and not choice.answer else choice.answer
-        message: Message = {"role": "assistant", "content": content, "refusal": None}
+        message: ChatCompletionMessage = {"role": "assistant", "content": content, "refusal": None}
         if reasoning := choice.reasoning:
             message["reasoning_content"] = reasoning
         if choice.calls:
@@ -185,7 +185,7 @@ class AnswerFormat:
         """Yield the event of an error within a stream."""
         yield None, compact(error_body(status, text, code))
 
-    def usage(self, choices: list[AnswerChoice]) -> Usage:
+    def usage(self, choices: list[AnswerChoice]) -> CompletionUsage:
         """Return OpenAI's ``usage``: each prompt counts once, plus the tokens of each answer."""
         prompt = prompt_tokens(choices, self._answers)
         cached = prompt_tokens(choices, self._answers, cached=True)

@@ -142,7 +142,7 @@ class ToolUseBlock(TypedDict):
 Block = TextBlock | ThinkingBlock | ToolUseBlock
 
 
-class Usage(TypedDict):
+class AnthropicUsage(TypedDict):
     """Tokens of a request; those that were read again are not among the input's."""
 
     input_tokens: int
@@ -171,7 +171,7 @@ class MessagesAnswer(Envelope, Ending):
     """An answer of ``/messages``."""
 
     content: list[Block]
-    usage: Usage
+    usage: AnthropicUsage
 
 
 def read_messages(body: object, slug: str, supported: frozenset[str]) -> OpenAIRequest:
@@ -454,7 +454,7 @@ def _ending(reason: str | None) -> Ending:
     return {"stop_reason": None if reason is None else REASONS.get(reason, "end_turn"), "stop_sequence": None}
 
 
-def _usage(done: Done | None) -> Usage:
+def _usage(done: Done | None) -> AnthropicUsage:
     return {
         "input_tokens": max(0, done.prompt_tokens - done.cached_tokens) if done else 0,
         "output_tokens": done.completion_tokens if done else 0,

@@ -64,7 +64,7 @@ class NewDeployment(DeploymentChanges):
     slug: str
 
 
-class Row(NamedTuple):
+class DeploymentRow(NamedTuple):
     """A row of ``COLUMNS``; ``target`` and ``answered`` are JSON."""
 
     id: str
@@ -87,7 +87,7 @@ class Key(NamedTuple):
     prefix: str
 
 
-def _shape(store: Store, row: Row) -> Deployment:
+def _shape(store: Store, row: DeploymentRow) -> Deployment:
     deployment: Deployment = {
         "id": row.id,
         "slug": row.slug,
@@ -127,13 +127,13 @@ def _target(text: object) -> DeploymentTarget:
 
 def _select(store: Store, db: sqlite3.Connection, column: str, value: str) -> Deployment | None:
     row = db.execute(f"SELECT {COLUMNS} FROM deployments WHERE {column} = ?", (value,)).fetchone()  # noqa: S608 - our own names
-    return None if row is None else _shape(store, Row(*row))
+    return None if row is None else _shape(store, DeploymentRow(*row))
 
 
 def listing(store: Store) -> list[Deployment]:
     """Return all deployments, oldest first."""
     rows = store.reading.execute(f"SELECT {COLUMNS} FROM deployments ORDER BY created, id")  # noqa: S608 - constant text
-    return [_shape(store, Row(*row)) for row in rows.fetchall()]
+    return [_shape(store, DeploymentRow(*row)) for row in rows.fetchall()]
 
 
 def get(store: Store, deployment: str) -> Deployment | None:

@@ -21,7 +21,7 @@ class CompletionTokens(TypedDict):
     reasoning_tokens: int
 
 
-class Usage(TypedDict):
+class CompletionUsage(TypedDict):
     """Tokens of a request; each prompt counts once."""
 
     prompt_tokens: int
@@ -38,7 +38,7 @@ class FunctionTool(TypedDict):
     function: dict[str, object]
 
 
-class Message(TypedDict):
+class ChatCompletionMessage(TypedDict):
     """A whole answer; ``reasoning_content`` are its thoughts, as in DeepSeek's API and vLLM."""
 
     role: Literal["assistant"]
@@ -79,7 +79,7 @@ class Choice(TypedDict):
     """One answer: a ``message``, or a ``delta`` of it in a chunk, or the ``text`` of completions."""
 
     index: int
-    message: NotRequired[Message]
+    message: NotRequired[ChatCompletionMessage]
     delta: NotRequired[Delta]
     text: NotRequired[str]
     logprobs: ChatLogprobs | ColumnLogprobs | None
@@ -95,4 +95,4 @@ class Completion(TypedDict):
     system_fingerprint: str | None
     object: str
     choices: list[Choice]
-    usage: NotRequired[Usage]
+    usage: NotRequired[CompletionUsage]

@@ -37,7 +37,7 @@ FAULT: Final = 400
 COLUMNS: Final = "seq, at, call, status, key, stream, prompt, completion, first, seconds, error, said"
 
 
-class Row(NamedTuple):
+class RequestRow(NamedTuple):
     """A row of ``COLUMNS``; ``text`` is JSON."""
 
     seq: int
@@ -169,7 +169,7 @@ def listing(store: Store, deployment: Deployment, before: int | None) -> Endpoin
             ORDER BY seq DESC LIMIT ?""",  # noqa: S608 - constant text
         (deployment["id"], (1 << 62) if before is None else before, PAGE + 1),
     ).fetchall()
-    page = [_shape(deployment, Row(*row))[0] for row in rows[:PAGE]]
+    page = [_shape(deployment, RequestRow(*row))[0] for row in rows[:PAGE]]
     return {"requests": page, "totals": _totals(store, deployment["id"]), "more": len(rows) > PAGE}
 
 
@@ -181,7 +181,7 @@ def read_request(store: Store, deployment: Deployment, number: int) -> EndpointR
     ).fetchone()
     if row is None:
         return None
-    wire, text = _shape(deployment, Row(*row))
+    wire, text = _shape(deployment, RequestRow(*row))
     kept = stored_object(text)
     if "messages" in kept:
         wire["messages"] = kept["messages"]
@@ -194,7 +194,7 @@ def read_request(store: Store, deployment: Deployment, number: int) -> EndpointR
     return wire
 
 
-def _shape(deployment: Deployment, row: Row) -> tuple[EndpointRequest, str | None]:
+def _shape(deployment: Deployment, row: RequestRow) -> tuple[EndpointRequest, str | None]:
     """Return a request in the contract's shape, with its text if that is kept."""
     since = _kept_since(deployment.get("runRetentionMode"), deployment.get("runRetentionDays"))
     text = row.text if row.at >= since else None

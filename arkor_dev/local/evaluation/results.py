@@ -150,7 +150,8 @@ def is_score(scores: object) -> TypeGuard[Scores]:
         and all(isinstance(scores.get(key), str) for key in ("rows", "tokens"))
         and isinstance(scores.get("higher", ""), str)
         and isinstance(scores.get("keys", []), list)
-        and all(isinstance(key, str) for key in scores.get("keys", []))
+        and len(keys := scores.get("keys", [])) in (0, len(groups))
+        and all(isinstance(key, str) for key in keys)
     )
 
 

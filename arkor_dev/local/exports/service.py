@@ -29,6 +29,7 @@ from arkor_dev.local.jobs.job_folder import (
     remove_export,
     saved_folder,
 )
+from arkor_dev.local.jobs.job_row import UNKNOWN_TIME
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.workers.background import background_task
 from arkor_dev.local.workers.codec import read_as
@@ -184,10 +185,9 @@ class Exports(WorkerService[ExportRequest]):
         records = [request.record for request in list(self._tasks.values()) if request.job["id"] == job_id]
         listed = {record["id"] for record in records}
         for export_id in export_ids(self._data, job_id) - listed:
-            with contextlib.suppress(ValueError, RecursionError):
-                stored = read_as(Export, export_record(self._data, job_id, export_id).read_json())
-                if stored["id"] == export_id:
-                    records.append(stored)
+            stored = export_record(self._data, job_id, export_id).read_json()
+            if isinstance(stored, dict) and stored.get("id") == export_id:
+                records.append(_read(stored, export_id))
         return sorted(records, key=lambda record: record["createdAt"], reverse=True)
 
     def formats(self, job: Job) -> Sequence[ExportFormat]:
@@ -327,3 +327,19 @@ class Exports(WorkerService[ExportRequest]):
                         record["usage"] = await asyncio.to_thread(usage, record["format"], request.source)
                         return
         raise AssertionError("replies never end by themselves")
+
+
+def _read(stored: dict[str, object], export_id: str) -> Export:
+    """Return a stored record; as failed if damaged, or of another version: its files are still there."""
+    try:
+        return read_as(Export, stored)
+    except (ValueError, RecursionError):
+        form, created = stored.get("format"), stored.get("createdAt")
+        return {
+            "id": export_id,
+            "format": form if isinstance(form, str) else "unknown",
+            "state": "failed",
+            "createdAt": created if isinstance(created, str) else UNKNOWN_TIME,
+            "error": "Its record is damaged, or of another version of Studio. Its files stay until you "
+            "delete the export",
+        }

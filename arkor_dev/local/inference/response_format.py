@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .messages import Done, FinishReason, TokenLogprob
 
 
-class Envelope(TypedDict):
+class AnswerEnvelope(TypedDict):
     """The fields that begin a chunk or a whole answer."""
 
     id: str
@@ -24,7 +24,7 @@ class Envelope(TypedDict):
     model: str
 
 
-class Message(TypedDict):
+class WholeMessage(TypedDict):
     """A whole answer: a text, or calls of tools."""
 
     role: Literal["assistant"]
@@ -42,7 +42,7 @@ class WholeChoice(TypedDict):
     """The only choice of a complete answer."""
 
     index: int
-    message: Message
+    message: WholeMessage
     logprobs: NotRequired[Logprobs | None]
     finish_reason: FinishReason
 
@@ -53,7 +53,7 @@ class PromptDetails(TypedDict):
     cached_tokens: int
 
 
-class Usage(TypedDict):
+class AnswerUsage(TypedDict):
     """The tokens of an answer."""
 
     prompt_tokens: int
@@ -73,12 +73,12 @@ class Timings(TypedDict):
 class Figures(TypedDict):
     """What the last chunk and a complete answer say beside the text."""
 
-    usage: Usage
+    usage: AnswerUsage
     timings: Timings
     answeredBy: NotRequired[AnsweredBy]
 
 
-def envelope(kind: str, model: str) -> Envelope:
+def envelope(kind: str, model: str) -> AnswerEnvelope:
     """Return the fields that begin a chunk or a whole answer."""
     return {
         "id": f"chatcmpl-{secrets.token_hex(8)}",
@@ -91,7 +91,7 @@ def envelope(kind: str, model: str) -> Envelope:
 def whole_choice(text: str, entries: list[TokenLogprob], done: Done) -> WholeChoice:
     """Return the only choice of a complete answer: text or tool calls, and token probabilities."""
     calls = done.tool_calls
-    message: Message = {"role": "assistant", "content": text if text or not calls else None}
+    message: WholeMessage = {"role": "assistant", "content": text if text or not calls else None}
     if calls:
         message["tool_calls"] = calls
     choice: WholeChoice = {"index": 0, "message": message, "finish_reason": done.reason}
@@ -113,7 +113,7 @@ def indexed(calls: Iterable[ToolCall]) -> list[IndexedCall]:
 def figures(done: Done) -> Figures:
     """Return ``usage``, ``timings`` and the engine, for the last chunk or a complete answer."""
     prompt, completion = done.prompt_tokens, done.completion_tokens
-    usage: Usage = {
+    usage: AnswerUsage = {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,

@@ -67,7 +67,7 @@ class ManifestFacts(TypedDict, total=False):
     origin: RunOrigin
 
 
-class Manifest(TypedDict):
+class FolderManifest(TypedDict):
     """The manifest of a folder; its ``files`` by name. The rest is in those that a run has written."""
 
     format: int
@@ -183,7 +183,7 @@ def _flush(folder: Path) -> None:
         os.close(handle)
 
 
-def manifest_of(folder: Path) -> Manifest:
+def manifest_of(folder: Path) -> FolderManifest:
     """Return the manifest of a folder. Raises DamagedFolderError if it is missing or unreadable."""
     try:
         manifest: Any = strict_json.parse(read_inside(folder, MANIFEST, LIMIT))
@@ -196,7 +196,7 @@ def manifest_of(folder: Path) -> Manifest:
     match manifest:
         case {"files": dict(), "format": int(version)} if version == FORMAT:
             if "origin" not in manifest or _is_origin(manifest["origin"]):
-                written: Manifest = manifest
+                written: FolderManifest = manifest
                 return written
         case {"files": dict()}:
             raise DamagedFolderError("another version of arkor-dev wrote it")
@@ -208,7 +208,7 @@ def _is_origin(value: object) -> bool:
     return isinstance(value, dict) and isinstance(value.get("versions", {}), dict)
 
 
-def checked(folder: Path, needed: str) -> Manifest:
+def checked(folder: Path, needed: str) -> FolderManifest:
     """Verify all files of a folder, which must include the file ``needed``; return its manifest.
 
     Raises DamagedFolderError for the first file that is missing or different.

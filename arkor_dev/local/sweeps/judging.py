@@ -20,22 +20,20 @@ from arkor_dev.local.evaluation.halves import choosing_half
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .messages import RunScores
+    from arkor_dev.local.evaluation.results import Scores
 
 NOTHING: Final = "nothing beat your settings beyond doubt"
 DIGITS: Final = 5
 
 
-def selecting_loss(scores: RunScores) -> float | None:
+def selecting_loss(scores: Scores) -> float | None:
     """Return the mean loss on the selecting half; None if it has no rows."""
     selected = choosing_half(scores["keys"], scores["groups"])
     losses = [loss for loss, selects in zip(scores["adapter"], selected, strict=True) if selects]
     return fmean(losses) if losses else None
 
 
-def judged(
-    start: Sequence[RunScores], winner: Sequence[RunScores], measure: str = "mean loss"
-) -> SweepVerdict:
+def judged(start: Sequence[Scores], winner: Sequence[Scores], measure: str = "mean loss") -> SweepVerdict:
     """Return the verdict on the stored scores of both settings, in the same order of seeds.
 
     ``verdict`` is ``better`` or ``none``; ``sentence`` states it with its interval. ``measure`` is the name
@@ -48,7 +46,7 @@ def judged(
     judges = [not selects for selects in choosing_half(scores["keys"], scores["groups"])]
     margin = max(float(run_scores["margin"]) for run_scores in (*start, *winner))
 
-    def rows(runs: Sequence[RunScores]) -> list[list[float]]:
+    def rows(runs: Sequence[Scores]) -> list[list[float]]:
         return [[loss for loss, counts in zip(run["adapter"], judges, strict=True) if counts] for run in runs]
 
     before, after = rows(start), rows(winner)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, NotRequired, TypedDict
+from typing import Annotated, TypedDict
 
 from arkor_dev.contract.shapes import JobConfig, SourceEffect, SweepImportance, SweepVerdict, ValueRange
+from arkor_dev.local.evaluation.results import Scores
 from arkor_dev.local.workers.codec import Message, Trusted
 
 
@@ -18,22 +19,6 @@ class HeldOutRows(TypedDict):
     groups: int
     share: float | None
     rows: list[int]
-
-
-class RunScores(TypedDict):
-    """The losses of a run's held-out rows, with hashes and groups of the rows, and the margin of a verdict.
-
-    ``rows`` and ``tokens`` are hashes of all rows, as texts and as tokens. If ``higher`` scores are better,
-    the losses are their negative.
-    """
-
-    keys: list[str]
-    groups: list[int]
-    adapter: list[float]
-    margin: float
-    rows: str
-    tokens: str
-    higher: NotRequired[bool]
 
 
 @dataclass(frozen=True)
@@ -78,14 +63,17 @@ class Suggested(Message):
 
 @dataclass(frozen=True)
 class JudgeSweep(Message):
-    """Rank the settings by importance; compare the winner's scores with those of the ``start``, by seed."""
+    """Rank the settings by importance; compare the winner's scores with those of the ``start``, by seed.
+
+    `results.is_score` has checked the scores, which have ``keys``.
+    """
 
     space: dict[str, list[object] | ValueRange]
     seed: int
     trials: list[Observation]
     measure: str
-    start: list[RunScores]
-    winner: list[RunScores]
+    start: list[Annotated[Scores, Trusted()]]
+    winner: list[Annotated[Scores, Trusted()]]
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,6 @@ from .messages import (
     JudgeSources,
     JudgeSweep,
     Observation,
-    RunScores,
     SourcesJudged,
     Suggested,
     SuggestTrial,
@@ -72,6 +71,7 @@ if TYPE_CHECKING:
         SweepTrial,
         SweepVerdict,
     )
+    from arkor_dev.local.evaluation.results import Scores
     from arkor_dev.local.execution.messages import ResumeOptions
     from arkor_dev.local.forecast.service import Forecasts
     from arkor_dev.local.jobs.async_store import AsyncStore
@@ -538,7 +538,7 @@ class Sweeps:
         trial.ends.append(job["completedAt"] or "")
         trial.steps.append(int(job["metrics"].get("step", 0)))
 
-    def _scores(self, trial: Trial) -> tuple[RunScores | None, EvaluationMeasure | None]:
+    def _scores(self, trial: Trial) -> tuple[Scores | None, EvaluationMeasure | None]:
         """Return the losses of the held-out rows, and the score's name if it is not the usual loss."""
         result = results.result(job_folder(self._data, trial.job), None, None)
         scores = result.get("scores") if result else None
@@ -546,19 +546,10 @@ class Sweeps:
             return None, None
         held_out = result["evaluation"].get("heldOut")
         measure = held_out.get("measure") if isinstance(held_out, dict) else None
-        run: RunScores = {
-            "keys": scores["keys"],
-            "groups": scores["groups"],
-            "adapter": scores["adapter"],
-            "margin": scores["margin"],
-            "rows": scores["rows"],
-            "tokens": scores["tokens"],
-            "higher": bool(scores.get("higher")),
-        }
         try:
-            return run, measure and read_as(EvaluationMeasure, measure)
+            return scores, measure and read_as(EvaluationMeasure, measure)
         except (ValueError, RecursionError):
-            return run, None
+            return scores, None
 
     def _clock(self, job: Job) -> None:
         """Add up the seconds for which a job runs, without waiting and pauses."""
@@ -686,9 +677,9 @@ class Sweeps:
         loss = part.get("adapter") if isinstance(part, dict) else None
         return loss if isinstance(loss, float) and math.isfinite(loss) else None
 
-    def _pairs(self, sweep: SweepRecord) -> list[tuple[RunScores, RunScores]]:
+    def _pairs(self, sweep: SweepRecord) -> list[tuple[Scores, Scores]]:
         """Return the scores of the starting settings and of the winner, by seed."""
-        by_role: dict[tuple[str, int | None], RunScores] = {}
+        by_role: dict[tuple[str, int | None], Scores] = {}
         for trial in sweep.trials:
             scores, _ = self._scores(trial) if trial.role != SEARCH and trial.losses else (None, None)
             if scores:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -128,17 +129,19 @@ def _reader(hint: Any) -> Read:
         return lambda value: by_type.get(str(_exactly(value, dict).get("type")), _no_choice)(value)
     if origin in UNIONS:
         return functools.partial(_first_of, [_reader(part) for part in parts], hint)
-    if origin in (list, tuple):
+    if origin is list or (origin is tuple and parts[1:] == (...,)):
         each = _reader(parts[0])
         return lambda value: origin([each(part) for part in _exactly(value, list)])
     if origin in (dict, Mapping):
         each = _reader(parts[1])
         return lambda value: {name: each(part) for name, part in _exactly(value, dict).items()}
     if origin is Literal:
-        return lambda value: value if value in parts else _fail(value, hint)
-    if hint in (str, int, bool, float, type(None)):
-        accepted = (int, float) if hint is float else (hint,)
-        return lambda value: _exactly(value, *accepted)
+        kinds = {type(part) for part in parts}  # True is no 1
+        return lambda value: value if type(value) in kinds and value in parts else _fail(value, hint)
+    if hint is float:
+        return _float
+    if hint in (str, int, bool, type(None)):
+        return lambda value: _exactly(value, hint)
     raise TypeError(f"messages cannot have fields of type {hint}")
 
 
@@ -197,8 +200,16 @@ def _exactly(value: object, *accepted: type) -> Any:
     return value if type(value) in accepted else _fail(value, accepted)  # isinstance takes True for an int
 
 
+def _float(value: object) -> float:
+    """Check a number, which may be an int. Raises ValueError also for one that no float holds."""
+    number: float = _exactly(value, int, float)
+    return number if abs(number) <= sys.float_info.max else _fail(number, "a finite number")
+
+
 def _fail(value: object, wanted: object) -> NoReturn:
     raise ValueError(f"{str(value)[:SHOWN]!r} is not {wanted}")
 
 
-_DECODER: Final = json.JSONDecoder(parse_constant=lambda name: _fail(name, "a JSON value"))
+_DECODER: Final = json.JSONDecoder(
+    parse_constant=lambda name: _fail(name, "a JSON value"), parse_float=lambda text: _float(float(text))
+)

@@ -61,6 +61,14 @@ def test_a_row_with_a_new_question_counts_as_changed(tmp_path: Path) -> None:
     assert counts(difference(tmp_path / "one", tmp_path / "two")["train"]) == (1, 0, 0, 1)
 
 
+def test_a_record_without_the_hash_of_files_is_compared(tmp_path: Path) -> None:
+    record = {"places": ["a.jsonl, line"], "train": [["1", "2", 0, 3]], "heldOut": []}
+    evaluation_file(tmp_path / "one", NAME).write(json.dumps(record).encode())
+    save_rows(tmp_path / "two", [row("a?", "1", 1)], [])
+    assert counts(difference(tmp_path / "one", tmp_path / "two")["train"])[0] == 0
+    assert job_rows.files_read(tmp_path / "one") is None
+
+
 def test_missing_and_damaged_row_records_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_rows(tmp_path / "one", [row("a?", "1", 1)], [])
     monkeypatch.setattr(job_rows, "MOST_ROWS", 1)

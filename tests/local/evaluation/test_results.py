@@ -58,6 +58,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytes
         {"higher": 1},
         {"keys": [1, "2"]},
         {"keys": None},
+        {"keys": ["a"]},
         {"margin": math.inf},
         {"chose": [True]},
         {"chose": [1, 0]},

@@ -238,6 +238,35 @@ async def test_a_foreign_record_accesses_no_other_files(tmp_path: Path) -> None:
     assert (other / "kept").read_text() == "kept"
 
 
+async def test_an_export_whose_record_cannot_be_read_keeps_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later version may write fields that this one does not know: another export must not delete it."""
+    exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
+    known, other = "exp_000000000000", "exp_0123456789ab"
+    for export_id in (known, other):
+        folder = export_folder(tmp_path, "job_1", export_id)
+        folder.mkdir(parents=True)
+        (folder / "a.bin").write_bytes(b"a")
+    done = {**RECORD, "state": "completed", "files": [FILE]}
+    export_record(tmp_path, "job_1", known).write_json({**done, "id": known})
+    export_record(tmp_path, "job_1", other).write_json({**done, "id": other, "createdAt": 7, "signed": True})
+    monkeypatch.setattr(service, "saved_folder", lambda *_: tmp_path)
+    monkeypatch.setattr(service, "refusal", lambda *_: None)
+    job: Any = {"id": "job_1", "name": "a", "status": "completed", "config": {}}
+    new = await exports.request(job, {"format": "merged"})
+    listed = {record["id"]: record for record in exports.list("job_1")}
+    assert listed.keys() == {known, other, new["id"]}
+    assert (listed[other]["state"], listed[other]["format"]) == ("failed", "merged")
+    assert "record" in listed[other]["error"]
+    assert (export_folder(tmp_path, "job_1", other) / "a.bin").exists()
+    with pytest.raises(NotFoundError):
+        exports.file("job_1", other, "a.bin")
+    await exports.remove("job_1", other)
+    assert not export_folder(tmp_path, "job_1", other).exists()
+    exports.drop("job_1")
+
+
 async def test_an_unattended_export_is_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its client was killed; one that was ordered on the page goes on."""
     monkeypatch.setattr(service, "EXPIRY_CHECK_SECONDS", 0.01)

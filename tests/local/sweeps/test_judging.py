@@ -15,12 +15,12 @@ from arkor_dev.local.sweeps.judging import judged, selecting_loss
 
 if TYPE_CHECKING:
     from arkor_dev.contract.shapes import SweepVerdict
-    from arkor_dev.local.sweeps.messages import RunScores
+    from arkor_dev.local.evaluation.results import Scores
 
 ROWS = 40
 
 
-def scores(chance: random.Random, rows: list[float], gain: float = 0.0) -> RunScores:
+def scores(chance: random.Random, rows: list[float], gain: float = 0.0) -> Scores:
     """Losses of a run: those of its rows, the luck of its seed, and what each row has of it."""
     luck = chance.gauss(0, 0.02)
     return {
@@ -67,7 +67,7 @@ def test_rewards_are_reported_with_their_sign() -> None:
     rows = [chance.gauss(-0.3, 0.1) for _ in range(ROWS)]
     runs = [scores(chance, rows, gain) for gain in (0, 0, 0, 0.4, 0.4, 0.4)]
     for run in runs:
-        run["higher"] = True
+        run["higher"] = "reward"
     start, winner = runs[:3], runs[3:]
     verdict = judged(start, winner, "mean reward")
     assert verdict["verdict"] == "better"

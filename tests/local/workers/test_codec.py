@@ -186,9 +186,28 @@ def test_an_object_that_was_checked_before_is_passed_on_as_it_is() -> None:
         codec.of({"kind": "Sent", "row": [row]})
 
 
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "1" + 400 * "0"])
+def test_a_number_that_no_float_holds_is_refused(number: str) -> None:
+    """Python's parser makes infinity of 1e400, which the page could not read."""
+    line = f'{{"kind": "Done", "reason": "stop", "seconds": {number}}}'
+    with pytest.raises(ValueError, match="is not"):
+        ALL.decode(line.encode())
+
+
 class Settings(TypedDict, total=False):
     steps: int
     name: str
+    rate: float
+    log: bool
+    size: int | str
+    width: Literal[1, 2]
+    values: list[int] | Row
+    figures: tuple[float, ...]
+
+
+class OfRun(Settings):
+    losses: dict[str, float | None]
+    row: NotRequired[Row]
 
 
 def test_a_record_is_read_as_its_class() -> None:
@@ -196,3 +215,61 @@ def test_a_record_is_read_as_its_class() -> None:
     for wrong in ({"steps": "3"}, {"more": 1}, None):
         with pytest.raises(ValueError, match=r"is not|unknown fields: more"):
             read_as(Settings, wrong)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"rate": 1},
+        {"rate": 0.5, "log": False},
+        {"size": 1},
+        {"size": "1"},
+        {"width": 2},
+        {"values": [1]},
+        {"values": {"type": "row", "step": 1, "loss": None}},
+        {"losses": {"1": 1, "2": 0.5, "3": None}},
+        {"row": {"type": "row", "step": 1}},
+    ],
+    ids=str,
+)
+def test_values_of_json_are_read_unchanged(fields: dict[str, object]) -> None:
+    read = read_as(OfRun, {"losses": {}, **fields})
+    assert repr(read) == repr({"losses": {}, **fields})  # an int stays an int, also as a float
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"losses": None},
+        {"losses": {"1": True}},
+        {"losses": {"1": float("nan")}},
+        {"steps": 1.0},
+        {"steps": True},
+        {"steps": None},
+        {"rate": True},
+        {"rate": float("inf")},
+        {"rate": 10**400},
+        {"log": 1},
+        {"size": True},
+        {"size": 1.5},
+        {"width": True},
+        {"width": 1.0},
+        {"width": [1]},
+        {"values": ["1"]},
+        {"values": {"type": "row"}},
+        {"figures": [1, "2"]},
+        {"row": {"type": "row", "step": 1, "more": 1}},
+        {"row": None},
+    ],
+    ids=lambda fields: str(fields)[:40],
+)
+def test_values_of_another_type_are_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"is not|missing or unknown"):
+        read_as(OfRun, {"losses": {}, **fields})
+
+
+def test_a_list_is_read_as_a_tuple_of_any_length_alone() -> None:
+    assert read_as(OfRun, {"losses": {}, "figures": [1, 2.5]})["figures"] == (1, 2.5)
+    pair: Any = tuple[int, str]
+    with pytest.raises(TypeError, match="cannot have fields"):
+        read_as(pair, [1, 2])

@@ -36,7 +36,7 @@ class Reward:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class AnswerToScore:
     """An answer to score: the ``row`` that a scorer sees, its place ``where``, and its number of ``tokens``.
 
     ``acted`` is the environment's own reward, None without one.
@@ -129,7 +129,7 @@ class Scoring:
             *([self._punishment.name] if self._punishment else []),
         ]
 
-    def __call__(self, answers: Sequence[Scored]) -> list[list[float]]:
+    def __call__(self, answers: Sequence[AnswerToScore]) -> list[list[float]]:
         """Return the scores of each of ``answers``.
 
         Raises JobFailure with the location of a row that cannot be scored, JudgeFailure, and Stopped.

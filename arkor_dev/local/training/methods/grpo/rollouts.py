@@ -16,7 +16,7 @@ from arkor_dev.local.modeling.example import IGNORED, Example
 from arkor_dev.local.training.methods.sampling import AnswerSampler
 
 from .episodes import EpisodePlayer
-from .rewards import OverlongPunishment, Scored, Scoring, rewards_of
+from .rewards import AnswerToScore, OverlongPunishment, Scoring, rewards_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,7 +156,7 @@ class RolloutGenerator:
         return scored
 
 
-def _to_score(rollout: RolloutExample) -> Scored:
+def _to_score(rollout: RolloutExample) -> AnswerToScore:
     """Return a rollout's answer with what scores it."""
     prompt = rollout.prompt
     assert prompt
@@ -168,7 +168,7 @@ def _to_score(rollout: RolloutExample) -> Scored:
         **prompt.called,
     }
     acted = rollout.episode.reward if rollout.episode else None
-    return Scored(row, prompt.where, rollout.learned, acted)
+    return AnswerToScore(row, prompt.where, rollout.learned, acted)
 
 
 def _rollout(prompt: Prompt, answer: GreedyAnswer) -> RolloutExample:
