@@ -542,7 +542,7 @@ def stage_of(
         )
     if preparation.corpus:
         texts = [row.extra[POSITIVE] for row in preparation.corpus_rows]
-        make = partial(make, corpus=[example.others[0] for example in preparation.corpus], texts=texts)
+        make = partial(make, corpus=preparation.corpus, texts=texts)
     if make is not run.method.stage or not run.method.answers:
         return make(
             rows=preparation.eval_rows,

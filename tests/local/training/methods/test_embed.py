@@ -83,7 +83,7 @@ def begun(tiny: Path, folder: Path, records: Sequence[dict[str, Any]], **config:
 
 
 def test_held_out_pairs_are_measured_among_as_many_as_in_training(tiny: Path, tmp_path: Path) -> None:
-    """A pair's loss grows with the negatives of its batch: in a larger one, it would look worse in the chart."""
+    """A pair's loss grows with the negatives of its batch: in a larger one, it would look worse."""
     run = begun(tiny, tmp_path, PAIRS, batchSize=2)
     run.held_out = run.train
     longest_first = sorted(run.held_out, key=lambda example: -example.tokens)
