@@ -23,7 +23,7 @@ from arkor_dev.contract.extras import install_command
 from arkor_dev.contract.settings import SETTINGS
 from arkor_dev.contract.shapes import TERMINAL, JobStatus
 from arkor_dev.core.plain_text import one_line, slug_of
-from arkor_dev.data.sources import REPLAY, parts_of
+from arkor_dev.data.sources import CORPUS, REPLAY, parts_of
 from arkor_dev.jobs.figures import rows_of
 from arkor_dev.project.arkor_toml import choose, load_trainers
 from arkor_dev.project.data_check import check_trainer
@@ -290,8 +290,11 @@ class Tools:
     def _config_of(self, trainer: Trainer, settings: dict[str, object], dry_run: bool) -> dict[str, object]:
         """Return the config of a trainer's run. Raises BadRequestError, also for other data."""
         fields = fields_of(settings)
-        if REPLAY in fields:
-            raise BadRequestError("The data are the trainer's own. Set replay_dataset in arkor.toml instead.")
+        for field in (REPLAY, CORPUS):
+            if field in fields:
+                raise BadRequestError(
+                    f"The data are the trainer's own. Set {KEY_OF[field]} in arkor.toml instead."
+                )
         if DRY_RUN in fields:
             raise BadRequestError("dry_run is not one of the settings. Give it beside them.")
         for name, _ in flat(settings):

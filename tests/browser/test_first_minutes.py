@@ -156,13 +156,11 @@ async def test_from_a_csv_of_tickets_to_a_label_by_curl(
         await page.get_by_role("button", name="Issue key").click()
         await page.get_by_role("button", name="Copy as a shell command").click()
         key = await page.evaluate("navigator.clipboard.readText()")
-        # The command of docs/classifiers.md.
+        await page.get_by_role("button", name="I have stored it").click()
+        await page.get_by_role("button", name="Copy code").click()
+        curl = await page.evaluate("navigator.clipboard.readText()")
         shell = await asyncio.create_subprocess_exec(
-            "sh",
-            "-c",
-            f'{key}\ncurl {daemon.origin}/e/tickets/v1/classify -H "Content-Type: application/json" '
-            '-H "Authorization: Bearer $ARKOR_API_KEY" -d \'{"input": ["Where is my parcel 99?"]}\'',
-            stdout=asyncio.subprocess.PIPE,
+            "sh", "-c", f"{key}\n{curl}", stdout=asyncio.subprocess.PIPE
         )
         answer, _ = await shell.communicate()
         labeled = json.loads(answer)

@@ -111,6 +111,7 @@ def quiet_project(tmp_path: Path) -> Settings:
         ({"epochs": 1, "num_train_epochs": 9999}, "the same setting"),
         ({"replay": 0.2, "replay_dataset": "other.jsonl"}, "the trainer's own"),
         ({"base_kl": 0.2, "replayDataset": "other.jsonl"}, "the trainer's own"),
+        ({"method": "embed", "corpus": "other.jsonl"}, "Set corpus in arkor.toml instead"),
         ({"numTrainEpochs": 1}, "Write epochs for numTrainEpochs, as list_trainers does"),
         ({"lora": {"rank": 4}}, "lora"),
         ({"dry_run": True}, "not one of the settings"),

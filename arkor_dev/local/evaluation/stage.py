@@ -60,8 +60,8 @@ as much memory as a training step on those four rows.
 """
 MOST_ROWS: Final = 1000
 AGAIN: Final = 12
-"""Maximum number of held-out rows that are measured again on the base. If each moves by about as much, the
-noise floor is 1.7 times as wide as of 20 rows: it only errs upwards.
+"""Maximum number of held-out rows that are measured again on the base. The interval of fewer rows is wider,
+so the noise floor tends to be too high rather than too low.
 """
 DRY: Final = "Dry run: every stage works. So few rows and steps say nothing about the adapter's quality."
 TEXT: Final = 1000
@@ -713,7 +713,8 @@ def again_of(held_out: Sequence[Example], batch: int) -> tuple[list[int], list[l
 
     Each row gets new neighbours: batches of the same size, shifted by half a batch.
     """
-    places = list(range(0, len(held_out), -(-len(held_out) // AGAIN) or 1))
+    count = min(AGAIN, len(held_out))
+    places = [number * len(held_out) // count for number in range(count)]
     lengths = lengths_of([held_out[index] for index in places])
     order = [index for batch_rows in batches_by_length(lengths, batch) for index in batch_rows]
     half = min(batch, len(order)) // 2

@@ -157,8 +157,8 @@ class EvaluationCosts:
 
     def _searching(self, pace: float) -> float:
         """Return the seconds in which both models embed the job's corpus."""
-        documents = [example.others[0] for example in self._preparation.corpus]
-        places = batches_by_length(lengths_of(documents), self._run.plan.batch_size)
+        documents = self._preparation.corpus
+        places = batches_by_length(lengths_of(documents), self._run.measured_at_once)
         return 2 * pace * sum(self._work([documents[place] for place in batch]) for batch in places)
 
     def _comparing(self, batches: list[Batch], pace: float, work: float) -> ComparisonCosts:

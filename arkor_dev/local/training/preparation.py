@@ -64,6 +64,7 @@ if TYPE_CHECKING:
 SHOWN_BAD_ROWS: Final = 5
 MOST_DOCUMENTS: Final = 100_000
 """Maximum number of documents of a corpus."""
+DOCUMENTS_AT_ONCE: Final = 1000
 ALONE: Final = (
     "workers applies to clusters and to several GPUs: here one process trains on the same batches, with the "
     "same losses"
@@ -194,10 +195,13 @@ class RunPreparation:
     def _read_corpus(self, limit: int | None, bad: list[str] | None) -> list[Row]:
         """Return the documents that held-out anchors search besides their own.
 
-        Raises :class:`JobFailure` for bad rows, for more than `MOST_DOCUMENTS`, and if nothing searches.
+        Raises :class:`JobFailure` for bad rows, for more than `MOST_DOCUMENTS`, and for rows with scores.
         """
         source = dict(sources_of(self.config)).get(CORPUS)
         if source is None:
+            return []
+        if not self.eval_rows:
+            self.say("No row is held out, so nothing searches the corpus")
             return []
         name = self.config[CORPUS]
         if any(SCORE in row.extra for row in self.eval_rows):
@@ -206,11 +210,12 @@ class RunPreparation:
                 "remove corpus"
             )
         scratch = scratch_folder(self.data, self.job_id)
-        rows = load_rows(source, self.project, scratch, self.progress, DOCUMENTS, limit, bad)
+        most = limit or MOST_DOCUMENTS + 1
+        rows = load_rows(source, self.project, scratch, self.progress, DOCUMENTS, most, bad)
         if len(rows) > MOST_DOCUMENTS:
             raise JobFailure(
-                f"corpus: {name} has {len(rows):,} documents, and at most {MOST_DOCUMENTS:,} are searched, "
-                "as both models embed each: keep some of them"
+                f"corpus: {name} has more than {MOST_DOCUMENTS:,} documents, which is the most that are "
+                "searched, as both models embed each: keep some of them"
             )
         return rows
 
@@ -487,7 +492,7 @@ class RunPreparation:
         elif len(self.train) > len(self.train_rows):
             self.plan = self._plan(len(self.train), eval_rows)
         self.cut = cut + cut_held
-        self.corpus, _ = encoded(self.corpus_rows)
+        self.corpus = self._encode_corpus(encoding)
         self._earlier: list[EarlierRun] = []
         # A later evaluation trains on nothing, and the rows may have been deleted from the files since.
         if (left_out := self.config.get(LEFT_OUT)) and not self._judged:
@@ -509,6 +514,23 @@ class RunPreparation:
                 f"{self.cut} of {total} rows {'is' if self.cut == 1 else 'are'} longer than max_length "
                 f"{self.longest} and {'was' if self.cut == 1 else 'were'} truncated"
             )
+
+    def _encode_corpus(self, encoding: Encoding) -> list[Example]:
+        """Return the documents of the corpus, encoded; say how many were truncated."""
+        documents: list[Example] = []
+        cut, total = 0, len(self.corpus_rows)
+        for start in range(0, total, DOCUMENTS_AT_ONCE):  # else the same texts as anchors are in memory, too
+            self.progress("Reading the corpus", start, total, "documents")
+            part = self.corpus_rows[start : start + DOCUMENTS_AT_ONCE]
+            examples, cut_here = self.method.encode_all(self.base.tokenizer, part, encoding, lambda _: None)
+            documents += [example.others[0] for example in examples]
+            cut += cut_here
+        if cut:
+            self.say(
+                f"{cut:,} of {total:,} documents of the corpus {'is' if cut == 1 else 'are'} longer than "
+                f"max_length {self.longest} and {'was' if cut == 1 else 'were'} truncated"
+            )
+        return documents
 
     def _replay(self) -> Replay | None:
         """Return the rows to replay; None if the job replays none."""

@@ -351,8 +351,8 @@ class TrainingLoop:
     def measured_at_once(self) -> int:
         """The number of held-out rows that are measured at once."""
         least = max(self.plan.batch_size, self.loss.together)
-        if self.loss.padded or self.method.measure.higher:
-            return least  # more would be more padding, or are generated in batches of their own
+        if self.loss.padded or self.method.measure.higher or self.method.in_batch:
+            return least  # more would be more padding, are generated in their own batches, or change the loss
         tokens = accumulate(sorted((row.tokens for row in self.held_out), reverse=True))
         return max(least, sum(total <= PACKED for total in tokens))
 

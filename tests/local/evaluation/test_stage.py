@@ -158,6 +158,13 @@ def test_rows_are_measured_again_beside_others_whatever_the_batch(batch: int) ->
     assert batch == 1 or not [rows for rows in again if rows in first]
 
 
+@pytest.mark.parametrize(("count", "again"), [(1, 1), (12, 12), (13, 12), (14, 12), (20, 12), (1000, 12)])
+def test_twelve_held_out_rows_are_measured_again_if_there_are_as_many(count: int, again: int) -> None:
+    places, _ = again_of(HELD[:1] * count, 4)
+    assert len(set(places)) == again
+    assert set(places) <= set(range(count))
+
+
 def test_packed_questions_fill_a_batch() -> None:
     """Tokens alone bound a packed batch: without padding, its rows may be of any number and length."""
     adapter, base = Model(-0.5), Model(0.0)

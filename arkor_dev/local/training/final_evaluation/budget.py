@@ -14,7 +14,7 @@ from arkor_dev.local.evaluation.budget import STRENGTHS, Harm, harm_of, stronges
 from arkor_dev.local.evaluation.by_length import by_row, measured
 from arkor_dev.local.evaluation.minimums import ROWS
 from arkor_dev.local.evaluation.paired import compare
-from arkor_dev.local.evaluation.stage import tokens_of
+from arkor_dev.local.evaluation.stage import PACKED, tokens_of
 from arkor_dev.local.evaluation.words import DIGITS, budget_sentence
 from arkor_dev.local.training.greedy import switched_off
 from arkor_dev.local.training.methods.divergence import Divergence, outputs
@@ -121,10 +121,8 @@ class ForgettingBudget:
         """Return the mean loss of each general question."""
         self._check()
         run = self._run
-        losses = [
-            loss / count
-            for loss, count in measured(run.loss.cross_entropy, self._general, run.measured_at_once)
-        ]
+        measured_general = measured(run.loss.cross_entropy, self._general, run.measured_at_once, PACKED)
+        losses = [loss / count for loss, count in measured_general]
         if not all(map(math.isfinite, losses)):
             raise JobFailure("The loss of a general question is not a number")
         self._left = max(0, self._left - tokens_of(self._general))

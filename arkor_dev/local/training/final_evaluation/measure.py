@@ -47,7 +47,7 @@ from arkor_dev.local.evaluation.general import (
 from arkor_dev.local.evaluation.halves import judging
 from arkor_dev.local.evaluation.history import History
 from arkor_dev.local.evaluation.so_far import Look, Schedule, Watched
-from arkor_dev.local.evaluation.stage import Stage
+from arkor_dev.local.evaluation.stage import PACKED, Stage
 from arkor_dev.local.evaluation.thinking import Thinking
 from arkor_dev.local.evaluation.words import DIGITS, watched
 from arkor_dev.local.jobs.job_folder import checkpoint_steps, final_folder, job_folder, kind_of
@@ -446,7 +446,7 @@ def measure_strengths(preparation: RunPreparation, model: Model, saved: SavedMod
         with scaled(run.loss.model, strength):
             losses = measured(run.loss.row_losses, run.held_out, run.measured_at_once)
             task = judging(chose, by_row(run.held_out, losses))
-            losses_of_general = measured(run.loss.cross_entropy, general, run.measured_at_once)
+            losses_of_general = measured(run.loss.cross_entropy, general, run.measured_at_once, PACKED)
         general_losses = [loss / count for loss, count in losses_of_general]
         means = [round(fmean(part), DIGITS) for part in (task, general_losses)]
         strengths.append({"strength": strength, "heldOut": means[0], "general": means[1]})
@@ -543,7 +543,7 @@ def stage_of(
         )
     if preparation.corpus:
         texts = [row.extra[POSITIVE] for row in preparation.corpus_rows]
-        make = partial(make, corpus=[example.others[0] for example in preparation.corpus], texts=texts)
+        make = partial(make, corpus=preparation.corpus, texts=texts)
     if make is not run.method.stage or not run.method.answers:
         return make(
             rows=preparation.eval_rows,

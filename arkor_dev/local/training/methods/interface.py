@@ -38,6 +38,8 @@ class Method(ABC):
     """Whether the objective's margins are already relative to the start of the run."""
     traceable: ClassVar[bool] = False
     """Whether its loss is a sum over rows, so that an answer can be traced to the rows that taught it."""
+    in_batch: ClassVar[bool] = False
+    """Whether a row's loss depends on the other rows of its batch, as with in-batch negatives."""
 
     learns: ClassVar[Literal["tokens", "sampled", "texts"]] = "tokens"
     """What it learns of a row: tokens of its texts, an answer sampled to its prompt, or texts as a whole."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -12,6 +13,7 @@ from tests.local.tiny_run import events_of, made_up, pause_of, set_up
 from tests.local.training.test_going_on import points
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -97,6 +99,28 @@ def test_the_result_is_the_strongest_adapter_below_the_limit(tiny: Path, tmp_pat
     said = [fields["message"] for name, fields in events_of(run).calls if name == "training.message"]
     assert said[-1] == chosen["sentence"]
     assert f"at {100 * strength:.0f} % strength" in said[-1]
+
+
+def test_long_general_questions_beside_short_rows_are_measured_in_few_at_once(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as of the short rows could need more memory than training did."""
+    from arkor_dev.local.evaluation.stage import PACKED
+    from arkor_dev.local.training.final_evaluation.budget import ForgettingBudget
+
+    run = budgeted(tiny, tmp_path / "data", LIMIT).run
+    run.begin()
+    longer = [replace(asked, ids=asked.ids * 20, labels=asked.labels * 20) for asked in questions()]
+    tokens, measured = [], run.loss.cross_entropy
+
+    def counted(rows: Sequence[Example]) -> list[tuple[float, float]]:
+        tokens.append(sum(row.tokens for row in rows))
+        return measured(rows)
+
+    monkeypatch.setattr(run.loss, "cross_entropy", counted)
+    ForgettingBudget(run, 10.0, longer, range(HELD_OUT), (), run.stop.requested).choose()
+    assert run.measured_at_once == HELD_OUT
+    assert PACKED / 2 < max(tokens) <= PACKED
 
 
 def test_a_run_paused_in_the_choice_resumes_to_the_same_bits(tiny: Path, tmp_path: Path) -> None:

@@ -211,6 +211,15 @@ def test_unusable_weights_are_refused_in_a_sentence(weights: str | list[str], wo
     assert words in str(refused.value)
 
 
+def test_labels_with_spaces_around_them_and_with_equals_signs_have_weights() -> None:
+    labels = [" urgent ", "a=b", "calm"]
+    rows = rows_of([{"text": label * 2, "label": label} for label in labels])
+    settings = JobSettings({**CONFIG, "classWeight": [" urgent =5", "a=b=0.5"]})
+    method("classify").check(settings)
+    method("classify").classes(rows, (), settings)
+    assert settings.get("classWeight") == [" urgent =5", "a=b=0.5", "calm=1"]
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_the_loss_of_several_labels_equals_that_of_transformers(
     tiny: Path, tmp_path: Path, smoothing: float

@@ -82,6 +82,16 @@ def begun(tiny: Path, folder: Path, records: Sequence[dict[str, Any]], **config:
     return run
 
 
+def test_held_out_pairs_are_measured_among_as_many_as_in_training(tiny: Path, tmp_path: Path) -> None:
+    """A pair's loss grows with the negatives of its batch: in a larger one, it would look worse."""
+    run = begun(tiny, tmp_path, PAIRS, batchSize=2)
+    run.held_out = run.train
+    longest_first = sorted(run.held_out, key=lambda example: -example.tokens)
+    batches = [longest_first[start : start + 2] for start in range(0, len(PAIRS), 2)]
+    expected = [loss for batch in batches for loss, _ in run.loss.row_losses(batch)]
+    assert run.evaluate().loss == pytest.approx(sum(expected) / len(PAIRS), rel=1e-4)
+
+
 def in_sentence_transformers(run: Any, tiny: Path, pooling: str = "mean") -> Any:
     """A `SentenceTransformer` whose layers are those of the run's model, with their adapter."""
     use_plain_attention(run.loss._inner)

@@ -299,6 +299,17 @@ def test_losses_from_raw_rows_equal_trl(case: str, without_line_break: Path, tmp
     assert abs(found[-1] - found[0]) > 1e-2, "something was learned"
 
 
+def test_ktos_kl_is_estimated_on_as_many_held_out_rows_as_in_training(tiny: Path, tmp_path: Path) -> None:
+    """Of more rows the mean is another one, and so is every row's loss; DPO's rows are independent."""
+    at_once = {}
+    for name in ("kto", "dpo"):
+        run = run_of(tiny, tmp_path / name, name, batchSize=2)
+        run.begin()
+        run.held_out = [row for row in run.train if row.tokens < 200]
+        at_once[name] = run.measured_at_once
+    assert at_once["kto"] == 2 < at_once["dpo"]
+
+
 @pytest.mark.parametrize("name", ["dpo", "kto"])
 def test_a_paused_preference_run_resumes_to_the_same_bits(name: str, tiny: Path, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"

@@ -4,6 +4,7 @@ import { errorText } from "../../api/client";
 import type { Deployment } from "../../contract.gen";
 import { clean } from "../../lib/text";
 import { href } from "../../router";
+import { jobById } from "../../store/jobs";
 import { poll } from "../../store/poll";
 import { CopyButton } from "../../ui/controls/copy";
 import { announce } from "../../ui/controls/live";
@@ -14,7 +15,9 @@ import { baseUrlOf } from "./address";
 import { Delete } from "./editing/delete";
 import { EditAccess, EditEngine, EditRetention, EditTarget } from "./editing/edit";
 import { Keys } from "./keys";
+import { fromWire } from "./model";
 import { QuickStart } from "./quickstart";
+import { callOf } from "./quickstart/snippets";
 import { LazyRequests } from "./requests/lazy";
 import { Stale } from "./stale";
 import { type EndpointChange, troubleOf, updateEndpoint } from "./store";
@@ -42,7 +45,9 @@ export function Detail({ deployment }: { deployment: Deployment }) {
     }
   };
   const url = baseUrlOf(slug);
-  const chat = `${url}/chat/completions`;
+  const target = fromWire(deployment.target);
+  const method = target && target.kind !== "base" ? jobById(target.jobId)?.config?.method : null;
+  const call = callOf(method);
   return (
     <div class="ep ep-detail">
       <header class="ep-top">
@@ -69,14 +74,19 @@ export function Detail({ deployment }: { deployment: Deployment }) {
       <div class="ep-columns">
         <div>
           <Keys deployment={deployment} />
-          <QuickStart slug={slug} auth={deployment.authMode} />
+          <QuickStart slug={slug} auth={deployment.authMode} method={method} />
         </div>
         <dl class="ep-facts">
           <div class="ep-fact">
-            <dt>Chat completions</dt>
+            <dt>{call.label}</dt>
             <dd class="ep-address">
-              <span class="mono">{chat}</span>
-              <CopyButton small class="ep-change" text={chat} label="Copy the URL of chat completions" />
+              <span class="mono">{url + call.path}</span>
+              <CopyButton
+                small
+                class="ep-change"
+                text={url + call.path}
+                label={`Copy the URL of ${call.label.toLowerCase()}`}
+              />
             </dd>
           </div>
           <EditTarget deployment={deployment} change={change} />

@@ -88,6 +88,28 @@ spoken.choices.__bool__.return_value = True
 module.OpenAI.return_value.chat.completions.create.return_value = [spoken, types.SimpleNamespace(choices=[])]
 `;
 
+/** Stand-ins that print a request as JSON in one line, and answer it. */
+const CURL = `curl() {
+  node -e '
+    const [url, ...rest] = process.argv.slice(2);
+    const key = rest.find((word) => word.startsWith("Authorization: "))?.slice(15) ?? null;
+    console.log(JSON.stringify({ url, key, body: JSON.parse(rest.at(-1)) }));
+  ' -- "$@"
+}`;
+const URLOPEN = `
+import io, json, urllib.request
+def seen(asked):
+    print(json.dumps({"url": asked.full_url, "key": asked.get_header("Authorization"), "body": json.loads(asked.data)}))
+    return io.BytesIO(b'{"data": [1], "results": [1]}')
+urllib.request.urlopen = seen
+`;
+const FETCH = `
+globalThis.fetch = async (url, { headers, body }) => {
+  console.log(JSON.stringify({ url, key: headers.Authorization ?? null, body: JSON.parse(body) }));
+  return { ok: true, json: async () => ({ data: [1], results: [1] }) };
+};
+`;
+
 const BASE = "http://localhost:4000/e/support-bot/v1";
 
 describe("quick start", () => {
@@ -106,6 +128,39 @@ describe("quick start", () => {
     const javascript = quickstart("javascript", "support-bot", auth, BASE) ?? "";
     execFileSync("node", ["--check", "--input-type=module", "-"], { input: javascript });
   });
+
+  it.each([
+    ["classify", "/classify", { input: ["My parcel is late."] }],
+    ["embed", "/embeddings", { input: ["Where is my parcel?"], input_type: "query" }],
+    ["rerank", "/rerank", { query: "Where is my parcel?" }],
+  ])("calls what a model of the method %s answers, in each language", (method, path, fields) => {
+    for (const auth of ["none", "fixed_api_key"] as const) {
+      const env = { ...process.env, ARKOR_API_KEY: "k" };
+      const seen = (program: string, input: string): unknown =>
+        JSON.parse(
+          execFileSync(
+            program,
+            program === "node" ? ["--input-type=module", "-"] : program === "bash" ? ["-s"] : ["-"],
+            { input, encoding: "utf8", env },
+          ).split("\n")[0]!,
+        );
+      const request = {
+        url: BASE + path,
+        key: auth === "none" ? null : "Bearer k",
+        body: { model: "support-bot", ...fields },
+      };
+      const [curl, python, javascript] = LANGUAGES.map(({ value }) =>
+        quickstart(value, "support-bot", auth, BASE, method),
+      );
+      expect(seen("bash", `${CURL}\n${curl}`)).toMatchObject(request);
+      expect(seen("python3", `${URLOPEN}\n${python}`)).toMatchObject(request);
+      expect(seen("node", `${FETCH}\n${javascript}`)).toMatchObject(request);
+    }
+  });
+
+  it.each([undefined, null, "sft", "dpo", "constructor"])("calls a chat for the method %s", (method) =>
+    expect(quickstart("curl", "ab", "none", BASE, method)).toContain("/chat/completions"),
+  );
 
   it.each(['a"b', "a'b", "$(id)", "`id`", "a\nb"])("is not made of %j, an invalid address", (slug) => {
     for (const { value } of LANGUAGES) expect(quickstart(value, slug, "none", BASE)).toBeNull();

@@ -61,14 +61,15 @@ class Classification(Method):
         dry = settings.get("dryRun")
         found = Classes.of(train, held_out, least=1 if dry else 2)
         if weights := _weights_in(settings):
-            unknown = [label for label in weights if label not in found.names]
+            unknown = weights.keys() - {name.strip() for name in found.names}
             if unknown and not dry:
                 known = ", ".join(map(quoted, found.names[:SHOWN_LABELS]))
                 raise JobFailure(
-                    f"class_weight has the label {quoted(unknown[0])}, and no row has it: write it as in the "
-                    f"data ({known}{', …' * (len(found.names) > SHOWN_LABELS)})"
+                    f"class_weight has the label {quoted(min(unknown))}, and no row has it: write it as in "
+                    f"the data ({known}{', …' * (len(found.names) > SHOWN_LABELS)})"
                 )
-            settings.override("classWeight", [f"{name}={weights.get(name, 1):g}" for name in found.names])
+            completed = [f"{name}={weights.get(name.strip(), 1):g}" for name in found.names]
+            settings.override("classWeight", completed)
         return found
 
     def renderings(
@@ -106,7 +107,10 @@ class Classification(Method):
 
 
 def _weights_in(settings: JobSettings) -> dict[str, float]:
-    """Return the weights that the settings have by label. Raises :class:`JobFailure` for an unusable one."""
+    """Return the weights that the settings have by label, without spaces around it.
+
+    Raises :class:`JobFailure` for an unusable one.
+    """
     listed = settings.get("classWeight")
     weights: dict[str, float] = {}
     for entry in [listed] if isinstance(listed, str) else listed:

@@ -35,6 +35,7 @@ class Embedding(Method):
     measure = MethodFigure("loss", "Loss of a batch")
     learns = "texts"
     answers = False
+    in_batch = True
     encoders = True
     stage = EmbedderStage
 

@@ -31,6 +31,7 @@ class KahnemanTverskyOptimization(PreferenceMethod):
 
     measure = MethodFigure("loss", "KTO loss")
     relative = True
+    in_batch = True
     figures = (*PreferenceMethod.figures, MethodFigure("kl", "KL from the start", "nats"))
 
     def check(self, settings: JobSettings) -> None:

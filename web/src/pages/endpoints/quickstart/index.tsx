@@ -9,14 +9,17 @@ import { LANGUAGES, type Language, quickstart } from "./snippets";
 export function QuickStart({
   slug,
   auth,
+  method,
   title = "Quick start",
 }: {
   slug: string;
   auth: AuthMode;
+  /** What the model was trained with, if it is known. */
+  method?: string | null | undefined;
   title?: string;
 }) {
   const [language, setLanguage] = useState<Language>("curl");
-  const code = quickstart(language, slug, auth, baseUrlOf(slug));
+  const code = quickstart(language, slug, auth, baseUrlOf(slug), method);
   return (
     <section class="ep-section" aria-labelledby="ep-quickstart">
       <h2 id="ep-quickstart">{title}</h2>
