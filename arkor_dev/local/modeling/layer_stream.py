@@ -340,6 +340,15 @@ class LayerStream:
             for weight in layer
         }
 
+    def has_part(self, model: Module, suffix: str) -> bool:
+        """Return whether a module of ``model`` whose name ends in ``suffix`` has streamed weights."""
+        streamed = {id(weight.parameter) for layer in self._layers for weight in layer}
+        return any(
+            f".{name}".endswith(f".{suffix}")
+            and not streamed.isdisjoint(id(weight) for weight in module.parameters())
+            for name, module in model.named_modules()
+        )
+
     @property
     def intact(self) -> bool:
         """Whether nobody has written to the files since they were mapped."""

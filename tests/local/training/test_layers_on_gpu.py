@@ -196,6 +196,16 @@ def test_a_model_whose_layers_cannot_be_streamed_must_fit(tmp_path: Path) -> Non
         prepared(own, tmp_path, numberFormat="auto")
 
 
+def test_layers_over_several_gpus_are_not_streamed(deep: Path, tmp_path: Path) -> None:
+    from tests.support.devices import two_cards
+
+    with (
+        two_cards(2**34, 2**34),
+        pytest.raises(JobFailure, match=r"it is spread over 2 GPUs\. Remove offload"),
+    ):
+        prepared(deep, tmp_path, numberFormat="auto", gpus=2, offload="layers")
+
+
 def test_layers_in_4_bit_are_streamed_from_main_memory(deep: Path, tmp_path: Path) -> None:
     """Quantized once, to the losses of a model that is on the GPU in 4 bit."""
     pytest.importorskip("bitsandbytes")
