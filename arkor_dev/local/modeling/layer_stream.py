@@ -396,9 +396,9 @@ class LayerStream:
         device = self.transfers.device
         for layer in self._layers:
             for at, weight in enumerate(layer):
-                self._check()
-                layer[at] = replace(weight, packed=PackedWeight.of(weight.stored, self._dtype, device))
-            self.release()
+                pages = torch.empty(weight.nbytes, dtype=torch.uint8)
+                weight.read(memoryview(pages.numpy()))
+                layer[at] = replace(weight, packed=PackedWeight.of(weight.values(pages), self._dtype, device))
         self._check()
 
     def release(self) -> None:
