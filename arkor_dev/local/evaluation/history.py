@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Sequence
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import Evaluation, EvaluationChoice
+    from arkor_dev.contract.shapes import Evaluation, EvaluationBudget, EvaluationChoice
 
 LEAST_EVALUATIONS: Final = 3
 STILL_FALLS: Final = 0.1
@@ -43,8 +43,9 @@ class History:
     """Evaluation loss by step, with the losses of each row, possibly only for the best and the last step.
 
     ``choosing`` has the loss by step on the rows that choose, ``trained`` the mean training loss between
-    evaluations, and ``looks`` what each spent of the error (`.so_far`). Stored in the job's folder, so that a
-    resumed run knows its history. Recording an evaluation discards those of the same and later steps.
+    evaluations, and ``looks`` what each spent of the error (`.so_far`). ``budget`` says how the strength of
+    the result was chosen, None if it was not. Stored in the job's folder, so that a resumed run knows its
+    history. Recording an evaluation discards those of the same and later steps.
     """
 
     def __init__(self, job: Path) -> None:
@@ -56,8 +57,9 @@ class History:
         self.looks: dict[int, Look] = {}
         self.final = 0
         self._since: list[float] = []
+        stored = results.read(self._file)
+        self.budget = results.budget_in(stored)
         try:
-            stored = results.read(self._file)
             if not isinstance(stored, dict):
                 raise TypeError
             self.losses = {int(step): _number(loss) for step, loss in stored.get("losses", {}).items()}
@@ -111,6 +113,15 @@ class History:
         self.final = final
         self._keep()
 
+    def turned_down(self, budget: EvaluationBudget | None) -> None:
+        """Record how the strength of the result was chosen; None if it was not.
+
+        The verdict repeats it, but a run may have no verdict, and later evaluations must know it, too.
+        """
+        if budget != self.budget:
+            self.budget = budget
+            self._keep()
+
     def _keep(self) -> None:
         with contextlib.suppress(OSError):
             record = {
@@ -120,6 +131,7 @@ class History:
                 "rows": self.rows,
                 "looks": self.looks,
                 "final": self.final,
+                "budget": self.budget,
             }
             results.write(self._file, record)
 

@@ -122,9 +122,9 @@ def answers_in(result: object) -> tuple[int, int] | None:
     return (count, longest) if 0 < count <= MOST_ASKED and 0 < longest <= MOST_ASKED else None
 
 
-def budget_in(result: object) -> EvaluationBudget | None:
-    """Return how the strength of a stored result's adapter was chosen; None if it was not."""
-    budget = _at(result, "evaluation", "budget")
+def budget_in(history: object) -> EvaluationBudget | None:
+    """Return how the strength of a result was chosen, from a stored history; None if it was not."""
+    budget = _at(history, "budget")
     if not isinstance(budget, dict):
         return None
     figures = [budget.get(name) for name in ("maxHarm", "strength", "harm")]

@@ -236,7 +236,9 @@ def budget_sentence(choice: Choice, limit: float, budget: EvaluationBudget, cost
         start = f"Forgetting budget: at full strength, {below} ({_harm(choice.chosen, budget)})"
     else:
         start = f"Forgetting budget: at {strength} strength, {below} ({_harm(choice.chosen, budget)})"
-        more = f" At {_percent(choice.refused)} it may not be (at most {choice.refused.most:.2f})."
+        more = f" At {_percent(choice.refused)} it may not be (at most {choice.refused.most:.3f})."
+    if choice.within:
+        more += " This holds for short questions like these, unless rare ones carry most of the harm."
     if cost:
         ends = f"{cost.low:.2f} to {cost.high:.2f}" if cost.groups >= cost.minimum else ""
         price = f"{cost.mean:.2f} nats" if cost.mean > 0 else "nothing"
@@ -253,8 +255,8 @@ def _percent(harm: Harm) -> str:
 
 
 def _harm(harm: Harm, budget: EvaluationBudget) -> str:
-    most = f"at most {harm.most:.2f}" if math.isfinite(harm.most) else "too few to bound it"
-    return f"{harm.mean:.2f}, {most}, on {counted(budget['questions'], 'question')}"
+    most = f"at most {harm.most:.3f}" if math.isfinite(harm.most) else "too few to bound it"
+    return f"{harm.mean:.3f}, {most}, on {counted(budget['questions'], 'question')}"
 
 
 def _after(ends: Ends) -> str:

@@ -144,7 +144,7 @@ class EvaluationCosts:
         questions = all_questions(run)[0]
         work = sum(map(self._work, ([row] for row in (*questions, *run.held_out))))
         tokens = tokens_of(questions) + tokens_of(run.held_out)
-        return pace * work * tokens_to_read(questions, run.held_out) / tokens
+        return pace * work * tokens_to_read(questions, run.held_out) / max(1, tokens)
 
     def _choices(self, pace: float) -> float:
         """Return the seconds in which the base chooses labels for a classifier's held-out rows."""

@@ -97,7 +97,7 @@ async def alike(scene: Scene) -> None:
     }
     turned = (
         "Forgetting budget: at 60 % strength, the harm in general is below 0.2 nats per token with 95 % "
-        "confidence (0.11, at most 0.18, on 64 questions)."
+        "confidence (0.110, at most 0.180, on 64 questions)."
     )
     budget = {
         "maxHarm": 0.2,
@@ -106,9 +106,10 @@ async def alike(scene: Scene) -> None:
         "harm": 0.11,
         "most": 0.18,
         "questions": 64,
-        "sentence": f"{turned} At 70 % it may not be (at most 0.23). At your task that costs 0.31 nats (0.22 "
-        "to 0.45), compared with full strength. On held-out answers it diverges from its base by 0.42 nats "
-        "per token (KL).",
+        "sentence": f"{turned} At 70 % it may not be (at most 0.230). This holds for short questions like "
+        "these, unless rare ones carry most of the harm. At your task that costs 0.31 nats (0.22 to 0.45), "
+        "compared with full strength. On held-out answers it diverges from its base by 0.42 nats per token "
+        "(KL).",
     }
     figures = {"heldOut": part, "general": same, "choice": choice, "budget": budget}
     await judged(scene, verdict="unclear", sentence=sentence, **figures)

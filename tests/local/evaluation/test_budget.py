@@ -9,9 +9,12 @@ import pytest
 
 from arkor_dev.local.evaluation import paired
 from arkor_dev.local.evaluation.budget import STRENGTHS, Choice, Harm, harm_of, strongest
+from arkor_dev.local.evaluation.words import budget_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from arkor_dev.contract.shapes import EvaluationBudget
 
 QUESTIONS, RUNS = 64, 120
 
@@ -70,3 +73,16 @@ def test_a_budget_that_a_strength_just_exceeds_is_rarely_exceeded(
         harms = np.exp(skew * spread - skew**2 / 2) if skew else 1 + spread
         exceeded += chosen(list(harms), 0.4**2).chosen.strength >= 0.4
     assert exceeded <= 0.05 * RUNS + 2 * (0.05 * 0.95 * RUNS) ** 0.5
+
+
+def test_the_sentence_tells_bounds_near_the_limit_from_it_and_says_what_it_holds_for() -> None:
+    choice = Choice(Harm(0.6, 0.1504, 0.1961), within=True, refused=Harm(0.7, 0.1702, 0.2041))
+    budget: EvaluationBudget = {
+        "maxHarm": 0.2, "kept": True, "strength": 0.6, "harm": 0.1504, "questions": 64, "sentence": "",
+    }  # fmt: skip
+    assert budget_sentence(choice, 0.2, budget, None) == (
+        "Forgetting budget: at 60 % strength, the harm in general is below 0.2 nats per token with 95 % "
+        "confidence (0.150, at most 0.196, on 64 questions). At 70 % it may not be (at most 0.204). This "
+        "holds for short questions like these, unless rare ones carry most of the harm."
+    )
+    assert "This holds" not in budget_sentence(choice._replace(within=False), 0.2, budget, None)

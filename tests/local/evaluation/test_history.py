@@ -15,7 +15,7 @@ from arkor_dev.local.evaluation.history import History
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from arkor_dev.contract.shapes import Evaluation
+    from arkor_dev.contract.shapes import Evaluation, EvaluationBudget
 
 ROWS = [1.0, 1.3, 0.9, 1.1, 1.2, 1.05, 0.95, 1.15, 1.25, 1.0] * 2
 HALF = [place // 2 % 2 == 0 for place in range(20)]
@@ -184,3 +184,20 @@ def test_an_unreadable_history_is_ignored(tmp_path: Path, text: str) -> None:
     assert (history.losses, history.rows, best_of(history, [])) == ({}, {}, {})
     history.add(5, 1.0, [1.0], 1.0)
     assert History(tmp_path).losses == {5: 1.0}
+
+
+def test_how_a_strength_was_chosen_outlives_the_run_and_is_checked(tmp_path: Path) -> None:
+    budget: EvaluationBudget = {
+        "maxHarm": 0.2, "kept": True, "strength": 0.6, "harm": 0.1, "questions": 64, "sentence": "At 60 %.",
+    }  # fmt: skip
+    History(tmp_path).turned_down(budget)
+    again = History(tmp_path)
+    assert again.budget == budget
+    again.add(10, 1.0, ROWS, 1.0)
+    assert History(tmp_path).budget == budget
+    for wrong in ("x", {**budget, "kept": 1}, {**budget, "strength": "1"}, {**budget, "sentence": None}):
+        results.write(results.history_file(tmp_path), {"budget": wrong})
+        assert History(tmp_path).budget is None
+    again.turned_down(None)
+    assert History(tmp_path).budget is None
+    assert History(tmp_path).losses == {10: 1.0}

@@ -12,6 +12,7 @@ from arkor_dev.contract.events import TRAINING_MESSAGE, TrainingMessage
 from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.budget import STRENGTHS, Harm, harm_of, strongest
 from arkor_dev.local.evaluation.by_length import by_row, measured
+from arkor_dev.local.evaluation.minimums import ROWS
 from arkor_dev.local.evaluation.paired import compare
 from arkor_dev.local.evaluation.stage import tokens_of
 from arkor_dev.local.evaluation.words import DIGITS, budget_sentence
@@ -39,7 +40,7 @@ class ForgettingBudget:
 
     The harm is measured on the ``general`` questions, and what a lower strength costs on the held-out rows,
     in ``groups``. Rows that ``chose`` the adapter among others don't count there. ``stopped`` is checked
-    between measurements.
+    between measurements. Raises :class:`JobFailure` if there are too few questions to bound any harm.
     """
 
     def __init__(
@@ -51,6 +52,11 @@ class ForgettingBudget:
         chose: Sequence[bool],
         stopped: Callable[[], bool],
     ) -> None:
+        if len(general) < ROWS:
+            raise JobFailure(
+                f"max_harm needs {ROWS} general questions, but the model's chat template accepts "
+                f"{len(general)}. Choose another model, or remove max_harm"
+            )
         self._run, self._limit, self._general, self._groups = run, limit, general, groups
         self._chose, self._stopped = chose, stopped
         self._left = tokens_to_read(general, run.held_out)
@@ -65,7 +71,8 @@ class ForgettingBudget:
     def choose(self) -> EvaluationBudget:
         """Choose the strength, and give it to the adapter.
 
-        Raises :class:`Stopped` before anything has changed, and :class:`JobFailure` for a non-finite loss.
+        Raises :class:`Stopped`, and :class:`JobFailure` for a non-finite loss. The adapter may have been
+        turned down by then, so its trained weights must have been saved.
         """
         run, model = self._run, self._run.loss.model
         with run.phases.during(EVALUATING, always=True):
@@ -168,8 +175,11 @@ def divergence_from_base(loss: Objective, rows: Sequence[Example]) -> float:
 
 
 def _strengths(model: Module) -> list[torch.nn.Parameter]:
-    """Return the weights of ``model``, a plain LoRA, to which its change of the base is proportional."""
-    parts = (".lora_B.", ".lora_embedding_B.")
+    """Return the weights of ``model``, a plain LoRA, to which its change of the base is proportional.
+
+    Not those of a second adapter, such as the teacher's.
+    """
+    parts = (".lora_B.default", ".lora_embedding_B.default")
     return [weight for name, weight in model.named_parameters() if any(part in name for part in parts)]
 
 

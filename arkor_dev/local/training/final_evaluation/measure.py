@@ -73,7 +73,6 @@ if TYPE_CHECKING:
     from arkor_dev.contract.events import Event, VerdictSoFar
     from arkor_dev.contract.shapes import (
         Evaluation,
-        EvaluationBudget,
         EvaluationMeasure,
         EvaluationStrength,
     )
@@ -223,7 +222,6 @@ class FinalEvaluation:
         self._watched: Watched | None = None
         self._look: Look | None = None
         self._budget: ForgettingBudget | None = None
-        self._kept: EvaluationBudget | None = None
         self._reported = False
 
     def follow(self, run: TrainingLoop) -> None:
@@ -231,7 +229,10 @@ class FinalEvaluation:
         self._run = run
         if not self._preparation.settings.get("dryRun") and watchable(run):
             run.compare_with_base = self._compare
-        if self._preparation.settings.get("maxHarm") is not None:
+        if self._preparation.settings.get("maxHarm") is None:
+            self._history.turned_down(None)  # in a job that goes on with other settings, it may have been
+        else:
+            self._budgeted()  # raises what makes it impossible before the training
             run.adjust_result = self._turn_down
         run.emit.observers.append(self._note)
         run.phases.later.append(self._seconds_left)
@@ -281,7 +282,7 @@ class FinalEvaluation:
     def _turn_down(self) -> None:
         """Choose the strength of the run's adapter by its harm in general. Raises :class:`Stopped`."""
         if budget := self._budgeted():
-            self._kept = budget.choose()
+            self._history.turned_down(budget.choose())
 
     def _budgeted(self) -> ForgettingBudget | None:
         """Return the run's forgetting budget; None without one."""
@@ -326,8 +327,8 @@ class FinalEvaluation:
             _set_choice(stage, preparation, self._history, None)
             _set_share(stage, preparation, self._history, run.plan, None)
             stage.known = self._history.rows.get(run.kept_step)
-            if self._budget and self._kept:
-                stage.known, stage.budget = self._budget.rows, self._kept
+            if self._budget:
+                stage.known, stage.budget = self._budget.rows, self._history.budget
             stage.prepare()
             run.phases.enter(EVALUATING)
             changed = run.plan.adapter is None or bool(run.initial_weights)
@@ -393,7 +394,7 @@ def judge_kept(preparation: RunPreparation, model: Model, saved: SavedModel) -> 
     stage = stage_of(preparation, run, lambda: False, results.questions_in(before), answers, learned=learned)
     if data is None:
         if step is None:
-            stage.budget = results.budget_in(before)
+            stage.budget = History(job).budget
         _set_choice(stage, preparation, History(job), step)
         _set_share(stage, preparation, History(job), run.plan, step)
     else:

@@ -126,3 +126,37 @@ def test_a_limit_that_does_not_choose_says_so(
     start = "Forgetting budget: at full strength" if chosen["kept"] else "Over the forgetting budget: even at"
     assert chosen["sentence"].startswith(start)
     assert ("cost" in chosen) == (strength < 1)
+
+
+def test_too_few_questions_to_bound_any_harm_are_refused_before_the_training(
+    tiny: Path, tmp_path: Path
+) -> None:
+    """A model's chat template may accept none of them."""
+    from arkor_dev.local.training.final_evaluation.budget import ForgettingBudget
+    from arkor_dev.local.workers.errors import JobFailure
+
+    run = budgeted(tiny, tmp_path / "data", LIMIT).run
+    for count in (0, 7):
+        with pytest.raises(JobFailure, match=f"max_harm needs 8 general questions, .* accepts {count}"):
+            ForgettingBudget(run, LIMIT, questions()[:count], range(HELD_OUT), (), run.stop.requested)
+
+
+def test_only_the_trained_adapter_is_turned_down_and_not_its_teacher() -> None:
+    import torch
+
+    from arkor_dev.local.training.final_evaluation.budget import scale
+
+    model = torch.nn.ModuleDict(
+        {
+            part: torch.nn.ModuleDict({name: torch.nn.Linear(1, 1, bias=False) for name in ("default", "of")})
+            for part in ("lora_A", "lora_B")
+        }
+    )
+    layer = torch.nn.ModuleDict({"layer": model})
+    for weight in layer.parameters():
+        torch.nn.init.ones_(weight)
+    scale(layer, 0.5)
+    assert {name: float(weight.detach()) for name, weight in layer.named_parameters()} == {
+        "layer.lora_A.default.weight": 1, "layer.lora_A.of.weight": 1,
+        "layer.lora_B.default.weight": 0.5, "layer.lora_B.of.weight": 1,
+    }  # fmt: skip
