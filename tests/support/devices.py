@@ -61,6 +61,8 @@ class Device:
     waits: Counter[str] = field(default_factory=Counter)
     _owned: set[int] = field(default_factory=set)
     """The addresses of storages, each for as long as there is such a one."""
+    _recorded: set[int] = field(default_factory=set)
+    """Those of ``_owned`` that are not reused before a stream beside the computation is done."""
     _making: bool = False
     _leaving: bool = False
     _busy_until: float = 0.0
@@ -96,7 +98,15 @@ class Device:
 
     def _free(self, address: int, size: int) -> None:
         self._owned.discard(address)
+        self._recorded.discard(address)
         self.allocated -= size
+
+    def record_stream(self, tensor: Any) -> None:
+        self._recorded.add(tensor.untyped_storage()._cdata)
+
+    def awaits_stream(self, tensor: Any) -> bool:
+        """Return whether the tensor's memory, once freed, is kept until another stream is done with it."""
+        return tensor.untyped_storage()._cdata in self._recorded
 
     def wait(self, why: str) -> None:
         """Let the processor wait for the device."""
@@ -496,6 +506,9 @@ def _cuda(devices: list[Device], capability: tuple[int, int]) -> contextlib.Abst
     def hold_to(part: float, which: Any = 0) -> None:
         devices[which or 0].hold_to(part)
 
+    def record_stream(tensor: Any, _: Any) -> None:
+        next(device for device in devices if device.owns(tensor)).record_stream(tensor)
+
     event = type("Event", (_Event,), {"device": devices[0]})
     stream = type("Stream", (_Stream,), {"event": event})
     states: Any = {}
@@ -523,7 +536,8 @@ def _cuda(devices: list[Device], capability: tuple[int, int]) -> contextlib.Abst
         "stream": contextlib.nullcontext,
         "current_stream": stream,
     }
-    return emulated(devices, {f"torch.cuda.{name}": value for name, value in functions.items()})
+    patches = {f"torch.cuda.{name}": value for name, value in functions.items()}
+    return emulated(devices, {**patches, "torch.Tensor.record_stream": record_stream})
 
 
 def mps(*, bfloat16: bool = True, **facts: Any) -> contextlib.AbstractContextManager[Device]:

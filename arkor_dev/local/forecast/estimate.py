@@ -273,7 +273,9 @@ class _Fixes:
                 cheaper = {"gradientCheckpointing": True} if checkpointing else {}
                 yield self._fix({**fewer, "maxLength": length, **cheaper}, peak(length))
                 break
-        if self.measured.device == "cuda" and not self.config.get("loadIn4bit"):
+        # A streamed model has most weights elsewhere, and may be in 4 bit all at once.
+        in_memory = self.measured.device == "cuda" and not self.measured.streams
+        if in_memory and not self.config.get("loadIn4bit"):
             need = self.peak(size) - (1 - QUARTER) * self.measured.weights
             if need <= self.limit:
                 yield self._fix({"loadIn4bit": True}, need)
@@ -284,6 +286,8 @@ class _Fixes:
         if self.measured.device != "cuda" or (config.get("workers") or 1) > 1:
             return None
         need = self.peak(self.plan.batch_size)
+        if self.measured.streams:
+            need += self.measured.weights  # a model that is spread is not streamed
         rest = min(need, 2 * sizes.vocabulary * sizes.hidden * sizes.value)  # embeddings and output layer
         for count in range((config.get("gpus") or 1) + 1, gpus + 1):
             peak = rest + (need - rest) * math.ceil(sizes.layers / count) / sizes.layers

@@ -142,13 +142,16 @@ def _took(weights: list[Tensor], dtype: torch.dtype, packed: bool, threads: int)
     convert(layers, ComputePlan(dtype, packed, threads, threads))
     rows = [torch.ones(1, weight.shape[1], dtype=dtype) for weight in weights]
     times: list[tuple[float, float]] = []
-    with torch.inference_mode():
-        for _ in range(TURNS):
-            before, started = time.process_time(), time.perf_counter()
-            for row, layer in zip(rows, layers, strict=True):
-                layer(row)
-            times.append((time.process_time() - before, time.perf_counter() - started))
-    for layer in layers:
-        vars(layer).pop("forward", None)  # it refers to the layer, which would keep its weight until a gc
+    try:
+        with torch.inference_mode():
+            for _ in range(TURNS):
+                before, started = time.process_time(), time.perf_counter()
+                for row, layer in zip(rows, layers, strict=True):
+                    layer(row)
+                times.append((time.process_time() - before, time.perf_counter() - started))
+    finally:
+        for layer in layers:
+            # It refers to the layer, which would keep its weight until a collection of cycles.
+            vars(layer).pop("forward", None)
     processor, wall = zip(*times, strict=True)
     return _Took(min(processor if threads == 1 else wall), min(wall))

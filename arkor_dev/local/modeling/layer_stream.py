@@ -340,6 +340,15 @@ class LayerStream:
             for weight in layer
         }
 
+    def has_part(self, model: Module, suffix: str) -> bool:
+        """Return whether a module of ``model`` whose name ends in ``suffix`` has streamed weights."""
+        streamed = {id(weight.parameter) for layer in self._layers for weight in layer}
+        return any(
+            f".{name}".endswith(f".{suffix}")
+            and not streamed.isdisjoint(id(weight) for weight in module.parameters())
+            for name, module in model.named_modules()
+        )
+
     @property
     def intact(self) -> bool:
         """Whether nobody has written to the files since they were mapped."""
@@ -387,9 +396,9 @@ class LayerStream:
         device = self.transfers.device
         for layer in self._layers:
             for at, weight in enumerate(layer):
-                self._check()
-                layer[at] = replace(weight, packed=PackedWeight.of(weight.stored, self._dtype, device))
-            self.release()
+                pages = torch.empty(weight.nbytes, dtype=torch.uint8)
+                weight.read(memoryview(pages.numpy()))
+                layer[at] = replace(weight, packed=PackedWeight.of(weight.values(pages), self._dtype, device))
         self._check()
 
     def release(self) -> None:

@@ -11,8 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
+import torch
+
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
 
@@ -53,7 +54,8 @@ class PackedWeight:
         return size
 
     def read(self, into: memoryview) -> None:
-        into[:] = memoryview(self.packed.numpy())
+        # By torch, which lets the thread that computes run meanwhile: a memoryview would hold the GIL.
+        torch.frombuffer(into, dtype=torch.uint8).copy_(self.packed)
 
     def dequantized(self, packed: Tensor) -> Tensor:
         """Return the weight; ``packed`` are its numbers on the GPU."""

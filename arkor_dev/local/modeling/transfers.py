@@ -55,7 +55,9 @@ class CudaTransfers:
         return torch.empty(size, dtype=torch.uint8, pin_memory=True)
 
     def empty(self, size: int) -> Tensor:
-        return torch.empty(size, dtype=torch.uint8, device=self.device)
+        memory = torch.empty(size, dtype=torch.uint8, device=self.device)
+        memory.record_stream(self._copies)  # a copy may still run when it is freed
+        return memory
 
     def copy(self, source: Tensor, target: Tensor, after: Event) -> Event:
         with torch.cuda.stream(self._copies):

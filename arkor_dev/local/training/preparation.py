@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.execution.messages import JobRequest
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.example import Example
+    from arkor_dev.local.modeling.layer_stream import LayerStream
     from arkor_dev.local.modeling.number_format import DtypeChoice
     from arkor_dev.local.models.catalog import Model
 
@@ -277,7 +278,7 @@ class RunPreparation:
             gpus=gpus,
             headed=self.classes is not None,
         )
-        self.base = load(mapped=self._maps(gpus))
+        self.base = load(mapped=self._maps())
         not_moved = self.base.stream and self.base.device != "cpu"
         if not_moved and not self.can_stream and self.settings.get("offload") != "layers":
             self.base = load()  # onto the GPU after all
@@ -310,17 +311,18 @@ class RunPreparation:
             return "gradient_checkpointing = false keeps all layers' activations"
         return None
 
-    def _maps(self, gpus: int) -> bool:
+    def _maps(self) -> bool:
         """Return whether the model's files are mapped, so that layers can be streamed.
 
-        On a CPU that costs nothing. A GPU gets the whole model, unless its weights alone are too large.
+        On a CPU that costs nothing. A GPU gets the whole model, unless its weights alone are too large. (A
+        model for several GPUs is spread over them, not mapped.)
         """
         import torch
 
         from arkor_dev.local.modeling.base_model import pick_device
 
         offload = self.settings.get("offload")
-        if offload == "none" or self._not_streamed() or gpus > 1:
+        if offload == "none" or self._not_streamed():
             return False
         if offload == "layers" or self._streams or pick_device()[0] != "cuda":
             return True
@@ -335,8 +337,15 @@ class RunPreparation:
             self.settings.get("offload") != "none"
             and not self._not_streamed()
             and self.base.stream
-            and not self.base.stream.unsuited
+            and not self._unsuited(self.base.stream)
         )
+
+    def _unsuited(self, stream: LayerStream) -> str | None:
+        """Return why the model's layers cannot be streamed for this job; None if they can."""
+        for name in self.plan.adapter.saved if self.plan.adapter else ():
+            if stream.has_part(self.base.model, name):
+                return f"lora.modules_to_save trains {name}"
+        return stream.unsuited
 
     def _stream(self, itemsize: int) -> None:
         """Decide whether layers are streamed, for weights that take ``itemsize`` bytes each in memory.
@@ -352,7 +361,7 @@ class RunPreparation:
             unmapped = f"it computes on {device}"
         elif self.base.gpus > 1:
             unmapped = f"it is spread over {self.base.gpus} GPUs"
-        why_not = self._not_streamed() or (stream.unsuited if stream else unmapped)
+        why_not = self._not_streamed() or (self._unsuited(stream) if stream else unmapped)
         if wanted == "layers" and why_not:
             raise JobFailure(
                 f"The layers of {self.name} cannot be streamed from their files: {why_not}. Remove offload"

@@ -135,6 +135,24 @@ def test_spreading_is_proposed_for_large_models() -> None:
         assert not [fix for fix in fixes if "gpus" in fix["settings"]]
 
 
+def test_fixes_of_a_job_streamed_to_a_gpu_count_the_layers_that_they_load() -> None:
+    """Two of them were measured. In 4 bit, and spread over several GPUs, all are loaded."""
+    on_gpu = replace(MEASURED, device="cuda", host=300 * MB, device_total=6000 * MB, streams=True)
+    config: JobConfig = {**CONFIG, "gpus": 1}
+
+    def peaks_of(weights: int) -> dict[str, int]:
+        large = replace(on_gpu, weights=weights)
+        fixes = estimate(large, config, PLENTY, None, False, round(0.9 * MEASURED.worst), 8)["fixes"]
+        return {field: fix["peakBytes"] for fix in fixes for field in fix["settings"]}
+
+    too_large = peaks_of(80_000 * MB)
+    assert too_large
+    assert too_large.keys().isdisjoint({"loadIn4bit", "gpus"})
+    spread = peaks_of(8_000 * MB)
+    assert "loadIn4bit" not in spread
+    assert spread["gpus"] > MEASURED.worst / 8 + 1_000 * MB
+
+
 def test_a_spread_job_is_forecast_as_such() -> None:
     total = round(0.6 * MEASURED.worst) + CONTEXT
     large = replace(MEASURED, device="cuda", host=300 * MB, device_total=total)

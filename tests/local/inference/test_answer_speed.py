@@ -128,8 +128,11 @@ def test_measuring_is_short_and_buffers_keep_their_dtype() -> None:
     assert whole.frequencies.dtype == torch.float32
 
 
-def test_measuring_keeps_no_weights() -> None:
-    """The starter's would take 100 MB until a collection of cycles, which an idle worker never has."""
+@pytest.mark.parametrize("supported", [True, False])
+def test_measuring_keeps_no_weights(supported: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also on a processor that does not support packed products. Those of the starter would take 100 MB until
+    a collection of cycles, which an idle worker never has.
+    """
     import gc
 
     import torch
@@ -139,6 +142,11 @@ def test_measuring_keeps_no_weights() -> None:
     def layers() -> int:
         return sum(isinstance(each, torch.nn.Linear) for each in gc.get_objects())
 
+    def refuse(*_: object) -> None:
+        raise RuntimeError("not supported")
+
+    if not supported:
+        monkeypatch.setattr(answer_speed, "packed_product", refuse)
     measured = model(1024, 6)
     gc.disable()
     try:

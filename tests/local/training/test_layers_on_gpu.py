@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -196,6 +198,25 @@ def test_a_model_whose_layers_cannot_be_streamed_must_fit(tmp_path: Path) -> Non
         prepared(own, tmp_path, numberFormat="auto")
 
 
+def test_memory_that_layers_are_copied_to_is_not_reused_before_the_copy_ends() -> None:
+    """Also if it is freed meanwhile: torch's allocator knows only of streams that were recorded."""
+    from arkor_dev.local.modeling.transfers import CudaTransfers
+    from tests.support.devices import cuda
+
+    with cuda() as device:
+        assert device.awaits_stream(CudaTransfers().empty(64))
+
+
+def test_layers_over_several_gpus_are_not_streamed(deep: Path, tmp_path: Path) -> None:
+    from tests.support.devices import two_cards
+
+    with (
+        two_cards(2**34, 2**34),
+        pytest.raises(JobFailure, match=r"it is spread over 2 GPUs\. Remove offload"),
+    ):
+        prepared(deep, tmp_path, numberFormat="auto", gpus=2, offload="layers")
+
+
 def test_layers_in_4_bit_are_streamed_from_main_memory(deep: Path, tmp_path: Path) -> None:
     """Quantized once, to the losses of a model that is on the GPU in 4 bit."""
     pytest.importorskip("bitsandbytes")
@@ -207,3 +228,20 @@ def test_layers_in_4_bit_are_streamed_from_main_memory(deep: Path, tmp_path: Pat
     assert stream
     assert stream.resident_bytes < stream.bytes / 2
     assert peak < most
+
+
+def test_a_disk_that_fails_while_layers_are_quantized_is_reported(
+    deep: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the read: a mapped page that cannot be read ends the process."""
+    pytest.importorskip("bitsandbytes")
+    from tests.support.devices import cuda
+
+    def fail(*_: Any) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with cuda(total=2**34):
+        run, _ = prepared(deep, tmp_path, numberFormat="auto", loadIn4bit=True, offload="layers")
+        monkeypatch.setattr(os, "preadv", fail)
+        with pytest.raises(JobFailure, match="Input/output error"):
+            run.begin()

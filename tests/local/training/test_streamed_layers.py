@@ -425,6 +425,7 @@ def test_auto_streams_a_model_that_does_not_fit_otherwise(
     [
         ({"initLoraWeights": "pissa"}, "lora.init_lora_weights changes them"),
         ({"gradientCheckpointing": False}, "gradient_checkpointing = false keeps all layers' activations"),
+        ({"loraModulesToSave": ["lm_head", "up_proj"]}, "lora.modules_to_save trains up_proj"),
     ],
 )
 def test_what_cannot_be_streamed_is_refused(
@@ -435,6 +436,11 @@ def test_what_cannot_be_streamed_is_refused(
     assert str(refused.value) == (
         f"The layers of m cannot be streamed from their files: {reason}. Remove offload"
     )
+
+
+def test_a_processor_streams_also_for_settings_of_several_gpus(own: Path, tmp_path: Path) -> None:
+    run, _ = prepared(own, tmp_path, offload="layers", gpus=2, loraModulesToSave=["input_layernorm"])
+    assert run.plan.streams
 
 
 def test_weights_that_are_converted_when_loaded_are_refused(own: Path, tmp_path: Path) -> None:
