@@ -127,7 +127,7 @@ def test_a_model_too_large_for_one_gpu_is_spread_unless_that_is_forbidden(
         del preparation
         gc.collect()
         with pytest.raises(OutOfMemory, match=r"spread it over several GPUs \(gpus = 2\)"):
-            loaded(gpus=1)
+            loaded(gpus=1, offload="none")
     with devices.two_cards(2**30, 2**30):
         preparation, said = loaded()
         assert preparation.base.gpus == 1

@@ -229,7 +229,7 @@ def test_answers_that_fail_leave_the_verdict(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(measure, "stage_of", lambda *_: FailingStage())
     monkeypatch.setattr(measure, "_set_choice", lambda *_: None)
     monkeypatch.setattr(measure, "_set_share", lambda *_: None)
-    monkeypatch.setattr(measure, "_best", lambda *_: {})
+    monkeypatch.setattr(measure, "_add_best", lambda *_: None)
     monkeypatch.setattr(measure, "rewrite_card", lambda *_: None)
     judging = measure.FinalEvaluation(preparation, lambda: False)
     judging._run = run

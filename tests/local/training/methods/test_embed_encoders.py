@@ -96,6 +96,7 @@ def backend(
 @pytest.mark.parametrize("kind", ["bert", "modernbert"])
 def test_an_encoder_is_trained_served_and_exported(backend: Backend, kind: str) -> None:
     config = {**CONFIG, "model": f"./models/{kind}", "matryoshkaDims": [16], "maxSteps": 40}
+    config.pop("corpus")
 
     def forecast() -> Any:
         found = backend.call("POST", "/v1/forecast", {"config": config}).json["forecast"]
