@@ -62,7 +62,7 @@ class Device:
     _owned: set[int] = field(default_factory=set)
     """The addresses of storages, each for as long as there is such a one."""
     _recorded: set[int] = field(default_factory=set)
-    """Those of ``_owned`` that are not reused before a stream beside the computation is done."""
+    """Storages of ``_owned`` that are not reused before a stream beside the computation is done."""
     _making: bool = False
     _leaving: bool = False
     _busy_until: float = 0.0

@@ -230,7 +230,7 @@ class FinalEvaluation:
         if not self._preparation.settings.get("dryRun") and watchable(run):
             run.compare_with_base = self._compare
         if self._preparation.settings.get("maxHarm") is None:
-            self._history.turned_down(None)  # in a job that goes on with other settings, it may have been
+            self._history.turned_down(None)  # in a job that continues with other settings, it may have been
         else:
             self._budgeted()  # raises what makes it impossible before the training
             run.adjust_result = self._turn_down
