@@ -240,7 +240,8 @@ def budget_sentence(choice: Choice, limit: float, budget: EvaluationBudget, cost
     if choice.within:
         more += " This holds for short questions like these, unless rare ones carry most of the harm."
     if cost:
-        ends = f"{cost.low:.2f} to {cost.high:.2f}" if cost.groups >= cost.minimum else ""
+        low, high = (_number(end, cost, 2) for end in (cost.low, cost.high))
+        ends = f"{low} to {high}" if cost.groups >= cost.minimum else ""
         price = f"{cost.mean:.2f} nats" if cost.mean > 0 else "nothing"
         more += (
             f" At your task that costs {price}{f' ({ends})' if ends else ''}, compared with full strength."
@@ -255,8 +256,8 @@ def _percent(harm: Harm) -> str:
 
 
 def _harm(harm: Harm, budget: EvaluationBudget) -> str:
-    most = f"at most {harm.most:.3f}" if math.isfinite(harm.most) else "too few to bound it"
-    return f"{harm.mean:.3f}, {most}, on {counted(budget['questions'], 'question')}"
+    most = f"at most {_signed(harm.most, 3)}" if math.isfinite(harm.most) else "too few to bound it"
+    return f"{_signed(harm.mean, 3)}, {most}, on {counted(budget['questions'], 'question')}"
 
 
 def _after(ends: Ends) -> str:
@@ -332,6 +333,11 @@ def _number(value: float, compared: Comparison, decimals: int | None = None) -> 
     width = compared.high - compared.low
     if decimals is None:
         decimals = 2 if width <= 0 else min(4, max(2, 1 - math.floor(math.log10(width))))
+    return _signed(value, decimals)
+
+
+def _signed(value: float, decimals: int) -> str:
+    """Format a number; one that is rounded to zero has no sign."""
     text = f"{value:.{decimals}f}"
     return text.removeprefix("-") if not text.strip("-0.") else text
 

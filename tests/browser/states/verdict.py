@@ -115,6 +115,8 @@ async def alike(scene: Scene) -> None:
     await judged(scene, verdict="unclear", sentence=sentence, **figures)
     await expect(scene.page.get_by_text(chosen)).to_be_visible()
     await expect(scene.page.get_by_text(turned)).to_be_visible()
+    final = scene.page.get_by_role("row", name="Final adapter 60 % strength")
+    await expect(final).to_contain_text("3.400")  # not the loss of the step, which has full strength
     await scene.page.get_by_text("Details", exact=True).click()
 
 

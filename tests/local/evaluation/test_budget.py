@@ -86,3 +86,5 @@ def test_the_sentence_tells_bounds_near_the_limit_from_it_and_says_what_it_holds
         "holds for short questions like these, unless rare ones carry most of the harm."
     )
     assert "This holds" not in budget_sentence(choice._replace(within=False), 0.2, budget, None)
+    none = choice._replace(chosen=Harm(0.6, -0.0001, 0.0004))
+    assert "(0.000, at most 0.000, on 64 questions)" in budget_sentence(none, 0.2, budget, None)

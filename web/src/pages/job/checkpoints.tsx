@@ -48,6 +48,9 @@ export function Checkpoints({ id, job, run, branch }: Props) {
   const better = bestStep(job);
   const best = better ?? run.bestEvalLoss?.step;
   const base = job?.status === "completed" && job.config?.model;
+  // An adapter that was turned down has other losses than the step that it is of.
+  const chosen: unknown = job?.evaluation?.budget?.strength;
+  const strength = typeof chosen === "number" && chosen < 1 ? chosen : null;
   const { judged, rows } = run;
   const heldOut = judged ? `Eval ${within(judged.label)}` : "Eval loss";
   const column = rows.column(judged?.name ?? "loss");
@@ -77,13 +80,24 @@ export function Checkpoints({ id, job, run, branch }: Props) {
           {visible.map((one) => (
             <tr key={`${one.name} ${one.step}`}>
               <th scope="row">
-                {one.name}
+                {one.name}{" "}
                 {one.step !== null && one.step === best && !one.final && (
                   <span class="job-best">{better === null ? "lowest eval loss" : "best"}</span>
                 )}
+                {one.final && strength !== null && (
+                  <span class="job-strength">{number(100 * strength)} % strength</span>
+                )}
               </th>
-              <td class="job-table-number job-table-wide">{loss(valueAt(rows, column, one.step))}</td>
-              <td class="job-table-number">{loss(valueAt(rows, evalColumn, one.step))}</td>
+              <td class="job-table-number job-table-wide">
+                {one.final && strength !== null ? "–" : loss(valueAt(rows, column, one.step))}
+              </td>
+              <td class="job-table-number">
+                {loss(
+                  one.final && strength !== null
+                    ? (job?.evaluation?.heldOut?.adapter ?? null)
+                    : valueAt(rows, evalColumn, one.step),
+                )}
+              </td>
               <td class="job-table-number job-table-wide">{bytes(one.bytes)}</td>
               <td class="job-table-actions">
                 {one.target !== null && (
