@@ -91,7 +91,7 @@ module.OpenAI.return_value.chat.completions.create.return_value = [spoken, types
 /** Stand-ins that print a request as JSON in one line, and answer it. */
 const CURL = `curl() {
   node -e '
-    const [url, ...rest] = process.argv.slice(2);
+    const [url, ...rest] = process.argv.slice(1);
     const key = rest.find((word) => word.startsWith("Authorization: "))?.slice(15) ?? null;
     console.log(JSON.stringify({ url, key, body: JSON.parse(rest.at(-1)) }));
   ' -- "$@"

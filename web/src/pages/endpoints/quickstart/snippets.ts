@@ -73,7 +73,7 @@ export function quickstart(
   const lines = [`"model": "${slug}"`, ...call.fields];
   if (language === "curl") {
     return [
-      `curl --no-buffer ${base}${call.path} \\`,
+      `curl ${call === CHAT ? "--no-buffer " : ""}${base}${call.path} \\`,
       ...(keyed ? [`  --header "Authorization: Bearer $ARKOR_API_KEY" \\`] : []),
       `  --header 'Content-Type: application/json' \\`,
       `  --data '{`,
