@@ -3,7 +3,8 @@
 Runs train the starter model on the example and on two of the tasks in ``tasks.py``, without anything against
 forgetting, or with a fixed ``base_kl``. Of each, the losses of every candidate, a step with a strength, are
 kept: those of the held-out rows, and of several hundred general texts. They are appended to ``budget.jsonl``
-in the cache and not trained again: a study can be interrupted. ``python -m benchmarks.budget`` trains them.
+in the cache and not trained again: a study can be interrupted. ``PYTHONPATH=.. python -m benchmarks.budget``
+trains them.
 
 The general texts are the product's 64 questions, and 300 others made of WordNet, sayings and sums. Measuring
 sets are drawn from all of them, and what is true is known from the texts that a set lacks.
@@ -147,8 +148,8 @@ def _train(name: str, way: str, base: Base) -> Run:
 
     from arkor_dev.local.evaluation.by_length import by_row, measured
     from arkor_dev.local.evaluation.general import questions
+    from arkor_dev.local.training.final_evaluation.budget import divergence_from_base, scaled
     from arkor_dev.local.training.greedy import switched_off
-    from arkor_dev.local.training.methods.divergence import Divergence, outputs
     from arkor_dev.local.training.replay.rows import Replay
     from arkor_dev.local.training.rows.encoding import Encoding, encode
 
@@ -181,29 +182,18 @@ def _train(name: str, way: str, base: Base) -> Run:
         losses = measured(loop.loss.cross_entropy, general, 16)
         found.general[key] = [round(loss / count, 4) for loss, count in losses]
 
-    def divergence() -> float:
-        total = tokens = 0.0
-        loop.model.eval()
-        with torch.no_grad():
-            for start in range(0, len(rows), 4):
-                batch = rows[start : start + 4]
-                with switched_off(loop.model):
-                    known = outputs(loop.loss, batch)
-                total += float(Divergence(0).summed(outputs(loop.loss, batch), known))
-                tokens += sum(row.learned for row in batch)
-        return round(total / tokens, 4)
-
     with switched_off(loop.model):
         measure("")
     for step in kept:
+        with torch.no_grad():
+            for place, value in saved[step].items():
+                weights[place].copy_(value)
         for strength in STRENGTHS if (step, way) == (steps, "plain") else OF_OTHERS:
-            with torch.no_grad():
-                for place, value in saved[step].items():
-                    weights[place].copy_(value * strength if ".lora_B." in place else value)
             key = f"{step} {strength}"
-            measure(key)
-            if step == steps:
-                found.kl[key] = divergence()
+            with scaled(loop.model, strength):
+                measure(key)
+                if step == steps:
+                    found.kl[key] = round(divergence_from_base(loop.loss, rows), 4)
             print(
                 name,
                 way,
