@@ -941,10 +941,9 @@ class EvaluationBudget(TypedDict):
 
     ``harm`` is the mean difference of the adapter's and the base's losses on ``questions`` general questions
     at this ``strength``, and ``most`` its upper bound, with 95 % confidence, absent with too few questions.
-    ``kept``: that is below the
-    limit, and the next strength's is not, unless this is 1. ``cost`` is the difference of the held-out rows'
-    losses at this strength and at 1, absent at 1; ``divergence`` is the KL divergence from the base at the
-    tokens of held-out answers. Both are absent without held-out rows.
+    ``kept``: that bound is below the limit, and the next strength's is not, unless this is 1. ``cost`` is the
+    difference of the held-out rows' losses at this strength and at 1, absent at 1; ``divergence`` is the KL
+    divergence from the base at the tokens of held-out answers. Both are absent without held-out rows.
     """
 
     maxHarm: float

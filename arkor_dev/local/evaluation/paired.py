@@ -35,10 +35,11 @@ from .halves import judging, minimum
 from .minimums import ROWS
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
     from numpy.typing import NDArray
 
     Real = NDArray[np.float64]
-    from collections.abc import Hashable, Sequence
 
 RESAMPLES: Final = 10_000
 AT_ONCE: Final = 1_000_000

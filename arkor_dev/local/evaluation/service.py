@@ -219,7 +219,7 @@ def _on_file(config: JobConfig, data: str) -> JobConfig:
     own = config.get("evalDatasetSource") or config["datasetSource"]
     source = file_like(own, data)
     # Nothing is trained, so settings for evaluations during a run do not apply.
-    free: JobConfig = {
+    return {
         **config,
         "evalSteps": 1,
         "earlyStoppingPatience": None,
@@ -231,4 +231,3 @@ def _on_file(config: JobConfig, data: str) -> JobConfig:
         "datasetSource": source,
         "evalDatasetSource": source,
     }
-    return free

@@ -61,7 +61,8 @@ as much memory as a training step on those four rows.
 MOST_ROWS: Final = 1000
 AGAIN: Final = 12
 """Maximum number of held-out rows that are measured again on the base. The interval of fewer rows is wider,
-so the noise floor tends to be too high rather than too low.
+so the noise floor is rather too high, unless the losses of few rows change at all: then none of them may be
+among these, and the floor is 0.
 """
 DRY: Final = "Dry run: every stage works. So few rows and steps say nothing about the adapter's quality."
 TEXT: Final = 1000

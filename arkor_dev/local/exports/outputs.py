@@ -6,6 +6,7 @@ those of an index that was made before.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.modeling.base_model import Base
 
 
-class OutputsExport(ExportTask):
+class OutputsExport(ExportTask, ABC):
     """As `ExportTask`, for a model that reads texts; a subclass computes the outputs and writes the files.
 
     At most ``rows_read`` rows are compared, and ``figures`` is the proof's sentence as in `outputs_proof`.
@@ -83,17 +84,17 @@ class OutputsExport(ExportTask):
             AdapterScale(base.model, ADAPTER).set(self.strength)
         return base
 
+    @abstractmethod
     def _outputs(self, subject: str, base: Base, rows: Sequence[Row]) -> Tensor:
         """Return what the trained model of `_load` computes for the rows' texts, ``[texts, …]``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _fill(self, folder: Path, base: Base) -> None:
         """Write all files of the export into ``folder``; ``base`` as in `_load`, not needed afterwards."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _read_outputs(self, rows: Sequence[Row]) -> Tensor:
         """Return what the exported files compute, as any program with their library gets it."""
-        raise NotImplementedError
 
     def _distance(self, trained: Tensor, other: Tensor) -> float:
         """Return how far two models' outputs are from each other, each ``[texts, …]``."""

@@ -240,13 +240,7 @@ TONE: EvaluationSet = {"name": "tone", "path": "x", "metric": "a:b"}
 
 
 def test_custom_scores_are_reported_as_means() -> None:
-    part = score_part(
-        {"name": "tone", "path": "x", "metric": "a:b"},
-        [2.0] * 10,
-        [5.0 + n / 10 for n in range(10)],
-        list(range(10)),
-        10,
-    )
+    part = score_part(TONE, [2.0] * 10, [5.0 + n / 10 for n in range(10)], list(range(10)), 10)
     assert part["sentence"].startswith(
         "tone: better, mean score 5.45 vs. 2.00 for the base on 10 rows; 99 % interval"
     )
