@@ -112,7 +112,9 @@ async def run_evaluate(settings: Settings, arguments: Namespace) -> int:
         answered = json.loads(answer.body)
         if arguments.against is None:
             evaluation: Evaluation = answered["evaluation"]
-            shown = [*verdict_lines(evaluation), *strength_lines(evaluation), *lines(answered.get("rows"))]
+            measure_of_rows = evaluation.get("heldOut", {}).get("measure", {})
+            listed = lines(answered.get("rows"), higher=measure_of_rows.get("higher") is True)
+            shown = [*verdict_lines(evaluation), *strength_lines(evaluation), *listed]
         else:
             comparison: EvaluationPart = answered["comparison"]
             shown = verdict_lines({"sentence": comparison["sentence"]})
@@ -198,10 +200,13 @@ def strength_lines(evaluation: Evaluation) -> list[str]:
     return lines
 
 
-def lines(rows: list[EvaluationRow] | None) -> list[str]:
-    """Format the rows that improved most and those that got worse most, one a line."""
+def lines(rows: list[EvaluationRow] | None, *, higher: bool = False) -> list[str]:
+    """Format the rows that improved most and those that got worse most, one a line.
+
+    They have losses, or values of which ``higher`` ones are better, such as rewards.
+    """
     row_list = objects_in(rows)
-    gains = {index: _gain(row) for index, row in enumerate(row_list)}
+    gains = {index: _gain(row, higher=higher) for index, row in enumerate(row_list)}
     order = sorted(
         (index for index, gain in gains.items() if gain is not None), key=lambda p: -(gains[p] or 0)
     )
@@ -214,10 +219,12 @@ def lines(rows: list[EvaluationRow] | None) -> list[str]:
     return text_lines
 
 
-def _gain(row: EvaluationRow) -> float | None:
+def _gain(row: EvaluationRow, *, higher: bool) -> float | None:
     base: object = row.get("base")
     adapter: object = row.get("adapter")
-    return base - adapter if isinstance(base, int | float) and isinstance(adapter, int | float) else None
+    if not isinstance(base, int | float) or not isinstance(adapter, int | float):
+        return None
+    return adapter - base if higher else base - adapter
 
 
 def _line(row: EvaluationRow) -> str:

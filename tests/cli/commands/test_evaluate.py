@@ -164,3 +164,15 @@ def test_rows_are_sorted_by_change() -> None:
         "  2.00 → 2.50  a text",
     ]
     assert lines(None) == lines([]) == []
+    rewarded: list[Any] = [
+        {"base": 0.0, "adapter": 1.0, "question": "reached"},
+        {"base": 1.0, "adapter": 0.0, "question": "missed"},
+    ]
+    assert lines(rewarded, higher=True) == [
+        "",
+        "Most improved:",
+        "  0.00 → 1.00  reached",
+        "",
+        "Most degraded:",
+        "  1.00 → 0.00  missed",
+    ]
