@@ -4,8 +4,8 @@ A seed draws the task's rows, the order of the data, the adapter's initialisatio
 texts in ``budget.py`` choose the strength. The product's own `ForgettingBudget` chooses it, and the 300 texts
 that were not drawn say what the harm is. Runs are short: 12 steps of the starter model, at a learning rate at
 which these harm. They are appended to ``budget-seeds.jsonl`` in the cache and not trained again, so a study
-can be interrupted: ``PYTHONPATH=.. python -m benchmarks.budget_seeds`` trains them, all tasks of a seed before
-the next seed.
+can be interrupted: ``PYTHONPATH=.. python -m benchmarks.budget_seeds`` trains them, all tasks of a seed
+before the next seed.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ import json
 import os
 import random
 import sys
+import tempfile
 from dataclasses import replace
 from math import comb
+from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .budget import QUESTIONS, others
 from .figures import Figure
-from .live import _real_base, encoded, loop_of
+from .live import _real_base, by_chance, encoded, loop_of, tiny_base
 from .starter import CACHE
 from .tasks import task
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.example import Example
 
 RESULTS: Final = CACHE / "bench" / "budget-seeds.jsonl"
-BASE: Final = CACHE / "bench" / "budget-seeds-base.json"
-"""The base's losses of all general texts."""
+TINY: Final = CACHE / "bench" / "budget-seeds-tiny.jsonl"
 TASKS: Final = ("facts", "style", "extract")
 SEEDS: Final = range(1, 21)
 CONFIG: Final = {"maxSteps": 12, "learningRate": 4e-3}
@@ -70,28 +70,35 @@ def known(path: Path) -> list[Run]:
     return [Run(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def train_missing() -> None:
-    """Train the runs that are not in the cache."""
-    from arkor_dev.local.evaluation.general import questions
-    from arkor_dev.local.training.rows.encoding import Encoding, encode
-
-    there = {(run.name, run.seed) for run in known(RESULTS)}
-    missing = [(name, seed) for seed in SEEDS for name in TASKS if (name, seed) not in there]
-    if not missing:
-        return
-    base = _real_base()
-    texts = [encode(base.tokenizer, row, Encoding(256))[0][0] for row in questions()]
-    texts += encoded(base, others())
-    for name, seed in missing:
-        run = _train(name, seed, base, texts)
-        with RESULTS.open("a") as file:
-            file.write(json.dumps(run._asdict()) + "\n")
-        print(
-            name, seed, *run[2:6], round(mean(run.rest), 4), run.gain, run.full, file=sys.stderr, flush=True
-        )
+def train_missing(path: Path, base: Base, texts: Sequence[Example], cells: Sequence[tuple[str, int]]) -> None:
+    """Train the runs of ``cells``, tasks with seeds, that are not in ``path``, with these general texts."""
+    there, before = {(run.name, run.seed) for run in known(path)}, _base_losses(path, base, texts)
+    for name, seed in cells:
+        if (name, seed) not in there:
+            run = _train(name, seed, base, texts, before)
+            with path.open("a") as file:
+                file.write(json.dumps(run._asdict()) + "\n")
+            figures = (*run[2:6], round(mean(run.rest), 4), run.gain, run.full)
+            print(name, seed, *figures, file=sys.stderr, flush=True)
 
 
-def _train(name: str, seed: int, base: Base, texts: Sequence[Example]) -> Run:
+def _base_losses(path: Path, base: Base, texts: Sequence[Example]) -> list[float]:
+    """Return the base's losses on ``texts``, which are kept beside ``path``."""
+    from arkor_dev.local.evaluation.by_length import measured
+    from arkor_dev.local.training.greedy import switched_off
+
+    kept = path.with_suffix(".base.json")
+    if not kept.exists():
+        rows = list(texts[:8])
+        loop = loop_of(replace(base, model=copy.deepcopy(base.model)), CONFIG, rows, [], 0, lambda _: None)
+        loop.begin()
+        with switched_off(loop.model):
+            losses = [loss / count for loss, count in measured(loop.loss.cross_entropy, texts, 16)]
+        kept.write_text(json.dumps(losses))
+    return list(map(float, json.loads(kept.read_text())))
+
+
+def _train(name: str, seed: int, base: Base, texts: Sequence[Example], before: Sequence[float]) -> Run:
     from arkor_dev.local.evaluation.by_length import by_row, measured
     from arkor_dev.local.training.final_evaluation.budget import ForgettingBudget
     from arkor_dev.local.training.greedy import switched_off
@@ -112,14 +119,12 @@ def _train(name: str, seed: int, base: Base, texts: Sequence[Example]) -> Run:
     full = on_task()
     with switched_off(loop.model):
         untrained = on_task()
-        if not BASE.exists():
-            BASE.write_text(json.dumps(on_texts(texts)))
-    before = json.loads(BASE.read_text())
     order = list(range(len(texts)))
     random.Random(f"texts/{name}/{seed}").shuffle(order)  # noqa: S311 - texts, no secrets
-    questions, rest = [texts[place] for place in order[:QUESTIONS]], order[QUESTIONS:]
-    count = len(rows)
-    budget = ForgettingBudget(loop, LIMIT, questions, range(count), [False] * count, lambda: False)
+    count = min(QUESTIONS, len(texts) // 2)
+    questions, rest = [texts[place] for place in order[:count]], order[count:]
+    nobody = [False] * len(rows)
+    budget = ForgettingBudget(loop, LIMIT, questions, range(len(rows)), nobody, lambda: False)
     chosen = budget.choose()
     after = on_texts([texts[place] for place in rest])
     return Run(
@@ -135,19 +140,46 @@ def _train(name: str, seed: int, base: Base, texts: Sequence[Example]) -> Run:
     )
 
 
-def measure(*, quick: bool) -> Iterator[Figure]:
-    """Yield by task, and for all, in how many runs the limit was exceeded, and what they kept of their gain.
+def study() -> list[Run]:
+    """Train the starter model's runs that are not in the cache; return all."""
+    from arkor_dev.local.evaluation.general import questions
+    from arkor_dev.local.training.rows.encoding import Encoding, encode
 
-    ``quick`` trains nothing: it takes the runs in the cache.
+    cells = [(name, seed) for seed in SEEDS for name in TASKS]
+    if not {*cells} <= {(run.name, run.seed) for run in known(RESULTS)}:
+        base = _real_base()
+        texts = [encode(base.tokenizer, row, Encoding(256))[0][0] for row in questions()]
+        train_missing(RESULTS, base, [*texts, *encoded(base, others())], cells)
+    return known(RESULTS)
+
+
+def study_tiny(path: Path, seeds: Sequence[int], texts: int) -> list[Run]:
+    """Train the tiny model's runs that are not in ``path``, with so many general texts; return all.
+
+    These are questions with the answers whose frequencies it has learned.
     """
-    if not quick:
-        train_missing()
-    runs = known(RESULTS)
-    for name in TASKS:
-        if own := [run for run in runs if run.name == name]:
-            yield from _figures(f"{name}, {len(own)} seeds", own)
-    if runs:
-        yield from _figures("all", runs)
+    cells = [(name, seed) for seed in seeds for name in TASKS]
+    if not {*cells} <= {(run.name, run.seed) for run in known(path)}:
+        with tempfile.TemporaryDirectory() as folder:
+            base = tiny_base(Path(folder) / "tiny")
+            train_missing(path, base, encoded(base, by_chance(1, texts)), cells)
+    return known(path)
+
+
+def measure(*, quick: bool) -> Iterator[Figure]:
+    """Yield by model and task in how many runs the limit was exceeded, and what they kept of their gain.
+
+    ``quick`` trains a tiny model only, with one seed and fewer texts.
+    """
+    if quick:
+        with tempfile.TemporaryDirectory() as folder:
+            yield from _figures("tiny", study_tiny(Path(folder) / RESULTS.name, SEEDS[:1], 32))
+        return
+    for model, runs in (("tiny", study_tiny(TINY, SEEDS, 364)), ("starter", study())):
+        for name in TASKS:
+            own = [run for run in runs if run.name == name]
+            yield from _figures(f"{model}, {name}, {len(own)} seeds", own)
+        yield from _figures(f"{model}, all", runs)
 
 
 def _figures(title: str, runs: Sequence[Run]) -> Iterator[Figure]:
@@ -187,4 +219,5 @@ def exact_interval(wrong: int, count: int, level: float = 0.95) -> tuple[float, 
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    train_missing()
+    study_tiny(TINY, SEEDS, 364)
+    study()

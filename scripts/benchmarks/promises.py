@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import budget, deletion, live, sources
+from . import budget, budget_seeds, deletion, live, sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .figures import Figure
 
-PROOFS = (deletion.measure, live.measure, budget.measure, sources.measure)
+PROOFS = (deletion.measure, live.measure, budget.measure, budget_seeds.measure, sources.measure)
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
