@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from anthropic.types import Message, RawMessageStreamEvent
 from pydantic import TypeAdapter
 
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
@@ -274,6 +273,8 @@ def said(*messages: Text | Done) -> AnswerChoice:
 def test_a_whole_answer_and_its_stream_say_the_same(
     messages: tuple[Text | Done, ...], content: list[dict[str, Any]], reason: str
 ) -> None:
+    from anthropic.types import Message, RawMessageStreamEvent  # a second that other tests need not wait
+
     choice = said(*messages)
     whole = Message.model_validate(MessagesFormat("bot").complete([choice]))
     assert [part.model_dump(exclude_none=True, exclude={"caller"}) for part in whole.content] == content
