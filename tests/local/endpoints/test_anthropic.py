@@ -83,11 +83,12 @@ def test_a_choice_of_tools(choice: dict[str, Any], contracts: object) -> None:
 
 def test_what_has_no_effect_is_accepted_and_named() -> None:
     more = {"metadata": {"user_id": "x"}, "thinking": {"type": "disabled"}, "service_tier": "standard_only"}
+    more |= {"cache_control": {"type": "ephemeral"}, "speed": "fast"}
     choice = {"type": "auto", "disable_parallel_tool_use": True}
     asked = read_messages(
         {"model": "bot", "max_tokens": 9, "messages": HI, "tool_choice": choice, **more}, "bot", KNOWN
     )
-    assert asked.ignored == ("metadata", "service_tier")
+    assert asked.ignored == ("cache_control", "speed", "metadata", "service_tier")
     assert asked.chat["parallelToolCalls"] is False
 
 
