@@ -41,11 +41,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from arkor_dev.contract.bodies import ExportForm
     from arkor_dev.contract.dataset_shapes import DataCheck
     from arkor_dev.contract.events import SampleCreated, VerdictSoFar
     from arkor_dev.contract.shapes import Deployment, EvaluationPart, Export, Job, JobStatus
 
-    from .async_studio import ExportForm, Verdict
+    from .async_studio import Verdict
     from .metrics import Metrics
     from .requests import Dataset
     from .training_settings import TrainingSettings

@@ -109,10 +109,27 @@ def test_claims_name_checks_that_exist() -> None:
 def test_code_walks_in_contributing_are_current() -> None:
     guide = (ROOT / "CONTRIBUTING.md").read_text()
     walk = re.findall(r"^ *(\d+)  (\S+\.\w+) +(?:\w+\.)?(#?\w+) ", guide, re.MULTILINE)
-    assert [int(number) for number, _, _ in walk] == [*range(1, 22), *range(1, 15)]
+    lengths = [21, 14, 18, 23, 12]
+    assert [int(number) for number, _, _ in walk] == [
+        step + 1 for length in lengths for step in range(length)
+    ]
     for _, path, name in walk:
-        defined = rf"^ *(?:export |async )*(?:def |function )?{name}\("
+        defined = rf"^ *(?:export |async )*(?:def |function )?{name}(?:\(| = )"
         assert re.search(defined, (ROOT / path).read_text(), re.MULTILINE), f"{path}: {name}"
+
+
+def test_what_the_code_walks_cross_processes_by_exists() -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+    sources = [path for folder in ("arkor_dev", "web/src") for path in (ROOT / folder).rglob("*.[pt][ys]*")]
+    code = "\n".join(path.read_text() for path in sources if path.suffix in (".py", ".ts", ".tsx"))
+    arrows = re.findall(r"^    → (.+)$", guide, re.MULTILINE)
+    assert len(arrows) > 20
+    for arrow in arrows:
+        route = re.match(r"(?:GET|POST) /(?:v1|api)(/\S+?),?(?: |$)", arrow)
+        names = (
+            [route[1].removeprefix("/jobs/{id}")] if route else re.findall(r"\b[A-Z_]\w+|\.(\w+)\b", arrow)
+        )
+        assert all(name in code for name in names), arrow
 
 
 def test_the_readme_begins_with_an_animation() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from .placement import ON, WORKERS
 from .rules import FILLED, FLAG, Rule, above_zero, filled, integer, string, text_line
@@ -176,11 +176,11 @@ VOTE: Final = Schema(
 """``{voter, one, other, choice, left, question}``: a blind preference between two answers."""
 
 
-LLAMA_FORMATS: Final = ("gguf", "gguf-lora", "ollama")
-"""Formats for llama.cpp and programs based on it: feature ``gguf``."""
 ONNX: Final = "onnx"
 """Format for models with a head, or that embed: offered for their jobs alone."""
-EXPORT_FORMATS: Final = ("adapter", "merged", ONNX, *LLAMA_FORMATS)
+ExportForm = Literal["adapter", "merged", "onnx", "gguf", "gguf-lora", "ollama"]
+"""An export format; ``gguf``, ``gguf-lora`` and ``ollama`` are the feature ``gguf``."""
+EXPORT_FORMATS: Final[tuple[str, ...]] = get_args(ExportForm)
 QUANTIZATIONS: Final = ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0")
 """Quantization types of a GGUF file, most exact first."""
 USUAL_QUANTIZATION: Final = "q8_0"

@@ -12,7 +12,7 @@ import json
 import os
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Self, TypeVar, Unpack, cast, get_args
+from typing import TYPE_CHECKING, Final, Self, TypeVar, Unpack, cast, get_args
 
 from arkor_dev.client.background_work import export_words
 from arkor_dev.client.creation import create, name_for
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
     from arkor_dev.backend.client import Backend
+    from arkor_dev.contract.bodies import ExportForm
     from arkor_dev.contract.dataset_shapes import DataCheck
     from arkor_dev.contract.events import SampleCreated, VerdictSoFar
     from arkor_dev.contract.shapes import EvaluationPart, Export, Job
@@ -75,7 +76,6 @@ if TYPE_CHECKING:
 _M = TypeVar("_M")
 Verdict = Evaluation
 """How an adapter compares with its base."""
-ExportForm = Literal["adapter", "merged", "onnx", "gguf", "gguf-lora", "ollama"]
 CHART_SECONDS: Final = 10.0
 """How long a chart of an ended run may take to show its end."""
 MOST_ANSWER_BYTES: Final = 32 * 2**20

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from arkor_dev.contract.bodies import ONNX
 from arkor_dev.contract.errors import MAKE_ROOM
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.local.cards.writer import describe_merged
@@ -163,10 +162,10 @@ class ExportTask:
 
     def _check_room(self) -> None:
         """Raise :class:`JobFailure` if the disk has too little space."""
-        if self.form in ("merged", ONNX) and self.kind == "adapter":
-            needed = SPARE * weights_of(self.base)[0] * (self.dtype or stored_dtype(self.base)).itemsize
-        else:
+        if self._is_copy:
             needed = SPARE * weights_bytes(self.source)
+        else:
+            needed = SPARE * weights_of(self.base)[0] * (self.dtype or stored_dtype(self.base)).itemsize
         self.target.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.target.parent).free
         if free < needed:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.shapes import ExportFormat, JobConfig
 
+    from .export import ExportTask
+
     Usage = tuple[tuple[str, str], ...]
 
 Result = Literal["writer", "classifier", "embedder", "reranker"]
@@ -89,16 +91,60 @@ SENTENCE_TRANSFORMERS: Final = _extra(
 )
 
 
+def _copy_or_merge() -> type[ExportTask]:
+    from .export import ExportTask
+
+    return ExportTask
+
+
+def _classifier() -> type[ExportTask]:
+    from .classifier import ClassifierExport
+
+    return ClassifierExport
+
+
+def _embedder() -> type[ExportTask]:
+    from .embedder import EmbedderExport
+
+    return EmbedderExport
+
+
+def _reranker() -> type[ExportTask]:
+    from .reranker import RerankerExport
+
+    return RerankerExport
+
+
+def _onnx() -> type[ExportTask]:
+    from .onnx_graph import OnnxExport
+
+    return OnnxExport
+
+
+def _llama() -> type[ExportTask]:
+    from .llama.export import LlamaExport
+
+    return LlamaExport
+
+
+def _llama_embedder() -> type[ExportTask]:
+    from .llama.embedder import LlamaEmbedderExport
+
+    return LlamaEmbedderExport
+
+
 @dataclass(frozen=True, slots=True)
 class FormatRecord:
     """One export format. ``full_model``: it has the whole model's weights; ``llama``: llama.cpp reads it.
 
     ``usage`` has, by the results that can be exported, a command or line of code for each program that reads
-    the export, with the placeholders FOLDER and NAME. ``needs`` says what each export needs.
+    the export, with the placeholders FOLDER and NAME; ``tasks`` loads the class that makes each of them.
+    ``needs`` says what each export needs.
     """
 
     name: str
     usage: Mapping[Result, Usage]
+    tasks: Mapping[Result, Callable[[], type[ExportTask]]]
     needs: Mapping[Result, Requirement] = field(default_factory=dict)
     full_model: bool = True
     llama: bool = False
@@ -123,6 +169,7 @@ FORMATS: Final = {
                 "writer": (("In Python", 'PeftModel.from_pretrained(base, "FOLDER")'),),
                 "classifier": (("In Python", IN_TRANSFORMERS),),
             },
+            {"writer": _copy_or_merge, "classifier": _classifier},
             full_model=False,
         ),
         FormatRecord(
@@ -135,11 +182,13 @@ FORMATS: Final = {
                 "embedder": (("In Python", 'SentenceTransformer("FOLDER")'),),
                 "reranker": (("In Python", 'CrossEncoder("FOLDER")'),),
             },
+            {"writer": _copy_or_merge, "embedder": _embedder, "reranker": _reranker},
             {"embedder": SENTENCE_TRANSFORMERS, "reranker": SENTENCE_TRANSFORMERS},
         ),
         FormatRecord(
             ONNX,
             {"classifier": _ONNX_USAGE, "embedder": _ONNX_USAGE, "reranker": _ONNX_USAGE},
+            {"classifier": _onnx, "embedder": _onnx, "reranker": _onnx},
             {"classifier": ONNX_RUNTIME, "embedder": ONNX_RUNTIME, "reranker": ONNX_RUNTIME},
         ),
         FormatRecord(
@@ -158,6 +207,7 @@ FORMATS: Final = {
                     ),
                 ),
             },
+            {"writer": _llama, "embedder": _llama_embedder},
             {"writer": LLAMA_CPP, "embedder": LLAMA_CPP},
             llama=True,
         ),
@@ -169,6 +219,7 @@ FORMATS: Final = {
                     ("In Python", 'llama_cpp.Llama(BASE, lora_path="FOLDER/adapter.gguf")'),
                 )
             },
+            {"writer": _llama},
             {"writer": LLAMA_CPP},
             full_model=False,
             llama=True,
@@ -181,6 +232,7 @@ FORMATS: Final = {
                     ("Then", "ollama run NAME"),
                 )
             },
+            {"writer": _llama},
             {"writer": LLAMA_CPP},
             llama=True,
         ),

@@ -6,26 +6,20 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from arkor_dev.contract.bodies import LLAMA_FORMATS, ONNX
 from arkor_dev.local.modeling.chat_template import template_arguments
-from arkor_dev.local.modeling.classes import is_classifier
-from arkor_dev.local.modeling.embedder import is_embedder
 from arkor_dev.local.modeling.gate import comes_in_4_bit
-from arkor_dev.local.modeling.reranker import is_reranker
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training.preparation import RunPreparation
 from arkor_dev.local.training.run_events import RunEvents
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory, write_failure
 from arkor_dev.local.workers.link import serve
 
-from .formats import ON_4_BIT
+from .formats import FORMATS, ON_4_BIT, result_of
 from .messages import MakeExport, Verified
 
 if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
     from arkor_dev.local.workers.link import Link
-
-    from .export import ExportTask
 
 
 def export(request: MakeExport, link: Link) -> Verified:
@@ -39,7 +33,7 @@ def export(request: MakeExport, link: Link) -> Verified:
     four_bit = bool(request.job.config.get("loadIn4bit")) or comes_in_4_bit(model.path)
     if four_bit and request.format == "gguf-lora":
         raise JobFailure(ON_4_BIT)
-    task = _task_of(request)(
+    task = FORMATS[request.format].tasks[result_of(Path(request.source))]()(
         form=request.format,
         source=Path(request.source),
         kind=request.source_kind,
@@ -56,38 +50,6 @@ def export(request: MakeExport, link: Link) -> Verified:
         cache=Path(request.cache),
     )
     return Verified(task.make(rows))
-
-
-def _task_of(request: MakeExport) -> type[ExportTask]:
-    """Return the class that makes the requested export."""
-    source = Path(request.source)
-    if request.format in LLAMA_FORMATS:
-        if is_embedder(source):
-            from .llama.embedder import LlamaEmbedderExport
-
-            return LlamaEmbedderExport
-        from .llama.export import LlamaExport
-
-        return LlamaExport
-    if request.format == ONNX:
-        from .onnx_graph import OnnxExport
-
-        return OnnxExport
-    if is_reranker(source):
-        from .reranker import RerankerExport
-
-        return RerankerExport
-    if is_classifier(source):
-        from .classifier import ClassifierExport
-
-        return ClassifierExport
-    if is_embedder(source):
-        from .embedder import EmbedderExport
-
-        return EmbedderExport
-    from .export import ExportTask
-
-    return ExportTask
 
 
 def _rows(request: MakeExport, link: Link) -> list[Row]:

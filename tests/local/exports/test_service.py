@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -320,3 +322,13 @@ def test_an_embedder_of_dora_has_no_other_strength(tmp_path: Path, monkeypatch: 
     config: Any = {}
     assert formats.refusal(tmp_path, config, "merged") is None
     assert "no other strength than 1" in str(formats.refusal(tmp_path, config, "merged", 0.5))
+
+
+def test_the_service_imports_no_training_library() -> None:
+    """`lint-imports` leaves out the classes that the formats' records load in the worker."""
+    code = (
+        "import sys, arkor_dev.local.exports.service; "
+        "print(sorted({'torch', 'transformers', 'peft', 'llama_cpp'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"
