@@ -383,7 +383,6 @@ class Said:
 def measure(tiny: Path, root: Path, seconds: float, **settings: Any) -> Any:
     """What a forecast's worker measures of a short job with long rows."""
     from arkor_dev.local.forecast import worker
-    from arkor_dev.local.forecast.measurement import Measurement
     from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
 
     rows = [{"prompt": QUESTIONS[n % 20], "completion": f"{PHRASE} " * 8} for n in range(40)]
@@ -394,7 +393,7 @@ def measure(tiny: Path, root: Path, seconds: float, **settings: Any) -> Any:
     job = JobRequest("forecast", config, str(root), str(root))
     request = MeasurementRequest(job, str(root / "scratch"), time.time(), seconds, 2**34)
     link: Any = Said(Model("tiny", tiny))
-    return Measurement.of_json(worker.measure(request, link).measurement)
+    return worker.measure(request, link)[0]
 
 
 def test_a_gpu_forecast_measures_gpu_time_and_memory(tiny: Path, tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ ends when a job starts: what is cached by then is kept.
 
 from __future__ import annotations
 
+import contextlib
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.evaluation.answers import Stopped
@@ -18,29 +20,35 @@ from arkor_dev.local.training.run_events import RunEvents
 from arkor_dev.local.workers.link import serve
 
 from .messages import WarmCache, Warmed
-from .worker import be_killed_first
 
 if TYPE_CHECKING:
+    from arkor_dev.local.training.run import TrainingLoop
     from arkor_dev.local.workers.link import Link
 
+NICE: Final = 10
 SECONDS: Final = 120.0
 """Maximum processor time of each thread, in seconds: a large model takes too long for what it saves."""
 
 
 def warm(request: WarmCache, link: Link) -> Warmed:
-    """Fill the cache for a job, in the order in which the job needs the entries."""
+    """Fill the cache for a job whose model is the next message."""
     preparation = RunPreparation(request.job, RunEvents(lambda *_: None), lambda *_: None)
     preparation.read()
     preparation.load(link.receive(Model))
     preparation.encode()
+    run = preparation.make_run()
+    run.begin()
+    return fill_cache(preparation, run)
+
+
+def fill_cache(preparation: RunPreparation, run: TrainingLoop) -> Warmed:
+    """Fill the cache for ``run``, which has begun, in the order in which the job needs the entries."""
     import torch
 
     from arkor_dev.local.training.final_evaluation.measure import stage_of
     from arkor_dev.local.training.greedy import switched_off
     from arkor_dev.local.training.samples.sampler import Samples, switches_off
 
-    run = preparation.make_run()
-    run.begin()
     if not switches_off(run):  # the job's model and its base differ in more than the adapter
         return Warmed(complete=True)
 
@@ -63,6 +71,12 @@ def warm(request: WarmCache, link: Link) -> Warmed:
     return Warmed(complete=True)
 
 
+def be_killed_first() -> None:
+    """Ask the operating system to kill this process first if memory runs out."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
 if __name__ == "__main__":
     be_killed_first()
-    serve(WarmCache, warm, lambda error: f"{type(error).__name__}: {error}", nice=10)
+    serve(WarmCache, warm, lambda error: f"{type(error).__name__}: {error}", nice=NICE)

@@ -103,6 +103,11 @@ class Measurement:
     late: float = 1.0
     heavy: float = 1.0
 
+    @property
+    def as_run(self) -> bool:
+        """Whether the job was measured with all its rows, and as it runs."""
+        return self.looked == self.rows + self.held_out and self.streamed is None
+
     def training(self, steps: int) -> float:
         """Return the seconds of this many steps."""
         measured = self.first[:steps]

@@ -33,7 +33,7 @@ class Measured(Message):
 
 @dataclass(frozen=True)
 class WarmCache(Message):
-    """Compute what ``job`` needs of its base model, whose place follows."""
+    """Compute what ``job`` needs of its base model, whose place follows unless the job was just measured."""
 
     job: JobRequest
 

@@ -4,7 +4,8 @@ Measuring never delays a job: the measurement is killed when a job starts, and r
 that are no longer polled are dropped. Measurements are stored and corrected by later runs.
 
 A job that has been estimated is likely to be started: when nothing is to be measured, what it needs of its
-base model is computed (``cache_warming``), on a processor only: a GPU takes a moment for it.
+base model is computed (``cache_warming``), by the process that has measured it or by a new one, on a
+processor only: a GPU takes a moment for it.
 """
 
 from __future__ import annotations
@@ -319,28 +320,43 @@ class Forecasts:
             await self._warm(entry)
 
     async def _warm(self, entry: ForecastEntry) -> None:
-        """Fill the cache for a job, if it fits into the free memory; a failure only means a slower job."""
+        """Fill the cache for a job in a process of its own, if it fits into the free memory."""
         measured = self._store.get(entry.key)
-        if measured and (await self._estimate(measured, entry.config, busy=False)).get("fits"):
-            try:
-                child = await SPARE.start("arkor_dev.local.forecast.cache_warming")
-            except OSError as error:
-                log.warning("the process that fills the cache could not be started: %s", error)
-                self._warmed.add(entry.id)
-                return
-            self._warming = entry, child
-            try:
-                if not self._busy():
-                    child.send(WarmCache(self._job(entry)))
-                    child.send(entry.models)
-                    await child.result(Warmed, "The process that fills the cache")
-            except JobFailure as failure:
-                if not child.alive and (self._busy() or self._unmeasured()):
-                    return  # it made room, and continues later
-                log.info("the cache of a base model could not be filled: %s", failure)
-            finally:
-                self._warming = None
-                await child.stop()
+        if not measured or not await self._fits(entry, measured):
+            self._warmed.add(entry.id)
+            return
+        try:
+            child = await SPARE.start("arkor_dev.local.forecast.cache_warming")
+        except OSError as error:
+            log.warning("the process that fills the cache could not be started: %s", error)
+            self._warmed.add(entry.id)
+            return
+        try:
+            await self._fill_cache(entry, child, entry.models)
+        finally:
+            await child.stop()
+
+    async def _fits(self, entry: ForecastEntry, measured: Measurement) -> bool:
+        return bool((await self._estimate(measured, entry.config, busy=False)).get("fits"))
+
+    async def _fill_cache(self, entry: ForecastEntry, child: Child, model: Model | None = None) -> None:
+        """Fill the cache for a job in ``child``, which loads ``model``, or has it from measuring the job.
+
+        A failure only means a slower job.
+        """
+        self._warming = entry, child
+        try:
+            if not self._busy():
+                child.send(WarmCache(self._job(entry)))
+                if model:
+                    child.send(model)
+                await child.result(Warmed, "The process that fills the cache")
+        except JobFailure as failure:
+            if not child.alive and (self._busy() or self._unmeasured()):
+                return  # it made room, and continues later
+            log.info("the cache of a base model could not be filled: %s", failure)
+        finally:
+            self._warming = None
         self._warmed.add(entry.id)
 
     def _job(self, entry: ForecastEntry) -> JobRequest:
@@ -371,14 +387,17 @@ class Forecasts:
 
             async with asyncio.timeout(PATIENCE):
                 found = await child.result(Measured, "The measuring process", report, SMALLER)
+            measured = Measurement.of_json(found.measurement)
+            await asyncio.to_thread(self._store.put, entry.key, measured)
+            self._current = None
+            if not urgent and self._next() is entry and measured.as_run and await self._fits(entry, measured):
+                await self._fill_cache(entry, child)
         except TimeoutError:
             raise JobFailure(f"The measurement took longer than {PATIENCE:.0f} s and was given up") from None
         finally:
             self._current = None
             await child.stop()
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
-        measured = Measurement.of_json(found.measurement)
-        await asyncio.to_thread(self._store.put, entry.key, measured)
 
     def _correct(self, config: JobConfig, seconds: float, peak: int | None) -> None:
         model = self._models.find_local(config["model"])

@@ -1,12 +1,13 @@
 """The process that measures one job's settings.
 
 Prepares the job as for training and runs a few of its steps. It is the first process to be killed if memory
-runs out, and keeps to its deadline.
+runs out, and keeps to its deadline. If the backend asks for it, it then computes what the job needs of its
+base model, which it has loaded.
 """
 
 from __future__ import annotations
 
-import contextlib
+import os
 import random
 import time
 from pathlib import Path
@@ -19,19 +20,23 @@ from arkor_dev.local.training.run_events import RunEvents
 from arkor_dev.local.workers.errors import out_of_memory
 from arkor_dev.local.workers.link import serve
 
+from .cache_warming import NICE, be_killed_first, fill_cache
 from .measurement import Measurement
-from .messages import Measured, MeasurementRequest
+from .messages import Measured, MeasurementRequest, WarmCache, Warmed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from arkor_dev.data.rows import Row
+    from arkor_dev.local.training.run import TrainingLoop
     from arkor_dev.local.workers.link import Link
 
 LOOKED_ROWS: Final = 1500
 """Number of rows of a large data set that are tokenized: a random sample, plus the longest ones."""
 LENGTHS: Final = 100
 """Percentiles of the rows' lengths that are stored."""
+MEASURING: Final = 5
+"""The niceness of training, whose speed is measured."""
 
 
 def sample_of(rows: Sequence[Row], batch: int, seed: int) -> tuple[list[Row], list[Row]]:
@@ -48,8 +53,20 @@ def _characters(row: Row) -> int:
     return len(row.text or "") + sum(len(str(message.get("content") or "")) for message in row.messages)
 
 
-def measure(request: MeasurementRequest, link: Link) -> Measured:
-    """Return the cost of the job in the backend's message."""
+def work(request: MeasurementRequest, link: Link) -> Warmed:
+    """Send the cost of the job in the backend's message, and fill the cache for it if asked to."""
+    measured, preparation, run = measure(request, link)
+    link.send(Measured(measured.as_json()))
+    link.receive(WarmCache)  # else the backend ends this process
+    if hasattr(os, "nice"):
+        os.nice(NICE - MEASURING)
+    run.optimizer.zero_grad(set_to_none=True)
+    run.optimizer.state.clear()  # what measured steps left, like their changes of the adapter
+    return fill_cache(preparation, run)
+
+
+def measure(request: MeasurementRequest, link: Link) -> tuple[Measurement, RunPreparation, TrainingLoop]:
+    """Return the cost of the job in the backend's message, and the run that was measured."""
     # The time by this process's clock at which it was requested.
     requested_at = time.monotonic() - (time.time() - request.requested_at)
     preparation = RunPreparation(request.job, RunEvents(), link.progress)
@@ -95,13 +112,7 @@ def measure(request: MeasurementRequest, link: Link) -> Measured:
         lengths=[lengths[percentile * (len(lengths) - 1) // LENGTHS] for percentile in range(LENGTHS + 1)],
         **figures,
     )
-    return Measured(measured.as_json())
-
-
-def be_killed_first() -> None:
-    """Ask the operating system to kill this process first if memory runs out."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
+    return measured, preparation, run
 
 
 def _reason(error: Exception) -> str:
@@ -112,4 +123,4 @@ def _reason(error: Exception) -> str:
 
 if __name__ == "__main__":
     be_killed_first()
-    serve(MeasurementRequest, measure, _reason, nice=5)  # as in training, whose speed it measures
+    serve(MeasurementRequest, work, _reason, nice=MEASURING)

@@ -52,8 +52,9 @@ class Phases:
     """Announces phases through ``emit``, and estimates the seconds until the job ends.
 
     ``later`` is a list of functions that return the seconds of work after the last step. ``work`` is the size
-    of the run in tokens. ``written`` is the size of the last batch of sample answers, its seconds per token,
-    and whether an adapter was active.
+    of the run in tokens, and ``generates`` says that its evaluations generate answers, which take longer
+    than reading as many tokens. ``written`` is the size of the last batch of sample answers, its seconds per
+    token, and whether an adapter was active.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Phases:
         self._emit, self._clock = emit, clock
         self.later: list[Callable[[], float]] = []
         self.work = TokenCounts(0, 0, 0)
+        self.generates = False
         self.written: tuple[int, float, bool] | None = None
         self._phase = ""
         self._sent: tuple[float, float] | None = None
@@ -137,7 +139,7 @@ class Phases:
     @property
     def token(self) -> float:
         """Return the seconds per token of a forward pass."""
-        if EVALUATING in self._took and self.work.held_out:
+        if EVALUATING in self._took and self.work.held_out and not self.generates:
             return self._took[EVALUATING] / self.work.held_out
         return self._pace / (PASSES * self.work.step) if self.work.step else 0.0
 

@@ -376,6 +376,7 @@ class TrainingLoop:
         if self.resume_plan:
             self._resume(self.resume_plan)
         self.phases.work = self.work()
+        self.phases.generates = bool(self.loss.writes(self.held_out, learning=False))
         self.phases.start(plan, self.step)
         self.emit(TrainingStarted(type=TRAINING_STARTED, metadata=self.metadata()))
         if self.loss.padded and not self.step:

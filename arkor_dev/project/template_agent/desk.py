@@ -146,7 +146,7 @@ if __name__ == "__main__":
         ("calls", example, range(160)),
         ("requests", request, range(1000, 1200)),
         ("unseen", request, range(2000, 2040)),
-        ("check", decision, range(3000, 3015)),
+        ("check", decision, range(3000, 3030)),
     ):
         with open(f"data/{name}.jsonl", "w") as file:
             file.writelines(json.dumps(make(seed)) + "\n" for seed in seeds)

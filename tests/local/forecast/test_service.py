@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,18 @@ import pytest
 
 from arkor_dev.contract.gpus import Gpu
 from arkor_dev.local.forecast import service
+from arkor_dev.local.forecast.messages import Measured, MeasurementRequest, WarmCache
 from arkor_dev.local.forecast.service import ForecastEntry, Forecasts
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.errors import JobFailure
+
+from .test_estimate import MEASURED
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.shapes import JobConfig
+    from arkor_dev.local.forecast.measurement import Measurement
 
 CONFIG: JobConfig = {"model": "m", "datasetSource": {"type": "huggingface", "name": "rows"}}
 
@@ -76,7 +81,7 @@ class Warming:
 
     def send(self, _: object) -> None: ...
 
-    async def result(self, *_: object) -> dict[str, Any]:
+    async def result(self, _: type, *__: object) -> Any:
         await self._ended.wait()
         raise JobFailure("killed")
 
@@ -168,6 +173,49 @@ async def test_filling_the_cache_of_a_base_makes_room_for_jobs_and_measurements(
         await forecasts._view(entry)
         await warmed_up(3)
         assert len(started) == 3
+
+
+class Measures(Warming):
+    """A process that has measured a job, and then fills the cache until it is killed."""
+
+    def __init__(self, found: Measurement) -> None:
+        super().__init__()
+        self.sent: list[type] = []
+        self._found = found
+
+    def send(self, message: object) -> None:
+        self.sent.append(type(message))
+
+    async def result(self, kind: type, *_: object) -> Any:
+        return Measured(self._found.as_json()) if kind is Measured else await super().result(kind)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_the_process_that_measured_a_job_fills_the_cache_with_the_model_it_has_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    """A process of its own does it where only some of the rows were measured."""
+    started = list[Measures]()
+    forecasts = Forecasts(None, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
+    found = replace(MEASURED, looked=MEASURED.rows + MEASURED.held_out if whole else 10)
+
+    async def fits(*_: object, **__: object) -> dict[str, Any]:
+        return {"fits": True}
+
+    async def start(_: str) -> Measures:
+        started.append(Measures(found))
+        return started[-1]
+
+    monkeypatch.setattr(forecasts, "_estimate", fits)
+    monkeypatch.setattr(service, "SPARE", SimpleNamespace(start=start))
+    forecasts._entries["first"] = ForecastEntry("first", "key", CONFIG, Model("m", tmp_path), None)
+    async with forecasts.running(), asyncio.timeout(60):
+        while forecasts._warming is None:  # noqa: ASYNC110 - nothing reports it
+            await asyncio.sleep(0.001)
+        assert not forecasts.measuring, "a process may wait with its libraries imported meanwhile"
+    measured: list[type] = [MeasurementRequest, Model]
+    sent = [[*measured, WarmCache]] if whole else [measured, [WarmCache, Model]]
+    assert [each.sent for each in started] == sent
 
 
 @pytest.mark.parametrize(

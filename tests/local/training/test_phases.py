@@ -64,6 +64,16 @@ def test_the_time_left_is_accurate_after_one_measured_round() -> None:
     assert all(each["type"] == "training.phase" for each in sent)
 
 
+def test_an_evaluation_that_generates_answers_does_not_slow_down_what_is_only_read() -> None:
+    """A rewarded run's evaluation took 51 s for 1,000 tokens of prompts, and promised hours of reading."""
+    phases, clock, _ = run_of(steps=1, evaluate=1)
+    phases.generates = True
+    phases.record_step(1, 3)
+    with phases.during("evaluating"):
+        clock.now += 51
+    assert phases.token == pytest.approx(3 / (3 * 300))
+
+
 def test_brief_phases_send_no_event() -> None:
     phases, clock, sent = run_of(steps=100, evaluate=1, save=0)
     for step in range(1, 100):

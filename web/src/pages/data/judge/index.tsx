@@ -248,6 +248,7 @@ export function Judge({ opened, trainer, chosen, marks, choose, close }: Props) 
     <Button
       small
       disabled={row === null}
+      busy={row !== null && !ready} // while the next row is loading; keeps the focus, unlike disabled
       aria-pressed={mine?.verdict === value}
       aria-keyshortcuts={key}
       title={`${label} (${key})`}
