@@ -2,7 +2,8 @@
 
 Every state of ``states/`` (or those that are named) in light and dark, on a desktop and on a phone, and a
 contact sheet that shows all of them. ``--docs`` makes the pictures of README and docs anew: a tour through a
-real run of the example project, and the states that they show; with names, only these states.
+real run of the example project, one through the agent template's (ten minutes on two cores), and the states
+that they show; with names, only these states. The name ``agents`` is that of the template's tour.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 from playwright.async_api import Error, async_playwright, expect
 
 from arkor_dev.core.settings import Settings
-from tests.support.daemon import free_port, running_daemon
+from tests.support.daemon import environment, free_port, running_daemon
 from tests.support.fake_backend import running_fake_backend
 from tests.support.moving_picture import moving
 from tests.support.studio import running_studio
@@ -43,6 +44,8 @@ FRAME_QUALITY = 60
 LONG, SHORT = 2500, 800
 """Milliseconds of a frame of the moving picture."""
 SOON = 10 * MINUTE
+AGENTS = "agents"
+"""What names the tour of the agent template."""
 
 
 async def set_look(page: Page, scheme: str, width: int) -> None:
@@ -178,9 +181,13 @@ async def tour(page: Page) -> None:
 
 
 async def for_the_docs(browser: Browser, names: list[str]) -> None:
-    """The tour on a daemon and a home of its own, then the states; with ``names``, only these states."""
+    """The tours, each on a daemon and a home of its own, then the states; with ``names``, only these."""
     if not names:
         await tour_of_the_example(browser)
+    if not names or AGENTS in names:
+        with tempfile.TemporaryDirectory() as temporary:
+            await train_agent(Path(temporary))
+            await tour_of_the_agent(browser, Path(temporary))
     shown = {name for name, _ in shown_pictures()}
     wanted = shown & set(names) if names else shown
     for walk in all_walks():
@@ -203,6 +210,46 @@ async def tour_of_the_example(browser: Browser) -> None:
             await page.goto(daemon.origin)
             await tour(page)
             await page.close()
+
+
+async def train_agent(work: Path) -> None:
+    """Run the commands of docs/agents.md in ``work``, with its home."""
+    (work / "home").mkdir()
+    env = {**environment(work / "home"), "PIP_NO_INDEX": "0", "PYTHONPATH": str(ROOT)}
+    for folder, command in (
+        (work, "init --template agent parcel-desk"),
+        (work / "parcel-desk", "start calls --then desk --local"),
+    ):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "arkor_dev", *command.split(), cwd=folder, env=env
+        )
+        if await process.wait():
+            raise SystemExit(f"arkor-dev {command} failed.")
+
+
+async def tour_of_the_agent(browser: Browser, work: Path) -> None:
+    """The pictures of docs/agents.md, of the project that `train_agent` has trained in ``work``."""
+    project = work / "parcel-desk"
+    async with running_daemon(work / "home", free_port(), "--local", "--project", str(project)) as daemon:
+        jobs = (await daemon.api("GET", "/api/jobs"))["jobs"]
+        (desk,) = [job["id"] for job in jobs if job["name"] == "desk"]
+        page = await new_page(browser)
+        await page.goto(f"{daemon.origin}/#/data")
+        await expect(page.get_by_text("No problems found")).to_be_visible(timeout=MINUTE)
+        row = page.locator(".data-tokens")
+        await expect(row).to_contain_text("look_up", timeout=MINUTE)
+        await row.evaluate("(it) => it.scrollTo(0, it.scrollHeight)")
+        await shoot_shown(page, "agents-data")
+        await page.goto(f"{daemon.origin}/#/jobs/{desk}")
+        verdict = page.get_by_role("region", name="Verdict")
+        await expect(verdict).to_contain_text("39 of 40", timeout=MINUTE)
+        await verdict.scroll_into_view_if_needed()
+        await shoot_shown(page, "agents-verdict")
+        episodes = page.get_by_role("region", name="Episodes")
+        await expect(episodes).to_contain_text("reward 1.00", timeout=MINUTE)
+        await episodes.evaluate("(it) => it.scrollIntoView()")
+        await shoot_shown(page, "agents-episodes")
+        await page.close()
 
 
 async def main(arguments: list[str]) -> None:

@@ -44,7 +44,7 @@ from .fake_faults import Fault, Sender, answer_wrongly
 from .fake_forecasts import FakeForecasts
 from .fake_formats import check_format, forced, instance_of
 from .fake_job_rows import FakeJobRows
-from .fake_order import Order
+from .fake_order import OVER, Order
 from .fake_placement import FakePlacement
 from .fake_resume import Resuming
 from .fake_sampling import (
@@ -151,13 +151,14 @@ class FakeBackend:
         self.attributions = FakeAttributions(self)
         self.deletions = FakeDeletions(self)
         self.serving = FakeServing(self)
-        self.placement = FakePlacement(self)
+        self.placement = FakePlacement()
         self.sweeps = FakeSweeps()
         self.frames_per_write = 64
         self.ping_every: float | None = None
         self.created: Callable[[str], object] = lambda _: (
             None
         )  # called with the id of a job that was asked for
+        self._feature_of: dict[object, str] = {}
         self._faults: dict[str, list[Fault]] = {}
         self._changed: dict[str, asyncio.Event] = {}
         self._ids = 0
@@ -242,6 +243,10 @@ class FakeBackend:
         async with asyncio.timeout(patience):
             while not what():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
+
+    def has(self, feature: str) -> bool:
+        """Whether it names an optional feature."""
+        return feature in (self.features or ())
 
     def count(self, route: str) -> int:
         """How many calls of this route came."""
@@ -359,8 +364,6 @@ class FakeBackend:
             web.post(job + "/cancel", self._cancel_job),
             web.get(job + "/events/stream", self._events),
             web.post("/v1/inference/chat", self._chat),
-            web.post("/v1/inference/classify", self._classify),
-            web.post("/v1/inference/search", self._search),
             web.get("/v1/endpoints", self._list_endpoints),
             web.post("/v1/endpoints", self._create_endpoint),
             web.get(endpoint, self._get_endpoint),
@@ -369,21 +372,31 @@ class FakeBackend:
             web.get(endpoint + "/keys", self._list_keys),
             web.post(endpoint + "/keys", self._create_key),
             web.delete(endpoint + "/keys/{key}", self._delete_key),
-            *self.datasets.routes(),
-            *self.order.routes(),
-            *self.resuming.routes(),
-            *self.forecasts.routes(),
-            *self.evaluations.routes(),
-            *self.exports.routes(),
-            *self.cards.routes(),
-            *self.job_rows.routes(),
-            *self.votes.routes(),
-            *self.attributions.routes(),
-            *self.deletions.routes(),
-            *self.serving.routes(),
-            *self.placement.routes(),
-            *self.sweeps.routes(),
+            *self._optional(),
         ]
+
+    def _optional(self) -> list[web.RouteDef]:
+        """The routes of features, which are not there where theirs is not named."""
+        parts = {
+            **self.order.routes(),
+            **self.resuming.routes(),
+            "datasets": self.datasets.routes(),
+            "forecast": self.forecasts.routes(),
+            "evaluation": self.evaluations.routes(),
+            "exports": self.exports.routes(),
+            "card": self.cards.routes(),
+            "rows": self.job_rows.routes(),
+            "votes": self.votes.routes(),
+            "attribution": self.attributions.routes(),
+            "forget": self.deletions.routes(),
+            "serving": self.serving.routes(),
+            "placement": self.placement.routes(),
+            "sweeps": self.sweeps.routes(),
+            "classify": [web.post("/v1/inference/classify", self._classify)],
+            "search": [web.post("/v1/inference/search", self._search)],
+        }
+        self._feature_of = {route.handler: name for name, routes in parts.items() for route in routes}
+        return [route for routes in parts.values() for route in routes]
 
     @web.middleware
     async def _outer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -413,12 +426,8 @@ class FakeBackend:
     async def _answer(self, request: web.Request, handler: Handler, route: str) -> web.StreamResponse:
         try:
             refusal = None if route in OPEN_ROUTES else self._refusal(request)
-            feature = request.path.removeprefix("/v1/").partition("/")[0]
-            if feature == "serve":
-                feature = "serving"
-            if feature in ("datasets", "forecast", "serving", "sweeps") and feature not in (
-                self.features or ()
-            ):
+            feature = self._feature_of.get(request.match_info.handler)
+            if feature is not None and not self.has(feature):
                 refusal = refusal or _error(404, "Not Found.")
             return refusal or await handler(request)
         except RefusedError as error:
@@ -517,7 +526,7 @@ class FakeBackend:
     async def _list_jobs(self, request: web.Request) -> web.Response:
         here = self._here(request)
         listed: dict[str, Any] = {"jobs": [job for job in self.jobs.values() if job["projectId"] == here]}
-        if "queue" in (self.features or ()):
+        if self.has("queue"):
             self.place(self.order.waiting())
             listed["queue"] = {"held": self.order.held}
         if self.trouble:
@@ -564,8 +573,8 @@ class FakeBackend:
 
     async def _get_job(self, request: web.Request) -> web.Response:
         job = self.job_of(request)
-        size = {"bytes": self.order.size(job["id"])} if "delete" in (self.features or ()) else {}
-        if "queue" in (self.features or ()):
+        size = {"bytes": self.order.size(job["id"])} if self.has("delete") else {}
+        if self.has("queue"):
             self.place(self.order.waiting())
         evaluating = self.evaluations.told(job["id"])
         told = {"evaluating": evaluating} if evaluating else {}
@@ -613,19 +622,30 @@ class FakeBackend:
         if adapter["kind"] == "checkpoint" and adapter["step"] not in self.checkpoints[job["id"]]:
             raise RefusedError(404, "This job has no such checkpoint.")
 
-    async def _classify(self, request: web.Request) -> web.Response:
-        """A classifier with fixed labels: a text's likeliest one is the one that it names."""
-        body = parsed(await request.read())
-        if "classify" not in (self.features or ()):
-            raise RefusedError(404, "No such call.")
-        adapter, text = body.get("adapter"), body.get("text")
-        if not isinstance(adapter, dict) or not isinstance(text, str) or not text.strip():
-            raise RefusedError(400, "Send an adapter and a text.")
+    def _check_head(self, adapter: dict[str, Any], *methods: str) -> None:
+        """Refuse an adapter that was not trained by one of ``methods``."""
         if ("step" in adapter) != (adapter.get("kind") == "checkpoint"):
             raise RefusedError(400, "A checkpoint has a step, and nothing else has one.")
         self._check_adapter(adapter)
-        if self.jobs[adapter["jobId"]]["config"].get("method") != "classify":
-            raise RefusedError(400, "This model is not a classifier.")
+        if self.jobs[adapter["jobId"]]["config"].get("method") not in methods:
+            raise RefusedError(400, f"This model was not trained by {' or '.join(methods)}.")
+
+    def check_result(self, job: dict[str, Any], step: int | None) -> None:
+        """Refuse a job that is not over, or has no adapter of ``step``; of its end without."""
+        if job["status"] not in OVER:
+            raise RefusedError(409, f"The job {job['name']} is {job['status']}.")
+        if step is not None and step not in self.checkpoints[job["id"]]:
+            raise RefusedError(404, "No such checkpoint.")
+        if step is None and job["status"] != "completed":
+            raise RefusedError(409, f"The job {job['name']} has no final adapter.")
+
+    async def _classify(self, request: web.Request) -> web.Response:
+        """A classifier with fixed labels: a text's likeliest one is the one that it names."""
+        body = parsed(await request.read())
+        adapter, text = body.get("adapter"), body.get("text")
+        if not isinstance(adapter, dict) or not isinstance(text, str) or not text.strip():
+            raise RefusedError(400, "Send an adapter and a text.")
+        self._check_head(adapter, "classify")
         scores = [40.0 if label in text else 1.0 for label in self.labels]
         return web.json_response(
             {"labels": self.labels, "probabilities": [score / sum(scores) for score in scores]}
@@ -634,8 +654,6 @@ class FakeBackend:
     async def _search(self, request: web.Request) -> web.Response:
         """An embedder or a reranker: the score of a text is its share of words that the query has, too."""
         body = parsed(await request.read())
-        if "search" not in (self.features or ()):
-            raise RefusedError(404, "No such call.")
         adapter, query, texts = body.get("adapter"), body.get("query"), body.get("texts")
         if not isinstance(adapter, dict) or not isinstance(query, str) or not query.strip():
             raise RefusedError(400, "Send an adapter and a query.")
@@ -643,11 +661,7 @@ class FakeBackend:
             raise RefusedError(400, "Send 1 to 500 texts.")
         if not all(isinstance(text, str) and text.strip() and len(text) <= 20_000 for text in texts):
             raise RefusedError(400, "A text is empty or too long.")
-        if ("step" in adapter) != (adapter.get("kind") == "checkpoint"):
-            raise RefusedError(400, "A checkpoint has a step, and nothing else has one.")
-        self._check_adapter(adapter)
-        if self.jobs[adapter["jobId"]]["config"].get("method") not in ("embed", "rerank"):
-            raise RefusedError(400, "This model is not an embedder.")
+        self._check_head(adapter, "embed", "rerank")
         asked = set(query.lower().split())
         words = [text.lower().split() for text in texts]
         scores = [sum(word in asked for word in of_text) / len(of_text) for of_text in words]
@@ -659,24 +673,24 @@ class FakeBackend:
         check_chat(body)
         if body.get("adapter") is not None:
             self._check_adapter(body["adapter"])
-        if "strength" in (self.features or ()):
+        if self.has("strength"):
             check_strength(body)
         chunks = script.chunks if script.to is None else script.to(body)
         more: dict[str, Any] = {}
-        if "sampling" in (self.features or ()):
+        if self.has("sampling"):
             check_sampling(body)
             chunks = until_stop(chunks, body)
             more = usage(chunks, body)
-        if "engines" in (self.features or ()):
+        if self.has("engines"):
             check_engine(body)
             more |= script.by or answered_by(body)
         calls = script.calls if body.get("tools") and body.get("toolChoice") != "none" else []
-        if "formats" in (self.features or ()):
+        if self.has("formats"):
             check_format(body)
             held = instance_of(body)
             chunks = chunks if held is None else [held]
             calls = forced(body) or calls
-        elif "tools" in (self.features or ()):
+        elif self.has("tools"):
             check_tools(body)
         finish = "tool_calls" if calls else "stop"
         try:

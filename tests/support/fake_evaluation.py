@@ -7,15 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from .fake_checks import RefusedError, parsed, wrong
-from .fake_order import OVER
+from .fake_checks import RefusedError, parsed, whole, wrong
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from .fake_backend import FakeBackend
-
-    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 HELD_OUT: dict[str, Any] = {
     "name": "held-out rows",
@@ -146,21 +141,13 @@ class FakeEvaluations:
         self._strengths: list[dict[str, float]] = []
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes of the feature, which are not there where it is not named."""
+        """The routes of the feature."""
         job = "/v1/jobs/{id}"
         return [
-            web.post(job + "/evaluate", self._named(self._evaluate)),
-            web.get(job + "/evaluation", self._named(self._get)),
-            web.post("/v1/adapters", self._named(self._take_in)),
+            web.post(job + "/evaluate", self._evaluate),
+            web.get(job + "/evaluation", self._get),
+            web.post("/v1/adapters", self._take_in),
         ]
-
-    def _named(self, handler: Handler) -> Handler:
-        async def answer(request: web.Request) -> web.StreamResponse:
-            if "evaluation" not in (self._fake.features or ()):
-                raise RefusedError(404, "This backend has no such feature.")
-            return await handler(request)
-
-        return answer
 
     def judge(
         self, job_id: str, step: int | None = None, data: str | None = None, **changes: Any
@@ -219,19 +206,13 @@ class FakeEvaluations:
     async def _evaluate(self, request: web.Request) -> web.Response:
         job, body = self._fake.job_of(request), parsed(await request.read())
         step, force = body.get("step"), body.get("force", False)
-        if step is not None and (not isinstance(step, int) or isinstance(step, bool) or step < 1):
-            wrong("step has to be a whole number from 1 on.")
+        whole(body, "step", 1)
         if not isinstance(force, bool):
             wrong("force has to be true or false.")
         data = body.get("data")
         if data is not None and (not isinstance(data, str) or not data or ".." in data):
             wrong("data has to be a file of the project.")
-        if job["status"] not in OVER:
-            raise RefusedError(409, f"The job {job['name']} is {job['status']}.")
-        if step is not None and step not in self._fake.checkpoints[job["id"]]:
-            raise RefusedError(404, "No such checkpoint.")
-        if step is None and job["status"] != "completed":
-            raise RefusedError(409, f"The job {job['name']} has no final adapter.")
+        self._fake.check_result(job, step)
         if job["id"] in self._asked and job["id"] not in self.failing:
             raise RefusedError(409, "It is being evaluated already.")
         if job["id"] in self.changed and not force and data is None:

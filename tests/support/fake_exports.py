@@ -7,15 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from .fake_checks import RefusedError, parsed, wrong
-from .fake_order import OVER
+from .fake_checks import RefusedError, parsed, whole, wrong
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from .fake_backend import FakeBackend
-
-    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 FILES = {"adapter_config.json": b'{"r": 8}', "adapter_model.safetensors": bytes(range(256)) * 4}
 INSTALL = "/usr/bin/python3 -m pip install 'llama-cpp-python<0.4,>=0.3.36'"
@@ -82,23 +77,15 @@ class FakeExports:
         self._count = 0
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes of the feature, which are not there where it is not named."""
+        """The routes of the feature."""
         all_, one = "/v1/jobs/{id}/exports", "/v1/jobs/{id}/exports/{export}"
         return [
-            web.post(all_, self._with_feature(self._create)),
-            web.get(all_, self._with_feature(self._list)),
-            web.get(one, self._with_feature(self._get)),
-            web.delete(one, self._with_feature(self._remove)),
-            web.get(one + "/files/{name}", self._with_feature(self._file)),
+            web.post(all_, self._create),
+            web.get(all_, self._list),
+            web.get(one, self._get),
+            web.delete(one, self._remove),
+            web.get(one + "/files/{name}", self._file),
         ]
-
-    def _with_feature(self, handler: Handler) -> Handler:
-        async def answer(request: web.Request) -> web.StreamResponse:
-            if "exports" not in (self._fake.features or ()):
-                raise RefusedError(404, "This backend has no such feature.")
-            return await handler(request)
-
-        return answer
 
     def add(self, job_id: str, export: dict[str, Any]) -> None:
         """A job has an export; one that is not over is written with each look."""
@@ -145,7 +132,7 @@ class FakeExports:
     async def _create(self, request: web.Request) -> web.Response:
         job, body = self._fake.job_of(request), parsed(await request.read())
         step, format_ = body.get("step"), body.get("format")
-        llama = LLAMA if "gguf" in (self._fake.features or ()) else ()
+        llama = LLAMA if self._fake.has("gguf") else ()
         if format_ not in (*self._plain(), *llama):
             wrong("format has to be one that this backend has.")
         quantization, strength = body.get("quantization"), body.get("strength", 1)
@@ -157,16 +144,10 @@ class FakeExports:
             wrong("strength has to be a number above 0, up to 1.5.")
         if strength != 1 and format_ == "adapter":
             wrong("An adapter is exported unchanged.")
-        if step is not None and (not isinstance(step, int) or isinstance(step, bool) or step < 1):
-            wrong("step has to be a whole number from 1 on.")
+        whole(body, "step", 1)
         if format_ in LLAMA and self.lacking:
             raise RefusedError(409, self.lacking)
-        if job["status"] not in OVER:
-            raise RefusedError(409, f"The job {job['name']} is {job['status']}.")
-        if step is not None and step not in self._fake.checkpoints[job["id"]]:
-            raise RefusedError(404, "No such checkpoint.")
-        if step is None and job["status"] != "completed":
-            raise RefusedError(409, f"The job {job['name']} has no final adapter.")
+        self._fake.check_result(job, step)
         self._count += 1
         export = {
             "id": f"exp_{self._count:04}",
@@ -183,7 +164,7 @@ class FakeExports:
     async def _list(self, request: web.Request) -> web.Response:
         job_id = self._fake.job_of(request)["id"]
         told = [self._told(job_id, export) for export in self.of(job_id).values()]
-        llama = LLAMA if "gguf" in (self._fake.features or ()) else ()
+        llama = LLAMA if self._fake.has("gguf") else ()
         formats = [{"format": name} for name in self._plain()]
         lacking = {"problem": self.lacking, "install": INSTALL} if self.lacking else {}
         formats += [{"format": name, **lacking} for name in llama]

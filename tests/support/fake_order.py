@@ -9,11 +9,7 @@ from aiohttp import web
 from .fake_checks import RefusedError, parsed, wrong
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from .fake_backend import FakeBackend
-
-    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 OVER = ("completed", "failed", "cancelled")
 FIELDS = ("name", "notes", "tags", "starred")
@@ -71,25 +67,15 @@ class Order:
             job["id"] for job in sorted(waits, key=lambda job: job.get("queue", {}).get("position", last))
         ]
 
-    def routes(self) -> list[web.RouteDef]:
-        """The routes of the three features; one that is not named is not there."""
+    def routes(self) -> dict[str, list[web.RouteDef]]:
+        """The routes of the three features."""
         job = "/v1/jobs/{id}"
-        return [
-            web.patch(job, self._named("edit", self._edit)),
-            web.delete(job, self._named("delete", self._delete)),
-            web.get("/v1/disk", self._named("delete", self._disk)),
-            web.post("/v1/disk/clean", self._named("delete", self._clean)),
-            web.get("/v1/queue", self._named("queue", self._queue)),
-            web.patch("/v1/queue", self._named("queue", self._arrange)),
-        ]
-
-    def _named(self, feature: str, handler: Handler) -> Handler:
-        async def answer(request: web.Request) -> web.StreamResponse:
-            if feature not in (self._fake.features or ()):
-                raise RefusedError(404, "This backend has no such feature.")
-            return await handler(request)
-
-        return answer
+        disk = web.get("/v1/disk", self._disk), web.post("/v1/disk/clean", self._clean)
+        return {
+            "edit": [web.patch(job, self._edit)],
+            "delete": [web.delete(job, self._delete), *disk],
+            "queue": [web.get("/v1/queue", self._queue), web.patch("/v1/queue", self._arrange)],
+        }
 
     async def _edit(self, request: web.Request) -> web.Response:
         job, body = self._fake.job_of(request), parsed(await request.read())

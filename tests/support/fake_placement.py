@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
 from .fake_checks import CLUSTER, RefusedError
-
-if TYPE_CHECKING:
-    from .fake_backend import FakeBackend
 
 ADDRESS_OF_IT = "ray://head:10001"
 FREE: dict[str, Any] = {"cpus": 6.0, "gpus": 1.0, "memory": 24 << 30}
@@ -38,16 +35,13 @@ NODES: list[dict[str, Any]] = [
 class FakePlacement:
     """``token`` is whether its cluster asks for one."""
 
-    def __init__(self, backend: FakeBackend) -> None:
-        self._backend = backend
+    def __init__(self) -> None:
         self.token = True
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/v1/clusters", self._look)]
 
     async def _look(self, request: web.Request) -> web.Response:
-        if "placement" not in (self._backend.features or ()):
-            raise RefusedError(404, "Not Found.")
         address = request.query.get("address")
         if not CLUSTER.fullmatch(address or ""):
             raise RefusedError(400, "address has to be one.")

@@ -11,11 +11,7 @@ from .fake_checks import RefusedError, number, parsed, whole, wrong
 from .fake_order import OVER
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from .fake_backend import FakeBackend
-
-    Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ENDINGS = ("training.completed", "training.failed", "training.cancelled", "training.paused")
 
@@ -32,23 +28,11 @@ class Resuming:
         self.changed: dict[str, str] = {}
         self.points: dict[str, int] = {}
 
-    def routes(self) -> list[web.RouteDef]:
-        """The routes of the features; one that is not named is not there."""
+    def routes(self) -> dict[str, list[web.RouteDef]]:
+        """The routes of the features."""
         job = "/v1/jobs/{id}"
-        return [
-            web.post(job + "/pause", self._named("pause", self._pause)),
-            web.post(job + "/resume", self._named("resume", self._resume)),
-            web.post(job + "/adjust", self._named("adjust", self._adjust)),
-            web.post(job + "/extend", self._named("extend", self._extend)),
-        ]
-
-    def _named(self, feature: str, handler: Handler) -> Handler:
-        async def answer(request: web.Request) -> web.StreamResponse:
-            if feature not in (self._fake.features or ()):
-                raise RefusedError(404, "This backend has no such feature.")
-            return await handler(request)
-
-        return answer
+        calls = {"pause": self._pause, "resume": self._resume, "adjust": self._adjust, "extend": self._extend}
+        return {name: [web.post(f"{job}/{name}", call)] for name, call in calls.items()}
 
     # --- what a trainer does ----------------------------------------------------------------------------
 
@@ -170,7 +154,7 @@ class Resuming:
         for key in ("pause", "completedAt", "error", "resumable"):
             job.pop(key, None)
         job["status"] = "queued"
-        if "queue" in (self._fake.features or ()):
+        if self._fake.has("queue"):
             job["queue"] = {"position": 0, "behind": None}  # before all others
         self.points[job["id"]] = point
         self._fake.created(job["id"])
@@ -179,7 +163,7 @@ class Resuming:
     def parent_of(self, body: dict[str, Any]) -> dict[str, Any]:
         """What a new job says of the one that it begins from; empty where it begins from none."""
         parent = body.get("parent")
-        if parent is None or "parent" not in (self._fake.features or ()):
+        if parent is None or not self._fake.has("parent"):
             return {}
         if not isinstance(parent, dict) or not isinstance(parent.get("jobId"), str):
             wrong("parent has to name a job.")

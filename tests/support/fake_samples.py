@@ -50,7 +50,7 @@ def answer_prompts(
     fake: FakeBackend, job_id: str, step: int, answers: Sequence[str] | None = None, **more: Any
 ) -> None:
     """The job's prompts are answered: with ``answers``, else as a base model does or one that learns."""
-    if "samples" not in (fake.features or ()):
+    if not fake.has("samples"):
         return
     for number, prompt in enumerate(prompts_of(fake, job_id), 1):
         said: dict[str, Any]

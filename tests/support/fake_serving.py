@@ -150,8 +150,6 @@ class FakeServing:
         return {"kept": kept, **{name: value for name, value in logged.items() if name not in left_out}}
 
     def _log_of(self, request: web.Request) -> list[dict[str, Any]]:
-        if "serving" not in (self._fake.features or ()):
-            raise RefusedError(404, "Not Found.")
         if request.match_info["id"] not in self._fake.deployments:
             raise RefusedError(404, "No such deployment.")
         return self.log.get(request.match_info["id"], [])

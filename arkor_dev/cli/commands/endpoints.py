@@ -12,7 +12,7 @@ from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.shapes import Deployment
 from arkor_dev.core.plain_text import one_line
 
-from .jobs import require_sign_in
+from .jobs import local_time, require_sign_in
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -77,7 +77,7 @@ async def _act(backend: Backend, action: str, arguments: Namespace) -> tuple[Dep
 
 
 def lines(deployments: list[Deployment]) -> list[str]:
-    """Format endpoints as a table: name, what it serves, who may call it, and whether it is off."""
+    """Format endpoints as a table: name, what it serves, who may call it, if it is off, and when it ends."""
     if not deployments:
         return ["There is no endpoint. `arkor-dev endpoints create JOB` makes one."]
     rows = [("NAME", "SERVES", "CALLERS"), *(_row(deployment) for deployment in deployments)]
@@ -91,7 +91,7 @@ def _row(deployment: Deployment) -> tuple[str, str, str]:
     if (adapter := target.get("adapter")) and "jobId" in adapter:
         serves = f"job {adapter['jobId']}" + (f", step {adapter['step']}" if "step" in adapter else "")
     callers = "anyone" if deployment["authMode"] == "none" else "with a key"
-    return (
-        one_line(deployment["slug"], NAME), one_line(serves, NAME),
-        callers if deployment["enabled"] else f"{callers}, off",
-    )  # fmt: skip
+    state = "" if deployment["enabled"] else ", off"
+    if deployment.get("expiresAt"):
+        state += f", ends {local_time(deployment['expiresAt'])}"
+    return one_line(deployment["slug"], NAME), one_line(serves, NAME), callers + state

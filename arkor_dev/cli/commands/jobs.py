@@ -272,10 +272,11 @@ def _row(job: Job) -> tuple[str, ...]:
     if isinstance(tags, list) and tags:
         name += f"  [{one_line(', '.join(map(str, tags)), NAME_CHARACTERS)}]"
     verdict = VERDICTS.get(str(_table(job, "evaluation").get("verdict")), "")
-    return status, verdict, _local_time(job.get("createdAt")), one_line(job["id"], 100), name
+    return status, verdict, local_time(job.get("createdAt")), one_line(job["id"], 100), name
 
 
-def _local_time(text: object) -> str:
+def local_time(text: object) -> str:
+    """Return a time in ISO format as the user's own, to the minute; a dash if it cannot be read."""
     try:
         return datetime.fromisoformat(str(text)).astimezone().strftime("%Y-%m-%d %H:%M")
     except (ValueError, OverflowError):

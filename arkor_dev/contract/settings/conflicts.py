@@ -49,9 +49,12 @@ class Conflict:
     order: Literal["below", "above"] | None = None
 
     def applies(self, config: Mapping[str, object]) -> bool:
-        value, row = config.get(self.field), by_field()[self.other]
-        default = by_field()[self.field].of(config.get("method")).default
-        if value is None or value == default or not (value or default):
+        value = config.get(self.field)
+        if value is None:
+            return False  # as are most fields of a config
+        rows = by_field()
+        row, default = rows[self.other], rows[self.field].of(config.get("method")).default
+        if value == default or not (value or default):
             return False
         if self.unless and config.get(self.unless):
             return False
@@ -65,7 +68,7 @@ class Conflict:
         if self.order:
             if not isinstance(value, int | float) or not isinstance(other_value, int | float):
                 return False
-            if not by_field()[self.field].fits(value):
+            if not rows[self.field].fits(value):
                 return False
             return value < other_value if self.order == "below" else value > other_value
         if isinstance(other_value, list) and len(other_value) == 1:

@@ -54,6 +54,8 @@ HANDLED: Final = frozenset(
 )
 EDITS: Final = "context_management"
 """Asks to drop old parts of the conversation. Nothing is dropped but thoughts, and the answer says so."""
+UNUSED: Final = (EDITS, "cache_control", "speed")
+"""Options that have no effect here, beside those of chat/completions."""
 UNSUPPORTED: Final = "unsupported_parameter"
 FREE: Final = ("auto", "none")
 CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
@@ -202,11 +204,11 @@ def read_messages(body: object, slug: str, supported: frozenset[str]) -> OpenAIR
             raise refused("thinking", text)
     converted |= _output(asked.get("output_config") or {})
     for name, value in asked.items():
-        if name not in HANDLED and name != EDITS and value is not None:
+        if name not in HANDLED and name not in UNUSED and value is not None:
             raise refused(name, f"{quoted(name)} is not a setting of this endpoint", UNSUPPORTED)
     request = read_chat(converted, slug, supported)
     ignored = [OWN_NAMES.get(name, name) for name in request.ignored]
-    return replace(request, ignored=(*([EDITS] if asked.get(EDITS) else []), *ignored))
+    return replace(request, ignored=(*(name for name in UNUSED if given.get(name)), *ignored))
 
 
 def _output(config: OutputConfig) -> dict[str, object]:

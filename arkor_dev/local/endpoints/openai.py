@@ -71,12 +71,13 @@ NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
     "echo": (False,),
     "best_of": (1,),
     "suffix": ("",),
+    "modalities": (["text"],),
 }
 """Values with which an option has no effect."""
 IGNORED: Final = frozenset(
     {
         "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
-        "reasoning_effort",
+        "prompt_cache_retention", "prompt_cache_options", "prediction", "reasoning_effort", "verbosity",
     }
 )  # fmt: skip
 """Standard options that have no effect here: accepted, and named in the answer's header."""

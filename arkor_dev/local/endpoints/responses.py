@@ -32,13 +32,14 @@ if TYPE_CHECKING:
 
 RESPONSES: Final = "responses"
 EFFORT: Final = "reasoning_effort"
+VERBOSITY: Final = "verbosity"
 MAX_OUTPUT_TOKENS: Final = 4096
 """Default limit of an answer. OpenAI's has none, so agents do not set it; Codex takes a truncated one for a
 failure.
 """
 SAME: Final = frozenset(
     {"model", "temperature", "top_p", "stream", "seed", "top_k", "parallel_tool_calls", *IGNORED}
-) - {EFFORT}
+) - {EFFORT, VERBOSITY, "prediction"}
 """Options with the name that they have in a request of chat/completions."""
 HANDLED: Final = frozenset(
     {*SAME, "input", "instructions", "max_output_tokens", "tools", "tool_choice", "text", "reasoning"}
@@ -50,13 +51,16 @@ NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
     "top_logprobs": (0,),
 }
 """Values with which an option has no effect: there is no encrypted reasoning to include."""
-UNUSED: Final = frozenset({"client_metadata"})
-"""Options of Codex that have no effect here, beside OpenAI's standard ones."""
+UNUSED: Final = frozenset({"client_metadata", "max_tool_calls", "stream_options"})
+"""Options without effect here, beside those of chat/completions: Codex's own, the limit on OpenAI's built-in
+tools, and the padding of streams.
+"""
 NAMES: Final = {
     "response_format": "text.format",
     "max_tokens": "max_output_tokens",
     "messages": "input",
     EFFORT: "reasoning",
+    VERBOSITY: "text",
 }
 """Fields of chat/completions, and of this call."""
 ROLES: Final = ("system", "developer", "user", "assistant")
@@ -78,6 +82,7 @@ class TextOptions(TypedDict, total=False):
     """How the text is to be; a ``format`` of a JSON schema is converted, others are checked later."""
 
     format: object
+    verbosity: object
 
 
 class ReasoningOptions(TypedDict, total=False):
@@ -187,6 +192,8 @@ def read_response(body: object, slug: str, supported: frozenset[str]) -> OpenAIR
     converted["response_format"] = text_format
     if (effort := (asked.get("reasoning") or {}).get("effort")) is not None:
         converted[EFFORT] = effort
+    if (verbosity := (asked.get("text") or {}).get("verbosity")) is not None:
+        converted[VERBOSITY] = verbosity
     request = read_chat(converted, slug, supported)
     unused = sorted(name for name in UNUSED & given.keys() if given[name])
     request = replace(request, ignored=(*unused, *(NAMES.get(name, name) for name in request.ignored)))

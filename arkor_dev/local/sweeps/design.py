@@ -12,10 +12,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import combinations
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing import Final
 
 GENERATORS: Final = {8: "+++-+--", 12: "++-+++---+-", 16: "++++-+-++--+---"}
 """The first row of each matrix; further rows are its rotations, and the last is all minus."""
@@ -41,30 +38,29 @@ def design(sources: int, runs: int) -> tuple[tuple[bool, ...], ...]:
     """
     rows = _matrix(runs)
     columns = [sum(row[place] << run for run, row in enumerate(rows)) for place in range(runs - 1)]
+    mixed = {
+        (one, two, three): (runs - 2 * (columns[one] ^ columns[two] ^ columns[three]).bit_count()) ** 2
+        for one, two, three in combinations(range(runs - 1), 3)
+    }  # how far the effect of each of three columns is mixed up with that of the other two; 0 if not at all
     choices = sorted(
         combinations(range(runs - 1), sources),
-        key=lambda chosen: _aliasing([columns[place] for place in chosen], runs),
+        key=lambda chosen: sum(map(mixed.__getitem__, combinations(chosen, 3))),
     )
     best, most = None, (0, 0)
     for chosen in choices[:: max(1, len(choices) // CHOICES)]:
         packed = [sum(row[place] << bit for bit, place in enumerate(chosen)) for row in rows]
         for swaps in range(1 << sources):
-            counts = [(row ^ swaps).bit_count() for row in packed]
-            if min(counts) >= most[0] and (size := (min(counts), -max(counts))) > most:
-                best, most = [row ^ swaps for row in packed], size
+            least = most[0]
+            for row in packed:  # nearly every way ends here, at one of its first rows
+                if (row ^ swaps).bit_count() < least:
+                    break
+            else:
+                counts = [(row ^ swaps).bit_count() for row in packed]
+                if (size := (min(counts), -max(counts))) > most:
+                    best, most = [row ^ swaps for row in packed], size
     return tuple(tuple(bool(row >> bit & 1) for bit in range(sources)) for row in best or ())
 
 
 def _matrix(runs: int) -> list[list[bool]]:
     first = [level == "+" for level in GENERATORS[runs]]
     return [*(first[-turn:] + first[:-turn] for turn in range(runs - 1)), [False] * (runs - 1)]
-
-
-def _aliasing(columns: Sequence[int], runs: int) -> int:
-    """Return how far the effects of single sources are mixed up with those of pairs; 0 if not at all."""
-    return sum(
-        (runs - 2 * (columns[one] ^ columns[two] ^ third).bit_count()) ** 2
-        for one, two in combinations(range(len(columns)), 2)
-        for place, third in enumerate(columns)
-        if place not in (one, two)
-    )

@@ -48,14 +48,15 @@ async def test_an_endpoint_from_its_creation_to_its_deletion(
     assert [each["slug"] for each in json.loads(listed)["endpoints"]] == ["support-bot"]
 
 
-async def test_a_target_of_a_newer_kind_is_listed_by_its_name(
+async def test_a_target_of_a_newer_kind_is_listed_by_its_name_and_an_end_by_its_time(
     command: Command, fake_backend: FakeBackend
 ) -> None:
     fake_backend.add_job("completed", name="bot")
     await command.run(0, "endpoints", "create", "latest", "--open")
     (endpoint,) = fake_backend.deployments.values()
-    endpoint |= {"target": {"kind": "model_menu", "adapter": {"of": 5}}, "expiresAt": "2027-01-01T00:00:00Z"}
-    assert "an unknown target (model_menu)" in await command.run(0, "endpoints")
+    endpoint |= {"target": {"kind": "model_menu", "adapter": {"of": 5}}, "expiresAt": "2027-01-15T12:00:00Z"}
+    listed = await command.run(0, "endpoints")
+    assert "an unknown target (model_menu)  anyone, ends 2027-01-1" in listed
 
 
 async def test_the_log_of_an_endpoint_becomes_rows(

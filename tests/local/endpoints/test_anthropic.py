@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from anthropic.types import Message, RawMessageStreamEvent
 from pydantic import TypeAdapter
 
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
@@ -84,11 +83,12 @@ def test_a_choice_of_tools(choice: dict[str, Any], contracts: object) -> None:
 
 def test_what_has_no_effect_is_accepted_and_named() -> None:
     more = {"metadata": {"user_id": "x"}, "thinking": {"type": "disabled"}, "service_tier": "standard_only"}
+    more |= {"cache_control": {"type": "ephemeral"}, "speed": "fast"}
     choice = {"type": "auto", "disable_parallel_tool_use": True}
     asked = read_messages(
         {"model": "bot", "max_tokens": 9, "messages": HI, "tool_choice": choice, **more}, "bot", KNOWN
     )
-    assert asked.ignored == ("metadata", "service_tier")
+    assert asked.ignored == ("cache_control", "speed", "metadata", "service_tier")
     assert asked.chat["parallelToolCalls"] is False
 
 
@@ -274,6 +274,8 @@ def said(*messages: Text | Done) -> AnswerChoice:
 def test_a_whole_answer_and_its_stream_say_the_same(
     messages: tuple[Text | Done, ...], content: list[dict[str, Any]], reason: str
 ) -> None:
+    from anthropic.types import Message, RawMessageStreamEvent  # a second that other tests need not wait
+
     choice = said(*messages)
     whole = Message.model_validate(MessagesFormat("bot").complete([choice]))
     assert [part.model_dump(exclude_none=True, exclude={"caller"}) for part in whole.content] == content

@@ -104,6 +104,7 @@ def test_neutral_parameters_are_ignored() -> None:
         "store": False,
         "metadata": {},
         "service_tier": "auto",
+        "modalities": ["text"],
     }
     assert read(NOW, **neutral) == read()
 
@@ -113,6 +114,10 @@ def test_standard_options_without_effect_are_accepted_and_named() -> None:
     asked = read(NOW, **without_effect)
     assert asked.ignored == ("metadata", "service_tier", "store", "user")
     assert asked.chat == read().chat
+    guessed = {"prediction": {"type": "content", "content": "x"}, "verbosity": "low"}
+    cached = {"prompt_cache_retention": "24h", "prompt_cache_options": {"mode": "explicit"}}
+    assert read(**guessed, **cached).ignored == tuple(sorted({**guessed, **cached}))
+    assert refused(modalities=["text", "audio"]).extra["param"] == "modalities"
 
 
 @pytest.mark.parametrize("several", [True, False])

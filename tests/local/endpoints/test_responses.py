@@ -131,6 +131,10 @@ def test_what_has_no_effect_is_accepted() -> None:
     }
     asked = read(**neutral, store=True, metadata={"a": "b"}, user="me")
     assert asked.ignored == ("metadata", "store", "user")
+    streamed = read(stream=True, stream_options={"include_obfuscation": False}, max_tool_calls=3)
+    assert streamed.ignored == ("max_tool_calls", "stream_options"), "no tools run here"
+    brief = read(text={"verbosity": "low"}, prompt_cache_retention="24h")
+    assert brief.ignored == ("prompt_cache_retention", "text")
 
 
 def test_whether_calls_may_be_parallel_is_passed_on_and_repeated() -> None:

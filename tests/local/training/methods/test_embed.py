@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 pytest.importorskip("torch")
-pytest.importorskip("sentence_transformers")
 
 import torch
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer import losses
-from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from torch.nn.functional import normalize
 
 from arkor_dev.data.row_parser import row_of
@@ -94,6 +90,10 @@ def test_held_out_pairs_are_measured_among_as_many_as_in_training(tiny: Path, tm
 
 def in_sentence_transformers(run: Any, tiny: Path, pooling: str = "mean") -> Any:
     """A `SentenceTransformer` whose layers are those of the run's model, with their adapter."""
+    pytest.importorskip("sentence_transformers")  # seconds, and with it scikit-learn
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
     use_plain_attention(run.loss._inner)
     # Else it puts texts into the model's chat template.
     text = {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}
@@ -131,6 +131,9 @@ def gradients(run: Any) -> dict[str, Any]:
 def test_loss_and_gradients_equal_those_of_sentence_transformers(
     tiny: Path, tmp_path: Path, records: list[dict[str, Any]], kind: str, pooling: str
 ) -> None:
+    pytest.importorskip("sentence_transformers")
+    from sentence_transformers.sentence_transformer import losses
+
     prompts = ("query: ", "passage: ")
     scale = {} if kind == "CosineSimilarityLoss" else {"scale": 10.0}
     run = begun(

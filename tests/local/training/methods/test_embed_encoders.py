@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 pytest.importorskip("torch")
-pytest.importorskip("sentence_transformers")
 
 import torch
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer import losses
-from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
@@ -48,6 +44,11 @@ TEXTS = [
 def test_loss_and_gradients_equal_those_of_sentence_transformers(
     tmp_path: Path, kind: str, pooling: str
 ) -> None:
+    pytest.importorskip("sentence_transformers")  # seconds, and with it scikit-learn
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer import losses
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+
     folder = write_encoder(tmp_path / kind, kind, TEXTS)
     config = {**STEPS, "poolingMode": pooling}
     encoding = Encoding.of(JobSettings(config), 128)

@@ -160,7 +160,7 @@ def compare_with_trl(
     settings: dict[str, Any],
     weights: Sequence[float],
 ) -> list[Any]:
-    """Check that a step on two prompts has TRL's losses and gradients; return all its rollouts.
+    """Check that a step on two prompts has TRL's reward, losses and gradients; return all its rollouts.
 
     TRL gets the rollouts' tokens, which of them were sampled, and their scores, which count with ``weights``.
     """
@@ -279,6 +279,8 @@ def compare_with_trl(
     trainer.train()
     wanted = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     assert found == pytest.approx(wanted, abs=1e-5)
+    reward, *_ = [row["reward"] for row in trainer.state.log_history if "reward" in row]
+    assert reward == pytest.approx(sum(each.reward for each in rollouts) / len(rollouts), abs=1e-5)
     assert len(seen) == len(gradients) == len(wanted)
     for one, other in zip(gradients, seen, strict=True):
         for name, gradient in one.items():

@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 pytest.importorskip("torch")
-pytest.importorskip("sentence_transformers")
 
 import torch
 from peft import PeftModel
-from sentence_transformers import CrossEncoder
-from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss
 from transformers import AutoModelForSequenceClassification
 
 from arkor_dev.local.modeling.base_model import load_base
@@ -63,6 +60,10 @@ def run_of(folder: Path, data: Path, **config: Any) -> TrainingLoop:
 
 
 def test_loss_and_gradients_equal_those_of_sentence_transformers(encoder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers")  # seconds, and with it scikit-learn
+    from sentence_transformers import CrossEncoder
+    from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss
+
     run: Any = run_of(encoder, tmp_path)
     run.begin()
     torch.manual_seed(3)
