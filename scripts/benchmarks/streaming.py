@@ -1,8 +1,8 @@
 """What streaming layers from their files costs a step, and whether batches share a reading.
 
-The floor of a streamed step is its computation, as in memory with recomputed activations, and one reading of
-the weights from where they are: here the page cache. All sides take turns in this process, with one thread,
-and processor time is compared.
+The floor of a streamed step is its computation, as in memory with kept or recomputed activations, and one
+reading of the weights from where they are: here the page cache. All sides take turns in this process, with
+one thread, and processor time is compared.
 """
 
 from __future__ import annotations
@@ -35,36 +35,39 @@ def measure(*, quick: bool) -> list[Figure]:
     rounds = 1 if quick else 5
     with tempfile.TemporaryDirectory() as folder:
         model = _model(Path(folder) / "model", hidden=128 if quick else 2048)
-        plain, recomputed, streamed = (
-            _run(model, Path(folder) / name, **config)
-            for name, config in (
-                ("plain", {"offload": "none"}),
-                ("recomputed", {"offload": "none", "gradientCheckpointing": True}),
-                ("streamed", {"offload": "layers"}),
+        in_memory = {"offload": "none"}
+        streamed = {"offload": "layers"}
+        sides = [
+            (
+                activations,
+                _run(model, Path(folder) / f"streamed-{activations}", **streamed, **config),
+                _run(model, Path(folder) / f"memory-{activations}", **in_memory, **config),
             )
-        )
+            for activations, config in (
+                ("kept", {"gradientCheckpointing": False}),
+                ("recomputed", {"gradientCheckpointing": True}),
+            )
+        ]
+        plain = sides[0][2]
         chance, figures = random.Random(3), []  # noqa: S311 - no secrecy
-        for count, most in ((1, None), (ACCUMULATED, 1.15)):
+        for count in (1, ACCUMULATED):
             batches = [[_row(chance)] for _ in range(count)]
-            for run in (plain, recomputed, streamed):
-                run.learn(*batches)
-
-            def floor(batches: list[list[Example]] = batches) -> float:
-                return _took(recomputed, batches) + _reading(model)
-
+            for _, *runs in sides:
+                for run in runs:
+                    run.learn(*batches)
             name = "one batch" if count == 1 else f"{count} batches"
-            ours, least = beside(partial(_took, streamed, batches), floor, rounds)
-            figures.append(
-                Figure(f"step with streamed layers, {name}, its floor", ours, "s", least, most=1.3)
-            )
-            for what, run, bound in (("recomputed", recomputed, most), ("kept", plain, None)):
-                ours, least = beside(
-                    partial(_took, streamed, batches),
-                    partial(_took, run, batches),
-                    rounds,
-                )
-                title = f"in memory, {what} activations, {name}"
-                figures.append(Figure(title, ours, "s", least, most=bound))
+            for activations, ours, theirs in sides:
+                step = partial(_took, ours, batches)
+
+                def floor(run: TrainingLoop = theirs, batches: list[list[Example]] = batches) -> float:
+                    return _took(run, batches) + _reading(model)
+
+                title = f"streamed, {activations} activations, {name}"
+                took, least = beside(step, floor, rounds)
+                figures.append(Figure(f"{title}, floor", took, "s", least, most=1.3))
+                took, least = beside(step, partial(_took, plain, batches), rounds)
+                bound = 1.15 if activations == "kept" and count > 1 else None
+                figures.append(Figure(f"{title}, in memory", took, "s", least, most=bound))
     return figures
 
 

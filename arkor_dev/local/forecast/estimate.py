@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.rules import counted
 from arkor_dev.contract.settings.own_sets import FIELD, RUBRIC
+from arkor_dev.local.modeling.activation_limit import activation_limit
 from arkor_dev.local.modeling.gpu_count import CONTEXT, is_unspecified
 from arkor_dev.local.training.job_settings import JobSettings
 from arkor_dev.local.training.plan import Plan
@@ -63,8 +64,14 @@ def estimate(
         comparison += measured.comparing.answering(plan.steps, plan.evaluate, measured.writing)
     count, peak = spread_over(measured, config, gpus)
     slower = 1.0
+    available = memory.free
+    if measured.host:
+        available = None if gpu is None else gpu - CONTEXT
     if (streamed_peak := _if_streamed(measured, config, plan, peak, memory.free)) is not None:
         peak, slower = streamed_peak, measured.streamed_slower
+    if measured.kept_ratio is not None and (measured.streams or streamed_peak is not None):
+        kept, share = _kept_activations(measured, config, plan, peak, available)
+        peak, slower = peak + kept, slower * (1 - share * (1 - measured.kept_ratio))
     seconds_of = {
         "loadingSeconds": measured.loading,
         "trainingSeconds": slower * measured.training(plan.steps),
@@ -108,9 +115,7 @@ def estimate(
         forecast["streaming"] = {"slower": round(slower, 2)}
     elif measured.streams:
         forecast["streaming"] = {}
-    available = memory.free
     if measured.host:
-        available = None if gpu is None else gpu - CONTEXT
         forecast["device"] = {
             "name": measured.device,
             "peakBytes": peak,
@@ -151,6 +156,22 @@ def _if_streamed(
     return streamed if peak > limit >= streamed else None
 
 
+def _kept_activations(
+    measured: Measurement, config: JobConfig, plan: Plan, peak: int, free: int | None
+) -> tuple[int, float]:
+    """Return the bytes of activations that streamed layers keep besides ``peak``, as many as fit into
+    ``free`` bytes, and their share of all.
+    """
+    sizes, shape = measured.sizes, shape_of(measured.longest, measured.padded, measured.shared)
+    whole = sizes.kept_bytes(shape, plan.accumulation)
+    if free is None or config.get("gradientCheckpointing") is not None or not whole:
+        return 0, 0.0
+    reserve = replace(sizes, recomputed=True).saved_bytes(shape)
+    limit = activation_limit(free - peak, reserve, 0 if measured.host else measured.weights)
+    kept = min(whole, limit, max(0.0, free / MARGIN - peak))
+    return round(kept), kept / whole
+
+
 def spread_over(measured: Measurement, config: JobConfig, gpus: int) -> tuple[int, int]:
     """Return over how many of the machine's ``gpus`` a job of ``config`` is spread, and the peak on the
     fullest.
@@ -173,6 +194,8 @@ def fit_together(
     jobs: Sequence[tuple[Measurement | None, RunningJob]], free_bytes: int, gpus: int = 1
 ) -> bool:
     """Return whether jobs, the first one new, fit in ``free_bytes`` and on a device of the ``gpus``."""
+    if any(measured and measured.kept_ratio is not None for measured, _ in jobs):
+        return False  # activations of streamed layers take what is free
     peaks = [
         (measured, job, spread_over(measured, job.config, gpus)[1]) for measured, job in jobs if measured
     ]
@@ -223,7 +246,8 @@ class _Fixes:
         streamed: bool = False,
     ) -> float:
         """Return a run's peak with this batch size, truncation ``length``, and layers ``recomputed`` or
-        not, and what they save ``offloaded`` or not. Layers that are ``streamed`` are also recomputed.
+        not, and what they save ``offloaded`` or not. Layers that are ``streamed`` are also recomputed,
+        unless the settings forbid that.
         """
         rows = self.measured.longest
         # A pack holds several rows.
@@ -233,7 +257,8 @@ class _Fixes:
         line: LinearModel | None = self.measured.recomputed if recomputed else self.measured.memory
         if streamed:
             line = self.measured.streamed
-        sizes = self.cheaper if recomputed or streamed else self.measured.sizes
+        recomputed |= streamed and self.config.get("gradientCheckpointing") is not False
+        sizes = self.cheaper if recomputed else self.measured.sizes
         if offloaded:
             sizes = replace(sizes, offloaded=True)
         return math.inf if line is None else line.at(sizes.saved_bytes(self.shape(batch_rows))) + self.surplus

@@ -75,11 +75,27 @@ class Sizes:
         return shape.tokens * (per_token + self.saved) + self._answer(shape)
 
     def waiting_bytes(self, shape: Shape, batches: int) -> float:
-        """Return the bytes of layers' inputs that a step of ``batches`` with streamed layers keeps besides
-        those of one batch: at most those of two layers' weights.
+        """Return the bytes of activations that a step of ``batches`` with streamed layers keeps besides those
+        of one batch: layers' inputs of at most the size of two layers' weights, and all else of these batches
+        if it is not recomputed.
         """
-        inputs = shape.tokens * self.layers * self.value * self.hidden
-        return min((batches - 1) * inputs, 2 * self.parameters / self.layers * self.value)
+        waiting, inputs = min((batches - 1) * self._inputs(shape), self._two_layers), self._inputs(shape)
+        return waiting if self.recomputed else waiting * shape.tokens * self.layers * self.saved / inputs
+
+    def kept_bytes(self, shape: Shape, batches: int) -> float:
+        """Return the bytes that a step of ``batches`` with streamed layers keeps in addition if no layer
+        recomputes its activations: those of the batches that share a reading.
+        """
+        together = min(batches, 1 + self._two_layers // max(1.0, self._inputs(shape)))
+        return together * max(0.0, shape.tokens * self.layers * self.saved - self._inputs(shape))
+
+    def _inputs(self, shape: Shape) -> float:
+        """Return the bytes of all layers' inputs."""
+        return shape.tokens * self.layers * self.value * self.hidden
+
+    @property
+    def _two_layers(self) -> float:
+        return 2 * self.parameters / self.layers * self.value
 
     def evaluation_bytes(self, shape: Shape) -> float:
         """Return the bytes held at once while evaluating the batch: those of one layer and of the output."""

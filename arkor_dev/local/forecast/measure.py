@@ -6,6 +6,7 @@ would exceed memory or the deadline; larger ones are extrapolated.
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from dataclasses import dataclass, field, replace
@@ -41,6 +42,10 @@ SAFE: Final = 0.85
 TYPICAL: Final = 6
 SMALLEST: Final = 64
 """Number of tokens in the first and smallest step."""
+USUAL_KEPT: Final = 0.75
+"""Usual ratio of a step's time with kept activations to that with recomputed ones, if it is not measured."""
+LEAST_KEPT: Final = 0.2
+"""Share of the layers that must keep their activations for their time to be measured."""
 FEWEST: Final = 2
 """Minimum number of steps, however slow they are."""
 OWN_SHARE: Final = 0.6
@@ -163,6 +168,7 @@ class StepFigures(EvaluationFigures, SavingCosts, MemoryPeaks, DeviceFacts):
     slower: float
     streamed: LinearModel | None
     streamed_slower: float
+    kept_ratio: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,10 +268,16 @@ class StepMeasurement:
             "slower": slowdown,
             "streamed": None,
             "streamed_slower": 1.0,
+            "kept_ratio": self._kept_ratio(longest, expected) if run.plan.selective_checkpointing else None,
         }
         streaming = preparation.can_stream and not run.plan.streams
         if streaming and self.free is not None and expected > SAFE * self.free:
-            figures["streamed"], figures["streamed_slower"] = self._streamed(longest)
+            recomputes = preparation.config.get("gradientCheckpointing") is not False
+            streamed, figures["streamed_slower"] = self._streamed(longest, recomputes=recomputes)
+            figures["streamed"] = streamed
+            if preparation.may_keep_activations:
+                peak = streamed.at(self._recomputed_bytes(longest))
+                figures["kept_ratio"] = self._kept_ratio(longest, peak)
         return beginning, figures
 
     def _writing(self, writing: GenerationSpeed | None, step: Step) -> float:
@@ -381,7 +393,7 @@ class StepMeasurement:
         # higher.
         surplus = max(0.0, highest - memory.at(self.rising[-1].saved_bytes)) if reached_longest else 0.0
         if self.run.plan.streams:
-            surplus = max(surplus, self._waiting(longest))
+            surplus = max(surplus, self._waiting(self.sizes, longest))
         parts = map(self._shape, measured)
         floor = max(
             [self.before, *(round(self.at_rest + self.sizes.evaluation_bytes(part)) for part in parts)]
@@ -399,22 +411,53 @@ class StepMeasurement:
             gradient_checkpointing(self.run.model)
         except (ValueError, AttributeError):  # this architecture does not support it
             return None, 1.0
-        return self._with_recomputation(longest)
+        return self._with(replace(self.sizes, recomputed=True), longest)
 
-    def _streamed(self, longest: Batch) -> tuple[LinearModel, float]:
-        """Measure memory and slowdown with streamed layers; from then on, they are streamed."""
-        gradient_checkpointing(self.run.model)
-        prepare_frozen(self.run.base, self.run.choice.dtype, streams=True)
+    def _streamed(self, longest: Batch, *, recomputes: bool) -> tuple[LinearModel, float]:
+        """Measure memory and slowdown with streamed layers; from then on, they are streamed.
+
+        They keep their activations only if the settings demand that, as ``recomputes`` says.
+        """
+        run, stream = self.run, self.run.base.stream
+        prepare_frozen(run.base, run.choice.dtype, streams=True)
+        gradient_checkpointing(run.model, stream)
+        if stream and not recomputes:
+            stream.activations.limit = math.inf
         return_freed_memory()
-        line, slower = self._with_recomputation(longest)
-        return LinearModel(line.base + self._waiting(longest), line.slope), slower
+        sizes = replace(self.sizes, recomputed=recomputes)
+        line, slower = self._with(sizes, longest)
+        return LinearModel(line.base + self._waiting(sizes, longest), line.slope), slower
 
-    def _waiting(self, longest: Batch) -> float:
+    def _recomputed_bytes(self, batch: Batch) -> float:
+        """Return the bytes of a step on ``batch`` with activation checkpointing."""
+        return replace(self.sizes, recomputed=True).saved_bytes(self._shape(batch))
+
+    def _kept_ratio(self, longest: Batch, peak: float) -> float:
+        """Measure the ratio of a streamed step's time if all layers keep their activations to that if none
+        does, where a step without them has this ``peak``.
+        """
+        row = max(longest, key=lambda example: example.tokens)
+        stream, seconds = self.run.base.stream, 2 * self._seconds(self._work([row]))
+        if not stream or self.free is None or time.monotonic() + seconds > self.deadline:
+            return USUAL_KEPT
+        activations = stream.activations
+        recomputed = self._run_step([[row]]).seconds
+        activations.limit = max(0.0, SAFE * self.free - peak)
+        activations.count()
+        kept = self._run_step([[row]]).seconds
+        activations.limit, share = 0.0, activations.share
+        if share < LEAST_KEPT:
+            return USUAL_KEPT
+        # As if it had been all of them.
+        return min(1.0, max(0.5, 1 - (1 - kept / recomputed) / share))
+
+    def _waiting(self, sizes: Sizes, longest: Batch) -> float:
         """Return the bytes that the other batches of a step keep while layers are streamed."""
-        return self.sizes.waiting_bytes(self._shape(longest), self.run.plan.accumulation)
+        return sizes.waiting_bytes(self._shape(longest), self.run.plan.accumulation)
 
-    def _with_recomputation(self, longest: Batch) -> tuple[LinearModel, float]:
-        before_sizes, self.sizes = self.sizes, replace(self.sizes, recomputed=True)
+    def _with(self, sizes: Sizes, longest: Batch) -> tuple[LinearModel, float]:
+        """Measure memory, by the bytes of these ``sizes``, and slowdown."""
+        before_sizes, self.sizes = self.sizes, sizes
         row = max(longest, key=lambda example: example.tokens)
         steps = [self._run_step([[part]]) for part in (thinned(row, row.tokens // 2), row)]
         self.sizes = before_sizes

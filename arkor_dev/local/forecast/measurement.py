@@ -58,6 +58,8 @@ class Measurement:
     ``four_bit`` says that the weights are quantized. ``recomputed`` and ``streamed`` are the memory with
     activation checkpointing, and with streamed layers as well, if that was measured; ``slower`` and
     ``streamed_slower`` are the ratios of a step's time. ``streams``: all was measured with streamed layers.
+    These recompute all activations; ``kept_ratio`` is the ratio of a step's time if they keep all instead,
+    None if the job's settings forbid that.
     """
 
     device: str
@@ -89,6 +91,7 @@ class Measurement:
     slower: float = 1.0
     streamed: LinearModel | None = None
     streamed_slower: float = 1.0
+    kept_ratio: float | None = None
     streams: bool = False
     host: int = 0
     gpu: str = ""

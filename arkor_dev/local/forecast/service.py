@@ -405,8 +405,8 @@ class Forecasts:
         if model is None or elsewhere:
             return
         measured = self._store.get(key := self._key(config, model))
-        if measured is None or measured.streamed:  # the free memory decided which of two estimates held
-            return
+        if measured is None or measured.streamed or measured.kept_ratio is not None:
+            return  # the free memory decided which of two estimates held, or how much was recomputed
         forecast = estimate(measured, config, memory(), None, busy=True)
         size = (peak or 0) / forecast["memory"]["peakBytes"] if peak and not measured.host else 1.0
         self._store.put(key, measured.corrected(seconds / max(forecast["seconds"], 0.1), size))

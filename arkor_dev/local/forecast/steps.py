@@ -75,13 +75,14 @@ def sizes_of(run: TrainingLoop, row: Example) -> Sizes:
     hidden, layers = int(config.hidden_size), int(config.num_hidden_layers)
     outside = {id(module.weight) for module in _embeddings(model)}
     parameters = sum(weight.numel() for weight in model.parameters() if id(weight) not in outside)
-    if run.plan.gradient_checkpointing:
+    checkpointing = run.plan.gradient_checkpointing or run.plan.streams
+    if checkpointing:
         model.gradient_checkpointing_disable()
     (short, short_bytes), (long, long_bytes) = (
         _saved_bytes(run.loss, thinned(row, tokens), run.base.stream) for tokens in COUNTED
     )
-    if run.plan.gradient_checkpointing:
-        gradient_checkpointing(run.model)
+    if checkpointing:
+        gradient_checkpointing(run.model, run.base.stream)
     per_token = (long_bytes - short_bytes) / ((long - short) * layers) if long > short else 0.0
     return Sizes(
         layers=layers,

@@ -12,8 +12,9 @@ limits like a process's own memory. So here
   it, in the direction of the pass, computes. Reading takes less time than mapping the pages of a layer and
   dropping them, and a file that has become shorter is an error of the read, not a signal that ends the
   process;
-- the backward pass recomputes the activations of one layer at a time (activation checkpointing), so it needs
-  the layers in reverse order. The arithmetic is the same, and so are all bits of the result.
+- the backward pass needs the layers in reverse order. It uses the activations that layers have kept, as many
+  as fit (`kept_activations`), and recomputes those of the others, a layer at a time (activation
+  checkpointing). The arithmetic is the same, and so are all bits of the result.
 
 The embeddings, the output layer and the norms stay mapped, converted or on the GPU: of a large model they
 are a small part.
@@ -31,6 +32,7 @@ import threading
 import warnings
 import weakref
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -39,12 +41,13 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from arkor_dev.local.workers.errors import JobFailure
 
+from .kept_activations import KeptActivations
 from .layer_memory import LayerMemory, Slot
 from .packed_weight import PackedWeight
 from .safetensors_header import header_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from torch.nn import Module
@@ -264,13 +267,28 @@ def _aligned(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A view of the streamed weights of layer ``number``: where it is in the layer's memory."""
+
+    stream: LayerStream
+    number: int
+    dtype: torch.dtype
+    size: torch.Size
+    stride: tuple[int, ...]
+    offset: int
+
+    def tensor(self) -> torch.Tensor:
+        return self.stream.viewed(self)
+
+
 class LayerStream:
     """Keeps at most two of a model's decoder layers in memory, once `start` is called.
 
     ``unsuited`` says why the layers cannot be streamed, or is None. The model must have been loaded from
     ``mapped``. With ``transfers``, layers compute on their GPU, to which the rest of the model must be moved;
     ``four_bit`` layers are quantized once, and then stream from main memory. ``chained``: each layer that has
-    computed so far has returned a tensor.
+    computed so far has returned a tensor. ``activations`` are those that need not be recomputed.
     """
 
     def __init__(
@@ -293,6 +311,7 @@ class LayerStream:
         self._buffers: list[_Buffer] = []
         self._current = -1
         self._placed: list[torch.Tensor] = []
+        self.activations = KeptActivations(self)
         if not self.bytes:
             self.unsuited = "its layers are not of a kind that can be recomputed"
 
@@ -360,8 +379,38 @@ class LayerStream:
 
     def holds(self, tensor: torch.Tensor) -> bool:
         """Return whether ``tensor`` is a view of a streamed weight as it is now."""
+        return self.reference(tensor) is not None
+
+    def reference(self, tensor: torch.Tensor) -> _View | None:
+        """Return where ``tensor`` is in its layer if it is a view of a streamed weight as it is now."""
+        # All weights of a layer are in one memory.
         storage = tensor.untyped_storage().data_ptr()
-        return any(weight.untyped_storage().data_ptr() == storage for weight in self._placed)
+        if not self._placed or self._placed[0].untyped_storage().data_ptr() != storage:
+            return None
+        place = tensor.shape, tensor.stride(), tensor.storage_offset()
+        return _View(self, self._current, tensor.dtype, *place)
+
+    def viewed(self, view: _View) -> torch.Tensor:
+        """Return ``view`` in its layer, which is read if it is not in memory. Raises WeightsLostError."""
+        self._enter(view.number)
+        placed = next(weight for weight in self._placed if weight.dtype == view.dtype)
+        return placed.as_strided(view.size, view.stride, view.offset)
+
+    def keep_activations(self) -> None:
+        """Recompute only those layers, with transformers' activation checkpointing, whose activations do not
+        fit.
+        """
+        for module in self.modules:
+            checkpoint = module._gradient_checkpointing_func  # noqa: SLF001
+            module._gradient_checkpointing_func = partial(self._checkpointed, checkpoint)  # noqa: SLF001
+
+    def _checkpointed(
+        self, checkpoint: Callable[..., object], layer: Callable[..., object], *inputs: torch.Tensor
+    ) -> object:
+        if not inputs or not self.activations.fit(inputs[0]):
+            return checkpoint(layer, *inputs)
+        with self.activations.keep(inputs[0]):
+            return layer(*inputs)
 
     def start(self, dtype: torch.dtype) -> None:
         """Stream the layers from now on, and compute with them in ``dtype``."""

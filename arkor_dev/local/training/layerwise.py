@@ -2,14 +2,15 @@
 
 Gradient accumulation usually takes one batch through all layers and back, then the next. Here all batches of
 a step pass through a layer before the next layer is read, and backwards likewise, as in L2L (Pudipeddi et al.
-2020, arXiv:2002.05645). Of each batch only the inputs of the layers are kept, as by activation checkpointing,
-and each weight receives its gradients in the order of the batches. So all bits are those of the usual order.
+2020, arXiv:2002.05645). Of each batch the inputs of the layers are kept, as by activation checkpointing, and
+of as many layers as fit all that the backward pass needs. Each weight receives its gradients in the order of
+the batches. So all bits are those of the usual order.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -42,14 +43,16 @@ class _Pass:
     """A batch on its way through the layers.
 
     ``through`` are the calls of all layers, ``states`` the input of each and the output of the last one, as
-    leaves of the graph. ``grad`` is the gradient of what the last layer returned, then of its input, and so
-    on; None if no earlier weight is trained.
+    leaves of the graph. ``kept`` are the outputs of those layers, by number, whose graph is kept. ``grad`` is
+    the gradient of what the last layer returned, then of its input, and so on; None if no earlier weight is
+    trained.
     """
 
     rows: Sequence[Example]
     packed: PackedRows | None
     through: list[_Call]
     states: list[Tensor]
+    kept: dict[int, Tensor] = field(default_factory=dict)
     grad: Tensor | None = None
 
 
@@ -148,14 +151,20 @@ class LayerwiseGradients:
 
     def _forward(self, group: Sequence[_Pass]) -> bool:
         """Add the states behind each layer; return False if a layer does not return one."""
+        activations = self._stream.activations
         with self._plainly():
             for number in range(len(self._layers)):
                 for batch in group:
-                    # As in the usual order: without the graph, some operations take another path.
-                    output = self._computed(number, batch, batch.states[number])
+                    state = batch.states[number]
+                    fit = activations.fit(state)
+                    with activations.keep(state) if fit else nullcontext():
+                        # As in the usual order: without the graph, some operations take another path.
+                        output = self._computed(number, batch, state)
                     if not isinstance(output, torch.Tensor):
                         self.unsuited = True
                         return False
+                    if fit:
+                        batch.kept[number] = output
                     batch.states.append(output.detach().requires_grad_(output.requires_grad))
         return True
 
@@ -163,10 +172,12 @@ class LayerwiseGradients:
         with self._plainly():
             for number in reversed(range(len(self._layers))):
                 for batch in group:
-                    state = batch.states.pop()
+                    state, output = batch.states.pop(), batch.kept.pop(number, None)
                     if batch.grad is not None:
-                        output = self._computed(number, batch, state)
-                        assert isinstance(output, torch.Tensor)
+                        if output is None:
+                            computed = self._computed(number, batch, state)
+                            assert isinstance(computed, torch.Tensor)
+                            output = computed
                         output.backward(batch.grad)
                         batch.grad = state.grad
 

@@ -111,8 +111,9 @@ class Plan:
     epoch. ``packed_to`` is the maximum number of tokens in a pack of rows; 0 disables packing. ``by_length``
     groups rows of similar length. ``max_norm`` clips the gradient; 0 disables that. ``smoothing`` is the
     label smoothing, ``noise`` NEFTune's alpha, 0 for none. ``gradient_checkpointing`` recomputes activations,
-    ``offload`` moves them to CPU memory. ``streams``: the layers' frozen weights are read from their files as
-    they are used. ``order_seed`` shuffles the rows.
+    with ``selective_checkpointing`` only those for which there is no memory, ``offload`` moves them to CPU
+    memory. ``streams``: the layers' frozen weights are read from their files as they are used.
+    ``order_seed`` shuffles the rows.
     ``max_checkpoints`` is the maximum number of checkpoints kept, None for all. ``patience`` consecutive
     evaluations without an improvement of more than ``threshold`` stop the run, and so does a settled verdict
     with ``stops_settled``. ``rolls_back``: roll back once
@@ -131,6 +132,7 @@ class Plan:
     smoothing: float
     noise: float
     gradient_checkpointing: bool
+    selective_checkpointing: bool
     offload: bool
     streams: bool
     order_seed: int
@@ -199,6 +201,7 @@ class Plan:
             smoothing=get("labelSmoothingFactor"),
             noise=get("neftuneNoiseAlpha") or 0.0,
             gradient_checkpointing=get("gradientCheckpointing", get("loadIn4bit") or streams),
+            selective_checkpointing=False,
             offload=get("activationOffloading"),
             streams=streams,
             order_seed=get("dataSeed", get("seed")),

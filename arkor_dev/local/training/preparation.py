@@ -84,6 +84,7 @@ class RunPreparation:
         self.job_id, self.config, self.data = job.id, job.config, Path(job.data)
         self._device, self._streams = job.device, job.streams
         self.project, self._rank = Path(job.project), job.group.rank if job.group else 0
+        self._alone = job.group is None
         self.emit, self.progress = emit, progress
         self.settings, self.parameters = JobSettings(self.config), 0
         self.method = method(self.settings.get("method"))
@@ -307,8 +308,8 @@ class RunPreparation:
                 return f"{by_field()[field].key} {why}"
         if self.settings.get("initLoraWeights") in FROM_BASE:
             return "lora.init_lora_weights changes them"
-        if self.config.get("gradientCheckpointing") is False:
-            return "gradient_checkpointing = false keeps all layers' activations"
+        if self.config.get("gradientCheckpointing") is False and self.settings.get("activationOffloading"):
+            return "activation_offloading does not move what gradient_checkpointing = false keeps"
         return None
 
     def _maps(self) -> bool:
@@ -338,6 +339,15 @@ class RunPreparation:
             and not self._not_streamed()
             and self.base.stream
             and not self._unsuited(self.base.stream)
+        )
+
+    @property
+    def may_keep_activations(self) -> bool:
+        """Whether streamed layers recompute only those activations for which there is no memory."""
+        return (
+            self.config.get("gradientCheckpointing") is None
+            and not self.settings.get("activationOffloading")
+            and self._alone
         )
 
     def _unsuited(self, stream: LayerStream) -> str | None:
@@ -372,8 +382,15 @@ class RunPreparation:
         streams = wanted == "layers" or (wanted == "auto" and not why_not and (self._streams or short))
         self.settings.resolve("offload", "layers" if streams else "none")
         if streams and stream:
-            self.settings.resolve("gradientCheckpointing", True)
-            self.plan = replace(self.plan, streams=True, gradient_checkpointing=True)
+            recomputes = self.settings.resolve(
+                "gradientCheckpointing", self.config.get("gradientCheckpointing") is not False
+            )
+            self.plan = replace(
+                self.plan,
+                streams=True,
+                gradient_checkpointing=recomputes,
+                selective_checkpointing=self.may_keep_activations,
+            )
             why = "" if wanted == "layers" else ", because the job does not fit into memory otherwise"
             self.say(
                 f"The layers are quantized once, and copied from main memory as they are used{why}"

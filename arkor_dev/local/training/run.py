@@ -67,6 +67,7 @@ from arkor_dev.local.modeling.example import weight_of
 from arkor_dev.local.modeling.layer_stream import WeightsLostError
 from arkor_dev.local.workers.errors import JobFailure
 
+from .activation_budget import ActivationBudget
 from .adapter import (
     WEIGHTS,
     adapted,
@@ -234,13 +235,13 @@ class TrainingLoop:
         # PiSSA and OLoRA move a part of the base's weights into the adapter. On another machine that part may
         # differ in its last bits, so a resumed run starts from the saved one.
         model, self.initial_weights = self.model, initial_weights(self.model) if plan.adapter else {}
-        if plan.gradient_checkpointing:
-            gradient_checkpointing(model)
+        stream = self.base.stream if plan.streams else None
+        if plan.gradient_checkpointing or stream:
+            gradient_checkpointing(model, stream)
         if plan.noise:
             add_noise(model, plan.noise)
         self.loss = self.objective_of(model)
-        stream = self.base.stream
-        self.layerwise = LayerwiseGradients(stream, self.loss) if stream and plan.streams else None
+        self.layerwise = LayerwiseGradients(stream, self.loss) if stream else None
         weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.trainable = list(weights.values())
         if self.parent:
@@ -256,6 +257,12 @@ class TrainingLoop:
         self.parts = StateParts(weights, self.optimizer, self.scaler, self.base.device)
         self.pace, self.rollback = StepPace(), Rollback(plan.rolls_back)
         self.best = Best(plan.patience, plan.threshold)
+        self._activations: ActivationBudget | None = None
+        if stream and not plan.gradient_checkpointing:
+            stream.activations.limit = math.inf
+        elif stream and plan.selective_checkpointing:
+            longest = plan.packed_to or max(row.tokens for row in self.train)
+            self._activations = ActivationBudget(stream, plan.batch_size * longest)
         self.last_loss: float | None = math.nan
 
     def _check_classes(self, parent: Path) -> None:
@@ -446,6 +453,8 @@ class TrainingLoop:
             self.step = step  # Only now: `updates` may sample answers first, which can be stopped.
             self.clock.lap("data")
             losses.append(self.learn(*updated))
+        if self._activations:
+            self._activations.settle(updated)
         pace.losses.append(sum(losses) / len(losses))
         pace.note(self.loss.figures())
         seconds = time.monotonic() - began

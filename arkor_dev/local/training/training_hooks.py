@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
+    from arkor_dev.local.modeling.layer_stream import LayerStream
+
 LEAST_OFFLOADED: Final = 1024
 """Bytes of the smallest tensor that is offloaded."""
 
@@ -37,13 +39,18 @@ def add_noise(model: Module, alpha: float) -> None:
     model.get_input_embeddings().register_forward_hook(blurred)
 
 
-def gradient_checkpointing(model: Module) -> None:
-    """Save only each block's input and recompute the rest in the backward pass: less memory, more time."""
+def gradient_checkpointing(model: Module, stream: LayerStream | None = None) -> None:
+    """Save only each block's input and recompute the rest in the backward pass: less memory, more time.
+
+    Those blocks of a ``stream`` keep their activations for which there is room.
+    """
     kwargs = {"use_reentrant": False}
     if hasattr(unwrapped(model), "activation_checkpointing_enable"):
         unwrapped(model).activation_checkpointing_enable(activation_checkpointing_kwargs=kwargs)
     else:  # before transformers 5.24
         unwrapped(model).gradient_checkpointing_enable(gradient_checkpointing_kwargs=kwargs)
+    if stream and stream.active:
+        stream.keep_activations()
 
 
 def offload(model: Module) -> AbstractContextManager[object]:

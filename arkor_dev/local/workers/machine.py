@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from arkor_dev.contract.gpus import nvidia_gpus
 
 from .process import CHOOSES_GPUS
-from .resources import available_cores
+from .resources import address_space, available_cores, data_memory
 
 MEMINFO: Final = Path("/proc/meminfo")
 GROUPS: Final = Path("/proc/self/cgroup")
@@ -43,6 +43,12 @@ def memory() -> Memory:
     free = [limit.free for limit in limits if limit.free is not None]
     total = [limit.total for limit in limits if limit.total is not None]
     return Memory(min(free, default=None), min(total, default=None))
+
+
+def spare_memory() -> int | None:
+    """Return the bytes that this process may take in addition to its own; None if unknown."""
+    free = [limit.free for limit in (_system(), *_groups(), *_limits(used=True)) if limit.free is not None]
+    return min(free, default=None)
 
 
 def _system() -> Memory:
@@ -104,14 +110,21 @@ def _group(folder: Path, limit: str, used: str, cache: str) -> Memory | None:
     return Memory(max(0, most - now + int(stat.get(cache, 0))), most)
 
 
-def _limits() -> list[Memory]:
-    """Return the process's own limits (``ulimit -d`` and ``-v``)."""
+def _limits(*, used: bool = False) -> list[Memory]:
+    """Return the process's own limits (``ulimit -d`` and ``-v``), ``used`` by itself or by a new process."""
     try:
         import resource
     except ImportError:
         return []
-    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_DATA, resource.RLIMIT_AS)]
-    return [Memory(limit, limit) for limit in limits if limit not in (resource.RLIM_INFINITY, -1)]
+    limits = [
+        (resource.getrlimit(kind)[0], taken() if used else 0)
+        for kind, taken in ((resource.RLIMIT_DATA, data_memory), (resource.RLIMIT_AS, address_space))
+    ]
+    return [
+        Memory(max(0, limit - taken), limit)
+        for limit, taken in limits
+        if limit not in (resource.RLIM_INFINITY, -1)
+    ]
 
 
 def free_disk(folder: Path) -> int | None:

@@ -39,6 +39,16 @@ def resident_memory() -> int:
     return _status("VmRSS") or _resident()
 
 
+def data_memory() -> int:
+    """Return the bytes that count against ``ulimit -d``; 0 if the system does not report them."""
+    return _status("VmData")
+
+
+def address_space() -> int:
+    """Return the bytes that count against ``ulimit -v``; 0 if the system does not report them."""
+    return _status("VmSize")
+
+
 def _status(name: str) -> int:
     try:
         for line in STATUS.read_text().splitlines():

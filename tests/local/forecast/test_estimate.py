@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -454,6 +456,18 @@ def test_free_memory_is_the_tightest_limit(tmp_path: Path, monkeypatch: pytest.M
     assert memory().free == 100_000
 
 
+def test_spare_memory_leaves_out_what_the_process_has_of_its_own_limit() -> None:
+    code = (
+        "import resource; from arkor_dev.local.workers.machine import memory, spare_memory; "
+        "resource.setrlimit(resource.RLIMIT_DATA, (2**30, 2**30)); held = bytearray(2**29); "
+        "print(memory().free, spare_memory())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    free, spare = map(int, done.stdout.split())
+    assert free == 2**30
+    assert 0 < spare < 2**29
+
+
 STREAMED = replace(MEASURED, streamed=LinearModel(400e6, 1.0), streamed_slower=2.17)
 PEAK_STREAMED = 400e6 + replace(SIZES, recomputed=True).saved_bytes(shape_of(ROWS, padded=False))
 
@@ -471,6 +485,30 @@ def test_a_job_that_fits_only_with_streamed_layers_is_not_refused() -> None:
     assert streamed["memory"]["peakBytes"] == pytest.approx(PEAK_STREAMED)
     assert streamed["trainingSeconds"] == pytest.approx(2.17 * in_memory["trainingSeconds"], abs=0.1)
     assert refusal(streamed) is None
+
+
+def test_activations_for_which_there_is_room_are_forecast_as_kept() -> None:
+    """They take memory and save time: fully where all fit, in part where some do."""
+    keeping = replace(
+        STREAMED, kept_ratio=0.6, weights=0, memory=replace(MEASURED.memory, base=90e9), worst=90 * 10**9
+    )
+    whole = keeping.sizes.kept_bytes(shape_of(ROWS, padded=False), 1)
+    assert whole > 0
+
+    def figures(free: float, **more: object) -> tuple[float, float]:
+        config: JobConfig = {**CONFIG, **more}  # type: ignore[typeddict-item]
+        forecast = estimate(keeping, config, Memory(round(free), 10**11), 10**12, busy=False)
+        assert forecast["fits"] is True
+        return round(forecast["memory"]["peakBytes"] - PEAK_STREAMED), forecast["streaming"]["slower"]
+
+    assert figures(1.06 * PEAK_STREAMED) == (0, 2.17)
+    assert figures(9 * (PEAK_STREAMED + whole)) == (round(whole), round(2.17 * 0.6, 2))
+    reserve = replace(SIZES, recomputed=True).saved_bytes(shape_of(ROWS, padded=False))
+    size, slower = figures(PEAK_STREAMED + (reserve + whole / 2) / 0.8)
+    assert 0 < size < whole
+    assert 2.17 * 0.6 < slower < 2.17
+    # Those who ask for checkpointing get it.
+    assert figures(9 * (PEAK_STREAMED + whole), gradientCheckpointing=True) == (0, 2.17)
 
 
 def test_a_job_that_fits_anyhow_is_not_streamed() -> None:
@@ -501,9 +539,11 @@ def test_a_measurement_of_streamed_layers_says_so() -> None:
 
 
 def test_batches_that_share_a_reading_keep_at_most_the_size_of_two_layers() -> None:
-    shape = shape_of([(100, 50)], padded=False)
-    inputs = 100 * SIZES.layers * SIZES.value * SIZES.hidden
-    two_layers = 2 * SIZES.parameters / SIZES.layers * SIZES.value
-    assert SIZES.waiting_bytes(shape, 1) == 0
-    assert SIZES.waiting_bytes(shape, 2) == min(inputs, two_layers)
-    assert SIZES.waiting_bytes(shape, 10**6) == two_layers
+    shape, sizes = shape_of([(100, 50)], padded=False), replace(SIZES, recomputed=True)
+    inputs = 100 * sizes.layers * sizes.value * sizes.hidden
+    two_layers = 2 * sizes.parameters / sizes.layers * sizes.value
+    assert sizes.waiting_bytes(shape, 1) == 0
+    assert sizes.waiting_bytes(shape, 2) == min(inputs, two_layers)
+    assert sizes.waiting_bytes(shape, 10**6) == two_layers
+    kept = 100 * sizes.layers * sizes.saved
+    assert SIZES.waiting_bytes(shape, 10**6) == pytest.approx(two_layers * kept / inputs)

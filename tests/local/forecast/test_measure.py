@@ -96,8 +96,13 @@ def test_a_run_beyond_the_free_memory_is_also_measured_with_streamed_layers(
     assert both["streams"] is False
     assert 0 < both["streamed"]["base"] < 1.1 * plenty["worst"]
     assert both["streamed_slower"] >= 1
+    assert (plenty["kept_ratio"], 0.5 <= both["kept_ratio"] <= 1) == (None, True)
     kept = measured(template[FORKS], project, tiny, {**config, "offload": "none"}, 22, free)
     assert kept["streamed"] is None
     only = measured(template[FORKS], project, tiny, {**config, "offload": "layers"}, 23)
     assert (only["streams"], only["streamed"]) == (True, None)
     assert only["sizes"]["recomputed"] is True
+    assert 0.5 <= only["kept_ratio"] <= 1
+    unlimited = {**config, "offload": "layers", "gradientCheckpointing": False}
+    whole = measured(template[FORKS], project, tiny, unlimited, 24)
+    assert (whole["kept_ratio"], whole["sizes"]["recomputed"]) == (None, False)

@@ -151,6 +151,18 @@ def test_each_layer_is_copied_once_a_pass_and_direction(deep: Path, tmp_path: Pa
         assert len(transfers.copied) - before == len(numbers)
 
 
+def test_layers_that_keep_their_activations_wait_for_the_copies(deep: Path, tmp_path: Path) -> None:
+    """The backward pass uses a layer's weights only once they have arrived again."""
+    plain = run_of(deep, tmp_path / "memory")
+    streamed = run_of(deep, tmp_path / "streamed", offload="layers", gradientCheckpointing=False)
+    transfers = watched(streamed, "late")
+    assert losses_of(streamed) == losses_of(plain)
+    assert same_weights(streamed, plain)
+    stream = streamed.base.stream
+    assert stream
+    assert transfers.allocated == stream.resident_bytes < stream.bytes
+
+
 SMALL = 9_500_000
 """Bytes of a GPU that cannot hold a step of the model, whose weights take 10 MB."""
 
@@ -182,6 +194,11 @@ def test_a_model_that_exceeds_the_gpu_is_streamed_to_it(deep: Path, tmp_path: Pa
     assert streamed == losses
     assert same_weights(run, whole)
     assert peak < SMALL < most
+    # With room for it, activations are kept after the first step.
+    run, kept, _ = trained(deep, tmp_path / "kept", 2**34, offload="layers", maxSteps=4)
+    assert kept[:2] == losses
+    assert run.base.stream
+    assert 0.4 < run.base.stream.activations.share < 1
 
 
 def test_a_model_whose_layers_cannot_be_streamed_must_fit(tmp_path: Path) -> None:

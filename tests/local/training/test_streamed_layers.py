@@ -188,6 +188,95 @@ def test_long_rows_share_a_reading_in_smaller_groups(deep: Path, tmp_path: Path)
     assert len(numbers) == -(-6 // together) * 2 * (LAYERS - 2)
 
 
+def computations_of(run: TrainingLoop) -> list[int]:
+    """The layers that are computed from now on, in order."""
+    numbers: list[int] = []
+    assert run.base.stream
+    for number, layer in enumerate(run.base.stream.modules):
+        layer.mlp.register_forward_pre_hook(lambda *_, number=number: numbers.append(number))
+    return numbers
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_layers_that_keep_their_activations_are_not_recomputed(
+    deep: Path, tmp_path: Path, dtype: str
+) -> None:
+    """They save no weights, and so give the adapter of a run in memory without holding all layers."""
+    plain = run_of(deep, tmp_path / "memory", dtype)
+    kept = run_of(deep, tmp_path / "kept", dtype, offload="layers", gradientCheckpointing=False)
+    assert losses_of(kept) == losses_of(plain)
+    assert same_weights(kept, plain)
+    stream, steps = kept.base.stream, kept.steps()
+    assert stream
+    kept.learn(*next(steps))
+    numbers, read = computations_of(kept), reads_of(kept)
+    kept.learn(*next(steps))
+    assert sorted(numbers) == sorted([*range(LAYERS)] * 2), "once for each of the two batches"
+    there = 2 if dtype == "bfloat16" else 1  # at the turn of the direction; the other memory is converted
+    assert len(read) == 2 * (LAYERS - there)
+    assert stream.activations.bytes == 0, "the backward pass has released them"
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_as_many_layers_keep_their_activations_as_fit(deep: Path, tmp_path: Path, together: bool) -> None:
+    """The others are recomputed, and the bits are the same."""
+    dropout = 0.0 if together else 0.1  # then batches pass one at a time
+    plain = run_of(deep, tmp_path / "memory", loraDropout=dropout)
+    run = run_of(deep, tmp_path / "streamed", loraDropout=dropout, offload="layers")
+    run.begin()
+    stream, steps = run.base.stream, run.steps()
+    assert stream
+    activations, most = stream.activations, 0
+    activations.limit = 10**12
+    run.learn(*next(steps))  # all are kept, and their size is known
+    numbers = computations_of(run)
+
+    def note(*_: object) -> None:
+        nonlocal most
+        most = max(most, activations.bytes)
+
+    run.model.get_output_embeddings().register_forward_hook(note)
+    run.learn(*next(steps))
+    assert 0 < most < stream.bytes, "no weights are saved"
+    activations.limit, most = 0.6 * most, 0
+    numbers.clear()
+    activations.count()
+    run.learn(*next(steps))
+    assert 0 < most <= activations.limit
+    assert 0.3 < activations.share < 0.7
+    kept = round(2 * LAYERS * activations.share)
+    assert len(numbers) == 2 * LAYERS + (2 * LAYERS - kept)
+    plain.begin()
+    for batches, _ in zip(plain.steps(), range(3), strict=False):
+        plain.learn(*batches)
+    assert same_weights(run, plain)
+
+
+def test_after_its_first_step_a_run_keeps_the_activations_that_fit(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless it is to recompute them, or there is no memory."""
+    from arkor_dev.local.training import activation_budget
+
+    shares = []
+    for spare, config in ((10**10, {}), (0, {}), (10**10, {"gradientCheckpointing": True})):
+        monkeypatch.setattr(activation_budget, "spare_memory", lambda spare=spare: spare)
+        run, _ = prepared(own, tmp_path, offload="layers", saveSteps=0, maxSteps=3, evalSteps=0, **config)
+        assert run.run().status == "completed"
+        assert run.base.stream
+        shares.append(run.base.stream.activations.share)
+    assert shares == [pytest.approx(2 / 3), 0, 0]
+
+
+def test_activations_leave_room_for_files_that_the_page_cache_can_hold() -> None:
+    from arkor_dev.local.modeling.activation_limit import SHARE, activation_limit
+
+    assert activation_limit(10e9, 1e9, 0) == SHARE * 10e9 - 1e9
+    assert activation_limit(10e9, 1e9, 5e9) == SHARE * 10e9 - 6e9
+    assert activation_limit(10e9, 1e9, 14e9) == SHARE * 10e9 - 1e9
+    assert activation_limit(1e9, 2e9, 0) == 0
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_it_answers_as_in_memory(deep: Path, tmp_path: Path, dtype: str) -> None:
     from arkor_dev.local.training.greedy import GenerationLimit, answers
@@ -417,14 +506,19 @@ def test_auto_streams_a_model_that_does_not_fit_otherwise(
             "does not fit into memory otherwise"
         ) in said
         assert not prepared(own, tmp_path, streams=streams, offload="none")[0].plan.streams
-        assert not prepared(own, tmp_path, streams=streams, gradientCheckpointing=False)[0].plan.streams
+        kept, _ = prepared(own, tmp_path, streams=streams, gradientCheckpointing=False)
+        assert (kept.plan.streams, kept.plan.gradient_checkpointing) == (True, False)
+        assert kept.settings["gradientCheckpointing"] is False
 
 
 @pytest.mark.parametrize(
     ("config", "reason"),
     [
         ({"initLoraWeights": "pissa"}, "lora.init_lora_weights changes them"),
-        ({"gradientCheckpointing": False}, "gradient_checkpointing = false keeps all layers' activations"),
+        (
+            {"gradientCheckpointing": False, "activationOffloading": True},
+            "activation_offloading does not move what gradient_checkpointing = false keeps",
+        ),
         ({"loraModulesToSave": ["lm_head", "up_proj"]}, "lora.modules_to_save trains up_proj"),
     ],
 )
