@@ -24,7 +24,7 @@ import {
 import { Examples, General } from "./general";
 import { Intervals } from "./intervals";
 import { Reading } from "./reading";
-import { Remedy } from "./remedy";
+import { forgot, Remedy } from "./remedy";
 import { Rows } from "./rows";
 import { progressOf, useEvaluating } from "./use-evaluating";
 import "./verdict.css";
@@ -60,8 +60,8 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
           <VerdictMark verdict={evaluation.verdict} label={stateWords(stateOf(evaluation))} />
         </p>
         <p class="job-verdict-text">{clean(evaluation.sentence, 600)}</p>
-        {/* What is forgotten has its remedies in its tile. */}
-        {evaluation.verdict !== "mixed" && <Remedy job={job} evaluation={evaluation} />}
+        {/* What was forgotten has its remedies in its tile. */}
+        {!forgot(evaluation) && <Remedy job={job} evaluation={evaluation} />}
       </div>
       {parts.length > 0 && (
         <div class="job-tiles">
@@ -149,8 +149,7 @@ function Tile({ job, part }: { job: Job; part: Part }) {
           <a href={href("/playground", { target: `final*0.5:${job.id}` })}>Try it at 50 % strength</a>
         )}
       </p>
-      {/* A verdict of worse has this remedy beside its words. */}
-      {forgets && job.evaluation?.verdict === "mixed" && canReplay(job) && (
+      {forgets && canReplay(job) && (
         <p class="job-tile-remedy">
           <ReplayButton small job={job} />
           <span class="hint">A fifth of each step's rows are then the base model's own answers.</span>

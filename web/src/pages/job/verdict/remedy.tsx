@@ -10,6 +10,10 @@ import { canReplay, ReplayButton } from "../header/replay-button";
 
 const STRENGTH = 50;
 
+/** Whether what the model could do before is what the verdict is about; a task that got worse comes first. */
+export const forgot = ({ verdict, heldOut }: Evaluation): boolean =>
+  verdict === "mixed" || (verdict === "worse" && heldOut?.verdict !== "worse");
+
 export function Remedy({ job, evaluation }: { job: Job; evaluation: Evaluation }) {
   const { extendTo } = evaluation;
   const state = stateOf(evaluation);
@@ -25,7 +29,7 @@ export function Remedy({ job, evaluation }: { job: Job; evaluation: Evaluation }
         Try {STRENGTH} % strength
       </a>
     );
-  if ((state === "mixed" || state === "worse") && canReplay(job)) return <ReplayButton job={job} />;
+  if (forgot(evaluation) && canReplay(job)) return <ReplayButton job={job} />;
   if (state === "same" || state === "unclear" || state === "worse")
     return (
       <a class="ui-button ui-button-plain" href={href("/docs", { page: "fix-a-bad-run" })}>
