@@ -153,7 +153,7 @@ async def test_the_jobs_table_sorts_by_verdict(
         await page.get_by_role("button", name="Verdict").click()
         await expect(names).to_have_text(["three", "one", "two", "four"])
         row = page.locator(".jobs-row").filter(has_text="one")
-        await expect(row.locator(".jobs-col-verdict")).to_have_text("Better, worse in general")
+        await expect(row.locator(".jobs-col-verdict")).to_have_text("Learned, but forgot")
 
 
 async def test_without_the_feature_there_is_no_verdict(

@@ -1,13 +1,13 @@
 /** A run's verdict on Home: what was learned in a few words, and its sentence. */
 import type { Evaluation } from "../../contract.gen";
 import { clean } from "../../lib/text";
-import { stateOf, stateWords, VerdictMark } from "../../ui/verdict";
+import { StateMark } from "../../ui/verdict";
 
 export function VerdictHead({ evaluation }: { evaluation: Evaluation }) {
   return (
     <>
       <h2>
-        <VerdictMark verdict={evaluation.verdict} label={stateWords(stateOf(evaluation))} />
+        <StateMark evaluation={evaluation} />
       </h2>
       <p class="dim">{clean(evaluation.sentence, 400)}</p>
       {evaluation.heldOut && !evaluation.heldOut.measure && (

@@ -9,7 +9,7 @@ import { href } from "../../../router";
 import { features } from "../../../store/features";
 import { Button } from "../../../ui/controls/button";
 import { ErrorNote } from "../../../ui/empty";
-import { stateOf, stateWords, VerdictMark } from "../../../ui/verdict";
+import { StateMark, VerdictMark } from "../../../ui/verdict";
 import { canReplay, ReplayButton } from "../header/replay-button";
 import {
   answerFigures,
@@ -57,7 +57,7 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
       <div class="job-verdict-head">
         <h2>Verdict</h2>
         <p class="job-verdict-sentence">
-          <VerdictMark verdict={evaluation.verdict} label={stateWords(stateOf(evaluation))} />
+          <StateMark evaluation={evaluation} />
         </p>
         <p class="job-verdict-text">{clean(evaluation.sentence, 600)}</p>
         {/* What was forgotten has its remedies in its tile. */}
