@@ -38,6 +38,7 @@ EXIT_CODES = {
     "2": "wrong usage, or it cannot start",
     "3": "start: the job was cancelled or deleted",
     "4": "paused, and can be resumed: the job of start; data make, also by its budget",
+    "5": "verify: no text of deleted rows was found, but not everything could be searched",
     "130": "interrupted",
     "143": "ended by SIGTERM, as by a service manager; Studio and serve end with 0",
 }

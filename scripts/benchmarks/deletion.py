@@ -8,6 +8,7 @@ among controls before and after. Cost: the share of steps that are repeated, on 
 from __future__ import annotations
 
 import random
+import sys
 import tempfile
 import warnings
 from dataclasses import replace
@@ -62,6 +63,7 @@ def _exactness(tiny: Path, folder: Path, count: int) -> Iterator[Figure]:
         scratch = train(tiny, data, "scratch", blanked(examples, deleted), settings)
         different += gone.weights is None or gone.weights != scratch.weights
         continued += gone.start > 0
+        print(f"{number + 1} deletions, {different} different", file=sys.stderr, flush=True)
     yield Figure(f"deletions of {count} whose bits differ from a training without", different, "", most=0)
     yield Figure("of these, continued from a checkpoint", continued, "")
 

@@ -5,19 +5,29 @@ Each proof says how often a promise is broken in null cases, and the target is t
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
-from . import budget, deletion, live, sources
+from . import budget, budget_seeds, deletion, live, sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from .figures import Figure
 
-PROOFS = (deletion.measure, live.measure, budget.measure, sources.measure)
+PROOFS = {
+    "deletion": deletion.measure,
+    "live": live.measure,
+    "budget": budget.measure,
+    "seeds": budget_seeds.measure,
+    "sources": sources.measure,
+}
+"""Each proof by its case."""
 
 
-def measure(*, quick: bool) -> Iterator[Figure]:
-    """Yield the figures of every proof."""
-    for proof in PROOFS:
-        yield from proof(quick=quick)
+def measure(*, quick: bool, cases: Sequence[str] = ()) -> Iterator[Figure]:
+    """Yield the figures of the proofs in ``cases``, by default of all."""
+    if unknown := set(cases) - PROOFS.keys():
+        sys.exit(f"no such case: {', '.join(sorted(unknown))}; there are {', '.join(PROOFS)}")
+    for case in cases or PROOFS:
+        yield from PROOFS[case](quick=quick)

@@ -191,6 +191,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         yield Figure(f"null, {len(nulls)} designs: any clear effect", 100 * wrong / len(nulls), "%", most=20)
         yield from _simulated(planted, 20 if quick else SIMULATED)
         yield from _by_size(100 if quick else NULLS)
+        yield from _assumptions_broken(100 if quick else NULLS)
         if not quick:
             yield from _left_out(claims, train_missing("without", path, range(LEFT_OUT)))
 
@@ -279,6 +280,43 @@ def _by_size(count: int) -> Iterator[Figure]:
         noise = chance.standard_normal((count // 10, runs))
         found = sum(clear(drawn - own)[0] == "helps" for drawn in noise)
         yield Figure(f"{title}: found {gain:g} standard deviations", 100 * found / len(noise), "%")
+
+
+def _assumptions_broken(count: int) -> Iterator[Figure]:
+    """Yield false claims where an assumption does not hold; runs vary normally, by 1 where nothing is said.
+
+    *Unequal shares*: each source has twice the rows of the one before, none has an effect. *Uneven noise*:
+    a run with the first source varies three times as much, and none has an effect. *Only together*: the first
+    two sources lower the loss by ``gain`` in runs that have both, and *a curve*: the first one does wherever
+    it is in, whatever its share. There, leaving out any other source of the whole mixture changes nothing,
+    and claims about these are counted.
+    """
+    chance = np.random.default_rng(45)
+    for number, runs in ((4, 16), (6, 16), (8, 16)):
+        inside = np.array(design(number, runs))
+
+        def false_claims(
+            teach: Any, noise: Any = 1.0, known: int = 0, rows: Any = 1, inside: Any = inside
+        ) -> float:
+            sizes = np.ones(inside.shape[1]) * rows
+            shares = inside * sizes / (inside * sizes).sum(1, keepdims=True)
+            mixture, wrong = (sizes / sizes.sum()).tolist(), 0
+            for drawn in chance.standard_normal((count, len(inside))):
+                losses = (noise * drawn - teach)[:, None].tolist()
+                found = effects(shares.tolist(), losses, mixture)
+                wrong += any(one.kind != "unclear" for one in found[known:])
+            return 100 * wrong / count
+
+        title = f"{number} sources, {runs} runs"
+        unequal = false_claims(0.0, rows=2.0 ** np.arange(number))
+        yield Figure(f"{title}, unequal shares: any false claim", unequal, "%", most=9)
+        uneven = false_claims(0.0, noise=1 + 2 * inside[:, 0])
+        yield Figure(f"{title}, uneven noise: any false claim", uneven, "%")
+        for gain in (1.0, 2.0, 4.0):
+            both = false_claims(gain * (inside[:, 0] & inside[:, 1]), known=2)
+            yield Figure(f"{title}, only together, {gain:g}: a claim about another source", both, "%")
+            curve = false_claims(gain * inside[:, 0], known=1)
+            yield Figure(f"{title}, a curve, {gain:g}: a claim about another source", curve, "%")
 
 
 def _residuals(runs: Sequence[Run]) -> Any:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
 
 SPAN: Final = re.compile(r"([1-9][0-9]{0,8})(?:-([1-9][0-9]{0,8}))?")
+NOT_PROVED: Final = 5
+"""The exit code of ``verify`` if nothing is wrong, but not everything could be checked."""
 LISTED: Final = 30
 """Maximum number of copies, adapters or files that are printed."""
 
@@ -124,14 +126,19 @@ async def verified(settings: Settings, job_id: str, *, repeat: bool, quiet: bool
     return certificate
 
 
-def holds(certificate: Certificate) -> bool:
-    """Return whether a certificate is proved to hold still: everything was searched, nothing is left, and
-    the weights are as written.
+def exit_code(certificate: Certificate, *, repeated: bool) -> int:
+    """Return 0 if a certificate is proved to hold still: everything was searched, nothing is left, and the
+    weights are as written; with ``repeated`` they were trained again, too.
+
+    1 if it does not hold: text is left, or the weights differ. ``NOT_PROVED`` if nothing says so, but
+    something was not searched, or the repetition has no result.
     """
     repeat = certificate.get("repeat", {})
-    same = repeat.get("state") != "completed" or repeat.get("same") is True
+    completed = repeat.get("state") == "completed"
+    if not certificate["intact"] or certificate["copiesCount"] or (completed and not repeat.get("same")):
+        return 1
     searched_all = certificate["searchable"] and not certificate["unsearchedCount"]
-    return certificate["intact"] and searched_all and not certificate["copiesCount"] and same
+    return 0 if searched_all and (completed or not repeated) else NOT_PROVED
 
 
 def _certificate(body: bytes) -> Certificate:

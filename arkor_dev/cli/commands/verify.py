@@ -21,7 +21,7 @@ from arkor_dev.contract.provenance.compare import SOUND, WORDS, FileState, compa
 from arkor_dev.contract.provenance.statement import FILE, StatementError, job_id, read_statement
 from arkor_dev.core.plain_text import one_line
 
-from .forget import holds, verified
+from .forget import exit_code, verified
 from .forget import lines as certificate_lines
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ async def run_verify(settings: Settings, reference: str, *, repeat: bool, as_jso
     """Check a folder, a file in one, or a job of this machine; return the exit code.
 
     The code is 0 if every file is as written, else 1. For a job that deleted rows, their texts are searched
-    for again, and the code is 1 if any are found or something was not searched. ``repeat`` also repeats the
+    for again, and the code is that of its certificate (`exit_code`). ``repeat`` also repeats the
     training run, and a different result is 1, too. Raises BadRequestError if there is nothing to check.
     """
     target = target_of(settings, reference)
@@ -85,10 +85,13 @@ async def run_verify(settings: Settings, reference: str, *, repeat: bool, as_jso
         and job.parent == settings.local_data / "jobs"
     ):
         certificate = await verified(settings, job.name, repeat=repeat, quiet=as_json)
-        report["ok"], report["certificate"] = holds(certificate), certificate
+        code = exit_code(certificate, repeated=repeat)
+        report["ok"], report["certificate"] = code == 0, certificate
         if not as_json:
             print("\n".join(certificate_lines(certificate)))  # noqa: T201
-    elif repeat and ok:
+        _end(report, as_json)
+        return code
+    if repeat and ok:
         report["repeat"] = outcome = await _reproduced(settings, statement, quiet=as_json)
         report["ok"] = outcome["ok"]
     elif repeat and not as_json:

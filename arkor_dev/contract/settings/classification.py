@@ -38,3 +38,8 @@ ROWS: Final = (
         methods=(METHOD,),
     ),
 )
+
+
+def as_list(chosen: str | list[str]) -> list[str]:
+    """Return the entries of ``class_weight``, of which a single one may stand alone."""
+    return [chosen] if isinstance(chosen, str) else chosen

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from arkor_dev.contract.provenance.statement import Resource
-    from arkor_dev.contract.shapes import Adjustment, JobConfig
+    from arkor_dev.contract.shapes import Adjustment, EvaluationBudget, JobConfig
     from arkor_dev.data.findings.privacy import Private
     from arkor_dev.local.jobs.atomic_folder import FileEntry
 
@@ -93,11 +93,25 @@ class RunFacts(TypedDict):
     builder: Builder
 
 
+class Budget(TypedDict):
+    """The strength that ``maxHarm`` chose for a result: the figures of `EvaluationBudget` about it."""
+
+    maxHarm: float
+    kept: bool
+    strength: float
+    harm: float
+    most: NotRequired[float]
+
+
 class Moment(TypedDict):
-    """One saved folder: the ``artifact``, after which step, its figures, and when the run began and saved."""
+    """One saved folder: the ``artifact``, after which step, its figures, and when the run began and saved.
+
+    ``budget`` is of a result whose strength was chosen.
+    """
 
     artifact: str
     step: int
+    budget: NotRequired[Budget]
     figures: Mapping[str, object]
     startedOn: str
     finishedOn: str
@@ -106,7 +120,9 @@ class Moment(TypedDict):
 def statement(files: Mapping[str, FileEntry], facts: RunFacts, moment: Moment) -> Statement:
     """Return the statement on ``files``, by name."""
     subject = [_file(name, entry["sha256"], entry["bytes"], name == STATE) for name, entry in files.items()]
-    position = {"artifact": moment["artifact"], "step": moment["step"]}
+    position: dict[str, object] = {"artifact": moment["artifact"], "step": moment["step"]}
+    if "budget" in moment:
+        position["budget"] = moment["budget"]
     figures = {key: value for key, value in moment["figures"].items() if is_number(value)}
     return {
         "_type": STATEMENT,
@@ -177,6 +193,19 @@ def adjustments(adjusted: Iterable[Adjustment], private: Private) -> list[dict[s
         }
         for change in adjusted
     ]
+
+
+def budget_of(chosen: EvaluationBudget) -> Budget:
+    """Return the figures of a chosen strength that say which adapter it is, and of what harm."""
+    figures: Budget = {
+        "maxHarm": chosen["maxHarm"],
+        "kept": chosen["kept"],
+        "strength": chosen["strength"],
+        "harm": chosen["harm"],
+    }
+    if is_number(most := chosen.get("most")):
+        figures["most"] = most
+    return figures
 
 
 def _is_public(value: object, private: Private) -> bool:

@@ -88,14 +88,20 @@ class CardWriter:
     def _moment(self, artifact: str, step: int) -> provenance.Moment:
         run, now = self._run, datetime.now(UTC)
         started = now.timestamp() - (time.monotonic() - run.began)
-        loss = run.best.loss if artifact == "final" and step != run.step else run.best.last
-        return {
+        loss = run.best.loss if artifact == FINAL and step != run.step else run.best.last
+        moment: provenance.Moment = {
             "artifact": artifact,
             "step": step,
             "figures": {"loss": run.last_loss, "evalLoss": loss, "steps": run.step},
             "startedOn": _time(datetime.fromtimestamp(started, UTC)),
             "finishedOn": _time(now),
         }
+        job = job_folder(self._preparation.data, self._preparation.job_id)
+        # Checkpoints have the strength that was trained.
+        budget = results.budget_in(results.read(results.history_file(job))) if artifact == FINAL else None
+        if budget:
+            moment["budget"] = provenance.budget_of(budget)
+        return moment
 
 
 def _time(moment: datetime) -> str:

@@ -16,11 +16,11 @@ from peft.tuners.lora.layer import Linear as PeftLinear
 from arkor_dev.local.workers.machine import memory
 
 from .answer_speed import LinearParts, packed_product, packed_weight
+from .fused_layers import FusedLayers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
-    from torch import Tensor
     from torch.nn import Module
 
 FREE_FACTOR: Final = 3
@@ -35,7 +35,11 @@ class MergedWeights:
     """
 
     def __init__(self, model: Module, adapter: str) -> None:
-        self._forwards = [(layer, _merged(layer, adapter)) for layer in _plain_layers(model, adapter)]
+        self._model, self._adapter = model, adapter
+        self._sums: dict[PeftLinear, LinearParts] = {
+            layer: _merged(layer, adapter) for layer in _plain_layers(model, adapter)
+        }
+        self._fused: FusedLayers | None = None
 
     @staticmethod
     def fit(model: Module, adapter: str) -> bool:
@@ -47,13 +51,28 @@ class MergedWeights:
 
     def use(self) -> None:
         """Let the layers compute with the sums."""
-        for layer, forward in self._forwards:
-            layer.forward = forward
+        for layer, parts in self._sums.items():
+            layer.forward = MethodType(packed_product, parts)
 
     def leave(self) -> None:
         """Let PEFT compute the layers again, with whatever adapter is active."""
-        for layer, _ in self._forwards:
+        for layer in self._sums:
             vars(layer).pop("forward", None)
+
+    def fused(self) -> AbstractContextManager[None]:
+        """Return a context in which texts are read with few operations; the sums must be in use."""
+        if self._fused is None:
+            self._fused = FusedLayers(self._model, self._parts_of)
+        return self._fused.used()
+
+    def _parts_of(self, layer: Module) -> LinearParts | None:
+        """Return the packed weights with which ``layer`` computes now; None if it computes otherwise."""
+        if isinstance(layer, PeftLinear) and layer in self._sums:
+            return self._sums[layer]
+        if type(layer) is PeftLinear and self._adapter not in layer.lora_A:
+            layer = layer.base_layer
+        plain = type(layer) is torch.nn.Linear and layer.weight.is_mkldnn
+        return LinearParts(layer.weight, layer.bias) if plain else None
 
 
 def _plain_layers(model: Module, adapter: str) -> list[PeftLinear]:
@@ -70,8 +89,8 @@ def _plain_layers(model: Module, adapter: str) -> list[PeftLinear]:
 
 
 @torch.inference_mode()  # type: ignore[untyped-decorator]
-def _merged(layer: PeftLinear, adapter: str) -> Callable[[Tensor], Tensor]:
+def _merged(layer: PeftLinear, adapter: str) -> LinearParts:
     base = layer.base_layer
     weight = base.weight.to_dense()
     whole = (weight.float() + layer.get_delta_weight(adapter).float()).to(weight.dtype)
-    return MethodType(packed_product, LinearParts(packed_weight(whole), base.bias))
+    return LinearParts(packed_weight(whole), base.bias)

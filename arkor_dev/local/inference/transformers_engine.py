@@ -8,6 +8,7 @@ transformers' own ``generate`` (``generate_fallback``).
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 from collections import OrderedDict
 from dataclasses import replace
@@ -47,6 +48,7 @@ from .prompt_cache import PromptCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -260,7 +262,7 @@ class TransformersEngine:
         Each batch has its texts' numbers, the states ``[texts, longest, size]``, and the lengths ``[texts]``.
         """
         model, device = unwrapped(self.base.model).base_model, self.base.model.device
-        with torch.inference_mode():
+        with torch.inference_mode(), self._fused():
             for places in batches(rows):
                 if stopped():
                     return
@@ -279,6 +281,13 @@ class TransformersEngine:
                         extra["token_type_ids"][index, : lengths[index]] = torch.tensor(types[place])
                 hidden = model(input_ids=ids, attention_mask=mask, use_cache=False, **extra).last_hidden_state
                 yield places, hidden, lengths.to(hidden.device)
+
+    def _fused(self) -> AbstractContextManager[None]:
+        """Return a context in which the active adapter reads texts with few operations, if it can."""
+        active = self._active
+        if active is None or active.adapter not in self._merged or active.strength != FULL_STRENGTH:
+            return contextlib.nullcontext()
+        return self._merged[active.adapter].fused()
 
     def _score_at_once(self, row: BatchRow) -> None:
         """Score a prompt of a model that cannot read it in chunks."""

@@ -105,6 +105,17 @@ async def several(scene: Scene) -> AsyncGenerator[None]:
     yield
 
 
+@state("endpoints-classifier", "An endpoint of a classifier, with the curl that it answers")
+async def classifier(scene: Scene) -> None:
+    job = trained(scene.fake, "tickets", method="classify")
+    target = {"kind": "adapter", "adapter": {"kind": "final", "jobId": job}}
+    made = endpoint(scene, "tickets", target=target)
+    await scene.go(f"/#/endpoints?id={made}")
+    curl = scene.page.get_by_text("/v1/classify").last
+    await expect(curl).to_be_visible()
+    await curl.scroll_into_view_if_needed()
+
+
 @state("endpoints-none", "A backend that has no endpoints")
 async def none(scene: Scene) -> None:
     scene.fake.fault("GET /v1/endpoints", status=404, body=b'{"error": "No such thing here."}')

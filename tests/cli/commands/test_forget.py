@@ -12,7 +12,7 @@ import pytest
 
 from arkor_dev.backend.http_client import Response
 from arkor_dev.cli.commands import forget
-from arkor_dev.cli.commands.forget import _certificate, holds, lines
+from arkor_dev.cli.commands.forget import NOT_PROVED, _certificate, exit_code, lines
 from arkor_dev.contract.errors import BackendError
 
 if TYPE_CHECKING:
@@ -82,21 +82,35 @@ def test_a_certificate_without_a_part_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "code", "said"),
     [
+        ({}, 0, "Their text was not found: "),
         (
             {"unsearched": [".git/ (not searched)"], "unsearchedCount": 1},
+            NOT_PROVED,
             "not found in what could be searched",
         ),
-        ({"searchable": False}, "cannot be searched for"),
-        ({"copies": [COPY], "copiesCount": 1}, "still in these places"),
-        ({"intact": False}, "has been changed since"),
+        ({"searchable": False}, NOT_PROVED, "cannot be searched for"),
+        ({"copies": [COPY], "copiesCount": 1}, 1, "still in these places"),
+        ({"copies": [COPY], "copiesCount": 1, "unsearchedCount": 1}, 1, "still in these places"),
+        ({"intact": False}, 1, "has been changed since"),
+        ({"intact": False, "searchable": False}, 1, "has been changed since"),
+        ({"repeat": {"job": "job_3", "state": "completed", "same": True}}, 0, "the same bits"),
+        ({"repeat": {"job": "job_3", "state": "completed", "same": False}}, 1, "the weights differ"),
+        ({"repeat": {"job": "job_3", "state": "failed"}}, 0, "failed"),
     ],
 )
-def test_only_what_was_searched_whole_is_proved(changed: dict[str, Any], said: str) -> None:
-    assert holds(read())
-    assert not holds(read(**changed))
+def test_the_exit_code_tells_what_is_disproved_from_what_is_not_proved(
+    changed: dict[str, Any], code: int, said: str
+) -> None:
+    assert exit_code(read(**changed), repeated=False) == code
     assert said in "\n".join(lines(read(**changed)))
+
+
+def test_a_repetition_that_was_asked_for_and_has_no_result_proves_nothing() -> None:
+    same = {"job": "job_3", "state": "completed", "same": True}
+    assert exit_code(read(repeat=same), repeated=True) == 0
+    assert exit_code(read(repeat={"job": "job_3", "state": "failed"}), repeated=True) == NOT_PROVED
 
 
 def test_lists_that_are_cut_say_so() -> None:

@@ -17,6 +17,7 @@ import pytest
 pytest.importorskip("torch")
 
 import arkor_dev.cli.main as cli
+from arkor_dev.cli.commands.forget import NOT_PROVED
 from arkor_dev.contract.provenance.statement import FILE
 from arkor_dev.local.jobs.atomic_folder import MANIFEST
 from arkor_dev.local.jobs.job_folder import final_folder
@@ -433,6 +434,9 @@ def test_the_terminal_deletes_verifies_and_replaces(
             "".join(line for line in file.read_text().splitlines(True) if secret(row) not in line)
         )
         assert cli.main(verify) == 0
+        # Nothing is wrong either with what cannot be searched, but it may have the text.
+        (shared_project / ".git").mkdir()
+        assert cli.main(verify) == NOT_PROVED
         # What was held out still judges the adapter.
         body = {"step": 12, "force": True}
         assert shared.call("POST", f"/v1/jobs/job_{new}/evaluate", body).status == 200
@@ -440,4 +444,5 @@ def test_the_terminal_deletes_verifies_and_replaces(
         assert "evaluating" not in shared.job(f"job_{new}"), "it failed"
     finally:
         file.write_bytes(before)
+        shutil.rmtree(shared_project / ".git", ignore_errors=True)
     assert "Their text was not found" in capsys.readouterr().out

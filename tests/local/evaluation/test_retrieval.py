@@ -56,6 +56,13 @@ def test_fewer_documents_than_ten_are_all_found() -> None:
     assert [recall.tolist() for recall in ours.recalls] == [[1, 1, 0], [1, 1, 1], [1, 1, 1]]
 
 
+def test_a_model_that_embeds_all_texts_alike_finds_documents_by_chance() -> None:
+    """Those of a corpus come after the held-out ones, which must not decide between equals."""
+    ours = found(np.ones((10, 1)), np.ones((1000, 1)), [{at} for at in range(10)])
+    assert [recall.mean() for recall in ours.recalls] == pytest.approx([0, 0, 0], abs=0.1)
+    assert ours.ndcg.mean() < 0.1
+
+
 def test_the_mean_share_is_spearmans_correlation() -> None:
     stats = pytest.importorskip("scipy.stats")
     chance = np.random.default_rng(2)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.contract.provenance.statement import internal, read_statement
 from arkor_dev.contract.shapes import Evaluation, EvaluationPart
 from arkor_dev.local.evaluation import general
 from arkor_dev.local.evaluation.end_marks import MOST
@@ -657,6 +658,12 @@ def test_a_verdict_is_that_of_the_adapter_turned_down_by_max_harm(
     losses = recomputed(tiny, shared_data / "jobs" / job / "final", held_out())
     assert evaluation["heldOut"]["adapter"] == pytest.approx(sum(losses) / len(losses), abs=1e-3)
     assert not {"bestStep", "bestSentence"} & evaluation.keys()  # other evaluations had full strength
+    # Whoever gets the adapter can read which part of what was trained it is; checkpoints are all of it.
+    told = [
+        internal(read_statement(shared_data / "jobs" / job / folder)).get("budget")
+        for folder in ("final", f"checkpoints/{JUDGED['maxSteps']}")
+    ]
+    assert told == [{name: budget[name] for name in ("maxHarm", "kept", "strength", "harm", "most")}, None]
     # It is known without a verdict, too: the run may have been cancelled before it.
     (shared_data / "jobs" / job / "evaluation" / "final.json").unlink()
     assert shared.call("POST", f"/v1/jobs/{job}/evaluate", {}).status == 200

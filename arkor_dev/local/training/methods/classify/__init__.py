@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.rules import above_zero, quoted
-from arkor_dev.contract.settings.classification import BALANCED, UNWEIGHTED
+from arkor_dev.contract.settings.classification import BALANCED, UNWEIGHTED, as_list
 from arkor_dev.local.modeling.chat_template import Rendering
 from arkor_dev.local.modeling.classes import Classes
 from arkor_dev.local.modeling.example import IGNORED, Example
@@ -111,9 +111,8 @@ def _weights_in(settings: JobSettings) -> dict[str, float]:
 
     Raises :class:`JobFailure` for an unusable one.
     """
-    listed = settings.get("classWeight")
     weights: dict[str, float] = {}
-    for entry in [listed] if isinstance(listed, str) else listed:
+    for entry in as_list(settings.get("classWeight")):
         if entry in (UNWEIGHTED, BALANCED):
             continue
         label, equals, number = entry.rpartition("=")

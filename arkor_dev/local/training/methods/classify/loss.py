@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, logsigmoid
 
-from arkor_dev.contract.settings.classification import BALANCED, UNWEIGHTED
+from arkor_dev.contract.settings.classification import BALANCED, UNWEIGHTED, as_list
 from arkor_dev.local.modeling.head import head_parts
 from arkor_dev.local.training.objective import Objective, probe
 from arkor_dev.local.workers.errors import JobFailure
@@ -48,8 +48,7 @@ class ClassifierLoss(Objective):
         self._smoothing = plan.smoothing
         self._weights: Tensor | None = None
         self._several = rows[0].classes is not None
-        listed = plan.method["classWeight"]
-        chosen = [listed] if isinstance(listed, str) else listed
+        chosen = as_list(plan.method["classWeight"])
         if chosen == [BALANCED] and self._several:
             counts = self._targets(rows, None).sum(0)
             absent, present = (len(rows) / (2 * each.clamp(min=1)) for each in (len(rows) - counts, counts))
