@@ -127,7 +127,7 @@ async def test_held_out_rows_show_base_and_adapter_answers(
         await verdict.get_by_text("Held-out rows side by side").click()
         second = verdict.get_by_role("listitem").nth(1)
         await expect(second).to_contain_text("loss 3.20 → 2.00")
-        await expect(second.get_by_role("heading")).to_have_text(["Wanted", "Base", "Adapter"])
+        await expect(second.get_by_role("heading")).to_have_text(["Base", "Adapter", "Wanted"])
         await expect(second).to_contain_text(BASE)
         await expect(second).to_contain_text(WANTED.split("\n")[0])
         await expect(verdict.get_by_role("listitem").first.get_by_role("heading")).to_have_count(0)

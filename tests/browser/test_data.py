@@ -260,6 +260,14 @@ async def test_a_row_is_edited_with_live_tokens_and_undone(
         await one.get_by_role("button", name="Merge with next").click()
         await expect(one.locator(".data-tokens")).to_contain_text("on its way")
         assert file.read_text() == edited
+        # A new row lacks everything at first, which is no mistake; once something was typed, it is.
+        await one.get_by_role("button", name="Add", exact=True).click()
+        live = page.get_by_role("region", name="Tokens of the edited row").first
+        await expect(live.locator(".ui-skeleton")).to_have_count(0)
+        await expect(live).not_to_contain_text("empty answer")
+        await page.get_by_role("textbox", name="Message 1, text").fill("A question?")
+        await expect(live).to_contain_text("has an empty answer")
+        await page.get_by_role("button", name="Discard").click()
         # Another program writes the same row: what was typed here does not overwrite it.
         await one.get_by_role("button", name="Edit", exact=True).click()
         await answer.fill("From the page.")

@@ -89,11 +89,12 @@ async def test_without_llama_cpp_its_formats_show_the_install_command(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["exports", "gguf"]
-    fake_backend.exports.lacking = "GGUF needs llama.cpp."
+    fake_backend.exports.lacking = f"GGUF needs llama.cpp. {INSTALL}"
     job = trained(fake_backend, "support-bot", steps=40, of=40)
     context = {"permissions": ["clipboard-read", "clipboard-write"]}
     async with open_page(studio.url, f"/#/jobs/{job}", **context) as page:
-        await expect(page.get_by_text("GGUF needs llama.cpp.")).to_be_visible()
+        await expect(page.get_by_text("GGUF needs llama.cpp.", exact=True)).to_be_visible()
+        await expect(page.get_by_text(INSTALL)).to_have_count(1)  # to copy, and not in the sentence as well
         await expect(page.get_by_role("button", name="Export GGUF")).to_be_disabled()
         await expect(page.get_by_label("Quantization")).to_be_disabled()
         await page.get_by_role("button", name="Copy the command that installs it").click()

@@ -12,6 +12,7 @@ import pytest
 from playwright.async_api import expect
 
 from arkor_dev.notices.consent import pending
+from tests.support.fake_evaluation import HELD_OUT
 from tests.support.fake_samples import answer_prompts
 from tests.support.waiting import until
 
@@ -172,10 +173,12 @@ async def test_home_shows_the_result_and_asks_both_models(
     for step in (0, 40):
         answer_prompts(fake_backend, job, step)
     end(fake_backend, job, "completed", 0)
-    fake_backend.evaluations.judge(job)
+    measure = {"label": "Loss", "unit": "nats per token"}  # as the local backend names it
+    fake_backend.evaluations.judge(job, heldOut={**HELD_OUT, "measure": measure})
     async with open_page(studio.url) as page:
         result = page.get_by_role("region", name="Result")
         await expect(result.get_by_role("heading", level=2)).to_have_text("Learned, but forgot")
+        await expect(result).to_contain_text("The figures are losses")
         await expect(result).to_contain_text(fake_backend.jobs[job]["evaluation"]["sentence"])
         await expect(result.get_by_role("heading", level=3)).to_have_text(
             ["Base model", "Your adapter", "Wanted"]

@@ -258,7 +258,7 @@ async def test_a_phone_shows_the_sorted_column(
         await expect(verdicts.first).to_be_hidden()
         await page.goto(f"{studio.url}/#/jobs?sort=-verdict")
         await expect(verdicts.first).to_be_visible()
-        await expect(verdicts).to_have_text(["Better", "Worse"])
+        await expect(verdicts).to_have_text(["Learned", "Worse"])
         await expect(best.first).to_be_hidden()
         assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 

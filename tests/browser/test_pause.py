@@ -42,8 +42,12 @@ async def test_a_job_is_paused_and_resumed_by_key(
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await expect(page.get_by_role("button", name="Pause", exact=True)).to_be_visible()
         await expect(figure(page, "Step")).to_contain_text("20 / 60")
+        # What was Pause must not become Cancel under the pointer.
+        buttons = page.locator(".job-actions > .ui-button")
+        await expect(buttons).to_have_text(["Pause", "Cancel job"])
         await page.keyboard.press("s")
         await expect(page.locator(".job-line")).to_contain_text("Paused")
+        await expect(buttons).to_have_text(["Resume", "Cancel job"])
         await expect(page.get_by_text("Paused after step 20.")).to_be_visible()
         await expect(figure(page, "Time left")).to_contain_text("paused")
         await expect(page.get_by_role("button", name="Pause", exact=True)).to_have_count(0)

@@ -97,9 +97,24 @@ async def test_the_palette_jumps_to_a_job(
         await expect(page.get_by_role("heading", name="needle in the hay")).to_be_visible()
 
 
-async def test_the_palette_finds_help_and_settings(studio: Studio, open_page: OpenPage) -> None:
+async def test_the_palette_finds_help_settings_and_what_can_be_done(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
     declare(studio.settings.project)
+    fake_backend.features = [*(fake_backend.features or []), "datasets", "exports", "sweeps"]
+    fake_backend.finish(fake_backend.add_job(name="first"))
     async with open_page(studio.url, "/#/jobs") as page:
+        await page.keyboard.press("Control+k")
+        typed = page.get_by_role("combobox")
+        for words, found in (
+            ("learning rate", "Setting: Learning rate"),
+            ("sweep", "Search for better settings (sweep)"),
+            ("make rows", "Make rows with a teacher"),
+            ("export", "Export the last completed job"),
+        ):
+            await typed.fill(words)
+            await expect(page.get_by_role("option", name=found, exact=True)).to_be_visible()
+        await page.keyboard.press("Escape")
         await page.keyboard.press("Control+k")
         await page.keyboard.type("gradient norm")
         await page.keyboard.press("Enter")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,6 +40,21 @@ async def test_a_sweep_is_started_and_stopped_on_the_page(
         await page.get_by_role("dialog").get_by_role("button", name="Stop sweep").click()
         await expect(page.get_by_role("button", name="Stop sweep")).to_have_count(0)
         assert started["state"] == "stopped"
+
+
+async def test_a_sweep_that_could_not_be_judged_starts_with_more_held_out_rows_by_one_press(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    refusal = {"error": "A search needs at least 16 held-out rows: hold out 27 % or more.", "evalSplit": 0.27}
+    async with open_page(studio.url, None, faulty=True) as page:
+        await new(Scene(page, studio, fake_backend))
+        fake_backend.fault("POST /v1/sweeps", times=1, status=400, body=json.dumps(refusal).encode())
+        await page.get_by_role("button", name="Start sweep").click()
+        await expect(page.get_by_role("alert")).to_contain_text("needs at least 16 held-out rows")
+        await page.get_by_role("button", name="Hold out 27 % in this search").click()
+        await expect(page.get_by_role("heading", level=1)).to_have_text("support-bot sweep")
+        (started,) = fake_backend.sweeps.sweeps
+        assert started["config"]["datasetSplit"] == 0.27
 
 
 async def test_the_winning_settings_are_written_with_one_press(

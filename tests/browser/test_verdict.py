@@ -52,6 +52,27 @@ async def test_a_run_that_forgot_offers_replay(
         await expect(page.locator(".home-note-warn")).to_contain_text("replay not set → 0.2")
 
 
+async def test_a_run_that_was_still_learning_offers_more_steps(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.features = ["evaluation", "resume", "extend"]
+    declare(studio.settings.project)
+    job = trained(fake_backend, "first", steps=40, of=40)
+    fake_backend.jobs[job]["resumable"] = 40
+    fake_backend.evaluations.judge(job, verdict="better", extendTo=60)
+    async with open_page(studio.url) as page:
+        result = page.get_by_role("region", name="Result")
+        await expect(result.get_by_role("heading", level=2)).to_have_text("Still learning")
+        await expect(result.get_by_role("button", name="Extend to 60 steps")).to_be_visible()
+        await result.get_by_role("link", name="Open job").click()
+        verdict = page.get_by_role("region", name="Verdict")
+        await expect(verdict).to_contain_text("Still learning")
+        await verdict.get_by_role("button", name="Extend to 60 steps").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Extend", exact=True).click()
+        await expect(page.locator(".job-line")).to_contain_text("Queued")
+    assert fake_backend.last("POST /v1/jobs/{id}/extend").json()["maxSteps"] == 60
+
+
 async def test_changed_data_is_reported_before_evaluating(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -132,7 +153,7 @@ async def test_the_jobs_table_sorts_by_verdict(
         await page.get_by_role("button", name="Verdict").click()
         await expect(names).to_have_text(["three", "one", "two", "four"])
         row = page.locator(".jobs-row").filter(has_text="one")
-        await expect(row.locator(".jobs-col-verdict")).to_have_text("Better, worse in general")
+        await expect(row.locator(".jobs-col-verdict")).to_have_text("Learned, but forgot")
 
 
 async def test_without_the_feature_there_is_no_verdict(

@@ -325,7 +325,10 @@ class FakeDatasets:
         tokens = tokens_of([message for message in messages if isinstance(message["content"], str)])
         learned = sum(weight > 0 for _, weight, _ in tokens)
         short = {"row": 0, "where": "data", "length": len(tokens), "learned": learned}
-        return web.json_response({"row": self._token_by_token(short, tokens)})
+        rendered = self._token_by_token(short, tokens)
+        if any(turn["role"] == "assistant" and turn["content"] == "" for turn in messages):
+            rendered |= {"error": "has an empty answer", "shown": 0}
+        return web.json_response({"row": rendered})
 
     def _token_by_token(self, short: dict[str, Any], tokens: list[Token]) -> dict[str, Any]:
         shown = tokens[: self.shown]

@@ -126,9 +126,10 @@ async def several(scene: Scene) -> None:
     await expect(scene.page.locator(".home-head .ui-chips")).to_be_visible()
 
 
-@state("home-running", "A training goes on: its figures and its chart, the log folded")
+@state("home-running", "A training goes on: its figures, its chart and its answers so far, the log folded")
 async def running(scene: Scene) -> None:
     declare(scene.project, TRAINER)
+    scene.fake.features = [*(scene.fake.features or []), "samples"]
     scene.fake.add_job(
         "completed", name="support-bot", config={**CONFIG, "dryRun": True}, createdAt=ago(4000)
     )
@@ -140,12 +141,16 @@ async def running(scene: Scene) -> None:
     await expect(scene.page.locator(".home-curve")).to_be_visible(timeout=PROMPTLY)
     job = list(scene.fake.jobs)[-1]
     steps_of(scene.fake, job, 230, of=400)
+    for step in (0, 100, 200):
+        answer_prompts(scene.fake, job, step)
     metrics = {"step": 230, "totalSteps": 400}
     times = {"createdAt": ago(230 * PACE + 3), "startedAt": ago(230 * PACE)}
     scene.fake.jobs[job] |= {"status": "running", "metrics": metrics, **times}
     await expect(scene.page.locator(".home-metrics")).to_contain_text("230", timeout=PROMPTLY)
     async with hurried(scene.page, scene.studio):
         await expect(scene.page.locator(".home-recent")).to_contain_text("step 230", timeout=PROMPTLY)
+    answers = scene.page.get_by_role("region", name="Answers")
+    await expect(answers.get_by_role("heading")).to_have_text(["Base model", "Adapter, step 200", "Wanted"])
 
 
 @state("home-verdict", "The verdict of a run that still answers general questions")

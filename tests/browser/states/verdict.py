@@ -22,7 +22,7 @@ OVERFITTED = (
 
 
 async def judged(scene: Scene, **changes: Any) -> str:
-    scene.fake.features = ["evaluation"]
+    scene.fake.features = ["evaluation", "replay", "strength"]
     job = trained(scene.fake, "support-bot")
     scene.fake.evaluations.judge(job, **changes)
     await scene.go(f"/#/jobs/{job}")

@@ -46,7 +46,12 @@ export function stateOf(evaluation: Partial<Evaluation> | undefined): string {
   return verdict === "better" && extendTo !== undefined ? "learning" : String(verdict);
 }
 
-export const stateWords = (state: string): string => STATES[state] ?? clean(state, 40);
+const stateWords = (state: string): string => STATES[state] ?? clean(state, 40);
+
+/** The state of a job's adapter, in the words that every page has for it. */
+export const StateMark = ({ evaluation }: { evaluation: Partial<Evaluation> }) => (
+  <VerdictMark verdict={evaluation.verdict} label={stateWords(stateOf(evaluation))} />
+);
 
 const SHAPES: Readonly<Record<Known, string>> = {
   better: "M5 8.5v-7M2 4.5l3-3 3 3",

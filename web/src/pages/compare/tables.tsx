@@ -12,7 +12,7 @@ import { Button } from "../../ui/controls/button";
 import { Switch } from "../../ui/controls/switch";
 import { DryMark } from "../../ui/dry";
 import { StatusDot } from "../../ui/status";
-import { VerdictMark } from "../../ui/verdict";
+import { StateMark } from "../../ui/verdict";
 import { lastFinite, recentMean } from "../job/progress/pace";
 import { isActive, ranFor, statusOf, stepsOf } from "../job/state";
 import { bestIndex, changeOf, differences } from "./diff";
@@ -163,9 +163,7 @@ function Results({ compared }: { compared: readonly Compared[] }) {
         <tr>
           <th scope="row">Verdict</th>
           {compared.map(({ id, job }) => (
-            <td key={id}>
-              {isObject(job?.evaluation) ? <VerdictMark verdict={job.evaluation.verdict} /> : "–"}
-            </td>
+            <td key={id}>{isObject(job?.evaluation) ? <StateMark evaluation={job.evaluation} /> : "–"}</td>
           ))}
         </tr>
       )}

@@ -436,7 +436,7 @@ export function Dataset({
             <Row
               {...{ opened, chosen, cut, exclude }}
               tools={
-                <span class="data-row-tools">
+                <>
                   {embeds && (
                     <Button small kind="quiet" title="Similar rows (m)" onClick={showMeaning}>
                       Similar rows
@@ -473,7 +473,7 @@ export function Dataset({
                       Delete from an adapter
                     </Button>
                   )}
-                </span>
+                </>
               }
             />
           )}

@@ -56,10 +56,12 @@ export function Row({ opened, chosen, cut, exclude, tools }: Props) {
             {plural(total(row.examples), "token")} · {number(row.learned)} learned · {rolesOf(row.roles)}
           </p>
         )}
-        {row.exclusion && exclude && (
-          <Exclusion excluded={row.exclusion.excluded} set={(to) => exclude([row.row], to)} />
-        )}
-        {tools}
+        <div class="data-row-tools">
+          {tools}
+          {row.exclusion && exclude && (
+            <Exclusion excluded={row.exclusion.excluded} set={(to) => exclude([row.row], to)} />
+          )}
+        </div>
         <Weights weights={weightsOf(row)} />
         {row.examples.length > 1 && (
           <p class="hint">

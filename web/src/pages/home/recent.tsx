@@ -9,7 +9,7 @@ import { ErrorNote } from "../../ui/empty";
 import { Skeleton } from "../../ui/skeleton";
 import { StatusDot } from "../../ui/status";
 import { RelativeTime } from "../../ui/time";
-import { stateOf, stateWords, VerdictMark } from "../../ui/verdict";
+import { StateMark } from "../../ui/verdict";
 import { changesOf } from "../jobs/columns";
 import { bySweep } from "../jobs/list";
 
@@ -49,7 +49,7 @@ function Body({ list }: { list: readonly Job[] }) {
 
 function Row({ job }: { job: Job }) {
   const { metrics } = job;
-  const verdict = job.status === "completed" ? job.evaluation?.verdict : undefined;
+  const evaluation = job.status === "completed" ? job.evaluation : undefined;
   const changes = changesOf(job);
   const going = (job.status === "running" || job.status === "paused") && metrics?.step !== undefined;
   return (
@@ -61,8 +61,8 @@ function Row({ job }: { job: Job }) {
       <span class="hint num">
         <RelativeTime at={job.createdAt} />
       </span>
-      {verdict ? (
-        <VerdictMark verdict={verdict} label={stateWords(stateOf(job.evaluation))} />
+      {evaluation?.verdict ? (
+        <StateMark evaluation={evaluation} />
       ) : (
         <StatusDot status={job.status} label={job.status === "queued" ? queueWords(job) : undefined} />
       )}

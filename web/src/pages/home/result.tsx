@@ -7,20 +7,16 @@ import { AskBoth } from "../../chat/ask-both";
 import type { Evaluation, Job } from "../../contract.gen";
 import { useStream } from "../../events/use-stream";
 import { answererOf } from "../../lib/best-step";
-import { number } from "../../lib/format";
 import { isObject } from "../../lib/json";
 import { displayName } from "../../lib/text";
 import { href, jobHref } from "../../router";
 import { features } from "../../store/features";
-import { Button } from "../../ui/controls/button";
 import { RelativeTime } from "../../ui/time";
-import { stateOf } from "../../ui/verdict";
 import { Pair } from "../job/answers";
 import { systemOf } from "../job/answers/samples";
-import { openExtend } from "../job/header/open-extend";
-import { canReplay, ReplayButton } from "../job/header/replay-button";
 import { lossOf } from "../job/progress/own-figures";
 import { originOf, statusOf } from "../job/state";
+import { Remedy } from "../job/verdict/remedy";
 import { VerdictHead } from "./verdict";
 
 const HEIGHT = 200;
@@ -112,32 +108,4 @@ export function Result({ job }: { job: Job }) {
       )}
     </section>
   );
-}
-
-const STRENGTH = 50;
-
-/** The one next step that the state proposes. */
-function Remedy({ job, evaluation }: { job: Job; evaluation: Evaluation }) {
-  const { extendTo } = evaluation;
-  const state = stateOf(evaluation);
-  if (state === "learning" && extendTo !== undefined && job.resumable !== undefined)
-    return <Button onClick={() => void openExtend(job)}>Extend to {number(extendTo)} steps</Button>;
-  if (state === "mixed" && features.value.has("strength"))
-    return (
-      <a
-        class="ui-button ui-button-plain"
-        href={href("/playground", { target: `final*${STRENGTH / 100}:${job.id}` })}
-        title="A lower strength keeps a part of what was learned, and forgets less"
-      >
-        Try {STRENGTH} % strength
-      </a>
-    );
-  if (state === "worse" && canReplay(job)) return <ReplayButton job={job} />;
-  if (state === "same" || state === "unclear" || state === "worse")
-    return (
-      <a class="ui-button ui-button-plain" href={href("/docs", { page: "fix-a-bad-run" })}>
-        What to try next
-      </a>
-    );
-  return null;
 }

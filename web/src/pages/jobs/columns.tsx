@@ -15,7 +15,7 @@ import { CopyButton } from "../../ui/controls/copy";
 import { DryMark } from "../../ui/dry";
 import { StatusDot } from "../../ui/status";
 import { RelativeTime } from "../../ui/time";
-import { goodness, VerdictMark } from "../../ui/verdict";
+import { goodness, StateMark } from "../../ui/verdict";
 import { durationOf, lifeOrder } from "./list";
 import { StarButton } from "./star";
 
@@ -167,7 +167,7 @@ export const COLUMNS: readonly Column[] = [
   {
     name: "verdict",
     header: "Verdict",
-    cell: (job) => (verdictOf(job) === null ? "–" : <VerdictMark verdict={job.evaluation?.verdict} />),
+    cell: (job) => (verdictOf(job) === null ? "–" : <StateMark evaluation={job.evaluation!} />),
     hint: ({ evaluation }) => clean(evaluation?.sentence, 300),
     sort: { key: verdictOf, words: ["worse first", "better first"], descendingFirst: true },
     width: 8.5,

@@ -9,7 +9,7 @@ import { href } from "../../../router";
 import { features } from "../../../store/features";
 import { Button } from "../../../ui/controls/button";
 import { ErrorNote } from "../../../ui/empty";
-import { stateOf, stateWords, VerdictMark } from "../../../ui/verdict";
+import { StateMark, VerdictMark } from "../../../ui/verdict";
 import { canReplay, ReplayButton } from "../header/replay-button";
 import {
   answerFigures,
@@ -24,6 +24,7 @@ import {
 import { Examples, General } from "./general";
 import { Intervals } from "./intervals";
 import { Reading } from "./reading";
+import { forgot, Remedy } from "./remedy";
 import { Rows } from "./rows";
 import { progressOf, useEvaluating } from "./use-evaluating";
 import "./verdict.css";
@@ -56,9 +57,11 @@ export function Verdict({ job, answers: samples }: { job: Job; answers: readonly
       <div class="job-verdict-head">
         <h2>Verdict</h2>
         <p class="job-verdict-sentence">
-          <VerdictMark verdict={evaluation.verdict} label={stateWords(stateOf(evaluation))} />
+          <StateMark evaluation={evaluation} />
         </p>
         <p class="job-verdict-text">{clean(evaluation.sentence, 600)}</p>
+        {/* What was forgotten has its remedies in its tile. */}
+        {!forgot(evaluation) && <Remedy job={job} evaluation={evaluation} />}
       </div>
       {parts.length > 0 && (
         <div class="job-tiles">
@@ -147,8 +150,9 @@ function Tile({ job, part }: { job: Job; part: Part }) {
         )}
       </p>
       {forgets && canReplay(job) && (
-        <p>
+        <p class="job-tile-remedy">
           <ReplayButton small job={job} />
+          <span class="hint">A fifth of each step's rows are then the base model's own answers.</span>
         </p>
       )}
     </div>

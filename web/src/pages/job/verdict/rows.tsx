@@ -71,7 +71,7 @@ const QUIET = { color: "var(--ink-2)", fontSize: "var(--size-1)" };
 export const WIDTH = { margin: 0, maxWidth: "75ch", whiteSpace: "pre-wrap" };
 export const COLUMNS = {
   display: "grid",
-  gridTemplateColumns: "repeat(auto-fit, minmax(min(100%, 15rem), 1fr))",
+  gridTemplateColumns: "repeat(auto-fit, minmax(min(100%, 12rem), 1fr))",
   gap: "8px 24px",
 };
 
@@ -105,11 +105,11 @@ function RowText({ row, job, prompt, last }: RowProps) {
       )}
       {base || adapter ? (
         <div style={COLUMNS}>
+          {base && <Column name={job.evaluation?.heldOut?.classified ? "Majority" : "Base"} answer={base} />}
+          {adapter && <Column name="Adapter" answer={adapter} />}
           {(row.wanted || !row.said) && (
             <Column name="Wanted" answer={{ text: row.wanted, truncated: false }} />
           )}
-          {base && <Column name={job.evaluation?.heldOut?.classified ? "Majority" : "Base"} answer={base} />}
-          {adapter && <Column name="Adapter" answer={adapter} />}
         </div>
       ) : (
         <p dir="auto" style={{ ...WIDTH, color: "var(--ink-2)" }}>
