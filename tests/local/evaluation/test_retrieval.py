@@ -57,7 +57,7 @@ def test_fewer_documents_than_ten_are_all_found() -> None:
 
 
 def test_a_model_that_embeds_all_texts_alike_finds_documents_by_chance() -> None:
-    """Those of a corpus come after the held-out ones, which must not decide between equals."""
+    """A corpus comes after the held-out documents, which must not decide between equals."""
     ours = found(np.ones((10, 1)), np.ones((1000, 1)), [{at} for at in range(10)])
     assert [recall.mean() for recall in ours.recalls] == pytest.approx([0, 0, 0], abs=0.1)
     assert ours.ndcg.mean() < 0.1
