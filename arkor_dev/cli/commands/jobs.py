@@ -43,9 +43,10 @@ NAME_CHARACTERS: Final = 60
 DONE: Final = {"cancel": "cancelled", "extend": "extended", "pause": "paused", "resume": "resumed"}
 SHOW, FIGURES, DIFF = "show", "figures", "diff"
 ACTIONS: Final = frozenset({SHOW, FIGURES, DIFF, *DONE})
-VERDICTS: Final = {
-    "better": "better",
-    "mixed": "better, but forgot",
+STATES: Final = {
+    "better": "learned",
+    "learning": "still learning",
+    "mixed": "learned, but forgot",
     "same": "no difference",
     "unclear": "no clear difference",
     "worse": "worse",
@@ -271,8 +272,20 @@ def _row(job: Job) -> tuple[str, ...]:
     tags = job.get("tags")
     if isinstance(tags, list) and tags:
         name += f"  [{one_line(', '.join(map(str, tags)), NAME_CHARACTERS)}]"
-    verdict = VERDICTS.get(str(_table(job, "evaluation").get("verdict")), "")
-    return status, verdict, local_time(job.get("createdAt")), one_line(job["id"], 100), name
+    return (
+        status,
+        _state_of(_table(job, "evaluation")),
+        local_time(job.get("createdAt")),
+        one_line(job["id"], 100),
+        name,
+    )
+
+
+def _state_of(evaluation: Mapping[str, object]) -> str:
+    """Return the state of a job's adapter in the words that the page has for it; empty if unknown."""
+    verdict = str(evaluation.get("verdict"))
+    learning = verdict == "better" and evaluation.get("extendTo") is not None
+    return STATES.get("learning" if learning else verdict, "")
 
 
 def local_time(text: object) -> str:

@@ -262,7 +262,10 @@ async def test_a_job_is_shown_with_verdict_and_files(
         "  final       /data/fi nal (68.7 kB)",
     ]
     assert (await command.run(0, "jobs", job)).splitlines() == shown
-    assert (await command.run(0, "jobs")).splitlines()[1].split()[:2] == ["completed", "better"]
+    assert (await command.run(0, "jobs")).splitlines()[1].split()[:2] == ["completed", "learned"]
+    evaluation["extendTo"] = 60
+    assert "still learning" in await command.run(0, "jobs"), "its loss was still falling"
+    del evaluation["extendTo"]
     told = json.loads(await command.run(0, "jobs", "show", job, "--json"))
     assert told["job"] == fake_backend.jobs[job]
     assert [each["name"] for each in told["artifacts"]][-2:] == ["step 12", "final"]
