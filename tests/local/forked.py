@@ -223,7 +223,10 @@ def _keep(connection: socket.socket, order: dict[str, Any], given: list[int]) ->
     child = os.fork()
     if not child:
         os.setsid()
-        connection.send(str(os.getpid()).encode())
+        try:
+            connection.send(str(os.getpid()).encode())
+        except OSError:  # who asked for it was killed meanwhile
+            os._exit(1)
         _become(order, given)
     for each in given:
         os.close(each)

@@ -8,9 +8,7 @@ import os
 import shlex
 import signal
 import sys
-import tempfile
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +18,7 @@ from tests.support.processes import STUBBORN, STUBBORN_COUNT, gone, pids_in, scr
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 linux = pytest.mark.skipif(
     sys.platform != "linux", reason="only Linux lets a process adopt its grandchildren"
@@ -117,38 +116,38 @@ async def test_signals_reach_the_whole_group(word: bytes, number: int, tmp_path:
 async def test_a_signal_for_the_command_alone_reaches_it_only_if_it_handles_it() -> None:
     code = """
 import os, signal, subprocess, sys, time
+asked = []
+signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
 child = subprocess.Popen([sys.executable, "-c", "import time; print('idle', flush=True); time.sleep(60)"])
-time.sleep(0.1)
-print("unhandled", flush=True)
+# Not by print, which a signal handler must not enter again.
+os.write(1, b"unhandled\\n")
 sys.stdin.read()
-while not os.path.exists(sys.argv[1]):
+while not asked:
     time.sleep(0.01)
-signal.signal(signal.SIGUSR2, lambda *_: print("reloaded", flush=True))
-print("handled", flush=True)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.signal(signal.SIGUSR2, lambda *_: os.write(1, b"reloaded\\n"))
+os.write(1, b"handled\\n")
 while True:
     time.sleep(0.01)
     if child.poll() is not None:
-        print("the child was signalled", flush=True)
+        os.write(1, b"the child was signalled\\n")
 """
-    with tempfile.TemporaryDirectory() as folder:
-        go = Path(folder) / "go"
-        async with supervisor(sys.executable, "-c", code, str(go)) as process:
-            pid = await started(process)
-            assert process.stdin is not None
-            assert process.stderr is not None
+    async with supervisor(sys.executable, "-c", code) as process:
+        pid = await started(process)
+        assert process.stdin is not None
+        assert process.stderr is not None
 
-            async def printed(word: bytes) -> None:
-                async with asyncio.timeout(30):
-                    while (line := (await process.stderr.readline()).strip()) != word:  # type: ignore[union-attr]
-                        assert line in (b"idle", b"unhandled")
+        async def printed(word: bytes) -> None:
+            async with asyncio.timeout(30):
+                while (line := (await process.stderr.readline()).strip()) != word:  # type: ignore[union-attr]
+                    assert line in (b"idle", b"unhandled")
 
-            await printed(b"unhandled")
-            process.stdin.write(b"USR2 1\n")
-            go.touch()
-            await printed(b"handled")
-            process.stdin.write(b"USR2 1\n")
-            await printed(b"reloaded")
-            os.kill(pid, 0)
+        await printed(b"unhandled")
+        process.stdin.write(b"USR2 1\nTERM 1\n")  # the second once the first has been read
+        await printed(b"handled")
+        process.stdin.write(b"USR2 1\n")
+        await printed(b"reloaded")
+        os.kill(pid, 0)
 
 
 async def test_children_of_an_ended_command_are_killed(tmp_path: Path) -> None:
