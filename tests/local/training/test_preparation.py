@@ -83,6 +83,7 @@ class Words:
 
 def test_truncated_documents_of_a_corpus_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In parts of which only the documents are kept, in their order."""
+    pytest.importorskip("torch")
     monkeypatch.setattr(module, "DOCUMENTS_AT_ONCE", 2)
     said: list[str] = []
     documents: list[dict[str, object]] = [{"text": "a bb"}, {"text": "a bb ccc dddd"}, {"text": "ccc"}]
