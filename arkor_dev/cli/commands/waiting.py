@@ -22,8 +22,8 @@ LINE_SECONDS: Final = 15.0
 def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
     """Yield a function that replaces the last words on standard error by new ones.
 
-    Without a terminal, each piece of work gets a line, and further ones from time to time. Empty words clear
-    the line. With ``quiet`` nothing is written.
+    Without a terminal, each piece of work gets a line, and further ones from time to time if the words
+    change. Empty words clear the line. With ``quiet`` nothing is written.
     """
     if quiet:
         yield lambda _: None
@@ -42,13 +42,13 @@ def shown_progress(*, quiet: bool = False) -> Iterator[Callable[[str], None]]:
                 printed = words
             return
         now, begins = time.monotonic(), words.partition(": ")[0]
-        if words and (begins != label or now - printed_at >= LINE_SECONDS):
+        if words not in ("", printed) and (begins != label or now - printed_at >= LINE_SECONDS):
             sys.stderr.write(f"{words}\n")
             sys.stderr.flush()
-            label, printed_at = begins, now
+            printed, label, printed_at = words, begins, now
 
     try:
         yield show
     finally:
-        if printed:
+        if redraws and printed:
             sys.stderr.write("\r\x1b[K")

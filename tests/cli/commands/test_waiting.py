@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from arkor_dev.cli.commands import waiting
 from arkor_dev.cli.commands.waiting import shown_progress
 from arkor_dev.client.background_work import progress_words
 
@@ -77,3 +78,14 @@ def test_a_line_never_wraps_since_only_one_row_is_cleared(
     with shown_progress() as show:
         show(words)
     assert terminal.getvalue() == f"\r\x1b[K{visible}\r\x1b[K"
+
+
+def test_a_log_has_each_words_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    terminal.seen = False
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(waiting, "LINE_SECONDS", 0.0)
+    with shown_progress() as show:
+        for words in ("a: 1 of 3", "a: 1 of 3", "a: 2 of 3", "", "a: 2 of 3"):
+            show(words)
+    assert terminal.getvalue() == "a: 1 of 3\na: 2 of 3\n"
