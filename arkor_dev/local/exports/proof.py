@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import torch
 
@@ -26,10 +26,15 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], None]
 
+T = TypeVar("T")
 ANSWER_TOKENS: Final = 16
 """Maximum length of a greedy answer, in tokens."""
 BATCH_SIZE: Final = 8
 """Batch size for texts and for greedy answers."""
+BATCH_TOKENS: Final = 1024
+"""Maximum tokens of a batch, padding included: the activations of streamed layers are to take less than two
+layers' weights.
+"""
 OUTPUT_BYTES: Final = 2**28
 """Maximum bytes for one model's probabilities; longer texts are truncated."""
 
@@ -94,7 +99,7 @@ class Outputs:
 class Questions:
     """The inputs of both models: ``texts`` to score and ``prompts`` to answer, tokenized as in training.
 
-    ``ends`` are the tokens that end an answer. Texts are truncated to fit into :data:`ROOM`.
+    ``ends`` are the tokens that end an answer. Texts are truncated to fit into `OUTPUT_BYTES`.
     """
 
     texts: list[Example]
@@ -131,25 +136,16 @@ class Questions:
             for texts in self.groups():
                 progress(len(log_probabilities), total)
                 log_probabilities += self._read(model, texts)
-            for start in range(0, len(self.prompts) if answers else 0, BATCH_SIZE):
-                progress(len(self.texts) + start, total)
-                answers_so_far += self._answers(model, self.prompts[start : start + BATCH_SIZE])
+            for prompts in batches(self.prompts, len, BATCH_TOKENS) if answers else ():
+                progress(len(self.texts) + len(answers_so_far), total)
+                answers_so_far += self._answers(model, prompts)
         progress(total, total)
         return Outputs(log_probabilities, answers_so_far)
 
     def groups(self) -> list[list[Example]]:
-        """Batch the texts in order: one or more each, within :data:`TOGETHER` and :data:`ROOM`."""
-        groups: list[list[Example]] = []
-        longest = 0
-        for text in self.texts:
-            longest = max(longest, len(text.ids))
-            size = len(groups[-1]) + 1 if groups else 0
-            if groups and size <= BATCH_SIZE and 4 * self.vocabulary * size * longest <= OUTPUT_BYTES:
-                groups[-1].append(text)
-            else:
-                groups.append([text])
-                longest = len(text.ids)
-        return groups
+        """Batch the texts in order, so that a batch's logits take at most `OUTPUT_BYTES`."""
+        most = min(BATCH_TOKENS, OUTPUT_BYTES // (4 * self.vocabulary))
+        return batches(self.texts, lambda text: len(text.ids), most)
 
     def _read(self, model: Module, texts: Sequence[Example]) -> list[Tensor]:
         """Return the log probabilities at the learned positions of each text."""
@@ -180,6 +176,21 @@ class Questions:
         """Truncate an answer after its first end token."""
         end = next((index for index, token in enumerate(answer) if token in self.ends), len(answer) - 1)
         return answer[: end + 1]
+
+
+def batches(items: Sequence[T], length: Callable[[T], int], most: int) -> list[list[T]]:
+    """Batch ``items`` in order: up to `BATCH_SIZE`, and ``most`` tokens with padding unless one has more."""
+    batched: list[list[T]] = []
+    longest = 0
+    for item in items:
+        longest = max(longest, length(item))
+        size = len(batched[-1]) + 1 if batched else 0
+        if batched and size <= BATCH_SIZE and size * longest <= most:
+            batched[-1].append(item)
+        else:
+            batched.append([item])
+            longest = length(item)
+    return batched
 
 
 def difference(trained: Tensor, other: Tensor) -> float:

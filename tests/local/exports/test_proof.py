@@ -13,7 +13,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from arkor_dev.local.exports import proof
-from arkor_dev.local.exports.proof import BATCH_SIZE, Questions
+from arkor_dev.local.exports.proof import BATCH_SIZE, BATCH_TOKENS, Questions, batches
+from arkor_dev.local.modeling.example import Example
 from tests.local.tiny_run import made_up
 
 if TYPE_CHECKING:
@@ -41,6 +42,19 @@ def test_batched_texts_have_the_same_outputs(tiny: Path, monkeypatch: pytest.Mon
         assert one.shape == other.shape == (len(wanted), 1024)
         assert torch.allclose(one, other, atol=1e-4)
     assert proof.divergence(alone, together) < 1e-6
+
+
+def test_long_texts_and_prompts_are_batched_by_their_tokens() -> None:
+    texts = [Example([5] * 300, [5] * 300) for _ in range(8)]
+    questions = Questions(texts, [], [2], 0, 1024)
+    assert [len(group) for group in questions.groups()] == [3, 3, 2]
+    prompts = [[5] * length for length in (400, 400, 400, 2000, 9)]
+    assert [list(map(len, batch)) for batch in batches(prompts, len, BATCH_TOKENS)] == [
+        [400, 400],
+        [400],
+        [2000],
+        [9],
+    ]
 
 
 @pytest.mark.parametrize("places", [1, 20, 45, 10_000])
