@@ -34,14 +34,14 @@ def measure(*, quick: bool) -> list[Figure]:
     torch.set_num_threads(1)
     rounds = 1 if quick else 5
     with tempfile.TemporaryDirectory() as folder:
-        model = _model(Path(folder) / "model", hidden=128 if quick else 2048)
+        model = write_model(Path(folder) / "model", hidden=128 if quick else 2048)
         in_memory = {"offload": "none"}
         streamed = {"offload": "layers"}
         sides = [
             (
                 activations,
-                _run(model, Path(folder) / f"streamed-{activations}", **streamed, **config),
-                _run(model, Path(folder) / f"memory-{activations}", **in_memory, **config),
+                run_of(model, Path(folder) / f"streamed-{activations}", **streamed, **config),
+                run_of(model, Path(folder) / f"memory-{activations}", **in_memory, **config),
             )
             for activations, config in (
                 ("kept", {"gradientCheckpointing": False}),
@@ -51,7 +51,7 @@ def measure(*, quick: bool) -> list[Figure]:
         plain = sides[0][2]
         chance, figures = random.Random(3), []  # noqa: S311 - no secrecy
         for count in (1, ACCUMULATED):
-            batches = [[_row(chance)] for _ in range(count)]
+            batches = [[single_row(chance)] for _ in range(count)]
             for _, *runs in sides:
                 for run in runs:
                     run.learn(*batches)
@@ -71,8 +71,8 @@ def measure(*, quick: bool) -> list[Figure]:
     return figures
 
 
-def _model(folder: Path, hidden: int) -> Path:
-    """Write a Llama of four layers with random weights in bfloat16."""
+def write_model(folder: Path, hidden: int, layers: int = 4) -> Path:
+    """Write a Llama with random weights in bfloat16."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -82,7 +82,7 @@ def _model(folder: Path, hidden: int) -> Path:
         vocab_size=8192,
         hidden_size=hidden,
         intermediate_size=7 * hidden // 2,
-        num_hidden_layers=4,
+        num_hidden_layers=layers,
         num_attention_heads=16,
         num_key_value_heads=8,
         tie_word_embeddings=True,
@@ -92,7 +92,8 @@ def _model(folder: Path, hidden: int) -> Path:
     return folder
 
 
-def _run(model: Path, data: Path, **config: Any) -> TrainingLoop:
+def run_of(model: Path, data: Path, **config: Any) -> TrainingLoop:
+    """Return a run in bfloat16 that is ready for its first step."""
     import torch
 
     from arkor_dev.local.modeling.base_model import load_base
@@ -112,7 +113,8 @@ def _run(model: Path, data: Path, **config: Any) -> TrainingLoop:
     return run
 
 
-def _row(chance: random.Random) -> Example:
+def single_row(chance: random.Random) -> Example:
+    """Return a row of random tokens, half of which are learned."""
     from arkor_dev.local.modeling.example import IGNORED, Example
 
     ids = [chance.randrange(3, 1024) for _ in range(TOKENS)]
