@@ -1346,10 +1346,13 @@ class ExportProgress(Progress):
 class ExportFormat(TypedDict):
     """A format for exporting a job's result, or the ``problem`` that prevents it.
 
-    ``install`` is a shell command for the backend's machine that installs what is missing.
+    ``label`` is its name for people, and ``hint`` says what it is for. ``install`` is a shell command for the
+    backend's machine that installs what is missing.
     """
 
     format: str
+    label: NotRequired[str]
+    hint: NotRequired[str]
     problem: NotRequired[str]
     install: NotRequired[str]
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from arkor_dev.local.exports.formats import FORMATS
+
 from .fake_checks import RefusedError, parsed, whole, wrong
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 FILES = {"adapter_config.json": b'{"r": 8}', "adapter_model.safetensors": bytes(range(256)) * 4}
 INSTALL = "/usr/bin/python3 -m pip install 'llama-cpp-python<0.4,>=0.3.36'"
 LLAMA = ("gguf", "gguf-lora", "ollama")
+LABELS = {record.name: {"label": record.label, "hint": record.hint} for record in FORMATS.values()}
 QUANTIZATIONS = ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0")
 PROOF: dict[str, Any] = {
     "verdict": "same",
@@ -165,9 +168,9 @@ class FakeExports:
         job_id = self._fake.job_of(request)["id"]
         told = [self._told(job_id, export) for export in self.of(job_id).values()]
         llama = LLAMA if self._fake.has("gguf") else ()
-        formats = [{"format": name} for name in self._plain()]
+        formats = [{"format": name, **LABELS[name]} for name in self._plain()]
         lacking = {"problem": self.lacking, "install": INSTALL} if self.lacking else {}
-        formats += [{"format": name, **lacking} for name in llama]
+        formats += [{"format": name, **LABELS[name], **lacking} for name in llama]
         return web.json_response({"exports": told[::-1], "formats": formats})
 
     async def _get(self, request: web.Request) -> web.Response:

@@ -139,10 +139,12 @@ class FormatRecord:
 
     ``usage`` has, by the results that can be exported, a command or line of code for each program that reads
     the export, with the placeholders FOLDER and NAME; ``tasks`` loads the class that makes each of them.
-    ``needs`` says what each export needs.
+    ``needs`` says what each export needs. ``label`` and ``hint`` as in `ExportFormat`.
     """
 
     name: str
+    label: str
+    hint: str
     usage: Mapping[Result, Usage]
     tasks: Mapping[Result, Callable[[], type[ExportTask]]]
     needs: Mapping[Result, Requirement] = field(default_factory=dict)
@@ -165,6 +167,8 @@ FORMATS: Final = {
     for record in (
         FormatRecord(
             "adapter",
+            "Adapter",
+            "The LoRA weights alone, for PEFT and vLLM",
             {
                 "writer": (("In Python", 'PeftModel.from_pretrained(base, "FOLDER")'),),
                 "classifier": (("In Python", IN_TRANSFORMERS),),
@@ -174,6 +178,8 @@ FORMATS: Final = {
         ),
         FormatRecord(
             "merged",
+            "Merged model",
+            "Adapter and base as one model, for transformers and vLLM",
             {
                 "writer": (
                     ("In Python", 'AutoModelForCausalLM.from_pretrained("FOLDER")'),
@@ -187,12 +193,16 @@ FORMATS: Final = {
         ),
         FormatRecord(
             ONNX,
+            "ONNX model",
+            "Adapter and base as one graph, for ONNX Runtime",
             {"classifier": _ONNX_USAGE, "embedder": _ONNX_USAGE, "reranker": _ONNX_USAGE},
             {"classifier": _onnx, "embedder": _onnx, "reranker": _onnx},
             {"classifier": ONNX_RUNTIME, "embedder": ONNX_RUNTIME, "reranker": ONNX_RUNTIME},
         ),
         FormatRecord(
             "gguf",
+            "GGUF model",
+            "One model, for llama.cpp and LM Studio",
             {
                 "writer": (
                     ("llama.cpp", "llama-cli -m FOLDER/model.gguf"),
@@ -213,6 +223,8 @@ FORMATS: Final = {
         ),
         FormatRecord(
             "gguf-lora",
+            "GGUF adapter",
+            "The adapter alone, for llama.cpp",
             {
                 "writer": (
                     ("llama.cpp", "llama-cli -m BASE.gguf --lora FOLDER/adapter.gguf"),
@@ -226,6 +238,8 @@ FORMATS: Final = {
         ),
         FormatRecord(
             "ollama",
+            "Model for Ollama",
+            "One model and its Modelfile",
             {
                 "writer": (
                     ("Ollama", "ollama create NAME -f FOLDER/Modelfile"),
@@ -267,7 +281,7 @@ def offered(source: Path, config: JobConfig) -> list[ExportFormat]:
     for form, record in FORMATS.items():
         if form == ONNX and result not in record.usage:
             continue
-        entry: ExportFormat = {"format": form}
+        entry: ExportFormat = {"format": form, "label": record.label, "hint": record.hint}
         if reason := refusal(source, config, form):
             entry["problem"] = reason
             needed = record.needs.get(result)

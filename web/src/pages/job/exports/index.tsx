@@ -18,24 +18,25 @@ import { confirm } from "../../../ui/dialog";
 import { ErrorNote } from "../../../ui/empty";
 import { StatusDot } from "../../../ui/status";
 import { Files, filesOf, SaveAll, useSaver } from "./files";
-import { Llama, type Problem, Unavailable, type Wanted } from "./llama";
+import { LLAMA_FORMATS, Llama, type Problem, Unavailable, type Wanted } from "./llama";
 import "./exports.css";
 
 const LOOK_MS = 1000;
-const NAMES: Readonly<Record<string, string>> = {
-  adapter: "Adapter",
-  merged: "Merged model",
-  onnx: "ONNX model",
-  gguf: "GGUF model",
-  "gguf-lora": "GGUF adapter",
-  ollama: "Model for Ollama",
-};
-/** The formats without options, each with the name of its action and what it is for. */
-const PLAIN = [
-  ["adapter", "Export adapter", "The LoRA weights alone, for PEFT and vLLM"],
-  ["merged", "Export merged model", "Adapter and base as one model, for transformers and vLLM"],
-  ["onnx", "Export ONNX model", "Adapter and base as one graph, for ONNX Runtime"],
-] as const;
+/** A format without options: its name and what it is for. */
+interface Plain {
+  format: string;
+  label: string;
+  hint: string;
+}
+/** Those of a backend that does not say which it has. */
+const USUAL: readonly Plain[] = [
+  { format: "adapter", label: "Adapter", hint: "The LoRA weights alone, for PEFT and vLLM" },
+  {
+    format: "merged",
+    label: "Merged model",
+    hint: "Adapter and base as one model, for transformers and vLLM",
+  },
+];
 const LIMIT = 50;
 
 const isDone = (entry: Export): boolean => entry.state === "completed" || entry.state === "failed";
@@ -63,6 +64,22 @@ export function problemsOf(answer: unknown): ReadonlyMap<string, Problem> {
   );
 }
 
+/** The formats that the backend names for people. */
+export function labelledOf(answer: unknown): Plain[] {
+  return formatsOf(answer)
+    .slice(0, LIMIT)
+    .map((entry) => ({
+      format: clean(entry.format ?? "", 40),
+      label: clean(entry.label ?? "", 40),
+      hint: clean(entry.hint ?? "", 120),
+    }))
+    .filter(({ format, label }) => format && label);
+}
+
+/** Within a sentence; an acronym keeps its capitals. */
+const lowered = (label: string): string =>
+  /^[A-Z][a-z]/.test(label) ? label.charAt(0).toLowerCase() + label.slice(1) : label;
+
 interface Props {
   id: string;
   /** The job's name, under which files are saved. */
@@ -74,7 +91,7 @@ export function Exports({ id, name, best }: Props) {
   const path = `/jobs/${encodeURIComponent(id)}/exports`;
   const [list, setList] = useState<readonly Export[]>([]);
   const [problems, setProblems] = useState<ReadonlyMap<string, Problem>>(new Map());
-  const [onnx, setOnnx] = useState(false);
+  const [labelled, setLabelled] = useState<readonly Plain[]>([]);
   const [error, setError] = useState("");
   const [looks, setLooks] = useState(0);
   const waiting = useRef(new Set<string>());
@@ -95,7 +112,7 @@ export function Exports({ id, name, best }: Props) {
         const answer = await api<unknown>(path, { signal: stop.signal });
         const exported = exportsOf(answer);
         setProblems(problemsOf(answer));
-        setOnnx(formatsOf(answer).some(({ format }) => format === "onnx"));
+        setLabelled(labelledOf(answer));
         take(exported);
         if (exported.some((entry) => !isDone(entry))) timer = setTimeout(look, LOOK_MS);
       } catch (fault) {
@@ -130,9 +147,11 @@ export function Exports({ id, name, best }: Props) {
     if (sure) await act(() => request(`${path}/${encodeURIComponent(entry.id)}`, { method: "DELETE" }));
   };
   const underway = new Set<string>(list.flatMap((entry) => (isDone(entry) ? [] : [entry.format])));
-  const plain = PLAIN.filter(([format]) => format !== "onnx" || onnx).map(([format, label, hint]) => ({
+  const names = new Map([...USUAL, ...labelled].map(({ format, label }) => [format, label]));
+  const offered = labelled.length > 0 ? labelled.filter(({ format }) => !LLAMA_FORMATS.has(format)) : USUAL;
+  const plain = offered.map(({ format, label, hint }) => ({
     name: `job.export.${format}`,
-    label,
+    label: `Export ${lowered(label)}`,
     hint,
     format,
     when: () => !underway.has(format) && !problems.has(format),
@@ -156,7 +175,7 @@ export function Exports({ id, name, best }: Props) {
       </p>
       <div class="exports-cards">
         {plain.map(({ format, label, hint, when, run }) => (
-          <Card key={format} title={NAMES[format] ?? format} hint={hint}>
+          <Card key={format} title={names.get(format) ?? format} hint={hint}>
             <Unavailable id={`exports-${format}`} problem={problems.get(format)} />
             <Button
               small
@@ -179,7 +198,13 @@ export function Exports({ id, name, best }: Props) {
         <ul class="exports-list">
           {list.map((entry) => (
             <li key={entry.id}>
-              <One job={id} name={name} entry={entry} remove={() => remove(entry)} />
+              <One
+                job={id}
+                name={name}
+                title={names.get(entry.format) ?? clean(entry.format, 40)}
+                entry={entry}
+                remove={() => remove(entry)}
+              />
             </li>
           ))}
         </ul>
@@ -201,6 +226,8 @@ function Card({ title, hint, children }: { title: string; hint: string; children
 interface OneProps {
   job: string;
   name: string;
+  /** The format's name. */
+  title: string;
   entry: Export;
   remove: () => Promise<void>;
 }
@@ -211,7 +238,7 @@ function usage({ usage }: Export): readonly (readonly [program: string, line: st
   return lines.map(([program, line]) => [clean(program, 40), clean(line, 500)]);
 }
 
-function One({ job, name, entry, remove }: OneProps) {
+function One({ job, name, title, entry, remove }: OneProps) {
   const proof = isObject(entry.proof) ? entry.proof : null;
   const faults = Array.isArray(proof?.faults) ? proof.faults.slice(0, 10) : [];
   const saver = useSaver(job, entry);
@@ -222,10 +249,10 @@ function One({ job, name, entry, remove }: OneProps) {
     ["The Hub", command(job, entry, true)],
   ];
   return (
-    <article class="exports-one" aria-label={NAMES[entry.format] ?? clean(entry.format, 40)}>
+    <article class="exports-one" aria-label={title}>
       <header>
         <h3>
-          {NAMES[entry.format] ?? clean(entry.format, 40)}
+          {title}
           {entry.step !== undefined && ` of step ${number(entry.step)}`}
           {entry.quantization !== undefined && `, ${clean(entry.quantization, 20).toUpperCase()}`}
           {entry.strength !== undefined && ` at ${number(100 * entry.strength)} %`}

@@ -15,6 +15,7 @@ const FORMATS = [
   ["ollama", "Ollama: one model and its Modelfile"],
   ["gguf-lora", "GGUF of the adapter alone, for llama.cpp"],
 ] as const;
+export const LLAMA_FORMATS: ReadonlySet<string> = new Set(FORMATS.map(([format]) => format));
 
 /** Most exact first; with the size relative to 16 bits. */
 const QUANTIZATIONS = [
