@@ -1,10 +1,8 @@
-/** The pages, each in one record. A page's name is how its address begins; `home` has the empty one. */
+/** The pages. Each has its record in the `page.ts` of its folder. */
 import type { ComponentType } from "preact";
 // Two of the lazy pages share it: a separate chunk would be smaller than its request.
 import "../events/sse";
 import type { IconName } from "../ui/controls/icon";
-import Home from "./home";
-import Jobs from "./jobs";
 import { Missing } from "./missing";
 
 export interface PageModule {
@@ -13,9 +11,11 @@ export interface PageModule {
   ready?: () => Promise<void>;
 }
 
-interface Page {
-  /** Its link in the bar, with the key that follows `g` and its icon. */
-  link?: { label: string; key: string; icon: IconName };
+export interface Page {
+  /** How its address begins, if that is not its folder's name; `home` has the empty one. */
+  address?: string;
+  /** Its link in the bar: its place there, the key that follows `g`, and its icon. */
+  link?: { at: number; label: string; key: string; icon: IconName };
   /** The backend's optional feature that the link needs. */
   needs?: string;
   /** The page whose link is marked while this one is shown. */
@@ -26,38 +26,16 @@ interface Page {
   load?: () => Promise<PageModule>;
 }
 
-const RECORDS = {
-  home: { link: { label: "Home", key: "h", icon: "home" }, view: Home },
-  data: { link: { label: "Data", key: "d", icon: "data" }, needs: "datasets", load: () => import("./data") },
-  jobs: { link: { label: "Jobs", key: "j", icon: "jobs" }, view: Jobs },
-  playground: {
-    link: { label: "Playground", key: "p", icon: "playground" },
-    load: () => import("./playground"),
-  },
-  endpoints: {
-    link: { label: "Endpoints", key: "e", icon: "endpoints" },
-    needs: "endpoints",
-    load: () => import("./endpoints"),
-  },
-  "jobs/": {
-    within: "jobs",
-    load: async () => {
-      const { Job, ready } = await import("./curves");
-      return { default: Job, ready };
-    },
-  },
-  compare: { within: "jobs", load: async () => ({ default: (await import("./curves")).Compare }) },
-  sweeps: { within: "jobs", needs: "sweeps", load: () => import("./sweeps") },
-  blind: { within: "jobs", load: () => import("./blind") },
-  docs: { load: () => import("./docs") },
-  missing: { view: Missing },
-} satisfies Record<string, Page>;
+const RECORDS = import.meta.glob<Page>("./*/page.ts", { eager: true, import: "default" });
 
-export const PAGES: ReadonlyMap<string, Page> = new Map(Object.entries(RECORDS));
+export const MISSING: Page = { view: Missing };
 
-export const MISSING: Page = RECORDS.missing;
+/** By how the address begins. */
+export const PAGES: ReadonlyMap<string, Page> = new Map(
+  Object.entries(RECORDS).map(([path, page]) => [page.address ?? path.split("/")[1] ?? "", page]),
+);
 
 /** The links in the bar. */
-export const LINKS = Object.entries<Page>(RECORDS).flatMap(([name, { link, needs }]) =>
-  link === undefined ? [] : [{ name, needs, ...link }],
-);
+export const LINKS = [...PAGES]
+  .flatMap(([name, { link, needs }]) => (link === undefined ? [] : [{ name, needs, ...link }]))
+  .sort((one, other) => one.at - other.at);

@@ -1,0 +1,5 @@
+import type { Page } from "../registry";
+
+export default {
+  load: () => import("."),
+} satisfies Page;

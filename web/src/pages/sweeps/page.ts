@@ -1,0 +1,7 @@
+import type { Page } from "../registry";
+
+export default {
+  within: "jobs",
+  needs: "sweeps",
+  load: () => import("."),
+} satisfies Page;
