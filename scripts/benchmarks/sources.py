@@ -4,14 +4,14 @@
 rows that say which answer belongs to which question: one always, three in 60 % of their rows (their other
 answers are drawn by chance), one never (its answers are drawn by chance), and one always names another
 answer. ``null`` designs split one file of rows at random into six. Each design has rows of its own, and 16
-runs of 24 steps. ``without`` trains planted sources all together, and without each, with several seeds. All
-are appended to ``sources.jsonl`` in the cache and not run again: ``python -m benchmarks.sources KIND`` runs
-those of a kind.
+runs of 24 steps. ``without`` trains the sources of each planted design all together, and without each, with
+several seeds; other rows judge these. So what is true is known apart from what the designs claim. All are
+appended to ``sources.jsonl`` in the cache and not run again: ``python -m benchmarks.sources KIND`` runs those
+of a kind.
 
-Simulated designs draw the runs' noise from the residuals of these runs, so that it is real, and the true
-effects are known. Others, of several sizes, draw it from a normal, a heavy-tailed and a skewed distribution.
-
-The 752 runs of all kinds take about 12 s each while two cores are busy: two and a half hours.
+Simulated designs draw the runs' noise from the residuals of the null designs, so that it is real, and the
+true effects are known. Others, of several sizes, draw it from a normal, a heavy-tailed and a skewed
+distribution.
 """
 
 from __future__ import annotations
@@ -19,34 +19,39 @@ from __future__ import annotations
 import copy
 import json
 import random
+import shutil
 import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from unittest.mock import patch
 
 import numpy as np
 
 from arkor_dev.local.evaluation import paired
+from arkor_dev.local.evaluation.paired import student_t
 from arkor_dev.local.sweeps.design import design
 from arkor_dev.local.sweeps.effects import Effect, effects
 from tests.local.tiny_model import QUESTIONS
 
+from .budget_seeds import exact_interval
 from .figures import Figure
 from .live import ANSWERS, by_chance, encoded, loop_of, tiny_base
 from .starter import CACHE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from arkor_dev.local.modeling.base_model import Base
 
 RESULTS: Final = CACHE / "bench" / "sources.jsonl"
 PLANTED: Final = ("useful", "harmful", "useless", "ordinary", "ordinary", "ordinary")
 RUNS: Final = 16
-DESIGNS: Final = 20
+FIRST: Final = 100
+"""Number of the first design. Those below this one were trained while the method was chosen."""
+DESIGNS: Final = {"planted": 20, "null": 200, "without": 20}
 SIMULATED: Final = 500
 NULLS: Final = 4000
 """Simulated designs without an effect, of each size and distribution; a tenth of them have one."""
@@ -55,15 +60,16 @@ SEEN: Final = {
     (6, 12): 1.4, (6, 16): 1.2, (8, 12): 1.9, (8, 16): 1.2, (12, 16): 2.0,
 }  # fmt: skip
 """Effects in standard deviations of a run's loss that are found in about nine of ten simulated designs."""
-LEFT_OUT: Final = 1
-"""Planted designs of which each source was left out."""
-SEEDS: Final = 16
-"""Seeds with all sources, and without each."""
+SEEDS: Final = 12
+"""Seeds with all sources of a planted design, and without each."""
 ROWS: Final = 48
 """Rows of a source."""
 JUDGES: Final = 48
-"""Rows that judge."""
+"""Rows that judge a design."""
+OTHERS: Final = 144
+"""Rows that judge leaving a source out."""
 RIGHT: Final = {"useful": 1.0, "ordinary": 0.6, "useless": 0.0, "harmful": 0.0}
+T = TypeVar("T")
 EQUAL: Final = [1 / len(PLANTED)] * len(PLANTED)
 CONFIG: Final = {"learningRate": 4e-3, "batchSize": 16, "maxSteps": 24}
 
@@ -123,40 +129,51 @@ def known(path: Path) -> list[Run]:
     return [Run(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def train_missing(kind: str, path: Path, numbers: Sequence[int], most: int | None = None) -> list[Run]:
-    """Train the runs of these designs that are not in ``path``, the first ``most`` of each; return them."""
+def train_missing(kind: str, path: Path, numbers: Sequence[int], seeds: int = SEEDS) -> list[Run]:
+    """Train the runs of these designs that are not in ``path``; return them.
+
+    Of ``without``, those with the first ``seeds``, for all designs before the next seed.
+    """
     there = {
         (run.number, run.run): run
         for run in known(path)
         # A run of an earlier plan had other sources.
         if run.kind == kind and run.inside == runs_of(kind, run.number)[run.run]
     }
+    plan = runs_of(kind, 0)
+    at_once = len(PLANTED) + 1 if kind == "without" else len(plan)
     base: Base | None = None
     with tempfile.TemporaryDirectory() as folder:
-        for number in numbers:
-            for place, inside in enumerate(runs_of(kind, number)[:most]):
-                if (number, place) in there:
-                    continue
-                base = base or tiny_base(Path(folder))
-                there[number, place] = run = _train(kind, number, place, inside, base)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("a") as file:
-                    file.write(json.dumps(run._asdict()) + "\n")
-            print(kind, number, file=sys.stderr, flush=True)
+        for start in range(0, at_once * (seeds if kind == "without" else 1), at_once):
+            for number in numbers:
+                missing = [place for place in range(start, start + at_once) if (number, place) not in there]
+                if missing:
+                    base = base or tiny_base(Path(folder))
+                    for run in _train(kind, number, missing, base):
+                        there[number, run.run] = run
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        with path.open("a") as file:
+                            file.write(json.dumps(run._asdict()) + "\n")
+                    print(kind, number, start, file=sys.stderr, flush=True)
     return [run for (number, _), run in sorted(there.items()) if number in numbers]
 
 
-def _train(kind: str, number: int, place: int, inside: list[bool], base: Base) -> Run:
-    own = replace(base, model=copy.deepcopy(base.model))
-    parts = sources(kind, number)
-    rows = [row for part, trained in zip(parts, inside, strict=True) if trained for row in part]
-    judges = rows_of("useful", f"judges/{number}", JUDGES)
-    loop = loop_of(
-        own, CONFIG, encoded(own, rows), encoded(own, judges), 1000 * number + place, lambda _: None
-    )
-    loop.run()
-    loop.evaluate()
-    return Run(kind, number, place, inside, [round(loss, 4) for loss in loop.row_losses])
+def _train(kind: str, number: int, places: Sequence[int], base: Base) -> Iterator[Run]:
+    """Yield the runs of a design at these places of its plan."""
+    parts = [encoded(base, rows) for rows in sources(kind, number)]
+    seed, count = (f"others/{number}", OTHERS) if kind == "without" else (f"judges/{number}", JUDGES)
+    judges = encoded(base, rows_of("useful", seed, count))
+    for place in places:
+        inside = runs_of(kind, number)[place]
+        rows = [row for part, trained in zip(parts, inside, strict=True) if trained for row in part]
+        own = replace(base, model=copy.deepcopy(base.model))
+        seed_of_run = 1000 * number + place + (500 if kind == "without" else 0)
+        loop = loop_of(own, CONFIG, rows, [], seed_of_run, lambda _: None)
+        loop.run()
+        shutil.rmtree(loop.data)
+        loop.held_out = judges
+        loop.evaluate()
+        yield Run(kind, number, place, inside, [round(loss, 4) for loss in loop.row_losses])
 
 
 def found_in(runs: Sequence[Run]) -> list[Effect]:
@@ -179,54 +196,134 @@ def by_design(runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """Yield what planted and null designs find, and how that agrees with leaving a source out."""
+    """Yield what planted and null designs claim, beside what leaving each source out does."""
     path = Path(tempfile.mkdtemp()) / RESULTS.name if quick else RESULTS
-    count = 1 if quick else DESIGNS
-    planted = by_design(train_missing("planted", path, range(count)))
-    nulls = by_design(train_missing("null", path, range(count)))
+    designs = {kind: range(FIRST, FIRST + (2 if quick else count)) for kind, count in DESIGNS.items()}
+    planted = by_design(train_missing("planted", path, designs["planted"]))
+    nulls = by_design(train_missing("null", path, designs["null"]))
+    without = train_missing("without", path, designs["without"], 1 if quick else SEEDS)
+    claims = {runs[0].number: found_in(runs) for runs in planted}
+    gains = {number: left_out([run for run in without if run.number == number]) for number in claims}
+    truth = {
+        kind: _mean([fmean(_of(kind, own)) for own in gains.values()]) for kind in dict.fromkeys(PLANTED)
+    }
+    yield from _planted(claims, truth)
+    yield from _same_sign(claims, gains)
+    wrong = sum(any(effect.kind != "unclear" for effect in found_in(runs)) for runs in nulls)
+    yield from _share(f"null, {len(nulls)} designs: any clear effect", wrong, len(nulls))
     with patch.object(paired, "RESAMPLES", 500 if quick else 2000):
-        claims = [found_in(runs) for runs in planted]
-        yield from _planted(claims)
-        wrong = sum(any(effect.kind != "unclear" for effect in found_in(runs)) for runs in nulls)
-        yield Figure(f"null, {len(nulls)} designs: any clear effect", 100 * wrong / len(nulls), "%", most=20)
-        yield from _simulated(planted, 20 if quick else SIMULATED)
-        yield from _by_size(100 if quick else NULLS)
-        yield from _assumptions_broken(100 if quick else NULLS)
-        if not quick:
-            yield from _left_out(claims, train_missing("without", path, range(LEFT_OUT)))
+        yield from _predicted(nulls, truth, 20 if quick else SIMULATED)
+        yield from _simulated(nulls, 20 if quick else SIMULATED)
+    yield from _by_size(100 if quick else NULLS)
+    yield from _assumptions_broken(100 if quick else NULLS)
 
 
-def _planted(claims: Sequence[Sequence[Effect]]) -> Iterator[Figure]:
-    """Yield the mean effect of each kind of source, how often it is found, and claims that are wrong."""
-    truth = {kind: fmean(_gains(claims, kind)) for kind in dict.fromkeys(PLANTED)}
-    for kind, gain in truth.items():
-        kinds = [found[place].kind for found in claims for place, own in enumerate(PLANTED) if own == kind]
-        yield Figure(f"{kind}: mean effect of {len(claims)} designs", gain, "nats")
+class Mean(NamedTuple):
+    """A mean over designs and the half-width of its 95 % interval, by Student's t."""
+
+    value: float
+    half: float
+
+
+def _mean(values: Sequence[float]) -> Mean:
+    return Mean(fmean(values), student_t(0.05, len(values) - 1) * stdev(values) / len(values) ** 0.5)
+
+
+def left_out(runs: Sequence[Run]) -> list[float]:
+    """Return by how much the mean loss of one design's runs is higher without each source than with all."""
+    every = fmean(fmean(run.losses) for run in runs if all(run.inside))
+    return [
+        fmean(fmean(run.losses) for run in runs if not run.inside[place]) - every
+        for place in range(len(PLANTED))
+    ]
+
+
+def _of(kind: str, sources: Sequence[T]) -> list[T]:
+    """Return those of a design's ``sources`` that are of a kind."""
+    return [one for one, own in zip(sources, PLANTED, strict=True) if own == kind]
+
+
+def _share(title: str, wrong: int, count: int) -> Iterator[Figure]:
+    """Yield a number of errors and the exact interval of their share; the promise is at most 5 %."""
+    low, high = exact_interval(wrong, count)
+    yield Figure(title, wrong, f"of {count}")
+    # The promise is refuted if even the low end of the interval is above it.
+    yield Figure("  share, low end of its exact interval (95 %)", 100 * low, "%", most=5)
+    yield Figure("  high end", 100 * high, "%")
+
+
+def _planted(claims: Mapping[int, Sequence[Effect]], truth: Mapping[str, Mean]) -> Iterator[Figure]:
+    """Yield by kind of source its mean effect, claimed and by leaving it out, how often it is found, and
+    claims and intervals that are wrong by leaving it out.
+    """
+    for kind, left in truth.items():
+        found = [effect for own in claims.values() for effect in _of(kind, own)]
+        claimed = _mean([fmean(effect.gain for effect in _of(kind, own)) for own in claims.values()])
+        yield Figure(f"{kind}: mean effect of {len(claims)} designs", claimed.value, "nats")
+        yield Figure("  ± (95 %)", claimed.half, "nats")
+        yield Figure("  by leaving it out", left.value, "nats")
+        yield Figure("  ± (95 %)", left.half, "nats")
         for claim in ("helps", "harms"):
-            yield Figure(f"  called {claim}", 100 * kinds.count(claim) / len(kinds), "%")
-    wrong = sum(
-        any(
-            (effect.low > 0 > truth[kind]) or (effect.high < 0 < truth[kind])
-            for effect, kind in _pairs(found)
-        )
-        for found in claims
+            yield Figure(f"  called {claim}", sum(one.kind == claim for one in found), f"of {len(found)}")
+        missed = sum(not effect.low <= left.value <= effect.high for effect in found)
+        yield Figure("  intervals without the effect by leaving it out", missed, f"of {len(found)}")
+    wrong = [_wrong(own, truth) for own in claims.values()]
+    yield from _share(
+        "planted, designs with a claim against the effect by leaving out", sum(wrong), len(wrong)
     )
-    yield Figure("planted: any claim against the mean effect", 100 * wrong / len(claims), "%", most=5)
-    inside = sum(
-        all(effect.low <= truth[kind] <= effect.high for effect, kind in _pairs(found)) for found in claims
+    missed = sum(
+        not all(effect.low <= truth[kind].value <= effect.high for effect, kind in _pairs(own))
+        for own in claims.values()
     )
-    yield Figure("planted: all intervals have the mean effect", 100 * inside / len(claims), "%")
+    yield from _share("planted, designs with an interval without that effect", missed, len(claims))
+
+
+def _wrong(found: Sequence[Effect], truth: Mapping[str, Mean]) -> bool:
+    """Return whether any claim is against the sign of what leaving a source of its kind out does."""
+    return any(
+        (effect.kind == "helps" and truth[kind].value <= 0)
+        or (effect.kind == "harms" and truth[kind].value >= 0)
+        for effect, kind in _pairs(found)
+    )
 
 
 def _pairs(found: Sequence[Effect]) -> list[tuple[Effect, str]]:
     return list(zip(found, PLANTED, strict=True))
 
 
-def _gains(claims: Sequence[Sequence[Effect]], kind: str) -> list[float]:
-    return [effect.gain for found in claims for effect, own in _pairs(found) if own == kind]
+def _same_sign(
+    claims: Mapping[int, Sequence[Effect]], gains: Mapping[int, Sequence[float]]
+) -> Iterator[Figure]:
+    """Yield how many clear effects have the sign of leaving that source of that design out."""
+    signs = [
+        (effect.kind == "helps") == (left > 0)
+        for number, found in claims.items()
+        for effect, left in zip(found, gains[number], strict=True)
+        if effect.kind != "unclear"
+    ]
+    yield Figure("clear effects with the sign of leaving that source out", sum(signs), f"of {len(signs)}")
 
 
-def _simulated(planted: Sequence[Sequence[Run]], count: int) -> Iterator[Figure]:
+def _predicted(nulls: Sequence[Sequence[Run]], truth: Mapping[str, Mean], count: int) -> Iterator[Figure]:
+    """Yield how often effects as large as by leaving out are found with the noise of the null designs."""
+    chance = np.random.default_rng(46)
+    shares = np.array([shares_of(run) for run in design(len(PLANTED), RUNS)])
+    effect = np.array([truth[kind].value for kind in PLANTED])
+    # A source's own loss: leaving it out of equal shares changes the mean of these by its effect.
+    own = -(len(PLANTED) - 1) * (effect - effect.mean())
+    found: dict[str, list[str]] = {}
+    for number in range(count):
+        noise = _residuals(nulls[number % len(nulls)])[chance.integers(0, RUNS, RUNS)]
+        losses = noise + (shares @ own)[:, None]
+        for one, kind in _pairs(effects(shares.tolist(), losses.tolist(), EQUAL, range(JUDGES))):
+            found.setdefault(kind, []).append(one.kind)
+    for kind, claimed in found.items():
+        for claim in ("helps", "harms"):
+            share = 100 * claimed.count(claim) / len(claimed)
+            yield Figure(f"simulated with these effects: {kind} called {claim}", share, "%")
+
+
+def _simulated(nulls: Sequence[Sequence[Run]], count: int) -> Iterator[Figure]:
     """Yield false discoveries and power with the noise of real runs, each with all of its rows.
 
     The runs' residuals are drawn with replacement, enlarged for what was fitted.
@@ -234,12 +331,12 @@ def _simulated(planted: Sequence[Sequence[Run]], count: int) -> Iterator[Figure]
     chance = np.random.default_rng(44)
     inside = design(len(PLANTED), RUNS)
     shares = np.array([shares_of(run) for run in inside])
-    spread = fmean(float(_residuals(runs).mean(1).std()) for runs in planted)
+    spread = fmean(float(_residuals(runs).mean(1).std()) for runs in nulls)
     yield Figure("a run's residual mean loss, standard deviation", spread, "nats")
     for gain in (0.0, 1.0, 2.0, 3.0):
         found = wrong = 0
         for number in range(count):
-            residuals = _residuals(planted[number % len(planted)])
+            residuals = _residuals(nulls[number % len(nulls)])
             # The first source is better than the others, whose effects are therefore negative and equal.
             own = gain * float(residuals.mean(1).std()) * len(PLANTED)
             losses = residuals[chance.integers(0, RUNS, RUNS)] - own * shares[:, :1]
@@ -327,22 +424,5 @@ def _residuals(runs: Sequence[Run]) -> Any:
     return (losses - fitted) * (len(runs) / (len(runs) - shares.shape[1])) ** 0.5
 
 
-def _left_out(claims: Sequence[Sequence[Effect]], runs: Sequence[Run]) -> Iterator[Figure]:
-    """Yield how many clear effects have the sign that leaving the source out of all has."""
-    agree = clear = 0
-    for number in range(LEFT_OUT):
-        own = [run for run in runs if run.number == number]
-        every = fmean(fmean(run.losses) for run in own if all(run.inside))
-        for place, effect in enumerate(claims[number]):
-            if effect.kind == "unclear":
-                continue
-            without = fmean(fmean(run.losses) for run in own if not run.inside[place])
-            clear += 1
-            agree += (without > every) == (effect.gain > 0)
-    yield Figure(
-        f"clear effects of {LEFT_OUT} designs with the sign of leaving the source out", agree, f"of {clear}"
-    )
-
-
 if __name__ == "__main__":
-    train_missing(sys.argv[1], RESULTS, range(int(sys.argv[2]) if len(sys.argv) > 2 else DESIGNS))
+    train_missing(sys.argv[1], RESULTS, range(FIRST, FIRST + DESIGNS[sys.argv[1]]))
