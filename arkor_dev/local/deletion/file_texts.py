@@ -29,6 +29,7 @@ DEPTH: Final = 2
 """How deep packed files may lie in one another; ``.tar.gz`` is one level."""
 MEMBERS: Final = 10_000
 PIECE: Final = 1 << 16
+LATE: Final = "the time was over"
 COMPRESSED: Final[dict[str, Callable[[IO[bytes]], IO[bytes]]]] = {
     ".gz": lambda file: cast("IO[bytes]", gzip.GzipFile(fileobj=file)),
     ".bz2": lambda file: cast("IO[bytes]", bz2.BZ2File(file)),

@@ -25,7 +25,8 @@ from arkor_dev.local.jobs.disk import RESERVE, embeddings_folder
 from arkor_dev.local.jobs.job_folder import CHECKPOINTS, EXPORTS, JOBS, RESUME, STATE
 from arkor_dev.teacher.ledger import FILE as LEDGER
 
-from .file_texts import FileTexts, UnreadableError, reason, strings_of
+from .file_texts import LATE, FileTexts, UnreadableError, reason, strings_of
+from .git_objects import objects_of
 from .messages import Found
 
 if TYPE_CHECKING:
@@ -39,12 +40,18 @@ LARGEST: Final = 256 << 20
 """Bytes of a file up to which it is searched."""
 SECONDS: Final = 240.0
 """Time for all files; a deletion searches twice, and clients wait ten minutes."""
+GIT_SECONDS: Final = 60.0
+"""Of these, the time for the objects of Git repositories, which come last and may be those of a large one."""
 MOST_UNSEARCHED: Final = 100
 SHOWN_PARTS: Final = 3
 """Unsearched parts of a file that are named."""
 WEIGHTS: Final = (".safetensors", ".gguf")
-PASSED: Final = frozenset({".git", "node_modules", ".venv", "venv", "__pycache__"})
+PASSED: Final = frozenset({"node_modules", ".venv", "venv", "__pycache__"})
 """Names of a project's folders that are not searched, which the result says."""
+GIT: Final = ".git"
+GIT_OBJECTS: Final = "objects"
+OF_GIT: Final = frozenset({"annex", "lfs", "modules"})
+"""Folders in ``.git`` that are not searched: files and repositories of other kinds."""
 OWN_DATABASES: Final = frozenset(name + end for name in (DATABASE, LEDGER) for end in ("", "-wal", "-shm"))
 TABLES: Final = {
     "events": ("event", ("job", "id"), ("data",), "name != 'training.log'"),
@@ -67,6 +74,7 @@ class Search:
         self._names, self._data_files = job_names, data_files
         self.found = Found()
         self._seen: set[str] = set()
+        self._repositories: list[Path] = []
         self._end = 0.0
 
     def run(self) -> Found:
@@ -84,6 +92,14 @@ class Search:
                 "cache", "embeddings of rows, as vectors", "embeddings", path=embeddings_folder(self._data)
             )
         self._folder(self._project, self._project_file)
+        above = next((one for one in self._project.resolve().parents if (one / GIT).exists()), None)
+        if above and self._project not in self._repositories:
+            self._repositories.append(above)
+            if (above / GIT).is_dir():
+                self._folder(above / GIT, self._project_file)
+        self._end = min(self._end, time.monotonic() + GIT_SECONDS)
+        for repository in self._repositories if self._passages else ():
+            self._history(repository)
         found = self.found
         found.copies_count, found.unsearched_count = len(found.copies), len(found.unsearched)
         del found.copies[MOST_COPIES:], found.unsearched[MOST_UNSEARCHED:]
@@ -93,12 +109,18 @@ class Search:
 
     def _folder(self, top: Path, add: Callable[[Path, str], None]) -> None:
         for folder, folders, names in os.walk(top, onerror=self._unlisted):
-            if top == self._project:
+            if top != self._data:
+                passed = OF_GIT if Path(folder).name == GIT else PASSED
                 self.found.unsearched += [
-                    f"{(Path(folder) / name).relative_to(top).as_posix()}/ (not searched)"
-                    for name in sorted(PASSED.intersection(folders))
+                    f"{self._name(Path(folder) / name)}/ (not searched)"
+                    for name in sorted(passed.intersection(folders))
                 ]
-                folders[:] = sorted(set(folders) - PASSED)
+                folders[:] = sorted(set(folders) - passed)
+                if Path(folder).name == GIT:  # Git reads its objects, and its index has none
+                    folders[:] = [name for name in folders if name != GIT_OBJECTS]
+                    names = [name for name in names if name != "index"]
+                if GIT in (*folders, *names):
+                    self._repositories.append(Path(folder))
             for name in sorted(names):
                 path = Path(folder) / name
                 if path.is_symlink() or not path.is_file():
@@ -108,6 +130,13 @@ class Search:
                     continue
                 if self._holds(top, relative):
                     add(path, relative)
+
+    def _name(self, path: Path) -> str:
+        """Return a path as the result names it: of a file of the project, the one within it."""
+        try:
+            return path.relative_to(self._project).as_posix()
+        except ValueError:
+            return str(path)
 
     def _unlisted(self, fault: OSError) -> None:
         self.found.unsearched.append(f"{fault.filename}/ ({reason(fault)})")
@@ -126,7 +155,7 @@ class Search:
     def _holds(self, top: Path, relative: str) -> bool:
         """Return whether a file has a passage; note what of it cannot be searched."""
         self.found.files += 1
-        name = str(top / relative) if top == self._data else relative
+        name = self._name(top / relative)
         texts = FileTexts()
         try:
             with open_inside(top, relative) as file:
@@ -159,7 +188,7 @@ class Search:
 
     def _check_time(self) -> None:
         if time.monotonic() > self._end:
-            raise UnreadableError("the time was over")
+            raise UnreadableError(LATE)
 
     def _parquet(self, path: Path) -> bool:
         with open_data([DataFile(path, path.name)], LARGEST) as rows:
@@ -183,9 +212,39 @@ class Search:
         else:
             self._add("file", f"{'/'.join(parts[2:])} of {name}", relative, job, path=path)
 
-    def _project_file(self, path: Path, relative: str) -> None:
+    def _project_file(self, path: Path, _: str) -> None:
         kind: Kind = "data" if path in self._data_files else "file"
-        self._add(kind, relative, f"project/{relative}")
+        self._add(kind, self._name(path), f"project/{self._name(path)}")
+
+    def _history(self, repository: Path) -> None:
+        """Search the objects of a Git repository."""
+        name = self._name(repository / GIT)
+        holding: list[str] = []
+        missed: list[str] = []
+        faults = ["the folder that it names"] if (repository / GIT).is_file() else []
+        try:
+            for one in objects_of(repository, self._end - time.monotonic()):
+                self._check_time()
+                texts = FileTexts()
+                try:
+                    if any(self._are_in(text) for text in one.texts(texts)):
+                        holding.append(one.id)
+                        continue
+                except Exception as fault:  # noqa: BLE001 - one object, whatever is wrong with it
+                    texts.missed.append(reason(fault))
+                missed += texts.missed[:1]
+        except (UnreadableError, OSError) as fault:
+            faults.append(reason(fault))
+        if missed:
+            whys = ", ".join(sorted(set(missed))[:SHOWN_PARTS])
+            faults.append(f"{len(missed):,} of its files: {whys}")
+        if faults:
+            self.found.unsearched.append(f"the history in {name} ({'; '.join(faults)})")
+        if holding:
+            count = f"{len(holding):,} objects" if len(holding) > 1 else "one object"
+            self._add(
+                "file", f"{count} of the history in {name}, such as {min(holding)[:12]}", f"git/{repository}"
+            )
 
     # Databases
 

@@ -174,7 +174,7 @@ async def deleted_rows(scene: Scene) -> AsyncGenerator[None]:
             {**dependent, "kind": "endpoint", "name": "support", "why": "it serves support-bot"},
         ],
         "copiesCount": 2,
-        "unsearched": [".git/ (not searched)", "old.zip (keys.txt: it has a password)"],
+        "unsearched": ["the history in .git (the time was over)", "old.zip (keys.txt: it has a password)"],
         "unsearchedCount": 2,
         "deleted": [],
         "repeat": {"job": of, "state": "completed", "same": True},

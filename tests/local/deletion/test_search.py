@@ -185,9 +185,8 @@ def test_what_is_not_searched_is_said(folders: tuple[Path, Path], monkeypatch: p
     (data / "venv").mkdir()
     (data / "venv" / "a.txt").write_text(SECRET)
     result = found(folders)
-    assert [copy["name"] for copy in result.copies] == ["venv/a.txt", "utf16.txt"]
+    assert [copy["name"] for copy in result.copies] == ["venv/a.txt", "utf16.txt", ".git/a.txt"]
     assert result.unsearched == [
-        ".git/ (not searched)",
         "venv/ (not searched)",
         "cut.txt (not text)",
         "mine.sqlite (not text)",
@@ -196,6 +195,7 @@ def test_what_is_not_searched_is_said(folders: tuple[Path, Path], monkeypatch: p
         "sheet.xlsx (not text)",
         "utf16_without_mark.txt (not text)",
         "web/node_modules/ (not searched)",
+        "the history in .git (Git can't read it)",
     ]
     monkeypatch.setattr(search, "MOST_UNSEARCHED", 3)
     cut = found(folders)
