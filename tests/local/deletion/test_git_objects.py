@@ -106,6 +106,19 @@ def test_a_repository_above_the_project_is_searched(folders: tuple[Path, Path]) 
     assert copy["name"].startswith(f"one object of the history in {above / '.git'}, such as ")
 
 
+def test_a_linked_worktree_is_searched_but_for_its_folder_elsewhere(folders: tuple[Path, Path]) -> None:
+    _, project = folders
+    main = project.parent / "main"
+    main.mkdir()
+    committed(main, "a.txt", SECRET.encode())
+    committed(main, "a.txt", b"a")
+    project.rmdir()
+    git(main, "worktree", "add", "-q", str(project))
+    result = found(folders)
+    assert [copy["name"].partition(",")[0] for copy in result.copies] == ["one object of the history in .git"]
+    assert result.unsearched == ["the history in .git (the folder that it names)"]
+
+
 def test_what_a_repository_says_runs_no_command_and_fetches_nothing(folders: tuple[Path, Path]) -> None:
     _, project = folders
     committed(project, "a.txt", SECRET.encode())
