@@ -176,10 +176,10 @@ def _train(kind: str, number: int, places: Sequence[int], base: Base) -> Iterato
         yield Run(kind, number, place, inside, [round(loss, 4) for loss in loop.row_losses])
 
 
-def found_in(runs: Sequence[Run]) -> list[Effect]:
-    """Return the effects of the sources of a design with these runs."""
+def found_in(runs: Sequence[Run], *, rows: bool = True) -> list[Effect]:
+    """Return the effects of the sources of a design with these runs; its ``rows`` are a sample or not."""
     shares = [shares_of(run.inside) for run in runs]
-    return effects(shares, [run.losses for run in runs], EQUAL, range(JUDGES))
+    return effects(shares, [run.losses for run in runs], EQUAL, range(JUDGES) if rows else None)
 
 
 def shares_of(inside: Sequence[bool]) -> list[float]:
@@ -203,16 +203,18 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     nulls = by_design(train_missing("null", path, designs["null"]))
     without = train_missing("without", path, designs["without"], 1 if quick else SEEDS)
     claims = {runs[0].number: found_in(runs) for runs in planted}
-    gains = {number: left_out([run for run in without if run.number == number]) for number in claims}
+    alone = {runs[0].number: found_in(runs, rows=False) for runs in planted}
+    rows = {number: left_out([run for run in without if run.number == number]) for number in claims}
+    gains = {number: own.mean(1).tolist() for number, own in rows.items()}
     truth = {
         kind: _mean([fmean(_of(kind, own)) for own in gains.values()]) for kind in dict.fromkeys(PLANTED)
     }
-    yield from _planted(claims, truth)
+    yield from _planted(claims, alone, truth)
     yield from _same_sign(claims, gains)
     wrong = sum(any(effect.kind != "unclear" for effect in found_in(runs)) for runs in nulls)
     yield from _share(f"null, {len(nulls)} designs: any clear effect", wrong, len(nulls))
     with patch.object(paired, "RESAMPLES", 500 if quick else 2000):
-        yield from _predicted(nulls, truth, 20 if quick else SIMULATED)
+        yield from _predicted(nulls, list(rows.values()), 20 if quick else SIMULATED)
         yield from _simulated(nulls, 20 if quick else SIMULATED)
     yield from _by_size(100 if quick else NULLS)
     yield from _assumptions_broken(100 if quick else NULLS)
@@ -229,13 +231,14 @@ def _mean(values: Sequence[float]) -> Mean:
     return Mean(fmean(values), student_t(0.05, len(values) - 1) * stdev(values) / len(values) ** 0.5)
 
 
-def left_out(runs: Sequence[Run]) -> list[float]:
-    """Return by how much the mean loss of one design's runs is higher without each source than with all."""
-    every = fmean(fmean(run.losses) for run in runs if all(run.inside))
-    return [
-        fmean(fmean(run.losses) for run in runs if not run.inside[place]) - every
-        for place in range(len(PLANTED))
-    ]
+def left_out(runs: Sequence[Run]) -> Any:
+    """Return by how much one design's losses are higher without each source than with all.
+
+    The shape is ``[sources, rows]``.
+    """
+    losses = np.array([run.losses for run in runs])
+    inside = np.array([run.inside for run in runs])
+    return np.array([losses[~own].mean(0) for own in inside.T]) - losses[inside.all(1)].mean(0)
 
 
 def _of(kind: str, sources: Sequence[T]) -> list[T]:
@@ -252,9 +255,11 @@ def _share(title: str, wrong: int, count: int) -> Iterator[Figure]:
     yield Figure("  high end", 100 * high, "%")
 
 
-def _planted(claims: Mapping[int, Sequence[Effect]], truth: Mapping[str, Mean]) -> Iterator[Figure]:
+def _planted(
+    claims: Mapping[int, Sequence[Effect]], alone: Mapping[int, Sequence[Effect]], truth: Mapping[str, Mean]
+) -> Iterator[Figure]:
     """Yield by kind of source its mean effect, claimed and by leaving it out, how often it is found, and
-    claims and intervals that are wrong by leaving it out.
+    claims and intervals that are wrong by leaving it out. In ``alone`` rows are no sample.
     """
     for kind, left in truth.items():
         found = [effect for own in claims.values() for effect in _of(kind, own)]
@@ -265,6 +270,10 @@ def _planted(claims: Mapping[int, Sequence[Effect]], truth: Mapping[str, Mean]) 
         yield Figure("  ± (95 %)", left.half, "nats")
         for claim in ("helps", "harms"):
             yield Figure(f"  called {claim}", sum(one.kind == claim for one in found), f"of {len(found)}")
+        sure = [effect for own in alone.values() for effect in _of(kind, own)]
+        yield Figure(
+            "  found by the runs' part alone", sum(one.kind != "unclear" for one in sure), f"of {len(sure)}"
+        )
         missed = sum(not effect.low <= left.value <= effect.high for effect in found)
         yield Figure("  intervals without the effect by leaving it out", missed, f"of {len(found)}")
     wrong = [_wrong(own, truth) for own in claims.values()]
@@ -304,17 +313,21 @@ def _same_sign(
     yield Figure("clear effects with the sign of leaving that source out", sum(signs), f"of {len(signs)}")
 
 
-def _predicted(nulls: Sequence[Sequence[Run]], truth: Mapping[str, Mean], count: int) -> Iterator[Figure]:
-    """Yield how often effects as large as by leaving out are found with the noise of the null designs."""
+def _predicted(nulls: Sequence[Sequence[Run]], rows: Sequence[Any], count: int) -> Iterator[Figure]:
+    """Yield how often the effects of leaving out are found with the noise of the null designs.
+
+    ``rows`` are those of each planted design, ``[sources, rows]``: effects differ from row to row, too.
+    """
     chance = np.random.default_rng(46)
     shares = np.array([shares_of(run) for run in design(len(PLANTED), RUNS)])
-    effect = np.array([truth[kind].value for kind in PLANTED])
-    # A source's own loss: leaving it out of equal shares changes the mean of these by its effect.
-    own = -(len(PLANTED) - 1) * (effect - effect.mean())
     found: dict[str, list[str]] = {}
     for number in range(count):
+        effect = rows[number % len(rows)]
+        effect = effect[:, chance.choice(effect.shape[1], JUDGES, replace=False)]
+        # A source's own loss: leaving it out of equal shares changes the mean of these by its effect.
+        own = -(len(PLANTED) - 1) * (effect - effect.mean(0))
         noise = _residuals(nulls[number % len(nulls)])[chance.integers(0, RUNS, RUNS)]
-        losses = noise + (shares @ own)[:, None]
+        losses = noise + shares @ own
         for one, kind in _pairs(effects(shares.tolist(), losses.tolist(), EQUAL, range(JUDGES))):
             found.setdefault(kind, []).append(one.kind)
     for kind, claimed in found.items():
