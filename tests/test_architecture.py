@@ -323,3 +323,12 @@ def test_no_package_has_more_lines_with_any_than_before() -> None:
         if re.search(r"\bAny\b", line)
     )
     assert {name: count for name, count in counted.items() if count > stored.get(name, 0)} == {}
+
+
+def test_each_class_name_is_defined_once() -> None:
+    places: dict[str, list[str]] = {}
+    for name in MODULES:
+        for node in ast.walk(tree_of(name)):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(f"{name}:{node.lineno}")
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}

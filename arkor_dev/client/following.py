@@ -33,7 +33,7 @@ RECORD_SECONDS: Final = (0.0, 0.2, 0.8, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class JobEnding:
     """The end of a job, or a pause that only a person ends.
 
     ``status`` is also ``deleted``, or ``unknown`` if the backend does not say it. ``error`` is a failed job's
@@ -60,7 +60,7 @@ async def followed(
 
 async def watch(
     backend: Backend, job_id: str, show: Callable[[Item], None], *, appears_within: float = APPEARS_WITHIN
-) -> Ending:
+) -> JobEnding:
     """Call ``show`` with each item of `followed`; return how the job has ended. Raises ArkorError."""
     seen: str | None = None
     last: Item | None = None
@@ -71,18 +71,18 @@ async def watch(
             if isinstance(item, JobEvent):
                 seen = None if item.name == events.TRAINING_RESUMED else ENDS.get(item.name, seen)
     if isinstance(last, JobEvent) and last.name == events.TRAINING_PAUSED:
-        return Ending("paused")
+        return JobEnding("paused")
     return await _ending(backend, job_id, seen)
 
 
-async def _ending(backend: Backend, job_id: str, seen: str | None) -> Ending:
+async def _ending(backend: Backend, job_id: str, seen: str | None) -> JobEnding:
     for pause in RECORD_SECONDS:
         await asyncio.sleep(pause)
         try:
             job = await job_of(backend, job_id)
         except NotFoundError:
             if seen is None:
-                return Ending("deleted")
+                return JobEnding("deleted")
             continue
         except ArkorError:
             continue
@@ -90,5 +90,5 @@ async def _ending(backend: Backend, job_id: str, seen: str | None) -> Ending:
             continue
         status, error = str(job.get("status")), job.get("error")
         if status in TERMINAL:
-            return Ending(status, str(error) if error else None, reported=seen is not None)
-    return Ending(seen or "unknown", reported=seen is not None)
+            return JobEnding(status, str(error) if error else None, reported=seen is not None)
+    return JobEnding(seen or "unknown", reported=seen is not None)

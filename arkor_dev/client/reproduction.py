@@ -67,7 +67,7 @@ class LossComparison(TypedDict):
     now: float
 
 
-class Comparison(TypedDict):
+class ReproductionReport(TypedDict):
     """How a repeated training compares with the original one.
 
     ``ok`` if the bits are the ``same``, or if they differ for a known reason and the losses are close.
@@ -88,7 +88,7 @@ async def reproduced(
     on_notice: Callable[[Notice], None],
     on_created: Callable[[str], None],
     show: Callable[[Item], None],
-) -> tuple[str, Comparison]:
+) -> tuple[str, ReproductionReport]:
     """Repeat the training run that ``before`` describes; return the new job's id and the comparison.
 
     ``on_created`` gets that id before ``show`` gets the job's events. Raises BadRequestError if the training
@@ -205,7 +205,7 @@ def read_again(folder: Path) -> Statement:
         ) from None
 
 
-def compared(before: Statement, after: Statement) -> Comparison:
+def compared(before: Statement, after: Statement) -> ReproductionReport:
     """Compare two statements: what is equal, what differs, and possible reasons."""
     old, new = _files(before), _files(after)
     files: list[FileComparison] = [{"name": name, "same": old[name] == new.get(name)} for name in old]

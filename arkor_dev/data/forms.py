@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from .messages import checked_text, conversation, from_text, turn
-from .rows import Message, RowError
+from .rows import RowError, RowMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ class ForeignRowError(RowError):
 class Content:
     """The content of a row: a conversation, or a plain ``text``; ``extra`` holds what else its form has."""
 
-    messages: list[Message]
+    messages: list[RowMessage]
     text: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, overload
 
-from .rows import Message, Role, RowError
+from .rows import Role, RowError, RowMessage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ def is_message(value: object) -> bool:
     return all(isinstance(text, str) for text in texts)
 
 
-def conversation(messages: object, role_key: str = "role", content_key: str = "content") -> list[Message]:
+def conversation(messages: object, role_key: str = "role", content_key: str = "content") -> list[RowMessage]:
     """Return messages with ``role`` and ``content``, read from the keys ``role_key`` and ``content_key``.
 
     Raises RowError with the first error, and if there is no answer.
@@ -78,7 +78,7 @@ def tools_of(row: Mapping[str, object]) -> list[JsonObject]:
     return [_without_nulls(tool) for tool in tools]
 
 
-def turn(question: str, answer: str) -> list[Message]:
+def turn(question: str, answer: str) -> list[RowMessage]:
     """Return a question and its answer as messages."""
     return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
 
@@ -110,7 +110,7 @@ def checked_text(text: str, label: str) -> str:
     return text
 
 
-def _message(message: object, index: int, role_key: str, content_key: str) -> Message:
+def _message(message: object, index: int, role_key: str, content_key: str) -> RowMessage:
     if not isinstance(message, dict):
         raise RowError(f"message {index} must be an object with {role_key} and {content_key}")
     if role_key not in message:  # either spelling is understood, so that one list may have both
@@ -138,7 +138,7 @@ def _message(message: object, index: int, role_key: str, content_key: str) -> Me
     checked: Any = {"role": role, "content": checked_text(text or "", f"message {index}"), **extra}
     if calls:
         checked["tool_calls"] = _calls(calls, index)
-    said: Message = checked  # role and content are texts; other keys are the row's own
+    said: RowMessage = checked  # role and content are texts; other keys are the row's own
     return said
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from .forms import Content, Form
 from .messages import checked_text, conversation, from_text
 from .prompts import prompt_of
-from .rows import Message, RowError
+from .rows import RowError, RowMessage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SAME: Final = "has the same answer as chosen and as rejected, so there is nothing to prefer"
 
 
-def _pair(prompt: list[Message], chosen: object, rejected: object) -> Content:
+def _pair(prompt: list[RowMessage], chosen: object, rejected: object) -> Content:
     """Return the content of a row from its prompt and both answers, texts or messages."""
     both = [_answer(prompt, answer, name) for answer, name in ((chosen, "chosen"), (rejected, "rejected"))]
     if both[0] == both[1]:
@@ -27,7 +27,7 @@ def _pair(prompt: list[Message], chosen: object, rejected: object) -> Content:
     return Content(both[0], extra={"rejected": both[1]})
 
 
-def _answer(prompt: list[Message], answer: object, name: str) -> list[Message]:
+def _answer(prompt: list[RowMessage], answer: object, name: str) -> list[RowMessage]:
     """Return the prompt and one answer to it as a checked conversation."""
     answer = from_text(answer)
     if isinstance(answer, str):
@@ -42,7 +42,7 @@ def _answer(prompt: list[Message], answer: object, name: str) -> list[Message]:
     return checked
 
 
-def _with_system(record: Mapping[str, object], prompt: list[Message]) -> list[Message]:
+def _with_system(record: Mapping[str, object], prompt: list[RowMessage]) -> list[RowMessage]:
     system = record.get("system")
     if isinstance(system, str) and system.strip() and prompt[0]["role"] != "system":
         return [{"role": "system", "content": system}, *prompt]

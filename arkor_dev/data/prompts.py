@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from .forms import COLUMNS, FORMS, Content, Form
 from .messages import checked_text, conversation, from_text, turn
-from .rows import Message, RowError
+from .rows import RowError, RowMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ WANTED: Final = ("answer", "solution", "ground_truth", "target", "response")
 """Columns of a wanted answer beside a prompt: the first of them that the record has."""
 
 
-def prompt_of(prompt: object) -> list[Message]:
+def prompt_of(prompt: object) -> list[RowMessage]:
     """Return a prompt, text or messages, as checked messages. Raises RowError."""
     prompt = from_text(prompt)
     if isinstance(prompt, str):

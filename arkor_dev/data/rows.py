@@ -47,7 +47,7 @@ class Function(TypedDict):
     arguments: object
 
 
-class Call(TypedDict):
+class RowToolCall(TypedDict):
     """A tool call, in OpenAI's form."""
 
     type: Literal["function"]
@@ -55,7 +55,7 @@ class Call(TypedDict):
     function: Function
 
 
-class Message(TypedDict):
+class RowMessage(TypedDict):
     """A message of a row. ``tool_call_id`` and ``name`` are of a tool's result.
 
     It may have other keys, which a chat template may read.
@@ -64,7 +64,7 @@ class Message(TypedDict):
     role: Role
     content: str
     reasoning_content: NotRequired[str]
-    tool_calls: NotRequired[list[Call]]
+    tool_calls: NotRequired[list[RowToolCall]]
     tool_call_id: NotRequired[str]
     name: NotRequired[str]
 
@@ -81,7 +81,7 @@ class Row:
     training method that uses it. ``source`` is the number of its source in the data set, from 0.
     """
 
-    messages: list[Message]
+    messages: list[RowMessage]
     where: str
     text: str | None = None
     tools: list[JsonObject] = field(default_factory=list)

@@ -19,7 +19,7 @@ FINAL_CHANNEL: Final = f"<|start|>assistant{FINAL}"
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class ThoughtMarks:
     """The texts before and after thoughts. ``alone``: ``end`` may come without ``start``, which is in the
     generation prompt of some models. ``closing`` is the text between thoughts and answer.
     """
@@ -31,10 +31,10 @@ class Marks:
 
 
 MARKS: Final = (
-    Marks("<think>", "</think>", "\n</think>\n\n", alone=True),
-    Marks("[THINK]", "[/THINK]", "[/THINK]", alone=True),
-    Marks("<|channel|>analysis<|message|>", "<|end|>", f"<|end|>{FINAL_CHANNEL}"),
-    Marks("<|channel>thought", "<channel|>", "\n<channel|>"),
+    ThoughtMarks("<think>", "</think>", "\n</think>\n\n", alone=True),
+    ThoughtMarks("[THINK]", "[/THINK]", "[/THINK]", alone=True),
+    ThoughtMarks("<|channel|>analysis<|message|>", "<|end|>", f"<|end|>{FINAL_CHANNEL}"),
+    ThoughtMarks("<|channel>thought", "<channel|>", "\n<channel|>"),
 )
 """Of Qwen, DeepSeek and most others; of Magistral; of gpt-oss; of Gemma 4."""
 
@@ -86,7 +86,7 @@ def split_generated(prompt: str, text: str) -> SplitAnswer:
     return split_answer(f"{marks.start}{text}" if marks else text)
 
 
-def opened_by(prompt: str) -> Marks | None:
+def opened_by(prompt: str) -> ThoughtMarks | None:
     """Return the marks whose start a generation prompt ends with, so that the answer begins with thoughts."""
     stripped = prompt.rstrip()
     return next((marks for marks in MARKS if stripped.endswith(marks.start)), None)

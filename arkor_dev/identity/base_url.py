@@ -10,10 +10,10 @@ from arkor_dev.core.settings import PRODUCTION_URL
 from arkor_dev.core.web_url import web_url
 
 if TYPE_CHECKING:
-    from .credentials_file import Stored
+    from .credentials_file import StoredCredentials
 
 
-def base_url_of(cloud_url: str | None, stored: Stored | None) -> str:
+def base_url_of(cloud_url: str | None, stored: StoredCredentials | None) -> str:
     """Return ``ARKOR_CLOUD_API_URL`` (empty counts as set), or the credentials' own, or production."""
     if cloud_url is not None:
         return clean_base_url(cloud_url, "ARKOR_CLOUD_API_URL")

@@ -45,7 +45,7 @@ class UnknownIdentityError(InternalError):
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredCredentials:
     """The file's content, checked for what its mode needs."""
 
     document: dict[str, object] = field(repr=False)
@@ -86,7 +86,7 @@ class Stored:
         return None
 
 
-def read_credentials(path: Path) -> Stored:
+def read_credentials(path: Path) -> StoredCredentials:
     """Read the file.
 
     Raises NoCredentialsError if it is absent or not JSON, and ArkorError if it exists but cannot be read or
@@ -108,7 +108,7 @@ def read_credentials(path: Path) -> Stored:
         raise UnknownIdentityError(
             f"{path} has no identity that Studio knows. Run `arkor-dev login`, or move the file away."
         )
-    return Stored(document)
+    return StoredCredentials(document)
 
 
 def _is_identity(document: object) -> bool:

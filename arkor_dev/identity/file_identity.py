@@ -31,7 +31,7 @@ from arkor_dev.core.plain_text import sentence
 from .base_url import base_url_of
 from .credentials_file import (
     NoCredentialsError,
-    Stored,
+    StoredCredentials,
     credentials_lock,
     is_token,
     read_credentials,
@@ -71,9 +71,9 @@ class FileIdentity:
         self._path = settings.arkor_home / "credentials.json"
         self._http = http
         self._clock = clock
-        self._cached: tuple[object, Stored] | None = None
-        self._creation: SingleFlight[Stored] = SingleFlight(first_pause)
-        self._renewing: SingleFlight[Stored] = SingleFlight(first_pause)
+        self._cached: tuple[object, StoredCredentials] | None = None
+        self._creation: SingleFlight[StoredCredentials] = SingleFlight(first_pause)
+        self._renewing: SingleFlight[StoredCredentials] = SingleFlight(first_pause)
         self._obtained: str | None = None
 
     async def credentials(self) -> Credentials:
@@ -150,16 +150,16 @@ class FileIdentity:
             else:
                 return
 
-    async def _read(self) -> Stored:
+    async def _read(self) -> StoredCredentials:
         now = signature(self._path)
         if self._cached is None or now is None or self._cached[0] != now:
             self._cached = (now, await asyncio.to_thread(read_credentials, self._path))
         return self._cached[1]
 
-    def _snapshot(self, stored: Stored) -> Credentials:
+    def _snapshot(self, stored: StoredCredentials) -> Credentials:
         return Credentials(stored.mode, stored.token, stored.org_slug, base_url_of(self._cloud_url, stored))
 
-    async def _bootstrap(self) -> Stored:
+    async def _bootstrap(self) -> StoredCredentials:
         base_url = base_url_of(self._cloud_url, None)
         async with credentials_lock(self._path):
             try:
@@ -188,7 +188,7 @@ class FileIdentity:
     def _unwritable(self, why: str | None) -> PermanentError:
         return PermanentError(f"{self._path} cannot be written ({why}). Fix the folder's permissions.")
 
-    async def _kept_fresh(self, stored: Stored) -> Stored:
+    async def _kept_fresh(self, stored: StoredCredentials) -> StoredCredentials:
         try:
             return await self._renewing.run(lambda: self._refresh(None))
         except TemporaryError:
@@ -200,7 +200,7 @@ class FileIdentity:
                 raise
             return stored
 
-    async def _refresh(self, rejected: str | None) -> Stored:
+    async def _refresh(self, rejected: str | None) -> StoredCredentials:
         async with credentials_lock(self._path):
             try:
                 stored = await self._read()
@@ -210,7 +210,7 @@ class FileIdentity:
                 return stored
             return await self._save(stored, await refreshed(self._http, stored, self._clock()))
 
-    async def _save(self, used: Stored, fresh: Stored) -> Stored:
+    async def _save(self, used: StoredCredentials, fresh: StoredCredentials) -> StoredCredentials:
         try:
             now = await self._read()
         except NoCredentialsError:

@@ -19,7 +19,7 @@ from arkor_dev.contract.errors import (
 )
 from arkor_dev.contract.placement import is_loopback
 
-from .credentials_file import Stored, is_token
+from .credentials_file import StoredCredentials, is_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,21 +33,21 @@ LONGEST: Final = 10 * 366 * 86_400.0
 """Token lifetimes beyond this many seconds are not believed."""
 
 
-def is_due(stored: Stored, now: float) -> bool:
+def is_due(stored: StoredCredentials, now: float) -> bool:
     """Return whether the token expires within a minute; False if its end is unknown."""
     return stored.mode != "anon" and stored.expires_at is not None and now >= stored.expires_at - EARLY
 
 
-def is_expired(stored: Stored, now: float) -> bool:
+def is_expired(stored: StoredCredentials, now: float) -> bool:
     return stored.mode != "anon" and stored.expires_at is not None and now >= stored.expires_at
 
 
-def is_renewable(stored: Stored) -> bool:
+def is_renewable(stored: StoredCredentials) -> bool:
     """Return whether the file has everything that a refresh needs."""
     return all(stored.text(key) for key in RENEWING)
 
 
-async def refreshed(http: HttpClient, stored: Stored, now: float) -> Stored:
+async def refreshed(http: HttpClient, stored: StoredCredentials, now: float) -> StoredCredentials:
     """Return the file with new tokens and expiry; other fields stay.
 
     Raises UnauthorizedError if the sign-in service refuses, and its 5xx if it cannot be reached.
@@ -70,7 +70,7 @@ async def refreshed(http: HttpClient, stored: Stored, now: float) -> Stored:
     document.pop("expiresAt", None)
     if (lasts := lifetime(answer)) is not None:
         document["expiresAt"] = _as_written(stored.document.get("expiresAt"), now + lasts)
-    return Stored(document)
+    return StoredCredentials(document)
 
 
 async def tokens(

@@ -11,7 +11,7 @@ import contextlib
 import json
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 from arkor_dev.contract.errors import ArkorError, NotFoundError, TemporaryError
 from arkor_dev.contract.events import (
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from arkor_dev.backend.client import Backend
     from arkor_dev.contract.shapes import Job
 
+    from .feed import Sleep
+
 BACKOFF: Final = (0.5, 30.0)
 """First and longest pause between two connections in seconds, before jitter."""
 QUEUE_SECONDS: Final = (0.3, 2.0)
@@ -40,12 +42,6 @@ REASONS: Final = 5
 """Maximum number of reasons reported per outage, in case every message differs."""
 APPEARS_WITHIN: Final = 20.0
 """How many seconds after its creation a job's stream may still be unknown."""
-
-
-class Sleep(Protocol):
-    """Type of ``asyncio.sleep``, for tests with their own clock."""
-
-    async def __call__(self, delay: float) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)

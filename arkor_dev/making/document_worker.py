@@ -45,19 +45,19 @@ _BLOCKS: Final = frozenset({
 _CHARSET: Final = re.compile(rb"<meta[^>]{0,200}?charset=[\"']?([\w.:-]{1,40})", re.IGNORECASE)
 
 
-class UnreadableError(Exception):
+class UnreadableDocumentError(Exception):
     """Why a document cannot be read, to follow its name."""
 
 
 def read(path: Path) -> str:
     """Return the text of a document; Markdown's ``#`` marks headings, whatever the format.
 
-    Raises UnreadableError, and whatever the libraries raise.
+    Raises UnreadableDocumentError, and whatever the libraries raise.
     """
     with open_regular(path) as file:
         data = file.read(FILE + 1)
         if len(data) > FILE:
-            raise UnreadableError(f"it has more than {FILE // MIB} MiB")
+            raise UnreadableDocumentError(f"it has more than {FILE // MIB} MiB")
         file.seek(0)
         match path.suffix.lower():
             case ".pdf":
@@ -70,7 +70,7 @@ def read(path: Path) -> str:
                 text = _bounded([_decoded(data)])
     if not text.strip():
         scan = " (a scan has only pictures)" if path.suffix.lower() == ".pdf" else ""
-        raise UnreadableError(f"it has no text{scan}")
+        raise UnreadableDocumentError(f"it has no text{scan}")
     # A lone surrogate cannot be encoded in UTF-8, and a row must not contain NUL.
     text = text.encode(errors="replace").decode().replace("\0", "")
     return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -82,7 +82,7 @@ def _bounded(parts: Iterator[str] | list[str]) -> str:
         parts_read.append(part)
         size += len(part)
         if size > TEXT:
-            raise UnreadableError(f"it has more than {TEXT // 10**6} million characters: split it")
+            raise UnreadableDocumentError(f"it has more than {TEXT // 10**6} million characters: split it")
     return "".join(parts_read)
 
 
@@ -95,11 +95,11 @@ def _decoded(data: bytes) -> str:
         return data.decode()
     except UnicodeDecodeError:
         if b"\0" in data[:4096]:
-            raise UnreadableError("it is not text") from None
+            raise UnreadableDocumentError("it is not text") from None
     text = data.decode("cp1252", errors="replace")
     # Undefined bytes, or hardly a letter of the alphabet: an older encoding of Japanese or Russian.
     if "\ufffd" in text or 2 * sum(character > "\x7f" for character in text) > len(text) + 10:
-        raise UnreadableError("its encoding is not known: save it as UTF-8")
+        raise UnreadableDocumentError("its encoding is not known: save it as UTF-8")
     return text
 
 
@@ -163,12 +163,12 @@ def _pdf(file: BinaryIO) -> Iterator[str]:
     try:
         from pypdf import PdfReader
     except ImportError:
-        raise UnreadableError(_missing("PDF")) from None
+        raise UnreadableDocumentError(_missing("PDF")) from None
     document = PdfReader(file)
     if document.is_encrypted and not document.decrypt(""):
-        raise UnreadableError("it needs a password")
+        raise UnreadableDocumentError("it needs a password")
     if len(document.pages) > PAGES:
-        raise UnreadableError(f"it has more than {PAGES:,} pages: split it")
+        raise UnreadableDocumentError(f"it has more than {PAGES:,} pages: split it")
     for page in document.pages:
         yield page.extract_text() + "\n\n"
 
@@ -178,11 +178,13 @@ def _docx(file: BinaryIO) -> Iterator[str]:
         from docx import Document
         from docx.text.paragraph import Paragraph
     except ImportError:
-        raise UnreadableError(_missing("DOCX")) from None
+        raise UnreadableDocumentError(_missing("DOCX")) from None
     with zipfile.ZipFile(file) as archive:
         parts = archive.infolist()
         if len(parts) > PARTS or sum(part.file_size for part in parts) > UNPACKED:
-            raise UnreadableError(f"it unpacks to more than {UNPACKED // MIB} MiB, or {PARTS:,} parts")
+            raise UnreadableDocumentError(
+                f"it unpacks to more than {UNPACKED // MIB} MiB, or {PARTS:,} parts"
+            )
     file.seek(0)
     for block in Document(file).iter_inner_content():
         if isinstance(block, Paragraph):
@@ -219,7 +221,7 @@ def main() -> None:
     for line in sys.stdin.buffer:
         try:
             response = {"text": read(Path(json.loads(line)))}
-        except UnreadableError as fault:
+        except UnreadableDocumentError as fault:
             response = {"problem": str(fault)}
         except MemoryError:
             response = {"problem": f"it needs more than {MEMORY // MIB} MiB of memory"}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.shapes import JobConfig
-    from arkor_dev.data.rows import Message
+    from arkor_dev.data.rows import RowMessage
 
 MOST_ROWS: Final = 200_000
 """Maximum number of rows to compare with: each takes some 300 bytes of memory."""
@@ -123,7 +123,7 @@ def _runs(seen: CheckedRow) -> set[int]:
     return runs_of("\n".join(contents))
 
 
-def is_conversation(messages: object) -> TypeGuard[list[Message]]:
+def is_conversation(messages: object) -> TypeGuard[list[RowMessage]]:
     """Return whether a row's ``messages`` are texts with an answer among them."""
     return (
         isinstance(messages, list)
@@ -132,7 +132,7 @@ def is_conversation(messages: object) -> TypeGuard[list[Message]]:
     )
 
 
-def is_whole(messages: Iterable[Message]) -> bool:
+def is_whole(messages: Iterable[RowMessage]) -> bool:
     """Return whether the texts have no lone surrogate, which no file can hold."""
     try:
         "".join(message["content"] for message in messages).encode()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.making_shapes import Making as Wire
     from arkor_dev.contract.making_shapes import MakingState
-    from arkor_dev.data.rows import Message
+    from arkor_dev.data.rows import RowMessage
     from arkor_dev.teacher.client import Teacher
     from arkor_dev.teacher.ledger import Budget, Ledger
 
@@ -63,7 +63,7 @@ class RowOrigin(TypedDict):
 class MadeRow(TypedDict):
     """A line of the file: a conversation, the ``document`` that it is held out with, and its origin."""
 
-    messages: list[Message]
+    messages: list[RowMessage]
     document: str
     made: RowOrigin
 
@@ -234,7 +234,7 @@ class Maker:
         )
         self._file.add(lines)
 
-    def _row(self, hash_: str, item: int, task: Task, messages: list[Message], quote: str) -> MadeRow:
+    def _row(self, hash_: str, item: int, task: Task, messages: list[RowMessage], quote: str) -> MadeRow:
         instructions = task.request.messages[0]["content"]
         origin: RowOrigin = {
             "kind": self.kind,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from arkor_dev.data.rows import Message
+    from arkor_dev.data.rows import RowMessage
     from arkor_dev.teacher.request import TeacherRequest
 
 
@@ -31,7 +31,7 @@ class Task:
 class Candidate:
     """A row that the teacher proposes: its ``messages``, and the ``quote`` that it rests on."""
 
-    messages: list[Message]
+    messages: list[RowMessage]
     quote: str = ""
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from arkor_dev.data.reader import DataFile, Item
-    from arkor_dev.data.rows import Message
+    from arkor_dev.data.rows import RowMessage
 
 KINDS: Final = {
     "variations": "variations of rows",
@@ -117,7 +117,7 @@ def _request(
     return TeacherRequest(model, messages, shape, max(LEAST_TOKENS, ROW_TOKENS * most), TEMPERATURE)
 
 
-def _variations(before: list[Message], most: int, answer: str) -> Iterator[Candidate | str]:
+def _variations(before: list[RowMessage], most: int, answer: str) -> Iterator[Candidate | str]:
     for item in items_of(answer)[:most]:
         texts = [item.get(key) if isinstance(item, dict) else None for key in ("question", "answer")]
         if all(isinstance(text, str) and text.strip() for text in texts):
@@ -126,7 +126,7 @@ def _variations(before: list[Message], most: int, answer: str) -> Iterator[Candi
             yield "unreadable"
 
 
-def _answers(messages: list[Message], answer: str) -> Iterator[Candidate | str]:
+def _answers(messages: list[RowMessage], answer: str) -> Iterator[Candidate | str]:
     for item in items_of(answer)[:1]:
         text = item.get("answer") if isinstance(item, dict) else None
         if isinstance(text, str) and text.strip():

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.dataset_shapes import Correction, CorrectionAdded
-    from arkor_dev.data.rows import Message
+    from arkor_dev.data.rows import RowMessage
 
 NAME: Final = "corrections.jsonl"
 FILE: Final = f"{FOLDER}/{NAME}"
@@ -30,11 +30,11 @@ CHANGED: Final = f"{FILE} has changed since, so nothing was removed. Remove the 
 class CorrectedRow(TypedDict):
     """A line of the file; ``corrected`` may be anything, as a person may have written it."""
 
-    messages: list[Message]
+    messages: list[RowMessage]
     corrected: NotRequired[object]
 
 
-def add_correction(project: Path, messages: Sequence[Message], instead: str, by: str) -> CorrectionAdded:
+def add_correction(project: Path, messages: Sequence[RowMessage], instead: str, by: str) -> CorrectionAdded:
     """Append a conversation whose last message is the ideal answer.
 
     ``instead`` is the answer that was given, ``by`` what gave it. Raises ConflictError if the same
@@ -137,5 +137,5 @@ def _is_corrected(row: Mapping[str, object]) -> TypeGuard[CorrectedRow]:
     )
 
 
-def _contents(messages: Sequence[Message]) -> list[tuple[str, str]]:
+def _contents(messages: Sequence[RowMessage]) -> list[tuple[str, str]]:
     return [(message["role"], message["content"].strip()) for message in messages]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.dataset_shapes import Preference, Preferences
-    from arkor_dev.data.rows import Message
+    from arkor_dev.data.rows import RowMessage
 
 PAIRS: Final = "preferences.jsonl"
 RATED: Final = "ratings.jsonl"
@@ -39,7 +39,7 @@ MOST_LINES: Final = 500
 class GivenPreference(TypedDict):
     """A pair (``chosen`` and ``rejected``) or a rating (``completion`` and ``label``) of answers."""
 
-    prompt: list[Message]
+    prompt: list[RowMessage]
     chosen: NotRequired[str]
     rejected: NotRequired[str]
     completion: NotRequired[str]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-class Loop:
+class BackgroundLoop:
     """An event loop in its own thread: a notebook's main thread already has one."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Loop:
 class Blocking(Generic[_T]):
     """Calls the coroutines of ``inner`` in a loop, and waits for them."""
 
-    def __init__(self, loop: Loop, inner: _T) -> None:
+    def __init__(self, loop: BackgroundLoop, inner: _T) -> None:
         self._loop = loop
         self.inner = inner
 
@@ -84,7 +84,7 @@ class BlockingStudio(Blocking[AsyncStudio]):
 
     def __init__(self, project: str | Path = ".", *, local: bool | None = None) -> None:
         inner = AsyncStudio(project, local=local)
-        loop = Loop()
+        loop = BackgroundLoop()
         try:
             loop.run(inner.open())
         except BaseException:

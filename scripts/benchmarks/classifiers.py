@@ -102,7 +102,7 @@ def _ours(
     from arkor_dev.local.modeling.base_model import load_base
     from arkor_dev.local.modeling.classes import Classes
     from arkor_dev.local.modeling.number_format import choose
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
     from arkor_dev.local.training.methods import method
     from arkor_dev.local.training.plan import Plan
     from arkor_dev.local.training.rows.batches import endless
@@ -124,7 +124,7 @@ def _ours(
         method=kind,
         base=base,
         source=ModelSource("starter"),
-        plan=Plan.of(JobSettings({**CONFIG, "maxSteps": steps}), len(examples), 0),
+        plan=Plan.of(EffectiveSettings({**CONFIG, "maxSteps": steps}), len(examples), 0),
         train=examples,
         held_out=[],
         data=folder,

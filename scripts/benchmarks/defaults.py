@@ -159,7 +159,7 @@ def run(cell: Cell, base: Base, steps: int | None) -> dict[str, Any]:
 
     from arkor_dev.local.evaluation.general import questions
     from arkor_dev.local.modeling.number_format import DtypeChoice
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
     from arkor_dev.local.training.methods import method
     from arkor_dev.local.training.plan import Plan
     from arkor_dev.local.training.rows.encoding import Encoding, encode
@@ -183,7 +183,7 @@ def run(cell: Cell, base: Base, steps: int | None) -> dict[str, Any]:
     }
     if whole:
         del config["loraR"]
-    plan = Plan.of(JobSettings({**config, **LAYERS[cell.layers]}), len(train), 0)
+    plan = Plan.of(EffectiveSettings({**config, **LAYERS[cell.layers]}), len(train), 0)
     with tempfile.TemporaryDirectory() as folder:
         run = TrainingLoop(
             method=method("sft"),

@@ -89,7 +89,7 @@ def _exposure(tiny: Path, data: Path) -> Iterator[Figure]:
 
 def _cost(draws: int) -> Iterator[Figure]:
     from arkor_dev.local.modeling.example import Example
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
     from arkor_dev.local.training.plan import Plan
     from arkor_dev.local.training.rows.left_out import first_use
 
@@ -100,7 +100,7 @@ def _cost(draws: int) -> Iterator[Figure]:
             for count in DELETED:
                 shares = []
                 for seed in range(draws):
-                    settings = JobSettings({"numTrainEpochs": epochs, "batchSize": 4, "dataSeed": seed})
+                    settings = EffectiveSettings({"numTrainEpochs": epochs, "batchSize": 4, "dataSeed": seed})
                     plan = Plan.of(settings, len(rows), 0)
                     every = plan.steps // (checkpoints or plan.steps)
                     where = {row.where for row in chance.sample(rows, count)}

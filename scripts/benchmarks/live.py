@@ -33,7 +33,7 @@ import numpy as np
 
 from arkor_dev.local.evaluation import paired
 from arkor_dev.local.evaluation.paired import compare
-from arkor_dev.local.evaluation.so_far import BETTER, HOPELESS, OPEN, Look, Schedule, Watched
+from arkor_dev.local.evaluation.so_far import BETTER, HOPELESS, OPEN, Look, LookSchedule, Watched
 from tests.local.tiny_model import QUESTIONS
 
 from .figures import Figure
@@ -173,13 +173,13 @@ def loop_of(
     import torch
 
     from arkor_dev.local.modeling.number_format import DtypeChoice
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
     from arkor_dev.local.training.methods import method
     from arkor_dev.local.training.plan import Plan
     from arkor_dev.local.training.run import ModelSource, TrainingLoop
     from arkor_dev.local.training.run_events import RunEvents
 
-    settings = JobSettings({"saveSteps": 0, "seed": seed, **config})
+    settings = EffectiveSettings({"saveSteps": 0, "seed": seed, **config})
     parameters = sum(weight.numel() for weight in base.model.parameters())
     plan = Plan.of(settings, len(train), len(held_out), parameters=parameters)
     return TrainingLoop(
@@ -229,7 +229,7 @@ def watch(run: Run, rows: Sequence[int], gains: Any, margin: float = MARGIN) -> 
     matter, and their ``gains`` ``[rows, looks]``.
     """
     steps = list(run.looks)
-    schedule = Schedule(run.steps, steps[0])
+    schedule = LookSchedule(run.steps, steps[0])
     watched = Watched([0.0] * len(rows), range(len(rows)), margin)
     looks: dict[int, Look] = {}
     for place, step in enumerate(steps):
@@ -288,7 +288,7 @@ def by_betting(run: Run, gains: Any) -> bool:
 
 
 def _shares(run: Run) -> list[float]:
-    schedule, looks = Schedule(run.steps, next(iter(run.looks))), dict[int, Look]()
+    schedule, looks = LookSchedule(run.steps, next(iter(run.looks))), dict[int, Look]()
     for step in run.looks:
         looks[step] = Look(schedule.share(step, looks), OPEN)
     return [look.share for look in looks.values()]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev.data.groups import groups_of
 from arkor_dev.data.rows import Row
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.rows.split import split
 
 from .figures import Figure
@@ -113,7 +113,7 @@ def copies(
     ids = groups_of(read, 0.5).ids
     members = [[place for place, (_, own) in enumerate(rows) if own == at] for at in chosen]
     together = [ids[one] == ids[two] for own in members for one, two in combinations(own, 2)]
-    parts = split(read, JobSettings({"datasetSplit": HELD_OUT, "seed": seed}))
+    parts = split(read, EffectiveSettings({"datasetSplit": HELD_OUT, "seed": seed}))
     trained = {row.where for row in parts.train}
     held_out = [
         (row.where, group)

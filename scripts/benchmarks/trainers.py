@@ -41,11 +41,11 @@ def main() -> None:
 
 
 def _plan(steps: int, rows: int) -> Plan:
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
     from arkor_dev.local.training.plan import Plan
 
     config = {"maxSteps": steps, "batchSize": BATCH, "loraR": RANK, "learningRate": RATE}
-    return Plan.of(JobSettings({**config, "saveSteps": 0, "evalSteps": 0}), rows, 0)
+    return Plan.of(EffectiveSettings({**config, "saveSteps": 0, "evalSteps": 0}), rows, 0)
 
 
 def _run(folder: Path, rows: str, steps: int) -> TrainingLoop:

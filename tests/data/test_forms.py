@@ -8,11 +8,11 @@ import pytest
 
 from arkor_dev.data.forms import COLUMNS, FORMS, Content, Form
 from arkor_dev.data.row_parser import row_of
-from arkor_dev.data.rows import Message, RowError
+from arkor_dev.data.rows import RowError, RowMessage
 
-USER: Message = {"role": "user", "content": "a"}
-SAID: Message = {"role": "assistant", "content": "b"}
-SYSTEM: Message = {"role": "system", "content": "s"}
+USER: RowMessage = {"role": "user", "content": "a"}
+SAID: RowMessage = {"role": "assistant", "content": "b"}
+SYSTEM: RowMessage = {"role": "system", "content": "s"}
 CALL = {"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}
 
 ROWS: list[tuple[dict[str, Any], str, list[Any]]] = [

@@ -10,7 +10,7 @@ import pytest
 from arkor_dev.data.groups import content_key, groups_of
 from arkor_dev.data.reader import DataFile, open_data
 from arkor_dev.data.row_parser import row_of
-from arkor_dev.data.rows import Message, Row
+from arkor_dev.data.rows import Row, RowMessage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ WORDS = [f"word{number}" for number in range(500)]
 
 
 def chat(asked: str, answered: str, **more: Any) -> Row:
-    talk: list[Message] = [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
+    talk: list[RowMessage] = [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
     return Row(talk, "d", **more)
 
 
@@ -96,7 +96,7 @@ def test_edited_copies_of_one_row_are_one_group() -> None:
 @pytest.mark.parametrize("prompt", ["Write a story.", ""])
 def test_a_prompt_shared_by_all_rows_does_not_group_them(prompt: str) -> None:
     """The prompt says nothing of them then, nor does a beginning that all have."""
-    system: Message = {"role": "system", "content": said(7)}
+    system: RowMessage = {"role": "system", "content": said(7)}
     rows = [chat(prompt, f"{said(8, 12)} {said(n)}") for n in range(12)]
     rows = [Row([system, *row.messages], "d") for row in rows]
     assert groups_of(rows).count == 12

@@ -12,7 +12,7 @@ from arkor_dev.data.passages import APART, WORDS, Passages, texts_of, words_of
 from arkor_dev.data.rows import Row
 
 if TYPE_CHECKING:
-    from arkor_dev.data.rows import Message
+    from arkor_dev.data.rows import RowMessage
 
 SECRET = "Ann Miller lives at 7 Willow Lane, and her card ends in 4921 (since May)."
 OTHER = "Where does Ben live? At 9 Oak Street, and his card ends in 1234."
@@ -94,7 +94,7 @@ def test_a_passage_is_found_wherever_a_text_is_cut() -> None:
 
 
 def test_all_texts_of_a_row_are_searched_for() -> None:
-    messages: list[Message] = [
+    messages: list[RowMessage] = [
         {"role": "user", "content": "question one"},
         {
             "role": "assistant",

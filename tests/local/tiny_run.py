@@ -92,11 +92,11 @@ def set_up(tiny: Path, data: Path, config: dict[str, Any], held_out: int = 0, **
     import torch
 
     from arkor_dev.local.modeling.number_format import DtypeChoice
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
     from arkor_dev.local.training.plan import Plan
 
     rows = more.pop("train", None) or made_up(12)
-    plan = Plan.of(JobSettings({"saveSteps": 0, "warmupSteps": 0, **config}), len(rows), held_out)
+    plan = Plan.of(EffectiveSettings({"saveSteps": 0, "warmupSteps": 0, **config}), len(rows), held_out)
     choice = more.pop("choice", DtypeChoice(torch.float32, "of the test"))
     run = tiny_run(
         tiny, data, plan, choice, Events(), train=rows, held_out=made_up(12 + held_out)[12:], **more

@@ -26,10 +26,10 @@ from arkor_dev.project.write_settings import write_dataset
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from arkor_dev.data.rows import Message
+    from arkor_dev.data.rows import RowMessage
 
 
-def chat(question: str, answer: str) -> list[Message]:
+def chat(question: str, answer: str) -> list[RowMessage]:
     return turn(question, answer)
 
 

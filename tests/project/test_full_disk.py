@@ -20,10 +20,10 @@ from arkor_dev.project.write_settings import write_settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from arkor_dev.data.rows import Message
+    from arkor_dev.data.rows import RowMessage
 
 TOML = '[[trainer]]\nname = "bot"\nmodel = "m"\ndataset = "d.jsonl"\n'
-MESSAGES: list[Message] = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+MESSAGES: list[RowMessage] = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
 
 
 def upload(project: Path) -> None:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from arkor_dev.data.rows import Message
+    from arkor_dev.data.rows import RowMessage
 
 FILE, RATED = FILES
-PROMPT: list[Message] = [{"role": "user", "content": "Where?\n\u2028<script>"}]
+PROMPT: list[RowMessage] = [{"role": "user", "content": "Where?\n\u2028<script>"}]
 VOTE: Any = {"prompt": PROMPT, "chosen": "Here.", "rejected": "There."}
 RATING: Any = {"prompt": PROMPT, "completion": "Here.", "label": False}
 

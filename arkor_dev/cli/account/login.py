@@ -31,7 +31,7 @@ from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.base_url import base_url_of
 from arkor_dev.identity.credentials_file import (
     NoCredentialsError,
-    Stored,
+    StoredCredentials,
     UnknownIdentityError,
     credentials_lock,
     read_credentials,
@@ -184,7 +184,7 @@ class _Login:
         code = attempt.code(answer)
         document = await attempt.credentials(http, code, self._base_url, time.time())
         try:
-            account = await account_of(http, Stored(document), self._base_url)
+            account = await account_of(http, StoredCredentials(document), self._base_url)
         except TemporaryError as fault:
             await self._keep(document)
             return [f"Signed in. {self._host} could not yet say as whom: {fault.text}"]
@@ -207,7 +207,7 @@ class _Login:
         _print_line(self._console, line)
 
 
-def _stored_identity(path: Path) -> tuple[Stored | None, str | None]:
+def _stored_identity(path: Path) -> tuple[StoredCredentials | None, str | None]:
     """Return existing credentials and what would be lost with them. Raises ArkorError if unreadable."""
     try:
         stored = read_credentials(path)
@@ -223,7 +223,7 @@ def _stored_identity(path: Path) -> tuple[Stored | None, str | None]:
     )
 
 
-async def _remove(path: Path, stored: Stored | None) -> None:
+async def _remove(path: Path, stored: StoredCredentials | None) -> None:
     async with credentials_lock(path):
         try:
             now = read_credentials(path)

@@ -16,7 +16,7 @@ from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.contract.errors import ArkorError, UnauthorizedError
 from arkor_dev.core.plain_text import one_line
 from arkor_dev.identity.base_url import base_url_of
-from arkor_dev.identity.credentials_file import NoCredentialsError, Stored, read_credentials
+from arkor_dev.identity.credentials_file import NoCredentialsError, StoredCredentials, read_credentials
 from arkor_dev.identity.file_identity import FileIdentity
 from arkor_dev.identity.scope import FileScopes, FixedScope, read_state, state_path
 from arkor_dev.identity.views import FixedIdentity
@@ -78,7 +78,7 @@ class Account:
         )
 
 
-async def account_of(http: HttpClient, stored: Stored, base_url: str) -> Account:
+async def account_of(http: HttpClient, stored: StoredCredentials, base_url: str) -> Account:
     """Fetch the account of these credentials. Raises ArkorError if the backend refuses or is unreachable."""
     credentials = Credentials(stored.mode, stored.token, stored.org_slug, base_url)
     backend = Backend(http, FixedIdentity(credentials), FixedScope(Scope("", "")))

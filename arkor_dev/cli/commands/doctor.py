@@ -28,7 +28,7 @@ from arkor_dev.core.settings import DEFAULT_PORT
 from arkor_dev.core.torch_build import oversized_build
 from arkor_dev.core.upgrade import upgrade_command
 from arkor_dev.identity.base_url import base_url_of
-from arkor_dev.identity.credentials_file import NoCredentialsError, Stored, read_credentials
+from arkor_dev.identity.credentials_file import NoCredentialsError, StoredCredentials, read_credentials
 from arkor_dev.identity.engine import REQUIRED, engine_python, is_complete, missing_extra
 from arkor_dev.identity.file_identity import FileIdentity
 from arkor_dev.identity.scope import FileScopes, check_folder
@@ -237,7 +237,7 @@ def _nearest(path: Path) -> Path:
 
 async def _managed(settings: Settings) -> list[DoctorCheck]:
     path = settings.arkor_home / "credentials.json"
-    stored: Stored | None = None
+    stored: StoredCredentials | None = None
     try:
         stored = read_credentials(path)
     except NoCredentialsError as fault:
@@ -256,7 +256,7 @@ async def _managed(settings: Settings) -> list[DoctorCheck]:
     return [check, *await _backend(settings, stored)]
 
 
-def _rights(path: Path, stored: Stored) -> DoctorCheck:
+def _rights(path: Path, stored: StoredCredentials) -> DoctorCheck:
     identity = "anonymous identity" if stored.mode == "anon" else f"account ({stored.mode})"
     if path.stat().st_mode & 0o077:
         return DoctorCheck(
@@ -266,7 +266,7 @@ def _rights(path: Path, stored: Stored) -> DoctorCheck:
     return DoctorCheck("Credentials", "ok", f"{path}: {identity}")
 
 
-async def _backend(settings: Settings, stored: Stored | None) -> list[DoctorCheck]:
+async def _backend(settings: Settings, stored: StoredCredentials | None) -> list[DoctorCheck]:
     try:
         url = base_url_of(settings.cloud_url, stored)
         async with asyncio.timeout(BACKEND_SECONDS), open_http_client() as http:

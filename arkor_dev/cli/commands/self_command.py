@@ -27,7 +27,7 @@ ACTIONS = ("update", "add", "uninstall")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class InstallPlan:
     """Commands to run one after the other, or only to print; ``note`` says what to change in them before."""
 
     commands: tuple[tuple[str, ...], ...]
@@ -53,9 +53,9 @@ def run_self(
         plan = _addition(settings, extras)
     else:
         found = installation()
-        plan = Plan((found.remove,), found.may_run)
+        plan = InstallPlan((found.remove,), found.may_run)
         if action == "update":
-            plan = Plan(found.upgrade, found.may_run and not found.note, found.note)
+            plan = InstallPlan(found.upgrade, found.may_run and not found.note, found.note)
     if action == "uninstall":
         print(_what_stays(settings, engine))  # noqa: T201
     if dry_run or not plan.may_run:
@@ -75,7 +75,7 @@ def run_self(
     return 0
 
 
-def _addition(settings: Settings, extras: Sequence[str]) -> Plan:
+def _addition(settings: Settings, extras: Sequence[str]) -> InstallPlan:
     """Return what adds extras to this environment, and to the local engine's if it has one of its own."""
     known = [name for name in REQUIREMENTS if name]
     if not extras or set(extras) - set(known):
@@ -83,7 +83,7 @@ def _addition(settings: Settings, extras: Sequence[str]) -> Plan:
     commands = install_commands(*extras)
     if not is_complete() and (python := engine_python(settings)):
         commands += ((str(python), "-m", "pip", "install", *requirements(*extras)),)
-    return Plan(commands, owner() not in {Tool.UVX, Tool.PIPX_RUN})
+    return InstallPlan(commands, owner() not in {Tool.UVX, Tool.PIPX_RUN})
 
 
 def _what_stays(settings: Settings, engine: Path) -> str:

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from arkor_dev.backend.client import Backend
     from arkor_dev.cli.progress_view import PlainView
     from arkor_dev.client.creation import CreatedJob
-    from arkor_dev.client.following import Ending
+    from arkor_dev.client.following import JobEnding
     from arkor_dev.contract.shapes import Trainer
     from arkor_dev.core.settings import Settings
     from arkor_dev.jobs.follow import Connection, Waiting
@@ -374,7 +374,7 @@ def _ending(backend: Backend, job_id: str, view: PlainView, *, yes: bool) -> Int
     return ending.watch(number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN)
 
 
-async def _unless_stopped(work: Coroutine[object, object, Ending], ending: InterruptHandler) -> Ending:
+async def _unless_stopped(work: Coroutine[object, object, JobEnding], ending: InterruptHandler) -> JobEnding:
     """Return the coroutine's result; raise _StoppedError if SIGINT or SIGTERM comes first."""
     task = asyncio.ensure_future(work)
     stopped = asyncio.create_task(ending.wait())

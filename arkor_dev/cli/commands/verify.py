@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict
 from rich.console import Console
 
 from arkor_dev.cli.progress_view import view_for
-from arkor_dev.client.reproduction import Comparison, reproduced
+from arkor_dev.client.reproduction import ReproductionReport, reproduced
 from arkor_dev.client.result_folder import target_of
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.contract.provenance.compare import SOUND, WORDS, FileState, compare
@@ -35,7 +35,7 @@ MOST_FILES = 50
 """Maximum number of files listed."""
 
 
-class Repeat(Comparison):
+class Repeat(ReproductionReport):
     """How the repeated training ``job`` compares with the original one."""
 
     job: str
@@ -134,7 +134,7 @@ def lines(results: list[FileState]) -> list[str]:
     return text_lines
 
 
-def comparison_lines(outcome: Comparison) -> list[str]:
+def comparison_lines(outcome: ReproductionReport) -> list[str]:
     """Format the comparison as lines."""
     names = [one_line(item["name"], 200) for item in outcome["files"] if not item["same"]]
     if outcome["same"]:

@@ -93,7 +93,7 @@ LINE_BYTES: Final = 8 << 20
 PIECE: Final = 1 << 16
 
 
-class Fault(Exception):  # noqa: N818 (its text is the answer)
+class FarSideError(Exception):
     """Why a request failed, and the next step."""
 
 
@@ -162,7 +162,7 @@ class FarSide:
         _make_root()
         packed = b"".join(self._input.pieces(request["size"]))
         if hashlib.sha256(packed).hexdigest() != request["sha256"]:
-            raise Fault(f"The program arrived damaged on {self.host}. Try again.")
+            raise FarSideError(f"The program arrived damaged on {self.host}. Try again.")
         self._need_space(10 * len(packed))
         target = ROOT / "code" / request["code"]
         part = _fresh(target)
@@ -203,7 +203,7 @@ class FarSide:
         try_again = "Start again: it continues from here."
         if uv:
             base = [uv, "pip", "install", "--python", python]
-            with contextlib.suppress(Fault):
+            with contextlib.suppress(FarSideError):
                 self._run([*base, "--torch-backend=auto", *wants], log, try_again)
                 return
             self._run([*base, *wants], log, try_again)
@@ -211,7 +211,9 @@ class FarSide:
         base = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
         torch = [requirement for requirement in wants if re.split(r"[^\w.-]", requirement)[0] == "torch"]
         if torch and not _gpu():
-            with contextlib.suppress(Fault):  # an index that cannot be reached: the default one has torch too
+            with contextlib.suppress(
+                FarSideError
+            ):  # an index that cannot be reached: the default one has torch too
                 self._run([*base, "--retries", "1", "--index-url", CPU_INDEX, *torch], log, try_again)
         self._run([*base, *wants], log, try_again)
 
@@ -232,7 +234,7 @@ class FarSide:
         if process.returncode:
             last = wrong or last
             full = " Its disk is full." if "No space left" in last else ""
-            raise Fault(
+            raise FarSideError(
                 f"{Path(argv[0]).name} failed on {self.host}: {last[:500]}.{full} {next_step} "
                 f"The whole output is in {log.name} there."
             )
@@ -240,7 +242,7 @@ class FarSide:
     def _need_space(self, size: int) -> None:
         free = shutil.disk_usage(ROOT).free
         if free < size + SPARE_BYTES:
-            raise Fault(
+            raise FarSideError(
                 f"{self.host} has no space left: {free / 1e9:.1f} GB are free in {ROOT}, and "
                 f"{size / 1e9:.1f} GB are needed. Free some there, then start again."
             )
@@ -282,7 +284,7 @@ class FarSide:
                 if failure
                 else "changed while it was sent"
             )
-            raise Fault(f"{name} {reason}. {'Free some space there' if failure else 'Try again'}.")
+            raise FarSideError(f"{name} {reason}. {'Free some space there' if failure else 'Try again'}.")
         part.replace(target)
         index = _index(folder)
         index[name] = [*(_state(target) or ()), request["sha256"]]
@@ -312,9 +314,9 @@ class FarSide:
         deadline = time.monotonic() + START_SECONDS
         while (handoff := _handoff(self._watched)) is None:
             if _running(folder) is None:
-                raise Fault(f"The backend on {self.host} did not start: {_last_line(folder)}")
+                raise FarSideError(f"The backend on {self.host} did not start: {_last_line(folder)}")
             if time.monotonic() > deadline:
-                raise Fault(f"The backend on {self.host} did not start in {START_SECONDS:g} s.")
+                raise FarSideError(f"The backend on {self.host} did not start in {START_SECONDS:g} s.")
             time.sleep(0.02)
         self._last_state = {"backend": handoff, "kept": True}
         return handoff
@@ -322,7 +324,7 @@ class FarSide:
     def _end_idle(self, keeper: Keeper, request: FarRequest) -> None:
         """End a backend of another version, unless jobs are running in it."""
         if active := _active(keeper):
-            raise Fault(
+            raise FarSideError(
                 f"{self.host} runs this project with arkor-dev {_build(keeper)}, and here is "
                 f"{_build(request)}. {active} of its jobs are not over, so it was left alone. Wait for them, "
                 f"or pause them with `arkor-dev ssh stop {self.host}`: they resume when you connect again."
@@ -347,7 +349,7 @@ class FarSide:
         deadline = time.monotonic() + START_SECONDS
         while (keeper := _running(folder)) is None or keeper["pid"] != process.pid:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise Fault(f"The backend on {self.host} did not start: {_last_line(folder)}")
+                raise FarSideError(f"The backend on {self.host} did not start: {_last_line(folder)}")
             time.sleep(0.02)
         return keeper
 
@@ -543,7 +545,7 @@ def serve() -> None:
         side.host = str(request["host"])
         try:
             send_message(done=handlers[request["do"]](request))
-        except Fault as fault:
+        except FarSideError as fault:
             send_message(fault=str(fault))
         except OSError as error:
             file = f" ({error.filename})" if error.filename else ""

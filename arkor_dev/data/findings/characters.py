@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from arkor_dev.contract.dataset_shapes import Finding
-    from arkor_dev.data.rows import Message
+    from arkor_dev.data.rows import RowMessage
 
 _LATER: Final = "\u0080-\u009f" + re.escape(bytes(range(0x80, 0xC0)).decode("cp1252", errors="ignore"))
 """The continuation bytes of UTF-8, read as Windows-1252."""
@@ -115,6 +115,6 @@ class Characters(Check):
             )
 
 
-def _has_space_around(message: Message) -> bool:
+def _has_space_around(message: RowMessage) -> bool:
     content = message["content"]
     return bool(content[:1].isspace() or content[-1:].isspace()) and bool(content.strip())

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from arkor_dev.contract.dataset_shapes import Finding
-    from arkor_dev.data.rows import Fault, Message, RowError
+    from arkor_dev.data.rows import Fault, RowError, RowMessage
 
 STOPS: Final = "Training stops with an error at the first of them."
 _WRONG: Final[dict[Fault, tuple[str, str, str, str]]] = {
@@ -166,7 +166,7 @@ class Turns(Check):
             )
 
 
-def _out_of_turn(turns: list[Message]) -> int | None:
+def _out_of_turn(turns: list[RowMessage]) -> int | None:
     """Return the index of the first message that cannot follow the one before it."""
     before = ""
     for index, message in enumerate(turns):

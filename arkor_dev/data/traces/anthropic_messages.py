@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev.data.rows import RowError
 
-from .conversation import Prompt, TraceFormat, conversations
+from .conversation import TracedPrompt, TraceFormat, conversations
 from .messages import join, read_answer, read_message, read_messages, read_tools
 from .openai_chat import check_complete
 from .pairs import check_answered, pair_of
@@ -14,20 +14,20 @@ from .pairs import check_answered, pair_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from arkor_dev.data.rows import Message
+    from arkor_dev.data.rows import RowMessage
 
     from .conversation import Outcome, Record
 
 
-def prompt_of(request: Record) -> Prompt:
+def prompt_of(request: Record) -> TracedPrompt:
     """Return what a request asks. Raises RowError."""
     messages = read_messages(request.get("messages"), "messages")
     if request.get("system"):
         messages[:0] = read_message({"role": "system", "content": request["system"]}, "system")
-    return Prompt(messages, read_tools(request.get("tools")))
+    return TracedPrompt(messages, read_tools(request.get("tools")))
 
 
-def answers_of(response: Record) -> Iterator[Message | RowError]:
+def answers_of(response: Record) -> Iterator[RowMessage | RowError]:
     """Yield the answer, or why it cannot be learned."""
     try:
         check_complete(response.get("stop_reason"))
@@ -53,10 +53,10 @@ def _read(record: Record) -> Iterator[Outcome]:
     yield from conversations(prompt, answers)
 
 
-def _continued(begun: Message, answer: Message | RowError) -> Message | RowError:
+def _continued(begun: RowMessage, answer: RowMessage | RowError) -> RowMessage | RowError:
     if isinstance(answer, RowError):
         return answer
-    whole: Message = {**begun}
+    whole: RowMessage = {**begun}
     join(whole, answer)
     return whole
 

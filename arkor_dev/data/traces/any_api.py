@@ -8,13 +8,13 @@ from arkor_dev.data.messages import from_text
 from arkor_dev.data.rows import RowError
 
 from . import anthropic_messages, openai_chat, openai_responses
-from .conversation import Prompt
+from .conversation import TracedPrompt
 from .messages import read_answer, read_messages, read_tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from arkor_dev.data.rows import Message
+    from arkor_dev.data.rows import RowMessage
 
     from .conversation import Record
 
@@ -22,14 +22,14 @@ WRAPPED: Final = ("message", "messages", "response", "output")
 """Keys under which tools put an answer that they took out of its response."""
 
 
-def prompt_of(value: object, tools: object = None) -> Prompt:
+def prompt_of(value: object, tools: object = None) -> TracedPrompt:
     """Return what a model was asked: a request of any API, or only its messages. Raises RowError.
 
     ``tools`` are those that are stored elsewhere, for a request that has none.
     """
     value = from_text(value)
     if not isinstance(value, dict):
-        return Prompt(read_messages(value, "input"), read_tools(tools))
+        return TracedPrompt(read_messages(value, "input"), read_tools(tools))
     messages = from_text(value.get("messages"))
     if isinstance(messages, list) and len(messages) == 1 and isinstance(messages[0], list):
         messages = messages[0]  # LangChain's batch of one
@@ -42,11 +42,11 @@ def prompt_of(value: object, tools: object = None) -> Prompt:
     if "input" in value and isinstance(from_text(value["input"]), list | str):
         return openai_responses.prompt_of(request)
     if "role" in value or "lc" in value:
-        return Prompt(read_messages([value], "input"), read_tools(tools))
+        return TracedPrompt(read_messages([value], "input"), read_tools(tools))
     raise RowError("its input has no messages")
 
 
-def answers_of(value: object) -> Iterator[Message | RowError]:
+def answers_of(value: object) -> Iterator[RowMessage | RowError]:
     """Yield the answers in an output: a response of any API, a message, or a text."""
     value = from_text(value)
     if isinstance(value, list) and value:
@@ -68,7 +68,7 @@ def answers_of(value: object) -> Iterator[Message | RowError]:
     yield from _answers(value)
 
 
-def _answers(value: object) -> Iterator[Message | RowError]:
+def _answers(value: object) -> Iterator[RowMessage | RowError]:
     if value is None:
         yield RowError("has no output")
         return

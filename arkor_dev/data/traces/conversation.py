@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.data.rows import Message, RowError
+from arkor_dev.data.rows import RowError, RowMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -18,18 +18,18 @@ Record = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class TracedPrompt:
     """What a model was asked: the conversation so far, and the tools that it may call."""
 
-    messages: list[Message]
+    messages: list[RowMessage]
     tools: list[Record] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
+class TracedConversation:
     """A prompt with its answer: a row."""
 
-    messages: list[Message]
+    messages: list[RowMessage]
     tools: list[Record]
 
 
@@ -38,7 +38,7 @@ class NotAnAnswer:
     """A part of a trace that holds no model's answer, such as the span of a tool: counted, not an error."""
 
 
-Outcome = Conversation | NotAnAnswer | RowError
+Outcome = TracedConversation | NotAnAnswer | RowError
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class TraceFormat:
     read: Callable[[Record], Iterator[Outcome]]
 
 
-def conversations(prompt: Prompt, answers: Iterable[Message | RowError]) -> Iterator[Outcome]:
+def conversations(prompt: TracedPrompt, answers: Iterable[RowMessage | RowError]) -> Iterator[Outcome]:
     """Yield a conversation for each answer to a prompt, which is repeated in all of them."""
     for number, answer in enumerate(answers):
         if number == MOST_ANSWERS:
@@ -65,4 +65,4 @@ def conversations(prompt: Prompt, answers: Iterable[Message | RowError]) -> Iter
         elif not answer["content"].strip() and not answer.get("tool_calls"):
             yield RowError("the answer is empty")
         else:
-            yield Conversation([*prompt.messages, answer], prompt.tools)
+            yield TracedConversation([*prompt.messages, answer], prompt.tools)

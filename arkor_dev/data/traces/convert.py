@@ -19,7 +19,7 @@ from arkor_dev.data.detect import open_container
 from arkor_dev.data.row_parser import row_of
 from arkor_dev.data.rows import MAX_ROW, DataError, RowError
 
-from .conversation import Conversation, NotAnAnswer
+from .conversation import NotAnAnswer, TracedConversation
 from .formats import format_of
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class LoggedRecord(NamedTuple):
 
 
 @dataclass(slots=True)
-class Conversion:
+class TraceConversion:
     """What became of the records: each of their answers is in one of the counts.
 
     ``records`` counts the records of each format.
@@ -90,18 +90,18 @@ def is_trace(path: Path) -> bool:
 
 def convert(
     records: Iterable[LoggedRecord], write: Callable[[bytes], None], refuse: Callable[[str], None]
-) -> Conversion:
+) -> TraceConversion:
     """Write the conversations in ``records`` as lines of JSON; call ``refuse`` with each other one and why.
 
     Raises DataError if the result is too large.
     """
-    done = Conversion()
-    with _Rows() as rows:
+    done = TraceConversion()
+    with _TraceRows() as rows:
         for where, record in records:
             for outcome in _outcomes(record, done):
                 try:
                     match outcome:
-                        case Conversation():
+                        case TracedConversation():
                             rows.add(outcome, where)
                         case NotAnAnswer():
                             done.others += 1
@@ -119,7 +119,7 @@ def convert(
     return done
 
 
-def _outcomes(record: object | RowError, done: Conversion) -> Iterator[Outcome]:
+def _outcomes(record: object | RowError, done: TraceConversion) -> Iterator[Outcome]:
     if isinstance(record, RowError):
         yield record
         return
@@ -144,7 +144,7 @@ def _outcomes(record: object | RowError, done: Conversion) -> Iterator[Outcome]:
         yield RowError("is nested too deeply")
 
 
-class _Rows:
+class _TraceRows:
     """Rows in the order of the log, without those that another one continues."""
 
     def __init__(self) -> None:
@@ -167,7 +167,7 @@ class _Rows:
     def is_full(self) -> bool:
         return self._size > MOST_WRITTEN
 
-    def add(self, conversation: Conversation, where: str) -> None:
+    def add(self, conversation: TracedConversation, where: str) -> None:
         """Add a conversation. Raises RowError if it cannot be trained on, DataError if there is no room."""
         line = _line(conversation, where)
         hashes = _hashes(conversation)
@@ -196,7 +196,7 @@ class _Rows:
                 yield line
 
 
-def _line(conversation: Conversation, where: str) -> bytes:
+def _line(conversation: TracedConversation, where: str) -> bytes:
     row = {"messages": conversation.messages, **({"tools": conversation.tools} if conversation.tools else {})}
     row_of(row, where, "chat", {})
     try:
@@ -210,7 +210,7 @@ def _line(conversation: Conversation, where: str) -> bytes:
     return line
 
 
-def _hashes(conversation: Conversation) -> list[bytes]:
+def _hashes(conversation: TracedConversation) -> list[bytes]:
     """Return the hash of a conversation up to each of its answers."""
     hashes = []
     state = blake2b(json.dumps(conversation.tools, sort_keys=True).encode(), digest_size=DIGEST)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev.data.rows import RowError
 
-from .conversation import Prompt, TraceFormat, conversations
+from .conversation import TracedPrompt, TraceFormat, conversations
 from .messages import read_answer, read_messages, read_tools
 from .openai_chat import check_complete
 from .pairs import FAULT
@@ -14,7 +14,7 @@ from .pairs import FAULT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from arkor_dev.data.rows import Message
+    from arkor_dev.data.rows import RowMessage
 
     from .conversation import Outcome, Record
 
@@ -33,11 +33,11 @@ def _read(record: Record) -> Iterator[Outcome]:
         raise RowError("its text was not kept: this endpoint is not set to keep texts")
     if record.get("call") == COMPLETION:
         raise RowError("is a completion of a text, not a conversation")
-    prompt = Prompt(read_messages(record.get("messages"), "messages"), read_tools(record.get("tools")))
+    prompt = TracedPrompt(read_messages(record.get("messages"), "messages"), read_tools(record.get("tools")))
     yield from conversations(prompt, _answers(record))
 
 
-def _answers(record: Record) -> Iterator[Message | RowError]:
+def _answers(record: Record) -> Iterator[RowMessage | RowError]:
     answers, calls, reasons = (record.get(key) for key in ("answers", "calls", "reasons"))
     if not isinstance(answers, list):
         raise RowError("answers must be a list")

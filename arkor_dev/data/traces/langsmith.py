@@ -19,7 +19,7 @@ from .openai_chat import check_complete
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from arkor_dev.data.rows import Message
+    from arkor_dev.data.rows import RowMessage
 
     from .conversation import Outcome, Record
 
@@ -65,7 +65,7 @@ def _run(run: Record) -> Iterator[Outcome]:
         yield from conversations(prompt, any_api.answers_of(outputs))
 
 
-def _generations(generations: list[object]) -> Iterator[Message | RowError]:
+def _generations(generations: list[object]) -> Iterator[RowMessage | RowError]:
     """Yield LangChain's generations: of a chat model each has a message."""
     flat = [one for group in generations for one in (group if isinstance(group, list) else [group])]
     for generation in flat:

@@ -15,7 +15,7 @@ from arkor_dev.data.messages import DEPTH, ROLES, from_text
 from arkor_dev.data.rows import RowError
 
 if TYPE_CHECKING:
-    from arkor_dev.data.rows import Call, Function, Message, Role
+    from arkor_dev.data.rows import Function, Role, RowMessage, RowToolCall
 
     from .conversation import Record
 
@@ -39,8 +39,8 @@ class _Parts:
 
     texts: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
-    calls: list[Call] = field(default_factory=list)
-    results: list[Message] = field(default_factory=list)
+    calls: list[RowToolCall] = field(default_factory=list)
+    results: list[RowMessage] = field(default_factory=list)
 
     def add(self, part: object, where: str) -> None:
         """Sort one part. Raises RowError for one that a row cannot hold."""
@@ -64,7 +64,7 @@ class _Parts:
             raise RowError(f"{where} is {_shown(kind)}, and rows are text")
 
 
-def read_messages(value: object, where: str) -> list[Message]:
+def read_messages(value: object, where: str) -> list[RowMessage]:
     """Return messages, or items of the Responses API, as those of a row; a text is one of the user.
 
     ``where`` is their field, for reasons. Raises RowError with the first that cannot be read.
@@ -76,7 +76,7 @@ def read_messages(value: object, where: str) -> list[Message]:
         raise RowError(f"{where} must be a list of messages, not {type(value).__name__}")
     if not value:
         raise RowError(f"{where} is empty")
-    messages: list[Message] = []
+    messages: list[RowMessage] = []
     for index, item in enumerate(value):
         for message in read_message(item, f"{where}[{index}]"):
             if message["content"] or len(message) > 2 or not _is_item(item):  # not thoughts in secret
@@ -84,7 +84,7 @@ def read_messages(value: object, where: str) -> list[Message]:
     return messages
 
 
-def read_message(value: object, where: str, role: str | None = None) -> list[Message]:
+def read_message(value: object, where: str, role: str | None = None) -> list[RowMessage]:
     """Return one message as those of a row: each tool's result becomes one of its own, before the text.
 
     ``role`` is for a message that does not name its own. Raises RowError.
@@ -132,7 +132,7 @@ def read_message(value: object, where: str, role: str | None = None) -> list[Mes
     return _messages(name, parts, value)
 
 
-def read_answer(value: object, where: str) -> Message:
+def read_answer(value: object, where: str) -> RowMessage:
     """Return an answer as the message of the assistant. Raises RowError if it is anything else."""
     if isinstance(value := from_text(value), str):
         return {"role": "assistant", "content": value}
@@ -186,14 +186,14 @@ def _role(value: Record, where: str, default: str | None) -> Role:
     return role
 
 
-def _messages(role: Role, parts: _Parts, value: Record) -> list[Message]:
+def _messages(role: Role, parts: _Parts, value: Record) -> list[RowMessage]:
     messages = list(parts.results)
     text = "".join(parts.texts) if role == "assistant" else "\n\n".join(parts.texts)
     if parts.calls and role != "assistant":
         raise RowError(f"a message of the {role} has a tool call; only the assistant calls tools")
     if not (parts.texts or parts.calls or parts.reasoning) and messages:
         return messages
-    message: Message = {"role": role, "content": text}
+    message: RowMessage = {"role": role, "content": text}
     if parts.reasoning:
         message["reasoning_content"] = "\n\n".join(parts.reasoning)
     if parts.calls:
@@ -206,7 +206,7 @@ def _messages(role: Role, parts: _Parts, value: Record) -> list[Message]:
     return [*messages, message]
 
 
-def _append(messages: list[Message], message: Message, *, is_item: bool) -> None:
+def _append(messages: list[RowMessage], message: RowMessage, *, is_item: bool) -> None:
     """Append a message; an item of the assistant joins its message before, as one turn has many items."""
     last = messages[-1] if messages else None
     if is_item and last is not None and last["role"] == message["role"] == "assistant":
@@ -222,7 +222,7 @@ def _append(messages: list[Message], message: Message, *, is_item: bool) -> None
         messages.append(message)
 
 
-def join(message: Message, more: Message) -> None:
+def join(message: RowMessage, more: RowMessage) -> None:
     """Add what the assistant said next to its message, in place."""
     message["content"] += more["content"]
     if more.get("reasoning_content"):
@@ -232,7 +232,7 @@ def join(message: Message, more: Message) -> None:
         message["tool_calls"] = [*message.get("tool_calls", []), *more["tool_calls"]]
 
 
-def _call(call: object, where: str) -> Call:
+def _call(call: object, where: str) -> RowToolCall:
     """Return a call in OpenAI's form, its arguments as an object if they are one."""
     call = from_text(call)
     if not isinstance(call, dict):
@@ -251,7 +251,7 @@ def _call(call: object, where: str) -> Call:
     return {"type": "function", "function": called}
 
 
-def _result(part: Record, where: str) -> Message:
+def _result(part: Record, where: str) -> RowMessage:
     given = (part.get(key) for key in ("content", "output", "response", "result"))
     value = next((value for value in given if value is not None), "")
     if isinstance(value, list) and all(isinstance(block, dict) and "type" in block for block in value):
@@ -263,7 +263,7 @@ def _result(part: Record, where: str) -> Message:
         value = "\n\n".join(blocks.texts)
     identities = (part.get(key) for key in ("tool_use_id", "call_id", "id"))
     identity = next((identity for identity in identities if isinstance(identity, str)), None)
-    message: Message = {"role": "tool", "content": value if isinstance(value, str) else _as_text(value)}
+    message: RowMessage = {"role": "tool", "content": value if isinstance(value, str) else _as_text(value)}
     if identity is not None:
         message["tool_call_id"] = identity
     return message

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev.data.rows import RowError
 
-from .conversation import Prompt, TraceFormat, conversations
+from .conversation import TracedPrompt, TraceFormat, conversations
 from .messages import read_answer, read_messages, read_tools
 from .pairs import check_answered, pair_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from arkor_dev.data.rows import Message
+    from arkor_dev.data.rows import RowMessage
 
     from .conversation import Outcome, Record
 
@@ -21,15 +21,15 @@ CUT: Final = frozenset({"length", "max_tokens", "content_filter", "refusal", "er
 """Reasons to end that leave an answer nobody should learn."""
 
 
-def prompt_of(request: Record) -> Prompt:
+def prompt_of(request: Record) -> TracedPrompt:
     """Return what a request asks. Raises RowError."""
     functions = request.get("functions")  # the form before tools
-    return Prompt(
+    return TracedPrompt(
         read_messages(request.get("messages"), "messages"), read_tools(request.get("tools") or functions)
     )
 
 
-def answers_of(response: Record) -> Iterator[Message | RowError]:
+def answers_of(response: Record) -> Iterator[RowMessage | RowError]:
     """Yield each choice of a response, or why it cannot be learned."""
     choices = response.get("choices")
     if not isinstance(choices, list) or not choices:
@@ -42,7 +42,7 @@ def answers_of(response: Record) -> Iterator[Message | RowError]:
             yield fault
 
 
-def _answer(choice: object, where: str) -> Message:
+def _answer(choice: object, where: str) -> RowMessage:
     if not isinstance(choice, dict):
         raise RowError(f"{where} must be an object, not {type(choice).__name__}")
     check_complete(choice.get("finish_reason"))

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev.data.rows import RowError
 
-from .conversation import Prompt, TraceFormat, conversations
+from .conversation import TracedPrompt, TraceFormat, conversations
 from .messages import read_messages, read_tools
 from .pairs import check_answered, pair_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from arkor_dev.data.rows import Message
+    from arkor_dev.data.rows import RowMessage
 
     from .conversation import Outcome, Record
 
 
-def prompt_of(request: Record) -> Prompt:
+def prompt_of(request: Record) -> TracedPrompt:
     """Return what a request asks. Raises RowError."""
     if request.get("previous_response_id") or request.get("conversation"):
         raise RowError(
@@ -27,10 +27,10 @@ def prompt_of(request: Record) -> Prompt:
     messages = read_messages(request.get("input"), "input")
     if isinstance(told := request.get("instructions"), str) and told:
         messages.insert(0, {"role": "system", "content": told})
-    return Prompt(messages, read_tools(request.get("tools")))
+    return TracedPrompt(messages, read_tools(request.get("tools")))
 
 
-def answers_of(response: Record) -> Iterator[Message | RowError]:
+def answers_of(response: Record) -> Iterator[RowMessage | RowError]:
     """Yield the answer in a response's items, or why it cannot be learned."""
     if response.get("status") in ("incomplete", "failed", "cancelled"):
         details = response.get("incomplete_details")

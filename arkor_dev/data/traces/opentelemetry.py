@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Final
 from arkor_dev.data.messages import DEPTH, from_text
 from arkor_dev.data.rows import RowError
 
-from .conversation import NotAnAnswer, Prompt, TraceFormat, conversations
+from .conversation import NotAnAnswer, TracedPrompt, TraceFormat, conversations
 from .messages import read_answer, read_message, read_messages, read_tools
 from .openai_chat import check_complete
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from arkor_dev.data.rows import Message
+    from arkor_dev.data.rows import RowMessage
 
     from .conversation import Outcome, Record
 
@@ -114,15 +114,15 @@ def _check_status(span: Record, attributes: Record) -> None:
         raise RowError(f"the call failed ({str(attributes.get('error.type', 'error'))[:SHOWN]})")
 
 
-def _prompt(attributes: Record) -> Prompt:
+def _prompt(attributes: Record) -> TracedPrompt:
     messages = read_messages(attributes.get(INPUT), INPUT)
     told = from_text(attributes.get("gen_ai.system_instructions"))
     if told:
         messages[:0] = read_message({"role": "system", "content": told}, "gen_ai.system_instructions")
-    return Prompt(messages, read_tools(attributes.get("gen_ai.tool.definitions")))
+    return TracedPrompt(messages, read_tools(attributes.get("gen_ai.tool.definitions")))
 
 
-def _outputs(value: object) -> Iterator[Message | RowError]:
+def _outputs(value: object) -> Iterator[RowMessage | RowError]:
     value = from_text(value)
     if not isinstance(value, list) or not value:
         yield RowError(f"it has no {OUTPUT}")
@@ -131,7 +131,7 @@ def _outputs(value: object) -> Iterator[Message | RowError]:
         yield _answer(output, f"{OUTPUT}[{index}]")
 
 
-def _answer(output: object, where: str) -> Message | RowError:
+def _answer(output: object, where: str) -> RowMessage | RowError:
     try:
         if isinstance(output, dict):
             check_complete(output.get("finish_reason"))
@@ -142,8 +142,8 @@ def _answer(output: object, where: str) -> Message | RowError:
 
 def _by_events(events: list[tuple[str, Record]], attributes: Record) -> Iterator[Outcome]:
     """Yield the answers of a span with one event a message, in the order of time."""
-    messages: list[Message] = []
-    answers: list[Message | RowError] = []
+    messages: list[RowMessage] = []
+    answers: list[RowMessage | RowError] = []
     for name, event in sorted(events, key=_time):
         body = _body(event)
         if name in ROLES:
@@ -158,7 +158,7 @@ def _by_events(events: list[tuple[str, Record]], attributes: Record) -> Iterator
     if not messages or not answers:
         raise RowError("its events have no prompt, or no choice")
     tools = read_tools(attributes.get("gen_ai.tool.definitions"))
-    yield from conversations(Prompt(messages, tools), answers)
+    yield from conversations(TracedPrompt(messages, tools), answers)
 
 
 def _time(named: tuple[str, Record]) -> int:
@@ -194,7 +194,7 @@ def _numbered(attributes: Record) -> Iterator[Outcome]:
     ]
     if not answers:
         raise RowError("it has no completion")
-    yield from conversations(Prompt(messages, read_tools(functions)), answers)
+    yield from conversations(TracedPrompt(messages, read_tools(functions)), answers)
 
 
 def _with_calls(message: Record) -> Record:

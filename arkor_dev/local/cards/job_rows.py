@@ -43,7 +43,7 @@ class _Record(NamedTuple):
     excerpt: str
 
 
-class _Stored(TypedDict):
+class _RowsFile(TypedDict):
     """The file: rows as lists of two hashes, a source in ``places`` by number, the number there, and perhaps
     their beginning; ``files`` is the hash of their files, which earlier versions did not store.
     """
@@ -171,7 +171,7 @@ def _difference(rows: Sequence[_Record], subtracted: Iterable[_Record]) -> list[
 
 def _read(job: Path) -> tuple[list[_Record], list[_Record]]:
     try:
-        stored = read_as(_Stored, evaluation_file(job, NAME).read_json())
+        stored = read_as(_RowsFile, evaluation_file(job, NAME).read_json())
         train, held_out = (
             [_record(stored["places"], entry) for entry in rows]
             for rows in (stored["train"], stored["heldOut"])

@@ -93,7 +93,7 @@ class RunFacts(TypedDict):
     builder: Builder
 
 
-class Budget(TypedDict):
+class HarmBudget(TypedDict):
     """The strength that ``maxHarm`` chose for a result: the figures of `EvaluationBudget` about it."""
 
     maxHarm: float
@@ -111,7 +111,7 @@ class Moment(TypedDict):
 
     artifact: str
     step: int
-    budget: NotRequired[Budget]
+    budget: NotRequired[HarmBudget]
     figures: Mapping[str, object]
     startedOn: str
     finishedOn: str
@@ -195,9 +195,9 @@ def adjustments(adjusted: Iterable[Adjustment], private: Private) -> list[dict[s
     ]
 
 
-def budget_of(chosen: EvaluationBudget) -> Budget:
+def budget_of(chosen: EvaluationBudget) -> HarmBudget:
     """Return the figures of a chosen strength that say which adapter it is, and of what harm."""
-    figures: Budget = {
+    figures: HarmBudget = {
         "maxHarm": chosen["maxHarm"],
         "kept": chosen["kept"],
         "strength": chosen["strength"],

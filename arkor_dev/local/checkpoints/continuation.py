@@ -15,7 +15,7 @@ from arkor_dev.local.jobs.atomic_folder import RunOrigin
 from arkor_dev.local.workers.errors import JobFailure
 
 from . import origin
-from .resume_points import ResumePlan, ResumePoint, checked_points, drop_later
+from .resume_points import ResumePlan, StoredResumePoint, checked_points, drop_later
 
 if TYPE_CHECKING:
     from arkor_dev.local.execution.messages import JobRequest, ResumeOptions
@@ -38,7 +38,7 @@ class Continuation:
 
     def __post_init__(self) -> None:
         self.options: ResumeOptions = self.job.resume or {}
-        self.points: list[ResumePoint] = []
+        self.points: list[StoredResumePoint] = []
         data, job_id = Path(self.job.data), self.job.id
         # The database does not know a point saved at the moment of a crash: events of the steps before it may
         # be lost.

@@ -52,7 +52,7 @@ class StepPace:
         return row
 
 
-class Evaluated(NamedTuple):
+class EvaluationLosses(NamedTuple):
     """An evaluation's loss on all held-out rows, and on those that choose."""
 
     loss: float
@@ -80,7 +80,7 @@ class Best:
     worse: int = 0
     weights: list[Tensor] = field(default_factory=list)
 
-    def record(self, step: int, evaluated: Evaluated, weights: Sequence[Tensor]) -> None:
+    def record(self, step: int, evaluated: EvaluationLosses, weights: Sequence[Tensor]) -> None:
         """Record the evaluation after ``step``."""
         self.last, self.last_choosing = evaluated
         self.lowest = self.last if self.lowest is None else min(self.last, self.lowest)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ResumePoint:
+class StoredResumePoint:
     """The state of a run after ``step``. Its ``manifest`` contains the ``origin``."""
 
     step: int
@@ -59,7 +59,7 @@ class ResumePlan:
     before it was extended. ``other_job``: the points are those of a job that began the same.
     """
 
-    points: Sequence[ResumePoint]
+    points: Sequence[StoredResumePoint]
     message: str
     passed: Sequence[str] = ()
     further: int | None = None
@@ -76,7 +76,7 @@ def _folders(data: Path, job_id: str) -> Iterator[tuple[int, Path]]:
 
 def checked_points(
     data: Path, job_id: str, newest: float = math.inf
-) -> Iterator[tuple[ResumePoint, str | None]]:
+) -> Iterator[tuple[StoredResumePoint, str | None]]:
     """Yield a job's points from step ``newest`` backwards, each with its fault, or None if it is complete."""
     for step, folder in _folders(data, job_id):
         if step > newest:
@@ -87,16 +87,16 @@ def checked_points(
                 wrong = "it belongs to another job or step"
         except DamagedFolderError as error:
             manifest, wrong = {"format": 0, "files": {}}, str(error)
-        yield ResumePoint(step, folder, manifest), wrong
+        yield StoredResumePoint(step, folder, manifest), wrong
 
 
-def latest(data: Path, job_id: str) -> ResumePoint | None:
+def latest(data: Path, job_id: str) -> StoredResumePoint | None:
     """Return the newest point, judged by its manifest alone; its files are checked when it is read."""
     for step, folder in _folders(data, job_id):
         with contextlib.suppress(DamagedFolderError):
             manifest = manifest_of(folder)
             if manifest.get("job") == job_id and manifest.get("step") == step:
-                return ResumePoint(step, folder, manifest)
+                return StoredResumePoint(step, folder, manifest)
     return None
 
 

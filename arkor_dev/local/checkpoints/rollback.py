@@ -34,14 +34,14 @@ SLOWER: Final = 0.5
 MOST_LISTED: Final = 3
 
 
-class TracedRow(Protocol):
+class HasLocation(Protocol):
     """A row that knows its location for the user, empty if there is none."""
 
     @property
     def where(self) -> str: ...
 
 
-R = TypeVar("R", bound=TracedRow)
+R = TypeVar("R", bound=HasLocation)
 
 
 class NonFiniteError(JobFailure):

@@ -30,14 +30,14 @@ def is_safe_name(name: object) -> bool:
     return len(parts) <= DEPTH and all(PART.fullmatch(part) and part not in (".", "..") for part in parts)
 
 
-class FileEntry(TypedDict):
+class HashedFile(TypedDict):
     """Size and hash of a file."""
 
     bytes: int
     sha256: str
 
 
-class ListedFile(FileEntry):
+class ListedFile(HashedFile):
     """A file by its name in the job's folder."""
 
     name: str
@@ -65,7 +65,7 @@ class NodeFacts(MachineFacts, total=False):
     home: str
 
 
-def file_entry(path: Path) -> FileEntry:
+def file_entry(path: Path) -> HashedFile:
     """Return a file's size and hash. Raises OSError."""
     with path.open("rb") as file:
         return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": file.tell()}

@@ -84,7 +84,7 @@ UNREAD: Final[ViewStatus] = {
 
 
 @dataclass(eq=False)
-class _View:
+class _DataView:
     id: str
     key: str
     config: JobConfig
@@ -113,8 +113,8 @@ class Datasets:
         self._project = project
         self._training = training
         self._idle_seconds, self._ask_seconds = idle_seconds, ask_seconds
-        self._views: dict[str, _View] = {}
-        self._pending: dict[int, tuple[_View, asyncio.Future[ViewAnswered]]] = {}
+        self._views: dict[str, _DataView] = {}
+        self._pending: dict[int, tuple[_DataView, asyncio.Future[ViewAnswered]]] = {}
         self._numbers = itertools.count(1)
         self._starting = asyncio.Lock()
         self._child: Child | None = None
@@ -153,7 +153,7 @@ class Datasets:
         while len(self._views) >= VIEWS:
             await self.drop(next(iter(self._views)))
         child = await self._worker()
-        view = _View(secrets.token_hex(8), key, config, requested)
+        view = _DataView(secrets.token_hex(8), key, config, requested)
         self._views[view.id] = view
         child.send(OpenView(view.id, config, str(self._project), str(self._scratch / view.id)))
         view.task = asyncio.create_task(self._bring_model(view, child))
@@ -227,14 +227,14 @@ class Datasets:
         if self._reader:
             await self._reader
 
-    def _known(self, view_id: str) -> _View:
+    def _known(self, view_id: str) -> _DataView:
         view = self._views.pop(view_id, None)
         if view is None:
             raise NotFoundError(f"The data set {view_id[:40]} is no longer open: open it again")
         self._views[view_id] = view  # least recently used first
         return view
 
-    async def _ask(self, view: _View, question: str, **fields: object) -> Any:
+    async def _ask(self, view: _DataView, question: str, **fields: object) -> Any:
         child = self._child
         assert child is not None  # only a failed view has no process
         number, loop = next(self._numbers), asyncio.get_running_loop()
@@ -267,7 +267,7 @@ class Datasets:
                 self._reader = asyncio.create_task(self._read(self._child))
             return self._child
 
-    async def _bring_model(self, view: _View, child: Child) -> None:
+    async def _bring_model(self, view: _DataView, child: Child) -> None:
         """Send the process the model's folder once the model is on this machine."""
 
         def progress(fields: Progress) -> None:
@@ -301,7 +301,7 @@ class Datasets:
             case ViewProgress(view_id, progress) if view := self._views.get(view_id):
                 view.progress = progress
 
-    def _fail(self, view: _View, reason: str) -> None:
+    def _fail(self, view: _DataView, reason: str) -> None:
         """Mark a view as failed, and pass the reason to all waiting requests."""
         view.failed = reason
         if view.task and view.task is not asyncio.current_task():

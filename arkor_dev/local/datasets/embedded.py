@@ -19,7 +19,7 @@ MAP_ROWS: Final = 10_000
 """Maximum number of rows on a map, spread over the data set."""
 
 
-class Embedded:
+class EmbeddingFile:
     """The embeddings in ``file``. Raises IndexError if it is missing."""
 
     def __init__(self, file: str) -> None:

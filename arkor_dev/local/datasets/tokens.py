@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.contract.dataset_shapes import DatasetTokens, TokenRun
-    from arkor_dev.data.rows import Call, Message, Row
+    from arkor_dev.data.rows import Row, RowMessage, RowToolCall
     from arkor_dev.local.training.methods.interface import Method
     from arkor_dev.local.training.rows.encoding import EncodedText, Encoding
 
@@ -73,7 +73,7 @@ class TokenizedRow:
 
     row: Row
     parts: list[ShownExample]
-    lost: list[Message]
+    lost: list[RowMessage]
     missed: bool
     drops_tools: bool
     unwritten_calls: Literal["none", "parallel", "any"]
@@ -143,7 +143,7 @@ def tokenize_row(
     )
 
 
-def _messages_in(row: Row, coding: EncodedText) -> tuple[list[tuple[int, int, str]], list[Message]]:
+def _messages_in(row: Row, coding: EncodedText) -> tuple[list[tuple[int, int, str]], list[RowMessage]]:
     """Return the range of each message in the template's text, and the messages that are not in it.
 
     For an answer, it is the range that training learns, including its end mark; for others, only the content.
@@ -193,18 +193,18 @@ def unwritten_calls(tokenizer: PreTrainedTokenizerBase, row: Row) -> Literal["no
     talk = row.messages[: _last(row) + 1]
     if _writes_calls(tokenizer, row, talk):
         return "none"
-    single: list[Message] = [
+    single: list[RowMessage] = [
         {**turn, "tool_calls": turn["tool_calls"][:1]} if turn.get("tool_calls") else turn for turn in talk
     ]
     return "parallel" if single != talk and _writes_calls(tokenizer, row, single) else "any"
 
 
-def _writes_calls(tokenizer: PreTrainedTokenizerBase, row: Row, talk: list[Message]) -> bool:
+def _writes_calls(tokenizer: PreTrainedTokenizerBase, row: Row, talk: list[RowMessage]) -> bool:
     """Return whether the template writes each call of ``talk``, by giving each a name that no text has."""
     names: list[str] = []
 
-    def called(message: Message) -> Message:
-        calls: list[Call] = []
+    def called(message: RowMessage) -> RowMessage:
+        calls: list[RowToolCall] = []
         for call in message["tool_calls"]:
             names.append(f"zq{len(names)}qz")
             calls.append({**call, "function": {**call["function"], "name": names[-1]}})

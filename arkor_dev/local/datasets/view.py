@@ -18,7 +18,7 @@ from arkor_dev.data.row_parser import row_of
 from arkor_dev.data.rows import Row, RowError
 from arkor_dev.local.workers.errors import JobFailure
 
-from .embedded import Embedded, surprising
+from .embedded import EmbeddingFile, surprising
 from .findings import (
     BY_CODE,
     EXCERPT,
@@ -92,7 +92,7 @@ class View:
         self._roles: dict[str, int] = {}
         self._texts: list[bytes] = []
         self._texts_size = 0
-        self._embedded: Embedded | None = None
+        self._embedded: EmbeddingFile | None = None
 
     def read_by(self, reading: ReadingSettings) -> None:
         """Set how rows are tokenized from now on."""
@@ -243,10 +243,10 @@ class View:
         rows = [after + at + 1 for at in np.flatnonzero(matches)[: max(1, count)].tolist()]
         return _found(rows, rows[-1] if 0 < count == len(rows) else read, count)
 
-    def embedded(self, file: str) -> Embedded:
+    def embedded(self, file: str) -> EmbeddingFile:
         """Return the embeddings in ``file``, and keep them in memory. Raises IndexError for a missing one."""
         if self._embedded is None or self._embedded.file != file:
-            self._embedded = Embedded(file)
+            self._embedded = EmbeddingFile(file)
         return self._embedded
 
     def similar(self, file: str, number: int, count: int) -> list[SimilarRow]:

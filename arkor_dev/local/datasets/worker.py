@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.rows.datasets import fetched
 from arkor_dev.local.training.rows.encoding import Encoding
@@ -141,7 +141,7 @@ class DatasetWorker:
 
         source, scratch = message.config["datasetSource"], Path(message.scratch)
         try:
-            forms = method(JobSettings(message.config).get("method")).record.forms
+            forms = method(EffectiveSettings(message.config).get("method")).record.forms
             files = fetched(source, Path(message.project), scratch, progress, forms)
         except JobFailure as failure:
             self._fail(number, str(failure))
@@ -153,7 +153,7 @@ class DatasetWorker:
         opened = self._opened[number]
         if opened.view is None or opened.model is None or not self._imported or opened.view.reading:
             return
-        path, settings = opened.model, JobSettings(opened.config)
+        path, settings = opened.model, EffectiveSettings(opened.config)
 
         def read(view: View) -> None:
             from arkor_dev.local.modeling.chat_template import template_arguments, with_arguments

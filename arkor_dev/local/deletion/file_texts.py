@@ -38,7 +38,7 @@ COMPRESSED: Final[dict[str, Callable[[IO[bytes]], IO[bytes]]]] = {
 UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-class UnreadableError(ValueError):
+class UnreadableFileError(ValueError):
     """A file cannot be searched; the message says why."""
 
 
@@ -119,7 +119,7 @@ class FileTexts:
         while line := file.readline(WHOLE + 1):
             self.spend(len(line))
             if len(line) > WHOLE:
-                raise UnreadableError("a line is too long")
+                raise UnreadableFileError("a line is too long")
             yield from map(iter, map(_single, strings_of(line.decode(errors="replace"))))
 
     def _pieces(self, file: IO[bytes]) -> Iterator[str]:
@@ -160,7 +160,7 @@ class FileTexts:
         content = file.read(WHOLE + 1)
         self.spend(len(content))
         if len(content) > WHOLE:
-            raise UnreadableError("too large to be read at once")
+            raise UnreadableFileError("too large to be read at once")
         return content
 
     def spend(self, size: int) -> None:
@@ -170,7 +170,7 @@ class FileTexts:
             raise _SpentError("too large")
 
 
-class _SpentError(UnreadableError):
+class _SpentError(UnreadableFileError):
     """Nothing more of this file may be read."""
 
 
@@ -189,7 +189,7 @@ class _Counted(io.RawIOBase):
 def reason(fault: Exception) -> str:
     """Return why a file cannot be read, in a few words."""
     match fault:
-        case UnreadableError() | NotImplementedError():
+        case UnreadableFileError() | NotImplementedError():
             return str(fault)
         case RuntimeError() if "password" in str(fault) or "encrypted" in str(fault):
             return "it has a password"
@@ -202,7 +202,7 @@ def reason(fault: Exception) -> str:
 
 def _check_depth(depth: int) -> None:
     if depth >= DEPTH:
-        raise UnreadableError("packed too deeply")
+        raise UnreadableFileError("packed too deeply")
 
 
 def _single(text: str) -> tuple[str]:

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Final, NamedTuple
 
 from arkor_dev.local.workers.process import passed
 
-from .file_texts import LATE, PIECE, WHOLE, FileTexts, UnreadableError
+from .file_texts import LATE, PIECE, WHOLE, FileTexts, UnreadableFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,9 +47,9 @@ class GitObject(NamedTuple):
     content: bytes | None
 
     def texts(self, texts: FileTexts) -> Iterator[Iterator[str]]:
-        """Yield its texts like those of a file, whose name is not known. Raises UnreadableError."""
+        """Yield its texts like those of a file, whose name is not known. Raises UnreadableFileError."""
         if self.content is None:
-            raise UnreadableError("too large")
+            raise UnreadableFileError("too large")
         start = self.content[:PIECE].lstrip()
         end = next((end for mark, end in ENDS.items() if start.startswith(mark)), "")
         names = [f"a{end}"]
@@ -64,11 +64,11 @@ class GitObject(NamedTuple):
 def objects_of(repository: Path, seconds: float) -> Iterator[GitObject]:
     """Yield the files, commits and tags in the repository whose ``.git`` is in the folder ``repository``.
 
-    Raises UnreadableError if not all of them can be read in so many seconds, after those that can.
+    Raises UnreadableFileError if not all of them can be read in so many seconds, after those that can.
     """
     git = shutil.which("git")
     if git is None:
-        raise UnreadableError("Git is not installed")
+        raise UnreadableFileError("Git is not installed")
     # Only this folder's repository, not one of a folder above it.
     environment = {**passed(), **ENVIRONMENT, "GIT_CEILING_DIRECTORIES": str(repository.resolve().parent)}
     with subprocess.Popen(
@@ -95,10 +95,10 @@ def objects_of(repository: Path, seconds: float) -> Iterator[GitObject]:
                 elif found := _object(header, process.stdout):
                     yield found
             if process.wait() or damaged:
-                raise UnreadableError("it is damaged" if damaged else "Git can't read it")
-        except UnreadableError:
+                raise UnreadableFileError("it is damaged" if damaged else "Git can't read it")
+        except UnreadableFileError:
             if late.is_set():
-                raise UnreadableError(LATE) from None
+                raise UnreadableFileError(LATE) from None
             raise
         finally:
             timer.cancel()
@@ -111,7 +111,7 @@ def _object(header: bytes, output: IO[bytes]) -> GitObject | None:
         name, kind, count = header.split()
         size = int(count)
     except ValueError:
-        raise UnreadableError("it is damaged") from None
+        raise UnreadableFileError("it is damaged") from None
     content = None
     if kind in TEXTS and size <= WHOLE:
         content = output.read(size)
@@ -119,5 +119,5 @@ def _object(header: bytes, output: IO[bytes]) -> GitObject | None:
         for start in range(0, size, PIECE):
             output.read(min(PIECE, size - start))
     if output.read(1) != b"\n":
-        raise UnreadableError("it is damaged")
+        raise UnreadableFileError("it is damaged")
     return GitObject(name.decode(), content) if kind in TEXTS else None

@@ -25,7 +25,7 @@ from arkor_dev.local.jobs.disk import RESERVE, embeddings_folder
 from arkor_dev.local.jobs.job_folder import CHECKPOINTS, EXPORTS, JOBS, RESUME, STATE
 from arkor_dev.teacher.ledger import FILE as LEDGER
 
-from .file_texts import LATE, FileTexts, UnreadableError, reason, strings_of
+from .file_texts import LATE, FileTexts, UnreadableFileError, reason, strings_of
 from .git_objects import objects_of
 from .messages import Found
 
@@ -84,7 +84,7 @@ class Search:
             for database, search in ((DATABASE, self._database), (LEDGER, self._ledger)):
                 try:
                     search()
-                except (sqlite3.Error, UnreadableError) as fault:
+                except (sqlite3.Error, UnreadableFileError) as fault:
                     self.found.unsearched.append(f"{self._data / database} ({reason(fault)})")
         self._folder(self._data, self._own_file)
         if embeddings_folder(self._data).is_dir():
@@ -164,7 +164,7 @@ class Search:
                 if not self._passages:
                     return False
                 if size > LARGEST:
-                    raise UnreadableError("too large")
+                    raise UnreadableFileError("too large")
                 if relative.lower().endswith(".parquet"):
                     return self._parquet(top / relative)
                 self._check_time()
@@ -188,14 +188,14 @@ class Search:
 
     def _check_time(self) -> None:
         if time.monotonic() > self._end:
-            raise UnreadableError(LATE)
+            raise UnreadableFileError(LATE)
 
     def _parquet(self, path: Path) -> bool:
         with open_data([DataFile(path, path.name)], LARGEST) as rows:
             for item in rows:
                 self._check_time()
                 if isinstance(item.row, RowError):
-                    raise UnreadableError("a row of it is not read")
+                    raise UnreadableFileError("a row of it is not read")
                 if any(self._passages.are_in(text) for text in texts_of(item.row)):
                     return True
         return False
@@ -233,7 +233,7 @@ class Search:
                 except Exception as fault:  # noqa: BLE001 - one object, whatever is wrong with it
                     texts.missed.append(reason(fault))
                 missed += texts.missed[:1]
-        except (UnreadableError, OSError) as fault:
+        except (UnreadableFileError, OSError) as fault:
             faults.append(reason(fault))
         if missed:
             whys = ", ".join(sorted(set(missed))[:SHOWN_PARTS])

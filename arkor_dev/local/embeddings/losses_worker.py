@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from arkor_dev.contract.settings.classification import METHOD as CLASSIFY
 from arkor_dev.local.modeling.classes import Classes, is_classifier, read_temperature
 from arkor_dev.local.models.catalog import Model
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.rows.encoding import Encoding
 from arkor_dev.local.workers.errors import JobFailure, failure_reason
@@ -40,14 +40,19 @@ LABEL: Final = "Measuring losses"
 
 def work(order: MeasureRows, link: Link) -> RowsRead:
     """Process the backend's request."""
-    settings = JobSettings(order.config)
+    settings = EffectiveSettings(order.config)
     rows = read_rows(order.config, Path(order.project), settings)
     target, adapter = Path(order.target), Path(order.adapter) if order.adapter else None
     return RowsRead(measure(rows, settings, link.receive(Model).path, adapter, target, link))
 
 
 def measure(
-    rows: Sequence[Read], settings: JobSettings, model: Path, adapter: Path | None, target: Path, link: Link
+    rows: Sequence[Read],
+    settings: EffectiveSettings,
+    model: Path,
+    adapter: Path | None,
+    target: Path,
+    link: Link,
 ) -> int:
     """Write the losses of ``rows`` to ``target``; return how many were newly measured."""
     from .store import RowLosses, remove_old
@@ -82,7 +87,12 @@ def _write(rows: Sequence[tuple[int, int, float]], target: Path) -> None:
 
 
 def _measured(
-    todo: Sequence[Read], settings: JobSettings, path: Path, adapter: Path | None, part: Path, link: Link
+    todo: Sequence[Read],
+    settings: EffectiveSettings,
+    path: Path,
+    adapter: Path | None,
+    part: Path,
+    link: Link,
 ) -> dict[int, float]:
     """Return rows' losses by hash, if the template accepts them; ``part`` has earlier results."""
     os.environ["HF_HUB_OFFLINE"] = "1"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from arkor_dev.contract.shapes import DatasetSource, JobConfig
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
 
 LONGEST: Final = 512
 """Maximum number of tokens of a row that are read."""
@@ -44,7 +44,7 @@ class Read:
         return "\n".join(own or [message["content"] for message in row.messages])
 
 
-def read_rows(config: JobConfig, project: Path, settings: JobSettings) -> list[Read]:
+def read_rows(config: JobConfig, project: Path, settings: EffectiveSettings) -> list[Read]:
     """Return the readable rows of the data set that are not excluded, and of its evaluation set.
 
     Rows that await a judgement are included. Raises JobFailure.

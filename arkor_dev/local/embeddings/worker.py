@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from arkor_dev.local.models.catalog import Model
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.workers.errors import JobFailure, failure_reason
 from arkor_dev.local.workers.link import serve
 
@@ -40,7 +40,7 @@ LABEL: Final = "Embedding rows"
 
 def work(order: EmbedRows, link: Link) -> RowsRead:
     """Process the backend's request."""
-    rows = read_rows(order.config, Path(order.project), JobSettings(order.config))
+    rows = read_rows(order.config, Path(order.project), EffectiveSettings(order.config))
     return RowsRead(embed(rows, link.receive(Model).path, Path(order.target), link))
 
 

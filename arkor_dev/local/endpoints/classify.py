@@ -16,7 +16,7 @@ from .openai import checked, refused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from arkor_dev.local.inference.messages import Classified, Done
+    from arkor_dev.local.inference.messages import ClassifiedTexts, Done
 
 CLASSIFY: Final = "classify"
 MOST_TEXTS: Final = 256
@@ -59,7 +59,7 @@ class ClassifiedInput(TypedDict):
     predicted: NotRequired[list[str]]
 
 
-class Classification(TypedDict):
+class ClassifyResponse(TypedDict):
     """An answer of ``/classify``."""
 
     id: str
@@ -99,7 +99,7 @@ def check_model(asked: ModelBody, slug: str) -> None:
         raise NotFoundError(text, param="model", code="model_not_found")
 
 
-def answer_of(slug: str, classified: Classified, done: Done) -> Classification:
+def answer_of(slug: str, classified: ClassifiedTexts, done: Done) -> ClassifyResponse:
     """Return the answer: for each text its likeliest label, and the probability of each of ``labels``.
 
     If a text may have several labels, ``predicted`` lists those that are likelier than not.

@@ -15,7 +15,7 @@ from .classify import MOST_TEXTS, PromptUsage, TextsBody, checked_texts
 from .openai import checked
 
 if TYPE_CHECKING:
-    from arkor_dev.local.inference.messages import Done, Embedded
+    from arkor_dev.local.inference.messages import Done, EmbeddedTexts
 
 EMBEDDINGS: Final = "embeddings"
 FLOAT: Final = "float"
@@ -39,7 +39,7 @@ class EmbeddingsBody(TextsBody):
     input_type: NotRequired[str | None]
 
 
-class Embedding(TypedDict):
+class EmbeddingItem(TypedDict):
     """The vector of the text number ``index``: its numbers, or float32 in base64."""
 
     object: str
@@ -47,11 +47,11 @@ class Embedding(TypedDict):
     embedding: list[float] | str
 
 
-class Embeddings(TypedDict):
+class EmbeddingsResponse(TypedDict):
     """An answer of ``/embeddings``."""
 
     object: str
-    data: list[Embedding]
+    data: list[EmbeddingItem]
     model: str
     usage: PromptUsage
 
@@ -83,7 +83,9 @@ def read_embeddings(body: object, slug: str) -> EmbeddingsRequest:
     )
 
 
-def embeddings_of(slug: str, request: EmbeddingsRequest, embedded: Embedded, done: Done) -> Embeddings:
+def embeddings_of(
+    slug: str, request: EmbeddingsRequest, embedded: EmbeddedTexts, done: Done
+) -> EmbeddingsResponse:
     """Return the answer: the vector of each text, as numbers or as little-endian float32 in base64."""
     tokens = done.prompt_tokens
     return {

@@ -26,9 +26,9 @@ from arkor_dev.contract.errors import (
 from arkor_dev.local.inference.admission import AdmissionQueue, RateLimit
 from arkor_dev.local.inference.engines.choice import AUTO, EXACT, LLAMA
 from arkor_dev.local.inference.messages import (
-    Classified,
+    ClassifiedTexts,
     Done,
-    Embedded,
+    EmbeddedTexts,
     EngineChosen,
     Reading,
     Reranked,
@@ -277,18 +277,18 @@ class Endpoints:
                 (number, message) async for number, message in messages if isinstance(message, Text | Done)
             )
 
-    async def classified(self, caller: Caller, texts: list[str]) -> tuple[Classified, Done]:
+    async def classified(self, caller: Caller, texts: list[str]) -> tuple[ClassifiedTexts, Done]:
         """Return the labels of ``texts`` by a caller's classifier. Errors are raised as `CallerFault`."""
         asking = self._engine.prepare_texts(_target_fields(caller.deployment["target"]), texts)
         found, done = await self._read(caller, asking)
-        assert isinstance(found, Classified)
+        assert isinstance(found, ClassifiedTexts)
         return found, done
 
-    async def embedded(self, caller: Caller, request: EmbeddingsRequest) -> tuple[Embedded, Done]:
+    async def embedded(self, caller: Caller, request: EmbeddingsRequest) -> tuple[EmbeddedTexts, Done]:
         """Return the embeddings of texts by a caller's embedder. Errors are raised as `CallerFault`."""
         asking = self._engine.prepare_embeddings(_target_fields(caller.deployment["target"]), request)
         found, done = await self._read(caller, asking)
-        assert isinstance(found, Embedded)
+        assert isinstance(found, EmbeddedTexts)
         return found, done
 
     async def ranked(self, caller: Caller, request: RerankRequest) -> tuple[Reranked, Done]:
@@ -308,7 +308,7 @@ class Endpoints:
         async with self._generated(caller, [ask]) as messages:
             async for _, message in messages:
                 match message:
-                    case Classified() | Embedded() | Reranked():
+                    case ClassifiedTexts() | EmbeddedTexts() | Reranked():
                         found = message
                     case Done() if found:
                         return found, message
@@ -416,7 +416,7 @@ class Endpoints:
                         match part:
                             case EngineChosen(engine):
                                 choice.settle(engine)
-                            case Text() | Classified() | Embedded() | Reranked() | Done():
+                            case Text() | ClassifiedTexts() | EmbeddedTexts() | Reranked() | Done():
                                 messages_queue.put_nowait((number, part))
                         if isinstance(part, Done) and not exactly:
                             self._record_engine(settings, part)

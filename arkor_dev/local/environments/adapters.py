@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.contract.settings.json_schema import schema_fault, valid
 
-from .messages import BROKEN, Call, Result, Row
+from .messages import BROKEN, EnvironmentCall, Result, Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -70,7 +70,7 @@ class Environment(ABC):
         self._tools = _checked_tools(self._made_tools())
         return observation
 
-    def step(self, call: Call) -> Result:
+    def step(self, call: EnvironmentCall) -> Result:
         """Make one call. A call that the model made wrongly has a result that says so."""
         tool = next((tool for tool in self._tools if tool["function"]["name"] == call.name), None)
         if tool is None:

@@ -28,7 +28,20 @@ from arkor_dev.local.workers.link import die_with_parent
 from arkor_dev.local.workers.project_code import ProjectCodeError, defined_in
 
 from .adapters import Environment, EnvironmentFault, environment_of, has_functions
-from .messages import Begin, Begun, Call, Fault, Finish, Finished, Host, Limits, Ready, Result, Step, Stepped
+from .messages import (
+    Begin,
+    EnvironmentCall,
+    EnvironmentLimits,
+    EpisodeBegun,
+    EpisodeFault,
+    Finish,
+    Finished,
+    Host,
+    Ready,
+    Result,
+    Step,
+    Stepped,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,9 +69,9 @@ def main() -> NoReturn:
         try:
             make = defined_in(Path(request.project), request.environment, "class")
         except ProjectCodeError as fault:
-            control.sendall(encode(Fault(_clean(str(fault)))))
+            control.sendall(encode(EpisodeFault(_clean(str(fault)))))
         except BaseException as error:  # noqa: BLE001 - sys.exit in a project's file, too
-            control.sendall(encode(Fault(_raised("importing it", error, request.limits))))
+            control.sendall(encode(EpisodeFault(_raised("importing it", error, request.limits))))
         else:
             if has_functions(make):  # once, and not in each episode
                 import transformers.utils.chat_template_utils  # noqa: F401
@@ -70,7 +83,7 @@ def main() -> NoReturn:
         os._exit(0)
 
 
-def _fork_episodes(control: socket.socket, make: Callable[[], object], limits: Limits) -> None:
+def _fork_episodes(control: socket.socket, make: Callable[[], object], limits: EnvironmentLimits) -> None:
     while True:
         if select.select([control], [], [], WATCHED)[0]:
             data, descriptors, _, _ = socket.recv_fds(control, 1, 1)
@@ -89,7 +102,7 @@ def _fork_episodes(control: socket.socket, make: Callable[[], object], limits: L
 # The process that watches an episode
 
 
-def _watch(worker: socket.socket, make: Callable[[], object], limits: Limits) -> NoReturn:
+def _watch(worker: socket.socket, make: Callable[[], object], limits: EnvironmentLimits) -> NoReturn:
     """Run the episode in a child; end all its processes when it ends, or when the worker hangs up."""
     try:
         os.setsid()
@@ -106,12 +119,12 @@ def _watch(worker: socket.socket, make: Callable[[], object], limits: Limits) ->
         if reason:
             # A line of its own, behind whatever the environment has written.
             worker.settimeout(1)
-            worker.sendall(b"\n" + encode(Fault(reason)))
+            worker.sendall(b"\n" + encode(EpisodeFault(reason)))
     finally:
         os._exit(0)
 
 
-def _watched(worker: socket.socket, child: int, limits: Limits) -> str | None:
+def _watched(worker: socket.socket, child: int, limits: EnvironmentLimits) -> str | None:
     """Wait for the end of the episode; return why it ended; None if the worker has hung up."""
     poll = select.poll()
     poll.register(worker, select.POLLHUP)
@@ -164,7 +177,7 @@ def _ended(child: int | None) -> int:
 # The process of an episode
 
 
-def _serve(worker: socket.socket, make: Callable[[], object], limits: Limits) -> NoReturn:
+def _serve(worker: socket.socket, make: Callable[[], object], limits: EnvironmentLimits) -> NoReturn:
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     die_with_parent()
@@ -176,13 +189,13 @@ def _serve(worker: socket.socket, make: Callable[[], object], limits: Limits) ->
         try:
             answer: Message = served.answer(message)
         except BaseException as error:  # noqa: BLE001 - an environment may raise anything, SystemExit too
-            answer = Fault(_raised(type(message).__name__, error, limits))
+            answer = EpisodeFault(_raised(type(message).__name__, error, limits))
         worker.sendall(encode(answer))
-        if isinstance(answer, Fault | Finished):
+        if isinstance(answer, EpisodeFault | Finished):
             os._exit(0)  # also if threads are left
 
 
-def _limit(limits: Limits) -> None:
+def _limit(limits: EnvironmentLimits) -> None:
     limit_memory(limits.memory)
     limit_cpu_time(limits.processor)
     with contextlib.suppress(ImportError, OSError, ValueError):
@@ -198,7 +211,7 @@ METHODS: Final = {"Begin": "reset()", "Step": "step()", "Finish": "reward()"}
 class _Served:
     """Answers the messages of one episode."""
 
-    def __init__(self, make: Callable[[], object], limits: Limits) -> None:
+    def __init__(self, make: Callable[[], object], limits: EnvironmentLimits) -> None:
         self._make, self._limits = make, limits
         self._environment: Environment | None = None
 
@@ -209,7 +222,7 @@ class _Served:
                 self._environment = environment = environment_of(self._make)
                 observation = environment.reset(row)
                 text = None if observation is None else self._cut(observation)
-                return Begun(text, environment.tools, environment.done)
+                return EpisodeBegun(text, environment.tools, environment.done)
             case Step(calls):
                 assert self._environment
                 results: list[Result] = []
@@ -223,7 +236,7 @@ class _Served:
                 assert self._environment
                 return Finished(self._environment.reward(last))
 
-    def _step(self, call: Call) -> Result:
+    def _step(self, call: EnvironmentCall) -> Result:
         assert self._environment
         result = self._environment.step(call)
         return Result(self._cut(result.text), result.error)
@@ -239,7 +252,7 @@ def _seed(seed: int) -> None:
         numpy.random.seed(seed)
 
 
-def _raised(method: str, error: BaseException, limits: Limits) -> str:
+def _raised(method: str, error: BaseException, limits: EnvironmentLimits) -> str:
     """Return the reason for the user."""
     if isinstance(error, EnvironmentFault):
         return _clean(str(error))

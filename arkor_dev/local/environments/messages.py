@@ -14,7 +14,7 @@ BROKEN: Final = "error: the arguments are not a JSON object"
 
 
 @dataclass(frozen=True)
-class Limits:
+class EnvironmentLimits:
     """What an environment may use.
 
     Args:
@@ -35,7 +35,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Call:
+class EnvironmentCall:
     """A tool call of the model; ``arguments`` is None if they are not a JSON object."""
 
     name: str
@@ -56,7 +56,7 @@ class Host(Message):
 
     environment: str
     project: str
-    limits: Limits
+    limits: EnvironmentLimits
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Begin(Message):
 
 
 @dataclass(frozen=True)
-class Begun(Message):
+class EpisodeBegun(Message):
     """An episode has begun, with a first ``observation`` for the model, or none.
 
     ``tools`` are functions in OpenAI's form; ``done``: it is over before the first answer.
@@ -88,7 +88,7 @@ class Begun(Message):
 class Step(Message):
     """Make the calls of one answer, in their order."""
 
-    calls: list[Call]
+    calls: list[EnvironmentCall]
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Finished(Message):
 
 
 @dataclass(frozen=True)
-class Fault(Message):
+class EpisodeFault(Message):
     """The episode cannot continue; ``reason`` is for the user."""
 
     reason: str = field(default="")

@@ -24,13 +24,13 @@ from arkor_dev.local.workers.errors import JobFailure
 from .adapters import MOST_REWARD
 from .messages import (
     Begin,
-    Begun,
-    Call,
-    Fault,
+    EnvironmentCall,
+    EnvironmentLimits,
+    EpisodeBegun,
+    EpisodeFault,
     Finish,
     Finished,
     Host,
-    Limits,
     Ready,
     Result,
     Row,
@@ -99,9 +99,13 @@ class EnvironmentPool:
     """
 
     def __init__(
-        self, environment: str, project: Path, stopped: Callable[[], bool], limits: Limits | None = None
+        self,
+        environment: str,
+        project: Path,
+        stopped: Callable[[], bool],
+        limits: EnvironmentLimits | None = None,
     ) -> None:
-        self._request = Host(environment, str(project), limits or Limits())
+        self._request = Host(environment, str(project), limits or EnvironmentLimits())
         self._limits, self._stopped = self._request.limits, stopped
         self._process: subprocess.Popen[bytes] | None = None
         self._control: sockets.socket | None = None
@@ -115,12 +119,12 @@ class EnvironmentPool:
             episodes.append(Episode(socket=self._connected()))
             self._episodes.append(episodes[-1])
         messages: list[Message] = [Begin(_as_json(row), seed) for row, seed in rows]
-        for episode, answer in self._exchange(dict(zip(episodes, messages, strict=True)), Begun):
+        for episode, answer in self._exchange(dict(zip(episodes, messages, strict=True)), EpisodeBegun):
             episode.observation, episode.tools = answer.observation, answer.tools
             episode.done = answer.done
         return episodes
 
-    def step(self, calls: Mapping[Episode, Sequence[Call]]) -> None:
+    def step(self, calls: Mapping[Episode, Sequence[EnvironmentCall]]) -> None:
         """Make the calls of each episode's last answer, all episodes at once."""
         messages: dict[Episode, Message] = {episode: Step(list(own)) for episode, own in calls.items()}
         for episode, answer in self._exchange(messages, Stepped):
@@ -206,7 +210,7 @@ class EnvironmentPool:
         An answer may take ``seconds``, by default those of the calls that it is about.
         """
         answers: dict[Episode, M] = {}
-        codec = Codec[Message](kind, Fault)
+        codec = Codec[Message](kind, EpisodeFault)
         with selectors.DefaultSelector() as selector:
             talks = {}
             for episode, message in messages.items():
@@ -247,7 +251,7 @@ class EnvironmentPool:
                     if isinstance(answer, kind):
                         answers[episode] = answer
                     else:
-                        assert isinstance(answer, Fault)
+                        assert isinstance(answer, EpisodeFault)
                         episode.fail(answer.reason or "it failed")
         return [(episode, answers[episode]) for episode in messages if episode in answers]
 

@@ -30,7 +30,7 @@ class Harm(NamedTuple):
     most: float
 
 
-class Choice(NamedTuple):
+class StrengthChoice(NamedTuple):
     """The ``chosen`` strength, whether it is ``within`` the limit, and which one ended the search, if any."""
 
     chosen: Harm
@@ -48,7 +48,7 @@ def harm_of(strength: float, base: Sequence[float], adapter: Sequence[float]) ->
     return Harm(strength, -compared.mean, -compared.low if enough else math.inf)
 
 
-def strongest(harm_at: Callable[[float], Harm], limit: float) -> Choice:
+def strongest(harm_at: Callable[[float], Harm], limit: float) -> StrengthChoice:
     """Return the strongest adapter whose harm is below ``limit``, in nats per token.
 
     ``harm_at`` measures a strength; it is called as often as needed. If none is below the limit, the lowest
@@ -58,7 +58,7 @@ def strongest(harm_at: Callable[[float], Harm], limit: float) -> Choice:
     for strength in STRENGTHS:
         harm = harm_at(strength)
         if not harm.most < limit:
-            return Choice(passed or harm, passed is not None, harm)
+            return StrengthChoice(passed or harm, passed is not None, harm)
         passed = harm
     assert passed
-    return Choice(passed, within=True)
+    return StrengthChoice(passed, within=True)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from .answers import MeasuredModel
     from .paired import Real
-    from .retrieval import Found, Vectors
+    from .retrieval import RetrievalScores, Vectors
 
 NDCG: Final[EvaluationMeasure] = {"label": f"nDCG@{TOP}", "unit": "", "higher": True}
 SPEARMAN: Final[EvaluationMeasure] = {"label": "Rank correlation", "unit": "", "higher": True}
@@ -53,7 +53,7 @@ class _Measured(NamedTuple):
     """One model's figure on each row, what its queries found, and the text that each found first."""
 
     values: Real
-    found: Found | None
+    found: RetrievalScores | None
     first: dict[str, str]
 
 
@@ -119,7 +119,7 @@ class EmbedderStage(Stage):
             turned = compare_rates(before.tolist(), after.tolist(), self.groups, self.margin, self.chose)
         return replace(turned, higher=self._higher)
 
-    def _sentence(self, compared: Comparison, after: Found | None) -> str:
+    def _sentence(self, compared: Comparison, after: RetrievalScores | None) -> str:
         """Describe the result with its figures, and among how many documents the queries searched."""
         sentence = beside_base(self.called, compared, dry=self.dry)
         if after is None:
@@ -128,7 +128,7 @@ class EmbedderStage(Stage):
         recalls = ", ".join(f"{share:.2f} at {k}" for k, share in zip(RECALLS, shares, strict=True))
         return f"{sentence} Recall among {len(self._documents):,} documents: {recalls}."
 
-    def _figures(self, before: Found, after: Found) -> EvaluationRetrieved:
+    def _figures(self, before: RetrievalScores, after: RetrievalScores) -> EvaluationRetrieved:
         """Return the contract's figures: means over the rows that judge."""
 
         def mean(values: Real) -> float:

@@ -28,7 +28,7 @@ TIES_SEED: Final = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RetrievalScores:
     """What each query found, ``[queries]``: figures between 0 and 1, and the ``first`` document's number.
 
     ``recalls`` are those at `RECALLS`.
@@ -40,7 +40,7 @@ class Found:
     first: list[int]
 
 
-def found(queries: Vectors, documents: Vectors, relevant: Sequence[Collection[int]]) -> Found:
+def found(queries: Vectors, documents: Vectors, relevant: Sequence[Collection[int]]) -> RetrievalScores:
     """Rank ``documents``, ``[documents, size]``, for each of ``queries``, ``[queries, size]``, by the dot
     product.
 
@@ -71,7 +71,7 @@ def found(queries: Vectors, documents: Vectors, relevant: Sequence[Collection[in
     gains = 1 / np.log2(np.arange(2, most + 2))
     ideal = np.cumsum(gains)[np.minimum(counts, TOP).clip(max=most) - 1]
     first = np.where(hits[:, :TOP].any(1), hits[:, :TOP].argmax(1) + 1, np.inf)
-    return Found(
+    return RetrievalScores(
         ndcg=(hits[:, :TOP] * gains[:TOP]).sum(1) / ideal,
         mrr=1 / first,
         recalls=tuple(hits[:, :k].sum(1) / counts for k in RECALLS),

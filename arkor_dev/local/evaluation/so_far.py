@@ -45,7 +45,7 @@ class Look(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class LookSchedule:
     """The planned evaluations of a run: one every ``every`` of its ``steps``, and one after the last."""
 
     steps: int
@@ -85,7 +85,7 @@ class Watched:
     chose: Sequence[bool] = ()
 
     def look(
-        self, step: int, adapter: Sequence[float], schedule: Schedule, before: Mapping[int, Look]
+        self, step: int, adapter: Sequence[float], schedule: LookSchedule, before: Mapping[int, Look]
     ) -> tuple[Look, VerdictSoFar] | None:
         """Compare the adapter of ``step``, by its losses on the rows, with the base.
 
@@ -115,7 +115,7 @@ class Watched:
         return look, so_far
 
 
-def _state(compared: Comparison, step: int, schedule: Schedule) -> str:
+def _state(compared: Comparison, step: int, schedule: LookSchedule) -> str:
     """Return the state that the interval of ``step`` shows: whether it excludes either kind of adapter."""
     if compared.verdict == "better":
         return BETTER

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         EvaluationWarning,
         EvaluationWatched,
     )
-    from arkor_dev.data.rows import Message, Row
+    from arkor_dev.data.rows import Row, RowMessage
     from arkor_dev.local.modeling.example import Example
 
     from .answers import Answers, MeasuredModel
@@ -742,7 +742,7 @@ def context_of(row: Row) -> list[ChatMessage] | None:
     return turns if len(json.dumps(turns)) <= CONVERSATION else []
 
 
-def _as_chat(turn: Message) -> ChatMessage:
+def _as_chat(turn: RowMessage) -> ChatMessage:
     message: ChatMessage = {"role": turn["role"], "content": turn["content"]}
     if "tool_calls" in turn:
         message["tool_calls"] = list(turn["tool_calls"])
@@ -756,7 +756,7 @@ def tokens_of(examples: Sequence[Example]) -> int:
     return sum(example.tokens for example in examples)
 
 
-def _content(turn: Message) -> str:
+def _content(turn: RowMessage) -> str:
     return turn["content"]
 
 

@@ -39,7 +39,7 @@ DIGITS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class RateDifference:
     """A share or a mean of ``count`` answers of each model, and the interval of ``adapter`` - ``base``."""
 
     base: float
@@ -49,7 +49,7 @@ class Rate:
     count: int
 
     @classmethod
-    def of_shares(cls, pairs: Sequence[tuple[bool, bool]]) -> Rate:
+    def of_shares(cls, pairs: Sequence[tuple[bool, bool]]) -> RateDifference:
         """Return the share of answers of which something is true, for base and adapter."""
         before, after = [float(base) for base, _ in pairs], [float(adapter) for _, adapter in pairs]
         compared = compare_scores(before, after, range(len(pairs)), rate=True)
@@ -60,7 +60,7 @@ class Rate:
         return cls(compared.base, compared.adapter, low, high, len(pairs))
 
     @classmethod
-    def of_lengths(cls, pairs: Sequence[tuple[int, int]], longest: int) -> Rate:
+    def of_lengths(cls, pairs: Sequence[tuple[int, int]], longest: int) -> RateDifference:
         """Return the mean length for base and adapter, each of at most ``longest`` tokens."""
         compared = compare([base for base, _ in pairs], [adapter for _, adapter in pairs])
         low, high = max(-longest, -compared.high), min(longest, -compared.low)
@@ -90,10 +90,10 @@ class Thoughts:
     that ``ended`` within ``longest`` tokens, of the questions on which both models think; None if on none.
     """
 
-    on: Rate
-    off: Rate
-    tokens: Rate
-    ended: Rate | None
+    on: RateDifference
+    off: RateDifference
+    tokens: RateDifference
+    ended: RateDifference | None
     longest: int
     confidence: int
 
@@ -146,7 +146,7 @@ class Thoughts:
             thinking["ended"] = self.ended.to_wire()
         return thinking
 
-    def _interval(self, rate: Rate) -> str:
+    def _interval(self, rate: RateDifference) -> str:
         return (
             f"{self.confidence} % interval of the difference {100 * rate.low:.0f} to {100 * rate.high:.0f} %"
         )
@@ -166,11 +166,15 @@ class Thinking:
             return None
         tokens = [(base.thoughts, adapter.thoughts) for base, adapter in on]
         both = [(base, adapter) for base, adapter in on if base.thoughts and adapter.thoughts]
-        ended = Rate.of_shares([(base.ended, adapter.ended) for base, adapter in both]) if both else None
+        ended = (
+            RateDifference.of_shares([(base.ended, adapter.ended) for base, adapter in both])
+            if both
+            else None
+        )
         return Thoughts(
             on=_thinking(on),
             off=_thinking(off),
-            tokens=Rate.of_lengths(tokens, self.on.longest),
+            tokens=RateDifference.of_lengths(tokens, self.on.longest),
             ended=ended,
             longest=self.on.longest,
             confidence=compare([0.0] * len(on), [0.0] * len(on)).confidence,
@@ -190,5 +194,5 @@ class Thinking:
         return {"sentence": measured.broken, "examples": changed[:examples]}
 
 
-def _thinking(pairs: Pairs) -> Rate:
-    return Rate.of_shares([(base.thoughts > 0, adapter.thoughts > 0) for base, adapter in pairs])
+def _thinking(pairs: Pairs) -> RateDifference:
+    return RateDifference.of_shares([(base.thoughts > 0, adapter.thoughts > 0) for base, adapter in pairs])

@@ -11,7 +11,7 @@ from arkor_dev.local.modeling.tool_calls import MARKS, ToolCall, ToolCalls, tool
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from arkor_dev.data.rows import Call, Row
+    from arkor_dev.data.rows import Row, RowToolCall
 
 
 class CallFields(TypedDict):
@@ -51,7 +51,7 @@ def calls_rightly(answer: str, tools: Collection[str], wanted: Sequence[Sequence
     return calls == wanted and bool(calls or not any(mark in answer for mark in MARKS))
 
 
-def normalised(calls: Sequence[Call | ToolCall]) -> list[list[str]]:
+def normalised(calls: Sequence[RowToolCall | ToolCall]) -> list[list[str]]:
     """Return the name and normalised arguments of each of ``calls``, in OpenAI's form, sorted.
 
     The calls of one message are made in parallel, so their order says nothing.
@@ -60,7 +60,7 @@ def normalised(calls: Sequence[Call | ToolCall]) -> list[list[str]]:
     return sorted([function["name"], _arguments(function["arguments"])] for function in functions)
 
 
-def _parsed(text: str, tools: Collection[str]) -> Sequence[Call | ToolCall]:
+def _parsed(text: str, tools: Collection[str]) -> Sequence[RowToolCall | ToolCall]:
     parser = ToolCalls(tools)
     try:
         parser.push(text)

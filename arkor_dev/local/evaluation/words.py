@@ -13,7 +13,7 @@ from .paired import Comparison
 if TYPE_CHECKING:
     from arkor_dev.contract.shapes import EvaluationBudget, EvaluationMeasure, EvaluationPart
 
-    from .budget import Choice, Harm
+    from .budget import Harm, StrengthChoice
     from .preferred import Preferred
 
 
@@ -219,7 +219,9 @@ def watched(number: int, planned: int, *, ended: bool) -> str:
     )
 
 
-def budget_sentence(choice: Choice, limit: float, budget: EvaluationBudget, cost: Comparison | None) -> str:
+def budget_sentence(
+    choice: StrengthChoice, limit: float, budget: EvaluationBudget, cost: Comparison | None
+) -> str:
     """Say which strength keeps the harm in general below ``limit``, and what it costs at the task.
 
     ``cost`` compares the losses there with those at full strength; None if nothing was turned down.

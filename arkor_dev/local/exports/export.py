@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from arkor_dev.contract.shapes import ExportFile, ExportProof
-    from arkor_dev.data.rows import Message, Row
+    from arkor_dev.data.rows import Row, RowMessage
     from arkor_dev.local.modeling.base_model import Base
     from arkor_dev.local.modeling.example import Example
 
@@ -149,7 +149,7 @@ class ExportTask:
         return self.form
 
     def _read_again(
-        self, questions: Questions, trained: Outputs, prompts: Sequence[Sequence[Message]]
+        self, questions: Questions, trained: Outputs, prompts: Sequence[Sequence[RowMessage]]
     ) -> tuple[Outputs, list[str]]:
         """Return the exported model's outputs, and sentences about other problems."""
         del trained
@@ -218,7 +218,7 @@ class ExportTask:
         )
 
 
-def _prompt_of(row: Row) -> list[Message]:
+def _prompt_of(row: Row) -> list[RowMessage]:
     """Return a row's messages before its last answer."""
     last = max(index for index, turn in enumerate(row.messages) if turn["role"] == "assistant")
     return list(row.messages[:last])

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerBase
 
-    from arkor_dev.data.rows import Message
+    from arkor_dev.data.rows import RowMessage
     from arkor_dev.local.modeling.interfaces import GeneratingModel, Tokenizer
 
 
 EXCERPT_LENGTH: Final = 60
 """Number of characters quoted around the first difference."""
-CONVERSATIONS: Final[tuple[list[Message], ...]] = (
+CONVERSATIONS: Final[tuple[list[RowMessage], ...]] = (
     [{"role": "user", "content": "Where is my parcel?"}],
     [{"role": "system", "content": "Answer in a word."}, {"role": "user", "content": "2 + 2 = ?"}],
     [
@@ -35,7 +35,7 @@ def faults(
     reloaded: PreTrainedTokenizerBase,
     ends: Sequence[int],
     exported: GeneratingModel,
-    prompts: Sequence[Sequence[Message]],
+    prompts: Sequence[Sequence[RowMessage]],
 ) -> list[str]:
     """Describe each difference that another program would show, one sentence each.
 
@@ -51,7 +51,7 @@ def faults(
 
 
 def template_fault(
-    trained: Tokenizer, reloaded: Tokenizer, conversations: Sequence[Sequence[Message]]
+    trained: Tokenizer, reloaded: Tokenizer, conversations: Sequence[Sequence[RowMessage]]
 ) -> str | None:
     """Describe where two chat templates render a conversation differently; None if they don't."""
     for messages in conversations:
@@ -69,7 +69,7 @@ def template_fault(
     return None
 
 
-def _tokens(trained: Tokenizer, reloaded: Tokenizer, prompts: Sequence[Sequence[Message]]) -> str | None:
+def _tokens(trained: Tokenizer, reloaded: Tokenizer, prompts: Sequence[Sequence[RowMessage]]) -> str | None:
     """Compare the conversations' tokens."""
     for messages in (*CONVERSATIONS, *prompts):
         try:

@@ -12,7 +12,7 @@ from arkor_dev.contract.rules import counted
 from arkor_dev.contract.settings.own_sets import FIELD, RUBRIC
 from arkor_dev.local.modeling.activation_limit import activation_limit
 from arkor_dev.local.modeling.gpu_count import CONTEXT, is_unspecified
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.plan import Plan
 
 from .linear_models import shape_of
@@ -207,7 +207,7 @@ def fit_together(
 
 
 def _plan(measured: Measurement, config: JobConfig) -> Plan:
-    return Plan.of(JobSettings(config), measured.units, measured.held_out, measured.packed_to)
+    return Plan.of(EffectiveSettings(config), measured.units, measured.held_out, measured.packed_to)
 
 
 def _times(every: int, steps: int) -> int:

@@ -21,7 +21,7 @@ from arkor_dev.local.workers.errors import JobFailure
 
 from .cache_paths import base_path, gguf_folder, is_starter_wheel, lora_path
 from .converters import converters
-from .limited import Limits, run
+from .limited import ProcessLimits, run
 from .messages import CheckSupport, ConvertLora, ConvertModel, Quantize, TaskDone
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def make_model(
 
 def check_support(model: Path, scratch: Path, cache: Path, progress: Progress) -> None:
     """Raise JobFailure if the model in ``model`` cannot be converted, before anything is computed for it."""
-    limits = Limits.of(0)
+    limits = ProcessLimits.of(0)
     _run(CheckSupport(limits.memory, converters(cache, progress), model), limits, progress)
 
 
@@ -91,7 +91,7 @@ def convert(
     require_space(scratch, sum(file_bytes(count, form) for form in {FULL, quantization}))
     folder = converters(cache, progress)
     target = scratch / "whole.gguf"
-    limits = Limits.of(size)
+    limits = ProcessLimits.of(size)
     request = ConvertModel(limits.memory, folder, source, portable_name(name), FULL, target, scratch)
     with _reporting_size(target, file_bytes(count, FULL), "Converting to GGUF", progress):
         _run(request, limits, progress)
@@ -101,7 +101,7 @@ def convert(
 def quantize(source: Path, quantization: str, scratch: Path, progress: Progress) -> Path:
     """Quantize a 16-bit file into ``scratch``. Raises JobFailure."""
     target, size = scratch / "quantized.gguf", source.stat().st_size
-    limits = Limits.of(size)
+    limits = ProcessLimits.of(size)
     expected = int(size * BITS[quantization] / BITS[FULL])
     with _reporting_size(target, expected, f"Quantizing to {quantization}", progress):
         _run(Quantize(limits.memory, source, target, quantization), limits, progress)
@@ -119,7 +119,7 @@ def make_lora(
     with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=target.parent) as scratch_folder:
         scratch, part = Path(scratch_folder), Path(scratch_folder) / "lora.gguf"
         progress("Converting the adapter to GGUF", 0, None, "")
-        limits = Limits.of(sum(path.stat().st_size for path in adapter.glob("*.safetensors")))
+        limits = ProcessLimits.of(sum(path.stat().st_size for path in adapter.glob("*.safetensors")))
         request = ConvertLora(limits.memory, folder, adapter, base, strength, part, scratch)
         _run(request, limits, progress)
         part.replace(target)
@@ -166,7 +166,7 @@ def _sweep(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _run(task: Conversion, limits: Limits, progress: Progress) -> None:
+def _run(task: Conversion, limits: ProcessLimits, progress: Progress) -> None:
     run(CONVERT, task, limits.seconds, progress, LABELS[type(task)], TaskDone)
 
 

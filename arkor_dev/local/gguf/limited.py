@@ -28,14 +28,14 @@ LINE_LENGTH: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ProcessLimits:
     """Limits of a child process: seconds, and bytes of private memory."""
 
     seconds: float
     memory: int
 
     @classmethod
-    def of(cls, size: int) -> Limits:
+    def of(cls, size: int) -> ProcessLimits:
         """Return limits for ``size`` bytes of weights on a slow machine: some 20 MB per second."""
         return cls(600 + size / 2e7, 6 * GIB + 3 * size)
 

@@ -19,7 +19,7 @@ from arkor_dev.local.workers.errors import JobFailure
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from arkor_dev.local.modeling.adapter_config import LoraSettings
+    from arkor_dev.local.modeling.adapter_config import PeftLoraSettings
 
 PREFIX: Final = "base_model.model."
 LORA_B: Final = re.compile(r"(?P<layer>.+)\.(?:lora_B\.weight|lora_embedding_B)")
@@ -58,7 +58,7 @@ def plain_adapter(source: Path, target: Path, strength: float) -> Path:
     return target
 
 
-def scale_of(config: LoraSettings, layer: str, rank: int) -> float:
+def scale_of(config: PeftLoraSettings, layer: str, rank: int) -> float:
     """Return PEFT's factor for a layer's change: alpha over the rank, or over its square root."""
     patterns = config["alpha_pattern"]
     alpha = next(

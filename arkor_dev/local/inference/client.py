@@ -21,16 +21,16 @@ from arkor_dev.local.workers.process import Child
 
 from .messages import (
     ANSWERS,
+    AnswerFailed,
     Ask,
     Begun,
-    Classified,
+    ClassifiedTexts,
     Done,
-    Embedded,
-    Failed,
+    EmbeddedTexts,
     Loading,
     Reading,
     Reranked,
-    Stop,
+    StopAnswer,
     Text,
 )
 
@@ -144,12 +144,12 @@ class Inference:
     async def _parts(self, answer: _PendingAnswer) -> AsyncIterator[StreamPart]:
         while True:
             match await answer.parts.get():
-                case Failed(error):
+                case AnswerFailed(error):
                     raise JobFailure(error)
                 case Done() as done:
                     yield done
                     return
-                case Loading() | Text() | Classified() | Embedded() | Reranked() as part:
+                case Loading() | Text() | ClassifiedTexts() | EmbeddedTexts() | Reranked() as part:
                     yield part
 
     async def _worker(self) -> Child:
@@ -172,7 +172,7 @@ class Inference:
                 log.warning("the inference process did not stop an answer in time: restarting it")
                 child.kill()
 
-        child.send(Stop(number))
+        child.send(StopAnswer(number))
         self._stopping[number] = asyncio.get_running_loop().call_later(self._stop_seconds, kill)
 
     async def _read(self, child: Child) -> None:
@@ -192,7 +192,7 @@ class Inference:
         }
         if child.overran and (guilty := answers_of_child.pop(self._begun_last or 0, None)):
             self._answers.pop(self._begun_last or 0)
-            guilty.parts.put_nowait(Failed(SLOW_TEMPLATE))
+            guilty.parts.put_nowait(AnswerFailed(SLOW_TEMPLATE))
         waiting = {
             number: answer for number, answer in answers_of_child.items() if stuck and not answer.started
         }
@@ -207,7 +207,7 @@ class Inference:
                     if child is self._evicted
                     else child.cause("The chat process", SMALLER_MODEL)
                 )
-                answer.parts.put_nowait(Failed(reason))
+                answer.parts.put_nowait(AnswerFailed(reason))
         if waiting:
             self._retry = asyncio.create_task(self._send_again(waiting))
 
@@ -215,7 +215,7 @@ class Inference:
         if isinstance(part, Begun):
             self._begun_last = number
             return
-        last = isinstance(part, Done | Failed)
+        last = isinstance(part, Done | AnswerFailed)
         answer = self._answers.pop(number, None) if last else self._answers.get(number)
         if answer:
             answer.started = answer.started or isinstance(part, Text | Reading)
@@ -230,7 +230,7 @@ class Inference:
         except JobFailure as failure:
             for number, answer in waiting.items():
                 self._answers.pop(number, None)
-                answer.parts.put_nowait(Failed(str(failure)))
+                answer.parts.put_nowait(AnswerFailed(str(failure)))
             return
         for number, answer in waiting.items():
             if number in self._answers:

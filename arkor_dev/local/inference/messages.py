@@ -90,13 +90,13 @@ class Ask(Message):
 
 
 @dataclass(frozen=True)
-class Stop(Message):
+class StopAnswer(Message):
     """Stop the answer ``id``."""
 
     id: int
 
 
-class Candidate(TypedDict):
+class ScoredToken(TypedDict):
     """A token with its log probability and its bytes, in OpenAI's form."""
 
     token: str
@@ -104,10 +104,10 @@ class Candidate(TypedDict):
     bytes: list[int]
 
 
-class TokenLogprob(Candidate):
+class TokenLogprob(ScoredToken):
     """A token of the answer with its likeliest alternatives; ``offset`` is its place in a plain text."""
 
-    top_logprobs: list[Candidate]
+    top_logprobs: list[ScoredToken]
     offset: NotRequired[int]
 
 
@@ -140,7 +140,7 @@ class Text(Message):
 
 
 @dataclass(frozen=True)
-class Classified(Message):
+class ClassifiedTexts(Message):
     """The probability of each of the ``labels`` for each text: ``[texts][labels]``.
 
     ``multiple``: a text may have several labels, so they do not add up to 1.
@@ -152,7 +152,7 @@ class Classified(Message):
 
 
 @dataclass(frozen=True)
-class Embedded(Message):
+class EmbeddedTexts(Message):
     """The embedding of each text, of length 1: little-endian float32 in base64."""
 
     vectors: list[str]
@@ -183,7 +183,7 @@ class Done(Message):
 
 
 @dataclass(frozen=True)
-class Failed(Message):
+class AnswerFailed(Message):
     """The answer ends here, with this reason."""
 
     error: str
@@ -196,9 +196,9 @@ class Reranked(Message):
     scores: list[float]
 
 
-Reading = Classified | Embedded | Reranked
+Reading = ClassifiedTexts | EmbeddedTexts | Reranked
 """What an adapter finds in texts instead of answering."""
-Part = Begun | Loading | Text | Reading | Done | Failed
+Part = Begun | Loading | Text | Reading | Done | AnswerFailed
 StreamPart = EngineChosen | Loading | Text | Reading | Done
 """What the backend's own code reads of an answer; a failure is raised."""
 

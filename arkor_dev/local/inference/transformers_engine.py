@@ -43,7 +43,7 @@ from .generate_fallback import StepwiseGenerate
 from .generation.prompt import prompt_of
 from .generation.sampling import SampledToken
 from .merged_weights import MergedWeights
-from .messages import Classified, Embedded, Reranked
+from .messages import ClassifiedTexts, EmbeddedTexts, Reranked
 from .prompt_cache import PromptCache
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class TransformersEngine:
 
     def classify(
         self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None], stopped: Callable[[], bool]
-    ) -> tuple[Classified, int]:
+    ) -> tuple[ClassifiedTexts, int]:
         """Return the labels of the request's texts by the head of its adapter; see `generation.interface`.
 
         Raises JobFailure for a text that is longer than the model reads, or too many tokens.
@@ -198,11 +198,11 @@ class TransformersEngine:
         for places, hidden, lengths in self._hidden_states(rows, stopped):
             for place, logs in zip(places, head.probabilities(hidden, lengths, temperature), strict=True):
                 probabilities[place] = logs
-        return Classified(list(head.names), probabilities, head.multiple), sum(map(len, rows))
+        return ClassifiedTexts(list(head.names), probabilities, head.multiple), sum(map(len, rows))
 
     def embed(
         self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None], stopped: Callable[[], bool]
-    ) -> tuple[Embedded, int]:
+    ) -> tuple[EmbeddedTexts, int]:
         """Return the embeddings of the request's texts by its adapter; see `generation.interface`.
 
         Raises JobFailure for a text that is longer than the model reads, or too many tokens.
@@ -220,7 +220,7 @@ class TransformersEngine:
             pooled = normalize(embedder.pooled(hidden.float(), lengths)[:, : ask.dimensions], dim=-1)
             for place, vector in zip(places, pooled.cpu().numpy().astype("<f4"), strict=True):
                 vectors[place] = base64.b64encode(vector.tobytes()).decode()
-        return Embedded(vectors), sum(map(len, rows))
+        return EmbeddedTexts(vectors), sum(map(len, rows))
 
     def rerank(
         self, ask: AnswerRequest, base_key: str, progress: Callable[[str], None], stopped: Callable[[], bool]

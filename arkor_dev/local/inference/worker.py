@@ -1,6 +1,6 @@
 """The process that answers chats; all answers share one loaded base model (``generation.loop``).
 
-It receives `Ask` and `Stop`, and sends `Answered`.
+It receives `Ask` and `StopAnswer`, and sends `Answered`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from arkor_dev.local.workers.link import Link
 
 from .generation.interface import GenerationRequest
-from .messages import Answered, Ask, Done, Failed, Stop
+from .messages import Answered, AnswerFailed, Ask, Done, StopAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ class InferenceWorker:
     def __init__(self) -> None:
         self._stops: dict[int, threading.Event] = {}
         self._inbox: queue.SimpleQueue[GenerationRequest] = queue.SimpleQueue()
-        self.link = Link({Ask: self._ask, Stop: self._stop})
+        self.link = Link({Ask: self._ask, StopAnswer: self._stop})
 
     def _ask(self, ask: Ask) -> None:
         # Registered at once, while libraries are still being imported: a stop may arrive before they are
@@ -38,13 +38,13 @@ class InferenceWorker:
         stop = self._stops[ask.id] = threading.Event()
         self._inbox.put(GenerationRequest(ask.request, stop, functools.partial(self._send, ask.id)))
 
-    def _stop(self, message: Stop) -> None:
+    def _stop(self, message: StopAnswer) -> None:
         event = self._stops.get(message.id)
         if event:
             event.set()
 
     def _send(self, number: int, part: Part) -> None:
-        if isinstance(part, Done | Failed):
+        if isinstance(part, Done | AnswerFailed):
             del self._stops[number]
         self.link.send(Answered(number, part))
 

@@ -22,7 +22,7 @@ from arkor_dev.local.execution import choice
 from arkor_dev.local.execution.choice import execution_of, is_elsewhere
 from arkor_dev.local.jobs.running.job_runner import RunningJob
 from arkor_dev.local.modeling.gpu_count import is_unspecified
-from arkor_dev.local.reporting.service import Reporting
+from arkor_dev.local.reporting.service import ReportingService
 from arkor_dev.local.workers import daemon_messages as notices
 
 from .database import is_damage
@@ -90,7 +90,7 @@ class Scheduler:
         self.models = models
         self._data = data
         self._project = project
-        self._reporting = Reporting(functools.partial(report_file, data), project)
+        self._reporting = ReportingService(functools.partial(report_file, data), project)
         self._wake, self._woken = asyncio.Event(), asyncio.Event()
         self._placement_queue, self._cleanup = (
             PlacementQueue(store, data, self._wake.set),

@@ -23,7 +23,7 @@ TIMES: Final = 1.5
 ABOVE: Final = 0.5
 
 
-class Divergence:
+class DivergenceMonitor:
     """Watches a run's events, and reports divergence only once."""
 
     def __init__(self) -> None:

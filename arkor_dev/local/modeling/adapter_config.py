@@ -57,7 +57,7 @@ SECONDS: Final = 3.0
 """Time limit in seconds for all patterns together."""
 
 
-class LoraSettings(TypedDict):
+class PeftLoraSettings(TypedDict):
     """Settings of PEFT's ``LoraConfig``; patterns map the names of layers to their own rank or alpha."""
 
     r: int
@@ -73,7 +73,7 @@ class LoraSettings(TypedDict):
     fan_in_fan_out: bool
 
 
-def read_lora(folder: Path) -> tuple[LoraSettings, dict[str, tuple[int, ...]]]:
+def read_lora(folder: Path) -> tuple[PeftLoraSettings, dict[str, tuple[int, ...]]]:
     """Read the adapter in ``folder``: settings of PEFT's ``LoraConfig``, and the shape of each weight.
 
     The settings name each adapted layer in full. Raises JobFailure for an adapter that is not plain LoRA or
@@ -108,7 +108,7 @@ def read_lora(folder: Path) -> tuple[LoraSettings, dict[str, tuple[int, ...]]]:
     ):
         raise _unusable(f"its weights have rank {rank}, and its {CONFIG} says {quoted(stated_rank)}")
     alpha = _alpha(config.get("lora_alpha"))
-    settings: LoraSettings = {
+    settings: PeftLoraSettings = {
         "r": rank,
         "rank_pattern": {re.escape(name): value for name, value in ranks.items() if value != rank},
         "lora_alpha": alpha,

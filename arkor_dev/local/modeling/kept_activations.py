@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Reference(Protocol):
+class WeightReference(Protocol):
     """A view of a streamed weight that is read again when it is needed."""
 
     def tensor(self) -> Tensor:
@@ -34,12 +34,12 @@ class Reference(Protocol):
 class References(Protocol):
     """What makes references: the stream of the layers."""
 
-    def reference(self, tensor: Tensor) -> Reference | None:
+    def reference(self, tensor: Tensor) -> WeightReference | None:
         """Return a reference to ``tensor`` if it is a view of a streamed weight as it is now."""
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
-class _Call:
+class _SavedCall:
     """A layer's call, which has saved so many ``bytes`` as long as autograd needs one of its tensors."""
 
     bytes: int = 0
@@ -48,7 +48,7 @@ class _Call:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Saved:
     value: Tensor
-    call: _Call
+    call: _SavedCall
 
     def tensor(self) -> Tensor:
         return self.value
@@ -85,9 +85,9 @@ class KeptActivations:
     @contextmanager
     def keep(self, state: Tensor) -> Iterator[None]:
         """Let the layer that is called in the block with ``state`` keep its activations."""
-        call, seen = _Call(), set[int]()
+        call, seen = _SavedCall(), set[int]()
 
-        def pack(tensor: Tensor) -> Reference:
+        def pack(tensor: Tensor) -> WeightReference:
             if found := self._references.reference(tensor):
                 return found
             storage = tensor.untyped_storage()

@@ -204,7 +204,7 @@ def installed(name: str) -> bool:
     return spec is not None and spec.origin is not None
 
 
-class Reporting:
+class ReportingService:
     """The reports of a project's jobs, including those that are still finishing.
 
     ``state(job_id, reporter)`` is the file that records the last reported step of a job.

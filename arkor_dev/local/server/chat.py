@@ -19,7 +19,7 @@ from arkor_dev.contract.events import CHAT_DONE, CHAT_ERROR, CHAT_PROGRESS, PING
 from arkor_dev.local.gguf.installed import lacking
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH
 from arkor_dev.local.inference.engines.choice import LLAMA
-from arkor_dev.local.inference.messages import AnswerRequest, Classified, Done, Loading, Text
+from arkor_dev.local.inference.messages import AnswerRequest, ClassifiedTexts, Done, Loading, Text
 from arkor_dev.local.inference.request_options import sampling
 from arkor_dev.local.inference.response_format import envelope, figures, indexed, logprobs, whole_choice
 from arkor_dev.local.inference.structured_output.request import format_of
@@ -196,7 +196,7 @@ class Chat:
         try:
             async with contextlib.aclosing(self.events(ask)) as events:
                 async for part in events:
-                    if isinstance(part, Classified):
+                    if isinstance(part, ClassifiedTexts):
                         found = {"labels": part.labels, "probabilities": part.probabilities[0]}
         except JobFailure as failure:
             raise UnavailableError(str(failure).replace("input[0]", "The text")) from None

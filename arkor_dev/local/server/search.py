@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from arkor_dev.contract.errors import UnavailableError
 from arkor_dev.local.endpoints.embeddings import EmbeddingsRequest
 from arkor_dev.local.endpoints.rerank import RerankRequest
-from arkor_dev.local.inference.messages import Embedded, Reranked
+from arkor_dev.local.inference.messages import EmbeddedTexts, Reranked
 from arkor_dev.local.modeling.embedder import QUERY
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .chat import Chat
 
-Found = TypeVar("Found", Embedded, Reranked)
+Found = TypeVar("Found", EmbeddedTexts, Reranked)
 BEST: Final = 50
 """Maximum number of results."""
 AT_ONCE: Final = 16
@@ -50,10 +50,10 @@ async def ranked(chat: Chat, adapter: AdapterRef, query: str, texts: Sequence[st
                 scores += (await _read(chat, ranking, Reranked)).scores
         else:
             asked = await chat.prepare_embeddings(body, EmbeddingsRequest([query], QUERY))
-            (wanted,) = _vectors(await _read(chat, asked, Embedded))
+            (wanted,) = _vectors(await _read(chat, asked, EmbeddedTexts))
             for part in _parts(texts):
                 documents = await chat.prepare_embeddings(body, EmbeddingsRequest(part))
-                for vector in _vectors(await _read(chat, documents, Embedded)):
+                for vector in _vectors(await _read(chat, documents, EmbeddedTexts)):
                     scores.append(sum(map(mul, wanted, vector)))
     except JobFailure as failure:
         raise UnavailableError(re.sub(r"^input\[\d+\]", "A text", str(failure))) from None
@@ -87,6 +87,6 @@ async def _read(chat: Chat, ask: AnswerRequest, kind: type[Found]) -> Found:
     return found
 
 
-def _vectors(embedded: Embedded) -> list[tuple[float, ...]]:
+def _vectors(embedded: EmbeddedTexts) -> list[tuple[float, ...]]:
     packed = map(base64.b64decode, embedded.vectors)
     return [struct.unpack(f"<{len(vector) // 4}f", vector) for vector in packed]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from arkor_dev.data.methods import forms_of
 from arkor_dev.data.sources import parts_of
 from arkor_dev.local.evaluation.minimums import ROWS
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.rows.datasets import load_rows
 from arkor_dev.local.training.rows.split import Split, split, with_held_out
 
@@ -44,7 +44,7 @@ def held_out(config: JobConfig, project: Path) -> HeldOutRows | None:
     if evaluation:
         held = with_held_out(rows, evaluation[0], compare=True)
         return {"groups": _groups(held), "share": None, "rows": by_source}
-    parts = split(rows, JobSettings(config))
+    parts = split(rows, EffectiveSettings(config))
     needed = 2 * ROWS * len(parts.held_out) / max(1, _groups(parts))
     share = math.ceil(100 * needed / len(rows)) / 100
     return {

@@ -77,7 +77,7 @@ class JudgeSweep(Message):
 
 
 @dataclass(frozen=True)
-class Judged(Message):
+class SweepJudged(Message):
     """The importances, and the verdict if there were scores to compare."""
 
     importances: list[SweepImportance]

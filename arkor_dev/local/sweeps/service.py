@@ -44,13 +44,13 @@ from .judging import none, selecting_loss
 from .messages import (
     HeldOut,
     HoldOut,
-    Judged,
     JudgeSources,
     JudgeSweep,
     Observation,
     SourcesJudged,
     Suggested,
     SuggestTrial,
+    SweepJudged,
 )
 from .plan import Conclude, Confirm, Extend, Try
 from .record import SEARCH, START, WINNER, Estimate, SweepRecord, Trial
@@ -623,7 +623,7 @@ class Sweeps:
             winner=[winner for _, winner in pairs] if complete else [],
         )
         try:
-            judged = await self._ask(request, Judged)
+            judged = await self._ask(request, SweepJudged)
             sweep.importances, verdict = judged.importances, judged.verdict
         except JobFailure as failure:
             verdict, why = None, str(failure)

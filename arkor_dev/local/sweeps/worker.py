@@ -13,12 +13,12 @@ from .held_out import held_out
 from .messages import (
     HeldOut,
     HoldOut,
-    Judged,
     JudgeSources,
     JudgeSweep,
     SourcesJudged,
     Suggested,
     SuggestTrial,
+    SweepJudged,
 )
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ Request = HoldOut | SuggestTrial | JudgeSweep | JudgeSources
 REQUESTS = Codec[Request](HoldOut, SuggestTrial, JudgeSweep, JudgeSources)
 
 
-def _answer(request: Request, _: Link) -> HeldOut | Suggested | Judged | SourcesJudged:
+def _answer(request: Request, _: Link) -> HeldOut | Suggested | SweepJudged | SourcesJudged:
     match request:
         case HoldOut(config, project):
             return HeldOut(held_out(config, Path(project)))
@@ -40,8 +40,8 @@ def _answer(request: Request, _: Link) -> HeldOut | Suggested | Judged | Sources
             return Suggested(sampler.ask(space, config, trials, seed))
     importances = sampler.importances(request.space, request.trials, request.seed)
     if not request.start:
-        return Judged(importances)
-    return Judged(importances, judging.judged(request.start, request.winner, request.measure))
+        return SweepJudged(importances)
+    return SweepJudged(importances, judging.judged(request.start, request.winner, request.measure))
 
 
 if __name__ == "__main__":

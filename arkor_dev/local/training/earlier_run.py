@@ -15,7 +15,7 @@ from arkor_dev.contract.settings.evaluation import SETTLED
 from arkor_dev.data.passages import Passages, texts_of
 from arkor_dev.data.rows import row_digest
 from arkor_dev.local.checkpoints import origin
-from arkor_dev.local.checkpoints.resume_points import ResumePlan, ResumePoint, checked_points
+from arkor_dev.local.checkpoints.resume_points import ResumePlan, StoredResumePoint, checked_points
 from arkor_dev.local.jobs.forgotten import write_forgotten
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.jobs.atomic_folder import RunOrigin
     from arkor_dev.local.modeling.example import Example
 
-    from .job_settings import JobSettings
+    from .job_settings import EffectiveSettings
     from .plan import Plan
 
 
@@ -102,7 +102,7 @@ def earlier_plan(data: Path, runs: Sequence[EarlierRun], now: RunOrigin) -> Resu
     return best or f"{why}: the job starts from the beginning, without the rows."
 
 
-def why_from_start(settings: JobSettings) -> str | None:
+def why_from_start(settings: EffectiveSettings) -> str | None:
     """Return why no checkpoint may be continued with these settings; None if one may.
 
     Evaluations that end a run take part in its verdict, and those before a checkpoint are the other job's.
@@ -112,7 +112,7 @@ def why_from_start(settings: JobSettings) -> str | None:
     return None
 
 
-def _differences(point: ResumePoint, run: EarlierRun, now: RunOrigin) -> list[str]:
+def _differences(point: StoredResumePoint, run: EarlierRun, now: RunOrigin) -> list[str]:
     before = point.origin
     if before.get("consistent") is not True:
         return ["they changed during its training, or are unknown"]
@@ -130,7 +130,7 @@ def _differences(point: ResumePoint, run: EarlierRun, now: RunOrigin) -> list[st
     return origin.differences(compared, now)
 
 
-def _slowed(point: ResumePoint) -> bool:
+def _slowed(point: StoredResumePoint) -> bool:
     from arkor_dev.local.checkpoints.state import StateError, read_state
 
     try:

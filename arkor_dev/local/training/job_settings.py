@@ -21,7 +21,7 @@ filled in.
 """
 
 
-class JobSettings:
+class EffectiveSettings:
     """The settings of ``config``; ``used`` records each one read, by field, with its effective value."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:

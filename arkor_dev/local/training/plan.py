@@ -15,14 +15,14 @@ from arkor_dev.local.workers.errors import JobFailure
 from .schedule import Schedule, default_rate
 
 if TYPE_CHECKING:
-    from .job_settings import JobSettings, MethodSettings
+    from .job_settings import EffectiveSettings, MethodSettings
 
 
 DRY_ROWS: Final = 20
 DRY_STEPS: Final = 4
 
 
-def asked_format(settings: JobSettings) -> str | None:
+def asked_format(settings: EffectiveSettings) -> str | None:
     """Return the requested dtype by torch's name; None if it is to be chosen by measurement."""
     format_name, half, short = (settings.get(field) for field in ("numberFormat", "bf16", "fp16"))
     if short:
@@ -46,7 +46,7 @@ class OptimizerPlan:
     epsilon: float = 1e-8
 
     @classmethod
-    def of(cls, settings: JobSettings, parameters: int = 0) -> OptimizerPlan:
+    def of(cls, settings: EffectiveSettings, parameters: int = 0) -> OptimizerPlan:
         """Build from a job's settings; another backend's AdamW variants map to ours.
 
         The default learning rate depends on the model's number of ``parameters``.
@@ -79,7 +79,7 @@ class AdapterPlan:
     init: str
 
     @classmethod
-    def of(cls, settings: JobSettings) -> AdapterPlan:
+    def of(cls, settings: EffectiveSettings) -> AdapterPlan:
         """Build from a job's settings."""
         get = settings.get
         rank, init = get("loraR"), get("initLoraWeights")
@@ -150,7 +150,7 @@ class Plan:
     @classmethod
     def of(
         cls,
-        settings: JobSettings,
+        settings: EffectiveSettings,
         train_rows: int,
         eval_rows: int,
         packed_to: int = 0,

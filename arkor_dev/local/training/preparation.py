@@ -31,7 +31,7 @@ from arkor_dev.local.workers import resources
 from arkor_dev.local.workers.errors import JobFailure
 
 from .earlier_run import check_forgettable, earlier_plan, earlier_runs, record_forgotten, why_from_start
-from .job_settings import JobSettings
+from .job_settings import EffectiveSettings
 from .methods import method
 from .plan import DRY_ROWS, Plan, asked_format
 from .rows.batches import packs
@@ -86,7 +86,7 @@ class RunPreparation:
         self.project, self._rank = Path(job.project), job.group.rank if job.group else 0
         self._alone = job.group is None
         self.emit, self.progress = emit, progress
-        self.settings, self.parameters = JobSettings(self.config), 0
+        self.settings, self.parameters = EffectiveSettings(self.config), 0
         self.method = method(self.settings.get("method"))
         self.method.check(self.settings)
         if job.evaluate is None:  # later, a set that cannot be scored is only left out

@@ -39,7 +39,7 @@ from arkor_dev.contract.events import (
 )
 from arkor_dev.contract.regular_files import sha256_of
 from arkor_dev.local.checkpoints.checkpoint_writer import CheckpointWriter, NoSpaceError
-from arkor_dev.local.checkpoints.figures import Best, Evaluated, StepPace, figures_of, set_figures
+from arkor_dev.local.checkpoints.figures import Best, EvaluationLosses, StepPace, figures_of, set_figures
 from arkor_dev.local.checkpoints.origin import facts_of
 from arkor_dev.local.checkpoints.resume_points import drop_later
 from arkor_dev.local.checkpoints.rollback import NonFiniteError, Rollback, check_finite, non_finite
@@ -724,12 +724,14 @@ class TrainingLoop:
             raise non_finite(value, self.step, rate, rows, self.loss)
         return value
 
-    def evaluate(self) -> Evaluated:
+    def evaluate(self) -> EvaluationLosses:
         """Return the weighted mean loss over the held-out rows: for cross entropy, per learned token."""
         losses = measured(self.loss.row_losses, self.held_out, self.measured_at_once)
         self.row_losses = by_row(self.held_out, losses)
         loss = self._finite(_mean(losses))
-        return Evaluated(loss, _mean(of_rows(self.held_out, losses, self.chooses)) if self.chooses else loss)
+        return EvaluationLosses(
+            loss, _mean(of_rows(self.held_out, losses, self.chooses)) if self.chooses else loss
+        )
 
     def save(self, folder: Path) -> None:
         """Save the trained weights: an adapter in PEFT's format, or the whole model."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from .job_settings import JobSettings
+    from .job_settings import EffectiveSettings
 
 
 BILLION: Final = 10**9
@@ -63,7 +63,7 @@ class Schedule:
     before: int = 0
 
     @classmethod
-    def of(cls, settings: JobSettings, steps: int, rate: float, before: int = 0) -> Schedule:
+    def of(cls, settings: EffectiveSettings, steps: int, rate: float, before: int = 0) -> Schedule:
         """Return the schedule of ``steps`` steps, or of those after ``before``; ``rate`` is its peak."""
         steps -= before
         get, resolve = settings.get, settings.resolve
@@ -109,7 +109,7 @@ class Schedule:
         return 1.0
 
 
-def _decay(settings: JobSettings, steps: int, most: int) -> int:
+def _decay(settings: EffectiveSettings, steps: int, most: int) -> int:
     """Return the number of wsd's decay steps, at most ``most``."""
     return int(
         settings.resolve("lrNumDecaySteps", min(settings.get("lrNumDecaySteps", max(1, steps // 10)), most))

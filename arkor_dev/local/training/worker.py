@@ -35,7 +35,7 @@ from arkor_dev.local.execution.messages import (
     TrainingEvent,
 )
 from arkor_dev.local.jobs.job_folder import job_folder
-from arkor_dev.local.metrics.divergence import Divergence
+from arkor_dev.local.metrics.divergence import DivergenceMonitor
 from arkor_dev.local.metrics.system_metrics import Machine, MetricsSampler
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers import resources
@@ -64,7 +64,7 @@ class TrainingWork:
         self.cancel = threading.Event()
         self.pause: str | None = None
         self.stop = Stop(self.cancel.is_set, lambda: self.pause)
-        self.divergence = Divergence()
+        self.divergence = DivergenceMonitor()
         self.silent = False
         self.meeting: Rendezvous | None = None
         self.link = Link({Cancel: lambda _: self.cancel.set(), Pause: self._pause})

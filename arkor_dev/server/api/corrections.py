@@ -20,7 +20,7 @@ from .envelope import read_object
 if TYPE_CHECKING:
     from arkor_dev.contract.dataset_shapes import Corrections
     from arkor_dev.contract.shapes import ChatMessage
-    from arkor_dev.data.rows import Message
+    from arkor_dev.data.rows import RowMessage
 
 MESSAGES = 200
 NAME = 300
@@ -84,7 +84,7 @@ async def add(request: web.Request) -> web.Response:
     from arkor_dev.project.corrections import add_correction
 
     body = await read_object(request, ADD)
-    messages: list[Message] = [
+    messages: list[RowMessage] = [
         {"role": message["role"], "content": message["content"]} for message in body["messages"]
     ]
     project = request.app[SETTINGS].project

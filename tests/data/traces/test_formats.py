@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from arkor_dev.data.traces.convert import Conversion, LoggedRecord, convert
+from arkor_dev.data.traces.convert import LoggedRecord, TraceConversion, convert
 from arkor_dev.data.traces.formats import format_of
 
 from . import samples
 
 
-def converted(records: list[Any]) -> tuple[Conversion, list[Any], list[str]]:
+def converted(records: list[Any]) -> tuple[TraceConversion, list[Any], list[str]]:
     """Convert records, and return the counts, the rows and the reasons."""
     lines: list[bytes] = []
     reasons: list[str] = []

@@ -15,7 +15,7 @@ from arkor_dev.local.attribution.projection import SIZE, Projection
 from arkor_dev.local.attribution.row_gradients import RowGradients, row_losses
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.training.adapter import adapted
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.plan import AdapterPlan
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_run import made_up
@@ -31,7 +31,9 @@ pytestmark = [
 
 def wearing(tiny: Path, **settings: object) -> Any:
     torch.manual_seed(0)
-    model = adapted(load_base(tiny, as_stored=True).model, "tiny", AdapterPlan.of(JobSettings(settings)))
+    model = adapted(
+        load_base(tiny, as_stored=True).model, "tiny", AdapterPlan.of(EffectiveSettings(settings))
+    )
     for weight in model.parameters():  # at the beginning B is zero, and with it every dA
         if weight.requires_grad:
             torch.nn.init.normal_(weight, std=0.05)

@@ -96,12 +96,12 @@ def train(
 
 
 def plan_of(examples: Sequence[Example], settings: dict[str, Any]) -> Plan:
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
     from arkor_dev.local.training.rows.batches import packs
 
     packed = PACKED if settings.get("packing") else 0
     units = len(packs(examples, packed)) if packed else len(examples)
-    return Plan.of(JobSettings({"warmupSteps": 0, **SAVED, **settings}), units, 0, packed)
+    return Plan.of(EffectiveSettings({"warmupSteps": 0, **SAVED, **settings}), units, 0, packed)
 
 
 def deletion_plan(

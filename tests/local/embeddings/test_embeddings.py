@@ -149,7 +149,7 @@ def test_losses_depend_on_the_adapter(tiny: Path, tmp_path: Path) -> None:
     from arkor_dev.local.embeddings.losses_worker import measure
     from arkor_dev.local.embeddings.rows import Read
     from arkor_dev.local.modeling.base_model import load_base
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
 
     torch.manual_seed(1)
     config = LoraConfig(r=2, target_modules=["q_proj", "v_proj"], init_lora_weights=False)
@@ -159,7 +159,7 @@ def test_losses_depend_on_the_adapter(tiny: Path, tmp_path: Path) -> None:
     found = []
     for name, adapter in (("base", None), ("adapted", tmp_path / "adapter")):
         target = tmp_path / "data" / "embeddings" / f"losses-{name}-rows.npz"
-        assert measure(rows, JobSettings({"model": str(tiny)}), tiny, adapter, target, quiet) == 3
+        assert measure(rows, EffectiveSettings({"model": str(tiny)}), tiny, adapter, target, quiet) == 3
         measured = RowLosses.read(target)
         assert measured is not None
         found.append(measured.losses)

@@ -13,7 +13,7 @@ from arkor_dev.local.endpoints.answers import CHAT, COMPLETION, AnswerChoice, An
 from arkor_dev.local.inference.messages import Done, Text
 
 if TYPE_CHECKING:
-    from arkor_dev.local.inference.messages import Candidate, TokenLogprob
+    from arkor_dev.local.inference.messages import ScoredToken, TokenLogprob
     from arkor_dev.local.modeling.tool_calls import ToolCall
 
 CALL: ToolCall = {
@@ -97,7 +97,7 @@ def test_a_text_completion_has_no_roles() -> None:
 
 def test_a_text_completion_has_log_probabilities_in_columns() -> None:
     first: TokenLogprob = {"token": "O", "logprob": None, "bytes": [79], "top_logprobs": [], "offset": 0}
-    likely: list[Candidate] = [
+    likely: list[ScoredToken] = [
         {"token": "n", "logprob": -0.2, "bytes": [110]},
         {"token": "m", "logprob": -3.0, "bytes": [109]},
     ]

@@ -8,7 +8,7 @@ import pytest
 
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.local.endpoints.classify import answer_of, input_fault, read_texts
-from arkor_dev.local.inference.messages import Classified, Done
+from arkor_dev.local.inference.messages import ClassifiedTexts, Done
 
 
 def test_a_text_alone_is_a_list_of_one() -> None:
@@ -39,7 +39,7 @@ def test_another_model_is_not_found() -> None:
 
 
 def test_the_likeliest_label_comes_with_all_probabilities() -> None:
-    found = answer_of("bot", Classified(["a", "b"], [[0.25, 0.75]]), Done("stop", prompt_tokens=4))
+    found = answer_of("bot", ClassifiedTexts(["a", "b"], [[0.25, 0.75]]), Done("stop", prompt_tokens=4))
     (row,) = found["data"]
     assert (row["label"], row["probs"], row["num_classes"]) == ("b", [0.25, 0.75], 2)
     assert found["labels"] == ["a", "b"]

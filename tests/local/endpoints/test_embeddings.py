@@ -10,7 +10,7 @@ import pytest
 
 from arkor_dev.contract.errors import BadRequestError, NotFoundError
 from arkor_dev.local.endpoints.embeddings import EmbeddingsRequest, embeddings_of, read_embeddings
-from arkor_dev.local.inference.messages import Done, Embedded
+from arkor_dev.local.inference.messages import Done, EmbeddedTexts
 
 
 def test_a_text_alone_is_a_document_in_full_size() -> None:
@@ -51,9 +51,11 @@ def test_another_model_is_not_found() -> None:
 def test_vectors_are_numbers_or_base64() -> None:
     packed = base64.b64encode(struct.pack("<2f", 0.6, -0.8)).decode()
     done = Done("stop", prompt_tokens=4)
-    found = embeddings_of("bot", EmbeddingsRequest(["a"]), Embedded([packed]), done)
+    found = embeddings_of("bot", EmbeddingsRequest(["a"]), EmbeddedTexts([packed]), done)
     (row,) = found["data"]
     assert row == {"object": "embedding", "index": 0, "embedding": [0.60000002, -0.80000001]}
     assert found["usage"] == {"prompt_tokens": 4, "total_tokens": 4}
-    (row,) = embeddings_of("bot", EmbeddingsRequest(["a"], base64=True), Embedded([packed]), done)["data"]
+    (row,) = embeddings_of("bot", EmbeddingsRequest(["a"], base64=True), EmbeddedTexts([packed]), done)[
+        "data"
+    ]
     assert row["embedding"] == packed

@@ -15,7 +15,7 @@ from arkor_dev.local.environments.adapters import (
     environment_of,
     has_functions,
 )
-from arkor_dev.local.environments.messages import Call, Result
+from arkor_dev.local.environments.messages import EnvironmentCall, Result
 
 ADD = {
     "name": "add",
@@ -100,7 +100,7 @@ def test_an_environment_with_tools_and_step() -> None:
     environment, observation = begun(Own)
     assert observation == "The sum is 3."
     assert environment.tools == [{"type": "function", "function": ADD}]
-    seen = [(environment.step(Call("add", {"count": 4})), environment.done) for _ in range(2)]
+    seen = [(environment.step(EnvironmentCall("add", {"count": 4})), environment.done) for _ in range(2)]
     assert seen == [(Result("add: 7"), False), (Result("add: 11"), True)]
     assert (environment.reward("It is 11."), environment.reward("")) == (1, 0)
 
@@ -115,8 +115,10 @@ def test_trls_environment_factory() -> None:
         "type": "integer",
         "description": "How much.",
     }
-    assert environment.step(Call("add", {"count": 4})) == Result("7")
-    assert environment.step(Call("add", {"count": -1})) == Result("{'error': 'only more'}", error=True)
+    assert environment.step(EnvironmentCall("add", {"count": 4})) == Result("7")
+    assert environment.step(EnvironmentCall("add", {"count": -1})) == Result(
+        "{'error': 'only more'}", error=True
+    )
     assert environment.reward("") == 0.7
 
 
@@ -125,7 +127,9 @@ def test_openenvs_reset_and_step() -> None:
     assert observation == '{"text": "The sum is 0."}'
     (tool,) = environment.tools
     assert tool["function"]["parameters"]["properties"] == {"count": {"type": "integer"}}
-    seen = [(environment.step(Call("step", {"count": 7})).text, environment.done) for _ in range(2)]
+    seen = [
+        (environment.step(EnvironmentCall("step", {"count": 7})).text, environment.done) for _ in range(2)
+    ]
     assert seen == [('{"text": "The sum is 7."}', False), ('{"text": "The sum is 14."}', True)]
     assert environment.reward("") == 14
 
@@ -133,14 +137,14 @@ def test_openenvs_reset_and_step() -> None:
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (Call("add", None), "error: the arguments are not a JSON object"),
-        (Call("take", {}), "error: no tool is called take"),
-        (Call("add", {}), "error: the argument count is missing"),
-        (Call("add", {"count": "4"}), "error: the argument count must be integer"),
-        (Call("add", {"count": 4, "to": 1}), "error: there is no argument to"),
+        (EnvironmentCall("add", None), "error: the arguments are not a JSON object"),
+        (EnvironmentCall("take", {}), "error: no tool is called take"),
+        (EnvironmentCall("add", {}), "error: the argument count is missing"),
+        (EnvironmentCall("add", {"count": "4"}), "error: the argument count must be integer"),
+        (EnvironmentCall("add", {"count": 4, "to": 1}), "error: there is no argument to"),
     ],
 )
-def test_the_model_is_told_what_it_calls_wrongly(call: Call, text: str) -> None:
+def test_the_model_is_told_what_it_calls_wrongly(call: EnvironmentCall, text: str) -> None:
     environment, _ = begun(Own)
     assert environment.step(call) == Result(text, error=True)
 
@@ -194,7 +198,7 @@ def test_a_wrong_environment_is_refused_with_a_reason(changes: dict[str, Any], r
 def test_a_step_must_return_text() -> None:
     environment, _ = begun(type("Wrong", (Own,), {"step": lambda self, call: (each for each in "text")}))
     with pytest.raises(EnvironmentFault, match="must return text, not generator"):
-        environment.step(Call("add", {"count": 1}))
+        environment.step(EnvironmentCall("add", {"count": 1}))
 
 
 @pytest.mark.parametrize("reward", [float("nan"), float("inf"), 1e300, "1", None, [1]])

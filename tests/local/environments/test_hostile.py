@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from arkor_dev.local.environments.messages import Call, Limits, Result
+from arkor_dev.local.environments.messages import EnvironmentCall, EnvironmentLimits, Result
 from arkor_dev.local.environments.pool import EnvironmentPool, Episode
 from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.workers.errors import JobFailure
@@ -46,7 +46,7 @@ class Good:
 
 class Wild(Good):
 """
-LIMITS = Limits(call=4.0, processor=1, memory=2**29, processes=8, characters=1000)
+LIMITS = EnvironmentLimits(call=4.0, processor=1, memory=2**29, processes=8, characters=1000)
 CASES = {
     "raises": ("raise ValueError('no')", "step() failed: ValueError: no"),
     "raises what has no text": (
@@ -181,7 +181,11 @@ def pools(project: Path) -> Iterator[list[EnvironmentPool]]:
 
 
 def pool_of(
-    project: Path, pools: list[EnvironmentPool], code: str, name: str = "Wild", limits: Limits = LIMITS
+    project: Path,
+    pools: list[EnvironmentPool],
+    code: str,
+    name: str = "Wild",
+    limits: EnvironmentLimits = LIMITS,
 ) -> EnvironmentPool:
     (project / "env.py").write_text(code)
     pool = EnvironmentPool(f"env:{name}", project, lambda: False, limits)
@@ -205,11 +209,11 @@ def test_a_hostile_environment_ends_its_own_episode(
     limits = replace(LIMITS, call=60.0) if case == "computes forever" else LIMITS
     pool = pool_of(project, pools, f"{START}    def wild(self):\n        {body}\n", limits=limits)
     wild, good = begun(pool)
-    pool.step({wild: [Call("act", {})], good: [Call("act", {})]})
+    pool.step({wild: [EnvironmentCall("act", {})], good: [EnvironmentCall("act", {})]})
     assert wild.failure.startswith(reason)
     assert wild.failure.isprintable()
     assert good.results == [Result("step 1")]
-    pool.step({good: [Call("act", {}), Call("act", {})]})
+    pool.step({good: [EnvironmentCall("act", {}), EnvironmentCall("act", {})]})
     assert good.results == [Result("step 2"), Result("step 3")]
     (later,) = pool.begin([({"wild": False}, 3)])
     pool.finish({good: "", later: ""})
@@ -221,10 +225,10 @@ def test_what_an_environment_leaves_or_writes_does_no_harm(
     case: str, project: Path, pools: list[EnvironmentPool]
 ) -> None:
     body, said = HARMLESS[case]
-    limits = Limits(call=30.0, processor=20, memory=2**29, processes=8, characters=1000)
+    limits = EnvironmentLimits(call=30.0, processor=20, memory=2**29, processes=8, characters=1000)
     pool = pool_of(project, pools, f"{START}    def wild(self):\n        {body}\n", limits=limits)
     wild, good = begun(pool)
-    pool.step({wild: [Call("act", {})], good: [Call("act", {})]})
+    pool.step({wild: [EnvironmentCall("act", {})], good: [EnvironmentCall("act", {})]})
     assert (wild.failure, wild.results) == ("", [Result(said)])
     pool.finish({wild: "", good: ""})
     assert (wild.reward, good.reward) == (1.0, 1.0)
@@ -269,7 +273,7 @@ def test_a_reward_that_is_no_number_fails_the_episode(
 def test_an_environment_that_cannot_be_imported_has_a_reason(
     code: str, reason: str, project: Path, pools: list[EnvironmentPool]
 ) -> None:
-    pool = pool_of(project, pools, code, limits=Limits(start=2.0))
+    pool = pool_of(project, pools, code, limits=EnvironmentLimits(start=2.0))
     with pytest.raises(JobFailure) as failure:
         pool.begin([({}, 1)])
     assert str(failure.value).startswith(f"The environment env:Wild cannot be loaded: {reason}")
@@ -281,21 +285,23 @@ def test_the_host_that_an_environment_ends_starts_again(project: Path, pools: li
     wild, good = begun(pool)
     assert pool._process
     (project / "host").write_text(str(pool._process.pid))
-    pool.step({wild: [Call("act", {})], good: [Call("act", {})]})
+    pool.step({wild: [EnvironmentCall("act", {})], good: [EnvironmentCall("act", {})]})
     assert wild.failed
     (again,) = pool.begin([({"wild": False}, 1)])
-    pool.step({again: [Call("act", {})]})
+    pool.step({again: [EnvironmentCall("act", {})]})
     assert again.results == [Result("step 1")]
 
 
 def test_a_job_that_must_stop_does_not_wait_for_an_environment(
     project: Path, pools: list[EnvironmentPool]
 ) -> None:
-    pool = pool_of(project, pools, f"{START}    def wild(self):\n        time.sleep(60)\n", limits=Limits())
+    pool = pool_of(
+        project, pools, f"{START}    def wild(self):\n        time.sleep(60)\n", limits=EnvironmentLimits()
+    )
     wild, _ = begun(pool)
     pool._stopped = lambda: True
     with pytest.raises(Stopped):
-        pool.step({wild: [Call("act", {})]})
+        pool.step({wild: [EnvironmentCall("act", {})]})
 
 
 def test_episodes_of_one_seed_have_the_same_random_numbers(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from arkor_dev.local.evaluation import paired
-from arkor_dev.local.evaluation.budget import STRENGTHS, Choice, Harm, harm_of, strongest
+from arkor_dev.local.evaluation.budget import STRENGTHS, Harm, StrengthChoice, harm_of, strongest
 from arkor_dev.local.evaluation.words import budget_sentence
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 QUESTIONS, RUNS = 64, 120
 
 
-def chosen(harms: Sequence[float], limit: float) -> Choice:
+def chosen(harms: Sequence[float], limit: float) -> StrengthChoice:
     """Choose a strength, if the harm of each text grows with its square, from a base loss of 2."""
 
     def harm_at(strength: float) -> Harm:
@@ -76,7 +76,7 @@ def test_a_budget_that_a_strength_just_exceeds_is_rarely_exceeded(
 
 
 def test_the_sentence_tells_bounds_near_the_limit_from_it_and_says_what_it_holds_for() -> None:
-    choice = Choice(Harm(0.6, 0.1504, 0.1961), within=True, refused=Harm(0.7, 0.1702, 0.2041))
+    choice = StrengthChoice(Harm(0.6, 0.1504, 0.1961), within=True, refused=Harm(0.7, 0.1702, 0.2041))
     budget: EvaluationBudget = {
         "maxHarm": 0.2, "kept": True, "strength": 0.6, "harm": 0.1504, "questions": 64, "sentence": "",
     }  # fmt: skip

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from arkor_dev.data.rows import Message, Row
+from arkor_dev.data.rows import Row, RowMessage
 from arkor_dev.local.evaluation.halves import choosing, choosing_half, judging, key_of, minimum
 
 from .families import FAMILIES, MARGIN, best_of_looks
@@ -37,7 +37,7 @@ def test_halves_depend_on_content_and_keep_groups_together() -> None:
 
 
 def test_row_keys_depend_on_content_only() -> None:
-    turns: list[Message] = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    turns: list[RowMessage] = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     rows = [
         Row(turns, "line 1"),
         Row(turns, "line 2"),

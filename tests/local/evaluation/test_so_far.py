@@ -18,13 +18,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 from benchmarks import live  # noqa: E402
 
 from arkor_dev.local.evaluation import paired  # noqa: E402
-from arkor_dev.local.evaluation.so_far import LAST, Look, Schedule, Watched  # noqa: E402
+from arkor_dev.local.evaluation.so_far import LAST, Look, LookSchedule, Watched  # noqa: E402
 
 LOSSES = Path(__file__).with_name("losses_so_far.jsonl")
 NULLS = 100
 
 
-def spent(schedule: Schedule, steps: list[int]) -> dict[int, Look]:
+def spent(schedule: LookSchedule, steps: list[int]) -> dict[int, Look]:
     looks: dict[int, Look] = {}
     for step in steps:
         looks[step] = Look(schedule.share(step, looks), "open")
@@ -32,23 +32,23 @@ def spent(schedule: Schedule, steps: list[int]) -> dict[int, Look]:
 
 
 def test_planned_evaluations_spend_the_whole_error_and_half_of_it_on_the_last() -> None:
-    schedule = Schedule(steps=45, every=10)
+    schedule = LookSchedule(steps=45, every=10)
     assert schedule.count == 5
     shares = [look.share for look in spent(schedule, [10, 20, 30, 40, 45]).values()]
     assert shares == pytest.approx([0.125] * 4 + [LAST])
-    assert Schedule(steps=8, every=8).share(8, {}) == 1
+    assert LookSchedule(steps=8, every=8).share(8, {}) == 1
 
 
 def test_an_evaluation_that_was_skipped_leaves_its_share_to_the_last() -> None:
-    schedule = Schedule(steps=40, every=10)
+    schedule = LookSchedule(steps=40, every=10)
     assert schedule.share(40, spent(schedule, [10, 30])) == pytest.approx(2 / 3)
 
 
 def test_another_plan_cannot_spend_more_than_the_error() -> None:
-    looks = spent(Schedule(steps=20, every=5), [5, 10, 15, 20])
-    assert Schedule(steps=60, every=5).share(25, looks) == 0, "an extended run has nothing left"
-    dense = spent(Schedule(steps=4, every=2), [2])
-    longer = Schedule(steps=400, every=2)
+    looks = spent(LookSchedule(steps=20, every=5), [5, 10, 15, 20])
+    assert LookSchedule(steps=60, every=5).share(25, looks) == 0, "an extended run has nothing left"
+    dense = spent(LookSchedule(steps=4, every=2), [2])
+    longer = LookSchedule(steps=400, every=2)
     for step in range(4, 402, 2):
         dense[step] = Look(longer.share(step, dense), "open")
     assert sum(look.share for look in dense.values()) == pytest.approx(1)
@@ -63,7 +63,7 @@ def watched(rows: int = 32, gain: float = 0.0) -> tuple[Watched, list[float]]:
     return Watched(base, range(rows), 0.01), adapter
 
 
-SCHEDULE = Schedule(steps=40, every=10)
+SCHEDULE = LookSchedule(steps=40, every=10)
 
 
 def test_a_clear_gain_is_settled_since_its_first_evaluation() -> None:

@@ -11,7 +11,7 @@ pytest.importorskip("numpy")
 
 from arkor_dev.local.evaluation.answers import Answers, GeneratedAnswer
 from arkor_dev.local.evaluation.general import questions
-from arkor_dev.local.evaluation.thinking import Rate, Thinking
+from arkor_dev.local.evaluation.thinking import RateDifference, Thinking
 from tests.local.conftest import SAMPLED
 from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
 
@@ -113,7 +113,7 @@ def test_without_answers_there_is_nothing_to_say() -> None:
 
 @pytest.mark.parametrize(("base", "adapter"), [(8, 0), (0, 8), (8, 8), (5, 3)])
 def test_the_interval_of_shares_contains_the_difference_and_stays_possible(base: int, adapter: int) -> None:
-    rate = Rate.of_shares([(number < base, number < adapter) for number in range(8)])
+    rate = RateDifference.of_shares([(number < base, number < adapter) for number in range(8)])
     assert -1 <= rate.low <= rate.adapter - rate.base <= rate.high <= 1
     assert rate.low < rate.high
 

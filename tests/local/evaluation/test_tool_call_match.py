@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from arkor_dev.data.forms import FORMS
-from arkor_dev.data.rows import Message, Row
+from arkor_dev.data.rows import Row, RowMessage
 from arkor_dev.local.evaluation.tool_call_match import CallFields, call_fault, call_fields, calls_rightly
 
 TOOLS: list[Any] = [{"type": "function", "function": {"name": name}} for name in ("find", "send")]
@@ -110,7 +110,7 @@ def test_no_call_is_right_where_none_is_wanted(answer: str, is_right: bool) -> N
 
 
 def test_wanted_calls_may_be_written_in_the_text() -> None:
-    messages: list[Message] = [{"role": "assistant", "content": call("find", '{"id": 1.0}')}]
+    messages: list[RowMessage] = [{"role": "assistant", "content": call("find", '{"id": 1.0}')}]
     assert call_fields(Row(messages, "", tools=TOOLS))["calls"] == fields(("find", {"id": 1}))["calls"]
 
 

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.inference.generation.interface import GenerationRequest
-from arkor_dev.local.inference.messages import AnswerRequest, Done, Failed, Sampling, Text
+from arkor_dev.local.inference.messages import AnswerFailed, AnswerRequest, Done, Sampling, Text
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Told:
             case Done():
                 self.done, self.over = part, True
                 self.logprobs += part.logprobs
-            case Failed(error):
+            case AnswerFailed(error):
                 self.error, self.over = error, True
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from arkor_dev.local.inference.messages import Answered, Ask, Done, Stop, Text
+from arkor_dev.local.inference.messages import Answered, Ask, Done, StopAnswer, Text
 from arkor_dev.local.workers.link import Link
 
 ENDLESS = "endless"
@@ -12,7 +12,7 @@ ENDLESS = "endless"
 
 
 def main() -> None:
-    link = Link({Stop: lambda _: None})
+    link = Link({StopAnswer: lambda _: None})
     for count in itertools.count(1):
         question = link.receive(Ask)
         link.send(Answered(question.id, Text(str(count))))

@@ -23,7 +23,7 @@ from arkor_dev.local.jobs.running.job_runner import JobRunner, end
 from arkor_dev.local.jobs.scheduler import Scheduler
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.models.catalog import Model
-from arkor_dev.local.reporting.service import Reporting
+from arkor_dev.local.reporting.service import ReportingService
 from arkor_dev.local.workers.process import Child
 from tests.local.execution.test_interface import Left, said
 from tests.local.jobs.test_async_store import CONFIG
@@ -733,8 +733,8 @@ async def test_reporters_get_the_start_of_an_adopted_job(
     store: AsyncStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reports = Reports()
-    monkeypatch.setattr(Reporting, "begin", lambda *_, **__: reports)
-    monkeypatch.setattr(Reporting, "end", lambda *_: None)
+    monkeypatch.setattr(ReportingService, "begin", lambda *_, **__: reports)
+    monkeypatch.setattr(ReportingService, "end", lambda *_: None)
     left = Left(said(1), said(2), Ended({"type": "training.completed", "metrics": {}}))
     for module in (scheduler_module, worker_session):
         monkeypatch.setattr(module, "execution_of", lambda _: left)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.contract.events import TrainingMessage
-from arkor_dev.local.metrics.divergence import WINDOW, Divergence
+from arkor_dev.local.metrics.divergence import WINDOW, DivergenceMonitor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def told(losses: Iterable[float]) -> list[TrainingMessage]:
-    watch = Divergence()
+    watch = DivergenceMonitor()
     said = (
         watch.record({"type": "training.log", "step": step, "loss": loss})
         for step, loss in enumerate(losses, 1)
@@ -59,7 +59,7 @@ def test_short_runs_are_not_divergence(losses: list[float]) -> None:
 
 
 def test_only_training_losses_count() -> None:
-    watch = Divergence()
+    watch = DivergenceMonitor()
     for step in range(50):
         assert watch.record({"type": "training.log", "step": step, "evalLoss": float(step)}) is None
         message = TrainingMessage(type="training.message", message=f"loss {step * step}", step=step)
@@ -79,7 +79,7 @@ def test_the_divergence_message_follows_its_log_event() -> None:
 
     work = TrainingWork.__new__(TrainingWork)
     link = Link()
-    work.link, work.divergence, work.silent = link, Divergence(), False  # type: ignore[assignment]
+    work.link, work.divergence, work.silent = link, DivergenceMonitor(), False  # type: ignore[assignment]
     emit = RunEvents(work._send, work._look_for_divergence)
     for step in range(1, 60):
         emit({"type": "training.log", "step": step, "loss": 1.0 if step < 30 else 4.0})

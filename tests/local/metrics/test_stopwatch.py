@@ -15,7 +15,7 @@ from tests.local.tiny_run import metrics_of, set_up
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from arkor_dev.local.checkpoints.figures import Evaluated
+    from arkor_dev.local.checkpoints.figures import EvaluationLosses
 
 pytestmark = pytest.mark.engine
 
@@ -61,7 +61,7 @@ def test_a_run_reports_the_time_of_its_phases(tiny: Path, tmp_path: Path) -> Non
     run = set_up(tiny, tmp_path, config, held_out=4)
     evaluate, save = run.evaluate, run.save_checkpoint
 
-    def slow_evaluation() -> Evaluated:
+    def slow_evaluation() -> EvaluationLosses:
         time.sleep(0.2)
         return evaluate()
 

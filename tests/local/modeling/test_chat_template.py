@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("jinja2")
 
-from arkor_dev.data.rows import Message, Row
+from arkor_dev.data.rows import Row, RowMessage
 from arkor_dev.local.modeling.chat_template import PLAIN_TEMPLATE, ready_tokenizer, render, renderings
 from arkor_dev.local.modeling.example import IGNORED
 from arkor_dev.local.modeling.hermes_tools import HERMES_TOOLS
@@ -25,7 +25,7 @@ from tests.local.tiny_model import CHATML, HERMES, PHRASE, make_tokenizer
 
 pytestmark = pytest.mark.engine
 
-TALK: list[Message] = [
+TALK: list[RowMessage] = [
     {"role": "system", "content": "system"},
     {"role": "user", "content": "What is a refund?"},
     {"role": "assistant", "content": PHRASE},

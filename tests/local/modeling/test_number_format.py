@@ -106,11 +106,11 @@ def test_trained_weights_stay_float32_in_bfloat16_jobs(tiny: Path, tmp_path: Pat
     import torch
 
     from arkor_dev.local.modeling.number_format import DtypeChoice
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
     from arkor_dev.local.training.plan import Plan
 
     config: dict[str, Any] = {"maxSteps": 12, "learningRate": 1e-2, "saveSteps": 0, "batchSize": 2}
-    plan = Plan.of(JobSettings(config), ROWS, 0)
+    plan = Plan.of(EffectiveSettings(config), ROWS, 0)
     losses: dict[str, list[float]] = {}
     for dtype in (torch.float32, torch.bfloat16):
         found = DtypeChoice(dtype, "of the test")

@@ -13,7 +13,7 @@ from arkor_dev.contract.events import RunMetadata, SystemMetrics, TrainingLog, T
 from arkor_dev.contract.extras import install_command
 from arkor_dev.local.jobs.job_folder import report_file
 from arkor_dev.local.reporting import service
-from arkor_dev.local.reporting.service import Report, Reporting, Reports
+from arkor_dev.local.reporting.service import Report, ReportingService, Reports
 from arkor_dev.local.workers.process import Child
 from tests.local.reporting.stand_ins import BODIES, HANGS, calls_in, put
 from tests.support.processes import alive
@@ -58,7 +58,7 @@ class Bench:
         self.project = root / "my-project"
         self.project.mkdir()
         (root / "data" / "jobs" / "job_1").mkdir(parents=True)
-        self.reporting = Reporting(functools.partial(report_file, root / "data"), self.project)
+        self.reporting = ReportingService(functools.partial(report_file, root / "data"), self.project)
         self.said: list[str] = []
 
     def begin(self, *to: str, resumes: bool = False) -> Reports:

@@ -164,14 +164,14 @@ def test_rungs_suit_epochs_and_short_runs() -> None:
 
 
 def test_a_rung_equals_the_start_of_a_longer_run() -> None:
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
     from arkor_dev.local.training.schedule import Schedule
 
     sweep = sweep_of({"loraR": [4, 8]})
     rates = []
     for rung in range(3):
         config: Any = plan.config_of(sweep, Trial(1, {"loraR": 8}, "job", rung=rung))
-        schedule = Schedule.of(JobSettings(config), config["maxSteps"], 1e-3)
+        schedule = Schedule.of(EffectiveSettings(config), config["maxSteps"], 1e-3)
         rates.append([schedule.rate_at(step) for step in range(1, config["maxSteps"] + 1)])
     assert rates[2][:30] == rates[1]
     assert rates[1][:10] == rates[0]

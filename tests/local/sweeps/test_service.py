@@ -24,7 +24,7 @@ from arkor_dev.local.jobs.job_folder import job_folder
 from arkor_dev.local.jobs.store import Store
 from arkor_dev.local.sweeps import plan, record, service
 from arkor_dev.local.sweeps.held_out import held_out
-from arkor_dev.local.sweeps.messages import HeldOut, HoldOut, Judged, JudgeSweep, Suggested, SuggestTrial
+from arkor_dev.local.sweeps.messages import HeldOut, HoldOut, JudgeSweep, Suggested, SuggestTrial, SweepJudged
 from arkor_dev.local.sweeps.record import MOST_TRIALS, Estimate, SweepRecord, Trial
 from arkor_dev.local.sweeps.service import Sweeps
 from tests.local.conftest import CONFIG, make_project
@@ -155,7 +155,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> None:
             case SuggestTrial(trials=trials):
                 return Suggested({"learningRate": 1e-4 * len(trials)})
             case JudgeSweep():
-                return Judged([])
+                return SweepJudged([])
         return HeldOut(None)
 
     monkeypatch.setattr(Sweeps, "_ask", ask)

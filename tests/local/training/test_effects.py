@@ -9,11 +9,11 @@ import pytest
 
 pytest.importorskip("torch")
 
-from arkor_dev.local.checkpoints.figures import Evaluated
+from arkor_dev.local.checkpoints.figures import EvaluationLosses
 from arkor_dev.local.execution.messages import JobRequest
 from arkor_dev.local.modeling.example import IGNORED
 from arkor_dev.local.models.catalog import Model
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.plan import asked_format
 from arkor_dev.local.training.preparation import RunPreparation
 from arkor_dev.local.training.run_events import RunEvents
@@ -196,7 +196,7 @@ def test_activation_offloading_gives_the_same_gradients(tmp_path: Path) -> None:
     ],
 )
 def test_the_requested_dtype_is_read(config: dict[str, Any], wanted: str | None) -> None:
-    assert asked_format(JobSettings(config)) == wanted
+    assert asked_format(EffectiveSettings(config)) == wanted
 
 
 @pytest.mark.parametrize("name", ["bfloat16", "float16"])
@@ -226,7 +226,7 @@ def evaluated(
     """
     run = set_up(tiny, folder, {**BRIEF, "maxSteps": len(figures), "evalSteps": 1, **config}, held_out=2)
     told = iter(figures)
-    run.evaluate = lambda: Evaluated(10 - (figure := next(told)), figure)  # type: ignore[method-assign]
+    run.evaluate = lambda: EvaluationLosses(10 - (figure := next(told)), figure)  # type: ignore[method-assign]
     return run, {**metrics_of(run.run())}
 
 

@@ -70,11 +70,11 @@ def begin(tiny: Path, data: Path, config: dict[str, Any], **more: Any) -> Traini
         **more,
     )
     if packed:
-        from arkor_dev.local.training.job_settings import JobSettings
+        from arkor_dev.local.training.job_settings import EffectiveSettings
         from arkor_dev.local.training.plan import Plan
         from arkor_dev.local.training.rows.batches import packs
 
-        settings = JobSettings({"saveSteps": 0, "warmupSteps": 0, "maxSteps": STEPS, **config})
+        settings = EffectiveSettings({"saveSteps": 0, "warmupSteps": 0, "maxSteps": STEPS, **config})
         run.plan = Plan.of(settings, len(packs(train, packed)), held_out, packed)
     return run
 
@@ -265,10 +265,10 @@ def test_an_extended_run_equals_a_longer_one(tiny: Path, tmp_path: Path) -> None
 
 
 def test_a_restarted_schedule_warms_up_again() -> None:
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
     from arkor_dev.local.training.schedule import Schedule
 
-    settings = JobSettings({"warmupSteps": 2})
+    settings = EffectiveSettings({"warmupSteps": 2})
     first, second = Schedule.of(settings, 10, 1.0), Schedule.of(settings, 30, 1.0, 20)
     assert [first.rate_at(step) for step in range(1, 11)] == [second.rate_at(step) for step in range(21, 31)]
 

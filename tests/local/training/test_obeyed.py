@@ -14,7 +14,7 @@ from arkor_dev.contract.settings.setting import MANAGED
 from arkor_dev.data.methods import names
 from arkor_dev.data.rows import Row
 from arkor_dev.local.training import plan as plan_module
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.plan import AdapterPlan, OptimizerPlan, Plan
 from arkor_dev.local.training.rows.split import split
 from arkor_dev.local.training.schedule import Schedule
@@ -45,10 +45,10 @@ def used_elsewhere() -> dict[str, Any]:
     """What is read of the settings that the run of the test gives no meaning."""
     found: dict[str, Any] = {}
     for config in OTHERS:
-        asked = JobSettings(config)
+        asked = EffectiveSettings(config)
         Plan.of(asked, 90, 10)
         found |= asked.used
-    asked = JobSettings({"datasetSplit": 0.5})
+    asked = EffectiveSettings({"datasetSplit": 0.5})
     split([Row([], f"row {number}", text=f"{number}") for number in range(4)], asked)
     return found | asked.used
 

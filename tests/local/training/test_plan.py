@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.plan import AdapterPlan, OptimizerPlan, Plan
 from arkor_dev.local.training.schedule import default_rate
 from arkor_dev.local.workers.errors import JobFailure
@@ -15,7 +15,7 @@ GOOD: dict[str, Any] = {"model": "m", "datasetSource": {"type": "file", "path": 
 
 
 def plan_of(config: dict[str, Any], train_rows: int, eval_rows: int) -> Plan:
-    return Plan.of(JobSettings(config), train_rows, eval_rows)
+    return Plan.of(EffectiveSettings(config), train_rows, eval_rows)
 
 
 def test_the_plan_has_default_settings() -> None:
@@ -44,7 +44,7 @@ def test_the_plan_has_default_settings() -> None:
 def test_the_default_rate_depends_on_the_model_size(
     parameters: int, config: dict[str, Any], rate: float
 ) -> None:
-    settings = JobSettings({**GOOD, **config})
+    settings = EffectiveSettings({**GOOD, **config})
     plan = Plan.of(settings, 90, 10, parameters=parameters)
     assert plan.optimizer.rate == plan.schedule.height == settings.used["learningRate"] == rate
 
@@ -107,7 +107,7 @@ def test_values_of_other_backends_map_to_the_nearest() -> None:
 
 
 def test_the_record_has_the_effective_settings() -> None:
-    settings = JobSettings(
+    settings = EffectiveSettings(
         {**GOOD, "batchSize": 64, "warmupSteps": 99, "optim": "adamw_8bit", "dryRun": True}
     )
     Plan.of(settings, 18, 0)
@@ -134,7 +134,7 @@ def test_the_record_has_the_effective_settings() -> None:
 
 def test_an_unknown_setting_is_a_key_error() -> None:
     with pytest.raises(KeyError):
-        JobSettings({"noSuch": 1}).get("noSuch")
+        EffectiveSettings({"noSuch": 1}).get("noSuch")
 
 
 def test_a_default_rate_has_its_reason() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.contract import events
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.plan import Plan
 from arkor_dev.local.workers.errors import JobFailure
 from tests.contract.test_events import CLASSES
@@ -251,7 +251,7 @@ def test_a_diverging_run_fails_with_a_reason(tiny: Path, tmp_path: Path) -> None
         "maxSteps": 60,
         "saveSteps": 0,
     }
-    plan = Plan.of(JobSettings(config), ROWS, 0)
+    plan = Plan.of(EffectiveSettings(config), ROWS, 0)
     plan = replace(plan, schedule=replace(plan.schedule, height=10.0))
     run = tiny_run(tiny, tmp_path, plan, DtypeChoice(torch.float32, "of the test"), Events())
     with pytest.raises(JobFailure, match=r"learning rate 10 is too high .*; try learning_rate 1"):
@@ -268,7 +268,7 @@ def test_short_held_out_rows_are_measured_together(tiny: Path, tmp_path: Path) -
     from arkor_dev.local.evaluation.stage import PACKED
     from arkor_dev.local.modeling.number_format import DtypeChoice
 
-    plan = Plan.of(JobSettings({"batchSize": 2, "maxSteps": 1}), ROWS, 20)
+    plan = Plan.of(EffectiveSettings({"batchSize": 2, "maxSteps": 1}), ROWS, 20)
     rows, choice = made_up(20), DtypeChoice(torch.float32, "of the test")
     run = tiny_run(tiny, tmp_path, plan, choice, Events(), held_out=rows)
     run.begin()

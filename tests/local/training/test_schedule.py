@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from arkor_dev.contract.settings import by_field
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.schedule import Schedule
 
 KINDS = by_field()["lrSchedulerType"].rule.choices
@@ -16,7 +16,7 @@ KINDS = by_field()["lrSchedulerType"].rule.choices
 
 def rates(steps: int = 24, height: float = 1.0, **config: Any) -> list[float]:
     """The rate of each step."""
-    schedule = Schedule.of(JobSettings({"warmupSteps": 0, **config}), steps, height)
+    schedule = Schedule.of(EffectiveSettings({"warmupSteps": 0, **config}), steps, height)
     return [schedule.rate_at(step) for step in range(1, steps + 1)]
 
 
@@ -27,7 +27,7 @@ def test_warmup_rises_linearly_from_zero() -> None:
 
 def test_warmup_is_a_share_or_a_number_of_steps() -> None:
     def warm(**config: Any) -> int:
-        return Schedule.of(JobSettings(config), 100, 1.0).warmup
+        return Schedule.of(EffectiveSettings(config), 100, 1.0).warmup
 
     assert (warm(), warm(warmupRatio=0.101), warm(warmupRatio=0), warm(warmupSteps=7)) == (5, 11, 0, 7)
     assert warm(warmupSteps=1000) == 100

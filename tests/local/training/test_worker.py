@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 from arkor_dev.local.execution.messages import Ended, JobRequest, Pause
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training import worker
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.worker import TrainingWork
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Preparation:
     """One whose run is over at once."""
 
     def __init__(self, *_: Any) -> None:
-        self.settings = JobSettings({})
+        self.settings = EffectiveSettings({})
         self.train_rows: list[Any] = []
         self.eval_rows: list[Any] = []
 

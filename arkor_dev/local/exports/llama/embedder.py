@@ -15,7 +15,7 @@ from arkor_dev.local.cards.writer import describe_merged
 from arkor_dev.local.exports.embedder import EmbedderExport, texts_of
 from arkor_dev.local.exports.files import merge, save_merged
 from arkor_dev.local.gguf.files import FULL, check_support, convert, quantize
-from arkor_dev.local.gguf.limited import Limits, run
+from arkor_dev.local.gguf.limited import ProcessLimits, run
 from arkor_dev.local.modeling.embedder import FILE
 from arkor_dev.local.modeling.gate import ENCODERS, encoder_in
 from arkor_dev.local.workers.errors import JobFailure
@@ -90,7 +90,7 @@ class LlamaEmbedderExport(EmbedderExport):
         """Return the vectors of the rows' texts by llama.cpp, which tokenizes them itself."""
         embedder, texts = self._embedder, texts_of(rows)
         prompted = [embedder.prompted(text, kind) for kind, of_kind in texts.items() for text in of_kind]
-        limits, file = Limits.of((self.target / MODEL).stat().st_size), self._scratch / "vectors.npy"
+        limits, file = ProcessLimits.of((self.target / MODEL).stat().st_size), self._scratch / "vectors.npy"
         request = EmbedWithLlama(limits.memory, self.target / MODEL, prompted, file)
         run(CHILD, request, limits.seconds, self.progress, "Testing the exported files", EmbeddedByLlama)
         # The child reads untrusted files, so its output is validated before use.

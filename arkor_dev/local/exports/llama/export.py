@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.contract.shapes import ExportProof
-    from arkor_dev.data.rows import Message, Row
+    from arkor_dev.data.rows import Row, RowMessage
     from arkor_dev.local.exports.proof import Outputs, Questions
     from arkor_dev.local.modeling.base_model import Base
 
@@ -97,7 +97,7 @@ class LlamaExport(ExportTask):
             self._merge(trained, base, torch.float16, folder)
 
     def _read_again(
-        self, questions: Questions, trained: Outputs, prompts: Sequence[Sequence[Message]]
+        self, questions: Questions, trained: Outputs, prompts: Sequence[Sequence[RowMessage]]
     ) -> tuple[Outputs, list[str]]:
         tokenizer = with_arguments(load_tokenizer(self.base), self.arguments)
         conversations = conversations_of(tokenizer, prompts)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerBase
 
-    from arkor_dev.data.rows import Message
+    from arkor_dev.data.rows import RowMessage
 
 SYSTEM: Final = "system"
 USER: Final = "user"
@@ -182,7 +182,7 @@ def _unquoted(value: str) -> str | None:
     return value
 
 
-def render_modelfile(text: str, messages: Sequence[Message]) -> str:
+def render_modelfile(text: str, messages: Sequence[RowMessage]) -> str:
     """Render a conversation with the Modelfile ``text`` by Ollama's rules. Raises ValueError."""
     parsed = dict(instructions(text))
     template, system = parsed.get("TEMPLATE"), parsed.get("SYSTEM")
@@ -219,7 +219,7 @@ def faults(
     text: str,
     tokenizer: PreTrainedTokenizerBase,
     ends: Sequence[int],
-    conversations: Sequence[Sequence[Message]],
+    conversations: Sequence[Sequence[RowMessage]],
     *,
     adds_start: str,
 ) -> list[str]:

@@ -11,7 +11,7 @@ import torch
 
 from arkor_dev.local.exports.proof import ANSWER_TOKENS, Outputs
 from arkor_dev.local.exports.template_checks import CONVERSATIONS, template_fault
-from arkor_dev.local.gguf.limited import Limits, run
+from arkor_dev.local.gguf.limited import ProcessLimits, run
 from arkor_dev.local.modeling.chat_template import render
 from arkor_dev.local.workers.errors import JobFailure
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerBase
 
-    from arkor_dev.data.rows import Message
+    from arkor_dev.data.rows import RowMessage
     from arkor_dev.local.exports.proof import Questions
 
     from .messages import VocabularyFacts
@@ -43,7 +43,9 @@ class LlamaOutputs:
     conversations: list[str]
 
 
-def conversations_of(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Sequence[Message]]) -> list[str]:
+def conversations_of(
+    tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Sequence[RowMessage]]
+) -> list[str]:
     """Render conversations with the training's chat template; skip those that it rejects."""
     texts = []
     for messages in (*CONVERSATIONS, *prompts):
@@ -67,7 +69,7 @@ def evaluate(
 ) -> LlamaOutputs:
     """Run the GGUF file ``model`` in a child process. Raises :class:`JobFailure` for unusable output."""
     prompts = questions.prompts if answers else []
-    limits = Limits.of(model.stat().st_size)
+    limits = ProcessLimits.of(model.stat().st_size)
     request = ReadWithLlama(
         memory=limits.memory,
         model=model,
@@ -105,7 +107,7 @@ def adds_start(tokenizer: PreTrainedTokenizerBase, conversation: str) -> bool:
 
 
 def faults(
-    tokenizer: PreTrainedTokenizerBase, exported: LlamaOutputs, prompts: Sequence[Sequence[Message]]
+    tokenizer: PreTrainedTokenizerBase, exported: LlamaOutputs, prompts: Sequence[Sequence[RowMessage]]
 ) -> list[str]:
     """Describe each difference between llama.cpp and the training, one sentence each."""
     vocabulary, differences = exported.vocabulary, []

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, Generic
 import numpy as np
 
 from arkor_dev.local.inference.generation.interface import MAX_CONCURRENT, C
-from arkor_dev.local.inference.messages import Begun, Done, Failed, Loading, Text
+from arkor_dev.local.inference.messages import AnswerFailed, Begun, Done, Loading, Text
 from arkor_dev.local.inference.structured_output.constraint import Vocabulary
 from arkor_dev.local.modeling.tool_calls import ToolCalls, tool_names
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from arkor_dev.local.inference.messages import AnswerRequest, Candidate, FinishReason, TokenLogprob
+    from arkor_dev.local.inference.messages import AnswerRequest, FinishReason, ScoredToken, TokenLogprob
     from arkor_dev.local.inference.structured_output.constraint import Constraint
 
     from .interface import Engine, GenerationRequest
@@ -320,7 +320,7 @@ class Loop(Generic[C]):
             entry["offset"] = answer.offset
         return entry
 
-    def _token(self, token: int, logprob: float | None) -> Candidate:
+    def _token(self, token: int, logprob: float | None) -> ScoredToken:
         text = self.engine.tokenizer.decode([token], clean_up_tokenization_spaces=False)
         # JSON has no infinity: an impossible token is sent as a very unlikely one.
         height = None if logprob is None else max(logprob, -9999.0)
@@ -335,7 +335,7 @@ class Loop(Generic[C]):
             self._answers.remove(answer)
             self.engine.end(answer.conversation)
         for request in requests:
-            request.send(Failed(reason))
+            request.send(AnswerFailed(reason))
 
 
 class _Guard(Generic[C]):

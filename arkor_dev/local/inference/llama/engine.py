@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import PreTrainedTokenizerBase
 
-    from arkor_dev.local.inference.messages import AnswerRequest, Classified, Embedded, Reranked
+    from arkor_dev.local.inference.messages import AnswerRequest, ClassifiedTexts, EmbeddedTexts, Reranked
 
 ADAPTERS: Final = 4
 MOST_CACHED: Final = 8
@@ -131,11 +131,11 @@ class LlamaEngine:
         self.native.use_adapter(rows[0].group.adapter, rows[0].group.strength)
         return self._read(rows, [[token] for token in tokens])
 
-    def classify(self, *_: object) -> tuple[Classified, int]:
+    def classify(self, *_: object) -> tuple[ClassifiedTexts, int]:
         """Raise JobFailure: the router sends such requests to transformers."""
         raise JobFailure("llama.cpp has no heads of classifiers")
 
-    def embed(self, *_: object) -> tuple[Embedded, int]:
+    def embed(self, *_: object) -> tuple[EmbeddedTexts, int]:
         """Raise JobFailure: the router sends such requests to transformers."""
         raise JobFailure("llama.cpp has no embedders here")
 

@@ -96,7 +96,7 @@ class Constraint:
         self._before = b""
         self._matcher = matcher
         self._tokens = tokens
-        self._bounds = Bounds()
+        self._bounds = ParserLimits()
 
     def allowed(self, size: int) -> NDArray[np.bool_]:
         """Return which of a vocabulary of ``size`` tokens may come next. Raises JobFailure."""
@@ -137,7 +137,7 @@ class Constraint:
             raise JobFailure(f"{self._field} can no longer be enforced: {fault_of(self._matcher)}")
 
 
-class Bounds:
+class ParserLimits:
     """Limits of parsers beyond those of a schema: the length of numbers and the depth of nesting."""
 
     def __init__(self) -> None:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.jobs.async_store import AsyncStore
     from arkor_dev.local.models.catalog import Models
     from arkor_dev.local.reporting.messages import NamedJob
-    from arkor_dev.local.reporting.service import Reporting
+    from arkor_dev.local.reporting.service import ReportingService
 
     from .placement_queue import PlacementQueue
 
@@ -104,7 +104,7 @@ class JobRunner:
         self,
         store: AsyncStore,
         models: Models,
-        reporting: Reporting,
+        reporting: ReportingService,
         placement_queue: PlacementQueue,
         observer: Observer | None,
         job_id: str,

@@ -16,7 +16,7 @@ import torch
 
 from arkor_dev.contract.shapes import Artifact
 from arkor_dev.local.checkpoints.checkpoint_writer import CheckpointWriter
-from arkor_dev.local.checkpoints.figures import Evaluated
+from arkor_dev.local.checkpoints.figures import EvaluationLosses
 from arkor_dev.local.checkpoints.origin import hash_of_rows
 from arkor_dev.local.modeling.example import weight_of
 from arkor_dev.local.modeling.number_format import DtypeChoice
@@ -97,14 +97,14 @@ class DistributedRun(TrainingLoop):
         self.group.broadcast(copy)
         return copy
 
-    def evaluate(self) -> Evaluated:
+    def evaluate(self) -> EvaluationLosses:
         """Evaluate on rank 0 and broadcast the result."""
         losses = torch.zeros(2, dtype=torch.float64)
         if self.group.rank == 0:
             losses[:] = torch.tensor(super().evaluate(), dtype=torch.float64)
         self.group.broadcast(losses)
         loss, choosing = losses.tolist()
-        return Evaluated(super()._finite(loss), choosing)
+        return EvaluationLosses(super()._finite(loss), choosing)
 
     def _agreed(self, settled: bool) -> bool:
         """Return rank 0's result: only it compares the evaluation with the base."""

@@ -46,7 +46,7 @@ from arkor_dev.local.evaluation.general import (
 )
 from arkor_dev.local.evaluation.halves import judging
 from arkor_dev.local.evaluation.history import History
-from arkor_dev.local.evaluation.so_far import Look, Schedule, Watched
+from arkor_dev.local.evaluation.so_far import Look, LookSchedule, Watched
 from arkor_dev.local.evaluation.stage import PACKED, Stage
 from arkor_dev.local.evaluation.thinking import Thinking
 from arkor_dev.local.evaluation.words import DIGITS, watched
@@ -271,7 +271,7 @@ class FinalEvaluation:
             chose = preparation.chooses if preparation.settings.get("earlyStoppingPatience") else ()
             self._watched = Watched(base, preparation.eval_groups, margin, chose)
             self._stage = None  # its estimate still counts the base's rows
-        schedule = Schedule(run.plan.steps, run.plan.evaluate)
+        schedule = LookSchedule(run.plan.steps, run.plan.evaluate)
         before = self._history.looks_before(run.step)
         found = self._watched.look(run.step, run.row_losses, schedule, before)
         if found is None:
@@ -476,7 +476,7 @@ def _set_share(
     look, get = history.looks.get(at), preparation.settings.get
     if look is None or (step is None and get("stopWhen") != SETTLED):
         return
-    schedule = Schedule(plan.steps, plan.evaluate)
+    schedule = LookSchedule(plan.steps, plan.evaluate)
     number = schedule.number(at)
     stage.share = look.share
     stage.watched = {

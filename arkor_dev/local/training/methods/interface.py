@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.modeling.chat_template import Rendering
     from arkor_dev.local.modeling.classes import Classes
     from arkor_dev.local.modeling.example import Example
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
     from arkor_dev.local.training.objective import Objective
     from arkor_dev.local.training.plan import Plan
     from arkor_dev.local.training.rows.encoding import Encoding
@@ -60,13 +60,15 @@ class Method(ABC):
         """What Studio knows of it, too: its label, and the rows that it learns from."""
         return record_of(self.name)
 
-    def check(self, settings: JobSettings) -> None:  # noqa: B027 - most methods support every setting
+    def check(self, settings: EffectiveSettings) -> None:  # noqa: B027 - most methods support every setting
         """Raise :class:`JobFailure` for incompatible settings; called before rows are read."""
 
-    def check_rows(self, rows: Sequence[Row], settings: JobSettings) -> None:  # noqa: B027 - most take any
+    def check_rows(self, rows: Sequence[Row], settings: EffectiveSettings) -> None:  # noqa: B027 - most take any
         """Raise :class:`JobFailure` for rows, of training and held out, that do not fit the settings."""
 
-    def classes(self, train: Sequence[Row], held_out: Sequence[Row], settings: JobSettings) -> Classes | None:
+    def classes(
+        self, train: Sequence[Row], held_out: Sequence[Row], settings: EffectiveSettings
+    ) -> Classes | None:
         """Return the classes that a new head of the model tells apart; None for a method whose model answers
         in words.
 

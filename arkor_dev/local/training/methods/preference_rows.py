@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.chat_template import Rendering
     from arkor_dev.local.modeling.example import Example
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
     from arkor_dev.local.training.rows.encoding import Encoding
 
 
@@ -58,7 +58,7 @@ def both(row: Row) -> tuple[Row, Row]:
     return row, replace(row, messages=row.extra["rejected"])
 
 
-def adapter_alone(method: str, settings: JobSettings) -> None:
+def adapter_alone(method: str, settings: EffectiveSettings) -> None:
     """Raise JobFailure for full fine-tuning, which would need a second model as its reference."""
     if settings.get("fullFineTuning"):
         raise JobFailure(

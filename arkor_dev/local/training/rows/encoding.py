@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.classes import Classes
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Encoding:
         return self.thought_weight / self.answer_weight if self.answer_weight else 1.0
 
     @classmethod
-    def of(cls, settings: JobSettings, longest: int, classes: Classes | None = None) -> Encoding:
+    def of(cls, settings: EffectiveSettings, longest: int, classes: Classes | None = None) -> Encoding:
         """Build from a job's settings."""
         return cls(
             longest,
@@ -67,7 +67,7 @@ class Encoding:
         )
 
 
-def _embedder_of(settings: JobSettings) -> Embedder:
+def _embedder_of(settings: EffectiveSettings) -> Embedder:
     """Return how a job's settings turn texts into vectors."""
     dimensions = settings.get("matryoshkaDims", [])
     return Embedder(

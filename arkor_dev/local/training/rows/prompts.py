@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerBase
 
-    from arkor_dev.data.rows import Message, Row
+    from arkor_dev.data.rows import Row, RowMessage
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt(Example):
+class PromptExample(Example):
     """A prompt, of which no token is learned. ``messages`` are those before the answer, ``reference`` is the
     reference answer, or empty; ``called`` has the row's `call_fields`.
     """
@@ -29,7 +29,7 @@ class Prompt(Example):
     reference: str = ""
     columns: Mapping[str, object] = field(default_factory=dict)
     called: CallFields = field(default_factory=lambda: CallFields(tools=[], calls=[]))
-    messages: Sequence[Message] = ()
+    messages: Sequence[RowMessage] = ()
 
     @property
     def row(self) -> dict[str, object]:
@@ -48,7 +48,7 @@ def rendered_prompt(tokenizer: PreTrainedTokenizerBase, row: Row) -> str:
     return render(tokenizer, row.messages[: last_answer(row)], add_generation_prompt=True, tools=row.tools)
 
 
-def encode_prompt(tokenizer: PreTrainedTokenizerBase, row: Row, longest: int) -> Prompt:
+def encode_prompt(tokenizer: PreTrainedTokenizerBase, row: Row, longest: int) -> PromptExample:
     """Return a row's prompt. Raises JobFailure with its location if it is longer than ``longest`` tokens."""
     ids: list[int] = tokenizer(rendered_prompt(tokenizer, row), add_special_tokens=False)["input_ids"]
     if len(ids) >= longest:
@@ -58,7 +58,7 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, row: Row, longest: int) ->
         )
     question, reference = texts_of(row)
     columns = row.extra.get("columns", {})
-    return Prompt(
+    return PromptExample(
         ids,
         [IGNORED] * len(ids),
         row.where,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.shapes import EvaluationSplit
     from arkor_dev.data.rows import Row
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
 
 EVAL_SHARE: Final = 0.1
 EVAL_MOST: Final = 32
@@ -37,7 +37,7 @@ class Split:
     facts: EvaluationSplit
 
 
-def split(rows: list[Row], settings: JobSettings) -> Split:
+def split(rows: list[Row], settings: EffectiveSettings) -> Split:
     """Hold out the fraction ``datasetSplit`` of the rows, at least one; none if it is 0 or evaluation is off.
 
     By default a tenth, but at most 32 groups, and nothing if there are fewer than ten rows. From 24 rows on
@@ -89,7 +89,7 @@ def with_held_out(train: list[Row], held_out: list[Row], *, compare: bool) -> Sp
     return Split(train, rows, groups.ids, facts)
 
 
-def _held_out_size(rows: int, share: object, settings: JobSettings) -> tuple[int, int]:
+def _held_out_size(rows: int, share: object, settings: EffectiveSettings) -> tuple[int, int]:
     """Return the number of rows to hold out, and the maximum number of groups."""
     if settings.get("evalSteps") == 0 or rows < 2:
         return 0, 0

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.json_types import JsonObject
     from arkor_dev.contract.shapes import ChatMessage
-    from arkor_dev.data.rows import Message, Row
+    from arkor_dev.data.rows import Row, RowMessage
     from arkor_dev.local.training.preparation import RunPreparation
 
 COUNT: Final = 3
@@ -112,7 +112,7 @@ def _written(
 ) -> Iterator[SamplePrompt]:
     for number, text in enumerate(texts, 1):
         try:
-            turns: list[Message] = [{"role": "user", "content": text}]
+            turns: list[RowMessage] = [{"role": "user", "content": text}]
             ids = _text(tokenizer, text) if plain else _conversation(tokenizer, turns, ())
         except JobFailure as failure:
             say(f"Sample prompt {number} is left out: {failure}")
@@ -164,7 +164,7 @@ def _of_row(row: Row, tokenizer: PreTrainedTokenizerBase) -> SamplePrompt | None
 
 
 def _conversation(
-    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], tools: Sequence[JsonObject]
+    tokenizer: PreTrainedTokenizerBase, messages: Sequence[RowMessage], tools: Sequence[JsonObject]
 ) -> list[int]:
     text = render(tokenizer, messages, add_generation_prompt=True, tools=tools)
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]

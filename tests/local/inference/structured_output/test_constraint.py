@@ -22,8 +22,8 @@ from arkor_dev.local.inference.messages import Sampling  # noqa: E402
 from arkor_dev.local.inference.structured_output.constraint import (  # noqa: E402
     DIGITS,
     NESTED,
-    Bounds,
     Constraint,
+    ParserLimits,
     Vocabulary,
 )
 from arkor_dev.local.inference.structured_output.request import OutputFormat, format_of  # noqa: E402
@@ -249,13 +249,13 @@ def test_endless_numbers_and_nesting_end_the_answer(vocabulary: Vocabulary, toke
 
 
 def test_bounds_ignore_quoted_text() -> None:
-    assert Bounds().push(json.dumps(["[" * 500 + '\\"' + "9" * 500, {"1e999": "1e999"}]).encode())
-    assert not Bounds().push(b"[1e999]")
-    assert Bounds().push(b'{"a":-1.5e3,"b":[1,2,[true,false,null]]}')
+    assert ParserLimits().push(json.dumps(["[" * 500 + '\\"' + "9" * 500, {"1e999": "1e999"}]).encode())
+    assert not ParserLimits().push(b"[1e999]")
+    assert ParserLimits().push(b'{"a":-1.5e3,"b":[1,2,[true,false,null]]}')
     rng = random.Random(5)
     for _ in range(50):
         value = [rng.random() * 10 ** rng.randint(-300, 300), "\\" * rng.randint(0, 5) + '"', {"x": []}]
-        data, bounds = json.dumps(value).encode(), Bounds()
+        data, bounds = json.dumps(value).encode(), ParserLimits()
         place = rng.randrange(len(data))
         assert bounds.push(data[:place])
         assert bounds.push(data[place:])

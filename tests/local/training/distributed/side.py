@@ -64,11 +64,11 @@ def run_of(tiny: Path, data: Path, case: dict[str, Any]) -> TrainingLoop:
         job_id="job",
     )
     if run_packs := case["config"].get("packing"):
-        from arkor_dev.local.training.job_settings import JobSettings
+        from arkor_dev.local.training.job_settings import EffectiveSettings
         from arkor_dev.local.training.plan import Plan
         from arkor_dev.local.training.rows.batches import packs
 
-        settings = JobSettings({"saveSteps": 0, "warmupSteps": 0, **common, **case["config"]})
+        settings = EffectiveSettings({"saveSteps": 0, "warmupSteps": 0, **common, **case["config"]})
         run.plan = Plan.of(settings, len(packs(run.train, PACKED)), 0, PACKED * run_packs)
     if case.get("resume"):
         points = [point for point, wrong in checked_points(data, "job") if wrong is None]

@@ -15,7 +15,7 @@ from arkor_dev.local.evaluation.scorers import scorer_of
 from arkor_dev.local.training.final_evaluation import own_sets
 from arkor_dev.local.training.final_evaluation.own_sets import sets_of
 from arkor_dev.local.training.greedy import GreedyAnswer
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.methods.grpo.rewards import Reward, Scoring
 from arkor_dev.local.training.methods.grpo.rollouts import _rollout, _to_score
@@ -39,7 +39,8 @@ def test_evaluation_prompts_are_answered_for_any_method(name: str, tiny: Path, t
     ]
     preparation: Any = SimpleNamespace(
         config={"datasetSource": {"type": "file", "path": "rows.jsonl"}, "evaluations": sets},
-        settings=JobSettings({}), data=tmp_path, job_id="job_1", project=tmp_path, progress=print, longest=64,
+        settings=EffectiveSettings({}), data=tmp_path, job_id="job_1", project=tmp_path, progress=print,
+        longest=64,
     )  # fmt: skip
     base = SimpleNamespace(tokenizer=AutoTokenizer.from_pretrained(tiny), context=256)
     run: Any = SimpleNamespace(method=method(name), base=base)
@@ -65,7 +66,8 @@ def test_answers_are_scored_without_their_thoughts(
     sets: list[EvaluationSet] = [{"name": "right", "path": "check.jsonl", "metric": "exact_match"}]
     preparation: Any = SimpleNamespace(
         config={"datasetSource": {"type": "file", "path": "rows.jsonl"}, "evaluations": sets},
-        settings=JobSettings({}), data=tmp_path, job_id="job_1", project=tmp_path, progress=print, longest=64,
+        settings=EffectiveSettings({}), data=tmp_path, job_id="job_1", project=tmp_path, progress=print,
+        longest=64,
     )  # fmt: skip
     base = SimpleNamespace(tokenizer=AutoTokenizer.from_pretrained(tiny), context=512, model=None)
     base.tokenizer.chat_template = CHATML.replace("assistant\n{% endif %}", f"assistant\n{cue}{{% endif %}}")
@@ -93,7 +95,8 @@ def test_tool_calls_are_measured_and_rewarded_where_each_row_has_tools(
     ]
     preparation: Any = SimpleNamespace(
         config={"datasetSource": {"type": "file", "path": "rows.jsonl"}, "evaluations": sets},
-        settings=JobSettings({}), data=tmp_path, job_id="job_1", project=tmp_path, progress=print, longest=64,
+        settings=EffectiveSettings({}), data=tmp_path, job_id="job_1", project=tmp_path, progress=print,
+        longest=64,
     )  # fmt: skip
     base = SimpleNamespace(tokenizer=AutoTokenizer.from_pretrained(tiny), context=512)
     run: Any = SimpleNamespace(method=method("sft"), base=base, data=tmp_path, job_id="job_1")

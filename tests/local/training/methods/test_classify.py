@@ -22,7 +22,7 @@ from arkor_dev.local.datasets.tokens import tokenize_row
 from arkor_dev.local.modeling.classes import Classes, read_temperature, write_temperature
 from arkor_dev.local.modeling.example import Example
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.objective import rectangle
 from arkor_dev.local.training.rows.encoding import Encoding
@@ -67,7 +67,7 @@ def examples(tiny: Path, records: Sequence[dict[str, Any]], classes: Classes) ->
 
 
 def run_of(tiny: Path, folder: Path, records: Sequence[dict[str, Any]] = ROWS, **config: Any) -> TrainingLoop:
-    settings = JobSettings({**CONFIG, **config})
+    settings = EffectiveSettings({**CONFIG, **config})
     classes = method("classify").classes(rows_of(records), (), settings)
     assert classes
     if "classWeight" in config:
@@ -200,7 +200,7 @@ def test_weights_of_several_labels_are_torchs_pos_weight(tiny: Path, tmp_path: P
     ],
 )
 def test_unusable_weights_are_refused_in_a_sentence(weights: str | list[str], words: str) -> None:
-    settings, kind = JobSettings({**CONFIG, "classWeight": weights}), method("classify")
+    settings, kind = EffectiveSettings({**CONFIG, "classWeight": weights}), method("classify")
 
     def prepare() -> None:
         kind.check(settings)
@@ -214,7 +214,7 @@ def test_unusable_weights_are_refused_in_a_sentence(weights: str | list[str], wo
 def test_labels_with_spaces_around_them_and_with_equals_signs_have_weights() -> None:
     labels = [" urgent ", "a=b", "calm"]
     rows = rows_of([{"text": label * 2, "label": label} for label in labels])
-    settings = JobSettings({**CONFIG, "classWeight": [" urgent =5", "a=b=0.5"]})
+    settings = EffectiveSettings({**CONFIG, "classWeight": [" urgent =5", "a=b=0.5"]})
     method("classify").check(settings)
     method("classify").classes(rows, (), settings)
     assert settings.get("classWeight") == [" urgent =5", "a=b=0.5", "calm=1"]
@@ -351,7 +351,7 @@ def test_labels_that_cannot_be_learned_are_refused_with_a_remedy() -> None:
         Classes.of(many, ())
     with pytest.raises(JobFailure, match=r'row 1: the classifier has no label "x", only "a", "b"'):
         Classes(("a", "b"), (1, 1)).numbers(same[0])
-    settings = JobSettings({"method": "classify", "fullFineTuning": True})
+    settings = EffectiveSettings({"method": "classify", "fullFineTuning": True})
     with pytest.raises(JobFailure, match="remove full_fine_tuning"):
         method("classify").check(settings)
 

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch")
 
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
-from arkor_dev.local.training.methods.grpo.continuation import Continuation
+from arkor_dev.local.training.methods.grpo.continuation import ToolContinuation
 from arkor_dev.local.workers.errors import JobFailure
 
 pytestmark = [
@@ -52,13 +52,13 @@ def test_results_have_trls_tokens(name: str, end: str, count: int, tiny: Path) -
     )
     messages = [{"role": "tool", "name": tool, "content": text} for tool, text in results]
     wanted = GRPOTrainer._get_tool_suffix_ids(trainer, messages)
-    assert Continuation(tokenizer, [tokenizer.eos_token_id]).tokens(results) == wanted
+    assert ToolContinuation(tokenizer, [tokenizer.eos_token_id]).tokens(results) == wanted
 
 
 def test_results_follow_answers_with_thoughts(tiny: Path) -> None:
     """Qwen3's template adds empty thoughts to its last answer only, and keeps those that an answer has."""
     tokenizer = tokenizer_of(tiny, "qwen3", "<|im_end|>")
-    tokens = Continuation(tokenizer, [tokenizer.eos_token_id]).tokens([("look_up", "gone")])
+    tokens = ToolContinuation(tokenizer, [tokenizer.eos_token_id]).tokens([("look_up", "gone")])
     assert tokenizer.decode(tokens) == (
         "\n<|im_start|>user\n<tool_response>\ngone\n</tool_response><|im_end|>\n<|im_start|>assistant\n"
     )
@@ -66,13 +66,15 @@ def test_results_follow_answers_with_thoughts(tiny: Path) -> None:
 
 def test_the_mark_of_what_follows_may_end_an_answer(tiny: Path) -> None:
     tokenizer = tokenizer_of(tiny, "glm4moe", "<|observation|>")
-    tokens = Continuation(tokenizer, [tokenizer.eos_token_id]).tokens([("look_up", "gone")])
+    tokens = ToolContinuation(tokenizer, [tokenizer.eos_token_id]).tokens([("look_up", "gone")])
     assert tokenizer.decode(tokens) == "\n<tool_response>\ngone\n</tool_response><|assistant|>"
 
 
 def test_several_results_of_a_template_with_one_call_per_answer(tiny: Path) -> None:
     tokenizer = tokenizer_of(tiny, "llama3_1", "<|eot_id|>")
-    tokens = Continuation(tokenizer, [tokenizer.eos_token_id]).tokens([("look_up", "a"), ("look_up", "b")])
+    tokens = ToolContinuation(tokenizer, [tokenizer.eos_token_id]).tokens(
+        [("look_up", "a"), ("look_up", "b")]
+    )
     assert tokenizer.decode(tokens).count("ipython") == 2
 
 
@@ -87,4 +89,4 @@ def test_several_results_of_a_template_with_one_call_per_answer(tiny: Path) -> N
 def test_a_template_that_cannot_be_continued_is_refused(name: str, end: str, reason: str, tiny: Path) -> None:
     tokenizer = tokenizer_of(tiny, name, end)
     with pytest.raises(JobFailure, match=reason):
-        Continuation(tokenizer, [tokenizer.eos_token_id])
+        ToolContinuation(tokenizer, [tokenizer.eos_token_id])

@@ -24,7 +24,7 @@ from arkor_dev.local.jobs.job_folder import final_folder
 from arkor_dev.local.modeling import second_model
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
 from arkor_dev.local.training.greedy import switched_off
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.methods.divergence import Divergence
 from arkor_dev.local.training.rows.encoding import Encoding
@@ -310,8 +310,8 @@ def test_a_teacher_that_cannot_teach_is_refused() -> None:
         ({"teacher": "./other", "packing": True}, "remove packing"),
     ):
         with pytest.raises(JobFailure, match=says):
-            method("distill").check(JobSettings({"method": "distill", **config}))
-    method("distill").check(JobSettings({"method": "distill", "teacher": "base"}))
+            method("distill").check(EffectiveSettings({"method": "distill", **config}))
+    method("distill").check(EffectiveSettings({"method": "distill", "teacher": "base"}))
 
 
 def test_a_teacher_of_another_vocabulary_or_without_room_is_refused(

@@ -18,7 +18,7 @@ from arkor_dev.local.datasets.tokens import tokenize_row
 from arkor_dev.local.modeling.embedder import Embedder, is_embedder
 from arkor_dev.local.modeling.example import Example
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.rows.encoding import Encoding
 from arkor_dev.local.workers.errors import JobFailure
@@ -60,7 +60,7 @@ def run_of(
     tiny: Path, folder: Path, records: Sequence[dict[str, Any]] = PAIRS, **config: Any
 ) -> TrainingLoop:
     resume_plan, job = config.pop("resume_plan", None), {**CONFIG, **config}
-    encoding = Encoding.of(JobSettings(job), 512)
+    encoding = Encoding.of(EffectiveSettings(job), 512)
     train, _ = method("embed").encode_all(load_tokenizer(tiny), rows_of(records), encoding, lambda _: None)
     facts: dict[str, Any] = {"train": train, "method": method("embed"), "job_id": "job"}
     return set_up(tiny, folder, job, **facts, resume_plan=resume_plan)
@@ -227,7 +227,7 @@ def test_rows_and_settings_that_do_not_fit_are_refused_with_a_remedy() -> None:
     ]
     for config, words in refused:
         with pytest.raises(JobFailure, match=words):
-            embed.check(JobSettings({"method": "embed", **config}))
+            embed.check(EffectiveSettings({"method": "embed", **config}))
     unfit: list[tuple[list[dict[str, Any]], dict[str, Any], str]] = [
         ([*PAIRS, SCORED[0]], {}, "row 7 has a score, and row 1 has none"),
         (SCORED, {"loss": "MultipleNegativesRankingLoss"}, 'set loss = "CoSENTLoss"'),
@@ -237,7 +237,7 @@ def test_rows_and_settings_that_do_not_fit_are_refused_with_a_remedy() -> None:
     ]
     for records, config, words in unfit:
         with pytest.raises(JobFailure, match=words):
-            embed.check_rows(rows_of(records), JobSettings({"method": "embed", **config}))
+            embed.check_rows(rows_of(records), EffectiveSettings({"method": "embed", **config}))
 
 
 def test_more_dimensions_than_the_model_has_are_refused(tiny: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.rows.encoding import Encoding
 from tests.local.conftest import make_project
@@ -51,7 +51,7 @@ def test_loss_and_gradients_equal_those_of_sentence_transformers(
 
     folder = write_encoder(tmp_path / kind, kind, TEXTS)
     config = {**STEPS, "poolingMode": pooling}
-    encoding = Encoding.of(JobSettings(config), 128)
+    encoding = Encoding.of(EffectiveSettings(config), 128)
     embed = method("embed")
     train, _ = embed.encode_all(load_tokenizer(folder), rows_of(TRIPLETS), encoding, lambda _: None)
     run: Any = set_up(

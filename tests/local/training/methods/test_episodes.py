@@ -384,7 +384,7 @@ def test_a_forecast_of_an_environment_that_fails_counts_the_rows_alone(tiny: Pat
 
 
 def test_unsuitable_settings_are_refused() -> None:
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
 
     scored = {"name": "right", "path": "x", "metric": "exact_match"}
     for config, says in (
@@ -393,8 +393,8 @@ def test_unsuitable_settings_are_refused() -> None:
         ({"environment": "env:Desk", "rewardWeights": [1, 2]}, "2 weights for 0 rewards"),
     ):
         with pytest.raises(JobFailure, match=says):
-            method("grpo").check(JobSettings({"method": "grpo", "evaluations": [scored], **config}))
-    method("grpo").check(JobSettings({"method": "grpo", "environment": "env:Desk"}))
+            method("grpo").check(EffectiveSettings({"method": "grpo", "evaluations": [scored], **config}))
+    method("grpo").check(EffectiveSettings({"method": "grpo", "environment": "env:Desk"}))
 
 
 def test_a_reward_function_that_asks_for_environments_is_refused(tmp_path: Path) -> None:

@@ -500,7 +500,7 @@ def test_a_forecast_counts_every_sampled_answer(tiny: Path, tmp_path: Path) -> N
 
 
 def test_unsuitable_rewards_are_refused() -> None:
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
 
     loss = {"name": "plain", "path": "x"}
     for config, says in (
@@ -510,8 +510,8 @@ def test_unsuitable_rewards_are_refused() -> None:
         ({"evaluations": [VARIED], "packing": True}, "remove packing"),
     ):
         with pytest.raises(JobFailure, match=says):
-            method("grpo").check(JobSettings({"method": "grpo", **config}))
-    method("grpo").check(JobSettings({"method": "grpo", "evaluations": [VARIED, loss]}))
+            method("grpo").check(EffectiveSettings({"method": "grpo", **config}))
+    method("grpo").check(EffectiveSettings({"method": "grpo", "evaluations": [VARIED, loss]}))
 
 
 def test_a_step_paused_while_sampling_is_repeated(tiny: Path, tmp_path: Path) -> None:

@@ -386,7 +386,7 @@ def test_corrections_train_an_adapter_judged_by_pairs(shared: Backend, shared_pr
 
 
 def test_unsuitable_settings_of_a_method_are_refused() -> None:
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
 
     for name, config, says in (
         ("dpo", {"fullFineTuning": True}, "use cpo or orpo"),
@@ -397,7 +397,7 @@ def test_unsuitable_settings_of_a_method_are_refused() -> None:
         ("kto", {"workers": 2}, "one worker"),
     ):
         with pytest.raises(JobFailure, match=says):
-            method(name).check(JobSettings({"method": name, **config}))
+            method(name).check(EffectiveSettings({"method": name, **config}))
 
 
 def test_ratings_and_corrections_train_one_adapter(shared: Backend, shared_project: Path) -> None:

@@ -17,7 +17,7 @@ from arkor_dev.data.row_parser import row_of
 from arkor_dev.data.rows import RowError
 from arkor_dev.local.modeling.reranker import is_reranker
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.rows.encoding import Encoding
 from arkor_dev.local.workers.errors import JobFailure
@@ -54,7 +54,7 @@ def rows_of(records: Sequence[dict[str, Any]]) -> list[Row]:
 def run_of(tiny: Path, folder: Path, records: Sequence[dict[str, Any]] = ROWS, **config: Any) -> TrainingLoop:
     resume_plan, job = config.pop("resume_plan", None), {**CONFIG, **config}
     rerank, rows = method("rerank"), rows_of(records)
-    classes = rerank.classes(rows, (), JobSettings(job))
+    classes = rerank.classes(rows, (), EffectiveSettings(job))
     train, _ = rerank.encode_all(load_tokenizer(tiny), rows, Encoding(512), lambda _: None)
     facts: dict[str, Any] = {"train": train, "method": rerank, "job_id": "job", "classes": classes}
     return set_up(tiny, folder, job, **facts, resume_plan=resume_plan)
@@ -139,7 +139,7 @@ def test_rows_and_settings_that_do_not_fit_are_refused_with_a_remedy() -> None:
     rerank = method("rerank")
     same = rows_of([row for row in ROWS if row["label"]])
     with pytest.raises(JobFailure, match=r"relevance 1.* add documents that are not relevant"):
-        rerank.check_rows(same, JobSettings(CONFIG))
+        rerank.check_rows(same, EffectiveSettings(CONFIG))
     for field, value in (("fullFineTuning", True), ("labelSmoothingFactor", 0.1)):
         with pytest.raises(JobFailure, match="remove"):
-            rerank.check(JobSettings({**CONFIG, field: value}))
+            rerank.check(EffectiveSettings({**CONFIG, field: value}))

@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification
 
 from arkor_dev.local.modeling.base_model import load_base
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.rows.encoding import Encoding
 from tests.local.conftest import make_project
@@ -52,7 +52,7 @@ def encoder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def run_of(folder: Path, data: Path, **config: Any) -> TrainingLoop:
     resume_plan, job = config.pop("resume_plan", None), {**STEPS, **config}
     rerank, rows = method("rerank"), rows_of(ROWS)
-    classes = rerank.classes(rows, (), JobSettings(job))
+    classes = rerank.classes(rows, (), EffectiveSettings(job))
     train, _ = rerank.encode_all(load_tokenizer(folder), rows, Encoding(128), lambda _: None)
     facts: dict[str, Any] = {"train": train, "method": rerank, "job_id": "job", "classes": classes}
     base = load_base(folder, headed=True)

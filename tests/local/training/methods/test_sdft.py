@@ -16,7 +16,7 @@ from arkor_dev.data.methods import forms_of
 from arkor_dev.data.row_parser import row_of
 from arkor_dev.local.forecast.steps import question_of
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.methods import method
 from arkor_dev.local.training.rows.encoding import Encoding
 from arkor_dev.local.workers.errors import JobFailure
@@ -293,8 +293,10 @@ def test_settings_that_do_not_go_with_it_are_refused() -> None:
         ({"workers": 2}, "sdft trains in one process"),
     ):
         with pytest.raises(JobFailure, match=says):
-            method("sdft").check(JobSettings({"method": "sdft", **config}))
-    method("sdft").check(JobSettings({"method": "sdft", "fullFineTuning": True, "teacherModelKind": "live"}))
+            method("sdft").check(EffectiveSettings({"method": "sdft", **config}))
+    method("sdft").check(
+        EffectiveSettings({"method": "sdft", "fullFineTuning": True, "teacherModelKind": "live"})
+    )
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import torch
 
 from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.modeling.kv_cache import Forward
-from arkor_dev.local.training.methods.grpo.turns import Conversation, TurnGenerator
+from arkor_dev.local.training.methods.grpo.turns import TokenizedConversation, TurnGenerator
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_run import read
 
@@ -29,7 +29,7 @@ SAID = [[31, 32], [33, 34, 35, 36], [37, 38], [39]]
 """What tools say after the first turn: two of equal length."""
 
 
-def greedy(logits: Any, _: Sequence[Conversation]) -> list[int]:
+def greedy(logits: Any, _: Sequence[TokenizedConversation]) -> list[int]:
     tokens: list[int] = logits.argmax(-1).tolist()
     return tokens
 
@@ -56,7 +56,7 @@ def model(tiny: Path) -> Any:
 def test_turns_side_by_side_have_the_tokens_of_each_alone(
     model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conversations = [Conversation(index, list(prompt)) for index, prompt in enumerate(PROMPTS)]
+    conversations = [TokenizedConversation(index, list(prompt)) for index, prompt in enumerate(PROMPTS)]
     turns = TurnGenerator(model, ENDS, greedy, lambda: False)
     ids = [list(prompt) for prompt in PROMPTS]
     read_tokens: list[int] = []
@@ -81,12 +81,12 @@ def test_turns_side_by_side_have_the_tokens_of_each_alone(
 
 
 def test_what_is_drawn_does_not_depend_on_who_else_is_drawn(model: Any) -> None:
-    def noted(logits: Any, conversations: Sequence[Conversation]) -> list[int]:
+    def noted(logits: Any, conversations: Sequence[TokenizedConversation]) -> list[int]:
         seen.append([(each.index, each.written) for each in conversations])
         return greedy(logits, conversations)
 
     seen: list[list[tuple[int, int]]] = []
-    conversations = [Conversation(index, list(prompt)) for index, prompt in enumerate(PROMPTS)]
+    conversations = [TokenizedConversation(index, list(prompt)) for index, prompt in enumerate(PROMPTS)]
     TurnGenerator(model, ENDS, noted, lambda: False).generate(conversations, [1, 2, 3, 4])
     asked = [pair for step in seen for pair in step]
     assert len(asked) == len(set(asked)), "each number is used once"
@@ -94,7 +94,7 @@ def test_what_is_drawn_does_not_depend_on_who_else_is_drawn(model: Any) -> None:
 
 
 def test_a_job_that_must_stop_ends_answers(model: Any) -> None:
-    conversations = [Conversation(0, [5, 6])]
+    conversations = [TokenizedConversation(0, [5, 6])]
     with pytest.raises(Stopped):
         TurnGenerator(model, ENDS, greedy, lambda: True).generate(conversations, [9])
 

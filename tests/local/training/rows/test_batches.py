@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from arkor_dev.local.modeling.example import Example
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.plan import Plan, steps_per_epoch
 from arkor_dev.local.training.rows.batches import endless, packs
 
@@ -20,7 +20,7 @@ def rows_of(count: int, longest: int = 90) -> list[Example]:
 
 
 def plan_of(config: dict[str, Any], units: int, packed_to: int = 0) -> Plan:
-    return Plan.of(JobSettings(config), units, 0, packed_to)
+    return Plan.of(EffectiveSettings(config), units, 0, packed_to)
 
 
 def named(batch: list[Example]) -> list[int]:

@@ -9,7 +9,7 @@ import pytest
 
 from arkor_dev.data.messages import turn
 from arkor_dev.data.rows import Row
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.rows.split import small_split_warning, split, with_held_out
 
 WORDS = [f"word{number}" for number in range(500)]
@@ -53,7 +53,7 @@ def places(some: list[Row]) -> list[str]:
 )
 def test_the_split_holds_out_the_requested_share(config: dict[str, Any], count: int, held: int) -> None:
     everything = rows(count)
-    settings = JobSettings(config)
+    settings = EffectiveSettings(config)
     found = split(everything, settings)
     train, evaluated = found.train, found.held_out
     assert found.facts["sentence"] == ""
@@ -64,7 +64,7 @@ def test_the_split_holds_out_the_requested_share(config: dict[str, Any], count: 
 
 def test_the_split_depends_on_the_seed() -> None:
     first, again, other = (
-        split(rows(100), JobSettings({"datasetSplit": 0.2, "seed": seed})) for seed in (1, 1, 0)
+        split(rows(100), EffectiveSettings({"datasetSplit": 0.2, "seed": seed})) for seed in (1, 1, 0)
     )
     assert first == again
     assert first.held_out != other.held_out
@@ -74,7 +74,7 @@ def test_the_split_depends_on_the_seed() -> None:
 def test_duplicates_stay_on_one_side_of_the_split(config: dict[str, Any]) -> None:
     """Each row twice: by row, most of those held out would have been trained on as well."""
     twice = [*rows(50), *rows(50)]
-    found = split(twice, JobSettings(config))
+    found = split(twice, EffectiveSettings(config))
     assert len(found.held_out) == (30 if "datasetSplit" in config else 16), "8 groups, or what is asked for"
     assert not {*places(found.held_out)} & {*places(found.train)}
     assert len(set(found.groups)) == len(found.held_out) / 2
@@ -99,24 +99,24 @@ def test_rewritten_rows_stay_on_one_side_of_the_split() -> None:
         for original in rows(60)
         for _ in range(3)
     ]
-    found = split(copies, JobSettings({"datasetSplit": 0.2}))
+    found = split(copies, EffectiveSettings({"datasetSplit": 0.2}))
     assert not {*places(found.held_out)} & {*places(found.train)}
     assert found.facts["groups"] == len({*places(found.held_out)}) == 12
 
 
 def test_rows_of_one_source_stay_on_one_side() -> None:
     grouped = [row(number, origins={"book": str(number // 5)}, group="book") for number in range(400)]
-    found = split(grouped, JobSettings({}))
+    found = split(grouped, EffectiveSettings({}))
     assert len(set(found.groups)) == 8
     assert not {row.origins["book"] for row in found.held_out} & {row.origins["book"] for row in found.train}
     assert found.facts["column"] == "book"
     assert found.facts["sentence"] == "Rows of one book were kept together: 40 held-out rows of 8 groups."
-    larger = split(grouped[:60], JobSettings({"datasetSplit": 0.02}))
+    larger = split(grouped[:60], EffectiveSettings({"datasetSplit": 0.02}))
     assert len(larger.held_out) == 5, "a group is not cut to be as small as is asked for"
     few = [row(number, origins={"book": str(number // 20)}, group="book") for number in range(200)]
-    assert len(split(few, JobSettings({})).held_out) == 20, "8 books would be most of the rows"
+    assert len(split(few, EffectiveSettings({})).held_out) == 20, "8 books would be most of the rows"
     one = [row(number, origins={"book": "1"}, group="book") for number in range(20)]
-    found = split(one, JobSettings({}))
+    found = split(one, EffectiveSettings({}))
     assert (found.held_out, len(found.train)) == ([], 20)
     assert found.facts["sentence"].startswith("No rows are held out: all of them belong together")
 
@@ -136,7 +136,7 @@ def test_evaluation_rows_that_are_trained_on_are_dropped() -> None:
 
 def test_runs_of_different_seeds_can_hold_out_the_same_rows() -> None:
     def held(**config: Any) -> list[str]:
-        return places(split(rows(60), JobSettings({"datasetSplit": 0.2, **config})).held_out)
+        return places(split(rows(60), EffectiveSettings({"datasetSplit": 0.2, **config})).held_out)
 
     assert held(seed=1) != held(seed=2)
     assert held(seed=1) == held(seed=2, splitSeed=1) == held(seed=3, splitSeed=1)

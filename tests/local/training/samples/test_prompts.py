@@ -9,9 +9,9 @@ import pytest
 
 pytest.importorskip("transformers")
 
-from arkor_dev.data.rows import Message, Row
+from arkor_dev.data.rows import Row, RowMessage
 from arkor_dev.local.modeling.tokenizer import load_tokenizer
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.samples import prompts
 from arkor_dev.local.training.samples.prompts import ACTS, COUNT, LONGEST, TEXT, SamplePrompt, prompts_of
 from tests.local.tiny_model import PHRASE
@@ -30,7 +30,10 @@ def tokenizer(tiny: Path) -> Any:
 
 
 def chat(question: str, answer: str, *before: Any) -> Row:
-    turns: list[Message] = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    turns: list[RowMessage] = [
+        {"role": "user", "content": question},
+        {"role": "assistant", "content": answer},
+    ]
     return Row([*before, *turns], "rows.jsonl, line 1")
 
 
@@ -59,7 +62,7 @@ def asked_of(
     preparation: Any = SimpleNamespace(
         method=SimpleNamespace(answers=True),
         base=base,
-        settings=JobSettings(config),
+        settings=EffectiveSettings(config),
         train_rows=[chat("q", "a")] if train is None else train,
         eval_rows=held_out,
         say=said.append,

@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 
 from arkor_dev.data.rows import Row
 from arkor_dev.local.jobs.job_folder import final_folder
-from arkor_dev.local.training.job_settings import JobSettings
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.samples import sampler
 from arkor_dev.local.training.samples.budget import SampleBudget
 from arkor_dev.local.training.samples.sampler import Samples
@@ -65,7 +65,7 @@ def sampled(
     preparation: Any = SimpleNamespace(
         method=SimpleNamespace(answers=True),
         base=run.base,
-        settings=JobSettings({}),
+        settings=EffectiveSettings({}),
         train_rows=rows,
         eval_rows=rows,
         classes=None,

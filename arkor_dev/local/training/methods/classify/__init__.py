@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.data.rows import Row
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
     from arkor_dev.local.training.plan import Plan
     from arkor_dev.local.training.rows.encoding import Encoding
 
@@ -41,7 +41,7 @@ class Classification(Method):
     answers = False
     encoders = True
 
-    def check(self, settings: JobSettings) -> None:
+    def check(self, settings: EffectiveSettings) -> None:
         """Raise JobFailure for full fine-tuning, whose result would be another kind of model."""
         if settings.get("fullFineTuning"):
             raise JobFailure("classify trains an adapter with a head: remove full_fine_tuning")
@@ -52,7 +52,7 @@ class Classification(Method):
             )
         _weights_in(settings)
 
-    def classes(self, train: Sequence[Row], held_out: Sequence[Row], settings: JobSettings) -> Classes:
+    def classes(self, train: Sequence[Row], held_out: Sequence[Row], settings: EffectiveSettings) -> Classes:
         """Return the labels of the rows. The few that a dry run reads may all have the same.
 
         Weights by label are completed, in the order of the classes. Raises :class:`JobFailure` for a weight
@@ -106,7 +106,7 @@ class Classification(Method):
         return ClassifierLoss(model, device, dtype, examples, plan)
 
 
-def _weights_in(settings: JobSettings) -> dict[str, float]:
+def _weights_in(settings: EffectiveSettings) -> dict[str, float]:
     """Return the weights that the settings have by label, without spaces around it.
 
     Raises :class:`JobFailure` for an unusable one.

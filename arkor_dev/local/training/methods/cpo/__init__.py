@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from arkor_dev.local.modeling.example import Example
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
     from arkor_dev.local.training.objective import Objective
     from arkor_dev.local.training.plan import Plan
 
@@ -25,7 +25,7 @@ class ContrastivePreferenceOptimization(PairMethod):
 
     measure = MethodFigure("loss", "CPO loss")
 
-    def check(self, settings: JobSettings) -> None:
+    def check(self, settings: EffectiveSettings) -> None:
         """Raise JobFailure for a loss that only DPO supports."""
         if settings.get("lossType") == "apo_zero":
             raise JobFailure("loss_type apo_zero compares with a reference: use it with method dpo")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.chat_template import Rendering
     from arkor_dev.local.modeling.example import Example
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
     from arkor_dev.local.training.objective import Objective
     from arkor_dev.local.training.plan import Plan
     from arkor_dev.local.training.rows.encoding import Encoding
@@ -40,7 +40,7 @@ class Distillation(Method):
         MethodFigure("truncated", "Answers cut"),
     )
 
-    def check(self, settings: JobSettings) -> None:
+    def check(self, settings: EffectiveSettings) -> None:
         """Raise JobFailure without a teacher, or for settings that do not go with it."""
         teacher = settings.get("teacher")
         if teacher is None:
@@ -60,7 +60,7 @@ class Distillation(Method):
             )
         self.check_sampling(settings)
 
-    def check_sampling(self, settings: JobSettings) -> None:
+    def check_sampling(self, settings: EffectiveSettings) -> None:
         """Raise JobFailure for settings incompatible with sampled answers and a teacher's probabilities."""
         if settings.get("packing"):
             raise JobFailure(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from arkor_dev.local.modeling.example import Example
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
     from arkor_dev.local.training.objective import Objective
     from arkor_dev.local.training.plan import Plan
 
@@ -26,7 +26,7 @@ class DirectPreferenceOptimization(PairMethod):
     measure = MethodFigure("loss", "DPO loss")
     relative = True
 
-    def check(self, settings: JobSettings) -> None:
+    def check(self, settings: EffectiveSettings) -> None:
         """Raise JobFailure for full fine-tuning, and for a loss without a reference."""
         adapter_alone(self.name, settings)
         if settings.get("lossType") == "simpo":

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.data.rows import Row
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
     from arkor_dev.local.training.plan import Plan
     from arkor_dev.local.training.rows.encoding import Encoding
 
@@ -39,7 +39,7 @@ class Embedding(Method):
     encoders = True
     stage = EmbedderStage
 
-    def check(self, settings: JobSettings) -> None:
+    def check(self, settings: EffectiveSettings) -> None:
         """Raise JobFailure for settings that would change what is learned, or have no effect."""
         if settings.get("fullFineTuning"):
             raise JobFailure("embed trains an adapter: remove full_fine_tuning")
@@ -61,7 +61,7 @@ class Embedding(Method):
                 "eval_dataset to pairs of texts"
             )
 
-    def check_rows(self, rows: Sequence[Row], settings: JobSettings) -> None:
+    def check_rows(self, rows: Sequence[Row], settings: EffectiveSettings) -> None:
         """Raise JobFailure for rows with and without scores together, and for those of another loss."""
         scored = [row for row in rows if SCORE in row.extra]
         if scored and len(scored) < len(rows):

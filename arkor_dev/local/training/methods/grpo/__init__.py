@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.example import Example
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
     from arkor_dev.local.training.objective import Objective
     from arkor_dev.local.training.plan import Plan
     from arkor_dev.local.training.rows.encoding import Encoding
@@ -42,7 +42,7 @@ class GroupRelativePolicyOptimization(Method):
         MethodFigure("entropy", "Entropy", "nats per token"),
     )
 
-    def check(self, settings: JobSettings) -> None:
+    def check(self, settings: EffectiveSettings) -> None:
         """Raise JobFailure without a reward, or for settings incompatible with sampled answers."""
         environment = settings.get("environment")
         if environment and not ENTRY.fullmatch(environment):

@@ -24,7 +24,7 @@ REWRITES: Final = (
 )
 
 
-class Continuation:
+class ToolContinuation:
     """The continuation of answers by tools' results; each of ``ends`` ends an answer.
 
     Raises JobFailure for a template that rewrites earlier answers, or that cannot write results.

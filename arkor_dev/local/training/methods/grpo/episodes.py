@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from arkor_dev.contract.events import TRAINING_MESSAGE, RolloutCall, RolloutTurn, TrainingMessage
-from arkor_dev.local.environments.messages import Call
+from arkor_dev.local.environments.messages import EnvironmentCall
 from arkor_dev.local.environments.pool import EnvironmentPool
 from arkor_dev.local.modeling.chat_template import end_ids, render
 from arkor_dev.local.modeling.tool_calls import MARKS, ToolCalls, tool_names
 from arkor_dev.local.training.methods.sampling import AT_ONCE, drawn
 from arkor_dev.local.workers.errors import JobFailure
 
-from .continuation import Continuation
-from .turns import Conversation, TurnGenerator
+from .continuation import ToolContinuation
+from .turns import TokenizedConversation, TurnGenerator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.environments.pool import Episode
     from arkor_dev.local.training.greedy import Answering
     from arkor_dev.local.training.job_settings import MethodSettings
-    from arkor_dev.local.training.rows.prompts import Prompt
+    from arkor_dev.local.training.rows.prompts import PromptExample
     from arkor_dev.local.training.run_context import RunContext
 
     from .turns import Choose
@@ -73,7 +73,7 @@ class PlayedEpisode:
     is the environment's own, None without one. ``failure`` says why the environment failed.
     """
 
-    prompt: Prompt
+    prompt: PromptExample
     ids: list[int] = field(default_factory=list)
     sampled: list[bool] = field(default_factory=list)
     observation: str = ""
@@ -101,7 +101,7 @@ class EpisodePlayer:
         self._run, self._settings = run, settings
         self._tokenizer = run.base.tokenizer
         self._ends = end_ids(self._tokenizer, run.base.model)
-        self._continuation: Continuation | None = None
+        self._continuation: ToolContinuation | None = None
         self._has_looked = False
         self._pool = EnvironmentPool(settings["environment"], run.project, run.stop.requested)
 
@@ -110,7 +110,7 @@ class EpisodePlayer:
         self._pool.close()
 
     def sampled(
-        self, model: Answering, step: int, prompts: Sequence[Prompt], draw: int = 0
+        self, model: Answering, step: int, prompts: Sequence[PromptExample], draw: int = 0
     ) -> list[PlayedEpisode]:
         """Play an episode on each of a step's prompts. Raises Stopped if the job must stop.
 
@@ -122,32 +122,32 @@ class EpisodePlayer:
             (len(prompts), self._settings["maxEpisodeTokens"])
         )
 
-        def choose(logits: Tensor, conversations: Sequence[Conversation]) -> list[int]:
+        def choose(logits: Tensor, conversations: Sequence[TokenizedConversation]) -> list[int]:
             row = numbers[[each.index for each in conversations], [each.written for each in conversations]]
             tokens: list[int] = drawn(logits, row, self._settings["temperature"])[:, 0].tolist()
             return tokens
 
         return self._all(model, prompts, f"{step}/{draw}", choose)
 
-    def greedy(self, model: Answering, prompts: Sequence[Prompt]) -> list[PlayedEpisode]:
+    def greedy(self, model: Answering, prompts: Sequence[PromptExample]) -> list[PlayedEpisode]:
         """Play an episode on each prompt, with the likeliest tokens."""
 
-        def choose(logits: Tensor, _: Sequence[Conversation]) -> list[int]:
+        def choose(logits: Tensor, _: Sequence[TokenizedConversation]) -> list[int]:
             tokens: list[int] = logits.argmax(-1).tolist()
             return tokens
 
         return self._all(model, prompts, "greedy", choose)
 
-    def added(self, prompt: Prompt) -> int:
+    def added(self, prompt: PromptExample) -> int:
         """Return how many tokens the tools and the first observation add to ``prompt``; 0 if they fail."""
         (begun,) = self._pool.begin([(prompt.row, _seed(self._run.seed, "forecast", prompt.where))])
-        each = _Playing(PlayedEpisode(prompt), begun, Conversation(0, []))
+        each = _Playing(PlayedEpisode(prompt), begun, TokenizedConversation(0, []))
         self._begin(each)
         begun.end()
         return max(0, len(each.played.ids) - len(prompt.ids))
 
     def _all(
-        self, model: Answering, prompts: Sequence[Prompt], seed: str, choose: Choose
+        self, model: Answering, prompts: Sequence[PromptExample], seed: str, choose: Choose
     ) -> list[PlayedEpisode]:
         episodes: list[PlayedEpisode] = []
         with model.answering() as bare:
@@ -156,7 +156,7 @@ class EpisodePlayer:
                 episodes += self._played(turns, prompts[start:end], seed, start)
         return episodes
 
-    def _batches(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, int]]:
+    def _batches(self, prompts: Sequence[PromptExample]) -> Iterator[tuple[int, int]]:
         """Yield ranges of prompts whose episodes are played at once, in order: groups stay together."""
         longest = self._settings["maxEpisodeTokens"]
         start, width = 0, 0
@@ -169,13 +169,13 @@ class EpisodePlayer:
         yield start, len(prompts)
 
     def _played(
-        self, turns: TurnGenerator, prompts: Sequence[Prompt], seed: str, first: int
+        self, turns: TurnGenerator, prompts: Sequence[PromptExample], seed: str, first: int
     ) -> list[PlayedEpisode]:
         begun = self._pool.begin(
             [(prompt.row, _seed(self._run.seed, seed, prompt.where)) for prompt in prompts]
         )
         playing = [
-            _Playing(PlayedEpisode(prompt), episode, Conversation(first + index, []))
+            _Playing(PlayedEpisode(prompt), episode, TokenizedConversation(first + index, []))
             for index, (prompt, episode) in enumerate(zip(prompts, begun, strict=True))
         ]
         active = [each for each in playing if self._begin(each)]
@@ -215,7 +215,7 @@ class EpisodePlayer:
             )
         played.ids, played.sampled = ids, [False] * len(ids)
         each.prompt_tokens, each.conversation.unread = len(ids), list(ids)
-        self._continuation = self._continuation or Continuation(self._tokenizer, self._ends)
+        self._continuation = self._continuation or ToolContinuation(self._tokenizer, self._ends)
         return True
 
     def _say_unseen(self, text: str, messages: Sequence[object], tools: Sequence[object]) -> None:
@@ -261,7 +261,7 @@ class EpisodePlayer:
         before = parser.push(text)
         rest, calls = parser.end()
         each.made = [(call["function"]["name"], call["function"]["arguments"]) for call in calls]
-        each.calls = [Call(name, _object(arguments)) for name, arguments in each.made[:MOST_CALLS]]
+        each.calls = [EnvironmentCall(name, _object(arguments)) for name, arguments in each.made[:MOST_CALLS]]
         played.turns.append(Turn((before + rest).strip()))
         played.errors += not calls and any(mark in text for mark in MARKS)  # a call that cannot be read
         return bool(calls)
@@ -298,9 +298,9 @@ class _Playing:
 
     played: PlayedEpisode
     episode: Episode
-    conversation: Conversation
+    conversation: TokenizedConversation
     prompt_tokens: int = 0
-    calls: list[Call] = field(default_factory=list)
+    calls: list[EnvironmentCall] = field(default_factory=list)
     made: list[tuple[str, str]] = field(default_factory=list)
 
 

@@ -29,7 +29,7 @@ from arkor_dev.local.modeling.example import IGNORED, Example, weight_of
 from arkor_dev.local.training.figure import MethodFigure
 from arkor_dev.local.training.methods.sampling import AT_ONCE, TOKENS
 from arkor_dev.local.training.objective import Objective
-from arkor_dev.local.training.rows.prompts import Prompt
+from arkor_dev.local.training.rows.prompts import PromptExample
 
 from .episodes import TOKENS as EPISODE_TOKENS
 from .episodes import shown_turns
@@ -489,8 +489,8 @@ def _spread(values: Sequence[float]) -> float:
     return math.sqrt(sum((value - mean) ** 2 for value in values) / max(1, len(values) - 1))
 
 
-def _prompts(rows: Sequence[Example]) -> list[Prompt]:
+def _prompts(rows: Sequence[Example]) -> list[PromptExample]:
     """Return ``rows``, which the method has encoded as prompts."""
-    prompts = [row for row in rows if isinstance(row, Prompt)]
+    prompts = [row for row in rows if isinstance(row, PromptExample)]
     assert len(prompts) == len(rows)
     return prompts

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from arkor_dev.local.training.greedy import GreedyAnswer
     from arkor_dev.local.training.job_settings import MethodSettings
     from arkor_dev.local.training.objective import Objective
-    from arkor_dev.local.training.rows.prompts import Prompt
+    from arkor_dev.local.training.rows.prompts import PromptExample
     from arkor_dev.local.training.run_context import RunContext
 
     from .episodes import PlayedEpisode
@@ -39,7 +39,7 @@ class RolloutExample(Example):
     its group. ``scale`` multiplies the loss of each token.
     """
 
-    prompt: Prompt | None = None
+    prompt: PromptExample | None = None
     answer: str = ""
     truncated: bool = False
     scores: tuple[float, ...] = ()
@@ -101,10 +101,10 @@ class RolloutGenerator:
     def added(self) -> int:
         """Return how many tokens an environment's tools and observation add to the first training prompt."""
         if self._added is None:
-            self._added = self._player.added(cast("Prompt", self._run.train[0])) if self._player else 0
+            self._added = self._player.added(cast("PromptExample", self._run.train[0])) if self._player else 0
         return self._added
 
-    def sampled(self, step: int, prompts: Sequence[Prompt]) -> StepRollouts:
+    def sampled(self, step: int, prompts: Sequence[PromptExample]) -> StepRollouts:
         """Return scored answers to each prompt, without advantages. Raises Stopped if the job must stop.
 
         Dynamic sampling (DAPO, arXiv 2503.14476): prompts without signal are replaced by random others, as
@@ -116,7 +116,7 @@ class RolloutGenerator:
             silent = [index for index, group in enumerate(rollouts.groups) if not has_signal(group)]
             unused = [prompt for prompt in self._run.train if prompt.where not in known] if silent else []
             chance = random.Random(f"{self._run.seed}/{step}/{draw}")  # noqa: S311 - order, not secrecy
-            others = cast("list[Prompt]", chance.sample(unused, min(len(silent), len(unused))))
+            others = cast("list[PromptExample]", chance.sample(unused, min(len(silent), len(unused))))
             if not others:
                 break
             known |= {prompt.where for prompt in others}
@@ -125,7 +125,7 @@ class RolloutGenerator:
                 rollouts.groups[index] = group
         return rollouts
 
-    def _groups(self, step: int, prompts: Sequence[Prompt], draw: int = 0) -> list[Group]:
+    def _groups(self, step: int, prompts: Sequence[PromptExample], draw: int = 0) -> list[Group]:
         count = self.settings["numGenerations"]
         repeated = [prompt for prompt in prompts for _ in range(count)]
         if self._player:
@@ -136,7 +136,7 @@ class RolloutGenerator:
         scored = self._scored(rollouts)
         return [scored[start : start + count] for start in range(0, len(scored), count)]
 
-    def greedy(self, prompts: Sequence[Prompt]) -> list[RolloutExample]:
+    def greedy(self, prompts: Sequence[PromptExample]) -> list[RolloutExample]:
         """Return the greedy answer to each prompt, or the episode of greedy answers, with its reward."""
         if self._player:
             return self._scored(list(map(of_episode, self._player.greedy(self._loss, prompts))))
@@ -171,7 +171,7 @@ def _to_score(rollout: RolloutExample) -> AnswerToScore:
     return AnswerToScore(row, prompt.where, rollout.learned, acted)
 
 
-def _rollout(prompt: Prompt, answer: GreedyAnswer) -> RolloutExample:
+def _rollout(prompt: PromptExample, answer: GreedyAnswer) -> RolloutExample:
     tokens = [*answer.ids, *([] if answer.end is None else [answer.end])]
     labels = [IGNORED] * len(prompt.ids) + tokens
     return RolloutExample(

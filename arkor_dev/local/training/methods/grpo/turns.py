@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False)
-class Conversation:
+class TokenizedConversation:
     """One conversation as tokens: those that have been read, and ``unread``, which come next.
 
     ``index`` is its number among all. ``written`` counts the tokens that the model has generated in it.
@@ -41,7 +41,7 @@ class Conversation:
 class Choose(Protocol):
     """Chooses the next token of each conversation by its ``logits``, ``[conversations, words]``."""
 
-    def __call__(self, logits: Tensor, conversations: Sequence[Conversation], /) -> list[int]: ...
+    def __call__(self, logits: Tensor, conversations: Sequence[TokenizedConversation], /) -> list[int]: ...
 
 
 class TurnGenerator:
@@ -61,7 +61,9 @@ class TurnGenerator:
                 "has others: choose another model, or train without the environment"
             )
 
-    def generate(self, conversations: Sequence[Conversation], longest: Sequence[int]) -> list[list[int]]:
+    def generate(
+        self, conversations: Sequence[TokenizedConversation], longest: Sequence[int]
+    ) -> list[list[int]]:
         """Return the next answer of each conversation, of at most so many tokens, with its end if it has one.
 
         The last token of an answer is its conversation's new ``unread``.
@@ -90,20 +92,22 @@ class TurnGenerator:
                 return [answers[each.index] for each in conversations]
             logits = active.step(self._forward)
 
-    def _read(self, conversations: Sequence[Conversation]) -> tuple[list[_Row], DynamicCache, Tensor]:
+    def _read(
+        self, conversations: Sequence[TokenizedConversation]
+    ) -> tuple[list[_Row], DynamicCache, Tensor]:
         """Read what is unread; return the rows in one cache, and the logits after their last tokens.
 
         Rows with equally many unread tokens are read together, so that nothing lies between what was cached
         and what is new; a prompt that begins several conversations is read once.
         """
-        by_length: dict[int, list[Conversation]] = {}
+        by_length: dict[int, list[TokenizedConversation]] = {}
         for each in conversations:
             by_length.setdefault(len(each.unread), []).append(each)
         rows: list[_Row] = []
         logits, caches = [], []
         for group in by_length.values():
             firsts: dict[tuple[int, ...], int] = {}
-            unread: list[Conversation] = []
+            unread: list[TokenizedConversation] = []
             places = []
             for each in group:
                 key = (-1 - each.index,) if each.read else tuple(each.unread)
@@ -135,7 +139,7 @@ class _Row:
     a finished row repeats its last token until the batch shrinks.
     """
 
-    conversation: Conversation
+    conversation: TokenizedConversation
     tokens: int
     writing: bool = True
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from arkor_dev.data.rows import Row
     from arkor_dev.local.modeling.chat_template import Rendering
     from arkor_dev.local.modeling.example import Example
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
     from arkor_dev.local.training.objective import Objective
     from arkor_dev.local.training.plan import Plan
     from arkor_dev.local.training.rows.encoding import Encoding
@@ -34,7 +34,7 @@ class KahnemanTverskyOptimization(PreferenceMethod):
     in_batch = True
     figures = (*PreferenceMethod.figures, MethodFigure("kl", "KL from the start", "nats"))
 
-    def check(self, settings: JobSettings) -> None:
+    def check(self, settings: EffectiveSettings) -> None:
         """Raise JobFailure for settings with which the KL cannot be estimated, and for full fine-tuning."""
         adapter_alone(self.name, settings)
         if settings.get("batchSize") < 2:

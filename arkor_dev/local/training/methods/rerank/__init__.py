@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.data.rows import Row
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
     from arkor_dev.local.training.plan import Plan
     from arkor_dev.local.training.rows.encoding import Encoding
 
@@ -39,7 +39,7 @@ class Reranking(Method):
     encoders = True
     stage = RerankerStage
 
-    def check(self, settings: JobSettings) -> None:
+    def check(self, settings: EffectiveSettings) -> None:
         """Raise JobFailure for settings that have no effect, and for full fine-tuning."""
         if settings.get("fullFineTuning"):
             raise JobFailure("rerank trains an adapter with a head: remove full_fine_tuning")
@@ -51,7 +51,7 @@ class Reranking(Method):
                 "eval_dataset to queries and documents"
             )
 
-    def check_rows(self, rows: Sequence[Row], settings: JobSettings) -> None:
+    def check_rows(self, rows: Sequence[Row], settings: EffectiveSettings) -> None:
         """Raise JobFailure if all rows are equally relevant."""
         scores = {row.extra[SCORE] for row in rows}
         if len(scores) == 1 and not settings.get("dryRun"):
@@ -60,7 +60,7 @@ class Reranking(Method):
                 "apart: add documents that are not relevant, or that are"
             )
 
-    def classes(self, train: Sequence[Row], held_out: Sequence[Row], settings: JobSettings) -> Classes:
+    def classes(self, train: Sequence[Row], held_out: Sequence[Row], settings: EffectiveSettings) -> Classes:
         """Return the head's only output."""
         return Classes((RELEVANCE,), (len(train),))
 

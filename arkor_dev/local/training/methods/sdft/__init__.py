@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from arkor_dev.data.rows import Row
-    from arkor_dev.local.training.job_settings import JobSettings
+    from arkor_dev.local.training.job_settings import EffectiveSettings
     from arkor_dev.local.training.objective import Objective
     from arkor_dev.local.training.plan import Plan
     from arkor_dev.local.training.rows.encoding import Encoding
@@ -39,7 +39,7 @@ class SelfDistillation(Distillation):
     The teacher is the same model, with the row's answer in its prompt as a demonstration.
     """
 
-    def check(self, settings: JobSettings) -> None:
+    def check(self, settings: EffectiveSettings) -> None:
         """Raise JobFailure for settings that do not go with it."""
         self.check_sampling(settings)
         if settings.get("fullFineTuning") and settings.get("teacherModelKind") != "live":
