@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from arkor_dev.local.evaluation.paired import compare
 from arkor_dev.local.execution.messages import JobRequest
 from arkor_dev.local.models.catalog import Model
+from tests.local import job_configs
 
 from .figures import Figure
 from .sides import in_a_process
@@ -162,7 +163,7 @@ def in_turns(seed: int, steps: int, number: str) -> dict[str, float]:
     config |= {"seed": seed, "numberFormat": number}
     seconds: dict[str, list[float]] = {"plain": [], "replay": [], "penalty": []}
     with tempfile.TemporaryDirectory() as folder:
-        job = JobRequest("job", config, folder, str(EXAMPLE))
+        job = JobRequest("job", job_configs.config_of(config), folder, str(EXAMPLE))
         preparation = RunPreparation(job, RunEvents(lambda *_: None), lambda *_: None)
         preparation.read()
         preparation.load(Model("starter", starter()))
@@ -219,7 +220,7 @@ def run(name: str, way: str, seed: int, steps: int, number: str) -> dict[str, An
         config |= {"seed": seed, "numberFormat": number, "samples": "off"}  # measure only losses, no answers
         if steps:
             config |= {"maxSteps": steps, "evalSteps": steps}
-        job = JobRequest("job", config, folder, str(project))
+        job = JobRequest("job", job_configs.config_of(config), folder, str(project))
         preparation = RunPreparation(job, emit, lambda *_: None)
         preparation.read()
         preparation.load(Model("starter", starter()))

@@ -11,6 +11,7 @@ import pytest
 from arkor_dev.local.execution.messages import JobRequest
 from arkor_dev.local.forecast.messages import MeasurementRequest
 from arkor_dev.local.models.catalog import Model
+from tests.local.job_configs import config_of
 from tests.local.tiny_run import events_of, losses_of, set_up
 
 if TYPE_CHECKING:
@@ -271,7 +272,7 @@ def test_a_stored_4_bit_model_trains_like_one_quantized_on_load(tiny: Path, tmp_
             **config,
         }
         data.mkdir(exist_ok=True)
-        job = JobRequest("job", config, str(data), str(tmp_path))
+        job = JobRequest("job", config_of(config), str(data), str(tmp_path))
         preparation = RunPreparation(job, RunEvents(), nothing)
         preparation.read()
         preparation.load(Model("tiny", model))
@@ -390,7 +391,7 @@ def measure(tiny: Path, root: Path, seconds: float, **settings: Any) -> Any:
     source = {"type": "file", "path": "long.jsonl"}
     config = {**CONFIG, "model": "tiny", "datasetSource": source, "batchSize": 16, "evalSteps": 0}
     config |= settings
-    job = JobRequest("forecast", config, str(root), str(root))
+    job = JobRequest("forecast", config_of(config), str(root), str(root))
     request = MeasurementRequest(job, str(root / "scratch"), time.time(), seconds, 2**34)
     link: Any = Said(Model("tiny", tiny))
     return worker.measure(request, link)[0]

@@ -23,6 +23,7 @@ import torch.distributed.tensor  # a whole model's weights are saved by it
 from arkor_dev.local.execution.messages import Ended, JobRequest
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training import worker
+from tests.local.job_configs import config_of
 
 from .tiny_model import chats, make, write_jsonl
 
@@ -49,7 +50,7 @@ class Link:
 
     def of(self, folder: Path) -> None:
         """Prepare the messages of a job whose files are in ``folder``."""
-        job = JobRequest("warm", CONFIG, str(folder / "data"), str(folder))
+        job = JobRequest("warm", config_of(CONFIG), str(folder / "data"), str(folder))
         self._messages = [job, Model("tiny", folder / "tiny")]
 
     def receive(self, _: object) -> Message:

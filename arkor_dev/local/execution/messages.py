@@ -12,9 +12,8 @@ after that message. `Detach` ends only the backend's part. A worker that attache
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, TypedDict
 
 from arkor_dev.contract.events import (
     STATUSES,
@@ -128,7 +127,7 @@ class JobRequest(Message):
     """
 
     id: str
-    config: Mapping[str, Any]
+    config: Annotated[JobConfig, Trusted()]
     data: str
     project: str
     resume: Annotated[ResumeOptions, Trusted()] | None = None

@@ -10,6 +10,7 @@ from arkor_dev.local.checkpoints.continuation import Continuation
 from arkor_dev.local.execution.messages import JobRequest
 from arkor_dev.local.jobs.atomic_folder import write_atomically
 from arkor_dev.local.jobs.job_folder import STATE, resume_folder
+from tests.local.job_configs import config_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +49,7 @@ def consistent(
 
         write_atomically(resume_folder(tmp_path, JOB, 20), write, facts)
     resume: Any = {"why": "It was paused.", "kept": 20, **options} if before is not None else None
-    job = JobRequest(JOB, config or {}, str(tmp_path), str(tmp_path), resume)
+    job = JobRequest(JOB, config_of(config or {}), str(tmp_path), str(tmp_path), resume)
     continuation = Continuation(job, {**(now or ORIGIN)})
     assert (continuation.resume_plan() is None) == (before is None)
     return continuation.depends_on()["consistent"]

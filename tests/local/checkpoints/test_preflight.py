@@ -11,6 +11,7 @@ import pytest
 from arkor_dev.local.checkpoints.preflight import check_writable
 from arkor_dev.local.execution.messages import JobRequest
 from arkor_dev.local.workers.errors import JobFailure
+from tests.local.job_configs import config_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,7 +55,7 @@ def test_the_preflight_precedes_reading_and_loading(tmp_path: Path) -> None:
 
     (tmp_path / "jobs").write_text("a file in the folder's place")
     # There is no project and no data: had it read on, the reason would be another.
-    job = JobRequest("job_1", {}, str(tmp_path), "/nowhere")
+    job = JobRequest("job_1", config_of({}), str(tmp_path), "/nowhere")
 
     class Link:
         def receive(self, _: object) -> JobRequest:

@@ -20,6 +20,7 @@ from arkor_dev.local.execution import leases
 from arkor_dev.local.execution.leases import Lease
 from arkor_dev.local.execution.messages import Cancel, Free, JobRequest, Leave, Lost, Marked, TrainingEvent
 from tests.local.harness import until
+from tests.local.job_configs import config_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +60,7 @@ class Told:
 def follow(data: Path, lease: Lease | None) -> tuple[There, Told]:
     told = Told({})
     work = JobSession(told, ClusterConnection(), SpareActor())  # type: ignore[arg-type]
-    work.job, work.lease = JobRequest(JOB, {}, "", str(data)), lease
+    work.job, work.lease = JobRequest(JOB, config_of({}), "", str(data)), lease
     work.home, work.node = "/home/of/it", "node"
     work._acknowledged = 0 if lease else 1  # the port at which several workers meet was the first message
     place = There(work._acknowledged)

@@ -10,6 +10,7 @@ from arkor_dev.local.cluster import code_package
 from arkor_dev.local.cluster.outgoing_files import job_files, model_files
 from arkor_dev.local.execution.messages import JobRequest
 from arkor_dev.local.workers.errors import JobFailure
+from tests.local.job_configs import config_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +29,7 @@ def write(path: Path, text: str = "{}") -> Path:
 def job_of(root: Path, resume: ResumeOptions | None = None, **config: Any) -> JobRequest:
     source = {"type": "file", "path": "data/chats.jsonl"}
     whole = {"datasetSource": source, **config}
-    return JobRequest(ID, whole, str(root / "state"), str(root / "bot"), resume)
+    return JobRequest(ID, config_of(whole), str(root / "state"), str(root / "bot"), resume)
 
 
 @pytest.fixture

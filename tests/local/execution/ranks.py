@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+from typing import Any
 
 from arkor_dev.contract.events import (
     TRAINING_COMPLETED,
@@ -23,6 +24,7 @@ from arkor_dev.contract.events import (
 from arkor_dev.local.execution.messages import Ended, GroupMember, JobRequest, Meeting, Pause, TrainingEvent
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.codec import Codec, Message, encode
+from tests.local.job_configs import config_of
 
 
 def say(message: Message) -> None:
@@ -31,7 +33,7 @@ def say(message: Message) -> None:
 
 
 ORDERS = Codec[JobRequest | Model | Pause](JobRequest, Model, Pause)
-job = JobRequest("", {}, "", "")
+job = JobRequest("", config_of({}), "", "")
 then: list[object] = []
 rank = 0
 for line in sys.stdin.buffer:
@@ -45,7 +47,8 @@ for line in sys.stdin.buffer:
             first = {"device": job.device, "group": group}
             told = json.dumps({"first": first, "then": then, "rank": rank})
             say(TrainingEvent(TrainingMessage(type=TRAINING_MESSAGE, message=told)))
-            end = job.config["ends"][rank]
+            ends: Any = {**job.config}["ends"]
+            end = ends[rank]
             if end == "dies":
                 os.kill(os.getpid(), signal.SIGKILL)
             elif end:

@@ -54,7 +54,7 @@ for line in sys.stdin.buffer:
         case Model(name) if job:
             fields = {"pid": os.getpid(), "job": job.id, "model": name, "held": held}
             say(TrainingEvent(TrainingMessage(type=TRAINING_MESSAGE, message=json.dumps(fields))))
-            say(Ended(ENDS[job.config.get("ends", "completed")]))
+            say(Ended(ENDS[str(job.config.get("ends", "completed"))]))
         case Leave(hold):
             if job is None or job.attaches or "ends" in job.config or "seeks" in job.config:
                 break

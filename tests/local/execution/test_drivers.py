@@ -16,6 +16,7 @@ from arkor_dev.local.execution import drivers
 from arkor_dev.local.execution.cluster import ClusterExecution
 from arkor_dev.local.execution.messages import Ended, JobRequest, Seeking, TrainingEvent
 from arkor_dev.local.models.catalog import Model
+from tests.local.job_configs import config_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -52,7 +53,9 @@ async def carried(
 ) -> dict[str, Any]:
     """What a job says that is carried to its end. All of it is its own."""
     config = {"cluster": address, **more.pop("config", {})}
-    worker = await cluster.start(JobRequest(job, config, more.pop("data", "/data"), "/project", **more))
+    worker = await cluster.start(
+        JobRequest(job, config_of(config), more.pop("data", "/data"), "/project", **more)
+    )
     worker.send(Model(f"model of {job}", Path("/model")))
     said: list[WorkerMessage] = []
     async with asyncio.timeout(60):
@@ -136,7 +139,7 @@ async def test_a_model_sent_during_replacement_reaches_the_new_driver(
     cluster: ClusterExecution, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.kill(await carry(cluster), signal.SIGKILL)
-    order = JobRequest(id="job_2", config={"cluster": ADDRESS}, data="/data", project="/project")
+    order = JobRequest(id="job_2", config=config_of({"cluster": ADDRESS}), data="/data", project="/project")
     worker = await cluster.start(order)
     start = drivers.DriverPool.start
 
@@ -186,7 +189,9 @@ async def test_a_placement_group_is_kept_for_the_next_job(
     assert not (await carried(cluster))["held"]
     assert (await carried(cluster, "job_2"))["held"]
     config = {"cluster": ADDRESS, "seeks": True}
-    worker = await cluster.start(JobRequest(id="job_s", config=config, data="/other", project="/project"))
+    worker = await cluster.start(
+        JobRequest(id="job_s", config=config_of(config), data="/other", project="/project")
+    )
     worker.send(Model("model", Path("/model")))
     async for batch in worker.batches():
         assert batch == [Seeking(True)]

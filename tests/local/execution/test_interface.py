@@ -21,6 +21,7 @@ from arkor_dev.local.jobs.running.worker_session import Detached, Outcome, Worke
 from arkor_dev.local.jobs.store import Crash, Store
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.messages import ProgressReport
+from tests.local.job_configs import config_of
 from tests.local.jobs.test_async_store import CONFIG
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Elsewhere:
     alone = False
 
     def __init__(self, *words: WorkerMessage) -> None:
-        self.job = JobRequest("", {}, "", "")
+        self.job = JobRequest("", config_of({}), "", "")
         self.told: list[Message] = []
         self.stopped = False
         self._words = words
@@ -119,7 +120,7 @@ async def test_a_job_runs_through_its_execution(tmp_path: Path) -> None:
     verdict, events, job = await run(tmp_path, elsewhere)
     assert verdict == {"type": "training.completed", "metrics": {"steps": 1}}
     assert [name for name, _ in events] == ["training.log"]
-    assert elsewhere.job == JobRequest(job, CONFIG, str(tmp_path), str(tmp_path))
+    assert elsewhere.job == JobRequest(job, config_of(CONFIG), str(tmp_path), str(tmp_path))
     assert elsewhere.told == [Model(CONFIG["model"], tmp_path)]
     assert elsewhere.stopped
 

@@ -13,6 +13,7 @@ from arkor_dev.local.execution import local_process
 from arkor_dev.local.execution.local_process import LOCAL_PROCESS
 from arkor_dev.local.execution.messages import Ended, JobRequest, Pause
 from arkor_dev.local.models.catalog import Model
+from tests.local.job_configs import config_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,7 +32,7 @@ async def start(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
     started: list[Worker] = []
 
     async def start(*ends: str | None) -> Worker:
-        job = JobRequest("job", {"ends": ends}, "/d", "/p", devices=GPUS)
+        job = JobRequest("job", config_of({"ends": ends}), "/d", "/p", devices=GPUS)
         started.append(await LOCAL_PROCESS.start(job))
         return started[-1]
 

@@ -17,6 +17,7 @@ from arkor_dev.local.workers.codec import encode
 from tests.local.conftest import CONFIG, make_project
 from tests.local.forked import Forked
 from tests.local.harness import FORKS
+from tests.local.job_configs import config_of
 from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def measured(
     """Let a worker of its own measure ``config`` for so many seconds, with so much memory ``free``."""
     data = root / f"data-{seconds}"
     data.mkdir()
-    job = JobRequest("forecast", config, str(data), str(root))
+    job = JobRequest("forecast", config_of(config), str(data), str(root))
     request = MeasurementRequest(job, str(data / "scratch"), time.time(), seconds, free)
     child = Forked(template, "arkor_dev.local.forecast.worker", dict(os.environ), sys.stderr.fileno())
     with child.stdout, child.stdin:

@@ -26,6 +26,7 @@ from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.reporting.service import ReportingService
 from arkor_dev.local.workers.process import Child
 from tests.local.execution.test_interface import Left, said
+from tests.local.job_configs import config_of
 from tests.local.jobs.test_async_store import CONFIG
 from tests.support.waiting import until
 
@@ -56,7 +57,7 @@ class Worker:
     def __init__(self) -> None:
         self._told = asyncio.Event()
         self.trains = False
-        self.job = JobRequest("", {}, "", "")
+        self.job = JobRequest("", config_of({}), "", "")
         self._end: Ended | None = None
         self.started.append(self)
 

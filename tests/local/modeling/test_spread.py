@@ -12,6 +12,7 @@ pytest.importorskip("torch")
 
 from arkor_dev.local.execution.messages import JobRequest
 from arkor_dev.local.models.catalog import Model
+from tests.local.job_configs import config_of
 from tests.local.tiny_run import events_of, losses_of, set_up
 
 if TYPE_CHECKING:
@@ -82,11 +83,11 @@ def test_spreading_excludes_several_workers(tmp_path: Path) -> None:
 
     def of(**config: Any) -> RunPreparation:
         return RunPreparation(
-            JobRequest("job", config, str(tmp_path), str(tmp_path)), RunEvents(), lambda *_: None
+            JobRequest("job", config_of(config), str(tmp_path), str(tmp_path)), RunEvents(), lambda *_: None
         )
 
     assert of(gpus=2)._gpus() == 2
-    two = JobRequest("job", {}, "", "", device="GPU-1,GPU-2")
+    two = JobRequest("job", config_of({}), "", "", device="GPU-1,GPU-2")
     assert RunPreparation(two, RunEvents(), lambda *_: None)._gpus() == 2
     assert of(gpus=1, workers=2)._gpus() == 1
     with pytest.raises(JobFailure, match="set only one of both"):
@@ -111,7 +112,7 @@ def test_a_model_too_large_for_one_gpu_is_spread_unless_that_is_forbidden(
         said: list[str] = []
         source = {"type": "file", "path": "rows.jsonl"}
         whole = {**CONFIG, "datasetSource": source, **config}
-        job = JobRequest("job", whole, str(tmp_path), str(tmp_path))
+        job = JobRequest("job", config_of(whole), str(tmp_path), str(tmp_path))
         emit = RunEvents(lambda event: said.append(str(event.get("message"))))
         preparation = module.RunPreparation(job, emit, lambda *_: None)
         preparation.read()

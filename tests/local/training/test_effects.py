@@ -17,6 +17,7 @@ from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.plan import asked_format
 from arkor_dev.local.training.preparation import RunPreparation
 from arkor_dev.local.training.run_events import RunEvents
+from tests.local.job_configs import config_of
 from tests.local.tiny_model import write_jsonl
 from tests.local.tiny_run import events_of, losses_of, metrics_of, set_up
 
@@ -292,7 +293,7 @@ def test_chat_labels_and_max_length_reach_the_batches(tiny: Path, tmp_path: Path
     def prepared(model: Path, **config: Any) -> RunPreparation:
         source = {"type": "file", "path": "d.jsonl"}
         whole = {"model": "m", "datasetSource": source, "maxSteps": 1, **config}
-        job = JobRequest("j", whole, str(tmp_path / "data"), str(tmp_path))
+        job = JobRequest("j", config_of(whole), str(tmp_path / "data"), str(tmp_path))
         told = RunPreparation(job, RunEvents(), lambda *_: None)
         told.read()
         told.load(Model("m", model))
@@ -339,7 +340,7 @@ def thinking_run(tiny: Path, tmp_path: Path, **config: Any) -> TrainingLoop:
     write_jsonl(tmp_path / "d.jsonl", rows)
     source = {"type": "file", "path": "d.jsonl"}
     base = {"model": "m", "datasetSource": source, "maxSteps": 1, "evalSteps": 0, "numberFormat": "float32"}
-    job = JobRequest("j", {**base, **config}, str(tmp_path / "data"), str(tmp_path))
+    job = JobRequest("j", config_of({**base, **config}), str(tmp_path / "data"), str(tmp_path))
     preparation = RunPreparation(job, RunEvents(), lambda *_: None)
     preparation.read()
     preparation.load(Model("m", tiny))

@@ -21,6 +21,7 @@ from arkor_dev.local.jobs.job_folder import (
 )
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.errors import JobFailure
+from tests.local.job_configs import config_of
 from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
 from tests.local.tiny_run import Events, events_of, made_up, metrics_of, pause_of, set_up
 
@@ -133,7 +134,7 @@ def mixed(tiny: Path, folder: Path, **more: Any) -> TrainingLoop:
         "learningRate": 1e-2, "evalSteps": 0, "saveSteps": 0, "loraDropout": 0.1, "numberFormat": "float32",
     }  # fmt: skip
     (folder / "data").mkdir(exist_ok=True)
-    job = JobRequest("job", config, str(folder / "data"), str(folder), **more)
+    job = JobRequest("job", config_of(config), str(folder / "data"), str(folder), **more)
     preparation = RunPreparation(job, Events(), lambda *_: None)
     preparation.read()
     preparation.load(Model("m", tiny))

@@ -12,6 +12,7 @@ from arkor_dev.local.training import preparation as module
 from arkor_dev.local.training.preparation import RunPreparation
 from arkor_dev.local.training.run_events import RunEvents
 from arkor_dev.local.workers.errors import JobFailure
+from tests.local.job_configs import config_of
 from tests.local.tiny_model import write_jsonl
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def read(
         "corpus": "documents.jsonl",
         **more,
     }
-    job = JobRequest(id="job_000000000000", config=config, data=str(project), project=str(project))
+    job = JobRequest(id="job_000000000000", config=config_of(config), data=str(project), project=str(project))
     told = said if said is not None else []
     emit = RunEvents(lambda event: told.append(str(event.get("message"))))
     preparation = RunPreparation(job, emit, lambda *_: None)

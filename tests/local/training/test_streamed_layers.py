@@ -16,6 +16,7 @@ from arkor_dev.local.jobs.job_folder import final_folder
 from arkor_dev.local.workers import machine
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.conftest import CONFIG as JOB
+from tests.local.job_configs import config_of
 from tests.local.tiny_model import chats, write_jsonl
 from tests.local.tiny_run import events_of, losses_of, pause_of, set_up
 
@@ -480,7 +481,7 @@ def prepared(model: Path, folder: Path, *, streams: bool = False, **config: Any)
     said: list[str] = []
     source = {"type": "file", "path": "rows.jsonl"}
     whole = {**CONFIG, "model": "m", "datasetSource": source, "numberFormat": "float32", **config}
-    job = JobRequest("job", whole, str(folder / "data"), str(folder), streams=streams)
+    job = JobRequest("job", config_of(whole), str(folder / "data"), str(folder), streams=streams)
     emit = RunEvents(lambda event: said.append(str({**event}.get("message"))))
     preparation = RunPreparation(job, emit, lambda *_: None)
     preparation.read()

@@ -16,6 +16,7 @@ from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.training import worker
 from arkor_dev.local.training.job_settings import EffectiveSettings
 from arkor_dev.local.training.worker import TrainingWork
+from tests.local.job_configs import config_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,7 +112,7 @@ def test_an_interrupted_comparison_leaves_the_job_unchanged(
     monkeypatch.setattr(worker, "MetricsSampler", lambda *_: nullcontext())
     monkeypatch.setattr(measure, "FinalEvaluation", FinalEvaluation)
     monkeypatch.setattr(sampler, "Samples", Samples)
-    link = Link(JobRequest("job", {}, str(tmp_path), str(tmp_path)))
+    link = Link(JobRequest("job", config_of({}), str(tmp_path), str(tmp_path)))
     monkeypatch.setattr(worker, "Link", lambda commands: link)
     work = TrainingWork()
     work.train()

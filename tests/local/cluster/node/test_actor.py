@@ -17,6 +17,7 @@ from arkor_dev.local.cluster.node import actor as module
 from arkor_dev.local.execution.messages import JobRequest, Leave
 from arkor_dev.local.models.catalog import Model
 from arkor_dev.local.workers.process import Child
+from tests.local.job_configs import config_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +86,7 @@ async def test_the_last_message_of_an_ended_worker_is_returned_at_once(
 ) -> None:
     monkeypatch.setattr(module, "PAUSE_SECONDS", 60)
     child = await Child.start("tests.local.execution.speaking")
-    child.send(JobRequest("job_1", {"ends": "failed"}, "", ""))
+    child.send(JobRequest("job_1", config_of({"ends": "failed"}), "", ""))
     child.send(Model("model", Path("model")))
     child.send(Leave(hold=False))
     node._create_task(node._read_messages(child))

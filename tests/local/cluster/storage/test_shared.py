@@ -18,6 +18,7 @@ from arkor_dev.local.cluster.storage.node_side import NodeStorage
 from arkor_dev.local.cluster.storage.shared import SharedFiles
 from arkor_dev.local.execution.messages import JobRequest
 from tests.local.harness import until
+from tests.local.job_configs import config_of
 
 from .conftest import JOB, STATE, Machine, Shelf
 
@@ -196,7 +197,7 @@ def test_storage_waits_keep_the_node_alive(bucket: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(shared, "OPEN_SECONDS", 0.5)
     Bucket.is_silent.set()
     node = Told("10.0.0.2", b"[]")
-    found, why = open_storage(JobRequest(JOB, {"storage": bucket}, "", ""), node)
+    found, why = open_storage(JobRequest(JOB, config_of({"storage": bucket}), "", ""), node)
     assert found is None
     assert why.startswith(f" This machine does not see {bucket} (it has not answered for ")
     assert set(map(str, node.asked)) == {"('missing_files', {})"}
@@ -214,8 +215,8 @@ def test_nodes_without_access_to_storage_are_named(tmp_path: Path) -> None:
     assert came == " It resumes from 3 files found there."
     assert storage_summary([Told("a", b"0"), Told("b", b"-9"), Told("c", b"x")], "/mnt/jobs") == ""
     none = f"{tmp_path}/none"
-    assert open_storage(JobRequest(JOB, {"storage": none}, "", ""), sees) == (
+    assert open_storage(JobRequest(JOB, config_of({"storage": none}), "", ""), sees) == (
         None,
         f" This machine does not see {none} (no such folder: {none}): they come through the cluster.",
     )
-    assert open_storage(JobRequest(JOB, {}, "", ""), sees) == (None, "")
+    assert open_storage(JobRequest(JOB, config_of({}), "", ""), sees) == (None, "")

@@ -13,6 +13,7 @@ from arkor_dev.local.training.preparation import RunPreparation
 from arkor_dev.local.training.rows.weights import distinct, weighted
 from arkor_dev.local.training.run_events import RunEvents
 from arkor_dev.local.workers.errors import JobFailure
+from tests.local.job_configs import config_of
 
 from .test_split import places, row
 
@@ -88,7 +89,7 @@ def prepared(project: Path, weights: list[float], **settings: Any) -> tuple[RunP
     ]
     config = {"model": "m", "datasetSource": {"type": "list", "sources": sources}, **settings}
     said = Said()
-    job = JobRequest(id="job_000000000000", config=config, data=str(project), project=str(project))
+    job = JobRequest(id="job_000000000000", config=config_of(config), data=str(project), project=str(project))
     preparation = RunPreparation(job, said, lambda *_: None)
     preparation.read()
     return preparation, said.sentences
