@@ -129,6 +129,7 @@ def test_parquet_nulls_are_dropped(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_parquet_file_that_expands_hugely_is_refused(tmp_path: Path) -> None:
     """A value of many rows is stored once: a kilobyte holds gigabytes, and its sizes do not show it."""
     arrow = pytest.importorskip("pyarrow")
@@ -374,6 +375,7 @@ def test_a_gzip_bomb_takes_bounded_memory_and_time(tmp_path: Path, start: bytes)
         (b"prompt,completion\na,b\n", b"\n", "more than 4 MiB of blank lines before line 262147"),
     ],
 )
+@pytest.mark.slow
 def test_an_endless_row_is_not_read_completely(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: bytes, fill: bytes, reason: str
 ) -> None:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from arkor_dev.backend.interfaces import Credentials
     from arkor_dev.core.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def local(settings: Settings) -> Settings:

@@ -186,6 +186,7 @@ def test_planning_fixes_of_long_rows_masks_only_what_the_diff_may_show(
     assert KEY not in key + both
 
 
+@pytest.mark.slow
 async def test_the_page_previews_fixes_and_undoes_them(studio: Studio) -> None:
     project = studio.settings.project
     (project / "arkor.toml").write_text(TOML.format("d.jsonl"))

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     from tests.support.daemon import Daemon
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc for the memory of a process")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc for the memory of a process"),
+]
 
 RESIDENT_LIMIT = 200 << 20
 """Bytes that the daemon may hold whatever lies in the project."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from arkor_dev.contract.shapes import Manifest
     from tests.support.typescript_projects import TypeScriptProject as RealProject
 
+pytestmark = pytest.mark.slow
+
 # Builds by copying; a source with the word BROKEN does not compile. Each run is one letter in `builds`.
 CLI = """#!{python}
 import pathlib, sys, time

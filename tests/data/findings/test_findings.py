@@ -282,6 +282,7 @@ print(report["rows"], grown, time.process_time() - began)
 
 @pytest.mark.timeout(400)
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory in other units")
+@pytest.mark.slow
 def test_a_check_uses_little_memory_and_time(tmp_path: Path) -> None:
     """8 MB of rows leave less than they are: a gigabyte took 174 MiB. 10,000 rows may take 15 s."""
     words = filler(7, 4000).split()
@@ -317,6 +318,7 @@ HOSTILE = [
 
 
 @pytest.mark.timeout(400)
+@pytest.mark.slow
 def test_hostile_texts_take_linear_time(tmp_path: Path) -> None:
     """What takes the square of a text's length takes hours for these."""
     rows: list[Any] = [turn(text, text) for text in HOSTILE]

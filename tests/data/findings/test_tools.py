@@ -240,6 +240,7 @@ def nested(depth: int, inner: str) -> str:
     return '{"a": ' * depth + inner + "}" * depth
 
 
+@pytest.mark.slow
 def test_hostile_tools_take_linear_time_and_never_raise(tmp_path: Path) -> None:
     """What compares each call with each part of a schema takes minutes for these."""
     many = [f"k{n}" for n in range(100_000)]

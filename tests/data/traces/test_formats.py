@@ -217,6 +217,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize("name", samples.ALL)
+@pytest.mark.slow
 def test_any_wrong_type_anywhere_is_a_sentence(name: str) -> None:
     """Replaces each value in the records by others: a row, a count or a reason comes out, no exception."""
     _, records, _, _ = samples.ALL[name]
