@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LAYERS: Final = 20
-LIMITS: Final = ("a third", 1 / 3), ("half", 1 / 2)
-"""Limits on the memory of the streamed side, as shares of the model's files."""
+LIMITS: Final = ("half", 1 / 2, (1, ACCUMULATED)), ("a third", 1 / 3, (1,))
+"""Limits on the memory of the streamed side, as shares of the model's files, and the batches that fit."""
+ROUNDS: Final = 3
 BOUND: Final = 1.3
 
 
@@ -40,10 +41,12 @@ def measure(*, quick: bool) -> list[Figure]:
         write_model(one, hidden=128 if quick else 2048, layers=LAYERS)
         shutil.copytree(one, two)  # another file, whose pages are not those of the side in memory
         os.sync()
-        return [figure for name, share in LIMITS for figure in _limited(one, two, name, share, quick)]
+        return [figure for limit in LIMITS for figure in _limited(one, two, *limit, quick=quick)]
 
 
-def _limited(one: Path, two: Path, name: str, share: float, quick: bool) -> Iterator[Figure]:
+def _limited(
+    one: Path, two: Path, name: str, share: float, counts: tuple[int, ...], *, quick: bool
+) -> Iterator[Figure]:
     size = sum(path.stat().st_size for path in two.glob("*.safetensors"))
     _reading(two)
     with (
@@ -51,11 +54,13 @@ def _limited(one: Path, two: Path, name: str, share: float, quick: bool) -> Iter
         _side(one, streamed=False) as plain,
         _side(two, group, streamed=True) as streamed,
     ):
-        for count, batches in ((1, "one batch"), (ACCUMULATED, f"{ACCUMULATED} batches")):
+        for count in counts:
+            batches = "one batch" if count == 1 else f"{count} batches"
             _step(plain, count)
             _step(streamed, count)
             rounds = [
-                (_step(plain, count), _reading(two), _step(streamed, count)) for _ in range(1 if quick else 5)
+                (_step(plain, count), _reading(two), _step(streamed, count))
+                for _ in range(1 if quick else ROUNDS)
             ]
             took = median(step for _, _, step in rounds)
             floor = median(computed + read for computed, read, _ in rounds)
@@ -111,7 +116,11 @@ def _step(side: subprocess.Popen[str], count: int) -> float:
     assert side.stdout
     side.stdin.write(f"{count}\n")
     side.stdin.flush()
-    seconds: float = json.loads(side.stdout.readline() or "null")
+    if not (line := side.stdout.readline()):
+        raise SystemExit(
+            f"A side ended with {side.wait()} in a step of {count} batches: its limit is too low"
+        )
+    seconds: float = json.loads(line)
     return seconds
 
 
