@@ -292,7 +292,6 @@ def test_importing_loads_nothing_heavy(module: str) -> None:
 
 
 ANY_IN_MESSAGES = {
-    "JobRequest.config": "a job's settings: the table of settings checks them where they are read",
     "Measured.measurement": "figures of a forecast, checked by Measurement.of_json",
     "AskView.fields": "the arguments of a method of View",
     "ViewAnswered.answer": "the result of a method of View",
