@@ -8,6 +8,7 @@ training worker. ``job_session`` runs one job; ``driver_cache`` keeps connection
   ``reattach`` (finds an actor that kept training while this machine was disconnected).
 - Data: ``outgoing_files``, ``incoming_files`` and ``node_messages``. The last two trust nothing that a node
   sends. ``protocol`` has the constants and formats of both ends.
-- ``node`` runs on the cluster, ``storage`` is optional storage that all machines share, ``tasks`` are
-one-shot processes, ``errors`` has the final messages of jobs whose worker sends none.
+- ``node`` runs on the cluster, ``storage`` is optional storage that all machines share (``driver_storage``
+is its driver's side), ``tasks`` are one-shot processes, ``errors`` has the final messages of jobs whose
+worker sends none.
 """

@@ -41,6 +41,7 @@ from arkor_dev.local.workers.errors import JobFailure
 from . import outgoing_files
 from .actor_client import POLL_SECONDS
 from .driver_cache import reuse_actor
+from .driver_storage import COPY_SECONDS, open_storage, storage_summary, use_storage
 from .errors import (
     NodeLostError,
     PausedError,
@@ -53,7 +54,6 @@ from .incoming_files import IncomingFiles
 from .node_messages import localized, parse_messages
 from .reattach import attach, remove_actor, wait_or_give_up
 from .resources import ResourceRequest
-from .storage.driver_side import COPY_SECONDS, open_storage, storage_summary, use_storage
 from .worker_group import PeerWorkers, WorkerGroup, start_group
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from arkor_dev.local.jobs.atomic_folder import PART
 from arkor_dev.local.jobs.job_folder import CHECKPOINTS, EVALUATION, PARENT, RESUME, job_folder
 from arkor_dev.local.workers.errors import JobFailure
 
+from .driver_storage import COPY_SECONDS
 from .protocol import CHUNK
-from .storage.driver_side import COPY_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

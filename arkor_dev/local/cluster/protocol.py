@@ -20,6 +20,8 @@ RETURNED_FOLDERS: Final = ("checkpoints", "resume", "final", "evaluation")
 """Folders of a job that are fetched from the node."""
 CHUNK: Final = 8 << 20
 """Maximum bytes of a file in one call."""
+KEPT_SECONDS: Final = 7 * 24 * 3600
+"""Seconds for which a node and a store keep an unused file."""
 
 
 def is_safe_name(name: object) -> bool:

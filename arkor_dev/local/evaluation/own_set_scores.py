@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.shapes import EvaluationPart, EvaluationSet
 
+    from .answer_scorer import AnsweredRow
     from .own_set_worker import ScorerRequest
     from .paired import Comparison
-    from .scorers import AnsweredRow
 
 
 SECONDS: Final = 60.0

@@ -28,7 +28,7 @@ from arkor_dev.local.workers.project_code import ProjectCodeError, defined_in
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .scorers import AnsweredRow
+    from .answer_scorer import AnsweredRow
 
 
 MEMORY: Final = 2 * 2**30

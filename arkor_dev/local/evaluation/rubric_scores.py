@@ -21,8 +21,8 @@ from arkor_dev.teacher.client import HttpTeacher, TeacherError, clean_address, o
 from arkor_dev.teacher.ledger import Budget, Ledger
 from arkor_dev.teacher.request import TeacherRequest, UnreadableAnswerError, items_of, schema_of_one
 
+from .answer_scorer import JudgeFailure
 from .answers import Stopped
-from .scorers import JudgeFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

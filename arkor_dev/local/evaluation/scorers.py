@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NotRequired, Protocol, TypedDict
+from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.settings.own_sets import ENTRY, RUBRIC
 from arkor_dev.local.workers.errors import JobFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from arkor_dev.contract.shapes import EvaluationSet
 
+    from .answer_scorer import AnswerScorer
+
 OF_TRL: Final = "environments"
 """The parameter with which a reward function of TRL asks for the environments of its episodes."""
-
-
-class JudgeFailure(JobFailure):
-    """Why a judge gives no scores at the moment. Scores that it has given are kept: a job can resume."""
-
-
-class AnsweredRow(TypedDict):
-    """What a scorer sees of a row: its ``question``, the ``wanted`` answer and the one to score.
-
-    ``columns`` are the row's other columns; ``tools`` and ``calls`` as in `CallFields`.
-    """
-
-    question: str
-    wanted: str
-    answer: str
-    columns: NotRequired[Mapping[str, object]]
-    tools: NotRequired[list[str]]
-    calls: NotRequired[list[list[str]]]
-
-
-class AnswerScorer(Protocol):
-    """Scores answers until it is closed."""
-
-    def __call__(self, rows: Sequence[AnsweredRow]) -> list[float]:
-        """Return the score of each of ``rows``. Raises JobFailure, and Stopped."""
-
-    def close(self) -> None: ...
 
 
 def check_scorers(sets: Sequence[EvaluationSet], project: Path) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, TypedDict
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from arkor_dev.contract.bodies import ADAPTER
 from arkor_dev.contract.rules import FILLED, TEXT, Rule
 from arkor_dev.contract.schema import Field, Schema
 
 from .adapter_scale import MAX_STRENGTH
-from .request_options import FIELDS, is_prompt, problem
+from .request_options import FIELDS, ChatOptions, is_prompt, problem
 
 if TYPE_CHECKING:
     from arkor_dev.contract.shapes import AdapterRef
@@ -23,33 +23,6 @@ class ChatTarget(TypedDict, total=False):
 
     adapter: AdapterRef | None
     baseModel: str | None
-
-
-class ChatOptions(TypedDict, total=False):
-    """Options of a chat call, in the contract's units; null is the default."""
-
-    adapterStrength: float | None
-    temperature: float | None
-    topP: float | None
-    maxTokens: float | None
-    seed: int | None
-    topK: int | None
-    minP: float | None
-    repetitionPenalty: float | None
-    frequencyPenalty: float | None
-    presencePenalty: float | None
-    stop: str | list[str] | None
-    enableThinking: bool | None
-    thinkingBudget: int | None
-    logprobs: bool | None
-    topLogprobs: int | None
-    echo: bool | None
-    tools: list[object] | None
-    toolChoice: object
-    parallelToolCalls: bool | None
-    responseFormat: dict[str, object] | None
-    engine: Literal["auto", "exact", "llama.cpp"] | None
-    stream: bool
 
 
 class ChatCall(ChatTarget, ChatOptions, total=False):

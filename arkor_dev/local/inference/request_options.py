@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeGuard
+from typing import Final, Literal, TypedDict, TypeGuard
 
 from arkor_dev.contract.bodies import ENGINES
 from arkor_dev.contract.rules import FILLED, FLAG, TEXT, Rule, quoted
@@ -13,9 +13,6 @@ from .messages import Sampling
 from .structured_output.request import format_of
 from .structured_output.schemas import FormatError
 
-if TYPE_CHECKING:
-    from .chat_call import ChatOptions
-
 TEMPERATURE: Final = 0.7
 TOP_P: Final = 0.95
 STOPS: Final = 16
@@ -25,6 +22,33 @@ SEEDS: Final = 2**53
 LIKELIEST: Final = 20
 MOST_IDS: Final = 1_000_000
 ECHO_NEEDS_EXACT: Final = "echo needs the engine exact: llama.cpp computes no log probabilities of a prompt"
+
+
+class ChatOptions(TypedDict, total=False):
+    """Options of a chat call, in the contract's units; null is the default."""
+
+    adapterStrength: float | None
+    temperature: float | None
+    topP: float | None
+    maxTokens: float | None
+    seed: int | None
+    topK: int | None
+    minP: float | None
+    repetitionPenalty: float | None
+    frequencyPenalty: float | None
+    presencePenalty: float | None
+    stop: str | list[str] | None
+    enableThinking: bool | None
+    thinkingBudget: int | None
+    logprobs: bool | None
+    topLogprobs: int | None
+    echo: bool | None
+    tools: list[object] | None
+    toolChoice: object
+    parallelToolCalls: bool | None
+    responseFormat: dict[str, object] | None
+    engine: Literal["auto", "exact", "llama.cpp"] | None
+    stream: bool
 
 
 def _are_stops(value: object) -> bool:

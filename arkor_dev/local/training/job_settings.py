@@ -6,7 +6,7 @@ it: the record contains exactly the settings that training used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from arkor_dev.contract.settings import by_field
 
@@ -22,9 +22,12 @@ filled in.
 
 
 class EffectiveSettings:
-    """The settings of ``config``; ``used`` records each one read, by field, with its effective value."""
+    """The settings of ``config``, a `JobConfig` or some of its fields.
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    ``used`` records each setting read, by field, with its effective value.
+    """
+
+    def __init__(self, config: Mapping[str, object]) -> None:
         self._config = config
         self._rows = {name: row.of(config.get("method")) for name, row in by_field().items()}
         self.used: dict[str, object] = {}
@@ -47,7 +50,7 @@ class EffectiveSettings:
     @property
     def evaluations(self) -> list[EvaluationSet]:
         """The job's own evaluation sets."""
-        return list(self._config.get("evaluations") or ())
+        return cast("list[EvaluationSet]", self._config.get("evaluations") or [])
 
     def resolve(self, field: str, value: Any) -> Any:
         """Record and return the effective ``value`` of a setting if it differs from the configured one."""

@@ -52,11 +52,11 @@ from arkor_dev.local.checkpoints.state import (
 )
 from arkor_dev.local.cpu_kernels.allocator import keep_freed_memory
 from arkor_dev.local.environments.pool import EnvironmentFailure
+from arkor_dev.local.evaluation.answer_scorer import JudgeFailure
 from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.base_losses import BaseLosses
 from arkor_dev.local.evaluation.by_length import by_row, measured, of_rows, rows_in
 from arkor_dev.local.evaluation.general import TokenCounts
-from arkor_dev.local.evaluation.scorers import JudgeFailure
 from arkor_dev.local.evaluation.so_far import OPEN
 from arkor_dev.local.evaluation.stage import PACKED, tokens_of
 from arkor_dev.local.execution.messages import Ended

@@ -9,9 +9,10 @@ import pytest
 
 pytest.importorskip("numpy")
 
+from arkor_dev.local.evaluation.answer_scorer import JudgeFailure
 from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.evaluation.rubric_scores import RubricScorer, score_in
-from arkor_dev.local.evaluation.scorers import JudgeFailure, check_scorers
+from arkor_dev.local.evaluation.scorers import check_scorers
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.teacher import asker
 from arkor_dev.teacher.ledger import FILE, Ledger, Spent

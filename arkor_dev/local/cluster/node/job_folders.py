@@ -10,10 +10,9 @@ import stat
 import tempfile
 import time
 from pathlib import Path
-from typing import IO, Final
+from typing import IO
 
-KEPT_SECONDS: Final = 7 * 24 * 3600
-"""Seconds for which an unused file is kept."""
+from arkor_dev.local.cluster.protocol import KEPT_SECONDS
 
 
 def user_folder() -> Path:

@@ -2,5 +2,5 @@
 
 It is an optional shortcut: files that are missing there, or differ, are sent through the driver as usual.
 ``shared`` reads and writes one job's files, with checks and time limits (``watchdog``), in a ``folder`` or a
-``remote`` store. ``node_side`` and ``driver_side`` use it on the node and on this machine.
+``remote`` store. ``node_side`` uses it on the node, and ``cluster.driver_storage`` on this machine.
 """

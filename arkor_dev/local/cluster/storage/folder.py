@@ -11,8 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from arkor_dev.local.cluster.node.job_folders import KEPT_SECONDS
-from arkor_dev.local.cluster.protocol import CHUNK
+from arkor_dev.local.cluster.protocol import CHUNK, KEPT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

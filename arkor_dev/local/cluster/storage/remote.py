@@ -13,7 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from arkor_dev.local.cluster.node.job_folders import KEPT_SECONDS
+from arkor_dev.local.cluster.protocol import KEPT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

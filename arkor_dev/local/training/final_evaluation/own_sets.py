@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.shapes import EvaluationPart, EvaluationSet
     from arkor_dev.data.rows import Row
+    from arkor_dev.local.evaluation.answer_scorer import AnsweredRow
     from arkor_dev.local.evaluation.answers import MeasuredModel
-    from arkor_dev.local.evaluation.scorers import AnsweredRow
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.preparation import RunPreparation
     from arkor_dev.local.training.run import TrainingLoop

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from arkor_dev.local.cluster.node.job_folders import KEPT_SECONDS
+from arkor_dev.local.cluster.protocol import KEPT_SECONDS
 from arkor_dev.local.cluster.storage.node_side import NodeStorage
 from arkor_dev.local.cluster.storage.shared import SharedFiles
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arkor_dev.contract.placement import PROTOCOLS
-from arkor_dev.local.cluster.node.job_folders import KEPT_SECONDS
+from arkor_dev.local.cluster.protocol import KEPT_SECONDS
 from arkor_dev.local.cluster.storage import remote
 from arkor_dev.local.cluster.storage.node_side import NodeStorage
 from arkor_dev.local.cluster.storage.remote import MARK, OWN, PACKAGES, RemoteStore, store_error

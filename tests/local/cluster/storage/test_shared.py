@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.local.cluster.actor_client import ActorClient
+from arkor_dev.local.cluster.driver_storage import open_storage, storage_summary, use_storage
 from arkor_dev.local.cluster.errors import NodeLostError, ProtocolError
 from arkor_dev.local.cluster.incoming_files import IncomingFiles
 from arkor_dev.local.cluster.storage import shared, watchdog
-from arkor_dev.local.cluster.storage.driver_side import open_storage, storage_summary, use_storage
 from arkor_dev.local.cluster.storage.node_side import NodeStorage
 from arkor_dev.local.cluster.storage.shared import SharedFiles
 from arkor_dev.local.execution.messages import JobRequest

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from arkor_dev.contract.shapes import EvaluationSet
-    from arkor_dev.local.evaluation.scorers import AnsweredRow, AnswerScorer
+    from arkor_dev.local.evaluation.answer_scorer import AnsweredRow, AnswerScorer
 
 OWN: Final = "environment"
 """The name of an environment's own reward."""

@@ -21,7 +21,7 @@ from .rewards import AnswerToScore, OverlongPunishment, Scoring, rewards_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from arkor_dev.local.evaluation.scorers import AnsweredRow
+    from arkor_dev.local.evaluation.answer_scorer import AnsweredRow
     from arkor_dev.local.training.greedy import GreedyAnswer
     from arkor_dev.local.training.job_settings import MethodSettings
     from arkor_dev.local.training.objective import Objective

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from arkor_dev.contract.placement import STORAGE
 
-from .shared import SharedFiles
+from .storage.shared import SharedFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from arkor_dev.local.cluster.actor_client import ActorClient
     from arkor_dev.local.execution.messages import JobRequest
+
+    from .actor_client import ActorClient
 
 COPY_SECONDS: Final = 600.0
 """Seconds that a node may take to copy files to or from it. A node that dies meanwhile is noticed at once."""
