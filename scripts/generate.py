@@ -8,7 +8,8 @@ on the Python that runs this. Settings with their help and form data (``web/src/
 ``docs/llms.txt``, the contents of the documentation for language models, from the navigation in
 ``zensical.toml``. The synchronous Python API comes from the asynchronous one, and the types of its settings
 from theirs (``python_api.py``). ``arkor_dev/contract/extras_table.py`` has the extras of ``pyproject.toml``,
-for machines that have the package's code without its metadata.
+for machines that have the package's code without its metadata, and ``export_formats.py`` the names of the
+local backend's export formats.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from arkor_dev.contract.changes import ONE_OF  # noqa: E402
 from arkor_dev.contract.settings.conflicts import CONFLICTS, Conflict, conflicts  # noqa: E402
 from arkor_dev.contract.settings.setting import EVERYWHERE, GROUPS  # noqa: E402
 from arkor_dev.contract.sweep_space import FIXED  # noqa: E402
+from arkor_dev.local.exports.formats import FORMATS  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,6 +65,7 @@ DOCS = ROOT / "docs"
 LLMS = DOCS / "llms.txt"
 SDK = ROOT / "arkor_dev" / "sdk"
 EXTRAS = ROOT / "arkor_dev" / "contract" / "extras_table.py"
+EXPORT_FORMATS = ROOT / "arkor_dev" / "contract" / "export_formats.py"
 
 SETTINGS_EXAMPLE = """\
 [[trainer]]
@@ -660,6 +663,21 @@ def extras(project: dict[str, Any]) -> str:
     )
 
 
+def export_formats() -> str:
+    """Return the module with the names of the export formats."""
+    names = "".join(f"    {json.dumps(name)},\n" for name in FORMATS)
+    quantized = ", ".join(json.dumps(name) for name, record in FORMATS.items() if record.quantized)
+    return (
+        '"""The export formats. Written by scripts/generate.py from arkor_dev/local/exports/formats.py."""'
+        "\n\nfrom __future__ import annotations\n\nfrom typing import Final, Literal, get_args\n\n"
+        f"ExportForm = Literal[\n{names}]\n"
+        "EXPORT_FORMATS: Final[tuple[str, ...]] = get_args(ExportForm)\n"
+        '"""The first is the default."""\n'
+        f"QUANTIZED_FORMATS: Final = ({quantized})\n"
+        '"""Those whose weights have a quantization type."""\n'
+    )
+
+
 def own_fields() -> set[str]:
     """Return the fields of a job's config that its class declares itself."""
     for node in ast.parse(shapes()).body:
@@ -683,6 +701,7 @@ def generated() -> dict[Path, str]:
         SDK / "training_settings.py": setting_types(),
         ROOT / "arkor_dev/contract/job_settings.py": job_settings(own_fields()),
         EXTRAS: extras(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]),
+        EXPORT_FORMATS: export_formats(),
         LLMS: contents(tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]),
     }
 

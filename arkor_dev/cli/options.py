@@ -147,11 +147,14 @@ def add_insecure(parser: CommandLine) -> None:
 
 def add_export_options(parser: CommandLine) -> None:
     """Options that select the model to export, and its format."""
-    from arkor_dev.contract.bodies import EXPORT_FORMATS, QUANTIZATIONS
+    from arkor_dev.contract.bodies import QUANTIZATIONS
+    from arkor_dev.contract.export_formats import EXPORT_FORMATS
+
+    usual, *others, last = EXPORT_FORMATS
 
     parser.add_argument(
-        "--format", metavar="HOW", choices=EXPORT_FORMATS, default="adapter",
-        help="adapter (the default), merged, onnx, gguf, gguf-lora or ollama",
+        "--format", metavar="HOW", choices=EXPORT_FORMATS, default=usual,
+        help=f"{usual} (the default), {', '.join(others)} or {last}",
     )  # fmt: skip
     parser.add_argument(
         "--quantization", metavar="TYPE", choices=QUANTIZATIONS, default=None,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final
 
+from .export_formats import EXPORT_FORMATS, QUANTIZED_FORMATS
 from .placement import ON, WORKERS
 from .rules import FILLED, FLAG, Rule, above_zero, filled, integer, string, text_line
 from .schema import Field, Schema, any_of
@@ -176,20 +177,15 @@ VOTE: Final = Schema(
 """``{voter, one, other, choice, left, question}``: a blind preference between two answers."""
 
 
-ONNX: Final = "onnx"
-"""Format for models with a head, or that embed: offered for their jobs alone."""
-ExportForm = Literal["adapter", "merged", "onnx", "gguf", "gguf-lora", "ollama"]
-"""An export format; ``gguf``, ``gguf-lora`` and ``ollama`` are the feature ``gguf``."""
-EXPORT_FORMATS: Final[tuple[str, ...]] = get_args(ExportForm)
 QUANTIZATIONS: Final = ("f16", "q8_0", "q6_k", "q5_k_m", "q4_k_m", "q4_0")
 """Quantization types of a GGUF file, most exact first."""
 USUAL_QUANTIZATION: Final = "q8_0"
-QUANTIZED_FORMATS: Final = ("gguf", "ollama")
 
 
 def _export(body: JsonObject) -> str | None:
     if body.get("quantization") is not None and body["format"] not in QUANTIZED_FORMATS:
-        return f"quantization goes with gguf and ollama alone, and not with {body['format']}"
+        quantized = " and ".join(QUANTIZED_FORMATS)
+        return f"quantization goes with {quantized} alone, and not with {body['format']}"
     if body.get("strength", 1) != 1 and body["format"] == "adapter":
         return "An adapter is exported unchanged: strength applies to the other formats"
     return None

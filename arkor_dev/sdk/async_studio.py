@@ -64,9 +64,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
     from arkor_dev.backend.client import Backend
-    from arkor_dev.contract.bodies import ExportForm
     from arkor_dev.contract.dataset_shapes import DataCheck
     from arkor_dev.contract.events import SampleCreated, VerdictSoFar
+    from arkor_dev.contract.export_formats import ExportForm
     from arkor_dev.contract.shapes import EvaluationPart, Export, Job
 
     from .live import LiveRun

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from arkor_dev.contract.bodies import ExportForm
     from arkor_dev.contract.dataset_shapes import DataCheck
     from arkor_dev.contract.events import SampleCreated, VerdictSoFar
+    from arkor_dev.contract.export_formats import ExportForm
     from arkor_dev.contract.shapes import Deployment, EvaluationPart, Export, Job, JobStatus
 
     from .async_studio import Verdict

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Literal
 
-from arkor_dev.contract.bodies import ONNX
 from arkor_dev.contract.extras import install_command
 from arkor_dev.local.gguf.installed import install, lacking
 from arkor_dev.local.inference.adapter_scale import FULL_STRENGTH
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 
     Usage = tuple[tuple[str, str], ...]
 
+ONNX: Final = "onnx"
+"""Format for models with a head, or that embed: offered for their jobs alone."""
 Result = Literal["writer", "classifier", "embedder", "reranker"]
 """What a job has made: a model that writes, or one that reads texts."""
 ON_4_BIT: Final = (
@@ -135,7 +136,8 @@ def _llama_embedder() -> type[ExportTask]:
 
 @dataclass(frozen=True, slots=True)
 class FormatRecord:
-    """One export format. ``full_model``: it has the whole model's weights; ``llama``: llama.cpp reads it.
+    """One export format. ``full_model``: it has the whole model's weights; ``llama``: llama.cpp reads it;
+    ``quantized``: its weights have a quantization type.
 
     ``usage`` has, by the results that can be exported, a command or line of code for each program that reads
     the export, with the placeholders FOLDER and NAME; ``tasks`` loads the class that makes each of them.
@@ -150,6 +152,7 @@ class FormatRecord:
     needs: Mapping[Result, Requirement] = field(default_factory=dict)
     full_model: bool = True
     llama: bool = False
+    quantized: bool = False
 
 
 _ONNX_USAGE: Final[Usage] = (
@@ -220,6 +223,7 @@ FORMATS: Final = {
             {"writer": _llama, "embedder": _llama_embedder},
             {"writer": LLAMA_CPP, "embedder": LLAMA_CPP},
             llama=True,
+            quantized=True,
         ),
         FormatRecord(
             "gguf-lora",
@@ -249,6 +253,7 @@ FORMATS: Final = {
             {"writer": _llama},
             {"writer": LLAMA_CPP},
             llama=True,
+            quantized=True,
         ),
     )
 }

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from arkor_dev.contract.bodies import QUANTIZED_FORMATS, USUAL_QUANTIZATION
+from arkor_dev.contract.bodies import USUAL_QUANTIZATION
 from arkor_dev.contract.errors import ConflictError, NotFoundError
 from arkor_dev.contract.shapes import TERMINAL, Export
 from arkor_dev.local.execution.messages import JobRequest
@@ -159,7 +159,7 @@ class Exports(WorkerService[ExportRequest]):
             record["step"] = step
         if strength != FULL_STRENGTH:
             record["strength"] = strength
-        if form in QUANTIZED_FORMATS:
+        if FORMATS[form].quantized:
             record["quantization"] = body.get("quantization") or USUAL_QUANTIZATION
         attended_at = time.monotonic() if body.get("attended") else None
         self._start(record["id"], ExportRequest(job, source, record, attended_at=attended_at))

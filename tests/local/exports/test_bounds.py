@@ -9,7 +9,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from arkor_dev.contract.bodies import EXPORT_FORMATS, QUANTIZATIONS
+from arkor_dev.contract.bodies import QUANTIZATIONS
+from arkor_dev.contract.export_formats import EXPORT_FORMATS
 from arkor_dev.local.exports.proof import BOUNDS, Tolerances
 
 DOC = Path(__file__).parents[3] / "docs" / "exports.md"

@@ -19,8 +19,9 @@ from arkor_dev.client.background_work import export_words, progress_words
 from arkor_dev.client.exports import SAME, fetch, finished, is_export, is_readable, order, request_of, step_of
 from arkor_dev.client.job_list import choose_job, jobs_of
 from arkor_dev.connection.connect import joined
-from arkor_dev.contract.bodies import QUANTIZED_FORMATS, USUAL_QUANTIZATION
+from arkor_dev.contract.bodies import USUAL_QUANTIZATION
 from arkor_dev.contract.errors import ArkorError, BackendError, BadRequestError
+from arkor_dev.contract.export_formats import QUANTIZED_FORMATS
 from arkor_dev.contract.units import format_bytes
 from arkor_dev.core.plain_text import one_line
 
