@@ -20,19 +20,21 @@ function imports(path: string, pattern: RegExp): string[] {
   return specs.filter((path) => path !== undefined);
 }
 
-const STATIC = /^(?:import|export)\s(?!type\s)(?:[^;"]*?from\s+)?"(\.[^"]+)"/gm;
+const STATIC = /^(?:import|export)\s(?!type\s)(?:[^;"]*?from\s+)?"(\.[^"]*)"/gm;
 
 /** A module and all that it imports, styles included, but for what it loads later. */
-function closure(entry: string): Set<string> {
-  const seen = new Set([entry]); // grows while it is walked
+function closure(...entries: string[]): Set<string> {
+  const seen = new Set(entries); // grows while it is walked
   for (const path of seen) for (const next of imports(path, STATIC)) seen.add(next);
   return seen;
 }
 
-const first = closure(join(ROOT, "main.tsx"));
+// The registry takes in each page's record, and with it a page of the first load.
+const records = modules.filter((path) => /[\\/]pages[\\/]\w+[\\/]page\.ts$/.test(path));
+const first = closure(join(ROOT, "main.tsx"), ...records);
 const later = new Map<string, Set<string>>(); // by whom each is loaded
 for (const path of modules) {
-  for (const loaded of imports(path, /import\(\s*"(\.[^"]+)"\s*\)/g)) {
+  for (const loaded of imports(path, /import\(\s*"(\.[^"]*)"\s*\)/g)) {
     later.set(loaded, (later.get(loaded) ?? new Set()).add(path));
   }
 }
