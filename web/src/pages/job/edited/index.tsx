@@ -18,6 +18,7 @@ import { confirm } from "../../../ui/dialog";
 import { ErrorNote } from "../../../ui/empty";
 import { runTrainer } from "../../home/run-trainer";
 import { unlessChanged } from "../header/unless-changed";
+import "../notices/notices.css";
 
 const TRIES = 100;
 const TRY_MS = 300;
