@@ -666,14 +666,14 @@ def extras(project: dict[str, Any]) -> str:
 def export_formats() -> str:
     """Return the module with the names of the export formats."""
     names = "".join(f"    {json.dumps(name)},\n" for name in FORMATS)
-    quantized = ", ".join(json.dumps(name) for name, record in FORMATS.items() if record.quantized)
+    quantized = "".join(f"    {json.dumps(name)},\n" for name, record in FORMATS.items() if record.quantized)
     return (
         '"""The export formats. Written by scripts/generate.py from arkor_dev/local/exports/formats.py."""'
         "\n\nfrom __future__ import annotations\n\nfrom typing import Final, Literal, get_args\n\n"
         f"ExportForm = Literal[\n{names}]\n"
         "EXPORT_FORMATS: Final[tuple[str, ...]] = get_args(ExportForm)\n"
         '"""The first is the default."""\n'
-        f"QUANTIZED_FORMATS: Final = ({quantized})\n"
+        f"QUANTIZED_FORMATS: Final[tuple[str, ...]] = (\n{quantized})\n"
         '"""Those whose weights have a quantization type."""\n'
     )
 

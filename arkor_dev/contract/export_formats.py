@@ -14,5 +14,8 @@ ExportForm = Literal[
 ]
 EXPORT_FORMATS: Final[tuple[str, ...]] = get_args(ExportForm)
 """The first is the default."""
-QUANTIZED_FORMATS: Final = ("gguf", "ollama")
+QUANTIZED_FORMATS: Final[tuple[str, ...]] = (
+    "gguf",
+    "ollama",
+)
 """Those whose weights have a quantization type."""
