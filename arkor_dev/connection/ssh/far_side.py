@@ -211,9 +211,8 @@ class FarSide:
         base = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
         torch = [requirement for requirement in wants if re.split(r"[^\w.-]", requirement)[0] == "torch"]
         if torch and not _gpu():
-            with contextlib.suppress(
-                FarSideError
-            ):  # an index that cannot be reached: the default one has torch too
+            # The default index has torch, too, if this one cannot be reached.
+            with contextlib.suppress(FarSideError):
                 self._run([*base, "--retries", "1", "--index-url", CPU_INDEX, *torch], log, try_again)
         self._run([*base, *wants], log, try_again)
 
