@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     Measure = Callable[[Sequence[Example]], list[tuple[float, float]]]
     """For each row, its summed cross entropy and the number of tokens summed over."""
 
+Item = TypeVar("Item")
 Value = TypeVar("Value")
 
 
@@ -66,8 +67,21 @@ def measured(
 
     ``size`` and ``tokens`` limit a batch as in :func:`batches_by_length`.
     """
-    losses: list[tuple[float, float]] = [(0.0, 0)] * len(examples)
-    for places in batches_by_length(lengths_of(examples), size, tokens):
-        for index, loss in zip(places, measure([examples[index] for index in places]), strict=True):
-            losses[index] = loss
-    return losses
+    return in_batches(measure, examples, lengths_of(examples), size, tokens)
+
+
+def in_batches(
+    compute: Callable[[list[Item]], list[Value]],
+    items: Sequence[Item],
+    lengths: Sequence[int],
+    size: int,
+    tokens: int | None = None,
+) -> list[Value]:
+    """Apply ``compute`` to ``items`` in batches of similar ``lengths``; return the results in order.
+
+    ``size`` and ``tokens`` as in :func:`batches_by_length`.
+    """
+    results: dict[int, Value] = {}
+    for places in batches_by_length(lengths, size, tokens):
+        results.update(zip(places, compute([items[index] for index in places]), strict=True))
+    return [results[index] for index in range(len(items))]

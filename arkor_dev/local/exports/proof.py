@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import torch
 
+from arkor_dev.local.evaluation.by_length import in_batches, lengths_of
 from arkor_dev.local.modeling.example import IGNORED, Example
 from arkor_dev.local.training.objective import rectangle
 
@@ -129,23 +130,33 @@ class Questions:
 
     def ask(self, model: Module, progress: Progress, *, answers: bool = True) -> Outputs:
         """Let ``model`` score every text and, with ``answers``, answer every prompt."""
-        total = len(self.texts) + (len(self.prompts) if answers else 0)
-        log_probabilities: list[Tensor] = []
-        answers_so_far: list[list[int]] = []
-        with torch.inference_mode():
-            for texts in self.groups():
-                progress(len(log_probabilities), total)
-                log_probabilities += self._read(model, texts)
-            for prompts in batches(self.prompts, len, BATCH_TOKENS) if answers else ():
-                progress(len(self.texts) + len(answers_so_far), total)
-                answers_so_far += self._answers(model, prompts)
-        progress(total, total)
-        return Outputs(log_probabilities, answers_so_far)
+        prompts = self.prompts if answers else []
+        done, total = 0, len(self.texts) + len(prompts)
 
-    def groups(self) -> list[list[Example]]:
-        """Batch the texts in order, so that a batch's logits take at most `OUTPUT_BYTES`."""
-        most = min(BATCH_TOKENS, OUTPUT_BYTES // (4 * self.vocabulary))
-        return batches(self.texts, lambda text: len(text.ids), most)
+        def begun(batch: list[T]) -> list[T]:
+            nonlocal done
+            progress(done, total)
+            done += len(batch)
+            return batch
+
+        longest_batch = min(BATCH_TOKENS, OUTPUT_BYTES // (4 * self.vocabulary))
+        with torch.inference_mode():
+            log_probabilities = in_batches(
+                lambda texts: self._read(model, begun(texts)),
+                self.texts,
+                lengths_of(self.texts),
+                BATCH_SIZE,
+                longest_batch,
+            )
+            answered = in_batches(
+                lambda asked: self._answers(model, begun(asked)),
+                prompts,
+                list(map(len, prompts)),
+                BATCH_SIZE,
+                BATCH_TOKENS,
+            )
+        progress(total, total)
+        return Outputs(log_probabilities, answered)
 
     def _read(self, model: Module, texts: Sequence[Example]) -> list[Tensor]:
         """Return the log probabilities at the learned positions of each text."""
@@ -176,21 +187,6 @@ class Questions:
         """Truncate an answer after its first end token."""
         end = next((index for index, token in enumerate(answer) if token in self.ends), len(answer) - 1)
         return answer[: end + 1]
-
-
-def batches(items: Sequence[T], length: Callable[[T], int], most: int) -> list[list[T]]:
-    """Batch ``items`` in order: up to `BATCH_SIZE`, and ``most`` tokens with padding unless one has more."""
-    batched: list[list[T]] = []
-    longest = 0
-    for item in items:
-        longest = max(longest, length(item))
-        size = len(batched[-1]) + 1 if batched else 0
-        if batched and size <= BATCH_SIZE and size * longest <= most:
-            batched[-1].append(item)
-        else:
-            batched.append([item])
-            longest = length(item)
-    return batched
 
 
 def difference(trained: Tensor, other: Tensor) -> float:
