@@ -15,14 +15,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import IO, TYPE_CHECKING, Final, cast
 
 from .figures import Figure
-from .sides import ROOT
-from .streaming import ACCUMULATED, CHUNK, run_of, single_row, write_model
+from .sides import environment
+from .streaming import ACCUMULATED, read_files, run_of, single_row, write_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,18 +93,13 @@ def _group(limit: int | None) -> Iterator[Path | None]:
 @contextmanager
 def _side(model: Path, group: Path | None = None, *, streamed: bool) -> Iterator[subprocess.Popen[str]]:
     """Run one side in a process of its own, and in that control group."""
-    offload = "layers" if streamed else "none"
-    arguments = [
-        sys.executable,
-        "-m",
-        "benchmarks.disk",
-        str(model),
-        offload,
-        *([str(group)] if group else []),
-    ]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "scripts"), str(ROOT)])}
+    arguments = [str(model), "layers" if streamed else "none", *([str(group)] if group else [])]
     with subprocess.Popen(
-        arguments, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "benchmarks.disk", *arguments],
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         yield process
         cast("IO[str]", process.stdin).close()
@@ -126,16 +121,9 @@ def _step(side: subprocess.Popen[str], count: int) -> float:
 
 def _reading(model: Path) -> float:
     """Return the seconds of reading the model's files from the disk; the page cache then has none of them."""
-    buffer, took = bytearray(CHUNK), 0.0
-    for path in model.glob("*.safetensors"):
-        with path.open("rb", buffering=0) as file, ExitStack() as stack:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            stack.callback(os.posix_fadvise, file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            before = time.perf_counter()
-            while file.readinto(buffer):
-                pass
-            took += time.perf_counter() - before
-    return took
+    before = time.perf_counter()
+    read_files(model, os.POSIX_FADV_DONTNEED)
+    return time.perf_counter() - before
 
 
 def _serve(model: Path, offload: str, group: str | None = None) -> None:

@@ -17,19 +17,23 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def environment() -> dict[str, str]:
+    """Return the environment of a side's process."""
+    return {
+        **DEFAULTS,
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "scripts"), str(ROOT)]),
+        "HF_HUB_OFFLINE": "1",
+    }
+
+
 def in_a_process(
     module: str, side: str, *arguments: object, settings: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Return the figures that ``benchmarks.MODULE SIDE ARGUMENTS`` prints as its last line."""
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{module}", side, *map(str, arguments)],
-        env={
-            **DEFAULTS,
-            **os.environ,
-            **(settings or {}),
-            "PYTHONPATH": os.pathsep.join([str(ROOT / "scripts"), str(ROOT)]),
-            "HF_HUB_OFFLINE": "1",
-        },
+        env={**environment(), **(settings or {})},
         capture_output=True,
         text=True,
     )

@@ -129,11 +129,17 @@ def _took(run: TrainingLoop, batches: list[list[Example]]) -> float:
 
 def _reading(model: Path) -> float:
     """Return the processor time of reading the model's files once."""
-    buffer = bytearray(CHUNK)
     before = time.process_time()
+    read_files(model, os.POSIX_FADV_SEQUENTIAL)
+    return time.process_time() - before
+
+
+def read_files(model: Path, advice: int) -> None:
+    """Read the model's files once, with ``advice`` to the system before and after each."""
+    buffer = bytearray(CHUNK)
     for path in model.glob("*.safetensors"):
-        with path.open("rb") as file:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+        with path.open("rb", buffering=0) as file:
+            os.posix_fadvise(file.fileno(), 0, 0, advice)
             while file.readinto(buffer):
                 pass
-    return time.process_time() - before
+            os.posix_fadvise(file.fileno(), 0, 0, advice)
