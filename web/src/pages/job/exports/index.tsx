@@ -151,6 +151,7 @@ export function Exports({ id, name, best }: Props) {
   const offered = labelled.length > 0 ? labelled.filter(({ format }) => !LLAMA_FORMATS.has(format)) : USUAL;
   const plain = offered.map(({ format, label, hint }) => ({
     name: `job.export.${format}`,
+    title: label,
     label: `Export ${lowered(label)}`,
     hint,
     format,
@@ -174,8 +175,8 @@ export function Exports({ id, name, best }: Props) {
         {best !== null && ` Step ${number(best)} is exported: it beats the final adapter.`}
       </p>
       <div class="exports-cards">
-        {plain.map(({ format, label, hint, when, run }) => (
-          <Card key={format} title={names.get(format) ?? format} hint={hint}>
+        {plain.map(({ format, title, label, hint, when, run }) => (
+          <Card key={format} title={title} hint={hint}>
             <Unavailable id={`exports-${format}`} problem={problems.get(format)} />
             <Button
               small
