@@ -94,7 +94,7 @@ async def run_push(settings: Settings, arguments: Namespace) -> int:
                 return 1
             with _scratch_folder(settings.cache, export["bytes"]) as folder:
                 await fetch(backend, chosen["id"], export, folder)
-                names = sorted(path.name for path in folder.iterdir())
+                names = sorted(file["name"] for file in export["files"])
                 remove = _mixed_up(published["files"], names, replace=arguments.replace)
                 question = _question(published, name, chosen, export, arguments, remove)
                 if not confirm(question, "Publish it?", yes=arguments.yes):

@@ -525,6 +525,14 @@ async def test_files_with_local_paths_or_tokens_are_not_pushed(
     assert hub.repos == {}
 
 
+async def test_an_export_is_pushed_with_its_subfolders(
+    command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str
+) -> None:
+    fake_backend.exports.files = ALL | {"1_Pooling/config.json": b"{}"}
+    await command.run(0, "push", job, "ann/keeper", "--yes", "--format", "merged")
+    assert hub.repos["ann/keeper"].files == fake_backend.exports.files
+
+
 async def test_path_like_tokens_of_a_vocabulary_are_pushed(
     command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str
 ) -> None:
