@@ -291,12 +291,12 @@ FORMATS: Final = {
                 "writer": Usage(
                     (
                         ("llama.cpp", "llama-cli -m BASE.gguf --lora FOLDER/adapter.gguf"),
-                        ("In Python", 'llama_cpp.Llama(BASE, lora_path="FOLDER/adapter.gguf")'),
+                        ("In Python", 'llama_cpp.Llama("BASE.gguf", lora_path="FOLDER/adapter.gguf")'),
                     ),
                     (
                         ("Fetch it", "hf download REPOSITORY adapter.gguf --local-dir NAME"),
                         ("llama.cpp", "llama-cli -m BASE.gguf --lora NAME/adapter.gguf"),
-                        ("In Python", 'llama_cpp.Llama(BASE, lora_path="NAME/adapter.gguf")'),
+                        ("In Python", 'llama_cpp.Llama("BASE.gguf", lora_path="NAME/adapter.gguf")'),
                     ),
                 )
             },

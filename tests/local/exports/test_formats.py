@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
+from arkor_dev.local.cards.card import loading
 from arkor_dev.local.exports.formats import FORMATS, usage
 from arkor_dev.local.modeling.classes import Classes
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from arkor_dev.local.exports.formats import Result
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -27,6 +31,31 @@ def test_each_result_has_its_usage_from_the_hub(form: str) -> None:
         for program, line in (*programs.folder, *programs.hub):
             if program in ("In Python", "ONNX Runtime"):
                 ast.parse(line)
+
+
+@pytest.mark.parametrize(
+    ("result", "form", "method"),
+    [
+        ("writer", "adapter", None),
+        ("writer", "merged", None),
+        ("classifier", "adapter", "classify"),
+        ("classifier", "onnx", "classify"),
+        ("embedder", "merged", "embed"),
+        ("embedder", "onnx", "embed"),
+        ("reranker", "merged", "rerank"),
+        ("reranker", "onnx", "rerank"),
+    ],
+)
+def test_the_card_loads_an_export_with_the_classes_of_its_usage(
+    result: Result, form: str, method: str | None
+) -> None:
+    """What the card writes as a whole program, the usage says in a line."""
+    weights = "onnx" if form == "onnx" else None
+    card = "\n".join(loading("org/tiny", form == "adapter", {"method": method}, weights=weights))
+    programs = FORMATS[form].usage[result]
+    for _, line in (*programs.folder, *programs.hub):
+        for name in re.findall(r"\b[A-Z]+[a-z]\w*(?=[.(])", line):
+            assert name in card
 
 
 def test_a_classifiers_usage_has_its_number_of_labels(tmp_path: Path) -> None:
