@@ -1098,6 +1098,7 @@ export interface Export {
   files?: ExportFile[];
   proof?: ExportProof;
   usage?: (string[])[];
+  hubUsage?: (string[])[];
 }
 
 /** A run that a program wants to start, such as an assistant through `arkor-dev mcp`. */

@@ -339,6 +339,7 @@ def test_its_export_is_proved_with_sentence_transformers(exported: Any) -> None:
     assert {"modules.json", "1_Pooling/config.json", "config_sentence_transformers.json"} <= names
     assert "chat_template.jinja" not in names
     assert exported["usage"] == [["In Python", 'SentenceTransformer("FOLDER")']]
+    assert exported["hubUsage"] == [["In Python", 'SentenceTransformer("REPOSITORY")']]
 
 
 def test_sentence_transformers_loads_its_export_unchanged(
