@@ -13,7 +13,7 @@ import pytest
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_run import losses_of
 
-from .test_streamed_layers import LAYERS, make, prepared, reads_of, run_of, same_weights
+from .test_streamed_layers import LAYERS, InMemory, make, prepared, reads_of, run_of, same_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,11 +25,6 @@ pytestmark = [
     pytest.mark.engine,
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def deep(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make(tmp_path_factory.mktemp("deep"))
 
 
 @dataclass
@@ -122,12 +117,16 @@ def watched(run: TrainingLoop, copies: Literal["early", "late"]) -> Watched:
 @pytest.mark.parametrize("copies", ["early", "late"])
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_copies_beside_the_computation_give_the_same_bits(
-    deep: Path, tmp_path: Path, dtype: str, copies: Literal["early", "late"]
+    deep: Path,
+    tmp_path: Path,
+    in_memory: Callable[..., InMemory],
+    dtype: str,
+    copies: Literal["early", "late"],
 ) -> None:
-    plain = run_of(deep, tmp_path / "memory", dtype, loraDropout=0.1)
+    plain = in_memory(dtype, 0.1)
     streamed = run_of(deep, tmp_path / "streamed", dtype, loraDropout=0.1, offload="layers")
     transfers = watched(streamed, copies)
-    assert losses_of(streamed) == losses_of(plain)
+    assert losses_of(streamed) == plain.losses
     assert same_weights(streamed, plain)
     stream = streamed.base.stream
     assert stream
@@ -151,12 +150,14 @@ def test_each_layer_is_copied_once_a_pass_and_direction(deep: Path, tmp_path: Pa
         assert len(transfers.copied) - before == len(numbers)
 
 
-def test_layers_that_keep_their_activations_wait_for_the_copies(deep: Path, tmp_path: Path) -> None:
+def test_layers_that_keep_their_activations_wait_for_the_copies(
+    deep: Path, tmp_path: Path, in_memory: Callable[..., InMemory]
+) -> None:
     """The backward pass uses a layer's weights only once they have arrived again."""
-    plain = run_of(deep, tmp_path / "memory")
+    plain = in_memory()
     streamed = run_of(deep, tmp_path / "streamed", offload="layers", gradientCheckpointing=False)
     transfers = watched(streamed, "late")
-    assert losses_of(streamed) == losses_of(plain)
+    assert losses_of(streamed) == plain.losses
     assert same_weights(streamed, plain)
     stream = streamed.base.stream
     assert stream

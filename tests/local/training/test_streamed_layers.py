@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +23,7 @@ from tests.local.tiny_model import chats, write_jsonl
 from tests.local.tiny_run import events_of, losses_of, pause_of, set_up
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from arkor_dev.contract.events import Event
@@ -66,13 +69,6 @@ def make(folder: Path, layers: int = LAYERS, hidden: int = 256, shard: str = "3M
     return folder
 
 
-@pytest.fixture(scope="module")
-def deep(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = make(tmp_path_factory.mktemp("deep"))
-    assert len(list(folder.glob("*.safetensors"))) > 1, "the layers are in several files"
-    return folder
-
-
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
     """A model whose files a test may change, in one of them."""
@@ -83,6 +79,25 @@ def loaded(model: Path, **options: Any) -> Base:
     from arkor_dev.local.modeling.base_model import load_base
 
     return load_base(model, as_stored=True, **options)
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """What a run of ``CONFIG`` with all layers in memory has come to."""
+
+    losses: list[float]
+    eval_losses: list[float]
+    trainable: list[Any]
+    adapter: bytes
+
+
+@functools.cache
+def run_in_memory(model: Path, data: Path, dtype: str, dropout: float) -> InMemory:
+    """Train once for all tests that ask for the same."""
+    run = run_of(model, data, dtype, loraDropout=dropout)
+    losses = losses_of(run)
+    adapter = (final_folder(data, dtype) / "adapter_model.safetensors").read_bytes()
+    return InMemory(losses, events_of(run).figures("evalLoss"), run.trainable, adapter)
 
 
 def run_of(model: Path, data: Path, dtype: str = "bfloat16", **config: Any) -> TrainingLoop:
@@ -111,7 +126,7 @@ def bytes_of(data: Path) -> bytes:
     return (final_folder(data, "bfloat16") / "adapter_model.safetensors").read_bytes()
 
 
-def same_weights(one: TrainingLoop, other: TrainingLoop) -> bool:
+def same_weights(one: TrainingLoop | InMemory, other: TrainingLoop | InMemory) -> bool:
     import torch
 
     assert len(one.trainable) == 2 * 7 * LAYERS
@@ -120,14 +135,14 @@ def same_weights(one: TrainingLoop, other: TrainingLoop) -> bool:
 
 @pytest.mark.parametrize(("dtype", "dropout"), [("bfloat16", 0.0), ("float32", 0.0), ("bfloat16", 0.1)])
 def test_a_streamed_run_gives_the_adapter_of_one_in_memory(
-    deep: Path, tmp_path: Path, dtype: str, dropout: float
+    deep: Path, tmp_path: Path, in_memory: Callable[..., InMemory], dtype: str, dropout: float
 ) -> None:
-    plain = run_of(deep, tmp_path / "memory", dtype, loraDropout=dropout)
+    plain = in_memory(dtype, dropout)
     streamed = run_of(deep, tmp_path / "streamed", dtype, loraDropout=dropout, offload="layers")
-    assert losses_of(streamed) == losses_of(plain)
+    assert losses_of(streamed) == plain.losses
     assert streamed.layerwise
     assert not streamed.layerwise.unsuited
-    assert events_of(streamed).figures("evalLoss") == events_of(plain).figures("evalLoss")
+    assert events_of(streamed).figures("evalLoss") == plain.eval_losses
     assert same_weights(streamed, plain)
 
 
@@ -200,12 +215,12 @@ def computations_of(run: TrainingLoop) -> list[int]:
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_layers_that_keep_their_activations_are_not_recomputed(
-    deep: Path, tmp_path: Path, dtype: str
+    deep: Path, tmp_path: Path, in_memory: Callable[..., InMemory], dtype: str
 ) -> None:
     """They save no weights, and so give the adapter of a run in memory without holding all layers."""
-    plain = run_of(deep, tmp_path / "memory", dtype)
+    plain = in_memory(dtype)
     kept = run_of(deep, tmp_path / "kept", dtype, offload="layers", gradientCheckpointing=False)
-    assert losses_of(kept) == losses_of(plain)
+    assert losses_of(kept) == plain.losses
     assert same_weights(kept, plain)
     stream, steps = kept.base.stream, kept.steps()
     assert stream
@@ -293,9 +308,9 @@ def test_it_answers_as_in_memory(deep: Path, tmp_path: Path, dtype: str) -> None
     assert len(answered[0][0].ids) == 12
 
 
-def test_a_paused_run_resumes_to_the_bits_of_one_in_memory(deep: Path, tmp_path: Path) -> None:
-    whole = run_of(deep, tmp_path / "whole")
-    assert whole.run().status == "completed"
+def test_a_paused_run_resumes_to_the_bits_of_one_in_memory(
+    deep: Path, tmp_path: Path, in_memory: Callable[..., InMemory]
+) -> None:
     paused = run_of(deep, tmp_path / "data", offload="layers")
     paused.stop.pausing = lambda: "asked" if paused.step >= 2 else None
     pause = pause_of(paused.run())
@@ -303,7 +318,7 @@ def test_a_paused_run_resumes_to_the_bits_of_one_in_memory(deep: Path, tmp_path:
     resumed = run_of(deep, tmp_path / "data", offload="layers")
     resumed.resume_plan = points(tmp_path / "data")
     assert resumed.run().status == "completed"
-    assert bytes_of(tmp_path / "data") == bytes_of(tmp_path / "whole")
+    assert bytes_of(tmp_path / "data") == in_memory().adapter
 
 
 MEASURE = """
