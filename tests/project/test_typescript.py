@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import shutil
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +14,7 @@ from arkor_dev.contract.errors import ArkorError, BadRequestError, status_of
 from arkor_dev.project import typescript
 from arkor_dev.project.source_state import SETTLED
 from arkor_dev.project.typescript import TypeScriptProject
+from tests.support.processes import script
 from tests.support.typescript_projects import trainer
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 # Builds by copying; a source with the word BROKEN does not compile. Each run is one letter in `builds`.
-CLI = """#!{python}
-import pathlib, sys, time
+CLI = """
+import os, sys, time
 assert sys.argv[1:] == ["build"], sys.argv
-source = pathlib.Path("src/arkor/index.ts").read_text()
+source = open("src/arkor/index.ts", encoding="utf-8").read()
 with open(".arkor/builds", "a") as builds:
     builds.write("b")
 time.sleep(0.1)
@@ -37,9 +37,9 @@ if "BROKEN" in source:
     print("src/arkor/index.ts:1:1: \\x1b[31mnot TypeScript\\x1b[0m", file=sys.stderr)
     sys.exit(2)
 if "NOWHERE" not in source:
-    out = pathlib.Path(".arkor/build")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "index.mjs").write_text(source)
+    os.makedirs(".arkor/build", exist_ok=True)
+    with open(".arkor/build/index.mjs", "w", encoding="utf-8") as bundle:
+        bundle.write(source)
 """
 
 TRAINER = 'const make = (name) => ({ name, start() {}, wait() {}, cancel() {} });\nlet loads = "";\n'
@@ -48,10 +48,7 @@ TRAINER = 'const make = (name) => ({ name, start() {}, wait() {}, cancel() {} })
 @pytest.fixture
 def project(tmp_path: Path, node_on_path: None) -> Path:
     root = tmp_path / "a project"
-    cli = root / "node_modules" / ".bin" / "arkor"
-    cli.parent.mkdir(parents=True)
-    cli.write_text(CLI.format(python=sys.executable))
-    cli.chmod(0o755)
+    script(root / "node_modules" / ".bin" / "arkor", CLI)
     (root / "src" / "arkor").mkdir(parents=True)
     return root
 
@@ -136,9 +133,24 @@ async def test_a_bundle_that_is_not_a_regular_file_is_refused(project: Path) -> 
     assert "cannot be read (larger than 64 MiB)" in await failure(project)
 
 
-async def test_a_bundle_that_throws_shows_its_error(project: Path) -> None:
-    text = await failure(source(project, 'throw new Error("no key: set THE_KEY");'))
-    assert text == "The project's code fails to load.\nno key: set THE_KEY"
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ('throw new Error("no key: set THE_KEY");', "no key: set THE_KEY"),
+        ("undefinedThing();", "ReferenceError: undefinedThing is not defined"),
+        ('throw new Error("no", { cause: new TypeError("why") });', "no (TypeError: why)"),
+        ('throw "a text";', "'a text'"),
+        ("throw null;", "null"),
+        ("await Promise.reject(new Error('late'));", "late"),
+        ("setTimeout(() => { throw new Error('beside'); }); await new Promise(() => {});", "beside"),
+        ("throw { get message() { throw 1; } };", "an error that cannot be shown"),
+        ('throw new Error("\\u001b[2J\\u202e" + "long ".repeat(2000));', "long long"),
+    ],
+)
+async def test_any_thrown_value_is_shown(project: Path, code: str, said: str) -> None:
+    text = await failure(source(project, code))
+    assert text.startswith(f"The project's code fails to load.\n{said}")
+    assert len(text) < 2100
 
 
 async def test_a_bundle_that_exits_node_is_an_error(project: Path) -> None:
@@ -307,8 +319,7 @@ async def test_rolldown_errors_have_location_and_message(project: Path) -> None:
 
     at aggregateBindingErrorsIntoJsError (file:///n/error.mjs:110:18)
 """
-    cli = project / "node_modules" / ".bin" / "arkor"
-    cli.write_text(f"#!{sys.executable}\nimport sys\nsys.exit({drawing!r})\n")
+    script(project / "node_modules" / ".bin" / "arkor", f"import sys\nsys.exit({drawing!r})\n")
     source(project, "")
     with pytest.raises(ArkorError) as caught:
         await TypeScriptProject(project).read()
@@ -318,26 +329,6 @@ async def test_rolldown_errors_have_location_and_message(project: Path) -> None:
         "src/arkor/two.ts:1:14: Missing initializer in const declaration"
     )
     assert "Help: Add an initializer" in str(caught.value.extra["details"])
-
-
-@pytest.mark.parametrize(
-    ("code", "said"),
-    [
-        ("undefinedThing();", "ReferenceError: undefinedThing is not defined"),
-        ('throw new Error("no", { cause: new TypeError("why") });', "no (TypeError: why)"),
-        ('throw "a text";', "'a text'"),
-        ("throw null;", "null"),
-        ("await Promise.reject(new Error('late'));", "late"),
-        ("setTimeout(() => { throw new Error('beside'); }); await new Promise(() => {});", "beside"),
-        ("throw { get message() { throw 1; } };", "an error that cannot be shown"),
-        ('throw new Error("\\u001b[2J\\u202e" + "long ".repeat(2000));', "long long"),
-    ],
-)
-async def test_any_thrown_value_is_shown(typescript_project: RealProject, code: str, said: str) -> None:
-    typescript_project.write(code)
-    text = (await refused(typescript_project)).text
-    assert text.startswith(f"The project's code fails to load.\n{said}")
-    assert len(text) < 2100
 
 
 async def test_concurrent_studios_never_read_a_partial_bundle(
