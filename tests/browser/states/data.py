@@ -76,7 +76,7 @@ async def go(scene: Scene, query: str = "") -> None:
     await expect(scene.page.locator(".data-bar").first).to_be_attached()
 
 
-@state("data-rows", "The rows of a trainer, one of them token by token")
+@state("data-rows", "The rows of a trainer, one of them token by token", tour="data")
 async def rows(scene: Scene) -> None:
     chance = random.Random(5)
     shown(scene, [chat(chance) for _ in range(102)], TRAINER + SECOND)
@@ -136,7 +136,11 @@ GROUPS = [
 ]
 
 
-@state("data-meaning", "Rows like the one on screen, groups of similar rows, and a map to walk through")
+@state(
+    "data-meaning",
+    "Rows like the one on screen, groups of similar rows, and a map to walk through",
+    tour="meaning",
+)
 async def meaning(scene: Scene) -> None:
     chance = random.Random(5)
     shown(scene, [chat(chance) for _ in range(96)])
@@ -206,7 +210,7 @@ async def judge(scene: Scene) -> None:
     await scene.page.locator(".data-view").evaluate("view => view.scrollIntoView()")
 
 
-@state("data-losses", "Rows to be judged by the model's loss, which is being measured")
+@state("data-losses", "Rows to be judged by the model's loss, which is being measured", tour="meaning")
 async def losses(scene: Scene) -> None:
     chance = random.Random(6)
     talks = [chat(chance) for _ in range(20)]
@@ -239,7 +243,7 @@ async def fix(scene: Scene) -> None:
     await expect(scene.page.get_by_role("button", name="Change 2 rows")).to_be_visible()
 
 
-@state("data-cut", "The line of max_length, moved: what is lost, rows struck out, findings")
+@state("data-cut", "The line of max_length, moved: what is lost, rows struck out, findings", tour="data")
 async def cut(scene: Scene) -> None:
     chance = random.Random(6)
     shown(scene, [chat(chance, 200) for _ in range(400)])
@@ -265,7 +269,7 @@ async def cut(scene: Scene) -> None:
     await scene.page.evaluate("scrollTo(0, 0)")
 
 
-@state("data-hostile", "Rows with HTML, escapes, overrides of direction, and one without an end")
+@state("data-hostile", "Rows with HTML, escapes, overrides of direction, and one without an end", tour="data")
 async def hostile(scene: Scene) -> None:
     ask = {"role": "user", "content": HOSTILE}
     long = {"role": "assistant", "content": "y" * 50_000 + " <b>" * 500}
@@ -285,7 +289,7 @@ async def unreadable(scene: Scene) -> None:
     await expect(scene.page.get_by_role("alert")).to_contain_text("line 2")
 
 
-@state("data-reading", "A hundred thousand rows, of which some are still to be read")
+@state("data-reading", "A hundred thousand rows, of which some are still to be read", tour="data")
 async def reading(scene: Scene) -> None:
     chance = random.Random(7)
     some = [chat(chance) for _ in range(500)]
@@ -321,7 +325,10 @@ async def empty(scene: Scene) -> None:
     await expect(scene.page.get_by_text("There is no trainer yet.")).to_be_visible()
 
 
-@state("data-unmapped", "A CSV with columns of its own: which are which is chosen where the rows are")
+@state(
+    "data-unmapped",
+    "A CSV with columns of its own: which are which is chosen where the rows are",
+)
 async def unmapped(scene: Scene) -> None:
     shown(
         scene,
