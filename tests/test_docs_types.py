@@ -51,10 +51,18 @@ def test_mypy_accepts_the_examples_and_reports_a_misspelt_setting(examples: Path
 
 @pytest.mark.timeout(300)
 def test_pyright_accepts_the_examples_and_reports_a_misspelt_setting(examples: Path) -> None:
-    for name in ("transformers", "onnxruntime"):
-        pytest.importorskip(name)
     pytest.importorskip("basedpyright")
-    settings = {"typeCheckingMode": "standard", "include": ["."], "extraPaths": [str(ROOT)]}
+    # What other libraries are is theirs to check, and reading their sources takes longer than all of ours.
+    for name in ("torch", "transformers", "onnxruntime"):
+        stub = examples / "stubs" / name / "__init__.pyi"
+        stub.parent.mkdir(parents=True)
+        stub.write_text("from typing import Any\n\ndef __getattr__(name: str) -> Any: ...\n")
+    settings = {
+        "typeCheckingMode": "standard",
+        "include": ["*.py"],
+        "stubPath": "stubs",
+        "extraPaths": [str(ROOT)],
+    }
     (examples / "pyrightconfig.json").write_text(json.dumps(settings))
     checker = shutil.which("basedpyright", path=str(Path(sys.executable).parent))
     assert checker is not None

@@ -29,12 +29,7 @@ def lines_for(export: Export, folder: Path, name: str) -> list[str]:
         # Not JSON's escapes: Python reads its two of an emoji as two characters that no path has.
         return json.dumps(text, ensure_ascii=False) if match[1] else shlex.quote(text)
 
-    usage: object = export.get("usage")
-    lines = [entry for entry in usage if isinstance(entry, list)] if isinstance(usage, list) else []
-    text_lines = [
-        f"{program}: {PLACEHOLDER.sub(path, str(line).replace('NAME', name))}"
-        for program, line in (entry for entry in lines if len(entry) == 2)
-    ]
+    text_lines = [PLACEHOLDER.sub(path, line) for line in _lines(export.get("usage"), name)]
     if (
         text_lines
         and export.get("format") == "adapter"
@@ -42,3 +37,17 @@ def lines_for(export: Export, folder: Path, name: str) -> list[str]:
     ):
         text_lines.append("vLLM: not possible with this kind of adapter; export the job with --format merged")
     return text_lines
+
+
+def lines_on_hub(export: Export, repository: str, name: str) -> list[str]:
+    """Return the command for each program of an export in the Hub's ``repository``; empty if unknown."""
+    return [line.replace("REPOSITORY", repository) for line in _lines(export.get("hubUsage"), name)]
+
+
+def _lines(usage: object, name: str) -> list[str]:
+    """Return ``program: line`` for each well-formed entry, with ``name`` filled in."""
+    entries = [entry for entry in usage if isinstance(entry, list)] if isinstance(usage, list) else []
+    return [
+        f"{program}: {str(line).replace('NAME', name)}"
+        for program, line in (entry for entry in entries if len(entry) == 2)
+    ]

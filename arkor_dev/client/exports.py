@@ -228,9 +228,7 @@ async def fetch(backend: Backend, job_id: str, export: Export, folder: Path) -> 
         raise BackendError(UNREADABLE)
     files = export["files"]
     # The names come from the backend: they must not lead out of the folder.
-    if not all(
-        is_safe_name(name := entry["name"]) and "/" not in name and name.isprintable() for entry in files
-    ):
+    if not all(is_safe_name(name := entry["name"]) and name.isprintable() for entry in files):
         raise BackendError("The backend sent an unsafe file name. Nothing was written.")
     needed, free = sum(entry["bytes"] for entry in files), shutil.disk_usage(folder).free
     if needed > free:
@@ -242,6 +240,7 @@ async def fetch(backend: Backend, job_id: str, export: Export, folder: Path) -> 
         name, size = entry["name"], entry["bytes"]
         digest, count = hashlib.sha256(), 0
         try:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             async with backend.export_file(job_id, str(export["id"]), name) as source:
                 with (folder / name).open("xb") as file:
                     async for chunk in source.content.iter_chunked(CHUNK):

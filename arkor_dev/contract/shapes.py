@@ -1379,7 +1379,8 @@ class Export(TypedDict):
     It waits until no job is training. ``files`` and ``bytes`` are there from ``verifying`` on, ``proof`` and
     ``usage`` once it is ``completed``, and ``error`` when it ``failed``. ``step`` is that of a checkpoint,
     and left out for the final adapter. ``usage`` has ``[program, line]`` for each program that reads it, with
-    the placeholders FOLDER and NAME.
+    the placeholders FOLDER and NAME; ``hubUsage`` has the same for its files in a repository on the Hub, with
+    REPOSITORY and NAME.
     """
 
     id: str
@@ -1395,6 +1396,7 @@ class Export(TypedDict):
     files: NotRequired[list[ExportFile]]
     proof: NotRequired[ExportProof]
     usage: NotRequired[list[list[str]]]
+    hubUsage: NotRequired[list[list[str]]]
 
 
 class StartRequest(TypedDict):

@@ -77,6 +77,7 @@ class JobsCache:
         self._poller: asyncio.Task[None] | None = None
         self._round = asyncio.Event()
         self._round_at = 0.0
+        self._polled = self._round
         self._due = asyncio.Event()
 
     async def get(self) -> tuple[JobsList, int | None]:
@@ -104,7 +105,9 @@ class JobsCache:
     def refresh(self) -> None:
         """Poll at once after a change; requests meanwhile wait for that answer."""
         if self._poller is not None:
-            self._new_round()
+            # A round whose poll has not begun will do, and nobody else would end it for those who wait.
+            if self._polled is self._round:
+                self._new_round()
             self._due.set()
 
     def _new_round(self) -> None:
@@ -123,9 +126,9 @@ class JobsCache:
         try:
             while self._clock() - self._asked_at < self._idle:
                 self._due.clear()
-                round_ = self._round
+                self._polled = self._round
                 await self._once()
-                round_.set()
+                self._polled.set()
                 try:
                     async with asyncio.timeout(self._interval):
                         await self._due.wait()
@@ -134,6 +137,7 @@ class JobsCache:
         finally:
             self._poller = None
             self._round.set()
+            self._polled.set()
 
     async def _once(self) -> None:
         try:

@@ -28,6 +28,7 @@ async def test_an_export_is_created_saved_and_deleted(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["exports"]
+    files = fake_backend.exports.files = FILES | {"1_Pooling/config.json": b"{}"}
     job = trained(fake_backend, "support-bot", steps=40, of=40)
     fake_backend.exports.looks = 1_000_000
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
@@ -39,7 +40,7 @@ async def test_an_export_is_created_saved_and_deleted(
         fake_backend.exports.looks = 0  # it is done now
         await expect(one).to_contain_text("Verified")
         await expect(one).to_contain_text(str(PROOF["sentence"]))
-        await one.get_by_text("2 files and commands").click()
+        await one.get_by_text("3 files and commands").click()
         await expect(one).to_contain_text(f"arkor-dev export {job} --out FOLDER")
         await expect(one).to_contain_text("vllm serve BASE --enable-lora --lora-modules NAME=FOLDER")
         async with page.expect_download() as saved:
@@ -53,7 +54,7 @@ async def test_an_export_is_created_saved_and_deleted(
         assert download.suggested_filename == "support-bot-adapter.zip"
         with ZipFile(await download.path()) as archive:
             assert archive.testzip() is None
-            assert {name: archive.read(name) for name in archive.namelist()} == FILES
+            assert {name: archive.read(name) for name in archive.namelist()} == files
         await one.get_by_role("button", name="Remove").click()
         await page.get_by_role("dialog").get_by_role("button", name="Remove").click()
         await expect(one).to_have_count(0)

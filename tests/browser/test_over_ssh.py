@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.slow
 @pytest.mark.beside
+@pytest.mark.ci
 @pytest.mark.browser
 @pytest.mark.engine
 @pytest.mark.timeout(300)

@@ -72,6 +72,7 @@ async def run_of(daemon: Daemon, known: set[str]) -> str:
 
 @pytest.mark.slow
 @pytest.mark.beside
+@pytest.mark.ci
 @pytest.mark.browser
 @pytest.mark.engine
 @pytest.mark.timeout(900)

@@ -35,6 +35,19 @@ def test_an_export_has_its_files_and_its_proof(export: dict[str, Any]) -> None:
     assert proof["loss"].keys() >= {"base", "trained", "exported"}
 
 
+def test_an_export_says_how_programs_use_it(export: dict[str, Any]) -> None:
+    for field, placeholder, other in (
+        ("usage", "FOLDER", "REPOSITORY"),
+        ("hubUsage", "REPOSITORY", "FOLDER"),
+    ):
+        lines = export.get(field, [])
+        assert all(
+            isinstance(text, str) and text.strip() for program, line in lines for text in (program, line)
+        )
+        assert not lines or placeholder in str(lines), field
+        assert other not in str(lines), field
+
+
 def test_exported_files_match_their_hash(target: Target, finished: Finished, export: dict[str, Any]) -> None:
     path = f"/v1/jobs/{finished.id}/exports/{export['id']}/files"
     for entry in export["files"]:

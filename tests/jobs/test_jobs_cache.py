@@ -154,6 +154,25 @@ async def test_a_poll_begun_before_a_refresh_does_not_satisfy_it(source: Source)
     await cache.close()
 
 
+async def test_refreshes_before_and_during_the_first_poll_leave_no_reader_waiting(source: Source) -> None:
+    cache = JobsCache(source.fetch, interval=60, patience=60)
+    source.gate.clear()
+    readers = [asyncio.create_task(body(cache))]
+    await asyncio.sleep(0)
+    assert source.polls == 0, "its poll is about to begin"
+    cache.refresh()
+    await until(lambda: source.polls == 1)
+    for _ in range(3):
+        cache.refresh()
+        readers.append(asyncio.create_task(body(cache)))
+        await asyncio.sleep(0)
+    source.gate.set()
+    async with asyncio.timeout(10):
+        assert await asyncio.gather(*readers) == ["one"] * 4
+    assert source.polls == 2
+    await cache.close()
+
+
 async def test_refresh_without_readers_does_not_poll(cache: JobsCache, source: Source) -> None:
     cache.refresh()
     await asyncio.sleep(0.01)

@@ -27,7 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.beside, pytest.mark.timeout(1800)]
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.slow,
+    pytest.mark.beside,
+    pytest.mark.ci,
+    pytest.mark.timeout(1800),
+]
 
 KILLS = int(os.environ.get("ARKOR_CHAOS_KILLS", "4"))
 SEED = int(os.environ.get("ARKOR_CHAOS_SEED", "20"))

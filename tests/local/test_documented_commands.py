@@ -306,6 +306,7 @@ def made_environment(clone: Path, template: str) -> None:
     (clone / ".venv" / "installed").write_text(f"{sums.strip()} [local]\n")
 
 
+@pytest.mark.ci
 def test_documented_commands_run_as_written(sandbox: Sandbox) -> None:
     wrong: dict[str, str | None] = {}
     for command in commands():

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from arkor_dev.backend.client import Backend
     from arkor_dev.identity.local_backend import Notice
 
-pytestmark = [pytest.mark.engine, pytest.mark.beside, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engine, pytest.mark.beside, pytest.mark.ci, pytest.mark.timeout(300)]
 
 TOML = f"""
 [compute]

@@ -12,6 +12,8 @@ from arkor_dev.local.exports.formats import FORMATS
 from .fake_checks import RefusedError, parsed, whole, wrong
 
 if TYPE_CHECKING:
+    from arkor_dev.local.exports.formats import Result
+
     from .fake_backend import FakeBackend
 
 FILES = {"adapter_config.json": b'{"r": 8}', "adapter_model.safetensors": bytes(range(256)) * 4}
@@ -62,8 +64,8 @@ class FakeExports:
     They are verified for ``proving`` more looks; a failing job's export fails after these.
 
     ``proof`` is what is found, and ``files`` their content; ``named`` are the reported names, ``progress``
-    how far one has come, ``lacking`` what is missing for those of llama.cpp. With ``onnx`` the jobs' models
-    read texts, and have that format.
+    how far one has come, ``lacking`` what is missing for those of llama.cpp. ``result`` is what the jobs have
+    made.
     """
 
     def __init__(self, fake: FakeBackend) -> None:
@@ -72,7 +74,8 @@ class FakeExports:
         self.failing: dict[str, str] = {}
         self.proof = PROOF
         self.files = dict(FILES)
-        self.lacking, self.onnx = "", False
+        self.lacking = ""
+        self.result: Result = "writer"
         self.progress: dict[str, Any] = {"label": "Writing", "total": 8, "unit": "files"}
         self.named: list[dict[str, Any]] | None = None
         self.made: dict[str, dict[str, dict[str, Any]]] = {}
@@ -125,12 +128,14 @@ class FakeExports:
             size = sum(map(len, self.files.values()))
             export |= {"state": "verifying", "bytes": size, "files": files}
             if over:
+                usage = FORMATS[export["format"]].usage[self.result]
                 export |= {"state": "completed", "proof": self.proof, "usage": USAGE[export["format"]]}
+                export["hubUsage"] = [list(line) for line in usage.hub]
                 del export["progress"]
         return export
 
     def _plain(self) -> tuple[str, ...]:
-        return ("adapter", "merged", *(["onnx"] if self.onnx else []))
+        return ("adapter", "merged", *(["onnx"] if self.result in FORMATS["onnx"].usage else []))
 
     async def _create(self, request: web.Request) -> web.Response:
         job, body = self._fake.job_of(request), parsed(await request.read())

@@ -1098,6 +1098,7 @@ export interface Export {
   files?: ExportFile[];
   proof?: ExportProof;
   usage?: (string[])[];
+  hubUsage?: (string[])[];
 }
 
 /** A run that a program wants to start, such as an assistant through `arkor-dev mcp`. */
@@ -1338,6 +1339,7 @@ export interface DatasetRow {
   excerpt: string;
   length: number;
   learned: number;
+  label?: string;
   error?: string;
   excluded?: boolean;
   leftOut?: boolean;
@@ -1371,6 +1373,7 @@ export interface DatasetTokens {
   texts: string[];
   special: number[];
   runs: TokenRun[];
+  label?: string;
   exclusion?: RowExclusion;
   error?: string;
   raw?: string;

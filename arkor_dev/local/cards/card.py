@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from arkor_dev.contract.provenance.statement import Statement
     from arkor_dev.data.findings.privacy import Private
 
+    Usage = Sequence[tuple[str, str]]
+    """A command or line of code for each program, as in the records of the export formats."""
 
 MOST: Final = 4
 QUESTION: Final = 300
@@ -193,15 +195,7 @@ ONNX_OUTPUTS: Final = {
     RERANK: "The outputs are logits, `[pairs, 1]`, whose sigmoids say how relevant each document is.",
 }
 """What its outputs mean."""
-GGUF: Final = """```sh
-llama-cli -m model.gguf
-```"""
-GGUF_EMBEDDER: Final = """```sh
-llama-server -m model.gguf --embeddings
-```"""
-GGUF_LORA: Final = """```sh
-llama-cli -m base.gguf --lora adapter.gguf
-```"""
+SAME_BASE: Final = "`base.gguf` is the same base."
 
 
 def loading(
@@ -209,27 +203,32 @@ def loading(
     adapter: bool,
     settings: Mapping[str, object],
     *,
+    usage: Usage = (),
     weights: object = None,
     auto: str = TEXT_ONLY,
 ) -> Iterator[str]:
-    """Yield the section on loading; ``hub`` is the base model's id on the Hub, if any; ``weights`` their
-    file's format, if it is ``gguf`` or ``onnx``; ``auto`` is transformers' class that loads the base.
+    """Yield the section on loading; ``hub`` is the base model's id on the Hub, if any.
+
+    ``usage`` has the lines of an export's format that are all to say, ``weights`` is their file's format if
+    it is ``gguf`` or ``onnx``; ``auto`` is transformers' class that loads the base.
     """
     method = str(settings.get("method"))
-    if weights == "onnx" and method in ONNX_TEXTS:
-        yield ONNX.format(here=FOLDER, texts=ONNX_TEXTS[method])
-        yield ONNX_OUTPUTS[method]
-        return
-    if weights == "gguf" and method == EMBED:
-        yield "With llama.cpp; `embedder.json` has the prompts to write before queries and documents:"
-        yield GGUF_EMBEDDER
-        return
-    if weights == "gguf":
-        yield "With llama.cpp" + (", where `base.gguf` is the same base:" if adapter else ":")
-        yield GGUF_LORA if adapter else GGUF
+    if usage:
+        if method == EMBED:
+            yield "`embedder.json` has the prompts to write before queries and documents."
+        if adapter:
+            yield SAME_BASE
+        for program, line in usage:
+            text = line.replace("FOLDER/", "").replace("NAME", "my-model").replace("BASE", "base")
+            yield f"{program}:"
+            yield f"```{'python' if program == 'In Python' else 'sh'}\n{text}\n```"
         if adapter:
             yield MERGED_FOR_OLLAMA
             yield OLLAMA
+        return
+    if weights == "onnx" and method in ONNX_TEXTS:
+        yield ONNX.format(here=FOLDER, texts=ONNX_TEXTS[method])
+        yield ONNX_OUTPUTS[method]
         return
     if settings.get("method") == CLASSIFY:
         yield CLASSIFIER.format(base=hub or BASE, here=FOLDER)
@@ -281,12 +280,13 @@ def card_of(
     private: Private,
     evaluation: Mapping[str, object] | None = None,
     samples: Sequence[Mapping[str, object]] = (),
+    usage: Usage = (),
 ) -> str:
     """Return the card for ``statement``: front matter without its fences, an empty line, and the text.
 
-    ``evaluation`` and ``samples`` have the contract's shapes.
+    ``evaluation`` and ``samples`` have the contract's shapes; ``usage`` as in `loading`.
     """
-    return Card(statement, private, evaluation if isinstance(evaluation, dict) else {}, samples).text()
+    return Card(statement, private, evaluation if isinstance(evaluation, dict) else {}, samples, usage).text()
 
 
 class Card:
@@ -298,9 +298,10 @@ class Card:
         private: Private,
         evaluation: Mapping[str, object],
         samples: Sequence[Mapping[str, object]],
+        usage: Usage,
     ) -> None:
         self._statement, self._private = statement, private
-        self._evaluation, self._samples = evaluation, samples
+        self._evaluation, self._samples, self._usage = evaluation, samples, usage
         self._internal, self._external = internal(statement), external(statement)
         self._base = object_at(self._internal, "base")
         name = self._base.get("name")
@@ -335,6 +336,7 @@ class Card:
                 self._hub,
                 self._adapter,
                 object_at(self._internal, "settings"),
+                usage=self._usage,
                 weights=self._weights,
                 auto=ENCODER
                 if self._internal.get("encoder") is True

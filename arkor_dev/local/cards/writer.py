@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from arkor_dev.contract.provenance.statement import Statement
 
+    from .card import Usage
+
     Files = Mapping[str, atomic_folder.FileEntry]
 
 LIMIT: Final = 1 << 20
@@ -173,24 +175,30 @@ def facts_of(preparation: Any, run: Any, private: Private) -> provenance.RunFact
     }
 
 
-def describe_merged(source: Path, folder: Path, strength: float = 1.0) -> None:
+def describe_merged(source: Path, folder: Path, strength: float = 1.0, usage: Usage = ()) -> None:
     """Write both into ``folder``, which contains a base model merged with the adapter of ``source``.
 
-    ``strength`` is the scale at which the adapter was merged. Nothing is written if it has no provenance.
+    ``strength`` is the scale at which the adapter was merged. The card has the lines of ``usage``; without
+    them it says how Python libraries load the model. Nothing is written if it has no provenance.
     """
-    _describe(source, folder, {"adapter": False, "merged": True}, strength, EMPTY)
+    _describe(source, folder, {"adapter": False, "merged": True}, strength, EMPTY, usage)
 
 
-def describe_lora(source: Path, folder: Path, strength: float) -> None:
+def describe_lora(source: Path, folder: Path, strength: float, usage: Usage) -> None:
     """Write both into ``folder``, which has the adapter of ``source`` as GGUF; keep the user's text."""
     user_text = EMPTY
     with contextlib.suppress(OSError):
         user_text = user_text_of(source / CARD)
-    _describe(source, folder, {}, strength, user_text)
+    _describe(source, folder, {}, strength, user_text, usage)
 
 
 def _describe(
-    source: Path, folder: Path, changes: dict[str, object], strength: float, user_text: UserText
+    source: Path,
+    folder: Path,
+    changes: dict[str, object],
+    strength: float,
+    user_text: UserText,
+    usage: Usage,
 ) -> None:
     paths = {
         path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()
@@ -205,7 +213,7 @@ def _describe(
         statement = provenance.of_export(files, parent, changes)
         job, step = (source.parent, None) if source.name == FINAL else (source.parents[1], int(source.name))
         text = private.check(json.dumps(statement, indent=1, ensure_ascii=False))
-        card = private.check(_card_of(statement, private, job, step))
+        card = private.check(_card_of(statement, private, job, step, usage))
         (folder / FILE).write_text(f"{text}\n", encoding="utf-8")
         (folder / CARD).write_text(user_text.around(card), encoding="utf-8")
 
@@ -226,11 +234,11 @@ def rewrite_card(data: Path, job_id: str, step: int | None = None) -> None:
         traceback.print_exc()
 
 
-def _card_of(statement: Statement, private: Private, job: Path, step: int | None) -> str:
+def _card_of(statement: Statement, private: Private, job: Path, step: int | None, usage: Usage = ()) -> str:
     """Return the card for ``statement``, with the evaluation and samples in the folder ``job``."""
     stored = results.read(results.result_file(job, step))
     evaluation = stored.get("evaluation") if isinstance(stored, dict) else None
-    return card_of(statement, private, evaluation, samples_in(job))
+    return card_of(statement, private, evaluation, samples_in(job), usage)
 
 
 def user_text_of(path: Path) -> UserText:

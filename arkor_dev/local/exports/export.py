@@ -75,7 +75,8 @@ class ExportTask:
     The export is written to ``target``. The adapter's change is scaled by ``strength``. With ``four_bit`` the
     adapter was trained on 4-bit weights, and the dequantized weights are written. llama.cpp's formats have a
     ``quantization``, and their converters and base models are in ``cache``. ``written`` is called once
-    the files are in place; if they are ``in_place`` already, they are only verified.
+    the files are in place; if they are ``in_place`` already, they are only verified. ``usage`` has a line for
+    each program that reads them, for the card.
     """
 
     dtype: ClassVar[torch.dtype | None] = None
@@ -95,6 +96,7 @@ class ExportTask:
     arguments: Mapping[str, bool] = field(default_factory=dict, kw_only=True)
     written: Callable[[Written], None] = field(default=lambda _: None, kw_only=True)
     in_place: bool = field(default=False, kw_only=True)
+    usage: Sequence[tuple[str, str]] = field(default=(), kw_only=True)
 
     def make(self, rows: Sequence[Row]) -> ExportProof:
         """Write the export, and verify it with ``rows`` of the job's data.

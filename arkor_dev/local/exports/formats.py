@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .export import ExportTask
 
-    Usage = tuple[tuple[str, str], ...]
+    Lines = tuple[tuple[str, str], ...]
 
 ONNX: Final = "onnx"
 """Format for models with a head, or that embed: offered for their jobs alone."""
@@ -52,7 +52,7 @@ NO_OTHERS: Final[Mapping[Result, str]] = {
 }
 HEADED: Final = ("classifier", "reranker")
 IN_TRANSFORMERS: Final = (
-    "PeftModel.from_pretrained(AutoModelForSequenceClassification.from_pretrained(BASE, num_labels={}), "
+    "PeftModel.from_pretrained(AutoModelForSequenceClassification.from_pretrained(BASE, num_labels=LABELS), "
     '"FOLDER")'
 )
 
@@ -135,12 +135,36 @@ def _llama_embedder() -> type[ExportTask]:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """How programs read an export: for each its name, and a command or line of code.
+
+    ``folder`` is for the export in FOLDER, ``hub`` for one that was pushed to REPOSITORY on the Hugging Face
+    Hub. NAME is what the model is to be called on the user's machine, LABELS a classifier's number of labels.
+    """
+
+    folder: Lines
+    hub: Lines
+
+    def filled(self, placeholder: str, text: str) -> Usage:
+        """Return the usage with ``text`` for ``placeholder``."""
+        return Usage(_filled(self.folder, placeholder, text), _filled(self.hub, placeholder, text))
+
+
+def _filled(lines: Lines, placeholder: str, text: str) -> Lines:
+    return tuple((program, line.replace(placeholder, text)) for program, line in lines)
+
+
+def _either(*lines: tuple[str, str]) -> Usage:
+    """Return the usage by programs that take a repository's name where they take a folder's path."""
+    return Usage(lines, _filled(lines, "FOLDER", "REPOSITORY"))
+
+
+@dataclass(frozen=True, slots=True)
 class FormatRecord:
     """One export format. ``full_model``: it has the whole model's weights; ``llama``: llama.cpp reads it;
     ``quantized``: its weights have a quantization type.
 
-    ``usage`` has, by the results that can be exported, a command or line of code for each program that reads
-    the export, with the placeholders FOLDER and NAME; ``tasks`` loads the class that makes each of them.
+    ``usage`` has the results that can be exported, ``tasks`` loads the class that makes each of them, and
     ``needs`` says what each export needs. ``label`` and ``hint`` as in `ExportFormat`.
     """
 
@@ -155,16 +179,25 @@ class FormatRecord:
     quantized: bool = False
 
 
-_ONNX_USAGE: Final[Usage] = (
-    (
-        "In Python",
-        (
-            'inputs = AutoTokenizer.from_pretrained("FOLDER")(TEXTS, padding=True, truncation=True, '
+def _onnx_usage(texts: str) -> Usage:
+    """Return the usage of a graph; ``texts`` are the tokenizer's arguments."""
+
+    def inputs(source: str) -> tuple[str, str]:
+        line = (
+            f'inputs = AutoTokenizer.from_pretrained("{source}")({texts}, padding=True, truncation=True, '
             'return_tensors="np")'
-        ),
-    ),
-    ("ONNX Runtime", 'InferenceSession("FOLDER/model.onnx").run(None, dict(inputs))'),
-)
+        )
+        return "In Python", line
+
+    run = "InferenceSession({}).run(None, dict(inputs))"
+    # The whole repository: the weights of a large graph are in a file beside it.
+    fetched = 'snapshot_download("REPOSITORY") + "/model.onnx"'
+    return Usage(
+        (inputs("FOLDER"), ("ONNX Runtime", run.format('"FOLDER/model.onnx"'))),
+        (inputs("REPOSITORY"), ("ONNX Runtime", run.format(fetched))),
+    )
+
+
 FORMATS: Final = {
     record.name: record
     for record in (
@@ -173,8 +206,8 @@ FORMATS: Final = {
             "Adapter",
             "The LoRA weights alone, for PEFT and vLLM",
             {
-                "writer": (("In Python", 'PeftModel.from_pretrained(base, "FOLDER")'),),
-                "classifier": (("In Python", IN_TRANSFORMERS),),
+                "writer": _either(("In Python", 'PeftModel.from_pretrained(base, "FOLDER")')),
+                "classifier": _either(("In Python", IN_TRANSFORMERS)),
             },
             {"writer": _copy_or_merge, "classifier": _classifier},
             full_model=False,
@@ -184,12 +217,12 @@ FORMATS: Final = {
             "Merged model",
             "Adapter and base as one model, for transformers and vLLM",
             {
-                "writer": (
+                "writer": _either(
                     ("In Python", 'AutoModelForCausalLM.from_pretrained("FOLDER")'),
                     ("vLLM", "vllm serve FOLDER"),
                 ),
-                "embedder": (("In Python", 'SentenceTransformer("FOLDER")'),),
-                "reranker": (("In Python", 'CrossEncoder("FOLDER")'),),
+                "embedder": _either(("In Python", 'SentenceTransformer("FOLDER")')),
+                "reranker": _either(("In Python", 'CrossEncoder("FOLDER")')),
             },
             {"writer": _copy_or_merge, "embedder": _embedder, "reranker": _reranker},
             {"embedder": SENTENCE_TRANSFORMERS, "reranker": SENTENCE_TRANSFORMERS},
@@ -198,7 +231,11 @@ FORMATS: Final = {
             ONNX,
             "ONNX model",
             "Adapter and base as one graph, for ONNX Runtime",
-            {"classifier": _ONNX_USAGE, "embedder": _ONNX_USAGE, "reranker": _ONNX_USAGE},
+            {
+                "classifier": _onnx_usage("TEXTS"),
+                "embedder": _onnx_usage("TEXTS"),
+                "reranker": _onnx_usage("QUERIES, DOCUMENTS"),
+            },
             {"classifier": _onnx, "embedder": _onnx, "reranker": _onnx},
             {"classifier": ONNX_RUNTIME, "embedder": ONNX_RUNTIME, "reranker": ONNX_RUNTIME},
         ),
@@ -207,16 +244,37 @@ FORMATS: Final = {
             "GGUF model",
             "One model, for llama.cpp and LM Studio",
             {
-                "writer": (
-                    ("llama.cpp", "llama-cli -m FOLDER/model.gguf"),
-                    ("LM Studio", "lms import FOLDER/model.gguf"),
-                    ("In Python", 'llama_cpp.Llama(model_path="FOLDER/model.gguf")'),
-                ),
-                "embedder": (
-                    ("llama.cpp", "llama-server -m FOLDER/model.gguf --embeddings"),
+                "writer": Usage(
                     (
-                        "In Python",
-                        'llama_cpp.Llama("FOLDER/model.gguf", embedding=True).embed(TEXT, normalize=True)',
+                        ("llama.cpp", "llama-cli -m FOLDER/model.gguf"),
+                        ("LM Studio", "lms import FOLDER/model.gguf"),
+                        ("In Python", 'llama_cpp.Llama(model_path="FOLDER/model.gguf")'),
+                    ),
+                    (
+                        ("llama.cpp", "llama-cli -hf REPOSITORY -hff model.gguf"),
+                        ("In Python", 'llama_cpp.Llama.from_pretrained("REPOSITORY", "model.gguf")'),
+                    ),
+                ),
+                "embedder": Usage(
+                    (
+                        ("llama.cpp", "llama-server -m FOLDER/model.gguf --embeddings"),
+                        (
+                            "In Python",
+                            (
+                                'llama_cpp.Llama("FOLDER/model.gguf", embedding=True)'
+                                ".embed(TEXT, normalize=True)"
+                            ),
+                        ),
+                    ),
+                    (
+                        ("llama.cpp", "llama-server -hf REPOSITORY -hff model.gguf --embeddings"),
+                        (
+                            "In Python",
+                            (
+                                'llama_cpp.Llama.from_pretrained("REPOSITORY", "model.gguf", embedding=True)'
+                                ".embed(TEXT, normalize=True)"
+                            ),
+                        ),
                     ),
                 ),
             },
@@ -230,9 +288,16 @@ FORMATS: Final = {
             "GGUF adapter",
             "The adapter alone, for llama.cpp",
             {
-                "writer": (
-                    ("llama.cpp", "llama-cli -m BASE.gguf --lora FOLDER/adapter.gguf"),
-                    ("In Python", 'llama_cpp.Llama(BASE, lora_path="FOLDER/adapter.gguf")'),
+                "writer": Usage(
+                    (
+                        ("llama.cpp", "llama-cli -m BASE.gguf --lora FOLDER/adapter.gguf"),
+                        ("In Python", 'llama_cpp.Llama("BASE.gguf", lora_path="FOLDER/adapter.gguf")'),
+                    ),
+                    (
+                        ("Fetch it", "hf download REPOSITORY adapter.gguf --local-dir NAME"),
+                        ("llama.cpp", "llama-cli -m BASE.gguf --lora NAME/adapter.gguf"),
+                        ("In Python", 'llama_cpp.Llama("BASE.gguf", lora_path="NAME/adapter.gguf")'),
+                    ),
                 )
             },
             {"writer": _llama},
@@ -245,9 +310,17 @@ FORMATS: Final = {
             "Model for Ollama",
             "One model and its Modelfile",
             {
-                "writer": (
-                    ("Ollama", "ollama create NAME -f FOLDER/Modelfile"),
-                    ("Then", "ollama run NAME"),
+                "writer": Usage(
+                    (
+                        ("Ollama", "ollama create NAME -f FOLDER/Modelfile"),
+                        ("Then", "ollama run NAME"),
+                    ),
+                    # `ollama run hf.co/REPOSITORY` would not read the Modelfile.
+                    (
+                        ("Fetch it", "hf download REPOSITORY --local-dir NAME"),
+                        ("Ollama", "ollama create NAME -f NAME/Modelfile"),
+                        ("Then", "ollama run NAME"),
+                    ),
                 )
             },
             {"writer": _llama},
@@ -268,15 +341,16 @@ def result_of(source: Path) -> Result:
     return "embedder" if is_embedder(source) else "writer"
 
 
-def usage(form: str, source: Path) -> list[list[str]]:
-    """Return ``[program, text]`` for each program that reads the export of ``source``."""
+def usage(form: str, source: Path) -> Usage:
+    """Return how programs read the export of ``source``. Raises :class:`JobFailure` for damaged labels."""
     result = result_of(source)
-    lines = [list(line) for line in FORMATS[form].usage[result]]
-    if form == "adapter" and result == "classifier":
-        return [[program, text.format(len(Classes.read(source).names))] for program, text in lines]
+    found = FORMATS[form].usage[result]
+    if result == "classifier":
+        return found.filled("LABELS", str(len(Classes.read(source).names)))
     if form == "adapter" and (options := vllm_options(source)):
-        lines.append(["vLLM", f"vllm serve BASE {options} --lora-modules NAME=FOLDER"])
-    return lines
+        served = _either(("vLLM", f"vllm serve BASE {options} --lora-modules NAME=FOLDER"))
+        return Usage(found.folder + served.folder, found.hub + served.hub)
+    return found
 
 
 def offered(source: Path, config: JobConfig) -> list[ExportFormat]:

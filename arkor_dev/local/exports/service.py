@@ -324,7 +324,9 @@ class Exports(WorkerService[ExportRequest]):
                         record |= {"bytes": size, "files": files, "state": "verifying"}
                     case Verified(proof):
                         record["proof"] = proof
-                        record["usage"] = await asyncio.to_thread(usage, record["format"], request.source)
+                        programs = await asyncio.to_thread(usage, record["format"], request.source)
+                        record["usage"] = [list(line) for line in programs.folder]
+                        record["hubUsage"] = [list(line) for line in programs.hub]
                         return
         raise AssertionError("replies never end by themselves")
 

@@ -14,7 +14,7 @@ from arkor_dev.local.training.run_events import RunEvents
 from arkor_dev.local.workers.errors import JobFailure, out_of_memory, write_failure
 from arkor_dev.local.workers.link import serve
 
-from .formats import FORMATS, ON_4_BIT, result_of
+from .formats import FORMATS, ON_4_BIT, result_of, usage
 from .messages import MakeExport, Verified
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def export(request: MakeExport, link: Link) -> Verified:
         arguments=template_arguments(request.job.config),
         written=link.send,
         in_place=request.written,
+        usage=usage(request.format, Path(request.source)).folder,
         quantization=request.quantization or "",
         cache=Path(request.cache),
     )

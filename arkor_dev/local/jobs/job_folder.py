@@ -363,9 +363,9 @@ def export_record(data: Path, job_id: str, export_id: str) -> JobFile:
 
 
 def export_file(data: Path, job_id: str, export_id: str, name: str) -> JobFile:
-    """Return the file ``name`` of an export. Raises NotFoundError for anything but a plain name."""
+    """Return the file ``name`` of an export. Raises NotFoundError for a name that leads out of its folder."""
     _check_export(export_id)
-    if not is_safe_name(name) or "/" in name:
+    if not is_safe_name(name):
         raise NotFoundError(f"The export {export_id} has no such file")
     return JobFile(job_folder(data, job_id), f"{EXPORTS}/{export_id}/{name}")
 

@@ -84,6 +84,35 @@ async def rows(scene: Scene) -> None:
     await expect(scene.page.get_by_text("truncates no row")).to_be_visible()
 
 
+TICKETS = {
+    "shipping": ("Where is my parcel?", "When will the lamp be delivered?", "My coat has not arrived yet."),
+    "billing": ("I was charged twice for my order.", "Please send me a receipt for the kettle."),
+    "damage": ("The lamp came broken.", "My phone has a crack.", "The blender stopped working after a day."),
+    "Shipping": ("Can you deliver the rug to my office?",),
+}
+
+
+@state("data-labels", "A classifier's rows with their labels, and how these are distributed")
+async def labels(scene: Scene) -> None:
+    tickets = [
+        (f"{text} Order {1200 + number}." if number else text, label)
+        for number in range(12)
+        for label, texts in TICKETS.items()
+        for text in (texts if label != "Shipping" or not number else ())
+    ]
+    random.Random(4).shuffle(tickets)
+    shown(scene, [[{"role": "text", "content": text}] for text, _ in tickets])
+    scene.fake.datasets.labels = [label for _, label in tickets]
+    (scene.project / "data" / "tickets.jsonl").write_text(
+        "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in tickets)
+    )
+    toml = TRAINER.replace("support", "tickets") + 'method = "classify"\n'
+    (scene.project / "arkor.toml").write_text(toml)
+    scene.fake.datasets.more = {"form": "labeled texts, JSON Lines"}
+    await go(scene)
+    await expect(scene.page.get_by_text("4 labels:")).to_be_visible()
+
+
 @state("data-edit", "A row being edited, with its tokens beside it, and a change that can be undone")
 async def edit(scene: Scene) -> None:
     chance = random.Random(5)

@@ -49,6 +49,17 @@ async def test_export_writes_verified_files(
     assert (found["export"]["proof"], found["path"]) == (PROOF, str(tmp_path / "b"))
 
 
+async def test_an_export_keeps_its_subfolders(
+    command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path
+) -> None:
+    """As those of sentence-transformers, which has a module's settings in a folder of its own."""
+    fake_backend.exports.files = {"modules.json": b"[]", "1_Pooling/config.json": b"{}"}
+    out = tmp_path / "out"
+    await command.run(0, "export", job, "--format", "merged", "--out", str(out))
+    assert (out / "modules.json").read_bytes() == b"[]"
+    assert (out / "1_Pooling" / "config.json").read_bytes() == b"{}"
+
+
 async def test_export_downloads_before_the_proof(
     command: Command, fake_backend: FakeBackend, job: str, tmp_path: Path
 ) -> None:
@@ -200,6 +211,8 @@ async def test_files_that_do_not_match_their_hash_are_deleted(
         ([{"name": "adapter_config.json", "bytes": 9, "sha256": "0" * 64}], "does not match its size"),
         ([{"name": "../evil", "bytes": 8, "sha256": ""}], "unsafe file name"),
         ([{"name": "..", "bytes": 8, "sha256": ""}], "unsafe file name"),
+        ([{"name": "a/../../evil", "bytes": 8, "sha256": ""}], "unsafe file name"),
+        ([{"name": "/tmp/evil", "bytes": 8, "sha256": ""}], "unsafe file name"),
         ([{"name": "a\0b", "bytes": 8, "sha256": ""}], "unsafe file name"),
         ([{"name": "\ud800", "bytes": 8, "sha256": ""}], "unsafe file name"),
         ([{"name": "a", "bytes": 10**400, "sha256": ""}], "unreadable"),

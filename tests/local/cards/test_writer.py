@@ -21,6 +21,7 @@ from arkor_dev.local.cards.sample_file import sample_observer
 from arkor_dev.local.cards.user_text import END, FRONT_END
 from arkor_dev.local.cards.writer import CardWriter, describe_lora, describe_merged, rewrite_card
 from arkor_dev.local.evaluation import results
+from arkor_dev.local.exports.formats import FORMATS
 from arkor_dev.local.jobs.atomic_folder import damage
 from arkor_dev.local.jobs.job_folder import checkpoint_folder, checkpoint_steps, final_folder, job_folder
 from arkor_dev.local.training.run_events import RunEvents
@@ -100,15 +101,15 @@ def test_an_exports_card_names_strength_and_programs(data: Path, tmp_path: Path)
     rewrite_card(data, "job")
     (source / CARD).write_text((source / CARD).read_text() + "\nMy own words.\n")
     cards = {}
-    for name, describe, strength in (
-        ("model", describe_merged, 1.0),
-        ("half", describe_merged, 0.5),
-        ("adapter", describe_lora, 0.5),
+    for name, describe, strength, form in (
+        ("model", describe_merged, 1.0, "gguf"),
+        ("half", describe_merged, 0.5, "ollama"),
+        ("adapter", describe_lora, 0.5, "gguf-lora"),
     ):
         folder = tmp_path / name
         folder.mkdir()
         (folder / ("adapter.gguf" if name == "adapter" else "model.gguf")).write_bytes(b"GGUF")
-        describe(source, folder, strength)
+        describe(source, folder, strength, FORMATS[form].usage["writer"].folder)
         assert [each.state for each in compare(folder, read_statement(folder))] == ["same"]
         cards[name] = (folder / CARD).read_text()
         assert 'library_name: "gguf"' in cards[name]
@@ -119,8 +120,11 @@ def test_an_exports_card_names_strength_and_programs(data: Path, tmp_path: Path)
             strength != 1
         )
         assert ("model-index" in cards[name]) == (strength == 1), "figures of another model are none of this"
-    assert "llama-cli -m model.gguf\n" in cards["model"]
-    assert "--lora adapter.gguf" in cards["adapter"]
+    assert "llama.cpp:\n\n```sh\nllama-cli -m model.gguf\n```" in cards["model"]
+    assert '```python\nllama_cpp.Llama(model_path="model.gguf")\n```' in cards["model"]
+    assert "ollama create my-model -f Modelfile\n" in cards["half"]
+    assert "llama-cli -m base.gguf --lora adapter.gguf\n" in cards["adapter"]
+    assert not any(word in str(cards) for word in ("FOLDER/", "BASE", "NAME")), "no placeholder is left"
     assert "ADAPTER" not in cards["adapter"], "Ollama refuses it since its version 0.34.1"
     assert "llama-export-lora -m base.gguf --lora adapter.gguf -o model.gguf\n" in cards["adapter"]
     assert "An adapter (LoRA) for [org/tiny]" in cards["adapter"]

@@ -240,6 +240,24 @@ async def test_a_foreign_record_accesses_no_other_files(tmp_path: Path) -> None:
     assert (other / "kept").read_text() == "kept"
 
 
+def test_a_file_in_a_subfolder_is_offered_but_none_behind_a_link(tmp_path: Path) -> None:
+    exports = Exports(None, None, tmp_path, tmp_path, tmp_path, lambda: False)  # type: ignore[arg-type]
+    outside, folder = tmp_path / "outside", export_folder(tmp_path, "job_1", RECORD["id"])
+    for path in (outside / "config.json", folder / "1_Pooling" / "config.json"):
+        path.parent.mkdir(parents=True)
+        path.write_text("{}")
+    (folder / "linked").symlink_to(outside)
+    names = ["1_Pooling/config.json", "linked/config.json", "1_Pooling/../../config.json"]
+    files: list[ExportFile] = [{**FILE, "name": name} for name in names]
+    export_record(tmp_path, "job_1", RECORD["id"]).write_json(
+        {**RECORD, "state": "completed", "files": files}
+    )
+    assert exports.file("job_1", RECORD["id"], names[0]) == folder / names[0]
+    for name in names[1:]:
+        with pytest.raises(NotFoundError):
+            exports.file("job_1", RECORD["id"], name)
+
+
 async def test_an_export_whose_record_cannot_be_read_keeps_its_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,7 @@ def in_time(seconds: float) -> str:
 
 @pytest.mark.engine
 @pytest.mark.beside
+@pytest.mark.ci
 @pytest.mark.timeout(600)
 def test_a_sweep_survives_a_kill_and_finds_the_better_rate(
     tmp_path: Path,

@@ -200,6 +200,7 @@ number_format = "float32"
 
 @pytest.mark.engine
 @pytest.mark.beside
+@pytest.mark.ci
 @pytest.mark.timeout(600)
 def test_the_useful_and_the_harmful_source_are_found(
     tmp_path: Path,

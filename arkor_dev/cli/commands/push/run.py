@@ -16,6 +16,7 @@ from arkor_dev.cli.commands.jobs import require_sign_in
 from arkor_dev.cli.commands.waiting import shown_progress
 from arkor_dev.cli.consent import can_ask, confirm
 from arkor_dev.client.background_work import export_words, progress_words
+from arkor_dev.client.export_usage import lines_on_hub, model_name
 from arkor_dev.client.exports import SAME, fetch, finished, is_export, is_readable, order, request_of, step_of
 from arkor_dev.client.job_list import choose_job, jobs_of
 from arkor_dev.connection.connect import joined
@@ -93,7 +94,7 @@ async def run_push(settings: Settings, arguments: Namespace) -> int:
                 return 1
             with _scratch_folder(settings.cache, export["bytes"]) as folder:
                 await fetch(backend, chosen["id"], export, folder)
-                names = sorted(path.name for path in folder.iterdir())
+                names = sorted(file["name"] for file in export["files"])
                 remove = _mixed_up(published["files"], names, replace=arguments.replace)
                 question = _question(published, name, chosen, export, arguments, remove)
                 if not confirm(question, "Publish it?", yes=arguments.yes):
@@ -138,7 +139,7 @@ async def run_push(settings: Settings, arguments: Namespace) -> int:
     if arguments.json:
         print(json.dumps({"export": export, "repository": repository}, indent=2))  # noqa: T201
     else:
-        print("\n".join(_lines(repository, export, published["endpoint"])))  # noqa: T201
+        print("\n".join(_lines(repository, chosen, export, published["endpoint"])))  # noqa: T201
     return 0
 
 
@@ -266,7 +267,7 @@ async def _pushed(order: PushOrder) -> Pushed:
         )
 
 
-def _lines(repository: Publication, export: Export, endpoint: str) -> list[str]:
+def _lines(repository: Publication, job: Job, export: Export, endpoint: str) -> list[str]:
     name = repository["name"]
     if not repository["changed"]:
         return [f"{repository['url']} is up to date: there was nothing to publish."]
@@ -278,12 +279,5 @@ def _lines(repository: Publication, export: Export, endpoint: str) -> list[str]:
     ]
     if endpoint != PUBLIC_HUB:
         return lines
-    usage = {
-        "adapter": [f'In Python: PeftModel.from_pretrained(base, "{name}")'],
-        "merged": [f'In Python: AutoModelForCausalLM.from_pretrained("{name}")', f"vLLM: vllm serve {name}"],
-        "onnx": [f"Fetch it: hf download {name}"],
-        "gguf": [f"llama.cpp: llama-cli -hf {name}", f"Ollama: ollama run hf.co/{name}"],
-        "gguf-lora": [f"Fetch it: hf download {name} adapter.gguf"],
-        "ollama": [f"Ollama: ollama run hf.co/{name}"],
-    }
-    return [*lines, "", *usage.get(str(export.get("format")), [])]
+    usage = lines_on_hub(export, name, model_name(job.get("name")))
+    return [*lines, "", *(one_line(line, 500) for line in usage)] if usage else lines

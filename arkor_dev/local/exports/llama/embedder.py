@@ -84,7 +84,7 @@ class LlamaEmbedderExport(EmbedderExport):
             last = quantize(last, self.quantization, self._scratch, self.progress)
         last.replace(folder / MODEL)
         shutil.copyfile(self.source / FILE, folder / FILE)
-        describe_merged(self.source, folder, self.strength)
+        describe_merged(self.source, folder, self.strength, self.usage)
 
     def _read_outputs(self, rows: Sequence[Row]) -> Tensor:
         """Return the vectors of the rows' texts by llama.cpp, which tokenizes them itself."""

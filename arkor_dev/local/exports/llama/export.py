@@ -171,9 +171,9 @@ class LlamaExport(ExportTask):
             for name, path in files.items():
                 path.replace(folder / name)
             if self.form == "gguf-lora":
-                describe_lora(self.source, folder, self.strength)
+                describe_lora(self.source, folder, self.strength, self.usage)
             elif self.kind == "adapter":
-                describe_merged(self.source, folder, self.strength)
+                describe_merged(self.source, folder, self.strength, self.usage)
 
         write_atomically(self.target, write)
         self.written(self._files())

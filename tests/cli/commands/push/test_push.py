@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from arkor_dev.cli.commands.push.messages import LookOrder, PushOrder, RepositoryState
     from arkor_dev.core.settings import Settings
+    from arkor_dev.local.exports.formats import Result
     from tests.support.fake_backend import FakeBackend
 
 __all__ = ["command"]
@@ -141,6 +143,119 @@ async def test_push_json_lists_the_uploaded_files(command: Command, hub: FakeHub
         "changed": True,
         "sent": len(ALL["adapter_model.safetensors"]),
     }
+
+
+@pytest.fixture
+def public_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The uploader's messages of a push to huggingface.co that succeeds."""
+
+    async def run_uploader(order: LookOrder | PushOrder, _: object) -> object:
+        if order["do"] == "push":
+            return {"commit": "c0ffee", "private": False, "changed": True, "sent": 7}
+        missing: RepositoryState = {"exists": False, "private": None, "files": [], "commit": None}
+        return {"user": "ann", "endpoint": "https://huggingface.co", **missing}
+
+    monkeypatch.setattr(hub_side, "run_uploader", run_uploader)
+
+
+FROM_THE_HUB: list[tuple[Result, str, list[str]]] = [
+    ("embedder", "merged", ['In Python: SentenceTransformer("ann/keeper")']),
+    ("reranker", "merged", ['In Python: CrossEncoder("ann/keeper")']),
+    (
+        "classifier",
+        "adapter",
+        [
+            (
+                "In Python: PeftModel.from_pretrained(AutoModelForSequenceClassification.from_pretrained("
+                'BASE, num_labels=LABELS), "ann/keeper")'
+            )
+        ],
+    ),
+    (
+        "embedder",
+        "gguf",
+        [
+            "llama.cpp: llama-server -hf ann/keeper -hff model.gguf --embeddings",
+            (
+                'In Python: llama_cpp.Llama.from_pretrained("ann/keeper", "model.gguf", embedding=True)'
+                ".embed(TEXT, normalize=True)"
+            ),
+        ],
+    ),
+    (
+        "reranker",
+        "onnx",
+        [
+            (
+                'In Python: inputs = AutoTokenizer.from_pretrained("ann/keeper")(QUERIES, DOCUMENTS, '
+                'padding=True, truncation=True, return_tensors="np")'
+            ),
+            (
+                'ONNX Runtime: InferenceSession(snapshot_download("ann/keeper") + "/model.onnx")'
+                ".run(None, dict(inputs))"
+            ),
+        ],
+    ),
+    (
+        "writer",
+        "merged",
+        ['In Python: AutoModelForCausalLM.from_pretrained("ann/keeper")', "vLLM: vllm serve ann/keeper"],
+    ),
+    (
+        "writer",
+        "ollama",
+        [
+            "Fetch it: hf download ann/keeper --local-dir keeper-31m",
+            "Ollama: ollama create keeper-31m -f keeper-31m/Modelfile",
+            "Then: ollama run keeper-31m",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("result", "form", "commands"), FROM_THE_HUB)
+@pytest.mark.usefixtures("public_hub")
+async def test_push_says_how_programs_use_the_model_from_the_hub(
+    command: Command, fake_backend: FakeBackend, job: str, result: Result, form: str, commands: list[str]
+) -> None:
+    fake_backend.features = ["exports", "gguf"]
+    fake_backend.exports.result = result
+    said = await command.run(0, "push", job, "ann/keeper", "--format", form, "--yes")
+    assert said.startswith(f"https://huggingface.co/ann/keeper (public): {form}")
+    assert said.splitlines()[1:] == [PROOF["sentence"], "", *commands]
+
+
+@pytest.mark.usefixtures("public_hub")
+async def test_push_says_only_the_address_if_the_backend_sends_no_usage(
+    command: Command, fake_backend: FakeBackend, job: str
+) -> None:
+    made = {"id": "exp_0", "format": "merged", "state": "completed", "proof": PROOF, "bytes": 4}
+    usages: list[dict[str, Any]] = [
+        {},
+        {"hubUsage": []},
+        {"hubUsage": {"vLLM": 7}},
+        {"hubUsage": [7, ["vLLM"]]},
+    ]
+    for usage in usages:
+        fake_backend.exports.of(job).clear()
+        fake_backend.exports.add(job, {**made, **usage, "files": fake_files(fake_backend)})
+        said = await command.run(0, "push", job, "ann/keeper", "--format", "merged", "--yes")
+        address, proof = said.splitlines()
+        assert address.startswith("https://huggingface.co/ann/keeper (public): merged")
+        assert proof == PROOF["sentence"]
+
+
+@pytest.mark.usefixtures("public_hub")
+async def test_usage_from_the_backend_is_shown_without_control_characters(
+    command: Command, fake_backend: FakeBackend, job: str
+) -> None:
+    made = {"id": "exp_0", "format": "merged", "state": "completed", "proof": PROOF, "bytes": 4}
+    usage = [["In\nPython\x1b[31m", f"load('REPOSITORY')\x9b{'x' * 999}"]]
+    fake_backend.exports.add(job, {**made, "hubUsage": usage, "files": fake_files(fake_backend)})
+    said = await command.run(0, "push", job, "ann/NAME", "--format", "merged", "--yes")
+    *_, line = said.splitlines()
+    assert line.startswith("In Python: load('ann/NAME')xx")
+    assert len(line) <= 500
 
 
 async def test_push_asks_before_publishing(
@@ -408,6 +523,14 @@ async def test_files_with_local_paths_or_tokens_are_not_pushed(
     assert "Nothing was published" in told
     assert not {TOKEN, str(settings.project), "/home/ann"} & set(told.split())
     assert hub.repos == {}
+
+
+async def test_an_export_is_pushed_with_its_subfolders(
+    command: Command, fake_backend: FakeBackend, hub: FakeHub, job: str
+) -> None:
+    fake_backend.exports.files = ALL | {"1_Pooling/config.json": b"{}"}
+    await command.run(0, "push", job, "ann/keeper", "--yes", "--format", "merged")
+    assert hub.repos["ann/keeper"].files == fake_backend.exports.files
 
 
 async def test_path_like_tokens_of_a_vocabulary_are_pushed(

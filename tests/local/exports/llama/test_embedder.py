@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.engine,
     needs_gguf,
+    pytest.mark.usefixtures("forked"),
     pytest.mark.timeout(300),
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
 ]

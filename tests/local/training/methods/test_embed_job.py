@@ -329,7 +329,7 @@ def exported(backend: Backend, job: str) -> Any:
     )  # fmt: skip
 
 
-def test_its_export_is_proved_with_sentence_transformers(exported: Any) -> None:
+def test_its_export_is_proved_with_sentence_transformers(backend: Backend, job: str, exported: Any) -> None:
     assert exported.get("error") is None
     proof = exported["proof"]
     assert proof["verdict"] == "same", proof
@@ -338,7 +338,10 @@ def test_its_export_is_proved_with_sentence_transformers(exported: Any) -> None:
     names = {file["name"] for file in exported["files"]}
     assert {"modules.json", "1_Pooling/config.json", "config_sentence_transformers.json"} <= names
     assert "chat_template.jinja" not in names
+    path = f"/v1/jobs/{job}/exports/{exported['id']}/files/1_Pooling%2Fconfig.json"
+    assert backend.call("GET", path).json["include_prompt"] is True
     assert exported["usage"] == [["In Python", 'SentenceTransformer("FOLDER")']]
+    assert exported["hubUsage"] == [["In Python", 'SentenceTransformer("REPOSITORY")']]
 
 
 def test_sentence_transformers_loads_its_export_unchanged(

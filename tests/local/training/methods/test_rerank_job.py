@@ -193,6 +193,7 @@ def test_sentence_transformers_loads_its_export_unchanged(
     assert exported["proof"]["verdict"] == "same", exported["proof"]
     assert exported["proof"]["distance"] <= 1e-4 < exported["proof"]["distanceOfBase"]
     assert exported["usage"] == [["In Python", 'CrossEncoder("FOLDER")']]
+    assert exported["hubUsage"] == [["In Python", 'CrossEncoder("REPOSITORY")']]
     (folder,) = {
         path.parent for path in data.rglob("reranker.json") if (path.parent / "config.json").exists()
     }

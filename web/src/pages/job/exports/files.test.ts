@@ -1,6 +1,6 @@
 import { afterEach, expect, test, vi } from "vitest";
 import type { Export } from "../../../contract.gen";
-import { fetched, filesOf } from "./files";
+import { archived, fetched, filesOf } from "./files";
 import { command, exportsOf } from "./index";
 
 afterEach(() => vi.unstubAllGlobals());
@@ -54,6 +54,11 @@ test("what a backend lists is read as far as it can be", () => {
     { name: "c", bytes: "1" },
   ];
   expect(filesOf({ files } as unknown as Export).map((file) => file.name)).toEqual(["a"]);
+});
+
+test("an archive keeps subfolders, and none of its files leads out of it", () => {
+  expect(archived("1_Pooling/config.json")).toBe("1_Pooling/config.json");
+  expect(archived("/../a/./..\\b\u202e//c")).toBe("a/..-b/c");
 });
 
 test("the command names what is exported", () => {

@@ -31,6 +31,14 @@ export function filesOf(entry: Export): ExportFile[] {
 
 const plain = (name: string): string => clean(name, 120).replace(/[/\\]/g, "-");
 
+/** A file's path in the archive: with its subfolders, and never out of the archive's folder. */
+export const archived = (name: string): string =>
+  name
+    .split("/")
+    .map(plain)
+    .filter((part) => !/^\.{0,2}$/.test(part))
+    .join("/");
+
 interface Saving {
   /** The file being downloaded; null for all of them. */
   name: string | null;
@@ -67,7 +75,7 @@ export function useSaver(job: string, entry: Export): Saver {
         };
         const body = await fetched(path, size, signal, report, read);
         before += size;
-        entries.push({ name: plain(name), body, crc });
+        entries.push({ name: archived(name), body, crc });
       }
       if (file) saveFile(plain(file.name), entries[0]!.body);
       else saveFile(archive, zipOf(entries));
