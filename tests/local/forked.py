@@ -267,6 +267,8 @@ def _become(order: dict[str, Any], given: list[int]) -> NoReturn:
         _show([sys.executable, "-m", order["module"], *order["arguments"]], order["env"])
         sys.argv = [order["module"], *order["arguments"]]
         _extend_path(order["env"])
+        if short := sys.modules.get("tests.local.short_evaluation"):
+            short.adjust(order["env"])
         runpy.run_module(order["module"], run_name="__main__", alter_sys=True)
         status = 0
     except SystemExit as end:

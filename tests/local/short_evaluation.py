@@ -7,15 +7,25 @@ are asked is the product's.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arkor_dev.local.evaluation import general
 from arkor_dev.local.training.samples import budget
 
 from .forking_backend import ANSWERS, QUESTIONS, TOKENS
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _general: Any = general
 _general.COUNTS = (*general.COUNTS[:-1], QUESTIONS)
 _general.ANSWERS = (*general.ANSWERS[:-1], ANSWERS)
 _budget: Any = budget
 _budget.MOST_TOKENS = _budget.USEFUL_TOKENS = TOKENS
+
+
+def adjust(env: Mapping[str, str]) -> None:
+    """Ask what a test needs more: ``ARKOR_TEST_ANSWERS`` is ``COUNT,TOKENS`` of the answers to questions."""
+    if wanted := env.get("ARKOR_TEST_ANSWERS"):
+        count, tokens = map(int, wanted.split(","))
+        _general.ANSWERS = (*_general.ANSWERS[:-1], (count, tokens))

@@ -10,16 +10,15 @@ import pytest
 pytest.importorskip("numpy")
 
 from arkor_dev.local.evaluation.answers import Answers, GeneratedAnswer
-from arkor_dev.local.evaluation.general import questions
+from arkor_dev.local.evaluation.general import ANSWERS, questions
 from arkor_dev.local.evaluation.thinking import RateDifference, Thinking
 from tests.local.conftest import SAMPLED
+from tests.local.harness import Backend
 from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-    from tests.local.harness import Backend
 
 LONGEST = 64
 
@@ -149,6 +148,16 @@ def rows(questions: Sequence[str], *thoughts: str) -> list[dict[str, Any]]:
         for each in thoughts
         for question in questions
     ]
+
+
+@pytest.fixture
+def backend(tmp_path: Path, project: Path, template: dict[str, str]) -> Iterator[Backend]:
+    """A backend whose short runs have the product's answers: fewer do not show that the switch breaks."""
+    count, tokens = ANSWERS[-1]
+    asked = {"ARKOR_TEST_ANSWERS": f"{count},{tokens}"}
+    backend = Backend.start(tmp_path / "data", project, tmp_path / "cache", **template, **asked)
+    yield backend
+    backend.stop()
 
 
 @pytest.mark.engine
