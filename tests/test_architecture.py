@@ -20,7 +20,7 @@ import arkor_dev
 from arkor_dev.contract.settings import by_field
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 PACKAGE = Path(arkor_dev.__file__).parent
 MODULES = {
@@ -49,15 +49,21 @@ HEAVY = {
 @functools.cache
 def tree_of(name: str) -> ast.Module:
     """A module's syntax. It is read when a test looks at it: each process that tests imports this file."""
-    tree = ast.parse(MODULES[name].read_text())
+    return ast.parse(MODULES[name].read_text())
+
+
+@functools.cache
+def nodes_of(name: str) -> list[ast.AST]:
+    """All of it."""
+    nodes = list(ast.walk(tree_of(name)))
     gc.freeze()  # a million objects that stay are not looked through for garbage
-    return tree
+    return nodes
 
 
 def imports(name: str) -> Iterator[str]:
     """Every module that a module imports, by its full name, those for the type checker and lazy ones too."""
     home = ["arkor_dev", *name.split("/")[:-1]]
-    for node in ast.walk(tree_of(name)):
+    for node in nodes_of(name):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -72,16 +78,17 @@ def within(name: str, module: str) -> bool:
     return name == module or name.startswith(f"{module}.")
 
 
-def texts(tree: ast.AST) -> Iterator[str]:
-    """Every text of a module that is not a docstring."""
+def texts(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Every text among them that is not a docstring."""
+    nodes = list(nodes)
     docstrings = {
         id(node.body[0].value)
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         and node.body
         and isinstance(node.body[0], ast.Expr)
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
             yield node.value
 
@@ -89,7 +96,15 @@ def texts(tree: ast.AST) -> Iterator[str]:
 @functools.cache
 def calls(name: str) -> list[str]:
     """The dotted name of everything that a module calls."""
-    return [ast.unparse(node.func) for node in ast.walk(tree_of(name)) if isinstance(node, ast.Call)]
+    return [_dotted(node.func) for node in nodes_of(name) if isinstance(node, ast.Call)]
+
+
+def _dotted(node: ast.expr) -> str:
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value)}.{node.attr}"
+    return ast.unparse(node)
 
 
 def test_the_module_map_is_complete() -> None:
@@ -103,7 +118,7 @@ def test_the_module_map_is_complete() -> None:
 
 
 def test_only_backend_calls_v1() -> None:
-    users = {name for name in STUDIO if any(t == "v1" or "/v1" in t for t in texts(tree_of(name)))}
+    users = {name for name in STUDIO if any(t == "v1" or "/v1" in t for t in texts(nodes_of(name)))}
     # in-toto's formats have versions, too, and so has the API of OpenAI that Studio serves
     # http://localhost:1234/v1
     names_a_teacher = {
@@ -173,9 +188,9 @@ def test_one_module_builds_job_paths() -> None:
         name
         for name in MODULES
         if name.startswith("local/")
-        for node in ast.walk(tree_of(name))
+        for node in nodes_of(name)
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
-        for text in texts(node.right)
+        for text in texts(ast.walk(node.right))
         if text.split("/")[0] in OF_A_JOB
     }
     # A node of a cluster has one job in a home of its own.
@@ -267,8 +282,8 @@ def test_messages_use_arkor_toml_names_of_settings() -> None:
     for name in MODULES:
         if not name.startswith("local/") or name == "local/jobs/job_config":
             continue
-        docstrings = {node.value for node in ast.walk(tree_of(name)) if isinstance(node, ast.Expr)}
-        for node in ast.walk(tree_of(name)):
+        docstrings = {node.value for node in nodes_of(name) if isinstance(node, ast.Expr)}
+        for node in nodes_of(name):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings:
                 words = re.findall(r"\w+", node.value) if " " in node.value.strip() else []
                 found += [f"{name}:{node.lineno}: {word}" for word in words if word in wire]
@@ -302,7 +317,7 @@ ANY_IN_MESSAGES = {
 def test_every_untyped_field_of_a_message_has_a_reason() -> None:
     found = set()
     for name in MODULES:
-        for node in ast.walk(tree_of(name)) if name.endswith("messages") else ():
+        for node in nodes_of(name) if name.endswith("messages") else ():
             if isinstance(node, ast.ClassDef) and any(ast.unparse(base) == "Message" for base in node.bases):
                 for item in node.body:
                     if isinstance(item, ast.AnnAssign) and re.search(
@@ -327,7 +342,7 @@ def test_no_package_has_more_lines_with_any_than_before() -> None:
 def test_each_class_name_is_defined_once() -> None:
     places: dict[str, list[str]] = {}
     for name in MODULES:
-        for node in ast.walk(tree_of(name)):
+        for node in nodes_of(name):
             if isinstance(node, ast.ClassDef):
                 places.setdefault(node.name, []).append(f"{name}:{node.lineno}")
     assert {name: where for name, where in places.items() if len(where) > 1} == {}

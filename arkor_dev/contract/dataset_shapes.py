@@ -122,7 +122,8 @@ class DatasetLengths(TypedDict):
 class DatasetRow(TypedDict):
     """Summary of a row. ``error`` says why it has no tokens; ``excerpt`` is its beginning.
 
-    ``length`` counts the tokens of its longest example.
+    ``length`` counts the tokens of its longest example. ``label`` is what a classifier is to say of the text,
+    or the score of two texts.
     """
 
     row: int
@@ -130,6 +131,7 @@ class DatasetRow(TypedDict):
     excerpt: str
     length: int
     learned: int
+    label: NotRequired[str]
     error: NotRequired[str]
     excluded: NotRequired[bool]
     """The data set's ``exclude`` names it: it is not trained on, and its tokens are not counted."""
@@ -162,7 +164,8 @@ class DatasetTokens(TypedDict):
     ``examples`` holds the token counts of its examples: one, or several if the chat template rewrites earlier
     turns. ``length`` is the longest. Joined, the texts are the template's output; a token that completes a
     character begun by an earlier one has an empty text. ``special`` lists the indices of special tokens.
-    ``first`` is the index of the first learned token, null without one.
+    ``first`` is the index of the first learned token, null without one. ``label`` as in `DatasetRow`: with
+    it, no token is learned, as the text is only read.
     """
 
     row: int
@@ -177,6 +180,7 @@ class DatasetTokens(TypedDict):
     texts: list[str]
     special: list[int]
     runs: list[TokenRun]
+    label: NotRequired[str]
     exclusion: NotRequired[RowExclusion]
     error: NotRequired[str]
     """Why it has no tokens."""

@@ -114,6 +114,7 @@ async def test_invalid_and_taken_slugs_are_reported_at_the_field(
     add_endpoint(fake_backend, "taken")
     async with open_page(studio.url, "/#/endpoints?new=1", faulty=True) as page:
         field = page.locator("#ep-slug")
+        await expect(field).to_have_value("job")  # proposed once the jobs are known
         for wrong, said in (
             ("-a", "No dash at either end."),
             ("A b", "Lower case only."),

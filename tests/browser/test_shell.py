@@ -169,11 +169,12 @@ async def test_the_identity_is_fetched_once_the_backend_is_back(
 ) -> None:
     async with open_page(studio.url, None, faulty=True, clock=True) as page:
         away = {"status": 502, "json": {"error": "The backend does not answer."}}
-        # The first of each, as when the backend was away while the page was loaded.
-        await page.route("**/api/credentials", lambda route: route.fulfill(**away), times=1)
-        await page.route("**/api/jobs", lambda route: route.fulfill(**away), times=1)
+        # As when the backend was away while the page was loaded.
+        for path in ("**/api/credentials", "**/api/jobs"):
+            await page.route(path, lambda route: route.fulfill(**away))
         await page.goto(studio.url)
         await expect(page.get_by_role("banner")).to_contain_text("Sign-in unknown")
+        await page.unroute_all()
         async with hurried(page, studio):
             await expect(page.get_by_role("banner")).to_contain_text("anon-org", timeout=POLL)
 

@@ -1,8 +1,9 @@
 """What is wrong with a page at each width: it scrolls sideways, text is cut, covered or pale, targets small.
 
 To the layout zoom is a narrower window: 1,280 px at 200 % are 640 CSS pixels at twice the density.
-Of each layout that the styles have the narrowest window is looked at, where the least room is: from 320, 360,
-480, 720 and 960 CSS pixels on; besides the widest. ``ARKOR_TEST_WIDTHS=all`` looks at twice as many.
+Of each layout that the styles have, CI looks at the narrowest window, where the least room is: from 320, 360,
+480, 720 and 960 CSS pixels on; besides the widest. Elsewhere it is a phone's, a tablet's and the widest.
+``ARKOR_TEST_WIDTHS=all`` looks at nine, ``=ci`` at those of CI.
 """
 
 from __future__ import annotations
@@ -15,10 +16,15 @@ if TYPE_CHECKING:
     from playwright.async_api import Page
 
 FINDER = Path(__file__).with_name("widths.js")
-ALL = "ARKOR_TEST_WIDTHS" in os.environ
-WIDTHS = (1920, 1280, 1024, 768, 720, 640, 480, 390, 360) if ALL else (1920, 720, 480, 360)
+SET = os.environ.get("ARKOR_TEST_WIDTHS", "ci" if "CI" in os.environ else "")
+SETS = {
+    "all": ((1920, 1280, 1024, 768, 720, 640, 480, 390, 360), (1920, 1280, 1024, 768, 640)),
+    "ci": ((1920, 720, 480, 360), (1920, 640)),
+    "": ((1920, 720), (640,)),
+}
 ZOOM = 2
-ZOOMED = (1920, 1280, 1024, 768, 640) if ALL else (1920, 640)
+WIDTHS, ZOOMED = SETS[SET]
+"""The widths of windows, and of those that are zoomed in."""
 HEIGHT = 900
 DRAWN = "(drawn) => { document.documentElement.style.opacity = drawn ? '' : '0'; }"
 """Laid out all the same, but not painted where nobody looks."""

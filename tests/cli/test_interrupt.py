@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from arkor_dev.cli import interrupt
+from tests.support.commands import start_command
 from tests.support.daemon import environment
 from tests.support.fake_backend import ORG, PROJECT, TOKEN
 from tests.support.terminal import Screen, on_terminal
@@ -157,10 +157,9 @@ async def test_yes_skips_the_question_and_names_lost_jobs(launch: Launch) -> Non
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_without_a_terminal_it_ends_and_names_lost_jobs(launch: Launch, number: signal.Signals) -> None:
     launch.job(20, step=34)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", STAND_IN, *launch.studio,
-        env=launch.env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    process = await start_command(
+        STAND_IN, *launch.studio, env=launch.env, module="tests.support.run_code", stdout=None
+    )
     assert process.stderr is not None
     async with asyncio.timeout(60):
         while b"Identity" not in (line := await process.stderr.readline()):
@@ -190,27 +189,31 @@ async def test_closing_the_terminal_ends_it(launch: Launch) -> None:
         assert await ended(screen) == 0
 
 
-HUNG_UP_TWICE = """
-import asyncio, os, signal
-from arkor_dev.cli.interrupt import InterruptHandler, InterruptMessages
-
-async def main():
-    messages = InterruptMessages("", "", "")
-    ending = InterruptHandler(messages, lambda: asyncio.sleep(0, []), lambda _: None, ask=False)
-    ending.watch([signal.SIGHUP])
-    os.kill(os.getpid(), signal.SIGHUP)
-    await ending.wait()
-    os.kill(os.getpid(), signal.SIGHUP)
-    await asyncio.sleep(0.1)
-
-asyncio.run(main())
-"""
-
-
-async def test_two_hangups_count_as_one() -> None:
+async def test_two_hangups_count_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel tells the leader of the session, and then every process in the foreground: no impatience."""
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", HUNG_UP_TWICE)
-    assert await asyncio.wait_for(process.wait(), 60) == 0
+    exits: list[int] = []
+    handled = asyncio.Event()
+    monkeypatch.setattr(os, "_exit", exits.append)
+
+    async def lost() -> list[str]:
+        return []
+
+    messages = interrupt.InterruptMessages("", "", "")
+    ending = interrupt.InterruptHandler(messages, lost, lambda _: None, ask=False)
+    ending.watch([signal.SIGHUP, signal.SIGTERM])
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, handled.set)
+    try:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert await ending.wait() == signal.SIGHUP
+        for number, codes in ((signal.SIGHUP, []), (signal.SIGTERM, [130])):
+            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), signal.SIGUSR1)  # signals are handled in their order
+            await handled.wait()
+            handled.clear()
+            assert exits == codes
+    finally:
+        ending.close()
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGUSR1)
 
 
 async def test_an_error_in_the_question_does_not_prevent_the_end(launch: Launch) -> None:

@@ -10,7 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,16 +17,16 @@ import pytest
 
 from arkor_dev import __version__
 from arkor_dev.cli import main as cli
-from arkor_dev.core.settings import Settings
 from arkor_dev.core.torch_build import install_advice
 from arkor_dev.identity import engine
-from arkor_dev.local.jobs.store import Store
 from arkor_dev.project.training_command import NOT_LOCAL
+from tests.support.commands import run_command, start_command
 from tests.support.daemon import environment, running_daemon
 from tests.support.fake_backend import TOKEN
 from tests.support.raw import exchange
 
 if TYPE_CHECKING:
+    from arkor_dev.core.settings import Settings
     from tests.support.fake_backend import FakeBackend
 
 
@@ -36,18 +35,21 @@ COMMANDS = ("init", "start", "login", "logout", "whoami", "doctor")
 
 async def arkor_dev(home: Path, *arguments: str, **variables: str) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of ``arkor-dev`` with a home of its own."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "arkor_dev", *arguments,
-        env=environment(home) | {"COLUMNS": "100", **variables}, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    return await run_command(*arguments, env=environment(home) | {"COLUMNS": "100", **variables})
+
+
+def started_by_python(home: Path, *arguments: str, **variables: str) -> tuple[int, str, str]:
+    """The same of a process that Python starts, as a person's shell lets it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "arkor_dev", *arguments],
+        env=environment(home) | variables, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    out, err = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    return done.returncode, done.stdout, done.stderr
 
 
-async def test_version_is_printed(home: Path) -> None:
-    assert await arkor_dev(home, "--version") == (0, f"arkor-dev {__version__}\n", "")
+def test_version_is_printed(home: Path) -> None:
+    assert started_by_python(home, "--version") == (0, f"arkor-dev {__version__}\n", "")
 
 
 def test_help_and_version_are_commands_too(capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,13 +70,6 @@ async def test_help_names_every_option_and_exit_code(home: Path) -> None:
     assert [word for word in (*words, *commands, "\n  130 ") if word not in out] == []
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-async def test_each_command_has_help(command: str, home: Path) -> None:
-    code, out, _ = await arkor_dev(home, command, "--help")
-    assert code == 0
-    assert out.startswith(f"usage: arkor-dev {command} [options]")
-
-
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
 def test_help_and_errors_are_the_same_in_every_python(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -90,6 +85,7 @@ def test_help_and_errors_are_the_same_in_every_python(
         cli.main([*command, "--help"])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
+    assert shown.startswith(f"usage: {' '.join(['arkor-dev', *command])} [options]")
     assert "positional arguments" not in shown
     assert max(map(len, shown.splitlines())) <= 80
     assert [line for line in shown.splitlines() if line != line.rstrip()] == []
@@ -160,22 +156,17 @@ def test_invalid_usage_names_the_mistake(
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1:strict"])
 async def test_a_character_that_the_output_cannot_encode_is_replaced(
-    home: Path, tmp_path: Path, encoding: str
+    home: Path, settings: Settings, signed_in: None, fake_backend: FakeBackend, encoding: str
 ) -> None:
-    data = home / ".local" / "share" / "arkor-dev"
-    settings = replace(Settings.from_environment({}, tmp_path), data=data)
-    settings.local_data.mkdir(parents=True)
-    store = Store(settings.local_data / "backend.sqlite", "local")
-    store.create("\u2192 bot", {"model": "m", "datasetSource": {"type": "file", "path": "x.jsonl"}})
-    store.close()
-    code, out, err = await arkor_dev(
-        home, "jobs", "--local", "--project", str(tmp_path), PYTHONIOENCODING=encoding
-    )
+    fake_backend.add_job(name="\u2192 bot")
+    arguments = ("jobs", "--project", str(settings.project))
+    variables = {"ARKOR_CLOUD_API_URL": fake_backend.url, "PYTHONIOENCODING": encoding}
+    code, out, err = await asyncio.to_thread(started_by_python, home, *arguments, **variables)
     assert (code, out.splitlines()[1].endswith("? bot"), err) == (0, True, "")
 
 
-async def test_invalid_usage_of_the_process_exits_2(home: Path) -> None:
-    assert await arkor_dev(home, "--nonsense") == (
+def test_invalid_usage_of_the_process_exits_2(home: Path) -> None:
+    assert started_by_python(home, "--nonsense") == (
         2, "", "arkor-dev: unknown option --nonsense. See arkor-dev --help.\n",
     )  # fmt: skip
 
@@ -360,11 +351,9 @@ async def test_a_launch_prints_the_banner_only(
     home: Path, tmp_path: Path, signed_in: None, unused_tcp_port: int
 ) -> None:
     """What a person sees of a launch that works: the banner, who they are, and no log line."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "arkor_dev", "--port", str(unused_tcp_port),
-        "--project", str(tmp_path / "project"),
-        env=environment(home), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+    process = await start_command(
+        "--port", str(unused_tcp_port), "--project", str(tmp_path / "project"), env=environment(home)
+    )
     assert process.stderr is not None
     seen = b""
     async with asyncio.timeout(60):

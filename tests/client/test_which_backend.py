@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from tests.support.fake_backend import FakeBackend
 
+pytestmark = pytest.mark.usefixtures("forked_backends")
+
 
 @pytest.fixture
 def here(tmp_path: Path, home: Path) -> Settings:

@@ -142,7 +142,7 @@ def test_a_parquet_file_that_expands_hugely_is_refused(tmp_path: Path) -> None:
         assert path.stat().st_size < 2500
         return open_data([DataFile(path, name)])
 
-    long = "b" * 6 * 2**20
+    long = "b" * (4 * 2**20 + 1)
     began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     shared = arrow.DictionaryArray.from_arrays([0] + [1] * 64, ["b", long])
     with opened_again("shared.parquet", ["a"] * 65, shared) as data:

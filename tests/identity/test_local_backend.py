@@ -101,7 +101,7 @@ def cmdline(pid: int) -> str:
         return arguments.read() + environment.read()
 
 
-async def test_a_killed_backend_is_restarted(local: Settings) -> None:
+async def test_a_killed_backend_is_restarted(local: Settings, forked_backends: None) -> None:
     async with LocalBackend(local) as backend:
         first = await backend.credentials()
         os.kill(pid := pid_of(local), signal.SIGKILL)
@@ -134,7 +134,7 @@ async def test_a_data_folder_in_use_is_refused(local: Settings) -> None:
     assert [notice["level"] for notice in notices] == ["error"]
 
 
-async def test_a_database_of_a_newer_version_is_refused(local: Settings) -> None:
+async def test_a_database_of_a_newer_version_is_refused(local: Settings, forked_backends: None) -> None:
     local.local_data.mkdir(parents=True)
     with closing(sqlite3.connect(local.local_data / "backend.sqlite")) as db:
         db.execute("PRAGMA user_version = 99")
@@ -338,7 +338,7 @@ async def test_a_slow_start_times_out(
 
 
 async def test_a_backend_starts_once_the_engine_is_installed(
-    local: Settings, monkeypatch: pytest.MonkeyPatch
+    local: Settings, forked_backends: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     missing = ["torch"]
     monkeypatch.setattr(local_backend, "SETUP_POLL", 0.01)

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import stat
-import sys
 import time
 from dataclasses import replace
 from itertools import pairwise
@@ -30,6 +29,7 @@ from arkor_dev.identity.scope import FixedScope
 from arkor_dev.identity.single_flight import SingleFlight
 from arkor_dev.identity.token_refresh import token_url
 from arkor_dev.identity.views import FixedIdentity, credentials_view, header_line
+from tests.support.commands import start_command
 from tests.support.fake_backend import ORG, PROJECT, TOKEN, FakeBackend
 
 if TYPE_CHECKING:
@@ -225,13 +225,8 @@ async def main(home, url):
 asyncio.run(main(Path(sys.argv[1]), sys.argv[2]))
 """
     processes = [
-        await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            program,
-            str(settings.home),
-            fake_backend.url,
-            stdout=asyncio.subprocess.PIPE,
+        await start_command(
+            program, str(settings.home), fake_backend.url, module="tests.support.run_code", stderr=None
         )
         for _ in range(2)
     ]

@@ -2,7 +2,7 @@
 
 Each is the same program with the same pipes, environment and process group, and would load them for most of
 its time: limited children (``local/gguf/limited.py``), a backend that forks its workers (`forking_backend`),
-those workers, and commands. ``python -m tests.local.forked FD[,FD,FD] LIBRARY…`` is the process that
+those workers, and commands. ``python -m tests.local.forked FD[,FD,FD] ROOM LIBRARY…`` is the process that
 is forked: the template. Whoever connects to it tells ``{module, env, arguments, cwd}`` and the three ends of
 the pipes, and is told the process's number and then its exit status.
 """
@@ -35,8 +35,15 @@ PIPE: Final = subprocess.PIPE
 SOCKET: Final = (socket.AF_UNIX, socket.SOCK_SEQPACKET)
 ORDER: Final = 2**17
 ROOM: Final = 2**14
-"""Bytes that a child's environment may have more than its template's, as the system tells of it."""
-PLAIN: Final = ("arkor_dev.local.__main__", "arkor_dev.cli.main", "tests.local.short_evaluation")
+"""Bytes that a child's arguments and environment may have more than its template's, as the system tells of
+them."""
+PLAIN: Final = (
+    "arkor_dev.local.__main__",
+    "arkor_dev.cli.main",
+    "arkor_dev.cli.commands.start",
+    "arkor_dev.server.serve",
+    "tests.local.short_evaluation",
+)
 """What backends and commands need, which never load torch."""
 NAME: Final = "ARKOR_TEST_TEMPLATE_NAME"
 """In the environment of a template: its own name."""
@@ -64,10 +71,12 @@ class Template:
                     "-m",
                     __name__,
                     ",".join(map(str, numbers)),
+                    "-" * ROOM,
                     *libraries,
                 ],
                 pass_fds=numbers,
                 stdin=subprocess.DEVNULL,
+                cwd=Path(__file__).parents[2],  # a test may have gone elsewhere
                 env={**env, "ARKOR_TEST_ROOM": "-" * ROOM},
             )
 
@@ -315,4 +324,4 @@ if __name__ == "__main__":
             _wait_for_the_first(other, theirs)
     for each in others:
         each.close()
-    serve(first, sys.argv[2:])
+    serve(first, sys.argv[3:])

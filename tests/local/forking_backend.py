@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import functools
 import importlib
 import os
 import runpy
+import signal
 import sys
+from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from arkor_dev.local.workers.process import BUFFERED, DEFAULTS, QUIET
 
-from .forked import Template, ask, light_of
+from .forked import Template, ask, light_of, plain_of
 from .harness import FORKS
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pytest
 
@@ -80,6 +83,16 @@ def worker_template() -> dict[str, str]:
     return {FORKS: template.name}
 
 
+@functools.cache
+def command_template() -> dict[str, str]:
+    """The same for backends and commands that need no torch: where no template is shared, it loads none."""
+    if sys.platform != "linux" or "ARKOR_TEST_TEMPLATE" in os.environ:
+        return worker_template()
+    template = Template((), os.environ, light=True)
+    atexit.register(template.end)
+    return {FORKS: template.name}
+
+
 def fork_workers(template: dict[str, str], patch: pytest.MonkeyPatch) -> None:
     """Fork the workers of this process and of the backends that it starts from a ``worker_template``."""
     for name, value in of_a_studio(template).items():
@@ -120,25 +133,51 @@ class ForkedProcess:
         asyncio.get_running_loop().add_reader(connection, self._ended)
 
     @classmethod
-    async def start(cls, module: str, env: Mapping[str, str], template: str | None = None) -> ForkedProcess:
-        """Let the template of that name fork, or the one of the environment."""
-        (given, write), (read, said), (heard, wrong) = os.pipe(), os.pipe(), os.pipe()
+    async def start(
+        cls,
+        module: str,
+        env: Mapping[str, str],
+        template: str | None = None,
+        arguments: Sequence[str] = (),
+        streams: Sequence[int | None] = (PIPE, PIPE, PIPE),
+    ) -> ForkedProcess:
+        """Let the template of that name fork, or the one of the environment.
+
+        ``streams`` are its input, output and errors, as ``asyncio.create_subprocess_exec`` has them.
+        """
         if template is None:
             template = light_of(os.environ[FORKS]) if module == LIGHT else os.environ[FORKS]
-        # A template answers only after it has loaded: the backend does other things meanwhile.
-        found = cls(*await asyncio.to_thread(ask, template, module, env, [given, said, wrong]))
-        for each in (given, said, wrong):
-            os.close(each)
+        with contextlib.ExitStack() as stack:
+            ours, theirs = [], []
+            for number, stream in enumerate(streams):
+                if stream == PIPE:
+                    ends = os.pipe()
+                    ours.append(ends[number == 0])
+                    theirs.append(ends[number != 0])
+                    stack.callback(os.close, theirs[-1])
+                elif stream == DEVNULL:
+                    theirs.append(os.open(os.devnull, os.O_RDWR))
+                    stack.callback(os.close, theirs[-1])
+                    ours.append(-1)
+                else:
+                    theirs.append(number if stream is None else stream)
+                    ours.append(-1)
+            # A template answers only after it has loaded: the backend does other things meanwhile.
+            found = cls(*await asyncio.to_thread(ask, template, module, env, theirs, arguments))
         loop = asyncio.get_running_loop()
-        for reader, end in ((found.stdout, read), (found.stderr, heard)):
+        for reader, end in ((found.stdout, ours[1]), (found.stderr, ours[2])):
+            if end < 0:
+                reader.feed_eof()
+                continue
             await loop.connect_read_pipe(
                 lambda reader=reader: asyncio.StreamReaderProtocol(reader),  # type: ignore[misc]
                 os.fdopen(end, "rb", 0),
             )
-        transport, protocol = await loop.connect_write_pipe(
-            asyncio.streams.FlowControlMixin, os.fdopen(write, "wb", 0)
-        )
-        found.stdin = asyncio.StreamWriter(transport, protocol, None, loop)
+        if ours[0] >= 0:
+            transport, protocol = await loop.connect_write_pipe(
+                asyncio.streams.FlowControlMixin, os.fdopen(ours[0], "wb", 0)
+            )
+            found.stdin = asyncio.StreamWriter(transport, protocol, None, loop)
         return found
 
     def _ended(self) -> None:
@@ -153,6 +192,22 @@ class ForkedProcess:
     async def wait(self) -> int:
         return await asyncio.shield(self._status)
 
+    async def communicate(self) -> tuple[bytes, bytes]:
+        """What it said, once it has ended."""
+        said = await asyncio.gather(self.stdout.read(), self.stderr.read())
+        await self.wait()
+        return said[0], said[1]
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
 
 TRUE_START: Final = asyncio.create_subprocess_exec
 
@@ -160,6 +215,11 @@ TRUE_START: Final = asyncio.create_subprocess_exec
 async def start(*argv: str, **how: Any) -> Any:
     """Start a process as ``asyncio.create_subprocess_exec`` does, which this stands in for."""
     python, flag, module = argv[:3]
+    if (python, flag, module) == (sys.executable, "-m", "arkor_dev.local") and FORKS in how["env"]:
+        return await ForkedProcess.start(
+            "tests.local.forking_backend", how["env"], plain_of(how["env"][FORKS]), argv[3:],
+            (how["stdin"], how["stdout"], how["stderr"]),
+        )  # fmt: skip
     if (python, flag) == (sys.executable, "-m") and module in (*FORKED, LIGHT):
         assert how["start_new_session"]
         return await ForkedProcess.start(module, how["env"])

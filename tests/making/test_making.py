@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from dataclasses import replace
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -24,6 +24,7 @@ from arkor_dev.making import start
 from arkor_dev.making.kinds import occurs
 from arkor_dev.teacher import asker, client
 from arkor_dev.teacher.request import TeacherRequest
+from tests.support.commands import open_command
 from tests.support.scripted_teacher import Said, passage_of, right, scripted, sentences
 
 if TYPE_CHECKING:
@@ -392,12 +393,15 @@ async def test_variations_and_answers_are_made(launch: Settings) -> None:
             await make(launch, {**given, "trainer": "b"})
 
 
-def test_a_killed_command_repeats_no_request(launch: Settings, tmp_path: Path) -> None:
+def test_a_killed_command_repeats_no_request(
+    launch: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """kill -9 at any moment: the next call asks only for what was under way, and adds no row twice."""
     write_pages(launch, 10)
+    monkeypatch.chdir(launch.project)
     home = tmp_path / "home"
     home.mkdir()
-    argv = [sys.executable, "-m", "arkor_dev", "data", "make", "docs", "--project", str(launch.project)]
+    argv = ["data", "make", "docs", "--project", str(launch.project)]
     environ = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
 
     def script(number: int, body: dict[str, Any]) -> Said:
@@ -407,7 +411,7 @@ def test_a_killed_command_repeats_no_request(launch: Settings, tmp_path: Path) -
 
     with scripted(script) as wise:
         argv += ["--teacher", wise.url, "--model", "wise", "--name", "pages", "--json"]
-        process = subprocess.Popen(argv, cwd=launch.project, env=environ, stdout=subprocess.DEVNULL)
+        process = open_command(*argv, env=environ)
         path = launch.project / "data" / "made" / "pages.jsonl"
         until = time.monotonic() + 60
         while not path.exists() or path.read_bytes().count(b"\n") < 7:
@@ -415,10 +419,9 @@ def test_a_killed_command_repeats_no_request(launch: Settings, tmp_path: Path) -
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.communicate()
         before = {row["made"]["source"] for row in rows(launch)}
-        done = subprocess.run(argv, cwd=launch.project, env=environ, capture_output=True, check=True)
-        told = json.loads(done.stdout)
+        told = json.loads(open_command(*argv, env=environ).communicate()[0])
         asked = [text.split()[1] for text in wise.asked()]  # Document: docs/…
         twice = {source for source in asked if asked.count(source) > 1}
         kept = {row["made"]["source"] for row in rows(launch)}
@@ -437,30 +440,34 @@ def test_most_input_is_an_upper_bound_of_prompt_tokens() -> None:
     assert request.most_input() >= 200 + 64
 
 
-def test_ctrl_c_pauses_and_the_same_command_resumes(launch: Settings, tmp_path: Path) -> None:
+def test_ctrl_c_pauses_and_the_same_command_resumes(
+    launch: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_pages(launch, 8)
+    monkeypatch.chdir(launch.project)
     home = tmp_path / "home"
     home.mkdir()
-    argv = [sys.executable, "-m", "arkor_dev", "data", "make", "docs", "--project", str(launch.project)]
-    started: list[subprocess.Popen[str]] = []
+    argv = ["data", "make", "docs", "--project", str(launch.project)]
+    started: SimpleQueue[int] = SimpleQueue()
 
     def script(number: int, body: dict[str, Any]) -> Said:
         answer = right(body)
         if number == 0:
-            started[0].send_signal(signal.SIGINT)
+            os.kill(started.get(timeout=60), signal.SIGINT)
         answer.slow = 1.0 if number < 4 else 0  # all that are under way at once
         return answer
 
     with scripted(script) as wise:
         argv += ["--teacher", wise.url, "--model", "wise", "--name", "pages", "--budget-requests", "7"]
-        run = {"cwd": launch.project, "env": {"HOME": str(home), "PATH": "/usr/bin:/bin"}, "text": True}
-        started.append(subprocess.Popen(argv, stdout=subprocess.PIPE, **run))  # type: ignore[call-overload]
-        said, _ = started[0].communicate(timeout=60)
-        assert started[0].returncode == 4
+        environ = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
+        process = open_command(*argv, env=environ)
+        started.put(process.pid)
+        said = process.communicate()[0].decode()
+        assert process.returncode == 4
         assert said.splitlines()[0].startswith("Finishing the requests under way.")
         assert said.splitlines()[-1].startswith("Paused. Run the same command again")
         assert len(rows(launch)) == len(wise.bodies) < 8
-        done = subprocess.run(argv, capture_output=True, **run)  # type: ignore[call-overload]
-        assert (done.returncode, len(rows(launch))) == (4, 7)
-        assert "Stopped: the next request could exceed the budget." in done.stdout
+        process = open_command(*argv, env=environ)
+        assert b"Stopped: the next request could exceed the budget." in process.communicate()[0]
+        assert (process.returncode, len(rows(launch))) == (4, 7)
         assert len(set(wise.asked())) == len(wise.bodies) == 7

@@ -6,18 +6,20 @@ import asyncio
 import os
 import re
 import shutil
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from arkor_dev.contract.errors import ArkorError, BadRequestError, status_of
+from arkor_dev.processes.run_child import ChildOutput
 from arkor_dev.project import typescript
 from arkor_dev.project.source_state import SETTLED
 from arkor_dev.project.typescript import TypeScriptProject
+from tests.support.processes import script
 from tests.support.typescript_projects import trainer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from arkor_dev.contract.shapes import Manifest
@@ -26,10 +28,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 # Builds by copying; a source with the word BROKEN does not compile. Each run is one letter in `builds`.
-CLI = """#!{python}
-import pathlib, sys, time
+CLI = """
+import os, sys, time
 assert sys.argv[1:] == ["build"], sys.argv
-source = pathlib.Path("src/arkor/index.ts").read_text()
+source = open("src/arkor/index.ts", encoding="utf-8").read()
 with open(".arkor/builds", "a") as builds:
     builds.write("b")
 time.sleep(0.1)
@@ -37,9 +39,9 @@ if "BROKEN" in source:
     print("src/arkor/index.ts:1:1: \\x1b[31mnot TypeScript\\x1b[0m", file=sys.stderr)
     sys.exit(2)
 if "NOWHERE" not in source:
-    out = pathlib.Path(".arkor/build")
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "index.mjs").write_text(source)
+    os.makedirs(".arkor/build", exist_ok=True)
+    with open(".arkor/build/index.mjs", "w", encoding="utf-8") as bundle:
+        bundle.write(source)
 """
 
 TRAINER = 'const make = (name) => ({ name, start() {}, wait() {}, cancel() {} });\nlet loads = "";\n'
@@ -48,12 +50,26 @@ TRAINER = 'const make = (name) => ({ name, start() {}, wait() {}, cancel() {} })
 @pytest.fixture
 def project(tmp_path: Path, node_on_path: None) -> Path:
     root = tmp_path / "a project"
-    cli = root / "node_modules" / ".bin" / "arkor"
-    cli.parent.mkdir(parents=True)
-    cli.write_text(CLI.format(python=sys.executable))
-    cli.chmod(0o755)
+    script(root / "node_modules" / ".bin" / "arkor", CLI)
     (root / "src" / "arkor").mkdir(parents=True)
     return root
+
+
+@pytest.fixture
+def unsupervised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start the commands without their supervisor, for half the time; its own tests are elsewhere."""
+
+    async def run(
+        argv: list[str], cwd: Path, seconds: float, environ: Mapping[str, str] | None = None
+    ) -> ChildOutput:
+        child = await asyncio.create_subprocess_exec(
+            *argv, cwd=cwd, env={**os.environ, **(environ or {})}, stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        output, _ = await asyncio.wait_for(child.communicate(), seconds)
+        return ChildOutput(child.returncode, output.decode())
+
+    monkeypatch.setattr(typescript, "run_child", run)
 
 
 def source(project: Path, text: str) -> Path:
@@ -72,6 +88,7 @@ def named(name: str) -> Manifest:
     return {"trainer": {"name": name}, "trainers": [{"name": name}], "source": "typescript"}
 
 
+@pytest.mark.usefixtures("unsupervised")
 @pytest.mark.parametrize(
     "export",
     [
@@ -92,6 +109,7 @@ async def test_every_export_shape_is_found(project: Path, export: str) -> None:
     assert await TypeScriptProject(source(project, TRAINER + export)).read() == named("one")
 
 
+@pytest.mark.usefixtures("unsupervised")
 async def test_trainer_names_may_contain_any_characters(project: Path) -> None:
     source(project, TRAINER + 'export const trainer = make("naïve \\u2028 `${1}` \\" 日本 \\u001b[31m");')
     manifest = await TypeScriptProject(project).read()
@@ -136,9 +154,25 @@ async def test_a_bundle_that_is_not_a_regular_file_is_refused(project: Path) -> 
     assert "cannot be read (larger than 64 MiB)" in await failure(project)
 
 
-async def test_a_bundle_that_throws_shows_its_error(project: Path) -> None:
-    text = await failure(source(project, 'throw new Error("no key: set THE_KEY");'))
-    assert text == "The project's code fails to load.\nno key: set THE_KEY"
+@pytest.mark.usefixtures("unsupervised")
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ('throw new Error("no key: set THE_KEY");', "no key: set THE_KEY"),
+        ("undefinedThing();", "ReferenceError: undefinedThing is not defined"),
+        ('throw new Error("no", { cause: new TypeError("why") });', "no (TypeError: why)"),
+        ('throw "a text";', "'a text'"),
+        ("throw null;", "null"),
+        ("await Promise.reject(new Error('late'));", "late"),
+        ("setTimeout(() => { throw new Error('beside'); }); await new Promise(() => {});", "beside"),
+        ("throw { get message() { throw 1; } };", "an error that cannot be shown"),
+        ('throw new Error("\\u001b[2J\\u202e" + "long ".repeat(2000));', "long long"),
+    ],
+)
+async def test_any_thrown_value_is_shown(project: Path, code: str, said: str) -> None:
+    text = await failure(source(project, code))
+    assert text.startswith(f"The project's code fails to load.\n{said}")
+    assert len(text) < 2100
 
 
 async def test_a_bundle_that_exits_node_is_an_error(project: Path) -> None:
@@ -147,8 +181,8 @@ async def test_a_bundle_that_exits_node_is_an_error(project: Path) -> None:
 
 
 async def test_a_bundle_that_never_ends_times_out(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(typescript, "LOAD_TIMEOUT", 1.0)
-    assert "it took more than 1 s" in await failure(source(project, "for (;;) {}"))
+    monkeypatch.setattr(typescript, "LOAD_TIMEOUT", 0.2)
+    assert "it took more than 0.2 s" in await failure(source(project, "for (;;) {}"))
 
 
 async def test_long_error_output_is_truncated(project: Path) -> None:
@@ -157,6 +191,7 @@ async def test_long_error_output_is_truncated(project: Path) -> None:
     assert "why" in text
 
 
+@pytest.mark.usefixtures("unsupervised")
 async def test_only_changed_sources_are_built_again(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     count = 'import fs from "node:fs"; fs.appendFileSync(".arkor/loads", "l");\n'
     builds = project / ".arkor" / "builds"
@@ -188,6 +223,7 @@ async def test_only_changed_sources_are_built_again(project: Path, monkeypatch: 
     assert await builds_of_a_look("two") == 1
 
 
+@pytest.mark.usefixtures("unsupervised")
 async def test_a_failed_load_is_retried(project: Path) -> None:
     needs = 'import fs from "node:fs"; fs.readFileSync("key");\n'
     reader = TypeScriptProject(source(project, needs + TRAINER + 'export const trainer = make("one");'))
@@ -276,6 +312,7 @@ async def test_an_error_of_the_sdk_comes_before_its_stack(
     assert "xxx" not in details  # the line of minified code
 
 
+@pytest.mark.usefixtures("unsupervised")
 async def test_esbuild_errors_have_location_and_message(typescript_project: RealProject) -> None:
     typescript_project.write('import "./nope";\nimport "./neither";\n')
     error = await refused(typescript_project)
@@ -307,8 +344,7 @@ async def test_rolldown_errors_have_location_and_message(project: Path) -> None:
 
     at aggregateBindingErrorsIntoJsError (file:///n/error.mjs:110:18)
 """
-    cli = project / "node_modules" / ".bin" / "arkor"
-    cli.write_text(f"#!{sys.executable}\nimport sys\nsys.exit({drawing!r})\n")
+    script(project / "node_modules" / ".bin" / "arkor", f"import sys\nsys.exit({drawing!r})\n")
     source(project, "")
     with pytest.raises(ArkorError) as caught:
         await TypeScriptProject(project).read()
@@ -320,26 +356,7 @@ async def test_rolldown_errors_have_location_and_message(project: Path) -> None:
     assert "Help: Add an initializer" in str(caught.value.extra["details"])
 
 
-@pytest.mark.parametrize(
-    ("code", "said"),
-    [
-        ("undefinedThing();", "ReferenceError: undefinedThing is not defined"),
-        ('throw new Error("no", { cause: new TypeError("why") });', "no (TypeError: why)"),
-        ('throw "a text";', "'a text'"),
-        ("throw null;", "null"),
-        ("await Promise.reject(new Error('late'));", "late"),
-        ("setTimeout(() => { throw new Error('beside'); }); await new Promise(() => {});", "beside"),
-        ("throw { get message() { throw 1; } };", "an error that cannot be shown"),
-        ('throw new Error("\\u001b[2J\\u202e" + "long ".repeat(2000));', "long long"),
-    ],
-)
-async def test_any_thrown_value_is_shown(typescript_project: RealProject, code: str, said: str) -> None:
-    typescript_project.write(code)
-    text = (await refused(typescript_project)).text
-    assert text.startswith(f"The project's code fails to load.\n{said}")
-    assert len(text) < 2100
-
-
+@pytest.mark.usefixtures("unsupervised")
 async def test_concurrent_studios_never_read_a_partial_bundle(
     typescript_project: RealProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,13 +17,13 @@ from mcp import Client, StdioServerParameters
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, Implementation
 
-from arkor_dev.cli.main import parser
+from arkor_dev.cli.main import main, parser
 from arkor_dev.contract.errors import BadRequestError
 from arkor_dev.core.settings import Settings
 from arkor_dev.project.start_requests import answer, folder_of, waiting
 from arkor_dev.sdk.async_studio import AsyncStudio
 from arkor_dev.sdk.mcp_results import Jobs  # noqa: TC001 (read by get_type_hints)
-from arkor_dev.sdk.mcp_server import Tools, structured
+from arkor_dev.sdk.mcp_server import Tools, server_of, structured
 from tests.local.conftest import made_once, make_project
 from tests.local.forking_backend import worker_template
 from tests.local.harness import Backend
@@ -61,9 +61,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         backend.stop()
 
 
-def server(settings: Settings, *options: str) -> StdioServerParameters:
+def process_of(settings: Settings) -> StdioServerParameters:
     environment = {"HOME": str(settings.home)}
-    argv = ["-m", "arkor_dev", "mcp", "--local", "--project", str(settings.project), *options]
+    argv = ["-m", "arkor_dev", "mcp", "--local", "--project", str(settings.project)]
     return StdioServerParameters(command=sys.executable, args=argv, env=environment)
 
 
@@ -146,7 +146,7 @@ async def test_a_request_shows_every_setting_that_the_run_would_change(
 
 async def test_an_assistant_starts_an_allowed_run_and_reads_its_result(project: Settings) -> None:
     me = Implementation(name="test\u202e client", version="1")
-    async with Client(server(project), client_info=me, mode="legacy") as client:
+    async with Client(process_of(project), client_info=me, mode="legacy") as client:
         names = {tool.name for tool in (await client.list_tools()).tools}
         assert names == {
             "list_trainers", "check_data", "list_jobs", "start_training", "training_request", "watch_job",
@@ -202,7 +202,7 @@ async def test_an_assistant_starts_an_allowed_run_and_reads_its_result(project: 
 
 
 async def test_a_run_nobody_allowed_is_not_started(project: Settings) -> None:
-    async with Client(server(project)) as client:
+    async with Client(server_of(Tools(project, allow_start=False))) as client:
         before = await call(client, "list_jobs")
         asked = asyncio.create_task(refused(client, "start_training"))
         answer(folder_of(project), (await one_request(project))["id"], allow=False)
@@ -218,7 +218,7 @@ async def test_a_run_nobody_allowed_is_not_started(project: Settings) -> None:
 
 
 async def test_a_server_with_allow_start_does_not_ask(project: Settings) -> None:
-    async with Client(server(project, "--allow-start")) as client:
+    async with Client(server_of(Tools(project, allow_start=True))) as client:
         started = await call(client, "start_training", dry_run=True)
         assert (await call(client, "watch_job", job=started["job"], seconds=40))["status"] == "completed"
         listed = {tool.name: tool for tool in (await client.list_tools()).tools}
@@ -300,7 +300,22 @@ def test_the_documented_configuration_is_a_valid_command() -> None:
     assert block
     configured = json.loads(block[1])["mcpServers"]["arkor-studio"]
     assert configured["command"] == "arkor-dev"
-    assert parser().parse([*configured["args"], "--allow-start"]).command == "mcp"
+    assert parser().parse(configured["args"]).command == "mcp"
+
+
+@pytest.mark.parametrize("options", [[], ["--allow-start"]])
+def test_only_the_option_lets_an_assistant_start_runs(
+    quiet_project: Settings, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[bool] = []
+
+    async def serve(_: Settings, *, allow_start: bool) -> int:
+        served.append(allow_start)
+        return 0
+
+    monkeypatch.setattr("arkor_dev.sdk.mcp_server.run_mcp", serve)
+    assert main(["mcp", "--local", "--project", str(quiet_project.project), *options]) == 0
+    assert served == [bool(options)]
 
 
 async def one_request(settings: Settings) -> Any:

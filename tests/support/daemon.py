@@ -1,4 +1,4 @@
-"""A true ``arkor-dev`` process for a test, with a home of its own."""
+"""An ``arkor-dev`` process for a test, with a home of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import re
 import secrets
 import signal
 import socket
-import sys
 import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -18,8 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
+from .commands import start_command
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from .commands import Process
 
 PORTS = range(30_000, 32_768)
 """What lies below the ports that Linux gives out (from 32,768 on, elsewhere from 49,152)."""
@@ -30,7 +33,7 @@ _TOKEN = re.compile(r'<meta name="arkor-studio-token" content="([^"]+)"')
 class Daemon:
     """A running daemon: its process, its address, its launch's token."""
 
-    process: asyncio.subprocess.Process
+    process: Process
     origin: str
     token: str
     seconds_to_page: float
@@ -99,10 +102,9 @@ async def running_daemon(home: Path, port: int, *arguments: str, **env: str) -> 
     """Start ``arkor-dev`` and wait for its page; ends it with SIGINT."""
     home.mkdir(exist_ok=True)
     began = time.monotonic()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "arkor_dev", "--port", str(port), *arguments,
-        env={**environment(home), **env}, stdin=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
+    process = await start_command(
+        "--port", str(port), *arguments, env={**environment(home), **env}, stdout=None, stderr=None
+    )
     origin = f"http://localhost:{port}"
     try:
         page = await _page(origin, process)
@@ -115,7 +117,7 @@ async def running_daemon(home: Path, port: int, *arguments: str, **env: str) -> 
         await asyncio.wait_for(process.wait(), 30)
 
 
-async def _page(origin: str, process: asyncio.subprocess.Process) -> str:
+async def _page(origin: str, process: Process) -> str:
     deadline = time.monotonic() + 60
     async with aiohttp.ClientSession() as session:
         while time.monotonic() < deadline:

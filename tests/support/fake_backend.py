@@ -238,6 +238,16 @@ class FakeBackend:
         """No more faults; calls that hang now go on hanging until they are cut."""
         self._faults.clear()
 
+    def reset(self) -> None:
+        """Have what a new one has, but for its account, its features and the ids that were given."""
+        self.heal()
+        self.trouble, self.headers, self.chat = "", {}, ChatScript()
+        for known in (self.jobs, self.deployments, self.keys, self.sweeps.sweeps):
+            known.clear()
+        for part, at_first in ((self.datasets, FakeDatasets()), (self.order, Order(self))):
+            # Its routes are bound to the part.
+            vars(part).update(vars(at_first))
+
     async def until(self, what: Callable[[], bool], patience: float = 30) -> None:
         """Wait until ``what`` is true; raises ``TimeoutError`` after ``patience``."""
         async with asyncio.timeout(patience):

@@ -58,6 +58,8 @@ def tokens_of(messages: list[dict[str, str]]) -> list[Token]:
 
 @functools.lru_cache(4096)  # all rows are counted again for each answer
 def _tokens(role: str, content: str, thoughts: str) -> tuple[Token, ...]:
+    if role == "text":
+        return tuple((text, 0.0, role) for text in TOKEN.findall(content))
     weight = float(role == "assistant")
     marked = f"<think>\n{thoughts}\n</think>\n\n" if thoughts else ""
     return (
@@ -72,6 +74,7 @@ def _tokens(role: str, content: str, thoughts: str) -> tuple[Token, ...]:
 class FakeDatasets:
     """``rows`` are the conversations of every data set, or a text for one that cannot be read.
 
+    With ``labels`` each is a single message of the role ``text``, and has the label at its place.
     ``shown`` tokens of one are told. ``reading`` holds back all but so many rows; ``findings`` and ``more``
     are told as they are.
     """
@@ -81,6 +84,7 @@ class FakeDatasets:
         long = {"role": "user", "content": "Tell me all. " * 20}
         answer = {"role": "assistant", "content": "It is on its way."}
         self.rows: list[list[dict[str, str]] | str] = [*([[ask, answer]] * 20), [long, answer]]
+        self.labels: list[str] = []
         self.shown = 4_000
         self.reading: int | None = None
         self.left_out: set[int] = set()
@@ -284,10 +288,12 @@ class FakeDatasets:
         short = {"row": number, "where": f"data, line {number}", "excerpt": "", "length": 0, "learned": 0}
         if isinstance(row, str):
             return {**short, "error": row}
+        if self.labels:
+            short["label"] = self.labels[number - 1]
         if number in self._excluded(view_id):
             short["excluded"] = True
         tokens = tokens_of(row)
-        excerpt = next((message["content"] for message in row if message["role"] == "user"), "")
+        excerpt = next((message["content"] for message in row if message["role"] in ("user", "text")), "")
         learned = sum(weight > 0 for _, weight, _ in tokens)
         if number in self.left_out:
             short["leftOut"] = True

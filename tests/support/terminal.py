@@ -6,22 +6,29 @@ import asyncio
 import os
 import pty
 import re
-import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+
+from .commands import start_command
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from .commands import Process
+
 # The terminal becomes the process's own, so that Ctrl-C reaches it as a signal.
-OWN = "import fcntl, os, termios\nos.setsid()\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+OWN = """
+import fcntl, os, termios
+if os.getsid(0) != os.getpid(): os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+"""
 ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 class Screen:
     """What a command has written to its terminal so far, without escape sequences."""
 
-    def __init__(self, process: asyncio.subprocess.Process, handle: int) -> None:
+    def __init__(self, process: Process, handle: int) -> None:
         self.process = process
         self._handle = handle
         self._raw = b""
@@ -86,9 +93,10 @@ class Screen:
 async def on_terminal(code: str, *arguments: str, env: Mapping[str, str]) -> AsyncIterator[Screen]:
     """Run the Python ``code`` on a terminal of 200 columns; killed at the block's end if it still runs."""
     ours, theirs = pty.openpty()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", OWN + code, *arguments,
-        env={**env, "COLUMNS": "200", "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs,
+    process = await start_command(
+        OWN + code, *arguments, env={**env, "COLUMNS": "200", "TERM": "xterm"},
+        module="tests.support.run_code",
+        stdin=theirs, stdout=theirs, stderr=theirs,
     )  # fmt: skip
     os.close(theirs)
     screen = Screen(process, ours)

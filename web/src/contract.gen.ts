@@ -1339,6 +1339,7 @@ export interface DatasetRow {
   excerpt: string;
   length: number;
   learned: number;
+  label?: string;
   error?: string;
   excluded?: boolean;
   leftOut?: boolean;
@@ -1372,6 +1373,7 @@ export interface DatasetTokens {
   texts: string[];
   special: number[];
   runs: TokenRun[];
+  label?: string;
   exclusion?: RowExclusion;
   error?: string;
   raw?: string;

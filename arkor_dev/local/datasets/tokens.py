@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import chain, groupby, islice, repeat
 from typing import TYPE_CHECKING, Final, Literal
 
+from arkor_dev.data.labels import LABEL, LABELS, labels_of, words_of
+from arkor_dev.data.text_pairs import SCORE
 from arkor_dev.data.thoughts import thoughts_of
 from arkor_dev.local.modeling.chat_template import render
 from arkor_dev.local.modeling.example import IGNORED
@@ -263,7 +265,7 @@ def to_wire(specials: frozenset[int], number: int, tokenized: TokenizedRow) -> D
             break
         texts.append(text)
     ids = list(chain.from_iterable(part.coded.ids for part in tokenized.parts))[: len(texts)]
-    return {
+    wire: DatasetTokens = {
         "row": number,
         "where": tokenized.row.where,
         "length": tokenized.length,
@@ -277,6 +279,17 @@ def to_wire(specials: frozenset[int], number: int, tokenized: TokenizedRow) -> D
         "special": [index for index, token in enumerate(ids) if token in specials],
         "runs": list(_wire_runs(tokenized, len(texts))),
     }
+    if (label := label_words(tokenized.row)) is not None:
+        wire["label"] = label
+    return wire
+
+
+def label_words(row: Row) -> str | None:
+    """Return what is to be said of the row's text: its labels, or a score; None if it has neither."""
+    if LABEL in row.extra or LABELS in row.extra:
+        return words_of(labels_of(row))
+    score: float | None = row.extra.get(SCORE)
+    return None if score is None else f"{score:g}"
 
 
 def _texts(coding: EncodedText) -> Iterator[str]:

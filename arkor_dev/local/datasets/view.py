@@ -32,7 +32,7 @@ from .findings import (
 )
 from .label_noise import LabeledRow, LabelNoise
 from .lengths import Lengths
-from .tokens import special_ids, special_pattern, to_wire, tokenize_row, unwritten_calls
+from .tokens import label_words, special_ids, special_pattern, to_wire, tokenize_row, unwritten_calls
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -364,6 +364,8 @@ class View:
             "length": 0,
             "learned": 0,
         }
+        if isinstance(item.row, Row) and (label := label_words(item.row)) is not None:
+            short["label"] = label
         if number in self.index.out[reader.EXCLUDED]:
             return {**short, "excluded": True}
         if number in self.index.out[reader.LEFT_OUT]:

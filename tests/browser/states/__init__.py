@@ -11,6 +11,7 @@ import json
 import math
 import pkgutil
 import random
+import shutil
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -21,7 +22,6 @@ from playwright.async_api import expect
 
 from arkor_dev.server.app_keys import JOBS
 from tests.browser.steps import PACED
-from tests.support.fake_backend import ChatScript
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,13 +50,19 @@ class Scene:
         return self.studio.settings.project
 
     async def leave(self) -> None:
-        """Go where no page is, and nothing of the one before."""
+        """Go where no page is, and leave nothing of the state before: no job, no file of the project."""
         if await self.page.locator("dialog[open]").count():
             await self.page.keyboard.press("Escape")
         await self.page.goto(f"{self.studio.url}/#/none")
         await expect(self.page.get_by_role("heading", name="No such page")).to_be_attached()
         await expect(self.page.locator("dialog[open]")).to_have_count(0)
-        self.fake.chat = ChatScript()
+        await self.page.unroute_all()
+        self.fake.reset()
+        for path in self.project.iterdir():
+            if path.is_dir() and path.name != ".arkor":
+                shutil.rmtree(path)
+            elif path.is_file():
+                path.unlink()
 
     async def go(self, path: str, *, clock: bool = False) -> None:
         """Open an address of this Studio, such as ``/#/jobs``; with ``clock`` its time can be ``hurried``.

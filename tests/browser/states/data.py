@@ -76,12 +76,41 @@ async def go(scene: Scene, query: str = "") -> None:
     await expect(scene.page.locator(".data-bar").first).to_be_attached()
 
 
-@state("data-rows", "The rows of a trainer, one of them token by token")
+@state("data-rows", "The rows of a trainer, one of them token by token", tour="data")
 async def rows(scene: Scene) -> None:
     chance = random.Random(5)
     shown(scene, [chat(chance) for _ in range(102)], TRAINER + SECOND)
     await go(scene, "?row=4")
     await expect(scene.page.get_by_text("truncates no row")).to_be_visible()
+
+
+TICKETS = {
+    "shipping": ("Where is my parcel?", "When will the lamp be delivered?", "My coat has not arrived yet."),
+    "billing": ("I was charged twice for my order.", "Please send me a receipt for the kettle."),
+    "damage": ("The lamp came broken.", "My phone has a crack.", "The blender stopped working after a day."),
+    "Shipping": ("Can you deliver the rug to my office?",),
+}
+
+
+@state("data-labels", "A classifier's rows with their labels, and how these are distributed")
+async def labels(scene: Scene) -> None:
+    tickets = [
+        (f"{text} Order {1200 + number}." if number else text, label)
+        for number in range(12)
+        for label, texts in TICKETS.items()
+        for text in (texts if label != "Shipping" or not number else ())
+    ]
+    random.Random(4).shuffle(tickets)
+    shown(scene, [[{"role": "text", "content": text}] for text, _ in tickets])
+    scene.fake.datasets.labels = [label for _, label in tickets]
+    (scene.project / "data" / "tickets.jsonl").write_text(
+        "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in tickets)
+    )
+    toml = TRAINER.replace("support", "tickets") + 'method = "classify"\n'
+    (scene.project / "arkor.toml").write_text(toml)
+    scene.fake.datasets.more = {"form": "labeled texts, JSON Lines"}
+    await go(scene)
+    await expect(scene.page.get_by_text("4 labels:")).to_be_visible()
 
 
 @state("data-edit", "A row being edited, with its tokens beside it, and a change that can be undone")
@@ -107,7 +136,11 @@ GROUPS = [
 ]
 
 
-@state("data-meaning", "Rows like the one on screen, groups of similar rows, and a map to walk through")
+@state(
+    "data-meaning",
+    "Rows like the one on screen, groups of similar rows, and a map to walk through",
+    tour="meaning",
+)
 async def meaning(scene: Scene) -> None:
     chance = random.Random(5)
     shown(scene, [chat(chance) for _ in range(96)])
@@ -177,7 +210,7 @@ async def judge(scene: Scene) -> None:
     await scene.page.locator(".data-view").evaluate("view => view.scrollIntoView()")
 
 
-@state("data-losses", "Rows to be judged by the model's loss, which is being measured")
+@state("data-losses", "Rows to be judged by the model's loss, which is being measured", tour="meaning")
 async def losses(scene: Scene) -> None:
     chance = random.Random(6)
     talks = [chat(chance) for _ in range(20)]
@@ -210,7 +243,7 @@ async def fix(scene: Scene) -> None:
     await expect(scene.page.get_by_role("button", name="Change 2 rows")).to_be_visible()
 
 
-@state("data-cut", "The line of max_length, moved: what is lost, rows struck out, findings")
+@state("data-cut", "The line of max_length, moved: what is lost, rows struck out, findings", tour="data")
 async def cut(scene: Scene) -> None:
     chance = random.Random(6)
     shown(scene, [chat(chance, 200) for _ in range(400)])
@@ -236,7 +269,7 @@ async def cut(scene: Scene) -> None:
     await scene.page.evaluate("scrollTo(0, 0)")
 
 
-@state("data-hostile", "Rows with HTML, escapes, overrides of direction, and one without an end")
+@state("data-hostile", "Rows with HTML, escapes, overrides of direction, and one without an end", tour="data")
 async def hostile(scene: Scene) -> None:
     ask = {"role": "user", "content": HOSTILE}
     long = {"role": "assistant", "content": "y" * 50_000 + " <b>" * 500}
@@ -256,7 +289,7 @@ async def unreadable(scene: Scene) -> None:
     await expect(scene.page.get_by_role("alert")).to_contain_text("line 2")
 
 
-@state("data-reading", "A hundred thousand rows, of which some are still to be read")
+@state("data-reading", "A hundred thousand rows, of which some are still to be read", tour="data")
 async def reading(scene: Scene) -> None:
     chance = random.Random(7)
     some = [chat(chance) for _ in range(500)]
@@ -292,7 +325,10 @@ async def empty(scene: Scene) -> None:
     await expect(scene.page.get_by_text("There is no trainer yet.")).to_be_visible()
 
 
-@state("data-unmapped", "A CSV with columns of its own: which are which is chosen where the rows are")
+@state(
+    "data-unmapped",
+    "A CSV with columns of its own: which are which is chosen where the rows are",
+)
 async def unmapped(scene: Scene) -> None:
     shown(
         scene,

@@ -105,7 +105,7 @@ async def several(scene: Scene) -> AsyncGenerator[None]:
     yield
 
 
-@state("endpoints-classifier", "An endpoint of a classifier, with the curl that it answers")
+@state("endpoints-classifier", "An endpoint of a classifier, with the curl it answers", tour="job")
 async def classifier(scene: Scene) -> None:
     job = trained(scene.fake, "tickets", method="classify")
     target = {"kind": "adapter", "adapter": {"kind": "final", "jobId": job}}

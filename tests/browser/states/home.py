@@ -116,7 +116,7 @@ async def broken(scene: Scene) -> None:
     await expect(scene.page.get_by_role("alert")).to_contain_text("stepz")
 
 
-@state("home-several", "Several trainers, and jobs that have been")
+@state("home-several", "Several trainers, and jobs that have been", tour="home")
 async def several(scene: Scene) -> None:
     declare(scene.project, TRAINER + SECOND)
     trained(scene.fake, "support-bot")
@@ -208,7 +208,7 @@ BAD_ROWS = """\
 """
 
 
-@state("home-data-errors", "A press while rows of the data are wrong, in words that are long")
+@state("home-data-errors", "A press while rows of the data are wrong, in words that are long", tour="home")
 async def data_errors(scene: Scene) -> None:
     declare(scene.project, TRAINER)
     hostile = "\u202e" + "answer_that_a_machine_has_named_" * 20
@@ -251,7 +251,7 @@ async def changed(scene: Scene) -> None:
     await scene.page.evaluate("scrollTo(0, 0)")
 
 
-@state("home-distill", "The form of a student: its teacher, and whose answers it learns from")
+@state("home-distill", "The form of a student: its teacher, and whose answers it learns from", tour="home")
 async def distill(scene: Scene) -> None:
     declare(scene.project, f'{TRAINER}method = "distill"\nteacher = "job_5f3c2d1e0b9a"\n')
     page = scene.page
@@ -274,7 +274,7 @@ async def again(scene: Scene) -> None:
     await expect(scene.page.locator(".home-note")).to_contain_text("Filled in from")
 
 
-@state("home-unmapped", "A CSV with columns of its own: which are which is chosen here")
+@state("home-unmapped", "A CSV with columns of its own: which are which is chosen here", tour="home")
 async def unmapped(scene: Scene) -> None:
     (scene.project / "data").mkdir()
     rows = "".join(f"{n},My parcel {n} is late. What now?,Sorry! It is on its way.,2026\n" for n in range(60))
@@ -311,7 +311,7 @@ async def settings(scene: Scene) -> AsyncGenerator[None]:
     yield
 
 
-@state("home-problem", "A trainer that cannot run as it is")
+@state("home-problem", "A trainer that cannot run as it is", tour="home")
 async def problem(scene: Scene) -> None:
     declare(scene.project, TRAINER + SECOND)
     text = "data/support.jsonl:17: this row has no answer, so there is nothing to learn from. Add one."

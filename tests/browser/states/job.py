@@ -94,7 +94,11 @@ async def completed(scene: Scene) -> AsyncGenerator[None]:
     yield
 
 
-@state("job-contradicting", "Rows that contradict the rows most like them, and a job without them")
+@state(
+    "job-contradicting",
+    "Rows that contradict the rows most like them, and a job without them",
+    tour="attribution",
+)
 async def contradicting(scene: Scene) -> None:
     scene.fake.features = ["attribution", "evaluation"]
     job, branch = trained(scene.fake, "support-bot"), trained(scene.fake, "support-bot without 1 row")
@@ -117,7 +121,7 @@ async def contradicting(scene: Scene) -> None:
     await shown.scroll_into_view_if_needed()
 
 
-@state("job-unproven", "No row contradicts others: those that agree least, unproven")
+@state("job-unproven", "No row contradicts others: those that agree least, unproven", tour="attribution")
 async def unproven(scene: Scene) -> None:
     scene.fake.features = ["attribution", "evaluation"]
     job = trained(scene.fake, "support-bot")

@@ -72,7 +72,8 @@ async def refused(scene: Scene) -> None:
     {
         "jobs-many": "Many jobs, two of them selected",
         "jobs-none-found": "A search that finds nothing",
-    }
+    },
+    tour="jobs",
 )
 async def selected(scene: Scene) -> AsyncGenerator[None]:
     many(scene)
@@ -86,7 +87,7 @@ async def selected(scene: Scene) -> AsyncGenerator[None]:
     yield
 
 
-@state("jobs-names", "Long, foreign and hostile names are text")
+@state("jobs-names", "Long, foreign and hostile names are text", tour="jobs")
 async def names(scene: Scene) -> None:
     for number, name in enumerate(NAMES):
         scene.fake.add_job("completed", name=name, createdAt=ago(3600 * (number + 1)))
@@ -139,7 +140,8 @@ def marked(scene: Scene) -> list[str]:
         "jobs-marked": "Stars and tags, and only the jobs with a tag",
         "jobs-no-mark": "No job has the mark that is asked for",
         "jobs-delete": "Deleting asks first, and says what that gives back",
-    }
+    },
+    tour="marks",
 )
 async def with_marks(scene: Scene) -> AsyncGenerator[None]:
     marked(scene)
@@ -157,7 +159,7 @@ async def with_marks(scene: Scene) -> AsyncGenerator[None]:
     yield
 
 
-@state("jobs-tags", "Two hundred tags to choose from, and two hundred on one job")
+@state("jobs-tags", "Two hundred tags to choose from, and two hundred on one job", tour="marks")
 async def many_tags(scene: Scene) -> None:
     scene.fake.features = FEATURES
     every = [f"tag number {number}" for number in range(200)]
@@ -210,7 +212,8 @@ def waiting(scene: Scene, count: int = 12) -> None:
     {
         "jobs-queue": "Jobs wait, and are held back",
         "jobs-queue-order": "The order of waiting jobs is changed by dragging, by keys or by a menu",
-    }
+    },
+    tour="marks",
 )
 async def queue(scene: Scene) -> AsyncGenerator[None]:
     waiting(scene)
@@ -229,7 +232,7 @@ async def queue(scene: Scene) -> AsyncGenerator[None]:
     {
         "jobs-disk": "What jobs and models take on the disk",
         "jobs-disk-clean": "Unused by any job is told, and goes after a question",
-    }
+    },
 )
 async def disk(scene: Scene) -> AsyncGenerator[None]:
     jobs = marked(scene)

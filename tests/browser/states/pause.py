@@ -135,7 +135,7 @@ async def branch(scene: Scene) -> None:
     await scene.page.evaluate("scrollTo(0, 0)")
 
 
-@state("jobs-paused", "Paused jobs are counted and found")
+@state("jobs-paused", "Paused jobs are counted and found", tour="pause")
 async def jobs_paused(scene: Scene) -> None:
     standing(scene.fake, "asked")
     standing(scene.fake, "disk", name="night run")
@@ -165,7 +165,7 @@ async def home_branch(scene: Scene) -> None:
     ).to_be_visible(timeout=PROMPTLY)
 
 
-@state("home-went-on", "A job that went on by itself after a crash is told of on Home")
+@state("home-went-on", "A job that went on by itself after a crash is told of on Home", tour="pause")
 async def home_went_on(scene: Scene) -> None:
     project(scene)
     went_on(scene.fake)
@@ -173,7 +173,7 @@ async def home_went_on(scene: Scene) -> None:
     await expect(scene.page.get_by_text("Resumed at step 100")).to_be_visible(timeout=PROMPTLY)
 
 
-@state("home-paused", "A paused job is told of on Home, with why it stands")
+@state("home-paused", "A paused job is told of on Home, with why it stands", tour="pause")
 async def home_paused(scene: Scene) -> None:
     project(scene)
     standing(scene.fake, "ended", name="support-bot " + "with a long name " * 6)

@@ -61,7 +61,7 @@ async def outdated(scene: Scene) -> None:
         await expect(note).to_contain_text("it supports >=1.4.0 <2. To upgrade this Studio, run ")
 
 
-@state("shell-notice", "The backend announces its end")
+@state("shell-notice", "The backend announces its end", tour="jobs")
 async def notice(scene: Scene) -> None:
     scene.fake.headers = {"Sunset": "Mon, 01 Mar 2027 12:00:00 GMT", "Warning": '299 - "Version 1 will go."'}
     trained(scene.fake, "support-bot")
@@ -75,7 +75,10 @@ async def unknown(scene: Scene) -> None:
     await expect(scene.page.locator("main h1").first).to_be_attached()
 
 
-@walk({"shell-start": "A program wants to start a run, and a person allows or denies it"})
+@walk(
+    {"shell-start": "A program wants to start a run, and a person allows or denies it"},
+    tour="jobs",
+)
 async def start(scene: Scene) -> AsyncGenerator[None]:
     said = {
         "client": "Claude", "name": "support-bot #12", "model": "SmolLM2-135M-Instruct",

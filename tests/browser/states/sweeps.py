@@ -79,7 +79,7 @@ def sweep(scene: Scene) -> dict[str, Any]:
     return made
 
 
-@state("sweeps-new", "A search for better settings, before it starts")
+@state("sweeps-new", "A search for better settings, before it starts", tour="sweeps")
 async def new(scene: Scene) -> None:
     trained(scene.fake, "support-bot")
     scene.fake.features = ["sweeps"]
@@ -88,7 +88,7 @@ async def new(scene: Scene) -> None:
     await expect(scene.page.get_by_role("button", name="Start sweep")).to_be_visible()
 
 
-@state("sweeps-done", "The morning's verdict")
+@state("sweeps-done", "The morning's verdict", tour="swept")
 async def done(scene: Scene) -> None:
     sweep(scene)
     await scene.go("/#/sweeps")
@@ -96,7 +96,7 @@ async def done(scene: Scene) -> None:
     await expect(scene.page.get_by_role("button", name="Write to arkor.toml")).to_be_visible()
 
 
-@state("sweeps-damaged", "A sweep whose record is damaged says how to mend it")
+@state("sweeps-damaged", "A sweep whose record is damaged says how to mend it", tour="sweeps")
 async def damaged(scene: Scene) -> None:
     scene.fake.features = ["sweeps"]
     error = "Its record sweep.json is damaged: state is missing. Restore that file and start Studio again"
@@ -158,7 +158,7 @@ async def sources(scene: Scene) -> None:
     await expect(scene.page.get_by_role("button", name="Write weights to arkor.toml")).to_be_visible()
 
 
-@state("jobs-sweep", "A sweep is one row among the jobs")
+@state("jobs-sweep", "A sweep is one row among the jobs", tour="swept")
 async def among(scene: Scene) -> None:
     trained(scene.fake, "support-bot")
     sweep(scene)

@@ -110,7 +110,7 @@ async def playground(scene: Scene) -> None:
     await answered(page)
 
 
-@state("home-thinking", "The form's settings of thoughts, one of which would have no effect")
+@state("home-thinking", "The form's settings of thoughts, one of which would have no effect", tour="home")
 async def form(scene: Scene) -> None:
     declare(scene.project, TRAINER)
     page = scene.page

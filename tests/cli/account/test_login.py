@@ -8,7 +8,6 @@ import json
 import signal
 import socket
 import stat
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from arkor_dev.contract.errors import ArkorError, status_of
 from arkor_dev.identity.credentials_file import read_credentials
 from arkor_dev.identity.oauth import Attempt, Service
 from tests.cli.test_main import arkor_dev
+from tests.support.commands import start_command
 from tests.support.daemon import environment
 from tests.support.fake_backend import TOKEN
 from tests.support.fake_sign_in import ACCESS, AUDIENCE, CLIENT, ORG, REFRESH, Browser, FakeSignIn
@@ -347,11 +347,8 @@ async def test_ctrl_c_ends_a_login_without_browser(
     home: Path, service: FakeSignIn, fake_backend: FakeBackend, path: Path
 ) -> None:
     """The true command: it prints the address, one Ctrl-C ends it with one line, and nothing was written."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "arkor_dev", "login", "--no-browser",
-        env=environment(home) | {"ARKOR_CLOUD_API_URL": fake_backend.url},
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    env = environment(home) | {"ARKOR_CLOUD_API_URL": fake_backend.url}
+    process = await start_command("login", "--no-browser", env=env)
     assert process.stdout is not None
     async with asyncio.timeout(60):
         assert await process.stdout.readline() == b"Open this address in a browser on this machine:\n"

@@ -117,7 +117,9 @@ async def test_listing_jobs_creates_no_identity(
     assert not (settings.arkor_home / "credentials.json").exists()
 
 
-async def test_listing_local_jobs_starts_no_job(command: Command, settings: Settings) -> None:
+async def test_listing_local_jobs_starts_no_job(
+    command: Command, settings: Settings, forked_backends: None
+) -> None:
     settings.local_data.mkdir(parents=True)
     store = Store(settings.local_data / "backend.sqlite", "local")
     waiting, done = store.create("waiting", CONFIG)["id"], store.create("done", CONFIG)["id"]

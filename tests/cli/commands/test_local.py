@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
 
 __all__ = ["command"]
+pytestmark = pytest.mark.usefixtures("forked_backends")
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import signal
-import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from arkor_dev.cli.commands import serve
 from arkor_dev.client.endpoints import slug_of
 from arkor_dev.connection.connect import connected
 from tests.cli.commands.test_jobs import Command, command
+from tests.support.commands import start_command
 from tests.support.ports import held_ports
 
 if TYPE_CHECKING:
@@ -50,10 +50,9 @@ async def served(settings: Settings, fake: FakeBackend, *arguments: str) -> Asyn
     """Run the command; answers what it says and its address. It has to end well when it is told to."""
     with held_ports() as take:
         port = take()
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "arkor_dev", "serve", *arguments,
-            "--project", str(settings.project), "--port", str(port),
-            env={**os.environ, "ARKOR_CLOUD_API_URL": fake.url}, stdout=asyncio.subprocess.PIPE,
+        process = await start_command(
+            "serve", *arguments, "--project", str(settings.project), "--port", str(port),
+            env={**os.environ, "ARKOR_CLOUD_API_URL": fake.url}, stderr=None,
         )  # fmt: skip
         assert process.stdout is not None
         try:

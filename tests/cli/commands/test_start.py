@@ -29,6 +29,7 @@ from arkor_dev.jobs import follow
 from arkor_dev.notices.consent import agree, pending
 from arkor_dev.project.arkor_toml import revision
 from arkor_dev.project.trust import trust
+from tests.support.commands import start_command
 from tests.support.fake_backend import ORG, PROJECT, TOKEN
 from tests.support.fake_forecasts import FIGURES
 from tests.support.processes import script
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from arkor_dev.core.settings import Settings
+    from tests.support.commands import Process
     from tests.support.fake_backend import FakeBackend
 
 COMPUTE = '[compute]\ncluster = "ray://head:10001"\nstorage = "/mnt/jobs"\n'
@@ -472,15 +474,7 @@ async def test_invalid_usage_sends_no_request(
 # --- as a process of its own ------------------------------------------------------------------------------
 
 
-async def spawn(fake: FakeBackend, project: Path, *arguments: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "arkor_dev", "start", "--project", str(project), *arguments,
-        env={**os.environ, "ARKOR_CLOUD_API_URL": fake.url, "PYTHONIOENCODING": "ascii"},
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-
-
-async def read_until(process: asyncio.subprocess.Process, found: Callable[[str], bool]) -> str:
+async def read_until(process: Process, found: Callable[[str], bool]) -> str:
     assert process.stdout is not None
     async with asyncio.timeout(60):
         while line := (await process.stdout.readline()).decode():
@@ -490,7 +484,12 @@ async def read_until(process: asyncio.subprocess.Process, found: Callable[[str],
 
 
 async def test_lines_are_flushed_in_any_encoding(settings: Settings, fake_backend: FakeBackend) -> None:
-    process = await spawn(fake_backend, settings.project, "--trainer=first", "--dry-run")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "arkor_dev", "start", "--project", str(settings.project),
+        "--trainer=first", "--dry-run",
+        env={**os.environ, "ARKOR_CLOUD_API_URL": fake_backend.url, "PYTHONIOENCODING": "ascii"},
+        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
     line = await read_until(process, lambda _: True)
     match = re.fullmatch(r"Started job (\S+)\n", line)
     assert match
@@ -531,7 +530,8 @@ async def test_a_studio_gets_the_jobs_id_on_a_pipe_and_gives_the_changed_setting
 async def test_a_signal_ends_following_not_the_job(
     settings: Settings, fake_backend: FakeBackend, number: signal.Signals, code: int
 ) -> None:
-    process = await spawn(fake_backend, settings.project)
+    env = {**os.environ, "ARKOR_CLOUD_API_URL": fake_backend.url}
+    process = await start_command("start", "--project", str(settings.project), env=env)
     await fake_backend.until(lambda: fake_backend.active[STREAM] > 0, 60)
     process.send_signal(number)
     out, err = await asyncio.wait_for(process.communicate(), 60)

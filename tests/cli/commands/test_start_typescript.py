@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -15,11 +14,13 @@ import pytest
 from arkor_dev.cli import main as cli
 from arkor_dev.project.project_turn import ProjectTurn
 from tests.project.test_project_turn import is_waited_for
+from tests.support.commands import start_command
 from tests.support.typescript_projects import trainer
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from arkor_dev.core.settings import Settings
+    from tests.support.commands import Process
     from tests.support.fake_backend import FakeBackend
     from tests.support.typescript_projects import TypeScriptProject
 
@@ -29,12 +30,9 @@ def _signed_in(settings: Settings, typescript_project: TypeScriptProject, fake_b
     fake_backend.sign_in(settings.arkor_home, typescript_project.path)
 
 
-async def spawn(fake: FakeBackend, project: TypeScriptProject, *arguments: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "arkor_dev", "start", "--project", str(project.path), *arguments,
-        env={**os.environ, "ARKOR_CLOUD_API_URL": fake.url},
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+async def spawn(fake: FakeBackend, project: TypeScriptProject, *arguments: str) -> Process:
+    env = {**os.environ, "ARKOR_CLOUD_API_URL": fake.url}
+    return await start_command("start", "--project", str(project.path), *arguments, env=env)
 
 
 async def start(fake: FakeBackend, project: TypeScriptProject, *arguments: str) -> tuple[int, str, str]:

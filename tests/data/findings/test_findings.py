@@ -306,7 +306,7 @@ def test_a_check_uses_little_memory_and_time(tmp_path: Path) -> None:
     assert min(took) < 7.5
 
 
-LONG = 250_000
+LONG = 60_000
 HOSTILE = [
     "-eyJ" * (LONG // 2), "SG." * (LONG // 2), "sk-" * (LONG // 2), "k_live_" * (LONG // 5),
     "gh" * (LONG // 2),
@@ -320,15 +320,15 @@ HOSTILE = [
 @pytest.mark.timeout(400)
 @pytest.mark.slow
 def test_hostile_texts_take_linear_time(tmp_path: Path) -> None:
-    """What takes the square of a text's length takes hours for these."""
+    """What takes the square of a text's length takes many minutes for these."""
     rows: list[Any] = [turn(text, text) for text in HOSTILE]
     rows += [{"k" * LONG: [{}]}, {f"k{n}": "v" for n in range(LONG // 10)}, {"k" * LONG: "v"}]
     took: list[float] = []
-    while len(took) < 3 and min(took, default=math.inf) >= 4:  # a processor that others share may be slow
+    while len(took) < 3 and min(took, default=math.inf) >= 1.5:  # a processor that others share may be slow
         began = time.process_time()
         checked(tmp_path, rows)
         took.append(time.process_time() - began)
-    assert min(took) < 4
+    assert min(took) < 1.5
 
 
 SECRETS = [

@@ -243,30 +243,30 @@ def nested(depth: int, inner: str) -> str:
 @pytest.mark.slow
 def test_hostile_tools_take_linear_time_and_never_raise(tmp_path: Path) -> None:
     """What compares each call with each part of a schema takes minutes for these."""
-    many = [f"k{n}" for n in range(100_000)]
+    many = [f"k{n}" for n in range(30_000)]
     deep: Any = {"type": "string"}
     for _ in range(25):
         deep = {"type": "object", "properties": {"a": deep}}
-    calls = [call("f", {"a": "x"}) for _ in range(20_000)]
-    long = "k" * 1_000_000
+    calls = [call("f", {"a": "x"}) for _ in range(6_000)]
+    long = "k" * 300_000
     rows = [
-        row(1, calling(*calls), given=[tool("f", {"required": ["a"] * 100_000})]),
+        row(1, calling(*calls), given=[tool("f", {"required": ["a"] * 30_000})]),
         row(2, calling(*calls), given=[tool("f", {"properties": {"a": {"enum": [*many, "x"]}}})]),
-        row(3, calling(*calls), given=[tool("f", {"properties": {"a": {"type": ["null"] * 100_000}}})]),
+        row(3, calling(*calls), given=[tool("f", {"properties": {"a": {"type": ["null"] * 30_000}}})]),
         row(4, calling(call("f", nested(900, "1")), call("f", nested(30, "1"))), given=[tool("f", deep)]),
         row(5, calling(call("f", {long: dict.fromkeys(many, 1)})),
             given=[tool("f", {"additionalProperties": {"additionalProperties": {"type": "integer"}}})]),
-        row(6, *[calling(call(long[:99] + str(n), id=str(n))) for n in range(5000)], given=[tool("f")]),
-        row(7, *[result("[" * 3000)] * 900, calling(call("f", id=3), call("f", id=["a"]))),
+        row(6, *[calling(call(long[:99] + str(n), id=str(n))) for n in range(1500)], given=[tool("f")]),
+        row(7, *[result("[" * 3000)] * 300, calling(call("f", id=3), call("f", id=["a"]))),
         row(8, calling(call(long), call("")), given=[tool(long), tool(""), tool("f"), {"function": 3}, {}]),
         row(9, calling(call("\ud800", {"\udfff": 1})), given=[tool("\ud801")]),
     ]  # fmt: skip
     taken: list[float] = []
-    while len(taken) < 3 and min(taken, default=math.inf) >= 6:  # others may use the processor, too
+    while len(taken) < 3 and min(taken, default=math.inf) >= 2:  # others may use the processor, too
         began = time.process_time()
         findings = found(tmp_path, *rows)
         taken.append(time.process_time() - began)
-    assert min(taken) < 6
+    assert min(taken) < 2
     assert "wrong-content" not in findings
     json.dumps(findings, ensure_ascii=False).encode()  # without lone surrogates
     assert all(len(row["excerpt"]) <= 120 for finding in findings.values() for row in finding["rows"])

@@ -427,15 +427,17 @@ def test_prompts_of_sampled_answers_need_room_for_them(tmp_path: Path, tokenizer
 
 
 @pytest.mark.parametrize(
-    ("name", "row"),
+    ("name", "row", "label"),
     [
-        ("embed", {"anchor": "Where is it?", "positive": PHRASE}),
-        ("rerank", {"query": "Where is it?", "document": PHRASE, "label": 1}),
-        ("classify", {"text": PHRASE, "label": "calm"}),
+        ("embed", {"anchor": "Where is it?", "positive": PHRASE}, None),
+        ("embed", {"sentence1": "Where is it?", "sentence2": PHRASE, "score": 0.25}, "0.25"),
+        ("rerank", {"query": "Where is it?", "document": PHRASE, "label": 1}, "1"),
+        ("classify", {"text": PHRASE, "label": "calm"}, "calm"),
+        ("classify", {"text": PHRASE, "label": ["slow", "calm"]}, "calm + slow"),
     ],
 )
-def test_texts_that_are_learned_as_a_whole_have_something_to_learn(
-    name: str, row: dict[str, Any], tmp_path: Path, tokenizer: Any
+def test_texts_that_are_read_as_a_whole_have_their_label_and_no_finding(
+    name: str, row: dict[str, Any], label: str | None, tmp_path: Path, tokenizer: Any
 ) -> None:
     path = tmp_path / "d.jsonl"
     path.write_text(f"{json.dumps(row)}\n")
@@ -446,6 +448,8 @@ def test_texts_that_are_learned_as_a_whole_have_something_to_learn(
         assert time.monotonic() < until
         view.work(0.02)
     assert (view.status()["rows"], view.status()["findings"]) == (1, [])
+    (short,) = view.rows(1, 1)
+    assert short.get("label") == view.row(1).get("label") == label
     view.close()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,8 @@ from arkor_dev.local.environments.messages import EnvironmentCall, EnvironmentLi
 from arkor_dev.local.environments.pool import EnvironmentPool, Episode
 from arkor_dev.local.evaluation.answers import Stopped
 from arkor_dev.local.workers.errors import JobFailure
+from tests.local.harness import until
+from tests.support.processes import alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -330,10 +331,4 @@ def test_nothing_runs_once_the_worker_is_gone(project: Path, tmp_path: Path) -> 
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    end = time.monotonic() + 30
-    while time.monotonic() < end and Path(f"/proc/{host}").exists():
-        if Path(f"/proc/{host}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-            break
-        time.sleep(0.05)
-    else:
-        assert not Path(f"/proc/{host}").exists()
+    until(lambda: not alive(host))

@@ -11,14 +11,20 @@ import pytest
 
 from arkor_dev.contract.rules import WEIGHT
 from arkor_dev.local.sweeps import effects
-from arkor_dev.local.sweeps.design import MOST_SOURCES, RUNS, design, sizes
+from arkor_dev.local.sweeps.design import FEWEST_DEGREES, MOST_SOURCES, RUNS, design, sizes
 from arkor_dev.local.sweeps.effects import Effect, judged, max_modulus, proposals, proposed
 from arkor_dev.local.sweeps.messages import JudgeSources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-EVERY = [(sources, runs) for sources in range(3, MOST_SOURCES + 1) for runs in sizes(sources)]
+EVERY = [
+    (sources, runs)
+    for sources in range(3, MOST_SOURCES + 1)
+    for runs in RUNS
+    if runs - sources >= FEWEST_DEGREES and (sources, runs) != (3, 12)
+]
+"""Which there are is asserted below: to look for them takes half a second of each process that collects."""
 
 
 @pytest.mark.parametrize(("sources", "runs"), EVERY)
@@ -38,6 +44,7 @@ def test_few_sources_may_have_fewer_runs_and_many_need_all() -> None:
         [], [8, 16], [8, 12, 16], [12, 16], [12, 16], [16], [16], [],
     ]  # fmt: skip
     assert RUNS == (8, 12, 16)
+    assert [(count, runs) for count in range(MOST_SOURCES + 2) for runs in sizes(count)] == EVERY
 
 
 @pytest.mark.parametrize(("sources", "least"), [(3, 1), (6, 2), (8, 3), (12, 4)])

@@ -51,14 +51,25 @@ async def refusal(studio: Studio, **body: object) -> tuple[int, dict[str, Any]]:
         return answer.status, dict(await answer.json())
 
 
-async def test_a_run_after_an_edit_uses_the_new_code(
-    studio: Studio, typescript_project: TypeScriptProject
+async def test_an_edited_trainer_is_started_under_its_new_name_only(
+    studio: Studio, typescript_project: TypeScriptProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Its maker hears of the starts alone: `arkor` tells it of each call, and waits for that."""
+    for name in ("DO_NOT_TRACK", "ARKOR_TELEMETRY_DISABLED"):
+        monkeypatch.delenv(name, raising=False)
     typescript_project.write(trainer("one"))
     assert (await manifest(studio))["trainer"] == {"name": "one"}
+    assert b"Started job job-one\n" in (await train(studio))[1]
     typescript_project.write(trainer("two"))
-    _, printed = await train(studio)
-    assert b"Started job job-two\n" in printed
+    status, answer = await refusal(studio, trainer="one")
+    assert status == 409
+    assert '"two"' in answer["error"]
+    assert (await manifest(studio))["trainer"] == {"name": "two"}
+    assert [run["trainer"] for run in await runs(studio)] == ["one"]
+    assert b"Started job job-two\n" in (await train(studio, trainer="two"))[1]
+    calls = typescript_project.calls()
+    assert [call for call in calls if call != "build"] == ["start", "start"]
+    assert (typescript_project.path / ".arkor" / "telemetry").read_text() == "start\n" * 2
 
 
 async def test_the_shown_trainer_is_started(studio: Studio, typescript_project: TypeScriptProject) -> None:
@@ -75,28 +86,23 @@ async def test_the_shown_trainer_is_started(studio: Studio, typescript_project: 
     assert b"Started job job-as arkor\n" in (await train(studio))[1]
 
 
-async def test_only_started_runs_send_telemetry(
-    studio: Studio, typescript_project: TypeScriptProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The command tells its maker of each call, and waits for that: a build that nobody asked for is none."""
-    for name in ("DO_NOT_TRACK", "ARKOR_TELEMETRY_DISABLED"):
-        monkeypatch.delenv(name, raising=False)
-    typescript_project.write(trainer("one"))
-    await manifest(studio)
-    await train(studio)
-    assert typescript_project.calls() == ["build", "build", "start"]
-    assert (typescript_project.path / ".arkor" / "telemetry").read_text() == "start\n"
-
-
-async def test_code_that_does_not_build_is_refused(
+async def test_a_project_that_cannot_be_started_says_why(
     studio: Studio, typescript_project: TypeScriptProject
 ) -> None:
-    typescript_project.write(trainer("one"))
-    await manifest(studio)
     typescript_project.write("export const x y = 1;\n")
     status, answer = await refusal(studio)
     assert status == 400
     assert 'src/arkor/index.ts:1:15: Expected ";" but found "y"' in answer["error"]
+    typescript_project.write("export const other = 1;\n")
+    assert (await manifest(studio))["trainers"] == []
+    status, answer = await refusal(studio)
+    assert status == 400
+    assert "src/arkor/index.ts exports no trainer" in answer["error"]
+    assert "arkor.toml" not in answer["error"]
+    typescript_project.write('import "./missing";\n', "other.ts")
+    status, answer = await refusal(studio, file="other.ts")
+    assert status == 400
+    assert 'other.ts:1:7: Could not resolve "./missing"' in answer["error"]
     assert await runs(studio) == []
     assert "start" not in typescript_project.calls()
 
@@ -107,51 +113,8 @@ async def test_running_a_file_does_not_affect_the_next_run(
     typescript_project.write(trainer("one"))
     typescript_project.write(trainer("other"), "src/arkor/other.ts")
     assert b"Started job job-other\n" in (await train(studio, file="src/arkor/other.ts"))[1]
-    assert b"Started job job-one\n" in (await train(studio))[1]
-    assert b"Started job job-other\n" in (await train(studio, file="src/arkor/other.ts"))[1]
     assert (await manifest(studio))["trainer"] == {"name": "one"}
-
-
-async def test_a_file_that_does_not_build_is_refused(
-    studio: Studio, typescript_project: TypeScriptProject
-) -> None:
-    typescript_project.write(trainer("one"))
-    typescript_project.write('import "./missing";\n', "other.ts")
-    status, answer = await refusal(studio, file="other.ts")
-    assert status == 400
-    assert 'other.ts:1:7: Could not resolve "./missing"' in answer["error"]
-
-
-async def test_a_renamed_trainer_is_not_started_under_its_old_name(
-    studio: Studio, typescript_project: TypeScriptProject
-) -> None:
-    typescript_project.write(trainer("two"))
-    status, answer = await refusal(studio, trainer="one")
-    assert status == 409
-    assert '"two"' in answer["error"]
-    assert await runs(studio) == []
-    assert b"Started job job-two\n" in (await train(studio, trainer="two"))[1]
-
-
-async def test_a_run_keeps_the_name_it_was_started_under(
-    studio: Studio, typescript_project: TypeScriptProject
-) -> None:
-    typescript_project.write(trainer("one"))
-    await train(studio)
-    typescript_project.write(trainer("two"))
-    assert (await manifest(studio))["trainer"] == {"name": "two"}
-    assert [run["trainer"] for run in await runs(studio)] == ["one"]
-
-
-async def test_a_project_without_a_trainer_says_what_to_export(
-    studio: Studio, typescript_project: TypeScriptProject
-) -> None:
-    typescript_project.write("export const other = 1;\n")
-    assert (await manifest(studio))["trainers"] == []
-    status, answer = await refusal(studio)
-    assert status == 400
-    assert "src/arkor/index.ts exports no trainer" in answer["error"]
-    assert "arkor.toml" not in answer["error"]
+    assert b"Started job job-one\n" in (await train(studio))[1]
 
 
 async def test_concurrent_starts_create_one_run(
@@ -188,10 +151,9 @@ async def test_builds_and_starts_are_serialized(
     async with running_studio(studio.settings) as second:
         watching = [asyncio.create_task(watch(each)) for each in (studio, second)]
         try:
-            for _ in range(2):
-                _, printed = await train(studio)
-                assert b"Started job job-one\n" in printed, printed.decode()
-                assert printed.endswith(b"exit=0\n")
+            _, printed = await train(studio)
+            assert b"Started job job-one\n" in printed, printed.decode()
+            assert printed.endswith(b"exit=0\n")
         finally:
             stop.set()
             await asyncio.gather(*watching)

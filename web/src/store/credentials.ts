@@ -1,8 +1,9 @@
 /** Who is signed in, for the line in the bar. */
-import { computed, effect, signal } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
 import { type ApiError, api } from "../api/client";
 import { connection } from "../api/connection";
 import type { CredentialsView } from "../contract.gen";
+import { askWhenever } from "./ask-whenever";
 
 export const credentials = signal<CredentialsView | null>(null);
 export const credentialsError = signal<ApiError | null>(null);
@@ -15,14 +16,7 @@ export const project = computed(() => {
 
 /** Requests them now and, until they are known, whenever the connection to the backend changes. */
 export function loadCredentials(): void {
-  let busy = false;
-  effect(() => {
-    if (connection.value === "gone" || credentials.peek() || busy) return;
-    busy = true;
-    void ask().finally(() => {
-      busy = false;
-    });
-  });
+  askWhenever(() => connection.value !== "gone" && !credentials.peek(), ask);
 }
 
 async function ask(): Promise<void> {

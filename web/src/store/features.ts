@@ -1,10 +1,11 @@
 /** The backend's optional features: a page whose feature is missing is not in the navigation. */
-import { effect, signal } from "@preact/signals";
+import { signal } from "@preact/signals";
 import { api } from "../api/client";
 import { connection } from "../api/connection";
 import type { Capabilities, TrainingMethod } from "../contract.gen";
 import { isObject } from "../lib/json";
 import { FEATURES, readStored, writeStored } from "../lib/storage";
+import { askWhenever } from "./ask-whenever";
 import { jobs, jobsState } from "./jobs";
 
 /** Until the backend has responded, those last reported to this tab, so that links do not appear and disappear. */
@@ -20,16 +21,11 @@ let settled = false;
 
 /** Requests them after the jobs, which come first, and again when a new project has its first job. */
 export function loadFeatures(): void {
-  let busy = false;
-  effect(() => {
+  askWhenever(() => {
     const ready = jobsState.value.loaded && connection.value === "live";
     void jobs.value.length;
-    if (!ready || settled || busy) return;
-    busy = true;
-    void ask().finally(() => {
-      busy = false;
-    });
-  });
+    return ready && !settled;
+  }, ask);
 }
 
 async function ask(): Promise<void> {

@@ -128,6 +128,7 @@ function Row({ number: at, row, on, cut, choose, mark }: RowProps) {
       >
         {row === undefined ? "" : row.error ? "Invalid" : clean(row.excerpt, 160)}
       </bdi>
+      {row?.label !== undefined && <bdi class="data-row-label hint">{clean(row.label, 60)}</bdi>}
       <span class={isCut ? "data-row-length data-row-cut num" : "data-row-length num"}>
         {row?.excluded
           ? "excluded"

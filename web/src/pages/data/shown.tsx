@@ -67,6 +67,7 @@ export function Dataset({
 }) {
   const requested = Number(route.value.query.get("row")) || 1;
   const chosen = Math.min(Math.max(1, requested), view.indexed);
+  const labeled = opened.row(chosen)?.label !== undefined;
   const [moved, setMoved] = useState<number | null>(null);
   const cut = moved ?? view.maxLength ?? FALLBACK_CUT;
   const lengths = opened.lengths.value;
@@ -477,7 +478,7 @@ export function Dataset({
               }
             />
           )}
-          <Legend />
+          <Legend labeled={labeled} />
         </section>
         {mode === null && (
           <section class="data-side" aria-label="The data set" tabIndex={-1} ref={side}>
@@ -492,13 +493,15 @@ export function Dataset({
                 value={number(figures.tokens)}
                 note={figures.truncated > 0 ? `${number(figures.truncated)} truncated` : rolesOf(view.roles)}
               />
-              <Figure
-                name="Learned"
-                value={
-                  figures.tokens === 0 ? "–" : `${number((100 * figures.learned) / figures.tokens, 0)} %`
-                }
-                note={plural(figures.learned, "token")}
-              />
+              {!labeled && (
+                <Figure
+                  name="Learned"
+                  value={
+                    figures.tokens === 0 ? "–" : `${number((100 * figures.learned) / figures.tokens, 0)} %`
+                  }
+                  note={plural(figures.learned, "token")}
+                />
+              )}
               <Figure
                 name="Mean row"
                 value={figures.mean === null ? "–" : number(figures.mean)}
@@ -587,11 +590,15 @@ function Mixture({ sources }: { sources: readonly MixedSource[] }) {
   );
 }
 
-function Legend() {
+function Legend({ labeled }: { labeled: boolean }) {
   return (
     <span class="data-legend hint">
-      <span class="data-learned">learned</span> <span>ignored</span> <span class="data-cut">truncated</span>{" "}
-      <span class="data-special">special</span>
+      {!labeled && (
+        <>
+          <span class="data-learned">learned</span> <span>ignored</span>{" "}
+        </>
+      )}
+      <span class="data-cut">truncated</span> <span class="data-special">special</span>
     </span>
   );
 }

@@ -53,7 +53,14 @@ export function Row({ opened, chosen, cut, exclude, tools }: Props) {
         </h2>
         {!row.error && (
           <p class="dim num">
-            {plural(total(row.examples), "token")} · {number(row.learned)} learned · {rolesOf(row.roles)}
+            {plural(total(row.examples), "token")} ·{" "}
+            {row.label === undefined ? (
+              `${number(row.learned)} learned · ${rolesOf(row.roles)}`
+            ) : (
+              <>
+                label <strong class="data-label">{clean(row.label, 200)}</strong>
+              </>
+            )}
           </p>
         )}
         <div class="data-row-tools">
@@ -150,10 +157,10 @@ export function weightsOf(row: Pick<DatasetTokens, "runs">): number[] {
   return [...new Set(row.runs.map(({ weight }) => weight))].filter(Boolean).sort((one, other) => one - other);
 }
 
-function classOf({ weight, special, at }: Token, cut: number, full: number): string {
+function classOf({ weight, special, at }: Token, cut: number, full: number, read: boolean): string {
   return [
     "data-token",
-    weight && "data-learned",
+    (weight || read) && "data-learned",
     weight && weight < full && "data-lighter",
     special && "data-special",
     at >= cut && "data-cut",
@@ -176,11 +183,13 @@ export function Tokens({ row, cut, name }: { row: DatasetTokens; cut: number; na
   const [at, setAt] = useState<number | null>(null);
   const [byKey, setByKey] = useState(false);
   const weights = useMemo(() => weightsOf(row), [row]);
+  // The whole text is what the label is learned from.
+  const read = row.label !== undefined;
   const drawn = useMemo(
     () =>
       tokens.map((token, tokenIndex) => [
         tokenIndex > 0 && token.at === 0 && <hr key={`before-${tokenIndex}`} class="data-next" />,
-        <span key={tokenIndex} data-place={tokenIndex} class={classOf(token, cut, weights.at(-1) ?? 0)}>
+        <span key={tokenIndex} data-place={tokenIndex} class={classOf(token, cut, weights.at(-1) ?? 0, read)}>
           {pieces(row.texts[tokenIndex] ?? "").map(({ text, drawn }, index) =>
             drawn ? (
               <i key={index} class={text.startsWith("U+") ? "data-drawn data-named" : "data-drawn"}>
@@ -198,7 +207,7 @@ export function Tokens({ row, cut, name }: { row: DatasetTokens; cut: number; na
     const token = tokens[index];
     if (!token) return "";
     const learned = weights.length > 1 ? `learned with weight ${number(token.weight)}` : "learned";
-    const state = token.at >= cut ? "truncated" : token.weight ? learned : "ignored";
+    const state = token.at >= cut ? "truncated" : token.weight ? learned : read ? "read" : "ignored";
     return `id ${row.ids[index]} · token ${number(token.at + 1)} · ${state} · ${clean(token.role, 20)}`;
   };
   const placeOf = (target: EventTarget | null): number | null => {
