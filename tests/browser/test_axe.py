@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from .test_states import AXE, faults
+from .widths import WIDTHS, ZOOM, ZOOMED
 
 if TYPE_CHECKING:
     from tests.support.studio import Studio
@@ -20,6 +21,8 @@ pytestmark = [
     pytest.mark.chromium_only("pages are resized by the protocol of Chromium's tools"),
 ]
 
+LIGHT = ", ".join([*(f"{width} at {ZOOM * 100} %" for width in ZOOMED), *map(str, WIDTHS[:-1])])
+DARK = f"{WIDTHS[-1]} in dark"
 # By kind: the beginning and the end of the message, and an element (tag, attributes, text). The page's
 # policy allows no HTML.
 PLANTED: dict[str, tuple[str, str, tuple[str, dict[str, str], str]]] = {
@@ -34,17 +37,17 @@ PLANTED: dict[str, tuple[str, str, tuple[str, dict[str, str], str]]] = {
     "best-practice": ("heading-order: ", "", ("h6", {}, "words")),
     "pale": (
         "a contrast of 1.23, and it must be 4.5: grey",
-        " (1920 at 200 %, 640 at 200 %, 1920, 720, 480, 360 in dark)",
+        f" ({LIGHT}, {DARK})",
         ("p", {"style": "color: #999; background: #aaa"}, "grey"),
     ),
     "pale in light alone": (
         "a contrast of 1.23, and it must be 4.5: grey in light",
-        " (1920 at 200 %, 640 at 200 %, 1920, 720, 480)",
+        f" ({LIGHT})",
         ("p", {"style": "color: light-dark(#999, #000); background: #aaa"}, "grey in light"),
     ),
     "pale in dark alone": (
         "a contrast of 1.23, and it must be 4.5: grey in dark",
-        " (360 in dark)",
+        f" ({DARK})",
         ("p", {"style": "color: light-dark(#000, #999); background: #aaa"}, "grey in dark"),
     ),
 }
