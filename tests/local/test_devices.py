@@ -402,13 +402,13 @@ def test_a_gpu_forecast_measures_gpu_time_and_memory(tiny: Path, tmp_path: Path)
     from arkor_dev.local.forecast.linear_models import shape_of
 
     with emulated("cuda", delay=1e-4) as device:
-        found = measure(tiny, tmp_path, 2)
+        found = measure(tiny, tmp_path, 8)
         assert found.gpu.startswith("GPU-")
         assert found.device_total == device.total
         assert found.mean > 300 * device.delay, "forward, backward and optimizer have more operations"
     assert found.recomputed is None, "there is room"
     with emulated("cuda", total=round(1.1 * found.worst)):
-        tight = measure(tiny, tmp_path, 2)
+        tight = measure(tiny, tmp_path, 8)
     assert tight.worst == pytest.approx(found.worst, rel=0.1), "however much there is"
     assert tight.recomputed is not None
     batch, sizes = shape_of(tight.longest, tight.padded, tight.shared), tight.sizes
