@@ -165,7 +165,7 @@ async def home_branch(scene: Scene) -> None:
     ).to_be_visible(timeout=PROMPTLY)
 
 
-@state("home-went-on", "A job that went on by itself after a crash is told of on Home", tour="pause")
+@state("home-went-on", "Home shows a job that resumed by itself after a crash", tour="pause")
 async def home_went_on(scene: Scene) -> None:
     project(scene)
     went_on(scene.fake)
@@ -173,7 +173,7 @@ async def home_went_on(scene: Scene) -> None:
     await expect(scene.page.get_by_text("Resumed at step 100")).to_be_visible(timeout=PROMPTLY)
 
 
-@state("home-paused", "A paused job is told of on Home, with why it stands", tour="pause")
+@state("home-paused", "Home shows a paused job and why it is paused", tour="pause")
 async def home_paused(scene: Scene) -> None:
     project(scene)
     standing(scene.fake, "ended", name="support-bot " + "with a long name " * 6)
