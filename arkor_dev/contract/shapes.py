@@ -937,18 +937,22 @@ class EvaluationWatched(TypedDict):
 
 
 class EvaluationBudget(TypedDict):
-    """How the strength of the final adapter was chosen by ``maxHarm``, in nats per token.
+    """How the step and the strength of the final adapter were chosen by ``maxHarm``, in nats per token.
 
     ``harm`` is the mean difference of the adapter's and the base's losses on ``questions`` general questions
     at this ``strength``, and ``most`` its upper bound, with 95 % confidence, absent with too few questions.
-    ``kept``: that bound is below the limit, and the next strength's is not, unless this is 1. ``cost`` is the
-    difference of the held-out rows' losses at this strength and at 1, absent at 1; ``divergence`` is the KL
-    divergence from the base at the tokens of held-out answers. Both are absent without held-out rows.
+    ``kept``: that bound is below the limit, and the next strength's is not, unless this is 1. ``step`` is one
+    of ``steps`` whose adapters were tried; both are absent if only the last one's was. ``cost`` is the
+    difference of the held-out rows' losses from those of the last step at strength 1, absent if it is that;
+    ``divergence`` is the KL divergence from the base at the tokens of held-out answers. Both are absent
+    without held-out rows.
     """
 
     maxHarm: float
     kept: bool
     strength: float
+    step: NotRequired[int]
+    steps: NotRequired[int]
     harm: float
     most: NotRequired[float]
     questions: int

@@ -280,8 +280,8 @@ class TrainingSettings(TypedDict, total=False):
     """Against forgetting: this times the adapter's divergence from its base on general prompts is added to
     the loss. The rows are those of replay, or a fifth of each step's without it."""
     max_harm: float | None
-    """Against forgetting: turn the trained adapter down until its loss on general questions is less than this
-    above the base's, with 95 % confidence."""
+    """Against forgetting: choose among the run's checkpoints and turn the adapter down, until its loss on
+    general questions is less than this above the base's, with 95 % confidence."""
     save_total_limit: int | None
     """Keep the newest N checkpoints and the best one; delete the others."""
     on_non_finite: Literal["stop", "lower_rate"] | None

@@ -28,7 +28,7 @@ from unittest.mock import patch
 import numpy as np
 
 from arkor_dev.local.evaluation import paired
-from arkor_dev.local.evaluation.budget import STRENGTHS, Harm, harm_of, strongest
+from arkor_dev.local.evaluation.budget import STRENGTHS, Harm, harm_of, parts_of, strongest
 
 from .figures import Figure
 from .labeled_texts import _debian, labeled_texts
@@ -37,7 +37,7 @@ from .starter import CACHE
 from .tasks import Pair, task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from arkor_dev.contract.events import Event
     from arkor_dev.local.modeling.base_model import Base
@@ -53,9 +53,10 @@ CELLS: Final = (
     *(("facts", way) for way in WAYS),
     ("extract", "plain"),
     ("extract", "base_kl = 0.1"),
+    ("style", "plain"),
     ("example", "plain"),
 )
-EARLY: Final = ("facts", "extract")
+EARLY: Final = ("facts", "extract", "style")
 """Tasks of which the steps of earlier evaluations are candidates, too."""
 OF_OTHERS: Final = (0.2, 0.4, 0.6, 0.8, 1.0)
 """Strengths of those, and of runs with a penalty."""
@@ -80,13 +81,22 @@ class Run(NamedTuple):
     general: dict[str, list[float]]
     kl: dict[str, float]
 
-    def harms(self, strength: float) -> Any:
-        """Return each general text's harm at the last step with this ``strength``."""
-        return np.array(self.general[f"{self.steps} {strength}"]) - np.array(self.general[""])
+    def harms(self, strength: float, step: int | None = None) -> Any:
+        """Return each general text's harm at ``step``, by default the last, with this ``strength``."""
+        return np.array(self.general[f"{step or self.steps} {strength}"]) - np.array(self.general[""])
 
     def gain(self, strength: float) -> float:
         """Return the base's mean loss on the task less the adapter's at the last step."""
         return mean(self.task[""]) - mean(self.task[f"{self.steps} {strength}"])
+
+    def grid(self) -> tuple[list[int], list[float]]:
+        """Return the measured steps, the last one first, and the strengths that each of them has."""
+        found: dict[int, set[float]] = {}
+        for key in self.general:
+            if key:
+                step, strength = key.split()
+                found.setdefault(int(step), set()).add(float(strength))
+        return sorted(found, reverse=True), sorted(set.intersection(*found.values()))
 
 
 def others() -> list[Pair]:
@@ -214,6 +224,8 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         if run.way == "plain":
             with patch.object(paired, "RESAMPLES", RESAMPLES):
                 yield from _exceeded(run)
+                if len(run.grid()[0]) > 1:
+                    yield from by_steps(run)
         yield from _price(run)
     yield from _simulated(DRAWS)
 
@@ -293,6 +305,92 @@ def _exceeded(run: Run) -> Iterator[Figure]:
         yield Figure(
             "  harm on the 300 other texts", run.harms(choice.chosen.strength)[QUESTIONS:].mean(), "nats"
         )
+
+
+class Picked(NamedTuple):
+    """What a measuring set chose: the ``step`` (0 for none), its true ``harm``, and the ``gain`` at the task
+    on rows that did not choose. ``any_wrong``: some pair that passed is not below the limit.
+    """
+
+    step: int
+    strength: float
+    harm: float
+    gain: float
+    any_wrong: bool
+
+
+def by_steps(run: Run, draws: int = DRAWS) -> Iterator[Figure]:
+    """Yield how often the budget is exceeded if steps are chosen, too, and what that gains.
+
+    Half of the task's rows choose, and the gain is that on the others. Only those strengths are tried that
+    were measured at every step. The worst case is a limit that one pair just reaches.
+    """
+    steps, strengths = run.grid()
+    parts = dict(zip(steps, parts_of(steps), strict=True))
+    most = 5 + round(310 * math.sqrt(0.05 * 0.95 / draws), 1)
+    every = {(step, strength): run.harms(strength, step) for step in steps for strength in strengths}
+    true = sorted(float(harm.mean()) for harm in every.values() if harm.mean() > min(LIMITS) / 2)
+    worst = true[:: max(1, len(true) // 6)]
+    chosen: dict[tuple[str, float], list[Picked]] = {}
+    chance = np.random.default_rng(9)
+    base, count = np.array(run.general[""]), len(run.general[""])
+    for _ in range(draws):
+        picks = chance.permutation(len(run.task[""])) < len(run.task[""]) // 2
+        for limits, again in ((LIMITS, False), (worst, True)):
+            if again:
+                seen, left = chance.integers(0, count, QUESTIONS), np.arange(count)
+            else:
+                seen, left = np.split(chance.permutation(count), [QUESTIONS])
+            bounds = {
+                (pair, part): harm_of(pair[1], list(base[seen]), list((base + harm)[seen]), part)
+                for pair, harm in every.items()
+                for part in {parts[pair[0]], *([1] if pair[0] == run.steps else [])}
+            }
+            rest = {pair: float(harm[left].mean()) for pair, harm in every.items()}
+            for limit in limits:
+                for name, tried in (("the last step", steps[:1]), ("steps", steps)):
+                    picked = _pick(run, tried, strengths, limit, bounds, rest, picks)
+                    chosen.setdefault((f"{name}{', worst case' if again else ''}", limit), []).append(picked)
+    for (name, limit), found in chosen.items():
+        wrong = [each.step > 0 and each.harm >= limit for each in found]
+        title = f"{run.name}, strengths of {name}, limit {limit:.3f}: exceeded"
+        yield Figure(title, 100 * mean(wrong), "%", most=most)
+        yield Figure("  any pair that passed", 100 * mean(each.any_wrong for each in found), "%", most=most)
+        yield Figure("  none found", 100 * mean(not each.step for each in found), "%")
+        yield Figure("  mean step", mean(each.step for each in found), "")
+        yield Figure("  mean strength", mean(each.strength for each in found), "")
+        yield Figure("  mean harm", mean(each.harm for each in found), "nats")
+        yield Figure("  mean gain on rows that did not choose", mean(each.gain for each in found), "nats")
+
+
+def _pick(
+    run: Run,
+    steps: Sequence[int],
+    strengths: Sequence[float],
+    limit: float,
+    bounds: Any,
+    rest: Any,
+    picks: Any,
+) -> Picked:
+    """Choose as `ForgettingBudget` does, by ``bounds`` of a step and strength with a part of the error."""
+
+    def losses(pair: tuple[int, float]) -> Any:
+        return np.array(run.task[f"{pair[0]} {pair[1]}"])
+
+    passed: list[tuple[int, float]] = []
+    wrong = False
+    for step, part in zip(steps, parts_of(steps), strict=True):
+        for strength in strengths:
+            pair = step, strength
+            if not bounds[pair, part].most < limit:
+                break
+            wrong |= rest[pair] >= limit
+            if passed and passed[-1][0] == step:
+                passed.pop()
+            passed.append(pair)
+    best = min(passed, key=lambda pair: losses(pair)[picks].mean()) if passed else (run.steps, strengths[0])
+    gain = float((np.array(run.task[""]) - losses(best))[~picks].mean())
+    return Picked(best[0] if passed else 0, best[1], rest[best], gain, wrong)
 
 
 def _price(run: Run) -> Iterator[Figure]:

@@ -1,11 +1,13 @@
 """Measures whether trained runs keep their forgetting budget: tasks by seeds, each a training of its own.
 
-A seed draws the task's rows, the order of the data, the adapter's initialisation, and which 64 of 364 general
-texts choose the strength. The product's own `ForgettingBudget` chooses it, and the 300 texts that were not
-drawn say what the harm is. Those of the starter model are the texts in ``budget.py``; those of a tiny model
-are questions whose answers it has learned. Runs are short: 12 steps, at a learning rate at which they harm.
-They are appended to files in the cache and not trained again, so a study can be interrupted:
-``PYTHONPATH=.. python -m benchmarks.budget_seeds`` trains them, all tasks of a seed before the next seed.
+A seed draws the task's rows, the order of the data, the adapter's initialisation, and which 64 of 364
+general texts choose step and strength. The product's own `ForgettingBudget` chooses them, and the 300 texts
+that were not drawn say what the harm is. Every second held-out row chooses the step, and the others say
+what is gained. Beside it, the strength of the last step is chosen alone. Those of the starter model are the
+texts in ``budget.py``; those of a tiny model are questions whose answers it has learned. Runs are short: 12
+steps, at a learning rate at which they harm. They are appended to files in the cache and not trained again,
+so a study can be interrupted: ``PYTHONPATH=.. python -m benchmarks.budget_seeds`` trains them, all tasks of
+a seed before the next seed.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import copy
 import json
 import os
 import random
+import shutil
 import sys
 import tempfile
 from dataclasses import replace
@@ -38,7 +41,8 @@ RESULTS: Final = CACHE / "bench" / "budget-seeds.jsonl"
 TINY: Final = CACHE / "bench" / "budget-seeds-tiny.jsonl"
 TASKS: Final = ("facts", "style", "extract")
 SEEDS: Final = range(1, 21)
-CONFIG: Final = {"maxSteps": 12, "learningRate": 4e-3}
+STEPS: Final = 12
+CONFIG: Final = {"maxSteps": STEPS, "learningRate": 4e-3, "saveSteps": 3}
 LIMITS: Final = {"starter": 0.1, "tiny": 0.02}
 """Of both models, in nats: below what most runs harm at full strength."""
 
@@ -46,20 +50,25 @@ LIMITS: Final = {"starter": 0.1, "tiny": 0.02}
 class Run(NamedTuple):
     """What a training chose by its ``limit``, and what is true of it, in nats per token.
 
-    ``harm`` and ``most`` are the product's figures of the texts that chose ``strength``, ``rest`` each other
-    text's harm at this strength. ``gain`` is on the held-out rows, ``full`` the same without turning down.
+    ``harm`` and ``most`` are the product's figures of the texts that chose ``step`` and ``strength``,
+    ``rest`` each other text's harm of this adapter. ``gain`` is on the held-out rows that did not choose,
+    ``full`` that of the last step without turning down, and ``alone`` that of the last step at
+    ``alone_strength``, which was chosen without other steps.
     """
 
     name: str
     seed: int
     limit: float
     kept: bool
+    step: int
     strength: float
     harm: float
     most: float | None
     rest: list[float]
     gain: float
     full: float
+    alone: float
+    alone_strength: float
 
     @property
     def exceeded(self) -> bool:
@@ -82,7 +91,7 @@ def train_missing(
             run = _train(name, seed, base, texts, before, limit)
             with path.open("a") as file:
                 file.write(json.dumps(run._asdict()) + "\n")
-            figures = (*run[2:7], round(mean(run.rest), 4), run.gain, run.full)
+            figures = (*run[2:8], round(mean(run.rest), 4), *run[9:])
             print(name, seed, *figures, file=sys.stderr, flush=True)
 
 
@@ -105,7 +114,10 @@ def _base_losses(path: Path, base: Base, texts: Sequence[Example]) -> list[float
 def _train(
     name: str, seed: int, base: Base, texts: Sequence[Example], before: Sequence[float], limit: float
 ) -> Run:
+    import torch
+
     from arkor_dev.local.evaluation.by_length import by_row, measured
+    from arkor_dev.local.evaluation.halves import judging
     from arkor_dev.local.training.final_evaluation.budget import ForgettingBudget
     from arkor_dev.local.training.greedy import switched_off
 
@@ -119,8 +131,11 @@ def _train(
     def on_texts(some: Sequence[Example]) -> list[float]:
         return [loss / count for loss, count in measured(loop.loss.cross_entropy, some, 16)]
 
+    picking = [number % 2 == 0 for number in range(len(rows))]
+
     def on_task() -> float:
-        return mean(by_row(rows, measured(loop.loss.row_losses, rows, loop.measured_at_once)))
+        losses = by_row(rows, measured(loop.loss.row_losses, rows, loop.measured_at_once))
+        return mean(judging(picking, losses))
 
     full = on_task()
     with switched_off(loop.model):
@@ -129,21 +144,31 @@ def _train(
     random.Random(f"texts/{name}/{seed}").shuffle(order)  # noqa: S311 - texts, no secrets
     count = min(QUESTIONS, len(texts) // 2)
     questions, rest = [texts[place] for place in order[:count]], order[count:]
-    nobody = [False] * len(rows)
-    budget = ForgettingBudget(loop, limit, questions, range(len(rows)), nobody, lambda: False)
+    weights = [weight for weight in loop.model.parameters() if weight.requires_grad]
+    trained = [weight.detach().clone() for weight in weights]
+    alone = ForgettingBudget(loop, limit, questions, range(len(rows)), (), lambda: False)
+    strength = alone.choose()["strength"]
+    with torch.no_grad():
+        for weight, value in zip(weights, trained, strict=True):
+            weight.copy_(value)
+    budget = ForgettingBudget(loop, limit, questions, range(len(rows)), (), lambda: False, picking)
     chosen = budget.choose()
     after = on_texts([texts[place] for place in rest])
+    shutil.rmtree(loop.data)
     return Run(
         name,
         seed,
         limit,
         chosen["kept"],
+        chosen["step"],
         chosen["strength"],
         chosen["harm"],
         chosen.get("most"),
         [round(loss - before[place], 4) for loss, place in zip(after, rest, strict=True)],
-        round(untrained - mean(budget.rows or []), 4),
+        round(untrained - mean(judging(picking, budget.rows or [])), 4),
         round(untrained - full, 4),
+        round(untrained - mean(judging(picking, alone.rows or [])), 4),
+        strength,
     )
 
 
@@ -198,11 +223,17 @@ def _figures(title: str, runs: Sequence[Run]) -> Iterator[Figure]:
     yield Figure("  high end", 100 * high, "%")
     yield Figure("  runs that found no strength, and say so", sum(not run.kept for run in runs), "")
     yield Figure("  runs that were turned down", sum(run.strength < 1 for run in runs), "")
+    yield Figure(
+        "  runs whose step is an earlier one", sum(run.step < CONFIG["maxSteps"] for run in runs), ""
+    )
     yield Figure("  mean strength", mean(run.strength for run in runs), "")
     yield Figure("  mean harm on these texts", mean(mean(run.rest) for run in runs), "nats")
     yield Figure("  largest", max(mean(run.rest) for run in runs), "nats")
     gain, full = mean(run.gain for run in runs), mean(run.full for run in runs)
     yield Figure("  gain at the task, at full strength beside", gain, "nats", full)
+    yield Figure("  gain of the last step, turned down alone", mean(run.alone for run in runs), "nats")
+    yield Figure("  its mean strength", mean(run.alone_strength for run in runs), "")
+    yield Figure("  runs that gain less than that", sum(run.gain < run.alone for run in runs), "")
 
 
 def exact_interval(wrong: int, count: int, level: float = 0.95) -> tuple[float, float]:

@@ -772,11 +772,13 @@ export interface EvaluationWatched {
   sentence: string;
 }
 
-/** How the strength of the final adapter was chosen by `maxHarm`, in nats per token. */
+/** How the step and the strength of the final adapter were chosen by `maxHarm`, in nats per token. */
 export interface EvaluationBudget {
   maxHarm: number;
   kept: boolean;
   strength: number;
+  step?: number;
+  steps?: number;
   harm: number;
   most?: number;
   questions: number;

@@ -93,7 +93,7 @@ export const HELP: ReadonlyMap<string, string> = new Map([
   ["replay", "Against forgetting: this share of each step's rows are general prompts that the base model answered itself."],
   ["replayDataset", "General prompts for replay and base_kl in place of the built-in ones; the base model answers those without an answer."],
   ["baseKl", "Against forgetting: this times the adapter's divergence from its base on general prompts is added to the loss. The rows are those of replay, or a fifth of each step's without it."],
-  ["maxHarm", "Against forgetting: turn the trained adapter down until its loss on general questions is less than this above the base's, with 95 % confidence."],
+  ["maxHarm", "Against forgetting: choose among the run's checkpoints and turn the adapter down, until its loss on general questions is less than this above the base's, with 95 % confidence."],
   ["saveTotalLimit", "Keep the newest N checkpoints and the best one; delete the others."],
   ["onNonFinite", "Stop, or roll back once to the last evaluation or checkpoint and halve the learning rate."],
   ["loadIn4bit", "Load the base model in 4-bit (NF4), for about a quarter of the memory."],

@@ -158,8 +158,8 @@ ROWS: Final = (
         key="max_harm",
         field="maxHarm",
         label="Max harm in general",
-        help="Against forgetting: turn the trained adapter down until its loss on general questions is less "
-        "than this above the base's, with 95 % confidence.",
+        help="Against forgetting: choose among the run's checkpoints and turn the adapter down, until its "
+        "loss on general questions is less than this above the base's, with 95 % confidence.",
         rule=Rule("number", 0.01, 10),
         style="rate",
         unit="nats",

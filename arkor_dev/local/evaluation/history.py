@@ -144,18 +144,21 @@ class History:
         self, chooses: Sequence[bool], step: int | None, *, stops_early: bool
     ) -> EvaluationChoice | None:
         """Return how an adapter was chosen from the evaluations: the final one of a run that ``stops_early``,
-        or the checkpoint of ``step``; None if it was not, since nothing depended on their losses.
+        or the checkpoint of ``step``, or from the steps of a forgetting budget; None if it was not, since
+        nothing depended on their losses.
 
         ``chooses`` says which rows choose.
         """
-        if len(self.losses) < 2 or (step is None and not stops_early):
+        steps = self.budget.get("steps") if self.budget and step is None else None
+        if steps is None and (len(self.losses) < 2 or (step is None and not stops_early)):
             return None
-        chose, count = sum(chooses), len(chooses)
+        chose, count, number = sum(chooses), len(chooses), steps or len(self.losses)
+        by = "budget" if steps else "checkpoint" if step else "early"
         return {
-            "evaluations": len(self.losses),
+            "evaluations": number,
             "chose": chose,
             "judged": count - chose,
-            "sentence": chosen(len(self.losses), chose, count, early=step is None),
+            "sentence": chosen(number, chose, count, by),
         }
 
     def add_best(

@@ -171,12 +171,14 @@ def compare(
     least: float = 0.0,
     chose: Sequence[bool] = (),
     share: float = 1.0,
+    parts: int = 1,
 ) -> Comparison:
     """Compare losses on the same rows, one or more; rows of one of ``groups`` are drawn together.
 
     Deterministic. Differences below ``margin`` do not matter. ``least`` is the lower limit for a draw's
     standard error. Rows that ``chose`` the adapter among others take no part; if all did, there is no
-    verdict. ``share`` as in :class:`Comparison`, above 0.
+    verdict. ``share`` as in :class:`Comparison`, above 0. ``parts`` divides the error, too, but leaves it to
+    the caller how much of it is kept for skewed losses.
     """
     base, adapter = judging(chose, base), judging(chose, adapter)
     groups = None if groups is None else judging(chose, groups)
@@ -186,9 +188,9 @@ def compare(
     error = float(_errors(sums[None], counts[None], np.array([mean]))[0])
     low = high = mean
     if len(sums) > 1 and error > 0:
-        level = _level(len(sums), share)
+        level = _level(len(sums), share) / parts
         small, large = np.quantile(_draws(sums, counts, mean, error, least), [level / 2, 1 - level / 2])
-        if share < 1:
+        if share < 1 or parts > 1:
             far = student_t(level, len(sums) - 1)
             small, large = min(small, -far), max(large, far)
         low, high = mean - float(large) * error, mean - float(small) * error

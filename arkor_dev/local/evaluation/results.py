@@ -123,13 +123,15 @@ def answers_in(result: object) -> tuple[int, int] | None:
 
 
 def budget_in(history: object) -> EvaluationBudget | None:
-    """Return how the strength of a result was chosen, from a stored history; None if it was not."""
+    """Return how step and strength of a result were chosen, from a stored history; None if they were not."""
     budget = _at(history, "budget")
     if not isinstance(budget, dict):
         return None
     figures = [budget.get(name) for name in ("maxHarm", "strength", "harm")]
     sound = all(isinstance(figure, int | float) and math.isfinite(figure) for figure in figures)
     sound = sound and type(budget.get("kept")) is bool and isinstance(budget.get("sentence"), str)
+    numbers = [budget[name] for name in ("step", "steps") if name in budget]
+    sound = sound and all(type(number) is int and number > 0 for number in numbers)
     return cast("EvaluationBudget", budget) if sound else None
 
 

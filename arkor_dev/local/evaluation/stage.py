@@ -531,7 +531,8 @@ class Stage:
             of_base, of_adapter = (
                 _split(self.general, self.stops, losses)[0] for losses in (general.base, general.adapter)
             )
-            share = 1 / len(STRENGTHS) if self.budget else 1.0
+            # any of the adapters that were tried could have been the result
+            share = 1 / len(STRENGTHS) / self.budget.get("steps", 1) if self.budget else 1.0
             compared = compare(of_base, of_adapter, margin=margin, share=share)
             general_sentence = beside_base(
                 GENERAL, compared, self.questions, self.answered.length, dry=self.dry

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from arkor_dev.contract.rules import counted
 
@@ -184,17 +184,19 @@ def best_of(ends: Ends, compared: Comparison | None, count: int, saved: bool = T
     return f"{words} that of step {step}, the best of {count} on the rows that choose, which had {seen}."
 
 
-def chosen(evaluations: int, chose: int, rows: int, *, early: bool) -> str:
+def chosen(evaluations: int, chose: int, rows: int, by: Literal["early", "budget", "checkpoint"]) -> str:
     """Say by how many of the held-out ``rows`` an adapter was chosen from ``evaluations``, and judged.
 
-    ``early``: by early stopping; otherwise it is a checkpoint.
+    ``by``: early stopping, or a forgetting budget, which has steps; or it is a checkpoint.
     """
     which = f"{chose:,} of the {rows:,} held-out rows" if chose < rows else f"all {rows:,} held-out rows"
-    how = (
-        f"Early stopping chose this adapter from {evaluations} evaluations, by its loss on {which}"
-        if early
-        else f"This checkpoint is one of {evaluations} that were evaluated, and {which} are for choosing one"
-    )
+    how = {
+        "early": f"Early stopping chose this adapter from {evaluations} evaluations, by its loss on {which}",
+        "budget": f"The step of this adapter was chosen from {evaluations}, by its loss on {which}",
+        "checkpoint": (
+            f"This checkpoint is one of {evaluations} that were evaluated, and {which} are for choosing one"
+        ),
+    }[by]
     if chose < rows:
         return f"{how}. Only the other {rows - chose:,} judge it."
     return f"{how}, so none is left to judge it: hold out at least {2 * ROWS} independent rows (eval_split)."
@@ -220,13 +222,20 @@ def watched(number: int, planned: int, *, ended: bool) -> str:
 
 
 def budget_sentence(
-    choice: StrengthChoice, limit: float, budget: EvaluationBudget, cost: Comparison | None
+    choice: StrengthChoice,
+    limit: float,
+    budget: EvaluationBudget,
+    cost: Comparison | None,
+    *,
+    few: bool = False,
 ) -> str:
-    """Say which strength keeps the harm in general below ``limit``, and what it costs at the task.
+    """Say which adapter keeps the harm in general below ``limit``, and what it costs at the task.
 
-    ``cost`` compares the losses there with those at full strength; None if nothing was turned down.
+    ``cost`` compares its losses with those of the last step at full strength; None if it is that. ``few``:
+    there were too few held-out rows to choose an earlier step.
     """
     strength, more = _percent(choice.chosen), ""
+    at = f"at step {budget['step']} with" if "step" in budget else "at"
     below = f"the harm in general is below {limit:g} nats per token with 95 % confidence"
     if not choice.within:
         start = (
@@ -235,9 +244,9 @@ def budget_sentence(
             f"({_harm(choice.chosen, budget)})"
         )
     elif choice.refused is None:
-        start = f"Forgetting budget: at full strength, {below} ({_harm(choice.chosen, budget)})"
+        start = f"Forgetting budget: {at} full strength, {below} ({_harm(choice.chosen, budget)})"
     else:
-        start = f"Forgetting budget: at {strength} strength, {below} ({_harm(choice.chosen, budget)})"
+        start = f"Forgetting budget: {at} {strength} strength, {below} ({_harm(choice.chosen, budget)})"
         more = f" At {_percent(choice.refused)} it may not be (at most {choice.refused.most:.3f})."
     if choice.within:
         more += " This holds for short questions like these, unless rare ones carry most of the harm."
@@ -246,7 +255,13 @@ def budget_sentence(
         ends = f"{low} to {high}" if cost.groups >= cost.minimum else ""
         price = f"{cost.mean:.2f} nats" if cost.mean > 0 else "nothing"
         more += (
-            f" At your task that costs {price}{f' ({ends})' if ends else ''}, compared with full strength."
+            f" At your task that costs {price}{f' ({ends})' if ends else ''}, compared with "
+            f"{'the last step at ' if 'step' in budget else ''}full strength."
+        )
+    if few and choice.chosen.strength < 1:
+        more += (
+            f" An earlier step may keep more of the gain: with {2 * ROWS} independent held-out rows, one can "
+            "be chosen."
         )
     if (divergence := budget.get("divergence")) is not None:
         more += f" On held-out answers it diverges from its base by {divergence:.2f} nats per token (KL)."

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypedDict
 
+from arkor_dev.local.evaluation.budget import STEPS
 from arkor_dev.local.evaluation.by_length import batches_by_length, lengths_of, measured
 from arkor_dev.local.evaluation.general import ANSWERS, PASSES, WRITTEN, fewer
 from arkor_dev.local.evaluation.stage import PADDED, TOGETHER, again_of, questions_with_ends, tokens_of
@@ -15,6 +16,7 @@ from arkor_dev.local.training.final_evaluation.measure import (
     all_questions,
     answers_of,
     labeler_of,
+    picking,
     stopping,
     thinking_of,
 )
@@ -144,7 +146,8 @@ class EvaluationCosts:
         questions = all_questions(run)[0]
         work = sum(map(self._work, ([row] for row in (*questions, *run.held_out))))
         tokens = tokens_of(questions) + tokens_of(run.held_out)
-        return pace * work * tokens_to_read(questions, run.held_out) / max(1, tokens)
+        steps = STEPS if picking(self._preparation) else 1
+        return pace * work * tokens_to_read(questions, run.held_out, steps) / max(1, tokens)
 
     def _choices(self, pace: float) -> float:
         """Return the seconds in which the base chooses labels for a classifier's held-out rows."""

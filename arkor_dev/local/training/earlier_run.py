@@ -106,7 +106,10 @@ def why_from_start(settings: EffectiveSettings) -> str | None:
     """Return why no checkpoint may be continued with these settings; None if one may.
 
     Evaluations that end a run take part in its verdict, and those before a checkpoint are the other job's.
+    So are the checkpoints from which a forgetting budget chooses.
     """
+    if settings.get("maxHarm") is not None:
+        return "max_harm chooses among steps: the job starts from the beginning, without the rows."
     if settings.get("earlyStoppingPatience") or settings.get("stopWhen") == SETTLED:
         return "Evaluations may end the training early: the job starts from the beginning, without the rows."
     return None

@@ -176,8 +176,8 @@ class TrainingLoop:
 
     ``compare_with_base`` is called after each evaluation for the verdict so far, and ``settled`` says whether
     it is. ``adjust_result`` is called when all steps are done and saved; it may change the weights of the
-    result. While it runs, ``kept_step`` is the step whose weights are the result, and ``row_losses`` are the
-    held-out rows' mean losses at the last evaluation.
+    result to those of another step, which is then ``kept_step``. ``row_losses`` are the held-out rows' mean
+    losses at the last evaluation.
     """
 
     method: Method
@@ -583,13 +583,12 @@ class TrainingLoop:
         self.kept_step = self.step
         if message := self.best.restore(self.step, self.trainable):
             self.kept_step = self.best.step
+            self._say(message)
         check_finite(self.step, self.trainable)
         self.clock.lap("other")
         self.adjust_result()
         self.clock.lap("eval")
         artifact = self.writer.final(self.kept_step, self.save)
-        if message:
-            self._say(message)
         if self.plan.stops_settled and self.settled and self.step < self.plan.steps:
             self._say(f"Stopped after step {self.step}, as the verdict is settled (stop_when)")
         self.clock.lap("save")

@@ -21,6 +21,8 @@ from arkor_dev.cli.commands.forget import NOT_PROVED
 from arkor_dev.contract.provenance.statement import FILE
 from arkor_dev.local.jobs.atomic_folder import MANIFEST
 from arkor_dev.local.jobs.job_folder import final_folder
+from arkor_dev.local.training.earlier_run import why_from_start
+from arkor_dev.local.training.job_settings import EffectiveSettings
 from tests.local.harness import until
 from tests.local.tiny_model import QUESTIONS, write_jsonl
 
@@ -331,6 +333,12 @@ def test_evaluations_that_may_end_the_training_are_made_again(
     found = certificate(shared, new)
     assert found["start"] == 0
     assert "Evaluations may end the training early" in found["message"]
+
+
+def test_a_forgetting_budget_chooses_among_checkpoints_that_only_a_whole_run_has() -> None:
+    assert why_from_start(EffectiveSettings({"maxSteps": 4})) is None
+    sentence = why_from_start(EffectiveSettings({"maxSteps": 4, "maxHarm": 0.2}))
+    assert sentence == "max_harm chooses among steps: the job starts from the beginning, without the rows."
 
 
 @pytest.mark.parametrize("changed", [{"consistent": False}, {"device": "cuda"}], ids=["resumed", "on a GPU"])

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from arkor_dev.local.evaluation import paired
-from arkor_dev.local.evaluation.budget import STRENGTHS, Harm, StrengthChoice, harm_of, strongest
+from arkor_dev.local.evaluation.budget import (
+    STEPS,
+    STRENGTHS,
+    Harm,
+    StrengthChoice,
+    candidates,
+    harm_of,
+    parts_of,
+    strongest,
+)
 from arkor_dev.local.evaluation.words import budget_sentence
 
 if TYPE_CHECKING:
@@ -19,11 +28,11 @@ if TYPE_CHECKING:
 QUESTIONS, RUNS = 64, 120
 
 
-def chosen(harms: Sequence[float], limit: float) -> StrengthChoice:
+def chosen(harms: Sequence[float], limit: float, parts: int = 1) -> StrengthChoice:
     """Choose a strength, if the harm of each text grows with its square, from a base loss of 2."""
 
     def harm_at(strength: float) -> Harm:
-        return harm_of(strength, [2.0] * len(harms), [2 + strength**2 * harm for harm in harms])
+        return harm_of(strength, [2.0] * len(harms), [2 + strength**2 * harm for harm in harms], parts)
 
     return strongest(harm_at, limit)
 
@@ -75,6 +84,49 @@ def test_a_budget_that_a_strength_just_exceeds_is_rarely_exceeded(
     assert exceeded <= 0.05 * RUNS + 2 * (0.05 * 0.95 * RUNS) ** 0.5
 
 
+@pytest.mark.parametrize("alike", [0.0, 0.9], ids=["independent", "alike"])
+def test_a_budget_that_strengths_of_all_steps_just_exceed_is_rarely_exceeded(
+    monkeypatch: pytest.MonkeyPatch, alike: float
+) -> None:
+    """Whatever picks among the steps: if any strength that passes exceeds the limit, it could be picked."""
+    monkeypatch.setattr(paired, "RESAMPLES", 400)
+    chance, exceeded = np.random.default_rng(5), 0
+    for _ in range(RUNS):
+        common, own = chance.normal(size=QUESTIONS), chance.normal(size=(STEPS, QUESTIONS))
+        spread = alike**0.5 * common + (1 - alike) ** 0.5 * own
+        harms = np.exp(0.5 * spread - 0.5**2 / 2)
+        exceeded += any(
+            chosen(list(each), 0.4**2, parts).chosen.strength >= 0.4
+            for each, parts in zip(harms, parts_of(range(STEPS)), strict=True)
+        )
+    assert exceeded <= 0.05 * RUNS
+
+
+def test_earlier_steps_have_wider_bounds_and_the_last_one_the_same_as_alone() -> None:
+    assert (parts_of([8]), parts_of([8, 4]), parts_of([8, 6, 4, 2])) == ([1], [1, 8], [1, 24, 24, 24])
+    harms = [0.1 + 0.01 * (number % 7) for number in range(QUESTIONS)]
+    alone, earlier = (harm_of(1.0, [0.0] * QUESTIONS, harms, parts).most for parts in (1, 24))
+    assert alone < earlier < 2 * alone - np.mean(harms)
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "last", "tried"),
+    [
+        ((13, 26, 39, 52), 54, [54, 39, 26, 13]),
+        (range(1, 101), 100, [100, 75, 50, 25]),
+        ((3, 4), 4, [4, 3]),
+        ((90, 95, 100), 100, [100, 90]),
+        ((10, 20), 10, [10]),
+        ((), 5, [5]),
+    ],
+)
+def test_a_few_steps_spread_over_the_run_are_tried_the_last_one_first(
+    checkpoints: Sequence[int], last: int, tried: list[int]
+) -> None:
+    """With early stopping, `last` is the step that it kept; later ones are worse at the task."""
+    assert candidates(checkpoints, last) == tried
+
+
 def test_the_sentence_tells_bounds_near_the_limit_from_it_and_says_what_it_holds_for() -> None:
     choice = StrengthChoice(Harm(0.6, 0.1504, 0.1961), within=True, refused=Harm(0.7, 0.1702, 0.2041))
     budget: EvaluationBudget = {
@@ -84,6 +136,13 @@ def test_the_sentence_tells_bounds_near_the_limit_from_it_and_says_what_it_holds
         "Forgetting budget: at 60 % strength, the harm in general is below 0.2 nats per token with 95 % "
         "confidence (0.150, at most 0.196, on 64 questions). At 70 % it may not be (at most 0.204). This "
         "holds for short questions like these, unless rare ones carry most of the harm."
+    )
+    of_step: EvaluationBudget = {**budget, "step": 18, "steps": 4}
+    assert budget_sentence(choice, 0.2, of_step, None).startswith(
+        "Forgetting budget: at step 18 with 60 % strength, the harm in general is below 0.2 nats"
+    )
+    assert budget_sentence(choice, 0.2, budget, None, few=True).endswith(
+        "An earlier step may keep more of the gain: with 16 independent held-out rows, one can be chosen."
     )
     assert "This holds" not in budget_sentence(choice._replace(within=False), 0.2, budget, None)
     none = choice._replace(chosen=Harm(0.6, -0.0001, 0.0004))

@@ -1,21 +1,35 @@
-"""Turns the trained adapter down until its harm in general is below ``max_harm``."""
+"""Chooses a step's adapter and turns it down, so that its harm in general is below ``max_harm``."""
 
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from contextlib import contextmanager, suppress
+from functools import partial
+from statistics import fmean
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import torch
 
 from arkor_dev.contract.events import TRAINING_MESSAGE, TrainingMessage
 from arkor_dev.local.evaluation.answers import Stopped
-from arkor_dev.local.evaluation.budget import STRENGTHS, Harm, harm_of, strongest
+from arkor_dev.local.evaluation.budget import (
+    STEPS,
+    STRENGTHS,
+    Harm,
+    StrengthChoice,
+    candidates,
+    harm_of,
+    parts_of,
+    strongest,
+)
 from arkor_dev.local.evaluation.by_length import by_row, measured
 from arkor_dev.local.evaluation.minimums import ROWS
 from arkor_dev.local.evaluation.paired import compare
 from arkor_dev.local.evaluation.stage import PACKED, tokens_of
 from arkor_dev.local.evaluation.words import DIGITS, budget_sentence
+from arkor_dev.local.jobs.atomic_folder import DamagedFolderError, checked
+from arkor_dev.local.jobs.job_folder import STATE, checkpoint_folder, checkpoint_steps
+from arkor_dev.local.training.adapter import load_weights
 from arkor_dev.local.training.greedy import switched_off
 from arkor_dev.local.training.methods.divergence import Divergence, outputs
 from arkor_dev.local.training.phases import EVALUATING
@@ -35,12 +49,47 @@ MOST_ROWS: Final = 64
 """Maximum number of held-out rows whose divergence from the base is computed."""
 
 
-class ForgettingBudget:
-    """Chooses the strength of the adapter of ``run``, whose harm in general must be below ``limit``.
+class _Tried(NamedTuple):
+    """A step's adapter at its strongest within the limit: the held-out ``rows``' losses, and the ``loss`` by
+    which it is chosen.
+    """
 
-    The harm is measured on the ``general`` questions, and what a lower strength costs on the held-out rows,
-    in ``groups``. Rows that ``chose`` the adapter among others don't count there. ``stopped`` is checked
-    between measurements. Raises :class:`JobFailure` if there are too few questions to bound any harm.
+    step: int
+    choice: StrengthChoice
+    rows: list[float]
+    loss: float
+
+
+class _Adapters:
+    """The adapters of a ``run``: that of step ``last``, which its model has, and those in checkpoints."""
+
+    def __init__(self, run: TrainingLoop, last: int) -> None:
+        self._run, self._last, self._loaded = run, last, last
+        learning = run.loss.model.named_parameters()
+        self._weights = {name: weight for name, weight in learning if weight.requires_grad}
+        self._trained = {name: weight.detach().clone() for name, weight in self._weights.items()}
+
+    def load(self, step: int) -> None:
+        """Give the model the adapter of ``step``."""
+        if step == self._loaded:
+            return
+        if step == self._last:
+            with torch.no_grad():
+                for name, weight in self._weights.items():
+                    weight.copy_(self._trained[name])
+        else:
+            load_weights(self._weights, checkpoint_folder(self._run.data, self._run.job_id, step))
+        self._loaded = step
+
+
+class ForgettingBudget:
+    """Chooses the adapter of ``run``, a step's at a strength, whose harm in general must be below ``limit``.
+
+    The harm is measured on the ``general`` questions, and what the choice costs on the held-out rows, in
+    ``groups``. Rows that ``chose`` the run's last adapter among others don't count there. Those that are
+    ``picking`` may choose among the steps whose checkpoints are left, and then don't count either; without
+    any, the adapter is the run's last. ``stopped`` is checked between measurements. Raises
+    :class:`JobFailure` if there are too few questions to bound any harm.
     """
 
     def __init__(
@@ -51,6 +100,7 @@ class ForgettingBudget:
         groups: Sequence[int],
         chose: Sequence[bool],
         stopped: Callable[[], bool],
+        picking: Sequence[bool] = (),
     ) -> None:
         if len(general) < ROWS:
             raise JobFailure(
@@ -58,36 +108,52 @@ class ForgettingBudget:
                 f"{len(general)}. Choose another model, or remove max_harm"
             )
         self._run, self._limit, self._general, self._groups = run, limit, general, groups
-        self._chose, self._stopped = chose, stopped
-        self._left = tokens_to_read(general, run.held_out)
+        self._chose, self._stopped, self._picking = chose, stopped, picking
+        self._left = tokens_to_read(general, run.held_out, STEPS if picking else 1)
         self.rows: list[float] | None = None
-        """The held-out rows' losses at the chosen strength, once it is."""
+        """The held-out rows' losses of the chosen adapter, once it is."""
 
     @property
     def seconds_left(self) -> float:
-        """Estimate the seconds until the strength is chosen."""
+        """Estimate the seconds until the adapter is chosen."""
         return self._left * self._run.phases.token
 
     def choose(self) -> EvaluationBudget:
-        """Choose the strength, and give it to the adapter.
+        """Choose step and strength, and give the run's model this adapter.
 
         Raises :class:`Stopped`, and :class:`JobFailure` for a non-finite loss. The adapter may have been
-        turned down by then, so its trained weights must have been saved.
+        changed by then, so its trained weights must have been saved.
         """
         run, model = self._run, self._run.loss.model
         with run.phases.during(EVALUATING, always=True):
             with switched_off(model):
                 base = self._losses()
-            strong = self._held_out()
-
-            def harm_at(strength: float) -> Harm:
-                with scaled(model, strength):
-                    return harm_of(strength, base, self._losses())
-
-            choice = strongest(harm_at, self._limit)
-            self._check()
+            last = run.kept_step
+            steps = candidates(self._checkpoints(), last) if self._picking else [last]
+            if len(steps) > 1:
+                self._chose = self._picking
+            adapters = _Adapters(run, last)
+            tried: list[_Tried] = []
+            for step, parts in zip(steps, parts_of(steps), strict=True):
+                adapters.load(step)
+                strong = self._held_out()
+                if step == last:
+                    strongest_last = strong
+                elif tried and self._picked(strong) >= min(each.loss for each in tried):
+                    continue  # with less strength it would only be worse at the task
+                choice = strongest(partial(self._harm_at, base, parts), self._limit)
+                self._check()
+                if not choice.within and step != last:
+                    continue
+                with scaled(model, choice.chosen.strength):
+                    rows = strong if choice.chosen.strength == 1 else self._held_out()
+                loss = self._picked(rows) if choice.within else math.inf
+                tried.append(_Tried(step, choice, rows, loss))
+            best = min(tried, key=lambda each: each.loss)
+            step, choice, self.rows, _ = best
+            adapters.load(step)
             scale(model, choice.chosen.strength)
-            self.rows = strong if choice.chosen.strength == 1 else self._held_out()
+            run.kept_step = step
             found: EvaluationBudget = {
                 "maxHarm": self._limit,
                 "kept": choice.within,
@@ -96,22 +162,44 @@ class ForgettingBudget:
                 "questions": len(self._general),
                 "sentence": "",
             }
+            if len(steps) > 1:
+                found["step"], found["steps"] = step, len(steps)
             if math.isfinite(choice.chosen.most):
                 found["most"] = round(choice.chosen.most, DIGITS)
             cost = None
             if run.held_out:
                 found["divergence"] = round(self._divergence(), DIGITS)
-                if choice.chosen.strength < 1:
-                    cost = compare(self.rows, strong, self._groups, chose=self._chose)
+                if (step, choice.chosen.strength) != (last, 1):
+                    cost = compare(self.rows, strongest_last, self._groups, chose=self._chose)
                     found["cost"] = {
                         "mean": round(cost.mean, DIGITS),
                         "low": round(cost.low, DIGITS),
                         "high": round(cost.high, DIGITS),
                     }
-            found["sentence"] = budget_sentence(choice, self._limit, found, cost)
+            few = bool(run.held_out) and not self._picking and not run.plan.stops_settled
+            found["sentence"] = budget_sentence(choice, self._limit, found, cost, few=few)
         self._left = 0
         run.emit(TrainingMessage(type=TRAINING_MESSAGE, message=found["sentence"]))
         return found
+
+    def _checkpoints(self) -> list[int]:
+        """Return the steps of the run's checkpoints that are complete."""
+        run, found = self._run, []
+        for step in checkpoint_steps(run.data, run.job_id):
+            with suppress(DamagedFolderError):
+                checked(checkpoint_folder(run.data, run.job_id, step), STATE)
+                found.append(step)
+        return found
+
+    def _harm_at(self, base: Sequence[float], parts: int, strength: float) -> Harm:
+        """Return the harm of the model's adapter at a ``strength``; ``parts`` as in `harm_of`."""
+        with scaled(self._run.loss.model, strength):
+            return harm_of(strength, base, self._losses(), parts)
+
+    def _picked(self, rows: Sequence[float]) -> float:
+        """Return the mean of the held-out ``rows``' losses by which a step is chosen."""
+        losses = [loss for loss, picks in zip(rows, self._picking, strict=False) if picks]
+        return fmean(losses) if losses else 0.0
 
     def _check(self) -> None:
         if self._stopped():
@@ -146,10 +234,11 @@ class ForgettingBudget:
         return divergence_from_base(run.loss, rows)
 
 
-def tokens_to_read(general: Sequence[Example], held_out: Sequence[Example]) -> int:
-    """Return the most tokens that choosing a strength reads."""
+def tokens_to_read(general: Sequence[Example], held_out: Sequence[Example], steps: int) -> int:
+    """Return the most tokens that choosing one of so many ``steps``, and its strength, reads."""
     some = held_out[:: -(-len(held_out) // MOST_ROWS) or 1]
-    return (1 + len(STRENGTHS)) * tokens_of(general) + 2 * tokens_of(held_out) + 2 * tokens_of(some)
+    of_general = (1 + steps * len(STRENGTHS)) * tokens_of(general)
+    return of_general + 2 * steps * tokens_of(held_out) + 2 * tokens_of(some)
 
 
 def divergence_from_base(loss: Objective, rows: Sequence[Example]) -> float:

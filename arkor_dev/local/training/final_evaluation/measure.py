@@ -280,7 +280,7 @@ class FinalEvaluation:
         return found[1]
 
     def _turn_down(self) -> None:
-        """Choose the strength of the run's adapter by its harm in general. Raises :class:`Stopped`."""
+        """Choose the step and strength of the run's adapter by its harm. Raises :class:`Stopped`."""
         if budget := self._budgeted():
             self._history.turned_down(budget.choose())
 
@@ -290,8 +290,9 @@ class FinalEvaluation:
         limit = preparation.settings.get("maxHarm")
         if self._budget is None and run is not None and limit is not None:
             chose = preparation.chooses if preparation.settings.get("earlyStoppingPatience") else ()
+            questions, groups = all_questions(run)[0], preparation.eval_groups
             self._budget = ForgettingBudget(
-                run, limit, all_questions(run)[0], preparation.eval_groups, chose, self._cancelled
+                run, limit, questions, groups, chose, self._cancelled, picking(preparation)
             )
         return self._budget
 
@@ -363,10 +364,11 @@ class FinalEvaluation:
 
 
 def _turned_down(evaluation: Evaluation) -> bool:
-    """Return whether the adapter has another strength than at the run's evaluations, so that these can't be
-    compared with it.
+    """Return whether the adapter has another strength than at the run's evaluations, or is of a step whose
+    harm was chosen, so that these can't be compared with it.
     """
-    return "budget" in evaluation and evaluation["budget"]["strength"] != 1
+    budget = evaluation.get("budget")
+    return budget is not None and (budget["strength"] != 1 or "step" in budget)
 
 
 def judge_kept(preparation: RunPreparation, model: Model, saved: SavedModel) -> Evaluation:
@@ -486,6 +488,14 @@ def _set_share(
     }
     if step is not None and not get("earlyStoppingPatience"):
         stage.choice, stage.chose, stage.compared_by = None, (), stage.chose
+
+
+def picking(preparation: RunPreparation) -> Sequence[bool]:
+    """Return which held-out rows may choose among the steps of a run with ``maxHarm``; none if they are too
+    few to choose and judge, or if evaluations end the run, whose verdict then allows for all of them.
+    """
+    settled = preparation.settings.get("stopWhen") == SETTLED
+    return () if settled or all(preparation.chooses) else preparation.chooses
 
 
 def watchable(run: TrainingLoop) -> bool:

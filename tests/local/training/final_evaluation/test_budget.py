@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from arkor_dev.contract.shapes import EvaluationBudget
+    from arkor_dev.local.evaluation.budget import Harm
     from arkor_dev.local.modeling.example import Example
     from arkor_dev.local.training.final_evaluation.budget import ForgettingBudget
     from arkor_dev.local.training.run import TrainingLoop
@@ -28,6 +29,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning"),
 ]
 STEPS, HELD_OUT, LIMIT = 8, 10, 0.1
+PICKING = [True, False] * (HELD_OUT // 2)
+SAVED: dict[str, Any] = {"saveSteps": 2}
+"""Keeps a checkpoint at each quarter of the run."""
 CONFIG: dict[str, Any] = {
     "maxSteps": STEPS, "saveSteps": STEPS, "evalSteps": 4, "learningRate": 2e-2, "batchSize": 4,
 }  # fmt: skip
@@ -45,12 +49,21 @@ class Budgeted(NamedTuple):
     chosen: list[EvaluationBudget]
 
 
-def budgeted(tiny: Path, data: Path, limit: float, **more: Any) -> Budgeted:
+def budgeted(
+    tiny: Path,
+    data: Path,
+    limit: float,
+    picking: Sequence[bool] = (),
+    config: dict[str, Any] | None = None,
+    **more: Any,
+) -> Budgeted:
     from arkor_dev.local.training.final_evaluation.budget import ForgettingBudget
 
     data.mkdir(exist_ok=True)
-    run = set_up(tiny, data, CONFIG, HELD_OUT, job_id="job", **more)
-    budget = ForgettingBudget(run, limit, questions(), range(HELD_OUT), (), run.stop.requested)
+    run = set_up(tiny, data, {**CONFIG, **(config or {})}, HELD_OUT, job_id="job", **more)
+    if picking:  # what is learned of rows that train is more with each step
+        run.held_out = made_up(HELD_OUT)
+    budget = ForgettingBudget(run, limit, questions(), range(HELD_OUT), (), run.stop.requested, picking)
     chosen: list[EvaluationBudget] = []
     run.adjust_result = lambda: chosen.append(budget.choose())
     return Budgeted(run, budget, chosen)
@@ -123,20 +136,98 @@ def test_long_general_questions_beside_short_rows_are_measured_in_few_at_once(
     assert PACKED / 2 < max(tokens) <= PACKED
 
 
-def test_a_run_paused_in_the_choice_resumes_to_the_same_bits(tiny: Path, tmp_path: Path) -> None:
-    whole = budgeted(tiny, tmp_path / "whole", LIMIT)
+@pytest.mark.parametrize(
+    ("picking", "config"), [((), {}), (PICKING, SAVED)], ids=["of the last step", "of four steps"]
+)
+def test_a_run_paused_in_the_choice_resumes_to_the_same_bits(
+    tiny: Path, tmp_path: Path, picking: Sequence[bool], config: dict[str, Any]
+) -> None:
+    whole = budgeted(tiny, tmp_path / "whole", LIMIT, picking, config)
+    looks: list[int] = []
+    whole.run.stop.pausing = lambda: looks.append(whole.run.step)  # type: ignore[func-returns-value]
     assert whole.run.run().status == "completed"
-    paused = budgeted(tiny, tmp_path / "data", LIMIT).run
+    paused = budgeted(tiny, tmp_path / "data", LIMIT, picking, config).run
     asked = iter(range(100))
-    paused.stop.pausing = lambda: "asked" if paused.step == STEPS and next(asked) > 3 else None
+    most = 3 * looks.count(STEPS) // 4
+    paused.stop.pausing = lambda: "asked" if paused.step == STEPS and next(asked) > most else None
     assert pause_of(paused.run()) == {"type": "training.paused", "step": STEPS, "reason": "asked"}
     assert not final_folder(tmp_path / "data", "job").exists()
     assert resume_steps(tmp_path / "data", "job") in ([], [STEPS])
-    resumed = budgeted(tiny, tmp_path / "data", LIMIT, resume_plan=points(tmp_path / "data"))
+    resumed = budgeted(tiny, tmp_path / "data", LIMIT, picking, config, resume_plan=points(tmp_path / "data"))
     assert resumed.run.run().status == "completed"
     assert resumed.chosen == whole.chosen
     first, second = (weights_in(final_folder(tmp_path / name, "job")) for name in ("whole", "data"))
     assert all(first[name].equal(second[name]) for name in first)
+
+
+def test_the_step_is_chosen_by_its_loss_on_rows_that_do_not_judge(tiny: Path, tmp_path: Path) -> None:
+    from arkor_dev.local.evaluation.budget import harm_of, parts_of, strongest
+    from arkor_dev.local.training.adapter import load_weights
+    from arkor_dev.local.training.final_evaluation.budget import scaled
+    from arkor_dev.local.training.greedy import switched_off
+
+    run, budget, choices = budgeted(tiny, tmp_path / "data", LIMIT, PICKING, SAVED)
+    assert run.run().status == "completed"
+    (chosen,) = choices
+    step, strength = chosen["step"], chosen["strength"]
+    assert (chosen["steps"], run.kept_step, chosen["kept"]) == (4, step, True)
+    saved = weights_in(checkpoint_folder(tmp_path / "data", "job", step))
+    for name, weight in weights_in(final_folder(tmp_path / "data", "job")).items():
+        assert weight.allclose(saved[name] * (strength if ".lora_B." in name else 1), rtol=1e-5)
+    # Every other step's strongest adapter within the limit is worse on the rows that choose.
+    with switched_off(run.model):
+        base = general_losses(run)
+    learning = {name: weight for name, weight in run.model.named_parameters() if weight.requires_grad}
+    losses = {}
+    tried = [8, 6, 4, 2]
+    for each, parts in zip(tried, parts_of(tried), strict=True):
+        load_weights(learning, checkpoint_folder(tmp_path / "data", "job", each))
+
+        def harm_at(strength: float, parts: int = parts) -> Harm:
+            with scaled(run.model, strength):
+                return harm_of(strength, base, general_losses(run), parts)
+
+        choice = strongest(harm_at, LIMIT)
+        with scaled(run.model, choice.chosen.strength):
+            rows = [loss / count for loss, count in run.loss.row_losses(run.held_out)]
+        if choice.within:
+            losses[each] = sum(loss for loss, picks in zip(rows, PICKING, strict=True) if picks)
+        if each == step:
+            assert (choice.chosen.strength, choice.within) == (strength, True)
+            assert budget.rows == pytest.approx(rows, abs=1e-4)
+            # The others say what the choice costs.
+            cost = compare(rows, run.row_losses, range(HELD_OUT), chose=PICKING)
+            assert cost.rows == HELD_OUT // 2
+            assert chosen["cost"]["mean"] == pytest.approx(cost.mean, abs=1e-3)
+    assert min(losses, key=losses.__getitem__) == step
+    assert f"at step {step} with" in chosen["sentence"]
+
+
+def test_without_rows_to_choose_or_checkpoints_the_last_step_is_the_result(
+    tiny: Path, tmp_path: Path
+) -> None:
+    for name, picking, config in (("none", (), SAVED), ("no checkpoint", PICKING, {"saveSteps": 0})):
+        run, _, choices = budgeted(tiny, tmp_path / name, LIMIT, picking, config)
+        run.run()
+        assert "step" not in choices[0]
+        assert run.kept_step == STEPS
+        assert ("independent held-out rows, one can be chosen" in choices[0]["sentence"]) == (not picking)
+
+
+def test_a_damaged_checkpoint_is_no_candidate(tiny: Path, tmp_path: Path) -> None:
+    run, budget, _ = budgeted(tiny, tmp_path / "data", LIMIT, PICKING, SAVED)
+    chosen = []
+
+    def damage() -> None:
+        for step in (2, 4):
+            (file,) = checkpoint_folder(tmp_path / "data", "job", step).glob("*model.safetensors")
+            file.write_bytes(file.read_bytes()[:-1] + b"x")
+        chosen.append(budget.choose())
+
+    run.adjust_result = damage
+    assert run.run().status == "completed"
+    assert chosen[0]["steps"] == 2
+    assert chosen[0]["step"] in (6, 8)
 
 
 @pytest.mark.parametrize(("limit", "strength"), [(10.0, 1.0), (0.01, 0.1)], ids=["never reached", "always"])

@@ -48,9 +48,8 @@ export function Checkpoints({ id, job, run, branch }: Props) {
   const better = bestStep(job);
   const best = better ?? run.bestEvalLoss?.step;
   const base = job?.status === "completed" && job.config?.model;
-  // An adapter that was turned down has other losses than the step that it is of.
-  const chosen: unknown = job?.evaluation?.budget?.strength;
-  const strength = typeof chosen === "number" && chosen < 1 ? chosen : null;
+  // Its losses are not those of the last step.
+  const chosen = chosenOf(job?.evaluation?.budget);
   const { judged, rows } = run;
   const heldOut = judged ? `Eval ${within(judged.label)}` : "Eval loss";
   const column = rows.column(judged?.name ?? "loss");
@@ -84,16 +83,14 @@ export function Checkpoints({ id, job, run, branch }: Props) {
                 {one.step !== null && one.step === best && !one.final && (
                   <span class="job-best">{better === null ? "lowest eval loss" : "best"}</span>
                 )}
-                {one.final && strength !== null && (
-                  <span class="job-strength">{number(100 * strength)} % strength</span>
-                )}
+                {one.final && chosen !== null && <span class="job-strength">{chosen}</span>}
               </th>
               <td class="job-table-number job-table-wide">
-                {one.final && strength !== null ? "–" : loss(valueAt(rows, column, one.step))}
+                {one.final && chosen !== null ? "–" : loss(valueAt(rows, column, one.step))}
               </td>
               <td class="job-table-number">
                 {loss(
-                  one.final && strength !== null
+                  one.final && chosen !== null
                     ? (job?.evaluation?.heldOut?.adapter ?? null)
                     : valueAt(rows, evalColumn, one.step),
                 )}
@@ -159,6 +156,15 @@ function itemsFor(
         void copyText(path).then((done) => say(done ? "Path copied" : "The browser did not allow copying")),
     });
   return items;
+}
+
+/** The step and the strength of a result that a forgetting budget chose; null if it is the run's last adapter. */
+export function chosenOf(budget: Partial<Record<"step" | "strength", unknown>> | undefined): string | null {
+  const { step, strength } = budget ?? {};
+  const parts: string[] = [];
+  if (typeof step === "number") parts.push(`step ${number(step)}`);
+  if (typeof strength === "number" && strength < 1) parts.push(`${number(100 * strength)} % strength`);
+  return parts.length > 0 ? parts.join(", ") : null;
 }
 
 /** An artifact of the result; the local backend calls them `final` and `best`. */

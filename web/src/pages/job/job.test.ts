@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { Artifact, Job } from "../../contract.gen";
 import { Run } from "../../events/run";
-import { finalOf } from "./checkpoints";
+import { chosenOf, finalOf } from "./checkpoints";
 import { eventText } from "./details/event-text";
 import { jobTimeLeft, lastFinite, phaseWords, recentMean, recentSpeed, timeLeft } from "./progress/pace";
 import { isActive, originOf, ranFor, statusOf, stepsOf } from "./state";
@@ -303,4 +303,12 @@ test("the backend's estimate of the whole job counts, and the phase has words", 
   expect(jobTimeLeft(run, 9, last + 60_000)).toEqual({ why: "longer than estimated" });
   enter("a phase\u202e of tomorrow");
   expect(phaseWords(run)).toBe("a phase of tomorrow");
+});
+
+test("a result that a forgetting budget chose says of which step and strength it is", () => {
+  expect(chosenOf({ step: 18, strength: 0.6 })).toBe("step 18, 60 % strength");
+  expect(chosenOf({ step: 9, strength: 1 })).toBe("step 9");
+  expect(chosenOf({ strength: 0.6 })).toBe("60 % strength");
+  for (const none of [undefined, {}, { strength: 1 }, { step: "9", strength: null }])
+    expect(chosenOf(none)).toBe(null);
 });
