@@ -15,6 +15,7 @@ from arkor_dev.contract.shapes import Evaluation, EvaluationPart
 from arkor_dev.local.evaluation import general
 from arkor_dev.local.evaluation.end_marks import MOST
 from arkor_dev.local.evaluation.general import fewer
+from arkor_dev.local.evaluation.minimums import ROWS
 from tests.local import forking_backend
 from tests.local.conftest import CONFIG, SAMPLED
 from tests.local.harness import until
@@ -650,6 +651,7 @@ def test_a_verdict_is_that_of_the_adapter_turned_down_by_max_harm(
     assert budget["kept"]
     assert 0.1 <= budget["strength"] < 1
     assert budget["cost"]["mean"] > 0
+    assert "step" not in budget  # too few rows are held out to choose one and judge it
     # All questions choose the strength, and their interval allows for every one that could have been chosen.
     assert budget["questions"] == evaluation["general"]["rows"] == len(general.questions())
     assert evaluation["general"]["confidence"] == 99
@@ -671,6 +673,31 @@ def test_a_verdict_is_that_of_the_adapter_turned_down_by_max_harm(
     again = shared.job(job)["evaluation"]
     assert (again["budget"], again["general"]) == (budget, evaluation["general"])
     assert not {"bestStep", "bestSentence"} & again.keys()
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
+def test_rows_that_chose_the_step_of_a_forgetting_budget_do_not_judge_it(
+    shared: Backend, project_with_held_out: Path, shared_data: Path
+) -> None:
+    rows = chats(2 * ROWS)
+    for number, row in enumerate(rows):
+        row["messages"][0]["content"] = f"{number}: {QUESTIONS[-number % len(QUESTIONS)]}"
+    write_jsonl(project_with_held_out / "data" / "more-held-out.jsonl", rows)
+    source = {"type": "file", "path": "data/more-held-out.jsonl"}
+    job, frames = judged(shared, {**JUDGED, "evalDatasetSource": source, "maxHarm": 0.05})
+    evaluation = evaluation_in(frames)
+    budget, choice = evaluation["budget"], evaluation["choice"]
+    assert (budget["step"] in (4, 8, 12), budget["steps"]) == (True, 3)
+    assert (choice["evaluations"], choice["chose"], choice["judged"]) == (3, ROWS, ROWS)
+    assert choice["sentence"].startswith("The step of this adapter was chosen from 3, by its loss on 8 of")
+    assert evaluation["heldOut"]["rows"] == ROWS
+    assert not {"bestStep", "bestSentence"} & evaluation.keys()
+    told = internal(read_statement(shared_data / "jobs" / job / "final"))
+    assert told["step"] == budget["step"]
+    assert shared.call("POST", f"/v1/jobs/{job}/evaluate", {}).status == 200
+    until(lambda: "evaluating" not in shared.job(job), 60)
+    again = shared.job(job)["evaluation"]
+    assert (again["budget"], again["choice"], again["heldOut"]) == (budget, choice, evaluation["heldOut"])
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
