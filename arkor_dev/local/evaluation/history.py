@@ -14,7 +14,7 @@ from arkor_dev.local.evaluation import results
 
 from .paired import compare
 from .so_far import Look
-from .words import Ends, best_of, chosen
+from .words import ChosenBy, Ends, best_of, chosen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Hashable, Sequence
@@ -153,7 +153,7 @@ class History:
         if steps is None and (len(self.losses) < 2 or (step is None and not stops_early)):
             return None
         chose, count, number = sum(chooses), len(chooses), steps or len(self.losses)
-        by = "budget" if steps else "checkpoint" if step else "early"
+        by: ChosenBy = "budget" if steps else "checkpoint" if step else "early"
         return {
             "evaluations": number,
             "chose": chose,

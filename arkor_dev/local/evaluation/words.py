@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .preferred import Preferred
 
 
+ChosenBy = Literal["early", "budget", "checkpoint"]
 HELD_OUT: Final = "held-out rows"
 GENERAL: Final = "general questions"
 ADAPTERS_ONLY: Final = (
@@ -184,7 +185,7 @@ def best_of(ends: Ends, compared: Comparison | None, count: int, saved: bool = T
     return f"{words} that of step {step}, the best of {count} on the rows that choose, which had {seen}."
 
 
-def chosen(evaluations: int, chose: int, rows: int, by: Literal["early", "budget", "checkpoint"]) -> str:
+def chosen(evaluations: int, chose: int, rows: int, by: ChosenBy) -> str:
     """Say by how many of the held-out ``rows`` an adapter was chosen from ``evaluations``, and judged.
 
     ``by``: early stopping, or a forgetting budget, which has steps; or it is a checkpoint.

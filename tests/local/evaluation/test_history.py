@@ -195,7 +195,26 @@ def test_how_a_strength_was_chosen_outlives_the_run_and_is_checked(tmp_path: Pat
     assert again.budget == budget
     again.add(10, 1.0, ROWS, 1.0)
     assert History(tmp_path).budget == budget
-    for wrong in ("x", {**budget, "kept": 1}, {**budget, "strength": "1"}, {**budget, "sentence": None}):
+    chose = [True, False] * 8
+    assert again.choice(chose, None, stops_early=False) is None  # no row chose the strength
+    stepped: EvaluationBudget = {**budget, "step": 9, "steps": 4}
+    again.turned_down(stepped)
+    choice = History(tmp_path).choice(chose, None, stops_early=True)
+    assert choice == {
+        "evaluations": 4, "chose": 8, "judged": 8,
+        "sentence": "The step of this adapter was chosen from 4, by its loss on 8 of the 16 held-out rows. "
+        "Only the other 8 judge it.",
+    }  # fmt: skip
+    assert again.choice(chose, 9, stops_early=False) is None  # a checkpoint of a run without evaluations
+    broken = (
+        {"kept": 1},
+        {"strength": "1"},
+        {"sentence": None},
+        {"steps": "4"},
+        {"steps": 0},
+        {"step": True},
+    )
+    for wrong in ("x", *({**budget, **change} for change in broken)):
         results.write(results.history_file(tmp_path), {"budget": wrong})
         assert History(tmp_path).budget is None
     again.turned_down(None)

@@ -144,7 +144,7 @@ def test_a_run_paused_in_the_choice_resumes_to_the_same_bits(
 ) -> None:
     whole = budgeted(tiny, tmp_path / "whole", LIMIT, picking, config)
     looks: list[int] = []
-    whole.run.stop.pausing = lambda: looks.append(whole.run.step)  # type: ignore[func-returns-value]
+    whole.run.stop.pausing = lambda: looks.append(whole.run.step)
     assert whole.run.run().status == "completed"
     paused = budgeted(tiny, tmp_path / "data", LIMIT, picking, config).run
     asked = iter(range(100))
