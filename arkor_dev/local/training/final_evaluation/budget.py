@@ -129,7 +129,7 @@ class ForgettingBudget:
             with switched_off(model):
                 base = self._losses()
             last = run.kept_step
-            steps = candidates(self._checkpoints(), last) if self._picking else [last]
+            steps = self._steps(last) if self._picking else [last]
             if len(steps) > 1:
                 self._chose = self._picking
             adapters = _Adapters(run, last)
@@ -182,10 +182,10 @@ class ForgettingBudget:
         run.emit(TrainingMessage(type=TRAINING_MESSAGE, message=found["sentence"]))
         return found
 
-    def _checkpoints(self) -> list[int]:
-        """Return the steps of the run's checkpoints that are complete."""
-        run, found = self._run, []
-        for step in checkpoint_steps(run.data, run.job_id):
+    def _steps(self, last: int) -> list[int]:
+        """Return the steps to try, ``last`` first; the checkpoints of the others must be complete."""
+        run, found = self._run, [last]
+        for step in candidates(checkpoint_steps(run.data, run.job_id), last)[1:]:
             with suppress(DamagedFolderError):
                 checked(checkpoint_folder(run.data, run.job_id, step), STATE)
                 found.append(step)
