@@ -173,7 +173,13 @@ def trained(model: Path, data: Path, total: int, **config: Any) -> tuple[Trainin
     from tests.support.devices import cuda
 
     data.mkdir()
-    own = {"numberFormat": "auto", "loraRank": 2, "loraAlpha": 4, "maxSteps": 2, "evalSteps": 2}
+    own: dict[str, Any] = {
+        "numberFormat": "auto",
+        "loraRank": 2,
+        "loraAlpha": 4,
+        "maxSteps": 2,
+        "evalSteps": 2,
+    }
     own |= {"gradientAccumulationSteps": 1, **config}
     with cuda(total=total) as device:
         run, _ = prepared(model, data, **own)
