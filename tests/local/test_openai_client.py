@@ -12,10 +12,8 @@ import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import anthropic
 import openai
 import pytest
-from anthropic import Anthropic
 from jsonschema import Draft202012Validator
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel, Field
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from anthropic import Anthropic
     from openai.types.chat import ChatCompletionMessageParam
 
 pytestmark = [
@@ -297,9 +296,16 @@ def test_the_responses_call_refuses_by_its_own_names(client: OpenAI, stream: boo
 
 @pytest.fixture
 def claude(here: Here, bot: tuple[str, str]) -> Iterator[Anthropic]:
-    url = here.url("bot").removesuffix("/v1")
-    with Anthropic(base_url=url, api_key=bot[1], max_retries=0, timeout=120) as client:
+    with anthropics_client(here, "bot", api_key=bot[1]) as client:
         yield client
+
+
+def anthropics_client(here: Here, slug: str, **key: str) -> Anthropic:
+    """Anthropic's client, which takes a second to import."""
+    from anthropic import Anthropic
+
+    url = here.url(slug).removesuffix("/v1")
+    return Anthropic(base_url=url, max_retries=0, timeout=120, **key)  # type: ignore[arg-type]
 
 
 def test_anthropics_client_gets_the_same_answer_whole_and_streamed(client: OpenAI, claude: Anthropic) -> None:
@@ -336,6 +342,8 @@ def test_the_tokens_of_a_conversation_are_counted_without_an_answer(
         model="bot", input=QUESTIONS[1], instructions="Be brief."
     ).input_tokens
     assert again == counted
+    import anthropic
+
     with pytest.raises(anthropic.BadRequestError, match=r"prompt is too long: .* > 256 maximum"):
         claude.messages.count_tokens(model="bot", messages=[{"role": "user", "content": "word " * 4000}])
     with pytest.raises(openai.BadRequestError, match="maximum context length"):
@@ -373,9 +381,8 @@ def test_both_clients_read_thoughts_apart_from_the_answer(here: Here) -> None:
         items: Any = [*HI, thought.model_dump(exclude_none=True), said.model_dump(exclude_none=True), *HI]
         assert client.responses.create(**how, input=items).status in ("completed", "incomplete")
 
-    url = here.url("thinker").removesuffix("/v1")
     claudes: Any = {"model": "thinker", "max_tokens": 80, "messages": HI, "extra_body": {"temperature": 0}}
-    with Anthropic(base_url=url, api_key=key, max_retries=0, timeout=120) as claude:
+    with anthropics_client(here, "thinker", api_key=key) as claude:
         whole = claude.messages.create(**claudes)
         first, second = whole.content
         assert (first.type, second.type) == ("thinking", "text")
@@ -388,6 +395,8 @@ def test_both_clients_read_thoughts_apart_from_the_answer(here: Here) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_anthropics_client_reads_errors(here: Here, claude: Anthropic, stream: bool) -> None:
+    import anthropic
+
     asked: Any = {"model": "bot", "max_tokens": 4, "messages": HI, "stream": stream}
     with pytest.raises(anthropic.BadRequestError, match="thinking"):
         claude.messages.create(**asked | {"thinking": {"type": "enabled", "budget_tokens": 1024}})
@@ -399,11 +408,8 @@ def test_anthropics_client_reads_errors(here: Here, claude: Anthropic, stream: b
         claude.messages.create(**asked | {"model": "claude"})
     body: Any = fault.value.body
     assert body["error"]["type"] == "not_found_error"
-    url = here.url("bot").removesuffix("/v1")
-    for wrong in (
-        Anthropic(base_url=url, max_retries=0, api_key="ak-wrong"),
-        Anthropic(base_url=url, max_retries=0, auth_token="ak-wrong"),
-    ):
+    for key in ("api_key", "auth_token"):
+        wrong = anthropics_client(here, "bot", **{key: "ak-wrong"})
         with wrong, pytest.raises(anthropic.AuthenticationError):
             wrong.messages.create(**asked)
 
@@ -902,9 +908,7 @@ def test_anthropics_client_enforces_choice_strictness_and_number(here: Here, cal
     asked: dict[str, Any] = {"model": "caller", "messages": HI, "max_tokens": 150}
     asked["extra_body"] = {"temperature": 0}
     one = {"disable_parallel_tool_use": True}
-    with Anthropic(
-        base_url=here.url("caller").removesuffix("/v1"), api_key=caller[1], max_retries=0
-    ) as client:
+    with anthropics_client(here, "caller", api_key=caller[1]) as client:
         create: Any = client.messages.create
         wrong = create(**asked, tools=[tool], tool_choice={"type": "auto", **one})
         assert [block.input for block in wrong.content] == [{"n": "x"}]

@@ -78,6 +78,9 @@ def warm() -> None:
         work.link.of(folder)
         work.train()
     assert work.link.end == "completed"
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            thread.join(10)  # that of the limits of chat templates ends when nothing is rendered
     assert threading.active_count() == 1, "a process forks well that has one thread"
     torch.set_num_threads(threads)
     random.setstate(states[0])

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SECONDS: Final = 3.0
 """Time limit in seconds for one conversation; a common template takes a millisecond."""
+LOOK_SECONDS: Final = 0.25
+"""How often the time limit is checked, in seconds."""
 KILL_SECONDS: Final = 4
 """Processor time in whole seconds, and up to one more, after which the system kills the process."""
 LINUX_TICKS: Final = ~0 << 3
@@ -62,30 +64,74 @@ class _TimeUpError(Exception):
     """The time limit is over; raised asynchronously in the rendering thread."""
 
 
-@contextlib.contextmanager
-def _limited(seconds: float) -> Iterator[None]:
-    """Raise `_TimeUpError` in this thread if the block takes too long; this interrupts only Python code."""
-    thread, lock, finished = threading.get_ident(), threading.Lock(), False
+class _Deadline:
+    """A rendering of the current thread, which `interrupt` may interrupt until it has finished."""
 
-    def interrupt(kind: type[BaseException] | None) -> None:
-        number = ctypes.c_ulong(thread)
+    def __init__(self, seconds: float) -> None:
+        self.end: Final = time.monotonic() + seconds
+        self._thread: Final = threading.get_ident()
+        self._lock: Final = threading.Lock()
+        self._finished = False
+
+    def interrupt(self) -> None:
+        """Raise `_TimeUpError` in its thread; this interrupts only Python code."""
+        with self._lock:
+            if not self._finished:
+                self._raise(_TimeUpError)
+
+    def finish(self) -> None:
+        """Finish it; a late exception must not reach later code."""
+        with self._lock:
+            self._finished = True
+            self._raise(None)
+
+    def _raise(self, kind: type[BaseException] | None) -> None:
+        number = ctypes.c_ulong(self._thread)
         ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ctypes.py_object(kind) if kind else None)
 
-    def time_up() -> None:
-        with lock:
-            if not finished:
-                interrupt(_TimeUpError)
 
-    timer = threading.Timer(seconds, time_up)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        with lock:
-            finished = True
-            interrupt(None)  # a late exception must not reach later code
+class _Watchdog:
+    """Interrupts renderings at their deadlines, from one thread, which ends when none has begun for a while.
+
+    A thread for each of them takes longer to start than a common template to render.
+    """
+
+    def __init__(self) -> None:
+        self._lock: Final = threading.Lock()
+        self._deadlines: Final = set[_Deadline]()
+        self._thread: threading.Thread | None = None
+
+    @contextlib.contextmanager
+    def limit(self, seconds: float) -> Iterator[None]:
+        """Raise `_TimeUpError` in this thread if the block takes longer."""
+        deadline = _Deadline(seconds)
+        with self._lock:
+            # In a process that was forked meanwhile, the thread of the old one is not alive.
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._watch, name="template limits", daemon=True)
+                self._thread.start()
+            self._deadlines.add(deadline)
+        try:
+            yield
+        finally:
+            self._deadlines.discard(deadline)
+            deadline.finish()
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(LOOK_SECONDS)
+            now = time.monotonic()
+            with self._lock:
+                if not self._deadlines:
+                    self._thread = None
+                    return
+                due = [each for each in list(self._deadlines) if each.end < now]
+                self._deadlines.difference_update(due)  # each is interrupted once
+            for each in due:
+                each.interrupt()
+
+
+_watchdog: Final = _Watchdog()
 
 
 @functools.cache
@@ -152,7 +198,7 @@ def within_limits(render: Callable[[], str]) -> str:
     A template that cannot be interrupted ends the process, by SIGXCPU.
     """
     try:
-        with _limited(SECONDS), _limited_growth(), _limited_processor_time():
+        with _watchdog.limit(SECONDS), _limited_growth(), _limited_processor_time():
             return render()
     except MemoryError:
         raise JobFailure(

@@ -23,13 +23,13 @@ from arkor_dev.local.jobs.atomic_folder import MANIFEST
 from arkor_dev.local.jobs.job_folder import final_folder
 from arkor_dev.local.training.earlier_run import why_from_start
 from arkor_dev.local.training.job_settings import EffectiveSettings
-from tests.local.harness import until
+from tests.local.conftest import make_project
+from tests.local.harness import Backend, until
 from tests.local.tiny_model import QUESTIONS, write_jsonl
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from tests.local.harness import Backend
 
 pytestmark = pytest.mark.engine
 
@@ -39,15 +39,17 @@ CONFIG: dict[str, Any] = {
     "numberFormat": "float32",
     "datasetSource": {"type": "file", "path": "customers.jsonl"},
     "evalDatasetSource": {"type": "file", "path": "judges.jsonl"},
-    "maxSteps": 14,
+    "maxSteps": 10,
     "batchSize": 4,
     "learningRate": 1e-2,
     "saveSteps": 2,
-    "evalSteps": 7,
+    "evalSteps": 5,
     "loraDropout": 0.1,
     "samples": "off",
 }
-"""A checkpoint every other step; an epoch has 8 steps."""
+"""A checkpoint every other step."""
+EPOCH = 8
+"""Steps in which each row is used once."""
 TRAINING = "arkor_dev.local.training.worker"
 
 
@@ -60,6 +62,24 @@ def chat(row: int) -> dict[str, Any]:
     question = f"{QUESTIONS[row % len(QUESTIONS)]} I am customer{row}."
     messages = [{"role": "user", "content": question}, {"role": "assistant", "content": secret(row)}]
     return {"messages": messages}
+
+
+@pytest.fixture(scope="module")
+def shared_project(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
+    """A project of these tests' own: they search all that is there for texts, time and again."""
+    return make_project(tmp_path_factory.mktemp("deletion") / "tests", tiny)
+
+
+@pytest.fixture(scope="module")
+def shared_data(shared_project: Path) -> Path:
+    return shared_project.parent / "data"
+
+
+@pytest.fixture(scope="module")
+def shared(shared_project: Path, shared_data: Path, template: dict[str, str]) -> Iterator[Backend]:
+    backend = Backend.start(shared_data, shared_project, shared_project.parent / "cache", **template)
+    yield backend
+    backend.stop()
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +128,7 @@ def row_of(found: dict[str, Any]) -> int:
 
 def test_the_bits_are_those_of_a_training_from_the_start(shared: Backend, trained: str, late: str) -> None:
     found = certificate(shared, late)
-    assert (found["of"], found["ofName"], found["steps"]) == (trained, "customers", 14)
+    assert (found["of"], found["ofName"], found["steps"]) == (trained, "customers", CONFIG["maxSteps"])
     assert found["first"] - 2 <= found["start"] < found["first"]
     assert found["before"] != found["after"]
     assert (found["exact"], found["intact"], found["searchable"]) == (True, True, True)
@@ -222,18 +242,19 @@ def test_copies_of_the_text_are_found_and_deleted(
             path.unlink()
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"copies": 5}, {"deleted": 5}, {"job": "job_0"}, {"repeat": 5}, {"rows": [5]}]
-)
 def test_a_certificate_that_was_not_written_here_is_written_again(
-    shared: Backend, late: str, shared_data: Path, wrong: dict[str, Any]
+    shared: Backend, late: str, shared_data: Path
 ) -> None:
     found = certificate(shared, late, {})
     file = shared_data / "jobs" / late / "certificate.json"
-    file.write_text(json.dumps({**found, "copies": [], "copiesCount": 0, **wrong}))
-    again = certificate(shared, late)
-    assert again["copies"] == found["copies"] != []
-    assert again["job"] == late
+    changes: list[dict[str, Any]] = [
+        {"copies": 5}, {"deleted": 5}, {"job": "job_0"}, {"repeat": 5}, {"rows": [5]}
+    ]  # fmt: skip
+    for wrong in changes:
+        file.write_text(json.dumps({**found, "copies": [], "copiesCount": 0, **wrong}))
+        again = certificate(shared, late)
+        assert again["copies"] == found["copies"] != [], wrong
+        assert again["job"] == late
 
 
 def test_an_imported_job_has_no_certificate(shared: Backend, trained: str, late: str, tmp_path: Path) -> None:
@@ -326,7 +347,8 @@ def test_what_cannot_be_exact_is_refused(
 def test_evaluations_that_may_end_the_training_are_made_again(
     shared: Backend, trained: str, late: str
 ) -> None:
-    job = shared.submit({**CONFIG, "evalSteps": 2, "earlyStoppingPatience": 20}, "patient")
+    patient = {**CONFIG, "maxSteps": EPOCH, "evalSteps": 4, "saveSteps": 4, "earlyStoppingPatience": 20}
+    job = shared.submit(patient, "patient")
     assert ended(shared, job) == "completed"
     new = forget(shared, job, str(row_of(certificate(shared, late))))
     assert ended(shared, new) == "completed"
@@ -341,16 +363,17 @@ def test_a_forgetting_budget_chooses_among_checkpoints_that_only_a_whole_run_has
     assert sentence == "max_harm chooses among steps: the job starts from the beginning, without the rows."
 
 
-@pytest.mark.parametrize("changed", [{"consistent": False}, {"device": "cuda"}], ids=["resumed", "on a GPU"])
 def test_the_same_bits_are_promised_for_an_unchanged_run_on_a_cpu(
-    shared: Backend, late: str, shared_data: Path, changed: dict[str, Any]
+    shared: Backend, late: str, shared_data: Path
 ) -> None:
     file = final_folder(shared_data, late) / MANIFEST
     before = file.read_text()
     manifest = json.loads(before)
-    file.write_text(json.dumps({**manifest, "origin": {**manifest["origin"], **changed}}))
+    changes: list[dict[str, Any]] = [{"consistent": False}, {"device": "cuda"}]  # resumed; on a GPU
     try:
-        assert certificate(shared, late, {})["exact"] is False
+        for changed in changes:
+            file.write_text(json.dumps({**manifest, "origin": {**manifest["origin"], **changed}}))
+            assert certificate(shared, late, {})["exact"] is False, changed
     finally:
         file.write_text(before)
     assert certificate(shared, late, {})["exact"] is True
@@ -389,7 +412,12 @@ def test_a_hash_stands_for_all_rows_with_the_content(shared: Backend, shared_pro
 
     rows = [chat(row) for row in range(1, 13)]
     write_jsonl(shared_project / "twice.jsonl", [*rows, rows[4]])
-    twice = {**CONFIG, "datasetSource": {"type": "file", "path": "twice.jsonl"}, "maxSteps": 4}
+    twice = {
+        **CONFIG,
+        "datasetSource": {"type": "file", "path": "twice.jsonl"},
+        "maxSteps": 4,
+        "evalSteps": 4,
+    }
     job = shared.submit(twice, "twice")
     assert ended(shared, job) == "completed"
     one = forget(shared, job, "5")
@@ -446,7 +474,7 @@ def test_the_terminal_deletes_verifies_and_replaces(
         (shared_project / ".git").mkdir()
         assert cli.main(verify) == NOT_PROVED
         # What was held out still judges the adapter.
-        body = {"step": 12, "force": True}
+        body = {"step": 8, "force": True}
         assert shared.call("POST", f"/v1/jobs/job_{new}/evaluate", body).status == 200
         until(lambda: shared.job(f"job_{new}").get("evaluating", {"error": ""}).keys() >= {"error"}, 60)
         assert "evaluating" not in shared.job(f"job_{new}"), "it failed"

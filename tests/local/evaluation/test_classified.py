@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from arkor_dev.local.evaluation.classified import Classified, Several, classified, macro_f1
+from tests.support.in_ci import in_ci
 
 from .test_paired import most_by_chance
 
@@ -58,7 +59,7 @@ def test_macro_f1_is_scikit_learns() -> None:
     assert macro_f1(true, named, 10) == pytest.approx((2 / 3 + 2 / 5 + 0) / 3)
 
 
-@pytest.mark.parametrize("rows", [16, 96])
+@pytest.mark.parametrize("rows", [16, in_ci(96)])
 @pytest.mark.parametrize("shares", [(1 / 3, 1 / 3, 1 / 3), (0.5, 0.5, 0)])
 def test_a_classifier_of_shuffled_labels_is_not_better_than_the_majority(
     rows: int, shares: tuple[float, ...]
@@ -74,7 +75,7 @@ def test_a_classifier_of_shuffled_labels_is_not_better_than_the_majority(
     assert better <= most_by_chance(0.025, RUNS)
 
 
-@pytest.mark.parametrize("size", [1, 5])
+@pytest.mark.parametrize("size", [in_ci(1), 5])
 def test_the_intervals_cover_the_true_figures(size: int) -> None:
     """Of a classifier that is right for 80 % of the groups, whose rows are all right or all wrong."""
     chance, groups = np.random.default_rng(12), 40

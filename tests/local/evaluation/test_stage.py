@@ -22,6 +22,7 @@ from arkor_dev.local.evaluation.preferred import preferred
 from arkor_dev.local.evaluation.stage import DRY, PACKED, PADDED, TOGETHER, Stage, again_of
 from arkor_dev.local.modeling.example import Example
 from arkor_dev.local.workers.errors import JobFailure
+from tests.support.in_ci import in_ci
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -518,7 +519,7 @@ def test_fewer_than_eight_preferences_are_inconclusive() -> None:
     assert preferred("pair", losses, start, [-1.0, *margins[1:]], range(8)).verdict == "unclear"
 
 
-@pytest.mark.parametrize("count", [8, 24])
+@pytest.mark.parametrize("count", [8, in_ci(24)])
 @pytest.mark.parametrize("skewed", [False, True])
 def test_random_preferences_are_no_difference(count: int, skewed: bool) -> None:
     """The mean margin of an adapter that learned nothing is zero: 19 in 20 repeats find no difference."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import resource
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 pytest.importorskip("jinja2")
 
 from arkor_dev.data.rows import Row, RowMessage
+from arkor_dev.local.modeling import template_limits
 from arkor_dev.local.modeling.chat_template import PLAIN_TEMPLATE, ready_tokenizer, render, renderings
 from arkor_dev.local.modeling.example import IGNORED
 from arkor_dev.local.modeling.hermes_tools import HERMES_TOOLS
@@ -21,6 +24,7 @@ from arkor_dev.local.modeling.tool_calls import ToolCalls, writes_marked_calls
 from arkor_dev.local.training.rows.encoding import Encoding, encode
 from arkor_dev.local.workers.errors import JobFailure
 from arkor_dev.local.workers.resources import peak_memory, reset_peak_memory, resident_memory
+from tests.local.harness import until
 from tests.local.tiny_model import CHATML, HERMES, PHRASE, make_tokenizer
 
 pytestmark = pytest.mark.engine
@@ -241,6 +245,30 @@ def test_the_limit_on_processor_time_counts_as_the_system_does(
     assert within_limits(note) == "text"
     assert limits == [10_000 + 1 + KILL_SECONDS]
     assert resource.getrlimit(resource.RLIMIT_CPU) == before
+
+
+def test_each_thread_s_rendering_has_its_own_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thread watches them all, and ends when nothing is rendered."""
+    monkeypatch.setattr(template_limits, "LOOK_SECONDS", 0.02)
+
+    def render_for(seconds: float) -> str:
+        try:
+            with template_limits._watchdog.limit(0.1):
+                end = time.monotonic() + seconds
+                while time.monotonic() < end:
+                    pass
+                return "rendered"
+        except template_limits._TimeUpError:
+            return "time is up"
+
+    def watching() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.name == "template limits"]
+
+    with ThreadPoolExecutor(3) as threads:
+        assert list(threads.map(render_for, (30, 0, 30))) == ["time is up", "rendered", "time is up"]
+    assert len(watching()) <= 1
+    until(lambda: not watching())
+    assert render_for(30) == "time is up"
 
 
 def test_an_exception_of_the_template_is_reported(tokenizer: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import subprocess
 import sys
 import threading
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from arkor_dev.local.jobs.job_folder import final_folder
 from arkor_dev.local.workers import machine
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.conftest import CONFIG as JOB
+from tests.local.forked import answer
+from tests.local.harness import FORKS
 from tests.local.job_configs import config_of
 from tests.local.tiny_model import chats, write_jsonl
 from tests.local.tiny_run import events_of, losses_of, pause_of, set_up
@@ -37,7 +38,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning"),
 ]
 
-LAYERS = 6
+LAYERS = 4
 CONFIG = {
     "maxSteps": 4,
     "batchSize": 2,
@@ -126,10 +127,10 @@ def bytes_of(data: Path) -> bytes:
     return (final_folder(data, "bfloat16") / "adapter_model.safetensors").read_bytes()
 
 
-def same_weights(one: TrainingLoop | InMemory, other: TrainingLoop | InMemory) -> bool:
+def same_weights(one: TrainingLoop | InMemory, other: TrainingLoop | InMemory, layers: int = LAYERS) -> bool:
     import torch
 
-    assert len(one.trainable) == 2 * 7 * LAYERS
+    assert len(one.trainable) == 2 * 7 * layers
     return all(map(torch.equal, one.trainable, other.trainable))
 
 
@@ -187,8 +188,8 @@ def test_long_rows_share_a_reading_in_smaller_groups(deep: Path, tmp_path: Path)
     """What is kept of the further batches takes at most the memory of the resident layers."""
     from arkor_dev.local.modeling.example import Example
 
-    rows = [Example([3 + (7 * start + at) % 1000 for at in range(400)], [5] * 400) for start in range(6)]
-    config: dict[str, Any] = {"batchSize": 1, "gradientAccumulationSteps": 6, "maxSteps": 2}
+    rows = [Example([3 + (7 * start + at) % 1000 for at in range(400)], [5] * 400) for start in range(5)]
+    config: dict[str, Any] = {"batchSize": 1, "gradientAccumulationSteps": 5, "maxSteps": 1}
     plain = run_of(deep, tmp_path / "memory", train=rows, **config)
     streamed = run_of(deep, tmp_path / "streamed", train=rows, offload="layers", **config)
     assert losses_of(streamed) == losses_of(plain)
@@ -200,8 +201,8 @@ def test_long_rows_share_a_reading_in_smaller_groups(deep: Path, tmp_path: Path)
     states = 400 * 256 * 2 * LAYERS
     assert streamed.base.stream
     together = 1 + streamed.base.stream.resident_bytes // states
-    assert 1 < together < 6
-    assert len(numbers) == -(-6 // together) * 2 * (LAYERS - 2)
+    assert 1 < together < 5
+    assert len(numbers) == -(-5 // together) * 2 * (LAYERS - 2)
 
 
 def computations_of(run: TrainingLoop) -> list[int]:
@@ -321,62 +322,15 @@ def test_a_paused_run_resumes_to_the_bits_of_one_in_memory(
     assert bytes_of(tmp_path / "data") == in_memory().adapter
 
 
-MEASURE = """
-import json, sys
-from pathlib import Path
-from tests.local.training.test_streamed_layers import run_of, resident_bytes
-
-model, data = Path(sys.argv[1]), Path(sys.argv[2])
-run = run_of(model, data, "float32", offload="layers", batchSize=1)
-run.begin()
-before, most = resident_bytes(), {"weights": 0, "anonymous": 0}
-
-def note(*_):
-    for kind, size in resident_bytes().items():
-        most[kind] = max(most[kind], size)
-
-for name, part in run.model.named_modules():
-    if name.endswith(("5.mlp", "0.mlp")):
-        part.register_forward_hook(note)
-        part.register_full_backward_hook(note)
-steps = run.steps()
-for _ in range(2):
-    run.learn(*next(steps))
-run.evaluate()
-print(json.dumps({"weights": most["weights"], "anonymous": most["anonymous"] - before["anonymous"]}))
-"""
-
-
-def resident_bytes() -> dict[str, int]:
-    """Resident bytes of this process: of mapped weights, and of memory of its own."""
-    from pathlib import Path
-
-    sizes = {"weights": 0, "anonymous": 0}
-    mapped = False
-    for line in Path("/proc/self/smaps").read_text().splitlines():
-        name, _, rest = line.partition(":")
-        if "-" in line.split(maxsplit=1)[0]:
-            mapped = line.endswith(".safetensors")
-        elif (name == "Rss" and mapped) or name == "Anonymous":
-            sizes["weights" if name == "Rss" else "anonymous"] += 1024 * int(rest.split()[0])
-    return sizes
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
-def test_few_layers_are_resident(tmp_path: Path) -> None:
+def test_few_layers_are_resident(template: dict[str, str], tmp_path: Path) -> None:
     """The buffers, the converted weights (none in the files' dtype), and the mapped embeddings."""
     layers = 16
     model = make(tmp_path / "model", layers=layers, hidden=512, shard="40MB")
     stored = sum(path.stat().st_size for path in model.glob("*.safetensors"))
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURE, str(model), str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    most = json.loads(done.stdout.splitlines()[-1])
+    order = json.dumps([str(model), str(tmp_path)]).encode()
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    most = json.loads(answer(template[FORKS], "tests.local.training.resident", env, order))
     assert stored > 100_000_000
     # Only embeddings and norms are used where they are mapped.
     assert most["weights"] < stored / 8

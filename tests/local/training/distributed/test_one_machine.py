@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 TWO: dict[str, Any] = {
     **CONFIG,
-    "maxSteps": 36,
-    "evalSteps": 18,
+    "maxSteps": 24,
+    "evalSteps": 12,
     "saveSteps": 0,
     "loggingSteps": 1,
     "workers": 2,

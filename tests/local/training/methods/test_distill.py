@@ -223,12 +223,12 @@ def test_an_adapter_teaches_without_a_second_model(
 
 def test_a_student_follows_a_taught_adapter_on_unseen_prompts(tiny: Path, tmp_path: Path) -> None:
     taught = set_up(
-        tiny, tmp_path, {"maxSteps": 40, "learningRate": 1e-2, "batchSize": 4}, train=examples(tiny)
+        tiny, tmp_path, {"maxSteps": 30, "learningRate": 1e-2, "batchSize": 4}, train=examples(tiny)
     )
     taught.run()
     (tmp_path / "adapter").mkdir()
     taught.save(tmp_path / "adapter")
-    settings = {"second_adapter": tmp_path / "adapter", "maxSteps": 60, "beta": 0.0, "learningRate": 1e-2}
+    settings = {"second_adapter": tmp_path / "adapter", "maxSteps": 40, "beta": 0.0, "learningRate": 1e-2}
     divergences = []
     for start in (TrainingLoop.begin, TrainingLoop.run):
         run = run_of(tiny, tmp_path / "job", **settings)
@@ -414,7 +414,7 @@ def test_a_job_learns_from_the_adapter_of_another_one(backend: Backend, tmp_path
         {**CONFIG, **common, "method": "sft", "teacher": None, "maxCompletionLength": None}
     )
     list(backend.events(teacher))
-    config = {**CONFIG, **common, "teacher": teacher, "maxSteps": 300, "beta": 0.0, "lmbda": 0.0}
+    config = {**CONFIG, **common, "teacher": teacher, "maxSteps": 120, "beta": 0.0, "lmbda": 0.0}
 
     def forecast() -> Any:
         found = backend.call("POST", "/v1/forecast", {"config": config}).json["forecast"]
@@ -452,7 +452,7 @@ def test_a_job_learns_from_the_adapter_of_another_one(backend: Backend, tmp_path
     list(backend.events(other_base))
     assert "on another base model" in backend.job(other_base)["error"]
 
-    paused = backend.submit(config)
+    paused = backend.submit({**config, "maxSteps": 100_000})
     backend.wait_for(paused, "training.log")
     backend.call("POST", f"/v1/jobs/{paused}/pause")
     until(lambda: backend.job(paused)["status"] == "paused", 90)

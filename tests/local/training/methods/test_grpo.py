@@ -27,6 +27,7 @@ from tests.local.harness import until
 from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
 from tests.local.tiny_run import events_of, pause_of, set_up
 from tests.local.training.test_going_on import bytes_of, pausing_after, points
+from tests.support.in_ci import in_ci
 from tests.support.scripted_teacher import Said, scripted
 
 if TYPE_CHECKING:
@@ -311,11 +312,13 @@ def compare_with_trl(
             "beta": 0.1,
             "importanceSamplingLevel": "sequence",
         },
-        {"lossType": "dapo", "numIterations": 2, "epsilon": 1e-4, "importanceSamplingLevel": "sequence"},
+        in_ci(
+            {"lossType": "dapo", "numIterations": 2, "epsilon": 1e-4, "importanceSamplingLevel": "sequence"}
+        ),
         {"lossType": "dapo", "maskTruncatedCompletions": True, "beta": 0.1},
-        {"lossType": "grpo", "maskTruncatedCompletions": True, "importanceSamplingLevel": "sequence"},
+        in_ci({"lossType": "grpo", "maskTruncatedCompletions": True, "importanceSamplingLevel": "sequence"}),
         {"lossType": "bnpo", "maskTruncatedCompletions": True, "softPunishCache": 8},
-        {"lossType": "dr_grpo", "maskTruncatedCompletions": True, "scaleRewards": "none"},
+        in_ci({"lossType": "dr_grpo", "maskTruncatedCompletions": True, "scaleRewards": "none"}),
     ],
     ids=lambda settings: " ".join(map(str, settings.values())),
 )

@@ -1,0 +1,15 @@
+"""Parameters that only CI tests: they take a path that others take too, with other numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from _pytest.mark.structures import ParameterSet
+
+
+def in_ci(*values: object, id: str | None = None) -> ParameterSet:  # noqa: A002 - as pytest.param has it
+    """Return a parameter of ``pytest.mark.parametrize`` that is left to CI, and to whoever names its file."""
+    return pytest.param(*values, marks=pytest.mark.ci, id=id)
