@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,21 @@ def test_the_compute_plan_is_measured_in_processor_time(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(answer_speed, "_took", measured)
     assert answer_speed.fastest_plan(model(1024, 6), torch.float32).dtype == torch.bfloat16
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit, and counts in ticks anyway")
+def test_passes_are_timed_finely_after_a_chat_template_was_limited() -> None:
+    """A limit on processor time has Linux count that of the whole process in ticks of 4 ms, for good."""
+    import torch
+
+    from arkor_dev.local.inference.answer_speed import _took
+    from arkor_dev.local.modeling.template_limits import within_limits
+
+    assert within_limits(lambda: "rendered") == "rendered"
+    threads = torch.get_num_threads()
+    passes = [_took([torch.ones(32, 32)], torch.float32, False, 1).processor for _ in range(5)]
+    torch.set_num_threads(threads)
+    assert all(0 < seconds < 0.004 for seconds in passes)
 
 
 @pytest.mark.parametrize("name", ["float32", "bfloat16"])
