@@ -38,6 +38,7 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.mark.slow
+@pytest.mark.ci
 def test_wheel_holds_the_page_and_asks_for_five_packages(archives: tuple[Path, Path]) -> None:
     with zipfile.ZipFile(archives[0]) as wheel:
         names = wheel.namelist()
@@ -66,6 +67,7 @@ def test_licenses_of_page_libraries_are_packaged() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.ci
 def test_sdist_contains_everything_for_build_and_tests(archives: tuple[Path, Path]) -> None:
     with tarfile.open(archives[1]) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}

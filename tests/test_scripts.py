@@ -58,6 +58,7 @@ def test_the_quick_tests_take_no_arguments() -> None:
     assert "--quick takes no arguments" in done.stderr
 
 
+@pytest.mark.ci
 @pytest.mark.engine
 @pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("ignore")

@@ -485,8 +485,8 @@ def test_a_file_that_would_cost_the_machine_is_refused_by_line(project: Path, te
 
 
 def test_a_file_past_the_size(project: Path) -> None:
-    assert long(project, SMALL + "#" * 1_100_000) == (
-        "arkor.toml cannot be read (larger than 1 MiB). Check that it is a file you may read"
+    assert long(project, SMALL + "#" * 300_000) == (
+        "arkor.toml cannot be read (larger than 256 KiB). Check that it is a file you may read"
     )
 
 

@@ -231,6 +231,14 @@ def test_a_hostile_mirror_reads_and_writes_no_other_files(
     assert beside() == before
     assert not list(root.rglob("*escaped*"))
     assert not Path("/tmp/escaped").exists()
-    # Nothing of it is taken for a model the next time.
-    again = backend.submit({**CONFIG, "model": f"org/{name}"})
+
+
+def test_nothing_of_a_hostile_mirror_is_taken_for_a_model_the_next_time(
+    tiny: Path, mirrored: tuple[Backend, Path]
+) -> None:
+    backend, root = mirrored
+    serve(tiny, root / "again", "again", surplus=5)
+    job = backend.submit({**CONFIG, "model": "org/again"})
+    assert backend.wait_for(job, "training.failed").json["error"]
+    again = backend.submit({**CONFIG, "model": "org/again"})
     assert backend.wait_for(again, "training.failed").json["error"]
