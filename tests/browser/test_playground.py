@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
+from arkor_dev.server.app_keys import JOBS
+
 from .conftest import FIREFOX
 from .steps import at_rest, lasting, soon
 from .talk import CHAT, answers, ask, asked, put, send, start
@@ -21,7 +23,7 @@ from .talk import CHAT, answers, ask, asked, put, send, start
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.async_api import Route
+    from playwright.async_api import Page, Route
 
     from tests.support.fake_backend import FakeBackend
     from tests.support.studio import Studio
@@ -62,31 +64,6 @@ async def test_the_newest_adapter_is_compared_with_its_base(
     assert adapter == {**shared, "adapter": {"kind": "final", "jobId": job}}
 
 
-async def test_model_names_fit_on_a_tablet(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.add_job("completed", name="support-bot, cosine")
-    async with open_page(studio.url, "/#/playground") as page:
-        await page.get_by_role("button", name="Compare").click()
-        await page.set_viewport_size({"width": 768, "height": 1024})
-        names = page.locator(".chat-target .ellipsis")
-        await expect(names).to_have_count(2)
-        assert await names.evaluate_all("all => all.every((one) => one.scrollWidth <= one.clientWidth)")
-
-
-async def test_without_jobs_the_backends_model_answers(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    async with open_page(studio.url, "/#/playground") as page:
-        await ask(page, "Hello?")
-        await expect(answers(page)).to_contain_text("Hello, world")
-        (body,) = asked(fake_backend)
-        assert body["baseModel"] == "unsloth/gemma-4-E4B-it"
-        # A link of `arkor dev` to an adapter.
-        await page.goto(f"{studio.url}/#/playground?adapter=j1")
-        await expect(page).to_have_url(re.compile("/playground.target=final%3Aj1"))
-
-
 async def test_an_answer_before_the_job_list_gets_its_jobs_name(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -111,12 +88,19 @@ async def test_an_answer_before_the_job_list_gets_its_jobs_name(
         await expect(answers(page)).to_have_accessible_name("Answer of newer · final adapter")
 
 
-async def test_stopping_ends_the_answer_and_regenerating_adds_a_version(
+async def new_conversation(page: Page) -> None:
+    """Begin anew on the page that is open."""
+    await page.get_by_role("button", name="New conversation").click()
+    await expect(answers(page)).to_have_count(0)
+
+
+async def test_a_long_answer_is_stopped_followed_and_limited(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
     fake_backend.chat.endless = True
     fake_backend.chat.delay = 0.02
+    end = "() => document.documentElement.scrollHeight - innerHeight - scrollY < 2"
     async with open_page(studio.url, "/#/playground") as page:
         await start(page, "Go on")
         await expect(answers(page)).to_contain_text("world")
@@ -125,6 +109,7 @@ async def test_stopping_ends_the_answer_and_regenerating_adds_a_version(
         await fake_backend.until(lambda: fake_backend.chat.left_at is not None)
         await expect(page.locator(".chat-foot")).to_contain_text("Stopped")
         await expect(answers(page)).to_contain_text("Hello, world")
+        # Regenerating adds a version.
         fake_backend.chat.endless = False
         await page.get_by_role("button", name="Regenerate").click()
         await expect(page.get_by_role("group", name="Version 2 of 2")).to_be_visible()
@@ -132,12 +117,60 @@ async def test_stopping_ends_the_answer_and_regenerating_adds_a_version(
         await page.get_by_role("button", name="Previous version").click()
         await expect(page.locator(".chat-foot")).to_contain_text("Stopped")
 
+        # Scrolling up stops following the answer.
+        await new_conversation(page)
+        fake_backend.chat.chunks = ["A line of text.\n\n"]
+        fake_backend.chat.endless = True
+        await start(page, "Go on")
+        await page.wait_for_function("() => document.documentElement.scrollHeight > innerHeight + 400")
+        await page.wait_for_function(end)
+        await page.mouse.move(400, 400)
+        latest = page.get_by_role("button", name="To the latest")
+        await page.mouse.wheel(0, -40)
+        await expect(latest).to_be_visible()
+        place = await at_rest(lambda: page.evaluate("scrollY"))
+        height = await page.evaluate("document.documentElement.scrollHeight")
+        await page.wait_for_function("(h) => document.documentElement.scrollHeight > h + 200", arg=height)
+        assert await page.evaluate("scrollY") == place
+        await latest.click()
+        await page.wait_for_function(end)
+        await page.keyboard.press("Escape")
+        await expect(page.locator(".chat-foot")).to_contain_text("Stopped")
 
-async def test_an_edited_question_is_a_branch(
+        # An endless answer is cut off, and the page stays responsive.
+        await new_conversation(page)
+        fake_backend.chat.chunks = ["lorem ipsum " * 5000]
+        fake_backend.chat.delay = 0
+        fake_backend.chat.left_at = None
+        await ask(page, "Go on")
+        await expect(page.locator(".chat-foot")).to_contain_text("Stopped at 1,000,000 characters")
+        await page.get_by_label("Message").fill("still there")
+        await expect(page.get_by_label("Message")).to_have_value("still there")
+        await fake_backend.until(lambda: fake_backend.chat.left_at is not None)
+
+
+async def test_composer_shortcuts_work_and_an_edited_question_is_a_branch(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
-    fake_backend.add_job("completed")
     async with open_page(studio.url, "/#/playground") as page:
+        # Without a job the backend's model answers.
+        chosen = page.get_by_role("button", name="Answers: ")
+        await expect(chosen).to_be_visible()
+        await page.keyboard.press("/")
+        await page.keyboard.type("one")
+        await page.keyboard.press("Shift+Enter")
+        await page.keyboard.type("two")
+        await page.reload()
+        await expect(page.get_by_label("Message")).to_have_value("one\ntwo")
+        await expect(chosen).to_be_visible()
+        await page.keyboard.press("/")
+        await send(page)
+        await expect(answers(page)).to_contain_text("Hello, world")
+        (body,) = asked(fake_backend)
+        assert body["baseModel"] == "unsloth/gemma-4-E4B-it"
+        assert body["messages"] == [{"role": "user", "content": "one\ntwo"}]
+
+        await new_conversation(page)
         await ask(page, "first")
         await ask(page, "second")
         await page.get_by_role("button", name="Edit and ask again").first.click()
@@ -153,6 +186,9 @@ async def test_an_edited_question_is_a_branch(
         await ask(page, "third")
         words = [m["content"] for m in asked(fake_backend)[-1]["messages"]]
         assert words == ["first", "Hello, world", "second", "Hello, world", "third"]
+        # A link of `arkor dev` to an adapter.
+        await page.goto(f"{studio.url}/#/playground?adapter=j1")
+        await expect(page).to_have_url(re.compile("/playground.target=final%3Aj1"))
 
 
 @pytest.mark.chromium_only("a stock Firefox tells its driver of no download")
@@ -205,102 +241,85 @@ async def test_chat_works_without_browser_storage(
     assert [seen["temperature"] for seen in asked(fake_backend)] == [0.7, 0]
 
 
-async def test_a_truncated_stream_keeps_its_text(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.add_job("completed")
-    fake_backend.chat.chunks = [f"word{index} " for index in range(50)]
-    fake_backend.fault(CHAT, times=1, cut_after=400)
-    async with open_page(studio.url, "/#/playground", faulty=True) as page:
-        await ask(page, "Tell me")
-        await expect(answers(page)).to_contain_text("word0 word1")
-        await expect(answers(page)).not_to_contain_text("word49")
-        await expect(page.get_by_role("alert")).to_contain_text("The answer broke off here")
-        fake_backend.chat.first_delay = 3600
-        await page.get_by_role("alert").get_by_role("button", name="Regenerate").click()
-        await expect(page.get_by_role("button", name="Stop")).to_be_visible()
-        await page.reload()  # before the first token
-        await expect(page.get_by_role("alert")).to_contain_text("No answer came")
-        await expect(page.get_by_role("alert")).not_to_contain_text("kept")
-        fake_backend.chat.first_delay = 0
-        await page.get_by_role("alert").get_by_role("button", name="Try again").click()
-        await expect(answers(page)).to_contain_text("word49")
-        await expect(page.get_by_role("alert")).to_have_count(0)
-
-
-async def test_a_failed_answer_has_its_reason_and_can_be_retried(
+async def test_a_failed_truncated_or_empty_answer_is_explained_and_can_be_retried(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
     fake_backend.fault(CHAT, times=1, status=404, body=b'{"error": "This adapter was deleted."}')
     async with open_page(studio.url, "/#/playground", faulty=True) as page:
+        alert = page.get_by_role("alert")
         await ask(page, "Hello?")
-        await expect(page.get_by_role("alert")).to_contain_text("This adapter was deleted.")
+        await expect(alert).to_contain_text("This adapter was deleted.")
         await page.get_by_role("button", name="Try again").click()
         await expect(answers(page)).to_contain_text("Hello, world")
         # A question that is too long is given back, and does not make the next one too long.
         fake_backend.fault(CHAT, times=1, status=400, body=b'{"error": "shorten it"}')
         await ask(page, "Far too long")
-        await page.get_by_role("alert").get_by_role("button", name="Edit the question").click()
+        await alert.get_by_role("button", name="Edit the question").click()
         await expect(page.get_by_role("textbox", name="Edit the question")).to_have_value("Far too long")
         await page.keyboard.press("Escape")
         await ask(page, "Short")
         await expect(answers(page).last).to_contain_text("Hello, world")
-    sent = [message["content"] for message in asked(fake_backend)[-1]["messages"]]
-    assert sent == ["Hello?", "Hello, world", "Short"]
+        sent = [message["content"] for message in asked(fake_backend)[-1]["messages"]]
+        assert sent == ["Hello?", "Hello, world", "Short"]
 
-
-async def test_an_empty_answer_is_explained(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.add_job("completed")
-    fake_backend.chat.chunks = []
-    async with open_page(studio.url, "/#/playground") as page:
+        await new_conversation(page)
+        fake_backend.chat.chunks = []
         await ask(page, "Hello?")
         await expect(answers(page)).to_contain_text("returned an empty answer")
 
+        # A truncated stream keeps its text.
+        await new_conversation(page)
+        fake_backend.chat.chunks = [f"word{index} " for index in range(50)]
+        fake_backend.fault(CHAT, times=1, cut_after=400)
+        await ask(page, "Tell me")
+        await expect(answers(page)).to_contain_text("word0 word1")
+        await expect(answers(page)).not_to_contain_text("word49")
+        await expect(alert).to_contain_text("The answer broke off here")
+        fake_backend.chat.first_delay = 3600
+        await alert.get_by_role("button", name="Regenerate").click()
+        await expect(page.get_by_role("button", name="Stop")).to_be_visible()
+        await page.reload()  # before the first token
+        await expect(alert).to_contain_text("No answer came")
+        await expect(alert).not_to_contain_text("kept")
+        fake_backend.chat.first_delay = 0
+        await alert.get_by_role("button", name="Try again").click()
+        await expect(answers(page)).to_contain_text("word49")
+        await expect(alert).to_have_count(0)
 
-async def test_a_running_job_answers_from_its_newest_checkpoint(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    job = fake_backend.add_job("running", name="still at it")
-    async with open_page(studio.url, f"/#/playground?job={job}") as page:
-        await expect(page.get_by_text("This job has saved no checkpoint yet")).to_be_visible()
-        await page.get_by_label("Message").fill("Hello?")
-        await expect(page.get_by_role("button", name="Send")).to_be_disabled()
-        fake_backend.emit(job, "checkpoint.saved", step=10)
-        fake_backend.emit(job, "checkpoint.saved", step=20)
-        await page.get_by_label("Adapter of the job").focus()
-        await expect(page.get_by_label("Adapter of the job")).to_have_value("20")
-        await page.get_by_label("Adapter of the job").select_option("10")
-        await ask(page, "Hello?")
-        assert asked(fake_backend)[-1]["adapter"] == {"kind": "checkpoint", "jobId": job, "step": 10}
-        await page.reload()
-        await expect(page.get_by_label("Adapter of the job")).to_have_value("10")
 
-
-async def test_a_question_is_repeated_with_another_checkpoint(
+async def test_a_running_job_answers_from_its_checkpoints_each_of_which_can_be_asked_the_same(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = fake_backend.add_job("running", name="bot")
-    for step in (10, 20):
-        fake_backend.emit(job, "checkpoint.saved", step=step)
-    fake_backend.finish(job)
-    async with open_page(studio.url, "/#/playground") as page:
+    async with open_page(studio.url, f"/#/playground?job={job}") as page:
+        adapter = page.get_by_label("Adapter of the job")
+        await expect(page.get_by_text("This job has saved no checkpoint yet")).to_be_visible()
+        await page.get_by_label("Message").fill("Who are you?")
+        await expect(page.get_by_role("button", name="Send")).to_be_disabled()
+        fake_backend.emit(job, "checkpoint.saved", step=10)
+        fake_backend.emit(job, "checkpoint.saved", step=20)
+        await adapter.focus()
+        await expect(adapter).to_have_value("20")
+        await adapter.select_option("10")
         await ask(page, "Who are you?")
-        await page.get_by_label("Adapter of the job").select_option("10")
-        await page.get_by_role("button", name="Ask bot · step 10 the same").click()
+        assert asked(fake_backend)[-1]["adapter"] == {"kind": "checkpoint", "jobId": job, "step": 10}
+        await page.reload()
+        await expect(adapter).to_have_value("10")
+        await adapter.select_option("20")
+        await page.get_by_role("button", name="Ask bot · step 20 the same").click()
         await expect(page.get_by_role("group", name="Version 2 of 2")).to_be_visible()
         await expect(page.get_by_role("button", name="Send")).to_be_visible()
-        assert asked(fake_backend)[-1]["adapter"] == {"kind": "checkpoint", "jobId": job, "step": 10}
+        assert asked(fake_backend)[-1]["adapter"] == {"kind": "checkpoint", "jobId": job, "step": 20}
         assert asked(fake_backend)[-1]["messages"] == [{"role": "user", "content": "Who are you?"}]
         await expect(page.get_by_role("button", name="the same")).to_have_count(0)
         # From the job's own page too, after a reload: the question is there, and nothing was sent yet.
+        fake_backend.finish(job)
         await page.goto(f"{studio.url}/#/jobs/{job}")
         await page.reload()
-        await page.get_by_role("link", name="Try Step 20").click()
+        await page.get_by_role("link", name="Try Step 10").click()
         await expect(page.get_by_label("Message")).to_have_value("Who are you?")
-        await expect(page.get_by_label("Adapter of the job")).to_have_value("20")
+        await expect(adapter).to_have_value("10")
         await expect(answers(page)).to_have_count(0)
         assert len(asked(fake_backend)) == 2
         await expect(page).not_to_have_url(re.compile("again"))
@@ -353,64 +372,6 @@ async def test_a_hostile_answer_is_text(
             assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
-async def test_an_endless_answer_keeps_the_page_responsive(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.add_job("completed")
-    fake_backend.chat.chunks = ["lorem ipsum " * 5000]
-    fake_backend.chat.endless = True
-    async with open_page(studio.url, "/#/playground") as page:
-        await ask(page, "Go on")
-        await expect(page.locator(".chat-foot")).to_contain_text("Stopped at 1,000,000 characters")
-        await page.get_by_label("Message").fill("still there")
-        await expect(page.get_by_label("Message")).to_have_value("still there")
-    await fake_backend.until(lambda: fake_backend.chat.left_at is not None)
-
-
-async def test_scrolling_up_stops_following_the_answer(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.add_job("completed")
-    fake_backend.chat.chunks = ["A line of text.\n\n"]
-    fake_backend.chat.endless = True
-    fake_backend.chat.delay = 0.02
-    end = "() => document.documentElement.scrollHeight - innerHeight - scrollY < 2"
-    async with open_page(studio.url, "/#/playground") as page:
-        await start(page, "Go on")
-        await page.wait_for_function("() => document.documentElement.scrollHeight > innerHeight + 400")
-        await page.wait_for_function(end)
-        await page.mouse.move(400, 400)
-        latest = page.get_by_role("button", name="To the latest")
-        await page.mouse.wheel(0, -40)
-        await expect(latest).to_be_visible()
-        place = await at_rest(lambda: page.evaluate("scrollY"))
-        height = await page.evaluate("document.documentElement.scrollHeight")
-        await page.wait_for_function("(h) => document.documentElement.scrollHeight > h + 200", arg=height)
-        assert await page.evaluate("scrollY") == place
-        await latest.click()
-        await page.wait_for_function(end)
-        await page.keyboard.press("Escape")
-
-
-async def test_composer_shortcuts_work(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.add_job("completed")
-    async with open_page(studio.url, "/#/playground") as page:
-        await expect(page.get_by_role("button", name="Answers: job")).to_be_visible()
-        await page.keyboard.press("/")
-        await page.keyboard.type("one")
-        await page.keyboard.press("Shift+Enter")
-        await page.keyboard.type("two")
-        await page.reload()
-        await expect(page.get_by_label("Message")).to_have_value("one\ntwo")
-        await expect(page.get_by_role("button", name="Answers: job")).to_be_visible()
-        await page.keyboard.press("/")
-        await send(page)
-        await expect(answers(page)).to_contain_text("Hello, world")
-    assert asked(fake_backend)[-1]["messages"] == [{"role": "user", "content": "one\ntwo"}]
-
-
 async def test_copied_python_runs_without_a_token(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -444,35 +405,25 @@ async def test_copied_python_runs_without_a_token(
     assert first == second
 
 
-async def test_phone_settings_are_a_sheet(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.add_job("completed")
-    async with open_page(studio.url, "/#/playground", width=390, height=800) as page:
-        await page.get_by_role("button", name="Settings and conversations").click()
-        sheet = page.get_by_role("dialog", name="Settings and conversations")
-        await put(sheet.get_by_label("Max tokens"), "7")
-        await page.keyboard.press("Escape")
-        await expect(sheet).to_have_count(0)
-        await ask(page, "Hello?")
-        foot = page.get_by_role("button", name="Regenerate")
-        await expect(foot).to_be_in_viewport(ratio=1)
-    assert asked(fake_backend)[-1]["maxTokens"] == 7
-
-
-@pytest.mark.parametrize("status", ["running", "failed", "cancelled"])
 async def test_checkpoints_are_offered_without_a_final_adapter(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, status: str
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("failed", name="no checkpoint", createdAt="2026-01-03T00:00:00Z")
     job = fake_backend.add_job("running", name="half way", createdAt="2026-01-02T00:00:00Z")
     for step in (10, 20):
         fake_backend.emit(job, "checkpoint.saved", step=step)
-    if status != "running":
-        fake_backend.finish(job, status)
     async with open_page(studio.url, "/#/playground") as page:
-        await expect(page.get_by_role("button", name="Answers: half way, step 20")).to_be_visible()
-        await expect(page.get_by_label("Adapter of the job")).to_have_value("20")
+        for status in ("running", "failed", "cancelled"):
+            if status != "running":
+                fake_backend.finish(job, status)
+                studio.app[JOBS].refresh()
+                # Anew: a model that was chosen stays while the page is open.
+                await page.goto(f"{studio.url}/#/jobs")
+                await page.reload()
+                await expect(page.get_by_role("row", name="half way")).to_contain_text(status.title())
+                await page.goto(f"{studio.url}/#/playground")
+            await expect(page.get_by_role("button", name="Answers: half way, step 20")).to_be_visible()
+            await expect(page.get_by_label("Adapter of the job")).to_have_value("20")
         await ask(page, "Hello?")
         assert asked(fake_backend)[-1]["adapter"] == {"kind": "checkpoint", "jobId": job, "step": 20}
         # The other way round: a base model is compared with the checkpoint too.
@@ -545,15 +496,32 @@ async def test_a_number_field_explains_invalid_input(
     assert (asked(fake_backend)[-1]["temperature"], asked(fake_backend)[-1]["maxTokens"]) == (1, 100)
 
 
-async def test_a_short_window_is_scrolled_to_its_top(
+async def test_a_short_window_a_phone_and_a_tablet_have_their_layouts(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
-    fake_backend.add_job("completed")
+    fake_backend.add_job("completed", name="support-bot, cosine")
     async with open_page(studio.url, "/#/playground", width=640, height=408) as page:
-        await expect(page.get_by_role("button", name="Answers: job")).to_be_visible()
+        await expect(page.get_by_role("button", name="Answers: support-bot")).to_be_visible()
         await expect(page.locator(".pg-opener")).to_have_count(2)
         await page.evaluate("() => new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(r)))")
-        assert await page.evaluate("scrollY") == 0
+        assert await page.evaluate("scrollY") == 0, "a short window begins at its top"
+        # A phone's settings are a sheet.
+        await page.set_viewport_size({"width": 390, "height": 800})
+        await page.get_by_role("button", name="Settings and conversations").click()
+        sheet = page.get_by_role("dialog", name="Settings and conversations")
+        await put(sheet.get_by_label("Max tokens"), "7")
+        await page.keyboard.press("Escape")
+        await expect(sheet).to_have_count(0)
+        await ask(page, "Hello?")
+        await expect(page.get_by_role("button", name="Regenerate")).to_be_in_viewport(ratio=1)
+        assert asked(fake_backend)[-1]["maxTokens"] == 7
+        # The names of two models fit on a tablet.
+        await page.set_viewport_size({"width": 1280, "height": 900})
+        await page.get_by_role("button", name="Compare").click()
+        await page.set_viewport_size({"width": 768, "height": 1024})
+        names = page.locator(".chat-target .ellipsis")
+        await expect(names).to_have_count(2)
+        assert await names.evaluate_all("all => all.every((one) => one.scrollWidth <= one.clientWidth)")
 
 
 WIDTHS = (360, 480, 720, 960, 1280)
