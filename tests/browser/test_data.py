@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gzip
 import json
 import random
@@ -61,8 +62,8 @@ async def test_the_data_page_needs_the_feature(
         await expect(hurt).to_have_attribute("href", f"#/jobs/{job}")
         await page.keyboard.type("gh")
         await expect(page.get_by_role("heading", level=1)).to_have_text("support-bot")
-    fake_backend.features = []
-    async with open_page(studio.url) as page:
+        fake_backend.features = []
+        await page.reload()
         await expect(page.get_by_role("link", name="Endpoints")).to_be_visible()
         await expect(page.get_by_role("link", name="Data", exact=True)).to_have_count(0)
         await expect(page.get_by_role("link", name="View data")).to_have_count(0)
@@ -103,41 +104,72 @@ async def test_a_linked_row_far_down_is_shown(
         await expect(page.locator(".data-row-on")).to_contain_text("110")
 
 
-async def test_rows_are_navigated_by_keyboard(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
+async def test_rows_are_navigated_and_filtered_by_keyboard(
+    studio: Studio, open_page: OpenPage, data: list[Any]
+) -> None:
+    data[0] = [{"role": "user", "content": "Hi  you"}, {"role": "assistant", "content": "Ho"}]
+    for number, word in ((31, "Umbrella"), (61, "Umbrella"), (91, "Umbrella"), (101, "Zeppelin")):
+        data[number - 1] = [
+            {"role": "user", "content": f"Is the {word} in?"},
+            {"role": "assistant", "content": "Yes."},
+        ]
     longest = max(range(120), key=lambda n: sum(len(message["content"].split()) for message in data[n])) + 1
-    data[90] = [{"role": "user", "content": "Is the Umbrella in?"}, {"role": "assistant", "content": "Yes."}]
     async with open_page(studio.url, "/#/data") as page:
-        row = page.locator(".data-one h2")
+        row, listed = page.locator(".data-one h2"), page.locator(".data-row")
+        chosen, note = page.locator(".data-row-on"), page.locator(".data-note")
+        search = page.get_by_role("searchbox")
+        # The first row is near the top.
+        for width, height, most in ((1280, 800, 220), (390, 844, 300)):
+            await page.set_viewport_size({"width": width, "height": height})
+            box = await listed.first.bounding_box()
+            assert box is not None
+            assert box["y"] <= most
+        await page.get_by_role("button", name="Lengths").click()
+        await expect(page.get_by_role("region", name="The data set")).to_be_focused()
+        await expect(page.get_by_role("heading", name="Row length in tokens")).to_be_in_viewport()
+        await page.set_viewport_size({"width": 1280, "height": 900})
         await expect(row).to_contain_text("Row 1 ")
+
+        # A token shows its id and its role.
+        tokens, tip = page.locator(".data-token"), page.locator(".data-tip")
+        await expect(tokens.first).to_have_text("<s>")
+        await tokens.nth(3).hover()
+        await expect(tip).to_have_text(f"“Hi” id {sum(b'Hi')} · token 4 · ignored · user")
+        await page.locator(".data-tokens").focus()
+        for key, words in (
+            ("End", "token 14 · ignored · template"),
+            ("ArrowLeft", "“</s>” id"),
+            ("ArrowLeft", "“Ho” id"),
+        ):
+            await page.keyboard.press(key)
+            await expect(tip).to_contain_text(words)
+        await expect(page.locator(".data-tokens-box [role=status]")).to_contain_text("learned · assistant")
+        # Tokens that come under a pointer that rests are not pointed at; a finger's tap points.
+        await tokens.first.dispatch_event("pointerover")
+        await expect(tip).to_contain_text("“Ho” id")
+        await tokens.nth(3).dispatch_event("pointerdown")
+        await expect(tip).to_contain_text("token 4 ")
+        learned = await page.locator(".data-tokens .data-learned").all_inner_texts()
+        assert learned == ["Ho", "</s>"]
+        special = await page.locator(".data-tokens .data-special").all_inner_texts()
+        assert special == ["<s>", "</s>", "<s>", "</s>"]
+
         for key, number in (("j", 2), ("j", 3), ("k", 2), ("l", longest), ("/", longest)):
             await page.keyboard.press(key)
             await expect(row).to_contain_text(f"Row {number} ")
-        await expect(page.get_by_role("searchbox")).to_be_focused()
-        await page.keyboard.type("umbrella")
+        await expect(search).to_be_focused()
+        await page.keyboard.type("zeppelin")
         await page.keyboard.press("Enter")
-        await expect(row).to_contain_text("Row 91 ")
+        await expect(row).to_contain_text("Row 101 ")
         # It is in sight in the list too, and chosen there.
-        await expect(page.locator(".data-row-on")).to_be_in_viewport()
-        await expect(page.locator(".data-row-on")).to_contain_text("Is the Umbrella in?")
+        await expect(chosen).to_be_in_viewport()
+        await expect(chosen).to_contain_text("Is the Zeppelin in?")
         await page.reload()
-        await expect(row).to_contain_text("Row 91 ")
+        await expect(row).to_contain_text("Row 101 ")
 
-
-async def test_a_filter_lists_only_matching_rows_and_ends_at_the_row_it_began_with(
-    studio: Studio, open_page: OpenPage, data: list[Any]
-) -> None:
-    for number in (31, 61, 91):
-        data[number - 1] = [
-            {"role": "user", "content": "Is the Umbrella in?"},
-            {"role": "assistant", "content": "Yes."},
-        ]
-    async with open_page(studio.url, "/#/data?row=45") as page:
-        row, listed, search = (
-            page.locator(".data-one h2"),
-            page.locator(".data-row"),
-            page.get_by_role("searchbox"),
-        )
-        note = page.locator(".data-note")
+        # A filter lists the matching rows alone.
+        await search.fill("")
+        await page.goto(f"{studio.url}/#/data?row=45")
         await expect(row).to_contain_text("Row 45 ")
         await search.fill("umbrella")
         await search.press("Enter")
@@ -164,22 +196,10 @@ async def test_a_filter_lists_only_matching_rows_and_ends_at_the_row_it_began_wi
         await expect(listed).to_have_count(3)
         await page.get_by_role("button", name="Show all rows").click()
         await expect(row).to_contain_text("Row 61 ")
-        await expect(page.locator(".data-row-on")).to_be_in_viewport()
+        await expect(chosen).to_be_in_viewport()
         await expect(search).to_have_value("")
         await page.get_by_role("spinbutton", name="At least so many tokens").fill("1000")
         await expect(note).to_have_text("No row fits.")
-
-
-async def test_the_first_row_is_near_the_top(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
-    async with open_page(studio.url, "/#/data") as page:
-        for width, height, most in ((1280, 800, 220), (390, 844, 300)):
-            await page.set_viewport_size({"width": width, "height": height})
-            box = await page.locator(".data-row").first.bounding_box()
-            assert box is not None
-            assert box["y"] <= most
-        await page.get_by_role("button", name="Lengths").click()
-        await expect(page.get_by_role("region", name="The data set")).to_be_focused()
-        await expect(page.get_by_role("heading", name="Row length in tokens")).to_be_in_viewport()
 
 
 async def test_a_flagged_row_is_excluded_and_included(
@@ -407,8 +427,8 @@ async def test_similar_and_surprising_rows_are_reviewed_by_keyboard(
         await expect(heading).to_contain_text("Row 29 ")
 
 
-async def test_the_length_limit_shows_what_it_truncates(
-    studio: Studio, open_page: OpenPage, data: list[Any]
+async def test_the_length_limit_shows_what_it_truncates_and_is_used_by_the_next_run(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
     async with open_page(studio.url, "/#/data") as page:
         losses, line = page.locator(".data-losses"), page.get_by_role("slider", name="max_length")
@@ -434,47 +454,14 @@ async def test_the_length_limit_shows_what_it_truncates(
         await expect(losses).to_contain_text(f"max_length {quarter} truncates")
         await page.get_by_role("button", name="Back to 512").click()
         await expect(losses).to_contain_text("truncates no row")
-
-
-async def test_the_length_limit_is_used_by_the_next_run(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
-) -> None:
-    async with open_page(studio.url, "/#/data") as page:
-        await page.get_by_role("slider", name="max_length").fill("40")
+        await line.fill("40")
         await page.get_by_role("button", name="Use for the next run").click()
         await fake_backend.until(lambda: fake_backend.count("POST /v1/datasets") == 2)
         assert fake_backend.last("POST /v1/datasets").json()["config"]["maxLength"] == 40
-        await expect(page.locator(".data-losses")).to_contain_text("max_length 40 truncates")
+        await expect(losses).to_contain_text("max_length 40 truncates")
         await expect(page.get_by_role("button", name="Use for the next run")).to_have_count(0)
         await page.get_by_role("link", name="Home", exact=True).click()
         await expect(page.get_by_role("button", name="Run with unsaved changes")).to_be_visible()
-
-
-async def test_a_token_shows_its_id_and_role(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
-    data[0] = [{"role": "user", "content": "Hi  you"}, {"role": "assistant", "content": "Ho"}]
-    async with open_page(studio.url, "/#/data") as page:
-        tokens, tip = page.locator(".data-token"), page.locator(".data-tip")
-        await expect(tokens.first).to_have_text("<s>")
-        await tokens.nth(3).hover()
-        await expect(tip).to_have_text(f"“Hi” id {sum(b'Hi')} · token 4 · ignored · user")
-        await page.locator(".data-tokens").focus()
-        for key, words in (
-            ("End", "token 14 · ignored · template"),
-            ("ArrowLeft", "“</s>” id"),
-            ("ArrowLeft", "“Ho” id"),
-        ):
-            await page.keyboard.press(key)
-            await expect(tip).to_contain_text(words)
-        await expect(page.locator(".data-tokens-box [role=status]")).to_contain_text("learned · assistant")
-        # Tokens that come under a pointer that rests are not pointed at; a finger's tap points.
-        await tokens.first.dispatch_event("pointerover")
-        await expect(tip).to_contain_text("“Ho” id")
-        await tokens.nth(3).dispatch_event("pointerdown")
-        await expect(tip).to_contain_text("token 4 ")
-        learned = await page.locator(".data-tokens .data-learned").all_inner_texts()
-        assert learned == ["Ho", "</s>"]
-        special = await page.locator(".data-tokens .data-special").all_inner_texts()
-        assert special == ["<s>", "</s>", "<s>", "</s>"]
 
 
 async def test_findings_link_to_their_rows(
@@ -566,24 +553,6 @@ async def test_columns_are_mapped_at_the_finding(
         await expect(page.locator(".data-figures, .ui-skeleton")).to_have_count(0)
 
 
-async def test_unreadable_data_shows_no_progress(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
-) -> None:
-    data[:] = ["not JSON"] * 60
-    fake_backend.datasets.findings = [finding("unreadable", "error", "60 rows", [1, 2, 3], 60)]
-    async with open_page(studio.url, "/#/data") as page:
-        await expect(page.locator(".data-figures")).to_contain_text("60 rows invalid")
-        await expect(page.locator(".data-value").first).to_have_text("0")
-        await expect(page.locator(".ui-skeleton")).to_have_count(0)
-
-
-async def test_a_missing_data_file_is_named(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
-    (studio.settings.project / "data" / "support.jsonl").unlink()
-    async with open_page(studio.url, "/#/data") as page:
-        await expect(page.get_by_role("alert")).to_contain_text('"data/support.jsonl" is not in the project')
-        await expect(page.locator(".data")).not_to_contain_text("lists no data")
-
-
 async def test_a_finding_has_its_remedy_beside_it(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
@@ -612,6 +581,23 @@ async def test_a_finding_has_its_remedy_beside_it(
     assert (sent["skipBadRows"], sent["maxLength"]) == (True, longest)
 
 
+async def test_unreadable_and_missing_data_show_no_progress(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
+) -> None:
+    file = studio.settings.project / "data" / "support.jsonl"
+    rows = file.read_bytes()
+    file.unlink()
+    async with open_page(studio.url, "/#/data") as page:
+        await expect(page.get_by_role("alert")).to_contain_text('"data/support.jsonl" is not in the project')
+        await expect(page.locator(".data")).not_to_contain_text("lists no data")
+        data[:] = ["not JSON"] * 60
+        fake_backend.datasets.findings = [finding("unreadable", "error", "60 rows", [1, 2, 3], 60)]
+        file.write_bytes(rows)
+        await expect(page.locator(".data-figures")).to_contain_text("60 rows invalid")
+        await expect(page.locator(".data-value").first).to_have_text("0")
+        await expect(page.locator(".ui-skeleton")).to_have_count(0)
+
+
 async def test_hostile_rows_are_shown_as_text(studio: Studio, open_page: OpenPage, data: list[Any]) -> None:
     data[0] = [{"role": "user", "content": HOSTILE}, {"role": "assistant", "content": "z" * 1_000_000}]
     data[1] = "<img src=x onerror=alert(1)>"
@@ -628,72 +614,61 @@ async def test_hostile_rows_are_shown_as_text(studio: Studio, open_page: OpenPag
         await expect(page.get_by_role("alert")).to_contain_text("<img src=x onerror=alert(1)>")
 
 
-async def test_an_expired_view_is_reopened(
+async def test_a_view_is_opened_anew_when_it_expires_or_its_rows_or_token_settings_change(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
 ) -> None:
+    path = studio.settings.project / "arkor.toml"
+    opened = functools.partial(fake_backend.count, "POST /v1/datasets")
+    # What is still being asked of the view of the old rows is refused from then on.
     async with open_page(studio.url, "/#/data", faulty=True, clock=True) as page:
-        await expect(page.locator(".data-token").first).to_be_visible()
+        token, figures = page.locator(".data-token").first, page.locator(".data-figures")
+        losses, search = page.locator(".data-losses"), page.get_by_role("searchbox")
+        await expect(token).to_be_visible()
+        await expect(figures).to_contain_text("120")
+        await expect(losses).to_contain_text("max_length 512")
+        # A setting without effect on tokens keeps the view.
+        await search.fill("half typed")
+        path.write_text(path.read_text() + "learning_rate = 0.01\n")
+        async with hurried(page):
+            await fake_backend.until(lambda: opened() == 2)
+        await page.keyboard.press("Tab")
+        await expect(page.locator("summary", has_text="Filter")).to_be_focused()
+        await expect(search).to_have_value("half typed")
+        assert len(fake_backend.datasets.views) == 1
+        assert fake_backend.count("GET /v1/datasets/{id}/lengths") == 1
+
+        await search.fill("")
+        await expect(token).to_be_visible()
         fake_backend.datasets.views.clear()
         async with hurried(page):
-            await fake_backend.until(lambda: fake_backend.count("POST /v1/datasets") == 2)
-        await expect(page.locator(".data-token").first).to_be_visible()
+            await fake_backend.until(lambda: opened() == 3)
+        await expect(token).to_be_visible()
+        await page.locator(".data-row").first.focus()
         await page.keyboard.press("j")
         await expect(page.locator(".data-one h2")).to_contain_text("Row 2 ")
-        assert fake_backend.count("POST /v1/datasets") == 2
+        assert opened() == 3
 
-
-async def test_an_edited_file_is_reloaded(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
-) -> None:
-    async with open_page(studio.url, "/#/data", clock=True) as page:
-        await expect(page.locator(".data-figures")).to_contain_text("120")
+        # The backend says that the file has changed.
+        before = fake_backend.count("GET /v1/datasets/{id}")
         fake_backend.datasets.more = {"state": "changed"}
         async with hurried(page):
-            await fake_backend.until(lambda: fake_backend.count("GET /v1/datasets/{id}") > 0)
+            await fake_backend.until(lambda: fake_backend.count("GET /v1/datasets/{id}") > before)
             fake_backend.datasets.more = {}
             del data[100:]
             fake_backend.datasets.views.clear()
-            await expect(page.locator(".data-figures")).to_contain_text("100")
+            await expect(figures).to_contain_text("100")
 
+        # An edit in an editor shows at once.
+        del data[80:]
+        fake_backend.datasets.views.clear()
+        rows = studio.settings.project / "data" / "support.jsonl"
+        rows.write_text(rows.read_text() + "\n")  # as many rows as before, but another state
+        await expect(figures).to_contain_text("80")
 
-async def test_changed_token_settings_open_another_view(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
-) -> None:
-    path = studio.settings.project / "arkor.toml"
-    async with open_page(studio.url, "/#/data", clock=True) as page:
-        await expect(page.locator(".data-losses")).to_contain_text("max_length 512")
         path.write_text(path.read_text() + "max_length = 20\n")
         async with hurried(page):
-            await expect(page.locator(".data-losses")).to_contain_text("max_length 20 truncates")
-    sent = [json.loads(seen.body) for seen in fake_backend.requests if seen.route == "POST /v1/datasets"]
-    assert [one["config"].get("maxLength") for one in sent] == [None, 20]
-
-
-async def test_settings_without_effect_on_tokens_keep_the_view(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
-) -> None:
-    path = studio.settings.project / "arkor.toml"
-    async with open_page(studio.url, "/#/data", clock=True) as page:
-        await expect(page.locator(".data-token").first).to_be_visible()
-        await page.get_by_role("searchbox").fill("half typed")
-        path.write_text(path.read_text() + "learning_rate = 0.01\n")
-        async with hurried(page):
-            await fake_backend.until(lambda: fake_backend.count("POST /v1/datasets") == 2)
-        await page.keyboard.press("Tab")
-        await expect(page.locator("summary", has_text="Filter")).to_be_focused()
-        await expect(page.get_by_role("searchbox")).to_have_value("half typed")
-    assert len(fake_backend.datasets.views) == 1
-    assert fake_backend.count("GET /v1/datasets/{id}/lengths") == 1
-
-
-async def test_a_data_file_edited_in_an_editor_shows_its_new_rows_at_once(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, data: list[Any]
-) -> None:
-    # What is still being asked of the view of the old rows is refused from then on.
-    async with open_page(studio.url, "/#/data", faulty=True) as page:
-        await expect(page.locator(".data-figures")).to_contain_text("120")
-        del data[100:]
-        fake_backend.datasets.views.clear()
-        path = studio.settings.project / "data" / "support.jsonl"
-        path.write_text(path.read_text() + "\n")  # as many rows as before, but another state
-        await expect(page.locator(".data-figures")).to_contain_text("100")
+            await expect(losses).to_contain_text("max_length 20 truncates")
+        sent = [json.loads(seen.body) for seen in fake_backend.requests if seen.route == "POST /v1/datasets"]
+        lengths = [one["config"].get("maxLength") for one in sent]
+        assert lengths[-1] == 20
+        assert set(lengths[:-1]) == {None}
