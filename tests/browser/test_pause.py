@@ -10,6 +10,7 @@ import pytest
 from playwright.async_api import expect
 
 from arkor_dev.project.arkor_toml import load_trainers
+from arkor_dev.server.app_keys import JOBS
 
 from .steps import hurried
 from .test_home import START, declare
@@ -66,7 +67,7 @@ async def test_a_job_is_paused_and_resumed_by_key(
         await expect(log).to_contain_text("training.resumed")
 
 
-async def test_a_failed_job_is_resumed_with_each_step_once(
+async def test_a_failed_job_is_resumed_with_each_step_once_and_one_with_changed_data_asks_first(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     able(fake_backend)
@@ -76,15 +77,23 @@ async def test_a_failed_job_is_resumed_with_each_step_once(
     fake_backend.emit(job, "checkpoint.saved", step=10, artifacts=[])
     steps(fake_backend, job, 21, 23)
     fake_backend.finish(job, "failed")
-    async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        await expect(page.get_by_role("alert")).to_contain_text("it broke")
+    other = fake_backend.add_job(name="changed")
+    steps(fake_backend, other, 1, 5)
+    fake_backend.resuming.pause(other)
+    fake_backend.resuming.changed[other] = "data.jsonl has other rows."
+    busy = fake_backend.add_job(name="busy")
+    steps(fake_backend, busy, 1, 5)
+    async with open_page(studio.url, f"/#/jobs/{job}", faulty=True) as page:
+        alert, line = page.get_by_role("alert"), page.locator(".job-line")
+        resume = page.get_by_role("button", name="Resume", exact=True)
+        await expect(alert).to_contain_text("it broke")
         await expect(figure(page, "Step")).to_contain_text("23 / 60")
-        await page.get_by_role("button", name="Resume", exact=True).click()
-        await expect(page.locator(".job-line")).to_contain_text("Queued")
+        await resume.click()
+        await expect(line).to_contain_text("Queued")
         fake_backend.begin(job)
         await expect(figure(page, "Step")).to_contain_text("10 / 60")
-        await expect(page.locator(".job-line")).to_contain_text("Running")
-        await expect(page.get_by_role("alert")).to_have_count(0)
+        await expect(line).to_contain_text("Running")
+        await expect(alert).to_have_count(0)
         steps(fake_backend, job, 11, 14)
         await expect(figure(page, "Step")).to_contain_text("14 / 60")
         await page.get_by_label("Kind of event").select_option(label="training.log (14)")
@@ -92,37 +101,26 @@ async def test_a_failed_job_is_resumed_with_each_step_once(
         await expect(figure(page, "Step")).to_contain_text("14 / 60")
         await page.get_by_label("Kind of event").select_option(label="training.log (14)")
 
-
-async def test_resuming_with_changed_data_asks_first(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    able(fake_backend)
-    job = fake_backend.add_job(name="changed")
-    steps(fake_backend, job, 1, 5)
-    fake_backend.resuming.pause(job)
-    fake_backend.resuming.changed[job] = "data.jsonl has other rows."
-    busy = fake_backend.add_job(name="busy")
-    steps(fake_backend, busy, 1, 5)
-    async with open_page(studio.url, f"/#/jobs/{job}", faulty=True) as page:
-        resume = page.get_by_role("button", name="Resume", exact=True)
+        await page.goto(f"{studio.url}/#/jobs/{other}")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("changed")
         await resume.click()
         dialog = page.get_by_role("dialog")
         await expect(dialog).to_contain_text("data.jsonl has other rows.")
         await dialog.get_by_role("button", name="Back").click()
-        await expect(page.locator(".job-line")).to_contain_text("Paused")
-        await expect(page.get_by_role("alert")).to_have_count(0)
+        await expect(line).to_contain_text("Paused")
+        await expect(alert).to_have_count(0)
         await resume.click()
         await dialog.get_by_role("button", name="Resume anyway").click()
-        await expect(page.locator(".job-line")).to_contain_text("Queued")
+        await expect(line).to_contain_text("Queued")
         assert fake_backend.last("POST /v1/jobs/{id}/resume").json() == {"force": True}
         fake_backend.fault("POST /v1/jobs/{id}/pause", status=409, body=b'{"error": "It is saving."}')
         await page.goto(f"{studio.url}/#/jobs/{busy}")
         await page.get_by_role("button", name="Pause", exact=True).click()
-        await expect(page.get_by_role("alert")).to_contain_text("The job was not paused")
-        await expect(page.get_by_role("alert")).to_contain_text("It is saving.")
+        await expect(alert).to_contain_text("The job was not paused")
+        await expect(alert).to_contain_text("It is saving.")
 
 
-async def test_a_finished_job_gets_a_later_end(
+async def test_a_finished_job_gets_a_later_end_where_the_backend_can(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     able(fake_backend)
@@ -162,15 +160,13 @@ async def test_a_finished_job_gets_a_later_end(
         steps(fake_backend, job, 41, 45)
         await expect(figure(page, "Step")).to_contain_text("45")
 
-
-async def test_without_the_features_there_are_no_pause_controls(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.features = ["edit"]
-    job = fake_backend.add_job(name="plain")
-    fake_backend.emit(job, "checkpoint.saved", step=10, artifacts=[])
-    steps(fake_backend, job, 11, 12)
-    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        # Without the features there are no such controls.
+        fake_backend.features = ["edit"]
+        plain = fake_backend.add_job(name="plain")
+        fake_backend.emit(plain, "checkpoint.saved", step=10, artifacts=[])
+        steps(fake_backend, plain, 11, 12)
+        await page.goto(f"{studio.url}/#/jobs/{plain}")
+        await page.reload()
         await expect(page.get_by_role("button", name="More actions")).to_be_visible()
         # There is nothing but to try it.
         checkpoint = page.get_by_role("row", name=re.compile("^Step 10"))
@@ -304,14 +300,14 @@ learning_rate = 0.001
 """
 
 
-async def test_a_running_job_continues_with_an_edited_learning_rate_by_one_press(
+async def test_a_running_job_continues_with_an_edit_or_is_run_again_where_it_cannot(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job, toml = running_as_written(studio, fake_backend, RATED)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        notice = page.locator(".job-notice", has_text="arkor.toml changed")
         await expect(figure(page, "Step")).to_contain_text("20 / 60")
         toml.write_text(RATED.replace("0.001", "0.0005"))
-        notice = page.locator(".job-notice", has_text="arkor.toml changed")
         await expect(notice).to_contain_text("arkor.toml changed: learning rate 0.001 → 0.0005.")
         await notice.get_by_role("button", name="Continue from step 20 with it").click()
         await expect(page.locator(".job-line")).to_contain_text("Queued")
@@ -323,15 +319,27 @@ async def test_a_running_job_continues_with_an_edited_learning_rate_by_one_press
         await expect(figure(page, "Step")).to_contain_text("25 / 60")
         await expect(notice).to_have_count(0)
 
+        # What was changed for the job alone is no edit of the file.
+        fake_backend.jobs[job]["config"] |= {"seed": 7, "setByHand": ["seed"]}
+        studio.app[JOBS].refresh()
+        toml.write_text(RATED.replace("0.001", "0.0002"))
+        await page.reload()
+        await expect(figure(page, "Step")).to_contain_text("25 / 60")
+        await expect(notice).to_contain_text("learning rate 0.0005 → 0.0002.")
+        await expect(notice).not_to_contain_text("eed")
 
-async def test_an_edit_that_a_running_job_cannot_take_offers_to_run_again_and_why(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    _, toml = running_as_written(studio, fake_backend, RATED)
-    async with open_page(studio.url) as page:
-        await expect(page.locator(".home-metrics")).to_contain_text("20 / 60")
+        # A backend without the feature is not offered to continue.
+        fake_backend.features = ["pause", "resume"]
+        await page.reload()
+        await expect(figure(page, "Step")).to_contain_text("25 / 60")
+        await expect(page.get_by_role("button", name="Pause", exact=True)).to_be_visible()
+        await expect(page.get_by_text("arkor.toml changed")).to_have_count(0)
+
+        fake_backend.features = ["adjust", "pause", "resume"]
+        await page.goto(f"{studio.url}/#/")
+        await page.reload()
+        await expect(page.locator(".home-metrics")).to_contain_text("25 / 60")
         toml.write_text(RATED + "lora.r = 4\n")
-        notice = page.locator(".job-notice", has_text="arkor.toml changed")
         await expect(notice).to_contain_text("keeps its model, adapter, data and batches")
         await expect(notice.get_by_role("button", name="Continue")).to_have_count(0)
         await notice.get_by_role("button", name="Run again").click()
@@ -339,28 +347,3 @@ async def test_an_edit_that_a_running_job_cannot_take_offers_to_run_again_and_wh
         await fake_backend.until(lambda: fake_backend.count("POST /v1/jobs") == 1)
     sent = next(seen for seen in fake_backend.requests if seen.route == "POST /v1/jobs")
     assert json.loads(sent.body)["config"]["loraR"] == 4
-
-
-async def test_what_was_changed_for_the_job_alone_is_no_edit_of_the_file(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    job, toml = running_as_written(studio, fake_backend, RATED)
-    fake_backend.jobs[job]["config"] |= {"seed": 7, "setByHand": ["seed"]}
-    async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        await expect(figure(page, "Step")).to_contain_text("20 / 60")
-        toml.write_text(RATED.replace("0.001", "0.0005"))
-        notice = page.locator(".job-notice", has_text="arkor.toml changed")
-        await expect(notice).to_contain_text("learning rate 0.001 → 0.0005.")
-        await expect(notice).not_to_contain_text("eed")
-
-
-async def test_a_backend_without_the_feature_is_not_offered_to_continue(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    job, toml = running_as_written(studio, fake_backend, RATED)
-    fake_backend.features = ["pause", "resume"]
-    toml.write_text(RATED.replace("0.001", "0.0005"))
-    async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        await expect(figure(page, "Step")).to_contain_text("20 / 60")
-        await expect(page.get_by_role("button", name="Pause", exact=True)).to_be_visible()
-        await expect(page.get_by_text("arkor.toml changed")).to_have_count(0)
