@@ -80,17 +80,34 @@ async def save(page: Page) -> None:
     await expect(page.get_by_role("button", name="Save", exact=True)).to_have_count(0)
 
 
-async def test_an_endpoint_is_created_for_a_checkpoint(
+async def test_an_endpoint_is_created_for_a_checkpoint_and_deleted_by_its_name(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = fake_backend.add_job("completed", name="Support Bot")
     fake_backend.emit(job, "checkpoint.saved", step=30)
-    async with open_page(studio.url, "/#/endpoints") as page:
+    taken = add_endpoint(fake_backend, "taken")
+    async with open_page(studio.url, "/#/endpoints", faulty=True) as page:
         await page.get_by_role("button", name="New endpoint").click()
-        await expect(page.get_by_role("textbox", name="Address")).to_have_value("support-bot")
+        address = page.get_by_role("textbox", name="Address")
+        create = page.get_by_role("button", name="Create endpoint")
+        await expect(address).to_have_value("support-bot")  # proposed once the jobs are known
+        # A slug that is invalid or taken is reported at the field.
+        for wrong, said in (
+            ("-a", "No dash at either end."),
+            ("A b", "Lower case only."),
+            ("a", "At least 2"),
+        ):
+            await address.fill(wrong)
+            await create.click()
+            await expect(page.get_by_role("alert")).to_contain_text(said)
+        assert fake_backend.count("POST /v1/endpoints") == 0
+        await address.fill("taken")
+        await create.click()
+        await expect(page.get_by_role("alert")).to_have_text("This slug is taken.")
+        await address.fill("support-bot")
         await page.get_by_label("Adapter of the job").select_option("30")
         await page.get_by_role("spinbutton", name="Days").fill("30")
-        await page.get_by_role("button", name="Create endpoint").click()
+        await create.click()
         await expect(page.get_by_role("heading", name="support-bot", level=1)).to_be_visible()
         await expect(page.get_by_text("https://support-bot.arkor.app/v1", exact=True)).to_be_visible()
         chat = page.get_by_text("https://support-bot.arkor.app/v1/chat/completions", exact=True)
@@ -99,34 +116,27 @@ async def test_an_endpoint_is_created_for_a_checkpoint(
         await expect(page.get_by_role("link", name="support-bot")).to_be_visible()
         docs = page.get_by_role("link", name="How endpoints work")
         await expect(docs).to_have_attribute("href", "https://docs.arkor.ai/studio/endpoints")
-    (made,) = fake_backend.deployments.values()
-    assert made["target"] == {
-        "kind": "adapter",
-        "adapter": {"kind": "checkpoint", "jobId": job, "step": 30},
-    }
-    assert (made["runRetentionMode"], made["runRetentionDays"]) == ("days", 30)
+        del fake_backend.deployments[taken]
+        ((endpoint, made),) = fake_backend.deployments.items()
+        assert made["target"] == {
+            "kind": "adapter",
+            "adapter": {"kind": "checkpoint", "jobId": job, "step": 30},
+        }
+        assert (made["runRetentionMode"], made["runRetentionDays"]) == ("days", 30)
 
-
-async def test_invalid_and_taken_slugs_are_reported_at_the_field(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.add_job("completed")
-    add_endpoint(fake_backend, "taken")
-    async with open_page(studio.url, "/#/endpoints?new=1", faulty=True) as page:
-        field = page.locator("#ep-slug")
-        await expect(field).to_have_value("job")  # proposed once the jobs are known
-        for wrong, said in (
-            ("-a", "No dash at either end."),
-            ("A b", "Lower case only."),
-            ("a", "At least 2"),
-        ):
-            await field.fill(wrong)
-            await page.get_by_role("button", name="Create endpoint").click()
-            await expect(page.get_by_role("alert")).to_contain_text(said)
-        assert fake_backend.count("POST /v1/endpoints") == 0
-        await field.fill("taken")
-        await page.get_by_role("button", name="Create endpoint").click()
-        await expect(page.get_by_role("alert")).to_have_text("This slug is taken.")
+        await page.get_by_role("link", name="support-bot").click()
+        await page.get_by_role("button", name="Delete endpoint").click()
+        question = page.get_by_role("dialog", name="Delete support-bot?")
+        await question.get_by_role("textbox").fill("support-bo")
+        await expect(question.get_by_role("button", name="Delete endpoint")).to_be_disabled()
+        await page.keyboard.press("Enter")
+        assert endpoint in fake_backend.deployments
+        await question.get_by_role("textbox").fill("support-bot")
+        await page.keyboard.press("Enter")
+        await expect(page).to_have_url(re.compile(r"#/endpoints$"))
+        await expect(page.get_by_role("heading", name="Endpoints", level=1)).to_be_focused()
+        await expect(page.get_by_text("Give a model its own address")).to_be_visible()
+    assert fake_backend.deployments == {}
 
 
 async def test_each_property_of_an_endpoint_can_be_changed(
@@ -199,26 +209,7 @@ async def test_a_new_key_is_shown_once_and_leaving_is_guarded(
     assert [key["enabled"] for key in fake_backend.keys[endpoint].values()] == [False]
 
 
-async def test_deleting_an_endpoint_asks_for_its_name(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    endpoint = add_endpoint(fake_backend, "shop")
-    async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
-        await page.get_by_role("button", name="Delete endpoint").click()
-        question = page.get_by_role("dialog", name="Delete shop?")
-        await question.get_by_role("textbox").fill("sho")
-        await expect(question.get_by_role("button", name="Delete endpoint")).to_be_disabled()
-        await page.keyboard.press("Enter")
-        assert endpoint in fake_backend.deployments
-        await question.get_by_role("textbox").fill("shop")
-        await page.keyboard.press("Enter")
-        await expect(page).to_have_url(re.compile(r"#/endpoints$"))
-        await expect(page.get_by_role("heading", name="Endpoints", level=1)).to_be_focused()
-        await expect(page.get_by_text("Give a model its own address")).to_be_visible()
-    assert fake_backend.deployments == {}
-
-
-async def test_the_endpoint_list_is_refreshed(
+async def test_the_endpoint_list_is_refreshed_or_says_why_it_is_not(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     async with open_page(studio.url, "/#/endpoints", faulty=True, clock=True) as page:
@@ -230,24 +221,27 @@ async def test_the_endpoint_list_is_refreshed(
             await expect(page.get_by_role("alert")).to_contain_text("Out of order.")
         await expect(page.get_by_role("link", name="made-elsewhere")).to_be_visible()
 
-
-async def test_a_backend_without_endpoints_is_explained(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.fault("GET /v1/endpoints", status=404, body=b'{"error": "No such thing here."}')
-    async with open_page(studio.url, "/#/endpoints") as page:
+        fake_backend.heal()
+        fake_backend.fault("GET /v1/endpoints", status=404, body=b'{"error": "No such thing here."}')
+        await page.reload()
         await expect(page.get_by_text("This backend has no endpoints")).to_be_visible()
         await expect(page.get_by_role("alert")).to_have_count(0)
         await expect(page.get_by_role("button", name="New endpoint")).to_have_count(0)
 
 
-async def test_escape_does_not_close_a_new_key(
+async def test_escape_and_a_failed_refresh_do_not_close_a_new_key(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     endpoint = add_endpoint(fake_backend)
     made = asyncio.Event()
     async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
         shown = await issue_key(page)
+        fake_backend.fault("GET /v1/endpoints", times=1, status=404, body=b'{"error": "Just now."}')
+        await ask_again(page)
+        await expect(page.get_by_role("alert", include_hidden=True)).to_contain_text("may be out of date")
+        await expect(shown).to_be_visible()
+        await ask_again(page)
+        await expect(page.get_by_role("alert", include_hidden=True)).to_have_count(0)
         question = page.get_by_role("dialog", name="Leave without the key?")
         # From the second in a row on, Chromium closes a dialog whatever it says.
         for _ in range(9):
@@ -271,20 +265,6 @@ async def test_escape_does_not_close_a_new_key(
         await page.get_by_role("button", name="I have stored it").click()
         await page.get_by_role("link", name="Jobs").click()
         await expect(page.get_by_role("heading", name="Jobs", level=1)).to_be_visible()
-
-
-async def test_a_failed_refresh_keeps_the_list(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    endpoint = add_endpoint(fake_backend)
-    async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
-        shown = await issue_key(page)
-        fake_backend.fault("GET /v1/endpoints", times=1, status=404, body=b'{"error": "Just now."}')
-        await ask_again(page)
-        await expect(page.get_by_role("alert", include_hidden=True)).to_contain_text("may be out of date")
-        await expect(shown).to_be_visible()
-        await ask_again(page)
-        await expect(page.get_by_role("alert", include_hidden=True)).to_have_count(0)
 
 
 async def test_selecting_an_endpoint_scrolls_to_its_top(
@@ -436,22 +416,7 @@ def add_request(fake_backend: FakeBackend, endpoint: str, **more: object) -> Non
     log.insert(0, {"id": str(len(log) + 1), "at": "2026-01-01T00:00:00Z", **usual, **said, **more})
 
 
-async def test_a_local_endpoint_has_studios_address(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.features = ["endpoints", "serving"]
-    endpoint = add_endpoint(fake_backend, authMode="none")
-    # The address that `arkor dev` gives an endpoint's page.
-    async with open_page(studio.url, f"/#/endpoints/{endpoint}") as page:
-        await expect(page.get_by_text(f"{studio.url}/e/shop/v1", exact=True)).to_be_visible()
-        await expect(page.get_by_role("region", name="Code")).to_contain_text(f"{studio.url}/e/shop/v1/chat")
-        await expect(page.get_by_text("Nobody has called this endpoint yet.")).to_be_visible()
-        await expect(page.locator(".ep-open")).to_have_text("Open to all")
-        await page.get_by_role("button", name="Change: access").click()
-        await expect(page.get_by_text("Every program on this machine can call it.")).to_be_visible()
-
-
-async def test_requests_are_listed_with_older_ones_on_demand(
+async def test_requests_are_listed_with_older_ones_on_demand_and_open_in_the_playground(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     endpoint = add_endpoint(fake_backend, runRetentionMode="unlimited")
@@ -463,6 +428,9 @@ async def test_requests_are_listed_with_older_ones_on_demand(
     for number in range(60):
         add_request(fake_backend, endpoint, promptTokens=1000 + number)
     add_request(fake_backend, endpoint, status=401, key=None, error="The key is wrong", answers=[])
+    kept = add_endpoint(fake_backend, "kept", runRetentionMode="days", runRetentionDays=7)
+    add_request(fake_backend, kept)
+    silent = add_endpoint(fake_backend, "silent", authMode="none")
     fake_backend.serving.totals = {"errors": 1, "tokensPerSecond": 51.8, "medianSeconds": 1.84}
     async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
         table = page.get_by_role("region", name="Requests").get_by_role("table")
@@ -486,13 +454,7 @@ async def test_requests_are_listed_with_older_ones_on_demand(
         await ask_again(page)
         await expect(alert).to_have_count(0)
 
-
-async def test_a_logged_request_opens_in_the_playground(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    endpoint = add_endpoint(fake_backend, runRetentionMode="days", runRetentionDays=7)
-    add_request(fake_backend, endpoint)
-    async with open_page(studio.url, f"/#/endpoints?id={endpoint}") as page:
+        await page.goto(f"{studio.url}/#/endpoints?id={kept}")
         await page.get_by_role("button", name="Show the text").click()
         await expect(page.get_by_role("region", name="Answer")).to_contain_text("In the attic.")
         await page.get_by_role("button", name="Open in the playground").click()
@@ -502,13 +464,24 @@ async def test_a_logged_request_opens_in_the_playground(
         # It is a conversation like any other, and outlives a reload.
         await page.reload()
         await expect(page.get_by_text("In the attic.")).to_be_visible()
-    asked = fake_backend.last("POST /v1/inference/chat").json()
-    assert asked["messages"] == [
-        *ASKED,
-        {"role": "assistant", "content": "In the attic."},
-        {"role": "user", "content": "Which attic?"},
-    ]
-    assert asked["baseModel"] == "tiny"
+        asked = fake_backend.last("POST /v1/inference/chat").json()
+        assert asked["messages"] == [
+            *ASKED,
+            {"role": "assistant", "content": "In the attic."},
+            {"role": "user", "content": "Which attic?"},
+        ]
+        assert asked["baseModel"] == "tiny"
+
+        # A local endpoint has Studio's address: here by the one that `arkor dev` gives its page.
+        fake_backend.serving.totals = {}
+        await page.goto(f"{studio.url}/#/endpoints/{silent}")
+        await expect(page.get_by_text(f"{studio.url}/e/silent/v1", exact=True)).to_be_visible()
+        code = page.get_by_role("region", name="Code")
+        await expect(code).to_contain_text(f"{studio.url}/e/silent/v1/chat")
+        await expect(page.get_by_text("Nobody has called this endpoint yet.")).to_be_visible()
+        await expect(page.locator(".ep-open")).to_have_text("Open to all")
+        await page.get_by_role("button", name="Change: access").click()
+        await expect(page.get_by_text("Every program on this machine can call it.")).to_be_visible()
 
 
 async def test_a_logged_answer_is_corrected_and_traced(
