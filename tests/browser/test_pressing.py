@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.async_api import expect
+
+from tests.support.waiting import until
 
 from .steps import HOLDABLE, hold_polls, hurried
 from .test_home import START, TOML, declare
@@ -26,9 +28,9 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
-def longer(project: Path) -> None:
+def edit_steps(project: Path, steps: int) -> None:
     """An edit, as an editor saves it."""
-    (project / "arkor.toml").write_text(TOML.replace("steps = 12", "steps = 60"))
+    (project / "arkor.toml").write_text(TOML.replace("steps = 12", f"steps = {steps}"))
 
 
 async def press(page: Page) -> None:
@@ -47,36 +49,70 @@ async def without_polls(open_page: OpenPage, url: str, **options: bool) -> Async
         yield page
 
 
-async def test_run_starts_what_is_shown(
+async def test_run_starts_what_is_shown_and_refuses_an_outdated_file(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     declare(studio.settings.project)
-    async with without_polls(open_page, studio.url) as page:
-        longer(studio.settings.project)
-        await press(page)
+    async with studio.session.get("/api/manifest") as answer:
+        old = await answer.json()
+    async with without_polls(open_page, studio.url, faulty=True) as page:
         edits = page.locator(".home-note")
-        await expect(edits).to_contain_text("arkor.toml changed: steps 12 → 60")
+        answers: list[int] = []
+
+        async def as_it_was(route: Route) -> None:
+            await (route.continue_() if answers else route.fulfill(json=old))
+
+        async def start(route: Route) -> None:
+            answer = await route.fetch()
+            answers.append(answer.status)
+            await route.fulfill(response=answer)
+
+        edit_steps(studio.settings.project, 60)
+        await page.route("**/api/manifest", as_it_was)
+        await page.route(lambda url: url.endswith("/api/train"), start)
+        await press(page)
+        await expect(edits).to_contain_text("steps 12 → 60. Nothing was started")
+        assert answers == [409]
+        assert fake_backend.jobs == {}
+        await page.unroute_all()
+
+        # What the page learns of at the press itself is shown first, too.
+        edit_steps(studio.settings.project, 90)
+        await press(page)
+        await expect(edits).to_contain_text("arkor.toml changed: steps 12 → 90")
         await expect(edits).to_contain_text("Run again")
-        await expect(page.locator(".home-facts")).to_contain_text("60 steps")
+        await expect(page.locator(".home-facts")).to_contain_text("90 steps")
         assert fake_backend.jobs == {}
         await page.evaluate("window.held = false")
         await press(page)
         await expect(page.get_by_role("link", name="Open job").first).to_be_visible(timeout=START)
         (job,) = fake_backend.jobs.values()
-        assert job["config"]["maxSteps"] == 60
+        assert job["config"]["maxSteps"] == 90
         await expect(edits).to_have_count(0)
 
 
 BAD = b'{"prompt": "a", "completion": "b"}\nnonsense\n{"prompt": "a"}\nnonsense\n'
 
 
-async def test_running_with_data_errors_asks_first(
+async def test_running_with_errors_or_secrets_in_the_data_asks_first(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     declare(studio.settings.project)
-    (studio.settings.project / "data" / "chats.jsonl").write_bytes(BAD)
+    data = studio.settings.project / "data" / "chats.jsonl"
+    data.write_bytes(BAD)
     fake_backend.features = ["datasets"]
-    async with open_page(studio.url) as page:
+    sent: list[dict[str, Any]] = []
+
+    async def refuse(route: Route) -> None:
+        # That a run has the settings of its request: `test_a_run_may_change_settings` of the server.
+        sent.append(route.request.post_data_json)
+        await route.fulfill(status=400, json={"error": "Not now."})
+
+    async def fail(route: Route) -> None:
+        await route.fulfill(status=400, json={"error": "The data cannot be checked: it takes too long"})
+
+    async with open_page(studio.url, faulty=True) as page:
+        await page.route("**/api/train", refuse)
         await expect(page.locator(".home-facts")).to_contain_text("1 example")
         await expect(page.locator(".home-note p").first).to_have_text(
             "3 rows are invalid. data/chats.jsonl, line 2: not JSON (Expecting value at column 1)"
@@ -92,74 +128,33 @@ async def test_running_with_data_errors_asks_first(
         assert await look.get_attribute("href") == "#/data?trainer=first"
         await asked.get_by_role("button", name="Back").click()
         await expect(asked).to_have_count(0)
-        assert fake_backend.jobs == {}
+        assert sent == []
         await press(page)
         await asked.get_by_role("button", name="Skip invalid rows and run").click(timeout=START)
-        await expect(page.get_by_role("link", name="Open job").first).to_be_visible(timeout=START)
-        (job,) = fake_backend.jobs.values()
-        assert job["config"]["skipBadRows"] is True
+        await expect(page.get_by_role("alert")).to_contain_text("Not now.")
+        assert [one["settings"] for one in sent] == [{"skipBadRows": True}]
 
-
-async def test_readable_rows_with_warnings_can_be_run(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    declare(studio.settings.project)
-    row = {"prompt": "the key?", "completion": "sk-proj-Ab3dEf6hIj9kLmN0pQrStUvWx"}
-    (studio.settings.project / "data" / "chats.jsonl").write_text(json.dumps(row))
-    async with open_page(studio.url) as page:
+        # Rows that can be read, one of them with a secret.
+        data.write_text(json.dumps({"prompt": "the key?", "completion": "sk-proj-Ab3dEf6hIj9kLmN0pQrStUvWx"}))
+        await expect(page.locator(".home-note", has_text="rows are invalid")).to_have_count(0)
         await press(page)
-        asked = page.get_by_role("dialog", name="first has errors in its data")
         await expect(asked).to_contain_text("1 row has what looks like a secret key", timeout=START)
         await expect(asked).to_contain_text("sk-p…")
         await expect(asked).not_to_contain_text("Ab3dEf6h")
         await expect(asked.get_by_role("button", name="Run anyway")).to_have_count(0)
         await asked.get_by_role("button", name="Train on 1 row with secrets").click()
-        await expect(page.get_by_role("link", name="Open job").first).to_be_visible(timeout=START)
-        (job,) = fake_backend.jobs.values()
-        assert "skipBadRows" not in job["config"]
+        await page.wait_for_function("() => !document.querySelector('dialog[open]')")
+        await until(lambda: len(sent) == 2)
+        assert "skipBadRows" not in sent[1].get("settings", {})
+        assert fake_backend.jobs == {}
 
-
-async def test_a_failed_data_check_does_not_block_a_run(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    declare(studio.settings.project)
-    (studio.settings.project / "data" / "chats.jsonl").write_bytes(BAD)
-
-    async def failing(route: Route) -> None:
-        await route.fulfill(status=400, json={"error": "The data cannot be checked: it takes too long"})
-
-    async with open_page(studio.url, faulty=True) as page:
-        await page.route("**/api/manifest/data*", failing)
+        # A check that fails does not block the run.
+        data.write_bytes(BAD)
+        await page.unroute("**/api/train")
+        await page.route("**/api/manifest/data*", fail)
         await press(page)
         await expect(page.get_by_role("link", name="Open job").first).to_be_visible(timeout=START)
     assert len(fake_backend.jobs) == 1
-
-
-async def test_a_run_of_an_outdated_file_is_refused_and_refreshed(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    declare(studio.settings.project)
-    async with studio.session.get("/api/manifest") as answer:
-        old = await answer.json()
-    async with without_polls(open_page, studio.url, faulty=True) as page:
-        longer(studio.settings.project)
-
-        answers: list[int] = []
-
-        async def as_it_was(route: Route) -> None:
-            await (route.continue_() if answers else route.fulfill(json=old))
-
-        async def start(route: Route) -> None:
-            answer = await route.fetch()
-            answers.append(answer.status)
-            await route.fulfill(response=answer)
-
-        await page.route("**/api/manifest", as_it_was)
-        await page.route(lambda url: url.endswith("/api/train"), start)
-        await press(page)
-        await expect(page.locator(".home-note")).to_contain_text("steps 12 → 60. Nothing was started")
-        assert answers[0] == 409
-        assert fake_backend.jobs == {}
 
 
 async def test_an_invalid_trainer_cannot_be_run(
@@ -226,31 +221,7 @@ async def test_the_palette_starts_runs_from_any_page(
         await fake_backend.until(lambda: len(fake_backend.jobs) == 2, START / 1000)
 
 
-async def test_the_running_job_is_summarized(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    declare(studio.settings.project)
-    async with open_page(studio.url) as page:
-        await press(page)
-        await expect(page.locator(".home-now")).to_contain_text("Queued", timeout=START)
-        (job,) = fake_backend.jobs
-        fake_backend.jobs[job]["status"] = "running"
-        for step in range(1, 7):
-            fake_backend.log(job, step=step, loss=4 / step)
-        figures = page.locator(".home-metrics")
-        await expect(figures).to_contain_text("0.6667")
-        await expect(figures).to_contain_text("6 / 12")
-        await expect(figures).to_contain_text("Time left")
-        curve = page.locator(".home-curve")
-        line = curve.locator(".chart-curve")
-        before = await line.get_attribute("d")
-        fake_backend.log(job, step=7, loss=0.5)
-        await expect(figures).to_contain_text("0.5000")
-        await expect(line).not_to_have_attribute("d", before or "")
-        await expect(page.get_by_role("link", name="Open job")).to_have_attribute("href", f"#/jobs/{job}")
-
-
-async def test_a_queued_job_shows_its_position(
+async def test_a_queued_job_shows_its_position_and_then_its_figures(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     declare(studio.settings.project)
@@ -274,6 +245,25 @@ async def test_a_queued_job_shows_its_position(
         await expect(page.get_by_role("heading", level=1)).to_have_text("support-bot")
         await page.goto(f"{studio.url}/#/jobs")
         await expect(page.locator(f"[data-id='{job}']")).to_contain_text("Queued, 2nd")
+
+        # It starts: Home has its figures and its curve.
+        monkeypatch.undo()
+        fake_backend.jobs[job].pop("queue")
+        fake_backend.jobs[job]["status"] = "running"
+        await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Home").click()
+        for step in range(1, 7):
+            fake_backend.log(job, step=step, loss=4 / step)
+        figures = page.locator(".home-metrics")
+        await expect(figures).to_contain_text("0.6667")
+        await expect(figures).to_contain_text("6 / 12")
+        await expect(figures).to_contain_text("Time left")
+        curve = page.locator(".home-curve")
+        line = curve.locator(".chart-curve")
+        before = await line.get_attribute("d")
+        fake_backend.log(job, step=7, loss=0.5)
+        await expect(figures).to_contain_text("0.5000")
+        await expect(line).not_to_have_attribute("d", before or "")
+        await expect(page.get_by_role("link", name="Open job")).to_have_attribute("href", f"#/jobs/{job}")
 
 
 async def test_dry_runs_are_marked_wherever_jobs_are_listed(
