@@ -18,8 +18,11 @@ from tests.support.waiting import until
 
 from .states import end, trained
 from .steps import DROP, HOLDABLE, hold_polls, hurried, typescript_project
+from .test_job import figure, steps
 
 if TYPE_CHECKING:
+    from playwright.async_api import Route
+
     from tests.support.fake_backend import FakeBackend
     from tests.support.studio import Studio
 
@@ -109,14 +112,20 @@ async def test_a_run_survives_a_reload_until_its_end(
         await expect(output).not_to_contain_text("exit=")
 
 
-async def test_declining_notifications_is_remembered(
+async def test_declined_notifications_and_hidden_commands_are_remembered_until_the_job_is_cancelled(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     declare(studio.settings.project)
-    async with open_page(studio.url, permissions=["notifications"]) as page:
-        await page.get_by_role("button", name="Run training").click()
+    async with open_page(studio.url, permissions=["notifications"], clock=True) as page:
+        output = page.locator(".home-output")
+        opened, state = output.get_by_role("link", name="Open job"), page.locator(".home-output-state")
+        # By keys: what was pressed goes, and what stands in its place gets the focus.
+        await page.get_by_role("button", name="Run training").focus()
+        await page.keyboard.press("Enter")
         told = page.get_by_role("button", name="Notify me when done")
         await expect(told).to_have_attribute("aria-pressed", "true", timeout=START)
+        await expect(opened).to_be_focused()
+        (job,) = fake_backend.jobs
         await told.click()
         await expect(told).to_have_attribute("aria-pressed", "false")
         await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Jobs").click()
@@ -124,44 +133,27 @@ async def test_declining_notifications_is_remembered(
         await expect(told).to_have_attribute("aria-pressed", "false")
         await page.reload()
         await expect(told).to_have_attribute("aria-pressed", "false")
-        await page.get_by_role("button", name="Hide").click()
-        await expect(page.locator(".home-output-state")).to_contain_text("keeps running", timeout=START)
-        await page.reload()  # a job whose command ended before this visit, as after a crash of the backend
-        await expect(page.locator(".home-output").get_by_text("Time left")).to_be_visible(timeout=START)
-
-
-async def test_stopping_the_command_does_not_cancel_the_job(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    declare(studio.settings.project)
-    async with open_page(studio.url) as page:
-        # By keys: what was pressed goes, and what stands in its place gets the focus.
-        await page.get_by_role("button", name="Run training").focus()
-        await page.keyboard.press("Enter")
-        await expect(page.get_by_role("link", name="Open job")).to_be_visible(timeout=START)
-        await expect(page.get_by_role("link", name="Open job")).to_be_focused()
-        (job,) = fake_backend.jobs
         await page.get_by_role("button", name="Hide").focus()
         await page.keyboard.press("Enter")
         # Not that the command was stopped, and after how long: that says nothing about the job.
-        await expect(page.locator(".home-output-state")).to_have_text(
-            "QueuedThe job keeps running", timeout=START
-        )
-        await expect(page.locator(".home-output").get_by_role("link", name="Open job")).to_be_focused()
+        await expect(state).to_have_text("QueuedThe job keeps running", timeout=START)
+        await expect(opened).to_be_focused()
         assert fake_backend.jobs[job]["status"] == "queued"
+        await page.reload()  # a job whose command ended before this visit, as after a crash of the backend
+        await expect(output.get_by_text("Time left")).to_be_visible(timeout=START)
         await page.get_by_role("button", name="Cancel job").focus()
         await page.keyboard.press("Enter")
         await page.get_by_role("dialog").get_by_role("button", name="Cancel job").focus()
         await page.keyboard.press("Enter")
-        await expect(page.locator(".home-output-state")).to_contain_text("Cancelled", timeout=START)
-        await expect(page.locator(".home-output").get_by_role("link", name="Open job")).to_be_focused()
+        await expect(state).to_contain_text("Cancelled", timeout=START)
+        await expect(opened).to_be_focused()
         assert fake_backend.jobs[job]["status"] == "cancelled"
         # Its job is deleted afterwards: that is no failure, and no link leads to it.
         del fake_backend.jobs[job]
-        async with hurried(page):
-            await expect(page.locator(".home-output")).to_contain_text("Job deleted", timeout=START)
-        await expect(page.locator(".home-output-state")).to_contain_text("Stopped")
-        await expect(page.locator(".home-output").get_by_role("link", name="Open job")).to_have_count(0)
+        async with hurried(page, studio):
+            await expect(output).to_contain_text("Job deleted", timeout=START)
+        await expect(state).to_contain_text("Stopped")
+        await expect(opened).to_have_count(0)
 
 
 async def test_home_shows_the_result_and_asks_both_models(
@@ -264,142 +256,89 @@ async def test_dropped_data_with_own_columns_is_mapped(
         }
 
 
-async def test_a_deleted_data_file_is_reported_once(studio: Studio, open_page: OpenPage) -> None:
-    declare(studio.settings.project)
-    async with open_page(studio.url, clock=True) as page:
-        await expect(page.locator(".home-facts")).to_contain_text("1 example")
-        (studio.settings.project / "data" / "chats.jsonl").unlink()
-        async with hurried(page):
-            await expect(page.get_by_role("alert")).to_contain_text(
-                '"data/chats.jsonl" is not in the project'
-            )
-        await expect(page.get_by_text("is not in the project")).to_have_count(1)
-        await expect(page.locator(".home")).not_to_contain_text("not set")
-        # The remedy is beside it.
-        rows = studio.settings.project.parent / "new.jsonl"
-        rows.write_text(f"{json.dumps(ROW)}\n" * 2)
-        await page.get_by_label("Data file").set_input_files(rows)
-        await page.get_by_role("dialog").get_by_role("button", name="Write", exact=True).click()
-        await expect(page.locator(".home-facts")).to_contain_text("2 examples")
-
-
-async def test_unreadable_rows_can_be_skipped(studio: Studio, open_page: OpenPage) -> None:
-    declare(studio.settings.project)
-    data = studio.settings.project / "data" / "chats.jsonl"
-    data.write_text(f"{data.read_text() * 3}nonsense\n")
-    async with open_page(studio.url) as page:
-        await expect(page.locator(".home-facts")).to_contain_text("3 examples")
-        note = page.locator(".home-note", has_text="row is invalid")
-        await expect(note).to_contain_text("1 row is invalid. data/chats.jsonl, line 4: not JSON")
-        await note.get_by_role("button", name="Skip invalid rows").click()
-        await expect(note).to_contain_text("1 row is invalid and will be skipped.")
-        await expect(page.locator(".home-note", has_text="1 change not in arkor.toml")).to_be_visible()
-
-
-async def test_an_unreadable_arkor_toml_names_the_line(studio: Studio, open_page: OpenPage) -> None:
-    declare(studio.settings.project, "stepz = 1\n" + TOML)
-    async with open_page(studio.url, faulty=True) as page:
-        await expect(page.get_by_role("heading", level=1)).to_have_text("Couldn't read arkor.toml")
-        await expect(page.get_by_role("alert")).to_contain_text("stepz")
-        declare(studio.settings.project)
-        await expect(page.get_by_role("heading", level=1)).to_have_text("first")
-
-
-async def test_a_saved_edit_shows_at_once_and_nothing_is_asked_for_in_between(
+async def test_edits_and_mistakes_in_the_project_show_at_once_and_nothing_is_asked_for_in_between(
     studio: Studio, open_page: OpenPage
 ) -> None:
-    declare(studio.settings.project)
-    async with open_page(studio.url, clock=True) as page:
+    project = studio.settings.project
+    data = project / "data" / "chats.jsonl"
+    declare(project)
+    async with open_page(studio.url, faulty=True, clock=True) as page:
+        title, alert = page.get_by_role("heading", level=1), page.get_by_role("alert")
+        facts, edits = page.locator(".home-facts"), page.locator(".home-note")
         asked: list[str] = []
         page.on(
             "request", lambda request: asked.append(request.url) if "/api/manifest" in request.url else None
         )
-        await expect(page.locator(".home-facts")).to_contain_text("1 example")
+        await expect(facts).to_contain_text("1 example")
         await until(lambda: len(asked) >= 2)
         async with hurried(page):  # far beyond what two seconds' polling would take
             await asyncio.sleep(0.3)
         assert len(asked) == 2
-        data = studio.settings.project / "data" / "chats.jsonl"
         data.write_text(data.read_text() * 3)
-        await expect(page.locator(".home-facts")).to_contain_text("3 examples")
-        declare(studio.settings.project, TOML.replace("12", "60"))
-        edits = page.locator(".home-note")
+        await expect(facts).to_contain_text("3 examples")
+        declare(project, TOML.replace("12", "60"))
         await expect(edits).to_contain_text("steps 12 → 60")
-        declare(studio.settings.project)
+        declare(project)
         await expect(edits).to_have_count(0)
 
+        # An arkor.toml that cannot be read names the line.
+        declare(project, "stepz = 1\n" + TOML)
+        await page.reload()
+        await expect(title).to_have_text("Couldn't read arkor.toml")
+        await expect(alert).to_contain_text("stepz")
+        declare(project)
+        await expect(title).to_have_text("first")
 
-async def test_command_output_is_sanitized(studio: Studio, open_page: OpenPage) -> None:
-    typescript_project(
-        studio.settings.project,
-        r"""
-print("\x1b[31mred\x1b[0m plain <img src=x onerror=alert(1)>")
-print("\x1b]0;title\x07\x1b]8;;http://example.invalid\x1b\\link\x1b]8;;\x1b\\ \u202eevil")
-for step in range(101):
-    print(f"\rbar {step} %", end="")
-print()
-for line in range(6000):
-    print("line", line)
-print("y" * 5_000_000)
-print("the very end", flush=True)
-time.sleep(600)
-""",
-    )
-    async with open_page(studio.url) as page:
-        page.on("dialog", lambda dialog: pytest.fail(f"it ran: {dialog.message}"))
-        await expect(page.get_by_role("heading", level=1)).to_have_text("support-bot", timeout=START)
-        await page.get_by_role("button", name="Run training").click()
-        lines = page.locator(".term-line")
-        await expect(lines.last).to_have_text("the very end", timeout=START)
-        assert await lines.count() < 60
-        await expect(page.locator(".term-count")).to_have_text(re.compile(r"^6,00\d lines$"))
-        search = page.get_by_role("searchbox", name="Search log")
-        await search.fill("red plain")
-        await expect(page.locator(".term-hit")).to_have_text("red plain <img src=x onerror=alert(1)>")
-        await expect(page.locator(".term-hit .term-c1")).to_have_text("red")
-        await search.fill("bar")
-        await expect(page.locator(".term-hit")).to_have_text("bar 100 %")
-        await search.fill("link")
-        await expect(page.locator(".term-hit")).to_have_text("link evil")
-        await search.fill("yyyy")
-        await expect(page.locator(".term-hit")).to_contain_text("more characters")
-        assert await page.locator("main img, .term a").count() == 0
-        async with page.expect_download() as saving:
-            await page.get_by_role("button", name="Download").click()
-        saved = Path(await (await saving.value).path()).read_text(encoding="utf-8")
-        assert "red plain <img" in saved
-        assert "\x1b" not in saved
-        await search.fill("line 100")
-        await page.get_by_role("button", name=re.compile("To the end|new line")).click()
-        await expect(lines.last).to_have_text("the very end")
-        await expect(page.get_by_role("log")).to_be_focused()
-        await page.get_by_role("button", name="Stop the command").click()
-        await expect(page.locator(".home-output-state")).to_contain_text("stopped", timeout=START)
+        # A deleted data file is reported once, and the remedy is beside it.
+        data.unlink()
+        async with hurried(page):
+            await expect(alert).to_contain_text('"data/chats.jsonl" is not in the project')
+        await expect(page.get_by_text("is not in the project")).to_have_count(1)
+        await expect(page.locator(".home")).not_to_contain_text("not set")
+        rows = project.parent / "new.jsonl"
+        rows.write_text(f"{json.dumps(ROW)}\n" * 2)
+        await page.get_by_label("Data file").set_input_files(rows)
+        await page.get_by_role("dialog").get_by_role("button", name="Write", exact=True).click()
+        await expect(facts).to_contain_text("2 examples")
+
+        # Rows that cannot be read can be skipped.
+        (project / "data" / "new.jsonl").write_text(f"{json.dumps(ROW)}\n" * 3 + "nonsense\n")
+        await expect(facts).to_contain_text("3 examples")
+        note = edits.filter(has_text="row is invalid")
+        await expect(note).to_contain_text("1 row is invalid. data/new.jsonl, line 4: not JSON")
+        await note.get_by_role("button", name="Skip invalid rows").click()
+        await expect(note).to_contain_text("1 row is invalid and will be skipped.")
+        await expect(edits.filter(has_text="1 change not in arkor.toml")).to_be_visible()
 
 
-async def test_a_project_s_notices_are_asked_about_once_before_a_run(
+async def test_a_project_s_notices_are_asked_about_once_a_visit_until_they_are_allowed(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     declare(studio.settings.project, f'[notify]\ncommand = ["./tell", "me"]\n{TOML}')
-    async with open_page(studio.url) as page:
+    started: list[str] = []
+
+    async def refuse(route: Route) -> None:
+        # That a run starts when it is asked for is tested with the server.
+        started.append(route.request.url)
+        await route.fulfill(status=400, json={"error": "Not now."})
+
+    async with open_page(studio.url, faulty=True) as page:
+        await page.route("**/api/train", refuse)
         dialog, run = page.get_by_role("dialog"), page.get_by_role("button", name="Run training")
+        await run.click()
+        await expect(dialog).to_contain_text("[notify] of arkor.toml would run ./tell me")
+        await dialog.get_by_role("button", name="Run without notices").click()
+        await expect(page.get_by_role("alert")).to_contain_text("Not now.")
+        assert len(started) == 1
+        assert pending(studio.settings) is not None
+        await page.reload()  # while a page is open it asks once
+        await page.unroute("**/api/train")
         await run.click()
         await expect(dialog).to_contain_text("[notify] of arkor.toml would run ./tell me")
         await dialog.get_by_role("button", name="Allow").click()
         await expect(dialog).to_have_count(0)
         await fake_backend.until(lambda: fake_backend.count("POST /v1/jobs") == 1, 60)
     assert pending(studio.settings) is None
-
-
-async def test_without_consent_to_notices_the_run_starts_without_them(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    declare(studio.settings.project, f'[notify]\ncommand = ["./tell", "me"]\n{TOML}')
-    async with open_page(studio.url) as page:
-        await page.get_by_role("button", name="Run training").click()
-        await page.get_by_role("dialog").get_by_role("button", name="Run without notices").click()
-        await fake_backend.until(lambda: fake_backend.count("POST /v1/jobs") == 1, 60)
-    assert pending(studio.settings) is not None
 
 
 async def test_a_failed_command_can_be_run_again(studio: Studio, open_page: OpenPage) -> None:
@@ -424,7 +363,10 @@ async def test_a_failed_command_can_be_run_again(studio: Studio, open_page: Open
 
 
 @pytest.mark.tabs(one_process=True)
-async def test_a_chatty_command_leaves_connections_to_seven_tabs(studio: Studio, open_page: OpenPage) -> None:
+async def test_seven_tabs_share_the_connections_of_a_chatty_command_and_of_jobs(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    """A browser has six connections to a host: that a tab waits for one is seen from the seventh on."""
     typescript_project(
         studio.settings.project,
         """
@@ -432,20 +374,33 @@ for n in range(6000):
     print("line", n, flush=True); time.sleep(0.5)
 """,
     )
+    ids = [fake_backend.add_job(name=f"job {index}") for index in range(3)]
     async with open_page(studio.url) as first:
         await first.get_by_role("button", name="Run training").click(timeout=START)
         await expect(first.locator(".term-line").last).to_contain_text("line", timeout=START)
         tabs = [first]
-        for _ in range(6):
+        for path in ("", "", "", *(f"/#/jobs/{job}" for job in ids)):
             tab = await first.context.new_page()
-            await tab.goto(studio.url)
+            await tab.goto(studio.url + path)
             tabs.append(tab)
-        for tab in tabs:
+        homes, jobs = tabs[:4], tabs[4:]
+        for job in ids:
+            steps(fake_backend, job, 1, 10)
+        for tab in homes:
             await expect(tab.locator(".term-line").last).to_contain_text("line", timeout=START)
-        seen = await tabs[-1].locator(".term-count").inner_text()
-        await expect(tabs[-1].locator(".term-count")).not_to_have_text(seen, timeout=START)
-        await tabs[-1].get_by_role("button", name="Stop the command").click()
-        for tab in tabs:
+        for tab in jobs:
+            await expect(figure(tab, "Step")).to_contain_text("10")
+        seen = await homes[-1].locator(".term-count").inner_text()
+        await expect(homes[-1].locator(".term-count")).not_to_have_text(seen, timeout=START)
+        # The tabs that hold the streams go; the others take over.
+        for tab in homes[1:3]:
+            await tab.close()
+        for job in ids:
+            steps(fake_backend, job, 11, 20)
+        for tab in jobs:
+            await expect(figure(tab, "Step")).to_contain_text("20")
+        await homes[-1].get_by_role("button", name="Stop the command").click()
+        for tab in (first, homes[-1]):
             await expect(tab.locator(".home-output-state")).to_contain_text("stopped", timeout=START)
 
 
@@ -485,7 +440,7 @@ TOP = """() => {
 }"""
 
 
-async def test_output_does_not_scroll_the_reader_and_is_saved_completely(
+async def test_command_output_is_sanitized_searched_and_saved_and_does_not_scroll_the_reader(
     studio: Studio, open_page: OpenPage
 ) -> None:
     typescript_project(
@@ -496,36 +451,70 @@ for n in range(12000): print("line", n, flush=n % 1000 == 0)
 sys.stdout.flush()
 while not pathlib.Path(".arkor/go-on").exists(): time.sleep(0.05)
 for n in range(12000, 16000): print("line", n, flush=n % 200 == 0) or (n % 200 or time.sleep(0.05))
+print("\x1b[31mred\x1b[0m plain <img src=x onerror=alert(1)>")
+print("\x1b]0;title\x07\x1b]8;;http://example.invalid\x1b\\link\x1b]8;;\x1b\\ \u202eevil")
+for step in range(101):
+    print(f"\rbar {step} %", end="")
+print()
+print("y" * 1_000_000)
 print("the very end", flush=True); time.sleep(600)
 """,
     )
+
     async with open_page(studio.url) as page:
+
+        async def saved() -> list[str]:
+            async with page.expect_download() as saving:
+                await page.get_by_role("button", name="Download").click()
+            text = Path(await (await saving.value).path()).read_text(encoding="utf-8")
+            assert "\x1b" not in text
+            return text.splitlines()
+
+        page.on("dialog", lambda dialog: pytest.fail(f"it ran: {dialog.message}"))
+        await expect(page.get_by_role("heading", level=1)).to_have_text("support-bot", timeout=START)
         await page.get_by_role("button", name="Run training").click(timeout=START)
         lines = page.locator(".term-line")
         await expect(lines.last).to_have_text("line 11999", timeout=START)
+        assert await lines.count() < 60
+        await expect(page.locator(".term-count")).to_have_text(re.compile(r"^12,00\d lines$"))
         search = page.get_by_role("searchbox", name="Search log")
         await search.fill("line 119")
         await search.press("Enter")
         await expect(page.locator(".term-hit")).to_have_text("line 11901")
         top = await page.evaluate(TOP)
         (studio.settings.project / ".arkor" / "go-on").touch()
-        await expect(page.get_by_role("button", name="4,001 new lines")).to_be_visible(timeout=START)
+        more = page.get_by_role("button", name="4,005 new lines")
+        await expect(more).to_be_visible(timeout=START)
         assert await page.evaluate(TOP) == top
         await expect(page.locator(".term-hit")).to_have_text("line 11901")
-        async with page.expect_download() as saving:
-            await page.get_by_role("button", name="Download").click()
-        saved = Path(await (await saving.value).path()).read_text(encoding="utf-8").splitlines()
-        assert saved == ["long " * 1000, *(f"line {n}" for n in range(16000)), "the very end"]
+
+        await search.fill("red plain")
+        await expect(page.locator(".term-hit")).to_have_text("red plain <img src=x onerror=alert(1)>")
+        await expect(page.locator(".term-hit .term-c1")).to_have_text("red")
+        await search.fill("bar")
+        await expect(page.locator(".term-hit")).to_have_text("bar 100 %")
+        await search.fill("link")
+        await expect(page.locator(".term-hit")).to_have_text("link evil")
+        await search.fill("yyyy")
+        await expect(page.locator(".term-hit")).to_contain_text("more characters")
+        assert await page.locator("main img, .term a").count() == 0
+        await search.fill("line 100")
+        await page.get_by_role("button", name=re.compile("To the end|new line")).click()
+        await expect(lines.last).to_have_text("the very end")
+        await expect(page.get_by_role("log")).to_be_focused()
+
+        kept = await saved()
+        assert kept[:16001] == ["long " * 1000, *(f"line {n}" for n in range(16000))]
+        assert kept[16001].startswith("red plain <img")
+        assert kept[-1] == "the very end"
         await page.get_by_role("button", name="Stop the command").click()
         await expect(page.locator(".home-output-state")).to_contain_text("stopped", timeout=START)
-        async with page.expect_download() as saving:
-            await page.get_by_role("button", name="Download").click()
-        saved = Path(await (await saving.value).path()).read_text(encoding="utf-8").splitlines()
-        assert "the very end" in saved
-        assert not any(line.startswith(("---", "exit=")) for line in saved)
+        kept = await saved()
+        assert "the very end" in kept
+        assert not any(line.startswith(("---", "exit=")) for line in kept)
 
 
-async def test_a_forecast_is_measured_cancelled_and_known(
+async def test_a_forecast_is_measured_cancelled_and_known_and_offers_settings_that_fit(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["forecast"]
@@ -552,19 +541,10 @@ async def test_a_forecast_is_measured_cancelled_and_known(
         assert tops[0] == tops[1] < tops[2] == tops[3]
         await page.get_by_role("switch", name="Quick test").check()
         await until(lambda: fake_backend.last("POST /v1/forecast").json()["config"].get("dryRun") is True)
-
-
-async def test_settings_that_fit_are_one_press_away(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.features = ["forecast"]
-    fake_backend.forecasts.looks = 0
-    fix = {"settings": {"batchSize": 1}, "words": "a batch size of 1 <b>", "peakBytes": 4e9}
-    memory = {"peakBytes": 14.2e9, "freeBytes": 6.1e9, "totalBytes": 8.2e9}
-    fake_backend.forecasts.figures |= {"fits": False, "fixes": [fix], "memory": memory}
-    declare(studio.settings.project)
-    fake_backend.add_job("completed")
-    async with open_page(studio.url) as page:
+        fix = {"settings": {"batchSize": 1}, "words": "a batch size of 1 <b>", "peakBytes": 4e9}
+        memory = {"peakBytes": 14.2e9, "freeBytes": 6.1e9, "totalBytes": 8.2e9}
+        fake_backend.forecasts.figures |= {"fits": False, "fixes": [fix], "memory": memory}
+        await page.get_by_role("switch", name="Quick test").uncheck()
         short = page.locator(".home-short")
         await expect(short).to_contain_text("It needs 14.2 GB of memory, and 6.1 GB are free", timeout=START)
         await short.get_by_role("button", name="a batch size of 1 <b>").click()
