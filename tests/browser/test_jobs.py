@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.async_api import expect
 
+from arkor_dev.server.app_keys import JOBS
+
 from .steps import at_rest, hurried, lasting
 
 if TYPE_CHECKING:
@@ -78,16 +80,27 @@ async def test_the_table_renders_visible_rows_only(
         await expect(page.locator(".jobs-row")).to_have_count(1)
 
 
-async def test_filters_are_in_the_address(
+async def test_an_empty_list_leads_to_the_first_run_and_filters_are_in_the_address(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
-    for name, status, best in (
-        ("bravo", "completed", 2.0),
-        ("alpha", "completed", 1.0),
-        ("other", "failed", 3.0),
-    ):
-        fake_backend.add_job(status, name=name, metrics={"bestEvalLoss": best})
+    fake_backend.features = ["sweeps"]
     async with open_page(studio.url, "/#/jobs") as page:
+        await expect(page.get_by_text("No job has run yet.")).to_be_visible()
+        await expect(page.get_by_role("link", name="Search for better settings")).to_be_visible()
+        await page.get_by_role("link", name="Go to Run training").click()
+        await expect(page).to_have_url(re.compile(r"#/$"))
+
+        for name, status, best, verdict in (
+            ("bravo", "completed", 2.0, "worse"),
+            ("alpha", "completed", 1.0, "better"),
+            ("other", "failed", 3.0, None),
+        ):
+            job = fake_backend.add_job(status, name=name, metrics={"bestEvalLoss": best})
+            if verdict:
+                fake_backend.jobs[job]["evaluation"] = {"verdict": verdict}
+        studio.app[JOBS].refresh()
+        await page.goto(f"{studio.url}/#/jobs")
+        await page.reload()
         await page.get_by_text("Completed 2").click()
         await page.get_by_role("button", name="Best eval loss").click()
         await page.get_by_role("searchbox").fill("a")
@@ -100,6 +113,18 @@ async def test_filters_are_in_the_address(
         await page.get_by_role("searchbox").fill("nobody")
         await page.get_by_role("button", name="Show all jobs").click()
         await expect(page.locator(".jobs-row")).to_have_count(3)
+
+        # A phone shows the column by which the rows are sorted.
+        verdicts, best_losses = (page.locator(f".jobs-row .jobs-col-{name}") for name in ("verdict", "best"))
+        await page.set_viewport_size({"width": 390, "height": 900})
+        await page.goto(f"{studio.url}/#/jobs?status=completed")
+        await expect(best_losses.first).to_be_visible()
+        await expect(verdicts.first).to_be_hidden()
+        await page.goto(f"{studio.url}/#/jobs?status=completed&sort=-verdict")
+        await expect(verdicts.first).to_be_visible()
+        await expect(verdicts).to_have_text(["Learned", "Worse"])
+        await expect(best_losses.first).to_be_hidden()
+        assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
 SCROLL_AND_CLICK = """async () => {
@@ -134,7 +159,7 @@ async def test_back_and_reload_restore_the_position(
         await page.wait_for_function("() => scrollY === 0")
 
 
-async def test_rows_show_changes_progress_and_errors(
+async def test_rows_show_changes_progress_errors_and_hostile_names(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     config = {"model": "tiny", "datasetSource": {"type": "file", "path": "d.jsonl"}, "learningRate": 2e-5}
@@ -146,6 +171,7 @@ async def test_rows_show_changes_progress_and_errors(
     best = {"bestEvalLoss": 0.6123}
     fake_backend.add_job("completed", name="lighthouse", metrics=best, createdAt="2026-01-01T00:00:00Z")
     async with open_page(studio.url, "/#/jobs") as page:
+        page.on("dialog", lambda dialog: pytest.fail(f"it ran: {dialog.message}"))
         rows = page.locator(".jobs-row")
         failed = rows.filter(has_text="much longer")
         await expect(failed).to_contain_text("The run needs 31 GB of memory.")
@@ -155,6 +181,25 @@ async def test_rows_show_changes_progress_and_errors(
         # The id gives way to the name, and every header stands over its cells.
         assert await failed.locator(".jobs-id").evaluate("(id) => id.clientWidth") < 30
         assert await lasting(lambda: page.evaluate(OVER_CELLS)) == []
+
+        for name in HOSTILE:
+            fake_backend.add_job("completed", name=name)
+        studio.app[JOBS].refresh()
+        await page.reload()
+        await expect(rows).to_have_count(3 + len(HOSTILE))
+        shown = set(await names(page))
+        assert {
+            "<img src=x onerror=alert(1)>",
+            "red",
+            "gpj.exe",
+            "مدرب الدعم",
+            "🦊 fox",
+            "(no name)",
+        } <= shown
+        assert await page.locator("main img, main script").count() == 0
+        for width in (1280, 390):
+            await page.set_viewport_size({"width": width, "height": 900})
+            await page.wait_for_function("document.documentElement.scrollWidth - innerWidth <= 0")
 
 
 async def test_columns_are_differing_settings_and_chosen_ones(
@@ -190,11 +235,23 @@ async def test_columns_are_differing_settings_and_chosen_ones(
         assert await lasting(lambda: page.evaluate(OVER_CELLS)) == []
 
 
-async def test_jobs_are_selected_for_comparison(
+async def test_jobs_are_selected_for_comparison_by_pointer_and_by_keyboard(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     jobs = {fake_backend.add_job("completed", name=name) for name in ("one", "two")}
+    for index in range(11):
+        fake_backend.add_job("completed", name=f"n{index}")
     async with open_page(studio.url, "/#/jobs") as page:
+        offered = page.get_by_role("option", name="Compare selected jobs")
+
+        async def palette_offers(count: int) -> None:
+            await page.keyboard.press("Control+k")
+            await page.keyboard.type("compare sel")
+            await expect(offered).to_have_count(count)
+            await page.keyboard.press("Escape")
+            await expect(page.get_by_role("dialog")).to_have_count(0)
+
+        await palette_offers(0)
         await page.get_by_role("checkbox", name="Select one").check()
         await expect(page.get_by_role("button", name="Compare")).to_be_disabled()
         await page.get_by_role("checkbox", name="Select two").check()
@@ -205,83 +262,24 @@ async def test_jobs_are_selected_for_comparison(
         # Whoever comes back may want to compare one more.
         await page.go_back()
         await expect(page.get_by_role("checkbox", checked=True)).to_have_count(2)
-        box = await at_rest(page.locator(".jobs-row .jobs-col-created").first.bounding_box)
-        assert box
-        await page.mouse.click(box["x"] + 5, box["y"] + 5)
-        await expect(page).to_have_url(re.compile(rf"#/jobs/({'|'.join(jobs)})$"))
 
+        boxes = page.get_by_role("checkbox")
+        await expect(boxes).to_have_count(13)
+        for box in await boxes.all():
+            await box.check()
+        await palette_offers(0)
+        await page.keyboard.press("c")
+        await expect(page).to_have_url(re.compile("#/jobs$"))
+        await boxes.first.uncheck()
+        await palette_offers(1)
+        await page.keyboard.press("c")
+        await expect(page).to_have_url(re.compile("#/compare"))
 
-async def test_a_job_is_cancelled_from_its_row(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.add_job("running", name="doomed")
-    async with open_page(studio.url, "/#/jobs") as page:
-        await page.get_by_role("link", name="doomed").hover()
-        await page.get_by_role("button", name="Cancel doomed").click()
-        question = page.get_by_role("dialog", name="Cancel doomed")
-        await question.get_by_role("button", name="Back").click()
-        assert fake_backend.count("POST /v1/jobs/{id}/cancel") == 0
-        await page.get_by_role("button", name="Cancel doomed").click()
-        await question.get_by_role("button", name="Cancel job").click()
-        await expect(page.locator(".jobs-row")).to_contain_text("Cancelled")
-
-
-async def test_a_refused_cancel_has_its_reason_in_view(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    for index in range(100):
-        fake_backend.add_job("running", name=f"n{index}", createdAt=f"2026-01-01T{index:06d}Z")
-    fake_backend.fault("POST /v1/jobs/{id}/cancel", status=409, body=b'{"error": "Too late."}')
-    async with open_page(studio.url, "/#/jobs", faulty=True) as page:
-        await expect(page.locator(".jobs-row").first).to_be_attached()
-        await page.evaluate("scrollTo(0, document.body.scrollHeight)")
-        await page.get_by_role("button", name="Cancel n5", exact=True).click()
-        await page.get_by_role("dialog").get_by_role("button", name="Cancel job").click()
-        alert = page.get_by_role("alert")
-        await expect(alert).to_contain_text("Too late.")
-        await expect(alert).to_be_in_viewport()
-        await expect(alert.get_by_role("button", name="Dismiss")).to_be_focused()
-        await page.keyboard.press("Enter")
-        await expect(alert).to_have_count(0)
-        await expect(page.get_by_role("link", name="n5", exact=True)).to_be_focused()
-
-
-async def test_a_phone_shows_the_sorted_column(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    for name, verdict in (("one", "worse"), ("two", "better")):
-        job = fake_backend.add_job("completed", name=name, metrics={"bestEvalLoss": 1.5})
-        fake_backend.jobs[job]["evaluation"] = {"verdict": verdict}
-    async with open_page(studio.url, "/#/jobs", width=390) as page:
-        verdicts, best = page.locator(".jobs-row .jobs-col-verdict"), page.locator(".jobs-row .jobs-col-best")
-        await expect(best.first).to_be_visible()
-        await expect(verdicts.first).to_be_hidden()
-        await page.goto(f"{studio.url}/#/jobs?sort=-verdict")
-        await expect(verdicts.first).to_be_visible()
-        await expect(verdicts).to_have_text(["Learned", "Worse"])
-        await expect(best.first).to_be_hidden()
-        assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-
-
-async def test_hostile_names_are_text(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
-    for name in HOSTILE:
-        fake_backend.add_job("completed", name=name)
-    async with open_page(studio.url, "/#/jobs") as page:
-        page.on("dialog", lambda dialog: pytest.fail(f"it ran: {dialog.message}"))
-        await expect(page.locator(".jobs-row")).to_have_count(len(HOSTILE))
-        shown = set(await names(page))
-        assert {
-            "<img src=x onerror=alert(1)>",
-            "red",
-            "gpj.exe",
-            "مدرب الدعم",
-            "🦊 fox",
-            "(no name)",
-        } <= shown
-        assert await page.locator("main img, main script").count() == 0
-        for width in (1280, 390):
-            await page.set_viewport_size({"width": width, "height": 900})
-            await page.wait_for_function("document.documentElement.scrollWidth - innerWidth <= 0")
+        await page.go_back()
+        cell = await at_rest(page.locator(".jobs-row .jobs-col-created").last.bounding_box)
+        assert cell
+        await page.mouse.click(cell["x"] + 5, cell["y"] + 5)
+        await expect(page).to_have_url(re.compile(rf"#/jobs/({'|'.join(fake_backend.jobs)})$"))
 
 
 async def test_malformed_jobs_do_not_break_the_page(
@@ -315,17 +313,6 @@ async def test_malformed_jobs_do_not_break_the_page(
             await expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-async def test_an_empty_list_leads_to_the_first_run(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.features = ["sweeps"]
-    async with open_page(studio.url, "/#/jobs") as page:
-        await expect(page.get_by_text("No job has run yet.")).to_be_visible()
-        await expect(page.get_by_role("link", name="Search for better settings")).to_be_visible()
-        await page.get_by_role("link", name="Go to Run training").click()
-        await expect(page).to_have_url(re.compile(r"#/$"))
-
-
 async def test_the_tab_title_shows_the_end_of_a_job(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -356,15 +343,41 @@ async def test_the_tab_title_shows_the_end_of_a_job(
         await expect(page).to_have_title("Jobs · Arkor Studio")
 
 
-async def test_focus_is_never_lost(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
-    fake_backend.add_job("running", name="doomed")
-    fake_backend.add_job("completed", name="other")
-    async with open_page(studio.url, "/#/jobs") as page:
+async def test_a_job_is_cancelled_from_its_row_or_says_why_not_and_focus_is_never_lost(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    for index in range(100):
+        fake_backend.add_job("running", name=f"n{index}", createdAt=f"2026-01-01T{index:06d}Z")
+    fake_backend.add_job("running", name="doomed", createdAt="2026-01-02T00:00:00Z")
+    fake_backend.add_job("completed", name="other", createdAt="2026-01-02T00:00:00Z")
+    refusal = {"status": 409, "body": b'{"error": "Too late."}'}
+    fake_backend.fault("POST /v1/jobs/{id}/cancel", **refusal)
+    async with open_page(studio.url, "/#/jobs", faulty=True) as page:
         search = page.get_by_role("searchbox")
         link = page.get_by_role("link", name="doomed")
+        await expect(page.locator(".jobs-row").first).to_be_attached()
+        await page.evaluate("scrollTo(0, document.body.scrollHeight)")
+        await page.get_by_role("button", name="Cancel n5", exact=True).click()
+        await page.get_by_role("dialog").get_by_role("button", name="Cancel job").click()
+        alert = page.get_by_role("alert")
+        await expect(alert).to_contain_text("Too late.")
+        await expect(alert).to_be_in_viewport()
+        await expect(alert.get_by_role("button", name="Dismiss")).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(alert).to_have_count(0)
+        await expect(page.get_by_role("link", name="n5", exact=True)).to_be_focused()
+
+        fake_backend.heal()
+        asked = fake_backend.count("POST /v1/jobs/{id}/cancel")
+        await page.evaluate("scrollTo(0, 0)")
+        await link.hover()
+        await page.get_by_role("button", name="Cancel doomed").click()
+        question = page.get_by_role("dialog", name="Cancel doomed")
+        await question.get_by_role("button", name="Back").click()
+        assert fake_backend.count("POST /v1/jobs/{id}/cancel") == asked
         await page.get_by_role("button", name="Cancel doomed").focus()
         await page.keyboard.press("Enter")
-        await page.get_by_role("dialog").get_by_role("button", name="Cancel job").focus()
+        await question.get_by_role("button", name="Cancel job").focus()
         await page.keyboard.press("Enter")
         await expect(page.locator(".jobs-row").filter(has_text="Cancelled")).to_have_count(1)
         await expect(link).to_be_focused()
@@ -424,35 +437,6 @@ async def test_the_focused_row_stays_during_updates(
         async with hurried(page, studio):
             await expect(page.get_by_role("link", name="new 99")).to_be_visible()
         await expect(first).to_be_focused()
-
-
-async def test_jobs_are_selected_for_comparison_by_keyboard(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    for index in range(13):
-        fake_backend.add_job("completed", name=f"n{index}")
-    async with open_page(studio.url, "/#/jobs") as page:
-        offered = page.get_by_role("option", name="Compare selected jobs")
-
-        async def palette_offers(count: int) -> None:
-            await page.keyboard.press("Control+k")
-            await page.keyboard.type("compare sel")
-            await expect(offered).to_have_count(count)
-            await page.keyboard.press("Escape")
-            await expect(page.get_by_role("dialog")).to_have_count(0)
-
-        await palette_offers(0)
-        boxes = page.get_by_role("checkbox")
-        await expect(boxes).to_have_count(13)
-        for box in await boxes.all():
-            await box.check()
-        await palette_offers(0)
-        await page.keyboard.press("c")
-        await expect(page).to_have_url(re.compile("#/jobs$"))
-        await boxes.first.uncheck()
-        await palette_offers(1)
-        await page.keyboard.press("c")
-        await expect(page).to_have_url(re.compile("#/compare"))
 
 
 async def test_a_job_is_paused_and_resumed_in_the_table(
