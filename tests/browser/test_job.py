@@ -339,20 +339,26 @@ async def test_settings_outlive_live_updates_and_a_reload(
             await page.reload()
 
 
-async def test_gaps_are_gaps_and_a_resumed_run_is_one_curve_with_its_earlier_pass_behind(
+async def test_gaps_earlier_passes_and_the_lack_of_a_curve_are_told(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
-    job = fake_backend.add_job()
-    steps(fake_backend, job, 1, 10)
-    fake_backend.log(job, 11, loss=None)
+    job = finished(fake_backend, 30)
+    rates = fake_backend.add_job()
+    fake_backend.log(rates, 1, learningRate=1e-3)
+    nothing = fake_backend.add_job("failed", error="out of memory")
+    once = fake_backend.add_job()
+    steps(fake_backend, once, 1, 1)
+    gaps = fake_backend.add_job()
+    steps(fake_backend, gaps, 1, 10)
+    fake_backend.log(gaps, 11, loss=None)
     frame = b'event: training.log\ndata: {"type":"training.log","step":12,"loss":1e309}\n\n'
-    fake_backend.emit_raw(job, frame)
-    steps(fake_backend, job, 13, 20)
-    fake_backend.finish(job)
+    fake_backend.emit_raw(gaps, frame)
+    steps(fake_backend, gaps, 13, 20)
+    fake_backend.finish(gaps)
     resumed = finished(fake_backend, 100)
     fake_backend.emit(resumed, "training.started", timestamp=stamp(110))
     steps(fake_backend, resumed, 51, 150, loss=9)
-    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+    async with open_page(studio.url, f"/#/jobs/{gaps}") as page:
         await expect(page.get_by_text("2 values not a number")).to_be_visible()
         await expect(page.locator(".chart-curve").last).to_have_attribute("d", re.compile("^M[^M]+M[^M]+$"))
         await page.goto(f"{studio.url}/#/jobs/{resumed}?smooth=0")
@@ -363,17 +369,8 @@ async def test_gaps_are_gaps_and_a_resumed_run_is_one_curve_with_its_earlier_pas
         await expect(page.get_by_text("earlier pass")).to_have_count(0)
         assert "\u2212" not in "".join(await page.locator(".chart-tick").all_text_contents())
 
-
-async def test_a_chart_without_a_curve_says_why_and_what_has_no_data_is_not_drawn(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    job = finished(fake_backend, 30)
-    rates = fake_backend.add_job()
-    fake_backend.log(rates, 1, learningRate=1e-3)
-    nothing = fake_backend.add_job("failed", error="out of memory")
-    once = fake_backend.add_job()
-    steps(fake_backend, once, 1, 1)
-    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        # A chart without a curve says why, and what has no data is not drawn.
+        await page.goto(f"{studio.url}/#/jobs/{job}")
         await page.get_by_role("button", name="training loss").click()
         await expect(page.get_by_text("All curves are switched off in the legend.")).to_be_visible()
         await until(lambda: "hide=" in page.url, 30)
@@ -483,13 +480,14 @@ async def test_hostile_events_are_text_and_bounded(
         assert await page.locator("main img, main script").count() == 0
 
 
-async def test_a_failed_run_says_why_in_full_and_an_unknown_job_that_there_is_none(
+async def test_a_failed_an_unknown_a_cancelled_and_a_deleted_job_say_so(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = fake_backend.add_job("failed", error="line 12 is not JSON\nFix it and run again.")
     fake_backend.emit(job, "training.failed", error="line 12 is not JSON\nFix it and run again.")
     listed = fake_backend.add_job("failed", error="out of memory")
     fake_backend.emit(listed, "training.failed")
+    running = fake_backend.add_job(name="support-bot")
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         await expect(page.get_by_role("alert")).to_contain_text("line 12 is not JSON Fix it and run again.")
         await expect(page.get_by_text("No step was logged.")).to_be_visible()
@@ -500,14 +498,19 @@ async def test_a_failed_run_says_why_in_full_and_an_unknown_job_that_there_is_no
         await page.goto(f"{studio.url}/#/jobs/none")
         await expect(page.get_by_text("No job has this id")).to_be_visible()
 
-
-async def test_a_job_that_another_tab_deletes_is_said_to_be_deleted(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    job = fake_backend.add_job("completed", name="support-bot")
-    async with open_page(studio.url, f"/#/jobs/{job}") as page:
+        # Cancelling asks first.
+        await page.goto(f"{studio.url}/#/jobs/{running}")
+        await page.get_by_role("button", name="Cancel job").click()
+        dialog = page.get_by_role("dialog", name="Cancel this job?")
+        await page.keyboard.press("Escape")
+        await expect(dialog).to_have_count(0)
+        assert fake_backend.count("POST /v1/jobs/{id}/cancel") == 0
+        await page.get_by_role("button", name="Cancel job").click()
+        await dialog.get_by_role("button", name="Cancel job").click()
+        await expect(page.locator(".job-line")).to_contain_text("Cancelled")
+        # Another tab deletes it.
         await expect(page.get_by_role("heading", name="support-bot")).to_be_visible()
-        del fake_backend.jobs[job]
+        del fake_backend.jobs[running]
         await expect(page.get_by_text("This job was deleted")).to_be_visible(timeout=10_000)
         await expect(page.get_by_text("support-bot is no longer in this project.")).to_be_visible()
         await expect(page.get_by_role("button", name="Open in Playground")).to_have_count(0)
@@ -596,34 +599,6 @@ async def test_checkpoints_are_a_table_with_their_losses_and_what_can_be_done(
         await soon(in_a_row)
 
 
-async def test_checkpoints_of_a_run_by_rewards_have_their_reward(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    job = fake_backend.add_job()
-    reward = {"name": "reward", "label": "Mean reward"}
-    fake_backend.emit(job, "training.started", metadata={"measure": reward, "figures": [reward]})
-    fake_backend.log(job, 10, loss=-0.07, reward=0.25)
-    fake_backend.log(job, 10, evalReward=0.5)
-    fake_backend.emit(job, "checkpoint.saved", step=10, artifacts=[{"kind": "checkpoint", "bytes": 4096}])
-    async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        region = page.get_by_role("region", name="Checkpoints")
-        await expect(region.locator("thead")).to_have_text(re.compile("Mean reward *Eval mean reward"))
-        await expect(region.locator("tbody tr")).to_have_text(re.compile("Step 10.*0.2500.*0.5000"))
-
-
-async def test_cancelling_asks_first(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
-    job = fake_backend.add_job()
-    async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        await page.get_by_role("button", name="Cancel job").click()
-        dialog = page.get_by_role("dialog", name="Cancel this job?")
-        await page.keyboard.press("Escape")
-        await expect(dialog).to_have_count(0)
-        assert fake_backend.count(f"POST /v1/jobs/{job}/cancel") == 0
-        await page.get_by_role("button", name="Cancel job").click()
-        await dialog.get_by_role("button", name="Cancel job").click()
-        await expect(page.locator(".job-line")).to_contain_text("Cancelled")
-
-
 async def test_a_cut_stream_loses_and_doubles_nothing(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -637,29 +612,7 @@ async def test_a_cut_stream_loses_and_doubles_nothing(
         await expect(page.get_by_role("tab", name="Events")).to_contain_text("21")
 
 
-@pytest.mark.tabs(one_process=True)
-async def test_nine_tabs_at_once(studio: Studio, fake_backend: FakeBackend, open_page: OpenPage) -> None:
-    jobs = [fake_backend.add_job(name=f"job {index}") for index in range(9)]
-    async with open_page(studio.url, f"/#/jobs/{jobs[0]}") as page:
-        tabs = [page]
-        for job in jobs[1:]:
-            tab = await page.context.new_page()
-            await tab.goto(f"{studio.url}/#/jobs/{job}")
-            tabs.append(tab)
-        for job in jobs:
-            steps(fake_backend, job, 1, 10)
-        for tab in tabs:
-            await expect(figure(tab, "Step")).to_contain_text("10")
-        # The tabs that hold the streams go; the others take over.
-        for tab in tabs[1:4]:
-            await tab.close()
-        for job in jobs:
-            steps(fake_backend, job, 11, 20)
-        for tab in [page, *tabs[4:]]:
-            await expect(figure(tab, "Step")).to_contain_text("20")
-
-
-async def test_a_method_s_own_figures_are_curves(
+async def test_a_method_s_own_figures_are_curves_and_columns_of_its_checkpoints(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = fake_backend.add_job("running")
@@ -671,6 +624,14 @@ async def test_a_method_s_own_figures_are_curves(
     for step in range(1, 9):
         fake_backend.log(job, step, loss=3 / step, margin=step / 4, accuracy=0.5 + step / 20)
     fake_backend.emit(job, "training.log", step=8, evalLoss=1, evalMargin=1.5, evalAccuracy=0.75)
+    rewarded = fake_backend.add_job()
+    reward = {"name": "reward", "label": "Mean reward"}
+    fake_backend.emit(rewarded, "training.started", metadata={"measure": reward, "figures": [reward]})
+    fake_backend.log(rewarded, 10, loss=-0.07, reward=0.25)
+    fake_backend.log(rewarded, 10, evalReward=0.5)
+    fake_backend.emit(
+        rewarded, "checkpoint.saved", step=10, artifacts=[{"kind": "checkpoint", "bytes": 4096}]
+    )
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         legend = page.get_by_role("group", name="Curves")
         await expect(legend.get_by_role("button")).to_have_text(["training loss", "eval loss"])
@@ -679,3 +640,8 @@ async def test_a_method_s_own_figures_are_curves(
         await expect(page.get_by_role("application", name=re.compile("^Margin of"))).to_be_visible()
         await page.reload()
         await expect(page.get_by_role("radio", name="Margin")).to_be_checked()
+
+        await page.goto(f"{studio.url}/#/jobs/{rewarded}")
+        region = page.get_by_role("region", name="Checkpoints")
+        await expect(region.locator("thead")).to_have_text(re.compile("Mean reward *Eval mean reward"))
+        await expect(region.locator("tbody tr")).to_have_text(re.compile("Step 10.*0.2500.*0.5000"))
