@@ -57,27 +57,12 @@ async def put(page: Page, label: str, text: str) -> None:
     await page.get_by_label(label, exact=True).fill(text)
 
 
-async def test_the_method_is_chosen_if_there_are_several(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+async def test_changes_are_marked_undone_and_written_unless_the_file_has_changed_meanwhile(
+    studio: Studio, open_page: OpenPage
 ) -> None:
     declare(studio.settings.project, TOML)
-    fake_backend.features = []
-    fake_backend.methods = [
-        {"name": "sft", "label": "Supervised fine-tuning"},
-        {"name": "dpo", "label": "Direct preference optimization"},
-    ]
-    async with open_page(studio.url) as page:
-        card = await opened(page)
-        choice = page.get_by_label("Training method", exact=True)
-        await choice.select_option(label="Direct preference optimization")
-        await expect(card).to_contain_text("training method not set → dpo")
-        await expect(page.get_by_role("button", name="Run with unsaved changes")).to_be_enabled()
-
-
-async def test_changes_are_marked_undone_and_written(studio: Studio, open_page: OpenPage) -> None:
-    declare(studio.settings.project, TOML)
     toml = studio.settings.project / "arkor.toml"
-    async with open_page(studio.url) as page:
+    async with open_page(studio.url, faulty=True, clock=True) as page:
         form = await opened(page)
         # The few that people change, each with its help while it is used.
         await expect(form.locator("input[type=text]")).to_have_count(5)
@@ -117,12 +102,7 @@ async def test_changes_are_marked_undone_and_written(studio: Studio, open_page: 
         assert toml.read_text() == TOML
         await expect(page.get_by_label("Steps", exact=True)).to_have_value("12")
 
-
-async def test_a_file_changed_meanwhile_is_not_overwritten(studio: Studio, open_page: OpenPage) -> None:
-    declare(studio.settings.project, TOML)
-    toml = studio.settings.project / "arkor.toml"
-    async with open_page(studio.url, faulty=True, clock=True) as page:
-        await opened(page)
+        # A file that has changed meanwhile is not overwritten.
         await put(page, "Steps", "60")
         await page.get_by_role("button", name="Write to arkor.toml").click()
         dialog = page.get_by_role("dialog")
@@ -177,10 +157,17 @@ async def test_changed_settings_run_without_writing(
         await expect(page.locator(".job-fact", has_text="LoRA rank")).not_to_contain_text("set by hand")
 
 
-async def test_invalid_values_are_reported_while_typing(studio: Studio, open_page: OpenPage) -> None:
+async def test_invalid_values_are_reported_while_typing_and_one_of_several_methods_is_chosen(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
     declare(studio.settings.project, TOML)
+    fake_backend.features = []
+    fake_backend.methods = [
+        {"name": "sft", "label": "Supervised fine-tuning"},
+        {"name": "dpo", "label": "Direct preference optimization"},
+    ]
     async with open_page(studio.url) as page:
-        await opened(page)
+        card = await opened(page)
         rank = page.get_by_label("LoRA rank", exact=True)
         await rank.fill("2000")
         await expect(row(page, "LoRA rank").get_by_role("alert")).to_have_text(
@@ -208,6 +195,12 @@ async def test_invalid_values_are_reported_while_typing(studio: Studio, open_pag
         await expect(page.get_by_role("button", name="Run with unsaved changes")).to_be_enabled()
         await put(page, "Base model", "")
         await expect(row(page, "Base model").get_by_role("alert")).to_contain_text("Must be a model's name")
+
+        await page.get_by_role("button", name="Reset").click()
+        choice = page.get_by_label("Training method", exact=True)
+        await choice.select_option(label="Direct preference optimization")
+        await expect(card).to_contain_text("training method not set → dpo")
+        await expect(page.get_by_role("button", name="Run with unsaved changes")).to_be_enabled()
 
 
 async def test_a_job_is_run_again_with_changes(
