@@ -39,19 +39,6 @@ async def test_an_unevaluated_job_can_be_evaluated(
         await expect(page.get_by_role("button", name="Compare with the base model")).to_have_count(0)
 
 
-async def test_a_run_that_forgot_offers_replay(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.features = ["evaluation", "replay"]
-    declare(studio.settings.project)
-    job = trained(fake_backend, "first", steps=40, of=40)
-    fake_backend.evaluations.judge(job)
-    async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        await page.get_by_role("button", name="Run again with replay").click()
-        await expect(page).to_have_url(re.compile(r"#/$"))
-        await expect(page.locator(".home-note-warn")).to_contain_text("replay not set → 0.2")
-
-
 async def test_a_run_that_was_still_learning_offers_more_steps(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
@@ -87,37 +74,12 @@ async def test_changed_data_is_reported_before_evaluating(
     assert fake_backend.last("POST /v1/jobs/{id}/evaluate").json() == {"force": True}
 
 
-async def test_general_answers_are_shown_side_by_side(
+async def test_a_verdict_has_its_rows_its_general_answers_and_its_remedy(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
-    fake_backend.features = ["evaluation"]
-    job = trained(fake_backend, "support-bot", steps=40, of=40)
-    fake_backend.evaluations.judge(job)
-    async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        verdict = page.get_by_role("region", name="Verdict")
-        await verdict.get_by_text("Details", exact=True).click()
-        await expect(verdict).to_contain_text("its answers are 4 times longer")
-        await expect(verdict).to_contain_text("6 repeat themselves (base 0)")
-        # The words stand at the line that they are about.
-        zero = await at_rest(verdict.locator(".job-interval-zero").first.bounding_box)
-        words = await verdict.get_by_text("no difference", exact=True).bounding_box()
-        assert zero
-        assert words
-        assert abs(zero["x"] - words["x"] - words["width"] / 2) < 2
-        await verdict.get_by_text("Answers to general questions").click()
-        row = verdict.get_by_role("row", name="Cut after 64 tokens")
-        await expect(row.get_by_role("cell")).to_have_text(["0 of 16", "11 of 16"])
-        second = verdict.get_by_role("listitem").nth(1)
-        await expect(second).to_contain_text("How many legs has a spider?")
-        await expect(second).to_contain_text("I cannot help with that.")
-        await expect(second).to_contain_text("Eight, mate.")
-
-
-async def test_verdict_rows_can_be_sorted(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.features = ["evaluation"]
-    job = trained(fake_backend, "support-bot", steps=40, of=40)
+    fake_backend.features = ["evaluation", "replay"]
+    declare(studio.settings.project)
+    job = trained(fake_backend, "first", steps=40, of=40)
     fake_backend.evaluations.judge(job)
     async with open_page(studio.url, f"/#/jobs/{job}") as page:
         verdict = page.get_by_role("region", name="Verdict")
@@ -138,6 +100,38 @@ async def test_verdict_rows_can_be_sorted(
         await expect(verdict.get_by_role("radio", name="As in the data")).to_be_checked()
         await expect(first).to_contain_text("Where is parcel number 1?")
 
+        # General answers are shown side by side.
+        await verdict.get_by_text("Held-out rows side by side").click()
+        await verdict.get_by_text("Details", exact=True).click()
+        await expect(verdict).to_contain_text("its answers are 4 times longer")
+        await expect(verdict).to_contain_text("6 repeat themselves (base 0)")
+        # The words stand at the line that they are about.
+        zero = await at_rest(verdict.locator(".job-interval-zero").first.bounding_box)
+        words = await verdict.get_by_text("no difference", exact=True).bounding_box()
+        assert zero
+        assert words
+        assert abs(zero["x"] - words["x"] - words["width"] / 2) < 2
+        await verdict.get_by_text("Answers to general questions").click()
+        row = verdict.get_by_role("row", name="Cut after 64 tokens")
+        await expect(row.get_by_role("cell")).to_have_text(["0 of 16", "11 of 16"])
+        second = verdict.get_by_role("listitem").nth(1)
+        await expect(second).to_contain_text("How many legs has a spider?")
+        await expect(second).to_contain_text("I cannot help with that.")
+        await expect(second).to_contain_text("Eight, mate.")
+
+        # A run that forgot offers replay.
+        await page.get_by_role("button", name="Run again with replay").click()
+        await expect(page).to_have_url(re.compile(r"#/$"))
+        await expect(page.locator(".home-note-warn")).to_contain_text("replay not set → 0.2")
+
+        # Without the feature there is no verdict.
+        fake_backend.features = None
+        del fake_backend.jobs[job]["evaluation"]
+        await page.goto(f"{studio.url}/#/jobs/{job}")
+        await page.reload()
+        await expect(page.get_by_role("region", name="Checkpoints")).to_be_attached()
+        await expect(page.get_by_role("region", name="Verdict")).to_have_count(0)
+
 
 async def test_the_jobs_table_sorts_by_verdict(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
@@ -154,15 +148,6 @@ async def test_the_jobs_table_sorts_by_verdict(
         await expect(names).to_have_text(["three", "one", "two", "four"])
         row = page.locator(".jobs-row").filter(has_text="one")
         await expect(row.locator(".jobs-col-verdict")).to_have_text("Learned, but forgot")
-
-
-async def test_without_the_feature_there_is_no_verdict(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    job = trained(fake_backend, "support-bot", steps=40, of=40)
-    async with open_page(studio.url, f"/#/jobs/{job}") as page:
-        await expect(page.get_by_role("region", name="Checkpoints")).to_be_attached()
-        await expect(page.get_by_role("region", name="Verdict")).to_have_count(0)
 
 
 async def test_a_significantly_better_checkpoint_answers(
