@@ -42,7 +42,12 @@ def kept_port() -> Iterator[int]:
         yield place.getsockname()[1]
 
 
-async def test_the_bar_shows_identity_and_pages(studio: Studio, open_page: OpenPage) -> None:
+async def test_the_bar_the_shortcuts_and_the_palette_lead_to_pages_and_jobs(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed", name="needle in the hay")
+    for index in range(30):
+        fake_backend.add_job("completed", name=f"hay {index}")
     async with open_page(studio.url) as page:
         await expect(page.get_by_role("banner")).to_contain_text(
             re.compile(r"anonymous · anon-org / demo · 127\.0\.0\.1:\d+ · to sign in: arkor-dev login")
@@ -56,9 +61,16 @@ async def test_the_bar_shows_identity_and_pages(studio: Studio, open_page: OpenP
         await page.goto(f"{studio.url}/#/nothing")
         await expect(page.get_by_text("There is no page at this address.")).to_be_visible()
 
+        await page.goto(f"{studio.url}/#/jobs")
+        await expect(page.get_by_role("link", name="needle in the hay")).to_be_attached()
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type("needle")
+        await expect(page.get_by_role("option").first).to_contain_text("needle in the hay")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", name="needle in the hay")).to_be_visible()
 
-async def test_shortcuts_can_be_listed_and_disabled(studio: Studio, open_page: OpenPage) -> None:
-    async with open_page(studio.url) as page:
+        # Shortcuts can be listed and disabled.
+        await page.goto(f"{studio.url}/#/")
         await expect(page.locator("main h1").first).to_be_attached()
         await page.keyboard.type("gj")
         await expect(page.get_by_role("heading", name="Jobs", level=1)).to_be_visible()
@@ -80,21 +92,6 @@ async def test_shortcuts_can_be_listed_and_disabled(studio: Studio, open_page: O
         await page.keyboard.press("Control+k")
         await expect(page.get_by_role("dialog")).to_have_count(1)
         await expect(page.get_by_role("dialog", name="Jump to")).to_be_visible()
-
-
-async def test_the_palette_jumps_to_a_job(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.add_job("completed", name="needle in the hay")
-    for index in range(30):
-        fake_backend.add_job("completed", name=f"hay {index}")
-    async with open_page(studio.url, "/#/jobs") as page:
-        await expect(page.get_by_role("link", name="needle in the hay")).to_be_attached()
-        await page.keyboard.press("Control+k")
-        await page.keyboard.type("needle")
-        await expect(page.get_by_role("option").first).to_contain_text("needle in the hay")
-        await page.keyboard.press("Enter")
-        await expect(page.get_by_role("heading", name="needle in the hay")).to_be_visible()
 
 
 async def test_the_palette_finds_help_settings_and_what_can_be_done(
