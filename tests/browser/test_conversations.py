@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.mark.tabs
-async def test_two_tabs_share_a_conversation(
+async def test_two_tabs_share_conversations_and_presets(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
@@ -51,122 +51,13 @@ async def test_two_tabs_share_a_conversation(
         await one.get_by_role("button", name="Delete “First?”").click()
         await one.get_by_role("button", name="Delete conversation").click()
         await expect(other.locator(".chat-user, .pg-chat")).to_have_count(0)
-    roles = [message["role"] for message in asked(fake_backend)[-1]["messages"]]
-    assert roles == ["user", "assistant"] * 2 + ["user"]
+        roles = [message["role"] for message in asked(fake_backend)[-1]["messages"]]
+        assert roles == ["user", "assistant"] * 2 + ["user"]
 
-
-@pytest.mark.tabs
-async def test_an_answer_whose_tab_was_closed_is_marked_truncated(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.add_job("completed")
-    fake_backend.chat.endless = True
-    fake_backend.chat.delay = 0.05
-    async with open_page(studio.url, "/#/playground") as one:
-        await start(one, "Go on")
-        await expect(answers(one)).to_contain_text("world")
-        other = await one.context.new_page()
-        await other.goto(one.url)
-        await expect(answers(other)).to_contain_text("Being answered in another tab.")
-        await one.close()
-        await expect(answers(other)).to_contain_text("The page was closed before the answer was complete.")
-
-
-async def test_typing_after_sending_goes_to_the_message_field(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.add_job("completed")
-    async with open_page(studio.url, "/#/playground", clock=True) as page:
-        message = page.get_by_label("Message")
-        await message.fill("Hello?")
-        send = page.get_by_role("button", name="Send")
-        await expect(send).to_be_enabled()
-        # Twice, as an impatient hand does: the second click meets Stop in the place of Send. It comes half a
-        # second later at most, and so in no time by the page's clock, however slow this machine is.
-        await set_pace(page, 0)
-        await send.dblclick()
-        await set_pace(page, 1)
-        await expect(answers(page)).to_contain_text("Hello, world")
-        await page.keyboard.type("can you now")
-        await expect(message).to_have_value("can you now")
-        await expect(page.locator(".chat-foot")).not_to_contain_text("Stopped")
-        await expect(page.locator(".pg-head")).to_have_count(1)
-
-
-async def test_focus_returns_to_the_message_when_a_button_disappears(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.add_job("completed")
-    fake_backend.chat.turns = turns = asyncio.Semaphore(0)
-    async with open_page(studio.url, "/#/playground") as page:
-        message, send = page.get_by_label("Message"), page.get_by_role("button", name="Send")
-        await message.fill("Hello?")
-        await send.click()
-        await page.get_by_role("button", name="Stop").hover()
-        await page.mouse.down()  # and the answer ends before the press does
-        for _ in fake_backend.chat.chunks:
-            turns.release()
-        await expect(send).to_be_disabled()
-        await page.mouse.up()
-        await page.keyboard.type("can")
-        await expect(message).to_have_value("can")
-        await message.fill("")
-        await expect(send).to_be_disabled()
-        await page.mouse.down()  # on Send, which does nothing without a message
-        await page.mouse.up()
-        await page.keyboard.type("can you now")
-        await expect(message).to_have_value("can you now")
-        await expect(page.locator(".pg-head")).to_have_count(1)
-
-
-async def test_closing_a_column_ends_its_answer(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.add_job("completed")
-    fake_backend.chat.endless = True
-    fake_backend.chat.delay = 0.02
-    async with open_page(studio.url, "/#/playground") as page:
-        await page.get_by_role("button", name="Compare").click()
-        await start(page, "Go on")
-        await expect(answers(page).nth(1)).to_contain_text("world")
-        await page.get_by_role("button", name="Close the left column").click()
-        await fake_backend.until(lambda: fake_backend.chat.left_at is not None)
-        await page.keyboard.press("Escape")
-        await expect(page.get_by_role("button", name="Send")).to_be_visible()
-
-
-async def test_settings_survive_a_reload_before_the_first_question(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.add_job("completed")
-    async with open_page(studio.url, "/#/playground") as page:
-        await page.get_by_label("System prompt").fill("Be brief.")
-        await page.get_by_text("Steady", exact=True).click()
-        await page.reload()
-        await expect(page.get_by_label("System prompt")).to_have_value("Be brief.")
-        await expect(page.get_by_label("Max tokens")).to_have_value("256")
-
-
-async def test_an_unknown_job_is_named(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.add_job("completed")
-    async with open_page(studio.url, "/#/playground?job=nope") as page:
-        await page.get_by_label("Message").fill("Hello?")
-        await expect(page.locator(".pg-composer")).to_contain_text("Job not found")
-        await expect(page.get_by_role("button", name="Send")).to_be_disabled()
-
-
-@pytest.mark.tabs
-async def test_presets_are_shared_between_tabs(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.add_job("completed")
-    fake_backend.chat.endless = True
-    fake_backend.chat.delay = 0.02
-    async with open_page(studio.url, "/#/playground") as one:
-        other = await one.context.new_page()
-        await other.goto(studio.url + "/#/playground")
+        # So are presets.
+        fake_backend.chat.chunks = ["Hello", ", ", "world"]
+        fake_backend.chat.endless = True
+        fake_backend.chat.delay = 0.02
         for page, name, tokens in ((one, "Short", "9"), (other, "Long", "999")):
             await put(page.get_by_label("Max tokens"), tokens)
             await page.get_by_label("Message").click()
@@ -189,13 +80,85 @@ async def test_presets_are_shared_between_tabs(
         await one.keyboard.press("Escape")
         await expect(one.get_by_role("button", name="Send")).to_be_visible()
 
+        # An answer whose tab was closed is marked as truncated.
+        fake_backend.chat.delay = 0.05
+        await one.get_by_role("button", name="New conversation").click()
+        await start(one, "Go on")
+        await expect(answers(one)).to_contain_text("world")
+        await other.goto(one.url)
+        await expect(answers(other)).to_contain_text("Being answered in another tab.")
+        await one.close()
+        await expect(answers(other)).to_contain_text("The page was closed before the answer was complete.")
 
-async def test_paragraphs_have_their_own_text_direction(
+
+async def test_a_hand_that_slips_loses_neither_the_focus_nor_an_answer(
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
+) -> None:
+    fake_backend.add_job("completed")
+    async with open_page(studio.url, "/#/playground", clock=True) as page:
+        message = page.get_by_label("Message")
+        await message.fill("Hello?")
+        send = page.get_by_role("button", name="Send")
+        await expect(send).to_be_enabled()
+        # Twice, as an impatient hand does: the second click meets Stop in the place of Send. It comes half a
+        # second later at most, and so in no time by the page's clock, however slow this machine is.
+        await set_pace(page, 0)
+        await send.dblclick()
+        await set_pace(page, 1)
+        await expect(answers(page)).to_contain_text("Hello, world")
+        await page.keyboard.type("can you now")
+        await expect(message).to_have_value("can you now")
+        await expect(page.locator(".chat-foot")).not_to_contain_text("Stopped")
+        await expect(page.locator(".pg-head")).to_have_count(1)
+
+        # Where a button disappears the focus returns to the message.
+        await page.get_by_role("button", name="New conversation").click()
+        fake_backend.chat.turns = turns = asyncio.Semaphore(0)
+        await message.fill("Hello?")
+        await send.click()
+        await page.get_by_role("button", name="Stop").hover()
+        await page.mouse.down()  # and the answer ends before the press does
+        for _ in fake_backend.chat.chunks:
+            turns.release()
+        await expect(send).to_be_disabled()
+        await page.mouse.up()
+        await page.keyboard.type("can")
+        await expect(message).to_have_value("can")
+        await message.fill("")
+        await expect(send).to_be_disabled()
+        await page.mouse.down()  # on Send, which does nothing without a message
+        await page.mouse.up()
+        await page.keyboard.type("can you now")
+        await expect(message).to_have_value("can you now")
+        await expect(page.locator(".pg-head")).to_have_count(1)
+
+        # Closing a column ends its answer.
+        fake_backend.chat.turns = None
+        fake_backend.chat.endless = True
+        fake_backend.chat.delay = 0.02
+        fake_backend.chat.left_at = None
+        await page.get_by_role("button", name="New conversation").click()
+        await page.get_by_role("button", name="Compare").click()
+        await start(page, "Go on")
+        await expect(answers(page).nth(1)).to_contain_text("world")
+        await page.get_by_role("button", name="Close the left column").click()
+        await fake_backend.until(lambda: fake_backend.chat.left_at is not None)
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("button", name="Send")).to_be_visible()
+
+
+async def test_settings_survive_a_reload_and_paragraphs_have_their_direction(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")
     fake_backend.chat.chunks = ["Here it is:\n\n\u05e9\u05dc\u05d5\u05dd in Studio.\n\n- \u05d0\n- \u05d1\n"]
     async with open_page(studio.url, "/#/playground") as page:
+        await page.get_by_label("System prompt").fill("Be brief.")
+        await page.get_by_text("Steady", exact=True).click()
+        await page.reload()
+        await expect(page.get_by_label("System prompt")).to_have_value("Be brief.")
+        await expect(page.get_by_label("Max tokens")).to_have_value("256")
+
         await ask(page, "\u05e9\u05dc\u05d5\u05dd")
         direction = "(nodes) => nodes.map((node) => getComputedStyle(node).direction)"
         shown = page.locator(".md > *")
@@ -203,3 +166,9 @@ async def test_paragraphs_have_their_own_text_direction(
         assert await shown.evaluate_all(direction) == ["ltr", "rtl", "rtl"]
         await page.get_by_label("Message").fill("\u05e9\u05dc\u05d5\u05dd")
         assert await page.get_by_label("Message").evaluate_all(direction) == ["rtl"]
+
+        # A job that is unknown is named.
+        await page.goto(f"{studio.url}/#/playground?job=nope")
+        await page.get_by_label("Message").fill("Hello?")
+        await expect(page.locator(".pg-composer")).to_contain_text("Job not found")
+        await expect(page.get_by_role("button", name="Send")).to_be_disabled()
