@@ -64,35 +64,21 @@ async def test_only_changed_settings_are_sent_and_stored(
         await expect(page.get_by_label("Top-k")).to_have_value("0")
         await ask(page, "Once more?")
         assert set(asked(fake_backend)[-1]) == PLAIN
+        # What the backend no longer knows is not sent.
+        await put(page.get_by_label("Seed"), "7")
+        await ask(page, "With a seed?")
+        assert asked(fake_backend)[-1]["seed"] == 7
+        fake_backend.features = []
+        await page.reload()
+        await expect(page.get_by_role("button", name="More settings")).to_have_count(0)
+        await ask(page, "And without?")
+        assert set(asked(fake_backend)[-1]) == PLAIN
 
 
-async def test_tool_calls_and_engine_are_shown(
+async def test_the_engine_and_calls_of_tools_are_shown_and_the_exact_engine_can_be_asked(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
-    fake_backend.features = ["sampling", "tools"]
-    fake_backend.add_job("completed", name="bot")
-    call: dict[str, Any] = {"name": "find_order", "arguments": '{"order": "<b>A-1047</b>"}'}
-    fake_backend.chat.calls = [{"id": "c1", "type": "function", "function": call}]
-    fake_backend.chat.by = {"answeredBy": {"engine": "llama.cpp", "precision": "Q4_1"}}
-    fake_backend.chat.chunks = []
-    async with open_page(studio.url, "/#/playground") as page:
-        await page.get_by_role("button", name="More settings").click()
-        tools = page.get_by_label("Tools, a JSON list")
-        await tools.fill("[5]")
-        await expect(page.get_by_text("This is no such list yet")).to_be_visible()
-        await tools.fill(str(TOOLS).replace("'", '"'))
-        await ask(page, "Where is my parcel?")
-        assert asked(fake_backend)[-1]["tools"] == TOOLS
-        calls = page.get_by_role("region", name="Calls of tools")
-        await expect(calls).to_contain_text("Calls find_order")
-        await expect(calls).to_contain_text(call["arguments"])
-        await expect(page.get_by_text("the model returned an empty answer")).to_have_count(0)
-
-
-async def test_the_engine_is_shown_and_the_exact_one_can_be_asked(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.features = ["sampling", "engines"]
+    fake_backend.features = ["sampling", "tools", "engines"]
     fake_backend.add_job("completed", name="bot")
     async with open_page(studio.url, "/#/playground") as page:
         exactly = page.get_by_role("button", name="Ask exactly")
@@ -114,21 +100,22 @@ async def test_the_engine_is_shown_and_the_exact_one_can_be_asked(
         assert set(asked(fake_backend)[-1]) == PLAIN
         await expect(page.get_by_text("transformers, float32, it is being made")).to_be_visible()
 
-
-async def test_unsupported_settings_are_not_sent(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.features = ["sampling"]
-    fake_backend.add_job("completed", name="bot")
-    async with open_page(studio.url, "/#/playground") as page:
+        call: dict[str, Any] = {"name": "find_order", "arguments": '{"order": "<b>A-1047</b>"}'}
+        fake_backend.chat.calls = [{"id": "c1", "type": "function", "function": call}]
+        fake_backend.chat.by = {"answeredBy": {"engine": "llama.cpp", "precision": "Q4_1"}}
+        fake_backend.chat.chunks = []
+        await page.get_by_role("button", name="New conversation").click()
         await page.get_by_role("button", name="More settings").click()
-        await put(page.get_by_label("Seed"), "7")
-        await ask(page, "Hello?")
-        fake_backend.features = []
-        await page.reload()
-        await expect(page.get_by_role("button", name="More settings")).to_have_count(0)
-        await ask(page, "And now?")
-        assert set(asked(fake_backend)[-1]) == PLAIN
+        tools = page.get_by_label("Tools, a JSON list")
+        await tools.fill("[5]")
+        await expect(page.get_by_text("This is no such list yet")).to_be_visible()
+        await tools.fill(str(TOOLS).replace("'", '"'))
+        await ask(page, "Where is my parcel?")
+        assert asked(fake_backend)[-1]["tools"] == TOOLS
+        calls = page.get_by_role("region", name="Calls of tools")
+        await expect(calls).to_contain_text("Calls find_order")
+        await expect(calls).to_contain_text(call["arguments"])
+        await expect(page.get_by_text("the model returned an empty answer")).to_have_count(0)
 
 
 async def says(answer: Locator, text: str) -> bool:
@@ -193,7 +180,7 @@ async def test_an_answer_with_a_schema_is_formatted(
         await expect(answers(page).last.locator("pre")).to_have_count(0)
 
 
-async def test_schema_errors_are_shown_beside_the_schema(
+async def test_schema_errors_are_shown_beside_the_schema_and_hostile_answers_are_text(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.features = ["formats"]
@@ -215,18 +202,10 @@ async def test_schema_errors_are_shown_beside_the_schema(
         await expect(refusal).to_have_count(0)
         await expect(schema).to_have_attribute("aria-invalid", "false")
 
-
-async def test_a_hostile_structured_answer_is_text(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
-) -> None:
-    fake_backend.features = ["formats"]
-    fake_backend.add_job("completed", name="bot")
-    hostile = "<img src=x onerror=alert(1)>\u202e</pre><script>alert(1)</script> [js](javascript:1) ```"
-    async with open_page(studio.url, "/#/playground") as page:
-        await page.get_by_role("button", name="More settings").click()
-        await page.get_by_role("group", name="Answer form").get_by_text("JSON schema").click()
-        schema = {"type": "object", "properties": {hostile: {"enum": [hostile]}}, "required": [hostile]}
-        await page.get_by_label("JSON schema of the answer").fill(json.dumps(schema))
+        # A hostile answer is text.
+        hostile = "<img src=x onerror=alert(1)>\u202e</pre><script>alert(1)</script> [js](javascript:1) ```"
+        risky = {"type": "object", "properties": {hostile: {"enum": [hostile]}}, "required": [hostile]}
+        await schema.fill(json.dumps(risky))
         await ask(page, "Hello?")
         shown = answers(page).last.locator("pre")
         await expect(shown).to_contain_text("<img src=x onerror=alert(1)>")
