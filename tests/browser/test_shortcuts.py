@@ -71,9 +71,9 @@ async def job_and_checkpoint(page: Page) -> None:
 
 PAGES: dict[str, Check] = {
     "/#/": shows("main h1"),
+    "/#/playground": shows(".pg-head button:has-text('done')"),  # before a job is opened in it
     "/#/jobs": select_all,
     "/#/jobs/now": job_and_checkpoint,
-    "/#/playground": shows(".pg-head button:has-text('done')"),
     "/#/endpoints": shows(".ep .ui-button"),
 }
 FRAME = ("Everywhere", "Pages")
@@ -91,39 +91,44 @@ async def at(page: Page, origin: str, path: str) -> None:
     await expect(page.get_by_role("link", name="Endpoints", exact=True)).to_be_visible()
 
 
-@pytest.mark.parametrize("path", PAGES)
+async def each_does_what_is_listed(page: Page, origin: str, path: str) -> None:
+    """The shortcuts that the sheet lists on one page."""
+    await at(page, origin, path)
+    await page.keyboard.press("?")
+    sections = page.locator(".shell-keys section:not(:has-text('Chart'))")
+    await expect(sections.first).to_be_visible()
+    shown = [
+        (
+            await section.locator("h3").inner_text(),
+            await row.locator("dt").inner_text(),
+            await keys_of(row),
+        )
+        for section in await sections.all()
+        for row in await section.locator("dl > div").all()
+    ]
+    assert len({keys for _, _, keys in shown}) == len(shown)
+    for section, label, keys in shown:
+        # Those of the frame lead from Jobs elsewhere and from Home to Jobs: that is enough of them.
+        if section in FRAME and path != "/#/jobs" and (path, label) != ("/#/", "Go to Jobs"):
+            continue
+        await at(page, origin, path)
+        if len(keys) > 1:  # without a pause, in which it would be forgotten what they begin with
+            await page.keyboard.type("".join(keys))
+        else:
+            await page.keyboard.press("Control+k" if keys[0] == "Ctrl K" else keys[0])
+        await EFFECTS[label](page)
+
+
 async def test_each_shortcut_does_what_is_listed(
-    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, path: str
+    studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("queued", name="later")
     fake_backend.add_job("completed", name="done")
     job = fake_backend.add_job("running", name="now", id="now")
     fake_backend.emit(job, "checkpoint.saved", step=3, artifacts=[])
     async with open_page(studio.url, None) as page:
-        await at(page, studio.url, path)
-        await page.keyboard.press("?")
-        sections = page.locator(".shell-keys section:not(:has-text('Chart'))")
-        await expect(sections.first).to_be_visible()
-        shown = [
-            (
-                await section.locator("h3").inner_text(),
-                await row.locator("dt").inner_text(),
-                await keys_of(row),
-            )
-            for section in await sections.all()
-            for row in await section.locator("dl > div").all()
-        ]
-        assert len({keys for _, _, keys in shown}) == len(shown)
-        for section, label, keys in shown:
-            # Those of the frame lead from Jobs elsewhere and from Home to Jobs: that is enough of them.
-            if section in FRAME and path != "/#/jobs" and (path, label) != ("/#/", "Go to Jobs"):
-                continue
-            await at(page, studio.url, path)
-            if len(keys) > 1:  # without a pause, in which it would be forgotten what they begin with
-                await page.keyboard.type("".join(keys))
-            else:
-                await page.keyboard.press("Control+k" if keys[0] == "Ctrl K" else keys[0])
-            await EFFECTS[label](page)
+        for path in PAGES:
+            await each_does_what_is_listed(page, studio.url, path)
 
 
 async def label_of(row: Locator) -> str:
