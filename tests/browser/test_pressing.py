@@ -105,7 +105,7 @@ async def test_running_with_errors_or_secrets_in_the_data_asks_first(
 
     async def refuse(route: Route) -> None:
         # That a run has the settings of its request: `test_a_run_may_change_settings` of the server.
-        sent.append(route.request.post_data_json)
+        sent.append(route.request.post_data_json or {})
         await route.fulfill(status=400, json={"error": "Not now."})
 
     async def fail(route: Route) -> None:
