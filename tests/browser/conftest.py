@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -201,7 +202,7 @@ async def watched(
     origin: str,
     path: str | None,
     *,
-    faulty: bool = False,
+    faulty: bool | str = False,
     close: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Page]:
     """The page. When the block ends, by ``close`` or its context's, nothing may have gone wrong in it."""
@@ -209,7 +210,8 @@ async def watched(
 
     def on_console(message: ConsoleMessage) -> None:
         # The browser itself writes this for each refused call; a test of refusals expects it.
-        if not (faulty and message.text.startswith("Failed to load resource:")):
+        refused = message.text.startswith("Failed to load resource:")
+        if not (refused and (faulty is True or (faulty and re.search(faulty, message.location["url"])))):
             faults.append(f"console {message.type}: {message.text}")
 
     if SLOW and not FIREFOX:
@@ -243,10 +245,11 @@ def open_page(browser: Browser, contexts_of: ContextsOf, request: pytest.Fixture
 
     Without a path it is left to the test to go there.
 
-    ``faulty`` is for tests in which the daemon refuses or is away, ``clock`` for those that let the page's
-    time pass quicker (``steps.hurried``); more keywords are of the browser context: ``width`` and ``height``
-    in px, ``scheme``, Playwright's own. With any but ``SHARED_OPTIONS`` the context is the test's alone. A
-    test that opens several tabs in it has the mark ``tabs``.
+    ``faulty`` is for tests in which the daemon refuses or is away; a pattern says of which addresses alone.
+    ``clock`` is for those that let the page's time pass quicker (``steps.hurried``); more keywords are of the
+    browser context: ``width`` and ``height`` in px, ``scheme``, Playwright's own. With any but
+    ``SHARED_OPTIONS`` the context is the test's alone. A test that opens several tabs in
+    it has the mark ``tabs``.
     """
 
     @asynccontextmanager
@@ -254,7 +257,7 @@ def open_page(browser: Browser, contexts_of: ContextsOf, request: pytest.Fixture
         origin: str,
         path: str | None = "/",
         *,
-        faulty: bool = False,
+        faulty: bool | str = False,
         clock: bool = False,
         **options: Any,
     ) -> AsyncIterator[Page]:

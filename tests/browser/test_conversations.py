@@ -91,7 +91,7 @@ async def test_two_tabs_share_conversations_and_presets(
         await expect(answers(other)).to_contain_text("The page was closed before the answer was complete.")
 
 
-async def test_a_hand_that_slips_loses_neither_the_focus_nor_an_answer(
+async def test_typing_and_closing_a_column_during_an_answer_keep_focus_and_conversation(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     fake_backend.add_job("completed")

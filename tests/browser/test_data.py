@@ -620,7 +620,7 @@ async def test_a_view_is_opened_anew_when_it_expires_or_its_rows_or_token_settin
     path = studio.settings.project / "arkor.toml"
     opened = functools.partial(fake_backend.count, "POST /v1/datasets")
     # What is still being asked of the view of the old rows is refused from then on.
-    async with open_page(studio.url, "/#/data", faulty=True, clock=True) as page:
+    async with open_page(studio.url, "/#/data", faulty="/api/datasets", clock=True) as page:
         token, figures = page.locator(".data-token").first, page.locator(".data-figures")
         losses, search = page.locator(".data-losses"), page.get_by_role("searchbox")
         await expect(token).to_be_visible()

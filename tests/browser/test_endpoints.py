@@ -86,7 +86,7 @@ async def test_an_endpoint_is_created_for_a_checkpoint_and_deleted_by_its_name(
     job = fake_backend.add_job("completed", name="Support Bot")
     fake_backend.emit(job, "checkpoint.saved", step=30)
     taken = add_endpoint(fake_backend, "taken")
-    async with open_page(studio.url, "/#/endpoints", faulty=True) as page:
+    async with open_page(studio.url, "/#/endpoints", faulty="/api/deployments") as page:
         await page.get_by_role("button", name="New endpoint").click()
         address = page.get_by_role("textbox", name="Address")
         create = page.get_by_role("button", name="Create endpoint")
@@ -212,7 +212,7 @@ async def test_a_new_key_is_shown_once_and_leaving_is_guarded(
 async def test_the_endpoint_list_is_refreshed_or_says_why_it_is_not(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
-    async with open_page(studio.url, "/#/endpoints", faulty=True, clock=True) as page:
+    async with open_page(studio.url, "/#/endpoints", faulty="/api/deployments", clock=True) as page:
         await expect(page.get_by_text("Give a model its own address")).to_be_visible()
         async with hurried(page, studio):
             add_endpoint(fake_backend, "made-elsewhere")

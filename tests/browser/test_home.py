@@ -119,7 +119,7 @@ async def test_declined_notifications_and_hidden_commands_are_remembered_until_t
     async with open_page(studio.url, permissions=["notifications"], clock=True) as page:
         output = page.locator(".home-output")
         opened, state = output.get_by_role("link", name="Open job"), page.locator(".home-output-state")
-        # By keys: what was pressed goes, and what stands in its place gets the focus.
+        # With the keyboard: a pressed button disappears, and the control that replaces it gets the focus.
         await page.get_by_role("button", name="Run training").focus()
         await page.keyboard.press("Enter")
         told = page.get_by_role("button", name="Notify me when done")
@@ -262,7 +262,7 @@ async def test_edits_and_mistakes_in_the_project_show_at_once_and_nothing_is_ask
     project = studio.settings.project
     data = project / "data" / "chats.jsonl"
     declare(project)
-    async with open_page(studio.url, faulty=True, clock=True) as page:
+    async with open_page(studio.url, faulty="/api/manifest", clock=True) as page:
         title, alert = page.get_by_role("heading", level=1), page.get_by_role("alert")
         facts, edits = page.locator(".home-facts"), page.locator(".home-note")
         asked: list[str] = []
@@ -322,7 +322,7 @@ async def test_a_project_s_notices_are_asked_about_once_a_visit_until_they_are_a
         started.append(route.request.url)
         await route.fulfill(status=400, json={"error": "Not now."})
 
-    async with open_page(studio.url, faulty=True) as page:
+    async with open_page(studio.url, faulty="/api/train") as page:
         await page.route("**/api/train", refuse)
         dialog, run = page.get_by_role("dialog"), page.get_by_role("button", name="Run training")
         await run.click()

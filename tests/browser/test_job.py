@@ -339,7 +339,7 @@ async def test_settings_outlive_live_updates_and_a_reload(
             await page.reload()
 
 
-async def test_gaps_earlier_passes_and_the_lack_of_a_curve_are_told(
+async def test_gaps_and_missing_curves_are_explained_and_a_resumed_run_is_one_curve(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage
 ) -> None:
     job = finished(fake_backend, 30)

@@ -351,7 +351,7 @@ async def test_a_job_is_cancelled_from_its_row_or_says_why_not_and_focus_is_neve
     fake_backend.add_job("running", name="doomed", createdAt="2026-01-02T00:00:00Z")
     fake_backend.add_job("completed", name="other", createdAt="2026-01-02T00:00:00Z")
     fake_backend.fault("POST /v1/jobs/{id}/cancel", status=409, body=b'{"error": "Too late."}')
-    async with open_page(studio.url, "/#/jobs", faulty=True) as page:
+    async with open_page(studio.url, "/#/jobs", faulty="/cancel") as page:
         search = page.get_by_role("searchbox")
         link = page.get_by_role("link", name="doomed")
         await expect(page.locator(".jobs-row").first).to_be_attached()

@@ -26,7 +26,7 @@ async def test_a_job_is_renamed_tagged_starred_and_filtered_where_the_backend_ca
 ) -> None:
     job = fake_backend.add_job("completed", name="before")
     other = fake_backend.add_job("completed", name="other")
-    async with open_page(studio.url, "/#/jobs", faulty=True) as page:
+    async with open_page(studio.url, "/#/jobs", faulty="/api/jobs/") as page:
         # Without the features there are no such controls.
         await page.get_by_role("checkbox", name="Select before").check()
         await expect(page.get_by_role("button", name="Compare")).to_be_visible()

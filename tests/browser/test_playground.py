@@ -246,7 +246,7 @@ async def test_a_failed_truncated_or_empty_answer_is_explained_and_can_be_retrie
 ) -> None:
     fake_backend.add_job("completed")
     fake_backend.fault(CHAT, times=1, status=404, body=b'{"error": "This adapter was deleted."}')
-    async with open_page(studio.url, "/#/playground", faulty=True) as page:
+    async with open_page(studio.url, "/#/playground", faulty="/api/inference/chat") as page:
         alert = page.get_by_role("alert")
         await ask(page, "Hello?")
         await expect(alert).to_contain_text("This adapter was deleted.")

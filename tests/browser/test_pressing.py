@@ -39,7 +39,7 @@ async def press(page: Page) -> None:
 
 
 @asynccontextmanager
-async def without_polls(open_page: OpenPage, url: str, **options: bool) -> AsyncIterator[Page]:
+async def without_polls(open_page: OpenPage, url: str, **options: bool | str) -> AsyncIterator[Page]:
     """Home, which from now on knows only what it asks for at a press or when the window comes back."""
     async with open_page(url, None, **options) as page:
         await page.add_init_script(HOLDABLE)
@@ -55,7 +55,7 @@ async def test_run_starts_what_is_shown_and_refuses_an_outdated_file(
     declare(studio.settings.project)
     async with studio.session.get("/api/manifest") as answer:
         old = await answer.json()
-    async with without_polls(open_page, studio.url, faulty=True) as page:
+    async with without_polls(open_page, studio.url, faulty="/api/train") as page:
         edits = page.locator(".home-note")
         answers: list[int] = []
 
@@ -111,7 +111,7 @@ async def test_running_with_errors_or_secrets_in_the_data_asks_first(
     async def fail(route: Route) -> None:
         await route.fulfill(status=400, json={"error": "The data cannot be checked: it takes too long"})
 
-    async with open_page(studio.url, faulty=True) as page:
+    async with open_page(studio.url, faulty="/api/(train|manifest/data)") as page:
         await page.route("**/api/train", refuse)
         await expect(page.locator(".home-facts")).to_contain_text("1 example")
         await expect(page.locator(".home-note p").first).to_have_text(

@@ -62,7 +62,7 @@ async def test_changes_are_marked_undone_and_written_unless_the_file_has_changed
 ) -> None:
     declare(studio.settings.project, TOML)
     toml = studio.settings.project / "arkor.toml"
-    async with open_page(studio.url, faulty=True, clock=True) as page:
+    async with open_page(studio.url, faulty="/api/manifest", clock=True) as page:
         form = await opened(page)
         # The few that people change, each with its help while it is used.
         await expect(form.locator("input[type=text]")).to_have_count(5)

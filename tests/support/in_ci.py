@@ -10,6 +10,6 @@ if TYPE_CHECKING:
     from _pytest.mark.structures import ParameterSet
 
 
-def in_ci(*values: object, id: str | None = None) -> ParameterSet:  # noqa: A002 - as pytest.param has it
+def in_ci(*values: object) -> ParameterSet:
     """Return a parameter of ``pytest.mark.parametrize`` that is left to CI, and to whoever names its file."""
-    return pytest.param(*values, marks=pytest.mark.ci, id=id)
+    return pytest.param(*values, marks=pytest.mark.ci)

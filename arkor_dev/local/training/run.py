@@ -583,12 +583,13 @@ class TrainingLoop:
         self.kept_step = self.step
         if message := self.best.restore(self.step, self.trainable):
             self.kept_step = self.best.step
-            self._say(message)
         check_finite(self.step, self.trainable)
         self.clock.lap("other")
         self.adjust_result()
         self.clock.lap("eval")
         artifact = self.writer.final(self.kept_step, self.save)
+        if message and self.kept_step == self.best.step:  # otherwise the result was adjusted to another one
+            self._say(message)
         if self.plan.stops_settled and self.settled and self.step < self.plan.steps:
             self._say(f"Stopped after step {self.step}, as the verdict is settled (stop_when)")
         self.clock.lap("save")

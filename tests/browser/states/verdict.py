@@ -96,26 +96,28 @@ async def alike(scene: Scene) -> None:
         "sentence": f"{chosen} Only the other 12 judge it.",
     }
     turned = (
-        "Forgetting budget: at 60 % strength, the harm in general is below 0.2 nats per token with 95 % "
-        "confidence (0.110, at most 0.180, on 64 questions)."
+        "Forgetting budget: at step 18 with 60 % strength, the harm in general is below 0.2 nats per token "
+        "with 95 % confidence (0.110, at most 0.180, on 64 questions)."
     )
     budget = {
         "maxHarm": 0.2,
         "kept": True,
         "strength": 0.6,
+        "step": 18,
+        "steps": 4,
         "harm": 0.11,
         "most": 0.18,
         "questions": 64,
         "sentence": f"{turned} At 70 % it may not be (at most 0.230). This holds for short questions like "
         "these, unless rare ones carry most of the harm. At your task that costs 0.31 nats (0.22 to 0.45), "
-        "compared with full strength. On held-out answers it diverges from its base by 0.42 nats per token "
-        "(KL).",
+        "compared with the last step at full strength. On held-out answers it diverges from its base by 0.42 "
+        "nats per token (KL).",
     }
     figures = {"heldOut": part, "general": same, "choice": choice, "budget": budget}
     await judged(scene, verdict="unclear", sentence=sentence, **figures)
     await expect(scene.page.get_by_text(chosen)).to_be_visible()
     await expect(scene.page.get_by_text(turned)).to_be_visible()
-    final = scene.page.get_by_role("row", name="Final adapter 60 % strength")
+    final = scene.page.get_by_role("row", name="Final adapter step 18, 60 % strength")
     await expect(final).to_contain_text("3.400")  # not the loss of the step, which has full strength
     await scene.page.get_by_text("Details", exact=True).click()
 

@@ -247,7 +247,7 @@ def test_the_limit_on_processor_time_counts_as_the_system_does(
     assert resource.getrlimit(resource.RLIMIT_CPU) == before
 
 
-def test_each_thread_s_rendering_has_its_own_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_renderings_in_several_threads_have_their_own_time_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """One thread watches them all, and ends when nothing is rendered."""
     monkeypatch.setattr(template_limits, "LOOK_SECONDS", 0.02)
 

@@ -14,6 +14,7 @@ from arkor_dev.contract.settings import SETTINGS, tables
 from arkor_dev.project.starter_toml import starter_toml
 from arkor_dev.project.toml import edit as editor
 from arkor_dev.project.toml.edit import EditError, to_toml
+from tests.support.in_ci import in_ci
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -303,7 +304,7 @@ def value_of(row: Any, chance: random.Random) -> object:
     return row.sample_value
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", [*range(25), *map(in_ci, range(25, 100))])
 def test_random_files_are_edited_correctly(seed: int) -> None:
     author = Author(seed)
     count = author.chance.randint(1, 3)

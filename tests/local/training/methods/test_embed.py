@@ -135,7 +135,8 @@ def test_loss_and_gradients_equal_those_of_sentence_transformers(
     from sentence_transformers.sentence_transformer import losses
 
     prompts = ("query: ", "passage: ")
-    scale = {} if kind == "CosineSimilarityLoss" else {"scale": 10.0}
+    # Gradients grow with the scale: at 10, float32 itself is up to 1.4e-5 off on some processors.
+    scale = {} if kind == "CosineSimilarityLoss" else {"scale": 5.0}
     run = begun(
         tiny, tmp_path, records, loss=kind, poolingMode=pooling, matryoshkaDims=[32, 64],
         queryPrompt=prompts[0], documentPrompt=prompts[1], **scale,
@@ -151,8 +152,7 @@ def test_loss_and_gradients_equal_those_of_sentence_transformers(
     their_loss.backward()
     assert float(ours.detach()) == pytest.approx(float(their_loss.detach()), abs=1e-5)
     for name, gradient in gradients(run).items():
-        # One of a thousand was 1.4e-5 apart on a processor with other instructions.
-        torch.testing.assert_close(found[name], gradient, atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(found[name], gradient, atol=1e-5, rtol=1e-4, msg=name)
 
 
 def test_the_same_text_is_no_negative_of_itself(tiny: Path, tmp_path: Path) -> None:
