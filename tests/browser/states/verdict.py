@@ -86,9 +86,7 @@ async def alike(scene: Scene) -> None:
     same = {**GENERAL, "verdict": "same", "difference": {"mean": 0.0, "low": -0.008, "high": 0.008}}
     same |= {"adapter": 2.05, "sentence": "General questions: no difference that matters (less than 0.01)."}
     sentence = "No clear difference at your task (only 12 rows), as good in general."
-    chosen = (
-        "Early stopping chose this adapter from 4 evaluations, by its loss on 12 of the 24 held-out rows."
-    )
+    chosen = "The step of this adapter was chosen from 4, by its loss on 12 of the 24 held-out rows."
     choice = {
         "evaluations": 4,
         "chose": 12,
@@ -96,14 +94,14 @@ async def alike(scene: Scene) -> None:
         "sentence": f"{chosen} Only the other 12 judge it.",
     }
     turned = (
-        "Forgetting budget: at step 18 with 60 % strength, the harm in general is below 0.2 nats per token "
+        "Forgetting budget: at step 200 with 60 % strength, the harm in general is below 0.2 nats per token "
         "with 95 % confidence (0.110, at most 0.180, on 64 questions)."
     )
     budget = {
         "maxHarm": 0.2,
         "kept": True,
         "strength": 0.6,
-        "step": 18,
+        "step": 200,
         "steps": 4,
         "harm": 0.11,
         "most": 0.18,
@@ -117,7 +115,7 @@ async def alike(scene: Scene) -> None:
     await judged(scene, verdict="unclear", sentence=sentence, **figures)
     await expect(scene.page.get_by_text(chosen)).to_be_visible()
     await expect(scene.page.get_by_text(turned)).to_be_visible()
-    final = scene.page.get_by_role("row", name="Final adapter step 18, 60 % strength")
+    final = scene.page.get_by_role("row", name="Final adapter step 200, 60 % strength")
     await expect(final).to_contain_text("3.400")  # not the loss of the step, which has full strength
     await scene.page.get_by_text("Details", exact=True).click()
 
