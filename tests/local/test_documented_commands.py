@@ -218,7 +218,9 @@ class Sandbox:
             shutil.copy(self.project / "data" / "chats.jsonl", self.project / "data" / "final.jsonl")
         if "OTHER" in text:
             text = text.replace("OTHER", self.other())
-        return text.replace("JOB:20", f"{job}:2").replace("JOB", job).replace("NAME", job)
+        return (
+            text.replace("JOB:20", f"{job}:2").replace("JOB", job).replace("NAME", job).replace("STEP", "2")
+        )
 
     def other(self) -> str:
         """A job with another learning rate."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sqlite3
 import time
@@ -81,16 +82,24 @@ def test_the_job_list_is_newest_first_and_current(store: Store) -> None:
     assert json.loads(store.listing())["jobs"][1]["metrics"] == {"step": 3, "loss": 1.5}
 
 
-def test_ten_thousand_jobs_are_listed_quickly(store: Store) -> None:
+def test_one_of_ten_thousand_jobs_that_changes_is_listed_again_much_faster(store: Store) -> None:
     new(store, "job 0")
     store._db.execute(
         """INSERT INTO jobs (seq, id, name, status, config, created)
             WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 9999)
-            SELECT seq + n, id || n, 'job ' || n, status, config, created FROM jobs, n"""
+            SELECT seq + n, id || n, 'job ' || n, 'cancelled', config, created FROM jobs, n"""
     )
-    began = time.thread_time()
-    listing = store.listing()
-    first = time.thread_time() - began
+
+    def timed() -> tuple[bytes, float]:
+        """The list, and this thread's seconds; no garbage of other tests is searched meanwhile."""
+        gc.disable()
+        try:
+            began = time.thread_time()
+            return store.listing(), time.thread_time() - began
+        finally:
+            gc.enable()
+
+    listing, first = timed()
     assert len(listing) > 10_000 * 200
     assert [job["name"] for job in json.loads(listing)["jobs"]] == [
         f"job {n}" for n in reversed(range(10_000))
@@ -98,13 +107,9 @@ def test_ten_thousand_jobs_are_listed_quickly(store: Store) -> None:
     newest = new(store, "newest")
     store.listing()
     store.append(newest, [log(1, loss=1.0)])
-    began = time.thread_time()
-    listing = store.listing()
-    again = time.thread_time() - began
+    listing, again = timed()
     assert json.loads(listing)["jobs"][0]["metrics"]["step"] == 1
-    # Generous: 0.15 s and 0.001 s, of this thread's own time.
-    assert first < 3
-    assert again < 0.3
+    assert again < first / 10, (again, first)
 
 
 def test_the_queue_is_first_come_first_served(store: Store) -> None:
