@@ -7,6 +7,7 @@ carried, since some backends echo the request in their errors.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 from contextlib import suppress
@@ -82,8 +83,6 @@ async def refusal(
 
 def _outdated(message: str, extra: Mapping[str, object], host: str, secrets: tuple[str, ...]) -> str:
     """Explain that the backend refuses this version; its body has a sentence or only a code."""
-    from arkor_dev.core.upgrade import upgrade_command  # reads files: not before it is needed
-
     supported, current = extra.get("supportedRange"), extra.get("currentVersion")
     if " " in message and not supported:
         text = sentence(message)
@@ -91,7 +90,15 @@ def _outdated(message: str, extra: Mapping[str, object], host: str, secrets: tup
         version = current if isinstance(current, str) and current else __version__
         text = f"{host} does not work with arkor-dev {one_line(version, 60)}"
         text += f": it supports {one_line(supported, 60)}." if isinstance(supported, str) else "."
-    return f"{without(text, secrets)} To upgrade this Studio, run `{upgrade_command()}`."
+    return f"{without(text, secrets)} To upgrade this Studio, run `{_upgrade_command()}`."
+
+
+@functools.cache
+def _upgrade_command() -> str:
+    """Return the command, found once: that reads every installed package for a quarter of a second."""
+    from arkor_dev.core.upgrade import upgrade_command  # reads files: not before it is needed
+
+    return upgrade_command()
 
 
 def _message_of(raw: bytes, content_type: str) -> tuple[str, dict[str, object] | None]:

@@ -16,11 +16,13 @@ import pytest
 from yarl import URL
 
 from arkor_dev import __version__
+from arkor_dev.backend import http_errors
 from arkor_dev.backend.client import Backend
 from arkor_dev.backend.http_client import MIB, HttpClient, Timeouts, open_http_client
 from arkor_dev.backend.http_errors import holds
 from arkor_dev.backend.interfaces import Credentials, Scope
 from arkor_dev.contract.errors import ArkorError, TimedOutError, TooOldError, status_of
+from arkor_dev.core import upgrade
 from arkor_dev.core.proxy import proxy_for
 from arkor_dev.core.upgrade import upgrade_command
 from arkor_dev.identity.scope import FixedScope
@@ -266,6 +268,25 @@ async def test_extra_fields_of_an_error_that_contain_the_token_are_dropped(
 def test_holds_finds_a_secret_in_nested_strings(secret: str) -> None:
     assert holds({"a": [1, {"b": f"Bearer {secret}."}]}, [secret])
     assert not holds({"a": [1, {"b": "Bearer."}]}, [secret])
+
+
+async def test_the_command_that_upgrades_is_found_once(
+    backend: Backend, fake_backend: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each installed package is read for it, which no request may wait for again."""
+    calls: list[upgrade.Installation] = []
+    real = upgrade.installation
+
+    def counted() -> upgrade.Installation:
+        calls.append(real())
+        return calls[-1]
+
+    monkeypatch.setattr(upgrade, "installation", counted)
+    http_errors._upgrade_command.cache_clear()
+    fake_backend.fault("GET /v1/me", times=2, status=426)
+    said = [str(await fails(backend.me())) for _ in range(2)]
+    assert len(calls) == 1
+    assert all(upgrade_command() in each for each in said)
 
 
 async def test_an_error_with_a_truncated_body_keeps_its_status(
