@@ -38,6 +38,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.ci
 @pytest.mark.timeout(300)
 def test_mypy_accepts_the_examples_and_reports_a_misspelt_setting(examples: Path) -> None:
     pytest.importorskip("mypy")
@@ -49,6 +50,7 @@ def test_mypy_accepts_the_examples_and_reports_a_misspelt_setting(examples: Path
     assert found == [("misspelt.py", str(line)) for line in WRONG_LINES], done.stdout + done.stderr
 
 
+@pytest.mark.ci
 @pytest.mark.timeout(300)
 def test_pyright_accepts_the_examples_and_reports_a_misspelt_setting(examples: Path) -> None:
     pytest.importorskip("basedpyright")

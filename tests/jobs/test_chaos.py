@@ -258,6 +258,7 @@ async def hurried(delay: float) -> None:
     await asyncio.sleep(delay / 20)
 
 
+@pytest.mark.ci
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="counts memory and sockets as Linux does")

@@ -163,6 +163,7 @@ def test_a_model_too_large_for_the_gpu_names_what_would_fit(tiny: Path) -> None:
     assert device.allocated < 200_000
 
 
+@pytest.mark.ci
 def test_a_merge_is_computed_in_float32(
     tiny: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,6 +331,7 @@ def seeing(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.ci
 def test_a_vision_tower_stays_off_the_gpu(seeing: Path, tmp_path: Path) -> None:
     """Training and chat are as on the processor, in less memory; a merge has the tower, bit for bit."""
     import torch
@@ -397,6 +399,7 @@ def measure(tiny: Path, root: Path, seconds: float, **settings: Any) -> Any:
     return worker.measure(request, link)[0]
 
 
+@pytest.mark.ci
 def test_a_gpu_forecast_measures_gpu_time_and_memory(tiny: Path, tmp_path: Path) -> None:
     """A step lasts until the GPU has done it, and takes what is allocated; what is free has to hold that."""
     from arkor_dev.local.forecast.linear_models import shape_of

@@ -27,6 +27,7 @@ report_to = "tensorboard"
 """
 
 
+@pytest.mark.ci
 async def test_doctor_exercises_a_whole_training(
     tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

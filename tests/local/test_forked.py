@@ -33,6 +33,7 @@ def losses(events: list[Frame]) -> list[float]:
     return [frame.json["loss"] for frame in events if "loss" in frame.json]
 
 
+@pytest.mark.ci
 def test_a_forked_worker_makes_the_same_bits(
     trained: Trained, template: dict[str, str], tiny: Path, tmp_path: Path
 ) -> None:

@@ -67,6 +67,7 @@ def started(said: str) -> str:
     return found[1]
 
 
+@pytest.mark.ci
 def test_verify_reproduces_a_job_bit_for_bit(project: Path) -> None:
     job = started(run(project, 0, "start", "--local"))
     said = run(project, 0, "verify", job, "--repeat")

@@ -280,6 +280,7 @@ print(report["rows"], grown, time.process_time() - began)
 """
 
 
+@pytest.mark.ci
 @pytest.mark.timeout(400)
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory in other units")
 @pytest.mark.slow

@@ -141,6 +141,7 @@ def test_the_bits_are_those_of_a_training_from_the_start(shared: Backend, traine
     assert first["step"] == 1, "it began at the start"
 
 
+@pytest.mark.ci
 def test_a_killed_training_ends_with_the_same_bits(shared: Backend, trained: str, late: str) -> None:
     found = certificate(shared, late)
     resumed = 0
@@ -160,6 +161,7 @@ def test_a_killed_training_ends_with_the_same_bits(shared: Backend, trained: str
     raise AssertionError("it was never killed")
 
 
+@pytest.mark.ci
 def test_more_rows_are_deleted_from_an_adapter_that_lacks_some(
     shared: Backend, trained: str, late: str
 ) -> None:
@@ -242,6 +244,7 @@ def test_copies_of_the_text_are_found_and_deleted(
             path.unlink()
 
 
+@pytest.mark.ci
 def test_a_certificate_that_was_not_written_here_is_written_again(
     shared: Backend, late: str, shared_data: Path
 ) -> None:
@@ -344,6 +347,7 @@ def test_what_cannot_be_exact_is_refused(
     assert "has no readable provenance" in refusal(branch, "5")
 
 
+@pytest.mark.ci
 def test_evaluations_that_may_end_the_training_are_made_again(
     shared: Backend, trained: str, late: str
 ) -> None:

@@ -32,6 +32,7 @@ IN_CI = ("loraDropout", "gradientAccumulationSteps")
 """The replayed one has dropout, too; accumulated batches are drawn as others."""
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     "settings",
     [in_ci(each) if next(iter(each)) in IN_CI else each for each in SETTINGS],
@@ -119,6 +120,7 @@ def test_a_checkpoint_that_may_depend_on_the_row_is_not_used(tiny: Path, tmp_pat
     assert "they changed during its training" in forced
 
 
+@pytest.mark.ci
 def test_planted_secrets_are_first_among_controls_before_and_like_them_after(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,6 +59,7 @@ def test_macro_f1_is_scikit_learns() -> None:
     assert macro_f1(true, named, 10) == pytest.approx((2 / 3 + 2 / 5 + 0) / 3)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("rows", [16, in_ci(96)])
 @pytest.mark.parametrize("shares", [(1 / 3, 1 / 3, 1 / 3), (0.5, 0.5, 0)])
 def test_a_classifier_of_shuffled_labels_is_not_better_than_the_majority(
@@ -75,6 +76,7 @@ def test_a_classifier_of_shuffled_labels_is_not_better_than_the_majority(
     assert better <= most_by_chance(0.025, RUNS)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("size", [in_ci(1), 5])
 def test_the_intervals_cover_the_true_figures(size: int) -> None:
     """Of a classifier that is right for 80 % of the groups, whose rows are all right or all wrong."""
@@ -131,6 +133,7 @@ def test_f1_of_several_labels_is_scikit_learns() -> None:
     assert f"micro F1 {result.micro_f1.value:.2f} (" in result.sentence()
 
 
+@pytest.mark.ci
 def test_several_labels_at_random_are_not_better_than_the_most_frequent_combination() -> None:
     chance = np.random.default_rng(15)
     better = 0

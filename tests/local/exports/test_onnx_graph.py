@@ -104,6 +104,7 @@ def logits_of(base: Path, adapter: Path, labels: int, *texts: list[str]) -> Any:
     return torch.cat(rows).numpy()
 
 
+@pytest.mark.ci
 def test_a_classifier_has_the_logits_of_transformers_and_files_of_another_adapter_are_found(
     tiny: Path, tmp_path: Path
 ) -> None:
@@ -128,6 +129,7 @@ def test_a_classifier_has_the_logits_of_transformers_and_files_of_another_adapte
     assert "(0.0001 allowed)" in proof["sentence"]
 
 
+@pytest.mark.ci
 def test_bert_as_a_reranker_tells_the_two_texts_apart(tmp_path: Path) -> None:
     base = write_encoder(tmp_path / "bert", "bert", test_rerank_encoders.TEXTS)
     adapter, rows = saved(base, tmp_path, "rerank")
@@ -138,6 +140,7 @@ def test_bert_as_a_reranker_tells_the_two_texts_apart(tmp_path: Path) -> None:
     assert (target / "reranker.json").is_file()
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("kind", "pooling", "strength"),
     [("tiny", "lasttoken", 0.5), in_ci("modernbert", "mean", 1.0)],

@@ -48,6 +48,7 @@ def measured(
     return found
 
 
+@pytest.mark.ci
 def test_a_memory_forecast_from_small_steps_holds_for_dora(
     template: dict[str, str], tiny: Path, tmp_path: Path
 ) -> None:

@@ -76,6 +76,7 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return folder
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("family", MORE_FAMILIES, indirect=True)
 @pytest.mark.usefixtures("endless")
 def test_batched_answers_equal_single_ones(family: Path, request: pytest.FixtureRequest) -> None:

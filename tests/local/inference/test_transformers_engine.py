@@ -225,6 +225,7 @@ def test_a_16_bit_base_answers_as_in_float32(
         assert torch.equal(engine.base.model(ids).logits, load_base(stored).model.eval()(ids).logits)
 
 
+@pytest.mark.ci
 def test_every_adapter_answers_the_same_in_a_batch(
     of_every_kind: tuple[Path, dict[str, Path | None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,6 +137,7 @@ def test_a_model_too_large_for_one_gpu_is_spread_unless_that_is_forbidden(
         assert len(measure(deep, tmp_path, 0).gpus) == 2
 
 
+@pytest.mark.ci
 def test_a_large_model_answers_on_two_gpus(deep: Path, tmp_path: Path) -> None:
     from arkor_dev.local.inference.transformers_engine import TransformersEngine
     from tests.local.exports.test_export import trained
@@ -152,6 +153,7 @@ def test_a_large_model_answers_on_two_gpus(deep: Path, tmp_path: Path) -> None:
         assert all(card.allocated for card in cards)
 
 
+@pytest.mark.ci
 def test_the_forecast_has_the_memory_of_each_gpu(deep: Path, tmp_path: Path) -> None:
     from arkor_dev.local.forecast.estimate import estimate
     from arkor_dev.local.forecast.linear_models import shape_of

@@ -199,6 +199,7 @@ def mirrored(
     backend.stop()
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("lie", "reason"),
     [

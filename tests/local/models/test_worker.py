@@ -34,6 +34,7 @@ def backend_with(tmp_path: Path, project: Path, **env: str) -> Iterator[Backend]
         backend.stop()
 
 
+@pytest.mark.ci
 def test_a_failed_download_names_hub_and_index(
     tmp_path: Path, project: Path, template: dict[str, str]
 ) -> None:

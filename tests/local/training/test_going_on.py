@@ -96,6 +96,7 @@ def pausing_after(step: int) -> Callable[[TrainingLoop], None]:
     return arrange
 
 
+@pytest.mark.wide
 @pytest.mark.numeric
 @pytest.mark.parametrize("config", [config for _, config in SETTINGS], ids=[name for name, _ in SETTINGS])
 def test_a_paused_run_resumes_to_the_same_bits(tiny: Path, tmp_path: Path, config: dict[str, Any]) -> None:

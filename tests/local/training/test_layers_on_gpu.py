@@ -114,6 +114,7 @@ def watched(run: TrainingLoop, copies: Literal["early", "late"]) -> Watched:
     return transfers
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("copies", ["early", "late"])
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_copies_beside_the_computation_give_the_same_bits(
@@ -150,6 +151,7 @@ def test_each_layer_is_copied_once_a_pass_and_direction(deep: Path, tmp_path: Pa
         assert len(transfers.copied) - before == len(numbers)
 
 
+@pytest.mark.ci
 def test_layers_that_keep_their_activations_wait_for_the_copies(
     deep: Path, tmp_path: Path, in_memory: Callable[..., InMemory]
 ) -> None:
@@ -193,6 +195,7 @@ def trained(model: Path, data: Path, total: int, **config: Any) -> tuple[Trainin
         return run, losses, device.peak
 
 
+@pytest.mark.ci
 def test_a_model_that_exceeds_the_gpu_is_streamed_to_it(tmp_path: Path) -> None:
     """To the bits of a GPU that holds it."""
     deep = make(tmp_path / "deep", layers=6)

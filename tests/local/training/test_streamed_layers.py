@@ -162,6 +162,7 @@ def reads_of(run: TrainingLoop) -> list[int]:
     return numbers
 
 
+@pytest.mark.ci
 def test_all_batches_of_a_step_share_a_reading(deep: Path, tmp_path: Path) -> None:
     """A layer that is still there at the turn of the direction is not read again."""
     run = run_of(deep, tmp_path, offload="layers", gradientAccumulationSteps=3)
@@ -184,6 +185,7 @@ def test_random_numbers_are_drawn_batch_by_batch(deep: Path, tmp_path: Path) -> 
     assert len(numbers) == 3 * 2 * (LAYERS - 2)
 
 
+@pytest.mark.ci
 def test_long_rows_share_a_reading_in_smaller_groups(deep: Path, tmp_path: Path) -> None:
     """What is kept of the further batches takes at most the memory of the resident layers."""
     from arkor_dev.local.modeling.example import Example
@@ -234,6 +236,7 @@ def test_layers_that_keep_their_activations_are_not_recomputed(
     assert stream.activations.bytes == 0, "the backward pass has released them"
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("together", [True, False])
 def test_as_many_layers_keep_their_activations_as_fit(deep: Path, tmp_path: Path, together: bool) -> None:
     """The others are recomputed, and the bits are the same."""
@@ -322,6 +325,7 @@ def test_a_paused_run_resumes_to_the_bits_of_one_in_memory(
     assert bytes_of(tmp_path / "data") == in_memory().adapter
 
 
+@pytest.mark.ci
 @pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
 def test_few_layers_are_resident(template: dict[str, str], tmp_path: Path) -> None:
     """The buffers, the converted weights (none in the files' dtype), and the mapped embeddings."""
@@ -412,6 +416,7 @@ def test_unreadable_bytes_are_an_error(own: Path) -> None:
         file.read(0, memoryview(bytearray(8192)))
 
 
+@pytest.mark.ci
 def test_a_deleted_or_replaced_file_is_read_to_the_end(own: Path, tmp_path: Path) -> None:
     """What is mapped stays, whatever its name leads to."""
     run, plain = (run_of(own, tmp_path / name, offload=name) for name in ("layers", "none"))

@@ -127,6 +127,7 @@ def plain(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:
     return losses_of(run)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("case", CASES)
 def test_sft_losses_equal_trl(
     case: str, tiny: Path, tmp_path: Path, plain: list[float], record_property: Any

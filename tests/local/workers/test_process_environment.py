@@ -41,6 +41,7 @@ def test_gpu_selection_is_passed_to_workers(name: str, monkeypatch: pytest.Monke
     assert "HF_TOKEN" not in passed()
 
 
+@pytest.mark.ci
 def test_compiled_kernels_per_length_are_bounded() -> None:
     """Three hundred lengths in 16 bit, each of its own: all kept, they take 230 MB here."""
     others = {name: value for name, value in os.environ.items() if name not in DEFAULTS}
@@ -57,6 +58,7 @@ get_peft_model(AutoModelForCausalLM.from_pretrained(sys.argv[1]), LoraConfig(tar
 """
 
 
+@pytest.mark.ci
 def test_a_worker_says_nothing_of_a_librarys_own_deprecation(tiny: Path) -> None:
     """Peft reads an attribute of models that transformers has renamed."""
     env = {**os.environ, **QUIET}

@@ -175,6 +175,7 @@ async def test_the_manifest_does_not_wait_for_a_slow_start(
 
 
 # npm's is that of every other project here.
+@pytest.mark.wide
 @pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if layout != "npm"])
 async def test_each_layout_is_read_and_run(
     layout: Layout, settings: Settings, arkor_package: Path, node_on_path: None, tmp_path: Path,

@@ -89,6 +89,7 @@ def test_two_workers_learn_the_same_as_one(together: Together, tiny: Path, tmp_p
     assert (tmp_path / "two" / "accumulation" / "jobs" / "job" / "checkpoints" / "10").is_dir()
 
 
+@pytest.mark.ci
 @pytest.mark.timeout(300)
 def test_a_distributed_run_resumes_to_the_same_bits(together: Together, tiny: Path, tmp_path: Path) -> None:
     config = {"loraDropout": 0.2, "saveSteps": 0}
@@ -113,6 +114,7 @@ def test_a_distributed_run_resumes_to_the_same_bits(together: Together, tiny: Pa
     assert ours["weights"] == other["weights"] == undisturbed["weights"]
 
 
+@pytest.mark.ci
 @pytest.mark.timeout(300)
 def test_three_workers_share_uneven_batches(together: Together, tiny: Path, tmp_path: Path) -> None:
     case = named("three", CASES["accumulation"] | {"config": {"batchSize": 4}, "held_out": 0})

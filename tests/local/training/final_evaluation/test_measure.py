@@ -111,6 +111,7 @@ def recomputed(
     return losses
 
 
+@pytest.mark.ci
 @pytest.mark.numeric
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 @pytest.mark.parametrize(
@@ -269,6 +270,7 @@ def test_the_base_is_measured_once(
         assert json.loads((shared_data / "base-losses.json").read_text()) != entries
 
 
+@pytest.mark.ci
 def test_two_adapters_are_compared_on_another_file(
     shared: Backend, usual: tuple[str, list[Frame]], shared_project: Path
 ) -> None:
@@ -586,6 +588,7 @@ def shuffled(first: int, count: int, chance: random.Random) -> list[dict[str, An
     ]
 
 
+@pytest.mark.ci
 def test_shuffled_answers_are_not_called_better(
     shared: Backend, shared_project: Path, shared_data: Path
 ) -> None:

@@ -125,6 +125,7 @@ def test_loss_and_gradients_equal_those_of_transformers(
     assert losses == pytest.approx([loss for loss, _ in run.loss.row_losses(run.train)], abs=1e-5)
 
 
+@pytest.mark.ci
 def test_it_learns_and_resumes_to_the_same_bits(encoder: Path, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     for data in (whole, parts):

@@ -142,6 +142,7 @@ def evaluated(backend: Backend, job: str, body: dict[str, Any]) -> Any:
     return backend.call("GET", f"/v1/jobs/{job}/evaluation?{asked}").json
 
 
+@pytest.mark.ci
 def test_a_checkpoint_is_evaluated_with_its_own_head(backend: Backend, job: str) -> None:
     steps = [frame.json["step"] for frame in backend.events(job) if frame.event == "checkpoint.saved"]
     first = evaluated(backend, job, {"step": steps[0]})["evaluation"]
@@ -195,6 +196,7 @@ def test_its_adapter_is_exported_and_proved_and_nothing_else_is(backend: Backend
     assert "AutoModelForSequenceClassification.from_pretrained(BASE, num_labels=2)" in str(entry)
 
 
+@pytest.mark.ci
 @pytest.mark.timeout(400)
 def test_its_onnx_export_is_proved_with_onnx_runtime(backend: Backend, job: str, data: Path) -> None:
     runtime = pytest.importorskip("onnxruntime")

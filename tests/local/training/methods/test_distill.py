@@ -221,6 +221,7 @@ def test_an_adapter_teaches_without_a_second_model(
     assert all(weight.grad is not None for weight in run.trainable)
 
 
+@pytest.mark.ci
 def test_a_student_follows_a_taught_adapter_on_unseen_prompts(tiny: Path, tmp_path: Path) -> None:
     taught = set_up(
         tiny, tmp_path, {"maxSteps": 30, "learningRate": 1e-2, "batchSize": 4}, train=examples(tiny)
@@ -240,6 +241,7 @@ def test_a_student_follows_a_taught_adapter_on_unseen_prompts(tiny: Path, tmp_pa
     assert divergences[1] < 0.2 * divergences[0]
 
 
+@pytest.mark.ci
 def test_learning_from_an_adapter_resumes_to_the_same_bits(tiny: Path, tmp_path: Path) -> None:
     settings: dict[str, Any] = {"loraDropout": 0.1, "seqKd": True}
     settings["second_adapter"], _ = saved_adapter(tiny, tmp_path)

@@ -175,6 +175,7 @@ def test_vectors_are_the_pooled_states_of_the_text_alone(tiny: Path, tmp_path: P
     torch.testing.assert_close(torch.tensor(vector), normalize(hidden.mean(0), dim=-1), atol=1e-5, rtol=0)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("records", [TRIPLETS, SCORED])
 def test_it_learns_and_resumes_to_the_same_bits(
     tiny: Path, tmp_path: Path, records: list[dict[str, Any]]

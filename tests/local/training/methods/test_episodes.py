@@ -204,6 +204,7 @@ def test_only_what_the_model_wrote_is_learned(tiny: Path, tmp_path: Path, script
     )
 
 
+@pytest.mark.wide
 @pytest.mark.numeric
 @pytest.mark.parametrize(
     "settings",
@@ -238,6 +239,7 @@ def test_losses_and_gradients_of_episodes_equal_trl(
     assert sum(each.episode.calls for each in rollouts) == 5
 
 
+@pytest.mark.ci
 def test_a_paused_run_of_episodes_resumes_to_the_same_bits(
     tiny: Path, tmp_path: Path, script: Script
 ) -> None:

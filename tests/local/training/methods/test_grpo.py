@@ -289,6 +289,7 @@ def compare_with_trl(
     return rollouts
 
 
+@pytest.mark.wide
 @pytest.mark.numeric
 @pytest.mark.parametrize(
     "settings",
@@ -331,6 +332,7 @@ def test_grpo_losses_and_gradients_equal_trl(
     assert 0 < sum(each.truncated for each in rollouts) < 8
 
 
+@pytest.mark.ci
 def test_a_paused_grpo_run_resumes_to_the_same_bits(tiny: Path, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     how: dict[str, Any] = {"beta": 0.05, "numIterations": 2}
@@ -417,6 +419,7 @@ def test_a_step_of_masked_answers_has_no_gradient(tiny: Path, tmp_path: Path) ->
     run.loss.close()
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("evaluating", [False, True], ids=["in a step", "in an evaluation"])
 def test_a_job_pauses_without_its_judge_and_resumes_to_the_same_bits(
     evaluating: bool, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -465,6 +468,7 @@ def test_a_job_pauses_without_its_judge_and_resumes_to_the_same_bits(
     assert measured[0] == measured[1] + measured[2], "each evaluation took place once"
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("name", "says"),
     [

@@ -32,6 +32,7 @@ def test_preferring_brief_answers_makes_answers_brief(tiny: Path, tmp_path: Path
     assert max(after) < min(before), (after, before)
 
 
+@pytest.mark.ci
 def test_random_preferences_are_no_difference(tiny: Path, tmp_path: Path) -> None:
     """A few of the bench's forty repeats; at most one in a hundred may find a difference by chance."""
     said = []

@@ -96,6 +96,7 @@ def test_loss_and_gradients_equal_those_of_sentence_transformers(encoder: Path, 
         torch.testing.assert_close(gradient, theirs[name], atol=1e-5, rtol=1e-4, msg=name)
 
 
+@pytest.mark.ci
 def test_it_learns_and_resumes_to_the_same_bits(encoder: Path, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     for data in (whole, parts):

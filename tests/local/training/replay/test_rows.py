@@ -67,6 +67,7 @@ def loss_on(run: TrainingLoop, asked: Any) -> float:
     return float(sum(losses) / sum(counts))
 
 
+@pytest.mark.ci
 def test_replay_prevents_forgetting(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the rows are learned as well; the loss that is logged is theirs alone."""
     from arkor_dev.local.training.objective import Objective

@@ -100,6 +100,7 @@ def messages_of(run: TrainingLoop) -> list[str]:
     return [fields["message"] for name, fields in events_of(run).calls if name == "training.message"]
 
 
+@pytest.mark.wide
 @pytest.mark.numeric
 @pytest.mark.parametrize("config", ALL.values(), ids=ALL)
 def test_sampling_does_not_change_a_bit_of_training(
