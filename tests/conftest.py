@@ -55,16 +55,6 @@ LEAKY = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Leave all but the first parameter of what is marked ``wide`` to CI."""
-    if not item.get_closest_marker("wide"):
-        return
-    assert isinstance(item, pytest.Function)
-    if any(item.callspec.indices.values()):
-        item.add_marker(pytest.mark.ci)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let each of some workers (``-n 2 --dist worksteal``) begin with what is slow and shares much.
 

@@ -109,7 +109,7 @@ def has_enlarged(tour: list[Walk]) -> bool:
 TOURS = [tour if has_enlarged(tour) else in_ci(tour) for tour in all_tours()]
 
 
-@pytest.mark.parametrize("tour", TOURS, ids=lambda tour: name_of(tour))
+@pytest.mark.parametrize("tour", TOURS, ids=name_of)
 async def test_each_state_is_accessible_and_fits_every_width(
     studio: Studio, fake_backend: FakeBackend, open_page: OpenPage, tour: list[Walk]
 ) -> None:

@@ -129,7 +129,6 @@ def test_parquet_nulls_are_dropped(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.ci
 @pytest.mark.slow
 def test_a_parquet_file_that_expands_hugely_is_refused(tmp_path: Path) -> None:
     """A value of many rows is stored once: a kilobyte holds gigabytes, and its sizes do not show it."""

@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from _pytest.mark.structures import ParameterSet
 
 
 def in_ci(*values: object) -> ParameterSet:
     """Return a parameter of ``pytest.mark.parametrize`` that is left to CI, and to whoever names its file."""
     return pytest.param(*values, marks=pytest.mark.ci)
+
+
+def others_in_ci(values: Iterable[object]) -> list[object]:
+    """Return the parameters of a test of which only the first is not left to CI."""
+    first, *others = values
+    return [first, *map(in_ci, others)]

@@ -32,7 +32,6 @@ IN_CI = ("loraDropout", "gradientAccumulationSteps")
 """The replayed one has dropout, too; accumulated batches are drawn as others."""
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize(
     "settings",
     [in_ci(each) if next(iter(each)) in IN_CI else each for each in SETTINGS],

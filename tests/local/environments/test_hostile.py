@@ -221,7 +221,6 @@ def test_a_hostile_environment_ends_its_own_episode(
     assert (good.reward, good.failure, later.reward) == (1.0, "", 1.0)
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("case", HARMLESS)
 def test_what_an_environment_leaves_or_writes_does_no_harm(
     case: str, project: Path, pools: list[EnvironmentPool]
@@ -259,7 +258,6 @@ def test_a_reward_that_is_no_number_fails_the_episode(
     assert wild.reward is None
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize(
     ("code", "reason"),
     [

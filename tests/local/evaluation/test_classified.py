@@ -59,7 +59,6 @@ def test_macro_f1_is_scikit_learns() -> None:
     assert macro_f1(true, named, 10) == pytest.approx((2 / 3 + 2 / 5 + 0) / 3)
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("rows", [16, in_ci(96)])
 @pytest.mark.parametrize("shares", [(1 / 3, 1 / 3, 1 / 3), (0.5, 0.5, 0)])
 def test_a_classifier_of_shuffled_labels_is_not_better_than_the_majority(

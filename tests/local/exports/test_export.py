@@ -150,7 +150,6 @@ def test_an_adapter_is_copied_unchanged(tiny: Path, adapter: Path, tmp_path: Pat
     }
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize(
     "config",
     [

@@ -8,6 +8,7 @@ import pytest
 
 from tests.local.cpu_kernels.models import FAMILIES, SIZES
 from tests.local.tiny_model import PHRASE, QUESTIONS, make_tokenizer
+from tests.support.in_ci import others_in_ci
 
 from .asking import Asking, answer, ask
 
@@ -76,8 +77,7 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return folder
 
 
-@pytest.mark.wide
-@pytest.mark.parametrize("family", MORE_FAMILIES, indirect=True)
+@pytest.mark.parametrize("family", others_in_ci(MORE_FAMILIES), indirect=True)
 @pytest.mark.usefixtures("endless")
 def test_batched_answers_equal_single_ones(family: Path, request: pytest.FixtureRequest) -> None:
     asks = [

@@ -199,7 +199,6 @@ def mirrored(
     backend.stop()
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize(
     ("lie", "reason"),
     [

@@ -24,6 +24,7 @@ from arkor_dev.local.workers.errors import JobFailure
 from tests.local.job_configs import config_of
 from tests.local.tiny_model import PHRASE, QUESTIONS, write_jsonl
 from tests.local.tiny_run import Events, events_of, made_up, metrics_of, pause_of, set_up
+from tests.support.in_ci import others_in_ci
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,9 +97,10 @@ def pausing_after(step: int) -> Callable[[TrainingLoop], None]:
     return arrange
 
 
-@pytest.mark.wide
 @pytest.mark.numeric
-@pytest.mark.parametrize("config", [config for _, config in SETTINGS], ids=[name for name, _ in SETTINGS])
+@pytest.mark.parametrize(
+    "config", others_in_ci(config for _, config in SETTINGS), ids=[name for name, _ in SETTINGS]
+)
 def test_a_paused_run_resumes_to_the_same_bits(tiny: Path, tmp_path: Path, config: dict[str, Any]) -> None:
     """It is paused twice, between two reports; figures and adapter are those of an undisturbed run."""
     whole = begin(tiny, tmp_path / "whole", config)

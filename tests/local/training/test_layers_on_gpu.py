@@ -12,6 +12,7 @@ import pytest
 
 from arkor_dev.local.workers.errors import JobFailure
 from tests.local.tiny_run import losses_of
+from tests.support.in_ci import in_ci
 
 from .test_streamed_layers import LAYERS, InMemory, make, prepared, reads_of, run_of, same_weights
 
@@ -114,9 +115,8 @@ def watched(run: TrainingLoop, copies: Literal["early", "late"]) -> Watched:
     return transfers
 
 
-@pytest.mark.wide
-@pytest.mark.parametrize("copies", ["early", "late"])
-@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+@pytest.mark.parametrize("copies", ["early", in_ci("late")])
+@pytest.mark.parametrize("dtype", ["bfloat16", in_ci("float32")])
 def test_copies_beside_the_computation_give_the_same_bits(
     deep: Path,
     tmp_path: Path,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.local.tiny_run import losses_of, made_up, set_up
+from tests.support.in_ci import others_in_ci
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,8 +128,7 @@ def plain(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> list[float]:
     return losses_of(run)
 
 
-@pytest.mark.wide
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", others_in_ci(CASES))
 def test_sft_losses_equal_trl(
     case: str, tiny: Path, tmp_path: Path, plain: list[float], record_property: Any
 ) -> None:

@@ -304,7 +304,6 @@ def value_of(row: Any, chance: random.Random) -> object:
     return row.sample_value
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("seed", [*range(25), *map(in_ci, range(25, 100))])
 def test_random_files_are_edited_correctly(seed: int) -> None:
     author = Author(seed)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from arkor_dev.project import typescript
+from tests.support.in_ci import others_in_ci
 from tests.support.studio import running_studio
 from tests.support.typescript_projects import LAYOUTS, TypeScriptProject, lay_out, trainer
 from tests.support.waiting import until
@@ -175,8 +176,7 @@ async def test_the_manifest_does_not_wait_for_a_slow_start(
 
 
 # npm's is that of every other project here.
-@pytest.mark.wide
-@pytest.mark.parametrize("layout", [layout for layout in LAYOUTS if layout != "npm"])
+@pytest.mark.parametrize("layout", others_in_ci(layout for layout in LAYOUTS if layout != "npm"))
 async def test_each_layout_is_read_and_run(
     layout: Layout, settings: Settings, arkor_package: Path, node_on_path: None, tmp_path: Path,
     fake_backend: FakeBackend,

@@ -204,7 +204,6 @@ def test_only_what_the_model_wrote_is_learned(tiny: Path, tmp_path: Path, script
     )
 
 
-@pytest.mark.wide
 @pytest.mark.numeric
 @pytest.mark.parametrize(
     "settings",

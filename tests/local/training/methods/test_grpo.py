@@ -289,7 +289,6 @@ def compare_with_trl(
     return rollouts
 
 
-@pytest.mark.wide
 @pytest.mark.numeric
 @pytest.mark.parametrize(
     "settings",
@@ -419,8 +418,7 @@ def test_a_step_of_masked_answers_has_no_gradient(tiny: Path, tmp_path: Path) ->
     run.loss.close()
 
 
-@pytest.mark.wide
-@pytest.mark.parametrize("evaluating", [False, True], ids=["in a step", "in an evaluation"])
+@pytest.mark.parametrize("evaluating", [False, in_ci(True)], ids=["in a step", "in an evaluation"])
 def test_a_job_pauses_without_its_judge_and_resumes_to_the_same_bits(
     evaluating: bool, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -468,7 +466,6 @@ def test_a_job_pauses_without_its_judge_and_resumes_to_the_same_bits(
     assert measured[0] == measured[1] + measured[2], "each evaluation took place once"
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize(
     ("name", "says"),
     [

@@ -268,7 +268,6 @@ def without_line_break(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder
 
 
-@pytest.mark.wide
 @pytest.mark.numeric
 @pytest.mark.parametrize(
     "case", [in_ci(case) if case in ("cpo, hinge", "cpo, ipo") else case for case in WITH_LIKELIHOOD]
@@ -314,8 +313,7 @@ def test_ktos_kl_is_estimated_on_as_many_held_out_rows_as_in_training(tiny: Path
     assert at_once["kto"] == 2 < at_once["dpo"]
 
 
-@pytest.mark.wide
-@pytest.mark.parametrize("name", ["dpo", "kto"])
+@pytest.mark.parametrize("name", ["dpo", in_ci("kto")])
 def test_a_paused_preference_run_resumes_to_the_same_bits(name: str, tiny: Path, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     for folder in (whole, parts):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.in_ci import others_in_ci
+
 pytest.importorskip("torch")
 
 from arkor_dev.data.rows import Row
@@ -100,9 +102,8 @@ def messages_of(run: TrainingLoop) -> list[str]:
     return [fields["message"] for name, fields in events_of(run).calls if name == "training.message"]
 
 
-@pytest.mark.wide
 @pytest.mark.numeric
-@pytest.mark.parametrize("config", ALL.values(), ids=ALL)
+@pytest.mark.parametrize("config", others_in_ci(ALL.values()), ids=ALL)
 def test_sampling_does_not_change_a_bit_of_training(
     tiny: Path, tmp_path: Path, config: dict[str, Any]
 ) -> None:
