@@ -98,7 +98,7 @@ async def test_an_unreadable_canvas_disables_png_export(
         await page.goto(f"{studio.url}/#/jobs/{job}")
         await page.get_by_role("button", name="Export").click()
         await page.get_by_role("menuitem", name="SVG").click()
-        await page.wait_for_function("window.saved")
+        await page.wait_for_function("() => window.saved")
         svg = await page.evaluate("window.saved.text()")
         tones = set(re.findall(r"(?:fill|stroke)=\"(rgb[^\"]+)\"", svg))
         # Page, ink, hints, lines, axis and labels, accent, warnings and the initial black, as in Chromium.

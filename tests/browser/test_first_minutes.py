@@ -135,7 +135,7 @@ async def test_from_a_csv_of_tickets_to_a_label_by_curl(
     (project / "arkor.toml").write_text(CLASSIFIER)
     local = ("--local", "--project", str(project))
     async with (
-        running_daemon(tmp_path / "home", free_port(), *local) as daemon,
+        running_daemon(tmp_path / "home", free_port(), *local, **of_a_studio(worker_template())) as daemon,
         open_page(daemon.origin, reduced_motion="reduce") as page,
     ):
         await page.context.grant_permissions(["clipboard-read", "clipboard-write"])

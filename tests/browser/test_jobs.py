@@ -199,7 +199,7 @@ async def test_rows_show_changes_progress_errors_and_hostile_names(
         assert await page.locator("main img, main script").count() == 0
         for width in (1280, 390):
             await page.set_viewport_size({"width": width, "height": 900})
-            await page.wait_for_function("document.documentElement.scrollWidth - innerWidth <= 0")
+            await page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")
 
 
 async def test_columns_are_differing_settings_and_chosen_ones(

@@ -36,4 +36,4 @@ async def test_each_page_opens(studio: Studio, fake_backend: FakeBackend, open_p
             for width in (1280, 390):
                 await page.set_viewport_size({"width": width, "height": 900})
                 # What is drawn by its size follows a frame later.
-                await page.wait_for_function("document.documentElement.scrollWidth - innerWidth <= 0")
+                await page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")

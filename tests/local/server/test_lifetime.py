@@ -181,9 +181,11 @@ def test_a_wrong_handshake_is_refused(tmp_path: Path, project: Path, hello: byte
 
 
 @pytest.mark.engine
-def test_a_kill_loses_no_event_and_no_checkpoint(tmp_path: Path, tiny: Path) -> None:
+def test_a_kill_loses_no_event_and_no_checkpoint(
+    tmp_path: Path, tiny: Path, template: dict[str, str]
+) -> None:
     project, data = make_project(tmp_path / "tests", tiny), tmp_path / "data"
-    first = Backend.start(data, project, tmp_path / "cache")
+    first = Backend.start(data, project, tmp_path / "cache", **template)
     done = first.submit({**CONFIG, "maxSteps": 1, "evalSteps": 0, "datasetSplit": 0})
     before = [frame for frame in first.events(done) if frame.id]  # a busy machine is slow enough for a ping
     job = first.submit(ENDLESS)
@@ -198,7 +200,7 @@ def test_a_kill_loses_no_event_and_no_checkpoint(tmp_path: Path, tiny: Path) -> 
     gone(first)
     first.stop()
 
-    second = Backend.start(data, project, tmp_path / "cache", "--no-resume")
+    second = Backend.start(data, project, tmp_path / "cache", "--no-resume", **template)
     try:
         assert second.ready["projectId"] == first.ready["projectId"]
         # The start waits for this too, but on a slow disk not for long.
