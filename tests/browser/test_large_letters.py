@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.slow,
+    pytest.mark.ci,  # test_playground.py has a page with larger letters still
     pytest.mark.timeout(400),  # a tour has many states
 ]
 

@@ -160,6 +160,7 @@ def backend(tmp_path: Path, project: Path, template: dict[str, str]) -> Iterator
     backend.stop()
 
 
+@pytest.mark.ci
 @pytest.mark.engine
 @pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")

@@ -266,6 +266,7 @@ def test_an_impossible_measurement_has_its_reason(forecasting: Backend, tmp_path
     assert "max_length 8 truncates it before the answer" in answer["error"]
 
 
+@pytest.mark.ci
 def test_an_out_of_memory_error_names_forecast_and_fixes(unforked: Backend) -> None:
     """A limit below the forecast: a run of which that is known does not begin, another is ended by it."""
     import torch

@@ -259,6 +259,7 @@ def test_a_job_killed_three_times_is_paused_and_the_next_runs(
         backend.stop()
 
 
+@pytest.mark.ci  # test_daemon_killed.py kills the whole Studio
 @pytest.mark.engine
 def test_killing_the_backend_ends_its_workers(tmp_path: Path, tiny: Path) -> None:
     """Also without a checkpoint to be written: those of an endless job would not fit on the disk."""
